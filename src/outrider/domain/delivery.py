@@ -1,0 +1,195 @@
+"""One event owed to one target: its states, its attempts, and who waits for whom.
+
+    PENDING ──claimed──▶ DELIVERING ──accepted──▶ DELIVERED
+       │                  │  ▲    └──schedule over──▶ DEAD
+       │            failed│  │due again
+       │                  ▼  │
+       │               RETRYING
+       └──────────┬──────┘
+       target deleted, or a target in front of it died
+                  ▼
+              CANCELLED
+
+A worker that dies leaves DELIVERING behind; the rescuer moves it to RETRYING with a LOST attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum
+
+from outrider.domain.call import Stage
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.outcome import HAS_ANSWER, Outcome
+from outrider.domain.retry import RetrySchedule
+from outrider.domain.target import Target, TargetType
+
+EXCERPT_BYTES = 2048
+
+
+class DeliveryState(IntEnum):
+    """Where a delivery stands. The numbers are those of `outrider.v1.DeliveryState`."""
+
+    PENDING = 1
+    DELIVERING = 2
+    RETRYING = 3
+    DELIVERED = 4
+    DEAD = 5
+    CANCELLED = 6
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing happens to it any more by itself."""
+        return self >= DeliveryState.DELIVERED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP call for one delivery, also one that never left. Numbered from 1.
+
+    `status_code` is 0 when there was no answer; `excerpt` is the first 2 KiB of the answer's body.
+    """
+
+    number: int
+    started_at: datetime
+    duration: timedelta
+    outcome: Outcome
+    stage: Stage
+    status_code: int = 0
+    error: str = ""
+    excerpt: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What the delivery log shows. `payload` and `attempts` are filled for one, not in lists."""
+
+    id: DeliveryId
+    event_id: EventId
+    event_type: str
+    target_id: TargetId
+    execution: ExecutionId
+    state: DeliveryState
+    attempt_count: int
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: tuple[Attempt, ...] = ()
+    payload: bytes = field(default=b"", repr=False)
+    replay_of: DeliveryId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDelivery:
+    """A delivery to be written with its event.
+
+    `waits_for` is the delivery whose first attempt has to end before this one is due; None: due at
+    once. `is_waited_for` tells whether another one waits for this.
+    """
+
+    id: DeliveryId
+    target_id: TargetId
+    waits_for: DeliveryId | None
+    is_waited_for: bool
+
+
+def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:
+    """Line up one execution's deliveries; each tuple ends with whether the target is awaited.
+
+    Each waits for the last one in front of it that is awaited: nobody waits for `rest_async`.
+    """
+    planned: list[PlannedDelivery] = []
+    last_awaited: DeliveryId | None = None
+    for position, (delivery_id, target_id, is_awaited) in enumerate(targets):
+        has_followers = is_awaited and position + 1 < len(targets)
+        planned.append(PlannedDelivery(delivery_id, target_id, last_awaited, has_followers))
+        if is_awaited:
+            last_awaited = delivery_id
+    return planned
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery that a worker holds, with what its next attempt needs."""
+
+    id: DeliveryId
+    instance_id: InstanceId
+    target_id: TargetId
+    attempt_number: int
+    created_at: datetime
+    is_waited_for: bool
+    body: bytes = field(repr=False)
+
+
+class Followers(Enum):
+    """What becomes of the deliveries that wait for one that was just settled."""
+
+    WAIT = "wait"
+    RELEASE = "release"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What is written when an attempt has ended.
+
+    `due_at` is set when `state` is RETRYING. `attempt` is None when nothing was tried.
+    """
+
+    delivery_id: DeliveryId
+    state: DeliveryState
+    attempt: Attempt | None
+    due_at: datetime | None
+    followers: Followers
+
+
+def settle(
+    claimed: ClaimedDelivery,
+    attempt: Attempt,
+    target: Target,
+    schedule: RetrySchedule,
+    *,
+    draw: float,
+    retry_after: timedelta | None = None,
+) -> Settlement:
+    """Decide what an attempt means for its delivery and for those that wait for it.
+
+    `draw` is uniform in [0, 1) and spreads retries; `retry_after` is what the receiver asked for.
+    """
+    ended_at = attempt.started_at + attempt.duration
+    if _is_delivered(attempt.outcome, target):
+        return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Followers.RELEASE)
+    wait = schedule.wait_after(
+        attempt.number, attempt.outcome, attempt.status_code, draw, retry_after
+    )
+    if wait is None:
+        followers = Followers.CANCEL if target.interrupt_on_error else Followers.RELEASE
+        return _settled(claimed, attempt, DeliveryState.DEAD, None, followers)
+    followers = Followers.WAIT if target.interrupt_on_error else Followers.RELEASE
+    return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, followers)
+
+
+def cancel(claimed: ClaimedDelivery) -> Settlement:
+    """Settle a delivery whose target is gone: no attempt, and nobody waits for it any longer."""
+    return _settled(claimed, None, DeliveryState.CANCELLED, None, Followers.RELEASE)
+
+
+def _is_delivered(outcome: Outcome, target: Target) -> bool:
+    # The answer of a rest_async target is not checked: any answer settles (outrider-v1).
+    if target.type is TargetType.REST_ASYNC:
+        return outcome in HAS_ANSWER
+    return outcome is Outcome.ACCEPTED
+
+
+def _settled(
+    claimed: ClaimedDelivery,
+    attempt: Attempt | None,
+    state: DeliveryState,
+    due_at: datetime | None,
+    followers: Followers,
+) -> Settlement:
+    if not claimed.is_waited_for:
+        followers = Followers.WAIT  # spares the store a look for rows that cannot be there
+    return Settlement(claimed.id, state, attempt, due_at, followers)

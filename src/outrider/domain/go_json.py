@@ -1,0 +1,116 @@
+"""JSON as Go's `encoding/json` prints it: the bytes that ZITADEL's receivers are used to.
+
+Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped (sheet, sections 3.8 and 4.4).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+_ESCAPES = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
+_NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
+_STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
+# Go switches to the exponent form outside these bounds.
+_PLAIN_FROM, _PLAIN_TO = 1e-6, 1e21
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOS = 1_000_000_000
+
+
+def escape(text: str) -> str:
+    """Escape what Go escapes in JSON that is otherwise ready."""
+    return _NEEDS_ESCAPE.sub(lambda found: _ESCAPES[found.group()], text)
+
+
+def quote(text: str) -> str:
+    """One JSON string."""
+    return escape(json.dumps(text, ensure_ascii=False))
+
+
+def compact(text: str) -> str:
+    """Take the white space out of valid JSON and escape it; numbers and order stay as they are."""
+    return escape(_STRING_OR_SPACE.sub(lambda found: found.group(1) or "", text))
+
+
+def check_object(text: str) -> None:
+    """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259)."""
+    try:
+        # Numbers are kept as text: no limit of Python's applies to them.
+        value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constants)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(value, dict):
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - callers handle one type
+
+
+def number(value: float) -> str:
+    """A float as Go prints it: the shortest digits, `e` only outside 1e-6 to 1e21.
+
+    Raise `ValueError` for infinities and NaN, which JSON has no words for.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a JSON number")
+    if value == 0:
+        return "-0" if math.copysign(1, value) < 0 else "0"
+    if _PLAIN_FROM <= abs(value) < _PLAIN_TO:
+        return _plain(value)
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}" if exponent else _exponent(value)
+
+
+def dumps(value: object) -> str:
+    """JSON of dicts, lists, strings, floats, booleans and None, keys in their order."""
+    if isinstance(value, str):
+        return quote(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return number(float(value)) if isinstance(value, float) else str(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{quote(name)}:{dumps(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(dumps, value)) + "]"
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 with as many digits as needed, in UTC, as Go's RFC3339Nano prints it."""
+    seconds, fraction = divmod(nanoseconds, _NANOS)
+    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%m-%dT%H:%M:%S")
+    year = (_EPOCH + timedelta(seconds=seconds)).year
+    digits = f".{fraction:09d}".rstrip("0") if fraction else ""
+    return f"{year:04d}-{text}{digits}Z"
+
+
+def _plain(value: float) -> str:
+    text = repr(value)
+    if "e" in text:
+        # repr switches to the exponent earlier than Go does.
+        text = f"{value:.0f}" if abs(value) >= 1 else _small(value)
+    return text.removesuffix(".0")
+
+
+def _small(value: float) -> str:
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    digits = mantissa.replace(".", "")
+    sign = "-" if value < 0 else ""
+    return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits}"
+
+
+def _exponent(value: float) -> str:
+    mantissa, _, exponent = f"{value:.17e}".partition("e")
+    return f"{mantissa.rstrip('0').removesuffix('.')}e{int(exponent):+03d}"
+
+
+def _no_constants(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,15 @@
+"""Identifiers. On the wire all of them are strings; the ones we make are decimal numbers."""
+
+from __future__ import annotations
+
+from typing import NewType
+
+InstanceId = NewType("InstanceId", str)
+TargetId = NewType("TargetId", str)
+ExecutionId = NewType("ExecutionId", str)
+"""What a condition is stored under, such as `event/user.human.added` (sheet, section 2.7)."""
+EventId = NewType("EventId", str)
+"""Chosen by the publisher; unique inside an instance."""
+DeliveryId = NewType("DeliveryId", str)
+TokenId = NewType("TokenId", str)
+AccountId = NewType("AccountId", str)

@@ -1,0 +1,88 @@
+"""What an answer means (sheet, section 3.11)."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+from outrider.domain.call import Answer
+from outrider.domain.outcome import Outcome
+
+_OVERLOADED = frozenset({408, 425, 429, 503})
+_MAX_ERROR_CHARS = 500
+_INT64 = range(-(2**63), 2**63)
+# Nearly no answer has these words: most bodies are never parsed. A backslash may spell them.
+_MAY_FORWARD = re.compile(rb"forwarded|\\", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedError:
+    """The error object that a target may answer with, status 2xx."""
+
+    status_code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an answer means. `error` is a sentence for the attempt log, empty when accepted."""
+
+    outcome: Outcome
+    error: str = ""
+    forwarded: ForwardedError | None = None
+
+
+_ACCEPTED = Judgement(Outcome.ACCEPTED)
+
+
+def judge(answer: Answer) -> Judgement:
+    """Judge an answer by its status and, when that is 2xx, by a forwarded error in its body."""
+    status = answer.status
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of statuses
+        forwarded = forwarded_error(answer.body)
+        return _ACCEPTED if forwarded is None else _judge_forwarded(forwarded)
+    if status in _OVERLOADED:
+        return Judgement(Outcome.OVERLOADED, f"the receiver answered {status}: it asks for room")
+    if 400 <= status < 500:  # noqa: PLR2004
+        return Judgement(Outcome.REFUSED, f"the receiver answered {status}")
+    return Judgement(Outcome.FAILED, f"the receiver answered {status}")
+
+
+def forwarded_error(body: bytes) -> ForwardedError | None:
+    """Return the error that a body forwards, None when it is data.
+
+    As Go reads it: names match in any case, `null` and absence are the zero value, a value of
+    another type makes the body data.
+    """
+    if not _MAY_FORWARD.search(body):
+        return None
+    try:
+        fields = json.loads(body, parse_constant=_no_constants)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    return _forwarded_from_fields({str(name).casefold(): value for name, value in fields.items()})
+
+
+def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
+    status = fields.get("forwardedstatuscode")
+    message = fields.get("forwardederrormessage")
+    status = 0 if status is None else status
+    message = "" if message is None else message
+    # type(), because a bool is an int to Python and not to Go.
+    if type(status) is not int or status not in _INT64 or not isinstance(message, str):
+        return None
+    return ForwardedError(status, message) if status or message else None
+
+
+def _judge_forwarded(forwarded: ForwardedError) -> Judgement:
+    shown = forwarded.message[:_MAX_ERROR_CHARS]
+    error = f"the receiver forwarded the error {forwarded.status_code}: {shown}"
+    return Judgement(Outcome.FAILED, error, forwarded)
+
+
+def _no_constants(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

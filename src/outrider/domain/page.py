@@ -1,0 +1,38 @@
+"""Pages of lists: by offset for ZITADEL's lists, by key for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from outrider.errors import InvalidRequest
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list, and in which direction it is sorted."""
+
+    offset: int = 0
+    limit: int = DEFAULT_LIMIT
+    ascending: bool = False
+
+
+def checked_page(offset: int, limit: int, *, ascending: bool) -> Page:
+    """Return the page; 0 is the default limit, over 1000 is refused (sheet, section 2.8)."""
+    if limit > MAX_LIMIT:
+        raise InvalidRequest("Limit exceeded", "QUERY-4M0fs")
+    return Page(offset, limit or DEFAULT_LIMIT, ascending)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """One page of a list. `total` counts all matching rows; 0 when the page starts behind them."""
+
+    rows: Sequence[T]
+    total: int

@@ -1,0 +1,68 @@
+"""Who may do what (outrider-v1, Permissions and roles)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from outrider.domain.ids import AccountId, InstanceId
+from outrider.errors import NotFound, PermissionDenied
+
+AUTHENTICATED = "authenticated"
+"""The permission of calls that need a valid token and nothing more."""
+
+
+class Role(StrEnum):
+    """What a service account may be."""
+
+    IAM_OWNER = "IAM_OWNER"
+    IAM_OWNER_VIEWER = "IAM_OWNER_VIEWER"
+    EVENT_PUBLISHER = "EVENT_PUBLISHER"
+    ORG_OWNER = "ORG_OWNER"
+
+
+_READS = frozenset(
+    {"action.target.read", "action.execution.read", "iam.web_key.read", "delivery.read"}
+)
+_PUBLISHES = frozenset({"event.write", "interception.call", "catalogue.write"})
+_WRITES = frozenset(
+    {
+        "action.target.write",
+        "action.target.delete",
+        "action.execution.write",
+        "iam.web_key.write",
+        "iam.web_key.delete",
+        "delivery.write",
+        "iam.user.write",
+    }
+)
+
+GRANTS: dict[Role, frozenset[str]] = {
+    Role.IAM_OWNER: _READS | _PUBLISHES | _WRITES,
+    Role.IAM_OWNER_VIEWER: _READS,
+    Role.EVENT_PUBLISHER: _PUBLISHES,
+    Role.ORG_OWNER: frozenset(),
+}
+ALL_PERMISSIONS = frozenset().union(*GRANTS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever makes a call, inside one instance."""
+
+    instance_id: InstanceId
+    account_id: AccountId
+    roles: frozenset[Role]
+
+    def may(self, permission: str) -> bool:
+        """Whether one of the roles grants it."""
+        return permission == AUTHENTICATED or any(permission in GRANTS[role] for role in self.roles)
+
+
+def require(actor: Actor, permission: str) -> None:
+    """Raise what ZITADEL answers to who may not (sheet, section 6)."""
+    if actor.may(permission):
+        return
+    if not actor.roles:
+        raise NotFound("membership not found", "AUTHZ-cdgFk")
+    raise PermissionDenied("No matching permissions found", "AUTH-5mWD2")

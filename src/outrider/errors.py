@@ -1,0 +1,121 @@
+"""Everything that can go wrong, as the caller sees it.
+
+OutriderError
+  InvalidRequest        the request is wrong whatever the state
+  Unauthenticated       nobody knows who is asking
+  PermissionDenied      somebody known, who may not
+  NotFound              no such target, execution, delivery or token in this instance
+  AlreadyExists         the name is taken
+  FailedPrecondition    the request is right, the state is not
+  ResourceExhausted     more than the limits allow
+  Unimplemented         a later release answers this
+  Unavailable           a dependency is down or stopping; asking again may work
+  UnknownFailure        ZITADEL answers these with the code unknown, and so do we
+
+What is not in this tree reaches the caller as `internal` with a reference and no text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Code(StrEnum):
+    """The status codes of gRPC and Connect that outrider answers with, by their Connect names."""
+
+    UNKNOWN = "unknown"
+    INVALID_ARGUMENT = "invalid_argument"
+    NOT_FOUND = "not_found"
+    ALREADY_EXISTS = "already_exists"
+    PERMISSION_DENIED = "permission_denied"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    FAILED_PRECONDITION = "failed_precondition"
+    UNIMPLEMENTED = "unimplemented"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+    UNAUTHENTICATED = "unauthenticated"
+
+
+class OutriderError(Exception):
+    """A failure the caller is meant to read.
+
+    The text goes to the caller as it is: never put a secret, a SQL fragment or another
+    instance's identifier in it. `id` is ZITADEL's error id where it has one, else empty:
+    then the wire shows the text alone, without a detail, unless `has_detail` says otherwise.
+    """
+
+    code: ClassVar[Code] = Code.INTERNAL
+
+    def __init__(self, message: str, id: str = "", *, has_detail: bool | None = None) -> None:  # noqa: A002 - the name on the wire
+        super().__init__(message, id)
+        self.message = message
+        self.id = id
+        self.has_detail = bool(id) if has_detail is None else has_detail
+
+    def __str__(self) -> str:
+        """`<text> (<id>)`, as ZITADEL prints it; the text alone when there is no detail."""
+        return f"{self.message} ({self.id})" if self.has_detail else self.message
+
+
+class InvalidRequest(OutriderError):
+    """The request is wrong whatever the state."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class Unauthenticated(OutriderError):
+    """Nobody knows who is asking."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class PermissionDenied(OutriderError):
+    """Somebody known, who may not."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class NotFound(OutriderError):
+    """No such thing in this instance; another instance's things do not exist."""
+
+    code = Code.NOT_FOUND
+
+
+class AlreadyExists(OutriderError):
+    """The name is taken."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class FailedPrecondition(OutriderError):
+    """The request is right, the state is not."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ResourceExhausted(OutriderError):
+    """More than the limits allow."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class Unimplemented(OutriderError):
+    """A later release answers this."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class Unavailable(OutriderError):
+    """A dependency is down or this process is stopping; asking again may work."""
+
+    code = Code.UNAVAILABLE
+
+
+class UnknownFailure(OutriderError):
+    """What ZITADEL answers with the code unknown: text, an empty id and a detail all the same."""
+
+    code = Code.UNKNOWN
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, has_detail=True)

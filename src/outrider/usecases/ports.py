@@ -1,0 +1,302 @@
+"""What the use cases need from the outside, in their own words.
+
+A unit of work is a plain function that gets a `Unit` and runs inside one transaction, in the
+store's thread: it must be quick, must not await, and may run twice (then the first run was rolled
+back). Its changes are durable when `Store.write` returns; an exception rolls them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from outrider.domain.call import Answer, Call
+from outrider.domain.delivery import ClaimedDelivery, Delivery, PlannedDelivery, Settlement
+from outrider.domain.event import Event
+from outrider.domain.execution import Execution
+from outrider.domain.ids import (
+    AccountId,
+    DeliveryId,
+    EventId,
+    ExecutionId,
+    InstanceId,
+    TargetId,
+    TokenId,
+)
+from outrider.domain.page import Listing, Page
+from outrider.domain.permission import Role
+from outrider.domain.search import (
+    DeliverySearch,
+    ExecutionFilter,
+    ExecutionSort,
+    TargetFilter,
+    TargetSort,
+)
+from outrider.domain.target import Target
+
+T = TypeVar("T")
+
+
+class Targets(Protocol):
+    """Targets of all instances. A deleted target is absent everywhere but in `deleted_at`."""
+
+    def add(self, instance: InstanceId, target: Target) -> None:
+        """Raise `AlreadyExists` when the name is taken, in any case of its letters."""
+        ...
+
+    def get(self, instance: InstanceId, target: TargetId) -> Target | None:
+        """Return None for another instance's target, as for no target."""
+        ...
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], Target]:
+        """Return those that exist."""
+        ...
+
+    def replace(self, instance: InstanceId, target: Target) -> None:
+        """Write a changed target. Raise `AlreadyExists` when its new name is taken."""
+        ...
+
+    def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """Delete it, cancel its open deliveries and release those that waited for them.
+
+        A delivery that is being attempted ends with that attempt.
+        """
+        ...
+
+    def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
+        """When it was deleted; None when it exists or never did."""
+        ...
+
+    def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
+        """Return those of `targets` that exist."""
+        ...
+
+    def search(
+        self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
+    ) -> Listing[Target]:
+        """Filters are ANDed. Rows that compare equal are in the order of their ids."""
+        ...
+
+
+class Executions(Protocol):
+    """Executions of all instances, under the ids of their conditions."""
+
+    def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
+        """The list as it was set, deleted targets included; None when it was never set."""
+        ...
+
+    def put(self, instance: InstanceId, execution: Execution) -> None:
+        """Write it whole, over what is there."""
+        ...
+
+    def search(
+        self,
+        instance: InstanceId,
+        filters: Sequence[ExecutionFilter],
+        sort: ExecutionSort,
+        page: Page,
+    ) -> Listing[Execution]:
+        """Only executions with a target that still exists, and only those targets, in order."""
+        ...
+
+    def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
+        """Every execution that can fire, with its existing targets in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedTarget:
+    """What routing needs to know of a target."""
+
+    id: TargetId
+    is_awaited: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token of a service account; the secret itself is not kept."""
+
+    id: TokenId
+    instance_id: InstanceId
+    account_id: AccountId
+    account_name: str
+    roles: frozenset[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None = None
+
+
+class Tokens(Protocol):
+    """Tokens and the accounts they belong to. Found by the hash of the secret."""
+
+    def add(self, token: Token, secret_hash: bytes) -> None:
+        """Write the token, and its account when that is new; an account's roles are replaced."""
+        ...
+
+    def account_id(self, instance: InstanceId, account_name: str) -> AccountId | None:
+        """The account of that name."""
+        ...
+
+    def by_hash(self, secret_hash: bytes) -> Token | None:
+        """The token with its account's roles, revoked or expired as it may be."""
+        ...
+
+    def get(self, instance: InstanceId, token: TokenId) -> Token | None:
+        """None for another instance's."""
+        ...
+
+    def list(self, instance: InstanceId) -> Sequence[Token]:
+        """Tokens that are not revoked, oldest first."""
+        ...
+
+    def revoke(self, instance: InstanceId, token: TokenId, at: datetime) -> None:
+        """Nothing accepts it from now on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the body that its targets get and the deliveries that it owes."""
+
+    event: Event
+    body: bytes
+    execution: ExecutionId | None
+    deliveries: Sequence[PlannedDelivery]
+
+
+class Events(Protocol):
+    """Events with their deliveries."""
+
+    def append(
+        self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
+    ) -> list[int | None]:
+        """Write events and deliveries; for an id that is known already, write nothing.
+
+        Return, in order, how many deliveries were written, None for a known id: also for the
+        second of two with the same id in one call.
+        """
+        ...
+
+    def delivery_counts(
+        self, instance: InstanceId, events: Collection[EventId]
+    ) -> dict[EventId, int]:
+        """How many deliveries each of these events has."""
+        ...
+
+
+class Deliveries(Protocol):
+    """The delivery log, and the queue that it is as well."""
+
+    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
+        """At most `wanted.limit`, newest first, without attempts and payload."""
+        ...
+
+    def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
+        """With attempts in order and payload."""
+        ...
+
+    def claim(self, owner: str, now: datetime, limit: int) -> Sequence[ClaimedDelivery]:
+        """Take deliveries that are due, longest due first; nobody else gets them while the lease holds."""
+        ...
+
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
+        """Write attempts and next states; return how many.
+
+        What `owner` no longer holds is left alone: somebody else recorded it as LOST. A retry of
+        a deleted target's delivery is a cancellation.
+        """
+        ...
+
+    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
+        """Make claimed deliveries due again; no attempt is recorded."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """When the next delivery is due; in the past when one is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanedDelivery:
+    """A delivery whose worker lost its lease, and when it was claimed."""
+
+    claimed: ClaimedDelivery
+    owner: str
+    claimed_at: datetime
+
+
+class Leases(Protocol):
+    """Which workers are alive. A worker's lease covers all that it has claimed."""
+
+    def renew(self, owner: str, until: datetime) -> bool:
+        """Extend the lease, or begin it; False when it had expired and was taken away."""
+        ...
+
+    def drop(self, owner: str) -> None:
+        """End the lease of a worker that gave everything back."""
+        ...
+
+    def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
+        """Claimed deliveries of workers whose lease is over, or that have none."""
+        ...
+
+    def expire_all(self) -> None:
+        """End every lease: for the process that holds the data directory alone."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction."""
+
+    @property
+    def targets(self) -> Targets: ...  # noqa: D102
+    @property
+    def executions(self) -> Executions: ...  # noqa: D102
+    @property
+    def tokens(self) -> Tokens: ...  # noqa: D102
+    @property
+    def events(self) -> Events: ...  # noqa: D102
+    @property
+    def deliveries(self) -> Deliveries: ...  # noqa: D102
+    @property
+    def leases(self) -> Leases: ...  # noqa: D102
+
+    def routing_revision(self) -> int:
+        """Grows with every change of a target or an execution."""
+        ...
+
+    def add_event_types(self, instance: InstanceId, event_types: Collection[str]) -> None:
+        """Remember event types for the catalogue; known ones are passed over."""
+        ...
+
+    def event_types(self) -> Mapping[InstanceId, frozenset[str]]:
+        """The event types that publishers added, by instance."""
+        ...
+
+
+class Store(Protocol):
+    """The one truth about everything."""
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        """Run `work` in a transaction; return when it is on disk (fsync)."""
+        ...
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        """Run `work` on a snapshot; it must not change anything."""
+        ...
+
+    async def changes(self) -> int:
+        """A number that moves when another process has committed: cheap to ask often."""
+        ...
+
+
+class Caller(Protocol):
+    """Calls receivers."""
+
+    async def post(self, call: Call) -> Answer:
+        """Return the answer, whatever its status. Raise `CallFailed` when there is none."""
+        ...

@@ -1,0 +1,96 @@
+"""What routing and the catalogue look like right now, in memory.
+
+Built from the store and replaced when its revision has moved: at once on the node that changed it,
+within a second on others. Replaced whole, so that a reader never sees half a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from outrider.domain.catalogue import Catalogue
+from outrider.domain.ids import ExecutionId, InstanceId
+from outrider.domain.router import Router
+from outrider.usecases.ports import RoutedTarget, Store, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """One instance's executions: which one fires, and its targets in order."""
+
+    router: Router
+    targets: Mapping[ExecutionId, tuple[RoutedTarget, ...]]
+
+    def match(self, lookup_id: ExecutionId) -> tuple[ExecutionId | None, tuple[RoutedTarget, ...]]:
+        """The execution that fires and its targets; None and nothing when none does."""
+        found = self.router.match(lookup_id)
+        if found is None:
+            return None, ()
+        execution = ExecutionId(found.execution_id)
+        return execution, self.targets[execution]
+
+
+_NO_ROUTES = Routes(Router({}), {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    revision: int
+    routes: Mapping[InstanceId, Routes]
+    catalogues: Mapping[InstanceId, Catalogue]
+
+
+@dataclass(slots=True)
+class Routing:
+    """Routes and catalogues of all instances. Call `refresh` before the first use."""
+
+    store: Store
+    registered: Catalogue
+    _snapshot: _Snapshot | None = None
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def routes(self, instance: InstanceId) -> Routes:
+        """The instance's routes as last refreshed."""
+        return self._current.routes.get(instance, _NO_ROUTES)
+
+    def catalogue(self, instance: InstanceId) -> Catalogue:
+        """What is registered, with what publishers of this instance added."""
+        return self._current.catalogues.get(instance, self.registered)
+
+    async def refresh(self) -> bool:
+        """Bring it up to date with the store; return whether anything had changed.
+
+        Of several at once, one does the work and the others wait for it.
+        """
+        async with self._refreshing:
+            known = -1 if self._snapshot is None else self._snapshot.revision
+            snapshot = await self.store.read(lambda unit: self._load(unit, known))
+            if snapshot is not None:
+                self._snapshot = snapshot
+            return snapshot is not None
+
+    @property
+    def _current(self) -> _Snapshot:
+        if self._snapshot is None:
+            raise RuntimeError("Routing.refresh was never called")
+        return self._snapshot
+
+    def _load(self, unit: Unit, known_revision: int) -> _Snapshot | None:
+        revision = unit.routing_revision()
+        if revision == known_revision:
+            return None
+        routes = {
+            instance: Routes(_router(executions), executions)
+            for instance, executions in unit.executions.routes().items()
+        }
+        catalogues = {
+            instance: self.registered.with_entries(event_types=event_types)
+            for instance, event_types in unit.event_types().items()
+        }
+        return _Snapshot(revision, routes, catalogues)
+
+
+def _router(executions: Mapping[ExecutionId, tuple[RoutedTarget, ...]]) -> Router:
+    return Router({name: [each.id for each in targets] for name, targets in executions.items()})

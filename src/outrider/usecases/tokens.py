@@ -1,0 +1,146 @@
+"""Bearer tokens of service accounts: who is asking, and who may."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outrider.ambient import Ambient
+from outrider.domain.ids import AccountId, InstanceId, TokenId
+from outrider.domain.permission import Actor, Role
+from outrider.errors import InvalidRequest, NotFound, Unauthenticated
+from outrider.usecases.ports import Store, Token, Unit
+
+_SCHEME = "Bearer "
+# A token is looked up again after this long: so long may a revoked one go on working on a node
+# that did not revoke it.
+_REMEMBERED_FOR = timedelta(seconds=1)
+_MAX_REMEMBERED = 10_000
+BOOTSTRAP_ACCOUNT = AccountId("admin")
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is stored of a token: SHA-256, enough for 256 random bits."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(slots=True)
+class Authenticate:
+    """Find out who is asking from the `Authorization` header (sheet, section 6)."""
+
+    store: Store
+    ambient: Ambient
+    instance: InstanceId
+    bootstrap_secret: str | None = field(default=None, repr=False)
+    _remembered: dict[bytes, tuple[datetime, Token]] = field(default_factory=dict, repr=False)
+
+    async def __call__(self, authorization: str | None) -> Actor:
+        """Return the actor. Raise `Unauthenticated` for a header that is absent, odd or unknown."""
+        if authorization is None:
+            raise Unauthenticated("auth header missing")
+        if not authorization.startswith(_SCHEME):
+            raise Unauthenticated("invalid auth header", "AUTH-toLo1")
+        secret = authorization.removeprefix(_SCHEME)
+        if self.bootstrap_secret and hmac.compare_digest(
+            hash_secret(secret), hash_secret(self.bootstrap_secret)
+        ):
+            return Actor(self.instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER}))
+        token = await self._token(hash_secret(secret))
+        return Actor(token.instance_id, token.account_id, token.roles)
+
+    def forget(self) -> None:
+        """Look every token up again: one was revoked here."""
+        self._remembered.clear()
+
+    async def _token(self, secret_hash: bytes) -> Token:
+        now = self.ambient.now()
+        remembered = self._remembered.get(secret_hash)
+        if remembered is None or not now - _REMEMBERED_FOR <= remembered[0] <= now:
+            found = await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
+            if found is None:
+                raise _invalid_token()
+            remembered = (now, found)
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[secret_hash] = remembered
+        token = remembered[1]
+        if token.revoked_at is not None or (
+            token.expires_at is not None and token.expires_at <= now
+        ):
+            raise _invalid_token()
+        return token
+
+
+@dataclass(frozen=True, slots=True)
+class ManageTokens:
+    """Make, list and revoke tokens."""
+
+    store: Store
+    ambient: Ambient
+    authenticate: Authenticate
+
+    async def create(
+        self, actor: Actor, account_name: str, roles: Sequence[str], expires_at: datetime | None
+    ) -> tuple[Token, str]:
+        """Return the token and its secret, which is shown this once. The account is made when new."""
+        checked = _checked_roles(roles)
+        now = self.ambient.now()
+        if expires_at is not None and expires_at <= now:
+            raise InvalidRequest(
+                "invalid CreateTokenRequest.ExpirationDate: value must be in the future"
+            )
+        secret = self.ambient.new_token()
+        new_id = self.ambient.new_id
+
+        def add(unit: Unit) -> Token:
+            account = unit.tokens.account_id(actor.instance_id, account_name)
+            token = Token(
+                id=TokenId(str(new_id())),
+                instance_id=actor.instance_id,
+                account_id=account or AccountId(str(new_id())),
+                account_name=account_name,
+                roles=checked,
+                created_at=now,
+                expires_at=expires_at,
+            )
+            unit.tokens.add(token, hash_secret(secret))
+            return token
+
+        return await self.store.write(add), secret
+
+    async def list(self, actor: Actor) -> Sequence[Token]:
+        """Tokens that are not revoked, oldest first."""
+        return await self.store.read(lambda unit: unit.tokens.list(actor.instance_id))
+
+    async def revoke(self, actor: Actor, token_id: TokenId) -> datetime:
+        """Return when it was revoked, now or before. Raise `NotFound` for another instance's."""
+        now = self.ambient.now()
+
+        def apply(unit: Unit) -> datetime:
+            token = unit.tokens.get(actor.instance_id, token_id)
+            if token is None:
+                raise NotFound("Token not found", "OUTRIDER-token")
+            if token.revoked_at is None:
+                unit.tokens.revoke(actor.instance_id, token_id, now)
+            return token.revoked_at or now
+
+        revoked_at = await self.store.write(apply)
+        self.authenticate.forget()
+        return revoked_at
+
+
+def _checked_roles(roles: Sequence[str]) -> frozenset[Role]:
+    try:
+        return frozenset(map(Role, roles))
+    except ValueError:
+        known = ", ".join(Role)
+        raise InvalidRequest(
+            f"invalid CreateTokenRequest.Roles: value must be one of {known}"
+        ) from None
+
+
+def _invalid_token() -> Unauthenticated:
+    return Unauthenticated("Errors.Token.Invalid", "AUTH-7fs1e")
