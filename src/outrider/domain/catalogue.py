@@ -1,0 +1,118 @@
+"""What an execution may be set for: the methods, services, functions and event types that exist.
+
+Conditions are checked against it by exact text, and event groups by plain prefix (contract section
+2.6). It begins with what ZITADEL registers and grows by what others publish.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """Everything known, without repetition. Immutable: a change is a new catalogue.
+
+    Entries may be given in any order. A method's service is known with it.
+    """
+
+    methods: Sequence[str] = ()
+    """`/package.Service/Method`, ascending."""
+
+    services: Sequence[str] = ()
+    """`package.Service`, ascending. Some are known by name only, without methods."""
+
+    functions: Sequence[str] = ()
+    """In the order in which they were registered, as ZITADEL lists them."""
+
+    event_types: Sequence[str] = ()
+    """Dot-separated, ascending."""
+
+    def __post_init__(self) -> None:
+        services = {*self.services, *map(_service_of, self.methods)}
+        object.__setattr__(self, "methods", _ascending(self.methods))
+        object.__setattr__(self, "services", _ascending(services))
+        object.__setattr__(self, "functions", tuple(dict.fromkeys(self.functions)))
+        object.__setattr__(self, "event_types", _ascending(self.event_types))
+
+    def has_method(self, text: str) -> bool:
+        """Whether this is a method, with its leading slash."""
+        return _holds(self.methods, text)
+
+    def has_service(self, text: str) -> bool:
+        """Whether this is the full name of a service, without slashes."""
+        return _holds(self.services, text)
+
+    def has_function(self, text: str) -> bool:
+        """Whether this is a function: exact, without `function/`."""
+        return text in self.functions
+
+    def has_event_type(self, text: str) -> bool:
+        """Whether this is an event type."""
+        return _holds(self.event_types, text)
+
+    def has_event_group(self, prefix: str) -> bool:
+        """Whether any event type starts with this text.
+
+        A plain prefix without regard to dots: `user.hum` is a group, `user.*` is none.
+        """
+        place = bisect_left(self.event_types, prefix)
+        return place < len(self.event_types) and self.event_types[place].startswith(prefix)
+
+    def with_entries(
+        self,
+        *,
+        methods: Iterable[str] = (),
+        functions: Iterable[str] = (),
+        event_types: Iterable[str] = (),
+    ) -> Catalogue:
+        """This catalogue and these entries; itself when all of them were known.
+
+        Raises:
+            ValueError: a method is not `/package.Service/Method`.
+        """
+        grown = replace(
+            self,
+            methods=(*self.methods, *methods),
+            functions=(*self.functions, *functions),
+            event_types=(*self.event_types, *event_types),
+        )
+        return self if grown == self else grown
+
+
+def catalogue_from_json(data: Mapping[str, Any]) -> Catalogue:
+    """The catalogue in a file like `catalogue.json`, already parsed.
+
+    `services` maps a service's full name to its bare method names, `functions` and `event_types`
+    are lists. Other members are ignored.
+
+    Raises:
+        KeyError: one of the three is absent.
+    """
+    services: Mapping[str, Sequence[str]] = data["services"]
+    return Catalogue(
+        methods=[f"/{name}/{method}" for name, methods in services.items() for method in methods],
+        services=list(services),
+        functions=data["functions"],
+        event_types=data["event_types"],
+    )
+
+
+def _service_of(method: str) -> str:
+    before, _, rest = method.partition("/")
+    service, _, name = rest.partition("/")
+    if before or not service or not name or "/" in name:
+        raise ValueError(f"a method is written /package.Service/Method, not {method!r}")
+    return service
+
+
+def _ascending(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(texts)))
+
+
+def _holds(ascending: Sequence[str], text: str) -> bool:
+    place = bisect_left(ascending, text)
+    return place < len(ascending) and ascending[place] == text
