@@ -1,0 +1,77 @@
+"""Find the few headers that matter among all that came, whatever the framework calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from outrider_receiver._refusal import InvalidSignature, Reason
+
+ZITADEL_SIGNATURE = "zitadel-signature"
+WEBHOOK_ID = "webhook-id"
+WEBHOOK_TIMESTAMP = "webhook-timestamp"
+WEBHOOK_SIGNATURE = "webhook-signature"
+ATTEMPT = "outrider-attempt"
+
+# Whoever reaches the URL writes the headers. Bound each before reading it. The longest that
+# outrider writes has 32 signatures of 68 characters.
+MAX_HEADER_CHARS = 4096
+
+# ZITADEL's API reference puts an X- before the name, its server does not, outrider sends both.
+_MEANINGS = {
+    ZITADEL_SIGNATURE: ZITADEL_SIGNATURE,
+    "x-zitadel-signature": ZITADEL_SIGNATURE,
+    WEBHOOK_ID: WEBHOOK_ID,
+    WEBHOOK_TIMESTAMP: WEBHOOK_TIMESTAMP,
+    WEBHOOK_SIGNATURE: WEBHOOK_SIGNATURE,
+    ATTEMPT: ATTEMPT,
+}
+_LONGEST_NAME = max(map(len, _MEANINGS))
+
+
+@runtime_checkable
+class HasItems(Protocol):
+    """A mapping, or what `http.server` and the frameworks have instead."""
+
+    def items(self) -> Iterable[tuple[str, str | None]]:
+        """The headers as pairs of name and value."""
+
+
+Headers = HasItems | Iterable[tuple[str, str | None]]
+"""Pairs of name and value; the value None stands for a header that did not come."""
+
+
+def read_headers(headers: Headers) -> dict[str, str]:
+    """The values of the headers that matter, by the constants above. Names match in any case.
+
+    A header that came twice, or under both of its names, counts once if the values are equal.
+
+    Raises:
+        InvalidSignature: a value is too long or not ASCII, or one header has two values.
+        TypeError: names and values are not text.
+    """
+    found: dict[str, str] = {}
+    for name, value in _pairs(headers):
+        meaning = _meaning(name)
+        if meaning is None or value is None:
+            continue
+        if not isinstance(value, str):
+            raise TypeError(f"a header's value is str, not {type(value).__name__}: decode it")
+        if len(value) > MAX_HEADER_CHARS or not value.isascii():
+            raise InvalidSignature(Reason.MALFORMED, f"{meaning} is too long or not ASCII")
+        if found.setdefault(meaning, value) != value:
+            raise InvalidSignature(Reason.CONFLICTING, f"{meaning} came with two values")
+    return found
+
+
+def _pairs(headers: Headers) -> Iterable[tuple[str, str | None]]:
+    return headers.items() if isinstance(headers, HasItems) else headers
+
+
+def _meaning(name: str) -> str | None:
+    if not isinstance(name, str):
+        raise TypeError(f"a header's name is str, not {type(name).__name__}: decode it")
+    # Not ASCII is not HTTP, and lower() would turn the Kelvin sign into a plain k.
+    if len(name) > _LONGEST_NAME or not name.isascii():
+        return None
+    return _MEANINGS.get(name.lower())
