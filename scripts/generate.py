@@ -22,8 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 PACKAGE = ROOT / "src" / "outrider_api"
 
-# Generated modules import their dependencies as siblings, so these are generated too.
-BORROWED = ("google/api/annotations.proto", "google/api/http.proto")
+# Generated modules import their dependencies as siblings, so these are generated too. The status
+# is what gRPC packs the details of an error into.
+BORROWED = (
+    "google/api/annotations.proto",
+    "google/api/http.proto",
+    "google/rpc/status.proto",
+)
 
 PACKAGE_DOCSTRING = '"""Generated from proto/ by scripts/generate.py. Do not edit."""\n'
 

@@ -1,0 +1,87 @@
+"""ASGI, as far as this package speaks it.
+
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from outrider.api.limits import REQUEST_BYTES
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+TRAILERS = "http.response.trailers"
+
+
+class BodyTooLargeError(Exception):
+    """The request's body goes on after the limit."""
+
+
+class DisconnectedError(Exception):
+    """The client left before its body was complete."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a header; its name in lower case."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def without(headers: Iterable[Header], *names: bytes) -> list[Header]:
+    """The headers but for these; names in lower case."""
+    return [(key, value) for key, value in headers if key not in names]
+
+
+async def read_body(receive: Receive, limit: int = REQUEST_BYTES) -> bytes:
+    """The whole body.
+
+    Raises:
+        BodyTooLargeError: as soon as more than `limit` bytes have come.
+        DisconnectedError: the client left.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLargeError
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives `body` first, and then what the client does next."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def answer(send: Send, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
+    """Sends a whole response."""
+    length = str(len(body)).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", length)],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,68 @@
+"""Whether the process lives, and whether it can serve."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from outrider.api.asgi import App, Receive, Scope, Send, answer
+from outrider.api.errors import Log
+from outrider.api.refusals import JSON
+
+Ready = Callable[[], Awaitable[str | None]]
+"""None when the process can serve; otherwise the reason, which anybody may read."""
+
+# Probes give up after a few seconds; an answer that comes later helps nobody.
+READY_SECONDS = 5.0
+
+OK = 200
+UNAVAILABLE = 503
+
+
+def health(ready: Ready, log: Log) -> dict[str, App]:
+    """The health routes by path, in our names and in ZITADEL's."""
+    readiness = Readiness(ready, log)
+    return {
+        "/healthz": alive,
+        "/readyz": readiness,
+        "/debug/healthz": alive,
+        "/debug/ready": readiness,
+    }
+
+
+async def alive(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An answer is all there is to say; it touches nothing."""
+    await say(send, OK, {"status": "ok"})
+
+
+class Readiness:
+    """Asks the check at every request."""
+
+    def __init__(self, ready: Ready, log: Log) -> None:
+        self._ready = ready
+        self._log = log
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """200, or 503 with the reason."""
+        reason = await self._reason()
+        if reason is None:
+            await say(send, OK, {"status": "ready"})
+        else:
+            await say(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
+
+    async def _reason(self) -> str | None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                return await self._ready()
+        except TimeoutError:
+            return f"the check took longer than {READY_SECONDS:g} s"
+        except Exception as error:  # noqa: BLE001 - a broken check means not ready
+            self._log.error("readiness.failed", exc_info=error)
+            return "the check failed, see the log"
+
+
+async def say(send: Send, status: int, fields: dict[str, str]) -> None:
+    """A small JSON answer that no cache keeps."""
+    headers = (JSON, (b"cache-control", b"no-store"))
+    await answer(send, status, headers, json.dumps(fields).encode())

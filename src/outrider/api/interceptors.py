@@ -1,0 +1,169 @@
+"""What happens around every call: one line in the log, authentication, permission, validation.
+
+In this order: the caller is authenticated and its permission is checked before a byte of the body
+is read; then the message is decoded and validated; then the handler runs. Whatever fails on the
+way passes through `Faults` once, at the outermost layer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from connectrpc.interceptor import Interceptor, MetadataInterceptor
+from connectrpc.method import MethodInfo
+from connectrpc.request import RequestContext
+from protobuf import DescMethod, DescService, Message
+
+from outrider.api.errors import Faults, Log
+from outrider.api.validation import validate
+from outrider_api.outrider.options.v1 import options_pb
+
+AUTHENTICATED = "authenticated"
+"""The permission that every valid token has."""
+
+Context = RequestContext[Any, Any]
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class Actor(Protocol):
+    """Who calls."""
+
+    @property
+    def account_id(self) -> str:
+        """Id of the account, for the log."""
+
+
+A = TypeVar("A", bound=Actor)
+
+
+class Authenticator(Protocol[A]):
+    """Knows callers and what they may do."""
+
+    async def authenticate(self, authorization: str | None) -> A:
+        """Who sent this Authorization header; None: there was none.
+
+        Raises:
+            OutriderError: unauthenticated.
+        """
+        ...
+
+    def require(self, actor: A, permission: str) -> None:
+        """Returns when the actor has the permission; never asked about "authenticated".
+
+        Raises:
+            OutriderError: permission_denied or not_found.
+        """
+        ...
+
+
+def permission_of(method: DescMethod) -> str:
+    """The permission that the proto file declares.
+
+    Raises:
+        LookupError: the method declares none; it must not be served.
+    """
+    options = method.proto.options
+    permission = options[options_pb.ext_permission] if options is not None else ""
+    if not permission:
+        raise LookupError(f"{procedure_of(method)} declares no permission")
+    return permission
+
+
+def procedure_of(method: DescMethod) -> str:
+    """`/package.Service/Method`."""
+    return f"/{method.parent.type_name}/{method.name}"
+
+
+def procedure_called(method: MethodInfo[Any, Any]) -> str:
+    """`/package.Service/Method` of a call."""
+    return f"/{method.service_name}/{method.name}"
+
+
+# A call's context is ours to hold on to only while the call lasts.
+_actors: WeakKeyDictionary[Context, Any] = WeakKeyDictionary()
+
+
+def actor_of(ctx: Context) -> Any:
+    """Who makes this call. Handlers run for authenticated callers only, so there is one."""
+    return _actors[ctx]
+
+
+def account_of(ctx: Context) -> str | None:
+    """The caller's account for the log; None when the caller is not known."""
+    actor = _actors.get(ctx)
+    return None if actor is None else actor.account_id
+
+
+class Recorder(MetadataInterceptor[float]):
+    """Writes one line for each call and translates its error; outermost."""
+
+    def __init__(self, log: Log, faults: Faults) -> None:
+        self._log = log
+        self._faults = faults
+
+    async def on_start(self, ctx: Context) -> float:  # noqa: ARG002 - the library's protocol
+        """The time from which the duration is counted."""
+        return time.perf_counter()
+
+    async def on_end(self, started: float, ctx: Context, error: Exception | None, /) -> None:
+        """Logs, and raises what the caller may see instead of `error`."""
+        method = procedure_called(ctx.method)
+        shown = None if error is None else self._faults.shown(error, method)
+        self._log.info(
+            "rpc.answered",
+            method=method,
+            code="ok" if shown is None else shown.code.value,
+            ms=round((time.perf_counter() - started) * 1000, 3),
+            account=account_of(ctx),
+        )
+        if shown is not None:
+            raise shown from error
+
+
+class Gatekeeper(MetadataInterceptor[None], Generic[A]):
+    """Lets known callers with the right permission pass, before the body is read."""
+
+    def __init__(self, authenticator: Authenticator[A], *services: DescService) -> None:
+        self._authenticator = authenticator
+        self._permissions = {
+            procedure_of(method): permission_of(method)
+            for service in services
+            for method in service.methods
+        }
+
+    async def on_start(self, ctx: Context) -> None:
+        """Raises an `OutriderError` when the caller may not call."""
+        permission = self._permissions[procedure_called(ctx.method)]
+        actor = await self._authenticator.authenticate(ctx.request_headers.get("authorization"))
+        _actors[ctx] = actor
+        if permission != AUTHENTICATED:
+            self._authenticator.require(actor, permission)
+
+    async def on_end(self, token: None, ctx: Context, error: Exception | None, /) -> None:
+        """Nothing is left to do."""
+
+
+class Validator:
+    """Refuses requests that break the rules of the proto files."""
+
+    async def intercept_unary(
+        self,
+        call_next: Callable[[Request, Context], Awaitable[Response]],
+        request: Request,
+        ctx: Context,
+        /,
+    ) -> Response:
+        """Raises `InvalidRequest`, or answers what the handler answers."""
+        validate(cast("Message", request))
+        return await call_next(request, ctx)
+
+
+def interceptors(
+    authenticator: Authenticator[Any], log: Log, faults: Faults, service: DescService
+) -> tuple[Interceptor, ...]:
+    """Everything around the calls of one service, outermost first."""
+    return Recorder(log, faults), Gatekeeper(authenticator, service), Validator()
