@@ -1,0 +1,210 @@
+"""Imports point inwards. This is what keeps three ways through the house straight."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from meta.house import RECEIVER, SERVICE, Module, modules_under
+
+MODULES = modules_under(SERVICE)
+_CORE = {"domain", "errors", "ambient"}
+_INSIDE = {"usecases", *_CORE}
+
+# What each part of the service may know besides itself. A new part needs a line here.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "ambient": set(),
+    "domain": {"errors"},
+    "usecases": _CORE,
+    "observability": _CORE,
+    "settings": {"domain", "errors"},
+    "adapters": _INSIDE,
+    "testing": _INSIDE,
+    "delivery": {"observability", *_INSIDE},
+    "api": {"observability", *_INSIDE},
+    "console": {"observability", *_INSIDE},
+    "embed": {"observability", *_INSIDE},
+    "bootstrap": {"adapters", "api", "console", "delivery", "embed", "observability", "settings"}
+    | _INSIDE,
+    "cli": {"bootstrap", "observability", "settings", *_INSIDE},
+    "__main__": {"cli"},
+}
+ROOMS = {module.room for module in MODULES} - {""}
+
+# Generated messages stop where the wire stops.
+KNOWS_THE_WIRE = {"api", "cli", "bootstrap"}
+STANDARD_LIBRARY_ONLY = {"errors", "ambient", "domain", "usecases"}
+
+
+def rooms_imported(module: Module) -> set[str]:
+    """The other parts of the service that a module imports."""
+    seconds = {name.split(".")[1] for name in module.imports() if name.startswith("outrider.")}
+    return seconds & (ROOMS | MAY_IMPORT.keys()) - {module.room}
+
+
+def foreign(module: Module) -> set[str]:
+    """The top-level packages that a module imports from outside the standard library."""
+    tops = {name.partition(".")[0] for name in module.imports()}
+    return tops - sys.stdlib_module_names - {"outrider"}
+
+
+def adapters_imported(module: Module) -> set[str]:
+    """The adapters that an adapter imports besides itself."""
+    paths = [name.split(".") for name in module.imports()]
+    seconds = {path[2] for path in paths if path[:2] == ["outrider", "adapters"] and path[2:]}
+    return seconds - set(module.name.split(".")[2:3])
+
+
+def wrong(module: Module) -> set[str]:
+    """What a module imports and must not."""
+    offences = rooms_imported(module) - MAY_IMPORT.get(module.room, set())
+    if module.room in STANDARD_LIBRARY_ONLY:
+        offences |= foreign(module)
+    if module.room not in KNOWS_THE_WIRE:
+        offences |= foreign(module) & {"outrider_api"}
+    if module.room == "adapters":
+        offences |= adapters_imported(module)
+    return offences
+
+
+def test_every_part_of_the_house_has_its_place_in_the_order():
+    """
+    A new room that nobody placed would be outside every rule.
+    """
+    assert ROOMS <= MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_imports_point_inwards(module):
+    """
+    A part knows the parts inside it, and nothing else.
+    """
+    assert set() == wrong(module)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "offence"),
+    [
+        ("outrider.domain.target", "import outrider.usecases.targets", "usecases"),
+        ("outrider.domain.target", "from outrider import ambient", "ambient"),
+        ("outrider.domain.target", "from ..usecases import targets", "usecases"),
+        ("outrider.domain.target", "import joserfc.jwk", "joserfc"),
+        ("outrider.usecases.targets", "from outrider.adapters.sql import rows", "adapters"),
+        ("outrider.usecases.targets", "def f():\n    import structlog", "structlog"),
+        ("outrider.usecases.targets", "from outrider_api.x import y", "outrider_api"),
+        ("outrider.adapters.sql.unit", "from outrider.adapters.keys import s", "keys"),
+        ("outrider.adapters.sql.unit", "from outrider.adapters import keys", "keys"),
+        ("outrider.adapters.sql.unit", "from ..keys import sealing", "keys"),
+        ("outrider.adapters.sql.unit", "from outrider.delivery import worker", "delivery"),
+        ("outrider.adapters.sql.unit", "from outrider.settings import S", "settings"),
+        ("outrider.delivery.worker", "from outrider.bootstrap import open_app", "bootstrap"),
+        ("outrider.delivery.worker", "import outrider_api.outrider", "outrider_api"),
+        ("outrider.api.app", "from outrider.adapters.egress import caller", "adapters"),
+        ("outrider.bootstrap", "from outrider.cli import main", "cli"),
+    ],
+)
+def test_an_import_that_points_outwards_is_found(name, text, offence):
+    """
+    The check itself must be able to fail, in each way of writing an import.
+    """
+    assert {offence} == wrong(Module(name, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("outrider.domain.target", "from outrider.domain.ids import TargetId\nimport json"),
+        ("outrider.domain.target", "from .ids import TargetId\nfrom outrider import errors"),
+        ("outrider.adapters.sql.unit", "from outrider import __version__\nimport structlog"),
+        ("outrider.adapters.sql.unit", "from outrider.adapters.sql import rows\nfrom . import a"),
+        ("outrider.api.app", "from outrider_api.x import y\nfrom outrider.usecases import z"),
+        ("outrider.cli.main", "from outrider.bootstrap import serve"),
+    ],
+)
+def test_an_import_that_points_inwards_is_none_of_our_business(name, text):
+    """
+    A rule that forbids too much is soon switched off.
+    """
+    assert set() == wrong(Module(name, text))
+
+
+def test_a_packages_own_init_resolves_its_dots():
+    """
+    In an `__init__` one dot is the package, elsewhere it is the package around the module.
+    """
+    assert {"outrider.domain", "outrider.domain.ids"} == Module(
+        "outrider.domain", "from . import ids", is_package=True
+    ).imports()
+
+
+IMPORT_EACH_ALONE = """
+import importlib, os, sys
+
+# Other people's packages once for all: they are slow, and no part of the question.
+for name in sys.argv[1].split():
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass  # a class in a module, or a package that is optional
+
+for name in sys.argv[2:]:
+    child = os.fork()
+    if not child:
+        try:
+            importlib.import_module(name)
+        except BaseException as failure:
+            print(f"{name}: {failure!r}", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_every_module_can_be_imported_first():
+    """
+    A circle of imports shows only to whoever enters it at the wrong place.
+    """
+    modules = [*MODULES, *modules_under(RECEIVER)]
+    others = {name for module in modules for name in module.imports() if "outrider" not in name}
+    names = [module.name for module in modules if module.room != "__main__"]
+    tried = subprocess.run(
+        [sys.executable, "-c", IMPORT_EACH_ALONE, " ".join(others), *names, "outrider.not_there"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+
+    expected = (
+        """outrider.not_there: ModuleNotFoundError("No module named 'outrider.not_there'")\n"""
+    )
+    assert expected == tried.stdout
+
+
+def test_the_receiver_needs_nothing_but_the_standard_library():
+    """
+    It is installed into other people's services: each dependency would be theirs to update.
+    """
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "import outrider_receiver, outrider_receiver.testing\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert {"outrider_receiver"} == set(run.stdout.split()) - sys.stdlib_module_names
+
+
+def test_the_receiver_imports_nothing_of_the_service():
+    """
+    It is a distribution of its own, and must stay one.
+    """
+    tops = set().union(*(foreign(module) for module in modules_under(RECEIVER)))
+
+    assert {"outrider_receiver"} == tops
+    assert not any(
+        name.split(".")[0] == "outrider"
+        for module in modules_under(RECEIVER)
+        for name in module.imports()
+    )
