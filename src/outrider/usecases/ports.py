@@ -222,7 +222,10 @@ class Deliveries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OrphanedDelivery:
-    """A delivery whose worker lost its lease, and when it was claimed."""
+    """A delivery whose worker lost its lease, and when it was claimed.
+
+    The rescuer settles it in the name of `owner`, so that of two rescuers one does.
+    """
 
     claimed: ClaimedDelivery
     owner: str
@@ -232,8 +235,8 @@ class OrphanedDelivery:
 class Leases(Protocol):
     """Which workers are alive. A worker's lease covers all that it has claimed."""
 
-    def renew(self, owner: str, until: datetime) -> bool:
-        """Extend the lease, or begin it; False when it had expired and was taken away."""
+    def renew(self, owner: str, until: datetime) -> None:
+        """Extend the lease, or begin it."""
         ...
 
     def drop(self, owner: str) -> None:

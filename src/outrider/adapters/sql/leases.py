@@ -1,0 +1,48 @@
+"""Leases in SQL: one a worker, covering all that it has claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from outrider.adapters.sql.columns import Connection, from_time, to_time
+from outrider.adapters.sql.deliveries import claimed_from_row
+from outrider.usecases.ports import OrphanedDelivery
+
+
+class SqlLeases:
+    """`ports.Leases` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def renew(self, owner: str, until: datetime) -> None:
+        """See the port."""
+        self._connection.execute(
+            "INSERT INTO leases (owner, expires_at) VALUES (?, ?)"
+            " ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at",
+            (owner, from_time(until)),
+        )
+
+    def drop(self, owner: str) -> None:
+        """See the port."""
+        self._connection.execute("DELETE FROM leases WHERE owner = ?", (owner,))
+
+    def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
+        """See the port."""
+        rows = self._connection.execute(
+            "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
+            " deliveries.attempt_count, deliveries.created_at, deliveries.is_waited_for, events.body,"
+            " deliveries.owner, deliveries.claimed_at"
+            " FROM deliveries JOIN events ON events.number = deliveries.event_number"
+            " LEFT JOIN leases ON leases.owner = deliveries.owner"
+            " WHERE deliveries.owner IS NOT NULL"
+            " AND (leases.expires_at IS NULL OR leases.expires_at < ?)"
+            " ORDER BY deliveries.id LIMIT ?",
+            (from_time(now), limit),
+        )
+        return [OrphanedDelivery(claimed_from_row(row), row[7], to_time(row[8])) for row in rows]
+
+    def expire_all(self) -> None:
+        """See the port."""
+        self._connection.execute("DELETE FROM leases")

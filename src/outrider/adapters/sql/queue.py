@@ -1,0 +1,127 @@
+"""The queue inside the deliveries table: who is due, who holds what, who waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from outrider.adapters.sql.columns import Connection, from_duration, from_time
+from outrider.domain.delivery import Attempt, DeliveryState, Followers, Settlement
+from outrider.domain.ids import InstanceId, TargetId
+
+_PENDING = DeliveryState.PENDING.value
+_DELIVERING = DeliveryState.DELIVERING.value
+_RETRYING = DeliveryState.RETRYING.value
+_CANCELLED = DeliveryState.CANCELLED.value
+
+
+def settle_held(connection: Connection, held: Sequence[tuple[int, Settlement]], at: int) -> None:
+    """Write attempts and next states of deliveries that are known to be held."""
+    connection.executemany(
+        "INSERT INTO attempts (delivery_id, number, started_at, duration, outcome, stage,"
+        " status_code, error, excerpt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_attempt_row(number, each.attempt) for number, each in held if each.attempt is not None],
+    )
+    connection.executemany(
+        "UPDATE deliveries SET state = ?, attempt_count = attempt_count + ?, due_at = ?,"
+        " finished_at = ?, owner = NULL, claimed_at = NULL WHERE id = ?",
+        [_state_row(number, each, at) for number, each in held],
+    )
+    for number, each in held:
+        if each.followers is Followers.RELEASE:
+            release_followers(connection, number, at)
+        elif each.followers is Followers.CANCEL:
+            cancel_followers(connection, number, at)
+
+
+def release_followers(connection: Connection, number: int, at: int) -> None:
+    """Make due what waited for this delivery; it never waits again."""
+    connection.execute(
+        "UPDATE deliveries SET due_at = ?, waits_for = NULL WHERE waits_for = ?", (at, number)
+    )
+
+
+def cancel_followers(connection: Connection, number: int, at: int) -> None:
+    """Cancel what waits for this delivery, and what waits for that, to the end of the line."""
+    front = [number]
+    while front:
+        rows = connection.execute(
+            "UPDATE deliveries SET state = ?, finished_at = ?, waits_for = NULL"
+            " WHERE waits_for = ? RETURNING id",
+            (_CANCELLED, at, front.pop()),
+        )
+        front.extend(follower for (follower,) in rows.fetchall())
+
+
+def cancel_deliveries_to(
+    connection: Connection, instance: InstanceId, target: TargetId, at: datetime
+) -> None:
+    """Cancel the open deliveries to a deleted target; those behind them move up."""
+    rows = connection.execute(
+        "SELECT id, waits_for FROM deliveries"
+        " WHERE instance_id = ? AND target_id = ? AND state IN (?, ?) ORDER BY id",
+        (instance, target, _PENDING, _RETRYING),
+    ).fetchall()
+    now = from_time(at)
+    for number, _ in rows:
+        # Read anew: cancelling one in front may have changed for whom this one waits.
+        (waits_for,) = connection.execute(
+            "SELECT waits_for FROM deliveries WHERE id = ?", (number,)
+        ).fetchone()
+        _move_followers_up(connection, number, waits_for, now)
+        connection.execute(
+            "UPDATE deliveries SET state = ?, due_at = NULL, waits_for = NULL, finished_at = ?"
+            " WHERE id = ?",
+            (_CANCELLED, now, number),
+        )
+
+
+def give_back(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
+    """Make claimed deliveries due again, without an attempt."""
+    connection.executemany(
+        "UPDATE deliveries SET state = CASE attempt_count WHEN 0 THEN ? ELSE ? END, due_at = ?,"
+        " owner = NULL, claimed_at = NULL WHERE id = ? AND owner = ?",
+        [(_PENDING, _RETRYING, at, number, owner) for number in numbers],
+    )
+
+
+def mark_claimed(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
+    """Hand deliveries to `owner`: nobody else finds them due."""
+    connection.executemany(
+        "UPDATE deliveries SET state = ?, due_at = NULL, owner = ?, claimed_at = ? WHERE id = ?",
+        [(_DELIVERING, owner, at, number) for number in numbers],
+    )
+
+
+def _move_followers_up(connection: Connection, number: int, waits_for: int | None, at: int) -> None:
+    if waits_for is None:
+        release_followers(connection, number, at)
+    else:
+        connection.execute(
+            "UPDATE deliveries SET waits_for = ? WHERE waits_for = ?", (waits_for, number)
+        )
+        connection.execute("UPDATE deliveries SET is_waited_for = 1 WHERE id = ?", (waits_for,))
+
+
+def _state_row(number: int, settlement: Settlement, at: int) -> tuple[object, ...]:
+    return (
+        settlement.state.value,
+        0 if settlement.attempt is None else 1,
+        None if settlement.due_at is None else from_time(settlement.due_at),
+        at if settlement.state.is_final else None,
+        number,
+    )
+
+
+def _attempt_row(number: int, attempt: Attempt) -> tuple[object, ...]:
+    return (
+        number,
+        attempt.number,
+        from_time(attempt.started_at),
+        from_duration(attempt.duration),
+        attempt.outcome.value,
+        attempt.stage.value,
+        attempt.status_code,
+        attempt.error,
+        attempt.excerpt,
+    )
