@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from protobuf import DescService, Message
+
 from api.wires import (
     CONTENT_TYPES,
     HttpRequest,
@@ -25,7 +27,6 @@ from api.wires import (
     request_of,
     result_of,
 )
-from protobuf import DescService, Message
 
 M = TypeVar("M", bound=Message)
 Exchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -41,7 +42,7 @@ class ApiClient:
         self.exchange = exchange
         self._grpc_target = grpc_target
 
-    async def call(
+    async def call(  # noqa: PLR0917 - in the order in which a call is made
         self,
         wire: Wire,
         service: DescService,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from api.asgi_client import ApiClient
 from api.sample import Lines, sample_client
 

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from protobuf.wkt import Timestamp
+
 from api.asgi_client import ApiClient, in_process
 from outrider.api.app import build_app, serve
 from outrider.api.interceptors import actor_of
@@ -35,7 +37,6 @@ from outrider_api.zitadel.action.v2.action_service_pb import (
     UpdateTargetResponse,
 )
 from outrider_api.zitadel.action.v2.target_pb import Target
-from protobuf.wkt import Timestamp
 
 OWNER = {"authorization": "Bearer owner"}
 VIEWER = {"authorization": "Bearer viewer"}

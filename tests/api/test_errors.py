@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+
 from api.asgi_client import ApiClient
 from api.sample import FAILURES, OWNER, SECRET, VIEWER, Lines
 from api.wires import GRPC_CODES, Wire
-from connectrpc.code import Code
-from connectrpc.errors import ConnectError
 from outrider.api.codes import GRPC_STATUS, HTTP_STATUS
 from outrider.api.errors import Faults
 from outrider.errors import Code as OurCode
@@ -151,20 +152,21 @@ async def test_the_request_is_validated_before_the_handler(client: ApiClient, wi
 
 @every_wire
 @pytest.mark.parametrize(
-    ("headers", "code", "text", "detail"),
+    ("headers", "expected"),
     [
-        ({}, "unauthenticated", "auth header missing", None),
+        ({}, ("unauthenticated", "auth header missing", None)),
         (
             {"authorization": "Bearer stolen"},
-            "unauthenticated",
-            "Errors.Token.Invalid (AUTH-7fs1e)",
-            "AUTH-7fs1e",
+            ("unauthenticated", "Errors.Token.Invalid (AUTH-7fs1e)", "AUTH-7fs1e"),
         ),
-        (VIEWER, "permission_denied", "No matching permissions found (AUTH-5mWD2)", "AUTH-5mWD2"),
+        (
+            VIEWER,
+            ("permission_denied", "No matching permissions found (AUTH-5mWD2)", "AUTH-5mWD2"),
+        ),
     ],
 )
 async def test_who_calls_is_asked_before_what_is_sent(
-    client: ApiClient, wire: Wire, headers, code, text, detail
+    client: ApiClient, wire: Wire, headers, expected
 ):
     """
     The request breaks a rule too, but a stranger must not learn about rules.
@@ -172,7 +174,7 @@ async def test_who_calls_is_asked_before_what_is_sent(
     result = await client.call(
         wire, ACTIONS, "CreateTarget", CreateTargetRequest(), CreateTargetResponse, headers
     )
-    assert (code, text, detail) == (result.code, result.text, result.detail_id)
+    assert expected == (result.code, result.text, result.detail_id)
 
 
 @every_wire

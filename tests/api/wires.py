@@ -15,18 +15,33 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote
 
+from protobuf import DescMethod, DescService, Message, Oneof
+
 from outrider_api.google.api import annotations_pb
 from outrider_api.google.rpc.status_pb import Status
 from outrider_api.zitadel.message_pb import ErrorDetail
-from protobuf import DescMethod, DescService, Message, Oneof
 
 M = TypeVar("M", bound=Message)
 
-GRPC_CODES = (
-    "ok canceled unknown invalid_argument deadline_exceeded not_found already_exists "
-    "permission_denied resource_exhausted failed_precondition aborted out_of_range unimplemented "
-    "internal unavailable data_loss unauthenticated"
-).split()
+GRPC_CODES = [
+    "ok",
+    "canceled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+]
 DETAIL_TYPE = "zitadel.v1.ErrorDetail"
 TRAILER_FRAME = 0x80
 

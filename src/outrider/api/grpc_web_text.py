@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 
 from connectrpc.code import Code
 
@@ -33,7 +33,7 @@ BINARY = "grpc-web"
 TEXT_LIMIT = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
 
 # Callers may encode piece by piece, so padding may stand in the middle.
-_PIECE = re.compile(rb"[^=]+=*")
+_PIECE = re.compile(rb"[^=]*=+|[^=]+")
 
 
 def grpc_web_text(app: App) -> App:
@@ -57,7 +57,7 @@ def grpc_web_text(app: App) -> App:
 
 def decoded(text: bytes) -> bytes:
     """The bytes of one or more Base64 texts, written one after the other."""
-    return b"".join(b64decode(piece, validate=True) for piece in _PIECE.findall(text))
+    return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in _PIECE.findall(text))
 
 
 def binary(scope: Scope) -> Scope:

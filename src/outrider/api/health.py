@@ -39,9 +39,10 @@ async def alive(_scope: Scope, _receive: Receive, send: Send) -> None:
 class Readiness:
     """Asks the check at every request."""
 
-    def __init__(self, ready: Ready, log: Log) -> None:
+    def __init__(self, ready: Ready, log: Log, seconds: float = READY_SECONDS) -> None:
         self._ready = ready
         self._log = log
+        self._seconds = seconds
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """200, or 503 with the reason."""
@@ -53,10 +54,10 @@ class Readiness:
 
     async def _reason(self) -> str | None:
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return await self._ready()
         except TimeoutError:
-            return f"the check took longer than {READY_SECONDS:g} s"
+            return f"the check took longer than {self._seconds:g} s"
         except Exception as error:  # noqa: BLE001 - a broken check means not ready
             self._log.error("readiness.failed", exc_info=error)
             return "the check failed, see the log"
