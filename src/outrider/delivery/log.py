@@ -1,0 +1,29 @@
+"""What the delivery side says to the log."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Log(Protocol):
+    """A structured logger: an event named `noun.past_participle`, and fields without secrets."""
+
+    def debug(self, event: str, /, **fields: Any) -> Any:
+        """What somebody looks for only when something is wrong."""
+        ...
+
+    def info(self, event: str, /, **fields: Any) -> Any:
+        """What an operator may want to count."""
+        ...
+
+    def warning(self, event: str, /, **fields: Any) -> Any:
+        """What an operator may want to look at."""
+        ...
+
+    def error(self, event: str, /, **fields: Any) -> Any:
+        """What somebody has to mend."""
+        ...
+
+    def exception(self, event: str, /, **fields: Any) -> Any:
+        """`error` with the exception that is being handled."""
+        ...

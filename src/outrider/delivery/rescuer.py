@@ -1,0 +1,66 @@
+"""The rescuer: gives back what dead workers held, and says so in the delivery log."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from outrider.ambient import Ambient
+from outrider.delivery.log import Log
+from outrider.delivery.runner import lost
+from outrider.delivery.signal import Signal
+from outrider.domain.delivery import Settlement, cancel, settle
+from outrider.domain.retry import RetrySchedule
+from outrider.domain.target import Target
+from outrider.usecases.ports import OrphanedDelivery, Store, Unit
+
+_LOOK_EVERY_S = 5.0
+_AT_ONCE = 500
+_REASON = "the node died between sending and recording"
+
+
+@dataclass(slots=True)
+class Rescuer:
+    """Runs beside every worker; of several that see the same orphan, one records it."""
+
+    store: Store
+    ambient: Ambient
+    schedule: RetrySchedule
+    log: Log
+    rescued_signal: Signal = field(default_factory=Signal)
+
+    async def run(self) -> None:
+        """Look at once, then every few seconds, until cancelled."""
+        while True:
+            try:
+                rescued = await self.store.write(self.rescue)
+            except Exception:
+                # It outlives a store that is down.
+                self.log.exception("rescuer.failed")
+                rescued = 0
+            if rescued:
+                self.log.warning("delivery.rescued", deliveries=rescued)
+                self.rescued_signal.fire(rescued)
+            if rescued < _AT_ONCE:
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    def rescue(self, unit: Unit) -> int:
+        """Record a LOST attempt for up to 500 orphans; return how many."""
+        now = self.ambient.now()
+        orphans = unit.leases.orphans(now, _AT_ONCE)
+        if not orphans:
+            return 0
+        targets = unit.targets.get_many(
+            {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
+        )
+        by_owner: dict[str, list[Settlement]] = {}
+        for each in orphans:
+            target = targets.get((each.claimed.instance_id, each.claimed.target_id))
+            by_owner.setdefault(each.owner, []).append(self._settlement(each, target))
+        return sum(unit.deliveries.settle(owner, each, now) for owner, each in by_owner.items())
+
+    def _settlement(self, orphan: OrphanedDelivery, target: Target | None) -> Settlement:
+        if target is None:
+            return cancel(orphan.claimed)
+        attempt = lost(orphan.claimed, orphan.claimed_at, _REASON)
+        return settle(orphan.claimed, attempt, target, self.schedule, draw=self.ambient.draw())

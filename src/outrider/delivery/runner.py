@@ -1,0 +1,150 @@
+"""One attempt, from a claimed delivery to what is to be recorded.
+
+- Before the call nothing has left: what cannot be built is an UNBUILDABLE attempt.
+- During the call the receiver answers badly or not at all: that is a result, and is recorded.
+- After the call the receiver has it and the store does not: if the node dies now, the rescuer
+  records the attempt as LOST and it is made again with the same delivery id.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from outrider.ambient import Ambient
+from outrider.delivery.log import Log
+from outrider.domain.call import Answer, CallFailed, Stage
+from outrider.domain.delivery import EXCERPT_BYTES, Attempt, ClaimedDelivery, Settlement, settle
+from outrider.domain.envelope import Envelopes, Unbuildable
+from outrider.domain.judgement import judge
+from outrider.domain.outcome import Outcome
+from outrider.domain.retry import RetrySchedule, parse_retry_after
+from outrider.domain.target import Target
+from outrider.usecases.ports import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation."""
+
+    ambient: Ambient
+    envelopes: Envelopes
+    caller: Caller
+    schedule: RetrySchedule
+    log: Log
+
+    async def attempt(self, claimed: ClaimedDelivery, target: Target) -> Settlement:
+        """Call the target once and decide what that means."""
+        started_at = self.ambient.now()
+        clock = time.perf_counter()
+        retry_after = None
+        try:
+            answer = await self._call(claimed, target, started_at)
+        except CallFailed as failure:
+            attempt = self._failed(claimed, started_at, clock, failure)
+        else:
+            attempt = _answered(claimed, started_at, clock, answer)
+            if attempt.outcome is not Outcome.ACCEPTED:
+                retry_after = _retry_after(answer, started_at + attempt.duration)
+        self._report(claimed, attempt)
+        return settle(
+            claimed,
+            attempt,
+            target,
+            self.schedule,
+            draw=self.ambient.draw(),
+            retry_after=retry_after,
+        )
+
+    async def _call(self, claimed: ClaimedDelivery, target: Target, now: datetime) -> Answer:
+        try:
+            call = self.envelopes.build(
+                target,
+                claimed.body,
+                message_id=claimed.id,
+                now=now,
+                attempt_number=claimed.attempt_number,
+            )
+        except Unbuildable as failure:
+            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, str(failure)) from None
+        except Exception as failure:  # noqa: BLE001 - a failure before the call is an attempt too
+            self._unexpected(claimed, Stage.BUILD)
+            reason = f"the call could not be built: {type(failure).__name__}"
+            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, reason) from None
+        try:
+            return await self.caller.post(call)
+        except CallFailed:
+            raise
+        except Exception as failure:  # noqa: BLE001 - so is one of ours during it
+            self._unexpected(claimed, Stage.SEND)
+            reason = f"the call broke inside outrider: {type(failure).__name__}"
+            raise CallFailed(Outcome.UNREACHABLE, Stage.SEND, reason) from None
+
+    def _failed(
+        self, claimed: ClaimedDelivery, started_at: datetime, clock: float, failure: CallFailed
+    ) -> Attempt:
+        return Attempt(
+            number=claimed.attempt_number,
+            started_at=started_at,
+            duration=_since(clock),
+            outcome=failure.outcome,
+            stage=failure.stage,
+            error=failure.reason,
+        )
+
+    def _unexpected(self, claimed: ClaimedDelivery, stage: Stage) -> None:
+        self.log.exception("delivery.broken", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
+
+    def _report(self, claimed: ClaimedDelivery, attempt: Attempt) -> None:
+        # A line for every accepted delivery would cost as much as the delivery itself.
+        report = self.log.debug if attempt.outcome is Outcome.ACCEPTED else self.log.info
+        report(
+            "delivery.attempted",
+            delivery=claimed.id,
+            target=claimed.target_id,
+            attempt=attempt.number,
+            outcome=attempt.outcome.name.lower(),
+            stage=attempt.stage.value,
+            status=attempt.status_code,
+            error=attempt.error,
+        )
+
+
+def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:
+    """The attempt of a delivery that was claimed, and of which nobody knows how it ended."""
+    return Attempt(
+        number=claimed.attempt_number,
+        started_at=started_at,
+        duration=timedelta(0),
+        outcome=Outcome.LOST,
+        stage=Stage.SEND,
+        error=reason,
+    )
+
+
+def _answered(
+    claimed: ClaimedDelivery, started_at: datetime, clock: float, answer: Answer
+) -> Attempt:
+    judgement = judge(answer)
+    return Attempt(
+        number=claimed.attempt_number,
+        started_at=started_at,
+        duration=_since(clock),
+        outcome=judgement.outcome,
+        stage=Stage.ANSWER,
+        status_code=answer.status,
+        error=judgement.error,
+        excerpt=answer.body[:EXCERPT_BYTES],
+    )
+
+
+def _retry_after(answer: Answer, now: datetime) -> timedelta | None:
+    for name, value in answer.headers:
+        if name == "retry-after":
+            return parse_retry_after(value, now)
+    return None
+
+
+def _since(clock: float) -> timedelta:
+    return timedelta(seconds=time.perf_counter() - clock)

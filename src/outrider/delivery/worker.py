@@ -1,0 +1,245 @@
+"""The worker: claims due deliveries, runs their attempts, settles them in groups.
+
+It takes turns with the store. One turn is one transaction: it settles what has ended since the
+last turn and claims as many as there is room for. Between turns attempts run. A turn is taken
+when enough has ended, when the store has changed, when something falls due, or after a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outrider.ambient import Ambient
+from outrider.delivery.log import Log
+from outrider.delivery.runner import Runner, lost
+from outrider.delivery.signal import Signal
+from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel, settle
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.target import Target
+from outrider.usecases.ports import Store, Unit
+
+LEASE = timedelta(seconds=15)
+_RENEW_EVERY_S = 5.0
+# Ended attempts wait this long for company: a commit costs about as much for one as for a hundred.
+_LINGER_S = 0.002
+_SETTLE_AT_ONCE = 128
+# How often an idle worker looks whether the store has changed; half of it is the mean delay
+# between a publish and its first attempt.
+_LOOK_EVERY_S = 0.02
+# A turn is taken at least this often, whatever the hints say.
+_TURN_EVERY_S = 1.0
+# How long a cancelled attempt may take to close its connection.
+_CANCEL_S = 1.0
+# After the store failed.
+_PAUSE_S = 0.5
+
+_TargetName = tuple[InstanceId, TargetId]
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    claimed: Sequence[ClaimedDelivery]
+    targets: dict[_TargetName, Target]
+    revision: int
+    next_due: datetime | None
+
+
+@dataclass(slots=True)
+class Worker:
+    """Delivers until it is stopped. `owner` names its lease and is never used twice.
+
+    `run` returns when `stop` was called and what runs has ended, at most `drain_timeout` seconds
+    later. What was claimed and not begun is given back; what was cut off is recorded as LOST.
+    """
+
+    store: Store
+    ambient: Ambient
+    runner: Runner
+    log: Log
+    owner: str
+    concurrency: int
+    drain_timeout: float
+    settled_signal: Signal = field(default_factory=Signal)
+    _ready: deque[ClaimedDelivery] = field(default_factory=deque)
+    _running: dict[asyncio.Task[None], tuple[ClaimedDelivery, datetime]] = field(
+        default_factory=dict
+    )
+    _ended: list[Settlement] = field(default_factory=list)
+    _targets: dict[_TargetName, Target] = field(default_factory=dict)
+    _revision: int = -1
+    _next_due: datetime | None = None
+    _seen_change: int = -1
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _linger: asyncio.TimerHandle | None = None
+    _stopping: bool = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Worker {self.owner} [running: {len(self._running)} of {self.concurrency}"
+            f" | ready: {len(self._ready)} | to settle: {len(self._ended)}]>"
+        )
+
+    def stop(self) -> None:
+        """Claim nothing more. May be called twice, or before `run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop` is called. Cancelling it cuts running attempts off."""
+        await self._renew()
+        lease = asyncio.create_task(self._keep_lease())
+        try:
+            while not self._stopping:
+                await self._survive(self._take_turn)
+                await self._pause()
+        finally:
+            try:
+                await self._wind_down()
+            finally:
+                lease.cancel()
+
+    async def _take_turn(self) -> None:
+        # Read before the turn: what is committed during it must not go unseen.
+        self._seen_change = await self.store.changes()
+        ended, self._ended = self._ended, []
+        try:
+            turn = await self.store.write(lambda unit: self._turn(unit, ended))
+        except BaseException:
+            self._ended = ended + self._ended
+            raise
+        if turn.revision != self._revision:
+            self._targets, self._revision = {}, turn.revision
+        self._targets.update(turn.targets)
+        self._next_due = turn.next_due
+        self._ready.extend(turn.claimed)
+        self.settled_signal.fire(len(ended))
+        self._begin_ready()
+
+    def _turn(self, unit: Unit, ended: Sequence[Settlement]) -> _Turn:
+        now = self.ambient.now()
+        if ended:
+            unit.deliveries.settle(self.owner, ended, now)
+        room = self._room()
+        claimed = unit.deliveries.claim(self.owner, now, room) if room > 0 else ()
+        revision = unit.routing_revision()
+        known = self._targets if revision == self._revision else {}
+        wanted = {(each.instance_id, each.target_id) for each in claimed} - known.keys()
+        if revision != self._revision:
+            wanted |= {(each.instance_id, each.target_id) for each in self._ready}
+        next_due = None if len(claimed) == room else unit.deliveries.next_due()
+        return _Turn(claimed, unit.targets.get_many(wanted), revision, next_due)
+
+    def _room(self) -> int:
+        # Twice what runs: attempts go on while a turn is on its way to the disk.
+        return 2 * self.concurrency - len(self._ready) - len(self._running)
+
+    def _begin_ready(self) -> None:
+        while self._ready and len(self._running) < self.concurrency:
+            claimed = self._ready.popleft()
+            target = self._targets.get((claimed.instance_id, claimed.target_id))
+            if target is None:
+                self._note(cancel(claimed))
+                continue
+            task = asyncio.create_task(self._attempt(claimed, target))
+            self._running[task] = (claimed, self.ambient.now())
+            task.add_done_callback(self._end)
+
+    async def _attempt(self, claimed: ClaimedDelivery, target: Target) -> None:
+        self._note(await self.runner.attempt(claimed, target))
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        claimed, started_at = self._running.pop(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
+            self.log.error("delivery.broken", delivery=claimed.id, exc_info=failure)
+            self._note(self._lost(claimed, started_at, "the attempt broke inside outrider"))
+        if not self._stopping:
+            self._begin_ready()
+
+    def _note(self, settlement: Settlement) -> None:
+        self._ended.append(settlement)
+        if len(self._ended) >= _SETTLE_AT_ONCE:
+            self._wake.set()
+        elif self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(_LINGER_S, self._wake.set)
+
+    async def _pause(self) -> None:
+        """Return when a turn is worth its transaction."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _TURN_EVERY_S
+        while not self._wake.is_set() and loop.time() < latest:
+            try:
+                async with asyncio.timeout(self._patience(latest - loop.time())):
+                    await self._wake.wait()
+            except TimeoutError:
+                if self._is_due() or await self.store.changes() != self._seen_change:
+                    break
+        self._wake.clear()
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+
+    def _patience(self, rest: float) -> float:
+        if self._next_due is None or self._room() <= 0:
+            return min(_LOOK_EVERY_S, rest)
+        until_due = (self._next_due - self.ambient.now()).total_seconds()
+        return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
+
+    def _is_due(self) -> bool:
+        return (
+            self._next_due is not None and self._next_due <= self.ambient.now() and self._room() > 0
+        )
+
+    async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except Exception:
+            # The worker outlives a store that is down.
+            self.log.exception("worker.turn_failed", owner=self.owner)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_EVERY_S)
+            await self._survive(self._renew)
+
+    async def _renew(self) -> None:
+        until = self.ambient.now() + LEASE
+        await self.store.write(lambda unit: unit.leases.renew(self.owner, until))
+
+    async def _wind_down(self) -> None:
+        self._stopping = True
+        await self._cut_off()
+        ended, ready = self._ended, [each.id for each in self._ready]
+
+        def leave(unit: Unit) -> None:
+            now = self.ambient.now()
+            unit.deliveries.settle(self.owner, ended, now)
+            unit.deliveries.give_back(self.owner, ready, now)
+            unit.leases.drop(self.owner)
+
+        await self.store.write(leave)
+
+    async def _cut_off(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.drain_timeout)
+        late = dict(self._running)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CANCEL_S)
+        for task, (claimed, started_at) in late.items():
+            if not task.done() or task.cancelled():
+                reason = "the worker stopped before the answer came"
+                self._note(self._lost(claimed, started_at, reason))
+
+    def _lost(self, claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Settlement:
+        attempt = lost(claimed, started_at, reason)
+        target = self._targets.get((claimed.instance_id, claimed.target_id))
+        if target is None:
+            return cancel(claimed)
+        return settle(claimed, attempt, target, self.runner.schedule, draw=self.ambient.draw())
