@@ -1,0 +1,154 @@
+"""How the text of a setting becomes its value.
+
+Each reader raises ValueError with half a sentence, what the value must be, and never repeats the
+text: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from outrider.domain.address import parse_allow
+
+MAX_PORT = 65535
+MASTER_KEY_BYTES = 32
+MAX_WORKERS = 256
+MAX_CONCURRENCY = 10_000
+MAX_DRAIN_SECONDS = 3600.0
+
+_SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
+_STANDARD = str.maketrans("-_", "+/")  # the two alphabets of RFC 4648
+_VISIBLE = re.compile(r"[!-~]+")
+_HTTP_URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
+
+
+class LogLevel(StrEnum):
+    """How much is logged: this and everything more severe."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def read_host(text: str) -> str:
+    """An address or a name; whether it exists shows when the server binds it."""
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("must be an address or a host name")
+    return text
+
+
+def read_whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Make a reader of decimal numbers within these bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def read_seconds(text: str) -> float:
+    """Seconds with or without a fraction, such as `20`, `0.5` or `20s`."""
+    number = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s?", text)
+    if number is None or float(number[1]) > MAX_DRAIN_SECONDS:
+        raise ValueError(f"must be a number of seconds from 0 to {MAX_DRAIN_SECONDS:g}")
+    return float(number[1])
+
+
+def read_yes_or_no(text: str) -> bool:
+    """What people write for true and false."""
+    meaning = {"1": True, "true": True, "yes": True, "on": True}
+    meaning |= {"0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in meaning:
+        raise ValueError("must be true or false")
+    return meaning[text.lower()]
+
+
+def read_one_of(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """Make a reader of the values of an enumeration, in any case of their letters."""
+
+    def read(text: str) -> StrEnum:
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ValueError(f"must be one of {', '.join(kind)}") from None
+
+    return read
+
+
+def read_path(text: str) -> Path:
+    """An absolute path. `~` is the home directory, the rest is relative to the working directory."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be a path")
+    # Absolute at once: a child process may work in another directory.
+    return Path(text.strip()).expanduser().absolute()
+
+
+def read_database_url(text: str) -> str:
+    """A URL of SQLite whose path is absolute."""
+    if text.startswith(_POSTGRES):
+        raise ValueError("PostgreSQL comes with a later release; use sqlite:///FILE for now")
+    if not text.startswith(_SQLITE) or not text.removeprefix(_SQLITE):
+        raise ValueError("must be sqlite:///FILE, or sqlite:////ABSOLUTE/FILE")
+    return _SQLITE + str(read_path(text.removeprefix(_SQLITE)))
+
+
+def sqlite_file(database_url: str) -> Path:
+    """The path in what `read_database_url` gave."""
+    return Path(database_url.removeprefix(_SQLITE))
+
+
+def read_egress_allow(text: str) -> str:
+    """The text itself, once `parse_allow` accepts it."""
+    parse_allow(text)
+    return text
+
+
+def read_visible(text: str) -> str:
+    """Text that can stand in an HTTP header."""
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("must be visible ASCII characters without spaces")
+    return text
+
+
+def read_master_key(text: str) -> bytes:
+    """The 32 bytes of a Base64 text, standard or URL-safe."""
+    try:
+        master_key = base64.b64decode(text.strip().translate(_STANDARD), validate=True)
+    except ValueError:
+        master_key = b""
+    if len(master_key) != MASTER_KEY_BYTES:
+        raise ValueError(
+            f"must be the Base64 of {MASTER_KEY_BYTES} bytes; make one with: "
+            f"head -c {MASTER_KEY_BYTES} /dev/urandom | base64"
+        )
+    return master_key
+
+
+def read_http_url(text: str) -> str:
+    """A URL without a slash at its end."""
+    if not _HTTP_URL.fullmatch(text):
+        raise ValueError("must be an http:// or https:// URL without query")
+    return text.rstrip("/")
+
+
+def default_workers() -> int:
+    """One less than the cores that this process may use, at least one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(max(1, cores - 1), MAX_WORKERS)
