@@ -1,0 +1,190 @@
+# ruff: noqa: SIM300 - the expected value stands first
+"""The log: what it looks like, and what never is in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outrider.observability.logs import configure_logs
+from outrider.observability.masking import MASK, is_secret_name, masked
+from outrider.settings import LogFormat, LogLevel
+
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture
+def stream():
+    """The log of one test; everybody else's configuration is put back."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield io.StringIO()
+    root.handlers[:], root.level = before, level
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object(stream):
+    """
+    Whatever collects logs reads lines.
+    """
+    configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
+
+    structlog.get_logger().info("delivery.settled", delivery="1\n2", attempts=3)
+
+    (line,) = lines(stream)
+    assert ("delivery.settled", "info", 3) == (line["event"], line["level"], line["attempts"])
+    assert line["timestamp"].endswith("Z")
+
+
+def test_what_is_less_severe_is_left_out(stream):
+    """
+    The level of the settings is the level of the log.
+    """
+    configure_logs(LogLevel.WARNING, LogFormat.JSON, stream=stream)
+
+    structlog.get_logger().info("quiet")
+    logging.getLogger("library").info("quiet")
+    structlog.get_logger().warning("loud")
+
+    assert ["loud"] == [line["event"] for line in lines(stream)]
+
+
+def test_libraries_pass_the_same_mask(stream):
+    """
+    asyncio and the rest log through the standard library.
+    """
+    configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
+
+    logging.getLogger("library").error("sent %s", "Authorization: Bearer " + SECRET)
+
+    (line,) = lines(stream)
+    assert f"sent Authorization: Bearer {MASK}" == line["event"]
+
+
+def test_a_traceback_is_masked_too(stream):
+    """
+    Exceptions quote what they stumbled over.
+    """
+    configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
+
+    error = ValueError("cannot connect to postgresql://me:" + SECRET + "@db/outrider")
+    structlog.get_logger().error("store.failed", exc_info=error)
+
+    (line,) = lines(stream)
+    assert f"postgresql://{MASK}@db/outrider" in line["exception"]
+    assert SECRET not in stream.getvalue()
+
+
+def test_people_get_lines_without_json(stream):
+    """
+    On a terminal the same line is for eyes.
+    """
+    configure_logs(LogLevel.INFO, LogFormat.CONSOLE, stream=stream)
+
+    structlog.get_logger().info("started", port=8080, admin_token=SECRET)
+
+    assert "started" in stream.getvalue()
+    assert "port=8080" in stream.getvalue()
+    assert SECRET not in stream.getvalue()
+
+
+def test_what_is_not_a_terminal_gets_json(stream):
+    """
+    Containers and services read the log by program.
+    """
+    configure_logs(stream=stream)
+
+    structlog.get_logger().info("started")
+
+    assert "started" == lines(stream)[0]["event"]
+
+
+def test_the_last_configuration_counts(stream):
+    """
+    A line appears once, however often a process was configured.
+    """
+    configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
+    configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
+
+    structlog.get_logger().info("once")
+
+    assert 1 == len(lines(stream))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token",
+        "admin_token",
+        "Authorization",
+        "signing_key",
+        "signingKey",
+        "SIGNING-KEY",
+        "OUTRIDER_MASTER_KEY",
+        "masterKey",
+        "password",
+        "client_secret",
+        "Set-Cookie",
+        "api-key",
+        "clientKeyPem",
+        "database_url",
+    ],
+)
+def test_what_is_named_like_a_secret_is_masked(name):
+    """
+    In any spelling that a field, a variable or a header has.
+    """
+    assert is_secret_name(name)
+    assert {name: MASK} == masked({name: SECRET})
+    assert [[name, MASK]] == masked([(name, SECRET)])
+    assert [[name.encode(), MASK]] == masked([(name.encode(), SECRET.encode())])
+
+
+@pytest.mark.parametrize(
+    "name", ["token_id", "tokenId", "key", "target", "tokenizer", "secretary", "event", "key_id"]
+)
+def test_what_only_sounds_like_a_secret_is_shown(name):
+    """
+    A log that masks identifiers cannot be searched.
+    """
+    assert {name: "17"} == masked({name: "17"})
+
+
+def test_an_absent_secret_is_shown_as_absent():
+    """
+    "Was it set at all" is the first question.
+    """
+    assert {"admin_token": None} == masked({"admin_token": None})
+
+
+def test_our_tokens_are_masked_wherever_they_stand():
+    """
+    A token in a sentence is as good as a token in a field.
+    """
+    assert [f"got {MASK}, sorry"] == masked(["got otr_" + "a1-_" * 10 + ", sorry"])
+
+
+_names = st.sampled_from(["token", "signing_key", "Authorization"])
+_nested = st.recursive(
+    _names.map(lambda name: {name: SECRET}),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=20,
+)
+
+
+@given(_nested)
+def test_no_nesting_hides_a_secret(value):
+    """
+    However deep somebody packs it.
+    """
+    assert SECRET not in repr(masked(value))
