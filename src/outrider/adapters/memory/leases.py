@@ -1,0 +1,39 @@
+"""Which workers are alive, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from outrider.adapters.memory import queue
+from outrider.adapters.memory.tables import Tables
+from outrider.usecases.ports import OrphanedDelivery
+
+
+class MemoryLeases:
+    """`ports.Leases` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def renew(self, owner: str, until: datetime) -> None:
+        """See the port."""
+        self._tables.leases[owner] = until
+
+    def drop(self, owner: str) -> None:
+        """See the port."""
+        self._tables.leases.pop(owner, None)
+
+    def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
+        """See the port."""
+        alive = {owner for owner, until in self._tables.leases.items() if now < until}
+        orphaned = [
+            OrphanedDelivery(queue.claimed(owed), owed.owner, owed.claimed_at)
+            for owed in self._tables.deliveries.values()
+            if owed.owner is not None and owed.claimed_at is not None and owed.owner not in alive
+        ]
+        return orphaned[:limit]
+
+    def expire_all(self) -> None:
+        """See the port."""
+        self._tables.leases.clear()

@@ -1,0 +1,118 @@
+"""What happens to deliveries, one rule a function."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from outrider.adapters.memory.tables import OwedDelivery, Tables
+from outrider.domain.delivery import (
+    ClaimedDelivery,
+    Delivery,
+    DeliveryState,
+    Followers,
+    Settlement,
+)
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+
+_UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
+
+
+def claimed(owed: OwedDelivery) -> ClaimedDelivery:
+    """What a worker gets to see of a delivery."""
+    return ClaimedDelivery(
+        id=owed.delivery.id,
+        instance_id=owed.instance,
+        target_id=owed.delivery.target_id,
+        attempt_number=owed.delivery.attempt_count + 1,
+        created_at=owed.delivery.created_at,
+        is_waited_for=owed.is_waited_for,
+        body=owed.delivery.payload,
+    )
+
+
+def settle(tables: Tables, settlement: Settlement, now: datetime) -> None:
+    """Write an attempt and what follows from it, for this delivery and those behind it."""
+    owed = tables.deliveries[settlement.delivery_id]
+    target_exists = (owed.instance, owed.delivery.target_id) in tables.targets
+    state, followers = settlement.state, settlement.followers
+    if state is DeliveryState.RETRYING and not target_exists:
+        state, followers = DeliveryState.CANCELLED, Followers.RELEASE
+    delivery = owed.delivery
+    if settlement.attempt is not None:
+        delivery = replace(
+            delivery,
+            attempts=(*delivery.attempts, settlement.attempt),
+            attempt_count=delivery.attempt_count + 1,
+        )
+    due_at = settlement.due_at if state is DeliveryState.RETRYING else None
+    _put(tables, owed, _moved(delivery, state, due_at, now))
+    _let_go(tables, settlement.delivery_id, followers, now)
+
+
+def give_back(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
+    """Make a claimed delivery due again."""
+    tried = owed.delivery.attempt_count > 0
+    state = DeliveryState.RETRYING if tried else DeliveryState.PENDING
+    _put(tables, owed, _moved(owed.delivery, state, now, now))
+
+
+def cancel_deliveries_to(
+    tables: Tables, instance: InstanceId, target: TargetId, now: datetime
+) -> None:
+    """Cancel what a deleted target is owed and nobody is attempting."""
+    for owed in list(tables.deliveries.values()):
+        is_owed = (owed.instance, owed.delivery.target_id) == (instance, target)
+        if is_owed and owed.delivery.state in _UNCLAIMED:
+            _cancel(tables, owed, now)
+            _pass_on(tables, owed, now)
+
+
+def _let_go(tables: Tables, front: DeliveryId, what: Followers, now: datetime) -> None:
+    if what is Followers.WAIT:
+        return
+    for owed in _waiting_for(tables, front):
+        if what is Followers.RELEASE:
+            _release(tables, owed, now)
+        else:
+            _cancel(tables, owed, now)
+            _let_go(tables, owed.delivery.id, Followers.CANCEL, now)
+
+
+def _pass_on(tables: Tables, cancelled: OwedDelivery, now: datetime) -> None:
+    # Whoever waited for it waits for what it waited for itself, if anything.
+    for owed in _waiting_for(tables, cancelled.delivery.id):
+        if cancelled.waits_for is None:
+            _release(tables, owed, now)
+        else:
+            tables.deliveries[owed.delivery.id] = replace(owed, waits_for=cancelled.waits_for)
+
+
+def _waiting_for(tables: Tables, front: DeliveryId) -> list[OwedDelivery]:
+    return [owed for owed in tables.deliveries.values() if owed.waits_for == front]
+
+
+def _release(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
+    _put(tables, owed, replace(owed.delivery, next_attempt_at=now))
+
+
+def _cancel(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
+    _put(tables, owed, _moved(owed.delivery, DeliveryState.CANCELLED, None, now))
+
+
+def _moved(
+    delivery: Delivery, state: DeliveryState, due_at: datetime | None, now: datetime
+) -> Delivery:
+    return replace(
+        delivery,
+        state=state,
+        next_attempt_at=due_at,
+        finished_at=now if state.is_final else None,
+    )
+
+
+def _put(tables: Tables, owed: OwedDelivery, delivery: Delivery) -> None:
+    """Write a delivery that nobody holds and that waits for nobody."""
+    tables.deliveries[delivery.id] = replace(
+        owed, delivery=delivery, waits_for=None, owner=None, claimed_at=None
+    )

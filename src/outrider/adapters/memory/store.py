@@ -1,0 +1,86 @@
+"""The store that forgets: for tests, and the measure of what a store has to do.
+
+It is as simple as it can be, so that reading it is enough to believe it. A unit of work changes a
+copy of everything, which takes the place of the original when the unit has ended well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+from outrider.adapters.memory.deliveries import MemoryDeliveries
+from outrider.adapters.memory.events import MemoryEvents
+from outrider.adapters.memory.executions import MemoryExecutions
+from outrider.adapters.memory.leases import MemoryLeases
+from outrider.adapters.memory.tables import Tables
+from outrider.adapters.memory.targets import MemoryTargets
+from outrider.adapters.memory.tokens import MemoryTokens
+from outrider.domain.ids import InstanceId
+from outrider.usecases.ports import Unit
+
+T = TypeVar("T")
+
+
+class MemoryUnit:
+    """`ports.Unit` on tables that nobody else sees."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self.targets = MemoryTargets(tables)
+        self.executions = MemoryExecutions(tables)
+        self.tokens = MemoryTokens(tables)
+        self.events = MemoryEvents(tables)
+        self.deliveries = MemoryDeliveries(tables)
+        self.leases = MemoryLeases(tables)
+
+    def routing_revision(self) -> int:
+        """See the port."""
+        return self._tables.routing_revision
+
+    def add_event_types(self, instance: InstanceId, event_types: Collection[str]) -> None:
+        """See the port."""
+        known = self._tables.event_types.get(instance, frozenset())
+        if not known.issuperset(event_types):
+            self._tables.event_types[instance] = known.union(event_types)
+            self._tables.routing_revision += 1
+
+    def event_types(self) -> Mapping[InstanceId, frozenset[str]]:
+        """See the port."""
+        return self._tables.event_types.copy()
+
+
+class MemoryStore:
+    """`ports.Store` in one process, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._tables = Tables()
+
+    def __repr__(self) -> str:
+        tables = self._tables
+        return (
+            f"<MemoryStore {len(tables.targets)} targets, {len(tables.executions)} executions,"
+            f" {len(tables.events)} events, {len(tables.deliveries)} deliveries>"
+        )
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        """See the port."""
+        await asyncio.sleep(0)  # a real store lets others run, too
+        changed = self._tables.copied()
+        result = work(MemoryUnit(changed))
+        self._tables = changed
+        return result
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        """See the port. Raise `RuntimeError` when `work` has changed something."""
+        await asyncio.sleep(0)
+        snapshot = self._tables.copied()
+        result = work(MemoryUnit(snapshot))
+        if snapshot != self._tables:
+            raise RuntimeError("a read has changed something")
+        return result
+
+    async def changes(self) -> int:
+        """Always the same: there is no other process."""
+        return 0

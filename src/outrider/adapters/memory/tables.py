@@ -1,0 +1,60 @@
+"""What a memory store holds: dictionaries of values that never change."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Self
+
+from outrider.domain.delivery import Delivery
+from outrider.domain.execution import Execution
+from outrider.domain.ids import AccountId, DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.permission import Role
+from outrider.domain.target import Target
+from outrider.usecases.ports import StoredEvent, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account: what its tokens may do."""
+
+    name: str
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwedDelivery:
+    """A delivery with what the queue knows of it.
+
+    `waits_for` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
+    are set while a worker holds it.
+    """
+
+    instance: InstanceId
+    delivery: Delivery
+    is_waited_for: bool
+    waits_for: DeliveryId | None = None
+    owner: str | None = None
+    claimed_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """Everything there is."""
+
+    targets: dict[tuple[InstanceId, TargetId], Target] = field(default_factory=dict)
+    deleted_targets: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
+    executions: dict[tuple[InstanceId, ExecutionId], Execution] = field(default_factory=dict)
+    accounts: dict[tuple[InstanceId, AccountId], Account] = field(default_factory=dict)
+    tokens: dict[bytes, Token] = field(default_factory=dict)
+    """By the hash of the secret; their roles are those of their accounts."""
+    events: dict[tuple[InstanceId, EventId], StoredEvent] = field(default_factory=dict)
+    deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
+    leases: dict[str, datetime] = field(default_factory=dict)
+    event_types: dict[InstanceId, frozenset[str]] = field(default_factory=dict)
+    routing_revision: int = 0
+
+    def copied(self) -> Self:
+        """The same values in dictionaries of their own: changes there do not show here."""
+        return type(self)(**{each.name: copy(getattr(self, each.name)) for each in fields(self)})
