@@ -12,6 +12,7 @@ from meta.house import RECEIVER, SERVICE, Module, modules_under
 MODULES = modules_under(SERVICE)
 _CORE = {"domain", "errors", "ambient"}
 _INSIDE = {"usecases", *_CORE}
+_SET_UP = {"observability", "settings", "setting_values"}
 
 # What each part of the service may know besides itself. A new part needs a line here.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -19,17 +20,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ambient": set(),
     "domain": {"errors"},
     "usecases": _CORE,
-    "observability": _CORE,
-    "settings": {"domain", "errors"},
+    "setting_values": {"domain", "errors"},
+    "settings": {"domain", "errors", "setting_values"},
+    "observability": {"setting_values", *_CORE},
     "adapters": _INSIDE,
     "testing": _INSIDE,
     "delivery": {"observability", *_INSIDE},
     "api": {"observability", *_INSIDE},
     "console": {"observability", *_INSIDE},
     "embed": {"observability", *_INSIDE},
-    "bootstrap": {"adapters", "api", "console", "delivery", "embed", "observability", "settings"}
-    | _INSIDE,
-    "cli": {"bootstrap", "observability", "settings", *_INSIDE},
+    "bootstrap": {"adapters", "api", "console", "delivery", "embed", *_SET_UP, *_INSIDE},
+    "cli": {"bootstrap", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }
 ROOMS = {module.room for module in MODULES} - {""}

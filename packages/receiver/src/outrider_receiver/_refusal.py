@@ -31,7 +31,7 @@ class Reason(str, Enum):
         return self.value
 
 
-class InvalidSignature(Exception):  # noqa: N818 - it says what is wrong, as one reads it aloud
+class InvalidSignature(Exception):
     """This call is not to be believed. Answer 400 and do nothing else with it.
 
     The text never contains what the caller sent, nor a signing key: it may be logged and sent.
