@@ -13,8 +13,8 @@ WEBHOOK_TIMESTAMP = "webhook-timestamp"
 WEBHOOK_SIGNATURE = "webhook-signature"
 ATTEMPT = "outrider-attempt"
 
-# Whoever reaches the URL writes the headers. Bound each before reading it. The longest that
-# outrider writes has 32 signatures of 68 characters.
+# Whoever reaches the URL writes the headers. Bound each before reading it. A timestamp and 31
+# signatures, more than any sender has keys, take 2 100 characters.
 MAX_HEADER_CHARS = 4096
 
 # ZITADEL's API reference puts an X- before the name, its server does not, outrider sends both.
