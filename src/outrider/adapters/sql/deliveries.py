@@ -81,19 +81,14 @@ class SqlDeliveries:
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
         """See the port."""
-        rows = self._connection.execute(
-            "SELECT id, instance_id, target_id FROM deliveries WHERE owner = ?", (owner,)
-        )
-        owned = {number: (instance, target) for number, instance, target in rows}
-        held = [(int(each.delivery_id), each) for each in settlements]
-        held = [(number, each) for number, each in held if number in owned]
+        held, targets = self._held(owner, settlements)
         gone = self._deleted_targets(
-            {owned[number] for number, each in held if each.state is DeliveryState.RETRYING}
+            {targets[number] for number, each in held if each.state is DeliveryState.RETRYING}
         )
         settled = [
             (
                 number,
-                _cancelled(each) if owned[number] in gone and not each.state.is_final else each,
+                _cancelled(each) if targets[number] in gone and not each.state.is_final else each,
             )
             for number, each in held
         ]
@@ -110,6 +105,27 @@ class SqlDeliveries:
             "SELECT min(due_at) FROM deliveries WHERE due_at IS NOT NULL"
         ).fetchone()
         return to_optional_time(due_at)
+
+    def _held(
+        self, owner: str, settlements: Sequence[Settlement]
+    ) -> tuple[list[tuple[int, Settlement]], dict[int, tuple[str, str]]]:
+        """Those that the owner may write, one for each delivery, and the targets of all it holds.
+
+        A worker that was thought dead may claim a delivery again while its first attempt is still
+        under way: that one was recorded as LOST, and its number gives it away.
+        """
+        rows = self._connection.execute(
+            "SELECT id, instance_id, target_id, attempt_count FROM deliveries WHERE owner = ?",
+            (owner,),
+        ).fetchall()
+        next_attempts = {row[0]: row[3] + 1 for row in rows}
+        held: dict[int, Settlement] = {}
+        for each in settlements:
+            number = int(each.delivery_id)
+            expected = next_attempts.get(number)
+            if expected is not None and (each.attempt is None or each.attempt.number == expected):
+                held.setdefault(number, each)
+        return list(held.items()), {row[0]: (row[1], row[2]) for row in rows}
 
     def _deleted_targets(self, targets: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         query = "SELECT deleted_at IS NULL FROM targets WHERE instance_id = ? AND id = ?"
