@@ -48,7 +48,8 @@ class MemoryDeliveries:
         """See the port."""
         written = 0
         for settlement in settlements:
-            if self._held(owner, settlement.delivery_id) is not None:
+            owed = self._held(owner, settlement.delivery_id)
+            if owed is not None and queue.is_of_this_claim(owed, settlement):
                 queue.settle(self._tables, settlement, now)
                 written += 1
         return written

@@ -31,6 +31,12 @@ def claimed(owed: OwedDelivery) -> ClaimedDelivery:
     )
 
 
+def is_of_this_claim(owed: OwedDelivery, settlement: Settlement) -> bool:
+    """Whether it settles the attempt that is under way, not one that was recorded as LOST."""
+    attempt = settlement.attempt
+    return attempt is None or attempt.number == owed.delivery.attempt_count + 1
+
+
 def settle(tables: Tables, settlement: Settlement, now: datetime) -> None:
     """Write an attempt and what follows from it, for this delivery and those behind it."""
     owed = tables.deliveries[settlement.delivery_id]

@@ -1,0 +1,102 @@
+"""SQLite keeps the contract of a store."""
+
+from __future__ import annotations
+
+import pytest
+
+from outrider.adapters.keys.sealing import Sealing
+from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.testing.ambient import NOW
+from outrider.testing.builders import planned
+from outrider.testing.contracts.delivery_log import DeliveryLogContract
+from outrider.testing.contracts.events import EventsContract
+from outrider.testing.contracts.executions import ExecutionsContract, ExecutionSearchContract
+from outrider.testing.contracts.followers import DeletedTargetContract, FollowersContract
+from outrider.testing.contracts.leases import LeasesContract
+from outrider.testing.contracts.queue import QueueContract
+from outrider.testing.contracts.settling import SettlingContract
+from outrider.testing.contracts.steps import add_targets, claim, owe
+from outrider.testing.contracts.target_search import TargetSearchContract
+from outrider.testing.contracts.targets import TargetsContract
+from outrider.testing.contracts.tokens import TokensContract
+from outrider.testing.contracts.units import UnitsContract, all_that_shows, everything
+
+MASTER_KEY = bytes(range(32))
+
+
+class OnSqlite:
+    @pytest.fixture
+    async def store(self, tmp_path):
+        async with open_sqlite(tmp_path / "outrider.db", Sealing(MASTER_KEY), now=NOW) as store:
+            yield store
+
+
+class TestTargetSearch(OnSqlite, TargetSearchContract): ...
+
+
+class TestTargets(OnSqlite, TargetsContract): ...
+
+
+class TestExecutions(OnSqlite, ExecutionsContract): ...
+
+
+class TestExecutionSearch(OnSqlite, ExecutionSearchContract): ...
+
+
+class TestTokens(OnSqlite, TokensContract): ...
+
+
+class TestEvents(OnSqlite, EventsContract): ...
+
+
+class TestQueue(OnSqlite, QueueContract): ...
+
+
+class TestSettling(OnSqlite, SettlingContract): ...
+
+
+class TestFollowers(OnSqlite, FollowersContract): ...
+
+
+class TestDeletedTarget(OnSqlite, DeletedTargetContract): ...
+
+
+class TestLeases(OnSqlite, LeasesContract): ...
+
+
+class TestDeliveryLog(OnSqlite, DeliveryLogContract): ...
+
+
+class TestUnits(OnSqlite, UnitsContract): ...
+
+
+async def test_what_was_written_is_there_after_opening_again(tmp_path):
+    """
+    A restart is no event for anybody: not for targets and their keys, not for what is held.
+    """
+    path = tmp_path / "outrider.db"
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
+        await add_targets(store)
+        await owe(store, planned("1"), event="event-0")
+        await claim(store)
+        await store.write(everything)
+        before = await store.read(all_that_shows)
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
+        assert before == await store.read(all_that_shows)
+
+
+async def test_the_number_of_changes_moves_when_another_has_committed(tmp_path):
+    """
+    Another process's change of routing is noticed without reading a table every time.
+    """
+    path = tmp_path / "outrider.db"
+    async with (
+        open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store,
+        open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as another,
+    ):
+        quiet = {await store.changes() for _ in range(3)}
+        await add_targets(another)
+        after = await store.changes()
+
+    assert 1 == len(quiet)
+    assert after not in quiet
