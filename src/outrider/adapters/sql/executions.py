@@ -9,10 +9,9 @@ from outrider.adapters.sql.columns import (
     Connection,
     bump_routing_revision,
     from_time,
-    marks,
     to_time,
 )
-from outrider.adapters.sql.search import Where, order_by
+from outrider.adapters.sql.search import Where, one_of, order_by
 from outrider.domain.condition import condition_from_id
 from outrider.domain.execution import Execution
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
@@ -152,7 +151,7 @@ def _execution(
 
 def _add_filter(where: Where, wanted: ExecutionFilter) -> None:
     if isinstance(wanted, ExecutionIdsFilter):
-        where.add(f"id IN ({marks(wanted.ids)})", *wanted.ids)
+        where.add(*one_of("id", wanted.ids))
     elif isinstance(wanted, KindFilter):
         where.add("id = ? OR id GLOB ?", wanted.kind.value, f"{wanted.kind.value}/*")
     else:

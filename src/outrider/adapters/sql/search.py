@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from outrider.adapters.sql.columns import Connection
 from outrider.domain.search import NameFilter, TextMethod
 
@@ -44,6 +47,14 @@ def order_by(column: str, *, ascending: bool) -> str:
     """Rows that compare equal come in the order of their ids, in the same direction."""
     direction = "ASC" if ascending else "DESC"
     return f"ORDER BY {column} {direction}" + ("" if column == "id" else f", id {direction}")
+
+
+def one_of(column: str, values: Sequence[str]) -> tuple[str, str]:
+    """The condition that a column has one of these values, and its parameter.
+
+    One parameter however many values: a request can hold more than SQLite takes parameters.
+    """
+    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(values)  # noqa: S608 - our names
 
 
 def name_clause(wanted: NameFilter) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from outrider.adapters.sql.columns import (
     to_optional_time,
     to_time,
 )
-from outrider.adapters.sql.search import Where, name_clause, order_by
+from outrider.adapters.sql.search import Where, name_clause, one_of, order_by
 from outrider.adapters.sql.secrets import Secrets
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
@@ -189,4 +189,4 @@ def _add_filter(where: Where, wanted: TargetFilter) -> None:
         clause, value = name_clause(wanted)
         where.add(clause, value)
     else:
-        where.add(f"id IN ({marks(wanted.ids)})", *wanted.ids)
+        where.add(*one_of("id", wanted.ids))

@@ -251,7 +251,7 @@ class ExecutionSearchContract(StoreContract):
 
     async def test_any_number_of_ids_may_be_asked_for(self, filled: Store) -> None:
         """A request holds more conditions than a database takes parameters."""
-        wanted = tuple(ExecutionId(f"event/e{number}") for number in range(50_000))
+        wanted = tuple(ExecutionId(f"event/e{number}") for number in range(300_000))
         filter_ = ExecutionIdsFilter((*wanted, CONDITIONS[0].execution_id))
 
         assert 1 == (await search(filled, filter_)).total
