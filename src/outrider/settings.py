@@ -54,12 +54,13 @@ DEFAULT_FILE = "outrider.toml"
 DATABASE_FILE = "outrider.db"
 PREFIX = "OUTRIDER_"
 
-# Names that the command line reads itself: they are no settings of a server.
+# Names that others read: the command line, and children who ask who their parent is.
 OTHER_NAMES = (
     "OUTRIDER_CONFIG",
     "OUTRIDER_URL",
     "OUTRIDER_TOKEN",
     "OUTRIDER_SIGNING_KEY",
+    "OUTRIDER_PARENT_PID",
 )
 
 

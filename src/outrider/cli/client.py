@@ -1,0 +1,212 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""Talk to a running server through the generated clients, and say plainly when it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from outrider.cli.exits import CommandError, ExitCode
+from outrider.process.data_directory import ADMIN_TOKEN_FILE
+
+if TYPE_CHECKING:
+    from connectrpc.errors import ConnectError
+
+    from outrider_api.outrider.v1.account_service_connect import AccountServiceClientSync
+    from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
+    from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
+    from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
+
+CALL_TIMEOUT_MS = 30_000
+DEFAULT_DATA_DIR = Path("data")
+MAX_TOKEN_CHARS = 4096
+
+# ZITADEL answers "not found" to a valid token whose account has no role at all.
+_NO_ROLE = "AUTHZ-cdgFk"
+_TOKEN = re.compile(r"[!-~]+")
+
+
+class _Answer(Protocol):
+    def to_json(self) -> str: ...
+
+
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+RequestT = TypeVar("RequestT")
+
+
+class _Call(Protocol[RequestT_contra]):
+    def __call__(self, request: RequestT_contra, *, headers: Mapping[str, str]) -> _Answer: ...
+
+
+class Server:
+    """A server as one account sees it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = checked_url(url)
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    def ask(self, call: _Call[RequestT], request: RequestT) -> dict[str, Any]:
+        """The answer as protojson: fields that are empty are absent.
+
+        Raises:
+            CommandError: the server refused or did not answer.
+        """
+        from connectrpc.errors import ConnectError
+
+        try:
+            answer = call(request, headers=self._headers)
+        except ConnectError as error:
+            raise refusal(error, self.url) from None
+        document: dict[str, Any] = json.loads(answer.to_json())
+        return document
+
+    @cached_property
+    def actions(self) -> ActionServiceClientSync:
+        """Targets and executions."""
+        from outrider_api.zitadel.action.v2.action_service_connect import (
+            ActionServiceClientSync,
+        )
+
+        return ActionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def accounts(self) -> AccountServiceClientSync:
+        """Tokens."""
+        from outrider_api.outrider.v1.account_service_connect import (
+            AccountServiceClientSync,
+        )
+
+        return AccountServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def events(self) -> EventServiceClientSync:
+        """Where events go in."""
+        from outrider_api.outrider.v1.event_service_connect import (
+            EventServiceClientSync,
+        )
+
+        return EventServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def deliveries(self) -> DeliveryServiceClientSync:
+        """The log of deliveries."""
+        from outrider_api.outrider.v1.delivery_service_connect import (
+            DeliveryServiceClientSync,
+        )
+
+        return DeliveryServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+
+def connect(url: str, token: str | None, data_dir: Path | None) -> Server:
+    """The server that the options of a command name. Nothing is sent yet.
+
+    Raises:
+        CommandError: the URL cannot be one, or no token can be found.
+    """
+    return Server(url, token or token_for(checked_url(url), data_dir))
+
+
+def checked_url(url: str) -> str:
+    """The URL without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _TOKEN.fullmatch(url) or "?" in url or "#" in url:
+        raise CommandError(
+            f"{url!r} is not the URL of a server",
+            "Give --url (or OUTRIDER_URL) something like http://127.0.0.1:8080",
+            code=ExitCode.USAGE,
+        )
+    return url.rstrip("/")
+
+
+def token_for(url: str, data_dir: Path | None) -> str:
+    """The admin token in a data directory.
+
+    Without a directory, `./data` is tried for a server on this very machine only: the token of one
+    server must not be shown to another.
+    """
+    path = (data_dir or DEFAULT_DATA_DIR) / ADMIN_TOKEN_FILE
+    if data_dir is None and not (is_local(url) and path.is_file()):
+        raise CommandError(
+            f"no token for {url}",
+            "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory.",
+            code=ExitCode.NOT_ALLOWED,
+        )
+    return read_token(path)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        CommandError: it cannot be read, or holds no token.
+    """
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            token = file.read(MAX_TOKEN_CHARS).strip()
+    except OSError as error:
+        raise CommandError(
+            f"{path}: {error.strerror}",
+            "Is that the server's data directory, and may you read it?",
+            code=ExitCode.NOT_ALLOWED,
+        ) from None
+    if not _TOKEN.fullmatch(token):
+        raise CommandError(f"{path} holds no token", code=ExitCode.NOT_ALLOWED)
+    return token
+
+
+def is_local(url: str) -> bool:
+    """Whether the URL leads to this machine, whatever the name service says."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def refusal(error: ConnectError, url: str) -> CommandError:
+    """What a failed call means to the one who typed the command."""
+    from connectrpc.code import Code
+
+    if error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
+        return CommandError(
+            f"cannot reach {url}: {_reason(error.message)}",
+            "Is the server running there? Name another one with --url or OUTRIDER_URL.",
+            code=ExitCode.UNREACHABLE,
+        )
+    if error.code is Code.UNAUTHENTICATED:
+        return CommandError(
+            f"{url} does not accept the token: {error.message}",
+            "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory.",
+            code=ExitCode.NOT_ALLOWED,
+        )
+    if error.code is Code.PERMISSION_DENIED or _NO_ROLE in error.message:
+        return CommandError(
+            f"{url} does not allow this: {error.message}",
+            "The account of the token needs another role; see `outrider token create --help`.",
+            code=ExitCode.NOT_ALLOWED,
+        )
+    return CommandError(f"{error.message} ({error.code.value})", _advice(error, url))
+
+
+def _reason(message: str) -> str:
+    # The HTTP library tells the whole chain of causes, and the URL again.
+    library = message.startswith("Request failed: ")
+    return message.rpartition(": ")[2] if library else message
+
+
+def _advice(error: ConnectError, url: str) -> str:
+    from connectrpc.code import Code
+
+    if error.code is Code.UNIMPLEMENTED:
+        return f"Is {url} an outrider server, and as new as this command?"
+    return ""

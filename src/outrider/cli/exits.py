@@ -1,0 +1,37 @@
+"""How a command ends."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a script may branch on. The numbers are stable."""
+
+    OK = 0
+    """Done."""
+
+    FAILED = 1
+    """The server refused, nothing was found, or a check failed."""
+
+    USAGE = 2
+    """The command line, a file it names, or a setting is wrong. Nothing was done."""
+
+    UNREACHABLE = 3
+    """No server answered."""
+
+    NOT_ALLOWED = 4
+    """There is no token, it is not valid, or its account may not do this."""
+
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+class CommandError(Exception):
+    """A command cannot go on. `says` is what is wrong and where, `advice` is what to do."""
+
+    def __init__(self, says: str, advice: str = "", *, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(says)
+        self.says = says
+        self.advice = advice
+        self.code = code

@@ -1,0 +1,89 @@
+"""How people write durations, instants and conditions. What cannot be read is a usage error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from outrider.domain.condition import Condition, ConditionKind, Scope, condition_from_id
+from outrider.domain.ids import ExecutionId
+
+if TYPE_CHECKING:
+    from outrider_api.zitadel.action.v2.execution_pb import Condition as ConditionMessage
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)?")
+
+# From the names of protojson to those of conditions.
+_SCOPES = {
+    "method": Scope.METHOD,
+    "service": Scope.SERVICE,
+    "event": Scope.EVENT,
+    "group": Scope.GROUP,
+    "name": Scope.NAME,
+    "all": Scope.ALL,
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`10s`, `500ms`, `2m`, `1.5h`, `30d`; a number alone is seconds."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no duration such as 10s, 500ms, 2m, 1h or 30d")
+    return timedelta(seconds=float(found[1]) * _SECONDS[found[2] or "s"])
+
+
+def parse_instant(text: str, now: datetime) -> datetime:
+    """A duration from now, or a date and time as in RFC 3339. Without a zone it is UTC."""
+    if _DURATION.fullmatch(text):
+        return now + parse_duration(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a duration such as 30d nor a time such as 2030-01-31T12:00:00Z"
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def parse_condition(text: str) -> Condition:
+    """A condition as executions are stored and listed, such as `event/user.human.added`."""
+    kind, slash, value = text.partition("/")
+    try:
+        condition = condition_from_id(ExecutionId(f"{kind}{slash}{value.removeprefix('/')}"))
+    except ValueError:
+        kinds = ", ".join(ConditionKind)
+        raise typer.BadParameter(f"{text!r} does not begin with one of {kinds}") from None
+    nothing_named = condition.scope is Scope.ALL and (
+        slash or condition.kind is ConditionKind.FUNCTION
+    )
+    if nothing_named:
+        raise typer.BadParameter(f"{text!r} names nothing after the kind")
+    return condition
+
+
+def condition_message(condition: Condition) -> ConditionMessage:
+    """The condition as the API takes it."""
+    import json  # noqa: PLC0415 - the command line starts fast because it imports late
+
+    from outrider_api.zitadel.action.v2.execution_pb import (  # noqa: PLC0415
+        Condition as ConditionMessage,
+    )
+
+    scope = condition.scope.value
+    content: dict[str, str | Literal[True]] = {scope: condition.value or True}
+    return ConditionMessage.from_json(json.dumps({condition.kind.value: content}))
+
+
+def condition_id(document: Mapping[str, Any]) -> str:
+    """The id of a condition that came as protojson; empty for one of a kind not known here."""
+    for kind in ConditionKind:
+        for name, scope in _SCOPES.items():
+            value = document.get(kind.value, {}).get(name)
+            if value:
+                return Condition(kind, scope, "" if scope is Scope.ALL else value).execution_id
+    return ""

@@ -1,0 +1,26 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""Run something that stays up until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end on the fastest loop there is."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def on_stop_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` at Ctrl-C and at SIGTERM, in the running loop, instead of ending at once."""
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
