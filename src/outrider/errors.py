@@ -12,6 +12,7 @@ OutriderError
   Unavailable           a dependency is down or stopping; asking again may work
   UnknownFailure        ZITADEL answers these with the code unknown, and so do we
 
+StartupError stands beside the tree: it is for the operator who starts a process, never for a caller.
 What is not in this tree reaches the caller as `internal` with a reference and no text.
 """
 
@@ -119,3 +120,7 @@ class UnknownFailure(OutriderError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, has_detail=True)
+
+
+class StartupError(Exception):
+    """The process cannot start. The text says what is wrong, where, and what to do."""

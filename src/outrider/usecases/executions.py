@@ -51,7 +51,9 @@ class ManageExecutions:
             unit.executions.put(actor.instance_id, execution)
             return now
 
-        return await self.store.write(apply)
+        set_at = await self.store.write(apply)
+        await self.routing.refresh()
+        return set_at
 
     async def search(
         self, actor: Actor, filters: Sequence[ExecutionFilter], sort: ExecutionSort, page: Page

@@ -24,6 +24,7 @@ from outrider.domain.target import (
 )
 from outrider.errors import InvalidRequest, NotFound
 from outrider.usecases.ports import Store, Unit
+from outrider.usecases.routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class ManageTargets:
 
     store: Store
     ambient: Ambient
+    routing: Routing
     egress: EgressPolicy
 
     async def create(self, actor: Actor, wanted: NewTarget) -> Target:
@@ -75,7 +77,9 @@ class ManageTargets:
                 unit.targets.replace(actor.instance_id, changed)
             return changed
 
-        return await self.store.write(apply)
+        target = await self.store.write(apply)
+        await self.routing.refresh()
+        return target
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
         """Delete a target and cancel what is owed to it.
@@ -92,7 +96,9 @@ class ManageTargets:
             unit.targets.delete(actor.instance_id, target_id, now)
             return now
 
-        return await self.store.write(apply)
+        deleted_at = await self.store.write(apply)
+        await self.routing.refresh()
+        return deleted_at
 
     async def get(self, actor: Actor, target_id: TargetId) -> Target:
         """Raise `NotFound` for another instance's target, as for no target."""

@@ -22,10 +22,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from outrider.adapters.sql import facts
 from outrider.adapters.sql.columns import Connection
 from outrider.adapters.sql.migrations import migrate
 from outrider.adapters.sql.secrets import Secrets
 from outrider.adapters.sql.unit import SqlUnit
+from outrider.ambient import Ambient
+from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
 from outrider.usecases.ports import Unit
 
@@ -87,6 +90,18 @@ class SqliteStore:
         """See the port. Reads a counter in shared memory: no thread is asked."""
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
+    def check_secrets(self) -> None:
+        """Raise what `Secrets.open` raises when these secrets did not seal this store's."""
+        self._at_start(lambda connection: facts.check_secrets(connection, self.secrets))
+
+    def last_identifier(self) -> int:
+        """The largest identifier in use; 0 in a new store."""
+        return self._at_start(facts.last_identifier)
+
+    def default_instance(self, ambient: Ambient) -> InstanceId:
+        """The instance that exists from the first start on."""
+        return self._at_start(lambda connection: facts.default_instance(connection, ambient))
+
     def close(self) -> None:
         """Finish what was handed over, then close."""
         self._jobs.put(None)
@@ -94,6 +109,16 @@ class SqliteStore:
         self._readers.shutdown()
         for connection in (*self._reader_connections, self._watch):
             connection.close()
+
+    def _at_start(self, work: Callable[[Connection], T]) -> T:
+        connection = connect(self.path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        return result
 
     def _read(self, work: Callable[[Unit], T]) -> T:
         unit, connection = self._reader()

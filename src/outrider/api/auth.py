@@ -1,0 +1,23 @@
+"""Who calls, as the interceptors ask it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outrider.domain.permission import Actor, require
+from outrider.usecases.tokens import Authenticate
+
+
+@dataclass(frozen=True, slots=True)
+class BearerAuth:
+    """Bearer tokens of service accounts."""
+
+    check: Authenticate
+
+    async def authenticate(self, authorization: str | None) -> Actor:
+        """See `Authenticate`."""
+        return await self.check(authorization)
+
+    def require(self, actor: Actor, permission: str) -> None:
+        """See `domain.permission.require`."""
+        require(actor, permission)

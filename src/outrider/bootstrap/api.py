@@ -1,0 +1,146 @@
+"""The API's process from the inside: what it opens, serves and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from outrider.api.app import build_app, lifespan, serve
+from outrider.api.asgi import App, Receive, Scope, Send
+from outrider.api.auth import BearerAuth
+from outrider.api.connect.action_service import ActionHandlers
+from outrider.api.connect.deliveries import DeliveryHandlers
+from outrider.api.connect.events import EventHandlers
+from outrider.api.connect.tokens import TokenHandlers
+from outrider.api.gate import Service
+from outrider.bootstrap.parts import (
+    Opened,
+    bootstrap_secret,
+    egress_policy,
+    open_store,
+    registered_catalogue,
+)
+from outrider.observability.logs import configure_logs
+from outrider.process.parent import watch_parent
+from outrider.settings import Settings, from_environ
+from outrider.usecases.deliveries import FindDeliveries
+from outrider.usecases.events import PublishEvents
+from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.routing import Routing
+from outrider.usecases.targets import ManageTargets
+from outrider.usecases.tokens import Authenticate, ManageTokens
+from outrider_api.outrider.v1 import account_service_connect as account
+from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
+from outrider_api.outrider.v1 import delivery_service_connect as delivery
+from outrider_api.outrider.v1 import event_service_connect as event
+from outrider_api.outrider.v1 import interception_service_connect as interception
+from outrider_api.outrider.v1 import target_policy_service_connect as policy
+from outrider_api.zitadel.action.v2 import action_service_connect as action
+
+# A change made by another process is routed within this time.
+_REFRESH_EVERY_S = 0.5
+
+
+class ApiProcess:
+    """The ASGI application of one process: opens its parts when the server starts."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._settings = from_environ(environ)
+        self._stack = AsyncExitStack()
+        self._app: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send, self._start, self._stack.aclose)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+
+    async def _start(self) -> None:
+        # The process cannot be asked to stop in order by a parent that is gone.
+        watch_parent(os.environ, lambda: os._exit(1))
+        configure_logs(self._settings.log_level, self._settings.log_format)
+        opened = await self._stack.enter_async_context(open_store(self._settings))
+        self._app = await self._stack.enter_async_context(open_api(self._settings, opened))
+
+
+@asynccontextmanager
+async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
+    """The whole API on an open store; its routing follows the store while it is open."""
+    log = structlog.get_logger().bind()
+    routing = Routing(opened.store, registered_catalogue())
+    await routing.refresh()
+    following = asyncio.create_task(_follow(routing, log))
+    try:
+        yield build_app(_services(settings, opened, routing, log), ready=_ready(opened), log=log)
+    finally:
+        following.cancel()
+
+
+def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) -> Sequence[Service]:
+    store, ambient = opened.store, opened.ambient
+    check = Authenticate(store, ambient, opened.instance, bootstrap_secret(settings))
+    auth = BearerAuth(check)
+    targets = ManageTargets(store, ambient, routing, egress_policy(settings))
+    executions = ManageExecutions(store, ambient, routing)
+    publish = PublishEvents(store, ambient, routing)
+    tokens = ManageTokens(store, ambient, check)
+    # Each row: the generated application, its service, who answers. A service that nobody
+    # answers yet is its generated self: it says `unimplemented`.
+    rows: tuple[tuple[Any, Any, Any], ...] = (
+        (
+            action.ActionServiceASGIApplication,
+            action.ActionService,
+            ActionHandlers(targets, executions),
+        ),
+        (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
+        (
+            delivery.DeliveryServiceASGIApplication,
+            delivery.DeliveryService,
+            DeliveryHandlers(FindDeliveries(store)),
+        ),
+        (account.AccountServiceASGIApplication, account.AccountService, TokenHandlers(tokens)),
+        (
+            catalogue.CatalogueServiceASGIApplication,
+            catalogue.CatalogueService,
+            _later(catalogue.CatalogueService),
+        ),
+        (
+            interception.InterceptionServiceASGIApplication,
+            interception.InterceptionService,
+            _later(interception.InterceptionService),
+        ),
+        (
+            policy.TargetPolicyServiceASGIApplication,
+            policy.TargetPolicyService,
+            _later(policy.TargetPolicyService),
+        ),
+    )
+    return [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
+
+
+def _later(service: type[Any]) -> Any:
+    return type(f"Later{service.__name__}", (service,), {})()
+
+
+def _ready(opened: Opened) -> Any:
+    async def ready() -> str | None:
+        await opened.store.read(lambda unit: unit.routing_revision())
+        return None
+
+    return ready
+
+
+async def _follow(routing: Routing, log: Any) -> None:
+    """Notice what other processes change: workers' commits move the same number, so ask always."""
+    while True:
+        await asyncio.sleep(_REFRESH_EVERY_S)
+        try:
+            await routing.refresh()
+        except Exception:
+            log.exception("routing.refresh_failed")

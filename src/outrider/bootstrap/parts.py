@@ -1,0 +1,92 @@
+"""The parts that every process opens: the store with its secrets, and what is shipped as data."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from outrider.adapters.keys.sealing import Sealing, WrongMasterKey, load_master_key
+from outrider.adapters.sql.migrations import SchemaTooNew
+from outrider.adapters.sql.sqlite import SqliteStore, open_sqlite
+from outrider.ambient import Ambient, IdGenerator
+from outrider.domain.address import EgressPolicy, parse_allow
+from outrider.domain.catalogue import Catalogue, catalogue_from_json
+from outrider.domain.ids import InstanceId
+from outrider.errors import StartupError
+from outrider.process.data_directory import ADMIN_TOKEN_FILE, MASTER_KEY_FILE
+from outrider.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that is open, the instance that it serves by default, and what surrounds it."""
+
+    store: SqliteStore
+    instance: InstanceId
+    ambient: Ambient
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Opened]:
+    """Open the store, its schema up to date.
+
+    Raise `StartupError` for a wrong or lost master key and for data of a newer release.
+    """
+    sealing = Sealing(_master_key(settings))
+    try:
+        async with open_sqlite(settings.database_file, sealing, now=Ambient().now()) as store:
+            await asyncio.to_thread(store.check_secrets)
+            floor = await asyncio.to_thread(store.last_identifier)
+            ambient = Ambient(new_id=IdGenerator(floor=floor))
+            instance = await asyncio.to_thread(store.default_instance, ambient)
+            yield Opened(store, instance, ambient)
+    except WrongMasterKey as failure:
+        raise StartupError(
+            f"{failure}: give the key that this data was made with, in OUTRIDER_MASTER_KEY or in"
+            f" {settings.data_dir / MASTER_KEY_FILE}"
+        ) from None
+    except SchemaTooNew as failure:
+        raise StartupError(f"{settings.database_file}: {failure}") from None
+
+
+def registered_catalogue() -> Catalogue:
+    """What ZITADEL registers, as shipped with this release."""
+    text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
+    return catalogue_from_json(json.loads(text))
+
+
+def egress_policy(settings: Settings) -> EgressPolicy:
+    """How far calls may reach."""
+    return EgressPolicy(settings.egress_profile, parse_allow(settings.egress_allow))
+
+
+def bootstrap_secret(settings: Settings) -> str:
+    """The admin token: the setting, or what the first start wrote into the data directory."""
+    if settings.admin_token is not None:
+        return settings.admin_token
+    return (settings.data_dir / ADMIN_TOKEN_FILE).read_text("ascii").strip()
+
+
+def _master_key(settings: Settings) -> bytes:
+    if settings.master_key is not None:
+        return settings.master_key
+    path = settings.data_dir / MASTER_KEY_FILE
+    _refuse_lost_key(settings, path)
+    try:
+        return load_master_key(path)
+    except WrongMasterKey as failure:
+        raise StartupError(f"{path}: {failure}") from None
+
+
+def _refuse_lost_key(settings: Settings, path: Path) -> None:
+    # A new key would not open what the lost one sealed: say so instead of making one.
+    if not path.exists() and settings.database_file.exists():
+        raise StartupError(
+            f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
+            " or give it in OUTRIDER_MASTER_KEY"
+        )

@@ -1,0 +1,122 @@
+"""The processes of a server: who starts whom, with which parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+
+from outrider import __version__
+from outrider.adapters.keys.sealing import write_private
+from outrider.bootstrap.parts import Opened, egress_policy, open_store
+from outrider.delivery.rescuer import Rescuer
+from outrider.delivery.runner import Runner
+from outrider.delivery.worker import Worker
+from outrider.domain.envelope import Encoder, Envelopes, plain
+from outrider.domain.retry import RetrySchedule
+from outrider.domain.target import PayloadType
+from outrider.observability.logs import configure_logs
+from outrider.process.data_directory import ADMIN_TOKEN_FILE, locked
+from outrider.process.parent import PARENT_VARIABLE, watch_parent
+from outrider.settings import Settings, to_environ
+from outrider.usecases.ports import Caller
+
+USER_AGENT = f"outrider/{__version__}"
+# One line for a payload type: what is not here is an UNBUILDABLE attempt.
+ENCODERS: dict[int, Encoder] = {PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain}
+
+
+async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Run the server until SIGINT or SIGTERM. Raise `StartupError` when it cannot start."""
+    from outrider.process.front import Front  # noqa: PLC0415 - a worker has no use for Envoy
+    from outrider.process.supervisor import Supervisor  # noqa: PLC0415
+
+    configure_logs(settings.log_level, settings.log_format)
+    with locked(settings.data_dir, announce) as lock:
+        await _prepare(settings, announce)
+        environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
+        supervisor = Supervisor(
+            Front(settings.host, settings.port, environ, keep_open=(lock,)),
+            settings.workers,
+            environ,
+            lock,
+            settings.drain_timeout,
+            announce,
+        )
+        _on_stop_signals(supervisor.stop)
+        await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
+        announce("stopped")
+
+
+async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Deliver until SIGINT or SIGTERM, or until the server that started it is gone."""
+    configure_logs(settings.log_level, settings.log_format)
+    async with open_store(settings) as opened, _open_caller(settings) as caller:
+        worker, rescuer = build_worker(settings, opened, caller)
+        loop = asyncio.get_running_loop()
+        watch_parent(os.environ, partial(loop.call_soon_threadsafe, worker.stop))
+        _on_stop_signals(worker.stop)
+        rescuing = asyncio.create_task(rescuer.run())
+        announce(f"delivering, {settings.worker_concurrency} calls at a time")
+        try:
+            await worker.run()
+        finally:
+            rescuing.cancel()
+
+
+def build_worker(settings: Settings, opened: Opened, caller: Caller) -> tuple[Worker, Rescuer]:
+    """A worker and the rescuer that runs beside it."""
+    log = structlog.get_logger().bind()
+    schedule = RetrySchedule()
+    worker = Worker(
+        opened.store,
+        opened.ambient,
+        Runner(opened.ambient, Envelopes(ENCODERS), caller, schedule, log),
+        log,
+        # Never used twice: a process number alone would come back after a restart.
+        owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+        concurrency=settings.worker_concurrency,
+        drain_timeout=settings.drain_timeout,
+    )
+    return worker, Rescuer(opened.store, opened.ambient, schedule, log)
+
+
+async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
+    """What has to be true before children start: schema, keys, admin token, no old leases."""
+    async with open_store(settings) as opened:
+        # Who holds the data directory knows that every older worker is gone.
+        await opened.store.write(lambda unit: unit.leases.expire_all())
+    if settings.admin_token is None:
+        path = settings.data_dir / ADMIN_TOKEN_FILE
+        if not path.exists():
+            write_private(path, f"{opened.ambient.new_token()}\n")
+        announce(f"the admin token is in {path}")
+
+
+@asynccontextmanager
+async def _open_caller(settings: Settings) -> AsyncIterator[Caller]:
+    # Only a worker calls targets: the others need no TLS context.
+    from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
+
+    caller = HttpCaller(egress_policy(settings), user_agent=USER_AGENT)
+    try:
+        yield caller
+    finally:
+        await caller.aclose()
+
+
+def _url(settings: Settings, port: int) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}"
+
+
+def _on_stop_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)

