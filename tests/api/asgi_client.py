@@ -17,7 +17,6 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from protobuf import DescService, Message
 
 from api.wires import (
-    CONTENT_TYPES,
     HttpRequest,
     HttpResponse,
     Result,
@@ -178,7 +177,10 @@ async def grpc_call(
     """A call by a client that nobody here wrote."""
     import grpc
 
-    metadata = [(k, v) for k, v in sent.headers.items() if v != CONTENT_TYPES[Wire.GRPC]]
+    # grpcio writes these two itself; a timeout is always in milliseconds here.
+    own = ("content-type", "grpc-timeout")
+    metadata = [(k, v) for k, v in sent.headers.items() if k not in own]
+    timeout = int(sent.headers.get("grpc-timeout", f"{SECONDS * 1000}m")[:-1]) / 1000
     async with grpc.aio.insecure_channel(target) as channel:
         call = channel.unary_unary(
             sent.path,
@@ -186,7 +188,7 @@ async def grpc_call(
             response_deserializer=response_type.from_binary,
         )
         try:
-            return Result(await call(request, metadata=metadata, timeout=SECONDS))
+            return Result(await call(request, metadata=metadata, timeout=timeout))
         except grpc.aio.AioRpcError as error:
             code = error.code().name.lower().replace("cancelled", "canceled")
             packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")

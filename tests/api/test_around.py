@@ -232,6 +232,31 @@ async def test_a_client_that_leaves_cancels_its_call(log: Lines):
     assert sent[0]["status"] == 499
 
 
+async def test_a_server_that_never_waits_does_not_keep_the_loop_busy(log: Lines):
+    """
+    pyvoy answers at once with another empty end of the body; watching it would never yield.
+    """
+    asked = 0
+
+    async def receive() -> dict:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    headers = [(b"connect-timeout-ms", b"50"), (b"authorization", b"Bearer owner")]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v2/actions/targets/search",
+        "root_path": "",
+        "query_string": b"",
+        "headers": headers,
+    }
+    await sample_app(log)(scope, receive, Server().send)
+    assert log.lines[-1]["code"] == "deadline_exceeded"
+    assert asked < 5
+
+
 async def test_a_client_that_leaves_within_its_body_is_forgotten(log: Lines):
     """
     There is nobody to answer, and nothing went wrong.

@@ -17,7 +17,7 @@ from connectrpc.code import Code
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
-from outrider.api.asgi import App, DisconnectedError, Message, Receive, Scope, Send
+from outrider.api.asgi import App, DisconnectedError, Message, Receive, Scope, Send, patient
 from outrider.api.codecs import codecs
 from outrider.api.cors import cors
 from outrider.api.errors import Faults, Log
@@ -142,7 +142,7 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, patient(receive), watched)
         except DisconnectedError:
             return
         except Exception as error:

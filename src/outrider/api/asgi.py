@@ -5,6 +5,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -18,6 +19,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 TRAILERS = "http.response.trailers"
+
+# How long a call may go on after its caller has left.
+DISCONNECT_LOOK_S = 0.1
 
 
 class BodyTooLargeError(Exception):
@@ -58,6 +62,31 @@ async def read_body(receive: Receive, limit: int = REQUEST_BYTES) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def patient(receive: Receive) -> Receive:
+    """A `receive` that waits, once the body is complete, until the client has left.
+
+    The protocol library watches for that beside every handler, in a loop. The server (pyvoy 1.3)
+    does not wait there: it answers at once with another empty end of the body, which would turn
+    the watch into a loop that never yields. So it is asked now and then, and not at all during
+    calls that are quick. A wait that is cancelled goes on in the background: the server resolves
+    it all the same, and complains on standard error when nobody waits any more.
+    """
+    complete = False
+
+    async def received() -> Message:
+        nonlocal complete
+        while complete:
+            await asyncio.sleep(DISCONNECT_LOOK_S)
+            message = await asyncio.shield(receive())
+            if message["type"] == "http.disconnect":
+                return message
+        message = await receive()
+        complete = not message.get("more_body", False)
+        return message
+
+    return received
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -73,7 +73,7 @@ class Gate:
             text = f"content type {kind!r} is not supported" if kind else "content type is missing"
             accept = (ACCEPT_POST,)
             await refuse(scope, send, Code.UNIMPLEMENTED, text, status=415, headers=accept)
-        elif kind.startswith("application/grpc") and lacks_trailers(scope):
+        elif lacks_trailers(scope):
             text = "gRPC needs HTTP/2 with trailers"
             await refuse(scope, send, Code.UNIMPLEMENTED, text)
         else:
@@ -81,8 +81,13 @@ class Gate:
 
 
 def lacks_trailers(scope: Scope) -> bool:
-    """Whether the server cannot send what ends every answer of gRPC; gRPC-Web needs none."""
-    return wire_of(scope) is Wire.GRPC and TRAILERS not in (scope.get("extensions") or {})
+    """Whether the connection cannot carry what ends every answer of gRPC; gRPC-Web needs none.
+
+    Some servers announce trailers for HTTP/1.1 too and then lose them.
+    """
+    old = scope.get("http_version", "").startswith("1")
+    lacking = old or TRAILERS not in (scope.get("extensions") or {})
+    return lacking and wire_of(scope) is Wire.GRPC
 
 
 def with_media_type(scope: Scope, kind: str) -> Scope:
