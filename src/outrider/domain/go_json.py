@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import NoReturn
 
 _ESCAPES = {
@@ -60,12 +61,11 @@ def number(value: float) -> str:
     """
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a JSON number")
-    if value == 0:
-        return "-0" if math.copysign(1, value) < 0 else "0"
-    if _PLAIN_FROM <= abs(value) < _PLAIN_TO:
-        return _plain(value)
-    mantissa, _, exponent = f"{value!r}".partition("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}" if exponent else _exponent(value)
+    if value == 0 or _PLAIN_FROM <= abs(value) < _PLAIN_TO:
+        # repr has the shortest digits, but switches to the exponent earlier than Go does.
+        return f"{Decimal(repr(value)):f}".removesuffix(".0")
+    mantissa, _, exponent = repr(value).partition("e")
+    return f"{mantissa}e{int(exponent):+d}"
 
 
 def dumps(value: object) -> str:
@@ -90,26 +90,6 @@ def timestamp(nanoseconds: int) -> str:
     year = (_EPOCH + timedelta(seconds=seconds)).year
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
     return f"{year:04d}-{text}{digits}Z"
-
-
-def _plain(value: float) -> str:
-    text = repr(value)
-    if "e" in text:
-        # repr switches to the exponent earlier than Go does.
-        text = f"{value:.0f}" if abs(value) >= 1 else _small(value)
-    return text.removesuffix(".0")
-
-
-def _small(value: float) -> str:
-    mantissa, _, exponent = repr(abs(value)).partition("e")
-    digits = mantissa.replace(".", "")
-    sign = "-" if value < 0 else ""
-    return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits}"
-
-
-def _exponent(value: float) -> str:
-    mantissa, _, exponent = f"{value:.17e}".partition("e")
-    return f"{mantissa.rstrip('0').removesuffix('.')}e{int(exponent):+03d}"
 
 
 def _no_constants(name: str) -> NoReturn:

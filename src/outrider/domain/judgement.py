@@ -59,12 +59,13 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
     if not _MAY_FORWARD.search(body):
         return None
     try:
-        fields = json.loads(body, parse_constant=_no_constants)
+        # Go reads what is not UTF-8 as replacement characters, and nothing but UTF-8.
+        fields = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constants)
     except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
         return None
-    return _forwarded_from_fields({str(name).casefold(): value for name, value in fields.items()})
+    return _forwarded_from_fields({_folded(name): value for name, value in fields.items()})
 
 
 def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
@@ -76,6 +77,11 @@ def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
     if type(status) is not int or status not in _INT64 or not isinstance(message, str):
         return None
     return ForwardedError(status, message) if status or message else None
+
+
+def _folded(name: str) -> str:
+    # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
+    return "".join(folded if len(folded := each.casefold()) == 1 else each for each in name)
 
 
 def _judge_forwarded(forwarded: ForwardedError) -> Judgement:

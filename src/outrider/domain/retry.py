@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from outrider.domain.outcome import Outcome
@@ -75,7 +75,8 @@ class RetrySchedule:
 def parse_retry_after(text: str, now: datetime) -> timedelta | None:
     """Return how long from `now` a Retry-After header asks to wait (RFC 9110, section 10.2.3).
 
-    Both forms, seconds and HTTP date; None when it is neither, zero when the date is past.
+    Seconds, or an HTTP date in any of its three formats; None when it is neither, zero when the
+    date is past.
     """
     text = text.strip()
     if len(text) > _MAX_RETRY_AFTER_CHARS:
@@ -86,4 +87,6 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return None if at.tzinfo is None else max(at - now, timedelta(0))
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)  # the oldest of the three date formats does not say so
+    return max(at - now, timedelta(0))

@@ -96,7 +96,8 @@ class ExecutionSort(Enum):
 class DeliverySearch:
     """Which deliveries; conditions are ANDed, None and empty match everything.
 
-    `before` is the key of the last row of the page before this one: newest come first.
+    `created_since` is included, `created_until` is not. `before` is the key of the last row of the
+    page before this one: newest come first.
     """
 
     states: tuple[DeliveryState, ...] = ()
