@@ -34,12 +34,12 @@ class DisconnectedError(Exception):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first value of a header; its name in lower case."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+    return next((value for given, value in scope["headers"] if given == name), None)
 
 
 def without(headers: Iterable[Header], *names: bytes) -> list[Header]:
     """The headers but for these; names in lower case."""
-    return [(key, value) for key, value in headers if key not in names]
+    return [(name, value) for name, value in headers if name not in names]
 
 
 async def read_body(receive: Receive, limit: int = REQUEST_BYTES) -> bytes:

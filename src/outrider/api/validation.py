@@ -110,8 +110,8 @@ def field_checks(field: DescField) -> Iterator[MessageCheck]:
     match field.value:
         case DescFieldValueList(element=element):
             of_value = list_check(rules, element, prefix)
-        case DescFieldValueMap(key=key, value=element):
-            of_value = map_check(rules, key, element, prefix)
+        case DescFieldValueMap(key=of_name, value=element):
+            of_value = map_check(rules, of_name, element, prefix)
         case value:
             of_value = singular_check(rules, kind_of(value), prefix)
     if of_value is not None:
@@ -203,15 +203,15 @@ def list_check(
 
 def map_check(
     rules: FieldRules,
-    key: ScalarType,
+    of_name: ScalarType,
     of: ScalarType | DescEnum | DescMessage,
     prefix: str,
 ) -> ValueCheck | None:
     """Checks the number of pairs, then each key and its value in the order of the keys."""
     count = count_reason(rules, "pair")
-    of_key = reasons(rules.keys or FieldRules(), key)
+    name_checks = reasons(rules.keys or FieldRules(), of_name)
     of_value = reasons(rules.items or FieldRules(), of)
-    if count is None and not of_key and not of_value:
+    if count is None and not name_checks and not of_value:
         return None
 
     def check(pairs: dict[Any, Any]) -> str | None:
@@ -219,7 +219,7 @@ def map_check(
         if reason is not None:
             return f"{prefix}: {reason}"
         for name in sorted(pairs):
-            reason = first(of_key, name) or first(of_value, pairs[name])
+            reason = first(name_checks, name) or first(of_value, pairs[name])
             if reason is not None:
                 return f"{prefix}[{name}]: {reason}"
         return None
