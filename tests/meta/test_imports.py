@@ -29,8 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": {"observability", *_INSIDE},
     "console": {"observability", *_INSIDE},
     "embed": {"observability", *_INSIDE},
-    "bootstrap": {"adapters", "api", "console", "delivery", "embed", *_SET_UP, *_INSIDE},
-    "cli": {"bootstrap", *_SET_UP, *_INSIDE},
+    "process": {"errors"},
+    "bootstrap": {"adapters", "api", "console", "delivery", "embed", "process", *_SET_UP, *_INSIDE},
+    "asgi": {"bootstrap"},
+    "worker_process": {"bootstrap", "settings"},
+    "cli": {"bootstrap", "process", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }
 ROOMS = {module.room for module in MODULES} - {""}

@@ -1,0 +1,60 @@
+# outrider: `make` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Everything that installing needs to know; when one of these changes, `make` installs again.
+SOURCES := pyproject.toml packages/receiver/pyproject.toml constraints.txt
+
+.PHONY: help run test check format bench generate constraints clean
+
+help:  ## List what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arriving (Ctrl-C ends it)
+	@$(BIN)/outrider demo
+
+test: $(STAMP)  ## Set up from nothing and run every test
+	@echo "== Running every test (about five minutes on two cores)"
+	@$(BIN)/pytest
+
+check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
+	@echo "== Format and lint"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@echo "== Types"
+	@$(BIN)/mypy
+	@echo "== Generated code is current"
+	@$(BIN)/python scripts/generate.py --check
+	@$(MAKE) --no-print-directory test
+
+format: $(STAMP)  ## Format and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP)  ## Measure: deliveries, publishing, start, memory (about ten minutes)
+	@$(BIN)/python -m benchmarks
+
+generate: $(STAMP)  ## Make src/outrider_api from proto/ again; works offline
+	@$(BIN)/python scripts/generate.py
+
+constraints: $(STAMP)  ## Write down the versions that are installed now
+	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
+
+clean:  ## Remove what setting up and testing left in this directory
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): $(SOURCES)
+	@command -v $(PYTHON) >/dev/null || { echo "outrider needs Python 3.11 or newer: install it, or name it with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "outrider needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name another with PYTHON=..."; exit 1; }
+	@echo "== Setting up $(VENV) with $$($(PYTHON) --version) (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@PIP_CACHE_DIR=$(CURDIR)/$(VENV)/cache $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt -e packages/receiver -e '.[dev,generate]'
+	@rm -rf $(VENV)/cache
+	@touch $@
