@@ -1,0 +1,131 @@
+"""Calls targets: our own HTTP/1.1 client, because the guard needs the address in its own hands."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from outrider.adapters.egress.connection import Connection, Stale
+from outrider.adapters.egress.dialer import Dialer
+from outrider.adapters.egress.failures import unreachable
+from outrider.adapters.egress.guard import Guard, Resolver, SystemResolver
+from outrider.adapters.egress.limits import CallerLimits
+from outrider.adapters.egress.pool import Pool
+from outrider.adapters.egress.redirects import (
+    FOLLOWED,
+    check_downgrade,
+    headers_towards,
+    location_of,
+)
+from outrider.adapters.egress.request import Destination, RequestWriter, request_bytes
+from outrider.adapters.egress.tls import client_context
+from outrider.domain.address import EgressPolicy
+from outrider.domain.call import Answer, Call, Stage
+
+
+class HttpCaller:
+    """Implements the port `Caller` over HTTP/1.1 with kept connections.
+
+    Belongs to the event loop it is first used in. Its owner calls `aclose` after the last call.
+    `repr` shows the connections: `<HttpCaller strict [busy 1 | idle 2]>`.
+
+    A kept connection may be closed by its peer just when a request is written to it. When that
+    happens before a byte of the answer came, the request is sent once more, on a fresh
+    connection. RFC 9110, 9.2.2 does not give this right for POST in general; here every call
+    carries an id by which the receiver knows a repetition, and deliveries are at least once
+    anyway. A fresh connection that fails is never tried again: that is an attempt's result.
+    """
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        user_agent: str,
+        limits: CallerLimits | None = None,
+        resolver: Resolver | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = limits or CallerLimits()
+        self._profile = policy.profile
+        self._pool = Pool(self._limits)
+        self._guard = Guard(policy, resolver or SystemResolver(), self._limits)
+        self._dialer = Dialer(
+            self._guard, self._pool, self._limits, ssl_context or client_context()
+        )
+        self._writer = RequestWriter(self._pool, user_agent)
+
+    def __repr__(self) -> str:
+        return f"<HttpCaller {self._profile} {self._pool!r}>"
+
+    async def post(self, call: Call) -> Answer:
+        """Send a POST and give its answer, whatever the status. Raise `CallFailed`.
+
+        `call.timeout` covers everything from resolving to the last byte, redirects included.
+        307 and 308 are followed with the body, each hop through the guard; every other redirect,
+        and one without a usable Location, is returned as the answer it is.
+        """
+        deadline = asyncio.get_running_loop().time() + call.timeout
+        destination = self._writer.destination(call.url)
+        fields = self._writer.fields(call.headers)
+        request = request_bytes(destination, fields, call.body)
+        answer = await self._send(destination, request, deadline, call.timeout)
+        if answer.status in FOLLOWED:
+            return await self._follow(answer, destination, call, deadline)
+        return answer
+
+    async def aclose(self) -> None:
+        """Close every connection. A call that is still under way fails."""
+        await self._guard.aclose()
+        await self._pool.aclose()
+
+    async def _send(
+        self, destination: Destination, request: bytes, deadline: float, seconds: float
+    ) -> Answer:
+        origin = destination.origin
+        kept = self._pool.take(origin)
+        if kept is not None:
+            try:
+                return await self._exchange(kept, request, deadline, seconds)
+            except Stale:
+                pass
+        fresh = await self._dialer.dial(origin, deadline, seconds)
+        return await self._exchange(fresh, request, deadline, seconds)
+
+    async def _exchange(
+        self, connection: Connection, request: bytes, deadline: float, seconds: float
+    ) -> Answer:
+        try:
+            answer = await connection.ask(request, deadline, seconds)
+        except BaseException:
+            # Also when cancelled: the answer that may still come belongs to nobody.
+            connection.abort()
+            raise
+        self._pool.give(connection)
+        return answer
+
+    async def _follow(
+        self, answer: Answer, destination: Destination, call: Call, deadline: float
+    ) -> Answer:
+        headers, hops = call.headers, 0
+        while answer.status in FOLLOWED:
+            following = self._redirected(answer, destination)
+            if following is None:
+                return answer
+            hops += 1
+            if hops > self._limits.max_redirects:
+                raise unreachable(Stage.ANSWER, f"more than {self._limits.max_redirects} redirects")
+            check_downgrade(destination.endpoint, following.endpoint)
+            headers = headers_towards(headers, destination.endpoint, following.endpoint)
+            destination = following
+            request = request_bytes(destination, self._writer.fields(headers), call.body)
+            answer = await self._send(destination, request, deadline, call.timeout)
+        return answer
+
+    def _redirected(self, answer: Answer, destination: Destination) -> Destination | None:
+        location = location_of(answer, destination.url)
+        if location is None:
+            return None
+        try:
+            return self._writer.parsed(location)
+        except ValueError:
+            return None

@@ -1,0 +1,91 @@
+"""A certificate authority of our own: certificates that are right, and wrong in one way each."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+BIRTH = datetime(2024, 1, 1, tzinfo=UTC)
+FAR = datetime(2124, 1, 1, tzinfo=UTC)
+EXPIRED = BIRTH + timedelta(days=1)
+
+
+class Authority:
+    """Signs certificates for servers; `client_context` trusts it and nobody else."""
+
+    def __init__(self, name: str = "outrider test authority") -> None:
+        self.private_key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = self.certificate(self.name, self.private_key.public_key(), FAR)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        builder = builder.add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                key_cert_sign=True,
+                crl_sign=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        self.root = builder.sign(self.private_key, hashes.SHA256())
+
+    def certificate(self, name, public_key, until: datetime) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.name)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(BIRTH)
+            .not_valid_after(until)
+        )
+
+    def server_context(self, host: str, *, until: datetime = FAR) -> ssl.SSLContext:
+        private_key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "outrider test server")])
+        builder = self.certificate(name, private_key.public_key(), until).add_extension(
+            x509.SubjectAlternativeName([alternative(host)]), critical=False
+        )
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private_key.public_key()),
+            critical=False,
+        )
+        signed = builder.sign(self.private_key, hashes.SHA256())
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        with tempfile.NamedTemporaryFile() as chain:
+            chain.write(
+                private_key.private_bytes(
+                    serialization.Encoding.PEM,
+                    serialization.PrivateFormat.PKCS8,
+                    serialization.NoEncryption(),
+                )
+            )
+            chain.write(signed.public_bytes(serialization.Encoding.PEM))
+            chain.flush()
+            context.load_cert_chain(chain.name)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        pem = self.root.public_bytes(serialization.Encoding.PEM).decode()
+        return ssl.create_default_context(cadata=pem)
+
+
+def alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

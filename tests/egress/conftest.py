@@ -1,0 +1,35 @@
+"""Parts for the egress tests. Every test runs on both event loops: they differ in the edges."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import uvloop
+
+from egress.names import ALLOW_LOOPBACK
+from outrider.adapters.egress.caller import HttpCaller
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def open_caller():
+    """Opens callers that may call loopback; closes them after the test, and proves it."""
+    callers = []
+
+    def open_one(policy=ALLOW_LOOPBACK, **parts):
+        callers.append(HttpCaller(policy, user_agent="outrider/test", **parts))
+        return callers[-1]
+
+    yield open_one
+    for caller in callers:
+        await caller.aclose()
+        assert repr(caller).endswith("[busy 0 | idle 0]>")
+
+
+@pytest.fixture
+def caller(open_caller):
+    return open_caller()
