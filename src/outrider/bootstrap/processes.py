@@ -28,6 +28,8 @@ from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
 
 USER_AGENT = f"outrider/{__version__}"
+# Who lost its parent holds the data directory's lock, and the next server waits for it.
+_ORPHAN_DRAIN_S = 0.5
 # One line for a payload type: what is not here is an UNBUILDABLE attempt.
 ENCODERS: dict[int, Encoder] = {PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain}
 
@@ -60,7 +62,8 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     async with open_store(settings) as opened, _open_caller(settings) as caller:
         worker, rescuer = build_worker(settings, opened, caller)
         loop = asyncio.get_running_loop()
-        watch_parent(os.environ, partial(loop.call_soon_threadsafe, worker.stop))
+        orphaned = partial(worker.stop, within=_ORPHAN_DRAIN_S)
+        watch_parent(os.environ, lambda: loop.call_soon_threadsafe(orphaned))
         _on_stop_signals(worker.stop)
         rescuing = asyncio.create_task(rescuer.run())
         announce(f"delivering, {settings.worker_concurrency} calls at a time")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -54,6 +55,7 @@ class Worker:
 
     `run` returns when `stop` was called and what runs has ended, at most `drain_timeout` seconds
     later. What was claimed and not begun is given back; what was cut off is recorded as LOST.
+    Cancelling `run` does the same without waiting for what runs.
     """
 
     store: Store
@@ -76,6 +78,8 @@ class Worker:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _linger: asyncio.TimerHandle | None = None
     _stopping: bool = False
+    # On the loop's clock; None until the worker stops.
+    _drain_until: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -83,19 +87,27 @@ class Worker:
             f" | ready: {len(self._ready)} | to settle: {len(self._ended)}]>"
         )
 
-    def stop(self) -> None:
-        """Claim nothing more. May be called twice, or before `run`."""
+    def stop(self, *, within: float | None = None) -> None:
+        """Claim nothing more; what runs has `within` seconds, `drain_timeout` when None.
+
+        Belongs to the loop. May be called again, or before `run`: the earlier end counts.
+        """
+        end = asyncio.get_running_loop().time() + (self.drain_timeout if within is None else within)
+        self._drain_until = end if self._drain_until is None else min(end, self._drain_until)
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver until `stop` is called. Cancelling it cuts running attempts off."""
+        """Deliver until `stop` is called."""
         await self._renew()
         lease = asyncio.create_task(self._keep_lease())
         try:
             while not self._stopping:
                 await self._survive(self._take_turn)
                 await self._pause()
+        except asyncio.CancelledError:
+            self.stop(within=0)
+            raise
         finally:
             try:
                 await self._wind_down()
@@ -157,7 +169,9 @@ class Worker:
             # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
             self.log.error("delivery.broken", delivery=claimed.id, exc_info=failure)
             self._note(self._lost(claimed, started_at, "the attempt broke inside outrider"))
-        if not self._stopping:
+        if self._stopping:
+            self._wake.set()
+        else:
             self._begin_ready()
 
     def _note(self, settlement: Settlement) -> None:
@@ -212,7 +226,8 @@ class Worker:
         await self.store.write(lambda unit: unit.leases.renew(self.owner, until))
 
     async def _wind_down(self) -> None:
-        self._stopping = True
+        self.stop()
+        await self._drain()
         await self._cut_off()
         ended, ready = self._ended, [each.id for each in self._ready]
 
@@ -224,9 +239,16 @@ class Worker:
 
         await self.store.write(leave)
 
+    async def _drain(self) -> None:
+        """Return when nothing runs, or when time is up; `stop` may bring that forward."""
+        loop = asyncio.get_running_loop()
+        while self._running and self._drain_until is not None and loop.time() < self._drain_until:
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._drain_until):
+                    await self._wake.wait()
+
     async def _cut_off(self) -> None:
-        if self._running:
-            await asyncio.wait(self._running, timeout=self.drain_timeout)
         late = dict(self._running)
         for task in late:
             task.cancel()
