@@ -25,6 +25,7 @@ from pathlib import Path
 from outrider.ambient import utc_now
 from outrider.cli import probe
 from outrider.process.data_directory import LOCK_FILE, MASTER_KEY_FILE
+from outrider.setting_values import read_master_key
 from outrider.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -265,19 +266,14 @@ def _fsync_times(directory: Path) -> Iterator[float]:
 
 
 def _check_key_file(path: Path) -> Finding:
-    from outrider.adapters.keys.sealing import (  # noqa: PLC0415 - slow to import
-        WrongMasterKey,
-        parse_master_key,
-    )
-
     try:
-        parse_master_key(path.read_text("ascii", "replace"))
+        read_master_key(path.read_text("ascii", "replace"))
         mode = path.stat().st_mode
     except OSError as error:
         return Finding("master key", Status.FAIL, f"{path}: {error.strerror}", "Make it readable.")
-    except WrongMasterKey as error:
+    except ValueError:
         advice = "Put the right file back, or give the key in OUTRIDER_MASTER_KEY."
-        return Finding("master key", Status.FAIL, f"{path}: {error}", advice)
+        return Finding("master key", Status.FAIL, f"{path} holds no master key", advice)
     if mode & 0o077:
         says = f"{path} can be read by others"
         return Finding("master key", Status.WARN, says, f"Run: chmod 600 {path}")
@@ -299,7 +295,7 @@ def _check_taken_port(settings: Settings, where: str, error: OSError) -> Finding
 
 
 def _compare_clocks(ahead: float) -> Finding:
-    says = f"the server's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
     if abs(ahead) <= CLOCK_TOLERANCE_S:
-        return Finding("server clock", Status.OK, says)
+        return Finding("server clock", Status.OK, "the same as here")
+    says = f"the server's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
     return Finding("server clock", Status.WARN, says, "Set both clocks by NTP.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_MS = 30_000
 DEFAULT_DATA_DIR = Path("data")
 MAX_TOKEN_CHARS = 4096
+ADMIN_TOKEN = "OUTRIDER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
+ADVICE_ON_ACCESS = "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory."
 
 # ZITADEL answers "not found" to a valid token whose account has no role at all.
 _NO_ROLE = "AUTHZ-cdgFk"
+_DENIED = "Errors.Target.DeniedURL"
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -51,8 +55,10 @@ class Server:
         self.url = checked_url(url)
         self._headers = {"authorization": f"Bearer {token}"}
 
-    def ask(self, call: _Call[RequestT], request: RequestT) -> dict[str, Any]:
+    def ask(self, call: _Call[RequestT], request: RequestT, *, advice: str = "") -> dict[str, Any]:
         """The answer as protojson: fields that are empty are absent.
+
+        `advice` is what to do when the server refuses the request for what it says.
 
         Raises:
             CommandError: the server refused or did not answer.
@@ -62,7 +68,7 @@ class Server:
         try:
             answer = call(request, headers=self._headers)
         except ConnectError as error:
-            raise refusal(error, self.url) from None
+            raise refusal(error, self.url, advice) from None
         document: dict[str, Any] = json.loads(answer.to_json())
         return document
 
@@ -129,18 +135,17 @@ def checked_url(url: str) -> str:
 
 
 def token_for(url: str, data_dir: Path | None) -> str:
-    """The admin token in a data directory.
+    """The token of a server for which nobody gave one.
 
-    Without a directory, `./data` is tried for a server on this very machine only: the token of one
-    server must not be shown to another.
+    That is the admin token in `data_dir`. What a server on this very machine may have been started
+    with is tried after it, for such a server only: a token is not shown to strangers.
     """
     path = (data_dir or DEFAULT_DATA_DIR) / ADMIN_TOKEN_FILE
-    if data_dir is None and not (is_local(url) and path.is_file()):
-        raise CommandError(
-            f"no token for {url}",
-            "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory.",
-            code=ExitCode.NOT_ALLOWED,
-        )
+    local = is_local(url)
+    if local and not (data_dir and path.exists()) and os.environ.get(ADMIN_TOKEN):
+        return os.environ[ADMIN_TOKEN]
+    if data_dir is None and not (local and path.exists()):
+        raise CommandError(f"no token for {url}", ADVICE_ON_ACCESS, code=ExitCode.NOT_ALLOWED)
     return read_token(path)
 
 
@@ -173,7 +178,7 @@ def is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def refusal(error: ConnectError, url: str) -> CommandError:
+def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
     """What a failed call means to the one who typed the command."""
     from connectrpc.code import Code
 
@@ -186,7 +191,7 @@ def refusal(error: ConnectError, url: str) -> CommandError:
     if error.code is Code.UNAUTHENTICATED:
         return CommandError(
             f"{url} does not accept the token: {error.message}",
-            "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory.",
+            ADVICE_ON_ACCESS,
             code=ExitCode.NOT_ALLOWED,
         )
     if error.code is Code.PERMISSION_DENIED or _NO_ROLE in error.message:
@@ -195,18 +200,14 @@ def refusal(error: ConnectError, url: str) -> CommandError:
             "The account of the token needs another role; see `outrider token create --help`.",
             code=ExitCode.NOT_ALLOWED,
         )
-    return CommandError(f"{error.message} ({error.code.value})", _advice(error, url))
+    if error.code is Code.UNIMPLEMENTED or (error.code is Code.NOT_FOUND and not advice):
+        advice = f"Is {url} an outrider server, and as new as this command?"
+    elif _DENIED in error.message:
+        advice = "The server may not call that address; see OUTRIDER_EGRESS_ALLOW in the settings."
+    return CommandError(f"{error.message} ({error.code.value})", advice)
 
 
 def _reason(message: str) -> str:
     # The HTTP library tells the whole chain of causes, and the URL again.
     library = message.startswith("Request failed: ")
     return message.rpartition(": ")[2] if library else message
-
-
-def _advice(error: ConnectError, url: str) -> str:
-    from connectrpc.code import Code
-
-    if error.code is Code.UNIMPLEMENTED:
-        return f"Is {url} an outrider server, and as new as this command?"
-    return ""

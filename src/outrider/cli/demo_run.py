@@ -20,9 +20,9 @@ import typer
 from outrider.cli import probe
 from outrider.cli.client import read_token
 from outrider.cli.commands.deliveries import STATE_PREFIX, print_attempts
-from outrider.cli.commands.listen import print_call, start_listening
 from outrider.cli.demo_server import DemoServer
 from outrider.cli.exits import CommandError
+from outrider.cli.listen_run import print_call, start_listening
 from outrider.cli.listener import Listener, ReceivedCall
 from outrider.cli.output import pretty_body, printable, short_enum, text_of
 from outrider.process.data_directory import ADMIN_TOKEN_FILE
@@ -44,6 +44,7 @@ EVENT: Mapping[str, object] = {
 }
 DELIVERY_TIMEOUT_S = 30.0
 LOG_TIMEOUT_S = 10.0
+ASK_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 0.05
 SLOW_S = 2.0
 ALREADY_EXISTS = 409
@@ -207,7 +208,7 @@ class Demo:
         url = self._server.url + path
         try:
             answer = await asyncio.to_thread(
-                probe.send, method, url, headers=headers, body=body, timeout=DELIVERY_TIMEOUT_S
+                probe.send, method, url, headers=headers, body=body, timeout=ASK_TIMEOUT_S
             )
         except probe.NoAnswer as error:
             raise CommandError(f"{method} {url}: {error}") from None

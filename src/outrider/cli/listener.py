@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -21,6 +22,8 @@ from outrider_receiver import InvalidSignature, VerifiedCall, verify
 READ_BYTES = 64 * 1024
 # A connection on which nothing comes for this long is closed.
 IDLE_SECONDS = 300.0
+# How long the rest of a refused request is thrown away.
+LINGER_SECONDS = 2.0
 
 NOT_VERIFIED = "not verified: no signing key was given"
 
@@ -131,7 +134,7 @@ class Listener:
                     if not request.keep_alive:
                         return
         except BadRequest as bad:
-            writer.write(response(bad.status, keep_alive=False))
+            await _refuse(reader, writer, bad)
         except OSError:
             pass  # the caller went away, or was silent for too long: nobody reads an answer
         finally:
@@ -176,6 +179,19 @@ class Listener:
             self._failures_left -= 1
             return HTTPStatus.INTERNAL_SERVER_ERROR
         return self._manners.status
+
+
+async def _refuse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bad: BadRequest
+) -> None:
+    """Answer what cannot be read any further, so that the answer arrives."""
+    with suppress(OSError):
+        writer.write(response(bad.status, keep_alive=False))
+        writer.write_eof()
+        # Closing a socket with unread bytes in it would destroy the answer on its way.
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(READ_BYTES):
+                pass
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

@@ -8,7 +8,8 @@ protobuf runtime.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -24,7 +25,7 @@ from outrider.cli.commands import (
     token,
     worker,
 )
-from outrider.cli.exits import CommandError
+from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.options import examples
 from outrider.cli.output import complain
 
@@ -74,10 +75,11 @@ def outrider(
     """ZITADEL Actions v2 on its own feet: targets, executions, signed deliveries."""
 
 
-def main() -> None:
-    """Run the command line; the entry point of the distribution."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, by default with the arguments of this process, and exit."""
     try:
-        app(prog_name="outrider")
+        app(args=arguments, prog_name="outrider")
     except CommandError as error:
         complain(error)
         sys.exit(error.code)
+    sys.exit(ExitCode.OK)

@@ -8,14 +8,18 @@ or a stranger never reach the terminal as they are: control characters can repai
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from outrider.cli.exits import CommandError
 
-# Tables are not broken when nobody looks at them: a pipe has no width.
-_PIPE_WIDTH = 1000
+_TABLE_WIDTH = 4000
+
+# The parts of a JSON text: strings, punctuation, and everything else between blanks.
+_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_INDENT = "  "
 
 
 def print_json(document: object) -> None:
@@ -31,7 +35,10 @@ def print_json_line(document: object) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, indent: int = 0
 ) -> None:
-    """A row for each thing; `empty` goes to standard error when there is none."""
+    """A row for each thing; `empty` goes to standard error when there is none.
+
+    Rows are never broken: an identifier in two halves cannot be copied.
+    """
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
@@ -39,15 +46,17 @@ def print_table(
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(_one_line(cell)) for cell in row))
     if not table.row_count:
         note(empty)
         return
-    console = Console(highlight=False)
-    width = None if console.is_terminal else _PIPE_WIDTH
-    console.print(Padding(table, (0, 0, 0, indent), expand=False), width=width)
+    console = Console(highlight=False, width=_TABLE_WIDTH)
+    with console.capture() as captured:
+        console.print(Padding(table, (0, 0, 0, indent), expand=False))
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def print_fields(fields: Mapping[str, str]) -> None:
@@ -84,9 +93,25 @@ def pretty_body(body: bytes) -> str:
     """A payload for people: indented when it is JSON, otherwise as it is."""
     text = body.decode("utf-8", "replace")
     try:
-        return printable(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+        json.loads(text)
     except (ValueError, RecursionError):
         return printable(text)
+    return printable(_indented(text))
+
+
+def _indented(text: str) -> str:
+    """JSON, indented, but in every other respect as it was written: numbers and escapes, too."""
+    lines = [""]
+    depth = 0
+    parts = [match[0] for match in _JSON_PART.finditer(text)]
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
+        opens, closes = part in "{[", part in "}]"
+        empty = opens and following in "}]"
+        depth += opens - closes
+        lines[-1] += ": " if part == ":" else part
+        if (part == "," or opens or following in "}]") and not empty and following:
+            lines.append(_INDENT * (depth - (following in "}]")))
+    return "\n".join(lines)
 
 
 def short_time(timestamp: str) -> str:
@@ -98,6 +123,10 @@ def short_time(timestamp: str) -> str:
 def short_enum(name: str, prefix: str) -> str:
     """`dead` of `DELIVERY_STATE_DEAD` and `DELIVERY_STATE_`."""
     return name.removeprefix(prefix).lower()
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", " ").replace("\t", " ")
 
 
 def text_of(document: Mapping[str, Any], name: str) -> str:

@@ -29,25 +29,33 @@ _SCOPES = {
 }
 
 
-def parse_duration(text: str) -> timedelta:
+def parse_duration(text: str, hint: str) -> timedelta:
     """`10s`, `500ms`, `2m`, `1.5h`, `30d`; a number alone is seconds."""
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no duration such as 10s, 500ms, 2m, 1h or 30d")
+        says = f"{text!r} is no duration such as 10s, 500ms, 2m, 1h or 30d"
+        raise typer.BadParameter(says, param_hint=hint)
     return timedelta(seconds=float(found[1]) * _SECONDS[found[2] or "s"])
 
 
-def parse_instant(text: str, now: datetime) -> datetime:
-    """A duration from now, or a date and time as in RFC 3339. Without a zone it is UTC."""
-    if _DURATION.fullmatch(text):
-        return now + parse_duration(text)
+def parse_instant(text: str, hint: str) -> datetime:
+    """A date and time as in RFC 3339. Without a zone it is UTC."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a duration such as 30d nor a time such as 2030-01-31T12:00:00Z"
-        ) from None
+        says = f"{text!r} is no time such as 2030-01-31T12:00:00Z"
+        raise typer.BadParameter(says, param_hint=hint) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def parse_deadline(text: str, hint: str, now: datetime) -> datetime:
+    """A duration from now, or a date and time."""
+    if not _DURATION.fullmatch(text):
+        return parse_instant(text, hint)
+    try:
+        return now + parse_duration(text, hint)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} never ends", param_hint=hint) from None
 
 
 def parse_condition(text: str) -> Condition:
@@ -57,12 +65,14 @@ def parse_condition(text: str) -> Condition:
         condition = condition_from_id(ExecutionId(f"{kind}{slash}{value.removeprefix('/')}"))
     except ValueError:
         kinds = ", ".join(ConditionKind)
-        raise typer.BadParameter(f"{text!r} does not begin with one of {kinds}") from None
+        says = f"{text!r} does not begin with one of {kinds}"
+        raise typer.BadParameter(says, param_hint="CONDITION") from None
     nothing_named = condition.scope is Scope.ALL and (
         slash or condition.kind is ConditionKind.FUNCTION
     )
     if nothing_named:
-        raise typer.BadParameter(f"{text!r} names nothing after the kind")
+        says = f"{text!r} names nothing after the kind"
+        raise typer.BadParameter(says, param_hint="CONDITION")
     return condition
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - the command line starts fast because it imports late
 """Run something that stays up until it is told to stop."""
 
 from __future__ import annotations
@@ -8,13 +7,13 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import uvloop
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run it to its end on the fastest loop there is."""
-    import uvloop
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 

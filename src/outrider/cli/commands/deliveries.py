@@ -60,7 +60,7 @@ def list_deliveries(
     target: Annotated[str, typer.Option(metavar="ID", help="Only to this target.")] = "",
     event_type: Annotated[str, typer.Option(metavar="TYPE", help="Only of this type.")] = "",
     event_id: Annotated[str, typer.Option(metavar="ID", help="Only of this event.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="How many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="All of them, without limit.")] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
@@ -100,7 +100,11 @@ def show_delivery(
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.deliveries.get_delivery, GetDeliveryRequest(id=delivery_id))
+    answer = server.ask(
+        server.deliveries.get_delivery,
+        GetDeliveryRequest(id=delivery_id),
+        advice="See `outrider deliveries list`.",
+    )
     if as_json:
         print_json(answer)
         return

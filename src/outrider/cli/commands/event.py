@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from outrider.cli.event_files import calls_of, read_events, read_payload
 from outrider.cli.exits import CommandError
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import note, print_json, print_table, text_of
+from outrider.cli.parsing import parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +58,9 @@ def publish(
     resource_owner: Annotated[str, typer.Option(metavar="ID", help="Who owns that.")] = "",
     user_id: Annotated[str, typer.Option(metavar="ID", help="Who did it.")] = "",
     version: Annotated[str, typer.Option(metavar="TEXT", help="Version of the aggregate.")] = "",
-    sequence: Annotated[int, typer.Option(min=0, help="Number of the event there.")] = 0,
+    sequence: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of the event there.")
+    ] = 0,
     created_at: Annotated[
         str, typer.Option(metavar="TIME", help="When, as 2030-01-31T12:00:00Z. Default: now.")
     ] = "",
@@ -77,7 +81,7 @@ def publish(
         "userId": user_id,
         "version": version,
         "sequence": str(sequence) if sequence else "",
-        "createdAt": created_at,
+        "createdAt": parse_instant(created_at, "--created-at").isoformat() if created_at else "",
     }
     events = _events(event_type, payload, given, file)
     results = _publish_all(connect(url, token, data_dir), events)
@@ -101,11 +105,10 @@ def _events(
         raise typer.BadParameter("give the type of the event, or --file")
     if payload is not None:
         given["eventPayloadJson"] = read_payload(payload)
-    import json
-
     try:
         return [Event.from_json(json.dumps({"eventType": event_type, **given}))]
     except ValueError as error:
+        # Only a number or a time can be out of the wire's bounds.
         raise typer.BadParameter(str(error)) from None
 
 

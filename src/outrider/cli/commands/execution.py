@@ -30,8 +30,8 @@ def list_executions(
     target: Annotated[
         str, typer.Option(metavar="ID", help="Only executions that call this target.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="How many.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="How many to skip.")] = 0,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -102,7 +102,8 @@ def set_execution(
     parsed = parse_condition(condition)
     server = connect(url, token, data_dir)
     request = SetExecutionRequest(condition=condition_message(parsed), targets=wanted)
-    answer = server.ask(server.actions.set_execution, request)
+    advice = "Does what the condition names exist, and does each target, once in the list?"
+    answer = server.ask(server.actions.set_execution, request, advice=advice)
     if as_json:
         print_json(answer)
     elif clear:

@@ -12,7 +12,6 @@ import typer
 
 from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.options import examples
-from outrider.cli.running import run
 
 if TYPE_CHECKING:
     from outrider.settings import Settings
@@ -115,6 +114,7 @@ def start(
     Raises:
         CommandError: it could not start.
     """
+    from outrider.cli.running import run
     from outrider.errors import StartupError
 
     try:

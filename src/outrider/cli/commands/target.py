@@ -56,8 +56,8 @@ def list_targets(
     name: Annotated[
         str, typer.Option(metavar="TEXT", help="Only targets whose name contains this.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help="How many.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, help="How many to skip.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="How many to skip.")] = 0,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -106,7 +106,11 @@ def get_target(
     from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.actions.get_target, GetTargetRequest(id=target_id))
+    answer = server.ask(
+        server.actions.get_target,
+        GetTargetRequest(id=target_id),
+        advice="See `outrider target list`.",
+    )
     if as_json:
         print_json(answer)
         return
@@ -162,7 +166,7 @@ def create_target(
         name=name,
         endpoint=endpoint,
         kind=kind,
-        timeout=parse_duration(timeout),
+        timeout=parse_duration(timeout, "--timeout"),
         interrupt_on_error=interrupt_on_error,
         payload_type=payload_type,
     )

@@ -11,7 +11,7 @@ from outrider.ambient import utc_now
 from outrider.cli.client import connect
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import note, print_fields, print_json, print_table, short_time, text_of
-from outrider.cli.parsing import parse_instant
+from outrider.cli.parsing import parse_deadline
 
 app = typer.Typer(help="Tokens: who may call the API.", no_args_is_help=True)
 
@@ -48,9 +48,13 @@ def create_token(
 
     from outrider_api.outrider.v1.account_service_pb import CreateTokenRequest
 
-    until = Timestamp.from_datetime(parse_instant(expires, utc_now())) if expires else None
+    until = parse_deadline(expires, "--expires", utc_now()) if expires else None
     server = connect(url, token, data_dir)
-    request = CreateTokenRequest(account=account, roles=role, expiration_date=until)
+    request = CreateTokenRequest(
+        account=account,
+        roles=role,
+        expiration_date=Timestamp.from_datetime(until) if until else None,
+    )
     answer = server.ask(server.accounts.create_token, request)
     if as_json:
         print_json(answer)
@@ -104,7 +108,11 @@ def revoke_token(
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.accounts.revoke_token, RevokeTokenRequest(id=token_id))
+    answer = server.ask(
+        server.accounts.revoke_token,
+        RevokeTokenRequest(id=token_id),
+        advice="See `outrider token list`.",
+    )
     if as_json:
         print_json(answer)
     else:

@@ -33,7 +33,7 @@ def worker(
     dev: Annotated[
         bool, typer.Option("--dev", help="Targets on this machine may be called.")
     ] = False,
-    concurrency: Annotated[
+    worker_concurrency: Annotated[
         str | None, typer.Option(metavar="N", help="Calls at a time. Default: 64.")
     ] = None,
     log_level: LogLevelName = None,
@@ -48,7 +48,7 @@ def worker(
             "data_dir": data_dir,
             "database_url": database_url,
             "dev": dev or None,
-            "worker_concurrency": concurrency,
+            "worker_concurrency": worker_concurrency,
             "log_level": log_level,
             "log_format": log_format,
             "config": config,

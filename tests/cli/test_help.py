@@ -1,0 +1,161 @@
+"""Help, version and usage errors: what people see first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cli.conftest import run, run_process
+from outrider import __version__
+from outrider.cli.reference import help_pages
+
+PAGES = dict(help_pages())
+
+
+def test_every_command_that_was_promised_is_there():
+    """
+    Scripts are written from the documentation.
+    """
+    promised = {
+        "serve",
+        "worker",
+        "demo",
+        "listen",
+        "doctor",
+        "token create",
+        "token list",
+        "token revoke",
+        "target list",
+        "target get",
+        "target create",
+        "target delete",
+        "execution list",
+        "execution set",
+        "event publish",
+        "deliveries list",
+        "deliveries show",
+    }
+
+    assert {f"outrider {name}" for name in promised} <= set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_explains_itself(name):
+    """
+    Help without an example is half a help.
+    """
+    ended = run(*name.split()[1:], "--help")
+
+    assert 0 == ended.code
+    assert ended.out.startswith(f"Usage: {name} ")
+    assert f"    {name}" in ended.out.partition("Examples:")[2]
+
+
+def test_without_a_command_the_help_is_shown():
+    """
+    The first thing that anybody types.
+    """
+    ended = run()
+
+    assert "Commands:" in ended.out + ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_version_is_one_line():
+    """
+    For bug reports and scripts.
+    """
+    ended = run_process("--version")
+
+    assert (0, f"outrider {__version__}\n") == (ended.code, ended.out)
+
+
+def test_help_imports_nothing_heavy():
+    """
+    Waiting for a protobuf runtime to read a help page is rude.
+    """
+    heavy = {"rich", "connectrpc", "protobuf", "structlog", "cryptography", "asyncio", "uvloop"}
+    source = (
+        "import sys, contextlib\n"
+        "from outrider.cli.main import main\n"
+        "sys.argv = ['outrider', '--help']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        f"print('imported:', sorted({heavy} & set(sys.modules)))\n"
+    )
+
+    out = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+    assert "imported: []" == out.splitlines()[-1]
+
+
+def test_help_is_quick():
+    """
+    Under 0.4 s, in the best of several tries: the machine may have other things to do.
+    """
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        run_process("--help")
+        took.append(time.perf_counter() - begun)
+
+    assert min(took) < 0.4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["target", "create", "x"],
+        ["target", "create", "x", "--endpoint", "http://x", "--timeout", "soon"],
+        [
+            "target",
+            "create",
+            "x",
+            "--endpoint",
+            "http://x",
+            "--type",
+            "async",
+            "--interrupt-on-error",
+        ],
+        ["execution", "set", "event"],
+        ["execution", "set", "event", "1", "--clear"],
+        ["execution", "set", "evnt/x", "1"],
+        ["event", "publish"],
+        ["event", "publish", "a.b", "--payload", "nope"],
+        ["event", "publish", "a.b", "--payload", "[1]"],
+        ["event", "publish", "a.b", "--payload", "@missing.json"],
+        ["event", "publish", "a.b", "--created-at", "yesterday"],
+        ["event", "publish", "a.b", "--file", "x"],
+        ["event", "publish", "--file", "missing.json"],
+        ["deliveries", "list", "--state", "lost"],
+        ["deliveries", "list", "--limit", "0"],
+        ["token", "create", "x"],
+        ["token", "create", "x", "--role", "IAM_OWNER", "--expires", "soon"],
+        ["target", "list", "--url", "ftp://x"],
+        ["target", "list", "--url", "http://"],
+        ["serve", "--port", "70000"],
+        ["serve", "--database-url", "postgresql://x"],
+        ["serve", "--config", "missing.toml"],
+        ["worker", "--log-level", "loud"],
+        ["listen", "--port", "70000"],
+        ["listen", "--signing-key", ""],
+        ["demo", "--port", "x"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_ends_with_2(arguments, tmp_path):
+    """
+    A usage error does nothing, and says on standard error what it is about.
+    """
+    ended = run(*arguments, cwd=tmp_path, OUTRIDER_TOKEN="t")
+
+    assert 2 == ended.code, ended.err
+    assert "Error" in ended.err
+    assert "Traceback" not in ended.err
+    assert "" == ended.out
+    assert [] == list(tmp_path.iterdir())

@@ -1,0 +1,33 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from outrider.cli import reference
+from outrider.cli.exits import ExitCode
+from outrider.settings import OTHER_NAMES
+
+PAGES = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def test_the_page_of_settings_is_current():
+    """
+    Write it anew with: python -m outrider.cli.reference docs/reference
+    """
+    assert reference.settings_page() == (PAGES / "settings.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_command_line_is_current():
+    """
+    Write it anew with: python -m outrider.cli.reference docs/reference
+    """
+    assert reference.cli_page() == (PAGES / "cli.md").read_text(encoding="utf-8")
+
+
+def test_every_exit_code_and_every_variable_is_explained():
+    """
+    A number without a meaning is of no use to a script.
+    """
+    assert set(ExitCode) == set(reference.EXITS)
+    assert set(OTHER_NAMES) == set(reference.OTHERS)
