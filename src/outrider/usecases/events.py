@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from outrider.ambient import Ambient
@@ -54,7 +55,10 @@ class PublishEvents:
 
         written, counts = await self.store.write(append)
         if new_types:
-            await self.routing.refresh()
+            # The events are stored: a failure from here on must not say that they are not. The
+            # next look at the store's revision catches up.
+            with suppress(Exception):
+                await self.routing.refresh()
         return [
             Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
             for event, count in zip(named, written, strict=True)

@@ -36,6 +36,7 @@ class Authenticate:
     instance: InstanceId
     bootstrap_secret: str | None = field(default=None, repr=False)
     _remembered: dict[bytes, tuple[datetime, Token]] = field(default_factory=dict, repr=False)
+    _forgotten: int = 0
 
     async def __call__(self, authorization: str | None) -> Actor:
         """Return the actor. Raise `Unauthenticated` for a header that is absent, odd or unknown."""
@@ -52,26 +53,33 @@ class Authenticate:
         return Actor(token.instance_id, token.account_id, token.roles)
 
     def forget(self) -> None:
-        """Look every token up again: one was revoked here."""
+        """Look every token up again: one was revoked here, or has other roles."""
+        self._forgotten += 1
         self._remembered.clear()
 
     async def _token(self, secret_hash: bytes) -> Token:
         now = self.ambient.now()
         remembered = self._remembered.get(secret_hash)
         if remembered is None or not now - _REMEMBERED_FOR <= remembered[0] <= now:
+            forgotten = self._forgotten
             found = await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
             if found is None:
                 raise _invalid_token()
             remembered = (now, found)
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[secret_hash] = remembered
+            # What was read before a revocation is not remembered after it.
+            if forgotten == self._forgotten:
+                self._remember(secret_hash, remembered)
         token = remembered[1]
         if token.revoked_at is not None or (
             token.expires_at is not None and token.expires_at <= now
         ):
             raise _invalid_token()
         return token
+
+    def _remember(self, secret_hash: bytes, found: tuple[datetime, Token]) -> None:
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[secret_hash] = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,9 @@ class ManageTokens:
             unit.tokens.add(token, hash_secret(secret))
             return token
 
-        return await self.store.write(add), secret
+        token = await self.store.write(add)
+        self.authenticate.forget()  # other tokens of the account have its new roles
+        return token, secret
 
     async def list(self, actor: Actor) -> Sequence[Token]:
         """Tokens that are not revoked, oldest first."""
