@@ -1,0 +1,83 @@
+"""The use cases on the memory store, with a clock that stands still."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from outrider.adapters.memory.store import MemoryStore
+from outrider.ambient import Ambient
+from outrider.domain.address import EgressPolicy
+from outrider.domain.catalogue import Catalogue, catalogue_from_json
+from outrider.testing.ambient import FixedClock, fixed_ambient
+from outrider.testing.builders import INSTANCE
+from outrider.usecases.deliveries import FindDeliveries
+from outrider.usecases.events import PublishEvents
+from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.ports import Store
+from outrider.usecases.routing import Routing
+from outrider.usecases.targets import ManageTargets
+from outrider.usecases.tokens import Authenticate, ManageTokens
+
+REGISTERED = catalogue_from_json(
+    json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))
+)
+
+
+@pytest.fixture
+def registered() -> Catalogue:
+    return REGISTERED
+
+
+@pytest.fixture
+def store() -> Store:
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture
+def ambient(clock) -> Ambient:
+    return fixed_ambient(clock)
+
+
+@pytest.fixture
+async def routing(store, registered) -> Routing:
+    routing = Routing(store, registered)
+    await routing.refresh()
+    return routing
+
+
+@pytest.fixture
+def targets(store, ambient, routing) -> ManageTargets:
+    return ManageTargets(store=store, ambient=ambient, routing=routing, egress=EgressPolicy())
+
+
+@pytest.fixture
+def executions(store, ambient, routing) -> ManageExecutions:
+    return ManageExecutions(store=store, ambient=ambient, routing=routing)
+
+
+@pytest.fixture
+def publish(store, ambient, routing) -> PublishEvents:
+    return PublishEvents(store=store, ambient=ambient, routing=routing)
+
+
+@pytest.fixture
+def deliveries(store) -> FindDeliveries:
+    return FindDeliveries(store)
+
+
+@pytest.fixture
+def authenticate(store, ambient) -> Authenticate:
+    return Authenticate(store=store, ambient=ambient, instance=INSTANCE)
+
+
+@pytest.fixture
+def tokens(store, ambient, authenticate) -> ManageTokens:
+    return ManageTokens(store=store, ambient=ambient, authenticate=authenticate)
