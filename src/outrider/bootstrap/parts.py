@@ -12,13 +12,14 @@ from pathlib import Path
 
 from outrider.adapters.keys.sealing import Sealing, WrongMasterKey, load_master_key
 from outrider.adapters.sql.migrations import SchemaTooNew
-from outrider.adapters.sql.sqlite import SqliteStore, open_sqlite
+from outrider.adapters.sql.sqlite import CannotOpen, SqliteStore, open_sqlite
 from outrider.ambient import Ambient, IdGenerator
 from outrider.domain.address import EgressPolicy, parse_allow
 from outrider.domain.catalogue import Catalogue, catalogue_from_json
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, MASTER_KEY_FILE
+from outrider.setting_values import read_visible
 from outrider.settings import Settings
 
 
@@ -35,7 +36,8 @@ class Opened:
 async def open_store(settings: Settings) -> AsyncIterator[Opened]:
     """Open the store, its schema up to date.
 
-    Raise `StartupError` for a wrong or lost master key and for data of a newer release.
+    Raise `StartupError` for a wrong or lost master key, for files that cannot be used and for data
+    of a newer release.
     """
     sealing = Sealing(_master_key(settings))
     try:
@@ -52,6 +54,11 @@ async def open_store(settings: Settings) -> AsyncIterator[Opened]:
         ) from None
     except SchemaTooNew as failure:
         raise StartupError(f"{settings.database_file}: {failure}") from None
+    except CannotOpen as failure:
+        raise StartupError(
+            f"the database cannot be used: {failure}; put back what was there, with its owner and"
+            " mode, or choose another --data-dir"
+        ) from None
 
 
 def registered_catalogue() -> Catalogue:
@@ -66,10 +73,20 @@ def egress_policy(settings: Settings) -> EgressPolicy:
 
 
 def bootstrap_secret(settings: Settings) -> str:
-    """The admin token: the setting, or what the first start wrote into the data directory."""
+    """The admin token: the setting, or what the first start wrote into the data directory.
+
+    Raise `StartupError` when the file cannot be read or holds no token.
+    """
     if settings.admin_token is not None:
         return settings.admin_token
-    return (settings.data_dir / ADMIN_TOKEN_FILE).read_text("ascii").strip()
+    path = settings.data_dir / ADMIN_TOKEN_FILE
+    try:
+        return read_visible(path.read_text("ascii").strip())
+    except OSError as failure:
+        raise StartupError(f"{path}: {failure.strerror}") from None
+    except ValueError:
+        # Nobody could come in with it, and everything else would look right.
+        raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
 
 
 def _master_key(settings: Settings) -> bytes:
@@ -81,6 +98,8 @@ def _master_key(settings: Settings) -> bytes:
         return load_master_key(path)
     except WrongMasterKey as failure:
         raise StartupError(f"{path}: {failure}") from None
+    except OSError as failure:
+        raise StartupError(f"{path}: {failure.strerror}") from None
 
 
 def _refuse_lost_key(settings: Settings, path: Path) -> None:

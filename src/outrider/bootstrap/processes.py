@@ -14,7 +14,7 @@ import structlog
 
 from outrider import __version__
 from outrider.adapters.keys.sealing import write_private
-from outrider.bootstrap.parts import Opened, egress_policy, open_store
+from outrider.bootstrap.parts import Opened, bootstrap_secret, egress_policy, open_store
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
@@ -39,6 +39,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     from outrider.process.front import Front  # noqa: PLC0415 - a worker has no use for Envoy
     from outrider.process.supervisor import Supervisor  # noqa: PLC0415
 
+    _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     with locked(settings.data_dir, announce) as lock:
         await _prepare(settings, announce)
@@ -58,6 +59,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Deliver until SIGINT or SIGTERM, or until the server that started it is gone."""
+    _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     async with open_store(settings) as opened, _open_caller(settings) as caller:
         worker, rescuer = build_worker(settings, opened, caller)
@@ -99,7 +101,13 @@ async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
         path = settings.data_dir / ADMIN_TOKEN_FILE
         if not path.exists():
             write_private(path, f"{opened.ambient.new_token()}\n")
+        bootstrap_secret(settings)
         announce(f"the admin token is in {path}")
+
+
+def _keep_files_private() -> None:
+    # SQLite makes its files as the umask says, and events may hold what nobody else should read.
+    os.umask(0o077)
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ def locked(directory: Path, announce: Callable[[str], None]) -> Iterator[int]:
     """
     _make(directory)
     path = directory / LOCK_FILE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _opened(path)
     try:
         _wait_for_lock(descriptor, path, announce)
         os.ftruncate(descriptor, 0)
@@ -50,6 +50,16 @@ def _make(directory: Path) -> None:
         raise StartupError(
             f"the data directory {directory} is not writable; choose another one with --data-dir"
         )
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as failure:
+        raise StartupError(
+            f"{path}: {failure.strerror}; everything in the data directory has to belong to the"
+            " user that the server runs as"
+        ) from None
 
 
 def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None]) -> None:

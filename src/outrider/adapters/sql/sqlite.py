@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,10 @@ _FULL = "database or disk is full"
 _Outcome = tuple[Any, BaseException | None]
 
 
+class CannotOpen(Exception):
+    """The file cannot be used as a store. The text says why, and names the file."""
+
+
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Unit], Any]
@@ -63,14 +67,18 @@ class SqliteStore:
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
     _reader_units: threading.local = field(default_factory=threading.local, repr=False)
     _reader_connections: list[Connection] = field(default_factory=list, repr=False)
+    _turnstile: int = field(init=False, repr=False)
     _watch: Connection = field(init=False, repr=False)
     _writer: threading.Thread = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
+        # Opened here and not in the threads: what is wrong with the files is told to who opens.
+        turn = self.path.with_name(f"{self.path.name}.turn")
+        self._turnstile = os.open(turn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._watch = connect(self.path)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._writer = threading.Thread(
-            target=self._write_groups, name="sqlite-writer", daemon=True
+            target=self._write_groups, args=(connect(self.path),), name="sqlite-writer", daemon=True
         )
         self._writer.start()
 
@@ -109,15 +117,13 @@ class SqliteStore:
         self._readers.shutdown()
         for connection in (*self._reader_connections, self._watch):
             connection.close()
+        os.close(self._turnstile)
 
     def _at_start(self, work: Callable[[Connection], T]) -> T:
-        connection = connect(self.path)
-        try:
+        with _explained(self.path), closing(connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
             connection.execute("COMMIT")
-        finally:
-            connection.close()
         return result
 
     def _read(self, work: Callable[[Unit], T]) -> T:
@@ -137,14 +143,12 @@ class SqliteStore:
             found = self._reader_units.unit = (SqlUnit(connection, self.secrets), connection)
         return found
 
-    def _write_groups(self) -> None:
-        connection = connect(self.path)
+    def _write_groups(self, connection: Connection) -> None:
         unit = SqlUnit(connection, self.secrets)
-        with _turnstile(self.path.with_name(f"{self.path.name}.turn")) as take_turn:
-            for group in self._groups():
-                with take_turn():
-                    outcomes = _commit_group(connection, unit, group)
-                _answer(group, outcomes)
+        for group in self._groups():
+            with _turn(self._turnstile):
+                outcomes = _commit_group(connection, unit, group)
+            _answer(group, outcomes)
         connection.close()
 
     def _groups(self) -> Iterator[list[_Job]]:
@@ -167,14 +171,13 @@ class SqliteStore:
 async def open_sqlite(path: Path, secrets: Secrets, *, now: datetime) -> AsyncIterator[SqliteStore]:
     """Open the store, its schema up to date; leaving closes it, all writes finished.
 
-    Raise `SchemaTooNew` for data of a newer release.
+    Raise `SchemaTooNew` for data of a newer release, `CannotOpen` for a file that is no database,
+    or that this user may not use; the store's questions at the start raise it, too.
     """
-    connection = connect(path)
-    try:
-        migrate(connection, now)
-    finally:
-        connection.close()
-    store = SqliteStore(path, secrets)
+    with _explained(path):
+        with closing(connect(path)) as connection:
+            migrate(connection, now)
+        store = SqliteStore(path, secrets)
     try:
         yield store
     finally:
@@ -250,18 +253,19 @@ def _resolve(answers: list[tuple[asyncio.Future[Any], _Outcome]]) -> None:
 
 
 @contextmanager
-def _turnstile(path: Path) -> Iterator[Callable[[], Any]]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    @contextmanager
-    def take_turn() -> Iterator[None]:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
+def _turn(turnstile: int) -> Iterator[None]:
+    fcntl.flock(turnstile, fcntl.LOCK_EX)
     try:
-        yield take_turn
+        yield
     finally:
-        os.close(descriptor)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as failure:
+        raise CannotOpen(f"{path}: {failure}") from None
+    except OSError as failure:
+        raise CannotOpen(f"{failure.filename or path}: {failure.strerror}") from None
