@@ -1,0 +1,164 @@
+"""Starting and stopping: nothing is cut off, nothing stays held, the same directory works again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from outrider.testing.receiver import Answer, Receiver
+from system.disk import held, hold, somebody_waits, stored_states
+from system.ledger import (
+    calls_by_delivery,
+    event_of,
+    outcomes,
+    prepared,
+    states_of,
+    tried_again,
+)
+from system.processes import FRONT, WORKER, children_running
+
+SLOW = Answer(delay=0.1)
+STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda each: each.name)
+async def test_what_runs_is_finished_and_the_rest_goes_back(launch, data_dir, number):
+    """
+    A deploy is no incident: no receiver sees anything twice, and no attempt counts as LOST.
+    """
+    async with Receiver(lambda _: SLOW) as receiver:
+        server = await launch().ready()
+        publisher = await prepared(server.api, receiver)
+        await publisher.publish(2000)
+        await receiver.wait_for(len(receiver.calls) + 100)
+        code = await server.stop(number)
+        before, left, still_held = len(receiver.calls), stored_states(data_dir), held(data_dir)
+        following = await launch().ready()
+        await following.api.settled()
+        deliveries = await following.api.deliveries()
+
+    assert 0 == code
+    assert {"DELIVERED": before, "PENDING": 2000 - before} == left
+    assert [] == still_held
+    assert {"DELIVERED": 2000} == states_of(deliveries)
+    assert [] == tried_again(deliveries)
+    assert {1} == set(calls_by_delivery(receiver.calls).values())
+    assert publisher.answered == {event_of(call) for call in receiver.calls}
+
+
+async def test_a_call_under_way_is_answered_before_the_server_ends(launch, receiver):
+    """
+    A publisher who gets no answer does not know whether to publish again.
+    """
+    server = await launch().ready()
+    publisher = await prepared(server.api, receiver)
+    [front] = children_running(server.pid, FRONT)
+    turn = server.data_dir / "outrider.db.turn"
+    with hold(turn):
+        publishing = asyncio.create_task(publisher.publish(1))
+        await somebody_waits(front, turn, within=5)
+        server.send(signal.SIGTERM)
+        await server.closed(within=5)
+        assert not publishing.done()
+    await publishing
+    code = await server.ended()
+
+    assert 0 == code
+    assert {"event-0"} == publisher.answered
+
+
+async def test_a_receiver_that_hangs_delays_the_end_only_so_long(launch):
+    """
+    The operator says how long; then the attempt is recorded as LOST and made again.
+    """
+    silence = asyncio.Event()
+    async with Receiver([Answer(hang_until=silence)]) as receiver:
+        server = await launch(environ={"OUTRIDER_DRAIN_TIMEOUT": "0.3"}).ready()
+        publisher = await prepared(server.api, receiver)
+        await publisher.publish(1)
+        await receiver.wait_for(1)
+        async with asyncio.timeout(5):
+            code = await server.stop()
+        following = await launch().ready()
+        await following.api.settled()
+        attempts = await outcomes(following.api, await following.api.deliveries())
+
+    assert 0 == code
+    assert [["LOST", "ACCEPTED"]] == list(attempts.values())
+    assert 1 == len(calls_by_delivery(receiver.calls))
+
+
+async def test_a_second_ctrl_c_changes_nothing(launch, receiver):
+    """
+    Impatience must not cut off what the first one promised to finish.
+    """
+    server = await launch().ready()
+    server.send(signal.SIGINT)
+    server.send(signal.SIGINT)
+    server.send(signal.SIGTERM)
+    code = await server.ended()
+
+    assert 0 == code
+    assert "stopped" == server.said.lines[-1]
+
+
+async def test_the_port_is_free_at_once(launch):
+    """
+    A restart on a fixed port must not have to wait for the kernel to forget the old one.
+    """
+    first = await launch().ready()
+    await first.api.deliveries()
+    await first.stop()
+    second = await launch(port=first.address[1]).ready()
+    await second.api.deliveries()
+
+    assert first.url == second.url
+
+
+async def test_targets_and_tokens_are_there_after_a_restart(launch):
+    """
+    Everything that counts is on disk, the admin token included.
+    """
+    first = await launch().ready()
+    created = await first.api.create_target("audit", "http://127.0.0.1:1/")
+    token = first.token
+    await first.stop()
+    second = await launch().ready()
+    target = (await second.api.get(f"/v2/actions/targets/{created.id}"))["target"]
+
+    assert ("audit", created.signing_key) == (target["name"], target["signingKey"])
+    assert token == second.token
+
+
+async def test_an_ordinary_life_leaves_no_warning_in_the_log(launch, receiver):
+    """
+    Warnings are for operators to look at: a log that cries wolf is not read.
+    """
+    server = await launch("--log-level", "debug").ready()
+    publisher = await prepared(server.api, receiver)
+    await publisher.publish(10)
+    await receiver.wait_for(10)
+    await server.api.settled()
+    await server.stop()
+
+    assert [] == [line for line in server.log if line["level"] not in {"debug", "info"}]
+    assert server.logged.lines == [line for line in server.logged.lines if line.startswith("{")]
+
+
+async def test_each_worker_that_was_asked_for_delivers(launch):
+    """
+    One process uses one core: the second worker is there for the second core.
+    """
+    async with Receiver(lambda _: SLOW) as receiver:
+        few = {"OUTRIDER_WORKER_CONCURRENCY": "8"}
+        server = await launch("--workers", "2", environ=few).ready()
+        publisher = await prepared(server.api, receiver)
+        await publisher.publish(100)
+        await server.api.settled()
+        workers = children_running(server.pid, WORKER)
+
+    assert 2 == len(workers)
+    assert 100 == len(receiver.calls)
+    assert 8 < len({call.connection for call in receiver.calls}) <= 16
