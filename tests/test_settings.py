@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - the expected value stands first
 """Settings: where they come from, which source wins, and what is refused."""
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,66 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **more}
 
 
-def spawn(*arguments: object, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
-    """A command that stays up. Its standard error goes where its standard output goes."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "outrider", *map(str, arguments)],
-        env=clean_environ(**environ),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class Running:
+    """A command that stays up. What it writes to either output is kept, line by line."""
+
+    def __init__(self, *arguments: object, cwd: Path | None = None, **environ: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "outrider", *map(str, arguments)],
+            env=clean_environ(**environ),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.said: list[str] = []
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+
+    def line(self, timeout: float = START_S) -> str:
+        """The next line. Fails when it ends or is silent for too long."""
+        with suppress(queue.Empty):
+            line = self._lines.get(timeout=timeout)
+            if line is not None:
+                return line
+        raise AssertionError("nothing more was said after:\n" + "\n".join(self.said))
+
+    def line_with(self, wanted: str) -> str:
+        """The next line that contains this."""
+        while wanted not in (line := self.line()):
+            pass
+        return line
+
+    def url(self) -> str:
+        """Where it says that it listens."""
+        return self.line_with(LISTENING).removeprefix(LISTENING)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """End it as a person would. Its exit code."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended and everything it said is in `said`."""
+        code = self.process.wait(STOP_S)
+        self._reading.join(STOP_S)
+        return code
+
+    def kill(self) -> None:
+        """Whatever it is doing; for the end of a test."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.ended()
+        self.process.stdout.close()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.said.append(line.rstrip("\n"))
+            self._lines.put(self.said[-1])
+        self._lines.put(None)
 
 
 def run(*arguments: object, stdin: str = "", cwd: Path | None = None, **environ: str) -> Ended:
@@ -92,26 +141,6 @@ def run_process(*arguments: object, cwd: Path | None = None, **environ: str) -> 
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def line_with(process: subprocess.Popen[str], wanted: str, timeout: float = START_S) -> str:
-    """The next line of the process that contains this; fails when it ends or is silent."""
-    seen = []
-    while select.select([process.stdout], [], [], timeout)[0]:
-        line = process.stdout.readline()
-        seen.append(line)
-        if wanted in line:
-            return line.rstrip("\n")
-        if not line:
-            break
-    raise AssertionError(f"no line with {wanted!r} in:\n{''.join(seen)}")
-
-
-def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-    """End a process as a person would. Its exit code, and what it still said."""
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=STOP_S)
-    return process.returncode, out
-
-
 @dataclass(frozen=True)
 class Server:
     """A server that is up."""
@@ -137,25 +166,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests: they use different names."""
     directory = tmp_path_factory.mktemp("server")
     data_dir = directory / "data"
-    process = spawn("serve", "--dev", "--port", 0, "--data-dir", data_dir, cwd=directory)
+    running = Running("serve", "--dev", "--port", 0, "--data-dir", data_dir, cwd=directory)
     try:
-        url = line_with(process, LISTENING).removeprefix(LISTENING)
-        yield Server(url, data_dir, directory)
+        yield Server(running.url(), data_dir, directory)
     finally:
-        stop(process, signal.SIGTERM)
+        running.stop(signal.SIGTERM)
+        running.kill()
 
 
 @pytest.fixture
-def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def started() -> Iterator[Callable[..., Running]]:
     """Starts commands that stay up, and ends those that a test left."""
-    processes: list[subprocess.Popen[str]] = []
+    running: list[Running] = []
 
-    def start(*arguments: object, **environ: str) -> subprocess.Popen[str]:
-        processes.append(spawn(*arguments, **environ))
-        return processes[-1]
+    def start(*arguments: object, **options: Any) -> Running:
+        running.append(Running(*arguments, **options))
+        return running[-1]
 
     yield start
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=STOP_S)
+    for each in running:
+        each.kill()

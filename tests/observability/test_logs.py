@@ -1,4 +1,3 @@
-# ruff: noqa: SIM300 - the expected value stands first
 """The log: what it looks like, and what never is in it."""
 
 from __future__ import annotations

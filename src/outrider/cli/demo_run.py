@@ -10,7 +10,7 @@ import asyncio
 import json
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -247,8 +247,6 @@ class Demo:
             yield
         finally:
             saying.cancel()
-            with suppress(asyncio.CancelledError):
-                await saying
 
 
 async def _call_of(delivery_id: str, calls: asyncio.Queue[ReceivedCall]) -> ReceivedCall:
