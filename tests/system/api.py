@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 WITHIN_S = 60.0
 PAGE = 1000
+Rows = Callable[[], Awaitable[Sequence[Any]]]
 OPEN = ("PENDING", "DELIVERING", "RETRYING")
 
 
@@ -112,12 +113,16 @@ class Api:
         """One delivery with its attempts."""
         return (await self.get(f"/v1/deliveries/{delivery}"))["delivery"]
 
-    async def settled(self, *, within: float = 30.0) -> None:
-        """Wait until no delivery is open. Raise `TimeoutError` with those that are."""
-        still: list[dict[str, Any]] = []
+    async def until(self, rows: Rows, count: int, *, within: float = 30.0) -> None:
+        """Ask again and again until there are so many rows. Raise `TimeoutError` with the last."""
+        found: Sequence[Any] = ()
         try:
             async with asyncio.timeout(within):
-                while still := await self.deliveries(*OPEN):
+                while len(found := await rows()) != count:
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise TimeoutError(f"{len(still)} deliveries are open, such as {still[:3]}") from None
+            raise TimeoutError(f"there are {len(found)}, such as {found[:3]}") from None
+
+    async def settled(self, *, within: float = 30.0) -> None:
+        """Wait until no delivery is open."""
+        await self.until(lambda: self.deliveries(*OPEN), 0, within=within)
