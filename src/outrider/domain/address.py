@@ -22,7 +22,12 @@ from ipaddress import (
     ip_network,
 )
 
-from outrider.domain.endpoint import Address, canonical_host, literal_address, parse_endpoint
+from outrider.domain.endpoint import (
+    Address,
+    canonical_host,
+    literal_address,
+    parse_written_endpoint,
+)
 
 __all__ = [
     "Address",
@@ -177,10 +182,8 @@ def judge_endpoint(policy: EgressPolicy, url: str) -> str | None:
 
     Names are not resolved: what they lead to is judged when a connection is made.
     """
-    if any(sign.isspace() for sign in url):
-        return "the URL contains a space or a control character"
     try:
-        endpoint = parse_endpoint(url)
+        endpoint = parse_written_endpoint(url)
     except ValueError as invalid:
         return str(invalid)
     literal = literal_address(endpoint.host)

@@ -123,6 +123,16 @@ def parse_endpoint(url: str) -> Endpoint:
     return Endpoint(scheme, host, port or DEFAULT_PORTS[scheme], target, rooted)
 
 
+def parse_written_endpoint(url: str) -> Endpoint:
+    """As `parse_endpoint`, for a URL that somebody writes down: white space in it is a slip.
+
+    A Location header may hold a space, which is encoded before it is followed.
+    """
+    if any(sign.isspace() for sign in url):
+        raise ValueError("the URL contains a space or a control character")
+    return parse_endpoint(url)
+
+
 def _parse_authority(authority: str) -> tuple[str, int | None, bool]:
     if not authority:
         raise ValueError("the URL has no host")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from outrider.ambient import Ambient
 from outrider.domain.address import EgressPolicy, judge_endpoint
-from outrider.domain.endpoint import parse_endpoint
+from outrider.domain.endpoint import parse_written_endpoint
 from outrider.domain.ids import TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.permission import Actor
@@ -119,7 +119,7 @@ class ManageTargets:
         # Only what can never be valid is refused here: names are resolved and judged when a
         # connection is made (outrider-v1, deliberate differences).
         try:
-            parse_endpoint(endpoint)
+            parse_written_endpoint(endpoint)
         except ValueError:
             raise InvalidRequest("Target has an invalid URL", invalid_id) from None
         if judge_endpoint(self.egress, endpoint) is not None:
