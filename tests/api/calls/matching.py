@@ -1,0 +1,121 @@
+"""What expected answers say where they cannot say the value itself."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+Fill = Callable[[Any], Any]
+"""Puts what was kept into a value: `$target` becomes the id."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time in which the call of a row was made."""
+
+    since: datetime
+    until: datetime
+
+    def holds(self, value: object) -> bool:
+        """Whether this is a time of protobuf's JSON, inside."""
+        return isinstance(value, str) and self.since <= datetime.fromisoformat(value) <= self.until
+
+
+class Like:
+    """Equal to every value that it accepts."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, says: str, accepts: Callable[[Any], bool]) -> None:
+        self._says = says
+        self._accepts = accepts
+
+    def __eq__(self, other: object) -> bool:
+        return self._accepts(other)
+
+    def __repr__(self) -> str:
+        return f"<{self._says}>"
+
+
+class Blank(Protocol):
+    """A part of a request or an answer that is known only when the row runs."""
+
+    def filled(self, fill: Fill, window: Window) -> Any:
+        """What to send or to compare with."""
+        ...
+
+
+class Now:
+    """A time while the call was made."""
+
+    def filled(self, _fill: Fill, window: Window) -> Like:
+        return Like(f"from {window.since} to {window.until}", window.holds)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """The bytes of a text, which are Base64 in JSON."""
+
+    text: str
+
+    def filled(self, fill: Fill, _window: Window) -> str:
+        return b64encode(fill(self.text).encode()).decode()
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A signing key that is not the one of before."""
+
+    before: str
+
+    def filled(self, fill: Fill, _window: Window) -> Like:
+        before = fill(self.before)
+        return Like("a new signing key", lambda value: is_signing_key(value) and value != before)
+
+
+@dataclass(frozen=True)
+class Including:
+    """A list that has an object with these members, whatever else."""
+
+    wanted: Mapping[str, Any]
+
+    def filled(self, fill: Fill, _window: Window) -> Like:
+        wanted = fill(self.wanted)
+        return Like(f"a list with {wanted}", lambda rows: any(has(row, wanted) for row in rows))
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """A list that has no object with these members."""
+
+    unwanted: Mapping[str, Any]
+
+    def filled(self, fill: Fill, _window: Window) -> Like:
+        unwanted = fill(self.unwanted)
+        return Like(
+            f"a list without {unwanted}", lambda rows: not any(has(row, unwanted) for row in rows)
+        )
+
+
+def has(row: Mapping[str, Any], members: Mapping[str, Any]) -> bool:
+    """Whether an object has these members, and perhaps others."""
+    return all(name in row and value == row[name] for name, value in members.items())
+
+
+def is_id(value: object) -> bool:
+    """Ids are 63-bit numbers with eighteen or nineteen digits."""
+    return isinstance(value, str) and value.isdecimal() and 18 <= len(value) <= 19
+
+
+def is_signing_key(value: object) -> bool:
+    """Thirty-six letters and digits, as ZITADEL makes them."""
+    return isinstance(value, str) and len(value) == 36 and value.isascii() and value.isalnum()
+
+
+NOW = Now()
+AN_ID = Like("an id", is_id)
+A_SIGNING_KEY = Like("a signing key", is_signing_key)
+A_TOKEN = Like("a token", lambda value: isinstance(value, str) and value.startswith("otr_"))

@@ -1,0 +1,117 @@
+"""Makes the calls of a row over one wire, and compares the answer with what the row expects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from api.calls.matching import Window
+from api.calls.service import Service
+from api.calls.table import Call, Refused, Row
+from api.wires import Result, Wire
+
+BLANK = re.compile(r"\$(\w+)")
+# As long as the blank that they fill, so that rows about lengths can count.
+WORDS = map("w{:05}w".format, count(1))
+
+# Connect and REST tell the code by the HTTP status (sheet, section 5.3); gRPC always says 200.
+HTTP_STATUS = {
+    "unknown": 500,
+    "invalid_argument": 400,
+    "not_found": 404,
+    "already_exists": 409,
+    "permission_denied": 403,
+    "unimplemented": 501,
+    "unauthenticated": 401,
+}
+TELLS_BY_STATUS = {Wire.CONNECT_JSON, Wire.CONNECT_PROTO, Wire.REST}
+
+
+def each_row(rows: Sequence[Row]) -> pytest.MarkDecorator:
+    """A test for every row on every wire that it is for."""
+    cases = [
+        pytest.param(row, wire, id=f"{row.says} - {wire}") for row in rows for wire in row.wires
+    ]
+    return pytest.mark.parametrize(("row", "wire"), cases)
+
+
+async def check(service: Service, row: Row, wire: Wire) -> None:
+    """The row's promise holds on this wire."""
+    run = Run(service, wire)
+    try:
+        for call in row.given:
+            await run.prepare(call)
+        await run.compare(row.call, row.expected)
+    finally:
+        for call in row.after:
+            await run.prepare(call)
+
+
+class Run:
+    """One run of a row: what it keeps of the answers."""
+
+    def __init__(self, service: Service, wire: Wire) -> None:
+        self._service = service
+        self._wire = wire
+        self._kept = {"unique": next(WORDS), "instance": service.instance}
+        now = service.clock.now
+        self._window = Window(now, now)
+
+    async def prepare(self, call: Call) -> None:
+        """Make a call that comes before or after the row's, and keep what it says to keep."""
+        request = self._filled(call.request)
+        if call.fails:
+            result = await self._service.answer(call.rpc, request, call.caller, self._wire)
+            assert result.message is None, f"{call.rpc} was not refused"
+            return
+        answer: Any = await self._service.ask(call.rpc, request, call.caller, self._wire)
+        for name, path in call.keep.items():
+            self._kept[name] = part(answer, path)
+
+    async def compare(self, call: Call, expected: Mapping[str, Any] | Refused) -> None:
+        """Make the call that the row is about."""
+        since = self._service.clock.now
+        result = await self._service.answer(
+            call.rpc, self._filled(call.request), call.caller, self._wire
+        )
+        self._window = Window(since, self._service.clock.now)
+        if isinstance(expected, Refused):
+            assert refusal(expected, self._wire) == seen(result)
+        else:
+            assert result.message is not None, f"refused: {result.code}, {result.text}"
+            assert self._filled(expected) == json.loads(result.message.to_json())
+
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return BLANK.sub(lambda blank: self._kept[blank[1]], value)
+        if isinstance(value, Mapping):
+            return {self._filled(name): self._filled(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._filled(each) for each in value]
+        if hasattr(value, "filled"):
+            return value.filled(self._filled, self._window)
+        return value
+
+
+def part(answer: Any, path: str) -> Any:
+    """What stands at a dotted path, with numbers for the items of lists."""
+    for step in path.split("."):
+        answer = answer[int(step) if step.isdecimal() else step]
+    return answer
+
+
+def refusal(expected: Refused, wire: Wire) -> tuple[Any, ...]:
+    """What must be seen of an error."""
+    detail_text = None if expected.id is None else expected.text
+    status = HTTP_STATUS[expected.code] if wire in TELLS_BY_STATUS else 200
+    return expected.code, expected.shown, expected.id, detail_text, status
+
+
+def seen(result: Result[Any]) -> tuple[Any, ...]:
+    """What is seen of an error."""
+    return result.code, result.text, result.detail_id, result.detail_text, result.http_status
