@@ -17,6 +17,7 @@ class SecureServer:
         self.sent_names: list[str | None] = []
         self.protocols: list[str | None] = []
         self.connections = 0
+        self.heard = asyncio.Event()
         self.writers: list[asyncio.StreamWriter] = []
 
     def note_name(self, _connection, name: str | None, _context) -> None:
@@ -46,6 +47,7 @@ class SecureServer:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
                 await reader.readexactly(length)
+                self.heard.set()
                 writer.write(self.answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()

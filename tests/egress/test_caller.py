@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -286,11 +287,11 @@ async def test_nobody_waits_longer_than_the_call_allows(caller):
     A receiver that hangs must not hold a worker.
     """
     async with Hostile(hangs) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.1))
+        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
         await server.gone.wait()
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.ANSWER)
-    assert failed.reason == "time-out after 0.1 s while waiting for the answer"
+    assert failed.reason == "time-out after 0.3 s while waiting for the answer"
 
 
 async def test_a_drip_does_not_extend_the_deadline(caller):
@@ -298,9 +299,9 @@ async def test_a_drip_does_not_extend_the_deadline(caller):
     A byte now and then is how a receiver would hold a worker for ever.
     """
     async with Hostile(drips(HEAD + b"\r\n" + bytes(10**6))) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.1))
+        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
 
-    assert failed.reason == "time-out after 0.1 s while waiting for the answer"
+    assert failed.reason == "time-out after 0.3 s while waiting for the answer"
 
 
 async def test_a_receiver_that_never_reads_times_out_in_the_stage_send(caller):
@@ -308,10 +309,10 @@ async def test_a_receiver_that_never_reads_times_out_in_the_stage_send(caller):
     Whether the payload left at all decides what a repetition means.
     """
     async with Hostile(never_reads) as server:
-        failed = await failure_of(caller, a_call(server.url(), body=LARGE, timeout=0.2))
+        failed = await failure_of(caller, a_call(server.url(), body=LARGE, timeout=0.4))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.SEND)
-    assert failed.reason == "time-out after 0.2 s while sending the request"
+    assert failed.reason == "time-out after 0.4 s while sending the request"
 
 
 async def test_a_receiver_that_resets_while_we_send_fails_in_the_stage_send(caller):
@@ -405,7 +406,7 @@ async def test_a_name_the_system_cannot_resolve_fails_in_the_stage_resolve(calle
     """
     failed = await failure_of(caller, a_call("http://nosuch.invalid/"))
 
-    assert (failed.stage, failed.reason) == (Stage.RESOLVE, "cannot resolve nosuch.invalid")
+    assert Stage.RESOLVE == failed.stage
 
 
 async def test_the_system_resolves_localhost(open_caller):
@@ -443,6 +444,7 @@ async def test_an_address_that_dawdles_does_not_keep_the_next_one_waiting(open_c
             result = await caller.post(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_all_addresses_refusing_is_told_once(open_caller):

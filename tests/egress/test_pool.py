@@ -16,6 +16,7 @@ from egress.hostile import (
 )
 from egress.names import a_call, failure_of
 from outrider.adapters.egress.limits import CallerLimits
+from outrider.adapters.egress.request import MAX_KEPT
 from outrider.domain.call import Stage
 
 
@@ -124,38 +125,40 @@ async def test_an_unused_connection_is_closed_after_a_while(open_caller):
     assert state(caller) == "[busy 0 | idle 0]"
 
 
-async def test_use_extends_the_life_of_a_connection(open_caller):
+async def test_the_time_out_of_the_last_call_does_not_end_the_rest(open_caller):
     """
-    The idle limit counts from the last use, and a short time-out before must not shorten it.
+    One timer serves both, so a short call must not shorten what comes after it.
     """
-    caller = open_caller(limits=CallerLimits(idle=0.3))
-    async with Hostile(says(answer())) as server:
-        for _ in range(4):
-            await caller.post(a_call(server.url(), timeout=0.1))
-            await asyncio.get_running_loop().run_in_executor(None, server.socket.fileno)
+    caller, clock = open_caller(), open_caller(limits=CallerLimits(idle=0.6))
+    async with Hostile(says(answer())) as server, Hostile(says_in_turn(answer())) as ticking:
+        await caller.post(a_call(server.url(), timeout=0.5))
+        await clock.post(a_call(ticking.url()))
+        await ticking.gone.wait()
+
         assert state(caller) == "[busy 0 | idle 1]"
 
-    assert server.connections == 1
 
-
-async def test_a_long_call_on_a_kept_connection_has_its_whole_time(open_caller):
+async def test_the_end_of_the_rest_does_not_end_a_call(open_caller):
     """
-    The timer of rest must not ring into an exchange.
+    The same timer, the other way around: it must not ring into an exchange.
     """
+    may_answer = asyncio.Event()
 
-    async def answers_slowly(peer):
+    async def answers_late(peer):
         await peer.request()
         await peer.say(answer())
         await peer.request()
-        for _ in range(30):
-            await asyncio.wait([asyncio.ensure_future(peer.loop.create_future())], timeout=0.005)
+        await may_answer.wait()
         await peer.say(answer(200, b"late"))
-        await peer.until_gone()
 
     caller = open_caller(limits=CallerLimits(idle=0.05))
-    async with Hostile(answers_slowly) as server:
+    async with Hostile(answers_late) as server, Hostile(says_in_turn(answer())) as ticking:
         await caller.post(a_call(server.url()))
-        result = await caller.post(a_call(server.url()))
+        await caller.post(a_call(ticking.url()))
+        late = asyncio.create_task(caller.post(a_call(server.url())))
+        await ticking.gone.wait()
+        may_answer.set()
+        result = await late
 
     assert result.body == b"late"
     assert server.connections == 1
@@ -176,16 +179,18 @@ async def test_a_connection_that_speaks_out_of_turn_is_closed(caller):
     """
     Bytes nobody asked for would be read as the answer to the next call.
     """
+    is_resting = asyncio.Event()
 
     async def speaks_out_of_turn(peer):
         await peer.request()
         await peer.say(answer(200, b"mine"))
-        await asyncio.sleep(0)
+        await is_resting.wait()
         await peer.say(answer(200, b"smuggled"))
         await peer.until_gone()
 
     async with Hostile(speaks_out_of_turn, says(answer(200, b"right"))) as server:
         first = await caller.post(a_call(server.url()))
+        is_resting.set()
         await server.gone.wait()
         second = await caller.post(a_call(server.url()))
 
@@ -261,9 +266,9 @@ async def test_a_kept_connection_that_hangs_is_not_replaced(caller):
     """
     async with Hostile(says_in_turn(answer()), says(answer())) as server:
         await caller.post(a_call(server.url()))
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.1))
+        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
 
-    assert failed.reason == "time-out after 0.1 s while waiting for the answer"
+    assert failed.reason == "time-out after 0.3 s while waiting for the answer"
     assert server.connections == 1
 
 
@@ -291,3 +296,16 @@ async def test_closing_twice_or_before_the_first_call_is_fine(open_caller):
     await caller.aclose()
 
     assert state(caller) == "[busy 0 | idle 0]"
+
+
+async def test_what_is_remembered_is_bounded(caller):
+    """
+    A process that runs for months meets more URLs, names and receivers than it may keep.
+    """
+    for number in range(MAX_KEPT + 10):
+        caller._writer.destination(f"http://hooks-{number}.example/")
+        caller._writer.fields(((f"X-{number}", ""),))
+
+    assert len(caller._writer._destinations) <= MAX_KEPT
+    assert len(caller._writer._usual_beside) <= MAX_KEPT
+    assert len(caller._pool._origins) <= MAX_KEPT

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -114,6 +117,22 @@ def test_the_usual_context_is_strict():
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
+def test_where_the_system_trusts_nobody_certifi_helps_out():
+    """
+    Slim images come without certificates, and then every https target would fail.
+    """
+    code = (
+        "from outrider.adapters.egress.tls import client_context;"
+        "print(client_context().cert_store_stats()['x509_ca'])"
+    )
+    nowhere = {"SSL_CERT_FILE": "/nonexistent", "SSL_CERT_DIR": "/nonexistent"}
+    trusted = subprocess.run(
+        [sys.executable, "-c", code], env=nowhere, capture_output=True, check=True, text=True
+    ).stdout
+
+    assert (find_spec("certifi") is not None) == (int(trusted) > 0)
+
+
 async def test_a_receiver_without_tls_is_told_apart(caller):
     """
     https on a port that speaks http is the most usual mistake in an endpoint.
@@ -147,12 +166,12 @@ async def test_a_handshake_counts_against_the_call(caller):
     There is one deadline for everything.
     """
     async with Hostile(swallows) as server:
-        call = a_call(server.url().replace("http:", "https:"), timeout=0.1)
+        call = a_call(server.url().replace("http:", "https:"), timeout=0.3)
         failed = await failure_of(caller, call)
         await server.gone.wait()
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
-    assert failed.reason == "time-out after 0.1 s during the TLS handshake"
+    assert failed.reason == "time-out after 0.3 s during the TLS handshake"
 
 
 async def test_a_handshake_has_a_limit_of_its_own(open_caller):

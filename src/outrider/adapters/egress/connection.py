@@ -37,8 +37,8 @@ class Connection(asyncio.Protocol):
     """An open connection to a judged address.
 
     `ask` sends a request and gives the future of its answer; the next `ask` comes after that
-    future is done and only while `reusable`. The one who asks aborts the connection when he stops
-    waiting. A connection that is lost, resting or not, says so to `on_lost` exactly once.
+    future is done and only while `reusable`. Whoever stops waiting for an answer aborts the
+    connection. A connection that is lost, resting or not, says so to `on_lost`.
 
     One timer serves both the deadline of the exchange and the end of rest. It is set anew only
     when a deadline comes before it would ring, so most exchanges never touch it.

@@ -67,17 +67,17 @@ class Dialer:
         try:
             async with timer:
                 await self._attach(connection, sock)
-        except OSError as failure:
+        except BaseException as failure:
+            # Cancelled after `connection_made`, uvloop closes the socket and tells nobody.
+            connection.abort()
+            self._pool.lost(connection)
+            if not isinstance(failure, OSError):
+                raise
             if timer.expired():
                 reason = f"no TLS handshake within {self._limits.handshake:g} s"
             else:
                 reason = handshake_failure(failure)
             raise unreachable(Stage.TLS, reason) from None
-        except BaseException:
-            # Cancelled after `connection_made`, uvloop closes the socket and tells nobody.
-            connection.abort()
-            self._pool.lost(connection)
-            raise
         return connection
 
     async def _attach(self, connection: Connection, sock: socket.socket) -> None:

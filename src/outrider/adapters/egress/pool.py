@@ -45,12 +45,11 @@ class Pool:
 
     def take(self, origin: Origin) -> Connection | None:
         """Give an idle connection, the one used last: it is the least likely to be stale."""
-        while origin.idle:
-            connection = origin.idle.pop()
-            del self._by_age[connection]
-            if connection.reusable:
-                return connection
-        return None
+        if not origin.idle:
+            return None
+        connection = origin.idle.pop()
+        del self._by_age[connection]
+        return connection
 
     def give(self, connection: Connection) -> None:
         """Take back a connection after its exchange; close what cannot be kept."""
