@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from outrider.testing.receiver import Receiver
 from system.server import Server
@@ -31,11 +32,18 @@ def launch(data_dir: Path):
         yield start
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """One for all tests of a module, where none of them ends it."""
+    running = Server(tmp_path_factory.mktemp("server") / "data")
+    try:
+        yield await running.ready()
+    finally:
+        running.kill()
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """It answers 200 to everything."""
     async with Receiver() as running:
         yield running
-
-
-Launch = Callable[..., Server]

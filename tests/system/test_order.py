@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,16 +21,6 @@ GONE = Answer(status=410)
 NUMBERS = count(1)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    """One server for the module: every test sets the execution anew, with targets of its own."""
-    server = Server(tmp_path_factory.mktemp("order") / "data")
-    try:
-        yield (await server.ready()).api
-    finally:
-        server.kill()
 
 
 @dataclass
@@ -92,9 +82,10 @@ def name_of(call: ReceivedCall) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def make_line(api: Api):
+async def make_line(server: Server):
     """Lay out an empty row whose targets will answer by their scripts."""
-    line = Line(api)
+    # Every test sets the execution anew, with targets of its own.
+    line = Line(server.api)
     async with Receiver(line.answer) as line.receiver:
 
         def laid_out(**scripts: Sequence[Answer]) -> Line:
