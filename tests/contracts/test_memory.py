@@ -11,6 +11,7 @@ from outrider.testing.contracts.events import EventsContract
 from outrider.testing.contracts.executions import ExecutionsContract, ExecutionSearchContract
 from outrider.testing.contracts.followers import DeletedTargetContract, FollowersContract
 from outrider.testing.contracts.leases import LeasesContract
+from outrider.testing.contracts.public_keys import PublicKeysContract
 from outrider.testing.contracts.queue import QueueContract
 from outrider.testing.contracts.settling import SettlingContract
 from outrider.testing.contracts.target_search import TargetSearchContract
@@ -29,6 +30,9 @@ class TestTargetSearch(OnMemory, TargetSearchContract): ...
 
 
 class TestTargets(OnMemory, TargetsContract): ...
+
+
+class TestPublicKeys(OnMemory, PublicKeysContract): ...
 
 
 class TestExecutions(OnMemory, ExecutionsContract): ...

@@ -13,6 +13,7 @@ from outrider.testing.contracts.events import EventsContract
 from outrider.testing.contracts.executions import ExecutionsContract, ExecutionSearchContract
 from outrider.testing.contracts.followers import DeletedTargetContract, FollowersContract
 from outrider.testing.contracts.leases import LeasesContract
+from outrider.testing.contracts.public_keys import PublicKeysContract
 from outrider.testing.contracts.queue import QueueContract
 from outrider.testing.contracts.settling import SettlingContract
 from outrider.testing.contracts.steps import add_targets, claim, owe
@@ -35,6 +36,9 @@ class TestTargetSearch(OnSqlite, TargetSearchContract): ...
 
 
 class TestTargets(OnSqlite, TargetsContract): ...
+
+
+class TestPublicKeys(OnSqlite, PublicKeysContract): ...
 
 
 class TestExecutions(OnSqlite, ExecutionsContract): ...

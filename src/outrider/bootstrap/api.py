@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from outrider.adapters.keys.public_keys import read_public_key
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi import App, Receive, Scope, Send
 from outrider.api.auth import BearerAuth
@@ -17,6 +18,7 @@ from outrider.api.connect.action_service import ActionHandlers
 from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
 from outrider.api.connect.tokens import TokenHandlers
+from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.gate import Service
 from outrider.bootstrap.parts import (
     Opened,
@@ -31,6 +33,7 @@ from outrider.settings import Settings, from_environ
 from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
 from outrider.usecases.targets import ManageTargets
 from outrider.usecases.tokens import Authenticate, ManageTokens
@@ -41,6 +44,7 @@ from outrider_api.outrider.v1 import event_service_connect as event
 from outrider_api.outrider.v1 import interception_service_connect as interception
 from outrider_api.outrider.v1 import target_policy_service_connect as policy
 from outrider_api.zitadel.action.v2 import action_service_connect as action
+from outrider_api.zitadel.action.v2beta import action_service_connect as beta_action
 
 # A change made by another process is routed within this time.
 _REFRESH_EVERY_S = 0.5
@@ -87,16 +91,19 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
     check = Authenticate(store, ambient, opened.instance, bootstrap_secret(settings))
     auth = BearerAuth(check)
     targets = ManageTargets(store, ambient, routing, egress_policy(settings))
+    public_keys = ManagePublicKeys(store, ambient, read_public_key)
     executions = ManageExecutions(store, ambient, routing)
+    actions = ActionHandlers(targets, public_keys, executions)
     publish = PublishEvents(store, ambient, routing)
     tokens = ManageTokens(store, ambient, check)
     # Each row: the generated application, its service, who answers. A service that nobody
     # answers yet is its generated self: it says `unimplemented`.
     rows: tuple[tuple[Any, Any, Any], ...] = (
+        (action.ActionServiceASGIApplication, action.ActionService, actions),
         (
-            action.ActionServiceASGIApplication,
-            action.ActionService,
-            ActionHandlers(targets, executions),
+            beta_action.ActionServiceASGIApplication,
+            beta_action.ActionService,
+            BetaActionHandlers(actions),
         ),
         (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
         (

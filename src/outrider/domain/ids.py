@@ -13,3 +13,6 @@ EventId = NewType("EventId", str)
 DeliveryId = NewType("DeliveryId", str)
 TokenId = NewType("TokenId", str)
 AccountId = NewType("AccountId", str)
+PublicKeyId = NewType("PublicKeyId", str)
+WebKeyId = NewType("WebKeyId", str)
+"""The `kid` of what it signs."""

@@ -27,11 +27,13 @@ from outrider.domain.ids import (
     EventId,
     ExecutionId,
     InstanceId,
+    PublicKeyId,
     TargetId,
     TokenId,
 )
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.permission import Actor, Role
+from outrider.domain.public_key import PublicKey
 from outrider.domain.target import NewTarget, PayloadType, SigningKey, Target, TargetType
 from outrider.testing.ambient import NOW
 from outrider.usecases.ports import StoredEvent, Token
@@ -45,6 +47,27 @@ EVENT_TYPE = "user.human.added"
 def an_actor(*roles: Role, instance: InstanceId = INSTANCE) -> Actor:
     """Somebody who may do everything, unless roles are named."""
     return Actor(instance, AccountId("1"), frozenset(roles or {Role.IAM_OWNER}))
+
+
+def a_public_key(
+    id: str = "601",  # noqa: A002 - the name of the field
+    *,
+    pem: bytes = b"a key",
+    is_active: bool = False,
+    expires_at: datetime | None = None,
+    created_at: datetime = NOW,
+    changed_at: datetime = NOW,
+) -> PublicKey:
+    """A key that nobody can encrypt to: the store does not look inside."""
+    return PublicKey(
+        id=PublicKeyId(id),
+        pem=pem,
+        fingerprint=f"SHA256:{id}",
+        is_active=is_active,
+        expires_at=expires_at,
+        created_at=created_at,
+        changed_at=changed_at,
+    )
 
 
 def a_target(

@@ -22,11 +22,14 @@ from outrider.domain.ids import (
     EventId,
     ExecutionId,
     InstanceId,
+    PublicKeyId,
     TargetId,
     TokenId,
+    WebKeyId,
 )
 from outrider.domain.page import Listing, Page
 from outrider.domain.permission import Role
+from outrider.domain.public_key import PublicKey, PublicKeyFilter, PublicKeySort
 from outrider.domain.search import (
     DeliverySearch,
     ExecutionFilter,
@@ -35,6 +38,7 @@ from outrider.domain.search import (
     TargetSort,
 )
 from outrider.domain.target import Target
+from outrider.domain.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
 
 T = TypeVar("T")
 
@@ -79,6 +83,46 @@ class Targets(Protocol):
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
     ) -> Listing[Target]:
         """Filters are ANDed. Rows that compare equal are in the order of their ids."""
+        ...
+
+
+class PublicKeys(Protocol):
+    """Public keys of targets. A deleted target has none, and neither has a removed key an effect."""
+
+    def add(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
+        """Write a new key."""
+        ...
+
+    def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
+        """Every key that was not removed, oldest first; none for a target that does not exist."""
+        ...
+
+    def replace(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
+        """Write a changed key."""
+        ...
+
+    def remove(
+        self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
+    ) -> None:
+        """Nobody finds it any more."""
+        ...
+
+    def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
+        """When a key of this target was removed last; None when none was."""
+        ...
+
+    def search(
+        self,
+        instance: InstanceId,
+        target: TargetId,
+        filters: Sequence[PublicKeyFilter],
+        sort: PublicKeySort,
+        page: Page,
+    ) -> Listing[PublicKey]:
+        """Filters are ANDed. Rows that compare equal are in the order of their ids.
+
+        Keys that never expire sort as the last to expire. A target that does not exist has none.
+        """
         ...
 
 
@@ -252,15 +296,55 @@ class Leases(Protocol):
         ...
 
 
+class WebKeys(Protocol):
+    """Web keys of all instances. A removed key is found by `get` alone."""
+
+    def add(self, instance: InstanceId, web_key: WebKey, private_key: bytes) -> None:
+        """Write a new key; the private part is sealed."""
+        ...
+
+    def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
+        """None for another instance's key, as for no key."""
+        ...
+
+    def replace(self, instance: InstanceId, web_key: WebKey) -> None:
+        """Write a changed state. The private part of a removed key is erased."""
+        ...
+
+    def list(self, instance: InstanceId) -> Sequence[WebKey]:
+        """In the order of their creation."""
+        ...
+
+    def active(self, instance: InstanceId) -> WebKey | None:
+        """The one that signs."""
+        ...
+
+    def signing(self, instance: InstanceId) -> SigningWebKey | None:
+        """The active key with its private part."""
+        ...
+
+
+class KeyPairs(Protocol):
+    """Makes keys: the slow half of a new web key."""
+
+    async def make(self, config: WebKeyConfig) -> KeyPair:
+        """Return a new pair each time; others go on meanwhile."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction."""
 
     @property
     def targets(self) -> Targets: ...  # noqa: D102
     @property
+    def public_keys(self) -> PublicKeys: ...  # noqa: D102
+    @property
     def executions(self) -> Executions: ...  # noqa: D102
     @property
     def tokens(self) -> Tokens: ...  # noqa: D102
+    @property
+    def web_keys(self) -> WebKeys: ...  # noqa: D102
     @property
     def events(self) -> Events: ...  # noqa: D102
     @property

@@ -14,9 +14,11 @@ from outrider.adapters.memory.deliveries import MemoryDeliveries
 from outrider.adapters.memory.events import MemoryEvents
 from outrider.adapters.memory.executions import MemoryExecutions
 from outrider.adapters.memory.leases import MemoryLeases
+from outrider.adapters.memory.public_keys import MemoryPublicKeys
 from outrider.adapters.memory.tables import Tables
 from outrider.adapters.memory.targets import MemoryTargets
 from outrider.adapters.memory.tokens import MemoryTokens
+from outrider.adapters.memory.web_keys import MemoryWebKeys
 from outrider.domain.ids import InstanceId
 from outrider.usecases.ports import Unit
 
@@ -29,8 +31,10 @@ class MemoryUnit:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.targets = MemoryTargets(tables)
+        self.public_keys = MemoryPublicKeys(tables)
         self.executions = MemoryExecutions(tables)
         self.tokens = MemoryTokens(tables)
+        self.web_keys = MemoryWebKeys(tables)
         self.events = MemoryEvents(tables)
         self.deliveries = MemoryDeliveries(tables)
         self.leases = MemoryLeases(tables)

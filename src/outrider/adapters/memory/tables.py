@@ -11,6 +11,7 @@ from outrider.domain.delivery import Delivery
 from outrider.domain.execution import Execution
 from outrider.domain.ids import AccountId, DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.permission import Role
+from outrider.domain.public_key import PublicKey
 from outrider.domain.target import Target
 from outrider.usecases.ports import StoredEvent, Token
 
@@ -45,6 +46,10 @@ class Tables:
 
     targets: dict[tuple[InstanceId, TargetId], Target] = field(default_factory=dict)
     deleted_targets: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
+    public_keys: dict[tuple[InstanceId, TargetId], tuple[PublicKey, ...]] = field(
+        default_factory=dict
+    )
+    public_key_removals: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
     executions: dict[tuple[InstanceId, ExecutionId], Execution] = field(default_factory=dict)
     accounts: dict[tuple[InstanceId, AccountId], Account] = field(default_factory=dict)
     tokens: dict[bytes, Token] = field(default_factory=dict)

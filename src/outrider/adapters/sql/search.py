@@ -49,7 +49,7 @@ def order_by(column: str, *, ascending: bool) -> str:
     return f"ORDER BY {column} {direction}" + ("" if column == "id" else f", id {direction}")
 
 
-def one_of(column: str, values: Sequence[str]) -> tuple[str, str]:
+def one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, str]:
     """The condition that a column has one of these values, and its parameter.
 
     One parameter however many values: a request can hold more than SQLite takes parameters.

@@ -9,9 +9,11 @@ from outrider.adapters.sql.deliveries import SqlDeliveries
 from outrider.adapters.sql.events import SqlEvents
 from outrider.adapters.sql.executions import SqlExecutions
 from outrider.adapters.sql.leases import SqlLeases
+from outrider.adapters.sql.public_keys import SqlPublicKeys
 from outrider.adapters.sql.secrets import Secrets
 from outrider.adapters.sql.targets import SqlTargets
 from outrider.adapters.sql.tokens import SqlTokens
+from outrider.adapters.sql.web_keys import SqlWebKeys
 from outrider.domain.ids import InstanceId
 
 
@@ -21,8 +23,10 @@ class SqlUnit:
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self.targets = SqlTargets(connection, secrets)
+        self.public_keys = SqlPublicKeys(connection)
         self.executions = SqlExecutions(connection)
         self.tokens = SqlTokens(connection)
+        self.web_keys = SqlWebKeys(connection, secrets)
         self.events = SqlEvents(connection)
         self.deliveries = SqlDeliveries(connection)
         self.leases = SqlLeases(connection)

@@ -1,17 +1,25 @@
-"""`zitadel.action.v2.ActionService`: targets and executions on one service."""
+"""`zitadel.action.v2.ActionService`: targets, their keys, and executions on one service."""
 
 from __future__ import annotations
 
 from outrider.api.connect.executions import ExecutionHandlers
+from outrider.api.connect.public_keys import PublicKeyHandlers
 from outrider.api.connect.targets import TargetHandlers
 from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.targets import ManageTargets
 from outrider_api.zitadel.action.v2.action_service_connect import ActionService
 
 
-class ActionHandlers(TargetHandlers, ExecutionHandlers, ActionService):
-    """What it does not have yet answers `unimplemented`, by the generated service."""
+class ActionHandlers(TargetHandlers, PublicKeyHandlers, ExecutionHandlers, ActionService):
+    """All fifteen calls."""
 
-    def __init__(self, targets: ManageTargets, executions: ManageExecutions) -> None:
+    def __init__(
+        self,
+        targets: ManageTargets,
+        public_keys: ManagePublicKeys,
+        executions: ManageExecutions,
+    ) -> None:
         TargetHandlers.__init__(self, targets)
+        PublicKeyHandlers.__init__(self, public_keys)
         ExecutionHandlers.__init__(self, executions)
