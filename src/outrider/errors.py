@@ -4,12 +4,13 @@ OutriderError
   InvalidRequest        the request is wrong whatever the state
   Unauthenticated       nobody knows who is asking
   PermissionDenied      somebody known, who may not
-  NotFound              no such target, execution, delivery or token in this instance
+  NotFound              no such target, execution, delivery, token or web key in this instance
   AlreadyExists         the name is taken
   FailedPrecondition    the request is right, the state is not
   ResourceExhausted     more than the limits allow
   Unimplemented         a later release answers this
   Unavailable           a dependency is down or stopping; asking again may work
+  Internal              the instance lacks what it must have
   UnknownFailure        ZITADEL answers these with the code unknown, and so do we
 
 StartupError stands beside the tree: it is for the operator who starts a process, never for a caller.
@@ -111,6 +112,12 @@ class Unavailable(OutriderError):
     """A dependency is down or this process is stopping; asking again may work."""
 
     code = Code.UNAVAILABLE
+
+
+class Internal(OutriderError):
+    """The instance lacks what it must have; the text is ZITADEL's and says what."""
+
+    code = Code.INTERNAL
 
 
 class UnknownFailure(OutriderError):

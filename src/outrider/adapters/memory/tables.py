@@ -9,10 +9,19 @@ from typing import Self
 
 from outrider.domain.delivery import Delivery
 from outrider.domain.execution import Execution
-from outrider.domain.ids import AccountId, DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.ids import (
+    AccountId,
+    DeliveryId,
+    EventId,
+    ExecutionId,
+    InstanceId,
+    TargetId,
+    WebKeyId,
+)
 from outrider.domain.permission import Role
 from outrider.domain.public_key import PublicKey
 from outrider.domain.target import Target
+from outrider.domain.web_key import WebKey
 from outrider.usecases.ports import StoredEvent, Token
 
 
@@ -54,6 +63,9 @@ class Tables:
     accounts: dict[tuple[InstanceId, AccountId], Account] = field(default_factory=dict)
     tokens: dict[bytes, Token] = field(default_factory=dict)
     """By the hash of the secret; their roles are those of their accounts."""
+    web_keys: dict[tuple[InstanceId, WebKeyId], WebKey] = field(default_factory=dict)
+    private_keys: dict[tuple[InstanceId, WebKeyId], bytes] = field(default_factory=dict, repr=False)
+    """Those of web keys that are not removed."""
     events: dict[tuple[InstanceId, EventId], StoredEvent] = field(default_factory=dict)
     deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)

@@ -1,0 +1,79 @@
+"""JOSE: new key pairs, and signatures that anybody with the JWK set can verify.
+
+RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (RSA and EC), RFC 8037 (Ed25519).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import serialize_compact
+
+from outrider.domain.web_key import Algorithm, KeyPair, SigningWebKey, WebKeyConfig
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+_RSA_EXPONENT = 65537
+_CURVES: dict[Algorithm, ec.EllipticCurve] = {
+    Algorithm.ES256: ec.SECP256R1(),
+    Algorithm.ES384: ec.SECP384R1(),
+    Algorithm.ES512: ec.SECP521R1(),
+}
+# An RSA key of 4096 bits takes a core for a second or more: many requests must not take all cores.
+_THREADS = 2
+
+
+class KeyPairs:
+    """`ports.KeyPairs`: a few threads at a time, and never the event loop's."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="key-pairs")
+
+    async def make(self, config: WebKeyConfig) -> KeyPair:
+        """See the port."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, make_key_pair, config)
+
+
+def make_key_pair(config: WebKeyConfig) -> KeyPair:
+    """Make a new key. Slow for RSA: up to seconds."""
+    private_key = _new_private_key(config)
+    pem = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return KeyPair(_public_jwk(config.algorithm, pem), pem)
+
+
+def sign_jws(payload: bytes, web_key: SigningWebKey) -> bytes:
+    """Return the compact JWS of `payload`: nothing is added to it (sheet, section 3.6).
+
+    Its header has `alg`, `kid` and `typ`, in this order.
+    """
+    algorithm = web_key.algorithm.value
+    header = {"alg": algorithm, "kid": str(web_key.id), "typ": "JWT"}
+    private_key = _key_type(web_key.algorithm).import_key(web_key.private_key)
+    return serialize_compact(header, payload, private_key, [algorithm]).encode()
+
+
+def _new_private_key(config: WebKeyConfig) -> PrivateKey:
+    if config.rsa_bits:
+        return rsa.generate_private_key(_RSA_EXPONENT, config.rsa_bits)
+    if config.algorithm is Algorithm.EDDSA:
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(_CURVES[config.algorithm])
+
+
+def _public_jwk(algorithm: Algorithm, private_key: bytes) -> dict[str, str]:
+    members = _key_type(algorithm).import_key(private_key).as_dict(private=False)
+    # What the library adds, such as a thumbprint as `kid`, is not ours.
+    return {
+        name: str(members[name]) for name in ("kty", "crv", "n", "e", "x", "y") if name in members
+    }
+
+
+def _key_type(algorithm: Algorithm) -> type[RSAKey | ECKey | OKPKey]:
+    if algorithm is Algorithm.EDDSA:
+        return OKPKey
+    return ECKey if algorithm in _CURVES else RSAKey
