@@ -36,8 +36,3 @@ async def ask(
     result = await answer(service, rpc, request, wire)
     assert result.message is not None, f"{rpc} was refused: {result.code}, {result.text}"
     return dict(json.loads(result.message.to_json()))
-
-
-async def ask_v2(service: Service, rpc: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a call of v2 that must succeed."""
-    return await service.ask(rpc, request)
