@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from api.calls.service import Service, running
+pytest.register_assert_rewrite("api.calls.runner")
+
+from api.calls.service import Service, running  # noqa: E402 - after what it would import
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -115,7 +115,13 @@ def is_signing_key(value: object) -> bool:
     return isinstance(value, str) and len(value) == 36 and value.isascii() and value.isalnum()
 
 
+def is_date(value: object) -> bool:
+    """A time of protobuf's JSON, whenever."""
+    return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+
+
 NOW = Now()
+A_DATE = Like("a date", is_date)
 AN_ID = Like("an id", is_id)
 A_SIGNING_KEY = Like("a signing key", is_signing_key)
 A_TOKEN = Like("a token", lambda value: isinstance(value, str) and value.startswith("otr_"))

@@ -28,6 +28,7 @@ from outrider.testing.ambient import NOW
 from outrider.usecases.ports import Store, Token
 from outrider.usecases.tokens import hash_secret
 
+BETA = ".v2beta."
 TICK = timedelta(milliseconds=1)
 ADMIN_TOKEN = "otr_of_the_admin"
 ROLELESS_TOKEN = "otr_of_an_account_without_roles"
@@ -83,9 +84,12 @@ class Service:
 
 @cache
 def rpc_named(name: str) -> DescMethod:
-    """A method by its name, or by `package.Service/Method` where several have the name."""
+    """A method by its name, which is that of the newest API, or by `package.Service/Method`."""
     (method,) = [
-        each for each in METHODS if name in {each.name, f"{each.parent.type_name}/{each.name}"}
+        each
+        for each in METHODS
+        if name == f"{each.parent.type_name}/{each.name}"
+        or (name == each.name and BETA not in each.parent.type_name)
     ]
     return method
 

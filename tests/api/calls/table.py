@@ -44,7 +44,7 @@ class Caller(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `rpc` is a method's name, with `package.Service/` in front where two have it.
+    """One call. `rpc` is a method's name, with `package.Service/` in front where it is a v2beta's.
 
     `keep` gives names to parts of the answer, by their dotted paths, for later texts. `fails` is
     for calls before that of the row which must be refused; any other must succeed.

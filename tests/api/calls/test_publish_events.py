@@ -1,0 +1,364 @@
+"""PublishEvents: outrider-v1, EventService."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from api.calls.matching import AN_ID
+from api.calls.runner import check, each_row
+from api.calls.service import Service
+from api.calls.steps import (
+    EVENT_TYPE,
+    KNOWN,
+    a_target,
+    create,
+    delete,
+    of_type,
+    on_event,
+    publish,
+    set_targets,
+)
+from api.calls.table import Call, Caller, Refused, Row
+from api.wires import Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KIB = 1024
+
+
+def publishing(*events: Mapping[str, Any], caller: Caller = Caller.ADMIN) -> Call:
+    """The call that a row is about."""
+    return Call("PublishEvents", {"events": events}, caller)
+
+
+def event(id_: str = "$unique", **fields: Any) -> dict[str, Any]:
+    """An event of this run."""
+    return {"id": id_, "eventType": EVENT_TYPE, **fields}
+
+
+def result(id_: Any = "$unique", deliveries: int = 0, *, duplicate: bool = False) -> dict[str, Any]:
+    """What became of one event; what is nothing is left out."""
+    counted = {"deliveries": deliveries} if deliveries else {}
+    return {"id": id_, **counted, **({"duplicate": True} if duplicate else {})}
+
+
+def results(*each: dict[str, Any]) -> dict[str, Any]:
+    """A whole answer."""
+    return {"results": list(each)}
+
+
+def refused(text: str) -> Refused:
+    """An error of ours: there is no id for it."""
+    return Refused("invalid_argument", f"invalid {text}")
+
+
+def in_event(position: int, text: str) -> Refused:
+    """What validation says about one of the events."""
+    return refused(
+        f"PublishEventsRequest.Events[{position}]: embedded message failed validation"
+        f" | caused by: invalid Event.{text}"
+    )
+
+
+COUNT = refused(
+    "PublishEventsRequest.Events: value must contain between 1 and 1000 items, inclusive"
+)
+SHORT = "value length must be at most 200 runes"
+TYPE_LENGTH = in_event(0, "EventType: value length must be between 1 and 1000 runes, inclusive")
+TYPE_PATTERN = in_event(
+    0, "EventType: value must be segments of letters, digits, _ and -, divided by dots"
+)
+BAD_TYPES = [
+    "user..added",
+    ".user",
+    "user.",
+    "user.human.*",
+    "user added",
+    "user/added",
+    "b\u00fccher.added",
+    "user.added\n",
+]
+VALIDATION = [
+    Row("no events", publishing(), COUNT),
+    Row("1001 events", publishing(*[{"eventType": "a"}] * 1001), COUNT),
+    Row("no event type", publishing({}), TYPE_LENGTH),
+    Row("an event type of 1001 letters", publishing({"eventType": "n" * 1001}), TYPE_LENGTH),
+    *(
+        Row(f"the event type {each!r}", publishing({"eventType": each}), TYPE_PATTERN)
+        for each in BAD_TYPES
+    ),
+    Row("a long id", publishing(event("i" * 201)), in_event(0, f"Id: {SHORT}")),
+    *(
+        Row(
+            f"a long {name} in the second event",
+            publishing(event(), event("other $unique", **{name: "n" * 201})),
+            in_event(1, f"{name[0].upper()}{name[1:]}: {SHORT}"),
+        )
+        for name in ("aggregateId", "aggregateType", "resourceOwner", "version", "userId")
+    ),
+    Row(
+        "who may not publish is told so whatever is wrong",
+        publishing(caller=Caller.VIEWER),
+        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+    ),
+]
+
+
+def payload(reason: str, position: int = 0) -> Refused:
+    """What is wrong with the payload of one of the events."""
+    return refused(f"PublishEventsRequest.Events[{position}].EventPayload: {reason}")
+
+
+def text_of(length: int) -> str:
+    """A JSON object so many bytes long."""
+    return '{"a":"' + "x" * (length - 8) + '"}'
+
+
+def object_of(length: int) -> dict[str, str]:
+    """An object whose JSON is so many bytes long."""
+    return {"a": "x" * (length - 8)}
+
+
+TOO_LONG = "value length must be at most 524288 bytes"
+LIMIT = 512 * KIB
+NOT_AN_OBJECT = "value must be one JSON object: "
+SIZES = [
+    Row(
+        "a payload of 512 KiB as text",
+        publishing(event(eventPayloadJson=text_of(LIMIT))),
+        results(result()),
+    ),
+    Row(
+        "a payload of 512 KiB", publishing(event(eventPayload=object_of(LIMIT))), results(result())
+    ),
+    Row(
+        "a byte more as text, in the fourth event",
+        publishing(event(), event(), event(), event(eventPayloadJson=text_of(LIMIT + 1))),
+        payload(TOO_LONG, 3),
+    ),
+    Row(
+        "a byte more, in the fourth event",
+        publishing(event(), event(), event(), event(eventPayload=object_of(LIMIT + 1))),
+        payload(TOO_LONG, 3),
+    ),
+    Row(
+        "bytes are counted, not letters",
+        publishing(event(eventPayloadJson='{"a":"' + "\u00fc" * (LIMIT // 2) + '"}')),
+        payload(TOO_LONG),
+    ),
+    Row(
+        "nearly 4 MiB in one call",
+        publishing(*(event(f"{n} $unique", eventPayloadJson=text_of(500 * KIB)) for n in range(8))),
+        results(*(result(f"{n} $unique") for n in range(8))),
+    ),
+    Row(
+        "more than 4 MiB in one call",
+        publishing(*(event(eventPayloadJson=text_of(500 * KIB)) for _ in range(9))),
+        Refused("invalid_argument", "request is larger than 4194304 bytes"),
+    ),
+    Row(
+        "1000 events",
+        publishing(*(event(f"{n} $unique") for n in range(1000))),
+        results(*(result(f"{n} $unique") for n in range(1000))),
+    ),
+]
+BAD_PAYLOADS = {
+    "": "Expecting value: line 1 column 1 (char 0)",
+    "{": "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    "1": "must be a JSON object",
+    "[{}]": "must be a JSON object",
+    "null": "must be a JSON object",
+    '"text"': "must be a JSON object",
+    '{"a": NaN}': "NaN is not JSON",
+    '{"a": -Infinity}': "-Infinity is not JSON",
+    '{"a": 1} {}': "Extra data: line 1 column 10 (char 9)",
+    '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}": "nested too deep",
+}
+PAYLOADS = [
+    *(
+        Row(
+            f"the payload {text:.20}",
+            publishing(event(eventPayloadJson=text)),
+            payload(NOT_AN_OBJECT + reason),
+        )
+        for text, reason in BAD_PAYLOADS.items()
+    ),
+    *(
+        Row(
+            f"the good payload {text:.20}",
+            publishing(event(eventPayloadJson=text)),
+            results(result()),
+        )
+        for text in ("{}", ' { "a" : [ 1e400, 1.0 ] } ', '{"a":1,"a":2}', '{"a":"\\ud800"}')
+    ),
+    Row("an empty payload", publishing(event(eventPayload={})), results(result())),
+]
+
+ONE = [KNOWN, a_target(), set_targets(on_event())]
+TWO = [KNOWN, a_target("one"), a_target("two"), set_targets(on_event(), ["$one", "$two"])]
+ANSWERS = [
+    Row(
+        "an event type that nobody published before",
+        publishing(event()),
+        results(result()),
+    ),
+    Row("who may publish", publishing(event(), caller=Caller.PUBLISHER), results(result())),
+    Row("an id that is chosen by the server", publishing(event("")), results(result(AN_ID))),
+    Row(
+        "results are in the order of the events",
+        publishing(event("b $unique"), event(""), event("a $unique")),
+        results(result("b $unique"), result(AN_ID), result("a $unique")),
+    ),
+    Row(
+        "an id of 200 signs",
+        publishing(event(f"{'$unique':\U0001f511<200}")),
+        results(result(f"{'$unique':\U0001f511<200}")),
+    ),
+    Row(
+        "every field",
+        publishing(
+            event(
+                aggregateId="1",
+                aggregateType="user",
+                resourceOwner="2",
+                version="v2",
+                sequence=str(2**64 - 1),
+                createdAt="0001-01-01T00:00:00Z",
+                userId="3",
+                eventPayload={"a": [None, True, 1.5, "b", {}]},
+            )
+        ),
+        results(result()),
+    ),
+    Row("an event that one target is for", publishing(event()), results(result(deliveries=1)), ONE),
+    Row(
+        "an event that two targets are for", publishing(event()), results(result(deliveries=2)), TWO
+    ),
+    Row(
+        "an event that an async is for",
+        publishing(event()),
+        results(result(deliveries=1)),
+        [KNOWN, create(of_type("restAsync")), set_targets(on_event())],
+    ),
+    Row(
+        "events of several types in a call",
+        publishing(event("a $unique"), {"id": "b $unique", "eventType": "$unique.other"}),
+        results(result("a $unique", 1), result("b $unique")),
+        ONE,
+    ),
+    Row(
+        "an event from before its execution was set owes nothing",
+        publishing(event()),
+        results(result(duplicate=True)),
+        [publish(event()), a_target(), set_targets(on_event())],
+    ),
+    Row(
+        "an event from after its execution was cleared owes nothing",
+        publishing(event()),
+        results(result()),
+        [*ONE, set_targets(on_event(), [])],
+    ),
+    Row(
+        "an event whose only target was deleted owes nothing",
+        publishing(event()),
+        results(result()),
+        [*ONE, delete()],
+    ),
+]
+
+GROUP = {"event": {"group": "$unique"}}
+EVERY_EVENT = {"event": {"all": True}}
+MATCHING = [
+    Row(
+        "the execution of its group",
+        publishing(event()),
+        results(result(deliveries=1)),
+        [KNOWN, a_target(), set_targets(GROUP)],
+    ),
+    Row(
+        "the execution of all events",
+        publishing(event()),
+        results(result(deliveries=1)),
+        [KNOWN, a_target(), set_targets(EVERY_EVENT)],
+        after=[set_targets(EVERY_EVENT, [])],
+    ),
+    Row(
+        "its own execution before that of its group and that of all",
+        publishing(event()),
+        results(result(deliveries=1)),
+        [*TWO, set_targets(GROUP, ["$one", "$two"]), set_targets(on_event(), ["$one"])],
+    ),
+]
+
+TWICE = [
+    Row(
+        "an id again makes no second delivery",
+        publishing(event()),
+        results(result(deliveries=2, duplicate=True)),
+        [*TWO, publish(event())],
+    ),
+    Row(
+        "an id again with other content",
+        publishing(event(eventType="$unique.other", eventPayload={"a": 1})),
+        results(result(deliveries=1, duplicate=True)),
+        [*ONE, publish(event())],
+    ),
+    Row(
+        "an id twice in a call",
+        publishing(event(), event("other $unique"), event(userId="1")),
+        results(
+            result(deliveries=1), result("other $unique", 1), result(deliveries=1, duplicate=True)
+        ),
+        ONE,
+    ),
+    Row(
+        "an id again among new ones",
+        publishing(event("a $unique"), event(), event("b $unique")),
+        results(
+            result("a $unique", 1), result(deliveries=1, duplicate=True), result("b $unique", 1)
+        ),
+        [*ONE, publish(event())],
+    ),
+    Row(
+        "an id in other letters is another id",
+        publishing(event("$unique A")),
+        results(result("$unique A", 1)),
+        [*ONE, publish(event("$unique a"))],
+    ),
+    Row(
+        "an id again after the target was deleted",
+        publishing(event()),
+        results(result(deliveries=1, duplicate=True)),
+        [*ONE, publish(event()), delete()],
+    ),
+    Row(
+        "no id twice is two events",
+        publishing(event(""), event("")),
+        results(result(AN_ID, 1), result(AN_ID, 1)),
+        ONE,
+    ),
+    Row(
+        "nothing of a call that was refused is stored",
+        publishing(event()),
+        results(result(deliveries=1)),
+        [
+            *ONE,
+            Call(
+                "PublishEvents", {"events": [event(), event("", eventPayloadJson="1")]}, fails=True
+            ),
+        ],
+    ),
+]
+
+ROWS = [*VALIDATION, *SIZES, *PAYLOADS, *ANSWERS, *MATCHING, *TWICE]
+
+
+@each_row(ROWS)
+async def test_publish_events(service: Service, row: Row, wire: Wire):
+    """
+    Publishers send again what was not answered; what was refused must not have happened.
+    """
+    await check(service, row, wire)
