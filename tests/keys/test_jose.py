@@ -1,0 +1,214 @@
+"""What we sign can be verified with what we publish, by whoever knows the RFCs and not us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import urlsafe_b64decode
+from functools import cache
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jws
+from joserfc.errors import BadSignatureError
+from joserfc.jwk import KeySet
+
+from outrider.adapters.keys.jose import KeyPairs, make_key_pair, sign_jws
+from outrider.domain.ids import WebKeyId
+from outrider.domain.web_key import (
+    KeyPair,
+    SigningWebKey,
+    WebKeyConfig,
+    ecdsa_config,
+    ed25519_config,
+    rsa_config,
+)
+
+CONFIGS = [
+    rsa_config(2048, 256),
+    rsa_config(2048, 384),
+    rsa_config(3072, 384),
+    rsa_config(4096, 512),
+    ecdsa_config("P-256"),
+    ecdsa_config("P-384"),
+    ecdsa_config("P-521"),
+    ed25519_config(),
+]
+HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+every_config = pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda each: f"{each.algorithm}-{each.rsa_bits}"
+)
+pair_of = cache(make_key_pair)
+
+
+def signed(payload: bytes, config: WebKeyConfig, kid: str = "123") -> str:
+    key = SigningWebKey(
+        id=WebKeyId(kid), algorithm=config.algorithm, private_key=pair_of(config).private_key
+    )
+    return sign_jws(payload, key).decode()
+
+
+def decoded(text: str) -> bytes:
+    assert "=" not in text
+    return urlsafe_b64decode(text + "==")
+
+
+def number(text: str) -> int:
+    return int.from_bytes(decoded(text), "big")
+
+
+def verify(compact: str, public: KeyPair) -> bytes:
+    """The payload, checked with numbers from the JWK alone (RFC 7518, sections 3.3 and 3.4)."""
+    header, payload, signature = compact.split(".")
+    jwk, message, raw = public.public_jwk, f"{header}.{payload}".encode(), decoded(signature)
+    digest = HASHES.get(json.loads(decoded(header))["alg"][2:])
+    if jwk["kty"] == "RSA":
+        numbers = rsa.RSAPublicNumbers(number(jwk["e"]), number(jwk["n"]))
+        numbers.public_key().verify(raw, message, padding.PKCS1v15(), digest)
+    elif jwk["kty"] == "EC":
+        point = ec.EllipticCurvePublicNumbers(
+            number(jwk["x"]), number(jwk["y"]), CURVES[jwk["crv"]]
+        )
+        half = len(raw) // 2
+        r_and_s = (int.from_bytes(part, "big") for part in (raw[:half], raw[half:]))
+        point.public_key().verify(encode_dss_signature(*r_and_s), message, ec.ECDSA(digest))
+    else:
+        ed25519.Ed25519PublicKey.from_public_bytes(decoded(jwk["x"])).verify(raw, message)
+    return decoded(payload)
+
+
+@every_config
+def test_a_signature_verifies_with_the_numbers_of_the_jwk(config):
+    """
+    By hand, step by step as the RFC has it: no library of ours is asked.
+    """
+    payload = '{"größe": 1.0, "a":  [1e3]}\n'.encode()
+
+    assert payload == verify(signed(payload, config), pair_of(config))
+
+
+@every_config
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+def test_a_signature_verifies_with_the_key_that_the_set_has_for_its_kid(config):
+    """
+    What a receiver does: find the key by `kid`, and trust it for its own algorithm only.
+    """
+    members = {"alg": config.algorithm.value, "use": "sig", "kid": "123"}
+    keys = KeySet.import_key_set({"keys": [{**pair_of(config).public_jwk, **members}]})
+    found = jws.deserialize_compact(signed(b'{"a":1}', config), keys, [config.algorithm.value])
+
+    assert b'{"a":1}' == found.payload
+    assert {"alg": config.algorithm.value, "kid": "123", "typ": "JWT"} == found.headers()
+
+
+@every_config
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+def test_what_was_changed_on_the_way_does_not_verify(config):
+    """
+    The check of the other tests must be able to fail, too.
+    """
+    header, _, signature = signed(b'{"amount":1}', config).split(".")
+    forged = f"{header}.eyJhbW91bnQiOjl9.{signature}"
+
+    with pytest.raises(InvalidSignature):
+        verify(forged, pair_of(config))
+    keys = KeySet.import_key_set({"keys": [{**pair_of(config).public_jwk, "kid": "123"}]})
+    with pytest.raises(BadSignatureError):
+        jws.deserialize_compact(forged, keys, [config.algorithm.value])
+
+
+@every_config
+def test_a_public_jwk_has_the_members_of_its_type_and_no_other(config):
+    """
+    A `d` in here would be the private key, published.
+    """
+    kind = {"RS": ("kty", "n", "e"), "ES": ("kty", "crv", "x", "y"), "Ed": ("kty", "crv", "x")}
+    jwk = pair_of(config).public_jwk
+
+    assert set(kind[config.algorithm[:2]]) == set(jwk)
+    assert config.rsa_bits == (number(jwk["n"]).bit_length() if "n" in jwk else 0)
+    assert "AQAB" == jwk.get("e", "AQAB")
+
+
+@pytest.mark.parametrize(
+    ("curve", "digits"), [("P-256", 43), ("P-384", 64), ("P-521", 88)], ids=str
+)
+def test_coordinates_have_the_full_length_of_their_curve(curve, digits):
+    """
+    RFC 7518, section 6.2.1.2: one in 256 begins with a zero, and strict readers refuse it cut off.
+    """
+    for _ in range(600):
+        jwk = make_key_pair(ecdsa_config(curve)).public_jwk
+        assert (digits, digits, curve) == (len(jwk["x"]), len(jwk["y"]), jwk["crv"])
+
+
+def test_the_header_is_written_as_zitadel_writes_it():
+    """
+    Sheet, section 3.6: the very text for key 123.
+    """
+    header, _, _ = signed(b"{}", rsa_config(2048, 256)).split(".")
+
+    assert "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyIsInR5cCI6IkpXVCJ9" == header
+
+
+@given(payload=st.binary(max_size=300))
+def test_any_bytes_are_signed_as_they_are(payload):
+    """
+    A body is signed, not what somebody understands it to be.
+    """
+    config = ed25519_config()
+
+    assert payload == verify(signed(payload, config), pair_of(config))
+
+
+def test_the_largest_body_can_be_signed():
+    """
+    A payload may have 512 KiB, and its escapes make it longer.
+    """
+    payload = b"x" * 3 * 1024 * 1024
+    config = ecdsa_config("P-256")
+
+    assert payload == verify(signed(payload, config), pair_of(config))
+
+
+def test_no_private_part_is_printed():
+    """
+    Keys are part of what is printed when something fails.
+    """
+    pair = pair_of(ed25519_config())
+    key = SigningWebKey(
+        id=WebKeyId("1"), algorithm=ed25519_config().algorithm, private_key=pair.private_key
+    )
+
+    assert "private_key" not in repr(pair)
+    assert "private_key" not in repr(key)
+
+
+async def test_the_event_loop_goes_on_while_a_key_is_made():
+    """
+    Otherwise one request for RSA 4096 stops every other for seconds.
+    """
+    making, rounds = asyncio.create_task(KeyPairs().make(rsa_config(2048, 256))), 0
+    while not making.done():
+        await asyncio.sleep(0)
+        rounds += 1
+
+    # Made inside of the loop, it would be done after the first round.
+    assert rounds > 1
+    assert "RSA" == making.result().public_jwk["kty"]
+
+
+async def test_every_key_is_a_new_one():
+    """
+    Two instances with one key could sign for each other.
+    """
+    key_pairs = KeyPairs()
+    made = await asyncio.gather(*(key_pairs.make(ed25519_config()) for _ in range(20)))
+
+    assert 20 == len({each.public_jwk["x"] for each in made})
