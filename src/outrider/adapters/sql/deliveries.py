@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -76,22 +77,16 @@ class SqlDeliveries:
             " WHERE deliveries.due_at <= ? ORDER BY deliveries.due_at, deliveries.id LIMIT ?",
             (at, limit),
         ).fetchall()
-        queue.mark_claimed(self._connection, owner, (row[0] for row in rows), at)
+        queue.mark_claimed(self._connection, owner, at, limit)
         return [claimed_from_row(row) for row in rows]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
         """See the port."""
-        held, targets = self._held(owner, settlements)
-        gone = self._deleted_targets(
-            {targets[number] for number, each in held if each.state is DeliveryState.RETRYING}
+        held = self._held(owner, settlements)
+        gone = self._of_deleted_targets(
+            [number for number, each in held if each.state is DeliveryState.RETRYING]
         )
-        settled = [
-            (
-                number,
-                _cancelled(each) if targets[number] in gone and not each.state.is_final else each,
-            )
-            for number, each in held
-        ]
+        settled = [(number, _cancelled(each) if number in gone else each) for number, each in held]
         queue.settle_held(self._connection, settled, from_time(now))
         return len(settled)
 
@@ -108,39 +103,44 @@ class SqlDeliveries:
 
     def _held(
         self, owner: str, settlements: Sequence[Settlement]
-    ) -> tuple[list[tuple[int, Settlement]], dict[int, tuple[str, str]]]:
-        """Those that the owner may write, one for each delivery, and the targets of all it holds.
+    ) -> Sequence[tuple[int, Settlement]]:
+        """Those that the owner may write, one for each delivery.
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
         under way: that one was recorded as LOST, and its number gives it away.
         """
-        rows = self._connection.execute(
-            "SELECT id, instance_id, target_id, attempt_count FROM deliveries WHERE owner = ?",
-            (owner,),
-        ).fetchall()
-        next_attempts = {row[0]: row[3] + 1 for row in rows}
+        next_attempts: dict[int, int] = dict(
+            self._connection.execute(
+                "SELECT id, attempt_count + 1 FROM deliveries WHERE owner = ?", (owner,)
+            )
+        )
         held: dict[int, Settlement] = {}
         for each in settlements:
             number = int(each.delivery_id)
             expected = next_attempts.get(number)
             if expected is not None and (each.attempt is None or each.attempt.number == expected):
                 held.setdefault(number, each)
-        return list(held.items()), {row[0]: (row[1], row[2]) for row in rows}
+        return list(held.items())
 
-    def _deleted_targets(self, targets: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        query = "SELECT deleted_at IS NULL FROM targets WHERE instance_id = ? AND id = ?"
-        live = {
-            each for each in targets if self._connection.execute(query, each).fetchone() == (1,)
-        }
-        return set(targets) - live
+    def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
+        if not numbers:
+            return set()
+        rows = self._connection.execute(
+            "SELECT deliveries.id FROM deliveries LEFT JOIN targets"
+            " ON targets.instance_id = deliveries.instance_id AND targets.id = deliveries.target_id"
+            " AND targets.deleted_at IS NULL"
+            " WHERE deliveries.id IN (SELECT value FROM json_each(?)) AND targets.id IS NULL",
+            (json.dumps(numbers),),
+        )
+        return {number for (number,) in rows}
 
 
 def claimed_from_row(row: Row) -> ClaimedDelivery:
     """From the columns id, instance, target, attempt_count, created_at, is_waited_for, body."""
     return ClaimedDelivery(
         DeliveryId(str(row[0])),
-        InstanceId(row[1]),
-        TargetId(row[2]),
+        row[1],
+        row[2],
         row[3] + 1,
         to_time(row[4]),
         bool(row[5]),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from outrider.adapters.sql.columns import Connection, from_duration, from_time
+from outrider.adapters.sql.columns import Connection, Row, from_duration, from_time
 from outrider.domain.delivery import Attempt, DeliveryState, Followers, Settlement
 from outrider.domain.ids import InstanceId, TargetId
 
@@ -22,11 +23,17 @@ def settle_held(connection: Connection, held: Sequence[tuple[int, Settlement]], 
         " status_code, error, excerpt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_attempt_row(number, each.attempt) for number, each in held if each.attempt is not None],
     )
-    connection.executemany(
-        "UPDATE deliveries SET state = ?, attempt_count = attempt_count + ?, due_at = ?,"
-        " finished_at = ?, owner = NULL, claimed_at = NULL WHERE id = ?",
-        [_state_row(number, each, at) for number, each in held],
-    )
+    # Nearly all of a group become the same: one statement for them costs half of one for each.
+    alike: dict[Row, list[int]] = {}
+    for number, each in held:
+        alike.setdefault(_next_state(each, at), []).append(number)
+    for state, numbers in alike.items():
+        connection.execute(
+            "UPDATE deliveries SET state = ?, attempt_count = attempt_count + ?, due_at = ?,"
+            " finished_at = ?, owner = NULL, claimed_at = NULL"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (*state, json.dumps(numbers)),
+        )
     for number, each in held:
         if each.followers is Followers.RELEASE:
             release_followers(connection, number, at)
@@ -85,11 +92,12 @@ def give_back(connection: Connection, owner: str, numbers: Iterable[int], at: in
     )
 
 
-def mark_claimed(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
-    """Hand deliveries to `owner`: nobody else finds them due."""
-    connection.executemany(
-        "UPDATE deliveries SET state = ?, due_at = NULL, owner = ?, claimed_at = ? WHERE id = ?",
-        [(_DELIVERING, owner, at, number) for number in numbers],
+def mark_claimed(connection: Connection, owner: str, at: int, limit: int) -> None:
+    """Hand the first `limit` due deliveries to `owner`: nobody else finds them due."""
+    connection.execute(
+        "UPDATE deliveries SET state = ?, due_at = NULL, owner = ?, claimed_at = ? WHERE id IN"
+        " (SELECT id FROM deliveries WHERE due_at <= ? ORDER BY due_at, id LIMIT ?)",
+        (_DELIVERING, owner, at, at, limit),
     )
 
 
@@ -103,17 +111,16 @@ def _move_followers_up(connection: Connection, number: int, waits_for: int | Non
         connection.execute("UPDATE deliveries SET is_waited_for = 1 WHERE id = ?", (waits_for,))
 
 
-def _state_row(number: int, settlement: Settlement, at: int) -> tuple[object, ...]:
+def _next_state(settlement: Settlement, at: int) -> Row:
     return (
         settlement.state.value,
         0 if settlement.attempt is None else 1,
         None if settlement.due_at is None else from_time(settlement.due_at),
         at if settlement.state.is_final else None,
-        number,
     )
 
 
-def _attempt_row(number: int, attempt: Attempt) -> tuple[object, ...]:
+def _attempt_row(number: int, attempt: Attempt) -> Row:
     return (
         number,
         attempt.number,
