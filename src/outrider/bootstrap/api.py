@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
 
+from outrider.adapters.keys.jose import KeyPairs
 from outrider.adapters.keys.public_keys import read_public_key
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi import App, Receive, Scope, Send
@@ -19,7 +21,10 @@ from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
 from outrider.api.connect.tokens import TokenHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
+from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.gate import Service
+from outrider.api.jwks import PATH as JWKS_PATH
+from outrider.api.jwks import jwks
 from outrider.bootstrap.parts import (
     Opened,
     bootstrap_secret,
@@ -37,6 +42,7 @@ from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
 from outrider.usecases.targets import ManageTargets
 from outrider.usecases.tokens import Authenticate, ManageTokens
+from outrider.usecases.web_keys import ManageWebKeys, UseWebKeys
 from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
 from outrider_api.outrider.v1 import delivery_service_connect as delivery
@@ -45,6 +51,8 @@ from outrider_api.outrider.v1 import interception_service_connect as interceptio
 from outrider_api.outrider.v1 import target_policy_service_connect as policy
 from outrider_api.zitadel.action.v2 import action_service_connect as action
 from outrider_api.zitadel.action.v2beta import action_service_connect as beta_action
+from outrider_api.zitadel.webkey.v2 import webkey_service_connect as web_key
+from outrider_api.zitadel.webkey.v2beta import webkey_service_connect as beta_web_key
 
 # A change made by another process is routed within this time.
 _REFRESH_EVERY_S = 0.5
@@ -81,7 +89,12 @@ async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
     await routing.refresh()
     following = asyncio.create_task(_follow(routing, log))
     try:
-        yield build_app(_services(settings, opened, routing, log), ready=_ready(opened), log=log)
+        yield build_app(
+            _services(settings, opened, routing, log),
+            ready=_ready(opened),
+            log=log,
+            mounts={JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance))},
+        )
     finally:
         following.cancel()
 
@@ -96,6 +109,7 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
     actions = ActionHandlers(targets, public_keys, executions)
     publish = PublishEvents(store, ambient, routing)
     tokens = ManageTokens(store, ambient, check)
+    web_keys = WebKeyHandlers(ManageWebKeys(store, ambient, KeyPairs()))
     # Each row: the generated application, its service, who answers. A service that nobody
     # answers yet is its generated self: it says `unimplemented`.
     rows: tuple[tuple[Any, Any, Any], ...] = (
@@ -104,6 +118,12 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
             beta_action.ActionServiceASGIApplication,
             beta_action.ActionService,
             BetaActionHandlers(actions),
+        ),
+        (web_key.WebKeyServiceASGIApplication, web_key.WebKeyService, web_keys),
+        (
+            beta_web_key.WebKeyServiceASGIApplication,
+            beta_web_key.WebKeyService,
+            BetaWebKeyHandlers(web_keys),
         ),
         (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
         (

@@ -13,6 +13,7 @@ from functools import partial
 import structlog
 
 from outrider import __version__
+from outrider.adapters.keys.jose import KeyPairs
 from outrider.adapters.keys.sealing import write_private
 from outrider.bootstrap.parts import Opened, bootstrap_secret, egress_policy, open_store
 from outrider.delivery.rescuer import Rescuer
@@ -26,6 +27,7 @@ from outrider.process.data_directory import ADMIN_TOKEN_FILE, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
+from outrider.usecases.web_keys import ManageWebKeys
 
 USER_AGENT = f"outrider/{__version__}"
 # Who lost its parent holds the data directory's lock, and the next server waits for it.
@@ -97,6 +99,8 @@ async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
     async with open_store(settings) as opened:
         # Who holds the data directory knows that every older worker is gone.
         await opened.store.write(lambda unit: unit.leases.expire_all())
+        web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
+        await web_keys.ensure_first(opened.instance)
     if settings.admin_token is None:
         path = settings.data_dir / ADMIN_TOKEN_FILE
         if not path.exists():
