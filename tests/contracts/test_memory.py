@@ -6,6 +6,7 @@ import pytest
 
 from outrider.adapters.memory.store import MemoryStore
 from outrider.testing.ambient import NOW
+from outrider.testing.contracts.catalogue import CatalogueContract
 from outrider.testing.contracts.delivery_log import DeliveryLogContract
 from outrider.testing.contracts.events import EventsContract
 from outrider.testing.contracts.executions import ExecutionsContract, ExecutionSearchContract
@@ -63,6 +64,9 @@ class TestLeases(OnMemory, LeasesContract): ...
 
 
 class TestDeliveryLog(OnMemory, DeliveryLogContract): ...
+
+
+class TestCatalogue(OnMemory, CatalogueContract): ...
 
 
 class TestUnits(OnMemory, UnitsContract): ...

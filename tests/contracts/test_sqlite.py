@@ -8,6 +8,7 @@ from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.sql.sqlite import open_sqlite
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import planned
+from outrider.testing.contracts.catalogue import CatalogueContract
 from outrider.testing.contracts.delivery_log import DeliveryLogContract
 from outrider.testing.contracts.events import EventsContract
 from outrider.testing.contracts.executions import ExecutionsContract, ExecutionSearchContract
@@ -69,6 +70,9 @@ class TestLeases(OnSqlite, LeasesContract): ...
 
 
 class TestDeliveryLog(OnSqlite, DeliveryLogContract): ...
+
+
+class TestCatalogue(OnSqlite, CatalogueContract): ...
 
 
 class TestUnits(OnSqlite, UnitsContract): ...

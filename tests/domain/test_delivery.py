@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.domain.delivery import (
+    Delivery,
     DeliveryState,
     Followers,
     PlannedDelivery,
@@ -19,7 +20,7 @@ from outrider.domain.delivery import (
     plan_deliveries,
     settle,
 )
-from outrider.domain.ids import DeliveryId
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target, TargetType
@@ -251,8 +252,23 @@ def test_a_plan_waits_only_for_what_is_in_front_and_marks_it(awaited):
         assert each.waits_for is None or int(each.waits_for) < place
 
 
-def test_what_a_worker_holds_does_not_show_the_payload():
+def test_payloads_and_answers_are_not_shown():
     """
-    It is printed when something goes wrong.
+    Deliveries are printed when something goes wrong; what they carry is the target's.
     """
-    assert "secret" not in repr(a_claimed_delivery(body=b"secret"))
+    secret = b"secret"
+    attempt = an_attempt(excerpt=secret)
+    delivery = Delivery(
+        id=DeliveryId("7"),
+        event_id=EventId("event-1"),
+        event_type="user.human.added",
+        target_id=a_target().id,
+        execution=ExecutionId("event"),
+        state=DeliveryState.DEAD,
+        attempt_count=1,
+        created_at=NOW,
+        attempts=(attempt,),
+        payload=secret,
+    )
+
+    assert "secret" not in f"{attempt} {delivery} {a_claimed_delivery(body=secret)}"

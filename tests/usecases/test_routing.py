@@ -114,7 +114,7 @@ async def test_published_event_types_extend_the_catalogue(routing, store, regist
     """
     Of the instance that they were published in.
     """
-    await store.write(lambda unit: unit.add_event_types(INSTANCE, ["shop.order.placed"]))
+    await store.write(lambda unit: unit.catalogue.remember(INSTANCE, ["shop.order.placed"]))
     await routing.refresh()
 
     assert routing.catalogue(INSTANCE).has_event_type("shop.order.placed")

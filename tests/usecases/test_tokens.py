@@ -11,7 +11,7 @@ from outrider.adapters.memory.store import MemoryStore
 from outrider.domain.permission import Role
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
 from outrider.testing.ambient import FIRST_ID, NOW
-from outrider.testing.builders import ANOTHER_INSTANCE, INSTANCE, an_actor
+from outrider.testing.builders import ANOTHER_INSTANCE, INSTANCE, a_token, an_actor
 from outrider.usecases.tokens import BOOTSTRAP_ACCOUNT, Authenticate, ManageTokens, hash_secret
 
 ACTOR = an_actor()
@@ -310,3 +310,24 @@ async def test_who_is_remembered_is_not_shown(tokens, authenticate):
     assert secret not in repr(authenticate)
     assert repr(hash_secret(secret)) not in repr(authenticate)
     assert token.account_name not in repr(authenticate)
+
+
+class CrowdedStore(MemoryStore):
+    """Knows every secret."""
+
+    async def read(self, work):
+        return a_token()
+
+
+async def test_only_so_many_are_remembered(ambient):
+    """
+    Every token in use costs memory; a node that serves for a year must not grow for a year.
+    """
+    authenticate = Authenticate(store=CrowdedStore(), ambient=ambient, instance=INSTANCE)
+    most = 0
+    for number in range(10_100):
+        await authenticate(f"Bearer {number}")
+        most = max(most, len(authenticate._remembered))
+
+    assert 10_000 == most
+    assert 100 == len(authenticate._remembered)
