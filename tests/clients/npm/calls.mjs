@@ -1,0 +1,123 @@
+// Calls a server with ZITADEL's own packages over one transport, and prints what came back.
+//
+//   URL=http://127.0.0.1:8080 TOKEN=... node calls.mjs grpc|grpc-web|connect
+//
+// One JSON document on standard output: answers as protobuf's JSON, errors as code, text and detail.
+import { Code, ConnectError } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { createClientFor, NewAuthorizationBearerInterceptor, toJson } from "@zitadel/client";
+import { createServerTransport } from "@zitadel/client/node";
+import { createClientTransport } from "@zitadel/client/web";
+import { ActionService } from "@zitadel/proto/zitadel/action/v2beta/action_service_pb.js";
+import { TargetFieldName } from "@zitadel/proto/zitadel/action/v2beta/query_pb.js";
+import { TextFilterMethod } from "@zitadel/proto/zitadel/filter/v2beta/filter_pb.js";
+import { ErrorDetailSchema } from "@zitadel/proto/zitadel/message_pb.js";
+
+const { URL: baseUrl, TOKEN: token } = process.env;
+const wire = process.argv[2];
+
+const transports = {
+  // gRPC over HTTP/2 without TLS.
+  grpc: (bearer) => createServerTransport(bearer, { baseUrl }),
+  "grpc-web": (bearer) => createClientTransport(bearer, { baseUrl }),
+  // JSON, as the library's transport for Connect writes it by default.
+  connect: (bearer) =>
+    createConnectTransport({ baseUrl, interceptors: [NewAuthorizationBearerInterceptor(bearer)] }),
+};
+
+const clientOf = (bearer) => createClientFor(ActionService)(transports[wire](bearer));
+const client = clientOf(token);
+const answers = {};
+
+// Keeps what a call answers under a name, and returns the message.
+async function call(name, method, request, from = client) {
+  const message = await from[method](request);
+  answers[name] = toJson(ActionService.method[method].output, message);
+  return message;
+}
+
+// Keeps how a call is refused.
+async function refused(name, method, request, from = client) {
+  try {
+    await from[method](request);
+    answers[name] = "not refused";
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const details = error.findDetails(ErrorDetailSchema).map(({ id, message }) => ({ id, message }));
+    answers[name] = { code: Code[error.code], text: error.rawMessage, details };
+  }
+}
+
+const webhook = {
+  name: `audit over ${wire}`,
+  endpoint: "http://127.0.0.1:1/hook",
+  timeout: { seconds: 10n },
+  targetType: { case: "restWebhook", value: { interruptOnError: true } },
+};
+const onEvent = (event) => ({
+  conditionType: {
+    case: "event",
+    value: { condition: { case: "event", value: event } },
+  },
+});
+
+async function targets() {
+  const { id } = await call("created", "createTarget", webhook);
+  await call("got", "getTarget", { id });
+  await call("renamed", "updateTarget", { id, name: `renamed over ${wire}` });
+  await call("rotated", "updateTarget", {
+    id,
+    targetType: { case: "restCall", value: {} },
+    expirationSigningKey: {},
+  });
+  await call("got after updates", "getTarget", { id });
+  const other = await call("other created", "createTarget", { ...webhook, name: `a ${wire} one` });
+  const named = { targetName: `${wire}`, method: TextFilterMethod.CONTAINS };
+  await call("listed", "listTargets", {
+    pagination: { asc: true, limit: 10 },
+    sortingColumn: TargetFieldName.NAME,
+    filters: [
+      { filter: { case: "inTargetIdsFilter", value: { targetIds: [id, other.id] } } },
+      { filter: { case: "targetNameFilter", value: named } },
+    ],
+  });
+  return [id, other.id];
+}
+
+async function executions(ids) {
+  const condition = onEvent("user.human.added");
+  await call("set", "setExecution", { condition, targets: ids });
+  await call("executions", "listExecutions", {
+    filters: [{ filter: { case: "targetFilter", value: { targetId: ids[0] } } }],
+  });
+  await call("functions", "listExecutionFunctions", {});
+  await call("methods", "listExecutionMethods", {});
+  await call("services", "listExecutionServices", {});
+  await call("removed", "setExecution", { condition, targets: [] });
+  await call("executions after", "listExecutions", {});
+}
+
+async function errors(id) {
+  await refused("unknown target", "getTarget", { id: "1" });
+  await refused("taken name", "createTarget", { ...webhook, name: `A ${wire} ONE` });
+  await refused("no name", "createTarget", { ...webhook, name: "" });
+  await refused("no type", "createTarget", { ...webhook, targetType: undefined });
+  await refused("no time", "createTarget", { ...webhook, timeout: {} });
+  await refused("page too large", "listTargets", { pagination: { limit: 1001 } });
+  await refused("no condition", "setExecution", { targets: [id] });
+  await refused("unknown event", "setExecution", { condition: onEvent("user.humn.added") });
+  const condition = onEvent("user.human.added");
+  await refused("unknown target of an execution", "setExecution", { condition, targets: ["1"] });
+  await refused("wrong token", "getTarget", { id }, clientOf("wrong"));
+}
+
+const ids = await targets();
+await executions(ids);
+await errors(ids[0]);
+for (const [index, id] of ids.entries()) await call(`deleted ${index}`, "deleteTarget", { id });
+await refused("deleted target", "getTarget", { id: ids[0] });
+await call("deleted again", "deleteTarget", { id: ids[0] });
+await call("never there", "deleteTarget", { id: "1" });
+
+// An open HTTP/2 connection would keep the process alive.
+process.stdout.write(JSON.stringify(answers), () => process.exit(0));
