@@ -34,9 +34,14 @@ class Event:
     payload_json: str | None = field(default=None, repr=False)
 
 
+def is_event_type(text: str) -> bool:
+    """Whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
+    return _EVENT_TYPE.fullmatch(text) is not None
+
+
 def check_event(event: Event, position: int) -> None:
     """Raise `InvalidRequest` naming the field, such as `Events[3].EventPayload`."""
-    if not _EVENT_TYPE.fullmatch(event.event_type):
+    if not is_event_type(event.event_type):
         _refuse(
             position, "EventType", "value must be dot-separated segments of A-Z, a-z, 0-9, _ and -"
         )

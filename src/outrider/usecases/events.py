@@ -48,7 +48,7 @@ class PublishEvents:
 
         def append(unit: Unit) -> tuple[list[int | None], dict[EventId, int]]:
             if new_types:
-                unit.add_event_types(instance, new_types)
+                unit.catalogue.remember(instance, new_types)
             written = unit.events.append(instance, stored, self.ambient.now())
             known = [each.id for each, count in zip(named, written, strict=True) if count is None]
             return written, unit.events.delivery_counts(instance, known) if known else {}

@@ -7,7 +7,7 @@ back). Its changes are durable when `Store.write` returns; an exception rolls th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -39,6 +39,7 @@ from outrider.domain.search import (
 )
 from outrider.domain.target import Target
 from outrider.domain.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
+from outrider.usecases.catalogue_port import CatalogueEntries
 
 T = TypeVar("T")
 
@@ -351,17 +352,11 @@ class Unit(Protocol):
     def deliveries(self) -> Deliveries: ...  # noqa: D102
     @property
     def leases(self) -> Leases: ...  # noqa: D102
+    @property
+    def catalogue(self) -> CatalogueEntries: ...  # noqa: D102
 
     def routing_revision(self) -> int:
-        """Grows with every change of a target or an execution."""
-        ...
-
-    def add_event_types(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """Remember event types for the catalogue; known ones are passed over."""
-        ...
-
-    def event_types(self) -> Mapping[InstanceId, frozenset[str]]:
-        """The event types that publishers added, by instance."""
+        """Grows with every change of a target or an execution, and every new name of the catalogue."""
         ...
 
 

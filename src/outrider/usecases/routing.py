@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from outrider.domain.catalogue import Catalogue
+from outrider.domain.catalogue_entry import EntryKind
 from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.router import Router
 from outrider.usecases.ports import RoutedTarget, Store, Unit
@@ -56,7 +57,7 @@ class Routing:
         return self._current.routes.get(instance, _NO_ROUTES)
 
     def catalogue(self, instance: InstanceId) -> Catalogue:
-        """What is registered, with what publishers of this instance added."""
+        """What is registered, with what this instance added."""
         return self._current.catalogues.get(instance, self.registered)
 
     async def refresh(self) -> bool:
@@ -86,10 +87,18 @@ class Routing:
             for instance, executions in unit.executions.routes().items()
         }
         catalogues = {
-            instance: self.registered.with_entries(event_types=event_types)
-            for instance, event_types in unit.event_types().items()
+            instance: _extended(self.registered, names)
+            for instance, names in unit.catalogue.names().items()
         }
         return _Snapshot(revision, routes, catalogues)
+
+
+def _extended(registered: Catalogue, names: Mapping[EntryKind, frozenset[str]]) -> Catalogue:
+    return registered.with_entries(
+        methods=names.get(EntryKind.METHOD, ()),
+        functions=sorted(names.get(EntryKind.FUNCTION, ())),
+        event_types=names.get(EntryKind.EVENT_TYPE, ()),
+    )
 
 
 def _router(executions: Mapping[ExecutionId, tuple[RoutedTarget, ...]]) -> Router:

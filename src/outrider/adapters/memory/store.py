@@ -7,9 +7,10 @@ copy of everything, which takes the place of the original when the unit has ende
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
+from outrider.adapters.memory.catalogue import MemoryCatalogueEntries
 from outrider.adapters.memory.deliveries import MemoryDeliveries
 from outrider.adapters.memory.events import MemoryEvents
 from outrider.adapters.memory.executions import MemoryExecutions
@@ -19,7 +20,6 @@ from outrider.adapters.memory.tables import Tables
 from outrider.adapters.memory.targets import MemoryTargets
 from outrider.adapters.memory.tokens import MemoryTokens
 from outrider.adapters.memory.web_keys import MemoryWebKeys
-from outrider.domain.ids import InstanceId
 from outrider.usecases.ports import Unit
 
 T = TypeVar("T")
@@ -38,21 +38,11 @@ class MemoryUnit:
         self.events = MemoryEvents(tables)
         self.deliveries = MemoryDeliveries(tables)
         self.leases = MemoryLeases(tables)
+        self.catalogue = MemoryCatalogueEntries(tables)
 
     def routing_revision(self) -> int:
         """See the port."""
         return self._tables.routing_revision
-
-    def add_event_types(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """See the port."""
-        known = self._tables.event_types.get(instance, frozenset())
-        if not known.issuperset(event_types):
-            self._tables.event_types[instance] = known.union(event_types)
-            self._tables.routing_revision += 1
-
-    def event_types(self) -> Mapping[InstanceId, frozenset[str]]:
-        """See the port."""
-        return self._tables.event_types.copy()
 
 
 class MemoryStore:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Self
 
+from outrider.domain.catalogue_entry import Entry, EntryName
 from outrider.domain.delivery import Delivery
 from outrider.domain.execution import Execution
 from outrider.domain.ids import (
@@ -69,7 +70,7 @@ class Tables:
     events: dict[tuple[InstanceId, EventId], StoredEvent] = field(default_factory=dict)
     deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
-    event_types: dict[InstanceId, frozenset[str]] = field(default_factory=dict)
+    entries: dict[tuple[InstanceId, EntryName], Entry] = field(default_factory=dict)
     routing_revision: int = 0
 
     def copied(self) -> Self:

@@ -51,7 +51,7 @@ def everything(unit: Unit) -> None:
     unit.deliveries.settle(WORKER, [a_settlement("1")], NOW)
     unit.deliveries.claim(WORKER, NOW, 100)
     unit.leases.renew(WORKER, NOW)
-    unit.add_event_types(INSTANCE, ["new.type"])
+    unit.catalogue.remember(INSTANCE, ["new.type"])
 
 
 def all_that_shows(unit: Unit) -> dict[str, object]:
@@ -64,7 +64,7 @@ def all_that_shows(unit: Unit) -> dict[str, object]:
         "token": unit.tokens.by_hash(b"hash"),
         "deliveries": [unit.deliveries.get(INSTANCE, row.id) for row in rows],
         "orphans": list(unit.leases.orphans(NOW, 100)),
-        "event types": dict(unit.event_types()),
+        "catalogue": dict(unit.catalogue.names()),
         "revision": unit.routing_revision(),
     }
 
@@ -188,9 +188,9 @@ class UnitsContract(StoreContract):
             lambda unit: unit.executions.put(INSTANCE, an_execution()),
             lambda unit: unit.targets.replace(INSTANCE, a_target("101", name="renamed")),
             lambda unit: unit.targets.delete(INSTANCE, TargetId("101"), NOW),
-            lambda unit: unit.add_event_types(INSTANCE, ["a.type"]),
-            lambda unit: unit.add_event_types(ANOTHER_INSTANCE, ["a.type"]),
-            lambda unit: unit.add_event_types(INSTANCE, ["a.type", "another.type"]),
+            lambda unit: unit.catalogue.remember(INSTANCE, ["a.type"]),
+            lambda unit: unit.catalogue.remember(ANOTHER_INSTANCE, ["a.type"]),
+            lambda unit: unit.catalogue.remember(INSTANCE, ["a.type", "another.type"]),
         ]
         for change in changes:
             await store.write(change)
@@ -201,26 +201,15 @@ class UnitsContract(StoreContract):
     async def test_the_routing_revision_stays_when_routing_does(self, store: Store) -> None:
         """A rebuilt router costs time: ten thousand events are no reason for one."""
         await add_targets(store)
-        await store.write(lambda unit: unit.add_event_types(INSTANCE, ["a.type", "another.type"]))
+        await store.write(lambda unit: unit.catalogue.remember(INSTANCE, ["a.type", "another.type"]))
         before = await revision(store)
         await owe(store, planned("1"))
         await claim(store)
         await store.write(lambda unit: unit.deliveries.settle(WORKER, [a_settlement("1")], NOW))
-        await store.write(lambda unit: unit.add_event_types(INSTANCE, ["another.type"]))
+        await store.write(lambda unit: unit.catalogue.remember(INSTANCE, ["another.type"]))
         await store.write(lambda unit: unit.tokens.add(a_token(), b"hash"))
 
         assert before == await revision(store)
-
-    async def test_event_types_are_remembered_by_instance(self, store: Store) -> None:
-        """What one tenant's publishers send is not in another's catalogue."""
-        await store.write(lambda unit: unit.add_event_types(INSTANCE, ["b.type", "a.type"]))
-        await store.write(lambda unit: unit.add_event_types(INSTANCE, {"a.type", "C.type"}))
-        await store.write(lambda unit: unit.add_event_types(ANOTHER_INSTANCE, ["d.type"]))
-
-        assert {
-            INSTANCE: {"a.type", "b.type", "C.type"},
-            ANOTHER_INSTANCE: {"d.type"},
-        } == await store.read(lambda unit: dict(unit.event_types()))
 
     async def test_reading_goes_on_while_others_write(self, store: Store) -> None:
         """A reader sees a state that was there: never half of a unit."""
