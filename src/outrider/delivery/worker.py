@@ -37,6 +37,8 @@ _TURN_EVERY_S = 1.0
 _CANCEL_S = 1.0
 # After the store failed.
 _PAUSE_S = 0.5
+# How often a worker that ends tries to say so.
+_LEAVE_TRIES = 4
 
 _TargetName = tuple[InstanceId, TargetId]
 
@@ -47,6 +49,13 @@ class _Turn:
     targets: dict[_TargetName, Target]
     revision: int
     next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    claimed: ClaimedDelivery
+    target: Target
+    started_at: datetime
 
 
 @dataclass(slots=True)
@@ -67,9 +76,7 @@ class Worker:
     drain_timeout: float
     settled_signal: Signal = field(default_factory=Signal)
     _ready: deque[ClaimedDelivery] = field(default_factory=deque)
-    _running: dict[asyncio.Task[None], tuple[ClaimedDelivery, datetime]] = field(
-        default_factory=dict
-    )
+    _running: dict[asyncio.Task[None], _Running] = field(default_factory=dict)
     _ended: list[Settlement] = field(default_factory=list)
     _targets: dict[_TargetName, Target] = field(default_factory=dict)
     _revision: int = -1
@@ -103,8 +110,8 @@ class Worker:
         lease = asyncio.create_task(self._keep_lease())
         try:
             while not self._stopping:
-                await self._survive(self._take_turn)
-                await self._pause()
+                await self._survive(self._take_whole_turn)
+                await self._survive(self._pause)
         except asyncio.CancelledError:
             self.stop(within=0)
             raise
@@ -114,12 +121,26 @@ class Worker:
             finally:
                 lease.cancel()
 
+    async def _take_whole_turn(self) -> None:
+        """One turn to its end, also when cancelled: it would have claimed for nobody."""
+        turn = asyncio.ensure_future(self._take_turn())
+        try:
+            await asyncio.shield(turn)
+        except asyncio.CancelledError:
+            self.stop(within=0)
+            with suppress(Exception):
+                await turn
+            raise
+
     async def _take_turn(self) -> None:
         # Read before the turn: what is committed during it must not go unseen.
         self._seen_change = await self.store.changes()
         ended, self._ended = self._ended, []
+        # The store's thread runs the turn: it gets copies of what changes meanwhile.
+        room = self._room()
+        ready = {(each.instance_id, each.target_id) for each in self._ready}
         try:
-            turn = await self.store.write(lambda unit: self._turn(unit, ended))
+            turn = await self.store.write(lambda unit: self._turn(unit, ended, room, ready))
         except BaseException:
             self._ended = ended + self._ended
             raise
@@ -129,19 +150,21 @@ class Worker:
         self._next_due = turn.next_due
         self._ready.extend(turn.claimed)
         self.settled_signal.fire(len(ended))
-        self._begin_ready()
+        if not self._stopping:
+            self._begin_ready()
 
-    def _turn(self, unit: Unit, ended: Sequence[Settlement]) -> _Turn:
+    def _turn(
+        self, unit: Unit, ended: Sequence[Settlement], room: int, ready: set[_TargetName]
+    ) -> _Turn:
         now = self.ambient.now()
         if ended:
             unit.deliveries.settle(self.owner, ended, now)
-        room = self._room()
         claimed = unit.deliveries.claim(self.owner, now, room) if room > 0 else ()
         revision = unit.routing_revision()
         known = self._targets if revision == self._revision else {}
         wanted = {(each.instance_id, each.target_id) for each in claimed} - known.keys()
         if revision != self._revision:
-            wanted |= {(each.instance_id, each.target_id) for each in self._ready}
+            wanted |= ready
         next_due = None if len(claimed) == room else unit.deliveries.next_due()
         return _Turn(claimed, unit.targets.get_many(wanted), revision, next_due)
 
@@ -157,18 +180,18 @@ class Worker:
                 self._note(cancel(claimed))
                 continue
             task = asyncio.create_task(self._attempt(claimed, target))
-            self._running[task] = (claimed, self.ambient.now())
+            self._running[task] = _Running(claimed, target, self.ambient.now())
             task.add_done_callback(self._end)
 
     async def _attempt(self, claimed: ClaimedDelivery, target: Target) -> None:
         self._note(await self.runner.attempt(claimed, target))
 
     def _end(self, task: asyncio.Task[None]) -> None:
-        claimed, started_at = self._running.pop(task)
+        running = self._running.pop(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
-            self.log.error("delivery.broken", delivery=claimed.id, exc_info=failure)
-            self._note(self._lost(claimed, started_at, "the attempt broke inside outrider"))
+            self.log.error("delivery.broken", delivery=running.claimed.id, exc_info=failure)
+            self._note(self._lost(running, "the attempt broke inside outrider"))
         if self._stopping:
             self._wake.set()
         else:
@@ -237,7 +260,20 @@ class Worker:
             unit.deliveries.give_back(self.owner, ready, now)
             unit.leases.drop(self.owner)
 
-        await self.store.write(leave)
+        await self._leave(leave)
+
+    async def _leave(self, leave: Callable[[Unit], None]) -> None:
+        """Write it even when the store fails at first: else what was delivered comes twice."""
+        for tries_left in reversed(range(_LEAVE_TRIES)):
+            try:
+                await self.store.write(leave)
+            except Exception:
+                if not tries_left:
+                    raise
+                self.log.exception("worker.leave_failed", owner=self.owner)
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
 
     async def _drain(self) -> None:
         """Return when nothing runs, or when time is up; `stop` may bring that forward."""
@@ -254,14 +290,11 @@ class Worker:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_CANCEL_S)
-        for task, (claimed, started_at) in late.items():
+        for task, running in late.items():
             if not task.done() or task.cancelled():
-                reason = "the worker stopped before the answer came"
-                self._note(self._lost(claimed, started_at, reason))
+                self._note(self._lost(running, "the worker stopped before the answer came"))
 
-    def _lost(self, claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Settlement:
-        attempt = lost(claimed, started_at, reason)
-        target = self._targets.get((claimed.instance_id, claimed.target_id))
-        if target is None:
-            return cancel(claimed)
-        return settle(claimed, attempt, target, self.runner.schedule, draw=self.ambient.draw())
+    def _lost(self, running: _Running, reason: str) -> Settlement:
+        attempt = lost(running.claimed, running.started_at, reason)
+        schedule, draw = self.runner.schedule, self.ambient.draw()
+        return settle(running.claimed, attempt, running.target, schedule, draw=draw)
