@@ -1,6 +1,7 @@
 """ZITADEL's own packages for JavaScript, as published, against a running server.
 
-They have actions as `zitadel.action.v2beta`, on gRPC for servers and on gRPC-Web for browsers.
+They have actions as `zitadel.action.v2beta`, web keys as v2 and v2beta, over gRPC for servers and
+over gRPC-Web for browsers.
 """
 
 from __future__ import annotations
@@ -46,6 +47,16 @@ ERRORS = {
     "no condition": ("InvalidArgument", "Execution condition is invalid", "ACTION-5r5Ju"),
     "unknown event": ("NotFound", "Execution condition is invalid", "COMMAND-74aaqj8fv9"),
     "unknown target of an execution": ("NotFound", "Target not found", "COMMAND-17e8fq1ggk"),
+    "key of no size": (
+        "InvalidArgument",
+        (
+            "invalid CreateWebKeyRequest.Rsa: embedded message failed validation"
+            " | caused by: invalid RSA.Bits: value must not be in list [0]"
+        ),
+        None,
+    ),
+    "unknown key": ("NotFound", "Web key not found", "COMMAND-teiG3"),
+    "active key": ("FailedPrecondition", "Cannot delete active web key", "COMMAND-Chai1"),
     "wrong token": ("Unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e"),
 }
 
@@ -178,6 +189,27 @@ def test_deleting_twice_is_no_error(answers):
     assert {"deletionDate"} == set(answers["deleted 0"])
     assert answers["deleted 0"] == answers["deleted again"]
     assert {} == answers["never there"]
+
+
+def test_web_keys_are_made_activated_listed_and_deleted(answers):
+    """
+    One is active; v2beta shows the same keys.
+    """
+    keys = {each["id"]: each for each in answers["web keys"]["webKeys"]}
+    rsa, ecdsa, ed25519 = (
+        keys[answers[f"{kind} key"]["id"]] for kind in ("rsa", "ecdsa", "ed25519")
+    )
+
+    assert {"bits": "RSA_BITS_3072", "hasher": "RSA_HASHER_SHA384"} == rsa["rsa"]
+    assert ({"curve": "ECDSA_CURVE_P256"}, {}) == (ecdsa["ecdsa"], ed25519["ed25519"])
+    assert "STATE_INITIAL" == ecdsa["state"]
+    assert answers["activated"]["changeDate"] == ed25519["changeDate"]
+    assert [ed25519] == [each for each in keys.values() if each["state"] == "STATE_ACTIVE"]
+    assert answers["web keys"] == answers["web keys of v2beta"]
+    assert {"deletionDate"} == set(answers["deleted key"])
+    assert keys.keys() - {rsa["id"]} == {
+        each["id"] for each in answers["web keys after"]["webKeys"]
+    }
 
 
 @pytest.mark.parametrize("case", ERRORS)

@@ -12,6 +12,9 @@ import { ActionService } from "@zitadel/proto/zitadel/action/v2beta/action_servi
 import { TargetFieldName } from "@zitadel/proto/zitadel/action/v2beta/query_pb.js";
 import { TextFilterMethod } from "@zitadel/proto/zitadel/filter/v2beta/filter_pb.js";
 import { ErrorDetailSchema } from "@zitadel/proto/zitadel/message_pb.js";
+import { ECDSACurve, RSABits, RSAHasher } from "@zitadel/proto/zitadel/webkey/v2/key_pb.js";
+import { WebKeyService } from "@zitadel/proto/zitadel/webkey/v2/webkey_service_pb.js";
+import { WebKeyService as BetaWebKeyService } from "@zitadel/proto/zitadel/webkey/v2beta/webkey_service_pb.js";
 
 const { URL: baseUrl, TOKEN: token } = process.env;
 const wire = process.argv[2];
@@ -25,21 +28,20 @@ const transports = {
     createConnectTransport({ baseUrl, interceptors: [NewAuthorizationBearerInterceptor(bearer)] }),
 };
 
-const clientOf = (bearer) => createClientFor(ActionService)(transports[wire](bearer));
-const client = clientOf(token);
+const transport = transports[wire](token);
 const answers = {};
 
 // Keeps what a call answers under a name, and returns the message.
-async function call(name, method, request, from = client) {
-  const message = await from[method](request);
-  answers[name] = toJson(ActionService.method[method].output, message);
+async function call(name, method, request, service = ActionService) {
+  const message = await createClientFor(service)(transport)[method](request);
+  answers[name] = toJson(service.method[method].output, message);
   return message;
 }
 
 // Keeps how a call is refused.
-async function refused(name, method, request, from = client) {
+async function refused(name, method, request, service = ActionService, over = transport) {
   try {
-    await from[method](request);
+    await createClientFor(service)(over)[method](request);
     answers[name] = "not refused";
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
@@ -108,7 +110,28 @@ async function errors(id) {
   await refused("unknown event", "setExecution", { condition: onEvent("user.humn.added") });
   const condition = onEvent("user.human.added");
   await refused("unknown target of an execution", "setExecution", { condition, targets: ["1"] });
-  await refused("wrong token", "getTarget", { id }, clientOf("wrong"));
+  await refused("wrong token", "getTarget", { id }, ActionService, transports[wire]("wrong"));
+}
+
+async function webKeys() {
+  const rsa = { bits: RSABits.RSA_BITS_3072, hasher: RSAHasher.RSA_HASHER_SHA384 };
+  const kinds = {
+    "rsa key": { case: "rsa", value: rsa },
+    "ecdsa key": { case: "ecdsa", value: { curve: ECDSACurve.ECDSA_CURVE_P256 } },
+    "ed25519 key": { case: "ed25519", value: {} },
+  };
+  for (const [name, key] of Object.entries(kinds)) {
+    await call(name, "createWebKey", { key }, WebKeyService);
+  }
+  const { id } = answers["ed25519 key"];
+  await call("activated", "activateWebKey", { id }, WebKeyService);
+  await call("web keys", "listWebKeys", {}, WebKeyService);
+  await call("web keys of v2beta", "listWebKeys", {}, BetaWebKeyService);
+  await refused("key of no size", "createWebKey", { key: { case: "rsa", value: {} } }, WebKeyService);
+  await refused("unknown key", "activateWebKey", { id: "1" }, WebKeyService);
+  await refused("active key", "deleteWebKey", { id }, WebKeyService);
+  await call("deleted key", "deleteWebKey", { id: answers["rsa key"].id }, BetaWebKeyService);
+  await call("web keys after", "listWebKeys", {}, WebKeyService);
 }
 
 const ids = await targets();
@@ -118,6 +141,7 @@ for (const [index, id] of ids.entries()) await call(`deleted ${index}`, "deleteT
 await refused("deleted target", "getTarget", { id: ids[0] });
 await call("deleted again", "deleteTarget", { id: ids[0] });
 await call("never there", "deleteTarget", { id: "1" });
+await webKeys();
 
 // An open HTTP/2 connection would keep the process alive.
 process.stdout.write(JSON.stringify(answers), () => process.exit(0));

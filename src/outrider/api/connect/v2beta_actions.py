@@ -1,24 +1,17 @@
 """`zitadel.action.v2beta.ActionService`: v2 with fewer fields, on the same targets and executions.
 
-Every message of v2beta is the message of v2 with the same name, without some of its fields; all
-numbers are the same. So a request is read as v2's, and an answer of v2 as v2beta's: what v2beta
-does not have (payload types) is neither taken from a caller nor shown. On an update, an absent
-payload type means that it stays.
+What v2beta does not have (payload types) is neither taken from a caller nor shown. On an update, an
+absent payload type means that it stays.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-from protobuf import Message
-
 from outrider.api.connect.action_service import ActionHandlers
+from outrider.api.connect.v2beta import read_as
 from outrider.api.interceptors import Context
 from outrider_api.zitadel.action.v2 import action_service_pb as v2
 from outrider_api.zitadel.action.v2beta import action_service_pb as pb
 from outrider_api.zitadel.action.v2beta.action_service_connect import ActionService
-
-M = TypeVar("M", bound=Message[Any])
 
 
 class BetaActionHandlers(ActionService):
@@ -31,77 +24,71 @@ class BetaActionHandlers(ActionService):
         self, request: pb.CreateTargetRequest, ctx: Context, /
     ) -> pb.CreateTargetResponse:
         """The payload type is unspecified."""
-        answer = await self._v2.create_target(_read_as(v2.CreateTargetRequest, request), ctx)
-        return _read_as(pb.CreateTargetResponse, answer)
+        answer = await self._v2.create_target(read_as(v2.CreateTargetRequest, request), ctx)
+        return read_as(pb.CreateTargetResponse, answer)
 
     async def update_target(
         self, request: pb.UpdateTargetRequest, ctx: Context, /
     ) -> pb.UpdateTargetResponse:
         """The payload type stays as it is."""
-        answer = await self._v2.update_target(_read_as(v2.UpdateTargetRequest, request), ctx)
-        return _read_as(pb.UpdateTargetResponse, answer)
+        answer = await self._v2.update_target(read_as(v2.UpdateTargetRequest, request), ctx)
+        return read_as(pb.UpdateTargetResponse, answer)
 
     async def delete_target(
         self, request: pb.DeleteTargetRequest, ctx: Context, /
     ) -> pb.DeleteTargetResponse:
         """As in v2."""
-        answer = await self._v2.delete_target(_read_as(v2.DeleteTargetRequest, request), ctx)
-        return _read_as(pb.DeleteTargetResponse, answer)
+        answer = await self._v2.delete_target(read_as(v2.DeleteTargetRequest, request), ctx)
+        return read_as(pb.DeleteTargetResponse, answer)
 
     async def get_target(
         self, request: pb.GetTargetRequest, ctx: Context, /
     ) -> pb.GetTargetResponse:
         """Of any payload type; it is not shown."""
-        answer = await self._v2.get_target(_read_as(v2.GetTargetRequest, request), ctx)
-        return _read_as(pb.GetTargetResponse, answer)
+        answer = await self._v2.get_target(read_as(v2.GetTargetRequest, request), ctx)
+        return read_as(pb.GetTargetResponse, answer)
 
     async def list_targets(
         self, request: pb.ListTargetsRequest, ctx: Context, /
     ) -> pb.ListTargetsResponse:
         """Of any payload type; it is not shown."""
-        answer = await self._v2.list_targets(_read_as(v2.ListTargetsRequest, request), ctx)
-        return _read_as(pb.ListTargetsResponse, answer)
+        answer = await self._v2.list_targets(read_as(v2.ListTargetsRequest, request), ctx)
+        return read_as(pb.ListTargetsResponse, answer)
 
     async def set_execution(
         self, request: pb.SetExecutionRequest, ctx: Context, /
     ) -> pb.SetExecutionResponse:
         """As in v2."""
-        answer = await self._v2.set_execution(_read_as(v2.SetExecutionRequest, request), ctx)
-        return _read_as(pb.SetExecutionResponse, answer)
+        answer = await self._v2.set_execution(read_as(v2.SetExecutionRequest, request), ctx)
+        return read_as(pb.SetExecutionResponse, answer)
 
     async def list_executions(
         self, request: pb.ListExecutionsRequest, ctx: Context, /
     ) -> pb.ListExecutionsResponse:
         """As in v2."""
-        answer = await self._v2.list_executions(_read_as(v2.ListExecutionsRequest, request), ctx)
-        return _read_as(pb.ListExecutionsResponse, answer)
+        answer = await self._v2.list_executions(read_as(v2.ListExecutionsRequest, request), ctx)
+        return read_as(pb.ListExecutionsResponse, answer)
 
     async def list_execution_functions(
         self, request: pb.ListExecutionFunctionsRequest, ctx: Context, /
     ) -> pb.ListExecutionFunctionsResponse:
         """As in v2."""
-        asked = _read_as(v2.ListExecutionFunctionsRequest, request)
+        asked = read_as(v2.ListExecutionFunctionsRequest, request)
         answer = await self._v2.list_execution_functions(asked, ctx)
-        return _read_as(pb.ListExecutionFunctionsResponse, answer)
+        return read_as(pb.ListExecutionFunctionsResponse, answer)
 
     async def list_execution_methods(
         self, request: pb.ListExecutionMethodsRequest, ctx: Context, /
     ) -> pb.ListExecutionMethodsResponse:
         """As in v2."""
-        asked = _read_as(v2.ListExecutionMethodsRequest, request)
+        asked = read_as(v2.ListExecutionMethodsRequest, request)
         answer = await self._v2.list_execution_methods(asked, ctx)
-        return _read_as(pb.ListExecutionMethodsResponse, answer)
+        return read_as(pb.ListExecutionMethodsResponse, answer)
 
     async def list_execution_services(
         self, request: pb.ListExecutionServicesRequest, ctx: Context, /
     ) -> pb.ListExecutionServicesResponse:
         """As in v2."""
-        asked = _read_as(v2.ListExecutionServicesRequest, request)
+        asked = read_as(v2.ListExecutionServicesRequest, request)
         answer = await self._v2.list_execution_services(asked, ctx)
-        return _read_as(pb.ListExecutionServicesResponse, answer)
-
-
-def _read_as(kind: type[M], message: Message[Any]) -> M:
-    """The fields that both have. A number that `message` does not know itself is left out too."""
-    data = message.to_binary(write_unknown_fields=False)
-    return kind.from_binary(data, ignore_unknown_fields=True)
+        return read_as(pb.ListExecutionServicesResponse, answer)
