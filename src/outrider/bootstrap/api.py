@@ -17,6 +17,7 @@ from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi import App, Receive, Scope, Send
 from outrider.api.auth import BearerAuth
 from outrider.api.connect.action_service import ActionHandlers
+from outrider.api.connect.catalogue import CatalogueHandlers
 from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
 from outrider.api.connect.tokens import TokenHandlers
@@ -35,6 +36,7 @@ from outrider.bootstrap.parts import (
 from outrider.observability.logs import configure_logs
 from outrider.process.parent import watch_parent
 from outrider.settings import Settings, from_environ
+from outrider.usecases.catalogue import ManageCatalogue
 from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
@@ -135,7 +137,7 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
         (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
-            _later(catalogue.CatalogueService),
+            CatalogueHandlers(ManageCatalogue(store, routing)),
         ),
         (
             interception.InterceptionServiceASGIApplication,
