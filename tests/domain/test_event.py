@@ -182,3 +182,11 @@ def test_a_payload_is_not_shown():
     It may hold what only the target should see.
     """
     assert "a&b" not in repr(an_event())
+
+
+def test_an_id_that_no_store_can_keep_is_refused():
+    """
+    Half an idempotency key would make two events one.
+    """
+    with pytest.raises(InvalidRequest, match=r"Events\[7\]\.Id: value must not contain NUL"):
+        check_event(an_event(id="a\0b"), 7)

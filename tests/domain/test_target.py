@@ -248,3 +248,26 @@ def test_secrets_are_not_shown():
 
     assert NEW_KEY not in repr(target)
     assert a_target().signing_key not in repr(target)
+
+
+def test_keys_in_grace_are_bounded():
+    """
+    Whoever rotates a key a thousand times must not make headers that receivers refuse.
+    """
+    target = a_target()
+    for turn in range(20):
+        change = TargetChange(key_grace=timedelta(days=7))
+        target = changed_target(target, change, now=NOW, new_key=f"key {turn}")
+
+    assert [f"key {turn}" for turn in range(19, 11, -1)] == list(target.signing_secrets(NOW))
+
+
+@pytest.mark.parametrize("name", ["", "\0", "audit\0log"])
+def test_a_name_that_no_store_can_keep_is_refused(name):
+    """
+    SQL texts end at NUL in one store and cannot hold it in another.
+    """
+    with pytest.raises(InvalidRequest, match="COMMAND-ddqbm9us5p"):
+        check_new_target(a_new_target(name=name))
+    with pytest.raises(InvalidRequest, match="COMMAND-d1wx4lm0zr"):
+        check_target_change(TargetChange(name=name))

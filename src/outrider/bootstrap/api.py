@@ -33,7 +33,7 @@ from outrider.bootstrap.parts import (
     open_store,
     registered_catalogue,
 )
-from outrider.observability.logs import configure_logs
+from outrider.observability.logs import configure_logs, name_process
 from outrider.process.parent import watch_parent
 from outrider.settings import Settings, from_environ
 from outrider.usecases.catalogue import ManageCatalogue
@@ -79,6 +79,7 @@ class ApiProcess:
         # The process cannot be asked to stop in order by a parent that is gone.
         watch_parent(os.environ, lambda: os._exit(1))
         configure_logs(self._settings.log_level, self._settings.log_format)
+        name_process("api")
         opened = await self._stack.enter_async_context(open_store(self._settings))
         self._app = await self._stack.enter_async_context(open_api(self._settings, opened))
 

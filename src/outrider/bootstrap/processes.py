@@ -22,7 +22,7 @@ from outrider.delivery.worker import Worker
 from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import PayloadType
-from outrider.observability.logs import configure_logs
+from outrider.observability.logs import configure_logs, name_process
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.settings import Settings, to_environ
@@ -47,7 +47,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         await _prepare(settings, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
-            Front(settings.host, settings.port, environ, keep_open=(lock,)),
+            Front(settings.data_dir, settings.host, settings.port, environ, keep_open=(lock,)),
             settings.workers,
             environ,
             lock,
@@ -63,6 +63,7 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     """Deliver until SIGINT or SIGTERM, or until the server that started it is gone."""
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
+    name_process(f"worker-{os.getpid()}")
     async with open_store(settings) as opened, _open_caller(settings) as caller:
         worker, rescuer = build_worker(settings, opened, caller)
         loop = asyncio.get_running_loop()

@@ -45,6 +45,9 @@ def check_event(event: Event, position: int) -> None:
         _refuse(
             position, "EventType", "value must be dot-separated segments of A-Z, a-z, 0-9, _ and -"
         )
+    if "\0" in event.id:
+        # No SQL store keeps it in a text.
+        _refuse(position, "Id", "value must not contain NUL")
     if event.payload_json is None:
         return
     if len(event.payload_json.encode()) > MAX_PAYLOAD_BYTES:

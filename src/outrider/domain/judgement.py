@@ -12,6 +12,7 @@ from outrider.domain.outcome import Outcome
 
 _OVERLOADED = frozenset({408, 425, 429, 503})
 _MAX_ERROR_CHARS = 500
+_MAX_FORWARDED_BYTES = 1024 * 1024
 _INT64 = range(-(2**63), 2**63)
 # Nearly no answer has these words: most bodies are never parsed. A backslash may spell them.
 _MAY_FORWARD = re.compile(rb"forwarded|\\", re.IGNORECASE)
@@ -54,9 +55,10 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
     """Return the error that a body forwards, None when it is data.
 
     As Go reads it: names match in any case, `null` and absence are the zero value, a value of
-    another type makes the body data.
+    another type makes the body data. So does a size over 1 MiB: no error is that long, and to parse
+    20 MiB would hold up everybody else for seconds.
     """
-    if not _MAY_FORWARD.search(body):
+    if len(body) > _MAX_FORWARDED_BYTES or not _MAY_FORWARD.search(body):
         return None
     try:
         # Go reads what is not UTF-8 as replacement characters, and nothing but UTF-8.

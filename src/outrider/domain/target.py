@@ -11,6 +11,10 @@ from outrider.errors import InvalidRequest
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)  # what the API reference's example gets
 MAX_KEY_GRACE = timedelta(days=7)
+# No SQL store keeps it in a text.
+_NUL = "\0"
+# Each key makes the headers longer, and receivers bound what they read.
+MAX_SIGNING_KEYS = 8
 
 
 class TargetType(IntEnum):
@@ -110,7 +114,7 @@ class TargetChange:
 
 def check_new_target(wanted: NewTarget) -> None:
     """Raise `InvalidRequest` in the order of the sheet's section 2.1, steps 2 and 3."""
-    if not wanted.name:
+    if not wanted.name or _NUL in wanted.name:
         raise InvalidRequest("Target is invalid", "COMMAND-ddqbm9us5p")
     if wanted.timeout is not None and not wanted.timeout:
         raise InvalidRequest("Target has no timeout", "COMMAND-39f35d8uri")
@@ -118,10 +122,15 @@ def check_new_target(wanted: NewTarget) -> None:
 
 def check_target_change(change: TargetChange) -> None:
     """Raise `InvalidRequest` in the order of the sheet's section 2.2, before the endpoint."""
-    if change.name is not None and not change.name:
+    if change.name is not None and (not change.name or _NUL in change.name):
         raise InvalidRequest("Target is invalid", "COMMAND-d1wx4lm0zr")
     if change.timeout is not None and not change.timeout:
         raise InvalidRequest("Target has no timeout", "COMMAND-08b39vdi57")
+    if change.key_grace is not None and not timedelta(0) <= change.key_grace <= MAX_KEY_GRACE:
+        raise InvalidRequest(
+            "invalid UpdateTargetRequest.ExpirationSigningKey:"
+            " value must be inside range [0s, 168h0m0s]"
+        )
 
 
 def changed_target(target: Target, change: TargetChange, *, now: datetime, new_key: str) -> Target:
@@ -171,4 +180,4 @@ def _rotated(
     retiring = [SigningKey(target.signing_key, now + grace)] if grace else []
     # A rotation without grace ends the grace of earlier keys too: it is how a leaked key is dropped.
     older = [each for each in target.signing_keys[1:] if grace and each.is_valid(now)]
-    return (SigningKey(new_key), *retiring, *older)
+    return (SigningKey(new_key), *retiring, *older)[:MAX_SIGNING_KEYS]

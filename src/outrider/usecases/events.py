@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from outrider.ambient import Ambient
@@ -55,10 +54,7 @@ class PublishEvents:
 
         written, counts = await self.store.write(append)
         if new_types:
-            # The events are stored: a failure from here on must not say that they are not. The
-            # next look at the store's revision catches up.
-            with suppress(Exception):
-                await self.routing.refresh()
+            await self.routing.catch_up()
         return [
             Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
             for event, count in zip(named, written, strict=True)

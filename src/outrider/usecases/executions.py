@@ -52,7 +52,7 @@ class ManageExecutions:
             return now
 
         set_at = await self.store.write(apply)
-        await self.routing.refresh()
+        await self.routing.catch_up()
         return set_at
 
     async def search(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from outrider.domain.catalogue import Catalogue
@@ -71,6 +72,15 @@ class Routing:
             if snapshot is not None:
                 self._snapshot = snapshot
             return snapshot is not None
+
+    async def catch_up(self) -> None:
+        """Refresh after a commit of this node.
+
+        What is stored must not be answered as a failure: when this one fails, the next regular
+        look at the store catches up.
+        """
+        with suppress(Exception):
+            await self.refresh()
 
     @property
     def _current(self) -> _Snapshot:

@@ -78,7 +78,7 @@ class ManageTargets:
             return changed
 
         target = await self.store.write(apply)
-        await self.routing.refresh()
+        await self.routing.catch_up()
         return target
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
@@ -97,7 +97,7 @@ class ManageTargets:
             return now
 
         deleted_at = await self.store.write(apply)
-        await self.routing.refresh()
+        await self.routing.catch_up()
         return deleted_at
 
     async def get(self, actor: Actor, target_id: TargetId) -> Target:
