@@ -97,11 +97,12 @@ def answers(wire: str, packages: Path, server: Server) -> dict[str, Any]:
 
 def run(command: list[str], directory: Path, environ: dict[str, str] | None = None) -> str:
     """What a command prints. It has to succeed."""
-    assert shutil.which(command[0]), f"{command[0]} is needed: install Node.js 20 or newer"
+    # Node.js and npm come with the tests' packages, into the same directory as this Python.
+    path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command,
+        [shutil.which(command[0], path=path) or command[0], *command[1:]],
         cwd=directory,
-        env={**os.environ, "npm_config_cache": str(CACHE), **(environ or {})},
+        env={**os.environ, "PATH": path, "npm_config_cache": str(CACHE), **(environ or {})},
         capture_output=True,
         text=True,
         timeout=WITHIN_S,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from protobuf import Message, Oneof
 
 from outrider.api.connect.times import to_optional_timestamp, to_timestamp
+from outrider.api.connect.v2beta import read_as
 from outrider.api.interceptors import Context, actor_of
 from outrider.domain.ids import WebKeyId
 from outrider.domain.web_key import (
@@ -104,29 +105,29 @@ class BetaWebKeyHandlers(BetaWebKeyService):
         self, request: beta.CreateWebKeyRequest, ctx: Context, /
     ) -> beta.CreateWebKeyResponse:
         """As in v2."""
-        answer = await self._v2.create_web_key(_read_as(pb.CreateWebKeyRequest, request), ctx)
-        return _read_as(beta.CreateWebKeyResponse, answer)
+        answer = await self._v2.create_web_key(read_as(pb.CreateWebKeyRequest, request), ctx)
+        return read_as(beta.CreateWebKeyResponse, answer)
 
     async def activate_web_key(
         self, request: beta.ActivateWebKeyRequest, ctx: Context, /
     ) -> beta.ActivateWebKeyResponse:
         """As in v2."""
-        answer = await self._v2.activate_web_key(_read_as(pb.ActivateWebKeyRequest, request), ctx)
-        return _read_as(beta.ActivateWebKeyResponse, answer)
+        answer = await self._v2.activate_web_key(read_as(pb.ActivateWebKeyRequest, request), ctx)
+        return read_as(beta.ActivateWebKeyResponse, answer)
 
     async def delete_web_key(
         self, request: beta.DeleteWebKeyRequest, ctx: Context, /
     ) -> beta.DeleteWebKeyResponse:
         """As in v2."""
-        answer = await self._v2.delete_web_key(_read_as(pb.DeleteWebKeyRequest, request), ctx)
-        return _read_as(beta.DeleteWebKeyResponse, answer)
+        answer = await self._v2.delete_web_key(read_as(pb.DeleteWebKeyRequest, request), ctx)
+        return read_as(beta.DeleteWebKeyResponse, answer)
 
     async def list_web_keys(
         self, request: beta.ListWebKeysRequest, ctx: Context, /
     ) -> beta.ListWebKeysResponse:
         """As in v2."""
-        answer = await self._v2.list_web_keys(_read_as(pb.ListWebKeysRequest, request), ctx)
-        return _read_as(beta.ListWebKeysResponse, answer)
+        answer = await self._v2.list_web_keys(read_as(pb.ListWebKeysRequest, request), ctx)
+        return read_as(beta.ListWebKeysResponse, answer)
 
 
 def _config(chosen: Any) -> WebKeyConfig:
@@ -148,7 +149,3 @@ def _web_key_to_proto(web_key: WebKey) -> key_pb.WebKey:
         state=key_pb.State(web_key.state.value),
         key=_KINDS[web_key.config],
     )
-
-
-def _read_as(kind: type[M], message: Message[Any]) -> M:
-    return kind.from_binary(message.to_binary())
