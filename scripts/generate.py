@@ -1,5 +1,7 @@
 """Generates src/outrider_api from proto/, offline, with tools from the development environment.
 
+Besides the messages and services these are the OpenAPI document and the page that shows it.
+
 Without arguments it writes the package. With `--check` it writes nothing, names the files that
 are not current, and fails if there are any.
 """
@@ -8,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import json
 import shutil
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from grpc_tools import protoc  # type: ignore[import-untyped]
+from reference.contract import read_contract
+from reference.document import document_of
+from reference.page import page_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
@@ -56,18 +63,35 @@ def sources() -> list[str]:
 
 def generate(target: Path) -> None:
     """Writes the whole package into `target`, an empty directory."""
-    arguments = [
-        "protoc",
-        *(f"--proto_path={path}" for path in include_paths()),
+    compile_files(
         plugin("protoc-gen-py"),
         plugin("protoc-gen-connectrpc"),
         f"--py_out={target}",
         f"--connectrpc_out={target}",
-        *sources(),
-    ]
-    if protoc.main(arguments) != 0:
-        raise GenerationError
+    )
     (target / "__init__.py").write_text(PACKAGE_DOCSTRING)
+    describe(target)
+
+
+def compile_files(*arguments: str) -> None:
+    """Runs protoc on every file of the contract."""
+    paths = (f"--proto_path={path}" for path in include_paths())
+    if protoc.main(["protoc", *paths, *arguments, *sources()]) != 0:
+        raise GenerationError
+
+
+def describe(target: Path) -> None:
+    """Writes what callers read: openapi.json and docs.html."""
+    with tempfile.NamedTemporaryFile() as found:
+        compile_files(
+            "--include_imports", "--include_source_info", f"--descriptor_set_out={found.name}"
+        )
+        contract = read_contract(Path(found.name).read_bytes())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    document = document_of(contract, project["version"])
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    (target / "openapi.json").write_text(text + "\n", encoding="utf-8")
+    (target / "docs.html").write_text(page_of(document), encoding="utf-8")
 
 
 def generated_files(root: Path) -> Iterator[str]:

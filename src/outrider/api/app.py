@@ -2,6 +2,7 @@
 
 guard: nothing that a caller sends ends in a traceback or a bare 500
   health                     /healthz, /readyz
+  docs                       /openapi.json, /docs, /
   mounts                     whatever else is given, by prefix of the path
   cors
     gate                     /package.Service/Method: Connect, gRPC, gRPC-Web
@@ -20,6 +21,7 @@ from protobuf import DescService
 from outrider.api.asgi import App, DisconnectedError, Message, Receive, Scope, Send, patient
 from outrider.api.codecs import codecs
 from outrider.api.cors import cors
+from outrider.api.docs import docs
 from outrider.api.errors import Faults, Log
 from outrider.api.gate import Gate, Service, length_problem, unreadable_header
 from outrider.api.health import Ready, health
@@ -92,14 +94,14 @@ class Dispatcher:
     def __init__(
         self, services: Sequence[Service], *, ready: Ready, log: Log, mounts: Mapping[str, App]
     ) -> None:
-        self._health = health(ready, log)
+        self._own = {**health(ready, log), **docs()}
         self._mounts = mounts
         self._api = cors(Api(services))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request to whoever answers its path."""
         path = scope["path"]
-        app = self._health.get(path)
+        app = self._own.get(path)
         if app is None:
             prefixes = (prefix for prefix in self._mounts if path.startswith(prefix))
             app = self._mounts.get(max(prefixes, key=len, default=""), self._api)
