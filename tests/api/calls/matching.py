@@ -14,14 +14,14 @@ Fill = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Window:
-    """The time in which the call of a row was made."""
+    """The time in which the call of a row was made; at `since` the call before it ended."""
 
     since: datetime
     until: datetime
 
     def holds(self, value: object) -> bool:
         """Whether this is a time of protobuf's JSON, inside."""
-        return isinstance(value, str) and self.since <= datetime.fromisoformat(value) <= self.until
+        return isinstance(value, str) and self.since < datetime.fromisoformat(value) <= self.until
 
 
 class Like:
@@ -52,7 +52,7 @@ class Now:
     """A time while the call was made."""
 
     def filled(self, _fill: Fill, window: Window) -> Like:
-        return Like(f"from {window.since} to {window.until}", window.holds)
+        return Like(f"after {window.since}, until {window.until}", window.holds)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from api.calls.service import Service, rpc_named
 from api.calls.table import Call, Refused, Row
 from api.wires import Result, Wire, has_route
 
+ROW_AND_WIRE = ("row", "wire")
 BLANK = re.compile(r"\$(\w+)")
 # As long as the blank that they fill, so that rows about lengths can count.
 WORDS = map("w{:05}w".format, count(1))
@@ -41,7 +42,7 @@ def each_row(rows: Sequence[Row]) -> pytest.MarkDecorator:
         for wire in row.wires
         if wire is not Wire.REST or has_route(rpc_named(row.call.rpc))
     ]
-    return pytest.mark.parametrize(("row", "wire"), cases)
+    return pytest.mark.parametrize(ROW_AND_WIRE, cases)
 
 
 async def check(service: Service, row: Row, wire: Wire) -> None:

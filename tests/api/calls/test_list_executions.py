@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -311,7 +312,6 @@ SET_ALL = [
         for number, (_, condition) in enumerate(SHAPES)
     ),
 ]
-CLEAR_ALL = [set_targets(condition, []) for _, condition in SHAPES]
 
 
 def every_shape(shapes: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -336,14 +336,12 @@ ALL_SHAPES = [
         searched(by_condition(*(condition for _, condition in SHAPES))),
         every_shape(SHAPES[::-1]),
         SET_ALL,
-        CLEAR_ALL,
     ),
     Row(
         "every shape of a condition, by id",
         searched(by_target(), sortingColumn="EXECUTION_FIELD_NAME_ID"),
         every_shape(BY_ID),
         SET_ALL,
-        CLEAR_ALL,
     ),
     *(
         Row(
@@ -351,13 +349,16 @@ ALL_SHAPES = [
             searched(by_target(), by_type(kind.upper())),
             every_shape([shape for shape in SHAPES[::-1] if shape[0].split("/")[0] == kind]),
             SET_ALL,
-            CLEAR_ALL,
         )
         for kind in ("request", "response", "event", "function")
     ),
 ]
 
-ROWS = [*FILTERS, *DATES, *SORTS, *PAGES, *ALL_SHAPES]
+# What calls deleted targets is not routed: without this, each row would be slower than the last.
+ROWS = [
+    replace(row, after=[delete()]) if a_target() in row.given else row
+    for row in [*FILTERS, *DATES, *SORTS, *PAGES, *ALL_SHAPES]
+]
 
 
 @each_row(ROWS)

@@ -1,0 +1,84 @@
+"""The table is whole, and what it says is really compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW, Lacking
+from api.calls.runner import ROW_AND_WIRE, check
+from api.calls.service import BETA, Service
+from api.calls.steps import a_target
+from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
+from api.contract import METHODS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
+GET = Call("GetTarget", {"id": "1"})
+CREATED = {"id": AN_ID, "creationDate": NOW, "signingKey": A_SIGNING_KEY}
+
+
+async def test_every_call_has_a_row():
+    """
+    A call that nobody put into the table is a promise that nobody keeps.
+    """
+    known = {each.name for each in METHODS if BETA not in each.parent.type_name}
+
+    assert set() == known - {row.call.rpc for row in rows() if row.call.caller is Caller.ADMIN}
+
+
+def rows() -> Iterator[Row]:
+    """The rows of the tests beside this one."""
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for test in vars(import_module(f"api.calls.{path.stem}")).values():
+            for mark in getattr(test, "pytestmark", ()):
+                if mark.name == "parametrize" and mark.args[0] == ROW_AND_WIRE:
+                    yield from (case.values[0] for case in mark.args[1])
+
+
+WRONG = {
+    "another code": Row("", GET, Refused("unknown", NOT_FOUND.text, NOT_FOUND.id)),
+    "another text": Row("", GET, Refused("not_found", "target not found", NOT_FOUND.id)),
+    "another id": Row("", GET, Refused("not_found", NOT_FOUND.text, "QUERY-1")),
+    "no id": Row("", GET, Refused("not_found", f"{NOT_FOUND.text} ({NOT_FOUND.id})")),
+    "an answer where there is an error": Row("", GET, {}),
+    "an error where there is an answer": Row("", Call("DeleteTarget", {"id": "1"}), NOT_FOUND),
+    "a field more": Row("", a_target(), {**CREATED, "name": "n"}),
+    "a field less": Row("", a_target(), {"id": AN_ID}),
+    "another value": Row("", a_target("other"), {**CREATED, "id": "$target"}, [a_target()]),
+    "another time": Row(
+        "",
+        Call("DeleteTarget", {"id": "$target"}),
+        {"deletionDate": NOW},
+        [a_target(), Call("DeleteTarget", {"id": "$target"})],
+    ),
+    "what should not be listed": Row(
+        "", Call("ListTokens"), {"tokens": Lacking({"account": "viewer"})}
+    ),
+    "a step that is refused": Row("", GET, NOT_FOUND, [GET]),
+    "a step that is not refused": Row("", GET, NOT_FOUND, [Call("ListTargets", fails=True)]),
+    "a last step that is refused": Row("", GET, NOT_FOUND, after=[GET]),
+}
+
+
+@pytest.mark.parametrize("wire", EVERY_WIRE, ids=str)
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_row_that_is_wrong_fails(service: Service, wrong: str, wire):
+    """
+    A comparison that cannot fail would keep thousands of tests green for nothing.
+    """
+    with pytest.raises(AssertionError):
+        await check(service, WRONG[wrong], wire)
+
+
+@pytest.mark.parametrize("wire", EVERY_WIRE, ids=str)
+async def test_a_row_that_is_right_passes(service: Service, wire):
+    """
+    So that the failures above are those of what is wrong in each.
+    """
+    await check(service, Row("", GET, NOT_FOUND), wire)
+    await check(service, Row("", a_target(), CREATED), wire)
