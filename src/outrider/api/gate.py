@@ -18,9 +18,7 @@ from outrider.api.interceptors import procedure_of
 from outrider.api.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
 from outrider.api.refusals import Wire, media_type, refuse, wire_of
 
-MEDIA_TYPES = (
-    "application/json",
-    "application/proto",
+_GRPC_TYPES = (
     "application/grpc",
     "application/grpc+json",
     "application/grpc+proto",
@@ -30,7 +28,8 @@ MEDIA_TYPES = (
     "application/grpc-web-text",
     "application/grpc-web-text+proto",
 )
-ACCEPT_POST = (b"accept-post", ", ".join(MEDIA_TYPES).encode())
+MEDIA_TYPES = ("application/json", "application/proto", *_GRPC_TYPES)
+STREAM_TYPES = ("application/connect+json", "application/connect+proto", *_GRPC_TYPES)
 # A text's length is a third more than that of its message.
 LONGEST_BODY = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
 
@@ -43,13 +42,24 @@ class Service:
     app: App
 
 
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """One procedure: who answers it, and the types of requests that it takes."""
+
+    app: App
+    media_types: tuple[str, ...]
+
+
 class Gate:
     """Routes `/package.Service/Method` to the services, and refuses what cannot be a call."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._prefixes = tuple(f"/{service.descriptor.type_name}/" for service in services)
         self._procedures = {
-            procedure_of(method): grpc_web_text(service.app)
+            procedure_of(method): Procedure(
+                grpc_web_text(service.app),
+                MEDIA_TYPES if method.method_kind == "unary" else STREAM_TYPES,
+            )
             for service in services
             for method in service.descriptor.methods
         }
@@ -60,24 +70,24 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Calls the procedure, or says why not."""
-        app = self._procedures.get(scope["path"])
+        procedure = self._procedures.get(scope["path"])
         kind = media_type(scope)
-        if app is None:
+        if procedure is None:
             text = f"unknown procedure {scope['path']}"
             await refuse(scope, send, Code.UNIMPLEMENTED, text, status=404)
         elif scope["method"] != "POST":
             text = "Method Not Allowed"
             allow = ((b"allow", b"POST"),)
             await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
-        elif kind not in MEDIA_TYPES:
+        elif kind not in procedure.media_types:
             text = f"content type {kind!r} is not supported" if kind else "content type is missing"
-            accept = (ACCEPT_POST,)
+            accept = ((b"accept-post", ", ".join(procedure.media_types).encode()),)
             await refuse(scope, send, Code.UNIMPLEMENTED, text, status=415, headers=accept)
         elif lacks_trailers(scope):
             text = "gRPC needs HTTP/2 with trailers"
             await refuse(scope, send, Code.UNIMPLEMENTED, text)
         else:
-            await app(with_media_type(scope, kind), receive, send)
+            await procedure.app(with_media_type(scope, kind), receive, send)
 
 
 def lacks_trailers(scope: Scope) -> bool:

@@ -46,13 +46,14 @@ class Readiness:
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """200, or 503 with the reason."""
-        reason = await self._reason()
+        reason = await self.reason()
         if reason is None:
             await say(send, OK, {"status": "ready"})
         else:
             await say(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
 
-    async def _reason(self) -> str | None:
+    async def reason(self) -> str | None:
+        """Why the process cannot serve, which anybody may read; None: it can."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._ready()

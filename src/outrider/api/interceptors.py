@@ -24,6 +24,9 @@ from outrider_api.outrider.options.v1 import options_pb
 AUTHENTICATED = "authenticated"
 """The permission that every valid token has."""
 
+PUBLIC = "public"
+"""The permission of those who show no token as well: whatever they show is not looked at."""
+
 Context = RequestContext[Any, Any]
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -88,7 +91,7 @@ _actors: WeakKeyDictionary[Context, Any] = WeakKeyDictionary()
 
 
 def actor_of(ctx: Context) -> Any:
-    """Who makes this call. Handlers run for authenticated callers only, so there is one."""
+    """Who makes this call. Handlers run for authenticated callers only, but for public calls."""
     return _actors[ctx]
 
 
@@ -138,6 +141,8 @@ class Gatekeeper(MetadataInterceptor[None], Generic[A]):
     async def on_start(self, ctx: Context) -> None:
         """Raises an `OutriderError` when the caller may not call."""
         permission = self._permissions[procedure_called(ctx.method)]
+        if permission == PUBLIC:
+            return
         actor = await self._authenticator.authenticate(ctx.request_headers.get("authorization"))
         _actors[ctx] = actor
         if permission != AUTHENTICATED:

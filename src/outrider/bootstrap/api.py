@@ -24,8 +24,10 @@ from outrider.api.connect.tokens import TokenHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.gate import Service
+from outrider.api.grpc_health import grpc_health
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
+from outrider.api.reflection import reflection
 from outrider.bootstrap.parts import (
     Opened,
     bootstrap_secret,
@@ -151,7 +153,9 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
             _later(policy.TargetPolicyService),
         ),
     )
-    return [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
+    services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
+    services.append(grpc_health(services, _ready(opened), auth, log))
+    return [*services, *reflection(services, auth, log)]
 
 
 def _later(service: type[Any]) -> Any:

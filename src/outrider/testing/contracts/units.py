@@ -201,7 +201,9 @@ class UnitsContract(StoreContract):
     async def test_the_routing_revision_stays_when_routing_does(self, store: Store) -> None:
         """A rebuilt router costs time: ten thousand events are no reason for one."""
         await add_targets(store)
-        await store.write(lambda unit: unit.catalogue.remember(INSTANCE, ["a.type", "another.type"]))
+        await store.write(
+            lambda unit: unit.catalogue.remember(INSTANCE, ["a.type", "another.type"])
+        )
         before = await revision(store)
         await owe(store, planned("1"))
         await claim(store)

@@ -285,6 +285,7 @@ class DurationRules(Message[_DurationRulesFields]):
 ext_permission: Final[Extension[MethodOptions, str]] = Extension()
 """
 The permission the caller must hold. "authenticated": any valid token will do.
+"public": no token is needed.
 
 ```proto
 extend google.protobuf.MethodOptions { optional string permission = 50301 [json_name = "[outrider.options.v1.permission]"] }

@@ -1,0 +1,76 @@
+"""`grpc.health.v1.Health`: what `/readyz` says, for probes and balancers that speak gRPC.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any
+
+from outrider.api.app import serve
+from outrider.api.errors import Log
+from outrider.api.gate import Service
+from outrider.api.health import Readiness, Ready
+from outrider.api.interceptors import Authenticator, Context
+from outrider.errors import NotFound
+from outrider_api.grpc.health.v1 import health_pb as pb
+from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
+
+LOOK_EVERY_S = 5.0
+"""How long a change may go unnoticed by those who watch."""
+
+WHOLE_SERVER = ""
+_Status = pb.HealthCheckResponse.ServingStatus
+
+
+class HealthHandlers(Health):
+    """All services share one store, so they are ready together."""
+
+    def __init__(
+        self, readiness: Readiness, services: Collection[str], look_every_s: float = LOOK_EVERY_S
+    ) -> None:
+        self._readiness = readiness
+        self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
+        self._look_every_s = look_every_s
+
+    async def check(
+        self, request: pb.HealthCheckRequest, _ctx: Context, /
+    ) -> pb.HealthCheckResponse:
+        """The status now. Raise `NotFound` for a service that is not served."""
+        if request.service not in self._names:
+            raise NotFound("unknown service")
+        return pb.HealthCheckResponse(status=await self._status())
+
+    async def list(self, _request: pb.HealthListRequest, _ctx: Context, /) -> pb.HealthListResponse:
+        """The status of everything that is served."""
+        response = pb.HealthCheckResponse(status=await self._status())
+        return pb.HealthListResponse(statuses=dict.fromkeys(sorted(self._names), response))
+
+    async def watch(
+        self, request: pb.HealthCheckRequest, _ctx: Context, /
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        """The status now and after each change, until the caller leaves."""
+        known = None
+        while True:
+            is_served = request.service in self._names
+            status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
+            if status != known:
+                yield pb.HealthCheckResponse(status=status)
+            known = status
+            await asyncio.sleep(self._look_every_s)
+
+    async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
+        reason = await self._readiness.reason()
+        return _Status.SERVING if reason is None else _Status.NOT_SERVING
+
+
+def grpc_health(
+    services: Iterable[Service], ready: Ready, authenticator: Authenticator[Any], log: Log
+) -> Service:
+    """The health of these services, and of itself."""
+    handlers: Health = HealthHandlers(
+        Readiness(ready, log), [each.descriptor.type_name for each in services]
+    )
+    return serve(HealthASGIApplication, handlers, Health.desc(), authenticator, log)
