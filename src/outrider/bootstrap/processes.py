@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 import structlog
@@ -23,7 +23,7 @@ from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import PayloadType
 from outrider.observability.logs import configure_logs, name_process
-from outrider.process.data_directory import ADMIN_TOKEN_FILE, locked
+from outrider.process.data_directory import ADMIN_TOKEN_FILE, joined, locked, nobody_joined
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
@@ -64,6 +64,13 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     name_process(f"worker-{os.getpid()}")
+    # A supervised worker holds the server's own lock.
+    alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
+    with alone:
+        await _deliver(settings, announce)
+
+
+async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
     async with open_store(settings) as opened, _open_caller(settings) as caller:
         worker, rescuer = build_worker(settings, opened, caller)
         loop = asyncio.get_running_loop()
@@ -98,8 +105,10 @@ def build_worker(settings: Settings, opened: Opened, caller: Caller) -> tuple[Wo
 async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
     """What has to be true before children start: schema, keys, admin token, no old leases."""
     async with open_store(settings) as opened:
-        # Who holds the data directory knows that every older worker is gone.
-        await opened.store.write(lambda unit: unit.leases.expire_all())
+        if nobody_joined(settings.data_dir):
+            # Who holds the data directory knows that every older worker of a server is gone: what
+            # they held need not wait for the end of their leases.
+            await opened.store.write(lambda unit: unit.leases.expire_all())
         web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
         await web_keys.ensure_first(opened.instance)
     if settings.admin_token is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from outrider.errors import StartupError
 
 LOCK_FILE = "lock"
+WORKERS_FILE = "workers.lock"
 MASTER_KEY_FILE = "master.key"
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105 - a file's name
 # The children of a server that was killed notice it within a second; then the lock is free.
@@ -81,3 +82,36 @@ def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None])
             time.sleep(_LOCK_LOOK_EVERY_S)
         else:
             return
+
+
+@contextmanager
+def joined(directory: Path) -> Iterator[None]:
+    """Say that a worker of nobody's works on the data, for as long as the block lasts.
+
+    Any number may. Raise `StartupError` where no server has made the data.
+    """
+    path = directory / WORKERS_FILE
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as failure:
+        raise StartupError(
+            f"{path} cannot be opened: {failure.strerror};"
+            " a worker needs the data directory of a server, in --data-dir"
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def nobody_joined(directory: Path) -> bool:
+    """Whether no worker that was started by hand works on the data."""
+    descriptor = os.open(directory / WORKERS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,77 @@
+"""`outrider worker`: more hands on the data of a server, which comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+from outrider.testing.receiver import Answer, Receiver
+from system.disk import held
+from system.ledger import calls_by_delivery, prepared, states_of, tried_again
+
+EVENTS = 300
+
+
+@asynccontextmanager
+async def worker_on(data_dir):
+    """A worker that was started by hand; it is asked to stop at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "outrider", "worker", "--dev", "--data-dir", str(data_dir)),
+        env={name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 30)
+
+
+@pytest.mark.timeout(120)
+async def test_a_worker_by_hand_outlives_a_restart_of_the_server(launch, data_dir):
+    """
+    What it holds is not taken from it: the new server knows that it is not one of its own.
+    """
+    hold_back = asyncio.Event()
+    async with Receiver(lambda _: Answer(hang_until=hold_back)) as receiver:
+        server = await launch().ready()
+        publisher = await prepared(server.api, receiver)
+        async with worker_on(data_dir) as worker:
+            await asyncio.wait_for(worker.stdout.readline(), 20)
+            await publisher.publish(EVENTS)
+            # Both work: more calls are open than one worker makes at a time.
+            await receiver.wait_for(len(receiver.calls) + 100)
+            server.kill()
+            by_hand = held(data_dir)
+            following = await launch().ready()
+            still_by_hand = [row for row in held(data_dir) if row in by_hand]
+            hold_back.set()
+            await following.api.settled(within=60.0)
+            deliveries = await following.api.deliveries()
+
+    assert 0 == worker.returncode
+    assert {"DELIVERED": EVENTS} == states_of(deliveries)
+    # The killed server's own worker is given up after its lease; the other one never was.
+    assert len(tried_again(deliveries)) < EVENTS
+    assert any(str(worker.pid) in str(row) for row in still_by_hand)
+    assert EVENTS == len(calls_by_delivery(receiver.calls))
+
+
+async def test_a_worker_without_a_server_says_what_it_needs(tmp_path):
+    """
+    A typing error in --data-dir must not make an empty store that nobody publishes to.
+    """
+    async with worker_on(tmp_path / "nowhere") as worker:
+        code = await asyncio.wait_for(worker.wait(), 20)
+        said = (await worker.stderr.read()).decode()
+
+    assert 1 == code
+    assert "a worker needs the data directory of a server, in --data-dir" in said
+    assert not (tmp_path / "nowhere").exists()
