@@ -292,6 +292,23 @@ async def test_who_watches_sees_every_change():
     assert [Status.SERVING, Status.NOT_SERVING, Status.SERVING] == seen
 
 
+async def test_who_watches_is_told_again_from_time_to_time():
+    """
+    Whatever stands in between cuts a stream on which nothing is said.
+    """
+
+    async def ready():
+        return None
+
+    handlers = HealthHandlers(Readiness(ready, Lines()), [], look_every_s=0, repeat_every_s=0)
+    watching = handlers.watch(health_pb.HealthCheckRequest(), None)
+    async with asyncio.timeout(10):
+        seen = [(await anext(watching)).status for _ in range(3)]
+    await watching.aclose()
+
+    assert [Status.SERVING] * 3 == seen
+
+
 async def test_what_cannot_serve_says_so():
     """
     The reason is for `/readyz`; a check has no place for it.

@@ -21,6 +21,9 @@ from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplica
 LOOK_EVERY_S = 5.0
 """How long a change may go unnoticed by those who watch."""
 
+REPEAT_EVERY_S = 60.0
+"""Who watches is told again after this time: a stream that is silent for minutes is cut."""
+
 WHOLE_SERVER = ""
 _Status = pb.HealthCheckResponse.ServingStatus
 
@@ -29,11 +32,16 @@ class HealthHandlers(Health):
     """All services share one store, so they are ready together."""
 
     def __init__(
-        self, readiness: Readiness, services: Collection[str], look_every_s: float = LOOK_EVERY_S
+        self,
+        readiness: Readiness,
+        services: Collection[str],
+        look_every_s: float = LOOK_EVERY_S,
+        repeat_every_s: float = REPEAT_EVERY_S,
     ) -> None:
         self._readiness = readiness
         self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
         self._look_every_s = look_every_s
+        self._repeat_every_s = repeat_every_s
 
     async def check(
         self, request: pb.HealthCheckRequest, _ctx: Context, /
@@ -51,14 +59,15 @@ class HealthHandlers(Health):
     async def watch(
         self, request: pb.HealthCheckRequest, _ctx: Context, /
     ) -> AsyncIterator[pb.HealthCheckResponse]:
-        """The status now and after each change, until the caller leaves."""
-        known = None
+        """The status now, after each change and from time to time, until the caller leaves."""
+        loop = asyncio.get_running_loop()
+        told, told_at = None, loop.time()
         while True:
             is_served = request.service in self._names
             status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
-            if status != known:
+            if status != told or loop.time() - told_at >= self._repeat_every_s:
                 yield pb.HealthCheckResponse(status=status)
-            known = status
+                told, told_at = status, loop.time()
             await asyncio.sleep(self._look_every_s)
 
     async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
