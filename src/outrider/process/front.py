@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import socket
+import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Front:
             *("--admin-address-path", str(admin_file)),
             *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
             *("--log-path", str(errors)),
-            env={**os.environ, **get_envoy_environ(), **self.environ},
+            env={**os.environ, **_python_inside(), **self.environ},
             pass_fds=self.keep_open,
             stdin=asyncio.subprocess.DEVNULL,
             # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
@@ -145,6 +146,19 @@ def _bound(manager: dict[str, Any]) -> None:
     manager["request_timeout"] = _REQUEST_TIMEOUT
     # Envoy would put its own name into the header of every answer.
     manager["server_header_transformation"] = "PASS_THROUGH"
+
+
+def _python_inside() -> dict[str, str]:
+    """What Envoy needs to run Python. Raise `StartupError` when this Python cannot be embedded."""
+    environ = get_envoy_environ()
+    if sys.platform == "linux" and "LD_PRELOAD" not in environ:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise StartupError(
+            f"this Python ({sys.executable}) has no shared library libpython{version}.so, which the"
+            f" API's process needs: install it (Debian and Ubuntu: apt install libpython{version}),"
+            " or use a Python that was built with --enable-shared"
+        )
+    return environ
 
 
 def _address_of(host: str) -> str:
