@@ -42,17 +42,11 @@ class Door:
             await self._knocked.wait()
 
     async def write(self, work: Callable[[Unit], T]) -> T:
-        """See the port. `refusals` writes fail before, `lost_answers` after they were committed."""
-        self._knocked.set()
-        await self._open.wait()
-        if self.refusals:
-            self.refusals -= 1
-            raise StoreDown
-        result = await self._store.write(work)
-        if self.lost_answers:
-            self.lost_answers -= 1
-            raise StoreDown
-        return result
+        """See the port. `refusals` writes fail before, `lost_answers` after they were committed.
+
+        As with the real one, a write goes on when nobody waits for it any more.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._let_in(work)))
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         """See the port."""
@@ -64,3 +58,15 @@ class Door:
             self.changes_refused -= 1
             raise StoreDown
         return await self._store.changes()
+
+    async def _let_in(self, work: Callable[[Unit], T]) -> T:
+        self._knocked.set()
+        await self._open.wait()
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreDown
+        result = await self._store.write(work)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise StoreDown
+        return result

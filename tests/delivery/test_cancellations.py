@@ -48,12 +48,12 @@ async def test_while_it_claims(rig: Rig):
     """
     The store goes on with what it was asked: that would be claimed for nobody.
     """
-    await rig.owe(planned("1"), planned("2"))
     door = Door(rig.store)
     worker = rig.worker(store=door)
     running = start(worker)
-    await asyncio.sleep(0)
+    await worker.settled_signal.wait()
     door.shut()
+    await rig.owe(planned("1"), planned("2"))
     await door.knocked()
     running.cancel()
     await asyncio.sleep(0)

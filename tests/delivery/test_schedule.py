@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -77,11 +78,13 @@ async def test_after_the_last_wait_it_is_dead(rig: Rig):
     rig.caller.script(HOOK, *[FAILURE] * 10)
     waits = []
     async with working(worker := rig.worker()):
-        for number in range(1, 10):
-            await rig.tried(worker, number)
-            waits.append(await wait_of(rig))
-            rig.clock.advance(await next_attempt_at(rig) - rig.clock())
-        await rig.reaches(worker, "DEAD")
+        # A worker that only looked once a second would be late nine times.
+        async with asyncio.timeout(6):
+            for number in range(1, 10):
+                await rig.tried(worker, number)
+                waits.append(await wait_of(rig))
+                rig.clock.advance(await next_attempt_at(rig) - rig.clock())
+            await rig.reaches(worker, "DEAD")
     delivery = await rig.delivery()
 
     assert list(DEFAULT_WAITS) == waits

@@ -13,7 +13,7 @@ from outrider.adapters.sql.sqlite import open_sqlite
 from outrider.domain.call import Answer
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import a_target, planned, planned_line
-from outrider.testing.contracts.steps import claimed_ids, owe, states
+from outrider.testing.contracts.steps import add_targets, claimed_ids, owe, states
 
 HOOK = a_target().endpoint
 
@@ -177,6 +177,23 @@ async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(rig: 
 
     assert {"1": "RETRYING", "2": "DELIVERED"} == await states(rig.store)
     assert ["LOST"] == await rig.attempts()
+
+
+async def test_a_change_of_other_targets_does_not_forget_what_is_about_to_begin(rig: Rig):
+    """
+    Claimed and not begun: its target is read anew with the next turn, or it would look deleted.
+    """
+    release = asyncio.Event()
+    await rig.owe(planned("1"), planned("2", "102"), targets=[a_target(), a_target("102")])
+    rig.caller.script(HOOK, Held(release))
+    async with working(worker := rig.worker(concurrency=1)):
+        await rig.caller.reached(1)
+        await rig.reaches(worker, "DELIVERING", "DELIVERING")
+        await add_targets(rig.store, a_target("103"))
+        await worker.settled_signal.wait()
+        await worker.settled_signal.wait()
+        release.set()
+        await rig.reaches(worker, "DELIVERED", "DELIVERED")
 
 
 async def test_targets_change_under_load_and_no_turn_fails(rig: Rig):
