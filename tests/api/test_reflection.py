@@ -11,10 +11,12 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from protobuf import Oneof
 
 from api.calls.service import Service, running
+from api.contract import METHODS
 from api.sample import Lines
 from api.wires import GRPC_CODES, HttpRequest, Wire, frames_of
 from outrider.api.grpc_health import HealthHandlers
 from outrider.api.health import Readiness
+from outrider.api.interceptors import PUBLIC, permission_of
 from outrider_api.grpc.health.v1 import health_pb
 from outrider_api.grpc.health.v1.health_connect import Health
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1
@@ -216,6 +218,13 @@ async def test_a_stream_needs_a_content_type_of_streams(service: Service, conten
 
     assert 415 == response.status
     assert "application/connect+proto" in response.headers["accept-post"]
+
+
+def test_nothing_else_is_public():
+    """
+    Every other call needs a token: one word in a proto file must not open it unseen.
+    """
+    assert [] == [method.name for method in METHODS if permission_of(method) == PUBLIC]
 
 
 UNARY = [wire for wire in Wire if wire is not Wire.REST]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import queue
+import struct
 from collections.abc import Iterator
+from contextlib import closing
 
 import grpc
 import pytest
@@ -152,3 +155,20 @@ def test_reflection_needs_a_question(channel: grpc.Channel):
 
     assert grpc.StatusCode.INVALID_ARGUMENT is caught.value.code()
     assert "MessageRequest" in caught.value.details()
+
+
+def test_a_browser_can_watch_over_connect(server: Server):
+    """
+    Connect streams over HTTP/1.1: every message is there as soon as it is said.
+    """
+    message = json.dumps({"service": "outrider.v1.EventService"}).encode()
+    connection = http.client.HTTPConnection(*server.address, timeout=WITHIN_S)
+    with closing(connection):
+        headers = {"Content-Type": "application/connect+json"}
+        connection.request("POST", WATCH, struct.pack(">BI", 0, len(message)) + message, headers)
+        answer = connection.getresponse()
+        flags, length = struct.unpack(">BI", answer.read(5))
+        told = json.loads(answer.read(length))
+
+    assert (200, 0) == (answer.status, flags)
+    assert {"status": "SERVING"} == told
