@@ -6,6 +6,7 @@ import pytest
 
 from outrider.adapters.memory.store import MemoryStore
 from outrider.testing.ambient import NOW
+from outrider.testing.contracts.accounts import AccountsContract
 from outrider.testing.contracts.catalogue import CatalogueContract
 from outrider.testing.contracts.delivery_log import DeliveryLogContract
 from outrider.testing.contracts.events import EventsContract
@@ -43,6 +44,9 @@ class TestExecutionSearch(OnMemory, ExecutionSearchContract): ...
 
 
 class TestTokens(OnMemory, TokensContract): ...
+
+
+class TestAccounts(OnMemory, AccountsContract): ...
 
 
 class TestEvents(OnMemory, EventsContract): ...

@@ -8,6 +8,7 @@ from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.sql.sqlite import open_sqlite
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import planned
+from outrider.testing.contracts.accounts import AccountsContract
 from outrider.testing.contracts.catalogue import CatalogueContract
 from outrider.testing.contracts.delivery_log import DeliveryLogContract
 from outrider.testing.contracts.events import EventsContract
@@ -49,6 +50,9 @@ class TestExecutionSearch(OnSqlite, ExecutionSearchContract): ...
 
 
 class TestTokens(OnSqlite, TokensContract): ...
+
+
+class TestAccounts(OnSqlite, AccountsContract): ...
 
 
 class TestEvents(OnSqlite, EventsContract): ...

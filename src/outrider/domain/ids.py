@@ -13,6 +13,8 @@ EventId = NewType("EventId", str)
 DeliveryId = NewType("DeliveryId", str)
 TokenId = NewType("TokenId", str)
 AccountId = NewType("AccountId", str)
+AccountKeyId = NewType("AccountKeyId", str)
+"""The `kid` of the assertions that it signs."""
 PublicKeyId = NewType("PublicKeyId", str)
 WebKeyId = NewType("WebKeyId", str)
 """The `kid` of what it signs."""

@@ -39,6 +39,7 @@ from outrider.domain.search import (
 )
 from outrider.domain.target import Target
 from outrider.domain.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
+from outrider.usecases.account_ports import Accounts
 from outrider.usecases.catalogue_port import CatalogueEntries
 
 T = TypeVar("T")
@@ -344,6 +345,8 @@ class Unit(Protocol):
     def executions(self) -> Executions: ...  # noqa: D102
     @property
     def tokens(self) -> Tokens: ...  # noqa: D102
+    @property
+    def accounts(self) -> Accounts: ...  # noqa: D102
     @property
     def web_keys(self) -> WebKeys: ...  # noqa: D102
     @property

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from outrider.adapters.memory.accounts import MemoryAccounts
 from outrider.adapters.memory.catalogue import MemoryCatalogueEntries
 from outrider.adapters.memory.deliveries import MemoryDeliveries
 from outrider.adapters.memory.events import MemoryEvents
@@ -34,6 +35,7 @@ class MemoryUnit:
         self.public_keys = MemoryPublicKeys(tables)
         self.executions = MemoryExecutions(tables)
         self.tokens = MemoryTokens(tables)
+        self.accounts = MemoryAccounts(tables)
         self.web_keys = MemoryWebKeys(tables)
         self.events = MemoryEvents(tables)
         self.deliveries = MemoryDeliveries(tables)

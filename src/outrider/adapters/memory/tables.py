@@ -12,6 +12,7 @@ from outrider.domain.delivery import Delivery
 from outrider.domain.execution import Execution
 from outrider.domain.ids import (
     AccountId,
+    AccountKeyId,
     DeliveryId,
     EventId,
     ExecutionId,
@@ -19,19 +20,11 @@ from outrider.domain.ids import (
     TargetId,
     WebKeyId,
 )
-from outrider.domain.permission import Role
 from outrider.domain.public_key import PublicKey
+from outrider.domain.service_account import AccountKey, ServiceAccount
 from outrider.domain.target import Target
 from outrider.domain.web_key import WebKey
 from outrider.usecases.ports import StoredEvent, Token
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A service account: what its tokens may do."""
-
-    name: str
-    roles: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +54,9 @@ class Tables:
     )
     public_key_removals: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
     executions: dict[tuple[InstanceId, ExecutionId], Execution] = field(default_factory=dict)
-    accounts: dict[tuple[InstanceId, AccountId], Account] = field(default_factory=dict)
+    accounts: dict[tuple[InstanceId, AccountId], ServiceAccount] = field(default_factory=dict)
+    account_keys: dict[tuple[InstanceId, AccountKeyId], AccountKey] = field(default_factory=dict)
+    secret_hashes: dict[tuple[InstanceId, AccountId], bytes] = field(default_factory=dict)
     tokens: dict[bytes, Token] = field(default_factory=dict)
     """By the hash of the secret; their roles are those of their accounts."""
     web_keys: dict[tuple[InstanceId, WebKeyId], WebKey] = field(default_factory=dict)

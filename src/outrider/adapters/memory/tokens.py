@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from outrider.adapters.memory.tables import Account, Tables
+from outrider.adapters.memory.tables import Tables
 from outrider.domain.ids import AccountId, InstanceId, TokenId
+from outrider.domain.service_account import ServiceAccount
 from outrider.usecases.ports import Token
 
 
@@ -20,8 +21,14 @@ class MemoryTokens:
 
     def add(self, token: Token, secret_hash: bytes) -> None:
         """See the port."""
-        account = Account(token.account_name, token.roles)
-        self._tables.accounts[token.instance_id, token.account_id] = account
+        place = token.instance_id, token.account_id
+        known = self._tables.accounts.get(place)
+        self._tables.accounts[place] = ServiceAccount(
+            id=token.account_id,
+            name=token.account_name,
+            roles=token.roles,
+            created_at=known.created_at if known else token.created_at,
+        )
         self._tables.tokens[secret_hash] = token
 
     def account_id(self, instance: InstanceId, account_name: str) -> AccountId | None:

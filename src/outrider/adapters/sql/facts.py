@@ -27,6 +27,8 @@ def last_identifier(connection: Connection) -> int:
         "SELECT max((SELECT coalesce(max(id), 0) FROM deliveries),"
         " (SELECT coalesce(max(id), 0) FROM tokens),"
         " (SELECT coalesce(max(id), 0) FROM web_keys),"
+        " (SELECT coalesce(max(id), 0) FROM account_keys),"
+        " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM accounts),"
         " (SELECT coalesce(max(id), 0) FROM public_keys),"
         " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM targets),"
         " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM instances))"

@@ -35,13 +35,14 @@ class SqlTokens:
     def add(self, token: Token, secret_hash: bytes) -> None:
         """See the port."""
         self._connection.execute(
-            "INSERT INTO accounts (instance_id, id, name, roles) VALUES (?, ?, ?, ?)"
+            "INSERT INTO accounts (instance_id, id, name, roles, created_at) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (instance_id, id) DO UPDATE SET roles = excluded.roles",
             (
                 token.instance_id,
                 token.account_id,
                 token.account_name,
                 " ".join(sorted(token.roles)),
+                from_time(token.created_at),
             ),
         )
         self._connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outrider.adapters.sql.accounts import SqlAccounts
 from outrider.adapters.sql.catalogue import SqlCatalogueEntries
 from outrider.adapters.sql.columns import Connection
 from outrider.adapters.sql.deliveries import SqlDeliveries
@@ -24,6 +25,7 @@ class SqlUnit:
         self.public_keys = SqlPublicKeys(connection)
         self.executions = SqlExecutions(connection)
         self.tokens = SqlTokens(connection)
+        self.accounts = SqlAccounts(connection)
         self.web_keys = SqlWebKeys(connection, secrets)
         self.events = SqlEvents(connection)
         self.deliveries = SqlDeliveries(connection)
