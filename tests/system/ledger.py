@@ -28,6 +28,15 @@ class Publisher:
         for start in range(0, count, at_once):
             await self._one_call(min(at_once, count - start))
 
+    async def publish_again(self) -> dict[str, bool]:
+        """Ask again for all that was not answered, and for some that was; whether each was known."""
+        unanswered = {f"event-{number}" for number in range(self.asked)} - self.answered
+        ids = sorted(unanswered | set(sorted(self.answered)[:100]))
+        results = await self.api.publish(self.event_type, ids)
+        known = {each["id"]: each.get("duplicate", False) for each in results}
+        self.answered |= known.keys()
+        return known
+
     async def publish_until_it_breaks(self) -> None:
         """One event after the other, until the server is gone."""
         while True:
