@@ -192,7 +192,7 @@ class Page:
                 notes.insert(0, "required")
             if name.lower() in in_path:
                 notes.append("in the path of the REST route")
-            about = inline(field.get("description", ""))
+            about = inline(self._about(field))
             chips = "".join(f'<span class="rule">{escape(note)}</span>' for note in notes)
             rows.append(
                 f"<tr><td><code>{escape(name)}</code></td><td>{self._kind(field)}</td>"
@@ -203,6 +203,11 @@ class Page:
             '<th scope="col">Type</th><th scope="col">About</th></tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
+
+    def _about(self, field: Json) -> str:
+        """What is said about the field, or else about its type."""
+        said = field.get("description") or self._resolved(field).get("description", "")
+        return str(said).partition("\n")[0]
 
     def _kind(self, schema: Json) -> str:
         if "$ref" in schema:

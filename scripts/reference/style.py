@@ -33,7 +33,7 @@ color:var(--soft)}
 p{margin:.5rem 0;max-width:46rem}
 code,pre{font:.875em/1.5 ui-monospace,"SF Mono",Menlo,Consolas,monospace}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;
-overflow-x:auto;margin:.5rem 0}
+white-space:pre-wrap;overflow-wrap:anywhere;margin:.5rem 0}
 .call{border:1px solid var(--line);border-radius:10px;margin:.6rem 0;background:var(--paper)}
 .call>summary{display:flex;flex-wrap:wrap;gap:.3rem .9rem;align-items:baseline;cursor:pointer;
 padding:.65rem 1rem;list-style:none}
