@@ -166,6 +166,15 @@ FILTERS = [
         page("three", "two"),
         THREE,
     ),
+    Row("a hundred filters", searched(*[by_target()] * 100), page("three", "two", "one"), THREE),
+    Row(
+        "a filter more than a hundred",
+        searched(*[by_target("1")] * 101),
+        Refused(
+            "invalid_argument",
+            "invalid ListExecutionsRequest.Filters: value must contain no more than 100 item(s)",
+        ),
+    ),
     Row(
         "filters that contradict each other",
         searched(by_condition(on("one")), by_condition(on("two"))),

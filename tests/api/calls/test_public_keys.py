@@ -224,6 +224,12 @@ LISTING = [
         refused("invalid_argument", "Limit exceeded", "QUERY-4M0fs"),
     ),
     Row(
+        "a filter more than a hundred",
+        list_with(*[{"activeFilter": True}] * 101),
+        rule("ListPublicKeysRequest.Filters", "value must contain no more than 100 item(s)"),
+        GIVEN,
+    ),
+    Row(
         "a key with an expiry",
         LIST,
         found(listed(expirationDate="2035-01-01T00:00:00Z")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from outrider.api.connect.conditions import condition_from_proto, condition_to_proto
-from outrider.api.connect.paging import page_from_proto, page_to_proto
+from outrider.api.connect.paging import checked_filters, page_from_proto, page_to_proto
 from outrider.api.connect.times import to_timestamp, zero_timestamp
 from outrider.api.interceptors import Context, actor_of
 from outrider.domain.condition import ConditionKind
@@ -61,8 +61,9 @@ class ExecutionHandlers:
         self, request: pb.ListExecutionsRequest, ctx: Context, /
     ) -> pb.ListExecutionsResponse:
         """Sheet, section 2.8."""
+        wanted = checked_filters(request.filters, "ListExecutionsRequest")
         page = page_from_proto(request.pagination)
-        filters = [each for each in map(_filter, request.filters) if each is not None]
+        filters = [each for each in map(_filter, wanted) if each is not None]
         sort = _SORTS.get(request.sorting_column, ExecutionSort.CREATED)
         found = await self._executions.search(actor_of(ctx), filters, sort, page)
         return pb.ListExecutionsResponse(

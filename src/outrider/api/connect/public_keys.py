@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outrider.api.connect.paging import page_from_proto, page_to_proto
+from outrider.api.connect.paging import checked_filters, page_from_proto, page_to_proto
 from outrider.api.connect.times import (
     optional_time,
     to_optional_timestamp,
@@ -79,11 +79,12 @@ class PublicKeyHandlers:
         self, request: pb.ListPublicKeysRequest, ctx: Context, /
     ) -> pb.ListPublicKeysResponse:
         """Newest first, unless asked for otherwise."""
+        wanted = checked_filters(request.filters, "ListPublicKeysRequest")
         page = page_from_proto(request.pagination)
         found = await self._public_keys.search(
             actor_of(ctx),
             TargetId(request.target_id.strip()),
-            [_filter(each) for each in request.filters],
+            [_filter(each) for each in wanted],
             _SORTS.get(request.sorting_column, PublicKeySort.CREATED),
             page,
         )

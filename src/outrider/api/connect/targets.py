@@ -7,7 +7,7 @@ from typing import Any
 
 from protobuf import Oneof
 
-from outrider.api.connect.paging import page_from_proto, page_to_proto
+from outrider.api.connect.paging import checked_filters, page_from_proto, page_to_proto
 from outrider.api.connect.times import (
     optional_duration,
     to_duration,
@@ -87,8 +87,9 @@ class TargetHandlers:
         self, request: pb.ListTargetsRequest, ctx: Context, /
     ) -> pb.ListTargetsResponse:
         """Sheet, sections 2.4 and 2.8."""
+        wanted = checked_filters(request.filters, "ListTargetsRequest")
         page = page_from_proto(request.pagination)
-        filters = [_filter(each) for each in request.filters]
+        filters = [_filter(each) for each in wanted]
         sort = _SORTS.get(request.sorting_column, TargetSort.CREATED)
         found = await self._targets.search(actor_of(ctx), filters, sort, page)
         return pb.ListTargetsResponse(
