@@ -173,7 +173,7 @@ class Calls:
             statuses.append("401")
         if self._method.permission not in NEEDS:
             statuses.append("403")
-        if any("id" in field.json_name.lower() for field in self._input.fields):
+        if any(field.name.endswith(("id", "ids")) for field in self._input.fields):
             statuses.append("404")
         if not self._method.permission.endswith((".read", *NEEDS)):
             statuses.append("409")

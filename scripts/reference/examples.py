@@ -59,6 +59,7 @@ WHOLE: dict[str, Json] = {
     "outrider.v1.AddEntriesRequest": {
         "entries": [{"kind": "CATALOGUE_KIND_EVENT_TYPE", "name": "invoice.paid"}]
     },
+    "outrider.v1.CreateAccountRequest": {"name": "billing", "roles": ["EVENT_PUBLISHER"]},
     "outrider.v1.ListDeliveriesRequest": {"states": ["DELIVERY_STATE_DEAD"], "pageSize": 10},
     "outrider.v1.ReplayDeliveriesRequest": {"ids": [ID]},
 }

@@ -147,6 +147,27 @@ async def test_grpc_over_http1_is_refused_in_headers(base_url: str):
     assert b"grpc-status: 12" in answer
 
 
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+async def test_what_callers_read_about_the_api_is_served(client: ApiClient, path: str):
+    """
+    The server writes some headers itself, and must leave those of an answer without a body alone.
+    """
+    full = await client.exchange(HttpRequest("GET", path))
+    head = await client.exchange(HttpRequest("HEAD", path))
+    again = await client.exchange(HttpRequest("GET", path, {"if-none-match": full.headers["etag"]}))
+    assert (200, 200, 304) == (full.status, head.status, again.status)
+    assert str(len(full.body)) == head.headers["content-length"]
+    assert (b"", b"") == (head.body, again.body)
+
+
+async def test_the_page_names_the_address_that_it_came_from(client: ApiClient, base_url: str):
+    """
+    Its commands are there to be copied.
+    """
+    page = await client.exchange(HttpRequest("GET", "/docs"))
+    assert f"curl {base_url}/healthz".encode() in page.body
+
+
 ASK = """
 import sys
 from zitadel_client import Zitadel
