@@ -189,7 +189,6 @@ FILTERS = [
     ),
 ]
 
-TARGETS = ["one", "two", "three"]
 LINE = [
     KNOWN,
     a_target("one"),
@@ -199,6 +198,24 @@ LINE = [
     AN_EVENT,
     FOUND,
 ]
+GROUP = {"event": {"group": "$unique"}}
+EVERY_EVENT = {"event": {"all": True}}
+EXECUTIONS = [
+    Row(
+        "the execution of a group",
+        searched(eventId="$unique"),
+        page(shown(execution="event/$unique.*")),
+        [KNOWN, a_target(), set_targets(GROUP), AN_EVENT, FOUND],
+    ),
+    Row(
+        "the execution of all events",
+        searched(eventId="$unique"),
+        page(shown(execution="event")),
+        [KNOWN, a_target(), set_targets(EVERY_EVENT), AN_EVENT, FOUND],
+        after=[set_targets(EVERY_EVENT, [])],
+    ),
+]
+
 PAGE_OF_TWO = Call(
     "ListDeliveries",
     {"eventId": "$unique", "pageSize": 2},
@@ -318,7 +335,7 @@ GETS = [
     body("an empty payload is sent", {**AT, "eventPayload": {}}, HEAD + ',"event_payload":{}}'),
 ]
 
-ROWS = [*VALIDATION, *FILTERS, *PAGES, *GETS]
+ROWS = [*VALIDATION, *FILTERS, *EXECUTIONS, *PAGES, *GETS]
 
 
 @each_row(ROWS)
