@@ -80,6 +80,11 @@ FIXED = {
         "CreateToken": ("iam.user.write", "POST /v1/tokens"),
         "ListTokens": ("iam.user.write", "POST /v1/tokens/search"),
         "RevokeToken": ("iam.user.write", "DELETE /v1/tokens/{id}"),
+        "CreateAccount": ("iam.user.write", "POST /v1/accounts"),
+        "ListAccounts": ("iam.user.write", "POST /v1/accounts/search"),
+        "DeleteAccount": ("iam.user.write", "DELETE /v1/accounts/{id}"),
+        "CreateAccountKey": ("iam.user.write", "POST /v1/accounts/{account_id}/keys"),
+        "CreateAccountSecret": ("iam.user.write", "POST /v1/accounts/{account_id}/secret"),
     },
 }
 

@@ -12,21 +12,23 @@ from typing import Any
 import structlog
 
 from outrider.adapters.keys.jose import KeyPairs
+from outrider.adapters.keys.jwt import AccountKeyPairs, Jwts
 from outrider.adapters.keys.public_keys import read_public_key
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi import App, Receive, Scope, Send
 from outrider.api.auth import BearerAuth
+from outrider.api.connect.accounts import AccountHandlers
 from outrider.api.connect.action_service import ActionHandlers
 from outrider.api.connect.catalogue import CatalogueHandlers
 from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
-from outrider.api.connect.tokens import TokenHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.gate import Service
 from outrider.api.grpc_health import grpc_health
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
+from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
 from outrider.api.reflection import reflection
 from outrider.bootstrap.parts import (
     Opened,
@@ -38,10 +40,13 @@ from outrider.bootstrap.parts import (
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.parent import watch_parent
 from outrider.settings import Settings, from_environ
+from outrider.usecases.access_tokens import AccessTokens
+from outrider.usecases.accounts import ManageAccounts
 from outrider.usecases.catalogue import ManageCatalogue
 from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.grants import Grants
 from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
 from outrider.usecases.targets import ManageTargets
@@ -98,7 +103,13 @@ async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
             _services(settings, opened, routing, log),
             ready=_ready(opened),
             log=log,
-            mounts={JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance))},
+            mounts={
+                JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
+                DISCOVERY_PATH: discovery(settings.external_url or ""),
+                TOKEN_PATH: token_endpoint(
+                    Grants(_access_tokens(settings, opened)), settings.external_url or ""
+                ),
+            },
         )
     finally:
         following.cancel()
@@ -106,14 +117,13 @@ async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
 
 def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) -> Sequence[Service]:
     store, ambient = opened.store, opened.ambient
-    check = Authenticate(store, ambient, opened.instance, bootstrap_secret(settings))
+    check = _authenticate(settings, opened)
     auth = BearerAuth(check)
     targets = ManageTargets(store, ambient, routing, egress_policy(settings))
     public_keys = ManagePublicKeys(store, ambient, read_public_key)
     executions = ManageExecutions(store, ambient, routing)
     actions = ActionHandlers(targets, public_keys, executions)
     publish = PublishEvents(store, ambient, routing)
-    tokens = ManageTokens(store, ambient, check)
     web_keys = WebKeyHandlers(ManageWebKeys(store, ambient, KeyPairs()))
     # Each row: the generated application, its service, who answers. A service that nobody
     # answers yet is its generated self: it says `unimplemented`.
@@ -136,7 +146,11 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
             delivery.DeliveryService,
             DeliveryHandlers(FindDeliveries(store)),
         ),
-        (account.AccountServiceASGIApplication, account.AccountService, TokenHandlers(tokens)),
+        (
+            account.AccountServiceASGIApplication,
+            account.AccountService,
+            _accounts(opened, check),
+        ),
         (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
@@ -156,6 +170,28 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
     services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
     services.append(grpc_health(services, _ready(opened), auth, log))
     return [*services, *reflection(services, auth, log)]
+
+
+def _authenticate(settings: Settings, opened: Opened) -> Authenticate:
+    return Authenticate(
+        opened.store,
+        opened.ambient,
+        opened.instance,
+        bootstrap_secret(settings),
+        _access_tokens(settings, opened),
+    )
+
+
+def _accounts(opened: Opened, check: Authenticate) -> AccountHandlers:
+    store, ambient = opened.store, opened.ambient
+    accounts = ManageAccounts(store, ambient, check, AccountKeyPairs())
+    return AccountHandlers(ManageTokens(store, ambient, check), accounts)
+
+
+def _access_tokens(settings: Settings, opened: Opened) -> AccessTokens:
+    return AccessTokens(
+        opened.store, opened.ambient, opened.instance, Jwts(), settings.external_url or ""
+    )
 
 
 def _later(service: type[Any]) -> Any:

@@ -12,6 +12,7 @@ from outrider.ambient import Ambient
 from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.domain.permission import Actor, Role
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
+from outrider.usecases.access_tokens import AccessTokens, looks_like_jwt
 from outrider.usecases.ports import Store, Token, Unit
 
 _SCHEME = "Bearer "
@@ -35,6 +36,7 @@ class Authenticate:
     ambient: Ambient
     instance: InstanceId
     bootstrap_secret: str | None = field(default=None, repr=False)
+    access_tokens: AccessTokens | None = None
     _remembered: dict[bytes, tuple[datetime, Token]] = field(default_factory=dict, repr=False)
     _forgotten: int = 0
 
@@ -49,7 +51,7 @@ class Authenticate:
             hash_secret(secret), hash_secret(self.bootstrap_secret)
         ):
             return Actor(self.instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER}))
-        token = await self._token(hash_secret(secret))
+        token = await self._token(secret)
         return Actor(token.instance_id, token.account_id, token.roles)
 
     def forget(self) -> None:
@@ -57,12 +59,12 @@ class Authenticate:
         self._forgotten += 1
         self._remembered.clear()
 
-    async def _token(self, secret_hash: bytes) -> Token:
-        now = self.ambient.now()
+    async def _token(self, secret: str) -> Token:
+        now, secret_hash = self.ambient.now(), hash_secret(secret)
         remembered = self._remembered.get(secret_hash)
         if remembered is None or not now - _REMEMBERED_FOR <= remembered[0] <= now:
             forgotten = self._forgotten
-            found = await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
+            found = await self._look_up(secret, secret_hash)
             if found is None:
                 raise _invalid_token()
             remembered = (now, found)
@@ -75,6 +77,11 @@ class Authenticate:
         ):
             raise _invalid_token()
         return token
+
+    async def _look_up(self, secret: str, secret_hash: bytes) -> Token | None:
+        if self.access_tokens is not None and looks_like_jwt(secret):
+            return await self.access_tokens.find(secret)
+        return await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
 
     def _remember(self, secret_hash: bytes, found: tuple[datetime, Token]) -> None:
         if len(self._remembered) >= _MAX_REMEMBERED:
@@ -94,7 +101,7 @@ class ManageTokens:
         self, actor: Actor, account_name: str, roles: Sequence[str], expires_at: datetime | None
     ) -> tuple[Token, str]:
         """Return the token and its secret, which is shown this once. The account is made when new."""
-        checked = _checked_roles(roles)
+        checked = checked_roles(roles, "CreateTokenRequest")
         now = self.ambient.now()
         if expires_at is not None and expires_at <= now:
             raise InvalidRequest(
@@ -142,14 +149,13 @@ class ManageTokens:
         return revoked_at
 
 
-def _checked_roles(roles: Sequence[str]) -> frozenset[Role]:
+def checked_roles(roles: Sequence[str], request: str) -> frozenset[Role]:
+    """Return the roles of these names. Raise `InvalidRequest` about a field of `request`."""
     try:
         return frozenset(map(Role, roles))
     except ValueError:
         known = ", ".join(Role)
-        raise InvalidRequest(
-            f"invalid CreateTokenRequest.Roles: value must be one of {known}"
-        ) from None
+        raise InvalidRequest(f"invalid {request}.Roles: value must be one of {known}") from None
 
 
 def _invalid_token() -> Unauthenticated:

@@ -57,9 +57,14 @@ def sign_jws(payload: bytes, web_key: SigningWebKey) -> bytes:
 
     Its header has `alg`, `kid` and `typ`, in this order.
     """
-    header = {"alg": web_key.algorithm.value, "kid": str(web_key.id), "typ": "JWT"}
-    signer = _key_type(web_key.algorithm).import_key(_loaded(web_key.private_key))
-    return serialize_compact(header, payload, signer, registry=_ALGORITHMS).encode()
+    return sign_compact(payload, web_key, "JWT").encode()
+
+
+def sign_compact(payload: bytes, web_key: SigningWebKey, typ: str) -> str:
+    """Return the compact JWS of `payload` with this `typ`: it says what the payload may be taken for."""
+    header = {"alg": web_key.algorithm.value, "kid": str(web_key.id), "typ": typ}
+    signer = key_type(web_key.algorithm).import_key(_loaded(web_key.private_key))
+    return serialize_compact(header, payload, signer, registry=ALGORITHMS)
 
 
 class _Algorithms(JWSRegistry):
@@ -72,7 +77,8 @@ class _Algorithms(JWSRegistry):
         return self.algorithms[name]
 
 
-_ALGORITHMS = _Algorithms()
+ALGORITHMS = _Algorithms()
+"""Knows every algorithm: who verifies with it compares the header's `alg` before."""
 
 
 def _loaded(private_key: bytes) -> Any:
@@ -90,14 +96,15 @@ def _new_private_key(config: WebKeyConfig) -> PrivateKey:
 
 
 def _public_jwk(algorithm: Algorithm, private_key: bytes) -> dict[str, str]:
-    members = _key_type(algorithm).import_key(_loaded(private_key)).as_dict(private=False)
+    members = key_type(algorithm).import_key(_loaded(private_key)).as_dict(private=False)
     # What the library adds, such as a thumbprint as `kid`, is not ours.
     return {
         name: str(members[name]) for name in ("kty", "crv", "n", "e", "x", "y") if name in members
     }
 
 
-def _key_type(algorithm: Algorithm) -> type[RSAKey | ECKey | OKPKey]:
+def key_type(algorithm: Algorithm) -> type[RSAKey | ECKey | OKPKey]:
+    """The library's class for keys of this algorithm."""
     if algorithm is Algorithm.EDDSA:
         return OKPKey
     return ECKey if algorithm in _CURVES else RSAKey

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import account_service_pb
-from .account_service_pb import CreateTokenRequest, CreateTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse
+from .account_service_pb import CreateAccountKeyRequest, CreateAccountKeyResponse, CreateAccountRequest, CreateAccountResponse, CreateAccountSecretRequest, CreateAccountSecretResponse, CreateTokenRequest, CreateTokenResponse, DeleteAccountRequest, DeleteAccountResponse, ListAccountsRequest, ListAccountsResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -49,6 +49,37 @@ class AccountService(Protocol):
     async def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
         Makes a token invalid at once.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def create_account(self, request: CreateAccountRequest, ctx: RequestContext[CreateAccountRequest, CreateAccountResponse], /) -> CreateAccountResponse:
+        """
+        Makes a service account that has no token yet.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_accounts(self, request: ListAccountsRequest, ctx: RequestContext[ListAccountsRequest, ListAccountsResponse], /) -> ListAccountsResponse:
+        """
+        Every service account, oldest first.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def delete_account(self, request: DeleteAccountRequest, ctx: RequestContext[DeleteAccountRequest, DeleteAccountResponse], /) -> DeleteAccountResponse:
+        """
+        Deletes a service account; its tokens, keys and secret are invalid at once.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def create_account_key(self, request: CreateAccountKeyRequest, ctx: RequestContext[CreateAccountKeyRequest, CreateAccountKeyResponse], /) -> CreateAccountKeyResponse:
+        """
+        Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def create_account_secret(self, request: CreateAccountSecretRequest, ctx: RequestContext[CreateAccountSecretRequest, CreateAccountSecretResponse], /) -> CreateAccountSecretResponse:
+        """
+        Makes a secret with which the account gets access tokens (grant client_credentials). It
+        replaces the former one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -102,6 +133,61 @@ class AccountServiceASGIApplication(ConnectASGIApplication[AccountService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.revoke_token,
+                ),
+                "/outrider.v1.AccountService/CreateAccount": Endpoint.unary(
+                    method=MethodInfo(
+                        name="CreateAccount",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountRequest,
+                        output=CreateAccountResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.create_account,
+                ),
+                "/outrider.v1.AccountService/ListAccounts": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListAccounts",
+                        service_name="outrider.v1.AccountService",
+                        input=ListAccountsRequest,
+                        output=ListAccountsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_accounts,
+                ),
+                "/outrider.v1.AccountService/DeleteAccount": Endpoint.unary(
+                    method=MethodInfo(
+                        name="DeleteAccount",
+                        service_name="outrider.v1.AccountService",
+                        input=DeleteAccountRequest,
+                        output=DeleteAccountResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.delete_account,
+                ),
+                "/outrider.v1.AccountService/CreateAccountKey": Endpoint.unary(
+                    method=MethodInfo(
+                        name="CreateAccountKey",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountKeyRequest,
+                        output=CreateAccountKeyResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.create_account_key,
+                ),
+                "/outrider.v1.AccountService/CreateAccountSecret": Endpoint.unary(
+                    method=MethodInfo(
+                        name="CreateAccountSecret",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountSecretRequest,
+                        output=CreateAccountSecretResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.create_account_secret,
                 ),
             },
             interceptors=interceptors,
@@ -189,6 +275,122 @@ class AccountServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def create_account(
+        self,
+        request: CreateAccountRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountResponse:
+        """
+        Makes a service account that has no token yet.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccount",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountRequest,
+                output=CreateAccountResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def list_accounts(
+        self,
+        request: ListAccountsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListAccountsResponse:
+        """
+        Every service account, oldest first.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListAccounts",
+                service_name="outrider.v1.AccountService",
+                input=ListAccountsRequest,
+                output=ListAccountsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def delete_account(
+        self,
+        request: DeleteAccountRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DeleteAccountResponse:
+        """
+        Deletes a service account; its tokens, keys and secret are invalid at once.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DeleteAccount",
+                service_name="outrider.v1.AccountService",
+                input=DeleteAccountRequest,
+                output=DeleteAccountResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def create_account_key(
+        self,
+        request: CreateAccountKeyRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountKeyResponse:
+        """
+        Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccountKey",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountKeyRequest,
+                output=CreateAccountKeyResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def create_account_secret(
+        self,
+        request: CreateAccountSecretRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountSecretResponse:
+        """
+        Makes a secret with which the account gets access tokens (grant client_credentials). It
+        replaces the former one.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccountSecret",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountSecretRequest,
+                output=CreateAccountSecretResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class AccountServiceSync(Protocol):
     """
@@ -209,6 +411,37 @@ class AccountServiceSync(Protocol):
     def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
         Makes a token invalid at once.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def create_account(self, request: CreateAccountRequest, ctx: RequestContext[CreateAccountRequest, CreateAccountResponse], /) -> CreateAccountResponse:
+        """
+        Makes a service account that has no token yet.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_accounts(self, request: ListAccountsRequest, ctx: RequestContext[ListAccountsRequest, ListAccountsResponse], /) -> ListAccountsResponse:
+        """
+        Every service account, oldest first.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def delete_account(self, request: DeleteAccountRequest, ctx: RequestContext[DeleteAccountRequest, DeleteAccountResponse], /) -> DeleteAccountResponse:
+        """
+        Deletes a service account; its tokens, keys and secret are invalid at once.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def create_account_key(self, request: CreateAccountKeyRequest, ctx: RequestContext[CreateAccountKeyRequest, CreateAccountKeyResponse], /) -> CreateAccountKeyResponse:
+        """
+        Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def create_account_secret(self, request: CreateAccountSecretRequest, ctx: RequestContext[CreateAccountSecretRequest, CreateAccountSecretResponse], /) -> CreateAccountSecretResponse:
+        """
+        Makes a secret with which the account gets access tokens (grant client_credentials). It
+        replaces the former one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -260,6 +493,61 @@ class AccountServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.revoke_token,
+                ),
+                "/outrider.v1.AccountService/CreateAccount": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="CreateAccount",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountRequest,
+                        output=CreateAccountResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.create_account,
+                ),
+                "/outrider.v1.AccountService/ListAccounts": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListAccounts",
+                        service_name="outrider.v1.AccountService",
+                        input=ListAccountsRequest,
+                        output=ListAccountsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_accounts,
+                ),
+                "/outrider.v1.AccountService/DeleteAccount": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="DeleteAccount",
+                        service_name="outrider.v1.AccountService",
+                        input=DeleteAccountRequest,
+                        output=DeleteAccountResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.delete_account,
+                ),
+                "/outrider.v1.AccountService/CreateAccountKey": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="CreateAccountKey",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountKeyRequest,
+                        output=CreateAccountKeyResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.create_account_key,
+                ),
+                "/outrider.v1.AccountService/CreateAccountSecret": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="CreateAccountSecret",
+                        service_name="outrider.v1.AccountService",
+                        input=CreateAccountSecretRequest,
+                        output=CreateAccountSecretResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.create_account_secret,
                 ),
             },
             interceptors=interceptors,
@@ -341,6 +629,122 @@ class AccountServiceClientSync(ConnectClientSync):
                 service_name="outrider.v1.AccountService",
                 input=RevokeTokenRequest,
                 output=RevokeTokenResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def create_account(
+        self,
+        request: CreateAccountRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountResponse:
+        """
+        Makes a service account that has no token yet.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccount",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountRequest,
+                output=CreateAccountResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_accounts(
+        self,
+        request: ListAccountsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListAccountsResponse:
+        """
+        Every service account, oldest first.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListAccounts",
+                service_name="outrider.v1.AccountService",
+                input=ListAccountsRequest,
+                output=ListAccountsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def delete_account(
+        self,
+        request: DeleteAccountRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DeleteAccountResponse:
+        """
+        Deletes a service account; its tokens, keys and secret are invalid at once.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DeleteAccount",
+                service_name="outrider.v1.AccountService",
+                input=DeleteAccountRequest,
+                output=DeleteAccountResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def create_account_key(
+        self,
+        request: CreateAccountKeyRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountKeyResponse:
+        """
+        Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccountKey",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountKeyRequest,
+                output=CreateAccountKeyResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def create_account_secret(
+        self,
+        request: CreateAccountSecretRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CreateAccountSecretResponse:
+        """
+        Makes a secret with which the account gets access tokens (grant client_credentials). It
+        replaces the former one.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CreateAccountSecret",
+                service_name="outrider.v1.AccountService",
+                input=CreateAccountSecretRequest,
+                output=CreateAccountSecretResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

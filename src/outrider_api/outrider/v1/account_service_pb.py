@@ -267,9 +267,374 @@ class RevokeTokenResponse(Message[_RevokeTokenResponseFields]):
 
         revocation_date: Timestamp | None
 
+_CreateAccountRequestFields: TypeAlias = Literal["name", "roles"]
+
+class CreateAccountRequest(Message[_CreateAccountRequestFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountRequest
+    ```
+
+    Attributes:
+        name:
+            Unique among the accounts.
+
+            ```proto
+            string name = 1;
+            ```
+        roles:
+            What the account may do, such as "EVENT_PUBLISHER".
+
+            ```proto
+            repeated string roles = 2;
+            ```
+    """
+
+    __slots__ = ("name", "roles")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            roles: list[str] | None = None,
+        ) -> None:
+            pass
+
+        name: str
+        roles: list[str]
+
+_CreateAccountResponseFields: TypeAlias = Literal["id", "creation_date"]
+
+class CreateAccountResponse(Message[_CreateAccountResponseFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountResponse
+    ```
+
+    Attributes:
+        id:
+            ```proto
+            string id = 1;
+            ```
+        creation_date:
+            ```proto
+            optional google.protobuf.Timestamp creation_date = 2;
+            ```
+    """
+
+    __slots__ = ("id", "creation_date")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+            creation_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        id: str
+        creation_date: Timestamp | None
+
+_ListAccountsRequestFields: TypeAlias = NoReturn
+
+class ListAccountsRequest(Message[_ListAccountsRequestFields]):
+    """
+    ```proto
+    message outrider.v1.ListAccountsRequest
+    ```
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+        ) -> None:
+            pass
+
+_ListAccountsResponseFields: TypeAlias = Literal["accounts"]
+
+class ListAccountsResponse(Message[_ListAccountsResponseFields]):
+    """
+    ```proto
+    message outrider.v1.ListAccountsResponse
+    ```
+
+    Attributes:
+        accounts:
+            ```proto
+            repeated outrider.v1.Account accounts = 1;
+            ```
+    """
+
+    __slots__ = ("accounts",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            accounts: list[Account] | None = None,
+        ) -> None:
+            pass
+
+        accounts: list[Account]
+
+_AccountFields: TypeAlias = Literal["id", "name", "roles", "creation_date"]
+
+class Account(Message[_AccountFields]):
+    """
+    ```proto
+    message outrider.v1.Account
+    ```
+
+    Attributes:
+        id:
+            ```proto
+            string id = 1;
+            ```
+        name:
+            ```proto
+            string name = 2;
+            ```
+        roles:
+            ```proto
+            repeated string roles = 3;
+            ```
+        creation_date:
+            ```proto
+            optional google.protobuf.Timestamp creation_date = 4;
+            ```
+    """
+
+    __slots__ = ("id", "name", "roles", "creation_date")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+            name: str = "",
+            roles: list[str] | None = None,
+            creation_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        id: str
+        name: str
+        roles: list[str]
+        creation_date: Timestamp | None
+
+_DeleteAccountRequestFields: TypeAlias = Literal["id"]
+
+class DeleteAccountRequest(Message[_DeleteAccountRequestFields]):
+    """
+    ```proto
+    message outrider.v1.DeleteAccountRequest
+    ```
+
+    Attributes:
+        id:
+            ```proto
+            string id = 1;
+            ```
+    """
+
+    __slots__ = ("id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+        ) -> None:
+            pass
+
+        id: str
+
+_DeleteAccountResponseFields: TypeAlias = Literal["deletion_date"]
+
+class DeleteAccountResponse(Message[_DeleteAccountResponseFields]):
+    """
+    ```proto
+    message outrider.v1.DeleteAccountResponse
+    ```
+
+    Attributes:
+        deletion_date:
+            ```proto
+            optional google.protobuf.Timestamp deletion_date = 1;
+            ```
+    """
+
+    __slots__ = ("deletion_date",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            deletion_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        deletion_date: Timestamp | None
+
+_CreateAccountKeyRequestFields: TypeAlias = Literal["account_id", "expiration_date"]
+
+class CreateAccountKeyRequest(Message[_CreateAccountKeyRequestFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountKeyRequest
+    ```
+
+    Attributes:
+        account_id:
+            ```proto
+            string account_id = 1;
+            ```
+        expiration_date:
+            Absent: the key never expires.
+
+            ```proto
+            optional google.protobuf.Timestamp expiration_date = 2;
+            ```
+    """
+
+    __slots__ = ("account_id", "expiration_date")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            account_id: str = "",
+            expiration_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        account_id: str
+        expiration_date: Timestamp | None
+
+_CreateAccountKeyResponseFields: TypeAlias = Literal["key_id", "key_file", "creation_date"]
+
+class CreateAccountKeyResponse(Message[_CreateAccountKeyResponseFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountKeyResponse
+    ```
+
+    Attributes:
+        key_id:
+            ```proto
+            string key_id = 1;
+            ```
+        key_file:
+            JSON with "type", "keyId", "key" and "userId", as ZITADEL's clients read it. Shown here and
+            never again: the private key is not stored.
+
+            ```proto
+            bytes key_file = 2;
+            ```
+        creation_date:
+            ```proto
+            optional google.protobuf.Timestamp creation_date = 3;
+            ```
+    """
+
+    __slots__ = ("key_id", "key_file", "creation_date")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            key_id: str = "",
+            key_file: bytes = b"",
+            creation_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        key_id: str
+        key_file: bytes
+        creation_date: Timestamp | None
+
+_CreateAccountSecretRequestFields: TypeAlias = Literal["account_id"]
+
+class CreateAccountSecretRequest(Message[_CreateAccountSecretRequestFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountSecretRequest
+    ```
+
+    Attributes:
+        account_id:
+            ```proto
+            string account_id = 1;
+            ```
+    """
+
+    __slots__ = ("account_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            account_id: str = "",
+        ) -> None:
+            pass
+
+        account_id: str
+
+_CreateAccountSecretResponseFields: TypeAlias = Literal["client_id", "client_secret"]
+
+class CreateAccountSecretResponse(Message[_CreateAccountSecretResponseFields]):
+    """
+    ```proto
+    message outrider.v1.CreateAccountSecretResponse
+    ```
+
+    Attributes:
+        client_id:
+            The id of the account.
+
+            ```proto
+            string client_id = 1;
+            ```
+        client_secret:
+            Shown here and never again.
+
+            ```proto
+            string client_secret = 2;
+            ```
+    """
+
+    __slots__ = ("client_id", "client_secret")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            client_id: str = "",
+            client_secret: str = "",
+        ) -> None:
+            pass
+
+        client_id: str
+        client_secret: str
+
 
 _DESC = file_desc(
-    b'\n!outrider/v1/account_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"\xc0\x01\n\x12CreateTokenRequest\x12#\n\x07account\x18\x01 \x01(\tR\x07accountB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"|\n\x13CreateTokenResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x13\n\x11ListTokensRequest"@\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b2\x12.outrider.v1.TokenR\x06tokens"\xcd\x01\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07account\x18\x02 \x01(\tR\x07account\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate\x12C\n\x0fexpiration_date\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0eexpirationDate"/\n\x12RevokeTokenRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"Z\n\x13RevokeTokenResponse\x12C\n\x0frevocation_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0erevocationDate2\x87\x03\n\x0eAccountService\x12y\n\x0bCreateToken\x12\x1f.outrider.v1.CreateTokenRequest\x1a .outrider.v1.CreateTokenResponse"\'\x82\xd3\xe4\x93\x02\x0f"\n/v1/tokens:\x01*\xea\xc7\x18\x0eiam.user.write\x12}\n\nListTokens\x12\x1e.outrider.v1.ListTokensRequest\x1a\x1f.outrider.v1.ListTokensResponse".\x82\xd3\xe4\x93\x02\x16"\x11/v1/tokens/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12{\n\x0bRevokeToken\x12\x1f.outrider.v1.RevokeTokenRequest\x1a .outrider.v1.RevokeTokenResponse")\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}\xea\xc7\x18\x0eiam.user.writeb\x06proto3',
+    b'\n!outrider/v1/account_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"\xc0\x01\n\x12CreateTokenRequest\x12#\n\x07account\x18\x01 \x01(\tR\x07accountB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"|\n\x13CreateTokenResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x13\n\x11ListTokensRequest"@\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b2\x12.outrider.v1.TokenR\x06tokens"\xcd\x01\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07account\x18\x02 \x01(\tR\x07account\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate\x12C\n\x0fexpiration_date\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0eexpirationDate"/\n\x12RevokeTokenRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"Z\n\x13RevokeTokenResponse\x12C\n\x0frevocation_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0erevocationDate"^\n\x14CreateAccountRequest\x12\x1d\n\x04name\x18\x01 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01"h\n\x15CreateAccountResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12?\n\rcreation_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x15\n\x13ListAccountsRequest"H\n\x14ListAccountsResponse\x120\n\x08accounts\x18\x01 \x03(\x0b2\x14.outrider.v1.AccountR\x08accounts"\x84\x01\n\x07Account\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"1\n\x14DeleteAccountRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"X\n\x15DeleteAccountResponse\x12?\n\rdeletion_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cdeletionDate"\xa1\x01\n\x17CreateAccountKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"\x8d\x01\n\x18CreateAccountKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x19\n\x08key_file\x18\x02 \x01(\x0cR\x07keyFile\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"F\n\x1aCreateAccountSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"_\n\x1bCreateAccountSecretResponse\x12\x1b\n\tclient_id\x18\x01 \x01(\tR\x08clientId\x12#\n\rclient_secret\x18\x02 \x01(\tR\x0cclientSecret2\xe2\x08\n\x0eAccountService\x12y\n\x0bCreateToken\x12\x1f.outrider.v1.CreateTokenRequest\x1a .outrider.v1.CreateTokenResponse"\'\x82\xd3\xe4\x93\x02\x0f"\n/v1/tokens:\x01*\xea\xc7\x18\x0eiam.user.write\x12}\n\nListTokens\x12\x1e.outrider.v1.ListTokensRequest\x1a\x1f.outrider.v1.ListTokensResponse".\x82\xd3\xe4\x93\x02\x16"\x11/v1/tokens/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12{\n\x0bRevokeToken\x12\x1f.outrider.v1.RevokeTokenRequest\x1a .outrider.v1.RevokeTokenResponse")\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}\xea\xc7\x18\x0eiam.user.write\x12\x81\x01\n\rCreateAccount\x12!.outrider.v1.CreateAccountRequest\x1a".outrider.v1.CreateAccountResponse")\x82\xd3\xe4\x93\x02\x11"\x0c/v1/accounts:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x85\x01\n\x0cListAccounts\x12 .outrider.v1.ListAccountsRequest\x1a!.outrider.v1.ListAccountsResponse"0\x82\xd3\xe4\x93\x02\x18"\x13/v1/accounts/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x83\x01\n\rDeleteAccount\x12!.outrider.v1.DeleteAccountRequest\x1a".outrider.v1.DeleteAccountResponse"+\x82\xd3\xe4\x93\x02\x13*\x11/v1/accounts/{id}\xea\xc7\x18\x0eiam.user.write\x12\x9c\x01\n\x10CreateAccountKey\x12$.outrider.v1.CreateAccountKeyRequest\x1a%.outrider.v1.CreateAccountKeyResponse";\x82\xd3\xe4\x93\x02#"\x1e/v1/accounts/{account_id}/keys:\x01*\xea\xc7\x18\x0eiam.user.write\x12\xa7\x01\n\x13CreateAccountSecret\x12\'.outrider.v1.CreateAccountSecretRequest\x1a(.outrider.v1.CreateAccountSecretResponse"=\x82\xd3\xe4\x93\x02%" /v1/accounts/{account_id}/secret:\x01*\xea\xc7\x18\x0eiam.user.writeb\x06proto3',
     [
         annotations_pb.desc(),
         timestamp_pb.desc(),
@@ -283,6 +648,17 @@ _DESC = file_desc(
         "Token": Token,
         "RevokeTokenRequest": RevokeTokenRequest,
         "RevokeTokenResponse": RevokeTokenResponse,
+        "CreateAccountRequest": CreateAccountRequest,
+        "CreateAccountResponse": CreateAccountResponse,
+        "ListAccountsRequest": ListAccountsRequest,
+        "ListAccountsResponse": ListAccountsResponse,
+        "Account": Account,
+        "DeleteAccountRequest": DeleteAccountRequest,
+        "DeleteAccountResponse": DeleteAccountResponse,
+        "CreateAccountKeyRequest": CreateAccountKeyRequest,
+        "CreateAccountKeyResponse": CreateAccountKeyResponse,
+        "CreateAccountSecretRequest": CreateAccountSecretRequest,
+        "CreateAccountSecretResponse": CreateAccountSecretResponse,
     },
 )
 
