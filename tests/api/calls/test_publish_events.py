@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from protobuf import Oneof
+from protobuf.wkt import Struct, Value
 
 from api.calls.matching import AN_ID
 from api.calls.runner import check, each_row
-from api.calls.service import Service
+from api.calls.service import Service, rpc_named
 from api.calls.steps import (
     EVENT_TYPE,
     KNOWN,
@@ -21,8 +23,13 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
 from api.wires import Wire
+from outrider_api.outrider.v1.event_service_pb import (
+    Event,
+    PublishEventsRequest,
+    PublishEventsResponse,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -362,3 +369,33 @@ async def test_publish_events(service: Service, row: Row, wire: Wire):
     Publishers send again what was not answered; what was refused must not have happened.
     """
     await check(service, row, wire)
+
+
+NOT_JSON = {
+    "nan is not a JSON number": Value(kind=Oneof("number_value", float("nan"))),
+    "-inf is not a JSON number": Value(kind=Oneof("number_value", float("-inf"))),
+    "no kind set": Value(),
+}
+BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
+
+
+@pytest.mark.parametrize("wire", BINARY, ids=str)
+@pytest.mark.parametrize("reason", NOT_JSON)
+async def test_a_payload_that_json_has_no_words_for(service: Service, reason: str, wire: Wire):
+    """
+    Binary protobuf can say it, and no target could read it.
+    """
+    payload: Any = Oneof("event_payload", Struct(fields={"a": NOT_JSON[reason]}))
+    method = rpc_named("PublishEvents")
+    request = PublishEventsRequest(events=[Event(event_type="a", payload=payload)])
+    result = await service.client.call(
+        wire,
+        method.parent,
+        method.name,
+        request,
+        PublishEventsResponse,
+        service.headers[Caller.ADMIN],
+    )
+
+    text = "invalid PublishEventsRequest.Events[0].EventPayload: value must be JSON: "
+    assert ("invalid_argument", text + reason) == (result.code, result.text)
