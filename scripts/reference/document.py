@@ -36,7 +36,8 @@ ERRORS: Mapping[str, str] = {
     "409": "`already_exists` or `aborted`: something like it exists, or has just changed.",
     "415": "`invalid_argument`: the body's type or encoding is not supported.",
     "429": "`resource_exhausted`: too much, or too often; try again later.",
-    "500": "`internal`: our fault; the message has a reference that the server's log has too.",
+    "500": "`internal`: our fault; the message has a reference that the server's log has too."
+    " `unknown`: a filter without values.",
     "501": "`unimplemented`: the call is not there yet.",
     "default": "Any other error.",
 }

@@ -84,6 +84,8 @@ class Schemas:
             schema["properties"] = {
                 field.json_name: self.field(field, answers=answers) for field in fields
             }
+        for oneof in message.oneofs:
+            describe_members(oneof, schema["properties"])
         required = [] if answers else [field.json_name for field in fields if is_needed(field)]
         if required:
             schema["required"] = required
@@ -186,6 +188,13 @@ def choice_of(oneof: Oneof, *, answers: bool) -> Json:
     if len(members) == 1:
         return {}
     return {"oneOf": [*members, {"not": {"anyOf": members}}]}
+
+
+def describe_members(oneof: Oneof, properties: Json) -> None:
+    """What is said about the choice goes for members about which nothing is said."""
+    for name in oneof.members:
+        if oneof.comment:
+            properties[name].setdefault("description", oneof.comment)
 
 
 def joined(choices: list[Json]) -> Json:

@@ -131,9 +131,11 @@ def test_comments_arrive():
     """
     create = operations()["POST", "/v2/actions/targets"]["description"]
     endpoint = schema("zitadel.action.v2.CreateTargetRequest")["properties"]["endpoint"]
+    payload = schema("outrider.v1.Event")["properties"]["eventPayload"]
 
     assert create.startswith("Adds a target. The server chooses its id and its signing key.")
     assert endpoint["description"] == "An absolute http or https URL."
+    assert payload["description"].startswith("What happened, up to 512 KiB of JSON.")
 
 
 TARGET = {"name": "n", "endpoint": "https://example.com", "restAsync": {}}
