@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -13,6 +14,7 @@ from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
 from api.contract import METHODS, SERVICES
 from api.wires import Wire, has_route
 from outrider.api.interceptors import permission_of
+from outrider_api.google.api import annotations_pb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,9 +48,12 @@ def full_name(method: DescMethod) -> str:
 
 
 def smallest(method: DescMethod) -> dict[str, str]:
-    """A request that changes nothing: ids that nobody has, for REST's paths, and nothing else."""
-    ids = {"id", "targetId", "keyId"}
-    return {field.json_name: "1" for field in method.input.fields if field.json_name in ids}
+    """A request that changes nothing: what REST has in its path, of things that nobody has."""
+    if not has_route(method):
+        return {}
+    rule = method.proto.options[annotations_pb.ext_http]
+    names = {field.name: field.json_name for field in method.input.fields}
+    return {names[name]: "1" for name in re.findall(r"\{(\w+)\}", str(rule.pattern.value))}
 
 
 def call(method: DescMethod, caller: Caller) -> Call:

@@ -386,8 +386,8 @@ async def test_a_payload_that_json_has_no_words_for(service: Service, reason: st
     Binary protobuf can say it, and no target could read it.
     """
     payload: Any = Oneof("event_payload", Struct(fields={"a": NOT_JSON[reason]}))
-    method = rpc_named("PublishEvents")
     request = PublishEventsRequest(events=[Event(event_type="a", payload=payload)])
+    method = rpc_named("PublishEvents")
     result = await service.client.call(
         wire,
         method.parent,
