@@ -37,7 +37,7 @@ class SqlLeases:
             " FROM deliveries JOIN events ON events.number = deliveries.event_number"
             " LEFT JOIN leases ON leases.owner = deliveries.owner"
             " WHERE deliveries.owner IS NOT NULL"
-            " AND (leases.expires_at IS NULL OR leases.expires_at < ?)"
+            " AND (leases.expires_at IS NULL OR leases.expires_at <= ?)"
             " ORDER BY deliveries.id LIMIT ?",
             (from_time(now), limit),
         )

@@ -71,6 +71,7 @@ class LeasesContract(StoreContract):
         """Its worker may be slow; it is not dead."""
         assert [] == await orphaned_ids(held, NOW)
         assert [] == await orphaned_ids(held, UNTIL - timedelta(microseconds=1))
+        assert ["1", "2"] == await orphaned_ids(held, UNTIL)
 
     async def test_what_a_dead_worker_held_is_orphaned(self, held: Store) -> None:
         """With all that a rescuer needs to write the attempt that nobody recorded."""
