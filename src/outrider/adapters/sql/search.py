@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from outrider.adapters.sql.columns import Connection
+from outrider.domain.page import Page
 from outrider.domain.search import NameFilter, TextMethod
 
 _PATTERNS = {
@@ -13,6 +14,9 @@ _PATTERNS = {
     TextMethod.CONTAINS: "%{}%",
     TextMethod.ENDS_WITH: "%{}",
 }
+_NUL = "\0"
+# True of no row, whatever its parameter.
+_NOTHING = "? IS NULL"
 
 
 class Where:
@@ -42,6 +46,15 @@ class Where:
         query = f"SELECT count(*) FROM {table} WHERE {self.text}"  # noqa: S608 - our names
         return int(connection.execute(query, self.values).fetchone()[0])
 
+    def total(self, connection: Connection, table: str, page: Page, shown: int) -> int:
+        """How many rows meet the conditions when `page` shows so many; 0 when it shows none.
+
+        Only a full page leaves a question: one that is not full ends the list.
+        """
+        if shown == page.limit:
+            return self.count(connection, table)
+        return page.offset + shown if shown else 0
+
 
 def order_by(column: str, *, ascending: bool) -> str:
     """Rows that compare equal come in the order of their ids, in the same direction."""
@@ -54,7 +67,9 @@ def one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, str
 
     One parameter however many values: a request can hold more than SQLite takes parameters.
     """
-    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(values)  # noqa: S608 - our names
+    # SQLite's texts from JSON end at NUL; no row has one, so nothing that has one is found.
+    found = [each for each in values if _NUL not in str(each)]
+    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(found)  # noqa: S608 - our names
 
 
 def name_clause(wanted: NameFilter) -> tuple[str, str]:
@@ -64,6 +79,8 @@ def name_clause(wanted: NameFilter) -> tuple[str, str]:
         if wanted.method.ignores_case
         else ("name", wanted.text)
     )
+    if _NUL in text:
+        return _NOTHING, text
     exact = TextMethod(wanted.method - wanted.method.ignores_case)
     if exact is TextMethod.EQUALS:
         return f"{column} = ?", text
