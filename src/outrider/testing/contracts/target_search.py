@@ -53,6 +53,9 @@ TEXTS = (
     *NAMES,
     *("%", "_", "\\", "*", "?", "[", "]", "{", "}", "'", '"', "^", "\\%", "[a-z]", "%%", ".*"),
     *(
+        # Nothing has a NUL, and nothing ends where one stands.
+        "CAPITAL\0",
+        "\0",
         "prüfung été",
         "PRÜFUNG ÉTÉ",
         "capital",
@@ -160,6 +163,16 @@ class TargetSearchContract(StoreContract):
         assert ["102"] == await ids(store, one_of("102"))
         assert ["101", "102"] == await ids(store, one_of("102", "101", "101", "103", "201", "x"))
         assert [] == await ids(store, one_of("103"))
+
+    async def test_an_id_does_not_end_at_nul(self, store: Store) -> None:
+        """What follows a NUL is part of what was asked for."""
+        await add_targets(store)
+        wanted = TargetIdsFilter((TargetId("101\0"), TargetId("\0")))
+
+        found = await store.read(
+            lambda unit: unit.targets.search(INSTANCE, [wanted], TargetSort.ID, Page())
+        )
+        assert Listing([], 0) == found
 
     async def test_any_number_of_ids_may_be_asked_for(self, store: Store) -> None:
         """A request holds more ids than a database takes parameters."""
