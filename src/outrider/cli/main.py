@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from outrider.cli.commands import (
+    account,
     deliveries,
     demo,
     doctor,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
 app.add_typer(target.app, name="target")
 app.add_typer(execution.app, name="execution")

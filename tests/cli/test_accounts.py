@@ -1,0 +1,136 @@
+"""`outrider account`: a program gets what it logs in with."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import pytest
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def account(server) -> str:
+    """The id of a new account."""
+    return server.ok("account", "create", unique("shop"), "--role", "IAM_OWNER_VIEWER")["id"]
+
+
+def login(server, client_id: str, client_secret: str) -> str:
+    """An access token for a secret."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
+    url = f"{server.url}/oauth/v2/token"
+    with urllib.request.urlopen(url, urlencode(form).encode()) as answer:
+        return json.load(answer)["access_token"]
+
+
+def test_an_account_logs_in_with_its_secret_until_it_is_deleted(server, account):
+    """
+    The life of an account, seen by the program that has it.
+    """
+    made = server.ok("account", "secret", account)
+    mine = ("--token", login(server, made["clientId"], made["clientSecret"]))
+    before = server.run("target", "list", *mine)
+    server.ok("account", "delete", account)
+    after = server.run("target", "list", *mine)
+
+    assert (0, 4) == (before.code, after.code)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        login(server, made["clientId"], made["clientSecret"])
+    with refused.value as answer:
+        assert "invalid_client" == json.load(answer)["error"]
+
+
+def test_an_account_is_listed(server, account):
+    """
+    With its roles; people see a table.
+    """
+    (listed,) = [each for each in server.ok("account", "list")["accounts"] if each["id"] == account]
+
+    assert ["IAM_OWNER_VIEWER"] == listed["roles"]
+    assert listed["name"] in server.run("account", "list").out
+
+
+def test_a_key_file_is_its_owners_alone(server, account, tmp_path):
+    """
+    It is a password: nobody else may read it, and it is never printed.
+    """
+    path = tmp_path / "shop.json"
+    made = server.run("account", "key", account, "--out", path, "--expires", "30d")
+    file = json.loads(path.read_text())
+
+    assert 0 == made.code, made.err
+    assert 0o600 == path.stat().st_mode & 0o777
+    assert ("serviceaccount", account) == (file["type"], file["userId"])
+    assert file["keyId"] in made.out
+    assert "PRIVATE KEY" not in made.out + made.err
+
+
+def test_no_file_is_written_over(server, account, tmp_path):
+    """
+    The key in it could not be made again.
+    """
+    path = tmp_path / "shop.json"
+    path.write_text("precious")
+    ended = server.run("account", "key", account, "--out", path)
+
+    assert (2, "precious") == (ended.code, path.read_text())
+    assert f"{path}: File exists" in ended.err
+
+
+def test_a_refused_key_leaves_no_file(server, tmp_path):
+    """
+    An empty file would look like a key.
+    """
+    path = tmp_path / "shop.json"
+    ended = server.run("account", "key", "2", "--out", path)
+
+    assert 1 == ended.code
+    assert "Account not found" in ended.err
+    assert "outrider account list" in ended.err
+    assert not path.exists()
+
+
+def test_a_secret_is_shown_with_a_warning(server, account):
+    """
+    Whoever closes the window has to make another.
+    """
+    ended = server.run("account", "secret", account)
+
+    assert 0 == ended.code
+    assert account in ended.out
+    assert "cannot be shown again" in ended.err
+
+
+def test_a_date_that_is_over_is_refused(server, account, tmp_path):
+    """
+    By whoever notices first, and no file is left.
+    """
+    path = tmp_path / "shop.json"
+    over = datetime(2020, 1, 1, tzinfo=UTC).isoformat()
+    ended = server.run("account", "key", account, "--out", path, "--expires", over)
+
+    assert ended.code in {1, 2}
+    assert not path.exists()
+
+
+def test_a_name_that_is_taken_is_refused(server):
+    """
+    Two accounts of one name could not be told apart.
+    """
+    name = unique("shop")
+    server.ok("account", "create", name, "--role", "IAM_OWNER")
+    ended = server.run("account", "create", name, "--role", "IAM_OWNER")
+
+    assert 1 == ended.code
+    assert "Account already exists" in ended.err
