@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import importlib
+import threading
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +40,8 @@ ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 SOON, LATER = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 NAMES = ["a 100%", "B_1", "b-1", "c*[d]"]
 PREFIX = "ActionService"
+MANY = 50
+GROWTHS = 3
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -348,3 +353,103 @@ def test_what_can_be_set_may_be_asked_for_without_a_body(client):
     assert 3 == len(api.list_execution_functions().functions)
     assert api.list_execution_methods({}).methods == api.list_execution_methods().methods
     assert api.list_execution_services({}).services == api.list_execution_services().services
+
+
+def walk(read: Callable[[dict[str, Any]], list[str]], grow: Callable[[int], object]) -> list[str]:
+    """Read a list page by page, oldest first, while it grows behind the first pages."""
+    seen: list[str] = []
+    for number in range(20):
+        page = read({"offset": len(seen), "limit": 3, "asc": True})
+        seen += page
+        if len(page) < 3:
+            break
+        if number < GROWTHS:
+            grow(number)
+    return seen
+
+
+def test_a_walk_through_targets_sees_each_once_while_more_are_made(client):
+    """
+    Who keeps an inventory must not have gaps in it.
+    """
+    made = [client.target(f"walked {number}") for number in range(8)]
+
+    def read(page: dict[str, Any]) -> list[str]:
+        return [each.id for each in client.ask("list_targets", pagination=page).targets or []]
+
+    seen = walk(read, lambda number: made.append(client.target(f"late {number}")))
+
+    assert 8 + GROWTHS == len(made)
+    assert made == seen
+
+
+def test_a_walk_through_public_keys_sees_each_once_while_more_are_added(client):
+    """
+    The same for keys of a target that somebody rotates meanwhile.
+    """
+    target = client.target()
+    made = [client.add(target) for _ in range(8)]
+
+    def read(page: dict[str, Any]) -> list[str]:
+        return [each.key_id for each in client.keys(target, pagination=page)]
+
+    seen = walk(read, lambda _: made.append(client.add(target)))
+
+    assert 8 + GROWTHS == len(made)
+    assert made == seen
+
+
+def test_a_walk_through_executions_sees_each_once_while_more_are_set(client):
+    """
+    Also while those that were seen are set again: they stay where they were made.
+    """
+    target, other = client.target(), client.target("other")
+    methods = client._api.list_execution_methods({}).methods[: 8 + GROWTHS]
+    made: list[str] = []
+
+    def set_to(method: str, *targets: str) -> None:
+        condition = {"request": {"method": method}}
+        client.ask("set_execution", condition=condition, targets=targets)
+
+    def add() -> None:
+        made.append(methods[len(made)])
+        set_to(made[-1], target)
+
+    def grow(number: int) -> None:
+        add()
+        set_to(made[number], other)
+
+    def read(page: dict[str, Any]) -> list[str]:
+        sorting = "EXECUTION_FIELD_NAME_CREATED_DATE"
+        found = client.ask("list_executions", pagination=page, sortingColumn=sorting).executions
+        return [each.condition.request.method for each in found or []]
+
+    for _ in range(8):
+        add()
+    seen = walk(read, grow)
+
+    assert methods == made == seen
+
+
+def test_one_of_many_clients_gets_the_name(server, client):
+    """
+    Deployments that start together: one has made the target, and the others know that it is there.
+    """
+    together = threading.Barrier(MANY, timeout=30)
+
+    def create(_: int) -> tuple[int, str | None]:
+        with zitadel.Zitadel.with_access_token(server.url, server.token) as connected:
+            mine = Client(connected.actions)
+            together.wait()
+            try:
+                mine.target("wanted by all")
+            except zitadel.ApiError as refused:
+                detail = refused.response_body["details"][0]
+                return refused.code, detail["debug"]["id"]
+            return 200, None
+
+    with ThreadPoolExecutor(MANY) as threads:
+        answers = Counter(threads.map(create, range(MANY)))
+
+    assert {(200, None): 1, (409, "V3-DKcYh"): MANY - 1} == answers
+    assert ["wanted by all"] == client.names()
