@@ -135,6 +135,8 @@ def test_the_last_configuration_counts(stream):
         "client_secret",
         "Set-Cookie",
         "api-key",
+        "keyFile",
+        "assertion",
         "clientKeyPem",
         "database_url",
     ],
@@ -171,6 +173,17 @@ def test_our_tokens_are_masked_wherever_they_stand():
     A token in a sentence is as good as a token in a field.
     """
     assert [f"got {MASK}, sorry"] == masked(["got otr_" + "a1-_" * 10 + ", sorry"])
+
+
+def test_what_accounts_log_in_with_is_masked_wherever_it_stands():
+    """
+    Access tokens and assertions are JWTs; a key file has a private key, perhaps cut off.
+    """
+    begin, end = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+
+    assert f"got {MASK}, sorry" == masked("got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.a-_b, sorry")
+    assert f"got {MASK}, sorry" == masked(f"got {begin}\nMIIE\n{end}, sorry")
+    assert f"got {MASK}" == masked(f"got {begin}\nMIIE")
 
 
 _names = st.sampled_from(["token", "signing_key", "Authorization"])

@@ -25,11 +25,12 @@ from outrider.api.asgi import (
     read_body,
 )
 from outrider.api.cors import cors
+from outrider.api.errors import Log
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.oauth_client import client_of
 from outrider.api.refusals import JSON, media_type, refuse
 from outrider.domain.access_token import LIFETIME
-from outrider.usecases.grants import GrantRefused, Grants
+from outrider.usecases.grants import Granted, GrantRefused, Grants
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
@@ -45,7 +46,7 @@ NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"n
 _HOST = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 Form = Mapping[str, str]
-Grant = Callable[[Scope, Form, str], Awaitable[str]]
+Grant = Callable[[Scope, Form, str], Awaitable[Granted]]
 
 
 class UnusableHostError(Exception):
@@ -103,8 +104,9 @@ def issuer_of(scope: Scope, external_url: str) -> str:
 class TokenEndpoint:
     """The application at `TOKEN_PATH`."""
 
-    def __init__(self, grants: Grants, external_url: str) -> None:
+    def __init__(self, grants: Grants, external_url: str, log: Log) -> None:
         self._grants = grants
+        self._log = log
         self._external_url = external_url
         self._known: Mapping[str, Grant] = {
             CLIENT_CREDENTIALS: self._client_credentials,
@@ -120,13 +122,15 @@ class TokenEndpoint:
             await _not_allowed(scope, send, b"POST")
             return
         try:
-            token = await self._granted(scope, receive)
+            granted = await self._granted(scope, receive)
         except GrantRefused as refused:
+            self._log.info("token.refused", error=refused.error, reason=refused.description)
             await _say_refused(send, refused)
         else:
-            await _say_token(send, token)
+            self._log.info("token.issued", account=granted.account_id)
+            await _say_token(send, granted.access_token)
 
-    async def _granted(self, scope: Scope, receive: Receive) -> str:
+    async def _granted(self, scope: Scope, receive: Receive) -> Granted:
         form = await read_form(scope, receive)
         name = required(form, "grant_type")
         grant = self._known.get(name)
@@ -138,17 +142,17 @@ class TokenEndpoint:
             raise GrantRefused("invalid_request", "header Host is missing or malformed") from None
         return await grant(scope, form, issuer)
 
-    async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> str:
+    async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> Granted:
         client_id, client_secret = client_of(header(scope, b"authorization"), form)
         return await self._grants.client_credentials(client_id, client_secret, issuer)
 
-    async def _assertion(self, _scope: Scope, form: Form, issuer: str) -> str:
+    async def _assertion(self, _scope: Scope, form: Form, issuer: str) -> Granted:
         return await self._grants.assertion(required(form, "assertion"), issuer)
 
 
-def token_endpoint(grants: Grants, external_url: str) -> App:
+def token_endpoint(grants: Grants, external_url: str, log: Log) -> App:
     """The same with CORS: secrets are no cookies, so an origin gains nothing."""
-    return cors(TokenEndpoint(grants, external_url))
+    return cors(TokenEndpoint(grants, external_url, log))
 
 
 async def read_form(scope: Scope, receive: Receive) -> Form:

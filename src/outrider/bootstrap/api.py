@@ -107,7 +107,7 @@ async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
                 JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
                 DISCOVERY_PATH: discovery(settings.external_url or ""),
                 TOKEN_PATH: token_endpoint(
-                    Grants(_access_tokens(settings, opened)), settings.external_url or ""
+                    Grants(_access_tokens(settings, opened)), settings.external_url or "", log
                 ),
             },
         )

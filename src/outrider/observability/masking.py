@@ -15,6 +15,7 @@ _MAX_DEPTH = 8
 # A name is a secret's when one of its words, or two neighbours, is one of these...
 _SECRET_WORDS = frozenset(
     {
+        "assertion",
         "authorization",
         "bearer",
         "cookie",
@@ -35,6 +36,7 @@ _SECRET_PAIRS = frozenset(
         ("api", "key"),
         ("client", "key"),
         ("database", "url"),
+        ("key", "file"),
         ("master", "key"),
         ("private", "key"),
         ("signing", "key"),
@@ -47,6 +49,11 @@ _HARMLESS_ENDINGS = frozenset({"at", "count", "date", "id", "ids", "kind", "name
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _IN_TEXT = (
     re.compile(r"otr_[A-Za-z0-9_-]{8,}"),
+    # A JWT's header is JSON and begins with `{"`.
+    re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
+    re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+    ),
     re.compile(r"(?<=[Bb]earer )[^\s\"',}]+"),
     re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*(?=@)"),
 )
@@ -61,7 +68,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def masked_text(text: str) -> str:
-    """The text without our tokens, bearer credentials, and the user information of URLs."""
+    """The text without our tokens, JWTs, private keys, bearer credentials, and the user information of URLs."""
     for pattern in _IN_TEXT:
         text = pattern.sub(MASK, text)
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outrider.domain.access_token import check_assertion
 from outrider.domain.ids import AccountId, AccountKeyId
@@ -23,12 +23,20 @@ class GrantRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """An access token, and whose it is."""
+
+    account_id: AccountId
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Grants:
     """The two grants of the sheet, section 7.6. Both raise `GrantRefused`."""
 
     access_tokens: AccessTokens
 
-    async def client_credentials(self, client_id: str, client_secret: str, issuer: str) -> str:
+    async def client_credentials(self, client_id: str, client_secret: str, issuer: str) -> Granted:
         """Return an access token for the account whose id and secret these are."""
         tokens = self.access_tokens
         account = AccountId(client_id)
@@ -38,9 +46,9 @@ class Grants:
         is_right = hmac.compare_digest(stored or _NO_SECRET, hash_secret(client_secret))
         if stored is None or not is_right:
             raise GrantRefused("invalid_client", "client id or client secret is wrong")
-        return await tokens.issue(account, issuer)
+        return Granted(account, await tokens.issue(account, issuer))
 
-    async def assertion(self, assertion: str, issuer: str) -> str:
+    async def assertion(self, assertion: str, issuer: str) -> Granted:
         """Return an access token for the account whose key signed `assertion`."""
         tokens = self.access_tokens
         try:
@@ -60,7 +68,7 @@ class Grants:
             check_assertion(claims, known.account_id, issuer, now)
         except ValueError as problem:
             raise GrantRefused("invalid_grant", str(problem)) from None
-        return await tokens.issue(known.account_id, issuer)
+        return Granted(known.account_id, await tokens.issue(known.account_id, issuer))
 
 
 def _unverified() -> GrantRefused:
