@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OctKey, RSAKey
 
@@ -266,6 +268,35 @@ async def test_what_a_token_says(issuer: Issuer):
     )
     assert 43200 == claims["exp"] - claims["iat"]
     assert ("RS256", "at+jwt") == (header_of(token)["alg"], header_of(token)["typ"])
+
+
+PARTS = st.binary(max_size=40) | st.sampled_from(
+    [
+        f"grant_type={CLIENT_CREDENTIALS}".encode(),
+        b"client_id=%00",
+        b"client_secret=%ff",
+        f"grant_type={JWT_BEARER}".encode(),
+        b"assertion=e30.e30.e30",
+        b"assertion=..",
+        b"=",
+        b"a",
+    ]
+)
+HEADERS = st.none() | st.binary(max_size=30).map(
+    lambda given: "Basic " + base64.b64encode(given).decode()
+)
+
+
+@given(st.lists(PARTS, max_size=5).map(b"&".join), HEADERS)
+async def test_whatever_is_sent_is_answered_in_the_form_of_oauth(issuer: Issuer, body, basic_auth):
+    """
+    Strangers reach this endpoint: none of them ends in a traceback, or in a token.
+    """
+    headers = {} if basic_auth is None else {"authorization": basic_auth}
+    answer = await issuer.post(body, headers)
+
+    assert answer.status in {400, 401}
+    assert {"error", "error_description"} == set(answer.json())
 
 
 async def test_an_expired_key_gets_no_token(issuer: Issuer):
