@@ -116,7 +116,7 @@ async def test_an_unknown_path_is_not_found(client: ApiClient):
         "/v2/actions/nope",
         f"{TARGETS}/",
         "/v2",
-        "/",
+        "//",
         "/v2//actions/targets",
         "/robots.txt",
     ):
