@@ -9,6 +9,9 @@ STAMP := $(VENV)/.installed
 # Everything that installing needs to know; when one of these changes, `make` installs again.
 SOURCES := pyproject.toml packages/receiver/pyproject.toml constraints.txt
 
+# Temporary files stay inside the checkout as well.
+export TMPDIR := $(CURDIR)/$(VENV)/tmp
+
 .PHONY: help run test check format bench generate constraints clean
 
 help:  ## List what there is
@@ -18,7 +21,7 @@ run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arri
 	@$(BIN)/outrider demo
 
 test: $(STAMP)  ## Set up from nothing and run every test
-	@echo "== Running every test (about five minutes on two cores)"
+	@echo "== Running every test (about eight minutes on two cores)"
 	@$(BIN)/pytest
 
 check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
@@ -38,8 +41,9 @@ format: $(STAMP)  ## Format and mend what can be mended
 bench: $(STAMP)  ## Measure: deliveries, publishing, start, memory (about ten minutes)
 	@$(BIN)/python -m benchmarks
 
-generate: $(STAMP)  ## Make src/outrider_api from proto/ again; works offline
+generate: $(STAMP)  ## Make src/outrider_api and docs/reference from their sources again; works offline
 	@$(BIN)/python scripts/generate.py
+	@$(BIN)/python -m outrider.cli.reference docs/reference
 
 constraints: $(STAMP)  ## Write down the versions that are installed now
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
@@ -54,6 +58,7 @@ $(STAMP): $(SOURCES)
 		echo "outrider needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name another with PYTHON=..."; exit 1; }
 	@echo "== Setting up $(VENV) with $$($(PYTHON) --version) (about a minute, once)"
 	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(TMPDIR)
 	@PIP_CACHE_DIR=$(CURDIR)/$(VENV)/cache $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt -e packages/receiver -e '.[dev,generate]'
 	@rm -rf $(VENV)/cache
