@@ -7,13 +7,13 @@ source does.
 from __future__ import annotations
 
 import gzip
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 
 from outrider.api.asgi import App, Header, Receive, Scope, Send, answer, header
+from outrider.api.origin import origin_of
 
 OPENAPI = "/openapi.json"
 DOCS = "/docs"
@@ -38,9 +38,6 @@ PAGE_POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
 )
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-
-_HOST = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
-_SCHEMES = frozenset({b"http", b"https"})
 
 
 def docs() -> Mapping[str, App]:
@@ -79,7 +76,7 @@ class Resource:
             await not_allowed(send)
             return
         zipped = b"gzip" in (header(scope, b"accept-encoding") or b"")
-        body, tag = self._variant(origin_of(scope), zipped)
+        body, tag = self._variant(origin_of(scope, no_host=NO_HOST), zipped)
         headers = [*self._headers, (b"etag", tag)]
         if tag in (header(scope, b"if-none-match") or b""):
             await bare(send, NOT_MODIFIED, headers)
@@ -104,11 +101,3 @@ async def bare(send: Send, status: int, headers: list[Header]) -> None:
     """An answer without a body, whose headers may speak of one."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-def origin_of(scope: Scope) -> bytes:
-    """The address in the caller's words; nothing in it can leave the text that it is put into."""
-    host = header(scope, b"host") or header(scope, b":authority") or NO_HOST
-    forwarded = header(scope, b"x-forwarded-proto")
-    scheme = forwarded if forwarded in _SCHEMES else scope.get("scheme", "http").encode()
-    return scheme + b"://" + (host if _HOST.fullmatch(host) else NO_HOST)

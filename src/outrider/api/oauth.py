@@ -7,7 +7,6 @@ the URL under which the caller reached us, unless the settings name one.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
 
@@ -28,6 +27,7 @@ from outrider.api.cors import cors
 from outrider.api.errors import Log
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.oauth_client import client_of
+from outrider.api.origin import origin_of
 from outrider.api.refusals import JSON, media_type, refuse
 from outrider.domain.access_token import LIFETIME
 from outrider.usecases.grants import Granted, GrantRefused, Grants
@@ -43,7 +43,6 @@ _FORM = "application/x-www-form-urlencoded"
 _BAD_REQUEST, _UNAUTHORIZED = 400, 401
 # RFC 6749, section 5.1.
 NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
-_HOST = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 Form = Mapping[str, str]
 Grant = Callable[[Scope, Form, str], Awaitable[Granted]]
@@ -95,10 +94,10 @@ def issuer_of(scope: Scope, external_url: str) -> str:
     """The URL of this server without a slash at its end. Raise `UnusableHostError`."""
     if external_url:
         return external_url.rstrip("/")
-    host = header(scope, b"host") or b""
-    if not _HOST.fullmatch(host):
+    origin = origin_of(scope)
+    if not origin:
         raise UnusableHostError
-    return f"{scope.get('scheme', 'http')}://{host.decode()}"
+    return origin.decode()
 
 
 class TokenEndpoint:

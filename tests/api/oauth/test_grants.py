@@ -388,6 +388,18 @@ async def test_the_issuer_is_the_name_that_was_used(host):
     assert (f"http://{host}" if is_name else None) == answer.json().get("issuer")
 
 
+async def test_a_proxy_says_that_its_side_is_encrypted(issuer: Issuer):
+    """
+    Clients compare what they typed, `https`, with what we say.
+    """
+    answers = [
+        await issuer.fetch("GET", DISCOVERY_PATH, {"x-forwarded-proto": proto})
+        for proto in ("https", "gopher")
+    ]
+
+    assert ["https://outrider.test", URL] == [each.json()["issuer"] for each in answers]
+
+
 async def test_the_setting_is_the_issuer_whatever_name_was_used():
     """
     Behind a proxy the name that we see is not the one that clients know.
