@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -73,6 +74,7 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
 async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
     async with open_store(settings) as opened, _open_caller(settings) as caller:
         worker, rescuer = build_worker(settings, opened, caller)
+        _collect_seldom()
         loop = asyncio.get_running_loop()
         orphaned = partial(worker.stop, within=_ORPHAN_DRAIN_S)
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(orphaned))
@@ -117,6 +119,13 @@ async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
             write_private(path, f"{opened.ambient.new_token()}\n")
         bootstrap_secret(settings)
         announce(f"the admin token is in {path}")
+
+
+def _collect_seldom() -> None:
+    # What is there now stays as long as the process, and a delivery leaves no cycles behind:
+    # looking for some took 4 of 64 us that a delivery costs.
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 20)
 
 
 def _keep_files_private() -> None:
