@@ -1,0 +1,1 @@
+"""Measurements of outrider, each a number with the number that it is read against."""

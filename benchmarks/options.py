@@ -1,0 +1,22 @@
+"""What the command line asks of every benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`scale` multiplies how much is measured; `environ` holds settings of outrider to try out."""
+
+    scratch: Path
+    is_quick: bool = False
+    count: int | None = None
+    rounds: int | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, usual: int, quick: int) -> int:
+        """One of two amounts, by `--quick`."""
+        return quick if self.is_quick else usual

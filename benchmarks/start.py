@@ -1,0 +1,42 @@
+"""From `outrider serve` to ready: the first start in an empty directory, and the second.
+
+Ready means that `/readyz` answers 200: the API is up and its store answers. All processes of the
+server share one core, as on a small machine; a start that may use two is quicker.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.options import Options
+from benchmarks.results import Result, spread, table
+from benchmarks.servers import server
+
+NAME = "start"
+
+
+def run(options: Options) -> Result:
+    """A round is a first start and a second one."""
+    result = Result(NAME, dict(options.environ))
+    for _ in range(options.rounds or options.of(10, 1)):
+        with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
+            data_dir = Path(directory) / "data"
+            result.rounds.append(
+                {"first": _start(data_dir, options), "second": _start(data_dir, options)}
+            )
+    rows = [
+        (
+            f"{name} start",
+            spread([each[name]["seconds"] for each in result.rounds], ".2f"),
+            spread([each[name]["cpu_seconds"] for each in result.rounds], ".2f"),
+        )
+        for name in ("first", "second")
+    ]
+    result.table = table(("", "seconds to ready", "CPU seconds"), rows)
+    return result
+
+
+def _start(data_dir: Path, options: Options) -> dict[str, float]:
+    with server(data_dir, options) as ready:
+        return {"seconds": ready.seconds, "cpu_seconds": ready.cpu_seconds}

@@ -1,0 +1,129 @@
+"""Data directories that are filled before anything is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from outrider.ambient import Ambient
+from outrider.bootstrap.parts import open_store
+from outrider.domain.delivery import plan_deliveries
+from outrider.domain.event import Event, render_body
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.settings import from_environ
+from outrider.testing.builders import a_target, an_execution
+from outrider.usecases.ports import StoredEvent, Unit
+
+EVENT_TYPE = "user.human.added"
+TARGET = TargetId("101")
+BODY_BYTES = 340
+_AT_ONCE = 1000
+
+
+def environ(data_dir: Path, **more: str) -> Mapping[str, str]:
+    """Settings of a server or worker on this directory, as environment variables."""
+    return {"OUTRIDER_DATA_DIR": str(data_dir), "OUTRIDER_DEV": "true", **more}
+
+
+def an_event(event_id: str = "", *, body_bytes: int = BODY_BYTES) -> Event:
+    """An event whose body, as targets get it, has `body_bytes` bytes in an 18-digit instance."""
+    event = Event(
+        id=EventId(event_id),
+        event_type=EVENT_TYPE,
+        created_at_ns=1_735_787_045_678_901_000,
+        aggregate_id="300000000000000002",
+        aggregate_type="user",
+        resource_owner="300000000000000003",
+        version="v2",
+        sequence=7,
+        user_id="300000000000000004",
+        payload_json='{"userName":""}',
+    )
+    filler = body_bytes - len(render_body(event, InstanceId("3" * 18)))
+    if filler < 0:
+        raise ValueError(f"a body has at least {body_bytes - filler} bytes")
+    return replace(event, payload_json=event.payload_json.replace('""', f'"{"a" * filler}"'))
+
+
+def prepare(data_dir: Path, endpoint: str) -> None:
+    """A data directory with one target, and one execution that calls it for `EVENT_TYPE`."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_prepare(data_dir, endpoint))
+
+
+def owe(data_dir: Path, count: int, *, due_in: timedelta) -> datetime:
+    """Add events that each owe one delivery to the target; return when all of them fall due."""
+    return asyncio.run(_owe(data_dir, count, due_in))
+
+
+async def _owe(data_dir: Path, count: int, due_in: timedelta) -> datetime:
+    async with open_store(from_environ(environ(data_dir))) as opened:
+        due_at = opened.ambient.now() + due_in
+        for first in range(0, count, _AT_ONCE):
+            events = [
+                _stored(opened.instance, opened.ambient)
+                for _ in range(first, min(first + _AT_ONCE, count))
+            ]
+            await opened.store.write(
+                lambda unit, events=events: unit.events.append(opened.instance, events, due_at)
+            )
+    return due_at
+
+
+async def _prepare(data_dir: Path, endpoint: str) -> None:
+    async with open_store(from_environ(environ(data_dir))) as opened:
+
+        def add(unit: Unit) -> None:
+            unit.targets.add(opened.instance, a_target(TARGET, endpoint=endpoint))
+            unit.executions.put(opened.instance, an_execution(TARGET))
+
+        await opened.store.write(add)
+
+
+def _stored(instance: InstanceId, ambient: Ambient) -> StoredEvent:
+    event = an_event(str(ambient.new_id()))
+    planned = plan_deliveries([(DeliveryId(str(ambient.new_id())), TARGET, True)])
+    body = render_body(event, instance)
+    return StoredEvent(event, body, ExecutionId(f"event/{EVENT_TYPE}"), planned)
+
+
+class DeliveryTable:
+    """A look at a store from outside, while others work on it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._connection = sqlite3.connect(data_dir / "outrider.db", isolation_level=None)
+        self._connection.execute("PRAGMA query_only = ON")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def has_worker(self) -> bool:
+        """Whether a worker has begun its lease."""
+        return self._number("SELECT count(*) FROM leases") > 0
+
+    def has_open_deliveries(self) -> bool:
+        """Whether any is due, scheduled or being attempted."""
+        query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE {} IS NOT NULL)"
+        return any(self._number(query.format(column)) for column in ("due_at", "owner"))
+
+    def delivered(self) -> int:
+        """How many were delivered by their first attempt."""
+        return self._number("SELECT count(*) FROM deliveries WHERE state = 4 AND attempt_count = 1")
+
+    def finished_at(self) -> list[int]:
+        """When each was recorded, in microseconds since 1970, first to last."""
+        rows = self._connection.execute(
+            "SELECT finished_at FROM deliveries WHERE finished_at IS NOT NULL ORDER BY finished_at"
+        )
+        return [at for (at,) in rows]
+
+    def _number(self, query: str) -> int:
+        return self._connection.execute(query).fetchone()[0]
