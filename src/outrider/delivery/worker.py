@@ -25,8 +25,9 @@ from outrider.usecases.ports import Store, Unit
 
 LEASE = timedelta(seconds=15)
 _RENEW_EVERY_S = 5.0
-# Ended attempts wait this long for company: a commit costs about as much for one as for a hundred.
-_LINGER_S = 0.002
+# Ended attempts wait this long for those that still run: a commit costs about as much for one as
+# for a hundred.
+_LINGER_S = 0.01
 _SETTLE_AT_ONCE = 128
 # How often an idle worker looks whether the store has changed; half of it is the mean delay
 # between a publish and its first attempt.
@@ -192,14 +193,16 @@ class Worker:
             # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
             self.log.error("delivery.broken", delivery=running.claimed.id, exc_info=failure)
             self._note(self._lost(running, "the attempt broke inside outrider"))
-        if self._stopping:
-            self._wake.set()
-        else:
+        if not self._stopping:
             self._begin_ready()
+        if not self._running:
+            # Nobody else will end: there is nothing to wait for.
+            self._wake.set()
 
     def _note(self, settlement: Settlement) -> None:
         self._ended.append(settlement)
-        if len(self._ended) >= _SETTLE_AT_ONCE:
+        # No more than run at once: as many again are ready, and go on during the turn.
+        if len(self._ended) >= min(_SETTLE_AT_ONCE, self.concurrency):
             self._wake.set()
         elif self._linger is None:
             self._linger = asyncio.get_running_loop().call_later(_LINGER_S, self._wake.set)
