@@ -9,6 +9,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -137,8 +138,16 @@ def _keep_files_private() -> None:
 async def _open_caller(settings: Settings) -> AsyncIterator[Caller]:
     # Only a worker calls targets: the others need no TLS context.
     from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
+    from outrider.adapters.egress.limits import CallerLimits  # noqa: PLC0415
 
-    caller = HttpCaller(egress_policy(settings), user_agent=USER_AGENT)
+    usual, at_once = CallerLimits(), settings.worker_concurrency
+    # All calls may go to one origin: a connection that is not kept after its call is made anew.
+    limits = replace(
+        usual,
+        max_idle_per_origin=max(usual.max_idle_per_origin, at_once),
+        max_idle=max(usual.max_idle, at_once),
+    )
+    caller = HttpCaller(egress_policy(settings), user_agent=USER_AGENT, limits=limits)
     try:
         yield caller
     finally:
