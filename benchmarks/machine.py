@@ -19,10 +19,14 @@ FSYNCS = 200
 
 
 @cache
+def usable_cores() -> frozenset[int]:
+    """Those that this process may use; asked for the first time before anything is pinned."""
+    return frozenset(os.sched_getaffinity(0))
+
+
 def cores() -> tuple[int, int]:
     """The core for what is measured, and the one for whoever drives it. One core serves both."""
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[0], usable[-1]
+    return min(usable_cores()), max(usable_cores())
 
 
 def facts(scratch: Path) -> dict[str, object]:

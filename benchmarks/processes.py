@@ -1,4 +1,4 @@
-"""Processes under measurement: pinned to a core, watched through /proc, stopped at the end."""
+"""Processes under measurement: pinned to cores, watched through /proc, stopped at the end."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ _SHOWN_BYTES = 4000
 
 @contextmanager
 def started(
-    arguments: Sequence[str | Path], *, core: int, environ: Mapping[str, str] | None = None
+    arguments: Sequence[str | Path],
+    *,
+    cores: frozenset[int],
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A Python process on one core, with its standard output to read; terminated on leaving.
+    """A Python process on these cores, with its standard output to read; terminated on leaving.
 
     What it logs goes to a file, and is shown when the measurement fails.
     """
@@ -33,7 +36,7 @@ def started(
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - no threads here
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 - no threads here
         )
         try:
             yield process
@@ -58,7 +61,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 @contextmanager
 def sink(core: int) -> Iterator[str]:
     """A receiver that accepts everything; the value is its URL."""
-    with started([SINK], core=core) as process:
+    with started([SINK], cores=frozenset({core})) as process:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/hook"
 
 

@@ -1,4 +1,4 @@
-"""A whole `outrider serve`, as a user starts it, on one core."""
+"""A whole `outrider serve`, as a user starts it."""
 
 from __future__ import annotations
 
@@ -40,12 +40,17 @@ class Server:
 
 
 @contextmanager
-def server(data_dir: Path, options: Options) -> Iterator[Server]:
-    """Start it and wait until `/readyz` says yes; stop it in order on leaving."""
+def server(
+    data_dir: Path, options: Options, *, on_cores: frozenset[int] | None = None
+) -> Iterator[Server]:
+    """Start it and wait until `/readyz` says yes; stop it in order on leaving.
+
+    All its processes share the core for what is measured, unless others are named.
+    """
     arguments = ["-m", "outrider", "serve", "--port", "0"]
     environ = stores.environ(data_dir, **options.environ)
     begun = time.perf_counter()
-    with started(arguments, core=cores()[0], environ=environ) as process:
+    with started(arguments, cores=on_cores or frozenset({cores()[0]}), environ=environ) as process:
         for line in process.stdout:
             if line.startswith(_LISTENING):
                 break

@@ -1,7 +1,8 @@
 """From `outrider serve` to ready: the first start in an empty directory, and the second.
 
-Ready means that `/readyz` answers 200: the API is up and its store answers. All processes of the
-server share one core, as on a small machine; a start that may use two is quicker.
+Ready means that `/readyz` answers 200: the API is up and its store answers. Nothing is pinned: the
+worker starts on another core while the API does. CPU seconds are those of all processes together,
+which is what a start takes at least where there is one core.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from benchmarks.machine import usable_cores
 from benchmarks.options import Options
 from benchmarks.results import Result, spread, table
 from benchmarks.servers import server
@@ -38,5 +40,5 @@ def run(options: Options) -> Result:
 
 
 def _start(data_dir: Path, options: Options) -> dict[str, float]:
-    with server(data_dir, options) as ready:
+    with server(data_dir, options, on_cores=usable_cores()) as ready:
         return {"seconds": ready.seconds, "cpu_seconds": ready.cpu_seconds}
