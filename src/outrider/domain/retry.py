@@ -40,11 +40,14 @@ class RetrySchedule:
     """The waits between attempts, and what is never tried again.
 
     A wait is lengthened by up to `jitter` of itself. `final_statuses` end a delivery at once.
+    Nothing is tried again when the delivery would be older than `max_age` by then; None: no bound.
     """
 
     waits: tuple[timedelta, ...] = DEFAULT_WAITS
     jitter: float = 0.2
     final_statuses: frozenset[int] = frozenset({GONE})
+    max_age: timedelta | None = None
+    honor_retry_after: bool = True
 
     def wait_after(
         self,
@@ -53,21 +56,31 @@ class RetrySchedule:
         status_code: int,
         draw: float,
         retry_after: timedelta | None = None,
+        *,
+        age: timedelta = timedelta(0),
     ) -> timedelta | None:
         """Return the wait after failed attempt `attempt_number` (from 1), None: not again.
 
         Never below `retry_after`, which is itself bounded by the longest wait: a receiver may slow
-        us down, it may not park a delivery for a month.
+        us down, it may not park a delivery for a month. `age` is how old the delivery was when the
+        attempt ended.
         """
         if status_code in self.final_statuses or attempt_number > len(self.waits):
             return None
+        wait = self._wait(attempt_number, outcome, draw, retry_after)
+        is_too_late = self.max_age is not None and age + wait > self.max_age
+        return None if is_too_late else wait
+
+    def _wait(
+        self, attempt_number: int, outcome: Outcome, draw: float, retry_after: timedelta | None
+    ) -> timedelta:
         if outcome is Outcome.LOST:
             # Our node died, the receiver did nothing wrong. The attempt still counts, so that a
             # delivery which kills its node ends.
             return timedelta(0)
         wait = self.waits[attempt_number - 1]
         wait += wait * self.jitter * draw
-        if retry_after is not None:
+        if retry_after is not None and self.honor_retry_after:
             wait = max(wait, min(retry_after, max(self.waits)))
         return wait
 
