@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from delivery.rig import SCHEDULE, Rig, ScriptedCaller
 from outrider.adapters.memory.store import MemoryStore
 from outrider.domain.call import Answer
+from outrider.domain.callee import Callee
 from outrider.domain.delivery import ClaimedDelivery, Delivery, DeliveryState, plan_deliveries
 from outrider.domain.ids import DeliveryId
 from outrider.domain.outcome import HAS_ANSWER, Outcome
@@ -101,7 +102,7 @@ class Play:
         target = self.targets[int(number) - 1]
         caller = ScriptedCaller()
         caller.script(target.endpoint, Answer(status, (), b""))
-        settlement = await self.rig.worker(caller=caller).runner.attempt(claimed, target)
+        settlement = await self.rig.worker(caller=caller).runner.attempt(claimed, Callee(target))
         await settle(self.rig.store, settlement, owner=owner, now=now)
 
 

@@ -8,6 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from outrider.domain.call import Call
+from outrider.domain.callee import Callee
 from outrider.domain.envelope import Envelopes, Unbuildable, plain
 from outrider.domain.signature import standard_webhooks_headers, zitadel_signature
 from outrider.domain.target import PayloadType, SigningKey
@@ -22,7 +23,7 @@ ENVELOPES = Envelopes({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
 
 def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> Call:
     return ENVELOPES.build(
-        target or a_target(), BODY, message_id="31", now=now, attempt_number=attempt_number
+        Callee(target or a_target()), BODY, message_id="31", now=now, attempt_number=attempt_number
     )
 
 
@@ -138,9 +139,11 @@ def test_what_an_encoder_makes_is_what_is_signed():
     """
     The signature covers the bytes on the wire, wrapped as they are.
     """
-    envelopes = Envelopes({PayloadType.JWT: lambda body, target: target.id.encode() + body})
+    envelopes = Envelopes(
+        {PayloadType.JWT: lambda body, callee, now: callee.target.id.encode() + body}
+    )
     target = a_target("101", payload_type=PayloadType.JWT)
-    call = envelopes.build(target, BODY, message_id="31", now=NOW)
+    call = envelopes.build(Callee(target), BODY, message_id="31", now=NOW)
 
     assert b"101" + BODY == call.body
     assert verify(call.body, call.headers, signing_keys=SIGNING_KEY, now=AT)

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
 from outrider.domain.call import Answer, CallFailed, Stage
+from outrider.domain.callee import Callee
 from outrider.domain.delivery import EXCERPT_BYTES, Attempt, ClaimedDelivery, Settlement, settle
 from outrider.domain.envelope import Envelopes, Unbuildable
 from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule, parse_retry_after
-from outrider.domain.target import Target
 from outrider.usecases.ports import Caller
 
 
@@ -34,13 +34,13 @@ class Runner:
     schedule: RetrySchedule
     log: Log
 
-    async def attempt(self, claimed: ClaimedDelivery, target: Target) -> Settlement:
+    async def attempt(self, claimed: ClaimedDelivery, callee: Callee) -> Settlement:
         """Call the target once and decide what that means."""
         started_at = self.ambient.now()
         clock = time.perf_counter()
         retry_after = None
         try:
-            answer = await self._call(claimed, target, started_at)
+            answer = await self._call(claimed, callee, started_at)
         except CallFailed as failure:
             attempt = self._failed(claimed, started_at, clock, failure)
         else:
@@ -51,23 +51,23 @@ class Runner:
         return settle(
             claimed,
             attempt,
-            target,
+            callee.target,
             self.schedule,
             draw=self.ambient.draw(),
             retry_after=retry_after,
         )
 
-    async def _call(self, claimed: ClaimedDelivery, target: Target, now: datetime) -> Answer:
+    async def _call(self, claimed: ClaimedDelivery, callee: Callee, now: datetime) -> Answer:
         try:
             call = self.envelopes.build(
-                target,
+                callee,
                 claimed.body,
                 message_id=claimed.id,
                 now=now,
                 attempt_number=claimed.attempt_number,
             )
         except Unbuildable as failure:
-            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, str(failure)) from None
+            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, failure.reason) from None
         except Exception as failure:  # noqa: BLE001 - a failure before the call is an attempt too
             self._unexpected(claimed, Stage.BUILD)
             reason = f"the call could not be built: {type(failure).__name__}"

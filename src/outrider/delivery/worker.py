@@ -18,9 +18,10 @@ from outrider.ambient import Ambient
 from outrider.delivery.log import Log
 from outrider.delivery.runner import Runner, lost
 from outrider.delivery.signal import Signal
+from outrider.domain.callee import Callee
 from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel, settle
 from outrider.domain.ids import InstanceId, TargetId
-from outrider.domain.target import Target
+from outrider.usecases.callees import load_callees
 from outrider.usecases.ports import Store, Unit
 
 LEASE = timedelta(seconds=15)
@@ -47,7 +48,7 @@ _TargetName = tuple[InstanceId, TargetId]
 @dataclass(frozen=True, slots=True)
 class _Turn:
     claimed: Sequence[ClaimedDelivery]
-    targets: dict[_TargetName, Target]
+    callees: dict[_TargetName, Callee]
     revision: int
     next_due: datetime | None
 
@@ -55,7 +56,7 @@ class _Turn:
 @dataclass(frozen=True, slots=True)
 class _Running:
     claimed: ClaimedDelivery
-    target: Target
+    callee: Callee
     started_at: datetime
 
 
@@ -79,7 +80,7 @@ class Worker:
     _ready: deque[ClaimedDelivery] = field(default_factory=deque)
     _running: dict[asyncio.Task[None], _Running] = field(default_factory=dict)
     _ended: list[Settlement] = field(default_factory=list)
-    _targets: dict[_TargetName, Target] = field(default_factory=dict)
+    _callees: dict[_TargetName, Callee] = field(default_factory=dict)
     _revision: int = -1
     _next_due: datetime | None = None
     _seen_change: int = -1
@@ -146,8 +147,8 @@ class Worker:
             self._ended = ended + self._ended
             raise
         if turn.revision != self._revision:
-            self._targets, self._revision = {}, turn.revision
-        self._targets.update(turn.targets)
+            self._callees, self._revision = {}, turn.revision
+        self._callees.update(turn.callees)
         self._next_due = turn.next_due
         self._ready.extend(turn.claimed)
         self.settled_signal.fire(len(ended))
@@ -162,12 +163,12 @@ class Worker:
             unit.deliveries.settle(self.owner, ended, now)
         claimed = unit.deliveries.claim(self.owner, now, room) if room > 0 else ()
         revision = unit.routing_revision()
-        known = self._targets if revision == self._revision else {}
+        known = self._callees if revision == self._revision else {}
         wanted = {(each.instance_id, each.target_id) for each in claimed} - known.keys()
         if revision != self._revision:
             wanted |= ready
         next_due = None if len(claimed) == room else unit.deliveries.next_due()
-        return _Turn(claimed, unit.targets.get_many(wanted), revision, next_due)
+        return _Turn(claimed, load_callees(unit, wanted), revision, next_due)
 
     def _room(self) -> int:
         # Twice what runs: attempts go on while a turn is on its way to the disk.
@@ -176,16 +177,16 @@ class Worker:
     def _begin_ready(self) -> None:
         while self._ready and len(self._running) < self.concurrency:
             claimed = self._ready.popleft()
-            target = self._targets.get((claimed.instance_id, claimed.target_id))
-            if target is None:
+            callee = self._callees.get((claimed.instance_id, claimed.target_id))
+            if callee is None:
                 self._note(cancel(claimed))
                 continue
-            task = asyncio.create_task(self._attempt(claimed, target))
-            self._running[task] = _Running(claimed, target, self.ambient.now())
+            task = asyncio.create_task(self._attempt(claimed, callee))
+            self._running[task] = _Running(claimed, callee, self.ambient.now())
             task.add_done_callback(self._end)
 
-    async def _attempt(self, claimed: ClaimedDelivery, target: Target) -> None:
-        self._note(await self.runner.attempt(claimed, target))
+    async def _attempt(self, claimed: ClaimedDelivery, callee: Callee) -> None:
+        self._note(await self.runner.attempt(claimed, callee))
 
     def _end(self, task: asyncio.Task[None]) -> None:
         running = self._running.pop(task)
@@ -300,4 +301,4 @@ class Worker:
     def _lost(self, running: _Running, reason: str) -> Settlement:
         attempt = lost(running.claimed, running.started_at, reason)
         schedule, draw = self.runner.schedule, self.ambient.draw()
-        return settle(running.claimed, attempt, running.target, schedule, draw=draw)
+        return settle(running.claimed, attempt, running.callee.target, schedule, draw=draw)

@@ -11,26 +11,37 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.call import Call
+from outrider.domain.callee import Callee
 from outrider.domain.signature import (
     SIGNATURE_HEADERS,
     standard_webhooks_headers,
     zitadel_signature,
 )
 from outrider.domain.target import PayloadType, Target
+from outrider.errors import OutriderError
 
 # All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
 CONTENT_TYPE = ("Content-Type", "application/json")
 
 
 class Unbuildable(Exception):
-    """Nothing can be sent. The text is a sentence for the attempt log."""
+    """Nothing can be sent. `reason` is a sentence for the attempt log.
+
+    `error` is what the caller is told of an interception that interrupts; None where the contract
+    has no text for it.
+    """
+
+    def __init__(self, reason: str, error: OutriderError | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
 
 
-Encoder = Callable[[bytes, Target], bytes]
-"""Wraps a body for a target, or raises `Unbuildable`."""
+Encoder = Callable[[bytes, Callee, datetime], bytes]
+"""Wraps a body for a target as of a time, or raises `Unbuildable`."""
 
 
-def plain(body: bytes, target: Target) -> bytes:  # noqa: ARG001 - every encoder gets the target
+def plain(body: bytes, callee: Callee, now: datetime) -> bytes:  # noqa: ARG001 - every encoder gets them
     """The payload type JSON: the body as it is."""
     return body
 
@@ -43,7 +54,7 @@ class Envelopes:
 
     def build(
         self,
-        target: Target,
+        callee: Callee,
         body: bytes,
         *,
         message_id: str,
@@ -55,12 +66,13 @@ class Envelopes:
         `message_id` is the delivery's id, or the call's for an interception; the two headers
         about deliveries are there when `attempt_number` is.
         """
+        target = callee.target
         encode = self.encoders.get(target.payload_type)
         if encode is None:
             raise Unbuildable(
                 f"payload type {_payload_name(target)} cannot be sent by this release"
             )
-        wrapped = encode(body, target)
+        wrapped = encode(body, callee, now)
         headers = [CONTENT_TYPE, *_signatures(target, wrapped, message_id, now)]
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))

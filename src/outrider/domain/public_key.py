@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -58,7 +59,7 @@ def check_removable(public_key: PublicKey) -> None:
         )
 
 
-def encryption_key(public_keys: list[PublicKey], now: datetime) -> PublicKey | None:
+def encryption_key(public_keys: Sequence[PublicKey], now: datetime) -> PublicKey | None:
     """The key to encrypt to: the active one, unless it has expired; expiry counts when it is used."""
     usable = (each for each in public_keys if each.is_active and not each.has_expired(now))
     return next(usable, None)

@@ -359,7 +359,10 @@ class Unit(Protocol):
     def catalogue(self) -> CatalogueEntries: ...  # noqa: D102
 
     def routing_revision(self) -> int:
-        """Grows with every change of a target or an execution, and every new name of the catalogue."""
+        """Grows with every change of what routing and calls go by.
+
+        These are targets, executions, public keys, web keys and the names of the catalogue.
+        """
         ...
 
 

@@ -93,6 +93,7 @@ class MemoryPublicKeys:
         self, instance: InstanceId, target: TargetId, public_keys: tuple[PublicKey, ...]
     ) -> None:
         self._tables.public_keys[instance, target] = public_keys
+        self._tables.routing_revision += 1
 
 
 def _meets(public_key: PublicKey, wanted: PublicKeyFilter) -> bool:

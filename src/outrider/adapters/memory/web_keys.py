@@ -19,6 +19,7 @@ class MemoryWebKeys:
         """See the port."""
         self._tables.web_keys[instance, web_key.id] = web_key
         self._tables.private_keys[instance, web_key.id] = private_key
+        self._tables.routing_revision += 1
 
     def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
         """See the port."""
@@ -27,6 +28,7 @@ class MemoryWebKeys:
     def replace(self, instance: InstanceId, web_key: WebKey) -> None:
         """See the port."""
         self._tables.web_keys[instance, web_key.id] = web_key
+        self._tables.routing_revision += 1
         if web_key.state is WebKeyState.REMOVED:
             self._tables.private_keys.pop((instance, web_key.id), None)
 

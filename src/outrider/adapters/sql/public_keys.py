@@ -8,6 +8,7 @@ from datetime import datetime
 from outrider.adapters.sql.columns import (
     Connection,
     Row,
+    bump_routing_revision,
     from_optional_time,
     from_time,
     to_number,
@@ -68,6 +69,7 @@ class SqlPublicKeys:
                 from_time(public_key.changed_at),
             ),
         )
+        bump_routing_revision(self._connection)
 
     def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
         """See the port."""
@@ -91,6 +93,7 @@ class SqlPublicKeys:
                 int(public_key.id),
             ),
         )
+        bump_routing_revision(self._connection)
 
     def remove(
         self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
@@ -101,6 +104,7 @@ class SqlPublicKeys:
             " WHERE instance_id = ? AND target_id = ? AND id = ? AND removed_at IS NULL",
             (from_time(at), instance, target, to_number(public_key)),
         )
+        bump_routing_revision(self._connection)
 
     def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
         """See the port."""

@@ -6,7 +6,14 @@ import builtins
 import json
 from collections.abc import Sequence
 
-from outrider.adapters.sql.columns import Connection, Row, from_time, to_number, to_time
+from outrider.adapters.sql.columns import (
+    Connection,
+    Row,
+    bump_routing_revision,
+    from_time,
+    to_number,
+    to_time,
+)
 from outrider.adapters.sql.secrets import Secrets
 from outrider.domain.ids import InstanceId, WebKeyId
 from outrider.domain.web_key import Algorithm, SigningWebKey, WebKey, WebKeyConfig, WebKeyState
@@ -41,6 +48,7 @@ class SqlWebKeys:
                 from_time(web_key.changed_at),
             ),
         )
+        bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
         """See the port."""
@@ -63,6 +71,7 @@ class SqlWebKeys:
                 int(web_key.id),
             ),
         )
+        bump_routing_revision(self._connection)
 
     def list(self, instance: InstanceId) -> Sequence[WebKey]:
         """See the port."""

@@ -1,0 +1,34 @@
+"""A target with everything that a call to it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outrider.domain.public_key import PublicKey
+from outrider.domain.target import PayloadType, Target
+from outrider.domain.web_key import SigningWebKey
+
+_SIGNED = frozenset({PayloadType.JWT, PayloadType.JWE})
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """Whom to call. `usecases.callees` loads it; nothing secret is in its repr.
+
+    `web_key` is the instance's active one, for the payload types that are signed with it; None
+    also when there is none. `public_keys` are all of the target's, for the type JWE.
+    """
+
+    target: Target
+    public_keys: tuple[PublicKey, ...] = ()
+    web_key: SigningWebKey | None = None
+
+
+def takes_web_key(target: Target) -> bool:
+    """Whether its payloads are signed with the instance's web key."""
+    return target.payload_type in _SIGNED
+
+
+def takes_public_keys(target: Target) -> bool:
+    """Whether its payloads are encrypted to one of its public keys."""
+    return target.payload_type == PayloadType.JWE
