@@ -84,6 +84,8 @@ FIXED = {
         "ListAccounts": ("iam.user.write", "POST /v1/accounts/search"),
         "DeleteAccount": ("iam.user.write", "DELETE /v1/accounts/{id}"),
         "CreateAccountKey": ("iam.user.write", "POST /v1/accounts/{account_id}/keys"),
+        "ListAccountKeys": ("iam.user.write", "POST /v1/accounts/{account_id}/keys/search"),
+        "DeleteAccountKey": ("iam.user.write", "DELETE /v1/accounts/{account_id}/keys/{key_id}"),
         "CreateAccountSecret": ("iam.user.write", "POST /v1/accounts/{account_id}/secret"),
     },
 }

@@ -76,6 +76,35 @@ def test_a_key_file_is_its_owners_alone(server, account, tmp_path):
     assert "PRIVATE KEY" not in made.out + made.err
 
 
+def test_a_key_is_listed_until_it_is_deleted(server, account, tmp_path):
+    """
+    Whoever loses a laptop shuts that key out, and no other.
+    """
+    kept, lost = (
+        server.ok("account", "key", "create", account, "--out", tmp_path / name)["keyId"]
+        for name in ("kept.json", "lost.json")
+    )
+    shown = server.run("account", "key", "list", account)
+    server.ok("account", "key", "delete", account, lost)
+    again = server.run("account", "key", "delete", account, lost)
+
+    assert 0 == shown.code, shown.err
+    assert all(each in shown.out for each in (kept, lost, "never"))
+    assert [kept] == [
+        each["keyId"] for each in server.ok("account", "key", "list", account)["keys"]
+    ]
+    assert 1 == again.code
+    assert "Account key not found" in again.err
+    assert f"outrider account key list {account}" in again.err
+
+
+def test_an_account_without_keys_says_how_to_make_one(server, account):
+    """
+    An empty table would look like an error.
+    """
+    assert "outrider account key create" in server.run("account", "key", "list", account).err
+
+
 def test_no_file_is_written_over(server, account, tmp_path):
     """
     The key in it could not be made again.

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from outrider.domain.ids import AccountKeyId
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import ANOTHER_INSTANCE, an_actor
@@ -93,6 +94,8 @@ async def test_another_instances_accounts_do_not_exist(accounts, key_pairs):
         accounts.delete(STRANGER, account.id),
         accounts.create_secret(STRANGER, account.id),
         accounts.create_key(STRANGER, account.id, None),
+        accounts.list_keys(STRANGER, account.id),
+        accounts.delete_key(STRANGER, account.id, AccountKeyId("1")),
     ):
         with pytest.raises(NotFound, match="OUTRIDER-account"):
             await attempt

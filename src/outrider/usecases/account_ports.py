@@ -38,6 +38,16 @@ class Accounts(Protocol):
         """Expired as it may be."""
         ...
 
+    def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
+        """The keys of one account, expired ones too, oldest first."""
+        ...
+
+    def delete_key(
+        self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
+    ) -> bool:
+        """Delete a key of this account; return whether it was there."""
+        ...
+
     def set_secret(self, instance: InstanceId, account: AccountId, secret_hash: bytes) -> None:
         """Give an account that is there its secret, in place of a former one."""
         ...

@@ -85,6 +85,31 @@ class ManageAccounts:
         await self.store.write(add)
         return account_key, key_file(account_key, pair.private_pem)
 
+    async def list_keys(self, actor: Actor, account: AccountId) -> Sequence[AccountKey]:
+        """The account's keys, oldest first. Raise `NotFound` for an account that is not there."""
+
+        def find(unit: Unit) -> Sequence[AccountKey]:
+            _require(unit, actor.instance_id, account)
+            return unit.accounts.list_keys(actor.instance_id, account)
+
+        return await self.store.read(find)
+
+    async def delete_key(
+        self, actor: Actor, account: AccountId, account_key: AccountKeyId
+    ) -> datetime:
+        """Let nobody come in with this key any more; return when.
+
+        Raise `NotFound` for a key that is not this account's, as for one that was never there.
+        """
+
+        def apply(unit: Unit) -> None:
+            _require(unit, actor.instance_id, account)
+            if not unit.accounts.delete_key(actor.instance_id, account, account_key):
+                raise NotFound("Account key not found", "OUTRIDER-account-key")
+
+        await self.store.write(apply)
+        return self.ambient.now()
+
     async def create_secret(self, actor: Actor, account: AccountId) -> str:
         """Give the account a new secret, in place of a former one; it is shown this once."""
         secret = self.ambient.new_token()

@@ -1,4 +1,4 @@
-"""CreateAccount, ListAccounts, DeleteAccount, CreateAccountKey and CreateAccountSecret."""
+"""Service accounts, their keys and their secrets."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ RPCS = {
     "ListAccounts": {},
     "DeleteAccount": {"id": "2"},
     "CreateAccountKey": {"accountId": "2"},
+    "ListAccountKeys": {"accountId": "2"},
+    "DeleteAccountKey": {"accountId": "2", "keyId": "3"},
     "CreateAccountSecret": {"accountId": "2"},
 }
 
@@ -45,9 +47,18 @@ def of_account(rpc: str, **fields: Any) -> Call:
     return Call(rpc, {"accountId": "$account", **fields})
 
 
+def a_key(called: str = "key", **fields: Any) -> Call:
+    """Make a key of the new account; keep its id and its date."""
+    keep = {called: "keyId", f"{called}_made": "creationDate"}
+    return Call("CreateAccountKey", {"accountId": "$account", **fields}, keep=keep)
+
+
 def refused(field: str, reason: str) -> Refused:
     """What validation says."""
     return Refused("invalid_argument", f"invalid {field}: {reason}")
+
+
+A_KEY = a_key()
 
 
 def is_key_file(value: object) -> bool:
@@ -70,6 +81,11 @@ NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUT
 NEW = {"id": AN_ID, "creationDate": NOW}
 A_KEY_FILE = Like("a key file", is_key_file)
 NEW_KEY = {"keyId": AN_ID, "keyFile": A_KEY_FILE, "creationDate": NOW}
+ANOTHER = Call("CreateAccount", {**REQUEST, "name": "$unique 2"}, keep={"another": "id"})
+LIST_KEYS = Call("ListAccountKeys", {"accountId": "$account"})
+DELETE_KEY = Call("DeleteAccountKey", {"accountId": "$account", "keyId": "$key"})
+LISTED_KEY = {"keyId": "$key", "creationDate": "$key_made"}
+NO_KEY = Refused("not_found", "Account key not found", "OUTRIDER-account-key")
 NEW_SECRET = {"clientId": "$account", "clientSecret": A_TOKEN}
 
 ROWS = [
@@ -119,6 +135,55 @@ ROWS = [
         of_account("CreateAccountKey", expirationDate="2020-01-01T00:00:00Z"),
         EXPIRED,
         [A_NEW_ONE],
+    ),
+    Row("no keys", LIST_KEYS, {}, [A_NEW_ONE]),
+    Row("a key is listed", LIST_KEYS, {"keys": [LISTED_KEY]}, [A_NEW_ONE, A_KEY]),
+    Row(
+        "a key that expires is listed with its date",
+        LIST_KEYS,
+        {"keys": [{**LISTED_KEY, "expirationDate": "2030-01-01T00:00:00Z"}]},
+        [A_NEW_ONE, a_key(expirationDate="2030-01-01T00:00:00Z")],
+    ),
+    Row(
+        "keys are listed oldest first, and those of their account alone",
+        LIST_KEYS,
+        {"keys": [LISTED_KEY, {"keyId": "$second", "creationDate": "$second_made"}]},
+        [
+            A_NEW_ONE,
+            A_KEY,
+            a_key("second"),
+            ANOTHER,
+            Call("CreateAccountKey", {"accountId": "$another"}),
+        ],
+    ),
+    Row("a key is deleted", DELETE_KEY, {"deletionDate": NOW}, [A_NEW_ONE, A_KEY]),
+    Row("a key is deleted again", DELETE_KEY, NO_KEY, [A_NEW_ONE, A_KEY, DELETE_KEY]),
+    Row(
+        "a deleted key is not listed, and the others are",
+        LIST_KEYS,
+        {"keys": [{"keyId": "$second", "creationDate": "$second_made"}]},
+        [A_NEW_ONE, A_KEY, a_key("second"), DELETE_KEY],
+    ),
+    Row(
+        "another account's key is not deleted",
+        Call("DeleteAccountKey", {"accountId": "$another", "keyId": "$key"}),
+        NO_KEY,
+        [A_NEW_ONE, A_KEY, ANOTHER],
+    ),
+    *(
+        Row(
+            f"{rpc} with an empty {field}",
+            Call(rpc, {**RPCS[rpc], member: ""}),
+            refused(f"{rpc}Request.{field}", LENGTH),
+            wires=ALL_BUT_REST,
+        )
+        for rpc, member, field in (
+            ("CreateAccountKey", "accountId", "AccountId"),
+            ("CreateAccountSecret", "accountId", "AccountId"),
+            ("ListAccountKeys", "accountId", "AccountId"),
+            ("DeleteAccountKey", "accountId", "AccountId"),
+            ("DeleteAccountKey", "keyId", "KeyId"),
+        )
     ),
     Row("a secret", of_account("CreateAccountSecret"), NEW_SECRET, [A_NEW_ONE]),
     Row(

@@ -318,6 +318,25 @@ async def test_an_expired_key_gets_no_token(issuer: Issuer):
     assert NO_KEY == (await issuer.ask_with(assertion)).json()["error_description"]
 
 
+async def test_a_deleted_key_gets_no_token(issuer: Issuer):
+    """
+    That is how a key that leaked is mended; the account's other keys go on.
+    """
+    account = await new_account(issuer.service, "two keys")
+    created = await issuer.service.ask("CreateAccountKey", {"accountId": account.id})
+    other = json.loads(base64.b64decode(created["keyFile"]))
+    claims = issuer.claims(iss=account.id, sub=account.id)
+    former = signed(claims, account.pem, {"alg": "RS256", "kid": account.key_id})
+    before = await issuer.ask_with(former)
+    ids = {"accountId": account.id, "keyId": account.key_id}
+    await issuer.service.ask("DeleteAccountKey", ids)
+    after = await issuer.ask_with(former)
+    still = signed(claims, other["key"], {"alg": "RS256", "kid": other["keyId"]})
+
+    assert (200, NO_KEY) == (before.status, after.json()["error_description"])
+    assert 200 == (await issuer.ask_with(still)).status
+
+
 async def test_a_new_secret_replaces_the_former(issuer: Issuer):
     """
     That is how a leaked one is mended.

@@ -51,6 +51,25 @@ class MemoryAccounts:
         """See the port."""
         return self._tables.account_keys.get((instance, account_key))
 
+    def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
+        """See the port."""
+        found = (
+            each
+            for (owner, _), each in self._tables.account_keys.items()
+            if owner == instance and each.account_id == account
+        )
+        return sorted(found, key=lambda each: (each.created_at, int(each.id)))
+
+    def delete_key(
+        self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
+    ) -> bool:
+        """See the port."""
+        found = self.get_key(instance, account_key)
+        if found is None or found.account_id != account:
+            return False
+        del self._tables.account_keys[instance, account_key]
+        return True
+
     def set_secret(self, instance: InstanceId, account: AccountId, secret_hash: bytes) -> None:
         """See the port."""
         self._tables.secret_hashes[instance, account] = secret_hash

@@ -20,6 +20,10 @@ from outrider.domain.service_account import AccountKey, ServiceAccount
 from outrider.errors import AlreadyExists
 
 _SELECT = "SELECT id, name, roles, created_at FROM accounts WHERE instance_id = ?"
+_SELECT_KEY = (
+    "SELECT id, account_id, public_key, created_at, expires_at FROM account_keys"
+    " WHERE instance_id = ?"
+)
 
 
 class SqlAccounts:
@@ -82,11 +86,25 @@ class SqlAccounts:
     def get_key(self, instance: InstanceId, account_key: AccountKeyId) -> AccountKey | None:
         """See the port."""
         row = self._connection.execute(
-            "SELECT id, account_id, public_key, created_at, expires_at FROM account_keys"
-            " WHERE instance_id = ? AND id = ?",
-            (instance, to_number(account_key)),
+            f"{_SELECT_KEY} AND id = ?", (instance, to_number(account_key))
         ).fetchone()
         return None if row is None else _account_key(row)
+
+    def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
+        """See the port."""
+        order = "AND account_id = ? ORDER BY created_at, id"
+        rows = self._connection.execute(f"{_SELECT_KEY} {order}", (instance, account))
+        return builtins.list(map(_account_key, rows))
+
+    def delete_key(
+        self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
+    ) -> bool:
+        """See the port."""
+        deleted = self._connection.execute(
+            "DELETE FROM account_keys WHERE instance_id = ? AND account_id = ? AND id = ?",
+            (instance, account, to_number(account_key)),
+        )
+        return bool(deleted.rowcount)
 
     def set_secret(self, instance: InstanceId, account: AccountId, secret_hash: bytes) -> None:
         """See the port."""

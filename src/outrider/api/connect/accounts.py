@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from outrider.api.connect.times import optional_time, to_timestamp
+from outrider.api.connect.times import optional_time, to_optional_timestamp, to_timestamp
 from outrider.api.connect.tokens import TokenHandlers
 from outrider.api.interceptors import Context, actor_of
-from outrider.domain.ids import AccountId
-from outrider.domain.service_account import ServiceAccount
+from outrider.domain.ids import AccountId, AccountKeyId
+from outrider.domain.service_account import AccountKey, ServiceAccount
 from outrider.usecases.accounts import ManageAccounts
 from outrider.usecases.tokens import ManageTokens
 from outrider_api.outrider.v1 import account_service_pb as pb
@@ -57,6 +57,22 @@ class AccountHandlers(TokenHandlers):
             creation_date=to_timestamp(account_key.created_at),
         )
 
+    async def list_account_keys(
+        self, request: pb.ListAccountKeysRequest, ctx: Context, /
+    ) -> pb.ListAccountKeysResponse:
+        """Oldest first."""
+        keys = await self._accounts.list_keys(actor_of(ctx), AccountId(request.account_id))
+        return pb.ListAccountKeysResponse(keys=[_key_to_proto(each) for each in keys])
+
+    async def delete_account_key(
+        self, request: pb.DeleteAccountKeyRequest, ctx: Context, /
+    ) -> pb.DeleteAccountKeyResponse:
+        """Access tokens that were given out for it stay valid."""
+        deleted_at = await self._accounts.delete_key(
+            actor_of(ctx), AccountId(request.account_id), AccountKeyId(request.key_id)
+        )
+        return pb.DeleteAccountKeyResponse(deletion_date=to_timestamp(deleted_at))
+
     async def create_account_secret(
         self, request: pb.CreateAccountSecretRequest, ctx: Context, /
     ) -> pb.CreateAccountSecretResponse:
@@ -71,4 +87,12 @@ def _account_to_proto(account: ServiceAccount) -> pb.Account:
         name=account.name,
         roles=sorted(account.roles),
         creation_date=to_timestamp(account.created_at),
+    )
+
+
+def _key_to_proto(account_key: AccountKey) -> pb.AccountKey:
+    return pb.AccountKey(
+        key_id=account_key.id,
+        creation_date=to_timestamp(account_key.created_at),
+        expiration_date=to_optional_timestamp(account_key.expires_at),
     )

@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-import base64
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from outrider.ambient import utc_now
 from outrider.cli.client import connect
-from outrider.cli.exits import CommandError, ExitCode
+from outrider.cli.commands import account_key
+from outrider.cli.commands.account_key import ADVICE, AccountId
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import note, print_fields, print_json, print_table, short_time, text_of
-from outrider.cli.parsing import parse_deadline
 
 app = typer.Typer(
     help="Service accounts: programs that log in by themselves.", no_args_is_help=True
 )
-AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, not its name.")]
-_ADVICE = "See `outrider account list`."
+app.add_typer(account_key.app, name="key")
 
 
 @app.command(
@@ -99,64 +94,12 @@ def delete_account(
 
     server = connect(url, token, data_dir)
     answer = server.ask(
-        server.accounts.delete_account, DeleteAccountRequest(id=account), advice=_ADVICE
+        server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE
     )
     if as_json:
         print_json(answer)
     else:
         print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
-
-
-@app.command(
-    "key",
-    epilog=examples(
-        "outrider account key 336392597046099971 --out shop.json",
-        "outrider account key 336392597046099971 --out shop.json --expires 30d",
-    ),
-)
-def create_key(
-    *,
-    account: AccountId,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="FILE", help="Where the key file goes; it must not be there yet."
-        ),
-    ],
-    expires: Annotated[
-        str | None,
-        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
-    ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a key, and write the key file that ZITADEL's clients read."""
-    from protobuf.wkt import Timestamp
-
-    from outrider_api.outrider.v1.account_service_pb import CreateAccountKeyRequest
-
-    until = parse_deadline(expires, "--expires", utc_now()) if expires else None
-    server = connect(url, token, data_dir)
-    request = CreateAccountKeyRequest(
-        account_id=account, expiration_date=Timestamp.from_datetime(until) if until else None
-    )
-    # Before the key is made: one that nobody can keep is a key too many.
-    descriptor = _open_new(out)
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            answer = server.ask(server.accounts.create_account_key, request, advice=_ADVICE)
-        except CommandError:
-            out.unlink()
-            raise
-        file.write(base64.b64decode(answer.pop("keyFile")))
-    shown = {"keyId": text_of(answer, "keyId"), "file": str(out)}
-    if as_json:
-        print_json(shown)
-    else:
-        print_fields({"id": shown["keyId"], "file": shown["file"]})
-        note("Keep the file: the private key is not stored and cannot be shown again.")
 
 
 @app.command("secret", epilog=examples("outrider account secret 336392597046099971"))
@@ -175,7 +118,7 @@ def create_secret(
     answer = server.ask(
         server.accounts.create_account_secret,
         CreateAccountSecretRequest(account_id=account),
-        advice=_ADVICE,
+        advice=ADVICE,
     )
     if as_json:
         print_json(answer)
@@ -187,12 +130,3 @@ def create_secret(
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")
-
-
-def _open_new(path: Path) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise CommandError(
-            f"{path}: {error.strerror}", "Name another file with --out.", code=ExitCode.USAGE
-        ) from None

@@ -38,6 +38,7 @@ def an_account_key(
     id: str = "701",  # noqa: A002 - the name of the field
     account: str = "11",
     *,
+    created_at: datetime = NOW,
     expires_at: datetime | None = None,
 ) -> AccountKey:
     """The public part of a key; no real one."""
@@ -45,7 +46,7 @@ def an_account_key(
         id=AccountKeyId(id),
         account_id=AccountId(account),
         public_key=b"public\x00part",
-        created_at=NOW,
+        created_at=created_at,
         expires_at=expires_at,
     )
 
@@ -134,6 +135,47 @@ class AccountsContract(StoreContract):
             for known in account_keys
         ]
 
+    async def test_keys_are_listed_by_account_oldest_first(self, store: Store) -> None:
+        """Of one moment by their numbers; an account without any has an empty list."""
+        for number in ("11", "12", "13"):
+            await add(store, an_account(number, f"name {number}"))
+        keys = [
+            an_account_key("1000", created_at=NOW - SECOND, expires_at=NOW),
+            an_account_key("99"),
+            an_account_key("100"),
+        ]
+        for account_key in (*reversed(keys), an_account_key("101", "12")):
+            await write(store, lambda each, new=account_key: each.add_key(INSTANCE, new))  # type: ignore[misc]
+
+        assert [keys, [an_account_key("101", "12")], []] == [
+            list(await read(store, lambda each, n=n: each.list_keys(INSTANCE, AccountId(n))))  # type: ignore[misc]
+            for n in ("11", "12", "13")
+        ]
+
+    async def test_a_key_is_deleted_by_its_account_and_its_id(self, store: Store) -> None:
+        """Nobody deletes another's by mistake; the other keys stay."""
+        for number in ("11", "12"):
+            await add(store, an_account(number, f"name {number}"))
+        for number in ("701", "702"):
+            await write(
+                store,
+                lambda each, n=number: each.add_key(INSTANCE, an_account_key(n)),  # type: ignore[misc]
+            )
+        places = [("12", "701"), ("11", "703"), ("11", "701"), ("11", "701"), ("11", "x")]
+
+        assert [False, False, True, False, False] == [
+            await write(
+                store,
+                lambda each, a=account, k=key_id: each.delete_key(  # type: ignore[misc]
+                    INSTANCE, AccountId(a), AccountKeyId(k)
+                ),
+            )
+            for account, key_id in places
+        ]
+        assert [an_account_key("702")] == list(
+            await read(store, lambda each: each.list_keys(INSTANCE, AccountId("11")))
+        )
+
     async def test_a_secret_replaces_the_former(self, store: Store) -> None:
         """An account has one at most."""
         await add(store, an_account())
@@ -184,16 +226,19 @@ class AccountsContract(StoreContract):
         await write(store, lambda each: each.set_secret(ANOTHER_INSTANCE, AccountId("11"), b"h"))
         await write(store, lambda each: each.set_secret(INSTANCE, AccountId("11"), b"other"))
         await write(store, lambda each: each.delete(INSTANCE, AccountId("11")))
+        of_key = (AccountId("11"), AccountKeyId("701"))
+        assert not await write(store, lambda each: each.delete_key(INSTANCE, *of_key))
 
         def seen(accounts: Accounts, instance: InstanceId) -> tuple[object, ...]:
             return (
                 accounts.get(instance, AccountId("11")),
                 accounts.get_key(instance, AccountKeyId("701")),
+                *accounts.list_keys(instance, AccountId("11")),
                 accounts.secret_hash(instance, AccountId("11")),
             )
 
         assert (None, None, None) == await read(store, lambda each: seen(each, INSTANCE))
-        assert (an_account(), an_account_key(), b"h") == await read(
+        assert (an_account(), an_account_key(), an_account_key(), b"h") == await read(
             store, lambda each: seen(each, ANOTHER_INSTANCE)
         )
 

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import account_service_pb
-from .account_service_pb import CreateAccountKeyRequest, CreateAccountKeyResponse, CreateAccountRequest, CreateAccountResponse, CreateAccountSecretRequest, CreateAccountSecretResponse, CreateTokenRequest, CreateTokenResponse, DeleteAccountRequest, DeleteAccountResponse, ListAccountsRequest, ListAccountsResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse
+from .account_service_pb import CreateAccountKeyRequest, CreateAccountKeyResponse, CreateAccountRequest, CreateAccountResponse, CreateAccountSecretRequest, CreateAccountSecretResponse, CreateTokenRequest, CreateTokenResponse, DeleteAccountKeyRequest, DeleteAccountKeyResponse, DeleteAccountRequest, DeleteAccountResponse, ListAccountKeysRequest, ListAccountKeysResponse, ListAccountsRequest, ListAccountsResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -73,6 +73,19 @@ class AccountService(Protocol):
     async def create_account_key(self, request: CreateAccountKeyRequest, ctx: RequestContext[CreateAccountKeyRequest, CreateAccountKeyResponse], /) -> CreateAccountKeyResponse:
         """
         Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_account_keys(self, request: ListAccountKeysRequest, ctx: RequestContext[ListAccountKeysRequest, ListAccountKeysResponse], /) -> ListAccountKeysResponse:
+        """
+        The keys of an account, oldest first, without their private parts; expired ones too.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def delete_account_key(self, request: DeleteAccountKeyRequest, ctx: RequestContext[DeleteAccountKeyRequest, DeleteAccountKeyResponse], /) -> DeleteAccountKeyResponse:
+        """
+        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        that were given out before stay valid until they expire.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -177,6 +190,28 @@ class AccountServiceASGIApplication(ConnectASGIApplication[AccountService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.create_account_key,
+                ),
+                "/outrider.v1.AccountService/ListAccountKeys": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListAccountKeys",
+                        service_name="outrider.v1.AccountService",
+                        input=ListAccountKeysRequest,
+                        output=ListAccountKeysResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_account_keys,
+                ),
+                "/outrider.v1.AccountService/DeleteAccountKey": Endpoint.unary(
+                    method=MethodInfo(
+                        name="DeleteAccountKey",
+                        service_name="outrider.v1.AccountService",
+                        input=DeleteAccountKeyRequest,
+                        output=DeleteAccountKeyResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.delete_account_key,
                 ),
                 "/outrider.v1.AccountService/CreateAccountSecret": Endpoint.unary(
                     method=MethodInfo(
@@ -367,6 +402,53 @@ class AccountServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def list_account_keys(
+        self,
+        request: ListAccountKeysRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListAccountKeysResponse:
+        """
+        The keys of an account, oldest first, without their private parts; expired ones too.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListAccountKeys",
+                service_name="outrider.v1.AccountService",
+                input=ListAccountKeysRequest,
+                output=ListAccountKeysResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def delete_account_key(
+        self,
+        request: DeleteAccountKeyRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DeleteAccountKeyResponse:
+        """
+        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        that were given out before stay valid until they expire.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DeleteAccountKey",
+                service_name="outrider.v1.AccountService",
+                input=DeleteAccountKeyRequest,
+                output=DeleteAccountKeyResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def create_account_secret(
         self,
         request: CreateAccountSecretRequest,
@@ -435,6 +517,19 @@ class AccountServiceSync(Protocol):
     def create_account_key(self, request: CreateAccountKeyRequest, ctx: RequestContext[CreateAccountKeyRequest, CreateAccountKeyResponse], /) -> CreateAccountKeyResponse:
         """
         Makes a key with which the account gets access tokens (grant jwt-bearer).
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_account_keys(self, request: ListAccountKeysRequest, ctx: RequestContext[ListAccountKeysRequest, ListAccountKeysResponse], /) -> ListAccountKeysResponse:
+        """
+        The keys of an account, oldest first, without their private parts; expired ones too.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def delete_account_key(self, request: DeleteAccountKeyRequest, ctx: RequestContext[DeleteAccountKeyRequest, DeleteAccountKeyResponse], /) -> DeleteAccountKeyResponse:
+        """
+        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        that were given out before stay valid until they expire.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -537,6 +632,28 @@ class AccountServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.create_account_key,
+                ),
+                "/outrider.v1.AccountService/ListAccountKeys": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListAccountKeys",
+                        service_name="outrider.v1.AccountService",
+                        input=ListAccountKeysRequest,
+                        output=ListAccountKeysResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_account_keys,
+                ),
+                "/outrider.v1.AccountService/DeleteAccountKey": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="DeleteAccountKey",
+                        service_name="outrider.v1.AccountService",
+                        input=DeleteAccountKeyRequest,
+                        output=DeleteAccountKeyResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.delete_account_key,
                 ),
                 "/outrider.v1.AccountService/CreateAccountSecret": EndpointSync.unary(
                     method=MethodInfo(
@@ -721,6 +838,53 @@ class AccountServiceClientSync(ConnectClientSync):
                 service_name="outrider.v1.AccountService",
                 input=CreateAccountKeyRequest,
                 output=CreateAccountKeyResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_account_keys(
+        self,
+        request: ListAccountKeysRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListAccountKeysResponse:
+        """
+        The keys of an account, oldest first, without their private parts; expired ones too.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListAccountKeys",
+                service_name="outrider.v1.AccountService",
+                input=ListAccountKeysRequest,
+                output=ListAccountKeysResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def delete_account_key(
+        self,
+        request: DeleteAccountKeyRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DeleteAccountKeyResponse:
+        """
+        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        that were given out before stay valid until they expire.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DeleteAccountKey",
+                service_name="outrider.v1.AccountService",
+                input=DeleteAccountKeyRequest,
+                output=DeleteAccountKeyResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

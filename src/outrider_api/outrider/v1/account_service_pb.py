@@ -566,6 +566,168 @@ class CreateAccountKeyResponse(Message[_CreateAccountKeyResponseFields]):
         key_file: bytes
         creation_date: Timestamp | None
 
+_ListAccountKeysRequestFields: TypeAlias = Literal["account_id"]
+
+class ListAccountKeysRequest(Message[_ListAccountKeysRequestFields]):
+    """
+    ```proto
+    message outrider.v1.ListAccountKeysRequest
+    ```
+
+    Attributes:
+        account_id:
+            ```proto
+            string account_id = 1;
+            ```
+    """
+
+    __slots__ = ("account_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            account_id: str = "",
+        ) -> None:
+            pass
+
+        account_id: str
+
+_ListAccountKeysResponseFields: TypeAlias = Literal["keys"]
+
+class ListAccountKeysResponse(Message[_ListAccountKeysResponseFields]):
+    """
+    ```proto
+    message outrider.v1.ListAccountKeysResponse
+    ```
+
+    Attributes:
+        keys:
+            ```proto
+            repeated outrider.v1.AccountKey keys = 1;
+            ```
+    """
+
+    __slots__ = ("keys",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            keys: list[AccountKey] | None = None,
+        ) -> None:
+            pass
+
+        keys: list[AccountKey]
+
+_AccountKeyFields: TypeAlias = Literal["key_id", "creation_date", "expiration_date"]
+
+class AccountKey(Message[_AccountKeyFields]):
+    """
+    ```proto
+    message outrider.v1.AccountKey
+    ```
+
+    Attributes:
+        key_id:
+            The "keyId" of the key file.
+
+            ```proto
+            string key_id = 1;
+            ```
+        creation_date:
+            ```proto
+            optional google.protobuf.Timestamp creation_date = 2;
+            ```
+        expiration_date:
+            Absent: never.
+
+            ```proto
+            optional google.protobuf.Timestamp expiration_date = 3;
+            ```
+    """
+
+    __slots__ = ("key_id", "creation_date", "expiration_date")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            key_id: str = "",
+            creation_date: Timestamp | None = None,
+            expiration_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        key_id: str
+        creation_date: Timestamp | None
+        expiration_date: Timestamp | None
+
+_DeleteAccountKeyRequestFields: TypeAlias = Literal["account_id", "key_id"]
+
+class DeleteAccountKeyRequest(Message[_DeleteAccountKeyRequestFields]):
+    """
+    ```proto
+    message outrider.v1.DeleteAccountKeyRequest
+    ```
+
+    Attributes:
+        account_id:
+            ```proto
+            string account_id = 1;
+            ```
+        key_id:
+            ```proto
+            string key_id = 2;
+            ```
+    """
+
+    __slots__ = ("account_id", "key_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            account_id: str = "",
+            key_id: str = "",
+        ) -> None:
+            pass
+
+        account_id: str
+        key_id: str
+
+_DeleteAccountKeyResponseFields: TypeAlias = Literal["deletion_date"]
+
+class DeleteAccountKeyResponse(Message[_DeleteAccountKeyResponseFields]):
+    """
+    ```proto
+    message outrider.v1.DeleteAccountKeyResponse
+    ```
+
+    Attributes:
+        deletion_date:
+            ```proto
+            optional google.protobuf.Timestamp deletion_date = 1;
+            ```
+    """
+
+    __slots__ = ("deletion_date",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            deletion_date: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        deletion_date: Timestamp | None
+
 _CreateAccountSecretRequestFields: TypeAlias = Literal["account_id"]
 
 class CreateAccountSecretRequest(Message[_CreateAccountSecretRequestFields]):
@@ -634,7 +796,7 @@ class CreateAccountSecretResponse(Message[_CreateAccountSecretResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n!outrider/v1/account_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"\xc0\x01\n\x12CreateTokenRequest\x12#\n\x07account\x18\x01 \x01(\tR\x07accountB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"|\n\x13CreateTokenResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x13\n\x11ListTokensRequest"@\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b2\x12.outrider.v1.TokenR\x06tokens"\xcd\x01\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07account\x18\x02 \x01(\tR\x07account\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate\x12C\n\x0fexpiration_date\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0eexpirationDate"/\n\x12RevokeTokenRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"Z\n\x13RevokeTokenResponse\x12C\n\x0frevocation_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0erevocationDate"^\n\x14CreateAccountRequest\x12\x1d\n\x04name\x18\x01 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01"h\n\x15CreateAccountResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12?\n\rcreation_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x15\n\x13ListAccountsRequest"H\n\x14ListAccountsResponse\x120\n\x08accounts\x18\x01 \x03(\x0b2\x14.outrider.v1.AccountR\x08accounts"\x84\x01\n\x07Account\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"1\n\x14DeleteAccountRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"X\n\x15DeleteAccountResponse\x12?\n\rdeletion_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cdeletionDate"\xa1\x01\n\x17CreateAccountKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"\x8d\x01\n\x18CreateAccountKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x19\n\x08key_file\x18\x02 \x01(\x0cR\x07keyFile\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"F\n\x1aCreateAccountSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"_\n\x1bCreateAccountSecretResponse\x12\x1b\n\tclient_id\x18\x01 \x01(\tR\x08clientId\x12#\n\rclient_secret\x18\x02 \x01(\tR\x0cclientSecret2\xe2\x08\n\x0eAccountService\x12y\n\x0bCreateToken\x12\x1f.outrider.v1.CreateTokenRequest\x1a .outrider.v1.CreateTokenResponse"\'\x82\xd3\xe4\x93\x02\x0f"\n/v1/tokens:\x01*\xea\xc7\x18\x0eiam.user.write\x12}\n\nListTokens\x12\x1e.outrider.v1.ListTokensRequest\x1a\x1f.outrider.v1.ListTokensResponse".\x82\xd3\xe4\x93\x02\x16"\x11/v1/tokens/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12{\n\x0bRevokeToken\x12\x1f.outrider.v1.RevokeTokenRequest\x1a .outrider.v1.RevokeTokenResponse")\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}\xea\xc7\x18\x0eiam.user.write\x12\x81\x01\n\rCreateAccount\x12!.outrider.v1.CreateAccountRequest\x1a".outrider.v1.CreateAccountResponse")\x82\xd3\xe4\x93\x02\x11"\x0c/v1/accounts:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x85\x01\n\x0cListAccounts\x12 .outrider.v1.ListAccountsRequest\x1a!.outrider.v1.ListAccountsResponse"0\x82\xd3\xe4\x93\x02\x18"\x13/v1/accounts/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x83\x01\n\rDeleteAccount\x12!.outrider.v1.DeleteAccountRequest\x1a".outrider.v1.DeleteAccountResponse"+\x82\xd3\xe4\x93\x02\x13*\x11/v1/accounts/{id}\xea\xc7\x18\x0eiam.user.write\x12\x9c\x01\n\x10CreateAccountKey\x12$.outrider.v1.CreateAccountKeyRequest\x1a%.outrider.v1.CreateAccountKeyResponse";\x82\xd3\xe4\x93\x02#"\x1e/v1/accounts/{account_id}/keys:\x01*\xea\xc7\x18\x0eiam.user.write\x12\xa7\x01\n\x13CreateAccountSecret\x12\'.outrider.v1.CreateAccountSecretRequest\x1a(.outrider.v1.CreateAccountSecretResponse"=\x82\xd3\xe4\x93\x02%" /v1/accounts/{account_id}/secret:\x01*\xea\xc7\x18\x0eiam.user.writeb\x06proto3',
+    b'\n!outrider/v1/account_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"\xc0\x01\n\x12CreateTokenRequest\x12#\n\x07account\x18\x01 \x01(\tR\x07accountB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"|\n\x13CreateTokenResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x13\n\x11ListTokensRequest"@\n\x12ListTokensResponse\x12*\n\x06tokens\x18\x01 \x03(\x0b2\x12.outrider.v1.TokenR\x06tokens"\xcd\x01\n\x05Token\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n\x07account\x18\x02 \x01(\tR\x07account\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate\x12C\n\x0fexpiration_date\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0eexpirationDate"/\n\x12RevokeTokenRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"Z\n\x13RevokeTokenResponse\x12C\n\x0frevocation_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0erevocationDate"^\n\x14CreateAccountRequest\x12\x1d\n\x04name\x18\x01 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12\'\n\x05roles\x18\x02 \x03(\tR\x05rolesB\x11\xf2\xc7\x18\r`\x01h\np\x01z\x05\x08\x01\x10\xc8\x01"h\n\x15CreateAccountResponse\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12?\n\rcreation_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"\x15\n\x13ListAccountsRequest"H\n\x14ListAccountsResponse\x120\n\x08accounts\x18\x01 \x03(\x0b2\x14.outrider.v1.AccountR\x08accounts"\x84\x01\n\x07Account\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12?\n\rcreation_date\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"1\n\x14DeleteAccountRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"X\n\x15DeleteAccountResponse\x12?\n\rdeletion_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cdeletionDate"\xa1\x01\n\x17CreateAccountKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12H\n\x0fexpiration_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampH\x00R\x0eexpirationDate\x88\x01\x01B\x12\n\x10_expiration_date"\x8d\x01\n\x18CreateAccountKeyResponse\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x19\n\x08key_file\x18\x02 \x01(\x0cR\x07keyFile\x12?\n\rcreation_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate"B\n\x16ListAccountKeysRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"F\n\x17ListAccountKeysResponse\x12+\n\x04keys\x18\x01 \x03(\x0b2\x17.outrider.v1.AccountKeyR\x04keys"\xa9\x01\n\nAccountKey\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12?\n\rcreation_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreationDate\x12C\n\x0fexpiration_date\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0eexpirationDate"e\n\x17DeleteAccountKeyRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12 \n\x06key_id\x18\x02 \x01(\tR\x05keyIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"[\n\x18DeleteAccountKeyResponse\x12?\n\rdeletion_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cdeletionDate"F\n\x1aCreateAccountSecretRequest\x12(\n\naccount_id\x18\x01 \x01(\tR\taccountIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"_\n\x1bCreateAccountSecretResponse\x12\x1b\n\tclient_id\x18\x01 \x01(\tR\x08clientId\x12#\n\rclient_secret\x18\x02 \x01(\tR\x0cclientSecret2\xaa\x0b\n\x0eAccountService\x12y\n\x0bCreateToken\x12\x1f.outrider.v1.CreateTokenRequest\x1a .outrider.v1.CreateTokenResponse"\'\x82\xd3\xe4\x93\x02\x0f"\n/v1/tokens:\x01*\xea\xc7\x18\x0eiam.user.write\x12}\n\nListTokens\x12\x1e.outrider.v1.ListTokensRequest\x1a\x1f.outrider.v1.ListTokensResponse".\x82\xd3\xe4\x93\x02\x16"\x11/v1/tokens/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12{\n\x0bRevokeToken\x12\x1f.outrider.v1.RevokeTokenRequest\x1a .outrider.v1.RevokeTokenResponse")\x82\xd3\xe4\x93\x02\x11*\x0f/v1/tokens/{id}\xea\xc7\x18\x0eiam.user.write\x12\x81\x01\n\rCreateAccount\x12!.outrider.v1.CreateAccountRequest\x1a".outrider.v1.CreateAccountResponse")\x82\xd3\xe4\x93\x02\x11"\x0c/v1/accounts:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x85\x01\n\x0cListAccounts\x12 .outrider.v1.ListAccountsRequest\x1a!.outrider.v1.ListAccountsResponse"0\x82\xd3\xe4\x93\x02\x18"\x13/v1/accounts/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12\x83\x01\n\rDeleteAccount\x12!.outrider.v1.DeleteAccountRequest\x1a".outrider.v1.DeleteAccountResponse"+\x82\xd3\xe4\x93\x02\x13*\x11/v1/accounts/{id}\xea\xc7\x18\x0eiam.user.write\x12\x9c\x01\n\x10CreateAccountKey\x12$.outrider.v1.CreateAccountKeyRequest\x1a%.outrider.v1.CreateAccountKeyResponse";\x82\xd3\xe4\x93\x02#"\x1e/v1/accounts/{account_id}/keys:\x01*\xea\xc7\x18\x0eiam.user.write\x12\xa0\x01\n\x0fListAccountKeys\x12#.outrider.v1.ListAccountKeysRequest\x1a$.outrider.v1.ListAccountKeysResponse"B\x82\xd3\xe4\x93\x02*"%/v1/accounts/{account_id}/keys/search:\x01*\xea\xc7\x18\x0eiam.user.write\x12\xa2\x01\n\x10DeleteAccountKey\x12$.outrider.v1.DeleteAccountKeyRequest\x1a%.outrider.v1.DeleteAccountKeyResponse"A\x82\xd3\xe4\x93\x02)*\'/v1/accounts/{account_id}/keys/{key_id}\xea\xc7\x18\x0eiam.user.write\x12\xa7\x01\n\x13CreateAccountSecret\x12\'.outrider.v1.CreateAccountSecretRequest\x1a(.outrider.v1.CreateAccountSecretResponse"=\x82\xd3\xe4\x93\x02%" /v1/accounts/{account_id}/secret:\x01*\xea\xc7\x18\x0eiam.user.writeb\x06proto3',
     [
         annotations_pb.desc(),
         timestamp_pb.desc(),
@@ -657,6 +819,11 @@ _DESC = file_desc(
         "DeleteAccountResponse": DeleteAccountResponse,
         "CreateAccountKeyRequest": CreateAccountKeyRequest,
         "CreateAccountKeyResponse": CreateAccountKeyResponse,
+        "ListAccountKeysRequest": ListAccountKeysRequest,
+        "ListAccountKeysResponse": ListAccountKeysResponse,
+        "AccountKey": AccountKey,
+        "DeleteAccountKeyRequest": DeleteAccountKeyRequest,
+        "DeleteAccountKeyResponse": DeleteAccountKeyResponse,
         "CreateAccountSecretRequest": CreateAccountSecretRequest,
         "CreateAccountSecretResponse": CreateAccountSecretResponse,
     },
