@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from outrider.domain.permission import ALL_PERMISSIONS, AUTHENTICATED, Role, require
+from outrider.domain.permission import (
+    ALL_PERMISSIONS,
+    ASSIGNABLE_ROLES,
+    AUTHENTICATED,
+    Role,
+    require,
+)
 from outrider.errors import NotFound, PermissionDenied
 from outrider.testing.builders import an_actor
 
@@ -25,6 +31,8 @@ TABLE = {
     "delivery.write": {Role.IAM_OWNER},
     "catalogue.write": {Role.IAM_OWNER, Role.EVENT_PUBLISHER},
     "iam.user.write": {Role.IAM_OWNER},
+    "system.instance.read": {Role.SYSTEM_OWNER},
+    "system.instance.write": {Role.SYSTEM_OWNER},
 }
 NOBODY = replace(an_actor(), roles=frozenset())
 
@@ -48,6 +56,13 @@ def test_the_table_names_every_permission():
     One that is granted and not in the table would be nobody's decision.
     """
     assert TABLE.keys() == ALL_PERMISSIONS
+
+
+def test_nobody_can_be_made_owner_of_the_system():
+    """
+    An instance's owner gives roles to accounts: none of them may reach other instances.
+    """
+    assert set(Role) - {Role.SYSTEM_OWNER} == set(ASSIGNABLE_ROLES)
 
 
 @pytest.mark.parametrize("permission", TABLE)

@@ -25,9 +25,9 @@ async def make(tokens, *roles: str, name: str = "publisher", actor=ACTOR, expire
     return await tokens.create(actor, name, roles or ["EVENT_PUBLISHER"], expires_at)
 
 
-async def refusal(authenticate, authorization: str | None) -> str:
+async def refusal(authenticate, authorization: str | None, instance=None) -> str:
     with pytest.raises(Unauthenticated) as refused:
-        await authenticate(authorization)
+        await authenticate(authorization, instance)
     return str(refused.value)
 
 
@@ -236,6 +236,40 @@ async def test_another_instances_tokens_do_not_exist(tokens, authenticate):
     assert await authenticate(f"Bearer {secret}")
 
 
+async def test_another_instances_token_is_unknown(tokens, authenticate):
+    """
+    Asked first or asked again, by whoever was known elsewhere a moment ago.
+    """
+    _, secret = await make(tokens)
+    for _ in range(2):
+        assert INVALID == await refusal(authenticate, f"Bearer {secret}", ANOTHER_INSTANCE)
+        assert INSTANCE == (await authenticate(f"Bearer {secret}", INSTANCE)).instance_id
+
+
+async def test_the_bootstrap_secret_is_known_in_every_instance(store, ambient):
+    """
+    Who made an instance looks after it, too.
+    """
+    authenticate = Authenticate(
+        store=store, ambient=ambient, instance=INSTANCE, bootstrap_secret="first steps"
+    )
+
+    assert (
+        ANOTHER_INSTANCE == (await authenticate("Bearer first steps", ANOTHER_INSTANCE)).instance_id
+    )
+
+
+@pytest.mark.parametrize("role", ["SYSTEM_OWNER", "OWNER"])
+async def test_nobody_gets_a_role_that_accounts_do_not_have(tokens, role):
+    """
+    Neither one that is not there, nor the admin token's own.
+    """
+    with pytest.raises(InvalidRequest) as refused:
+        await make(tokens, role)
+
+    assert "SYSTEM_OWNER" not in str(refused.value)
+
+
 async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, ambient):
     """
     The first token has to be made by somebody.
@@ -245,7 +279,7 @@ async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, ambien
     )
     actor = await authenticate("Bearer first steps")
 
-    assert (INSTANCE, BOOTSTRAP_ACCOUNT, {Role.IAM_OWNER}) == (
+    assert (INSTANCE, BOOTSTRAP_ACCOUNT, {Role.IAM_OWNER, Role.SYSTEM_OWNER}) == (
         actor.instance_id,
         actor.account_id,
         actor.roles,

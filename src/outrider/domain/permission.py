@@ -19,6 +19,12 @@ class Role(StrEnum):
     IAM_OWNER_VIEWER = "IAM_OWNER_VIEWER"
     EVENT_PUBLISHER = "EVENT_PUBLISHER"
     ORG_OWNER = "ORG_OWNER"
+    SYSTEM_OWNER = "SYSTEM_OWNER"
+    """Makes and deletes instances. The admin token alone has it, whatever anybody is given."""
+
+
+ASSIGNABLE_ROLES = tuple(role for role in Role if role is not Role.SYSTEM_OWNER)
+"""What an account, or whoever another issuer vouches for, may be."""
 
 
 _READS = frozenset(
@@ -42,6 +48,7 @@ GRANTS: dict[Role, frozenset[str]] = {
     Role.IAM_OWNER_VIEWER: _READS,
     Role.EVENT_PUBLISHER: _PUBLISHES,
     Role.ORG_OWNER: frozenset(),
+    Role.SYSTEM_OWNER: frozenset({"system.instance.read", "system.instance.write"}),
 }
 ALL_PERMISSIONS = frozenset().union(*GRANTS.values())
 

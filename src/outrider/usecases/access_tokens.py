@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Self
 
 from outrider.ambient import Ambient
 from outrider.domain.access_token import TYP, access_claims, check_access_claims, moment
@@ -26,7 +27,8 @@ def looks_like_jwt(secret: str) -> bool:
 class AccessTokens:
     """JWTs that the active web key signs, and any key verifies that is not removed.
 
-    `external_url` is the one issuer; without it the instance has as many as it has names.
+    `external_url` is the one issuer of the default instance, which `instance` is here; without it
+    the instance has as many as it has names.
     """
 
     store: Store
@@ -34,6 +36,12 @@ class AccessTokens:
     instance: InstanceId
     jwts: Jwts
     external_url: str = ""
+
+    def of(self, instance: InstanceId) -> Self:
+        """The same for this instance. Another than the default has an issuer for each host name."""
+        if instance == self.instance:
+            return self
+        return replace(self, instance=instance, external_url="")
 
     async def issue(self, account: AccountId, issuer: str) -> str:
         """Return a new token."""

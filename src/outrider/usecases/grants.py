@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from typing import Self
 
 from outrider.domain.access_token import check_assertion
-from outrider.domain.ids import AccountId, AccountKeyId
+from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.usecases.access_tokens import AccessTokens
 from outrider.usecases.tokens import hash_secret
 
@@ -35,6 +36,10 @@ class Grants:
     """The two grants of the sheet, section 7.6. Both raise `GrantRefused`."""
 
     access_tokens: AccessTokens
+
+    def of(self, instance: InstanceId) -> Self:
+        """The same for accounts of this instance."""
+        return type(self)(self.access_tokens.of(instance))
 
     async def client_credentials(self, client_id: str, client_secret: str, issuer: str) -> Granted:
         """Return an access token for the account whose id and secret these are."""

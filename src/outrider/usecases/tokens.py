@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from outrider.ambient import Ambient
 from outrider.domain.ids import AccountId, InstanceId, TokenId
-from outrider.domain.permission import Actor, Role
+from outrider.domain.permission import ASSIGNABLE_ROLES, Actor, Role
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
 from outrider.usecases.access_tokens import AccessTokens, looks_like_jwt
 from outrider.usecases.ports import Store, Token, Unit
@@ -21,6 +21,7 @@ _SCHEME = "Bearer "
 _REMEMBERED_FOR = timedelta(seconds=1)
 _MAX_REMEMBERED = 10_000
 BOOTSTRAP_ACCOUNT = AccountId("admin")
+_BOOTSTRAP_ROLES = frozenset({Role.IAM_OWNER, Role.SYSTEM_OWNER})
 
 
 def hash_secret(secret: str) -> bytes:
@@ -30,18 +31,28 @@ def hash_secret(secret: str) -> bytes:
 
 @dataclass(slots=True)
 class Authenticate:
-    """Find out who is asking from the `Authorization` header (sheet, section 6)."""
+    """Find out who is asking from the `Authorization` header (sheet, section 6).
+
+    `instance` is where those ask who name no other.
+    """
 
     store: Store
     ambient: Ambient
     instance: InstanceId
     bootstrap_secret: str | None = field(default=None, repr=False)
     access_tokens: AccessTokens | None = None
-    _remembered: dict[bytes, tuple[datetime, Token]] = field(default_factory=dict, repr=False)
+    _remembered: dict[tuple[InstanceId, bytes], tuple[datetime, Token]] = field(
+        default_factory=dict, repr=False
+    )
     _forgotten: int = 0
 
-    async def __call__(self, authorization: str | None) -> Actor:
-        """Return the actor. Raise `Unauthenticated` for a header that is absent, odd or unknown."""
+    async def __call__(
+        self, authorization: str | None, instance: InstanceId | None = None
+    ) -> Actor:
+        """Return the actor. Raise `Unauthenticated` for a header that is absent, odd or unknown.
+
+        Another instance's token is unknown; the bootstrap secret is known in every instance.
+        """
         if authorization is None:
             raise Unauthenticated("auth header missing")
         if not authorization.startswith(_SCHEME):
@@ -50,8 +61,8 @@ class Authenticate:
         if self.bootstrap_secret and hmac.compare_digest(
             hash_secret(secret), hash_secret(self.bootstrap_secret)
         ):
-            return Actor(self.instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER}))
-        token = await self._token(secret)
+            return Actor(instance or self.instance, BOOTSTRAP_ACCOUNT, _BOOTSTRAP_ROLES)
+        token = await self._token(secret, instance or self.instance)
         return Actor(token.instance_id, token.account_id, token.roles)
 
     def forget(self) -> None:
@@ -59,18 +70,18 @@ class Authenticate:
         self._forgotten += 1
         self._remembered.clear()
 
-    async def _token(self, secret: str) -> Token:
+    async def _token(self, secret: str, instance: InstanceId) -> Token:
         now, secret_hash = self.ambient.now(), hash_secret(secret)
-        remembered = self._remembered.get(secret_hash)
+        remembered = self._remembered.get((instance, secret_hash))
         if remembered is None or not now - _REMEMBERED_FOR <= remembered[0] <= now:
             forgotten = self._forgotten
-            found = await self._look_up(secret, secret_hash)
-            if found is None:
+            found = await self._look_up(secret, secret_hash, instance)
+            if found is None or found.instance_id != instance:
                 raise _invalid_token()
             remembered = (now, found)
             # What was read before a revocation is not remembered after it.
             if forgotten == self._forgotten:
-                self._remember(secret_hash, remembered)
+                self._remember((instance, secret_hash), remembered)
         token = remembered[1]
         if token.revoked_at is not None or (
             token.expires_at is not None and token.expires_at <= now
@@ -78,15 +89,15 @@ class Authenticate:
             raise _invalid_token()
         return token
 
-    async def _look_up(self, secret: str, secret_hash: bytes) -> Token | None:
+    async def _look_up(self, secret: str, secret_hash: bytes, instance: InstanceId) -> Token | None:
         if self.access_tokens is not None and looks_like_jwt(secret):
-            return await self.access_tokens.find(secret)
+            return await self.access_tokens.of(instance).find(secret)
         return await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
 
-    def _remember(self, secret_hash: bytes, found: tuple[datetime, Token]) -> None:
+    def _remember(self, place: tuple[InstanceId, bytes], found: tuple[datetime, Token]) -> None:
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[secret_hash] = found
+        self._remembered[place] = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +162,10 @@ class ManageTokens:
 
 def checked_roles(roles: Sequence[str], request: str) -> frozenset[Role]:
     """Return the roles of these names. Raise `InvalidRequest` about a field of `request`."""
-    try:
+    if set(ASSIGNABLE_ROLES).issuperset(roles):
         return frozenset(map(Role, roles))
-    except ValueError:
-        known = ", ".join(Role)
-        raise InvalidRequest(f"invalid {request}.Roles: value must be one of {known}") from None
+    known = ", ".join(ASSIGNABLE_ROLES)
+    raise InvalidRequest(f"invalid {request}.Roles: value must be one of {known}")
 
 
 def _invalid_token() -> Unauthenticated:
