@@ -16,6 +16,7 @@ import structlog
 
 from outrider import __version__
 from outrider.adapters.keys.jose import KeyPairs
+from outrider.adapters.keys.payloads import encrypted, signed
 from outrider.adapters.keys.sealing import write_private
 from outrider.bootstrap.parts import Opened, bootstrap_secret, egress_policy, open_store
 from outrider.delivery.rescuer import Rescuer
@@ -35,7 +36,12 @@ USER_AGENT = f"outrider/{__version__}"
 # Who lost its parent holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
 # One line for a payload type: what is not here is an UNBUILDABLE attempt.
-ENCODERS: dict[int, Encoder] = {PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain}
+ENCODERS: dict[int, Encoder] = {
+    PayloadType.UNSPECIFIED: plain,
+    PayloadType.JSON: plain,
+    PayloadType.JWT: signed,
+    PayloadType.JWE: encrypted,
+}
 
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:

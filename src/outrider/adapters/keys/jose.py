@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -31,6 +32,8 @@ _CURVES: dict[Algorithm, ec.EllipticCurve] = {
 }
 # An RSA key of 4096 bits takes a core for a second or more: many requests must not take all cores.
 _THREADS = 2
+# Loading a key costs up to two thirds of a signature. One an instance is active.
+_KEPT_KEYS = 256
 
 
 class KeyPairs:
@@ -63,8 +66,13 @@ def sign_jws(payload: bytes, web_key: SigningWebKey) -> bytes:
 def sign_compact(payload: bytes, web_key: SigningWebKey, typ: str) -> str:
     """Return the compact JWS of `payload` with this `typ`: it says what the payload may be taken for."""
     header = {"alg": web_key.algorithm.value, "kid": str(web_key.id), "typ": typ}
-    signer = key_type(web_key.algorithm).import_key(_loaded(web_key.private_key))
-    return serialize_compact(header, payload, signer, registry=ALGORITHMS)
+    return serialize_compact(header, payload, _signer(web_key), registry=ALGORITHMS)
+
+
+@lru_cache(_KEPT_KEYS)
+def _signer(web_key: SigningWebKey) -> RSAKey | ECKey | OKPKey:
+    # By its whole content: another key is another entry, whatever its id.
+    return key_type(web_key.algorithm).import_key(_loaded(web_key.private_key))
 
 
 class _Algorithms(JWSRegistry):
