@@ -24,6 +24,7 @@ from outrider.settings import (
 )
 
 MASTER_KEY = bytes(range(32))
+ISSUERS = '[{"issuer": "https://id.example", "audience": "1", "default_roles": "IAM_OWNER"}]'
 MASTER_KEY_TEXT = base64.b64encode(MASTER_KEY).decode()
 
 
@@ -197,6 +198,8 @@ def test_all_problems_are_told_at_once():
         ("log_format", "xml"),
         ("external_url", "ftp://x"),
         ("external_url", "https://user:word@x"),
+        ("oidc_issuers", "https://id.example"),
+        ("oidc_issuers", '[{"issuer": "https://id.example"}]'),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name, text):
@@ -290,6 +293,46 @@ def test_an_absolute_database_file_stays_where_it_is():
     assert Path("/srv/o.db") == settings.database_file
 
 
+def test_issuers_are_tables_in_the_file_and_json_in_the_environment(tmp_path):
+    """
+    Nobody wants to write JSON into TOML, and a variable is one line.
+    """
+    (tmp_path / "outrider.toml").write_text(
+        '[[oidc_issuers]]\nissuer = "https://id.example"\naudience = "1"\n'
+        'default_roles = "IAM_OWNER"\n'
+    )
+
+    assert ISSUERS == load_settings({}, {}, directory=tmp_path).oidc_issuers
+    assert ISSUERS == load_settings({}, {"OUTRIDER_OIDC_ISSUERS": ISSUERS}).oidc_issuers
+
+
+def test_a_bad_issuer_is_named_with_what_is_wrong(tmp_path):
+    """
+    A list of five issuers and "invalid" would be an afternoon.
+    """
+    (tmp_path / "outrider.toml").write_text(
+        '[[oidc_issuers]]\nissuer = "https://a.example"\naudience = "1"\n'
+        'default_roles = "IAM_OWNER"\n'
+        '[[oidc_issuers]]\nissuer = "http://b.example"\naudience = "1"\n'
+        'default_roles = "IAM_OWNER"\nsince = 2026-01-01\n'
+    )
+    said = refusal(directory=tmp_path)
+
+    assert "entry 2: since is unknown; known are " in said
+    assert said.endswith(f"(from {tmp_path}/outrider.toml).")
+
+
+def test_this_server_is_no_outside_issuer():
+    """
+    Our own tokens would be judged by the laxer rules for others'.
+    """
+    environ = {"OUTRIDER_OIDC_ISSUERS": ISSUERS, "OUTRIDER_EXTERNAL_URL": "https://id.example/"}
+
+    assert "oidc_issuers: one of them is external_url, which is this server." == refusal(
+        environ=environ
+    )
+
+
 @given(
     st.builds(
         Settings,
@@ -307,6 +350,7 @@ def test_an_absolute_database_file_stays_where_it_is():
         log_level=st.sampled_from(LogLevel),
         log_format=st.none() | st.sampled_from(LogFormat),
         external_url=st.none() | st.just("https://o.example"),
+        oidc_issuers=st.sampled_from(["", ISSUERS]),
     )
 )
 def test_a_child_gets_identical_settings_by_its_environment(settings):

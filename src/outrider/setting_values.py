@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from outrider.domain.address import parse_allow
+from outrider.domain.outside_issuer import parse_issuers
 
 MAX_PORT = 65535
 MASTER_KEY_BYTES = 32
@@ -117,6 +118,17 @@ def read_egress_allow(text: str) -> str:
     """The text itself, once `parse_allow` accepts it."""
     parse_allow(text)
     return text
+
+
+def read_oidc_issuers(text: str) -> str:
+    """The text itself, once `parse_issuers` accepts it."""
+    parse_issuers(text)
+    return text
+
+
+def is_own_issuer(external_url: str | None, oidc_issuers: str) -> bool:
+    """Whether somebody listed this server: its tokens are judged by its own rules alone."""
+    return external_url in {each.issuer.rstrip("/") for each in parse_issuers(oidc_issuers)}
 
 
 def read_visible(text: str) -> str:

@@ -9,6 +9,7 @@ error that names where it stands: a misspelt setting must not be a silent defaul
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
@@ -23,11 +24,13 @@ from outrider.setting_values import (
     LogFormat,
     LogLevel,
     default_workers,
+    is_own_issuer,
     read_database_url,
     read_egress_allow,
     read_host,
     read_http_url,
     read_master_key,
+    read_oidc_issuers,
     read_one_of,
     read_path,
     read_seconds,
@@ -206,6 +209,15 @@ class Settings:
         "The URL under which others reach this server, where it is not `http://host:port`.",
         default=None,
     )
+    oidc_issuers: str = _declare(
+        read_oidc_issuers,
+        "OpenID Connect issuers whose tokens count here too: a JSON list of objects, in a file "
+        "`[[oidc_issuers]]` tables. Each has `issuer`, `audience`, `roles_claim` and `roles`, from "
+        "a value of that claim to roles of ours; see [Tokens of another issuer]"
+        "(../access.md#tokens-of-another-issuer).",
+        default="",
+        shown="none",
+    )
 
     @property
     def database_file(self) -> Path:
@@ -335,6 +347,8 @@ def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
             values[name] = SETTINGS[name].read(_as_text(written.value))
         except ValueError as error:
             problems.append(_problem(SETTINGS[name], written, error))
+    if is_own_issuer(values.get("external_url"), values.get("oidc_issuers", "")):
+        problems.append("oidc_issuers: one of them is external_url, which is this server.")
     if problems:
         raise SettingsError("\n".join(problems))
     if values.get("dev"):
@@ -343,13 +357,15 @@ def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
 
 
 def _as_text(value: object) -> str:
-    """The text of a flag, a variable or a TOML value. A list is its items divided by commas."""
+    """The text of a flag, a variable or a TOML value; commas between texts, JSON of tables."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | int | float | Path):
         return str(value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ",".join(value)
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return json.dumps(value, default=str)
     raise ValueError("must be text, a number, true or false, or a list of texts")
 
 
