@@ -20,7 +20,7 @@ What is not in this tree reaches the caller as `internal` with a reference and n
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Code(StrEnum):
@@ -54,6 +54,12 @@ class OutriderError(Exception):
         self.message = message
         self.id = id
         self.has_detail = bool(id) if has_detail is None else has_detail
+        self.target_id = ""
+
+    def at(self, target_id: str) -> Self:
+        """Say which target interrupted; callers see it as a detail. Return the error itself."""
+        self.target_id = target_id
+        return self
 
     def __str__(self) -> str:
         """`<text> (<id>)`, as ZITADEL prints it; the text alone when there is no detail."""
@@ -121,12 +127,12 @@ class Internal(OutriderError):
 
 
 class UnknownFailure(OutriderError):
-    """What ZITADEL answers with the code unknown: text, an empty id and a detail all the same."""
+    """What ZITADEL answers with the code unknown: a detail all the same, mostly with an empty id."""
 
     code = Code.UNKNOWN
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, has_detail=True)
+    def __init__(self, message: str, id: str = "") -> None:  # noqa: A002 - the name on the wire
+        super().__init__(message, id, has_detail=True)
 
 
 class StartupError(Exception):

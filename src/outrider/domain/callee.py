@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from outrider.domain.public_key import PublicKey
 from outrider.domain.target import PayloadType, Target
+from outrider.domain.target_policy import DEFAULT_POLICY, TargetPolicy
 from outrider.domain.web_key import SigningWebKey
 
 _SIGNED = frozenset({PayloadType.JWT, PayloadType.JWE})
@@ -22,6 +23,7 @@ class Callee:
     target: Target
     public_keys: tuple[PublicKey, ...] = ()
     web_key: SigningWebKey | None = None
+    policy: TargetPolicy = DEFAULT_POLICY
 
 
 def takes_web_key(target: Target) -> bool:

@@ -1,4 +1,4 @@
-"""What routing and the catalogue look like right now, in memory.
+"""What routing, the catalogue and host names look like right now, in memory.
 
 Built from the store and replaced when its revision has moved: at once on the node that changed it,
 within a second on others. Replaced whole, so that a reader never sees half a change.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from outrider.domain.catalogue import Catalogue
 from outrider.domain.catalogue_entry import EntryKind
 from outrider.domain.ids import ExecutionId, InstanceId
+from outrider.domain.instance import host_of
 from outrider.domain.router import Router
 from outrider.usecases.ports import RoutedTarget, Store, Unit
 
@@ -42,11 +43,12 @@ class _Snapshot:
     revision: int
     routes: Mapping[InstanceId, Routes]
     catalogues: Mapping[InstanceId, Catalogue]
+    hosts: Mapping[str, InstanceId]
 
 
 @dataclass(slots=True)
 class Routing:
-    """Routes and catalogues of all instances. Call `refresh` before the first use."""
+    """Routes and catalogues of all instances, and their host names. Call `refresh` before the first use."""
 
     store: Store
     registered: Catalogue
@@ -57,9 +59,22 @@ class Routing:
         """The instance's routes as last refreshed."""
         return self._current.routes.get(instance, _NO_ROUTES)
 
+    @property
+    def revision(self) -> int:
+        """Of the store, as last refreshed: what was loaded under another one may be outdated."""
+        return self._current.revision
+
     def catalogue(self, instance: InstanceId) -> Catalogue:
         """What is registered, with what this instance added."""
         return self._current.catalogues.get(instance, self.registered)
+
+    def instance_at(self, authority: str) -> InstanceId | None:
+        """Whose host name this is, written as in the header `Host`; None for nobody's."""
+        hosts = self._current.hosts
+        if not hosts:
+            return None
+        found = hosts.get(authority)
+        return found if found is not None else hosts.get(host_of(authority))
 
     async def refresh(self) -> bool:
         """Bring it up to date with the store; return whether anything had changed.
@@ -100,7 +115,7 @@ class Routing:
             instance: _extended(self.registered, names)
             for instance, names in unit.catalogue.names().items()
         }
-        return _Snapshot(revision, routes, catalogues)
+        return _Snapshot(revision, routes, catalogues, unit.instances.hosts())
 
 
 def _extended(registered: Catalogue, names: Mapping[EntryKind, frozenset[str]]) -> Catalogue:

@@ -1,0 +1,86 @@
+"""Room at each target: one that hangs fills its own room, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from outrider.domain.call import CallFailed, Stage
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.outcome import Outcome
+
+DEFAULT_ROOM = 256
+"""Calls at the same time to a target whose policy names no number."""
+
+
+@dataclass(slots=True)
+class _Room:
+    places: int
+    taken: int = 0
+    waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Bulkheads:
+    """Counts the calls at each target. Belongs to one event loop; who waits longest is next."""
+
+    _rooms: dict[tuple[InstanceId, TargetId], _Room] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many targets are called right now."""
+        return len(self._rooms)
+
+    @asynccontextmanager
+    async def place(
+        self, instance: InstanceId, target: TargetId, places: int, seconds: float
+    ) -> AsyncIterator[None]:
+        """Hold one of the target's places; 0 `places` are `DEFAULT_ROOM`.
+
+        Raise `CallFailed` when none became free within `seconds`.
+        """
+        name = instance, target
+        room = self._rooms.setdefault(name, _Room(0))
+        room.places = places or DEFAULT_ROOM
+        if room.taken >= room.places or room.waiting:
+            await _wait(room, seconds)
+        else:
+            room.taken += 1
+        try:
+            yield
+        finally:
+            self._leave(name, room)
+
+    def _leave(self, name: tuple[InstanceId, TargetId], room: _Room) -> None:
+        room.taken -= 1
+        _admit(room)
+        if not room.taken and not room.waiting:
+            self._rooms.pop(name, None)
+
+
+async def _wait(room: _Room, seconds: float) -> None:
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    room.waiting[turn] = None
+    try:
+        async with asyncio.timeout(seconds):
+            await turn
+    except BaseException as failure:
+        if turn.done() and not turn.cancelled():
+            # The place came in the very moment in which nobody wanted it any more.
+            room.taken -= 1
+            _admit(room)
+        room.waiting.pop(turn, None)
+        if isinstance(failure, TimeoutError):
+            reason = f"all {room.places} places at this target were taken for {seconds:.3g} s"
+            raise CallFailed(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
+        raise
+
+
+def _admit(room: _Room) -> None:
+    while room.waiting and room.taken < room.places:
+        turn = next(iter(room.waiting))
+        del room.waiting[turn]
+        if not turn.done():
+            room.taken += 1
+            turn.set_result(None)

@@ -1,0 +1,41 @@
+"""Targets in memory, for callers that wait: what was loaded stays until routing has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from outrider.domain.callee import Callee
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.usecases.callees import load_callees
+from outrider.usecases.ports import RoutedTarget, Store
+from outrider.usecases.routing import Routing
+
+# Each costs about a kilobyte, and ten with the keys of its payload type.
+_MAX_KNOWN = 10_000
+
+
+@dataclass(slots=True)
+class KnownCallees:
+    """Loads callees on first use, and again when the routing revision has moved."""
+
+    store: Store
+    routing: Routing
+    _known: dict[tuple[InstanceId, TargetId], Callee] = field(default_factory=dict, repr=False)
+    _revision: int = -1
+
+    async def of(self, instance: InstanceId, targets: Sequence[RoutedTarget]) -> list[Callee]:
+        """Return the callees in order, without those that were deleted meanwhile."""
+        if self._revision != self.routing.revision:
+            self._known, self._revision = {}, self.routing.revision
+        known = self._known
+        missing = [(instance, each.id) for each in targets if (instance, each.id) not in known]
+        if missing:
+            loaded = await self.store.read(lambda unit: load_callees(unit, missing))
+            # `known` may be outdated by now: then it is only this call that looks at it.
+            if len(known) > _MAX_KNOWN:
+                known.clear()
+            known.update(loaded)
+            found = {**known, **loaded}
+            return [found[instance, each.id] for each in targets if (instance, each.id) in found]
+        return [known[instance, each.id] for each in targets]

@@ -1,0 +1,204 @@
+"""The targets of one execution, one after the other, while a caller waits.
+
+Each is called with what the ones before it made of the message. What went wrong either stops the
+call with an error for its caller, or is written into the log and forgotten (sheet, section 3.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from outrider.ambient import Ambient
+from outrider.domain.budget import share
+from outrider.domain.call import Answer, Call, CallFailed, Stage
+from outrider.domain.callee import Callee
+from outrider.domain.envelope import Envelopes, Unbuildable
+from outrider.domain.ids import ExecutionId, InstanceId, TargetId
+from outrider.domain.interception import Subject
+from outrider.domain.judgement import judge
+from outrider.domain.message import Inapplicable
+from outrider.domain.outcome import Outcome
+from outrider.domain.target import TargetType
+from outrider.domain.verdict import execution_failed, forwarded_failure, interrupts
+from outrider.errors import OutriderError
+from outrider.usecases.bulkheads import Bulkheads
+from outrider.usecases.ports import Caller
+
+
+class Log(Protocol):
+    """The part of a structlog logger that is used here."""
+
+    def debug(self, event: str, /, **fields: object) -> object:
+        """A line about every call."""
+
+    def info(self, event: str, /, **fields: object) -> object:
+        """A line about a call that failed."""
+
+    def exception(self, event: str, /, **fields: object) -> object:
+        """A line about a fault of ours, with the exception that is handled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCall:
+    """How the call of one target ended.
+
+    `outcome` is None for a target that nobody waits for: its call is a delivery, made later.
+    `error` is a sentence for operators, empty when the target accepted.
+    """
+
+    target_id: TargetId
+    outcome: Outcome | None
+    duration: timedelta = timedelta(0)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A target that did not do what it should. `error`: for the caller, should it interrupt."""
+
+    outcome: Outcome
+    reason: str
+    error: OutriderError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution that fires.
+
+    `misfit` says what the caller is told of an answer that cannot be applied. `hand_over` takes
+    the body for a target that nobody waits for.
+    """
+
+    instance: InstanceId
+    execution: ExecutionId
+    subject: Subject
+    callees: Sequence[Callee]
+    budget: float
+    misfit: Callable[[Inapplicable], OutriderError]
+    hand_over: Callable[[TargetId, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChain:
+    """Calls the targets of executions. Safe to use for many runs at the same time."""
+
+    ambient: Ambient
+    envelopes: Envelopes
+    caller: Caller
+    bulkheads: Bulkheads
+    log: Log
+
+    async def __call__(self, run: Run) -> tuple[TargetCall, ...]:
+        """Call them in order; the subject is changed. Raise what an interrupting target is.
+
+        The whole takes at most `run.budget` seconds, see `budget.share`. The error knows the
+        target (`OutriderError.target_id`).
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + run.budget
+        awaited = [each for each in run.callees if each.target.is_awaited]
+        timeouts = [each.target.timeout.total_seconds() for each in awaited]
+        calls: list[TargetCall] = []
+        for callee in run.callees:
+            target = callee.target
+            if not target.is_awaited:
+                run.hand_over(target.id, run.subject.render())
+                calls.append(TargetCall(target.id, None))
+                continue
+            seconds = share(deadline - clock(), timeouts)
+            timeouts = timeouts[1:]
+            call, failure = await self._called(run, callee, seconds)
+            calls.append(call)
+            policy = callee.policy
+            if failure and interrupts(target, policy.on_unreachable, failure.outcome):
+                raise failure.error.at(target.id)
+        return tuple(calls)
+
+    async def _called(
+        self, run: Run, callee: Callee, seconds: float
+    ) -> tuple[TargetCall, Failure | None]:
+        began = time.perf_counter()
+        failure = await self._failure(run, callee, seconds)
+        duration = timedelta(seconds=time.perf_counter() - began)
+        outcome = Outcome.ACCEPTED if failure is None else failure.outcome
+        call = TargetCall(callee.target.id, outcome, duration, failure.reason if failure else "")
+        report = self.log.info if failure else self.log.debug
+        report(
+            "interception.called",
+            execution=run.execution,
+            target=call.target_id,
+            outcome=outcome.name.lower(),
+            ms=round(duration.total_seconds() * 1000, 3),
+            error=call.error,
+        )
+        return call, failure
+
+    async def _failure(self, run: Run, callee: Callee, seconds: float) -> Failure | None:
+        """Call one target and apply its answer; None when all went well."""
+        try:
+            answer = await self._answer(run, callee, seconds)
+        except Unbuildable as failure:
+            shown = failure.error or execution_failed()
+            return Failure(Outcome.UNBUILDABLE, failure.reason, shown)
+        except CallFailed as failure:
+            return Failure(failure.outcome, failure.reason, execution_failed())
+        return _misbehaved(answer) or _unapplied(run, callee, answer)
+
+    async def _answer(self, run: Run, callee: Callee, seconds: float) -> Answer:
+        if seconds <= 0:
+            reason = "the caller's time was over before it was this target's turn"
+            raise CallFailed(Outcome.UNREACHABLE, Stage.BUILD, reason)
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        target = callee.target
+        call_id = str(self.ambient.new_id())
+        call = self._built(callee, run.subject.render(), call_id)
+        places = callee.policy.max_concurrency
+        async with self.bulkheads.place(run.instance, target.id, places, seconds):
+            return await self._post(replace(call, timeout=until - clock()))
+
+    def _built(self, callee: Callee, body: bytes, call_id: str) -> Call:
+        try:
+            return self.envelopes.build(callee, body, message_id=call_id, now=self.ambient.now())
+        except Unbuildable:
+            raise
+        except Exception as failure:
+            self.log.exception("interception.broken")
+            reason = f"the call could not be built: {type(failure).__name__}"
+            raise Unbuildable(reason) from None
+
+    async def _post(self, call: Call) -> Answer:
+        try:
+            return await self.caller.post(call)
+        except CallFailed:
+            raise
+        except Exception as failure:
+            self.log.exception("interception.broken")
+            reason = f"the call broke inside outrider: {type(failure).__name__}"
+            raise CallFailed(Outcome.UNREACHABLE, Stage.SEND, reason) from None
+
+
+def _misbehaved(answer: Answer) -> Failure | None:
+    """What the target answered, unless it accepted."""
+    judgement = judge(answer)
+    if judgement.outcome is Outcome.ACCEPTED:
+        return None
+    forwarded = judgement.forwarded
+    shown = execution_failed() if forwarded is None else forwarded_failure(forwarded)
+    return Failure(judgement.outcome, judgement.error, shown)
+
+
+def _unapplied(run: Run, callee: Callee, answer: Answer) -> Failure | None:
+    """Apply the answer where it counts; return why it could not be."""
+    if callee.target.type is not TargetType.REST_CALL:
+        return None
+    try:
+        run.subject.apply(answer.body)
+    except Inapplicable as misfit:
+        return Failure(Outcome.FAILED, misfit.reason, run.misfit(misfit))
+    return None
