@@ -67,7 +67,7 @@ class Peer:
         head, _, rest = self.unread.partition(b"\r\n\r\n")
         line, *fields = head.decode().split("\r\n")
         headers = tuple(tuple(field.split(": ", 1)) for field in fields)
-        length = int(dict(headers)["Content-Length"])
+        length = 0 if line.startswith("GET ") else int(dict(headers)["Content-Length"])
         self.unread = rest
         while len(self.unread) < length:
             await self.receive()

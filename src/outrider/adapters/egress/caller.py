@@ -24,7 +24,7 @@ from outrider.domain.call import Answer, Call, Stage
 
 
 class HttpCaller:
-    """Implements the port `Caller` over HTTP/1.1 with kept connections.
+    """Implements the ports `Caller` and `Fetcher` over HTTP/1.1 with kept connections.
 
     Belongs to the event loop it is first used in. Its owner calls `aclose` after the last call.
     `repr` shows the connections: `<HttpCaller strict [busy 1 | idle 2]>`.
@@ -53,6 +53,7 @@ class HttpCaller:
             self._guard, self._pool, self._limits, ssl_context or client_context()
         )
         self._writer = RequestWriter(self._pool, user_agent)
+        self._getter = RequestWriter(self._pool, user_agent, method="GET")
 
     def __repr__(self) -> str:
         return f"<HttpCaller {self._profile} {self._pool!r}>"
@@ -64,19 +65,25 @@ class HttpCaller:
         307 and 308 are followed with the body, each hop through the guard; every other redirect,
         and one without a usable Location, is returned as the answer it is.
         """
-        deadline = asyncio.get_running_loop().time() + call.timeout
-        destination = self._writer.destination(call.url)
-        fields = self._writer.fields(call.headers)
-        request = request_bytes(destination, fields, call.body)
-        answer = await self._send(destination, request, deadline, call.timeout)
-        if answer.status in FOLLOWED:
-            return await self._follow(answer, destination, call, deadline)
-        return answer
+        return await self._ask(self._writer, call)
+
+    async def get(self, url: str, timeout: float) -> Answer:  # noqa: ASYNC109 - of the whole exchange
+        """Send a GET and give its answer, by the rules of `post`. Raise `CallFailed`."""
+        return await self._ask(self._getter, Call(url, (), b"", timeout))
 
     async def aclose(self) -> None:
         """Close every connection. A call that is still under way fails."""
         await self._guard.aclose()
         await self._pool.aclose()
+
+    async def _ask(self, writer: RequestWriter, call: Call) -> Answer:
+        deadline = asyncio.get_running_loop().time() + call.timeout
+        destination = writer.destination(call.url)
+        request = request_bytes(destination, writer.fields(call.headers), call.body)
+        answer = await self._send(destination, request, deadline, call.timeout)
+        if answer.status in FOLLOWED:
+            return await self._follow(answer, destination, call, deadline, writer)
+        return answer
 
     async def _send(
         self, destination: Destination, request: bytes, deadline: float, seconds: float
@@ -104,11 +111,16 @@ class HttpCaller:
         return answer
 
     async def _follow(
-        self, answer: Answer, destination: Destination, call: Call, deadline: float
+        self,
+        answer: Answer,
+        destination: Destination,
+        call: Call,
+        deadline: float,
+        writer: RequestWriter,
     ) -> Answer:
         headers, hops = call.headers, 0
         while answer.status in FOLLOWED:
-            following = self._redirected(answer, destination)
+            following = _redirected(answer, destination, writer)
             if following is None:
                 return answer
             hops += 1
@@ -117,15 +129,18 @@ class HttpCaller:
             check_downgrade(destination.endpoint, following.endpoint)
             headers = headers_towards(headers, destination.endpoint, following.endpoint)
             destination = following
-            request = request_bytes(destination, self._writer.fields(headers), call.body)
+            request = request_bytes(destination, writer.fields(headers), call.body)
             answer = await self._send(destination, request, deadline, call.timeout)
         return answer
 
-    def _redirected(self, answer: Answer, destination: Destination) -> Destination | None:
-        location = location_of(answer, destination.url)
-        if location is None:
-            return None
-        try:
-            return self._writer.parsed(location)
-        except ValueError:
-            return None
+
+def _redirected(
+    answer: Answer, destination: Destination, writer: RequestWriter
+) -> Destination | None:
+    location = location_of(answer, destination.url)
+    if location is None:
+        return None
+    try:
+        return writer.parsed(location)
+    except ValueError:
+        return None

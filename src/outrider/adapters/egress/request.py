@@ -40,13 +40,16 @@ class Destination:
     origin: Origin
     head: bytes
     """Request line and Host, each with its line end."""
+    has_content: bool = True
+    """Whether a request there has a body, be it an empty one."""
 
 
 class RequestWriter:
     """Makes the bytes of requests. Remembers URLs and sets of names, a bounded number of each."""
 
-    def __init__(self, pool: Pool, user_agent: str) -> None:
+    def __init__(self, pool: Pool, user_agent: str, *, method: str = "POST") -> None:
         self._pool = pool
+        self._method = method
         self._usual = (("user-agent", f"User-Agent: {user_agent}"), ("accept", "Accept: */*"))
         self._destinations: dict[str, Destination] = {}
         self._usual_beside: dict[tuple[str, ...], str] = {}
@@ -67,8 +70,9 @@ class RequestWriter:
     def parsed(self, url: str) -> Destination:
         """As `destination`, but raise ValueError, and remember nothing."""
         endpoint = parse_endpoint(url)
-        head = f"POST {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
-        return Destination(url, endpoint, self._pool.origin(endpoint), head.encode("ascii"))
+        head = f"{self._method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+        origin, has_content = self._pool.origin(endpoint), self._method == "POST"
+        return Destination(url, endpoint, origin, head.encode("ascii"), has_content)
 
     def fields(self, headers: Headers) -> bytes:
         """Give the header fields, ours and the given ones, each with its line end.
@@ -105,4 +109,6 @@ class RequestWriter:
 
 def request_bytes(destination: Destination, fields: bytes, body: bytes) -> bytes:
     """Give the whole request, so that it leaves in one write."""
+    if not destination.has_content:  # then it announces none (RFC 9110, 8.6)
+        return b"".join((destination.head, fields, b"\r\n"))
     return b"".join((destination.head, fields, b"Content-Length: %d\r\n\r\n" % len(body), body))
