@@ -15,6 +15,7 @@ from outrider.testing.builders import (
     an_event_condition,
     an_execution,
 )
+from outrider.testing.contracts.instances import SHOP, an_instance
 from outrider.testing.contracts.steps import add_targets
 from outrider.usecases.ports import RoutedTarget
 from outrider.usecases.routing import Routing
@@ -120,3 +121,30 @@ async def test_published_event_types_extend_the_catalogue(routing, store, regist
     assert routing.catalogue(INSTANCE).has_event_type("shop.order.placed")
     assert routing.catalogue(INSTANCE).has_event_type("user.human.added")
     assert registered == routing.catalogue(ANOTHER_INSTANCE)
+
+
+async def test_a_host_name_chooses_its_instance(routing, store):
+    """
+    In any spelling and with any port; every other name is nobody's.
+    """
+    before = routing.instance_at("shop.example")
+    await store.write(lambda unit: unit.instances.add(an_instance("9001", "shop", "shop.example")))
+    await routing.refresh()
+
+    assert before is None
+    assert [SHOP] * 3 == [
+        routing.instance_at(each) for each in ("shop.example", "SHOP.example.", "shop.example:80")
+    ]
+    assert [None] * 3 == [routing.instance_at(each) for each in ("", "example", "shop.example/")]
+
+
+async def test_a_deleted_instance_is_chosen_no_more(routing, store):
+    """
+    With the next refresh, as everything else.
+    """
+    await store.write(lambda unit: unit.instances.add(an_instance("9001", "shop", "shop.example")))
+    await routing.refresh()
+    await store.write(lambda unit: unit.instances.delete(SHOP))
+    await routing.refresh()
+
+    assert None is routing.instance_at("shop.example")

@@ -41,6 +41,8 @@ from outrider.domain.target import Target
 from outrider.domain.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
 from outrider.usecases.account_ports import Accounts
 from outrider.usecases.catalogue_port import CatalogueEntries
+from outrider.usecases.instance_ports import Instances
+from outrider.usecases.policy_ports import TargetPolicies
 
 T = TypeVar("T")
 
@@ -338,9 +340,13 @@ class Unit(Protocol):
     """One transaction."""
 
     @property
+    def instances(self) -> Instances: ...  # noqa: D102
+    @property
     def targets(self) -> Targets: ...  # noqa: D102
     @property
     def public_keys(self) -> PublicKeys: ...  # noqa: D102
+    @property
+    def policies(self) -> TargetPolicies: ...  # noqa: D102
     @property
     def executions(self) -> Executions: ...  # noqa: D102
     @property
@@ -361,7 +367,8 @@ class Unit(Protocol):
     def routing_revision(self) -> int:
         """Grows with every change of what routing and calls go by.
 
-        These are targets, executions, public keys, web keys and the names of the catalogue.
+        These are targets, executions, public keys, web keys, the names of the catalogue, and
+        instances with their hosts.
         """
         ...
 

@@ -15,7 +15,9 @@ from outrider.adapters.memory.catalogue import MemoryCatalogueEntries
 from outrider.adapters.memory.deliveries import MemoryDeliveries
 from outrider.adapters.memory.events import MemoryEvents
 from outrider.adapters.memory.executions import MemoryExecutions
+from outrider.adapters.memory.instances import MemoryInstances
 from outrider.adapters.memory.leases import MemoryLeases
+from outrider.adapters.memory.policies import MemoryTargetPolicies
 from outrider.adapters.memory.public_keys import MemoryPublicKeys
 from outrider.adapters.memory.tables import Tables
 from outrider.adapters.memory.targets import MemoryTargets
@@ -31,8 +33,10 @@ class MemoryUnit:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.instances = MemoryInstances(tables)
         self.targets = MemoryTargets(tables)
         self.public_keys = MemoryPublicKeys(tables)
+        self.policies = MemoryTargetPolicies(tables)
         self.executions = MemoryExecutions(tables)
         self.tokens = MemoryTokens(tables)
         self.accounts = MemoryAccounts(tables)

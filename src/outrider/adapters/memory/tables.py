@@ -20,9 +20,11 @@ from outrider.domain.ids import (
     TargetId,
     WebKeyId,
 )
+from outrider.domain.instance import Instance
 from outrider.domain.public_key import PublicKey
 from outrider.domain.service_account import AccountKey, ServiceAccount
 from outrider.domain.target import Target
+from outrider.domain.target_policy import StoredPolicy
 from outrider.domain.web_key import WebKey
 from outrider.usecases.ports import StoredEvent, Token
 
@@ -47,12 +49,14 @@ class OwedDelivery:
 class Tables:
     """Everything there is."""
 
+    instances: dict[InstanceId, Instance] = field(default_factory=dict)
     targets: dict[tuple[InstanceId, TargetId], Target] = field(default_factory=dict)
     deleted_targets: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
     public_keys: dict[tuple[InstanceId, TargetId], tuple[PublicKey, ...]] = field(
         default_factory=dict
     )
     public_key_removals: dict[tuple[InstanceId, TargetId], datetime] = field(default_factory=dict)
+    policies: dict[tuple[InstanceId, TargetId], StoredPolicy] = field(default_factory=dict)
     executions: dict[tuple[InstanceId, ExecutionId], Execution] = field(default_factory=dict)
     accounts: dict[tuple[InstanceId, AccountId], ServiceAccount] = field(default_factory=dict)
     account_keys: dict[tuple[InstanceId, AccountKeyId], AccountKey] = field(default_factory=dict)

@@ -37,12 +37,13 @@ def last_identifier(connection: Connection) -> int:
 
 
 def default_instance(connection: Connection, ambient: Ambient) -> InstanceId:
-    """The oldest instance, made when there is none."""
-    row = connection.execute("SELECT id FROM instances ORDER BY created_at, id LIMIT 1").fetchone()
+    """The instance of every host name that is no other's; made when there is none."""
+    row = connection.execute("SELECT id FROM instances WHERE is_default = 1").fetchone()
     if row is not None:
         return InstanceId(row[0])
     instance = InstanceId(str(ambient.new_id()))
     connection.execute(
-        "INSERT INTO instances (id, created_at) VALUES (?, ?)", (instance, from_time(ambient.now()))
+        "INSERT INTO instances (id, name, is_default, created_at) VALUES (?, 'default', 1, ?)",
+        (instance, from_time(ambient.now())),
     )
     return instance

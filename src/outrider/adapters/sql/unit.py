@@ -8,7 +8,9 @@ from outrider.adapters.sql.columns import Connection
 from outrider.adapters.sql.deliveries import SqlDeliveries
 from outrider.adapters.sql.events import SqlEvents
 from outrider.adapters.sql.executions import SqlExecutions
+from outrider.adapters.sql.instances import SqlInstances
 from outrider.adapters.sql.leases import SqlLeases
+from outrider.adapters.sql.policies import SqlTargetPolicies
 from outrider.adapters.sql.public_keys import SqlPublicKeys
 from outrider.adapters.sql.secrets import Secrets
 from outrider.adapters.sql.targets import SqlTargets
@@ -21,8 +23,10 @@ class SqlUnit:
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
+        self.instances = SqlInstances(connection)
         self.targets = SqlTargets(connection, secrets)
         self.public_keys = SqlPublicKeys(connection)
+        self.policies = SqlTargetPolicies(connection, secrets)
         self.executions = SqlExecutions(connection)
         self.tokens = SqlTokens(connection)
         self.accounts = SqlAccounts(connection)
