@@ -17,6 +17,8 @@ from api.wires import GRPC_CODES, HttpRequest, Wire, frames_of
 from outrider.api.grpc_health import HealthHandlers
 from outrider.api.health import Readiness
 from outrider.api.interceptors import PUBLIC, permission_of
+from outrider.api.stopping import until
+from outrider.errors import Unavailable
 from outrider_api.grpc.health.v1 import health_pb
 from outrider_api.grpc.health.v1.health_connect import Health
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1
@@ -316,6 +318,67 @@ async def test_who_watches_is_told_again_from_time_to_time():
     await watching.aclose()
 
     assert [Status.SERVING] * 3 == seen
+
+
+async def test_who_watches_is_sent_away_when_the_server_stops():
+    """
+    A balancer takes it out at once, and the stop does not wait for a call that never ends.
+    """
+    stopping = asyncio.Event()
+
+    async def ready():
+        return "the server is stopping" if stopping.is_set() else None
+
+    handlers = HealthHandlers(Readiness(ready, Lines()), [], stopping=stopping)
+    watching = handlers.watch(health_pb.HealthCheckRequest(), None)
+    async with asyncio.timeout(10):
+        seen = [(await anext(watching)).status]
+        stopping.set()
+        seen.append((await anext(watching)).status)
+        with pytest.raises(Unavailable, match="the server is stopping"):
+            await anext(watching)
+
+    assert [Status.SERVING, Status.NOT_SERVING] == seen
+
+
+async def test_a_conversation_goes_on_until_the_server_stops():
+    """
+    An idle tool would hold up the stop; what it had asked before is answered.
+    """
+    questions: asyncio.Queue[str] = asyncio.Queue()
+    stopping = asyncio.Event()
+
+    async def asked():
+        while True:
+            yield await questions.get()
+
+    messages = until(stopping, asked())
+    async with asyncio.timeout(10):
+        questions.put_nowait("one")
+        assert "one" == await anext(messages)
+        following = asyncio.create_task(anext(messages))
+        stopping.set()
+        with pytest.raises(Unavailable, match="the server is stopping"):
+            await following
+
+
+async def test_a_conversation_that_its_caller_ends_has_no_error():
+    """
+    Nor does a caller that leaves in the middle leave anything behind.
+    """
+
+    async def asked():
+        yield "one"
+        yield "two"
+
+    assert ["one", "two"] == [each async for each in until(asyncio.Event(), asked())]
+    questions = asked()
+    begun = until(asyncio.Event(), questions)
+    assert "one" == await anext(begun)
+    await begun.aclose()
+    await questions.aclose()
+    await asyncio.sleep(0)
+    assert {asyncio.current_task()} == asyncio.all_tasks()
 
 
 async def test_what_cannot_serve_says_so():

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from outrider.testing.receiver import Answer, Receiver
 from system.disk import held, hold, somebody_waits, stored_states
@@ -67,6 +70,31 @@ async def test_a_call_under_way_is_answered_before_the_server_ends(launch, recei
 
     assert 0 == code
     assert {"event-0"} == publisher.answered
+
+
+async def test_calls_that_never_end_do_not_hold_up_the_end(launch):
+    """
+    Every balancer that speaks gRPC keeps a Watch open, and every rollout would wait for it.
+    """
+    server = await launch(environ={"OUTRIDER_DRAIN_TIMEOUT": "30"}).ready()
+    host, port = server.address
+    async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
+        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        asking = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
+        await asking.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        seen = [(await watching.read()).status]
+        listed = (await asking.read()).list_services_response.service
+        async with asyncio.timeout(10):
+            code = await server.stop()
+        seen.append((await watching.read()).status)
+        ended = [await watching.code(), await asking.code()]
+
+    assert 0 == code
+    assert listed
+    assert [health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING] == (
+        seen
+    )
+    assert [grpc.StatusCode.UNAVAILABLE] * 2 == ended
 
 
 async def test_a_receiver_that_hangs_delays_the_end_only_so_long(launch):

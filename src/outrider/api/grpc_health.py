@@ -14,6 +14,7 @@ from outrider.api.errors import Log
 from outrider.api.gate import Service
 from outrider.api.health import Readiness, Ready
 from outrider.api.interceptors import Authenticator, Context
+from outrider.api.stopping import is_stopping, pause
 from outrider.errors import NotFound
 from outrider_api.grpc.health.v1 import health_pb as pb
 from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
@@ -37,7 +38,9 @@ class HealthHandlers(Health):
         services: Collection[str],
         look_every_s: float = LOOK_EVERY_S,
         repeat_every_s: float = REPEAT_EVERY_S,
+        stopping: asyncio.Event | None = None,
     ) -> None:
+        self._stopping = stopping or asyncio.Event()
         self._readiness = readiness
         self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
         self._look_every_s = look_every_s
@@ -59,16 +62,22 @@ class HealthHandlers(Health):
     async def watch(
         self, request: pb.HealthCheckRequest, _ctx: Context, /
     ) -> AsyncIterator[pb.HealthCheckResponse]:
-        """The status now, after each change and from time to time, until the caller leaves."""
+        """The status now, after each change and from time to time, until the caller leaves.
+
+        Raise `Unavailable` when the server stops, after a last word.
+        """
         loop = asyncio.get_running_loop()
         told, told_at = None, loop.time()
         while True:
+            is_last = self._stopping.is_set()
             is_served = request.service in self._names
             status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
             if status != told or loop.time() - told_at >= self._repeat_every_s:
                 yield pb.HealthCheckResponse(status=status)
                 told, told_at = status, loop.time()
-            await asyncio.sleep(self._look_every_s)
+            if is_last:
+                raise is_stopping()
+            await pause(self._stopping, self._look_every_s)
 
     async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
         reason = await self._readiness.reason()
@@ -76,10 +85,16 @@ class HealthHandlers(Health):
 
 
 def grpc_health(
-    services: Iterable[Service], ready: Ready, authenticator: Authenticator[Any], log: Log
+    services: Iterable[Service],
+    ready: Ready,
+    authenticator: Authenticator[Any],
+    log: Log,
+    stopping: asyncio.Event,
 ) -> Service:
-    """The health of these services, and of itself."""
+    """The health of these services, and of itself. Who watches is sent away by `stopping`."""
     handlers: Health = HealthHandlers(
-        Readiness(ready, log), [each.descriptor.type_name for each in services]
+        Readiness(ready, log),
+        [each.descriptor.type_name for each in services],
+        stopping=stopping,
     )
     return serve(HealthASGIApplication, handlers, Health.desc(), authenticator, log)

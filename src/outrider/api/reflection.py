@@ -6,6 +6,7 @@ https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from outrider.api.codes import GRPC_STATUS
 from outrider.api.errors import Log
 from outrider.api.gate import Service
 from outrider.api.interceptors import Authenticator, Context
+from outrider.api.stopping import until
 from outrider.errors import InvalidRequest
 from outrider_api.grpc.reflection.v1 import reflection_connect as v1
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1_pb
@@ -152,23 +154,27 @@ class Answers:
 class ReflectionHandlers:
     """`ServerReflection` of either version; `pb` has its messages."""
 
-    def __init__(self, served: Served, pb: Any) -> None:
+    def __init__(self, served: Served, pb: Any, stopping: asyncio.Event) -> None:
         self._served = served
         self._pb = pb
+        self._stopping = stopping
 
     async def server_reflection_info(
         self, requests: AsyncIterator[Any], _ctx: Context, /
     ) -> AsyncIterator[Any]:
         """One response for each request, as it comes."""
         answers = Answers(self._served, self._pb)
-        async for request in requests:
+        async for request in until(self._stopping, requests):
             yield answers.to(request)
 
 
 def reflection(
-    services: Iterable[Service], authenticator: Authenticator[Any], log: Log
+    services: Iterable[Service],
+    authenticator: Authenticator[Any],
+    log: Log,
+    stopping: asyncio.Event,
 ) -> list[Service]:
-    """Reflection about these services and itself, in both versions."""
+    """Reflection about these services and itself, in both versions, until `stopping`."""
     versions: tuple[tuple[Any, Any, Any], ...] = (
         (v1.ServerReflectionASGIApplication, v1.ServerReflection, v1_pb),
         (v1alpha.ServerReflectionASGIApplication, v1alpha.ServerReflection, v1alpha_pb),
@@ -176,6 +182,6 @@ def reflection(
     own = [service.desc() for _, service, _ in versions]
     served = Served([*(each.descriptor for each in services), *own])
     return [
-        serve(app, ReflectionHandlers(served, pb), service.desc(), authenticator, log)
+        serve(app, ReflectionHandlers(served, pb, stopping), service.desc(), authenticator, log)
         for app, service, pb in versions
     ]

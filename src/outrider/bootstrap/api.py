@@ -38,6 +38,7 @@ from outrider.bootstrap.parts import (
     registered_catalogue,
 )
 from outrider.observability.logs import configure_logs, name_process
+from outrider.process.drain import watch_drain
 from outrider.process.parent import watch_parent
 from outrider.settings import Settings, from_environ
 from outrider.usecases.access_tokens import AccessTokens
@@ -87,21 +88,32 @@ class ApiProcess:
         watch_parent(os.environ, lambda: os._exit(1))
         configure_logs(self._settings.log_level, self._settings.log_format)
         name_process("api")
+        stopping = asyncio.Event()
+        watch_drain(os.environ, stopping.set)
         opened = await self._stack.enter_async_context(open_store(self._settings))
-        self._app = await self._stack.enter_async_context(open_api(self._settings, opened))
+        self._app = await self._stack.enter_async_context(
+            open_api(self._settings, opened, stopping)
+        )
 
 
 @asynccontextmanager
-async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
-    """The whole API on an open store; its routing follows the store while it is open."""
+async def open_api(
+    settings: Settings, opened: Opened, stopping: asyncio.Event | None = None
+) -> AsyncIterator[App]:
+    """The whole API on an open store; its routing follows the store while it is open.
+
+    Once `stopping` is set it says that it is not ready, and streams that never end by themselves
+    end.
+    """
+    stopping = stopping or asyncio.Event()
     log = structlog.get_logger().bind()
     routing = Routing(opened.store, registered_catalogue())
     await routing.refresh()
     following = asyncio.create_task(_follow(routing, log))
     try:
         yield build_app(
-            _services(settings, opened, routing, log),
-            ready=_ready(opened),
+            _services(settings, opened, routing, log, stopping),
+            ready=_ready(opened, stopping),
             log=log,
             mounts={
                 JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
@@ -115,7 +127,9 @@ async def open_api(settings: Settings, opened: Opened) -> AsyncIterator[App]:
         following.cancel()
 
 
-def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) -> Sequence[Service]:
+def _services(
+    settings: Settings, opened: Opened, routing: Routing, log: Any, stopping: asyncio.Event
+) -> Sequence[Service]:
     store, ambient = opened.store, opened.ambient
     check = _authenticate(settings, opened)
     auth = BearerAuth(check)
@@ -168,8 +182,8 @@ def _services(settings: Settings, opened: Opened, routing: Routing, log: Any) ->
         ),
     )
     services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
-    services.append(grpc_health(services, _ready(opened), auth, log))
-    return [*services, *reflection(services, auth, log)]
+    services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
+    return [*services, *reflection(services, auth, log, stopping)]
 
 
 def _authenticate(settings: Settings, opened: Opened) -> Authenticate:
@@ -198,8 +212,10 @@ def _later(service: type[Any]) -> Any:
     return type(f"Later{service.__name__}", (service,), {})()
 
 
-def _ready(opened: Opened) -> Any:
+def _ready(opened: Opened, stopping: asyncio.Event) -> Any:
     async def ready() -> str | None:
+        if stopping.is_set():
+            return "the server is stopping"
         await opened.store.read(lambda unit: unit.routing_revision())
         return None
 

