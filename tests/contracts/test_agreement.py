@@ -48,6 +48,8 @@ SETTLE = st.tuples(
 RARE = st.one_of(
     st.tuples(st.just("give back"), OWNERS, PLACES),
     st.tuples(st.just("delete"), st.sampled_from(TARGETS)),
+    st.tuples(st.just("pause"), st.sampled_from(TARGETS)),
+    st.tuples(st.just("resume"), st.sampled_from(TARGETS)),
     st.tuples(st.just("renew"), OWNERS, st.integers(-3, 3)),
     st.tuples(st.just("wait"), st.integers(1, 3)),
 )
@@ -117,6 +119,12 @@ class Script:
                 unit.targets.delete(INSTANCE, TargetId(target), now)
 
         return work
+
+    def _pause(self, target):
+        return lambda unit, now=self.now: unit.policies.pause(INSTANCE, TargetId(target), now)
+
+    def _resume(self, target):
+        return lambda unit: unit.policies.resume(INSTANCE, TargetId(target))
 
     def _renew(self, owner, seconds):
         until = self.now + timedelta(seconds=seconds, microseconds=1)

@@ -69,9 +69,13 @@ class MemoryDeliveries:
         due = [
             (owed.delivery.next_attempt_at, int(owed.delivery.id), owed)
             for owed in self._tables.deliveries.values()
-            if owed.delivery.next_attempt_at is not None
+            if owed.delivery.next_attempt_at is not None and not self._is_paused(owed)
         ]
         return sorted(due, key=lambda each: each[:2])
+
+    def _is_paused(self, owed: OwedDelivery) -> bool:
+        stored = self._tables.policies.get((owed.instance, owed.delivery.target_id))
+        return stored is not None and stored.paused_at is not None
 
     def _held(self, owner: str, delivery: DeliveryId) -> OwedDelivery | None:
         owed = self._tables.deliveries.get(delivery)

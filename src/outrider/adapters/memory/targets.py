@@ -63,6 +63,7 @@ class MemoryTargets:
         if self._tables.targets.pop((instance, target), None) is None:
             return
         self._tables.deleted_targets[instance, target] = at
+        self._tables.policies.pop((instance, target), None)
         self._tables.routing_revision += 1
         queue.cancel_deliveries_to(self._tables, instance, target, at)
 

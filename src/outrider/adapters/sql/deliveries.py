@@ -34,7 +34,8 @@ from outrider.domain.search import DeliverySearch
 
 _SELECT = (
     "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
-    " deliveries.state, deliveries.attempt_count, deliveries.created_at, deliveries.due_at,"
+    " deliveries.state, deliveries.attempt_count, deliveries.created_at,"
+    " coalesce(deliveries.due_at, deliveries.held_due_at),"
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
 )
@@ -70,14 +71,9 @@ class SqlDeliveries:
     def claim(self, owner: str, now: datetime, limit: int) -> Sequence[ClaimedDelivery]:
         """See the port."""
         at = from_time(now)
-        rows = self._connection.execute(
-            "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
-            " deliveries.attempt_count, deliveries.created_at, deliveries.is_waited_for, events.body"
-            " FROM deliveries JOIN events ON events.number = deliveries.event_number"
-            " WHERE deliveries.due_at <= ? ORDER BY deliveries.due_at, deliveries.id LIMIT ?",
-            (at, limit),
-        ).fetchall()
-        queue.mark_claimed(self._connection, owner, at, limit)
+        rows = queue.due_rows(self._connection, at, limit)
+        if rows:
+            queue.mark_claimed(self._connection, owner, at, limit)
         return [claimed_from_row(row) for row in rows]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
@@ -96,10 +92,7 @@ class SqlDeliveries:
 
     def next_due(self) -> datetime | None:
         """See the port."""
-        (due_at,) = self._connection.execute(
-            "SELECT min(due_at) FROM deliveries WHERE due_at IS NOT NULL"
-        ).fetchone()
-        return to_optional_time(due_at)
+        return to_optional_time(queue.next_due(self._connection))
 
     def _held(
         self, owner: str, settlements: Sequence[Settlement]

@@ -15,6 +15,21 @@ _DELIVERING = DeliveryState.DELIVERING.value
 _RETRYING = DeliveryState.RETRYING.value
 _CANCELLED = DeliveryState.CANCELLED.value
 
+# A delivery to a paused target is held when it becomes due, not before: pausing writes one row,
+# whatever the target is owed, and what is never paused pays for one look into an empty table.
+_LOOKED_AT = 1000
+_HOLDS_AT_ONCE = 5
+_IS_PAUSED = (
+    "EXISTS (SELECT 1 FROM paused_targets WHERE paused_targets.instance_id = deliveries.instance_id"
+    " AND paused_targets.target_id = deliveries.target_id)"
+)
+_DUE_ROWS = (
+    "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id, deliveries.attempt_count,"  # noqa: S608 - ours
+    f" deliveries.created_at, deliveries.is_waited_for, events.body, {_IS_PAUSED}"
+    " FROM deliveries JOIN events ON events.number = deliveries.event_number"
+    " WHERE deliveries.due_at <= ? ORDER BY deliveries.due_at, deliveries.id LIMIT ?"
+)
+
 
 def settle_held(connection: Connection, held: Sequence[tuple[int, Settlement]], at: int) -> None:
     """Write attempts and next states of deliveries that are known to be held."""
@@ -77,8 +92,8 @@ def cancel_deliveries_to(
         ).fetchone()
         _move_followers_up(connection, number, waits_for, now)
         connection.execute(
-            "UPDATE deliveries SET state = ?, due_at = NULL, waits_for = NULL, finished_at = ?"
-            " WHERE id = ?",
+            "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, waits_for = NULL,"
+            " finished_at = ? WHERE id = ?",
             (_CANCELLED, now, number),
         )
 
@@ -99,6 +114,58 @@ def mark_claimed(connection: Connection, owner: str, at: int, limit: int) -> Non
         " (SELECT id FROM deliveries WHERE due_at <= ? ORDER BY due_at, id LIMIT ?)",
         (_DELIVERING, owner, at, at, limit),
     )
+
+
+def due_rows(connection: Connection, at: int, limit: int) -> list[Row]:
+    """The first due deliveries, longest due first, for `deliveries.claimed_from_row`.
+
+    Those of paused targets are no longer in the way afterwards: what is found of them is held. A
+    backlog is held over several calls, each of which does a bounded part of it; until that is done
+    there may be none, or fewer than are due.
+    """
+    for _ in range(_HOLDS_AT_ONCE):
+        rows = connection.execute(_DUE_ROWS, (at, limit)).fetchall()
+        if not any(is_paused for *_, is_paused in rows):
+            return rows
+        hold(connection, at)
+    return []
+
+
+def hold(connection: Connection, at: int) -> None:
+    """Take deliveries of paused targets out of the first `_LOOKED_AT` that are due."""
+    first = f"SELECT id, {_IS_PAUSED} AS is_paused FROM deliveries WHERE due_at <= ?"  # noqa: S608 - ours
+    connection.execute(
+        "UPDATE deliveries SET held_due_at = due_at, due_at = NULL WHERE id IN"  # noqa: S608 - ours
+        f" (SELECT id FROM ({first} ORDER BY due_at, id LIMIT ?) WHERE is_paused)",
+        (at, _LOOKED_AT),
+    )
+
+
+def let_go(connection: Connection, instance: InstanceId, target: TargetId) -> None:
+    """Put the held deliveries of a target back to where they were in the queue."""
+    connection.execute(
+        "UPDATE deliveries SET due_at = CASE WHEN state IN (?, ?) THEN held_due_at END,"
+        " held_due_at = NULL"
+        " WHERE instance_id = ? AND target_id = ? AND held_due_at IS NOT NULL",
+        (_PENDING, _RETRYING, instance, target),
+    )
+
+
+def next_due(connection: Connection) -> int | None:
+    """When the first delivery is due that is not of a paused target.
+
+    When there are more than `_LOOKED_AT` of those in front, when the last of these is: whoever
+    claims then finds them, and holds them.
+    """
+    rows = connection.execute(
+        f"SELECT due_at, {_IS_PAUSED} FROM deliveries"  # noqa: S608 - ours
+        " WHERE due_at IS NOT NULL ORDER BY due_at, id LIMIT ?",
+        (_LOOKED_AT,),
+    )
+    for position, (due_at, is_paused) in enumerate(rows, start=1):
+        if not is_paused or position == _LOOKED_AT:
+            return int(due_at)
+    return None
 
 
 def _move_followers_up(connection: Connection, number: int, waits_for: int | None, at: int) -> None:

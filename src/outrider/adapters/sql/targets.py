@@ -20,6 +20,7 @@ from outrider.adapters.sql.columns import (
     to_optional_time,
     to_time,
 )
+from outrider.adapters.sql.policies import forget_policy
 from outrider.adapters.sql.search import Where, name_clause, one_of, order_by
 from outrider.adapters.sql.secrets import Secrets
 from outrider.domain.ids import InstanceId, TargetId
@@ -100,6 +101,7 @@ class SqlTargets:
             (from_time(at), instance, target),
         )
         queue.cancel_deliveries_to(self._connection, instance, target, at)
+        forget_policy(self._connection, instance, target)
         bump_routing_revision(self._connection)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:

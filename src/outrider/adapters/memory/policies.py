@@ -1,0 +1,55 @@
+"""Target policies in memory, and which targets are paused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from outrider.adapters.memory.tables import Tables
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.target_policy import StoredPolicy, TargetPolicy
+
+_NOTHING = StoredPolicy()
+
+
+class MemoryTargetPolicies:
+    """`policy_ports.TargetPolicies` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
+        """See the port."""
+        return self._tables.policies.get((instance, target))
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
+        """See the port."""
+        policies = self._tables.policies
+        return {each: policies[each] for each in wanted if each in policies}
+
+    def put(
+        self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
+    ) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, policy=policy, changed_at=at))
+
+    def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
+
+    def resume(self, instance: InstanceId, target: TargetId) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, paused_at=None))
+
+    def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
+        if stored == _NOTHING:
+            self._tables.policies.pop((instance, target), None)
+        else:
+            self._tables.policies[instance, target] = stored
+        self._tables.routing_revision += 1
