@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outrider.ambient import Ambient
+from outrider.bootstrap.calling import ENCODERS
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
 from outrider.domain.call import Answer, Call
 from outrider.domain.delivery import Delivery, PlannedDelivery
-from outrider.domain.envelope import Envelopes, plain
+from outrider.domain.envelope import Envelopes
 from outrider.domain.retry import RetrySchedule
-from outrider.domain.target import PayloadType, Target
+from outrider.domain.target import Target
 from outrider.testing.ambient import FixedClock, fixed_ambient
 from outrider.testing.builders import a_target
 from outrider.testing.contracts.steps import add_targets, log_of, owe, states
@@ -25,7 +26,6 @@ from outrider.usecases.ports import Caller, Store
 
 WITHIN_S = 20.0
 OK = Answer(200, (), b"")
-ENCODERS = {PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain}
 SCHEDULE = RetrySchedule()
 
 
