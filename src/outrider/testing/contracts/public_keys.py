@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from outrider.domain.public_key import (
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import ANOTHER_INSTANCE, INSTANCE, a_public_key, a_target
 from outrider.testing.contracts.store import StoreContract
-from outrider.usecases.ports import Store
+from outrider.usecases.ports import Store, Unit
 
 TARGET = TargetId("101")
 SOON, LATER = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
@@ -112,6 +112,23 @@ class PublicKeysContract(StoreContract):
         assert SOON == await store.read(
             lambda unit: unit.public_keys.last_removal(INSTANCE, TARGET)
         )
+
+    async def test_the_routing_revision_moves_when_a_key_does(self, store: Store) -> None:
+        """A worker keeps keys as long as it stays: it would encrypt to one that was withdrawn."""
+        await add(store)
+        active = a_public_key(is_active=True, changed_at=LATER)
+        changes: list[Callable[[Unit], None]] = [
+            lambda unit: unit.public_keys.add(INSTANCE, TARGET, a_public_key()),
+            lambda unit: unit.public_keys.replace(INSTANCE, TARGET, active),
+            lambda unit: unit.public_keys.replace(INSTANCE, TARGET, a_public_key()),
+            lambda unit: unit.public_keys.remove(INSTANCE, TARGET, active.id, LATER),
+        ]
+        revisions = [await store.read(lambda unit: unit.routing_revision())]
+        for change in changes:
+            await store.write(change)
+            revisions.append(await store.read(lambda unit: unit.routing_revision()))
+
+        assert sorted(set(revisions)) == revisions
 
     async def test_the_keys_of_a_deleted_target_are_invisible(self, store: Store) -> None:
         """A list of nothing, not an error."""

@@ -132,6 +132,22 @@ class WebKeysContract(StoreContract):
         assert changed == await get(store, "601")
         assert [changed] == list(await listed(store))
 
+    async def test_the_routing_revision_moves_when_a_key_does(self, store: Store) -> None:
+        """A worker keeps its key as long as it stays: it would sign with a former one for ever."""
+        states = [
+            WebKeyState.INITIAL,
+            WebKeyState.ACTIVE,
+            WebKeyState.INACTIVE,
+            WebKeyState.REMOVED,
+        ]
+        revisions = [await store.read(lambda unit: unit.routing_revision())]
+        for state in states:
+            write = add if state is WebKeyState.INITIAL else change
+            await write(store, a_web_key(state=state))
+            revisions.append(await store.read(lambda unit: unit.routing_revision()))
+
+        assert sorted(set(revisions)) == revisions
+
     async def test_a_removed_key_is_found_by_its_id_alone(self, store: Store) -> None:
         """Removing it again answers the first date; nobody else sees it."""
         await add(store, a_web_key())
