@@ -187,6 +187,12 @@ class Settings:
         "Calls in flight in each of these processes.",
         default=64,
     )
+    intercept_timeout: float = _declare(
+        read_seconds,
+        "Seconds that all targets of one request, response or function may take together.",
+        default=300.0,
+        shown="300",
+    )
     drain_timeout: float = _declare(
         read_seconds,
         "Seconds that a stopping process gives to the calls in flight.",

@@ -1,6 +1,7 @@
 """What callers see of an error, the same on every wire.
 
-- An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`.
+- An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
+  of a target that interrupted, also `outrider.v1.InterruptDetail`.
 - An `OutriderError` without: its code and its text.
 - The caller's own mistake: what the protocol library says about it, shortened.
 - Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
@@ -15,9 +16,11 @@ from typing import Protocol
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
+from protobuf import Message
 
 from outrider.api.limits import ERROR_TEXT_CHARS, TOO_LARGE
 from outrider.errors import OutriderError
+from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
 REFERENCE_BYTES = 4
@@ -82,8 +85,12 @@ class Faults:
 
 def from_outrider(error: OutriderError) -> ConnectError:
     """An error that callers are meant to read."""
-    detail = ErrorDetail(id=error.id, message=error.message)
-    return ConnectError(Code(error.code.value), str(error), [detail] if error.has_detail else [])
+    details: list[Message] = []
+    if error.has_detail:
+        details.append(ErrorDetail(id=error.id, message=error.message))
+    if error.target_id:
+        details.append(InterruptDetail(target_id=error.target_id))
+    return ConnectError(Code(error.code.value), str(error), details)
 
 
 def from_library(error: ConnectError, method: str) -> ConnectError | None:

@@ -7,24 +7,20 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import structlog
 
-from outrider import __version__
 from outrider.adapters.keys.jose import KeyPairs
-from outrider.adapters.keys.payloads import encrypted, signed
 from outrider.adapters.keys.sealing import write_private
-from outrider.bootstrap.parts import Opened, bootstrap_secret, egress_policy, open_store
+from outrider.bootstrap.calling import ENVELOPES, open_caller
+from outrider.bootstrap.parts import Opened, bootstrap_secret, open_store
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
-from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.retry import RetrySchedule
-from outrider.domain.target import PayloadType
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, joined, locked, nobody_joined
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
@@ -32,16 +28,8 @@ from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
 from outrider.usecases.web_keys import ManageWebKeys
 
-USER_AGENT = f"outrider/{__version__}"
 # Who lost its parent holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
-# One line for a payload type: what is not here is an UNBUILDABLE attempt.
-ENCODERS: dict[int, Encoder] = {
-    PayloadType.UNSPECIFIED: plain,
-    PayloadType.JSON: plain,
-    PayloadType.JWT: signed,
-    PayloadType.JWE: encrypted,
-}
 
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -79,7 +67,10 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
 
 
 async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
-    async with open_store(settings) as opened, _open_caller(settings) as caller:
+    async with (
+        open_store(settings) as opened,
+        open_caller(settings, settings.worker_concurrency) as caller,
+    ):
         worker, rescuer = build_worker(settings, opened, caller)
         _collect_seldom()
         loop = asyncio.get_running_loop()
@@ -101,7 +92,7 @@ def build_worker(settings: Settings, opened: Opened, caller: Caller) -> tuple[Wo
     worker = Worker(
         opened.store,
         opened.ambient,
-        Runner(opened.ambient, Envelopes(ENCODERS), caller, schedule, log),
+        Runner(opened.ambient, ENVELOPES, caller, schedule, log),
         log,
         # Never used twice: a process number alone would come back after a restart.
         owner=f"{os.getpid()}-{secrets.token_hex(4)}",
@@ -138,26 +129,6 @@ def _collect_seldom() -> None:
 def _keep_files_private() -> None:
     # SQLite makes its files as the umask says, and events may hold what nobody else should read.
     os.umask(0o077)
-
-
-@asynccontextmanager
-async def _open_caller(settings: Settings) -> AsyncIterator[Caller]:
-    # Only a worker calls targets: the others need no TLS context.
-    from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
-    from outrider.adapters.egress.limits import CallerLimits  # noqa: PLC0415
-
-    usual, at_once = CallerLimits(), settings.worker_concurrency
-    # All calls may go to one origin: a connection that is not kept after its call is made anew.
-    limits = replace(
-        usual,
-        max_idle_per_origin=max(usual.max_idle_per_origin, at_once),
-        max_idle=max(usual.max_idle, at_once),
-    )
-    caller = HttpCaller(egress_policy(settings), user_agent=USER_AGENT, limits=limits)
-    try:
-        yield caller
-    finally:
-        await caller.aclose()
 
 
 def _url(settings: Settings, port: int) -> str:

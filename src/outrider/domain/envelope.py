@@ -23,6 +23,9 @@ from outrider.errors import OutriderError
 # All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
 CONTENT_TYPE = ("Content-Type", "application/json")
 
+TEST_HEADER = ("Outrider-Test", "true")
+"""Marks a call that was made by hand: receivers may answer it without doing anything."""
+
 
 class Unbuildable(Exception):
     """Nothing can be sent. `reason` is a sentence for the attempt log.
@@ -60,11 +63,12 @@ class Envelopes:
         message_id: str,
         now: datetime,
         attempt_number: int | None = None,
+        is_test: bool = False,
     ) -> Call:
         """Return the call, signed at `now` with every valid key. Raise `Unbuildable`.
 
         `message_id` is the delivery's id, or the call's for an interception; the two headers
-        about deliveries are there when `attempt_number` is.
+        about deliveries are there when `attempt_number` is. A test says so in a header.
         """
         target = callee.target
         encode = self.encoders.get(target.payload_type)
@@ -77,6 +81,9 @@ class Envelopes:
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))
             headers.append(("Outrider-Attempt", str(attempt_number)))
+        if is_test:
+            headers.append(TEST_HEADER)
+        headers.extend(callee.policy.headers)
         return Call(target.endpoint, tuple(headers), wrapped, target.timeout.total_seconds())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from outrider.domain.judgement import ForwardedError
 from outrider.domain.outcome import Outcome
 from outrider.domain.target import Target, TargetType
-from outrider.domain.target_policy import OnUnreachable
+from outrider.domain.target_policy import TargetPolicy
 from outrider.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -34,16 +34,16 @@ _FORWARDED: dict[int, type[OutriderError]] = {
 }
 
 
-def interrupts(target: Target, on_unreachable: OnUnreachable, outcome: Outcome) -> bool:
+def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
     """Whether a target that ended so, and did not accept, stops the call.
 
-    `on_unreachable` decides when no answer came; without a choice, and when the target answered,
-    its `interrupt_on_error` does. A target that nobody waits for stops nothing.
+    `on_unreachable` of its policy decides when no answer came; without a choice, and when the
+    target answered, its `interrupt_on_error` does. A target that nobody waits for stops nothing.
     """
     if target.type is TargetType.REST_ASYNC:
         return False
-    if outcome in _NO_ANSWER and on_unreachable is not OnUnreachable.UNSPECIFIED:
-        return on_unreachable is OnUnreachable.INTERRUPT
+    if outcome in _NO_ANSWER:
+        return policy.may_interrupt(target.interrupt_on_error)
     return target.interrupt_on_error
 
 

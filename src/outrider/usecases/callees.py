@@ -6,7 +6,10 @@ from collections.abc import Collection
 
 from outrider.domain.callee import Callee, takes_public_keys, takes_web_key
 from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.target_policy import StoredPolicy
 from outrider.usecases.ports import Unit
+
+_NOTHING_STORED = StoredPolicy()
 
 
 def load_callees(
@@ -14,6 +17,7 @@ def load_callees(
 ) -> dict[tuple[InstanceId, TargetId], Callee]:
     """Return those that exist. Each stays true as long as the routing revision does."""
     targets = unit.targets.get_many(wanted)
+    policies = unit.policies.get_many(wanted)
     signers = {instance for (instance, _), each in targets.items() if takes_web_key(each)}
     web_keys = {instance: unit.web_keys.signing(instance) for instance in signers}
     return {
@@ -23,6 +27,7 @@ def load_callees(
             if takes_public_keys(target)
             else (),
             web_keys[instance] if takes_web_key(target) else None,
+            policies.get((instance, target.id), _NOTHING_STORED).policy,
         )
         for (instance, _), target in targets.items()
     }

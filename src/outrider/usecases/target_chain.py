@@ -114,8 +114,7 @@ class TargetChain:
             timeouts = timeouts[1:]
             call, failure = await self._called(run, callee, seconds)
             calls.append(call)
-            policy = callee.policy
-            if failure and interrupts(target, policy.on_unreachable, failure.outcome):
+            if failure and interrupts(target, callee.policy, failure.outcome):
                 raise failure.error.at(target.id)
         return tuple(calls)
 

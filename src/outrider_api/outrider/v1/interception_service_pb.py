@@ -289,7 +289,7 @@ class CallFunctionRequest(Message[_CallFunctionRequestFields]):
         function: str
         payload: Struct | None
 
-_CallFunctionResponseFields: TypeAlias = Literal["answer", "execution", "calls"]
+_CallFunctionResponseFields: TypeAlias = Literal["answer", "execution", "calls", "claims", "attributes"]
 
 class CallFunctionResponse(Message[_CallFunctionResponseFields]):
     """
@@ -299,7 +299,7 @@ class CallFunctionResponse(Message[_CallFunctionResponseFields]):
 
     Attributes:
         answer:
-            The answers of all targets, merged.
+            The answers of all targets: of each list the last one that came.
 
             ```proto
             optional google.protobuf.Struct answer = 1;
@@ -314,9 +314,22 @@ class CallFunctionResponse(Message[_CallFunctionResponseFields]):
             ```proto
             repeated outrider.v1.TargetCall calls = 3;
             ```
+        claims:
+            What append_claims and append_log_claims of the answer add to payload.userinfo: no claim that is there
+            already, none that is reserved, and the log claim.
+
+            ```proto
+            optional google.protobuf.Struct claims = 4;
+            ```
+        attributes:
+            What append_attribute of the answer adds to an assertion.
+
+            ```proto
+            repeated outrider.v1.SamlAttribute attributes = 5;
+            ```
     """
 
-    __slots__ = ("answer", "execution", "calls")
+    __slots__ = ("answer", "execution", "calls", "claims", "attributes")
 
     if TYPE_CHECKING:
 
@@ -326,12 +339,88 @@ class CallFunctionResponse(Message[_CallFunctionResponseFields]):
             answer: Struct | None = None,
             execution: str = "",
             calls: list[TargetCall] | None = None,
+            claims: Struct | None = None,
+            attributes: list[SamlAttribute] | None = None,
         ) -> None:
             pass
 
         answer: Struct | None
         execution: str
         calls: list[TargetCall]
+        claims: Struct | None
+        attributes: list[SamlAttribute]
+
+_SamlAttributeFields: TypeAlias = Literal["name", "name_format", "values"]
+
+class SamlAttribute(Message[_SamlAttributeFields]):
+    """
+    An attribute of a SAML assertion.
+
+    ```proto
+    message outrider.v1.SamlAttribute
+    ```
+
+    Attributes:
+        name:
+            ```proto
+            string name = 1;
+            ```
+        name_format:
+            ```proto
+            string name_format = 2;
+            ```
+        values:
+            ```proto
+            repeated string values = 3;
+            ```
+    """
+
+    __slots__ = ("name", "name_format", "values")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str = "",
+            name_format: str = "",
+            values: list[str] | None = None,
+        ) -> None:
+            pass
+
+        name: str
+        name_format: str
+        values: list[str]
+
+_InterruptDetailFields: TypeAlias = Literal["target_id"]
+
+class InterruptDetail(Message[_InterruptDetailFields]):
+    """
+    Detail of the error of a call that a target interrupted.
+
+    ```proto
+    message outrider.v1.InterruptDetail
+    ```
+
+    Attributes:
+        target_id:
+            ```proto
+            string target_id = 1;
+            ```
+    """
+
+    __slots__ = ("target_id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            target_id: str = "",
+        ) -> None:
+            pass
+
+        target_id: str
 
 _HeaderValuesFields: TypeAlias = Literal["values"]
 
@@ -379,6 +468,8 @@ class TargetCall(Message[_TargetCallFields]):
             string target_id = 1;
             ```
         outcome:
+            Unspecified for a rest_async target: nobody waits for its call, which is a delivery.
+
             ```proto
             outrider.v1.Outcome outcome = 2;
             ```
@@ -575,7 +666,7 @@ class ExplainedTarget(Message[_ExplainedTargetFields]):
 
 
 _DESC = file_desc(
-    b'\n&outrider/v1/interception_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x86\x03\n\x17InterceptRequestRequest\x12*\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12K\n\x07headers\x18\x05 \x03(\x0b21.outrider.v1.InterceptRequestRequest.HeadersEntryR\x07headers\x121\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\x9a\x01\n\x18InterceptRequestResponse\x121\n\x07request\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls"\xbd\x03\n\x18InterceptResponseRequest\x12*\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12L\n\x07headers\x18\x05 \x03(\x0b22.outrider.v1.InterceptResponseRequest.HeadersEntryR\x07headers\x121\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x123\n\x08response\x18\x07 \x01(\x0b2\x17.google.protobuf.StructR\x08response\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xa3\x01\n\x19InterceptResponseResponse\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x123\n\x08response\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x08responseJ\x04\x08\x01\x10\x02"o\n\x13CallFunctionRequest\x12%\n\x08function\x18\x01 \x01(\tR\x08functionB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x121\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payload"\x94\x01\n\x14CallFunctionResponse\x12/\n\x06answer\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x06answer\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls"&\n\x0cHeaderValues\x12\x16\n\x06values\x18\x01 \x03(\tR\x06values"\xa6\x01\n\nTargetCall\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12.\n\x07outcome\x18\x02 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12\x14\n\x05error\x18\x04 \x01(\tR\x05error"\xb7\x01\n\x0eExplainRequest\x12#\n\x06method\x18\x01 \x01(\tH\x00R\x06methodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\'\n\x08function\x18\x03 \x01(\tH\x00R\x08functionB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12*\n\nevent_type\x18\x04 \x01(\tH\x00R\teventTypeB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1a\n\x08response\x18\x02 \x01(\x08R\x08responseB\x0f\n\x07subject\x12\x04\xf8\xc7\x18\x01"\x9b\x01\n\x0fExplainResponse\x12\x18\n\x07matched\x18\x01 \x01(\tR\x07matched\x126\n\ncandidates\x18\x02 \x03(\x0b2\x16.outrider.v1.CandidateR\ncandidates\x126\n\x07targets\x18\x03 \x03(\x0b2\x1c.outrider.v1.ExplainedTargetR\x07targets"3\n\tCandidate\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason"w\n\x0fExplainedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\twill_call\x18\x03 \x01(\x08R\x08willCall\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason2\xd0\x04\n\x13InterceptionService\x12\x96\x01\n\x10InterceptRequest\x12$.outrider.v1.InterceptRequestRequest\x1a%.outrider.v1.InterceptRequestResponse"5\x82\xd3\xe4\x93\x02\x1a"\x15/v1/intercept/request:\x01*\xea\xc7\x18\x11interception.call\x12\x9a\x01\n\x11InterceptResponse\x12%.outrider.v1.InterceptResponseRequest\x1a&.outrider.v1.InterceptResponseResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/response:\x01*\xea\xc7\x18\x11interception.call\x12\x8b\x01\n\x0cCallFunction\x12 .outrider.v1.CallFunctionRequest\x1a!.outrider.v1.CallFunctionResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/function:\x01*\xea\xc7\x18\x11interception.call\x12u\n\x07Explain\x12\x1b.outrider.v1.ExplainRequest\x1a\x1c.outrider.v1.ExplainResponse"/\x82\xd3\xe4\x93\x02\x10"\x0b/v1/explain:\x01*\xea\xc7\x18\x15action.execution.readb\x06proto3',
+    b'\n&outrider/v1/interception_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x86\x03\n\x17InterceptRequestRequest\x12*\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12K\n\x07headers\x18\x05 \x03(\x0b21.outrider.v1.InterceptRequestRequest.HeadersEntryR\x07headers\x121\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\x9a\x01\n\x18InterceptRequestResponse\x121\n\x07request\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls"\xbd\x03\n\x18InterceptResponseRequest\x12*\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12L\n\x07headers\x18\x05 \x03(\x0b22.outrider.v1.InterceptResponseRequest.HeadersEntryR\x07headers\x121\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07request\x123\n\x08response\x18\x07 \x01(\x0b2\x17.google.protobuf.StructR\x08response\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xa3\x01\n\x19InterceptResponseResponse\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x123\n\x08response\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x08responseJ\x04\x08\x01\x10\x02"o\n\x13CallFunctionRequest\x12%\n\x08function\x18\x01 \x01(\tR\x08functionB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x121\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payload"\x81\x02\n\x14CallFunctionResponse\x12/\n\x06answer\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x06answer\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12/\n\x06claims\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x06claims\x12:\n\nattributes\x18\x05 \x03(\x0b2\x1a.outrider.v1.SamlAttributeR\nattributes"\\\n\rSamlAttribute\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0bname_format\x18\x02 \x01(\tR\nnameFormat\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values".\n\x0fInterruptDetail\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"&\n\x0cHeaderValues\x12\x16\n\x06values\x18\x01 \x03(\tR\x06values"\xa6\x01\n\nTargetCall\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12.\n\x07outcome\x18\x02 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12\x14\n\x05error\x18\x04 \x01(\tR\x05error"\xb7\x01\n\x0eExplainRequest\x12#\n\x06method\x18\x01 \x01(\tH\x00R\x06methodB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\'\n\x08function\x18\x03 \x01(\tH\x00R\x08functionB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12*\n\nevent_type\x18\x04 \x01(\tH\x00R\teventTypeB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12\x1a\n\x08response\x18\x02 \x01(\x08R\x08responseB\x0f\n\x07subject\x12\x04\xf8\xc7\x18\x01"\x9b\x01\n\x0fExplainResponse\x12\x18\n\x07matched\x18\x01 \x01(\tR\x07matched\x126\n\ncandidates\x18\x02 \x03(\x0b2\x16.outrider.v1.CandidateR\ncandidates\x126\n\x07targets\x18\x03 \x03(\x0b2\x1c.outrider.v1.ExplainedTargetR\x07targets"3\n\tCandidate\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason"w\n\x0fExplainedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\twill_call\x18\x03 \x01(\x08R\x08willCall\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason2\xd0\x04\n\x13InterceptionService\x12\x96\x01\n\x10InterceptRequest\x12$.outrider.v1.InterceptRequestRequest\x1a%.outrider.v1.InterceptRequestResponse"5\x82\xd3\xe4\x93\x02\x1a"\x15/v1/intercept/request:\x01*\xea\xc7\x18\x11interception.call\x12\x9a\x01\n\x11InterceptResponse\x12%.outrider.v1.InterceptResponseRequest\x1a&.outrider.v1.InterceptResponseResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/response:\x01*\xea\xc7\x18\x11interception.call\x12\x8b\x01\n\x0cCallFunction\x12 .outrider.v1.CallFunctionRequest\x1a!.outrider.v1.CallFunctionResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/function:\x01*\xea\xc7\x18\x11interception.call\x12u\n\x07Explain\x12\x1b.outrider.v1.ExplainRequest\x1a\x1c.outrider.v1.ExplainResponse"/\x82\xd3\xe4\x93\x02\x10"\x0b/v1/explain:\x01*\xea\xc7\x18\x15action.execution.readb\x06proto3',
     [
         annotations_pb.desc(),
         duration_pb.desc(),
@@ -590,6 +681,8 @@ _DESC = file_desc(
         "InterceptResponseResponse": InterceptResponseResponse,
         "CallFunctionRequest": CallFunctionRequest,
         "CallFunctionResponse": CallFunctionResponse,
+        "SamlAttribute": SamlAttribute,
+        "InterruptDetail": InterruptDetail,
         "HeaderValues": HeaderValues,
         "TargetCall": TargetCall,
         "ExplainRequest": ExplainRequest,

@@ -1,0 +1,75 @@
+"""Calls to targets: which payload types can be sent, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from outrider import __version__
+from outrider.adapters.keys.payloads import encrypted, signed
+from outrider.bootstrap.parts import egress_policy
+from outrider.domain.call import Answer, Call
+from outrider.domain.envelope import Encoder, Envelopes, plain
+from outrider.domain.target import PayloadType
+from outrider.settings import Settings
+from outrider.usecases.ports import Caller
+
+if TYPE_CHECKING:
+    from outrider.adapters.egress.caller import HttpCaller
+
+USER_AGENT = f"outrider/{__version__}"
+# One line for a payload type: what is not here is an UNBUILDABLE attempt.
+ENCODERS: dict[int, Encoder] = {
+    PayloadType.UNSPECIFIED: plain,
+    PayloadType.JSON: plain,
+    PayloadType.JWT: signed,
+    PayloadType.JWE: encrypted,
+}
+ENVELOPES = Envelopes(ENCODERS)
+
+
+class LateCaller:
+    """A caller that is made when it is first needed: nobody waits for its TLS context at a start."""
+
+    def __init__(self, settings: Settings, at_once: int) -> None:
+        self._settings = settings
+        self._at_once = at_once
+        self._made: HttpCaller | None = None
+
+    async def post(self, call: Call) -> Answer:
+        """See the port `Caller`."""
+        if self._made is None:
+            self._made = _new_caller(self._settings, self._at_once)
+        return await self._made.post(call)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._made is not None:
+            await self._made.aclose()
+
+
+@asynccontextmanager
+async def open_caller(settings: Settings, at_once: int) -> AsyncIterator[Caller]:
+    """A caller of which at most `at_once` calls are expected at the same time."""
+    caller = LateCaller(settings, at_once)
+    try:
+        yield caller
+    finally:
+        await caller.aclose()
+
+
+def _new_caller(settings: Settings, at_once: int) -> HttpCaller:
+    # Only who calls targets needs TLS and certificates.
+    from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
+    from outrider.adapters.egress.limits import CallerLimits  # noqa: PLC0415
+
+    usual = CallerLimits()
+    # All calls may go to one origin: a connection that is not kept after its call is made anew.
+    limits = replace(
+        usual,
+        max_idle_per_origin=max(usual.max_idle_per_origin, at_once),
+        max_idle=max(usual.max_idle, at_once),
+    )
+    return HttpCaller(egress_policy(settings), user_agent=USER_AGENT, limits=limits)
