@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from outrider.adapters.egress.policy_tls import check_tls
 from outrider.adapters.keys.jose import KeyPairs
 from outrider.adapters.keys.jwt import AccountKeyPairs, Jwts
 from outrider.adapters.keys.public_keys import read_public_key
@@ -22,6 +23,7 @@ from outrider.api.connect.action_service import ActionHandlers
 from outrider.api.connect.catalogue import CatalogueHandlers
 from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
+from outrider.api.connect.target_policies import TargetPolicyHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.gate import Service
@@ -50,6 +52,7 @@ from outrider.usecases.executions import ManageExecutions
 from outrider.usecases.grants import Grants
 from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
+from outrider.usecases.target_policies import ManageTargetPolicies
 from outrider.usecases.targets import ManageTargets
 from outrider.usecases.tokens import Authenticate, ManageTokens
 from outrider.usecases.web_keys import ManageWebKeys, UseWebKeys
@@ -178,7 +181,7 @@ def _services(
         (
             policy.TargetPolicyServiceASGIApplication,
             policy.TargetPolicyService,
-            _later(policy.TargetPolicyService),
+            TargetPolicyHandlers(ManageTargetPolicies(store, ambient, check_tls)),
         ),
     )
     services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
