@@ -13,6 +13,7 @@ from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.domain.permission import ASSIGNABLE_ROLES, Actor, Role
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
 from outrider.usecases.access_tokens import AccessTokens, looks_like_jwt
+from outrider.usecases.outside_tokens import OutsideTokens
 from outrider.usecases.ports import Store, Token, Unit
 
 _SCHEME = "Bearer "
@@ -41,6 +42,7 @@ class Authenticate:
     instance: InstanceId
     bootstrap_secret: str | None = field(default=None, repr=False)
     access_tokens: AccessTokens | None = None
+    outside_tokens: OutsideTokens | None = None
     _remembered: dict[tuple[InstanceId, bytes], tuple[datetime, Token]] = field(
         default_factory=dict, repr=False
     )
@@ -90,7 +92,10 @@ class Authenticate:
         return token
 
     async def _look_up(self, secret: str, secret_hash: bytes, instance: InstanceId) -> Token | None:
-        if self.access_tokens is not None and looks_like_jwt(secret):
+        is_jwt, outside = looks_like_jwt(secret), self.outside_tokens
+        if is_jwt and outside is not None and outside.recognizes(secret):
+            return await outside.find(secret, instance)
+        if is_jwt and self.access_tokens is not None:
             return await self.access_tokens.of(instance).find(secret)
         return await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
 
