@@ -32,6 +32,7 @@ from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
 from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
 from outrider.api.reflection import reflection
+from outrider.bootstrap.outside import open_outside_tokens
 from outrider.bootstrap.parts import (
     Opened,
     bootstrap_secret,
@@ -50,6 +51,7 @@ from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
 from outrider.usecases.grants import Grants
+from outrider.usecases.outside_tokens import OutsideTokens
 from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
 from outrider.usecases.target_policies import ManageTargetPolicies
@@ -114,27 +116,34 @@ async def open_api(
     await routing.refresh()
     following = asyncio.create_task(_follow(routing, log))
     try:
-        yield build_app(
-            _services(settings, opened, routing, log, stopping),
-            ready=_ready(opened, stopping),
-            log=log,
-            mounts={
-                JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
-                DISCOVERY_PATH: discovery(settings.external_url or ""),
-                TOKEN_PATH: token_endpoint(
-                    Grants(_access_tokens(settings, opened)), settings.external_url or "", log
-                ),
-            },
-        )
+        async with open_outside_tokens(settings, opened, log) as outside:
+            check = _authenticate(settings, opened, outside)
+            yield build_app(
+                _services(settings, opened, routing, log, stopping, check=check),
+                ready=_ready(opened, stopping),
+                log=log,
+                mounts={
+                    JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
+                    DISCOVERY_PATH: discovery(settings.external_url or ""),
+                    TOKEN_PATH: token_endpoint(
+                        Grants(_access_tokens(settings, opened)), settings.external_url or "", log
+                    ),
+                },
+            )
     finally:
         following.cancel()
 
 
 def _services(
-    settings: Settings, opened: Opened, routing: Routing, log: Any, stopping: asyncio.Event
+    settings: Settings,
+    opened: Opened,
+    routing: Routing,
+    log: Any,
+    stopping: asyncio.Event,
+    *,
+    check: Authenticate,
 ) -> Sequence[Service]:
     store, ambient = opened.store, opened.ambient
-    check = _authenticate(settings, opened)
     auth = BearerAuth(check)
     targets = ManageTargets(store, ambient, routing, egress_policy(settings))
     public_keys = ManagePublicKeys(store, ambient, read_public_key)
@@ -189,13 +198,16 @@ def _services(
     return [*services, *reflection(services, auth, log, stopping)]
 
 
-def _authenticate(settings: Settings, opened: Opened) -> Authenticate:
+def _authenticate(
+    settings: Settings, opened: Opened, outside: OutsideTokens | None
+) -> Authenticate:
     return Authenticate(
         opened.store,
         opened.ambient,
         opened.instance,
         bootstrap_secret(settings),
         _access_tokens(settings, opened),
+        outside,
     )
 
 
