@@ -94,6 +94,8 @@ BAD = {
     "roles must map": {"roles": ["admin"]},
     "roles must be roles of ours": {"roles": {"admin": "ADMIN"}},
     "default_roles must be roles of ours": {"default_roles": "OWNER"},
+    "default_roles must be roles": {"default_roles": ["SYSTEM_OWNER"]},
+    "default_roles must be a text": {"default_roles": {}},
     "algorithms must be some of": {"algorithms": ["none"]},
     "algorithms must be some": {"algorithms": ["HS256"]},
     "instance must be a text": {"instance": 1},

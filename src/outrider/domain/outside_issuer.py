@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outrider.domain.endpoint import Endpoint, literal_address, parse_written_endpoint
-from outrider.domain.permission import Role
+from outrider.domain.permission import ASSIGNABLE_ROLES, Role
 
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -160,10 +160,10 @@ def _default(entry: Mapping[str, Any]) -> frozenset[Role]:
 
 
 def _roles(name: str, given: object) -> frozenset[Role]:
-    try:
-        return frozenset(Role(each) for each in _texts(name, given))
-    except ValueError:
-        raise ValueError(f"{name} must be roles of ours: {', '.join(Role)}") from None
+    named = frozenset(_texts(name, given))
+    if not named <= frozenset(ASSIGNABLE_ROLES):
+        raise ValueError(f"{name} must be roles of ours: {', '.join(ASSIGNABLE_ROLES)}")
+    return frozenset(map(Role, named))
 
 
 def _algorithms(given: object) -> frozenset[str]:
