@@ -151,6 +151,40 @@ def test_a_host_that_is_not_this_machine_is_seen(settings):
     assert Status.FAIL is checks.check_port(replace(settings, host="192.0.2.1")).status
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_a_server_for_others_without_a_name_is_seen(settings, host):
+    """
+    Whoever is shown a token for a name of his own could show it here under that name.
+    """
+    finding = checks.check_external_url(replace(settings, host=host))
+
+    assert Status.WARN is finding.status
+    assert "OUTRIDER_EXTERNAL_URL" in finding.advice
+    assert host in finding.says
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_a_server_for_this_machine_alone_needs_no_name(settings, host):
+    """
+    A warning that is always there is not read.
+    """
+    assert Status.OK is checks.check_external_url(replace(settings, host=host)).status
+
+
+def test_a_server_with_a_name_may_listen_anywhere(tmp_path):
+    """
+    The flag is the one of serve, so that the doctor is asked about what will be started.
+    """
+    options = ("--host", "0.0.0.0", "--port", 0, "--data-dir", tmp_path / "data", "--json")
+    name = "https://actions.example.com"
+    with_name, without = (
+        {each["name"]: each["status"] for each in run("doctor", *options, *more).json["checks"]}
+        for more in (("--external-url", name), ())
+    )
+
+    assert ("ok", "warn") == (with_name["external URL"], without["external URL"])
+
+
 def test_a_running_server_is_asked(server):
     """
     Whether it is ready, and what time it believes it is.

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 
 from outrider.ambient import utc_now
@@ -186,6 +187,22 @@ def check_port(settings: Settings) -> Finding:
     return Finding("port", Status.OK, f"{where} is free")
 
 
+def check_external_url(settings: Settings) -> Finding:
+    """Accounts log in under one name, and not under any that a caller makes up."""
+    if settings.external_url is not None:
+        return Finding("external URL", Status.OK, settings.external_url)
+    if _is_loopback(settings.host):
+        says = f"not set, and not needed: only this machine reaches {settings.host}"
+        return Finding("external URL", Status.OK, says)
+    return Finding(
+        "external URL",
+        Status.WARN,
+        f"not set, although others reach {settings.host}: access tokens are issued under whatever "
+        "name a caller puts into the Host header",
+        "Set OUTRIDER_EXTERNAL_URL, or --external-url, to the URL under which clients reach it.",
+    )
+
+
 def check_clock(_settings: Settings) -> Finding:
     """Signatures carry the time, and receivers refuse a wrong one."""
     now = utc_now()
@@ -205,6 +222,7 @@ CHECKS: tuple[Check, ...] = (
     check_fsync,
     check_master_key,
     check_port,
+    check_external_url,
     check_clock,
 )
 """In the order in which they are shown."""
@@ -237,6 +255,15 @@ def _check_missing_directory(directory: Path) -> Finding:
         f"{directory} cannot be made: {parent} is not a writable directory",
         "Choose another one with --data-dir.",
     )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        # The check of the port says it.
+        return True
+    return all(ip_address(str(address[0])).is_loopback for *_, address in found)
 
 
 def _is_locked(path: Path) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "outrider doctor",
+    "outrider doctor --host 0.0.0.0 --external-url https://actions.example.com",
     "outrider doctor --data-dir /var/lib/outrider --port 8080",
     "outrider doctor --url https://actions.example.com",
 )
@@ -34,6 +35,7 @@ def doctor(
     port: Annotated[str | None, typer.Option(metavar="PORT", help="As for serve.")] = None,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
+    external_url: Annotated[str | None, typer.Option(metavar="URL", help="As for serve.")] = None,
     config: ConfigFile = None,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Look at the running server there, too.")
@@ -48,6 +50,7 @@ def doctor(
         "port": port,
         "data_dir": data_dir,
         "database_url": database_url,
+        "external_url": external_url,
         "config": config,
     }
     findings = list(_findings(flags, checked_url(url) if url else None))
