@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.machine import cores, facts, today, wait_for_quiet
 from benchmarks.options import Options
 
-NAMES = ("deliveries", "publish", "start", "memory", "latency", "lists")
+NAMES = ("deliveries", "publish", "start", "memory", "latency", "lists", "payloads")
 RESULTS = Path(__file__).with_name("results")
 
 

@@ -6,27 +6,41 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_smallest_run_drains_what_it_owes_and_leaves_a_raw_result(tmp_path: Path) -> None:
-    """A benchmark that rots is found when somebody needs its number."""
-    out = tmp_path / "result.json"
-    arguments = ["--quick", "--only", "deliveries", "--count", "1000", "--out", str(out)]
-
+def run(out: Path, *arguments: str) -> dict[str, Any]:
+    """The raw result of one benchmark."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments, "--scratch", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks", "--quick", "--out", str(out), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
-
     assert (0, "") == (done.returncode, done.stderr)
     [document] = json.loads(out.read_text())
+    return document
+
+
+def test_the_smallest_run_drains_what_it_owes_and_leaves_a_raw_result(tmp_path: Path) -> None:
+    """A benchmark that rots is found when somebody needs its number."""
+    arguments = ["--only", "deliveries", "--count", "1000", "--scratch", str(tmp_path)]
+    document = run(tmp_path / "result.json", *arguments)
+
     assert ("deliveries", 1000) == (document["benchmark"], document["settings"]["deliveries"])
     [measured] = document["rounds"]
     assert min(measured["bare"]["per_s"], measured["worker"]["per_s"]) > 0
     assert document["table"]
+
+
+def test_every_payload_type_is_measured(tmp_path: Path) -> None:
+    """A kind of key that is left out is one that nobody knows the price of."""
+    document = run(tmp_path / "result.json", "--only", "payloads", "--count", "1")
+
+    [measured] = document["rounds"]
+    assert {"JSON", "JWT", "JWE"} == {name.partition(",")[0] for name in measured}
+    assert min(each["us"] for each in measured.values()) > 0

@@ -32,7 +32,7 @@ _CURVES: dict[Algorithm, ec.EllipticCurve] = {
 }
 # An RSA key of 4096 bits takes a core for a second or more: many requests must not take all cores.
 _THREADS = 2
-# Loading a key costs up to two thirds of a signature. One an instance is active.
+# The first signature with a key costs two to six times as much as the next. An instance has one.
 _KEPT_KEYS = 256
 
 

@@ -29,7 +29,7 @@ _ALGORITHMS = JWERegistry(algorithms=[_FOR_RSA, _FOR_EC, _CONTENT])
 _RSA_BITS = 2048
 # RFC 7518, section 6.2.1.1: JOSE has no name for P-224, which may be uploaded all the same.
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-# Reading a key takes up to a tenth of what encrypting to it takes. One a target is active.
+# The first payload for a key costs up to five times as much as the next. A target has one.
 _KEPT_KEYS = 1024
 
 
