@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any
 
 import structlog
@@ -23,15 +22,19 @@ from outrider.api.connect.action_service import ActionHandlers
 from outrider.api.connect.catalogue import CatalogueHandlers
 from outrider.api.connect.deliveries import DeliveryHandlers
 from outrider.api.connect.events import EventHandlers
+from outrider.api.connect.instances import InstanceHandlers
+from outrider.api.connect.interceptions import InterceptionHandlers
 from outrider.api.connect.target_policies import TargetPolicyHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.gate import Service
 from outrider.api.grpc_health import grpc_health
+from outrider.api.issuers import Issuers
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
 from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
 from outrider.api.reflection import reflection
+from outrider.bootstrap.interceptions import Intercepting, open_interceptions
 from outrider.bootstrap.outside import open_outside_tokens
 from outrider.bootstrap.parts import (
     Opened,
@@ -51,6 +54,7 @@ from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
 from outrider.usecases.grants import Grants
+from outrider.usecases.instances import ChooseInstance, ManageInstances
 from outrider.usecases.outside_tokens import OutsideTokens
 from outrider.usecases.public_keys import ManagePublicKeys
 from outrider.usecases.routing import Routing
@@ -62,6 +66,7 @@ from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
 from outrider_api.outrider.v1 import delivery_service_connect as delivery
 from outrider_api.outrider.v1 import event_service_connect as event
+from outrider_api.outrider.v1 import instance_service_connect as instance
 from outrider_api.outrider.v1 import interception_service_connect as interception
 from outrider_api.outrider.v1 import target_policy_service_connect as policy
 from outrider_api.zitadel.action.v2 import action_service_connect as action
@@ -114,19 +119,26 @@ async def open_api(
     log = structlog.get_logger().bind()
     routing = Routing(opened.store, registered_catalogue())
     await routing.refresh()
+    choose = ChooseInstance(routing, opened.instance)
+    issuers = Issuers(choose, opened.instance, settings.external_url or "")
     following = asyncio.create_task(_follow(routing, log))
     try:
-        async with open_outside_tokens(settings, opened, log) as outside:
+        async with (
+            open_outside_tokens(settings, opened, log) as outside,
+            open_interceptions(settings, opened, routing, log) as intercepting,
+        ):
             check = _authenticate(settings, opened, outside)
             yield build_app(
-                _services(settings, opened, routing, log, stopping, check=check),
+                _services(
+                    settings, opened, routing, log, stopping, check=check, intercepting=intercepting
+                ),
                 ready=_ready(opened, stopping),
                 log=log,
                 mounts={
-                    JWKS_PATH: jwks(partial(UseWebKeys(opened.store).published, opened.instance)),
-                    DISCOVERY_PATH: discovery(settings.external_url or ""),
+                    JWKS_PATH: jwks(lambda name: UseWebKeys(opened.store).published(choose(name))),
+                    DISCOVERY_PATH: discovery(issuers),
                     TOKEN_PATH: token_endpoint(
-                        Grants(_access_tokens(settings, opened)), settings.external_url or "", log
+                        Grants(_access_tokens(settings, opened)), issuers, log
                     ),
                 },
             )
@@ -142,18 +154,28 @@ def _services(
     stopping: asyncio.Event,
     *,
     check: Authenticate,
+    intercepting: Intercepting,
 ) -> Sequence[Service]:
+    auth = BearerAuth(check, ChooseInstance(routing, opened.instance))
+    rows = (*_zitadel_rows(settings, opened, routing), *_own_rows(opened, routing, check))
+    services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
+    services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
+    return [*services, *reflection(services, auth, log, stopping)]
+
+
+# Each row: the generated application, its service, who answers. A service that nobody answers yet
+# is its generated self: it says `unimplemented`.
+_Rows = tuple[tuple[Any, Any, Any], ...]
+
+
+def _zitadel_rows(settings: Settings, opened: Opened, routing: Routing) -> _Rows:
     store, ambient = opened.store, opened.ambient
-    auth = BearerAuth(check)
     targets = ManageTargets(store, ambient, routing, egress_policy(settings))
     public_keys = ManagePublicKeys(store, ambient, read_public_key)
     executions = ManageExecutions(store, ambient, routing)
     actions = ActionHandlers(targets, public_keys, executions)
-    publish = PublishEvents(store, ambient, routing)
     web_keys = WebKeyHandlers(ManageWebKeys(store, ambient, KeyPairs()))
-    # Each row: the generated application, its service, who answers. A service that nobody
-    # answers yet is its generated self: it says `unimplemented`.
-    rows: tuple[tuple[Any, Any, Any], ...] = (
+    return (
         (action.ActionServiceASGIApplication, action.ActionService, actions),
         (
             beta_action.ActionServiceASGIApplication,
@@ -166,6 +188,13 @@ def _services(
             beta_web_key.WebKeyService,
             BetaWebKeyHandlers(web_keys),
         ),
+    )
+
+
+def _own_rows(opened: Opened, routing: Routing, check: Authenticate) -> _Rows:
+    store, ambient = opened.store, opened.ambient
+    publish = PublishEvents(store, ambient, routing)
+    return (
         (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
         (
             delivery.DeliveryServiceASGIApplication,
@@ -176,6 +205,11 @@ def _services(
             account.AccountServiceASGIApplication,
             account.AccountService,
             _accounts(opened, check),
+        ),
+        (
+            instance.InstanceServiceASGIApplication,
+            instance.InstanceService,
+            _instances(opened, routing, check),
         ),
         (
             catalogue.CatalogueServiceASGIApplication,
@@ -193,9 +227,14 @@ def _services(
             TargetPolicyHandlers(ManageTargetPolicies(store, ambient, check_tls)),
         ),
     )
-    services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
-    services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
-    return [*services, *reflection(services, auth, log, stopping)]
+
+
+def _instances(opened: Opened, routing: Routing, check: Authenticate) -> InstanceHandlers:
+    store, ambient = opened.store, opened.ambient
+    web_keys = ManageWebKeys(store, ambient, KeyPairs())
+    return InstanceHandlers(
+        ManageInstances(store, ambient, routing, web_keys, check, opened.instance)
+    )
 
 
 def _authenticate(
@@ -221,10 +260,6 @@ def _access_tokens(settings: Settings, opened: Opened) -> AccessTokens:
     return AccessTokens(
         opened.store, opened.ambient, opened.instance, Jwts(), settings.external_url or ""
     )
-
-
-def _later(service: type[Any]) -> Any:
-    return type(f"Later{service.__name__}", (service,), {})()
 
 
 def _ready(opened: Opened, stopping: asyncio.Event) -> Any:

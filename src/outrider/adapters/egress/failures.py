@@ -26,4 +26,4 @@ def blocked(reason: str) -> CallFailed:
 
 def timed_out(stage: Stage, seconds: float) -> CallFailed:
     """A call whose `seconds` were over in `stage`."""
-    return unreachable(stage, f"time-out after {seconds:g} s {_WHILE[stage]}")
+    return unreachable(stage, f"time-out after {seconds:.3g} s {_WHILE[stage]}")

@@ -83,13 +83,14 @@ def _delivery_to_proto(delivery: Delivery) -> pb.Delivery:
         created_at=to_timestamp(delivery.created_at),
         next_attempt_at=to_optional_timestamp(delivery.next_attempt_at),
         finished_at=to_optional_timestamp(delivery.finished_at),
-        attempts=[_attempt_to_proto(each) for each in delivery.attempts],
+        attempts=[attempt_to_proto(each) for each in delivery.attempts],
         payload=delivery.payload,
         replay_of=delivery.replay_of or "",
     )
 
 
-def _attempt_to_proto(attempt: Attempt) -> pb.Attempt:
+def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
+    """An attempt as the wire has it."""
     return pb.Attempt(
         number=attempt.number,
         started_at=to_timestamp(attempt.started_at),

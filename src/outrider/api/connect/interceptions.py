@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from protobuf.wkt import Struct
 
+from outrider.api.connect.structs import to_object
 from outrider.api.connect.times import to_duration
 from outrider.api.interceptors import Context, actor_of
 from outrider.domain.condition import ConditionKind
 from outrider.domain.function_effect import added_attributes, added_claims
 from outrider.domain.ids import ExecutionId
 from outrider.domain.interception import InterceptedCall
-from outrider.domain.message import JSON_OBJECTS, JsonObject
+from outrider.domain.message import JSON_OBJECTS
 from outrider.errors import InvalidRequest
 from outrider.usecases.explain import Asked, Explain, Explanation
 from outrider.usecases.interceptions import Interceptions, json_text
@@ -41,7 +41,7 @@ class InterceptionHandlers(InterceptionService):
         done = await self._interceptions.request(
             actor_of(ctx).instance_id,
             _call(request),
-            _object(request.request, f"{_name(request)}.Request"),
+            to_object(request.request, f"{_name(request)}.Request"),
             JSON_OBJECTS,
             seconds=_seconds(ctx),
         )
@@ -58,9 +58,9 @@ class InterceptionHandlers(InterceptionService):
         done = await self._interceptions.response(
             actor_of(ctx).instance_id,
             _call(request),
-            _object(request.response, f"{_name(request)}.Response"),
+            to_object(request.response, f"{_name(request)}.Response"),
             JSON_OBJECTS,
-            request=json_text(_object(request.request, f"{_name(request)}.Request")),
+            request=json_text(to_object(request.request, f"{_name(request)}.Request")),
             seconds=_seconds(ctx),
         )
         return pb.InterceptResponseResponse(
@@ -73,7 +73,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.CallFunctionRequest, ctx: Context, /
     ) -> pb.CallFunctionResponse:
         """At a function."""
-        payload = _object(request.payload, "CallFunctionRequest.Payload")
+        payload = to_object(request.payload, "CallFunctionRequest.Payload")
         done = await self._interceptions.function(
             actor_of(ctx).instance_id, request.function, payload, seconds=_seconds(ctx)
         )
@@ -115,16 +115,6 @@ def _call(request: _CallRequest) -> InterceptedCall:
 
 def _headers(headers: Mapping[str, pb.HeaderValues]) -> dict[str, list[str]]:
     return {name: list(each.values) for name, each in headers.items()}
-
-
-def _object(struct: Struct | None, field_name: str) -> JsonObject:
-    if struct is None:
-        return {}
-    try:
-        return cast("JsonObject", struct.to_python())
-    except (ValueError, RecursionError) as failure:
-        # A value without a kind, which only the binary wires can carry.
-        raise InvalidRequest(f"invalid {field_name}: value must be JSON: {failure}") from None
 
 
 def _seconds(ctx: Context) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from outrider.api.connect.deliveries import attempt_to_proto
+from outrider.api.connect.structs import to_object
 from outrider.api.connect.times import (
     optional_duration,
     to_duration,
@@ -25,15 +27,17 @@ from outrider.domain.target_policy import (
     TlsPolicy,
 )
 from outrider.usecases.target_policies import ManageTargetPolicies
+from outrider.usecases.target_tests import TestTarget
 from outrider_api.outrider.v1 import target_policy_service_pb as pb
 from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyService
 
 
 class TargetPolicyHandlers(TargetPolicyService):
-    """`outrider.v1.TargetPolicyService`. TestTarget is answered elsewhere, if at all."""
+    """`outrider.v1.TargetPolicyService`."""
 
-    def __init__(self, policies: ManageTargetPolicies) -> None:
+    def __init__(self, policies: ManageTargetPolicies, test_target: TestTarget) -> None:
         self._policies = policies
+        self._test_target = test_target
 
     async def get_target_policy(
         self, request: pb.GetTargetPolicyRequest, ctx: Context, /
@@ -53,6 +57,18 @@ class TargetPolicyHandlers(TargetPolicyService):
         wanted = policy_from_proto(request.policy or pb.TargetPolicy())
         changed_at = await self._policies.set(actor_of(ctx), TargetId(request.target_id), wanted)
         return pb.SetTargetPolicyResponse(change_date=to_timestamp(changed_at))
+
+    async def test_target(
+        self, request: pb.TestTargetRequest, ctx: Context, /
+    ) -> pb.TestTargetResponse:
+        """Once, now, whatever the policy says about retries and pauses."""
+        payload = request.payload
+        tested = await self._test_target(
+            actor_of(ctx),
+            TargetId(request.target_id),
+            None if payload is None else to_object(payload, "TestTargetRequest.Payload"),
+        )
+        return pb.TestTargetResponse(attempt=attempt_to_proto(tested.attempt), payload=tested.body)
 
     async def pause_target(
         self, request: pb.PauseTargetRequest, ctx: Context, /
