@@ -101,7 +101,9 @@ class Connection:
 
     @staticmethod
     def _headers(request: HttpRequest) -> list[tuple[str, str]]:
-        given = [("host", "outrider.test"), *request.headers.items()]
+        given = list(request.headers.items())
+        if "host" not in request.headers:
+            given.insert(0, ("host", "outrider.test"))
         if request.body and "content-length" not in request.headers:
             given.append(("content-length", str(len(request.body))))
         return given

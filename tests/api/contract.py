@@ -9,6 +9,7 @@ from outrider_api.outrider.v1 import (
     catalogue_service_pb,
     delivery_service_pb,
     event_service_pb,
+    instance_service_pb,
     interception_service_pb,
     target_policy_service_pb,
 )
@@ -22,6 +23,7 @@ FILES = [
         catalogue_service_pb,
         delivery_service_pb,
         event_service_pb,
+        instance_service_pb,
         interception_service_pb,
         target_policy_service_pb,
     )

@@ -53,7 +53,7 @@ class Caller:
 class TwoCallers:
     """Knows an owner, who may do everything, and a viewer, who may read."""
 
-    async def authenticate(self, authorization: str | None) -> Caller:
+    async def authenticate(self, authorization: str | None, authority: str) -> Caller:
         if authorization is None:
             raise Unauthenticated("auth header missing")
         if authorization not in {OWNER["authorization"], VIEWER["authorization"]}:

@@ -76,6 +76,11 @@ FIXED = {
         "ListEntries": ("authenticated", "POST /v1/catalogue/search"),
         "AddEntries": ("catalogue.write", "POST /v1/catalogue"),
     },
+    "outrider.v1.InstanceService": {
+        "CreateInstance": ("system.instance.write", "POST /v1/instances"),
+        "ListInstances": ("system.instance.read", "POST /v1/instances/search"),
+        "DeleteInstance": ("system.instance.write", "DELETE /v1/instances/{id}"),
+    },
     "outrider.v1.AccountService": {
         "CreateToken": ("iam.user.write", "POST /v1/tokens"),
         "ListTokens": ("iam.user.write", "POST /v1/tokens/search"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outrider.domain.permission import Actor, require
+from outrider.usecases.instances import ChooseInstance
 from outrider.usecases.tokens import Authenticate
 
 
@@ -13,10 +14,11 @@ class BearerAuth:
     """Bearer tokens of service accounts."""
 
     check: Authenticate
+    choose: ChooseInstance
 
-    async def authenticate(self, authorization: str | None) -> Actor:
-        """See `Authenticate`."""
-        return await self.check(authorization)
+    async def authenticate(self, authorization: str | None, authority: str) -> Actor:
+        """See `Authenticate`; in the instance of this host name."""
+        return await self.check(authorization, self.choose(authority))
 
     def require(self, actor: Actor, permission: str) -> None:
         """See `domain.permission.require`."""

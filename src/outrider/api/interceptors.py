@@ -46,8 +46,11 @@ A = TypeVar("A", bound=Actor)
 class Authenticator(Protocol[A]):
     """Knows callers and what they may do."""
 
-    async def authenticate(self, authorization: str | None) -> A:
+    async def authenticate(self, authorization: str | None, authority: str) -> A:
         """Who sent this Authorization header; None: there was none.
+
+        `authority` is the host name that it was sent to, with its port if any; "" when the caller
+        named none. It chooses where the caller is known.
 
         Raises:
             OutriderError: unauthenticated.
@@ -143,7 +146,9 @@ class Gatekeeper(MetadataInterceptor[None], Generic[A]):
         permission = self._permissions[procedure_called(ctx.method)]
         if permission == PUBLIC:
             return
-        actor = await self._authenticator.authenticate(ctx.request_headers.get("authorization"))
+        headers = ctx.request_headers
+        authority = headers.get("host") or headers.get(":authority") or ""
+        actor = await self._authenticator.authenticate(headers.get("authorization"), authority)
         _actors[ctx] = actor
         if permission != AUTHENTICATED:
             self._authenticator.require(actor, permission)

@@ -13,6 +13,7 @@ from connectrpc.code import Code
 
 from outrider.api.asgi import App, Receive, Scope, Send
 from outrider.api.cors import cors
+from outrider.api.origin import authority_of
 from outrider.api.refusals import JSON, refuse
 
 PATH = "/oauth/v2/keys"
@@ -20,8 +21,8 @@ PATH = "/oauth/v2/keys"
 CACHE_CONTROL = (b"cache-control", b"max-age=300, must-revalidate")
 ALLOW = (b"allow", b"GET, HEAD")
 
-Published = Callable[[], Awaitable[Sequence[Mapping[str, str]]]]
-"""The members of the set."""
+Published = Callable[[str], Awaitable[Sequence[Mapping[str, str]]]]
+"""The members of the set of whose host name this is."""
 
 
 def jwks(published: Published) -> App:
@@ -34,7 +35,7 @@ def jwks(published: Published) -> App:
             text = "Method Not Allowed"
             await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(ALLOW,))
         else:
-            await _say(scope, send, {"keys": await published()})
+            await _say(scope, send, {"keys": await published(authority_of(scope))})
 
     return cors(app)
 

@@ -1,7 +1,7 @@
 """The token endpoint and its discovery document, as ZITADEL's clients use them.
 
-RFC 6749 (client credentials, errors), RFC 7523 (assertions), RFC 8414 (discovery). The issuer is
-the URL under which the caller reached us, unless the settings name one.
+RFC 6749 (client credentials, errors), RFC 7523 (assertions), RFC 8414 (discovery). `issuers` says
+whose the request is, and which URL that is.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from outrider.api.asgi import (
 )
 from outrider.api.cors import cors
 from outrider.api.errors import Log
+from outrider.api.issuers import Issuers, UnusableHostError
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.oauth_client import client_of
-from outrider.api.origin import origin_of
 from outrider.api.refusals import JSON, media_type, refuse
 from outrider.domain.access_token import LIFETIME
 from outrider.usecases.grants import Granted, GrantRefused, Grants
@@ -48,12 +48,8 @@ Form = Mapping[str, str]
 Grant = Callable[[Scope, Form, str], Awaitable[Granted]]
 
 
-class UnusableHostError(Exception):
-    """The request does not say by which name it came."""
-
-
-def discovery(external_url: str) -> App:
-    """The application at `DISCOVERY_PATH`. An empty `external_url`: whatever name was used."""
+def discovery(issuers: Issuers) -> App:
+    """The application at `DISCOVERY_PATH`."""
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != DISCOVERY_PATH:
@@ -63,7 +59,7 @@ def discovery(external_url: str) -> App:
             await _not_allowed(scope, send, b"GET, HEAD")
             return
         try:
-            issuer = issuer_of(scope, external_url)
+            issuer = issuers.issuer(scope)
         except UnusableHostError:
             await refuse(scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed")
             return
@@ -90,23 +86,13 @@ def document(issuer: str) -> dict[str, object]:
     }
 
 
-def issuer_of(scope: Scope, external_url: str) -> str:
-    """The URL of this server without a slash at its end. Raise `UnusableHostError`."""
-    if external_url:
-        return external_url.rstrip("/")
-    origin = origin_of(scope)
-    if not origin:
-        raise UnusableHostError
-    return origin.decode()
-
-
 class TokenEndpoint:
     """The application at `TOKEN_PATH`."""
 
-    def __init__(self, grants: Grants, external_url: str, log: Log) -> None:
+    def __init__(self, grants: Grants, issuers: Issuers, log: Log) -> None:
         self._grants = grants
         self._log = log
-        self._external_url = external_url
+        self._issuers = issuers
         self._known: Mapping[str, Grant] = {
             CLIENT_CREDENTIALS: self._client_credentials,
             ASSERTION: self._assertion,
@@ -136,22 +122,25 @@ class TokenEndpoint:
         if grant is None:
             raise GrantRefused("unsupported_grant_type", f"one of {', '.join(self._known)}")
         try:
-            issuer = issuer_of(scope, self._external_url)
+            issuer = self._issuers.issuer(scope)
         except UnusableHostError:
             raise GrantRefused("invalid_request", "header Host is missing or malformed") from None
         return await grant(scope, form, issuer)
 
     async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> Granted:
         client_id, client_secret = client_of(header(scope, b"authorization"), form)
-        return await self._grants.client_credentials(client_id, client_secret, issuer)
+        return await self._grants_for(scope).client_credentials(client_id, client_secret, issuer)
 
-    async def _assertion(self, _scope: Scope, form: Form, issuer: str) -> Granted:
-        return await self._grants.assertion(required(form, "assertion"), issuer)
+    async def _assertion(self, scope: Scope, form: Form, issuer: str) -> Granted:
+        return await self._grants_for(scope).assertion(required(form, "assertion"), issuer)
+
+    def _grants_for(self, scope: Scope) -> Grants:
+        return self._grants.of(self._issuers.instance(scope))
 
 
-def token_endpoint(grants: Grants, external_url: str, log: Log) -> App:
+def token_endpoint(grants: Grants, issuers: Issuers, log: Log) -> App:
     """The same with CORS: secrets are no cookies, so an origin gains nothing."""
-    return cors(TokenEndpoint(grants, external_url, log))
+    return cors(TokenEndpoint(grants, issuers, log))
 
 
 async def read_form(scope: Scope, receive: Receive) -> Form:

@@ -10,6 +10,12 @@ _HOST = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,
 _SCHEMES = frozenset({b"http", b"https"})
 
 
+def authority_of(scope: Scope) -> str:
+    """The host name that the caller used, with its port if any; "" when there is none."""
+    host = header(scope, b"host") or header(scope, b":authority") or b""
+    return host.decode("latin-1")
+
+
 def origin_of(scope: Scope, *, no_host: bytes = b"") -> bytes:
     """Scheme and host, such as `https://outrider.example:8080`; nothing in it needs escaping.
 

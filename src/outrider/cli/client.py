@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.account_service_connect import AccountServiceClientSync
     from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
+    from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
 
 CALL_TIMEOUT_MS = 30_000
@@ -89,6 +90,15 @@ class Server:
         )
 
         return AccountServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def instances(self) -> InstanceServiceClientSync:
+        """Tenants of the server."""
+        from outrider_api.outrider.v1.instance_service_connect import (
+            InstanceServiceClientSync,
+        )
+
+        return InstanceServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
 
     @cached_property
     def events(self) -> EventServiceClientSync:

@@ -20,6 +20,7 @@ from outrider.cli.commands import (
     doctor,
     event,
     execution,
+    instance,
     listen,
     serve,
     target,
@@ -49,6 +50,7 @@ app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
+app.add_typer(instance.app, name="instance")
 app.add_typer(target.app, name="target")
 app.add_typer(execution.app, name="execution")
 app.add_typer(event.app, name="event")

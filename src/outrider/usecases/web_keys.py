@@ -44,14 +44,18 @@ class ManageWebKeys:
         """Give an instance its first keys, unless it has an active one."""
         if await self.store.read(lambda unit: unit.web_keys.active(instance)) is not None:
             return
-        pairs = await asyncio.gather(*map(self.key_pairs.make, FIRST_CONFIGS))
+        pairs = await self.first_pairs()
+        await self.store.write(lambda unit: self.add_first(unit, instance, pairs))
 
-        def apply(unit: Unit) -> None:
-            if unit.web_keys.active(instance) is None:
-                for config, pair in zip(FIRST_CONFIGS, pairs, strict=True):
-                    self._add(unit, instance, config, pair)
+    async def first_pairs(self) -> Sequence[KeyPair]:
+        """Make what `add_first` takes: no transaction waits for it."""
+        return await asyncio.gather(*map(self.key_pairs.make, FIRST_CONFIGS))
 
-        await self.store.write(apply)
+    def add_first(self, unit: Unit, instance: InstanceId, pairs: Sequence[KeyPair]) -> None:
+        """Give an instance its first keys in this unit, unless it has an active one."""
+        if unit.web_keys.active(instance) is None:
+            for config, pair in zip(FIRST_CONFIGS, pairs, strict=True):
+                self._add(unit, instance, config, pair)
 
     async def activate(self, actor: Actor, web_key_id: WebKeyId) -> datetime:
         """Let this key sign from now on; the former one stays published.

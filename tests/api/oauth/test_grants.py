@@ -33,7 +33,9 @@ from api.oauth.issuer import (
     signed,
 )
 from api.wires import HttpRequest
+from outrider.api.issuers import Issuers
 from outrider.api.oauth import discovery
+from outrider.testing.builders import INSTANCE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -387,6 +389,11 @@ async def test_discovery_names_what_is_there(issuer: Issuer):
     assert (200, b"", answer.headers) == (head.status, head.body, head.headers)
 
 
+def issuers(external_url: str = "") -> Issuers:
+    """The default instance's alone."""
+    return Issuers(lambda _: INSTANCE, INSTANCE, external_url)
+
+
 HOSTS = ["localhost:8080", "[::1]:8080", "a.example", "a/b", "", "user@host", "host:x", "h\n"]
 
 
@@ -398,7 +405,7 @@ async def test_the_issuer_is_the_name_that_was_used(host):
 
     async def app(scope, receive, send):
         headers = [(b"host", host.encode()), *scope["headers"][1:]]
-        await discovery("")({**scope, "headers": headers}, receive, send)
+        await discovery(issuers())({**scope, "headers": headers}, receive, send)
 
     answer = await in_process(app)(HttpRequest("GET", DISCOVERY_PATH))
     is_name = host in HOSTS[:3]
@@ -423,7 +430,7 @@ async def test_the_setting_is_the_issuer_whatever_name_was_used():
     """
     Behind a proxy the name that we see is not the one that clients know.
     """
-    app = discovery("https://outrider.example/base")
+    app = discovery(issuers("https://outrider.example/base"))
     document = (await in_process(app)(HttpRequest("GET", DISCOVERY_PATH))).json()
 
     assert "https://outrider.example/base" == document["issuer"]

@@ -1,0 +1,84 @@
+"""`outrider instance`: the life of a tenant, seen by whoever runs the server."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+
+@pytest.fixture
+def name() -> str:
+    """Of an instance that nobody has made."""
+    return f"shop-{uuid.uuid4().hex[:12]}"
+
+
+def test_an_instance_lives_until_it_is_deleted(server, name):
+    """
+    Made with its hosts, listed with them, gone with all that is its own.
+    """
+    made = server.ok("instance", "create", name, "--host", f"{name}.example", "--host", "::2")
+    listed = server.run("instance", "list")
+    deleted = server.run("instance", "delete", made["id"], "--yes")
+
+    assert {"id", "creationDate", "token"} == set(made)
+    assert 0 == listed.code, listed.err
+    (line,) = [each for each in listed.out.splitlines() if name in each]
+    assert [made["id"], name, f"{name}.example,", "::2"] == line.split()[:4]
+    assert (0, "deleted") == (deleted.code, deleted.out.split()[0]), deleted.err
+    instances = server.ok("instance", "list")["instances"]
+    assert made["id"] not in {each["id"] for each in instances}
+
+
+def test_the_first_instance_has_every_other_name(server):
+    """
+    Its line must not look as if nothing led to it.
+    """
+    (line,) = [
+        each for each in server.run("instance", "list").out.splitlines() if " default " in each
+    ]
+
+    assert "every other" in line
+
+
+def test_a_token_is_shown_with_a_warning(server, name):
+    """
+    Whoever closes the window has only the admin token left.
+    """
+    ended = server.run("instance", "create", name, "--host", f"{name}.example")
+
+    assert 0 == ended.code, ended.err
+    assert "otr_" in ended.out
+    assert "cannot be shown again" in ended.err
+
+
+def test_nothing_is_deleted_by_a_slip(server):
+    """
+    An instance is more than any other thing that a command deletes.
+    """
+    ended = server.run("instance", "delete", "1")
+
+    assert 2 == ended.code
+    assert "--yes" in ended.err
+
+
+def test_an_instance_that_is_not_there_is_not_deleted(server):
+    """
+    And whoever asked is told where the ids are.
+    """
+    ended = server.run("instance", "delete", "1", "--yes")
+
+    assert 1 == ended.code
+    assert "Instance not found" in ended.err
+    assert "outrider instance list" in ended.err
+
+
+def test_the_owner_of_an_instance_makes_none(server, name):
+    """
+    Tokens that are made are of an instance; the admin token alone is of the server.
+    """
+    token = server.ok("token", "create", name, "--role", "IAM_OWNER")["token"]
+    ended = server.run("instance", "list", "--token", token)
+
+    assert 4 == ended.code
+    assert "No matching permissions found" in ended.err
