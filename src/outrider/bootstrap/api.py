@@ -157,14 +157,14 @@ def _services(
     intercepting: Intercepting,
 ) -> Sequence[Service]:
     auth = BearerAuth(check, ChooseInstance(routing, opened.instance))
-    rows = (*_zitadel_rows(settings, opened, routing), *_own_rows(opened, routing, check))
+    own = _own_rows(opened, routing, check, intercepting)
+    rows = (*_zitadel_rows(settings, opened, routing), *own)
     services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
     services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
     return [*services, *reflection(services, auth, log, stopping)]
 
 
-# Each row: the generated application, its service, who answers. A service that nobody answers yet
-# is its generated self: it says `unimplemented`.
+# Each row: the generated application, its service, who answers.
 _Rows = tuple[tuple[Any, Any, Any], ...]
 
 
@@ -191,7 +191,9 @@ def _zitadel_rows(settings: Settings, opened: Opened, routing: Routing) -> _Rows
     )
 
 
-def _own_rows(opened: Opened, routing: Routing, check: Authenticate) -> _Rows:
+def _own_rows(
+    opened: Opened, routing: Routing, check: Authenticate, intercepting: Intercepting
+) -> _Rows:
     store, ambient = opened.store, opened.ambient
     publish = PublishEvents(store, ambient, routing)
     return (
@@ -219,12 +221,14 @@ def _own_rows(opened: Opened, routing: Routing, check: Authenticate) -> _Rows:
         (
             interception.InterceptionServiceASGIApplication,
             interception.InterceptionService,
-            _later(interception.InterceptionService),
+            InterceptionHandlers(intercepting.interceptions, intercepting.explain),
         ),
         (
             policy.TargetPolicyServiceASGIApplication,
             policy.TargetPolicyService,
-            TargetPolicyHandlers(ManageTargetPolicies(store, ambient, check_tls)),
+            TargetPolicyHandlers(
+                ManageTargetPolicies(store, ambient, check_tls), intercepting.test_target
+            ),
         ),
     )
 
