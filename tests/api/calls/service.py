@@ -95,9 +95,11 @@ def rpc_named(name: str) -> DescMethod:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Service]:
-    """A service with an empty store, known to every caller of the table."""
-    settings = Settings(data_dir=directory, admin_token=ADMIN_TOKEN, master_key=bytes(range(32)))
+async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
+    """A service with an empty store, known to every caller of the table; with other settings."""
+    settings = Settings(
+        data_dir=directory, admin_token=ADMIN_TOKEN, master_key=bytes(range(32)), **changes
+    )
     clock = TickingClock()
     async with open_store(settings) as found:
         opened = replace(found, ambient=replace(found.ambient, now=clock))

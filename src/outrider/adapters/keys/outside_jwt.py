@@ -117,9 +117,11 @@ def _published(member: object) -> _PublishedKey | None:
     kid = member.get("kid")
     try:
         algorithms = _algorithms(member)
+        _check_size(member)
         public = {name: member[name] for name in _PUBLIC if name in member}
         loaded = _CLASSES[member["kty"]].import_key(public)
-        _check_size(loaded)
+        # Loading alone says whether a point is on its curve.
+        _ = loaded.public_key
     except _BROKEN:
         return None
     if not algorithms or not isinstance(kid, str | None):
@@ -144,16 +146,17 @@ def _algorithms(member: Mapping[str, Any]) -> frozenset[str]:
     return fitting & {member["alg"]} if "alg" in member else fitting
 
 
-def _check_size(loaded: RSAKey | ECKey | OKPKey) -> None:
-    if not isinstance(loaded, RSAKey):
-        # Loading alone says whether the point is on the curve.
-        _ = loaded.public_key
-        return
-    numbers = loaded.public_key.public_numbers()
-    if not _MIN_RSA_BITS <= numbers.n.bit_length() <= _MAX_RSA_BITS:
-        raise ValueError("too small, or too large")
-    if not 1 < numbers.e <= _MAX_RSA_EXPONENT:
-        raise ValueError("an odd exponent")
+def _check_size(member: Mapping[str, Any]) -> None:
+    """Before it is loaded: the library warns about small ones, and large ones take long."""
+    if member["kty"] == "RSA":
+        bits, exponent = _number(member["n"]).bit_length(), _number(member["e"])
+        if not _MIN_RSA_BITS <= bits <= _MAX_RSA_BITS or not 1 < exponent <= _MAX_RSA_EXPONENT:
+            raise ValueError("too small, or too large")
+
+
+def _number(text: str) -> int:
+    octets = text.encode("ascii")
+    return int.from_bytes(b64decode(octets + b"=" * (-len(octets) % 4), b"-_", validate=True))
 
 
 def _has_signed(published: _PublishedKey, compact: str) -> bool:
