@@ -9,7 +9,6 @@ its targets answer.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,12 +71,17 @@ class FunctionAnswers:
         self._answered = True
 
 
+def knows(function: str, list_name: str) -> bool:
+    """Whether answers to this function were checked for this list; others hold just anything."""
+    return list_name in _CHECKS.get(function, ())
+
+
 def _known_lists(function: str, answer: JsonObject) -> JsonObject:
     checks = _CHECKS.get(function)
     if checks is None:
         return answer
     # Go matches the names of fields in any case.
-    by_name = {name.lower(): value for name, value in answer.items()}
+    by_name = {go_json.folded(name): value for name, value in answer.items()}
     return {
         name: _checked_list(name, by_name[name], check)
         for name, check in checks.items()
@@ -92,7 +96,7 @@ def _checked_list(name: str, value: object, check: Callable[[Any], object]) -> l
         raise Inapplicable(f"{name} of the answer is not a list")
     try:
         return [check(each) for each in value]
-    except (TypeError, binascii.Error) as failure:
+    except TypeError as failure:
         raise Inapplicable(f"{name} of the answer: {failure}") from None
 
 
@@ -109,14 +113,19 @@ def _members(value: object) -> JsonObject:
         return {}
     if not isinstance(value, dict):
         raise TypeError("an element is not an object")
-    return {name.lower(): member for name, member in value.items()}
+    return {go_json.folded(name): member for name, member in value.items()}
 
 
 def _metadata(value: object) -> JsonObject:
     members = _members(value)
-    encoded = _text(members.get("value"), "value")
-    base64.b64decode(encoded, validate=True)
-    return {"key": _text(members.get("key"), "key"), "value": encoded}
+    # Go takes lines of Base64.
+    encoded = _text(members.get("value"), "value").replace("\r", "").replace("\n", "")
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise TypeError("value is not Base64") from None
+    named = _text(members.get("key"), "key")
+    return {"key": named, "value": base64.b64encode(decoded).decode()}
 
 
 def _claim(value: object) -> JsonObject:
@@ -130,7 +139,9 @@ def _log_entry(value: object) -> str:
 
 def _attribute(value: object) -> JsonObject:
     members = _members(value)
-    values = members.get("value") or []
+    values = members.get("value")
+    if values is None:
+        values = []
     if not isinstance(values, list):
         raise TypeError("value is not a list")
     return {

@@ -16,6 +16,7 @@ from outrider.domain.function import (
     APPEND_LOG_CLAIMS,
     SET_METADATA,
     function_lookup_id,
+    knows,
 )
 from outrider.domain.message import JsonObject
 
@@ -45,7 +46,7 @@ def log_claim(function: str) -> str:
 
 
 def wanted_metadata(answer: JsonObject) -> list[Metadata]:
-    """The metadata to be written, in order."""
+    """The metadata to be written, in order. `answer` is one to a function of ZITADEL's own."""
     return [
         Metadata(each["key"], base64.b64decode(each["value"]))
         for each in answer.get(SET_METADATA, ())
@@ -61,10 +62,13 @@ def added_claims(
     """Return the claims to add to `existing`, the log claim last.
 
     Claims with the reserved prefix are left out in silence. A claim that exists is never
-    overwritten, the log says so. `failed_metadata` are the names that could not be written.
+    overwritten, the log says so. `failed_metadata` are the names that could not be written. A
+    function that has no claims, such as one that an application registered, adds none.
     """
     log = _metadata_log(failed_metadata)
     added: JsonObject = {}
+    if not knows(function, APPEND_CLAIMS):
+        return added
     for each in answer.get(APPEND_CLAIMS, ()):
         name = each["key"]
         if name.startswith(_RESERVED_PREFIX):
@@ -80,7 +84,12 @@ def added_claims(
 def added_attributes(
     function: str, answer: JsonObject, failed_metadata: Collection[str] = ()
 ) -> Sequence[SamlAttribute]:
-    """Return the attributes to add, in order; several may have the same name."""
+    """Return the attributes to add, in order; several may have the same name.
+
+    A function that has no attributes adds none, as `added_claims` does.
+    """
+    if not knows(function, APPEND_ATTRIBUTE):
+        return []
     added = [
         SamlAttribute(each["name"], each["name_format"], tuple(each["value"]))
         for each in answer.get(APPEND_ATTRIBUTE, ())

@@ -44,6 +44,17 @@ def compact(text: str) -> str:
     return escape(_STRING_OR_SPACE.sub(lambda found: found.group(1) or "", text))
 
 
+def folded(name: str) -> str:
+    """A field's name as Go compares it: the case of letters does not matter."""
+    # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
+    return "".join(lower if len(lower := each.casefold()) == 1 else each for each in name)
+
+
+def with_whole_pairs(text: str) -> str:
+    """Replace each half of a surrogate pair by U+FFFD, as Go does: no UTF-8 can carry it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def check_object(text: str) -> None:
     """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259)."""
     try:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from outrider.domain import go_json
 from outrider.domain.call import Answer
 from outrider.domain.outcome import Outcome
 
@@ -67,7 +68,7 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
         return None
     if not isinstance(fields, dict):
         return None
-    return _forwarded_from_fields({_folded(name): value for name, value in fields.items()})
+    return _forwarded_from_fields({go_json.folded(name): value for name, value in fields.items()})
 
 
 def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
@@ -78,12 +79,9 @@ def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
     # type(), because a bool is an int to Python and not to Go.
     if type(status) is not int or status not in _INT64 or not isinstance(message, str):
         return None
-    return ForwardedError(status, message) if status or message else None
-
-
-def _folded(name: str) -> str:
-    # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
-    return "".join(folded if len(folded := each.casefold()) == 1 else each for each in name)
+    if not status and not message:
+        return None
+    return ForwardedError(status, go_json.with_whole_pairs(message))
 
 
 def _judge_forwarded(forwarded: ForwardedError) -> Judgement:

@@ -18,10 +18,13 @@ M = TypeVar("M")
 
 JsonObject = dict[str, Any]
 
-MAX_DEPTH = 100
-"""Objects and lists inside each other: no message is nested deeper."""
+MAX_DEPTH = 48
+"""Objects and lists inside each other: `google.protobuf.Struct`, with the message around it, is no
+deeper before protobuf's own bound of 100 messages is reached."""
 
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+# The longest number that a float can hold has 309 digits.
+_MAY_BE_HUGE = re.compile(rb"\d{309}")
 
 
 class Inapplicable(Exception):
@@ -108,8 +111,12 @@ def parse_json(body: bytes) -> Any:
     Raise `Inapplicable` when it is not JSON (RFC 8259), and for what is nested too deep or too
     large a number. Half a surrogate pair becomes U+FFFD, as in Go.
     """
+    # To look at every whole number costs time, and nearly no answer has one so long.
+    whole = _bounded if _MAY_BE_HUGE.search(body) else None
     try:
-        value = json.loads(body.decode(), parse_constant=_no_constants, parse_float=_finite)
+        value = json.loads(
+            body.decode(), parse_int=whole, parse_float=_finite, parse_constant=_no_constants
+        )
     except RecursionError:
         raise Inapplicable("the answer is nested too deep", is_json=False) from None
     except ValueError:
@@ -125,6 +132,11 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError("the number is too large")
     return value
+
+
+def _bounded(digits: str) -> int:
+    _finite(digits)
+    return int(digits)
 
 
 def _no_constants(name: str) -> NoReturn:
@@ -147,5 +159,4 @@ def _members(value: object) -> Iterable[object]:
 
 
 def _without_half_pairs(value: object) -> object:
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return json.loads(go_json.with_whole_pairs(json.dumps(value, ensure_ascii=False)))

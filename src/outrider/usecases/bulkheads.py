@@ -43,8 +43,10 @@ class Bulkheads:
         name = instance, target
         room = self._rooms.setdefault(name, _Room(0))
         room.places = places or DEFAULT_ROOM
+        # The policy may have made room meanwhile, and who waits longest is next.
+        _admit(room)
         if room.taken >= room.places or room.waiting:
-            await _wait(room, seconds)
+            await self._wait(name, room, seconds)
         else:
             room.taken += 1
         try:
@@ -52,29 +54,27 @@ class Bulkheads:
         finally:
             self._leave(name, room)
 
+    async def _wait(self, name: tuple[InstanceId, TargetId], room: _Room, seconds: float) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        room.waiting[turn] = None
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as failure:
+            room.waiting.pop(turn, None)
+            if turn.done() and not turn.cancelled():
+                # The place came in the very moment in which nobody wanted it any more.
+                self._leave(name, room)
+            if isinstance(failure, TimeoutError):
+                reason = f"all {room.places} places at this target were taken for {seconds:.3g} s"
+                raise CallFailed(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
+            raise
+
     def _leave(self, name: tuple[InstanceId, TargetId], room: _Room) -> None:
         room.taken -= 1
         _admit(room)
         if not room.taken and not room.waiting:
             self._rooms.pop(name, None)
-
-
-async def _wait(room: _Room, seconds: float) -> None:
-    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    room.waiting[turn] = None
-    try:
-        async with asyncio.timeout(seconds):
-            await turn
-    except BaseException as failure:
-        if turn.done() and not turn.cancelled():
-            # The place came in the very moment in which nobody wanted it any more.
-            room.taken -= 1
-            _admit(room)
-        room.waiting.pop(turn, None)
-        if isinstance(failure, TimeoutError):
-            reason = f"all {room.places} places at this target were taken for {seconds:.3g} s"
-            raise CallFailed(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
-        raise
 
 
 def _admit(room: _Room) -> None:

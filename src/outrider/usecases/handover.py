@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from outrider.ambient import Ambient
 from outrider.domain.delivery import plan_deliveries
@@ -11,6 +12,8 @@ from outrider.domain.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.usecases.ports import Store, StoredEvent
 from outrider.usecases.target_chain import Log
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class Handover:
         event = Event(
             id=EventId(str(self.ambient.new_id())),
             event_type=lookup_id,
-            created_at_ns=int(now.timestamp() * 1_000_000) * 1000,
+            created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
         )
         plan = plan_deliveries([(DeliveryId(str(self.ambient.new_id())), target, False)])
         stored = StoredEvent(event, body, execution, plan)

@@ -171,10 +171,10 @@ def _check_renders(subject: Subject) -> None:
 
 
 def json_text(message: JsonObject) -> str:
-    """Return the message as targets see it. Raise `InvalidRequest` for infinities and NaN."""
+    """Return the message as targets see it. Raise `InvalidRequest` for what is not JSON."""
     try:
         return JSON_OBJECTS.render(message)
-    except (ValueError, RecursionError) as failure:
+    except (TypeError, ValueError, RecursionError) as failure:
         raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 

@@ -11,16 +11,17 @@ from outrider.usecases.callees import load_callees
 from outrider.usecases.ports import RoutedTarget, Store
 from outrider.usecases.routing import Routing
 
-# Each costs about a kilobyte, and ten with the keys of its payload type.
-_MAX_KNOWN = 10_000
-
 
 @dataclass(slots=True)
 class KnownCallees:
-    """Loads callees on first use, and again when the routing revision has moved."""
+    """Loads callees on first use, and again when the routing revision has moved.
+
+    At most `most` are kept: each costs about a kilobyte, and ten with the keys of its payload type.
+    """
 
     store: Store
     routing: Routing
+    most: int = 10_000
     _known: dict[tuple[InstanceId, TargetId], Callee] = field(default_factory=dict, repr=False)
     _revision: int = -1
 
@@ -29,13 +30,14 @@ class KnownCallees:
         if self._revision != self.routing.revision:
             self._known, self._revision = {}, self.routing.revision
         known = self._known
-        missing = [(instance, each.id) for each in targets if (instance, each.id) not in known]
+        wanted = [(instance, each.id) for each in targets]
+        found = {name: known[name] for name in wanted if name in known}
+        missing = [name for name in wanted if name not in found]
         if missing:
             loaded = await self.store.read(lambda unit: load_callees(unit, missing))
+            found.update(loaded)
             # `known` may be outdated by now: then it is only this call that looks at it.
-            if len(known) > _MAX_KNOWN:
+            if len(known) + len(loaded) > self.most:
                 known.clear()
             known.update(loaded)
-            found = {**known, **loaded}
-            return [found[instance, each.id] for each in targets if (instance, each.id) in found]
-        return [known[instance, each.id] for each in targets]
+        return [found[name] for name in wanted if name in found]

@@ -107,8 +107,7 @@ class TargetChain:
         for callee in run.callees:
             target = callee.target
             if not target.is_awaited:
-                run.hand_over(target.id, run.subject.render())
-                calls.append(TargetCall(target.id, None))
+                calls.append(self._handed_over(run, target.id))
                 continue
             seconds = share(deadline - clock(), timeouts)
             timeouts = timeouts[1:]
@@ -117,6 +116,14 @@ class TargetChain:
             if failure and interrupts(target, callee.policy, failure.outcome):
                 raise failure.error.at(target.id)
         return tuple(calls)
+
+    def _handed_over(self, run: Run, target_id: TargetId) -> TargetCall:
+        try:
+            body = self._rendered(run)
+        except Unbuildable as failure:
+            return TargetCall(target_id, Outcome.UNBUILDABLE, error=failure.reason)
+        run.hand_over(target_id, body)
+        return TargetCall(target_id, None)
 
     async def _called(
         self, run: Run, callee: Callee, seconds: float
@@ -146,7 +153,7 @@ class TargetChain:
             return Failure(Outcome.UNBUILDABLE, failure.reason, shown)
         except CallFailed as failure:
             return Failure(failure.outcome, failure.reason, execution_failed())
-        return _misbehaved(answer) or _unapplied(run, callee, answer)
+        return _misbehaved(answer) or self._unapplied(run, callee, answer)
 
     async def _answer(self, run: Run, callee: Callee, seconds: float) -> Answer:
         if seconds <= 0:
@@ -156,10 +163,33 @@ class TargetChain:
         until = clock() + seconds
         target = callee.target
         call_id = str(self.ambient.new_id())
-        call = self._built(callee, run.subject.render(), call_id)
+        call = self._built(callee, self._rendered(run), call_id)
         places = callee.policy.max_concurrency
         async with self.bulkheads.place(run.instance, target.id, places, seconds):
             return await self._post(replace(call, timeout=until - clock()))
+
+    def _rendered(self, run: Run) -> bytes:
+        try:
+            return run.subject.render()
+        except Exception as failure:
+            # What an answer left behind: kinds of messages may be others' code.
+            self.log.exception("interception.broken")
+            reason = f"the message could not be rendered: {type(failure).__name__}"
+            raise Unbuildable(reason) from None
+
+    def _unapplied(self, run: Run, callee: Callee, answer: Answer) -> Failure | None:
+        """Apply the answer where it counts; return why it could not be."""
+        if callee.target.type is not TargetType.REST_CALL:
+            return None
+        try:
+            run.subject.apply(answer.body)
+        except Inapplicable as misfit:
+            return Failure(Outcome.FAILED, misfit.reason, run.misfit(misfit))
+        except Exception as failure:
+            self.log.exception("interception.broken")
+            reason = f"the answer could not be applied: {type(failure).__name__}"
+            return Failure(Outcome.FAILED, reason, execution_failed())
+        return None
 
     def _built(self, callee: Callee, body: bytes, call_id: str) -> Call:
         try:
@@ -190,14 +220,3 @@ def _misbehaved(answer: Answer) -> Failure | None:
     forwarded = judgement.forwarded
     shown = execution_failed() if forwarded is None else forwarded_failure(forwarded)
     return Failure(judgement.outcome, judgement.error, shown)
-
-
-def _unapplied(run: Run, callee: Callee, answer: Answer) -> Failure | None:
-    """Apply the answer where it counts; return why it could not be."""
-    if callee.target.type is not TargetType.REST_CALL:
-        return None
-    try:
-        run.subject.apply(answer.body)
-    except Inapplicable as misfit:
-        return Failure(Outcome.FAILED, misfit.reason, run.misfit(misfit))
-    return None
