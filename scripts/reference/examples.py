@@ -60,6 +60,23 @@ WHOLE: dict[str, Json] = {
         "entries": [{"kind": "CATALOGUE_KIND_EVENT_TYPE", "name": "invoice.paid"}]
     },
     "outrider.v1.CreateAccountRequest": {"name": "billing", "roles": ["EVENT_PUBLISHER"]},
+    "outrider.v1.InterceptRequestRequest": {
+        "fullMethod": TEXTS["fullMethod"],
+        "userId": "42",
+        "headers": {"content-type": {"values": ["application/json"]}},
+        "request": {"query": {"limit": 10}},
+    },
+    "outrider.v1.InterceptResponseRequest": {
+        "fullMethod": TEXTS["fullMethod"],
+        "userId": "42",
+        "request": {"query": {"limit": 10}},
+        "response": {"sessions": [{"id": "7"}]},
+    },
+    "outrider.v1.CallFunctionRequest": {
+        "function": "preuserinfo",
+        "payload": {"userinfo": {"sub": "42", "name": "Ada"}, "user": {"id": "42"}},
+    },
+    "outrider.v1.TestTargetRequest": {"targetId": ID, "payload": {"sample": True}},
     "outrider.v1.ListDeliveriesRequest": {"states": ["DELIVERY_STATE_DEAD"], "pageSize": 10},
     "outrider.v1.ReplayDeliveriesRequest": {"ids": [ID]},
 }

@@ -106,7 +106,7 @@ class Receiver:
 
     `script` is a list of answers in the order of the calls, or a function from a call to its
     answer. `signing_keys` may be set at any time; `now` is the clock that signatures are held
-    against, the system's when None.
+    against, the system's when None. `host` is an address of this machine.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class Receiver:
         signing_keys: Iterable[str] = (),
         now: Callable[[], datetime] | None = None,
         tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.calls: list[ReceivedCall] = []
         self.signing_keys = list(signing_keys)
@@ -123,6 +124,7 @@ class Receiver:
         self._script = script
         self._now = now
         self._tls = tls
+        self._host = host
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._connection_numbers = count(1)
@@ -135,7 +137,7 @@ class Receiver:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Connection(self, next(self._connection_numbers)),
-            "127.0.0.1",
+            self._host,
             0,
             ssl=self._tls,
             backlog=_BACKLOG,
@@ -162,7 +164,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """An endpoint for a target."""
-        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}/hook"
+        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self.port}/hook"
 
     @property
     def connection_count(self) -> int:

@@ -32,23 +32,31 @@ if TYPE_CHECKING:
 
 class InterceptionService(Protocol):
     """
-    Executions for those whose caller waits. A target that interrupts makes the call fail.
+    Executions for those whose caller waits: ask before you handle a request, before you send its response,
+    and where a function runs; go on with what comes back.
+
+    A target that interrupts makes the call fail, with the target's error; a detail of the error,
+    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     async def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
-        Before a request is handled.
+        Before a request is handled: what the targets of its execution make of the message.
+
+        Methods of ActionService, WebKeyService and outrider.v1 never trigger anything: their messages come back
+        as they are.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def intercept_response(self, request: InterceptResponseRequest, ctx: RequestContext[InterceptResponseRequest, InterceptResponseResponse], /) -> InterceptResponseResponse:
         """
-        Before a response is sent.
+        Before a response is sent: what the targets of its execution make of the message.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def call_function(self, request: CallFunctionRequest, ctx: RequestContext[CallFunctionRequest, CallFunctionResponse], /) -> CallFunctionResponse:
         """
-        At a function.
+        At a function: what the answers of its targets add up to.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -135,7 +143,12 @@ class InterceptionServiceASGIApplication(ConnectASGIApplication[InterceptionServ
 
 class InterceptionServiceClient(ConnectClient):
     """
-    Executions for those whose caller waits. A target that interrupts makes the call fail.
+    Executions for those whose caller waits: ask before you handle a request, before you send its response,
+    and where a function runs; go on with what comes back.
+
+    A target that interrupts makes the call fail, with the target's error; a detail of the error,
+    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     async def intercept_request(
         self,
@@ -145,7 +158,10 @@ class InterceptionServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> InterceptRequestResponse:
         """
-        Before a request is handled.
+        Before a request is handled: what the targets of its execution make of the message.
+
+        Methods of ActionService, WebKeyService and outrider.v1 never trigger anything: their messages come back
+        as they are.
         """
         return await self.execute_unary(
             request=request,
@@ -168,7 +184,7 @@ class InterceptionServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> InterceptResponseResponse:
         """
-        Before a response is sent.
+        Before a response is sent: what the targets of its execution make of the message.
         """
         return await self.execute_unary(
             request=request,
@@ -191,7 +207,7 @@ class InterceptionServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> CallFunctionResponse:
         """
-        At a function.
+        At a function: what the answers of its targets add up to.
         """
         return await self.execute_unary(
             request=request,
@@ -232,23 +248,31 @@ class InterceptionServiceClient(ConnectClient):
 
 class InterceptionServiceSync(Protocol):
     """
-    Executions for those whose caller waits. A target that interrupts makes the call fail.
+    Executions for those whose caller waits: ask before you handle a request, before you send its response,
+    and where a function runs; go on with what comes back.
+
+    A target that interrupts makes the call fail, with the target's error; a detail of the error,
+    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
-        Before a request is handled.
+        Before a request is handled: what the targets of its execution make of the message.
+
+        Methods of ActionService, WebKeyService and outrider.v1 never trigger anything: their messages come back
+        as they are.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def intercept_response(self, request: InterceptResponseRequest, ctx: RequestContext[InterceptResponseRequest, InterceptResponseResponse], /) -> InterceptResponseResponse:
         """
-        Before a response is sent.
+        Before a response is sent: what the targets of its execution make of the message.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def call_function(self, request: CallFunctionRequest, ctx: RequestContext[CallFunctionRequest, CallFunctionResponse], /) -> CallFunctionResponse:
         """
-        At a function.
+        At a function: what the answers of its targets add up to.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -333,7 +357,12 @@ class InterceptionServiceWSGIApplication(ConnectWSGIApplication):
 
 class InterceptionServiceClientSync(ConnectClientSync):
     """
-    Executions for those whose caller waits. A target that interrupts makes the call fail.
+    Executions for those whose caller waits: ask before you handle a request, before you send its response,
+    and where a function runs; go on with what comes back.
+
+    A target that interrupts makes the call fail, with the target's error; a detail of the error,
+    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     def intercept_request(
         self,
@@ -343,7 +372,10 @@ class InterceptionServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> InterceptRequestResponse:
         """
-        Before a request is handled.
+        Before a request is handled: what the targets of its execution make of the message.
+
+        Methods of ActionService, WebKeyService and outrider.v1 never trigger anything: their messages come back
+        as they are.
         """
         return self.execute_unary(
             request=request,
@@ -366,7 +398,7 @@ class InterceptionServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> InterceptResponseResponse:
         """
-        Before a response is sent.
+        Before a response is sent: what the targets of its execution make of the message.
         """
         return self.execute_unary(
             request=request,
@@ -389,7 +421,7 @@ class InterceptionServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> CallFunctionResponse:
         """
-        At a function.
+        At a function: what the answers of its targets add up to.
         """
         return self.execute_unary(
             request=request,

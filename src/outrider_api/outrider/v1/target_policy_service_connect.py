@@ -49,6 +49,8 @@ class TargetPolicyService(Protocol):
     async def test_target(self, request: TestTargetRequest, ctx: RequestContext[TestTargetRequest, TestTargetResponse], /) -> TestTargetResponse:
         """
         Calls the target once, now, and says what came of it.
+
+        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -209,6 +211,8 @@ class TargetPolicyServiceClient(ConnectClient):
     ) -> TestTargetResponse:
         """
         Calls the target once, now, and says what came of it.
+
+        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         return await self.execute_unary(
             request=request,
@@ -289,6 +293,8 @@ class TargetPolicyServiceSync(Protocol):
     def test_target(self, request: TestTargetRequest, ctx: RequestContext[TestTargetRequest, TestTargetResponse], /) -> TestTargetResponse:
         """
         Calls the target once, now, and says what came of it.
+
+        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -447,6 +453,8 @@ class TargetPolicyServiceClientSync(ConnectClientSync):
     ) -> TestTargetResponse:
         """
         Calls the target once, now, and says what came of it.
+
+        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         return self.execute_unary(
             request=request,
