@@ -7,10 +7,11 @@ text: it may be a secret.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 from outrider.domain.address import parse_allow
@@ -164,3 +165,37 @@ def default_workers() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(max(1, cores - 1), MAX_WORKERS)
+
+
+def as_text(value: object) -> str:
+    """The text of a flag, a variable or a TOML value; commas between texts, JSON of tables."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | Path):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return json.dumps(value, default=str)
+    raise ValueError("must be text, a number, true or false, or a list of texts")
+
+
+def to_text(value: object) -> str:
+    """What the readers read as this very value; the empty text for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:.9f}" if isinstance(value, float) else str(value)
+
+
+def meant(name: str, known: list[str]) -> str:
+    """Half a line for who misspelt a name."""
+    import difflib  # noqa: PLC0415 - only on the way out
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else f" Known are: {', '.join(known)}."

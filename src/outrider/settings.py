@@ -8,8 +8,6 @@ error that names where it stands: a misspelt setting must not be a silent defaul
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
@@ -23,8 +21,10 @@ from outrider.setting_values import (
     MAX_WORKERS,
     LogFormat,
     LogLevel,
+    as_text,
     default_workers,
     is_own_issuer,
+    meant,
     read_database_url,
     read_egress_allow,
     read_host,
@@ -38,6 +38,7 @@ from outrider.setting_values import (
     read_whole_number,
     read_yes_or_no,
     sqlite_file,
+    to_text,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "from_arguments",
     "from_environ",
     "load_settings",
     "to_environ",
@@ -285,14 +287,35 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
     return _settings(_from_environ(environ), [])
 
 
+def from_arguments(
+    arguments: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings of who calls this from Python: by name, None for what is not given; no file.
+
+    Arguments win over `environ`, which is read like a server's.
+
+    Raises:
+        SettingsError: with a line for each problem.
+    """
+    environ = environ or {}
+    problems = unknown_names(environ)
+    given = _from_environ(environ)
+    for name, value in arguments.items():
+        if name not in SETTINGS:
+            problems.append(f"{name}: no such setting.{meant(name, list(SETTINGS))}")
+        elif value is not None:
+            text = to_text(value) if isinstance(value, bytes | Enum) else value
+            given[name] = _Given(text, f"from the argument {name}")
+    return _settings(given, problems)
+
+
 def to_environ(settings: Settings) -> dict[str, str]:
     """Every setting as an environment variable, secrets too: for a child process.
 
     A setting that is not set is the empty text, so that it also hides what the child inherits.
     """
     return {
-        setting.environ_name: _to_text(getattr(settings, name))
-        for name, setting in SETTINGS.items()
+        setting.environ_name: to_text(getattr(settings, name)) for name, setting in SETTINGS.items()
     }
 
 
@@ -300,7 +323,7 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each `OUTRIDER_…` variable that nobody reads."""
     known = [*_BY_ENVIRON, *OTHER_NAMES]
     return [
-        f"{name}: no such setting (in the environment).{_meant(name, known)}"
+        f"{name}: no such setting (in the environment).{meant(name, known)}"
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -334,7 +357,7 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, _Given]]:
         if name in SETTINGS:
             yield name, _Given(value, f"from {path}")
         else:
-            problems.append(f"{name}: no such setting (in {path}).{_meant(name, list(SETTINGS))}")
+            problems.append(f"{name}: no such setting (in {path}).{meant(name, list(SETTINGS))}")
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, _Given]:
@@ -350,7 +373,7 @@ def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
     values: dict[str, Any] = {"data_dir": read_path("data")}
     for name, written in given.items():
         try:
-            values[name] = SETTINGS[name].read(_as_text(written.value))
+            values[name] = SETTINGS[name].read(as_text(written.value))
         except ValueError as error:
             problems.append(_problem(SETTINGS[name], written, error))
     if is_own_issuer(values.get("external_url"), values.get("oidc_issuers", "")):
@@ -362,38 +385,6 @@ def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
     return Settings(**values)
 
 
-def _as_text(value: object) -> str:
-    """The text of a flag, a variable or a TOML value; commas between texts, JSON of tables."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float | Path):
-        return str(value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ",".join(value)
-    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return json.dumps(value, default=str)
-    raise ValueError("must be text, a number, true or false, or a list of texts")
-
-
 def _problem(setting: Setting, written: _Given, error: ValueError) -> str:
     shown = "" if setting.secret else f" = {str(written.value)!r}"
     return f"{setting.name}{shown}: {error} ({written.where})."
-
-
-def _to_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, Enum):
-        return str(value.value)
-    return f"{value:.9f}" if isinstance(value, float) else str(value)
-
-
-def _meant(name: str, known: list[str]) -> str:
-    import difflib  # noqa: PLC0415 - only on the way out
-
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else f" Known are: {', '.join(known)}."

@@ -33,8 +33,8 @@ class Opened:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Opened]:
-    """Open the store, its schema up to date.
+async def open_store(settings: Settings, *, node: int = 0) -> AsyncIterator[Opened]:
+    """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     Raise `StartupError` for a wrong or lost master key, for files that cannot be used and for data
     of a newer release.
@@ -44,7 +44,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Opened]:
         async with open_sqlite(settings.database_file, sealing, now=Ambient().now()) as store:
             await asyncio.to_thread(store.check_secrets)
             floor = await asyncio.to_thread(store.last_identifier)
-            ambient = Ambient(new_id=IdGenerator(floor=floor))
+            ambient = Ambient(new_id=IdGenerator(node=node, floor=floor))
             instance = await asyncio.to_thread(store.default_instance, ambient)
             yield Opened(store, instance, ambient)
     except WrongMasterKey as failure:

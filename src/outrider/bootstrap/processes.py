@@ -10,23 +10,22 @@ import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import structlog
 
-from outrider.adapters.keys.jose import KeyPairs
-from outrider.adapters.keys.sealing import write_private
 from outrider.bootstrap.calling import ENVELOPES, open_caller
-from outrider.bootstrap.parts import Opened, bootstrap_secret, open_store
+from outrider.bootstrap.parts import Opened, open_store
+from outrider.bootstrap.preparing import prepare
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
 from outrider.domain.retry import RetrySchedule
 from outrider.observability.logs import configure_logs, name_process
-from outrider.process.data_directory import ADMIN_TOKEN_FILE, joined, locked, nobody_joined
+from outrider.process.data_directory import joined, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
-from outrider.usecases.web_keys import ManageWebKeys
 
 # Who lost its parent holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
@@ -40,7 +39,8 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     with locked(settings.data_dir, announce) as lock:
-        await _prepare(settings, announce)
+        async with open_store(settings) as opened:
+            await prepare(settings, opened, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
             Front(settings.data_dir, settings.host, settings.port, environ, keep_open=(lock,)),
@@ -85,9 +85,11 @@ async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
             rescuing.cancel()
 
 
-def build_worker(settings: Settings, opened: Opened, caller: Caller) -> tuple[Worker, Rescuer]:
+def build_worker(
+    settings: Settings, opened: Opened, caller: Caller, log: Any = None
+) -> tuple[Worker, Rescuer]:
     """A worker and the rescuer that runs beside it."""
-    log = structlog.get_logger().bind()
+    log = log or structlog.get_logger().bind()
     schedule = RetrySchedule()
     worker = Worker(
         opened.store,
@@ -100,23 +102,6 @@ def build_worker(settings: Settings, opened: Opened, caller: Caller) -> tuple[Wo
         drain_timeout=settings.drain_timeout,
     )
     return worker, Rescuer(opened.store, opened.ambient, schedule, log)
-
-
-async def _prepare(settings: Settings, announce: Callable[[str], None]) -> None:
-    """What has to be true before children start: schema, keys, admin token, no old leases."""
-    async with open_store(settings) as opened:
-        if nobody_joined(settings.data_dir):
-            # Who holds the data directory knows that every older worker of a server is gone: what
-            # they held need not wait for the end of their leases.
-            await opened.store.write(lambda unit: unit.leases.expire_all())
-        web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
-        await web_keys.ensure_first(opened.instance)
-    if settings.admin_token is None:
-        path = settings.data_dir / ADMIN_TOKEN_FILE
-        if not path.exists():
-            write_private(path, f"{opened.ambient.new_token()}\n")
-        bootstrap_secret(settings)
-        announce(f"the admin token is in {path}")
 
 
 def _collect_seldom() -> None:

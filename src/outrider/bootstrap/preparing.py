@@ -1,0 +1,28 @@
+"""What has to be true of a data directory before anything is served from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from outrider.adapters.keys.jose import KeyPairs
+from outrider.adapters.keys.sealing import write_private
+from outrider.bootstrap.parts import Opened, bootstrap_secret
+from outrider.process.data_directory import ADMIN_TOKEN_FILE, nobody_joined
+from outrider.settings import Settings
+from outrider.usecases.web_keys import ManageWebKeys
+
+
+async def prepare(settings: Settings, opened: Opened, announce: Callable[[str], None]) -> None:
+    """Make the first keys and the admin token, and end old leases. Only for who holds the lock."""
+    if nobody_joined(settings.data_dir):
+        # Who holds the data directory knows that every older worker of a server is gone: what
+        # they held need not wait for the end of their leases.
+        await opened.store.write(lambda unit: unit.leases.expire_all())
+    web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
+    await web_keys.ensure_first(opened.instance)
+    if settings.admin_token is None:
+        path = settings.data_dir / ADMIN_TOKEN_FILE
+        if not path.exists():
+            write_private(path, f"{opened.ambient.new_token()}\n")
+        bootstrap_secret(settings)
+        announce(f"the admin token is in {path}")
