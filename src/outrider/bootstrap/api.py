@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -41,8 +41,8 @@ from outrider.bootstrap.parts import (
     bootstrap_secret,
     egress_policy,
     open_store,
-    registered_catalogue,
 )
+from outrider.bootstrap.routing import open_routing
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.drain import watch_drain
 from outrider.process.parent import watch_parent
@@ -73,9 +73,6 @@ from outrider_api.zitadel.action.v2 import action_service_connect as action
 from outrider_api.zitadel.action.v2beta import action_service_connect as beta_action
 from outrider_api.zitadel.webkey.v2 import webkey_service_connect as web_key
 from outrider_api.zitadel.webkey.v2beta import webkey_service_connect as beta_web_key
-
-# A change made by another process is routed within this time.
-_REFRESH_EVERY_S = 0.5
 
 
 class ApiProcess:
@@ -108,42 +105,40 @@ class ApiProcess:
 
 @asynccontextmanager
 async def open_api(
-    settings: Settings, opened: Opened, stopping: asyncio.Event | None = None
+    settings: Settings,
+    opened: Opened,
+    stopping: asyncio.Event | None = None,
+    *,
+    routing: Routing | None = None,
+    log: Any = None,
 ) -> AsyncIterator[App]:
     """The whole API on an open store; its routing follows the store while it is open.
 
     Once `stopping` is set it says that it is not ready, and streams that never end by themselves
-    end.
+    end. `routing` is one that somebody else keeps up to date.
     """
     stopping = stopping or asyncio.Event()
-    log = structlog.get_logger().bind()
-    routing = Routing(opened.store, registered_catalogue())
-    await routing.refresh()
-    choose = ChooseInstance(routing, opened.instance)
-    issuers = Issuers(choose, opened.instance, settings.external_url or "")
-    following = asyncio.create_task(_follow(routing, log))
-    try:
-        async with (
-            open_outside_tokens(settings, opened, log) as outside,
-            open_interceptions(settings, opened, routing, log) as intercepting,
-        ):
-            check = _authenticate(settings, opened, outside)
-            yield build_app(
-                _services(
-                    settings, opened, routing, log, stopping, check=check, intercepting=intercepting
-                ),
-                ready=_ready(opened, stopping),
-                log=log,
-                mounts={
-                    JWKS_PATH: jwks(lambda name: UseWebKeys(opened.store).published(choose(name))),
-                    DISCOVERY_PATH: discovery(issuers),
-                    TOKEN_PATH: token_endpoint(
-                        Grants(_access_tokens(settings, opened)), issuers, log
-                    ),
-                },
-            )
-    finally:
-        following.cancel()
+    log = log or structlog.get_logger().bind()
+    async with (
+        nullcontext(routing) if routing else open_routing(opened, log) as routes,
+        open_outside_tokens(settings, opened, log) as outside,
+        open_interceptions(settings, opened, routes, log) as intercepting,
+    ):
+        choose = ChooseInstance(routes, opened.instance)
+        issuers = Issuers(choose, opened.instance, settings.external_url or "")
+        check = _authenticate(settings, opened, outside)
+        yield build_app(
+            _services(
+                settings, opened, routes, log, stopping, check=check, intercepting=intercepting
+            ),
+            ready=_ready(opened, stopping),
+            log=log,
+            mounts={
+                JWKS_PATH: jwks(lambda name: UseWebKeys(opened.store).published(choose(name))),
+                DISCOVERY_PATH: discovery(issuers),
+                TOKEN_PATH: token_endpoint(Grants(_access_tokens(settings, opened)), issuers, log),
+            },
+        )
 
 
 def _services(
@@ -274,13 +269,3 @@ def _ready(opened: Opened, stopping: asyncio.Event) -> Any:
         return None
 
     return ready
-
-
-async def _follow(routing: Routing, log: Any) -> None:
-    """Notice what other processes change: workers' commits move the same number, so ask always."""
-    while True:
-        await asyncio.sleep(_REFRESH_EVERY_S)
-        try:
-            await routing.refresh()
-        except Exception:
-            log.exception("routing.refresh_failed")

@@ -21,11 +21,12 @@ _LOCK_LOOK_EVERY_S = 0.05
 
 
 @contextmanager
-def locked(directory: Path, announce: Callable[[str], None]) -> Iterator[int]:
+def locked(directory: Path, announce: Callable[[str], None], *, holder: str = "") -> Iterator[int]:
     """Hold the directory's lock; the value is its file descriptor, for children to hold as well.
 
-    The lock is free when the last process that has the descriptor is gone, also by SIGKILL. Raise
-    `StartupError` when another server has it.
+    The lock is free when the last process that has the descriptor is gone, also by SIGKILL.
+    `holder` is what others are told besides the process's number. Raise `StartupError` when
+    another server has it.
     """
     _make(directory)
     path = directory / LOCK_FILE
@@ -33,7 +34,7 @@ def locked(directory: Path, announce: Callable[[str], None]) -> Iterator[int]:
     try:
         _wait_for_lock(descriptor, path, announce)
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.write(descriptor, f"{os.getpid()} {holder}".strip().encode() + b"\n")
         yield descriptor
     finally:
         os.close(descriptor)
