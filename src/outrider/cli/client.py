@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
+    from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyServiceClientSync
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
 
 CALL_TIMEOUT_MS = 30_000
@@ -117,6 +118,15 @@ class Server:
         )
 
         return DeliveryServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def policies(self) -> TargetPolicyServiceClientSync:
+        """How targets are called."""
+        from outrider_api.outrider.v1.target_policy_service_connect import (
+            TargetPolicyServiceClientSync,
+        )
+
+        return TargetPolicyServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
 
 
 def connect(url: str, token: str | None, data_dir: Path | None) -> Server:

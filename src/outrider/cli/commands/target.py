@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from outrider.cli.client import connect
+from outrider.cli.commands import policy
 from outrider.cli.exits import CommandError
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
 
 app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
+app.add_typer(policy.app, name="policy")
+app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
+app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
 
 MAX_PAGE = 1000
 
