@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from api.sample import Lines
 from outrider.api.codecs import codecs
 from outrider.api.errors import Faults
+from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 from outrider_api.outrider.v1.event_service_pb import PublishEventsRequest
 from outrider_api.zitadel.action.v2.action_service_pb import (
     CreateTargetRequest,
     ListTargetsRequest,
     SetExecutionRequest,
 )
+from outrider_api.zitadel.action.v2.target_pb import PayloadType
 
+PAYLOAD_TYPES = "PAYLOAD_TYPE_UNSPECIFIED, PAYLOAD_TYPE_JSON, PAYLOAD_TYPE_JWT, PAYLOAD_TYPE_JWE"
 BINARY, JSON = codecs(Faults(Lines()))
 
 
@@ -42,6 +47,46 @@ def test_an_unknown_enum_number_is_kept():
     A payload type of tomorrow is stored as it was sent, and a rule can refuse a method.
     """
     assert JSON.decode(b'{"payloadType": 9}', CreateTargetRequest).payload_type == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "problem"),
+    [
+        (
+            b'{"payloadType": "JWE"}',
+            CreateTargetRequest,
+            f'"JWE" is no PayloadType; there are {PAYLOAD_TYPES}',
+        ),
+        (b'{"payload_type": "", "later": 1}', CreateTargetRequest, '"" is no PayloadType; '),
+        (
+            b'{"filters": [{"targetNameFilter": {"method": "EQUALS"}}]}',
+            ListTargetsRequest,
+            '"EQUALS" is no TextFilterMethod; ',
+        ),
+        (
+            b'{"states": ["DELIVERY_STATE_DEAD", "DEAD"]}',
+            ListDeliveriesRequest,
+            '"DEAD" is no DeliveryState; ',
+        ),
+        (b'{"payloadType": "' + b"x" * 5000 + b'"}', CreateTargetRequest, f'"{"x" * 100}" is no '),
+    ],
+)
+def test_an_unknown_enum_name_is_refused_with_those_that_are_known(text: bytes, kind, problem):
+    """
+    Who asks for JWE by a wrong name must not get plain JSON sent without a word.
+    """
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}"):
+        JSON.decode(text, kind)
+
+
+def test_an_unknown_field_beside_known_names_changes_nothing():
+    """
+    Nor do names in payloads, which are nobody's enums.
+    """
+    text = b'{"payloadType": "PAYLOAD_TYPE_JWE", "later": {"payloadType": "JWE"}}'
+
+    assert JSON.decode(text, CreateTargetRequest).payload_type == PayloadType.JWE
+    assert JSON.decode(b'{"payloadType": null, "later": 1}', CreateTargetRequest).payload_type == 0
 
 
 @pytest.mark.parametrize(

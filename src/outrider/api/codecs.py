@@ -2,6 +2,8 @@
 
 - JSON ignores unknown fields, as ZITADEL does, but keeps unknown numbers of enums, so that the
   rules can refuse them, and refuses two members of one oneof instead of taking the last.
+- It refuses unknown names of enums, which ZITADEL ignores: with `"payloadType": "JWE"` it would
+  send everything unencrypted, and say nothing.
 - A message of ours that cannot be written is our fault: the caller sees a reference, never the
   text of the exception.
 """
@@ -9,13 +11,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
 from protobuf import (
+    DescEnum,
     DescField,
+    DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
@@ -25,9 +29,13 @@ from protobuf import (
 )
 
 from outrider.api.errors import Faults
+from outrider.api.json_depth import refuse_deep
 
 M = TypeVar("M", bound=Message)
+K = TypeVar("K")
 WELL_KNOWN = "google.protobuf."
+# Of a text that the caller sent, in a message to the caller.
+MAX_SHOWN = 100
 
 
 class CheckedCodec:
@@ -64,15 +72,17 @@ class JsonCodec(CheckedCodec):
         """The message.
 
         Raises:
-            ValueError: not JSON, or not JSON of this message.
+            ValueError: not JSON, nested too deep, or not JSON of this message.
             TypeError: JSON of another shape.
         """
+        refuse_deep(data)
         refuse_oneof_conflicts(data, message_class.desc())
         try:
             return message_class.from_json(data)
         except ValueError:
             # Unknown fields are rare; a second reading ignores them. It also drops unknown enum
-            # numbers, which the first one keeps.
+            # numbers, which the first one keeps, and unknown names.
+            refuse_unknown_names(data, message_class.desc())
             return message_class.from_json(data, ignore_unknown_fields=True)
 
 
@@ -85,8 +95,14 @@ def refuse_oneof_conflicts(data: bytes | bytearray, desc: DescMessage) -> None:
     """Raises `ValueError` when one object of the JSON text sets two members of a oneof."""
     if not any(sum(name in data for name in names) > 1 for names in oneof_spellings(desc)):
         return
-    for conflict in conflicts(json.loads(data), desc):
+    for conflict in conflicts(json.loads(data, parse_int=float), desc):
         raise ValueError(conflict)
+
+
+def refuse_unknown_names(data: bytes | bytearray, desc: DescMessage) -> None:
+    """Raises `ValueError` when the JSON text names a value that its enum does not have."""
+    for problem in unknown_names(json.loads(data, parse_int=float), desc):
+        raise ValueError(problem)
 
 
 @cache
@@ -131,6 +147,19 @@ def message_of(field: DescField) -> DescMessage | None:
             return None
 
 
+def enum_of(field: DescField) -> DescEnum | None:
+    """The enum that the values of a field are of, if they are of one."""
+    match field.value:
+        case DescFieldValueEnum(enum=enum):
+            return enum
+        case DescFieldValueList(element=element) if isinstance(element, DescEnum):
+            return element
+        case DescFieldValueMap(value=value) if isinstance(value, DescEnum):
+            return value
+        case _:
+            return None
+
+
 def conflicts(value: Any, desc: DescMessage) -> Iterator[str]:
     """Texts about oneofs that are set twice, in a JSON value that should be this message."""
     if not isinstance(value, dict) or desc.type_name.startswith(WELL_KNOWN):
@@ -139,13 +168,32 @@ def conflicts(value: Any, desc: DescMessage) -> Iterator[str]:
         chosen = [field.json_name for field in oneof.fields if is_set(field, value)]
         if len(chosen) > 1:
             yield f"only one of {', '.join(chosen)} may be set"
+    for item, inner in parts_of(value, desc, message_of):
+        yield from conflicts(item, inner)
+
+
+def unknown_names(value: Any, desc: DescMessage) -> Iterator[str]:
+    """Texts about enum values that do not exist, in a JSON value that should be this message."""
+    if not isinstance(value, dict) or desc.type_name.startswith(WELL_KNOWN):
+        return
+    for item, enum in parts_of(value, desc, enum_of):
+        names = [each.name for each in enum.values]
+        if isinstance(item, str) and item not in names:
+            known = ", ".join(names)
+            yield f"{json.dumps(item[:MAX_SHOWN])} is no {enum.name}; there are {known}"
+    for item, inner in parts_of(value, desc, message_of):
+        yield from unknown_names(item, inner)
+
+
+def parts_of(
+    value: dict[str, Any], desc: DescMessage, kind_of: Callable[[DescField], K | None]
+) -> Iterator[tuple[Any, K]]:
+    """Every single value of the fields that are of a kind, with what it should be."""
     for field in desc.fields:
-        inner = message_of(field)
-        if inner is None:
-            continue
-        for name in spellings(field):
-            for item in items_of(field, value.get(name)):
-                yield from conflicts(item, inner)
+        kind = kind_of(field)
+        if kind is not None:
+            for name in spellings(field):
+                yield from ((item, kind) for item in items_of(field, value.get(name)))
 
 
 def is_set(field: DescField, value: dict[str, Any]) -> bool:
