@@ -38,9 +38,10 @@ class Rig:
     clock: FixedClock
     reports: list[tuple[str, str]]
 
-    def token(self, name: str = "P-256", **changes: Any) -> str:
+    def token(self, name: str = "P-256", kid: str | None = "", **changes: Any) -> str:
+        """Signed with this key; with None nothing says so."""
         claims = self.issuer.claims(self.clock().timestamp(), **changes)
-        return signed(claims, name, {"alg": "ES256", "kid": name})
+        return signed(claims, name, {"alg": "ES256", "kid": name if kid == "" else kid})
 
     async def accepts(self, token: str) -> bool:
         return await self.tokens.find(token, "1") is not None
@@ -158,6 +159,35 @@ async def test_a_new_key_is_fetched_when_it_is_used(rig: Rig):
     assert [True] * 100 == found
     assert ONCE * 2 == rig.issuer.asked
     assert await rig.accepts(rig.token())
+
+
+async def test_a_new_key_without_a_name_is_fetched_too(rig: Rig):
+    """
+    Issuers with one key need no names, and change it all the same.
+    """
+    await rig.accepts(rig.token(kid=None))
+    rig.issuer.keys = [published("new", kid=None)]
+    rig.clock.advance(COOL_DOWN)
+
+    assert await rig.accepts(rig.token("new", kid=None))
+
+
+async def test_a_slow_fetch_is_not_made_twice(rig: Rig):
+    """
+    However slow: the second would be as slow as the first.
+    """
+    await rig.accepts(rig.token())
+    goes_on = asyncio.Event()
+    rig.issuer.answers[DISCOVERY] = Answer(hang_until=goes_on, status=500)
+    for _ in range(3):
+        rig.clock.advance(FRESH_FOR)
+        assert await rig.accepts(rig.token())
+    await rig.issuer.wait_for(3)
+    goes_on.set()
+    await rig.settled()
+
+    assert [*ONCE, DISCOVERY] == rig.issuer.asked
+    assert 1 == len(rig.reports)
 
 
 async def test_unknown_keys_cost_one_fetch_in_half_a_minute(rig: Rig):
