@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -143,19 +143,18 @@ def _no_constants(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _is_deep(value: object) -> bool:
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [member for each in level for member in _members(each)]
+def _is_deep(value: Any) -> bool:
+    level: list[JsonObject | list[Any]] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _containers_in(each)]
         if not level:
             return False
     return True
 
 
-def _members(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _containers_in(value: JsonObject | list[Any]) -> Iterator[JsonObject | list[Any]]:
+    members = value.values() if isinstance(value, dict) else value
+    return (each for each in members if isinstance(each, dict | list))
 
 
 def _without_half_pairs(value: object) -> object:

@@ -1,0 +1,163 @@
+"""Interceptions on a memory store with real sockets: targets and executions are set as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from delivery.rig import Lines
+from egress.certificates import Authority
+from egress.names import ALLOW_LOOPBACK, Names
+from outrider.adapters.egress.caller import HttpCaller
+from outrider.adapters.egress.limits import CallerLimits
+from outrider.adapters.memory.store import MemoryStore
+from outrider.ambient import Ambient
+from outrider.bootstrap.calling import ENVELOPES
+from outrider.domain.catalogue import catalogue_from_json
+from outrider.domain.condition import Condition, ConditionKind, Scope
+from outrider.domain.ids import TargetId
+from outrider.domain.interception import InterceptedCall
+from outrider.domain.message import JSON_OBJECTS, MessageType
+from outrider.domain.target import Target, TargetType
+from outrider.domain.target_policy import OnUnreachable, TargetPolicy
+from outrider.testing.ambient import FixedClock, fixed_ambient
+from outrider.testing.builders import INSTANCE, a_target, an_execution
+from outrider.usecases.bulkheads import Bulkheads
+from outrider.usecases.handover import Handover
+from outrider.usecases.interceptions import Intercepted, Interceptions
+from outrider.usecases.known_callees import KnownCallees
+from outrider.usecases.ports import Caller, Store
+from outrider.usecases.routing import Routing
+from outrider.usecases.target_chain import TargetChain
+
+METHOD = "/zitadel.user.v2.UserService/AddHumanUser"
+FUNCTION = "preuserinfo"
+CALL = InterceptedCall(full_method=METHOD, org_id="2", user_id="4")
+REGISTERED = catalogue_from_json(
+    json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))
+)
+CONDITIONS = {
+    "request": Condition(ConditionKind.REQUEST, Scope.METHOD, METHOD),
+    "response": Condition(ConditionKind.RESPONSE, Scope.METHOD, METHOD),
+    "function": Condition(ConditionKind.FUNCTION, Scope.NAME, FUNCTION),
+}
+KINDS = tuple(CONDITIONS)
+MESSAGE = {"id": "1"}
+LIMITS = CallerLimits()
+LONG = 60.0
+
+
+@cache
+def authority() -> Authority:
+    """Whom our callers trust; to make its key takes a while."""
+    return Authority()
+
+
+@dataclass
+class Rig:
+    """What runs interceptions, and what it runs on."""
+
+    store: Store
+    caller: Caller
+    clock: FixedClock = field(default_factory=FixedClock)
+    log: Lines = field(default_factory=Lines)
+    longest: float = LONG
+
+    def __post_init__(self) -> None:
+        self.ambient: Ambient = fixed_ambient(self.clock)
+        self.bulkheads = Bulkheads()
+        self.routing = Routing(self.store, REGISTERED)
+        self.callees = KnownCallees(self.store, self.routing)
+        self.handover = Handover(self.store, self.ambient, self.log)
+        chain = TargetChain(self.ambient, ENVELOPES, self.caller, self.bulkheads, self.log)
+        self.interceptions = Interceptions(
+            self.routing, self.callees, chain, self.handover, self.longest
+        )
+
+    async def bind(self, condition: Condition | str, *targets: Target) -> None:
+        """Add the targets, and an execution that calls them in this order."""
+        found = CONDITIONS[condition] if isinstance(condition, str) else condition
+
+        def write(unit) -> None:
+            for each in targets:
+                unit.targets.add(INSTANCE, each)
+            unit.executions.put(
+                INSTANCE, an_execution(*(each.id for each in targets), condition=found)
+            )
+
+        await self.store.write(write)
+        await self.routing.refresh()
+
+    async def policy(self, target: str, **fields: Any) -> None:
+        """Set the policy of a target."""
+        policy = TargetPolicy(**fields)
+        await self.store.write(
+            lambda unit: unit.policies.put(INSTANCE, TargetId(target), policy, self.clock())
+        )
+        await self.routing.refresh()
+
+    async def run(
+        self,
+        kind: str,
+        message: Any = None,
+        type_: MessageType[Any] = JSON_OBJECTS,
+        *,
+        call: InterceptedCall = CALL,
+        seconds: float | None = None,
+    ) -> Intercepted[Any]:
+        """Run one request, response or function through its targets."""
+        message = dict(MESSAGE) if message is None else message
+        if kind == "function":
+            return await self.interceptions.function(INSTANCE, FUNCTION, message, seconds=seconds)
+        if kind == "request":
+            return await self.interceptions.request(INSTANCE, call, message, type_, seconds=seconds)
+        return await self.interceptions.response(
+            INSTANCE, call, message, type_, request="{}", seconds=seconds
+        )
+
+
+@asynccontextmanager
+async def open_rig(
+    store: Store | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    resolver: Any = None,
+    limits: CallerLimits = LIMITS,
+    longest: float = LONG,
+) -> AsyncIterator[Rig]:
+    """A rig whose caller may call loopback; afterwards nothing of any call may be left."""
+    caller = HttpCaller(
+        ALLOW_LOOPBACK,
+        user_agent="outrider/test",
+        limits=limits,
+        resolver=resolver or Names(**(names or {})),
+        ssl_context=authority().client_context(),
+    )
+    rig = Rig(store or MemoryStore(), caller, longest=longest)
+    await rig.routing.refresh()
+    try:
+        yield rig
+    finally:
+        await rig.handover.aclose()
+        await caller.aclose()
+    assert len(rig.bulkheads) == 0
+    assert repr(caller).endswith("[busy 0 | idle 0]>")
+
+
+def call_target(endpoint: str, number: str = "101", *, seconds: float = 5.0, **fields) -> Target:
+    """A rest_call target that interrupts, unless it is said otherwise."""
+    given = {"type": TargetType.REST_CALL, "interrupt_on_error": True} | fields
+    if given["type"] is TargetType.REST_ASYNC:
+        given["interrupt_on_error"] = False
+    return a_target(number, endpoint=endpoint, timeout=timedelta(seconds=seconds), **given)
+
+
+def unreachable_policy(choice: str) -> dict[str, OnUnreachable]:
+    """The field of a policy, by the name of the choice."""
+    return {"on_unreachable": OnUnreachable[choice]}
