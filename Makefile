@@ -32,6 +32,7 @@ check: $(STAMP)  ## What must hold before a change lands: format, lint, types, g
 	@$(BIN)/mypy
 	@echo "== Generated code is current"
 	@$(BIN)/python scripts/generate.py --check
+	@$(BIN)/python scripts/decision_table.py --check
 	@$(MAKE) --no-print-directory test
 
 format: $(STAMP)  ## Format and mend what can be mended
@@ -41,9 +42,10 @@ format: $(STAMP)  ## Format and mend what can be mended
 bench: $(STAMP)  ## Measure: deliveries, publishing, start, memory (about ten minutes)
 	@$(BIN)/python -m benchmarks
 
-generate: $(STAMP)  ## Make src/outrider_api and docs/reference from their sources again; works offline
+generate: $(STAMP)  ## Make src/outrider_api, docs/reference and tables in docs from their sources again; works offline
 	@$(BIN)/python scripts/generate.py
 	@$(BIN)/python -m outrider.cli.reference docs/reference
+	@$(BIN)/python scripts/decision_table.py
 
 constraints: $(STAMP)  ## Write down the versions that are installed now
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt

@@ -1,0 +1,108 @@
+"""Writes the decision table of docs/interceptions.md from vectors/interception_decisions.json.
+
+With `--check` it says whether the table is current, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+VECTORS = ROOT / "vectors" / "interception_decisions.json"
+PAGE = ROOT / "docs" / "interceptions.md"
+BEGIN, END = "<!-- decision table: begin -->\n", "<!-- decision table: end -->\n"
+
+HEAD = (
+    "| what happens | intercepted | outcome | `interruptOnError` | without it |"
+    " `CONTINUE` | `INTERRUPT` | the caller's error |\n" + "|---" * 8 + "|\n"
+)
+
+Cell = dict[str, Any]
+
+
+def table(cells: Iterable[Cell]) -> str:
+    """One line for each fault; kinds that do not differ share it."""
+    by_fault: dict[str, dict[str, list[Cell]]] = {}
+    for cell in cells:
+        by_fault.setdefault(cell["fault"], {}).setdefault(cell["kind"], []).append(cell)
+    lines = [line for fault, kinds in by_fault.items() for line in _lines(fault, kinds)]
+    return HEAD + "".join(f"{line}\n" for line in lines)
+
+
+def _lines(fault: str, kinds: dict[str, list[Cell]]) -> Iterable[str]:
+    kinds_of: dict[str, list[str]] = {}
+    for kind, cells in kinds.items():
+        kinds_of.setdefault(_verdict(cells), []).append(kind)
+    for verdict, same in kinds_of.items():
+        shown = "all" if same == list(kinds) else ", ".join(same)
+        yield f"| {fault} | {shown} | {verdict} |"
+
+
+def _verdict(cells: Sequence[Cell]) -> str:
+    def stops(choice: str, *, interrupts: bool) -> str:
+        [cell] = [
+            each
+            for each in cells
+            if (each["on_unreachable"], each["interrupt_on_error"]) == (choice, interrupts)
+        ]
+        return "stops" if cell["stops"] else _goes_on(cell)
+
+    def chosen(choice: str) -> str:
+        found = {stops(choice, interrupts=True), stops(choice, interrupts=False)}
+        return found.pop() if len(found) == 1 else "as without a choice"
+
+    columns = (
+        cells[0]["outcome"],
+        stops("UNSPECIFIED", interrupts=True),
+        stops("UNSPECIFIED", interrupts=False),
+        chosen("CONTINUE"),
+        chosen("INTERRUPT"),
+        _error(cells),
+    )
+    return " | ".join(columns)
+
+
+def _goes_on(cell: Cell) -> str:
+    return "goes on, changed" if cell["message"] == "replaced" else "goes on"
+
+
+def _error(cells: Sequence[Cell]) -> str:
+    shown = sorted(
+        {f"`{each['code']}` {each['text']} ({each['id']})" for each in cells if each["stops"]}
+    )
+    return ", ".join(shown) or "none"
+
+
+def page_with(text: str, fresh: str) -> str:
+    """The page with `fresh` between its marks. Raise `ValueError` when it has none."""
+    before, _, rest = text.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"{PAGE.name} has no marks for the table")
+    return f"{before}{BEGIN}{fresh}{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 when the check found differences."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    check = parser.parse_args(arguments).check
+    cells = json.loads(VECTORS.read_text(encoding="utf-8"))["cells"]
+    committed = PAGE.read_text(encoding="utf-8")
+    fresh = page_with(committed, table(cells))
+    if fresh == committed:
+        return 0
+    if check:
+        print(f"not current: {PAGE.relative_to(ROOT)}", file=sys.stderr)
+        return 1
+    PAGE.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
