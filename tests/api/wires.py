@@ -19,6 +19,7 @@ from protobuf import DescMethod, DescService, Message, Oneof
 
 from outrider_api.google.api import annotations_pb
 from outrider_api.google.rpc.status_pb import Status
+from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
 M = TypeVar("M", bound=Message)
@@ -43,6 +44,7 @@ GRPC_CODES = [
     "unauthenticated",
 ]
 DETAIL_TYPE = "zitadel.v1.ErrorDetail"
+INTERRUPT_TYPE = "outrider.v1.InterruptDetail"
 TRAILER_FRAME = 0x80
 
 
@@ -93,13 +95,17 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class Result(Generic[M]):
-    """The same on every wire: a message, or a code with its text and the id in its detail."""
+    """The same on every wire: a message, or a code with its text and the id in its detail.
+
+    `target_id` is in the detail of a call that a target interrupted; None: there is none.
+    """
 
     message: M | None
     code: str = "ok"
     text: str = ""
     detail_id: str | None = None
     detail_text: str | None = None
+    target_id: str | None = None
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,17 +183,26 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
         assert CONTENT_TYPES[wire] == response.headers["content-type"]
         return Result(decode(response.body), headers=response.headers)
     error = response.json()
-    details = [item for item in error.get("details", []) if item["type"] == DETAIL_TYPE]
-    raw = [ErrorDetail.from_binary(b64decode(item["value"] + "===")) for item in details]
+    details = error.get("details", [])
+    if wire is Wire.REST:
+        assert details[:1] == ([error["detail"]] if "detail" in error else [])
+    raw = [ErrorDetail.from_binary(each) for each in values_of(details, DETAIL_TYPE)]
+    targets = [InterruptDetail.from_binary(each) for each in values_of(details, INTERRUPT_TYPE)]
     return Result(
         None,
         code=error["code"],
         text=error["message"],
         detail_id=raw[0].id if raw else None,
         detail_text=raw[0].message if raw else None,
+        target_id=targets[0].target_id if targets else None,
         http_status=response.status,
         headers=response.headers,
     )
+
+
+def values_of(details: list[dict[str, str]], type_: str) -> list[bytes]:
+    """The messages of one type among the details of an error."""
+    return [b64decode(item["value"] + "===") for item in details if item["type"] == type_]
 
 
 def grpc_web_result(response: HttpResponse, body: bytes, kind: type[M]) -> Result[M]:
@@ -229,14 +244,15 @@ def grpc_result(
 def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> Result[Any]:
     """An error with its detail unpacked from a google.rpc.Status."""
     status = Status.from_binary(b64decode(packed + "==="))
-    details = [any_.unpack(ErrorDetail) for any_ in status.details]
-    found = [item for item in details if item is not None]
+    found = [each for any_ in status.details if (each := any_.unpack(ErrorDetail))]
+    targets = [each for any_ in status.details if (each := any_.unpack(InterruptDetail))]
     return Result(
         None,
         code=code,
         text=text,
         detail_id=found[0].id if found else None,
         detail_text=found[0].message if found else None,
+        target_id=targets[0].target_id if targets else None,
         http_status=response.status,
         headers=response.headers,
     )

@@ -120,7 +120,13 @@ def is_date(value: object) -> bool:
     return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
 
 
+def is_duration(value: object) -> bool:
+    """A span of time of protobuf's JSON; a call takes some, and none of these long."""
+    return isinstance(value, str) and value.endswith("s") and 0 < float(value[:-1]) < 20
+
+
 NOW = Now()
+A_DURATION = Like("a duration", is_duration)
 A_DATE = Like("a date", is_date)
 AN_ID = Like("an id", is_id)
 A_SIGNING_KEY = Like("a signing key", is_signing_key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -27,6 +28,8 @@ HTTP_STATUS = {
     "not_found": 404,
     "already_exists": 409,
     "permission_denied": 403,
+    "resource_exhausted": 429,
+    "internal": 500,
     "failed_precondition": 400,
     "unimplemented": 501,
     "unauthenticated": 401,
@@ -63,7 +66,11 @@ class Run:
     def __init__(self, service: Service, wire: Wire) -> None:
         self._service = service
         self._wire = wire
-        self._kept = {"unique": next(WORDS), "instance": service.instance}
+        self._kept = {
+            "unique": next(WORDS),
+            "instance": service.instance,
+            "receiver": service.receiver,
+        }
         now = service.clock.now
         self._window = Window(now, now)
 
@@ -86,6 +93,7 @@ class Run:
         )
         self._window = Window(since, self._service.clock.now)
         if isinstance(expected, Refused):
+            expected = replace(expected, target=self._filled(expected.target))
             assert refusal(expected, self._wire) == seen(result)
         else:
             assert result.message is not None, f"refused: {result.code}, {result.text}"
@@ -114,9 +122,10 @@ def refusal(expected: Refused, wire: Wire) -> tuple[Any, ...]:
     """What must be seen of an error."""
     detail_text = None if expected.id is None else expected.text
     status = HTTP_STATUS[expected.code] if wire in TELLS_BY_STATUS else 200
-    return expected.code, expected.shown, expected.id, detail_text, status
+    return expected.code, expected.shown, expected.id, detail_text, expected.target, status
 
 
 def seen(result: Result[Any]) -> tuple[Any, ...]:
     """What is seen of an error."""
-    return result.code, result.text, result.detail_id, result.detail_text, result.http_status
+    about = result.detail_id, result.detail_text, result.target_id
+    return result.code, result.text, *about, result.http_status

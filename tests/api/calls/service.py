@@ -17,6 +17,7 @@ from typing import Any
 from protobuf import DescMethod
 
 from api.asgi_client import ApiClient, in_process
+from api.calls.receiver import HOST, by_path
 from api.calls.table import Caller
 from api.contract import METHODS
 from api.wires import Result, Wire
@@ -25,6 +26,7 @@ from outrider.bootstrap.parts import Opened, open_store
 from outrider.domain.ids import AccountId, TokenId
 from outrider.settings import Settings
 from outrider.testing.ambient import NOW
+from outrider.testing.receiver import Receiver
 from outrider.usecases.ports import Store, Token
 from outrider.usecases.tokens import hash_secret
 
@@ -47,13 +49,17 @@ class TickingClock:
 
 @dataclass(frozen=True)
 class Service:
-    """The service, and what each caller sends as a header."""
+    """The service, and what each caller sends as a header.
+
+    At `receiver` somebody answers as the path says, see `api.calls.receiver`.
+    """
 
     client: ApiClient
     store: Store
     instance: str
     clock: TickingClock
     headers: Mapping[Caller, Mapping[str, str]]
+    receiver: str = ""
 
     async def answer(
         self,
@@ -97,16 +103,16 @@ def rpc_named(name: str) -> DescMethod:
 @asynccontextmanager
 async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
     """A service with an empty store, known to every caller of the table; with other settings."""
-    settings = Settings(
-        data_dir=directory, admin_token=ADMIN_TOKEN, master_key=bytes(range(32)), **changes
-    )
+    usual = {"admin_token": ADMIN_TOKEN, "master_key": bytes(range(32)), "egress_allow": HOST}
+    settings = Settings(**{"data_dir": directory, **usual, **changes})
     clock = TickingClock()
-    async with open_store(settings) as found:
+    async with open_store(settings) as found, Receiver(by_path, host=HOST) as receiver:
         opened = replace(found, ambient=replace(found.ambient, now=clock))
         async with open_api(settings, opened) as app:
             headers: dict[Caller, Mapping[str, str]] = dict(FIXED_HEADERS)
             client = ApiClient(in_process(app))
-            service = Service(client, opened.store, opened.instance, clock, headers)
+            at = f"http://{HOST}:{receiver.port}"
+            service = Service(client, opened.store, opened.instance, clock, headers, at)
             headers |= await issued_headers(service)
             await add_roleless(opened)
             yield service

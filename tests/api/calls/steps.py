@@ -68,3 +68,38 @@ def on_event(event_type: str = EVENT_TYPE) -> dict[str, Any]:
 
 KNOWN = publish({"eventType": EVENT_TYPE})
 """The catalogue has the event type of this run."""
+
+METHOD = "/$unique.Service/Do"
+"""A method that only this run of this row knows; its service is `$unique.Service`."""
+
+KNOWN_METHOD = Call("AddEntries", {"entries": [{"kind": "CATALOGUE_KIND_METHOD", "name": METHOD}]})
+"""The catalogue has the method of this run."""
+
+FUNCTION = "$unique"
+"""A function that only this run of this row knows."""
+
+KNOWN_FUNCTION = Call(
+    "AddEntries", {"entries": [{"kind": "CATALOGUE_KIND_FUNCTION", "name": FUNCTION}]}
+)
+"""The catalogue has the function of this run."""
+
+
+def responder(called: str = "target", *, interrupts: bool = False, **fields: Any) -> Call:
+    """Create a rest_call target named after what it is called here."""
+    named = {"name": f"{called} $unique", **fields}
+    return create(of_type("restCall", interrupts=interrupts, **named), called)
+
+
+def on_request(method: str = METHOD) -> dict[str, Any]:
+    """The condition of the requests of one method."""
+    return {"request": {"method": method}}
+
+
+def on_response(method: str = METHOD) -> dict[str, Any]:
+    """The condition of the responses of one method."""
+    return {"response": {"method": method}}
+
+
+def on_function(function: str = FUNCTION) -> dict[str, Any]:
+    """The condition of one function."""
+    return {"function": {"name": function}}

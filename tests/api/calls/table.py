@@ -62,11 +62,13 @@ class Refused:
     """An error: its code, its text without the id, and the id in its detail.
 
     None: there is no detail, and the text stands alone. Empty: there is one without an id.
+    `target` is the id of the target that interrupted, in a detail of its own.
     """
 
     code: str
     text: str
     id: str | None = None
+    target: str | None = None
 
     @property
     def shown(self) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from api.calls.receiver import NOBODY
 from api.calls.runner import check
-from api.calls.service import Service
-from api.calls.steps import webhook
+from api.calls.service import Service, running
+from api.calls.steps import of_type, webhook
 from api.calls.table import Caller, Refused, Row
-from api.calls.test_public_keys import KEY
+from api.calls.test_public_keys import KEY, encoded, spki
 from api.wires import Result, Wire, method_named
 from outrider.adapters.keys.jose import KeyPairs
 from outrider.ambient import Ambient
@@ -47,6 +49,7 @@ for found in rows():
         FIRST.setdefault(found.expected.id, found)
 # What needs more than a row can say: other services, and time that goes by.
 OWN = {"ErrPublicKeyExpired", "COMMAND-teiG3", "COMMAND-Chai1"}
+OWN |= {"QUERY-Opoh7", "EXEC-2n8fhs7g", "EXEC-3n8fhs7g"}
 
 
 def said(case: dict[str, Any]) -> tuple[str, str, str]:
@@ -125,3 +128,35 @@ async def test_web_keys_refuse_with_their_ids(service: Service):
 
     assert said(REACHABLE["COMMAND-teiG3"]) == heard(await answer("ActivateWebKey", id="1"))
     assert said(REACHABLE["COMMAND-Chai1"]) == heard(await answer("DeleteWebKey", id=active))
+
+
+async def test_what_cannot_be_signed_or_encrypted_stops_the_call(tmp_path: Path):
+    """
+    Nothing is ever sent in a weaker form than its receiver was promised.
+    """
+    async with running(tmp_path) as service:
+
+        async def stopped_by(error_id: str) -> None:
+            # Keys are noticed within a second; a change of executions is, and all before it, now.
+            await service.ask("SetExecution", everything)
+            for wire in Wire:
+                asked = {"fullMethod": "/a.B/C"}
+                refused = await service.answer("InterceptRequest", asked, wire=wire)
+                assert said(REACHABLE[error_id]) == heard(refused)
+                assert target == refused.target_id
+
+        secret = of_type("restCall", interrupts=True, name="secret", endpoint=NOBODY)
+        secret["payloadType"] = "PAYLOAD_TYPE_JWE"
+        target = (await service.ask("CreateTarget", secret))["id"]
+        everything = {"condition": {"request": {"all": True}}, "targets": [target]}
+        await stopped_by("QUERY-Opoh7")
+
+        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        await web_keys.ensure_first(service.instance)
+        await stopped_by("EXEC-2n8fhs7g")
+
+        weak = encoded(spki(ec.generate_private_key(ec.SECP224R1())))
+        added = await service.ask("AddPublicKey", {"targetId": target, "publicKey": weak})
+        ids = {"targetId": target, "keyId": added["keyId"]}
+        await service.ask("ActivatePublicKey", ids)
+        await stopped_by("EXEC-3n8fhs7g")

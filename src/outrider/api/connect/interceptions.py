@@ -130,7 +130,7 @@ def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
         pb.TargetCall(
             target_id=each.target_id,
             outcome=Outcome(0 if each.outcome is None else each.outcome.value),
-            duration=to_duration(each.duration),
+            duration=None if each.outcome is None else to_duration(each.duration),
             error=each.error,
         )
         for each in calls

@@ -476,6 +476,8 @@ class TargetCall(Message[_TargetCallFields]):
             outrider.v1.Outcome outcome = 2;
             ```
         duration:
+            Absent where the outcome is unspecified.
+
             ```proto
             optional google.protobuf.Duration duration = 3;
             ```
