@@ -17,9 +17,6 @@ from typing import Any
 from api.calls.test_public_keys import KEY
 from api.tenants import A_TARGET, AN_EVENT, CONDITIONS, ENTRIES
 
-BETA_ACTIONS = "zitadel.action.v2beta.ActionService"
-BETA_WEB_KEYS = "zitadel.webkey.v2beta.WebKeyService"
-
 
 @dataclass(frozen=True)
 class Case:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from outrider.domain.ids import InstanceId
@@ -93,6 +95,17 @@ async def test_what_is_taken_is_refused_and_leaves_nothing(instances, store):
     assert [made] == list(await instances.list())
     assert {made.id} == {place[0] for place in store._tables.web_keys}
     assert {made.id} == {place[0] for place in store._tables.accounts}
+
+
+async def test_nobody_takes_the_public_name_of_the_default(instances):
+    """
+    Its clients would find themselves in another instance.
+    """
+    careful = replace(instances, default_hosts=frozenset({"o.example"}))
+    with pytest.raises(AlreadyExists):
+        await careful.create("shop", ["shop.example", "O.example"])
+
+    assert [] == list(await instances.list())
 
 
 async def test_what_is_no_host_is_named(instances):

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -43,6 +44,7 @@ from outrider.bootstrap.parts import (
     open_store,
 )
 from outrider.bootstrap.routing import open_routing
+from outrider.domain.instance import host_of
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.drain import watch_drain
 from outrider.process.parent import watch_parent
@@ -153,7 +155,12 @@ def _services(
 ) -> Sequence[Service]:
     auth = BearerAuth(check, ChooseInstance(routing, opened.instance))
     own = _own_rows(opened, routing, check, intercepting)
-    rows = (*_zitadel_rows(settings, opened, routing), *own)
+    instances = _instances(settings, opened, routing, check)
+    rows = (
+        *_zitadel_rows(settings, opened, routing),
+        *own,
+        (instance.InstanceServiceASGIApplication, instance.InstanceService, instances),
+    )
     services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
     services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
     return [*services, *reflection(services, auth, log, stopping)]
@@ -204,11 +211,6 @@ def _own_rows(
             _accounts(opened, check),
         ),
         (
-            instance.InstanceServiceASGIApplication,
-            instance.InstanceService,
-            _instances(opened, routing, check),
-        ),
-        (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
             CatalogueHandlers(ManageCatalogue(store, routing)),
@@ -228,11 +230,14 @@ def _own_rows(
     )
 
 
-def _instances(opened: Opened, routing: Routing, check: Authenticate) -> InstanceHandlers:
+def _instances(
+    settings: Settings, opened: Opened, routing: Routing, check: Authenticate
+) -> InstanceHandlers:
     store, ambient = opened.store, opened.ambient
     web_keys = ManageWebKeys(store, ambient, KeyPairs())
+    own = frozenset({host_of(urlsplit(settings.external_url or "").netloc)})
     return InstanceHandlers(
-        ManageInstances(store, ambient, routing, web_keys, check, opened.instance)
+        ManageInstances(store, ambient, routing, web_keys, check, opened.instance, own)
     )
 
 

@@ -10,7 +10,7 @@ from outrider.ambient import Ambient
 from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.domain.instance import Instance, normal_hosts
 from outrider.domain.permission import Role
-from outrider.errors import FailedPrecondition, InvalidRequest, NotFound
+from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from outrider.usecases.ports import Store, Token, Unit
 from outrider.usecases.routing import Routing
 from outrider.usecases.tokens import Authenticate, hash_secret
@@ -34,7 +34,10 @@ class ChooseInstance:
 
 @dataclass(frozen=True, slots=True)
 class ManageInstances:
-    """Everything about instances. Whoever may call this is of none of them."""
+    """Everything about instances. Whoever may call this is of none of them.
+
+    `default_hosts` are names that the default instance is known by: no other can take them.
+    """
 
     store: Store
     ambient: Ambient
@@ -42,6 +45,7 @@ class ManageInstances:
     web_keys: ManageWebKeys
     authenticate: Authenticate
     default: InstanceId
+    default_hosts: frozenset[str] = frozenset()
 
     async def create(self, name: str, hosts: Sequence[str]) -> tuple[Instance, str]:
         """Return a new instance, and the token of its first owner, which is shown this once.
@@ -55,6 +59,8 @@ class ManageInstances:
             hosts=_checked(hosts),
             created_at=self.ambient.now(),
         )
+        if not self.default_hosts.isdisjoint(instance.hosts):
+            raise AlreadyExists("Host already exists", "OUTRIDER-host")
         pairs = await self.web_keys.first_pairs()
         token, secret = self._first_token(instance), self.ambient.new_token()
 
