@@ -29,7 +29,7 @@ RSA = {"rsa": {"bits": "RSA_BITS_2048", "hasher": "RSA_HASHER_SHA256"}}
 KINDS = [
     *(
         {"rsa": {"bits": f"RSA_BITS_{bits}", "hasher": f"RSA_HASHER_SHA{hash_bits}"}}
-        for bits, hash_bits in ((2048, 256), (2048, 384), (2048, 512), (3072, 256))
+        for bits, hash_bits in ((2048, 256), (2048, 384), (2048, 512), (3072, 256), (4096, 512))
     ),
     *({"ecdsa": {"curve": f"ECDSA_CURVE_{curve}"}} for curve in ("P256", "P384", "P512")),
     {"ed25519": {}},
