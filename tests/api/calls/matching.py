@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +64,17 @@ class Bytes:
 
     def filled(self, fill: Fill, _window: Window) -> str:
         return b64encode(fill(self.text).encode()).decode()
+
+
+@dataclass(frozen=True)
+class JsonBytes:
+    """The bytes of a JSON text that says this, in Base64."""
+
+    document: Any
+
+    def filled(self, fill: Fill, _window: Window) -> Like:
+        document = fill(self.document)
+        return Like(f"bytes of {document}", lambda value: document == json.loads(b64decode(value)))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ NOBODY = f"http://{HOST}:9/hook"
 """Where nobody listens: the discard port."""
 ECHO = "$receiver/echo/"
 """With the name of a member behind it: answered with that member of the payload."""
+LONG = "$receiver/long/"
+"""With a number behind it: answered with so many letters x."""
 
 
 def answering(body: object = b"", status: int = 200) -> str:
@@ -37,4 +39,6 @@ def by_path(call: ReceivedCall) -> Answer:
     _, how, what = call.path.split("/", 2)
     if how == "echo":
         return Answer(body=json.dumps(json.loads(call.body)[what]).encode())
+    if how == "long":
+        return Answer(body=b"x" * int(what))
     return Answer(status=int(how), body=urlsafe_b64decode(what))

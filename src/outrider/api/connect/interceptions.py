@@ -24,7 +24,7 @@ from outrider_api.outrider.v1.outcome_pb import Outcome
 
 _CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
 # What is left of the caller's time for the answer's way back: a tenth, at most this.
-_WAY_BACK_S = 0.05
+_WAY_BACK_S = 0.1
 
 
 class InterceptionHandlers(InterceptionService):
