@@ -1,0 +1,172 @@
+"""An engine inside another program: the parts of a server, in the loop of that program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from outrider.adapters.egress.policy_tls import check_tls
+from outrider.bootstrap.calling import open_caller
+from outrider.bootstrap.interceptions import Intercepting, open_interceptions
+from outrider.bootstrap.parts import Opened, egress_policy, open_store
+from outrider.bootstrap.preparing import prepare
+from outrider.bootstrap.processes import build_worker
+from outrider.bootstrap.routing import open_routing
+from outrider.domain.ids import InstanceId
+from outrider.domain.permission import Actor, Role
+from outrider.errors import StartupError
+from outrider.process.place import Place, placed
+from outrider.settings import Settings
+from outrider.usecases.catalogue import ManageCatalogue
+from outrider.usecases.deliveries import FindDeliveries
+from outrider.usecases.events import PublishEvents
+from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.routing import Routing
+from outrider.usecases.target_policies import ManageTargetPolicies
+from outrider.usecases.targets import ManageTargets
+from outrider.usecases.tokens import BOOTSTRAP_ACCOUNT
+
+App = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """The parts of an engine that is open. `actor` is the owner of the instance that it serves.
+
+    `open_api` opens the whole API on the same store; it closes before the engine does.
+    """
+
+    opened: Opened
+    actor: Actor
+    routing: Routing
+    intercepting: Intercepting
+    publish: PublishEvents
+    targets: ManageTargets
+    policies: ManageTargetPolicies
+    executions: ManageExecutions
+    catalogue: ManageCatalogue
+    deliveries: FindDeliveries
+    open_api: Callable[[], AbstractAsyncContextManager[App]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an engine is besides its settings.
+
+    `instance_host` chooses the instance by its host name; empty: the default one.
+    """
+
+    delivers: bool
+    beside_engines: bool
+    instance_host: str
+
+
+@asynccontextmanager
+async def open_embedded(settings: Settings, wanted: Wanted, log: Any) -> AsyncIterator[Embedded]:
+    """Everything of a server but its port, in this loop. Leaving it lets running attempts end.
+
+    Raise `StartupError` as a server does, and for a host name that no instance has.
+    """
+    async with AsyncExitStack() as stack:
+        place = await _taken(stack, settings, wanted, log)
+        opened = await stack.enter_async_context(open_store(settings, node=place.node))
+        if place.is_alone:
+            await prepare(settings, opened, lambda text: log.info("engine.prepared", note=text))
+        routing = await stack.enter_async_context(open_routing(opened, log))
+        instance = _instance(opened, routing, wanted.instance_host)
+        intercepting = await stack.enter_async_context(
+            open_interceptions(settings, opened, routing, log)
+        )
+        if wanted.delivers:
+            await stack.enter_async_context(_delivering(settings, opened, log))
+        yield _embedded(
+            settings, opened, instance, routing=routing, intercepting=intercepting, log=log
+        )
+
+
+async def _taken(stack: AsyncExitStack, settings: Settings, wanted: Wanted, log: Any) -> Place:
+    """Take a place at the data directory: waiting for who is about to leave it blocks no loop."""
+    place = placed(
+        settings.data_dir,
+        lambda text: log.info("engine.waiting", note=text),
+        beside_engines=wanted.beside_engines,
+    )
+    entering = asyncio.ensure_future(asyncio.to_thread(place.__enter__))
+    try:
+        taken = await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        # The thread cannot be stopped: what it takes is let go again.
+        entering.add_done_callback(
+            lambda done: done.exception() or place.__exit__(None, None, None)
+        )
+        raise
+    stack.push(place)
+    return taken
+
+
+def _instance(opened: Opened, routing: Routing, host: str) -> InstanceId:
+    if not host:
+        return opened.instance
+    instance = routing.instance_at(host)
+    if instance is None:
+        raise StartupError(
+            f"no instance has the host name {host}: make one with `outrider instance create`"
+        )
+    return instance
+
+
+@asynccontextmanager
+async def _delivering(settings: Settings, opened: Opened, log: Any) -> AsyncIterator[None]:
+    async with open_caller(settings, settings.worker_concurrency) as caller:
+        worker, rescuer = build_worker(settings, opened, caller, log)
+        working = asyncio.create_task(worker.run())
+        rescuing = asyncio.create_task(rescuer.run())
+        try:
+            yield
+        finally:
+            rescuing.cancel()
+            worker.stop()
+            await working
+
+
+def _embedded(
+    settings: Settings,
+    opened: Opened,
+    instance: InstanceId,
+    *,
+    routing: Routing,
+    intercepting: Intercepting,
+    log: Any,
+) -> Embedded:
+    store, ambient = opened.store, opened.ambient
+    return Embedded(
+        opened=opened,
+        actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
+        routing=routing,
+        intercepting=intercepting,
+        publish=PublishEvents(store, ambient, routing),
+        targets=ManageTargets(store, ambient, routing, egress_policy(settings)),
+        policies=ManageTargetPolicies(store, ambient, check_tls),
+        executions=ManageExecutions(store, ambient, routing),
+        catalogue=ManageCatalogue(store, routing),
+        deliveries=FindDeliveries(store),
+        open_api=lambda: _open_api(settings, opened, routing, log),
+    )
+
+
+@asynccontextmanager
+async def _open_api(
+    settings: Settings, opened: Opened, routing: Routing, log: Any
+) -> AsyncIterator[App]:
+    # Most engines serve no API: its generated code takes as long to import as all the rest.
+    from outrider.bootstrap.api import open_api  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    async with open_api(settings, opened, stopping, routing=routing, log=log) as app:
+        try:
+            yield app
+        finally:
+            stopping.set()

@@ -1,0 +1,39 @@
+"""outrider inside an application: no server, the same store, the same code.
+
+    from outrider.embed import Engine, Event
+
+`outrider.embed.asgi` intercepts the calls of an ASGI application, `outrider.embed.grpc` those of a
+`grpc.aio` server. Neither is imported here: nor are the libraries that they are about.
+"""
+
+from outrider.domain.condition import Condition, ConditionKind
+from outrider.domain.execution import Execution
+from outrider.domain.message import Inapplicable, MessageType
+from outrider.domain.target import PayloadType, Target, TargetChange, TargetType
+from outrider.domain.target_policy import TargetPolicy
+from outrider.embed.conditions import on_event, on_function, on_request, on_response
+from outrider.embed.engine import Engine
+from outrider.embed.events import Event
+from outrider.usecases.events import Published
+from outrider.usecases.interceptions import Intercepted
+
+__all__ = [
+    "Condition",
+    "ConditionKind",
+    "Engine",
+    "Event",
+    "Execution",
+    "Inapplicable",
+    "Intercepted",
+    "MessageType",
+    "PayloadType",
+    "Published",
+    "Target",
+    "TargetChange",
+    "TargetPolicy",
+    "TargetType",
+    "on_event",
+    "on_function",
+    "on_request",
+    "on_response",
+]

@@ -1,0 +1,84 @@
+"""Events as an application says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outrider.domain import event as domain
+from outrider.domain import go_json
+from outrider.domain.event import MAX_EVENTS
+from outrider.domain.ids import EventId
+from outrider.errors import InvalidRequest
+
+_MAX_TEXT = 200
+_MAX_TYPE = 1000
+_SHORT = ("id", "aggregate_id", "aggregate_type", "resource_owner", "version", "user_id")
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in the application.
+
+    `event_type` is dot-separated, such as `order.created`. With an `id` of your own, publishing
+    the same event again makes no second delivery. `created_at` is aware; None is now. `payload`
+    is what JSON can say, at most 512 KiB; None: the event has no data.
+    """
+
+    event_type: str
+    payload: Mapping[str, object] | None = field(default=None, repr=False)
+    id: str = ""
+    aggregate_id: str = ""
+    aggregate_type: str = ""
+    resource_owner: str = ""
+    version: str = ""
+    sequence: int = 0
+    user_id: str = ""
+    created_at: datetime | None = None
+
+
+def to_domain(events: Sequence[Event], now: datetime) -> list[domain.Event]:
+    """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
+    if len(events) > MAX_EVENTS:
+        raise InvalidRequest(f"at most {MAX_EVENTS} events at once, not {len(events)}")
+    return [_checked(each, position, now) for position, each in enumerate(events)]
+
+
+def _checked(event: Event, position: int, now: datetime) -> domain.Event:
+    for name in _SHORT:
+        if len(getattr(event, name)) > _MAX_TEXT:
+            raise _invalid(position, name, f"at most {_MAX_TEXT} characters")
+    if len(event.event_type) > _MAX_TYPE:
+        raise _invalid(position, "event_type", f"at most {_MAX_TYPE} characters")
+    if not 0 <= event.sequence < 1 << 64:
+        raise _invalid(position, "sequence", "a number from 0 to 2^64 - 1")
+    created_at = event.created_at or now
+    if created_at.tzinfo is None:
+        raise _invalid(position, "created_at", "a time with a zone")
+    return domain.Event(
+        id=EventId(event.id),
+        event_type=event.event_type,
+        created_at_ns=(created_at - _EPOCH) // timedelta(microseconds=1) * 1000,
+        aggregate_id=event.aggregate_id,
+        aggregate_type=event.aggregate_type,
+        resource_owner=event.resource_owner,
+        version=event.version,
+        sequence=event.sequence,
+        user_id=event.user_id,
+        payload_json=_payload(event, position),
+    )
+
+
+def _payload(event: Event, position: int) -> str | None:
+    if event.payload is None:
+        return None
+    try:
+        return go_json.dumps(event.payload)
+    except (TypeError, ValueError, RecursionError) as failure:
+        raise _invalid(position, "payload", f"JSON: {failure}") from None
+
+
+def _invalid(position: int, name: str, rule: str) -> InvalidRequest:
+    return InvalidRequest(f"invalid events[{position}].{name}: must be {rule}")

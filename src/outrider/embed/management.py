@@ -1,0 +1,269 @@
+"""Targets, executions, the catalogue and the delivery log, for an application without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+from outrider.bootstrap.embedding import Embedded
+from outrider.domain.catalogue_entry import Entry, EntryKind
+from outrider.domain.condition import Condition, ConditionKind
+from outrider.domain.delivery import Delivery
+from outrider.domain.execution import Execution
+from outrider.domain.ids import DeliveryId, TargetId
+from outrider.domain.page import MAX_LIMIT, Page
+from outrider.domain.search import (
+    DeliverySearch,
+    ExecutionIdsFilter,
+    ExecutionSort,
+    NameFilter,
+    TargetSort,
+    TextMethod,
+)
+from outrider.domain.target import NewTarget, PayloadType, Target, TargetChange, TargetType
+from outrider.domain.target_policy import StoredPolicy, TargetPolicy
+from outrider.embed.conditions import read_condition
+from outrider.errors import InvalidRequest, OutriderError, Unavailable
+from outrider.usecases.explain import Asked, Explanation
+
+MAX_NAME = 1000
+MAX_ENDPOINT = 2048
+MAX_TIMEOUT = timedelta(seconds=270)
+
+
+class Management:
+    """What the owner of the instance may do. Everything raises `outrider.errors`.
+
+    A target is named by the value or by its id.
+    """
+
+    _embedded: Embedded | None = None
+
+    async def create_target(
+        self,
+        name: str,
+        endpoint: str,
+        *,
+        type: TargetType | str = TargetType.REST_CALL,  # noqa: A002 - the name of the field
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - a field of the target
+        interrupt_on_error: bool = False,
+        payload_type: PayloadType = PayloadType.JSON,
+    ) -> Target:
+        """Add a target. `timeout` is in seconds, 10 by default.
+
+        Raise `AlreadyExists` for a name that is taken, `InvalidRequest` for what no target may be.
+        """
+        wanted = NewTarget(
+            name=_within(name, "name", MAX_NAME),
+            type=_target_type(type),
+            endpoint=_within(endpoint, "endpoint", MAX_ENDPOINT),
+            timeout=_timeout(timeout),
+            interrupt_on_error=interrupt_on_error,
+            payload_type=payload_type,
+        )
+        parts = self._parts
+        return await parts.targets.create(parts.actor, wanted)
+
+    async def put_target(
+        self,
+        name: str,
+        endpoint: str,
+        *,
+        type: TargetType | str = TargetType.REST_CALL,  # noqa: A002 - the name of the field
+        timeout: float | timedelta = 10.0,  # noqa: ASYNC109 - a field of the target
+        interrupt_on_error: bool = False,
+        payload_type: PayloadType = PayloadType.JSON,
+    ) -> Target:
+        """Make the target of this name be so, at every start of an application. Its keys stay."""
+        parts = self._parts
+        known = await parts.targets.search(
+            parts.actor, [NameFilter(name, TextMethod.EQUALS)], TargetSort.ID, Page(limit=1)
+        )
+        if not known.rows:
+            return await self.create_target(
+                name,
+                endpoint,
+                type=type,
+                timeout=timeout,
+                interrupt_on_error=interrupt_on_error,
+                payload_type=payload_type,
+            )
+        change = TargetChange(
+            type=_target_type(type),
+            interrupt_on_error=interrupt_on_error,
+            endpoint=_within(endpoint, "endpoint", MAX_ENDPOINT),
+            timeout=_timeout(timeout),
+            payload_type=payload_type,
+        )
+        return await parts.targets.update(parts.actor, known.rows[0].id, change)
+
+    async def update_target(self, target: Target | str, change: TargetChange) -> Target:
+        """Change what `change` names. Raise `NotFound` for a target that is gone."""
+        parts = self._parts
+        return await parts.targets.update(parts.actor, _id_of(target), change)
+
+    async def delete_target(self, target: Target | str) -> datetime | None:
+        """Delete it and cancel what is owed to it; return when, None when it never existed."""
+        parts = self._parts
+        return await parts.targets.delete(parts.actor, _id_of(target))
+
+    async def get_target(self, target: Target | str) -> Target:
+        """Raise `NotFound` when it is gone."""
+        parts = self._parts
+        return await parts.targets.get(parts.actor, _id_of(target))
+
+    async def list_targets(self) -> list[Target]:
+        """All of them, oldest first."""
+        parts = self._parts
+        found: list[Target] = []
+        while True:
+            page = Page(offset=len(found), limit=MAX_LIMIT, ascending=True)
+            rows = (await parts.targets.search(parts.actor, (), TargetSort.ID, page)).rows
+            found.extend(rows)
+            if len(rows) < MAX_LIMIT:
+                return found
+
+    async def set_policy(self, target: Target | str, policy: TargetPolicy) -> datetime:
+        """Replace the target's policy; return when."""
+        parts = self._parts
+        return await parts.policies.set(parts.actor, _id_of(target), policy)
+
+    async def get_policy(self, target: Target | str) -> StoredPolicy:
+        """Return it without its secrets."""
+        parts = self._parts
+        return await parts.policies.get(parts.actor, _id_of(target))
+
+    async def set_execution(
+        self, condition: Condition | str, targets: Iterable[Target | str]
+    ) -> datetime | None:
+        """Have these targets called, in order; none of them: nothing is called any more.
+
+        The method, function or event type must be in the catalogue: `NotFound` otherwise.
+        """
+        parts = self._parts
+        wanted = [_id_of(each) for each in targets]
+        return await parts.executions.set(parts.actor, read_condition(condition), wanted)
+
+    async def get_execution(self, condition: Condition | str) -> Execution | None:
+        """Return the execution of exactly this condition; None: it has no targets."""
+        parts = self._parts
+        wanted = ExecutionIdsFilter((read_condition(condition).execution_id,))
+        found = await parts.executions.search(
+            parts.actor, [wanted], ExecutionSort.ID, Page(limit=1)
+        )
+        return found.rows[0] if found.rows else None
+
+    async def delete_execution(self, condition: Condition | str) -> None:
+        """Call nothing for this condition any more."""
+        await self.set_execution(condition, ())
+
+    async def list_executions(self) -> list[Execution]:
+        """All that have targets, by id."""
+        parts = self._parts
+        found: list[Execution] = []
+        while True:
+            page = Page(offset=len(found), limit=MAX_LIMIT, ascending=True)
+            rows = (await parts.executions.search(parts.actor, (), ExecutionSort.ID, page)).rows
+            found.extend(rows)
+            if len(rows) < MAX_LIMIT:
+                return found
+
+    async def register_methods(self, names: Iterable[str]) -> int:
+        """Let executions be set for these `/package.Service/Method`; return how many are new."""
+        return await self.register(Entry(kind=EntryKind.METHOD, name=each) for each in names)
+
+    async def register_functions(self, names: Iterable[str]) -> int:
+        """Let executions be set for these functions; return how many are new."""
+        return await self.register(Entry(kind=EntryKind.FUNCTION, name=each) for each in names)
+
+    async def register_event_types(self, names: Iterable[str]) -> int:
+        """Let executions be set for these event types; return how many are new."""
+        return await self.register(Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in names)
+
+    async def register(self, entries: Iterable[Entry]) -> int:
+        """Add entries to the catalogue, described or not; return how many are new.
+
+        Nothing is written when all of them are known and say nothing about themselves.
+        """
+        parts = self._parts
+        wanted = [each for each in entries if not _is_known(parts, each)]
+        return await parts.catalogue.add(parts.actor, wanted) if wanted else 0
+
+    async def list_deliveries(self, wanted: DeliverySearch | None = None) -> Sequence[Delivery]:
+        """One page of the delivery log, newest first, without attempts and payloads."""
+        parts = self._parts
+        return (await parts.deliveries.search(parts.actor, wanted or DeliverySearch()))[0]
+
+    async def get_delivery(self, delivery_id: str) -> Delivery:
+        """With its attempts and its payload. Raise `NotFound`."""
+        parts = self._parts
+        return await parts.deliveries.get(parts.actor, DeliveryId(delivery_id))
+
+    async def explain(self, kind: ConditionKind | str, name: str) -> Explanation:
+        """Say which execution fires for a request, response, function or event, and why."""
+        parts = self._parts
+        try:
+            asked = Asked(ConditionKind(kind), name)
+        except ValueError:
+            kinds = ", ".join(ConditionKind)
+            raise InvalidRequest(f"the kind is one of {kinds}, not {kind!r}") from None
+        return await parts.intercepting.explain(parts.actor, asked)
+
+    @property
+    def _parts(self) -> Embedded:
+        return self._embedded or not_open()
+
+
+def not_open() -> NoReturn:
+    """Raise what every call of an engine raises that is not open."""
+    raise Unavailable("the engine is not open: use `async with engine`, or `await engine.start()`")
+
+
+def _id_of(target: Target | str) -> TargetId:
+    return target.id if isinstance(target, Target) else TargetId(target)
+
+
+def _target_type(text: TargetType | str) -> TargetType:
+    if isinstance(text, TargetType):
+        return text
+    names: Mapping[str, TargetType] = {
+        "call": TargetType.REST_CALL,
+        "webhook": TargetType.REST_WEBHOOK,
+        "async": TargetType.REST_ASYNC,
+    }
+    if text not in names:
+        raise _invalid("type", f"one of {', '.join(names)}")
+    return names[text]
+
+
+def _timeout(seconds: float | timedelta | None) -> timedelta | None:
+    if seconds is None or isinstance(seconds, timedelta):
+        timeout = seconds
+    else:
+        timeout = timedelta(seconds=seconds)
+    if timeout is not None and not timedelta(0) <= timeout <= MAX_TIMEOUT:
+        raise _invalid("timeout", f"from 0 to {MAX_TIMEOUT.total_seconds():g} seconds")
+    return timeout
+
+
+def _within(text: str, name: str, limit: int) -> str:
+    if not 1 <= len(text) <= limit:
+        raise _invalid(name, f"of 1 to {limit} characters")
+    return text
+
+
+def _invalid(name: str, rule: str) -> OutriderError:
+    return InvalidRequest(f"invalid target: {name} must be {rule}")
+
+
+def _is_known(parts: Embedded, entry: Entry) -> bool:
+    if entry.schema_json is not None or entry.example_json is not None:
+        return False
+    catalogue = parts.routing.catalogue(parts.actor.instance_id)
+    has = {
+        EntryKind.METHOD: catalogue.has_method,
+        EntryKind.FUNCTION: catalogue.has_function,
+        EntryKind.EVENT_TYPE: catalogue.has_event_type,
+    }
+    return has[entry.kind](entry.name)
