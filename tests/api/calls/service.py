@@ -21,6 +21,7 @@ from api.calls.receiver import HOST, by_path
 from api.calls.table import Caller
 from api.contract import METHODS
 from api.wires import Result, Wire
+from outrider.api.asgi import App
 from outrider.bootstrap.api import open_api
 from outrider.bootstrap.parts import Opened, open_store
 from outrider.domain.ids import AccountId, TokenId
@@ -60,6 +61,7 @@ class Service:
     clock: TickingClock
     headers: Mapping[Caller, Mapping[str, str]]
     receiver: str = ""
+    app: App | None = None
 
     async def answer(
         self,
@@ -112,7 +114,7 @@ async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
             headers: dict[Caller, Mapping[str, str]] = dict(FIXED_HEADERS)
             client = ApiClient(in_process(app))
             at = f"http://{HOST}:{receiver.port}"
-            service = Service(client, opened.store, opened.instance, clock, headers, at)
+            service = Service(client, opened.store, opened.instance, clock, headers, at, app)
             headers |= await issued_headers(service)
             await add_roleless(opened)
             yield service
