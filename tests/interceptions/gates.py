@@ -1,0 +1,35 @@
+"""A store whose writes wait, fail, or are counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from outrider.usecases.ports import Store, Unit
+
+T = TypeVar("T")
+
+
+class GatedStore:
+    """Passes everything on. `is_open` holds writes up; `fails` lets them fail."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self.fails = False
+        self.reads = 0
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        await self.is_open.wait()
+        if self.fails:
+            raise OSError("the disk is full")
+        return await self.store.write(work)
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        self.reads += 1
+        return await self.store.read(work)
+
+    async def changes(self) -> int:
+        return await self.store.changes()
