@@ -11,6 +11,8 @@ from joserfc import jwe, jws
 from joserfc.jwk import ECKey, KeySet
 
 from delivery.rig import Rig, working
+from interceptions.rig import KINDS, TOLD
+from interceptions.rig import Rig as Interception
 from keys.by_hand import header_of
 from keys.openssl import key_files
 from outrider.adapters.egress.caller import HttpCaller
@@ -121,9 +123,30 @@ async def call_for_event(instance: Instance, target: Target) -> tuple[ReceivedCa
     return call, a_stored_event().body
 
 
+def call_for_interception(kind: str) -> CallFor:
+    """Run a request, a response or a function through the target; a worker calls who is not awaited."""
+
+    async def call(instance: Instance, target: Target) -> tuple[ReceivedCall, bytes]:
+        rig = instance.rig
+        intercepting = Interception(rig.store, rig.caller, rig.clock)
+        await intercepting.execute(kind, target.id)
+        done = await intercepting.run(kind)
+        await intercepting.handover.aclose()
+        if not target.is_awaited:
+            async with working(worker := rig.worker()):
+                await rig.reaches(worker, "DELIVERED")
+        [received] = instance.receiver.calls
+        assert [target.id] == [each.target_id for each in done.calls]
+        return received, TOLD[kind]
+
+    return call
+
+
+CallFor = Callable[[Instance, Target], Awaitable[tuple[ReceivedCall, bytes]]]
 # One line for each kind of condition whose targets are called.
-CALLS: dict[str, Callable[[Instance, Target], Awaitable[tuple[ReceivedCall, bytes]]]] = {
-    "event": call_for_event
+CALLS: dict[str, CallFor] = {
+    "event": call_for_event,
+    **{kind: call_for_interception(kind) for kind in KINDS},
 }
 JSON, JWT, JWE = PayloadType.JSON, PayloadType.JWT, PayloadType.JWE
 every_kind = pytest.mark.parametrize("kind", CALLS)

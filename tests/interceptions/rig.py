@@ -28,6 +28,7 @@ from outrider.domain.target import Target, TargetType
 from outrider.domain.target_policy import OnUnreachable, TargetPolicy
 from outrider.testing.ambient import FixedClock, fixed_ambient
 from outrider.testing.builders import INSTANCE, a_target, an_execution
+from outrider.testing.contracts.steps import add_targets
 from outrider.usecases.bulkheads import Bulkheads
 from outrider.usecases.handover import Handover
 from outrider.usecases.interceptions import Intercepted, Interceptions
@@ -49,6 +50,13 @@ CONDITIONS = {
 }
 KINDS = tuple(CONDITIONS)
 MESSAGE = {"id": "1"}
+_CALL = f'"fullMethod":"{METHOD}","instanceID":"{INSTANCE}","orgID":"2","userID":"4"'
+TOLD = {
+    "request": f'{{{_CALL},"request":{{"id":"1"}}}}'.encode(),
+    "response": f'{{{_CALL},"request":{{}},"response":{{"id":"1"}}}}'.encode(),
+    "function": f'{{"function":"function/{FUNCTION}","id":"1"}}'.encode(),
+}
+"""What the targets of the one call are told."""
 LIMITS = CallerLimits()
 LONG = 60.0
 
@@ -82,16 +90,15 @@ class Rig:
 
     async def bind(self, condition: Condition | str, *targets: Target) -> None:
         """Add the targets, and an execution that calls them in this order."""
+        if targets:
+            await add_targets(self.store, *targets)
+        await self.execute(condition, *(each.id for each in targets))
+
+    async def execute(self, condition: Condition | str, *targets: str) -> None:
+        """Set an execution."""
         found = CONDITIONS[condition] if isinstance(condition, str) else condition
-
-        def write(unit) -> None:
-            for each in targets:
-                unit.targets.add(INSTANCE, each)
-            unit.executions.put(
-                INSTANCE, an_execution(*(each.id for each in targets), condition=found)
-            )
-
-        await self.store.write(write)
+        execution = an_execution(*targets, condition=found)
+        await self.store.write(lambda unit: unit.executions.put(INSTANCE, execution))
         await self.routing.refresh()
 
     async def policy(self, target: str, **fields: Any) -> None:

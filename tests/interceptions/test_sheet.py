@@ -50,7 +50,7 @@ PATIENCE = 0.05
 
 # What is called, what becomes of the message (text: the error's id), and how many are called.
 ROWS: dict[str, tuple[list[Step], Any, int]] = {
-    "no execution, or one without targets": ([], SENT, 0),
+    "an execution without targets": ([], SENT, 0),
     "400 without interrupt": ([Step(BAD, interrupts=False)], SENT, 1),
     "400 with interrupt": ([Step(BAD)], FAILED, 1),
     "too slow, interrupt": ([Step(SLOW, seconds=PATIENCE)], FAILED, 1),
@@ -209,6 +209,21 @@ async def test_each_target_is_told_what_the_ones_before_it_made_of_the_message(r
     assert [str(101 + place) for place in range(6)] == [each.target_id for each in done.calls]
     outcomes = [each.outcome and each.outcome.name for each in done.calls]
     assert ["ACCEPTED", "ACCEPTED", None, "REFUSED", "ACCEPTED", "ACCEPTED"] == outcomes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(rig, receiver, kind):
+    """
+    Receivers know repetitions by it; nothing is to be found in the delivery log.
+    """
+    await rig.bind(kind, call_target(receiver.url, "101"), call_target(receiver.url, "102"))
+    await rig.run(kind)
+    ids = {each.header("webhook-id") for each in receiver.calls}
+    about_deliveries = {each.header("outrider-delivery") for each in receiver.calls}
+
+    assert 2 == len(ids - {None})
+    assert {None} == about_deliveries
+    assert {"application/json"} == {each.header("content-type") for each in receiver.calls}
 
 
 async def test_the_answers_to_a_function_add_up(rig):

@@ -43,9 +43,9 @@ class Bulkheads:
         name = instance, target
         room = self._rooms.setdefault(name, _Room(0))
         room.places = places or DEFAULT_ROOM
-        # The policy may have made room meanwhile, and who waits longest is next.
+        # The policy may have made room meanwhile: who waits longest is in before us.
         _admit(room)
-        if room.taken >= room.places or room.waiting:
+        if room.taken >= room.places:
             await self._wait(name, room, seconds)
         else:
             room.taken += 1
