@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
+    from outrider_api.outrider.v1.interception_service_connect import InterceptionServiceClientSync
     from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyServiceClientSync
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
 
@@ -120,6 +121,15 @@ class Server:
         return DeliveryServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
 
     @cached_property
+    def interceptions(self) -> InterceptionServiceClientSync:
+        """Where requests, responses and functions run through their targets."""
+        from outrider_api.outrider.v1.interception_service_connect import (
+            InterceptionServiceClientSync,
+        )
+
+        return InterceptionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
     def policies(self) -> TargetPolicyServiceClientSync:
         """How targets are called."""
         from outrider_api.outrider.v1.target_policy_service_connect import (
@@ -202,6 +212,14 @@ def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
     """What a failed call means to the one who typed the command."""
     from connectrpc.code import Code
 
+    target_id = _interrupting_target(error)
+    if target_id:
+        # The code is the target's and says nothing about this caller.
+        return CommandError(
+            f"{error.message} ({error.code.value})",
+            f"Target {target_id} interrupted the call: see `outrider target get {target_id}`.",
+            code=ExitCode.STOPPED,
+        )
     if error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
         return CommandError(
             f"cannot reach {url}: {_reason(error.message)}",
@@ -225,6 +243,17 @@ def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
     elif _DENIED in error.message:
         advice = "The server may not call that address; see OUTRIDER_EGRESS_ALLOW in the settings."
     return CommandError(f"{error.message} ({error.code.value})", advice)
+
+
+def _interrupting_target(error: ConnectError) -> str:
+    if not error.details:
+        return ""
+    from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
+
+    name = InterruptDetail.desc().type_name
+    of_targets = [each for each in error.details if each.type_name == name]
+    found = of_targets[0].value(InterruptDetail) if of_targets else None
+    return found.target_id if found else ""
 
 
 def _reason(message: str) -> str:

@@ -23,6 +23,9 @@ class ExitCode(IntEnum):
     NOT_ALLOWED = 4
     """There is no token, it is not valid, or its account may not do this."""
 
+    STOPPED = 5
+    """A target interrupted the call, with the error that is shown."""
+
     INTERRUPTED = 130
     """Ctrl-C."""
 

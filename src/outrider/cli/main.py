@@ -20,7 +20,9 @@ from outrider.cli.commands import (
     doctor,
     event,
     execution,
+    explain,
     instance,
+    intercept,
     listen,
     serve,
     target,
@@ -54,6 +56,8 @@ app.add_typer(instance.app, name="instance")
 app.add_typer(target.app, name="target")
 app.add_typer(execution.app, name="execution")
 app.add_typer(event.app, name="event")
+app.add_typer(intercept.app, name="intercept")
+app.add_typer(explain.app, name="explain")
 app.add_typer(deliveries.app, name="deliveries")
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

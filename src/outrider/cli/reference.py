@@ -24,6 +24,7 @@ EXITS = {
     ExitCode.USAGE: "The command line, a file it names, or a setting is wrong. Nothing was done.",
     ExitCode.UNREACHABLE: "No server answered.",
     ExitCode.NOT_ALLOWED: "There is no token, it is not valid, or its account may not do this.",
+    ExitCode.STOPPED: "A target interrupted the call, with the error that is shown.",
     ExitCode.INTERRUPTED: "Ctrl-C.",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from outrider.cli.client import connect
-from outrider.cli.commands import policy
+from outrider.cli.commands import policy, trial
 from outrider.cli.exits import CommandError
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
@@ -31,6 +31,7 @@ app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
 app.add_typer(policy.app, name="policy")
 app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
 app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
+app.command("test", epilog=trial.EXAMPLES)(trial.try_target)
 
 MAX_PAGE = 1000
 
