@@ -16,8 +16,9 @@ from egress.hostile import (
 )
 from egress.names import a_call, failure_of
 from outrider.adapters.egress.limits import CallerLimits
-from outrider.adapters.egress.request import MAX_KEPT
-from outrider.domain.call import Stage
+from outrider.adapters.egress.passage import MAX_PASSAGES
+from outrider.adapters.egress.request import MAX_KEPT, destination_of
+from outrider.domain.call import DIRECT, Route, Stage
 
 
 def state(caller) -> str:
@@ -302,10 +303,14 @@ async def test_what_is_remembered_is_bounded(caller):
     """
     A process that runs for months meets more URLs, names and receivers than it may keep.
     """
+    usual = caller._passages.of(DIRECT)
     for number in range(MAX_KEPT + 10):
-        caller._writer.destination(f"http://hooks-{number}.example/")
+        destination_of(f"http://hooks-{number}.example/", usual)
         caller._writer.fields(((f"X-{number}", ""),))
+    for number in range(MAX_PASSAGES + 10):
+        caller._passages.of(Route(proxy_url=f"http://proxy-{number}.example"))
 
-    assert len(caller._writer._destinations) <= MAX_KEPT
+    assert len(usual.destinations) <= MAX_KEPT
+    assert len(usual._origins) <= MAX_KEPT
     assert len(caller._writer._usual_beside) <= MAX_KEPT
-    assert len(caller._pool._origins) <= MAX_KEPT
+    assert MAX_PASSAGES == len(caller._passages._known)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.call import Call
+from outrider.domain.call import Call, Route
 from outrider.domain.callee import Callee
 from outrider.domain.signature import (
     SIGNATURE_HEADERS,
@@ -18,6 +18,7 @@ from outrider.domain.signature import (
     zitadel_signature,
 )
 from outrider.domain.target import PayloadType, Target
+from outrider.domain.target_policy import DEFAULT_POLICY
 from outrider.errors import OutriderError
 
 # All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
@@ -83,8 +84,18 @@ class Envelopes:
             headers.append(("Outrider-Attempt", str(attempt_number)))
         if is_test:
             headers.append(TEST_HEADER)
-        headers.extend(callee.policy.headers)
-        return Call(target.endpoint, tuple(headers), wrapped, target.timeout.total_seconds())
+        return _addressed(callee, headers, wrapped)
+
+
+def _addressed(callee: Callee, headers: list[tuple[str, str]], body: bytes) -> Call:
+    target, policy = callee.target, callee.policy
+    seconds = target.timeout.total_seconds()
+    if policy is DEFAULT_POLICY:
+        return Call(target.endpoint, tuple(headers), body, seconds)
+    own_headers = frozenset(name.lower() for name, _ in policy.headers)
+    route = Route(policy.tls, policy.proxy_url)
+    headers.extend(policy.headers)
+    return Call(target.endpoint, tuple(headers), body, seconds, route, own_headers)
 
 
 def _signatures(

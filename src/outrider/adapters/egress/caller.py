@@ -10,17 +10,20 @@ from outrider.adapters.egress.dialer import Dialer
 from outrider.adapters.egress.failures import unreachable
 from outrider.adapters.egress.guard import Guard, Resolver, SystemResolver
 from outrider.adapters.egress.limits import CallerLimits
+from outrider.adapters.egress.passage import Destination, Passages
 from outrider.adapters.egress.pool import Pool
 from outrider.adapters.egress.redirects import (
     FOLLOWED,
     check_downgrade,
-    headers_towards,
+    for_stranger,
+    is_same_server,
     location_of,
 )
-from outrider.adapters.egress.request import Destination, RequestWriter, request_bytes
+from outrider.adapters.egress.request import RequestWriter, destination_of, parsed
 from outrider.adapters.egress.tls import client_context
 from outrider.domain.address import EgressPolicy
 from outrider.domain.call import Answer, Call, Stage
+from outrider.domain.proxy import Proxy
 
 
 class HttpCaller:
@@ -44,16 +47,18 @@ class HttpCaller:
         limits: CallerLimits | None = None,
         resolver: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
+        """`proxy` is for calls whose route names none; its own address is not judged."""
+        usual = ssl_context or client_context()
         self._limits = limits or CallerLimits()
         self._profile = policy.profile
         self._pool = Pool(self._limits)
         self._guard = Guard(policy, resolver or SystemResolver(), self._limits)
-        self._dialer = Dialer(
-            self._guard, self._pool, self._limits, ssl_context or client_context()
-        )
-        self._writer = RequestWriter(self._pool, user_agent)
-        self._getter = RequestWriter(self._pool, user_agent, method="GET")
+        self._passages = Passages(usual, proxy)
+        self._dialer = Dialer(self._guard, self._pool, self._limits, usual)
+        self._writer = RequestWriter(user_agent)
+        self._getter = RequestWriter(user_agent, method="GET")
 
     def __repr__(self) -> str:
         return f"<HttpCaller {self._profile} {self._pool!r}>"
@@ -78,8 +83,8 @@ class HttpCaller:
 
     async def _ask(self, writer: RequestWriter, call: Call) -> Answer:
         deadline = asyncio.get_running_loop().time() + call.timeout
-        destination = writer.destination(call.url)
-        request = request_bytes(destination, writer.fields(call.headers), call.body)
+        destination = destination_of(call.url, self._passages.of(call.route))
+        request = writer.request(destination, call.headers, call.body)
         answer = await self._send(destination, request, deadline, call.timeout)
         if answer.status in FOLLOWED:
             return await self._follow(answer, destination, call, deadline, writer)
@@ -118,29 +123,29 @@ class HttpCaller:
         deadline: float,
         writer: RequestWriter,
     ) -> Answer:
-        headers, hops = call.headers, 0
+        hops = 0
         while answer.status in FOLLOWED:
-            following = _redirected(answer, destination, writer)
+            following = _redirected(answer, destination)
             if following is None:
                 return answer
             hops += 1
             if hops > self._limits.max_redirects:
                 raise unreachable(Stage.ANSWER, f"more than {self._limits.max_redirects} redirects")
             check_downgrade(destination.endpoint, following.endpoint)
-            headers = headers_towards(headers, destination.endpoint, following.endpoint)
+            if not is_same_server(destination.endpoint, following.endpoint):
+                call = for_stranger(call)
+                following = parsed(following.url, self._passages.of(call.route))
             destination = following
-            request = request_bytes(destination, writer.fields(headers), call.body)
+            request = writer.request(destination, call.headers, call.body)
             answer = await self._send(destination, request, deadline, call.timeout)
         return answer
 
 
-def _redirected(
-    answer: Answer, destination: Destination, writer: RequestWriter
-) -> Destination | None:
+def _redirected(answer: Answer, destination: Destination) -> Destination | None:
     location = location_of(answer, destination.url)
     if location is None:
         return None
     try:
-        return writer.parsed(location)
+        return parsed(location, destination.origin.passage)
     except ValueError:
         return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from outrider.adapters.egress.answer import AnswerReader, BadAnswer
 from outrider.adapters.egress.failures import timed_out, unreachable
 from outrider.adapters.egress.limits import CallerLimits
 from outrider.domain.call import Answer, Stage
 from outrider.domain.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from outrider.adapters.egress.passage import Passage
 
 _NEVER = float("inf")
 _CLOCK_TICK = 0.001  # event loops round timers to milliseconds, so they may ring this early
@@ -21,12 +24,16 @@ class Stale(Exception):
 
 
 class Origin:
-    """Where connections lead: scheme, host and port. There is one object for each."""
+    """Where connections lead, and how: scheme, host and port, and the passage.
 
-    __slots__ = ("__weakref__", "endpoint", "idle")
+    There is one object for each.
+    """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    __slots__ = ("__weakref__", "endpoint", "idle", "passage")
+
+    def __init__(self, endpoint: Endpoint, passage: Passage) -> None:
         self.endpoint = endpoint
+        self.passage = passage
         self.idle: list[Connection] = []
 
     def __repr__(self) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
 from collections.abc import Sequence
 
 from outrider.adapters.egress.connection import Connection, Origin
-from outrider.adapters.egress.failures import timed_out, unreachable
+from outrider.adapters.egress.failures import of_proxy, timed_out, unreachable
 from outrider.adapters.egress.guard import Guard
 from outrider.adapters.egress.limits import CallerLimits
 from outrider.adapters.egress.pool import Pool
+from outrider.adapters.egress.sockets import first_connected, plainly
 from outrider.adapters.egress.tls import handshake_failure
-from outrider.domain.call import Stage
+from outrider.adapters.egress.tunnel import open_tunnel
+from outrider.domain.call import CallFailed, Stage
 from outrider.domain.endpoint import Address, Endpoint
+from outrider.domain.proxy import Proxy
 
 
 class Dialer:
-    """Opens connections that go to judged addresses and belong to the pool."""
+    """Opens connections that go to judged addresses and belong to the pool.
+
+    `ssl_context` is for proxies; the one for a target is its passage's.
+    """
 
     def __init__(
         self, guard: Guard, pool: Pool, limits: CallerLimits, ssl_context: ssl.SSLContext
@@ -35,17 +39,45 @@ class Dialer:
 
         `deadline` is the loop's time at which `seconds`, the whole call's time, are over.
         """
+        proxy = origin.passage.proxy
+        if proxy is not None:
+            return await self._dial_through(proxy, origin, deadline, seconds)
         endpoint = origin.endpoint
         stage = Stage.RESOLVE
         try:
             async with asyncio.timeout_at(deadline):
+                context = await _context(origin)
                 addresses = await self._guard.addresses(endpoint)
                 stage = Stage.CONNECT
                 sock = await self._connect(endpoint, addresses)
                 stage = Stage.TLS
-                return await self._open(origin, sock)
+                return await self._open(origin, sock, context)
         except TimeoutError:
             raise timed_out(stage, seconds) from None
+
+    async def _dial_through(
+        self, proxy: Proxy, origin: Origin, deadline: float, seconds: float
+    ) -> Connection:
+        stage = Stage.RESOLVE
+        try:
+            async with asyncio.timeout_at(deadline):
+                context = await _context(origin)
+                await self._guard.check_beyond_proxy(origin.endpoint)
+                stage = Stage.PROXY
+                transport = await self._tunnel(proxy, origin)
+                stage = Stage.TLS
+                return await self._open(origin, transport, context)
+        except TimeoutError:
+            raise timed_out(stage, seconds) from None
+
+    async def _tunnel(self, proxy: Proxy, origin: Origin) -> asyncio.Transport:
+        is_trusted = origin.passage.is_proxy_trusted
+        try:
+            addresses = await self._guard.addresses(proxy.endpoint, is_trusted=is_trusted)
+            sock = await self._connect(proxy.endpoint, addresses)
+        except CallFailed as failed:
+            raise of_proxy(failed) from None
+        return await open_tunnel(sock, proxy, origin.endpoint, self._ssl_context, self._limits)
 
     async def _connect(self, endpoint: Endpoint, addresses: Sequence[Address]) -> socket.socket:
         dial = self._limits.dial
@@ -53,24 +85,31 @@ class Dialer:
         timer = asyncio.timeout(dial)
         try:
             async with timer:
-                return await _first_connected(addresses, endpoint.port, self._limits.next_address)
+                return await first_connected(addresses, endpoint.port, self._limits.next_address)
         except OSError as failure:  # TimeoutError, ours and the kernel's, is one too
             if timer.expired():
                 reason = f"no connection to {where} within {dial:g} s"
             else:
-                reason = f"cannot connect to {where}: {_plainly(failure)}"
+                reason = f"cannot connect to {where}: {plainly(failure)}"
             raise unreachable(Stage.CONNECT, reason) from None
 
-    async def _open(self, origin: Origin, sock: socket.socket) -> Connection:
+    async def _open(
+        self,
+        origin: Origin,
+        way: socket.socket | asyncio.Transport,
+        context: ssl.SSLContext | None,
+    ) -> Connection:
         connection = Connection(origin, self._limits, self._pool.made, self._pool.lost)
         timer = asyncio.timeout(self._limits.handshake)
         try:
             async with timer:
-                await self._attach(connection, sock)
+                await _attach(connection, way, context)
         except BaseException as failure:
             # Cancelled after `connection_made`, uvloop closes the socket and tells nobody.
             connection.abort()
             self._pool.lost(connection)
+            if not isinstance(way, socket.socket):
+                way.abort()
             if not isinstance(failure, OSError):
                 raise
             if timer.expired():
@@ -80,73 +119,43 @@ class Dialer:
             raise unreachable(Stage.TLS, reason) from None
         return connection
 
-    async def _attach(self, connection: Connection, sock: socket.socket) -> None:
-        endpoint = connection.origin.endpoint
-        is_secure = endpoint.scheme == "https"
-        await asyncio.get_running_loop().create_connection(
-            lambda: connection,
-            sock=sock,
-            ssl=self._ssl_context if is_secure else None,
-            server_hostname=endpoint.host if is_secure else None,
-        )
+
+async def _context(origin: Origin) -> ssl.SSLContext | None:
+    return await origin.passage.context() if origin.endpoint.scheme == "https" else None
 
 
-async def _first_connected(
-    addresses: Sequence[Address], port: int, next_after: float
-) -> socket.socket:
-    """Give the first socket that connects; an address that dawdles lets the next one try too."""
-    if len(addresses) == 1:
-        return await _connected(addresses[0], port)
-    tries: list[asyncio.Task[socket.socket]] = []
-    try:
-        return await _race(tries, addresses, port, next_after)
-    finally:
-        for attempt in tries:
-            _drop(attempt)
-
-
-async def _race(
-    tries: list[asyncio.Task[socket.socket]],
-    addresses: Sequence[Address],
-    port: int,
-    next_after: float,
-) -> socket.socket:
+async def _secured(
+    way: asyncio.Transport, connection: Connection, context: ssl.SSLContext, name: str | None
+) -> asyncio.Transport | None:
     loop = asyncio.get_running_loop()
-    failure: BaseException | None = None
-    waiting = list(addresses)
-    while waiting or tries:
-        if waiting:
-            tries.append(loop.create_task(_connected(waiting.pop(0), port)))
-        done, _ = await asyncio.wait(
-            tries,
-            timeout=next_after if waiting else None,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        for attempt in done:
-            tries.remove(attempt)
-            failure = failure or attempt.exception()
-            if attempt.exception() is None:
-                return attempt.result()
-    raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-
-
-def _drop(attempt: asyncio.Task[socket.socket]) -> None:
-    if not attempt.cancel() and attempt.exception() is None:
-        attempt.result().close()
-
-
-async def _connected(address: Address, port: int) -> socket.socket:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
-    except BaseException:
-        sock.close()
+        return await loop.start_tls(way, connection, context, server_hostname=name)
+    except TypeError as broken:
+        # Up to 3.11.7 and 3.12.1, asyncio trips over a handshake that fails inside of TLS
+        # (cpython, gh-113214).
+        if isinstance(broken.__context__, OSError):
+            raise broken.__context__ from None
         raise
-    return sock
 
 
-def _plainly(failure: OSError) -> str:
-    """The system's own words; what event loops add to them repeats the address."""
-    return os.strerror(failure.errno).lower() if failure.errno else "connection failed"
+async def _attach(
+    connection: Connection,
+    way: socket.socket | asyncio.Transport,
+    context: ssl.SSLContext | None,
+) -> None:
+    """Make the connection speak on a socket, or inside a tunnel."""
+    loop = asyncio.get_running_loop()
+    name = connection.origin.endpoint.host if context else None
+    if isinstance(way, socket.socket):
+        await loop.create_connection(
+            lambda: connection, sock=way, ssl=context, server_hostname=name
+        )
+        return
+    inner: asyncio.Transport | None = way
+    if context is None:
+        way.set_protocol(connection)
+    else:
+        inner = await _secured(way, connection, context, name)
+    if inner is None:
+        raise ConnectionResetError
+    connection.connection_made(inner)

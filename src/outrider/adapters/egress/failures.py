@@ -7,6 +7,7 @@ from outrider.domain.outcome import Outcome
 
 _WHILE = {
     Stage.RESOLVE: "while resolving the host name",
+    Stage.PROXY: "while reaching the target through the proxy",
     Stage.CONNECT: "while connecting",
     Stage.TLS: "during the TLS handshake",
     Stage.SEND: "while sending the request",
@@ -22,6 +23,11 @@ def unreachable(stage: Stage, reason: str) -> CallFailed:
 def blocked(reason: str) -> CallFailed:
     """A call that our own rules stopped before anything was sent to that place."""
     return CallFailed(Outcome.BLOCKED, Stage.GUARD, reason)
+
+
+def of_proxy(failed: CallFailed) -> CallFailed:
+    """What failed on the way to a proxy: the same end, in PROXY."""
+    return CallFailed(failed.outcome, Stage.PROXY, f"proxy: {failed.reason}")
 
 
 def timed_out(stage: Stage, seconds: float) -> CallFailed:

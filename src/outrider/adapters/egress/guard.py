@@ -11,7 +11,7 @@ from typing import Protocol
 from outrider.adapters.egress.failures import blocked, unreachable
 from outrider.adapters.egress.limits import CallerLimits
 from outrider.domain.address import EgressPolicy, judge_address, judge_host, literal_address
-from outrider.domain.call import Stage
+from outrider.domain.call import CallFailed, Stage
 from outrider.domain.endpoint import Address, Endpoint
 
 MAX_NAMES = 1024  # resolved names remembered at once
@@ -55,15 +55,17 @@ class Guard:
         self._lookups: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
         self._found: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
-    async def addresses(self, endpoint: Endpoint) -> tuple[Address, ...]:
+    async def addresses(
+        self, endpoint: Endpoint, *, is_trusted: bool = False
+    ) -> tuple[Address, ...]:
         """Give at least one allowed address, in the order to try.
 
-        Raise `CallFailed`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in
+        What `is_trusted` may be anywhere: the operator named it. Raise `CallFailed`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in
         GUARD when none of them is allowed.
         """
         literal = literal_address(endpoint.host)
         found = (literal,) if literal is not None else await self._resolved(endpoint)
-        if literal is None and judge_host(self._policy, endpoint.host):
+        if is_trusted or (literal is None and judge_host(self._policy, endpoint.host)):
             return found[: self._limits.max_addresses]
         verdicts = [judge_address(self._policy, address) for address in found]
         allowed = [
@@ -73,12 +75,34 @@ class Guard:
             raise blocked(verdicts[0].reason or "")
         return tuple(allowed[: self._limits.max_addresses])
 
+    async def check_beyond_proxy(self, endpoint: Endpoint) -> None:
+        """Raise `CallFailed`, BLOCKED, when any address of the endpoint is not allowed.
+
+        Which one the proxy would take is not ours to say. A name that we cannot resolve passes:
+        where only the proxy knows the names outside, it is the proxy that has to judge.
+        """
+        literal = literal_address(endpoint.host)
+        if literal is None and judge_host(self._policy, endpoint.host):
+            return
+        found = (literal,) if literal is not None else await self._known(endpoint)
+        for address in found:
+            verdict = judge_address(self._policy, address)
+            if not verdict.allowed:
+                raise blocked(verdict.reason or "")
+
     async def aclose(self) -> None:
         """Forget the lookups that are under way; who waits for one is told so."""
         lookups = tuple(self._lookups.values())
         for lookup in lookups:
             lookup.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
+
+    async def _known(self, endpoint: Endpoint) -> tuple[Address, ...]:
+        try:
+            async with asyncio.timeout(self._limits.beyond_proxy):
+                return await self._resolved(endpoint)
+        except (CallFailed, TimeoutError):
+            return ()
 
     async def _resolved(self, endpoint: Endpoint) -> tuple[Address, ...]:
         name = f"{endpoint.host}." if endpoint.rooted else endpoint.host

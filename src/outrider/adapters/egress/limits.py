@@ -17,6 +17,12 @@ class CallerLimits:
     handshake: float = 10.0
     """TLS, from hello to finished."""
 
+    tunnel: float = 10.0
+    """From CONNECT to the proxy's answer: it connects to the target meanwhile."""
+
+    beyond_proxy: float = 1.0
+    """How long we look up a name that a proxy will look up anyway."""
+
     next_address: float = 0.25
     """How long one address may keep the next one waiting (RFC 8305, 5)."""
 

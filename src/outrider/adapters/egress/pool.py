@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from weakref import WeakValueDictionary
 
 from outrider.adapters.egress.connection import Connection, Origin
 from outrider.adapters.egress.limits import CallerLimits
-from outrider.domain.endpoint import Endpoint
 
 CLOSING_SECONDS = 5.0  # closing takes one turn of the loop; a process must stop in any case
 
@@ -23,9 +21,6 @@ class Pool:
 
     def __init__(self, limits: CallerLimits) -> None:
         self._limits = limits
-        self._origins: WeakValueDictionary[tuple[str, str, int, bool], Origin] = (
-            WeakValueDictionary()
-        )
         self._open: set[Connection] = set()
         self._by_age: OrderedDict[Connection, None] = OrderedDict()
         self._is_closed = False
@@ -34,14 +29,6 @@ class Pool:
     def __repr__(self) -> str:
         idle = len(self._by_age)
         return f"[busy {len(self._open) - idle} | idle {idle}]"
-
-    def origin(self, endpoint: Endpoint) -> Origin:
-        """The one object for this scheme, host and port."""
-        name = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.rooted)
-        origin = self._origins.get(name)
-        if origin is None:
-            origin = self._origins[name] = Origin(endpoint)
-        return origin
 
     def take(self, origin: Origin) -> Connection | None:
         """Give an idle connection, the one used last: it is the least likely to be stale."""

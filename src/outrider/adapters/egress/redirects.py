@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from urllib.parse import quote, urljoin
 
 from outrider.adapters.egress.failures import blocked
-from outrider.domain.call import Answer
+from outrider.domain.call import Answer, Call
 from outrider.domain.endpoint import DEFAULT_PORTS, Endpoint
 
 # The ones that repeat the request as it was. 301, 302 and 303 turn a POST into a GET without its
@@ -38,19 +39,20 @@ def check_downgrade(before: Endpoint, after: Endpoint) -> None:
         raise blocked("the redirect leads from https to http")
 
 
-def headers_towards(
-    headers: tuple[tuple[str, str], ...], before: Endpoint, after: Endpoint
-) -> tuple[tuple[str, str], ...]:
-    """Give the headers for the next hop. Credentials stay with the server they were meant for.
+def for_stranger(call: Call) -> Call:
+    """Give what is left of a call for another server than the one it was meant for.
 
-    Signatures go along: they are bound to the body and say nothing about the host.
+    Credentials stay behind, and so do the headers of the target's owner and our certificate.
+    Signatures go along: they are bound to the body and say nothing about the host. Whom we trust
+    stays as it is.
     """
-    if _is_same_server(before, after):
-        return headers
-    return tuple((name, value) for name, value in headers if name.lower() not in _CREDENTIALS)
+    kept = _CREDENTIALS | call.own_headers
+    headers = tuple(header for header in call.headers if header[0].lower() not in kept)
+    return replace(call, headers=headers, route=call.route.without_identity())
 
 
-def _is_same_server(before: Endpoint, after: Endpoint) -> bool:
+def is_same_server(before: Endpoint, after: Endpoint) -> bool:
+    """Whether both are the server that a call was meant for."""
     if before.host != after.host:
         return False
     # From http to https, each on its usual port, is the same server with better manners.

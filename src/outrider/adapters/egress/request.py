@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from outrider.adapters.egress.connection import Origin
 from outrider.adapters.egress.failures import unreachable
-from outrider.adapters.egress.pool import Pool
+from outrider.adapters.egress.passage import Destination, Passage
 from outrider.domain.call import Stage
-from outrider.domain.endpoint import Endpoint, parse_endpoint
+from outrider.domain.endpoint import parse_endpoint
 
 Headers = Sequence[tuple[str, str]]
 
-MAX_KEPT = 4096  # URLs, and sets of header names, remembered at once
+MAX_KEPT = 4096  # URLs of a passage, and sets of header names, remembered at once
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 # Written by the caller itself. A second one would change where the request ends, or whom it is for.
 _OWN_HEADERS = frozenset(
@@ -31,48 +29,22 @@ _OWN_HEADERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a URL leads, and the part of the request that is always the same there."""
-
-    url: str
-    endpoint: Endpoint
-    origin: Origin
-    head: bytes
-    """Request line and Host, each with its line end."""
-    has_content: bool = True
-    """Whether a request there has a body, be it an empty one."""
-
-
 class RequestWriter:
-    """Makes the bytes of requests. Remembers URLs and sets of names, a bounded number of each."""
+    """Makes the bytes of requests. Remembers sets of names, a bounded number of them."""
 
-    def __init__(self, pool: Pool, user_agent: str, *, method: str = "POST") -> None:
-        self._pool = pool
-        self._method = method
+    def __init__(self, user_agent: str, *, method: str = "POST") -> None:
+        self._method = f"{method} ".encode("ascii")
+        self._has_content = method == "POST"
         self._usual = (("user-agent", f"User-Agent: {user_agent}"), ("accept", "Accept: */*"))
-        self._destinations: dict[str, Destination] = {}
         self._usual_beside: dict[tuple[str, ...], str] = {}
 
-    def destination(self, url: str) -> Destination:
-        """Raise `CallFailed` in BUILD for a URL that cannot be called."""
-        destination = self._destinations.get(url)
-        if destination is None:
-            try:
-                destination = self.parsed(url)
-            except ValueError as invalid:
-                raise unreachable(Stage.BUILD, str(invalid)) from None
-            if len(self._destinations) >= MAX_KEPT:
-                self._destinations.clear()
-            self._destinations[url] = destination
-        return destination
-
-    def parsed(self, url: str) -> Destination:
-        """As `destination`, but raise ValueError, and remember nothing."""
-        endpoint = parse_endpoint(url)
-        head = f"{self._method} {endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
-        origin, has_content = self._pool.origin(endpoint), self._method == "POST"
-        return Destination(url, endpoint, origin, head.encode("ascii"), has_content)
+    def request(self, destination: Destination, headers: Headers, body: bytes) -> bytes:
+        """Give the whole request, so that it leaves in one write. Raise as `fields`."""
+        fields = self.fields(headers)
+        if not self._has_content:  # then it announces none (RFC 9110, 8.6)
+            return b"".join((self._method, destination.head, fields, b"\r\n"))
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        return b"".join((self._method, destination.head, fields, length, body))
 
     def fields(self, headers: Headers) -> bytes:
         """Give the header fields, ours and the given ones, each with its line end.
@@ -107,8 +79,22 @@ class RequestWriter:
         return usual
 
 
-def request_bytes(destination: Destination, fields: bytes, body: bytes) -> bytes:
-    """Give the whole request, so that it leaves in one write."""
-    if not destination.has_content:  # then it announces none (RFC 9110, 8.6)
-        return b"".join((destination.head, fields, b"\r\n"))
-    return b"".join((destination.head, fields, b"Content-Length: %d\r\n\r\n" % len(body), body))
+def destination_of(url: str, passage: Passage) -> Destination:
+    """Raise `CallFailed` in BUILD for a URL that cannot be called. A passage remembers its URLs."""
+    destination = passage.destinations.get(url)
+    if destination is None:
+        try:
+            destination = parsed(url, passage)
+        except ValueError as invalid:
+            raise unreachable(Stage.BUILD, str(invalid)) from None
+        if len(passage.destinations) >= MAX_KEPT:
+            passage.destinations.clear()
+        passage.destinations[url] = destination
+    return destination
+
+
+def parsed(url: str, passage: Passage) -> Destination:
+    """As `destination_of`, but raise ValueError, and remember nothing."""
+    endpoint = parse_endpoint(url)
+    head = f"{endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+    return Destination(url, endpoint, passage.origin(endpoint), head.encode("ascii"))
