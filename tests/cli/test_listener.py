@@ -172,6 +172,27 @@ async def test_any_status_is_a_well_formed_answer(status):
         assert [status, status] == await ask(listener, request(), request())
 
 
+@pytest.mark.parametrize(
+    ("manners", "body"),
+    [
+        (Manners(), b""),
+        (Manners(status=204, body=b"{}"), b""),
+        (Manners(status=400), b"400 Bad Request\n"),
+        (Manners(body=b"{}"), b"{}"),
+        (Manners(body=b"{}", fail=1), b"500 Internal Server Error\n"),
+    ],
+)
+async def test_only_what_was_asked_for_is_in_the_body(manners, body):
+    """
+    A target of the type call replaces the message by the body, whatever it says.
+    """
+    async with listening(manners=manners) as (listener, _), connected(listener) as (reader, writer):
+        writer.write(request(more="Connection: close\r\n"))
+        answer = await reader.read()
+
+    assert body == answer.partition(b"\r\n\r\n")[2]
+
+
 async def test_a_request_may_come_in_pieces():
     """
     TCP has no messages.

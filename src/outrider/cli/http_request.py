@@ -112,16 +112,20 @@ class _Callbacks:
             raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
-def response(status: int, *, keep_alive: bool) -> bytes:
-    """An answer without a body, but for a line with its status where a body is allowed."""
+def response(status: int, *, keep_alive: bool, body: bytes | None = None) -> bytes:
+    """An answer. A body of None is a line with the status where that is an error.
+
+    What accepts is empty then: to the target of a request any other body is a new message.
+    """
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "Answer"
     bodiless = status in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-    body = b"" if bodiless else f"{status} {phrase}\n".encode()
+    if body is None:
+        body = b"" if status < HTTPStatus.MULTIPLE_CHOICES else f"{status} {phrase}\n".encode()
     connection = "keep-alive" if keep_alive else "close"
     head = f"HTTP/1.1 {status} {phrase}\r\nconnection: {connection}\r\n"
     if not bodiless:
         head += f"content-type: text/plain; charset=utf-8\r\ncontent-length: {len(body)}\r\n"
-    return head.encode() + b"\r\n" + body
+    return head.encode() + b"\r\n" + (b"" if bodiless else body)

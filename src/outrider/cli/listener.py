@@ -59,6 +59,8 @@ class Manners:
     """Answer 500 this many times first."""
     delay: float = 0.0
     """Seconds to wait before each answer."""
+    body: bytes | None = None
+    """What to answer; None: nothing, or the name of the status where that is an error."""
 
 
 class Listener:
@@ -145,7 +147,8 @@ class Listener:
         self._on_call(call)
         if self._manners.delay:
             await asyncio.sleep(self._manners.delay)
-        writer.write(response(call.status, keep_alive=request.keep_alive))
+        told = self._manners.body if call.status == self._manners.status else None
+        writer.write(response(call.status, keep_alive=request.keep_alive, body=told))
         await writer.drain()
 
     def _received(self, request: Request) -> ReceivedCall:

@@ -14,6 +14,7 @@ EXAMPLES = examples(
     "outrider listen --signing-key OLD --signing-key NEW     (while keys are changed)",
     "outrider listen --fail 3                                (see how it is tried again)",
     "outrider listen --json | jq .body",
+    """outrider listen --body '{"limit": 1}'                   (replace every request by this)""",
 )
 
 MAX_PORT = 65535
@@ -46,6 +47,9 @@ def listen(
     delay: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Wait before each answer.")
     ] = 0,
+    body: Annotated[
+        str, typer.Option(metavar="TEXT", help="What to answer: JSON, for a target of type call.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Receive calls, verify their signatures, print them. Ctrl-C ends it.
@@ -62,6 +66,6 @@ def listen(
     listener = Listener(
         print_call_json if as_json else print_call,
         signing_keys=signing_key or (),
-        manners=Manners(status=status, fail=fail, delay=delay),
+        manners=Manners(status=status, fail=fail, delay=delay, body=body.encode() or None),
     )
     asyncio.run(listen_until_stopped(listener, host, port))
