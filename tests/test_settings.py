@@ -187,6 +187,9 @@ def test_all_problems_are_told_at_once():
         ("dev", "maybe"),
         ("egress_profile", "open"),
         ("egress_allow", "10.0.0.0/33"),
+        ("egress_proxy", "proxy:3128"),
+        ("egress_proxy", "socks5://proxy:1080"),
+        ("egress_proxy", "http://proxy:3128/path"),
         ("admin_token", "two words"),
         ("master_key", "c2hvcnQ="),
         ("master_key", "not base64"),
@@ -224,7 +227,7 @@ def test_postgresql_is_promised_not_pretended():
     assert "hunter2" not in said
 
 
-@pytest.mark.parametrize("name", ["admin_token", "master_key", "database_url"])
+@pytest.mark.parametrize("name", ["admin_token", "master_key", "database_url", "egress_proxy"])
 def test_the_value_of_a_secret_is_never_repeated(name):
     """
     Error messages end up in logs and tickets.
@@ -238,7 +241,12 @@ def test_secrets_are_not_in_the_repr():
     """
     Somebody will log the settings.
     """
-    settings = Settings(admin_token="hunter2", master_key=MASTER_KEY, database_url="sqlite:////h")
+    settings = Settings(
+        admin_token="hunter2",
+        master_key=MASTER_KEY,
+        database_url="sqlite:////h",
+        egress_proxy="http://a:hunter2@b",
+    )
 
     shown = repr(settings)
 
@@ -342,6 +350,7 @@ def test_this_server_is_no_outside_issuer():
         dev=st.booleans(),
         egress_profile=st.sampled_from(EgressProfile),
         egress_allow=st.sampled_from(["", "10.0.0.0/8, a.b"]),
+        egress_proxy=st.sampled_from([None, "http://user:pass@proxy.example:3128"]),
         admin_token=st.none() | st.text("abc/=_-", min_size=1),
         master_key=st.none() | st.binary(min_size=32, max_size=32),
         workers=st.integers(1, 256),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from outrider.domain.address import parse_allow
 from outrider.domain.outside_issuer import parse_issuers
+from outrider.domain.proxy import parse_proxy
 
 MAX_PORT = 65535
 MASTER_KEY_BYTES = 32
@@ -118,6 +119,18 @@ def sqlite_file(database_url: str) -> Path:
 def read_egress_allow(text: str) -> str:
     """The text itself, once `parse_allow` accepts it."""
     parse_allow(text)
+    return text
+
+
+def read_proxy_url(text: str) -> str:
+    """The text itself, once `parse_proxy` accepts it."""
+    try:
+        parse_proxy(text)
+    except ValueError:
+        raise ValueError(
+            "must be http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host if "
+            "the proxy asks for it"
+        ) from None
     return text
 
 

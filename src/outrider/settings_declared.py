@@ -24,6 +24,7 @@ from outrider.setting_values import (
     read_oidc_issuers,
     read_one_of,
     read_path,
+    read_proxy_url,
     read_seconds,
     read_visible,
     read_whole_number,
@@ -122,6 +123,14 @@ class Settings:
         "by commas, such as `10.1.0.0/16, hooks.internal`.",
         default="",
         shown="none",
+    )
+    egress_proxy: str | None = _declare(
+        read_proxy_url,
+        "HTTP or HTTPS proxy that calls go through, as `http://user:password@host:port`, where a "
+        "target's policy names no other. It may be in any network; see [Proxies]"
+        "(../egress.md#proxies).",
+        default=None,
+        secret=True,
     )
     admin_token: str | None = _declare(
         read_visible,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from outrider import __version__
 from outrider.adapters.keys.payloads import encrypted, signed
-from outrider.bootstrap.parts import egress_policy
+from outrider.bootstrap.parts import egress_policy, egress_proxy
 from outrider.domain.call import Answer, Call
 from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.target import PayloadType
@@ -72,4 +72,9 @@ def _new_caller(settings: Settings, at_once: int) -> HttpCaller:
         max_idle_per_origin=max(usual.max_idle_per_origin, at_once),
         max_idle=max(usual.max_idle, at_once),
     )
-    return HttpCaller(egress_policy(settings), user_agent=USER_AGENT, limits=limits)
+    return HttpCaller(
+        egress_policy(settings),
+        user_agent=USER_AGENT,
+        limits=limits,
+        proxy=egress_proxy(settings),
+    )

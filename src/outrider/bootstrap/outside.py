@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from outrider import __version__
-from outrider.bootstrap.parts import Opened, egress_policy
+from outrider.bootstrap.parts import Opened, egress_policy, egress_proxy
 from outrider.domain.outside_issuer import parse_issuers
 from outrider.settings import Settings
 from outrider.usecases.outside_ports import MAX_DOCUMENT_BYTES
@@ -35,6 +35,7 @@ async def open_outside_tokens(
         egress_policy(settings),
         user_agent=f"outrider/{__version__}",
         limits=CallerLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
+        proxy=egress_proxy(settings),
     )
     tokens = OutsideTokens(issuers, opened.instance, opened.ambient, OutsideJwts(), fetcher, report)
     try:

@@ -17,6 +17,7 @@ from outrider.ambient import Ambient, IdGenerator
 from outrider.domain.address import EgressPolicy, parse_allow
 from outrider.domain.catalogue import Catalogue, catalogue_from_json
 from outrider.domain.ids import InstanceId
+from outrider.domain.proxy import Proxy, parse_proxy
 from outrider.errors import StartupError
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, MASTER_KEY_FILE
 from outrider.setting_values import read_visible
@@ -70,6 +71,11 @@ def registered_catalogue() -> Catalogue:
 def egress_policy(settings: Settings) -> EgressPolicy:
     """How far calls may reach."""
     return EgressPolicy(settings.egress_profile, parse_allow(settings.egress_allow))
+
+
+def egress_proxy(settings: Settings) -> Proxy | None:
+    """What calls go through, unless a target's policy says otherwise; None: nothing."""
+    return parse_proxy(settings.egress_proxy) if settings.egress_proxy else None
 
 
 def bootstrap_secret(settings: Settings) -> str:
