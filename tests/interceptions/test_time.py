@@ -9,6 +9,7 @@ import pytest
 
 from egress.hostile import Hostile, answer, hangs, says
 from interceptions.rig import KINDS, call_target, open_rig
+from outrider.domain.target import TargetType
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Receiver
 
@@ -22,11 +23,11 @@ def durations(done) -> list[float]:
 
 def allowed(done) -> list[float]:
     """The seconds that each had, as its error tells them."""
-    found = [
-        re.fullmatch(r"time-out after (.+) s while waiting for the answer", each.error)
-        for each in done.calls
-    ]
-    return [float(each[1]) for each in found]
+    return [seconds_in(each.error) for each in done.calls]
+
+
+def seconds_in(error: str) -> float:
+    return float(re.fullmatch(r"time-out after (.+) s while waiting for the answer", error)[1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -49,6 +50,7 @@ async def test_three_that_hang_share_what_there_is(rig, kind):
         assert 3 == len(server.requests)
     assert ["UNREACHABLE"] * 3 == [each.outcome.name for each in done.calls]
     assert 0.075 == pytest.approx(allowed(done)[0], abs=0.01)
+    assert sum(allowed(done)) <= 0.301
     first, second, third = durations(done)
     assert min(first, second) >= 0.07
     assert third >= 0.1
@@ -68,6 +70,25 @@ async def test_a_fast_one_leaves_its_time_to_the_others(rig):
 
     assert ["ACCEPTED", "UNREACHABLE"] == [each.outcome.name for each in done.calls]
     assert durations(done)[1] > 0.15
+
+
+async def test_a_target_that_nobody_waits_for_has_no_part_of_the_time(rig):
+    """
+    However long its own time-out is, and wherever it stands.
+    """
+    async with Hostile(hangs) as server:
+        asynchronous = {"seconds": 270, "type": TargetType.REST_ASYNC}
+        await rig.bind(
+            "request",
+            call_target(server.url(), "101", **asynchronous),
+            call_target(server.url(), "102", seconds=30, interrupt_on_error=False),
+            call_target(server.url(), "103", **asynchronous),
+        )
+        done = await rig.run("request", seconds=0.1)
+
+    [error] = [each.error for each in done.calls if each.error]
+    assert "102" == done.calls[1].target_id
+    assert 0.1 == pytest.approx(seconds_in(error), abs=0.02)
 
 
 async def test_a_target_has_its_own_time_where_there_is_enough_for_all(rig):
