@@ -14,7 +14,16 @@ from typing import Any
 from benchmarks.machine import cores, facts, today, wait_for_quiet
 from benchmarks.options import Options
 
-NAMES = ("deliveries", "publish", "start", "memory", "latency", "lists", "payloads")
+NAMES = (
+    "deliveries",
+    "publish",
+    "start",
+    "memory",
+    "latency",
+    "lists",
+    "payloads",
+    "interceptions",
+)
 RESULTS = Path(__file__).with_name("results")
 
 

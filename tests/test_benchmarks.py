@@ -37,6 +37,26 @@ def test_the_smallest_run_drains_what_it_owes_and_leaves_a_raw_result(tmp_path: 
     assert document["table"]
 
 
+def test_the_smallest_run_of_interceptions_measures_each_of_their_promises(tmp_path: Path) -> None:
+    """Overhead, routing, a hung target, memory: the same arithmetic as the long run."""
+    out = tmp_path / "result.json"
+    arguments = ["--quick", "--only", "interceptions", "--count", "300", "--out", str(out)]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments, "--scratch", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    [measured] = json.loads(out.read_text())[0]["rounds"]
+    assert {"overhead", "unmatched", "routing", "hung", "api", "memory"} == measured.keys()
+    assert min(measured["overhead"].values()) > 0
+
+
 def test_every_payload_type_is_measured(tmp_path: Path) -> None:
     """A kind of key that is left out is one that nobody knows the price of."""
     document = run(tmp_path / "result.json", "--only", "payloads", "--count", "1")
