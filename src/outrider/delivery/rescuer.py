@@ -12,7 +12,8 @@ from outrider.delivery.signal import Signal
 from outrider.domain.delivery import Settlement, cancel, settle
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target
-from outrider.usecases.ports import OrphanedDelivery, Store, Unit
+from outrider.usecases.delivery_ports import OrphanedDelivery
+from outrider.usecases.ports import Store, Unit
 
 _LOOK_EVERY_S = 5.0
 _AT_ONCE = 500
@@ -57,7 +58,9 @@ class Rescuer:
         for each in orphans:
             target = targets.get((each.claimed.instance_id, each.claimed.target_id))
             by_owner.setdefault(each.owner, []).append(self._settlement(each, target))
-        return sum(unit.deliveries.settle(owner, each, now) for owner, each in by_owner.items())
+        return sum(
+            unit.deliveries.settle(owner, each, now).count for owner, each in by_owner.items()
+        )
 
     def _settlement(self, orphan: OrphanedDelivery, target: Target | None) -> Settlement:
         if target is None:

@@ -34,6 +34,14 @@ class Event:
     payload_json: str | None = field(default=None, repr=False)
 
 
+def aggregate_of(event: Event) -> str:
+    """What its deliveries stand in line for, as one text; empty for an event about nothing."""
+    if not event.aggregate_id:
+        return ""
+    # No SQL store keeps NUL in a text.
+    return f"{event.aggregate_type}\x1f{event.aggregate_id}".replace("\0", "\x1f")
+
+
 def is_event_type(text: str) -> bool:
     """Whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
     return _EVENT_TYPE.fullmatch(text) is not None

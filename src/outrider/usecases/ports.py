@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from outrider.domain.call import Answer, Call
-from outrider.domain.delivery import ClaimedDelivery, Delivery, PlannedDelivery, Settlement
+from outrider.domain.delivery import PlannedDelivery
 from outrider.domain.event import Event
 from outrider.domain.execution import Execution
 from outrider.domain.ids import (
     AccountId,
-    DeliveryId,
     EventId,
     ExecutionId,
     InstanceId,
@@ -31,7 +30,6 @@ from outrider.domain.page import Listing, Page
 from outrider.domain.permission import Role
 from outrider.domain.public_key import PublicKey, PublicKeyFilter, PublicKeySort
 from outrider.domain.search import (
-    DeliverySearch,
     ExecutionFilter,
     ExecutionSort,
     TargetFilter,
@@ -41,6 +39,13 @@ from outrider.domain.target import Target
 from outrider.domain.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
 from outrider.usecases.account_ports import Accounts
 from outrider.usecases.catalogue_port import CatalogueEntries
+from outrider.usecases.delivery_log_ports import (
+    Cancellations,
+    DeliveryCounts,
+    Forgetting,
+    Replays,
+)
+from outrider.usecases.delivery_ports import Deliveries, Leases
 from outrider.usecases.instance_ports import Instances
 from outrider.usecases.policy_ports import TargetPolicies
 
@@ -236,70 +241,6 @@ class Events(Protocol):
         ...
 
 
-class Deliveries(Protocol):
-    """The delivery log, and the queue that it is as well."""
-
-    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
-        """At most `wanted.limit`, newest first, without attempts and payload."""
-        ...
-
-    def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
-        """With attempts in order and payload."""
-        ...
-
-    def claim(self, owner: str, now: datetime, limit: int) -> Sequence[ClaimedDelivery]:
-        """Take deliveries that are due, longest due first; nobody else gets them while the lease holds."""
-        ...
-
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
-        """Write attempts and next states; return how many.
-
-        What `owner` no longer holds is left alone: somebody else recorded it as LOST. A retry of
-        a deleted target's delivery is a cancellation.
-        """
-        ...
-
-    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
-        """Make claimed deliveries due again; no attempt is recorded."""
-        ...
-
-    def next_due(self) -> datetime | None:
-        """When the next delivery is due; in the past when one is."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OrphanedDelivery:
-    """A delivery whose worker lost its lease, and when it was claimed.
-
-    The rescuer settles it in the name of `owner`, so that of two rescuers one does.
-    """
-
-    claimed: ClaimedDelivery
-    owner: str
-    claimed_at: datetime
-
-
-class Leases(Protocol):
-    """Which workers are alive. A worker's lease covers all that it has claimed."""
-
-    def renew(self, owner: str, until: datetime) -> None:
-        """Extend the lease, or begin it."""
-        ...
-
-    def drop(self, owner: str) -> None:
-        """End the lease of a worker that gave everything back."""
-        ...
-
-    def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
-        """Claimed deliveries of workers whose lease is over, or that have none."""
-        ...
-
-    def expire_all(self) -> None:
-        """End every lease: for the process that holds the data directory alone."""
-        ...
-
-
 class WebKeys(Protocol):
     """Web keys of all instances. A removed key is found by `get` alone."""
 
@@ -359,6 +300,14 @@ class Unit(Protocol):
     def events(self) -> Events: ...  # noqa: D102
     @property
     def deliveries(self) -> Deliveries: ...  # noqa: D102
+    @property
+    def replays(self) -> Replays: ...  # noqa: D102
+    @property
+    def cancellations(self) -> Cancellations: ...  # noqa: D102
+    @property
+    def delivery_counts(self) -> DeliveryCounts: ...  # noqa: D102
+    @property
+    def forgetting(self) -> Forgetting: ...  # noqa: D102
     @property
     def leases(self) -> Leases: ...  # noqa: D102
     @property

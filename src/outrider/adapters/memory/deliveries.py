@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from outrider.adapters.memory import queue
+from outrider.adapters.memory import cancellations, lanes, lines, queue
 from outrider.adapters.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
 from outrider.domain.ids import DeliveryId, InstanceId
+from outrider.domain.lane import NO_CAPS, Caps, LaneName
 from outrider.domain.search import DeliverySearch
+from outrider.usecases.delivery_ports import Remarkable, Settled
 
 
 class MemoryDeliveries:
@@ -22,9 +24,9 @@ class MemoryDeliveries:
     def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
         """See the port."""
         matching = [
-            replace(owed.delivery, attempts=(), payload=b"")
+            replace(owed.shown, attempts=(), payload=b"")
             for owed in self._tables.deliveries.values()
-            if owed.instance == instance and _matches(owed.delivery, wanted)
+            if owed.instance == instance and matches(owed.delivery, wanted)
         ]
         newest_first = sorted(matching, key=lambda delivery: int(delivery.id), reverse=True)
         return newest_first[: wanted.limit]
@@ -32,27 +34,36 @@ class MemoryDeliveries:
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
         """See the port."""
         owed = self._tables.deliveries.get(delivery)
-        return owed.delivery if owed is not None and owed.instance == instance else None
+        return owed.shown if owed is not None and owed.instance == instance else None
 
-    def claim(self, owner: str, now: datetime, limit: int) -> Sequence[ClaimedDelivery]:
+    def claim(
+        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+    ) -> Sequence[ClaimedDelivery]:
         """See the port."""
-        taken = [owed for at, _, owed in self._by_due_time() if at <= now][:limit]
-        for owed in taken:
-            delivery = replace(owed.delivery, state=DeliveryState.DELIVERING, next_attempt_at=None)
-            self._tables.deliveries[delivery.id] = replace(
-                owed, delivery=delivery, owner=owner, claimed_at=now
-            )
+        taken = lanes.Claim(self._tables, owner, now, limit, caps).run()
         return [queue.claimed(owed) for owed in taken]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
         """See the port."""
-        written = 0
+        written, remarkable = 0, []
         for settlement in settlements:
             owed = self._held(owner, settlement.delivery_id)
             if owed is not None and queue.is_of_this_claim(owed, settlement):
-                queue.settle(self._tables, settlement, now)
+                change, settled = queue.settle(self._tables, settlement, now)
                 written += 1
-        return written
+                if settled.state is DeliveryState.DEAD or change is not None:
+                    remarkable.append(
+                        Remarkable(
+                            settled,
+                            *owed.lane_name,
+                            owed.delivery.event_id,
+                            owed.delivery.event_type,
+                            change,
+                        )
+                    )
+        lanes.drop_empty(self._tables)
+        cancellations.take_effect(self._tables, now)
+        return Settled(written, remarkable)
 
     def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
@@ -60,29 +71,31 @@ class MemoryDeliveries:
             owed = self._held(owner, each)
             if owed is not None:
                 queue.give_back(self._tables, owed, now)
+        cancellations.take_effect(self._tables, now)
 
-    def next_due(self) -> datetime | None:
+    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
         """See the port."""
-        return next((at for at, _, _ in self._by_due_time()), None)
+        return lanes.next_due(self._tables, passed_over)
 
-    def _by_due_time(self) -> list[tuple[datetime, int, OwedDelivery]]:
-        due = [
-            (owed.delivery.next_attempt_at, int(owed.delivery.id), owed)
-            for owed in self._tables.deliveries.values()
-            if owed.delivery.next_attempt_at is not None and not self._is_paused(owed)
-        ]
-        return sorted(due, key=lambda each: each[:2])
+    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+        """See the port."""
+        known = self._tables.lanes
+        return {each for each in names if each in known and known[each].is_shut(now)}
 
-    def _is_paused(self, owed: OwedDelivery) -> bool:
-        stored = self._tables.policies.get((owed.instance, owed.delivery.target_id))
-        return stored is not None and stored.paused_at is not None
+    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+        """See the port."""
+        owed = self._tables.deliveries.get(dead)
+        if owed is None or owed.instance != instance:
+            return False
+        return lines.unpark(self._tables, dead, replay)
 
     def _held(self, owner: str, delivery: DeliveryId) -> OwedDelivery | None:
         owed = self._tables.deliveries.get(delivery)
         return owed if owed is not None and owed.owner == owner else None
 
 
-def _matches(delivery: Delivery, wanted: DeliverySearch) -> bool:
+def matches(delivery: Delivery, wanted: DeliverySearch) -> bool:
+    """Whether a delivery is what somebody searches for."""
     return (
         (not wanted.states or delivery.state in wanted.states)
         and wanted.target_id in {None, delivery.target_id}

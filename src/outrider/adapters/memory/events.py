@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from outrider.adapters.memory import lines
 from outrider.adapters.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery import Delivery, DeliveryState, PlannedDelivery
 from outrider.domain.ids import EventId, InstanceId
@@ -38,8 +39,10 @@ class MemoryEvents:
         if (instance, stored.event.id) in self._tables.events:
             return None
         self._tables.events[instance, stored.event.id] = stored
+        self._tables.published_at[instance, stored.event.id] = now
         for planned in stored.deliveries:
-            self._tables.deliveries[planned.id] = _owed(instance, stored, planned, now)
+            owed = _owed(instance, stored, planned, now)
+            self._tables.deliveries[planned.id] = lines.stand_in_line(self._tables, owed)
         return len(stored.deliveries)
 
 

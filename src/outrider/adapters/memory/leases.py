@@ -7,7 +7,7 @@ from datetime import datetime
 
 from outrider.adapters.memory import queue
 from outrider.adapters.memory.tables import Tables
-from outrider.usecases.ports import OrphanedDelivery
+from outrider.usecases.delivery_ports import OrphanedDelivery
 
 
 class MemoryLeases:

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
+from outrider.adapters.memory import lanes
 from outrider.adapters.memory.tables import Tables
 from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.lane import resumed, with_policy
 from outrider.domain.target_policy import StoredPolicy, TargetPolicy
 
 _NOTHING = StoredPolicy()
@@ -36,16 +38,19 @@ class MemoryTargetPolicies:
         """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, policy=policy, changed_at=at))
+        lanes.change(self._tables, (instance, target), lambda lane: with_policy(lane, policy, at))
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
         """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
+        lanes.change(self._tables, (instance, target), lambda lane: replace(lane, is_paused=True))
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
         """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, paused_at=None))
+        lanes.change(self._tables, (instance, target), resumed)
 
     def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
         if stored == _NOTHING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from outrider.adapters.memory import lines
 from outrider.adapters.memory.tables import OwedDelivery, Tables
+from outrider.domain.breaker import BreakerChange
 from outrider.domain.delivery import (
     ClaimedDelivery,
     Delivery,
@@ -14,6 +16,7 @@ from outrider.domain.delivery import (
     Settlement,
 )
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.lane import after_settlement
 
 _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
@@ -37,13 +40,22 @@ def is_of_this_claim(owed: OwedDelivery, settlement: Settlement) -> bool:
     return attempt is None or attempt.number == owed.delivery.attempt_count + 1
 
 
-def settle(tables: Tables, settlement: Settlement, now: datetime) -> None:
-    """Write an attempt and what follows from it, for this delivery and those behind it."""
+def settle(
+    tables: Tables, settlement: Settlement, now: datetime
+) -> tuple[BreakerChange | None, Settlement]:
+    """Write an attempt and what follows from it, for this delivery and those behind it.
+
+    Return what it did to the target's breaker, and the settlement as it was written.
+    """
     owed = tables.deliveries[settlement.delivery_id]
     target_exists = (owed.instance, owed.delivery.target_id) in tables.targets
     state, followers = settlement.state, settlement.followers
     if state is DeliveryState.RETRYING and not target_exists:
         state, followers = DeliveryState.CANCELLED, Followers.RELEASE
+        settlement = replace(settlement, state=state, due_at=None, followers=followers)
+    lane, change = tables.lanes.get(owed.lane_name), None
+    if lane is not None:
+        tables.lanes[owed.lane_name], change = after_settlement(lane, settlement)
     delivery = owed.delivery
     if settlement.attempt is not None:
         delivery = replace(
@@ -53,7 +65,9 @@ def settle(tables: Tables, settlement: Settlement, now: datetime) -> None:
         )
     due_at = settlement.due_at if state is DeliveryState.RETRYING else None
     _put(tables, owed, _moved(delivery, state, due_at, now))
+    lines.leave_if_final(tables, settlement.delivery_id)
     _let_go(tables, settlement.delivery_id, followers, now)
+    return change, settlement
 
 
 def give_back(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
@@ -67,7 +81,11 @@ def cancel_deliveries_to(
     tables: Tables, instance: InstanceId, target: TargetId, now: datetime
 ) -> None:
     """Cancel what a deleted target is owed and nobody is attempting."""
-    for owed in list(tables.deliveries.values()):
+    for each, owed in list(tables.deliveries.items()):
+        if owed.lane_name == (instance, target):
+            tables.deliveries[each] = replace(owed, aggregate=None, behind=None)
+    for number in list(tables.deliveries):
+        owed = tables.deliveries[number]
         is_owed = (owed.instance, owed.delivery.target_id) == (instance, target)
         if is_owed and owed.delivery.state in _UNCLAIMED:
             _cancel(tables, owed, now)
@@ -104,6 +122,7 @@ def _release(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
 
 def _cancel(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
     _put(tables, owed, _moved(owed.delivery, DeliveryState.CANCELLED, None, now))
+    lines.leave_if_final(tables, owed.delivery.id)
 
 
 def _moved(
@@ -118,7 +137,7 @@ def _moved(
 
 
 def _put(tables: Tables, owed: OwedDelivery, delivery: Delivery) -> None:
-    """Write a delivery that nobody holds and that waits for nobody."""
+    """Write a delivery that nobody holds and that waits for nobody in its execution."""
     tables.deliveries[delivery.id] = replace(
         owed, delivery=delivery, waits_for=None, owner=None, claimed_at=None
     )

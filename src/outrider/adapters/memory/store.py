@@ -11,14 +11,18 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from outrider.adapters.memory.accounts import MemoryAccounts
+from outrider.adapters.memory.cancellations import MemoryCancellations
 from outrider.adapters.memory.catalogue import MemoryCatalogueEntries
 from outrider.adapters.memory.deliveries import MemoryDeliveries
+from outrider.adapters.memory.delivery_counts import MemoryDeliveryCounts
 from outrider.adapters.memory.events import MemoryEvents
 from outrider.adapters.memory.executions import MemoryExecutions
+from outrider.adapters.memory.forgetting import MemoryForgetting
 from outrider.adapters.memory.instances import MemoryInstances
 from outrider.adapters.memory.leases import MemoryLeases
 from outrider.adapters.memory.policies import MemoryTargetPolicies
 from outrider.adapters.memory.public_keys import MemoryPublicKeys
+from outrider.adapters.memory.replays import MemoryReplays
 from outrider.adapters.memory.tables import Tables
 from outrider.adapters.memory.targets import MemoryTargets
 from outrider.adapters.memory.tokens import MemoryTokens
@@ -43,6 +47,10 @@ class MemoryUnit:
         self.web_keys = MemoryWebKeys(tables)
         self.events = MemoryEvents(tables)
         self.deliveries = MemoryDeliveries(tables)
+        self.replays = MemoryReplays(tables)
+        self.cancellations = MemoryCancellations(tables)
+        self.delivery_counts = MemoryDeliveryCounts(tables)
+        self.forgetting = MemoryForgetting(tables)
         self.leases = MemoryLeases(tables)
         self.catalogue = MemoryCatalogueEntries(tables)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Self
 
 from outrider.domain.catalogue_entry import Entry, EntryName
@@ -21,6 +21,7 @@ from outrider.domain.ids import (
     WebKeyId,
 )
 from outrider.domain.instance import Instance
+from outrider.domain.lane import Lane, LaneName
 from outrider.domain.public_key import PublicKey
 from outrider.domain.service_account import AccountKey, ServiceAccount
 from outrider.domain.target import Target
@@ -28,13 +29,16 @@ from outrider.domain.target_policy import StoredPolicy
 from outrider.domain.web_key import WebKey
 from outrider.usecases.ports import StoredEvent, Token
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwedDelivery:
     """A delivery with what the queue knows of it.
 
     `waits_for` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
-    are set while a worker holds it.
+    are set while a worker holds it. `aggregate` is set while it stands in a line, `behind` is the
+    delivery in front of it there.
     """
 
     instance: InstanceId
@@ -43,6 +47,23 @@ class OwedDelivery:
     waits_for: DeliveryId | None = None
     owner: str | None = None
     claimed_at: datetime | None = None
+    aggregate: str | None = None
+    behind: DeliveryId | None = None
+
+    @property
+    def lane_name(self) -> LaneName:
+        """Whose lane it is in, if that target has one."""
+        return self.instance, self.delivery.target_id
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it is due; None while it stands behind another one."""
+        return None if self.behind is not None else self.delivery.next_attempt_at
+
+    @property
+    def shown(self) -> Delivery:
+        """As the log tells it."""
+        return replace(self.delivery, next_attempt_at=self.due_at)
 
 
 @dataclass(slots=True)
@@ -67,8 +88,18 @@ class Tables:
     private_keys: dict[tuple[InstanceId, WebKeyId], bytes] = field(default_factory=dict, repr=False)
     """Those of web keys that are not removed."""
     events: dict[tuple[InstanceId, EventId], StoredEvent] = field(default_factory=dict)
+    published_at: dict[tuple[InstanceId, EventId], datetime] = field(default_factory=dict)
+    """Of the events."""
     deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
+    """In the order in which they were written."""
+    lanes: dict[LaneName, Lane] = field(default_factory=dict)
+    general_served_at: datetime = EPOCH
+    """When something was last claimed that is in no lane."""
+    cancel_requests: set[DeliveryId] = field(default_factory=set)
+    """Deliveries that were cancelled while they were attempted."""
     leases: dict[str, datetime] = field(default_factory=dict)
+    upkeep_turn: tuple[str, datetime] | None = None
+    """Who tallies and forgets, and until when."""
     entries: dict[tuple[InstanceId, EntryName], Entry] = field(default_factory=dict)
     routing_revision: int = 0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from outrider.adapters.sql import queue
+from outrider.adapters.sql import cancellations, lines, queue
+from outrider.adapters.sql.claims import Claim, next_due
 from outrider.adapters.sql.columns import (
     Connection,
     Row,
@@ -18,7 +19,9 @@ from outrider.adapters.sql.columns import (
     to_optional_time,
     to_time,
 )
+from outrider.adapters.sql.lanes import SqlLanes
 from outrider.adapters.sql.search import Where
+from outrider.domain.breaker import BreakerChange
 from outrider.domain.call import Stage
 from outrider.domain.delivery import (
     Attempt,
@@ -29,16 +32,47 @@ from outrider.domain.delivery import (
     Settlement,
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.lane import NO_CAPS, Caps, Lane, LaneName, after_settlement
 from outrider.domain.outcome import Outcome
 from outrider.domain.search import DeliverySearch
+from outrider.usecases.delivery_ports import Remarkable, Settled
 
 _SELECT = (
     "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
     " deliveries.state, deliveries.attempt_count, deliveries.created_at,"
-    " coalesce(deliveries.due_at, deliveries.held_due_at),"
+    " CASE WHEN deliveries.behind IS NULL THEN coalesce(deliveries.due_at, deliveries.held_due_at)"
+    " END,"
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A settlement of a delivery that its owner still holds."""
+
+    number: int
+    settlement: Settlement
+    name: LaneName
+    is_in_line: bool
+
+    def cancelled(self) -> _Held:
+        """Its target was deleted while it was attempted: nobody will try it again."""
+        return replace(
+            self,
+            settlement=replace(
+                self.settlement,
+                state=DeliveryState.CANCELLED,
+                due_at=None,
+                followers=Followers.RELEASE,
+            ),
+        )
+
+    def leaves_line(self, lane: Lane | None) -> bool:
+        """Whether those behind it move up."""
+        state = self.settlement.state
+        is_parked = state is DeliveryState.DEAD and lane is not None and lane.parks
+        return self.is_in_line and state.is_final and not is_parked
 
 
 class SqlDeliveries:
@@ -46,6 +80,7 @@ class SqlDeliveries:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._lanes = SqlLanes(connection)
 
     def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
         """See the port."""
@@ -68,52 +103,97 @@ class SqlDeliveries:
         )
         return replace(_delivery(row), payload=row[11], attempts=tuple(map(_attempt, attempts)))
 
-    def claim(self, owner: str, now: datetime, limit: int) -> Sequence[ClaimedDelivery]:
+    def claim(
+        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+    ) -> Sequence[ClaimedDelivery]:
         """See the port."""
-        at = from_time(now)
-        rows = queue.due_rows(self._connection, at, limit)
-        if rows:
-            queue.mark_claimed(self._connection, owner, at, limit)
+        rows = Claim(self._connection, owner, now, limit, caps).run()
         return [claimed_from_row(row) for row in rows]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> int:
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
         """See the port."""
+        lanes = self._lanes.of_owner(owner)
         held = self._held(owner, settlements)
         gone = self._of_deleted_targets(
-            [number for number, each in held if each.state is DeliveryState.RETRYING]
+            [each.number for each in held if each.settlement.state is DeliveryState.RETRYING]
         )
-        settled = [(number, _cancelled(each) if number in gone else each) for number, each in held]
-        queue.settle_held(self._connection, settled, from_time(now))
-        return len(settled)
+        held = [each.cancelled() if each.number in gone else each for each in held]
+        changes = _move_on(lanes, held)
+        moved = queue.settle_held(
+            self._connection,
+            [(each.number, each.settlement, each.name) for each in held],
+            lanes,
+            from_time(now),
+        )
+        for each in held:
+            if each.leaves_line(lanes.get(each.name)):
+                lines.leave(self._connection, each.number)
+        self._lanes.refresh(lanes)
+        self._lanes.refresh_names(moved - lanes.keys())
+        cancellations.take_effect(self._connection, from_time(now))
+        return Settled(len(held), self._remarkable(held, changes))
 
     def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
         queue.give_back(self._connection, owner, map(int, deliveries), from_time(now))
+        cancellations.take_effect(self._connection, from_time(now))
 
-    def next_due(self) -> datetime | None:
+    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
         """See the port."""
-        return to_optional_time(queue.next_due(self._connection))
+        return to_optional_time(next_due(self._connection, passed_over))
 
-    def _held(
-        self, owner: str, settlements: Sequence[Settlement]
-    ) -> Sequence[tuple[int, Settlement]]:
+    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+        """See the port."""
+        lanes = self._lanes.get_many(names)
+        return {name for name, lane in lanes.items() if lane.is_shut(now)}
+
+    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+        """See the port."""
+        names = self._connection.execute(
+            "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
+            " AND id IN (?, ?)",
+            (instance, to_number(dead), to_number(replay)),
+        ).fetchall()
+        is_moved = bool(names) and lines.unpark(self._connection, int(dead), int(replay))
+        self._lanes.refresh_names(names if is_moved else ())
+        return is_moved
+
+    def _held(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_Held]:
         """Those that the owner may write, one for each delivery.
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
         under way: that one was recorded as LOST, and its number gives it away.
         """
-        next_attempts: dict[int, int] = dict(
-            self._connection.execute(
-                "SELECT id, attempt_count + 1 FROM deliveries WHERE owner = ?", (owner,)
-            )
+        rows = self._connection.execute(
+            "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"
+            " WHERE owner = ?",
+            (owner,),
         )
-        held: dict[int, Settlement] = {}
+        known: dict[int, Row] = {row[0]: row for row in rows}
+        held: dict[int, _Held] = {}
         for each in settlements:
             number = int(each.delivery_id)
-            expected = next_attempts.get(number)
-            if expected is not None and (each.attempt is None or each.attempt.number == expected):
-                held.setdefault(number, each)
-        return list(held.items())
+            row = known.get(number)
+            if row is not None and (each.attempt is None or each.attempt.number == row[1]):
+                held.setdefault(number, _Held(number, each, (row[2], row[3]), row[4] is not None))
+        return list(held.values())
+
+    def _remarkable(
+        self, held: Sequence[_Held], changes: Mapping[int, BreakerChange]
+    ) -> list[Remarkable]:
+        return [
+            Remarkable(each.settlement, *each.name, *self._event_of(each), changes.get(each.number))
+            for each in held
+            if each.settlement.state is DeliveryState.DEAD or each.number in changes
+        ]
+
+    def _event_of(self, held: _Held) -> tuple[EventId, str]:
+        event_id, event_type = self._connection.execute(
+            "SELECT events.id, events.type FROM events JOIN deliveries"
+            " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
+            (held.number,),
+        ).fetchone()
+        return EventId(event_id), event_type
 
     def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
         if not numbers:
@@ -141,11 +221,16 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
     )
 
 
-def _cancelled(settlement: Settlement) -> Settlement:
-    # Its target was deleted while it was attempted: nobody will try it again.
-    return replace(
-        settlement, state=DeliveryState.CANCELLED, due_at=None, followers=Followers.RELEASE
-    )
+def _move_on(lanes: dict[LaneName, Lane], held: Sequence[_Held]) -> dict[int, BreakerChange]:
+    """Let lanes see how attempts ended; return what that did to breakers, by delivery."""
+    changes: dict[int, BreakerChange] = {}
+    for each in held:
+        lane = lanes.get(each.name)
+        if lane is not None:
+            lanes[each.name], change = after_settlement(lane, each.settlement)
+            if change is not None:
+                changes[each.number] = change
+    return changes
 
 
 def _where(instance: InstanceId, wanted: DeliverySearch) -> Where:

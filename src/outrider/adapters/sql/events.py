@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from outrider.adapters.sql.columns import Connection, from_time
+from outrider.adapters.sql import lines
+from outrider.adapters.sql.columns import Connection, Row, from_time
+from outrider.adapters.sql.lanes import SqlLanes
 from outrider.domain.delivery import DeliveryState, PlannedDelivery
+from outrider.domain.event import aggregate_of
 from outrider.domain.ids import EventId, InstanceId
+from outrider.domain.lane import Lane, LaneName
 from outrider.usecases.ports import StoredEvent
 
 
@@ -16,13 +20,17 @@ class SqlEvents:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._lanes = SqlLanes(connection)
 
     def append(
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
         """See the port."""
         at = from_time(now)
-        return [self._append_one(instance, each, at) for each in events]
+        lanes = self._lanes_of(instance, events)
+        written = [self._append_one(instance, each, at, lanes) for each in events]
+        self._lanes.refresh(lanes)
+        return written
 
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
@@ -37,35 +45,67 @@ class SqlEvents:
             each: self._connection.execute(query, (instance, each)).fetchone()[0] for each in events
         }
 
-    def _append_one(self, instance: InstanceId, stored: StoredEvent, at: int) -> int | None:
-        event = stored.event
+    def _lanes_of(
+        self, instance: InstanceId, events: Sequence[StoredEvent]
+    ) -> dict[LaneName, Lane]:
+        return self._lanes.get_many(
+            {(instance, planned.target_id) for each in events for planned in each.deliveries}
+        )
+
+    def _append_one(
+        self, instance: InstanceId, stored: StoredEvent, at: int, lanes: Mapping[LaneName, Lane]
+    ) -> int | None:
+        event, aggregate = stored.event, aggregate_of(stored.event)
         row = self._connection.execute(
-            "INSERT INTO events (instance_id, id, type, execution_id, body, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number",
-            (instance, event.id, event.event_type, stored.execution, stored.body, at),
+            "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number",
+            (instance, event.id, event.event_type, stored.execution, stored.body, at, aggregate),
         ).fetchone()
         if row is None:
             return None
         self._connection.executemany(
             "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"
-            " due_at, waits_for, is_waited_for) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_planned_row(instance, row[0], each, at) for each in stored.deliveries],
+            " due_at, held_due_at, waits_for, is_waited_for, aggregate, behind)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                self._planned_row((instance, each.target_id), row[0], each, at, lanes, aggregate)
+                for each in stored.deliveries
+            ],
         )
         return len(stored.deliveries)
 
+    def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
+        self,
+        name: LaneName,
+        event_number: int,
+        planned: PlannedDelivery,
+        at: int,
+        lanes: Mapping[LaneName, Lane],
+        aggregate: str,
+    ) -> Row:
+        lane = lanes.get(name)
+        due_at = at if planned.waits_for is None else None
+        line, behind = self._place_in_line(name, lane, aggregate)
+        return (
+            int(planned.id),
+            name[0],
+            event_number,
+            planned.target_id,
+            DeliveryState.PENDING.value,
+            at,
+            due_at if lane is None else None,
+            None if lane is None else due_at,
+            None if planned.waits_for is None else int(planned.waits_for),
+            planned.is_waited_for,
+            line,
+            behind,
+        )
 
-def _planned_row(
-    instance: InstanceId, event_number: int, planned: PlannedDelivery, at: int
-) -> tuple[object, ...]:
-    is_due = planned.waits_for is None
-    return (
-        int(planned.id),
-        instance,
-        event_number,
-        planned.target_id,
-        DeliveryState.PENDING.value,
-        at,
-        at if is_due else None,
-        None if planned.waits_for is None else int(planned.waits_for),
-        planned.is_waited_for,
-    )
+    def _place_in_line(
+        self, name: LaneName, lane: Lane | None, aggregate: str
+    ) -> tuple[str | None, int | None]:
+        if lane is None or not lane.is_ordered or not aggregate:
+            return None, None
+        if lines.is_lining_up(self._connection, name):
+            return None, None  # it gets its place when it is looked at, after those before it
+        return aggregate, lines.last_in_line(self._connection, name, aggregate)

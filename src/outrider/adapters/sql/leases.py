@@ -7,7 +7,7 @@ from datetime import datetime
 
 from outrider.adapters.sql.columns import Connection, from_time, to_time
 from outrider.adapters.sql.deliveries import claimed_from_row
-from outrider.usecases.ports import OrphanedDelivery
+from outrider.usecases.delivery_ports import OrphanedDelivery
 
 
 class SqlLeases:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 
-from outrider.adapters.sql import queue
+from outrider.adapters.sql import lines
 from outrider.adapters.sql.columns import (
     Connection,
     bump_routing_revision,
     from_time,
     to_optional_time,
 )
+from outrider.adapters.sql.lanes import SqlLanes
 from outrider.adapters.sql.policy_columns import plain_json, policy_from_json, secret_json
 from outrider.adapters.sql.secrets import Secrets
 from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.lane import Lane, LaneName, resumed, with_policy
 from outrider.domain.target_policy import DEFAULT_POLICY, StoredPolicy, TargetPolicy
 
 # Each of the two tables may have a row or none.
@@ -61,19 +64,23 @@ class SqlTargetPolicies:
         """See the port."""
         sealed = self._secrets.seal(secret_json(policy), belongs_to=_owner(instance, target))
         self._connection.execute(
-            "INSERT OR REPLACE INTO target_policies"
-            " (instance_id, target_id, plain, sealed_secrets, changed_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO target_policies"
+            " (instance_id, target_id, plain, sealed_secrets, changed_at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (instance_id, target_id) DO UPDATE SET plain = excluded.plain,"
+            " sealed_secrets = excluded.sealed_secrets, changed_at = excluded.changed_at",
             (instance, target, plain_json(policy), sealed, from_time(at)),
         )
+        self._change_lane((instance, target), lambda lane: with_policy(lane, policy, at))
         bump_routing_revision(self._connection)
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
         """See the port."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO paused_targets (instance_id, target_id, paused_at)"
-            " VALUES (?, ?, ?)",
+            "INSERT INTO paused_targets (instance_id, target_id, paused_at)"
+            " VALUES (?, ?, ?) ON CONFLICT (instance_id, target_id) DO NOTHING",
             (instance, target, from_time(at)),
         )
+        self._change_lane((instance, target), lambda lane: replace(lane, is_paused=True))
         bump_routing_revision(self._connection)
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
@@ -81,8 +88,19 @@ class SqlTargetPolicies:
         self._connection.execute(
             "DELETE FROM paused_targets WHERE instance_id = ? AND target_id = ?", (instance, target)
         )
-        queue.let_go(self._connection, instance, target)
+        self._change_lane((instance, target), resumed)
         bump_routing_revision(self._connection)
+
+    def _change_lane(self, name: LaneName, change: Callable[[Lane], Lane]) -> None:
+        lanes = SqlLanes(self._connection)
+        before = lanes.get(name)
+        after = change(before or Lane())
+        if before is None and not after.is_gate:
+            return
+        lanes.put(name, after)
+        lines.order_changed(self._connection, name, before or Lane(), after)
+        lines.put_in_order(self._connection, name)
+        lanes.refresh({name: after})
 
     def _opened(
         self, instance: InstanceId, target: TargetId, plain: str, sealed: bytes
@@ -93,7 +111,7 @@ class SqlTargetPolicies:
 
 def forget_policy(connection: Connection, instance: InstanceId, target: TargetId) -> None:
     """Delete what was written about a target that is deleted."""
-    for table in ("target_policies", "paused_targets"):
+    for table in ("target_policies", "paused_targets", "lanes"):
         connection.execute(
             f"DELETE FROM {table} WHERE instance_id = ? AND target_id = ?",  # noqa: S608 - our names
             (instance, target),

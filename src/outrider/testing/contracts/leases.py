@@ -32,7 +32,8 @@ from outrider.testing.contracts.steps import (
     states,
 )
 from outrider.testing.contracts.store import StoreContract
-from outrider.usecases.ports import OrphanedDelivery, Store
+from outrider.usecases.delivery_ports import OrphanedDelivery
+from outrider.usecases.ports import Store
 
 UNTIL = NOW + timedelta(seconds=30)
 OVER = NOW + timedelta(seconds=31)

@@ -9,7 +9,13 @@ import pytest
 
 from outrider.domain.delivery import DeliveryState, Followers
 from outrider.testing.ambient import NOW
-from outrider.testing.builders import ANOTHER_INSTANCE, a_settlement, planned, planned_line
+from outrider.testing.builders import (
+    ANOTHER_INSTANCE,
+    a_settlement,
+    an_attempt,
+    planned,
+    planned_line,
+)
 from outrider.testing.contracts.policies import pause, resume
 from outrider.testing.contracts.steps import (
     add_targets,
@@ -62,7 +68,7 @@ class PausingContract(StoreContract):
         assert before == await log_of(store, "1")
 
     async def test_all_is_due_at_once_when_the_target_goes_on(self, store: Store) -> None:
-        """In the order in which it would have been."""
+        """In the order in which it would have been; more at a time with each that is accepted."""
         await owe(store, planned("1"), planned("2"), event="a")
         await pause(store)
         await claim(store)
@@ -71,7 +77,12 @@ class PausingContract(StoreContract):
         await resume(store)
 
         assert NOW == await next_due(store)
-        assert [("1", 1), ("2", 1), ("3", 1)] == [
+        assert ["1"] == await claimed_ids(store, now=NOW + HOUR)
+        assert None is await next_due(store)
+
+        await settle(store, a_settlement("1"))
+
+        assert [("2", 1), ("3", 1)] == [
             (each.id, each.attempt_number) for each in await claim(store, now=NOW + HOUR)
         ]
 
@@ -103,7 +114,11 @@ class PausingContract(StoreContract):
 
         await resume(store)
 
-        assert ["2", "3"] == await claimed_ids(store)
+        assert ["2"] == await claimed_ids(store)
+
+        await settle(store, a_settlement("2", attempt=an_attempt(2)))
+
+        assert ["3"] == await claimed_ids(store)
 
     async def test_nobody_wakes_up_for_a_paused_target(self, store: Store) -> None:
         """A worker that is told of work that it cannot get asks again and again."""

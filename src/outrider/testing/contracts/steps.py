@@ -68,7 +68,8 @@ async def settle(
     store: Store, *settlements: Settlement, owner: str = WORKER, now: datetime = NOW
 ) -> int:
     """Write what attempts meant; return how many were written."""
-    return await store.write(lambda unit: unit.deliveries.settle(owner, settlements, now))
+    settled = await store.write(lambda unit: unit.deliveries.settle(owner, settlements, now))
+    return settled.count
 
 
 async def give_back(

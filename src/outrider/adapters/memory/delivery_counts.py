@@ -1,0 +1,80 @@
+"""Numbers about the log in memory: everything is counted every time."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from outrider.adapters.memory.deliveries import matches
+from outrider.adapters.memory.tables import Tables
+from outrider.domain.delivery import Delivery
+from outrider.domain.delivery_stats import (
+    LOOKED_AT,
+    DeliveryStats,
+    SettledSlots,
+    StatsSearch,
+    Tally,
+    answered,
+    measured_slots,
+    slot_of,
+)
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.search import DeliverySearch
+
+
+class MemoryDeliveryCounts:
+    """`delivery_log_ports.DeliveryCounts` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
+        """See the port."""
+        before = [
+            each.delivery
+            for each in self._tables.deliveries.values()
+            if each.instance == instance and matches(each.delivery, _without_type(wanted))
+        ]
+        newest = sorted(before, key=lambda delivery: int(delivery.id), reverse=True)
+        seen = newest[:LOOKED_AT] if wanted.is_narrow else newest
+        tallies: dict[TargetId, Tally] = defaultdict(Tally)
+        for each in seen:
+            if wanted.event_type in {None, each.event_type}:
+                oldest = None if each.state.is_final else each.created_at
+                tallies[each.target_id].add(each.state, 1, oldest)
+        targets = self._tables.targets.items()
+        return answered(
+            tallies,
+            {name: target.name for (owner, name), target in targets if owner == instance},
+            wanted.targets,
+            None if wanted.is_narrow else _settled(seen, now),
+            now,
+            is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
+        )
+
+    def tally(self, now: datetime, limit: int) -> int:  # noqa: ARG002 - nothing is to be done
+        """See the port."""
+        return 0
+
+
+def _without_type(wanted: StatsSearch) -> DeliverySearch:
+    return DeliverySearch(
+        target_id=wanted.target_id,
+        created_since=wanted.created_since,
+        created_until=wanted.created_until,
+    )
+
+
+def _settled(deliveries: Sequence[Delivery], now: datetime) -> SettledSlots:
+    first, end = measured_slots(now)
+    counts = Counter(
+        (
+            slot_of(each.finished_at),
+            each.state,
+            each.attempts[-1].outcome if each.attempts else None,
+        )
+        for each in deliveries
+        if each.finished_at is not None and first <= slot_of(each.finished_at) < end
+    )
+    return [(*name, count) for name, count in counts.items()]
