@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
@@ -371,6 +373,44 @@ async def test_a_table_that_cannot_be_read_is_found_at_the_start(tmp_path):
     """
     with pytest.raises(ValueError, match="POST /path"):
         Outrider(None, engine=Engine.open(data_dir=tmp_path), methods={"/orders": CREATE})
+
+
+async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path):
+    """
+    Operators must not need another tool because somebody embedded.
+    """
+    engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame")
+    app = shop(engine)
+    app.mount("/outrider", engine.api())
+    async with served(app) as port:
+        await engine.create_target("from inside", "http://127.0.0.1:1/hook")
+
+        listing = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "outrider", "target", "list", "--json"),
+            *("--url", f"http://127.0.0.1:{port}/outrider", "--token", "sesame"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await listing.communicate()
+
+    assert (0, True) == (listing.returncode, b"from inside" in said)
+
+
+async def test_compression_may_be_around_the_middleware(engine):
+    """
+    The order that the documentation names.
+    """
+    app = shop(engine)
+    app.add_middleware(GZipMiddleware, minimum_size=1)
+    gzipped = "Accept-Encoding: gzip\r\n"
+    async with answering({"b": 2}) as receiver, served(app) as port:
+        await bind(engine, on_response("/acme.Shop/shape"), receiver)
+
+        reply = await call(port, "GET", "/v1/shape/object", headers=gzipped)
+
+    assert ("gzip", b'{"b":2}') == (
+        reply.headers["content-encoding"],
+        gzip.decompress(reply.body),
+    )
 
 
 async def test_the_api_can_be_mounted(tmp_path):
