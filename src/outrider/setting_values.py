@@ -23,10 +23,15 @@ MASTER_KEY_BYTES = 32
 MAX_WORKERS = 256
 MAX_CONCURRENCY = 10_000
 MAX_DRAIN_SECONDS = 3600.0
+# What was settled just now is still to be counted before it may be forgotten.
+MIN_PERIOD_SECONDS = 60.0
+MAX_PERIOD_SECONDS = 36_500 * 86_400.0
 
 _SQLITE = "sqlite:///"
 _POSTGRES = ("postgresql://", "postgres://")
 _STANDARD = str.maketrans("-_", "+/")  # the two alphabets of RFC 4648
+_PERIOD = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)(s|m|h|d)?")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _VISIBLE = re.compile(r"[!-~]+")
 _HTTP_URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
 
@@ -71,6 +76,15 @@ def read_seconds(text: str) -> float:
     if number is None or float(number[1]) > MAX_DRAIN_SECONDS:
         raise ValueError(f"must be a number of seconds from 0 to {MAX_DRAIN_SECONDS:g}")
     return float(number[1])
+
+
+def read_period(text: str) -> float:
+    """Seconds of a time such as `7d`, `12h`, `90m` or `3600s`; a number alone is seconds."""
+    found = _PERIOD.fullmatch(text)
+    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
+    if not MIN_PERIOD_SECONDS <= seconds <= MAX_PERIOD_SECONDS:
+        raise ValueError("must be a time from 1m to 36500d, such as 7d or 12h")
+    return seconds
 
 
 def read_yes_or_no(text: str) -> bool:

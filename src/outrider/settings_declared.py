@@ -24,6 +24,7 @@ from outrider.setting_values import (
     read_oidc_issuers,
     read_one_of,
     read_path,
+    read_period,
     read_proxy_url,
     read_seconds,
     read_visible,
@@ -168,6 +169,26 @@ class Settings:
         "Seconds that a stopping process gives to the calls in flight.",
         default=20.0,
         shown="20",
+    )
+    retain_delivered: float = _declare(
+        read_period,
+        "How long a delivery stays in the log after it was delivered or cancelled, such as `7d` or "
+        "`12h`.",
+        default=7 * 86_400.0,
+        shown="7d",
+    )
+    retain_dead: float = _declare(
+        read_period,
+        "How long a dead delivery stays in the log: so long it can be replayed.",
+        default=30 * 86_400.0,
+        shown="30d",
+    )
+    retain_events: float = _declare(
+        read_period,
+        "How long the id of an event is remembered: so long publishing it again makes no second "
+        "delivery. An event stays at least as long as its deliveries.",
+        default=7 * 86_400.0,
+        shown="7d",
     )
     log_level: LogLevel = _declare(
         read_one_of(LogLevel),

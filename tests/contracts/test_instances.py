@@ -28,8 +28,17 @@ from outrider.testing.contracts.instances import (
 SEALING = Sealing(bytes(range(32)))
 BEFORE_INSTANCES = 6
 # Rows that are of no instance, or of one by way of another table that is asked first.
-OF_THE_STORE = {"facts", "instances", "routing_revision", "leases", "schema_migrations", "general_queue"}
-BY_ANOTHER = {"attempts"}
+OF_THE_STORE = {
+    "facts",
+    "instances",
+    "routing_revision",
+    "leases",
+    "schema_migrations",
+    "general_queue",
+    "tally_marks",
+    "turns",
+}
+BY_ANOTHER = {"attempts", "cancel_requests"}
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class MemoryReplays:
             seen[-1].delivery.created_at if seen else None,
         )
 
-    def add(self, instance: InstanceId, replays: Sequence[Replay], now: datetime) -> int:
+    def add(self, instance: InstanceId, replays: Sequence[Replay], now: datetime) -> Sequence[Replay]:
         """See the port."""
         sources = {each.delivery.id: each for each in self._of(instance)}
         wanted = [
@@ -53,7 +53,7 @@ class MemoryReplays:
             self._tables.deliveries[each.id] = OwedDelivery(
                 instance=instance, delivery=again, is_waited_for=False
             )
-        return len(wanted)
+        return wanted
 
     def _of(self, instance: InstanceId) -> list[OwedDelivery]:
         owed = [each for each in self._tables.deliveries.values() if each.instance == instance]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from outrider.adapters.sql.accounts import SqlAccounts
+from outrider.adapters.sql.cancellations import SqlCancellations
 from outrider.adapters.sql.catalogue import SqlCatalogueEntries
 from outrider.adapters.sql.columns import Connection
 from outrider.adapters.sql.deliveries import SqlDeliveries
+from outrider.adapters.sql.delivery_counts import SqlDeliveryCounts
 from outrider.adapters.sql.events import SqlEvents
 from outrider.adapters.sql.executions import SqlExecutions
+from outrider.adapters.sql.forgetting import SqlForgetting
 from outrider.adapters.sql.instances import SqlInstances
 from outrider.adapters.sql.leases import SqlLeases
 from outrider.adapters.sql.policies import SqlTargetPolicies
 from outrider.adapters.sql.public_keys import SqlPublicKeys
+from outrider.adapters.sql.replays import SqlReplays
 from outrider.adapters.sql.secrets import Secrets
 from outrider.adapters.sql.targets import SqlTargets
 from outrider.adapters.sql.tokens import SqlTokens
@@ -33,6 +37,10 @@ class SqlUnit:
         self.web_keys = SqlWebKeys(connection, secrets)
         self.events = SqlEvents(connection)
         self.deliveries = SqlDeliveries(connection)
+        self.replays = SqlReplays(connection)
+        self.cancellations = SqlCancellations(connection)
+        self.delivery_counts = SqlDeliveryCounts(connection)
+        self.forgetting = SqlForgetting(connection)
         self.leases = SqlLeases(connection)
         self.catalogue = SqlCatalogueEntries(connection)
 

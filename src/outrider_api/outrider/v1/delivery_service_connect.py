@@ -48,19 +48,27 @@ class DeliveryService(Protocol):
 
     async def replay_deliveries(self, request: ReplayDeliveriesRequest, ctx: RequestContext[ReplayDeliveriesRequest, ReplayDeliveriesResponse], /) -> ReplayDeliveriesResponse:
         """
-        Makes a new delivery of each one that is named or found.
+        Makes a new delivery of each one that is named or found and that is finished.
+
+        It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
+        that are not finished, or whose target is deleted, are skipped. Those that are found are
+        replayed oldest first, a page for each call: go on with the token until there is none. What is
+        made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def cancel_delivery(self, request: CancelDeliveryRequest, ctx: RequestContext[CancelDeliveryRequest, CancelDeliveryResponse], /) -> CancelDeliveryResponse:
         """
         Stops a delivery that is not finished.
+
+        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_delivery_stats(self, request: GetDeliveryStatsRequest, ctx: RequestContext[GetDeliveryStatsRequest, GetDeliveryStatsResponse], /) -> GetDeliveryStatsResponse:
         """
-        How many deliveries are in which state.
+        How many deliveries are in which state, how fast they are settled, and what is stuck.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -208,7 +216,12 @@ class DeliveryServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ReplayDeliveriesResponse:
         """
-        Makes a new delivery of each one that is named or found.
+        Makes a new delivery of each one that is named or found and that is finished.
+
+        It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
+        that are not finished, or whose target is deleted, are skipped. Those that are found are
+        replayed oldest first, a page for each call: go on with the token until there is none. What is
+        made after the first call is not found by the next.
         """
         return await self.execute_unary(
             request=request,
@@ -232,6 +245,9 @@ class DeliveryServiceClient(ConnectClient):
     ) -> CancelDeliveryResponse:
         """
         Stops a delivery that is not finished.
+
+        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         return await self.execute_unary(
             request=request,
@@ -254,7 +270,7 @@ class DeliveryServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> GetDeliveryStatsResponse:
         """
-        How many deliveries are in which state.
+        How many deliveries are in which state, how fast they are settled, and what is stuck.
         """
         return await self.execute_unary(
             request=request,
@@ -288,19 +304,27 @@ class DeliveryServiceSync(Protocol):
 
     def replay_deliveries(self, request: ReplayDeliveriesRequest, ctx: RequestContext[ReplayDeliveriesRequest, ReplayDeliveriesResponse], /) -> ReplayDeliveriesResponse:
         """
-        Makes a new delivery of each one that is named or found.
+        Makes a new delivery of each one that is named or found and that is finished.
+
+        It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
+        that are not finished, or whose target is deleted, are skipped. Those that are found are
+        replayed oldest first, a page for each call: go on with the token until there is none. What is
+        made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def cancel_delivery(self, request: CancelDeliveryRequest, ctx: RequestContext[CancelDeliveryRequest, CancelDeliveryResponse], /) -> CancelDeliveryResponse:
         """
         Stops a delivery that is not finished.
+
+        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_delivery_stats(self, request: GetDeliveryStatsRequest, ctx: RequestContext[GetDeliveryStatsRequest, GetDeliveryStatsResponse], /) -> GetDeliveryStatsResponse:
         """
-        How many deliveries are in which state.
+        How many deliveries are in which state, how fast they are settled, and what is stuck.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -446,7 +470,12 @@ class DeliveryServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ReplayDeliveriesResponse:
         """
-        Makes a new delivery of each one that is named or found.
+        Makes a new delivery of each one that is named or found and that is finished.
+
+        It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
+        that are not finished, or whose target is deleted, are skipped. Those that are found are
+        replayed oldest first, a page for each call: go on with the token until there is none. What is
+        made after the first call is not found by the next.
         """
         return self.execute_unary(
             request=request,
@@ -470,6 +499,9 @@ class DeliveryServiceClientSync(ConnectClientSync):
     ) -> CancelDeliveryResponse:
         """
         Stops a delivery that is not finished.
+
+        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         return self.execute_unary(
             request=request,
@@ -492,7 +524,7 @@ class DeliveryServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> GetDeliveryStatsResponse:
         """
-        How many deliveries are in which state.
+        How many deliveries are in which state, how fast they are settled, and what is stuck.
         """
         return self.execute_unary(
             request=request,

@@ -1,0 +1,195 @@
+"""How many deliveries are in which state, how fast they are settled, and what is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from outrider.domain.delivery import DeliveryState
+from outrider.domain.ids import TargetId
+from outrider.domain.outcome import Outcome
+
+SLOT = timedelta(seconds=10)
+"""What was settled is counted in slots of this length, aligned to 1970."""
+
+TALLY_LAG = timedelta(seconds=10)
+"""What was settled within this time may still be committed by somebody: it is counted later."""
+
+MEASURED_LAG = 2 * TALLY_LAG
+"""Rates end so long ago: until then all is counted."""
+
+WINDOWS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
+"""What rates are measured over; outcomes over the last of them."""
+
+LOOKED_AT = 20_000
+"""A question about types or times looks at the newest so many deliveries."""
+
+DEFAULT_TARGETS = 10
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OPEN_OR_DEAD = (
+    DeliveryState.PENDING,
+    DeliveryState.DELIVERING,
+    DeliveryState.RETRYING,
+    DeliveryState.DEAD,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsSearch:
+    """Which deliveries are counted; conditions are ANDed, None matches everything.
+
+    `created_since` is included, `created_until` is not. `targets` is how many targets are listed.
+    """
+
+    target_id: TargetId | None = None
+    event_type: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    targets: int = DEFAULT_TARGETS
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it asks for what is not counted beforehand."""
+        return (self.event_type, self.created_since, self.created_until) != (None, None, None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Deliveries by state, and when the oldest that is not settled was made. Grows by `add`."""
+
+    counts: dict[DeliveryState, int] = field(default_factory=dict)
+    oldest_open_at: datetime | None = None
+
+    def add(self, state: DeliveryState, count: int, oldest: datetime | None = None) -> None:
+        """Count deliveries of one state; `oldest` when they are not settled."""
+        if count:
+            self.counts[state] = self.counts.get(state, 0) + count
+        if oldest is not None:
+            known = self.oldest_open_at
+            self.oldest_open_at = oldest if known is None else min(known, oldest)
+
+    @property
+    def trouble(self) -> int:
+        """How many are dead or not settled."""
+        return sum(self.counts.get(each, 0) for each in _OPEN_OR_DEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStats:
+    """What one target is owed, got and lost. `name` is empty when it is deleted."""
+
+    target_id: TargetId
+    name: str
+    counts: Mapping[DeliveryState, int]
+    oldest_open_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Deliveries a second, over a window."""
+
+    window: timedelta
+    delivered: float
+    dead: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryStats:
+    """The answer. States and outcomes that do not occur are absent.
+
+    `is_partial`: only the newest `LOOKED_AT` deliveries were looked at.
+    """
+
+    counts: Mapping[DeliveryState, int]
+    oldest_open_at: datetime | None
+    targets: Sequence[TargetStats]
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    rates: Sequence[Rate] = ()
+    is_partial: bool = False
+
+
+SettledSlots = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
+"""Slot, state, outcome of the last attempt (None: it had none), and how many."""
+
+
+def slot_of(at: datetime) -> int:
+    """The number of the slot that a time is in."""
+    return (at - _EPOCH) // SLOT
+
+
+def measured_slots(now: datetime) -> tuple[int, int]:
+    """The first slot of the longest window, and the first one behind all windows."""
+    end = slot_of(now - MEASURED_LAG)
+    return end - WINDOWS[-1] // SLOT, end
+
+
+def rates(settled: SettledSlots, now: datetime) -> list[Rate]:
+    """One rate for each window."""
+    _, end = measured_slots(now)
+    found = []
+    for window in WINDOWS:
+        counts = {DeliveryState.DELIVERED: 0, DeliveryState.DEAD: 0}
+        for slot, state, _, count in settled:
+            if slot >= end - window // SLOT and state in counts:
+                counts[state] += count
+        delivered, dead = (count / window.total_seconds() for count in counts.values())
+        found.append(Rate(window, delivered, dead))
+    return found
+
+
+def outcomes(settled: SettledSlots) -> dict[Outcome, int]:
+    """How last attempts ended, in the order of the outcomes' numbers."""
+    counts: dict[Outcome, int] = {}
+    for _, _, outcome, count in settled:
+        if outcome is not None:
+            counts[outcome] = counts.get(outcome, 0) + count
+    return dict(sorted(counts.items()))
+
+
+def total(tallies: Mapping[TargetId, Tally]) -> Tally:
+    """All targets together."""
+    whole = Tally()
+    for each in tallies.values():
+        for state, count in each.counts.items():
+            whole.add(state, count)
+        if each.oldest_open_at is not None:
+            whole.add(DeliveryState.PENDING, 0, each.oldest_open_at)
+    whole.counts = dict(sorted(whole.counts.items()))
+    return whole
+
+
+def worst_first(tallies: Mapping[TargetId, Tally], limit: int) -> list[TargetId]:
+    """The targets with the most deliveries that are dead or not settled; then by their ids."""
+    counted = {target: each for target, each in tallies.items() if each.counts}
+    return sorted(counted, key=lambda target: (-counted[target].trouble, target))[:limit]
+
+
+def answered(
+    tallies: Mapping[TargetId, Tally],
+    names: Mapping[TargetId, str],
+    limit: int,
+    settled: SettledSlots | None,
+    now: datetime,
+    *,
+    is_partial: bool = False,
+) -> DeliveryStats:
+    """Put the answer together. `settled` is what fell into `measured_slots`, None: not asked."""
+    whole = total(tallies)
+    return DeliveryStats(
+        counts=whole.counts,
+        oldest_open_at=whole.oldest_open_at,
+        targets=[
+            TargetStats(
+                each,
+                names.get(each, ""),
+                dict(sorted(tallies[each].counts.items())),
+                tallies[each].oldest_open_at,
+            )
+            for each in worst_first(tallies, limit)
+        ],
+        outcomes={} if settled is None else outcomes(settled),
+        rates=() if settled is None else rates(settled, now),
+        is_partial=is_partial,
+    )
