@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.calls.receiver import NOBODY
 from api.calls.runner import check, each_row
-from api.calls.service import Service
+from api.calls.service import Service, running
 from api.calls.steps import (
     EVENT_TYPE,
     FUNCTION,
@@ -30,7 +32,11 @@ from api.calls.steps import (
     update,
 )
 from api.calls.table import Call, Caller, Refused, Row
+from api.calls.test_public_keys import KEY
 from api.wires import Wire
+from outrider.adapters.keys.jose import KeyPairs
+from outrider.ambient import Ambient
+from outrider.usecases.web_keys import ManageWebKeys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -298,3 +304,34 @@ async def test_explain(service: Service, row: Row, wire: Wire):
     Who asks why nothing arrives is told by the code that decides.
     """
     await check(service, row, wire)
+
+
+async def test_keys_decide_whether_an_encrypted_target_is_called(tmp_path: Path):
+    """
+    An expired or missing key is the first thing to look for when a JWE target gets nothing.
+    """
+    async with running(tmp_path) as service:
+        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        await web_keys.ensure_first(service.instance)
+        secret = of_type("restCall", payloadType="PAYLOAD_TYPE_JWE")
+        target = (await service.ask("CreateTarget", secret))["id"]
+        bound = {"condition": {"request": {"all": True}}, "targets": [target]}
+        await service.ask("SetExecution", bound)
+
+        async def told_of() -> tuple[bool, str]:
+            answer = await service.ask("Explain", {"method": "/a.B/C"})
+            (found,) = answer["targets"]
+            return found.get("willCall", False), found["reason"]
+
+        without_key = await told_of()
+        soon = service.clock.now + timedelta(minutes=1)
+        request = {"targetId": target, "publicKey": KEY, "expirationDate": soon.isoformat()}
+        added = await service.ask("AddPublicKey", request)
+        await service.ask("ActivatePublicKey", {"targetId": target, "keyId": added["keyId"]})
+        with_key = await told_of()
+        service.clock.now = soon
+        expired = await told_of()
+
+    no_key = "nothing can be sent: the target has no active public key that has not expired"
+    assert (False, no_key) == without_key == expired
+    assert (True, "called, for up to 10 s") == (with_key[0], with_key[1].partition(":")[0])
