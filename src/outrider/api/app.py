@@ -6,6 +6,7 @@ guard: nothing that a caller sends ends in a traceback or a bare 500
   mounts                     whatever else is given, by prefix of the path
   cors
     gate                     /package.Service/Method: Connect, gRPC, gRPC-Web
+    cloudevents              POST /v1/events with CloudEvents
     rest                     everything else
 """
 
@@ -19,6 +20,7 @@ from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
 from outrider.api.asgi import App, DisconnectedError, Message, Receive, Scope, Send, patient
+from outrider.api.cloudevents import CloudEvents, covers, events_app
 from outrider.api.codecs import codecs
 from outrider.api.cors import cors
 from outrider.api.docs import docs
@@ -114,6 +116,8 @@ class Api:
     def __init__(self, services: Sequence[Service]) -> None:
         self._gate = Gate(services)
         self._rest = Rest(services)
+        publishes = events_app(services)
+        self._cloudevents = None if publishes is None else CloudEvents(publishes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses what no service could read, and finds the right face for the rest."""
@@ -123,6 +127,8 @@ class Api:
             await refuse(scope, send, Code.INVALID_ARGUMENT, problem)
         elif self._gate.covers(scope):
             await self._gate(scope, receive, send)
+        elif self._cloudevents is not None and covers(scope):
+            await self._cloudevents(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectrpc.code import Code
@@ -88,7 +88,7 @@ class Rest:
         try:
             body = await body_of(match, scope, receive)
             message = message_json(match, scope.get("query_string", b""), body)
-            call = call_scope(match, scope)
+            call = call_scope(match.route.procedure, scope, JSON)
         except BodyTooLargeError:
             await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except NotJsonError as error:
@@ -144,17 +144,21 @@ def after_body(receive: Receive) -> Receive:
     return next_but_body
 
 
-def call_scope(match: Match, scope: Scope) -> Scope:
-    """The request as a Connect call of the procedure."""
-    headers = [*without(scope["headers"], *REPLACED), JSON]
+def call_scope(procedure: str, scope: Scope, content_type: Header) -> Scope:
+    """The request as a Connect call of the procedure, whose body will be of this type.
+
+    Raises:
+        BadRequestError: its time-out cannot be read.
+    """
+    headers = [*without(scope["headers"], *REPLACED), content_type]
     timeout = header(scope, b"grpc-timeout")
     if timeout is not None and header(scope, b"connect-timeout-ms") is None:
         headers.append((b"connect-timeout-ms", str(milliseconds(timeout)).encode()))
     return {
         **scope,
         "method": "POST",
-        "path": match.route.procedure,
-        "raw_path": match.route.procedure.encode(),
+        "path": procedure,
+        "raw_path": procedure.encode(),
         "root_path": "",
         "query_string": b"",
         "headers": headers,
@@ -177,10 +181,14 @@ def milliseconds(timeout: bytes) -> int:
 
 
 class RestAnswer:
-    """A `send` that turns the answer of a Connect call into that of a REST call."""
+    """A `send` that turns the answer of a Connect call into that of a REST call.
 
-    def __init__(self, send: Send) -> None:
+    `to_json` makes JSON of the message, where the call is not answered with JSON.
+    """
+
+    def __init__(self, send: Send, to_json: Callable[[bytes], bytes] | None = None) -> None:
         self._send = send
+        self._to_json = to_json
         self._start: Message = {}
         self._body: list[bytes] = []
 
@@ -197,6 +205,9 @@ class RestAnswer:
         headers: list[Header] = without(self._start["headers"], b"content-encoding", b"vary")
         if status == UNAUTHORIZED:
             headers.append(CHALLENGE)
+        if status == OK and self._to_json is not None:
+            headers = [*without(headers, b"content-type"), JSON]
+            body = self._to_json(body)
         await answer(self._send, status, headers, body if status == OK else rest_error(body))
 
 
