@@ -394,6 +394,20 @@ async def test_the_budget_of_the_caller_ends_a_slow_target(engine):
             await engine.intercept_request(METHOD, {}, timeout=0.05)
 
 
+async def test_what_an_engine_stores_is_for_its_user_alone(tmp_path):
+    """
+    Hosts have the umask that they have, and directories that others may read.
+    """
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    async with Engine.open(data_dir=data, dev=True) as engine:
+        await engine.publish(Event(event_type="order.created"))
+        modes = {path.name: path.stat().st_mode & 0o077 for path in data.iterdir()}
+
+    assert {0} == set(modes.values())
+    assert {"outrider.db", "outrider.db-wal"} <= modes.keys()
+
+
 async def test_an_unknown_host_name_is_no_instance(tmp_path):
     """
     Serving the default instance instead would mix two tenants.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -41,6 +42,7 @@ async def open_store(settings: Settings, *, node: int = 0) -> AsyncIterator[Open
     of a newer release.
     """
     sealing = Sealing(_master_key(settings))
+    _make_private(settings.database_file)
     try:
         async with open_sqlite(settings.database_file, sealing, now=Ambient().now()) as store:
             await asyncio.to_thread(store.check_secrets)
@@ -106,6 +108,13 @@ def _master_key(settings: Settings) -> bytes:
         raise StartupError(f"{path}: {failure}") from None
     except OSError as failure:
         raise StartupError(f"{path}: {failure.strerror}") from None
+
+
+def _make_private(database_file: Path) -> None:
+    # An engine does not change the umask of the program around it, and events may hold what
+    # nobody else should read. What is wrong with the file is said by who opens it.
+    with suppress(OSError):
+        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _refuse_lost_key(settings: Settings, path: Path) -> None:
