@@ -9,6 +9,7 @@ import uvloop
 
 from egress.names import ALLOW_LOOPBACK
 from outrider.adapters.egress.caller import HttpCaller
+from outrider.adapters.egress.tls import client_context
 
 
 def pytest_asyncio_loop_factories(config, item):
@@ -30,6 +31,12 @@ async def open_caller():
         assert repr(caller).endswith("[busy 0 | idle 0]>")
 
 
+@pytest.fixture(scope="session")
+def usual_context():
+    """Reading the system's authorities takes longer than most tests."""
+    return client_context()
+
+
 @pytest.fixture
-def caller(open_caller):
-    return open_caller()
+def caller(open_caller, usual_context):
+    return open_caller(ssl_context=usual_context)
