@@ -6,6 +6,7 @@ for, become deliveries like an event's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -140,6 +141,9 @@ class Interceptions:
         misfit: Callable[[Inapplicable], OutriderError],
         seconds: float | None,
     ) -> tuple[TargetCall, ...]:
+        clock = asyncio.get_running_loop().time
+        # From here on: to load the targets is a part of the caller's time.
+        until = clock() + (self.longest if seconds is None else min(seconds, self.longest))
         rendered = RenderedOnce(subject)
         _check_renders(rendered)
         callees = await self.callees.of(fired.instance, fired.targets)
@@ -148,7 +152,7 @@ class Interceptions:
             execution=fired.execution,
             subject=rendered,
             callees=callees,
-            budget=self.longest if seconds is None else min(seconds, self.longest),
+            budget=until - clock(),
             misfit=misfit,
             hand_over=partial(self.handover.take, fired.instance, fired.execution, fired.lookup_id),
         )
