@@ -41,7 +41,7 @@ class Door:
         async with asyncio.timeout(20):
             await self._knocked.wait()
 
-    async def write(self, work: Callable[[Unit], T]) -> T:
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
         """See the port. `refusals` writes fail before, `lost_answers` after they were committed.
 
         As with the real one, a write goes on when nobody waits for it any more.

@@ -21,11 +21,11 @@ class GatedStore:
         self.fails = False
         self.reads = 0
 
-    async def write(self, work: Callable[[Unit], T]) -> T:
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
         await self.is_open.wait()
         if self.fails:
             raise OSError("the disk is full")
-        return await self.store.write(work)
+        return await self.store.write(work, shared=shared)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         self.reads += 1

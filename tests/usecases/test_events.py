@@ -216,8 +216,8 @@ class ForgetfulStore(MemoryStore):
 
     has_written = False
 
-    async def write(self, work):
-        result = await super().write(work)
+    async def write(self, work, *, shared=False):
+        result = await super().write(work, shared=shared)
         self.has_written = True
         return result
 

@@ -52,7 +52,7 @@ class PublishEvents:
             known = [each.id for each, count in zip(named, written, strict=True) if count is None]
             return written, unit.events.delivery_counts(instance, known) if known else {}
 
-        written, counts = await self.store.write(append)
+        written, counts = await self.store.write(append, shared=True)
         if new_types:
             await self.routing.catch_up()
         return [

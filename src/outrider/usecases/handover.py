@@ -58,6 +58,8 @@ class Handover:
     async def _write(self, instance: InstanceId, stored: StoredEvent) -> None:
         now = self.ambient.now()
         try:
-            await self.store.write(lambda unit: unit.events.append(instance, [stored], now))
+            await self.store.write(
+                lambda unit: unit.events.append(instance, [stored], now), shared=True
+            )
         except Exception:
             self.log.exception("interception.handover_failed", execution=stored.execution)

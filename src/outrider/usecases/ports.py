@@ -325,8 +325,17 @@ class Unit(Protocol):
 class Store(Protocol):
     """The one truth about everything."""
 
-    async def write(self, work: Callable[[Unit], T]) -> T:
-        """Run `work` in a transaction; return when it is on disk (fsync)."""
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+        """Run `work` in a transaction; return when it is on disk (fsync).
+
+        Units happen one after the other, also those of other processes: what one of them read is
+        still so when it writes. A `shared` unit gives that up among shared ones: of what it is
+        about to change it takes what no other has, as `claim`, `settle` and `append` do.
+
+        Raise `Unavailable` when the store cannot be reached. When the connection was lost during
+        the commit, whether it happened is not known: the unit may then be repeated, so that it
+        finds what it did.
+        """
         ...
 
     async def read(self, work: Callable[[Unit], T]) -> T:

@@ -72,7 +72,7 @@ class MemoryStore:
             f" {len(tables.events)} events, {len(tables.deliveries)} deliveries>"
         )
 
-    async def write(self, work: Callable[[Unit], T]) -> T:
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:  # noqa: ARG002 - the port's
         """See the port."""
         await asyncio.sleep(0)  # a real store lets others run, too
         changed = self._tables.copied()

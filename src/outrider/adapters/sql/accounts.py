@@ -55,7 +55,7 @@ class SqlAccounts:
 
     def list(self, instance: InstanceId) -> Sequence[ServiceAccount]:
         """See the port."""
-        order = "ORDER BY created_at, CAST(id AS INTEGER)"
+        order = "ORDER BY created_at, CAST(id AS BIGINT)"
         rows = self._connection.execute(f"{_SELECT} {order}", (instance,))
         return builtins.list(map(_account, rows))
 

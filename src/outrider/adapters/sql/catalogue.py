@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 
 from outrider.adapters.sql.columns import Connection, bump_routing_revision
 from outrider.domain.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.ids import InstanceId
-
-# One parameter however many names: a request can hold more than SQLite takes parameters.
-_NAMED = (
-    " FROM catalogue_entries WHERE instance_id = ? AND (kind, name) IN"
-    " (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))"
-)
 
 
 class SqlCatalogueEntries:
@@ -44,7 +37,8 @@ class SqlCatalogueEntries:
         added = self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name) VALUES (?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            [(instance, EntryKind.EVENT_TYPE.value, each) for each in event_types],
+            # In one order: of two nodes that remember the same, one waits for the other.
+            [(instance, EntryKind.EVENT_TYPE.value, each) for each in sorted(event_types)],
         ).rowcount
         # Many calls of one burst bring the same new type: only the first changes anything.
         if added > 0:
@@ -52,15 +46,19 @@ class SqlCatalogueEntries:
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
         """See the port."""
-        wanted = json.dumps([(each.kind.value, each.name) for each in names])
+        named = [each.name for each in names]
+        clause, values = self._connection.dialect.one_of("name", named)
         rows = self._connection.execute(
-            f"SELECT kind, name, schema, example{_NAMED}",
-            (instance, wanted),
+            "SELECT kind, name, schema, example FROM catalogue_entries"  # noqa: S608 - our names
+            f" WHERE instance_id = ? AND {clause}",
+            (instance, values),
         )
-        return [
+        found = [
             Entry(kind=EntryKind(kind), name=name, schema_json=schema, example_json=example)
             for kind, name, schema, example in rows
         ]
+        wanted = set(names)
+        return [each for each in found if each.entry_name in wanted]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
         """See the port."""

@@ -1,14 +1,58 @@
-"""How values become columns: times and durations are integers of microseconds."""
+"""Connections as the adapters see them, and how values become columns.
+
+Times and durations are integers of microseconds.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-Connection = sqlite3.Connection
+from outrider.adapters.sql.dialect import Dialect
+
 Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """The rows of one statement; asked once."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed, by all of `executemany`."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A connection to either database. Parameters are `?` in the text, never in its words."""
+
+    dialect: Dialect
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
+        """Run one statement for each row of parameters."""
+        ...
+
+    def announce(self) -> None:
+        """Let other processes look, once this is committed: something is due or has changed.
+
+        A hint: they look anyway, only later.
+        """
+        ...
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -62,3 +106,4 @@ def marks(values: Iterable[object]) -> str:
 def bump_routing_revision(connection: Connection) -> None:
     """Tell every node that routing has changed, when this transaction commits."""
     connection.execute("UPDATE routing_revision SET value = value + 1")
+    connection.announce()

@@ -11,7 +11,8 @@ from outrider.adapters.sql.columns import (
     from_time,
     to_time,
 )
-from outrider.adapters.sql.search import Where, one_of, order_by
+from outrider.adapters.sql.dialect import Dialect
+from outrider.adapters.sql.search import Where, order_by
 from outrider.domain.condition import condition_from_id
 from outrider.domain.execution import Execution
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
@@ -96,7 +97,7 @@ class SqlExecutions:
         where = Where("instance_id = ?", instance)
         where.add(_LIVE)
         for each in filters:
-            _add_filter(where, each)
+            _add_filter(where, each, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         rows = self._connection.execute(
             f"SELECT id, created_at, changed_at FROM executions WHERE {where.text} {order}"  # noqa: S608
@@ -149,10 +150,11 @@ def _execution(
     )
 
 
-def _add_filter(where: Where, wanted: ExecutionFilter) -> None:
+def _add_filter(where: Where, wanted: ExecutionFilter, dialect: Dialect) -> None:
     if isinstance(wanted, ExecutionIdsFilter):
-        where.add(*one_of("id", wanted.ids))
+        where.add(*dialect.one_of("id", wanted.ids))
     elif isinstance(wanted, KindFilter):
-        where.add("id = ? OR id GLOB ?", wanted.kind.value, f"{wanted.kind.value}/*")
+        kind = wanted.kind.value
+        where.add(f"id = ? OR {dialect.like.format('id')}", kind, f"{kind}/{dialect.any_text}")
     else:
         where.add(_HAS_TARGET, wanted.target_id)

@@ -9,6 +9,17 @@ from outrider.domain.ids import InstanceId
 
 _CHECK = "master key check"
 _CHECK_TEXT = b"outrider"
+_TEXT_ID = "CAST(id AS BIGINT)"
+_IDENTIFIERS = {
+    "deliveries": "id",
+    "tokens": "id",
+    "web_keys": "id",
+    "account_keys": "id",
+    "public_keys": "id",
+    "accounts": _TEXT_ID,
+    "targets": _TEXT_ID,
+    "instances": _TEXT_ID,
+}
 
 
 def check_secrets(connection: Connection, secrets: Secrets) -> None:
@@ -23,17 +34,12 @@ def check_secrets(connection: Connection, secrets: Secrets) -> None:
 
 def last_identifier(connection: Connection) -> int:
     """The largest identifier that was ever made here; 0 in a new store."""
-    row = connection.execute(
-        "SELECT max((SELECT coalesce(max(id), 0) FROM deliveries),"
-        " (SELECT coalesce(max(id), 0) FROM tokens),"
-        " (SELECT coalesce(max(id), 0) FROM web_keys),"
-        " (SELECT coalesce(max(id), 0) FROM account_keys),"
-        " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM accounts),"
-        " (SELECT coalesce(max(id), 0) FROM public_keys),"
-        " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM targets),"
-        " (SELECT coalesce(max(CAST(id AS INTEGER)), 0) FROM instances))"
-    ).fetchone()
-    return int(row[0])
+    largest = " UNION ALL ".join(
+        f"SELECT max({number}) AS id FROM {table}"  # noqa: S608 - our names
+        for table, number in _IDENTIFIERS.items()
+    )
+    (found,) = connection.execute(f"SELECT max(id) FROM ({largest}) AS largest").fetchone()  # noqa: S608
+    return int(found or 0)
 
 
 def default_instance(connection: Connection, ambient: Ambient) -> InstanceId:

@@ -15,12 +15,6 @@ from outrider.domain.ids import InstanceId
 from outrider.domain.instance import Instance
 from outrider.errors import AlreadyExists
 
-# Asked of the schema itself: a table that is added later is not forgotten here.
-_TABLES_OF_INSTANCES = (
-    "SELECT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns"
-    " WHERE tables.type = 'table' AND columns.name = 'instance_id'"
-)
-
 
 class SqlInstances:
     """`instance_ports.Instances` on one connection, inside its transaction."""
@@ -49,7 +43,7 @@ class SqlInstances:
         ):
             hosts.setdefault(instance, []).append(host)
         rows = self._connection.execute(
-            "SELECT id, name, created_at FROM instances ORDER BY created_at, CAST(id AS INTEGER)"
+            "SELECT id, name, created_at FROM instances ORDER BY created_at, CAST(id AS BIGINT)"
         )
         return [
             Instance(
@@ -69,7 +63,8 @@ class SqlInstances:
             " (SELECT id FROM deliveries WHERE instance_id = ?)",
             (instance,),
         )
-        for (table,) in run(_TABLES_OF_INSTANCES).fetchall():
+        # Asked of the schema itself: a table that is added later is not forgotten here.
+        for (table,) in run(self._connection.dialect.tables_of_instances).fetchall():
             run(f"DELETE FROM {table} WHERE instance_id = ?", (instance,))  # noqa: S608 - the schema's own names
         is_gone = run("DELETE FROM instances WHERE id = ?", (instance,)).rowcount > 0
         bump_routing_revision(self._connection)

@@ -15,7 +15,8 @@ from outrider.adapters.sql.columns import (
     to_optional_time,
     to_time,
 )
-from outrider.adapters.sql.search import Where, one_of, order_by
+from outrider.adapters.sql.dialect import Dialect
+from outrider.adapters.sql.search import Where, order_by
 from outrider.domain.ids import InstanceId, PublicKeyId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.public_key import (
@@ -63,7 +64,7 @@ class SqlPublicKeys:
                 int(public_key.id),
                 public_key.pem,
                 public_key.fingerprint,
-                public_key.is_active,
+                int(public_key.is_active),
                 from_optional_time(public_key.expires_at),
                 from_time(public_key.created_at),
                 from_time(public_key.changed_at),
@@ -86,7 +87,7 @@ class SqlPublicKeys:
             "UPDATE public_keys SET is_active = ?, changed_at = ?"
             " WHERE instance_id = ? AND target_id = ? AND id = ?",
             (
-                public_key.is_active,
+                int(public_key.is_active),
                 from_time(public_key.changed_at),
                 instance,
                 target,
@@ -125,7 +126,7 @@ class SqlPublicKeys:
         """See the port."""
         where = _where(instance, target)
         for each in filters:
-            _add_filter(where, each)
+            _add_filter(where, each, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} {order} LIMIT ? OFFSET ?",  # noqa: S608
@@ -144,13 +145,13 @@ def _where(instance: InstanceId, target: TargetId) -> Where:
     return where
 
 
-def _add_filter(where: Where, wanted: PublicKeyFilter) -> None:
+def _add_filter(where: Where, wanted: PublicKeyFilter, dialect: Dialect) -> None:
     match wanted:
         case PublicKeyIdsFilter(ids):
             numbers = [number for each in ids if (number := to_number(each)) is not None]
-            where.add(*one_of("id", numbers))
+            where.add(*dialect.one_of("id", numbers))
         case ActiveFilter(is_active):
-            where.add("is_active = ?", is_active)
+            where.add("is_active = ?", int(is_active))
         case ExpiryFilter(at, method):
             where.add(_COMPARISONS[method], from_time(at))
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from outrider.adapters.sql.columns import Connection
+from outrider.adapters.sql.dialect import Dialect
 from outrider.domain.page import Page
 from outrider.domain.search import NameFilter, TextMethod
 
-_PATTERNS = {
-    TextMethod.STARTS_WITH: "{}%",
-    TextMethod.CONTAINS: "%{}%",
-    TextMethod.ENDS_WITH: "%{}",
+# What may be before the text, and behind it.
+_ANY_TEXT = {
+    TextMethod.STARTS_WITH: (False, True),
+    TextMethod.CONTAINS: (True, True),
+    TextMethod.ENDS_WITH: (True, False),
 }
 _NUL = "\0"
 # True of no row, whatever its parameter.
-_NOTHING = "? IS NULL"
+_NOTHING = "CAST(? AS TEXT) IS NULL"
 
 
 class Where:
@@ -62,17 +61,7 @@ def order_by(column: str, *, ascending: bool) -> str:
     return f"ORDER BY {column} {direction}" + ("" if column == "id" else f", id {direction}")
 
 
-def one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, str]:
-    """The condition that a column has one of these values, and its parameter.
-
-    One parameter however many values: a request can hold more than SQLite takes parameters.
-    """
-    # SQLite's texts from JSON end at NUL; no row has one, so nothing that has one is found.
-    found = [each for each in values if _NUL not in str(each)]
-    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(found)  # noqa: S608 - our names
-
-
-def name_clause(wanted: NameFilter) -> tuple[str, str]:
+def name_clause(wanted: NameFilter, dialect: Dialect) -> tuple[str, str]:
     """The condition on a target's name, and its parameter (sheet, section 2.4)."""
     column, text = (
         ("folded_name", wanted.text.lower())
@@ -80,10 +69,9 @@ def name_clause(wanted: NameFilter) -> tuple[str, str]:
         else ("name", wanted.text)
     )
     if _NUL in text:
-        return _NOTHING, text
+        return _NOTHING, text.replace(_NUL, "")
     exact = TextMethod(wanted.method - wanted.method.ignores_case)
     if exact is TextMethod.EQUALS:
         return f"{column} = ?", text
-    # GLOB and not LIKE: SQLite's LIKE ignores the case of ASCII letters.
-    escaped = text.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]")
-    return f"{column} GLOB ?", _PATTERNS[exact].replace("%", "*").format(escaped)
+    before, behind = (dialect.any_text * each for each in _ANY_TEXT[exact])
+    return dialect.like.format(column), before + dialect.pattern(text) + behind

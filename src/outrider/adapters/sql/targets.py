@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -20,8 +19,9 @@ from outrider.adapters.sql.columns import (
     to_optional_time,
     to_time,
 )
+from outrider.adapters.sql.dialect import Dialect
 from outrider.adapters.sql.policies import forget_policy
-from outrider.adapters.sql.search import Where, name_clause, one_of, order_by
+from outrider.adapters.sql.search import Where, name_clause, order_by
 from outrider.adapters.sql.secrets import Secrets
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
@@ -56,11 +56,11 @@ class SqlTargets:
         """See the port."""
         columns = f"instance_id, folded_name, {_COLUMNS}"
         values = (instance, target.name.lower(), *self._row(instance, target))
-        with _name_may_be_taken():
-            self._connection.execute(
-                f"INSERT INTO targets ({columns}) VALUES ({marks(values)})",  # noqa: S608 - our names
-                values,
-            )
+        self._refuse_taken_name(instance, target)
+        self._connection.execute(
+            f"INSERT INTO targets ({columns}) VALUES ({marks(values)})",  # noqa: S608 - our names
+            values,
+        )
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:
@@ -87,11 +87,11 @@ class SqlTargets:
         names = _COLUMNS.split(", ")
         assignments = ", ".join(f"{name} = ?" for name in ("folded_name", *names))
         values = (target.name.lower(), *self._row(instance, target), instance, target.id)
-        with _name_may_be_taken():
-            self._connection.execute(
-                f"UPDATE targets SET {assignments} WHERE instance_id = ? AND id = ?",  # noqa: S608
-                values,
-            )
+        self._refuse_taken_name(instance, target)
+        self._connection.execute(
+            f"UPDATE targets SET {assignments} WHERE instance_id = ? AND id = ?",  # noqa: S608
+            values,
+        )
         bump_routing_revision(self._connection)
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
@@ -121,16 +121,27 @@ class SqlTargets:
         """See the port."""
         where = Where("instance_id = ? AND deleted_at IS NULL", instance)
         for each in filters:
-            _add_filter(where, each)
+            _add_filter(where, each, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         # In two steps: the first needs an index alone, however many rows match or are passed over.
-        found = f"SELECT rowid FROM targets WHERE {where.text} {order} LIMIT ? OFFSET ?"  # noqa: S608
+        row = self._connection.dialect.row
+        found = f"SELECT {row} FROM targets WHERE {where.text} {order} LIMIT ? OFFSET ?"  # noqa: S608
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM targets WHERE rowid IN ({found}) {order}",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM targets WHERE {row} IN ({found}) {order}",  # noqa: S608
             (*where.values, page.limit, page.offset),
         ).fetchall()
         total = where.total(self._connection, "targets", page, len(rows))
         return Listing([self._target(instance, row) for row in rows], total)
+
+    def _refuse_taken_name(self, instance: InstanceId, target: Target) -> None:
+        # Units happen one after the other: between this look and the change nobody takes the name.
+        taken = self._connection.execute(
+            "SELECT 1 FROM targets WHERE instance_id = ? AND folded_name = ? AND id <> ?"
+            " AND deleted_at IS NULL",
+            (instance, target.name.lower(), target.id),
+        ).fetchone()
+        if taken:
+            raise AlreadyExists("Errors.Target.AlreadyExists", "V3-DKcYh")
 
     def _row(self, instance: InstanceId, target: Target) -> Row:
         return (
@@ -139,7 +150,7 @@ class SqlTargets:
             target.type.value,
             target.endpoint,
             from_duration(target.timeout),
-            target.interrupt_on_error,
+            int(target.interrupt_on_error),
             target.payload_type,
             self._sealed(instance, target),
             from_time(target.created_at),
@@ -173,24 +184,13 @@ class SqlTargets:
         )
 
 
-class _name_may_be_taken:  # noqa: N801 - reads as a clause of `with`
-    """Turns a violated unique name into the error that ZITADEL answers."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, failure: BaseException | None, _: object) -> None:
-        if isinstance(failure, sqlite3.IntegrityError) and "folded_name" in str(failure):
-            raise AlreadyExists("Errors.Target.AlreadyExists", "V3-DKcYh") from None
-
-
 def _owner(instance: InstanceId, target: TargetId) -> str:
     return f"signing keys of target {instance}/{target}"
 
 
-def _add_filter(where: Where, wanted: TargetFilter) -> None:
+def _add_filter(where: Where, wanted: TargetFilter, dialect: Dialect) -> None:
     if isinstance(wanted, NameFilter):
-        clause, value = name_clause(wanted)
+        clause, value = name_clause(wanted, dialect)
         where.add(clause, value)
     else:
-        where.add(*one_of("id", wanted.ids))
+        where.add(*dialect.one_of("id", wanted.ids))

@@ -61,12 +61,12 @@ class SqlWebKeys:
         """See the port."""
         self._connection.execute(
             "UPDATE web_keys SET state = ?, changed_at = ?,"
-            " sealed_private_key = CASE WHEN ? THEN NULL ELSE sealed_private_key END"
+            " sealed_private_key = CASE WHEN ? = 1 THEN NULL ELSE sealed_private_key END"
             " WHERE instance_id = ? AND id = ?",
             (
                 web_key.state.value,
                 from_time(web_key.changed_at),
-                web_key.state is WebKeyState.REMOVED,
+                int(web_key.state is WebKeyState.REMOVED),
                 instance,
                 int(web_key.id),
             ),
