@@ -120,6 +120,7 @@ async def test_who_gets_no_place_in_time_has_not_reached_the_target():
     assert isinstance(failure, CallFailed)
     assert (Outcome.UNREACHABLE, Stage.CONNECT) == (failure.outcome, failure.stage)
     assert "all 1 places at this target were taken for 0.02 s" == failure.reason
+    assert "<Bulkheads 1 rooms [taken 1 | waiting 1]>" == repr(bulkheads)
     await guests[0].leave()
     assert [2] == await who_is_in(guests)
     await guests[2].leave()

@@ -22,11 +22,19 @@ class _Room:
     waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Bulkheads:
-    """Counts the calls at each target. Belongs to one event loop; who waits longest is next."""
+    """Counts the calls at each target. Belongs to one event loop; who waits longest is next.
+
+    `repr` shows them all together: `<Bulkheads 1 rooms [taken 256 | waiting 3]>`.
+    """
 
     _rooms: dict[tuple[InstanceId, TargetId], _Room] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        taken = sum(room.taken for room in self._rooms.values())
+        waiting = sum(len(room.waiting) for room in self._rooms.values())
+        return f"<Bulkheads {len(self)} rooms [taken {taken} | waiting {waiting}]>"
 
     def __len__(self) -> int:
         """How many targets are called right now."""
