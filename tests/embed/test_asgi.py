@@ -240,6 +240,7 @@ async def test_an_unchanged_body_keeps_its_very_bytes(engine):
         (b'{"a": NaN}', "application/json", 415),
         (b'{"a": 1}', "text/plain", 415),
         (b'{"a": "' + b"x" * 3000 + b'"}', "application/json", 413),
+        (b'{"a": "' + b"x" * 500_000 + b'"}', "application/json", 413),
     ],
 )
 async def test_other_requests_pass_or_are_refused_as_the_application_wants(

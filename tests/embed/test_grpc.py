@@ -12,9 +12,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from outrider.embed import Engine, on_request, on_response
+from outrider.embed import Engine, Inapplicable, on_request, on_response
 from outrider.embed.grpc import Identity, OutriderInterceptor
+from outrider.embed.messages import message_type_of
 from outrider.testing.receiver import Answer, Receiver
+from outrider_api.outrider.v1.event_service_pb import Event
 
 sys.path.append(str(Path(__file__).parents[2] / "examples" / "grpc_app"))
 pb, services = grpc.protos_and_services("shop.proto")
@@ -196,6 +198,50 @@ async def test_a_handler_in_a_thread_works_until_an_execution_needs_it(engine):
             await shop.Create(pb.CreateRequest())
 
         assert "must be a coroutine function" in refused.value.details()
+
+
+@pytest.mark.parametrize(
+    "message_class",
+    [pb.CreateRequest, Event],
+    ids=["google.protobuf", "protobuf-py"],
+)
+def test_messages_of_both_libraries_come_back_as_they_were_shown(message_class):
+    """
+    Whatever a target sees it may send back.
+    """
+    types = message_type_of(message_class)
+    empty = types.empty()
+
+    assert "{}" == types.render(empty)
+    assert empty == types.parse(b"{}")
+    for wrong in (b"[]", b'{"noSuchField": 1}', b'{"sequence": {}, "amount": {}}'):
+        with pytest.raises(Inapplicable):
+            types.parse(wrong)
+
+
+def test_64_bit_numbers_are_texts_for_targets():
+    """
+    The JSON of JavaScript would round them.
+    """
+    big = 2**53 + 1
+
+    for message, shown in [
+        (pb.CreateRequest(amount=big, product_name="<ä>"), "amount"),
+        (Event(sequence=big, event_type="<ä>"), "sequence"),
+    ]:
+        types = message_type_of(type(message))
+        text = types.render(message)
+        assert str(big) == json.loads(text)[shown]
+        assert "\\u003cä\\u003e" in text
+        assert message == types.parse(text.encode())
+
+
+def test_a_class_of_neither_library_is_a_mistake_of_the_program():
+    """
+    Showing targets something else than the message would be worse.
+    """
+    with pytest.raises(TypeError, match="dict"):
+        message_type_of(dict)
 
 
 async def test_a_closed_engine_answers_unavailable(tmp_path):

@@ -13,6 +13,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Header = tuple[bytes, bytes]
 
+_MAX_DRAINED = 16 * 1024 * 1024
 # They say what the bytes of a body are, and those have changed.
 _ABOUT_BYTES = frozenset({b"content-length", b"content-md5", b"content-digest", b"digest", b"etag"})
 
@@ -41,6 +42,15 @@ async def received(receive: Receive, limit: int) -> Received:
     if size > limit:
         return Received(messages, None)
     return Received(messages, b"".join(each.get("body", b"") for each in messages))
+
+
+async def drained(receive: Receive, came: Received) -> None:
+    """Read the rest of a body, at most 16 MiB: who is cut off while he sends reads no answer."""
+    more, left = bool(came.messages[-1].get("more_body", False)), _MAX_DRAINED
+    while more and left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def is_json(headers: Iterable[Header]) -> bool:

@@ -13,6 +13,7 @@ from outrider.embed.bodies import (
     Message,
     Receive,
     Received,
+    drained,
     header,
     is_json,
     json_bytes,
@@ -168,6 +169,8 @@ class Exchange:
 
     async def _refuse_body(self, came: Received) -> None:
         is_long = came.body is None
+        if is_long:
+            await drained(self._receive, came)
         limit = self._rules.max_body_bytes
         reason = f"be at most {limit} bytes long" if is_long else "be a JSON object"
         _, body = self._rules.render(InvalidRequest(f"the body must {reason}"))

@@ -12,57 +12,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import grpc
-from google.protobuf import json_format
-from google.protobuf.message import Message
 
-from outrider.domain import go_json
 from outrider.domain.condition import ConditionKind
-from outrider.domain.message import JSON_OBJECTS, Inapplicable
+from outrider.domain.message import MessageType
 from outrider.embed.engine import Engine
 from outrider.embed.exchange import Identity
+from outrider.embed.messages import message_type_of
 from outrider.errors import InvalidRequest, OutriderError
 
-__all__ = ["Identity", "OutriderInterceptor", "ProtobufMessages"]
-
-M = TypeVar("M", bound=Message)
+__all__ = ["Identity", "OutriderInterceptor"]
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 _BINARY = "-bin"
-
-
-class ProtobufMessages(Generic[M]):
-    """`MessageType` of one class of protobuf messages: targets see protojson, lowerCamelCase.
-
-    An answer with a field that the message does not have cannot be applied.
-    """
-
-    def __init__(self, message_class: type[M]) -> None:
-        self._class = message_class
-
-    def render(self, message: M, /) -> str:
-        """Return compact JSON, escaped as Go does."""
-        text: str = json_format.MessageToJson(message, indent=None, ensure_ascii=False)
-        return go_json.compact(text)
-
-    def parse(self, body: bytes, /) -> M:
-        """Return the message that the body is. Raise `Inapplicable`."""
-        value = JSON_OBJECTS.parse(body)
-        message: M = self._class()
-        try:
-            json_format.ParseDict(value, message)
-        except json_format.ParseError:
-            # Its text quotes the answer.
-            name = self._class.DESCRIPTOR.full_name
-            raise Inapplicable(f"the answer is no {name}") from None
-        return message
-
-    def empty(self) -> M:
-        """Return the message without any field."""
-        message: M = self._class()
-        return message
 
 
 def nobody(context: Any) -> Identity:  # noqa: ARG001 - applications look at it
@@ -75,7 +39,9 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     `services` are descriptors of services, or methods as `/package.Service/Method`: `register`
     makes them known to the catalogue; without a call of it the first intercepted call does.
-    `identify` says who calls, from the context of the call. Handlers must be coroutines.
+    `identify` says who calls, from the context of the call. `message_type` makes a `MessageType`
+    of a class of messages; without it those of `google.protobuf` and `protobuf-py` are known.
+    Handlers must be coroutines.
     """
 
     def __init__(
@@ -84,8 +50,10 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         *,
         services: Iterable[Any] = (),
         identify: Callable[[Any], Identity] = nobody,
+        message_type: Callable[[type[Any]], MessageType[Any]] = message_type_of,
     ) -> None:
         self._engine = engine
+        self._message_type = message_type
         self._methods = [name for each in services for name in _methods_of(each)]
         self._identify = identify
         self._is_registered = False
@@ -106,7 +74,9 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         full_method = handler_call_details.method
         if await self._passes(full_method):
             return handler
-        call = _Call(self._engine, full_method, handler.unary_unary, self._identify)
+        call = _Call(
+            self._engine, full_method, handler.unary_unary, self._identify, self._message_type
+        )
 
         async def intercepted(request: Any, context: Any) -> Any:
             try:
@@ -139,11 +109,13 @@ class _Call:
         full_method: str,
         handler: Handler,
         identify: Callable[[Any], Identity],
+        message_type: Callable[[type[Any]], MessageType[Any]],
     ) -> None:
         self._engine = engine
         self._full_method = full_method
         self._handler = handler
         self._identify = identify
+        self._message_type = message_type
 
     async def run(self, request: Any, context: Any) -> Any:
         if not inspect.iscoroutinefunction(self._handler):
@@ -162,7 +134,7 @@ class _Call:
         done = await self._engine.intercept_request(
             self._full_method,
             request,
-            message_type=ProtobufMessages(type(request)),
+            message_type=self._message_type(type(request)),
             **self._about(context),
         )
         return done.message
@@ -171,11 +143,17 @@ class _Call:
         done = await self._engine.intercept_response(
             self._full_method,
             response,
-            request=_text(request),
-            message_type=ProtobufMessages(type(response)),
+            request=self._text(request),
+            message_type=self._message_type(type(response)),
             **self._about(context),
         )
         return done.message
+
+    def _text(self, message: Any) -> str:
+        try:
+            return self._message_type(type(message)).render(message)
+        except (TypeError, ValueError, RecursionError) as failure:
+            raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
     def _about(self, context: Any) -> dict[str, Any]:
         who = self._identify(context)
@@ -186,13 +164,6 @@ class _Call:
             "headers": _headers(context.invocation_metadata()),
             "timeout": context.time_remaining(),
         }
-
-
-def _text(message: Message) -> str:
-    try:
-        return ProtobufMessages(type(message)).render(message)
-    except (TypeError, ValueError, RecursionError) as failure:
-        raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 
 def _headers(metadata: Iterable[tuple[str, Any]] | None) -> dict[str, list[str]]:
