@@ -52,13 +52,14 @@ from outrider.settings import Settings, from_environ
 from outrider.usecases.access_tokens import AccessTokens
 from outrider.usecases.accounts import ManageAccounts
 from outrider.usecases.catalogue import ManageCatalogue
-from outrider.usecases.deliveries import FindDeliveries
+from outrider.usecases.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
 from outrider.usecases.grants import Grants
 from outrider.usecases.instances import ChooseInstance, ManageInstances
 from outrider.usecases.outside_tokens import OutsideTokens
 from outrider.usecases.public_keys import ManagePublicKeys
+from outrider.usecases.replays import ReplayDeliveries
 from outrider.usecases.routing import Routing
 from outrider.usecases.target_policies import ManageTargetPolicies
 from outrider.usecases.targets import ManageTargets
@@ -203,7 +204,12 @@ def _own_rows(
         (
             delivery.DeliveryServiceASGIApplication,
             delivery.DeliveryService,
-            DeliveryHandlers(FindDeliveries(store)),
+            DeliveryHandlers(
+                FindDeliveries(store),
+                ReplayDeliveries(store, ambient),
+                CancelDelivery(store, ambient),
+                CountDeliveries(store, ambient),
+            ),
         ),
         (
             account.AccountServiceASGIApplication,

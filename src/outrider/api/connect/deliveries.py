@@ -1,7 +1,8 @@
-"""The delivery log: protobuf in, one use case, protobuf out."""
+"""The delivery log and what can be done with it: protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
+from outrider.api.connect.delivery_stats import stats_to_proto
 from outrider.api.connect.times import (
     optional_time,
     to_duration,
@@ -10,11 +11,14 @@ from outrider.api.connect.times import (
 )
 from outrider.api.interceptors import Context, actor_of
 from outrider.domain.delivery import Attempt, Delivery, DeliveryState
+from outrider.domain.delivery_stats import DEFAULT_TARGETS, StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
+from outrider.domain.replay import Replayed, ReplayRange
 from outrider.domain.search import DeliverySearch
 from outrider.errors import InvalidRequest
-from outrider.usecases.deliveries import FindDeliveries
+from outrider.usecases.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
+from outrider.usecases.replays import MAX_FOUND, ReplayDeliveries
 from outrider_api.outrider.v1 import delivery_service_pb as pb
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
 from outrider_api.outrider.v1.outcome_pb import Outcome
@@ -25,8 +29,17 @@ _MAX_ID_DIGITS = 19
 class DeliveryHandlers(DeliveryService):
     """`outrider.v1.DeliveryService`."""
 
-    def __init__(self, deliveries: FindDeliveries) -> None:
+    def __init__(
+        self,
+        deliveries: FindDeliveries,
+        replay: ReplayDeliveries,
+        cancel: CancelDelivery,
+        count: CountDeliveries,
+    ) -> None:
         self._deliveries = deliveries
+        self._replay = replay
+        self._cancel = cancel
+        self._count = count
 
     async def list_deliveries(
         self, request: pb.ListDeliveriesRequest, ctx: Context, /
@@ -44,6 +57,43 @@ class DeliveryHandlers(DeliveryService):
         """With attempts and payload."""
         delivery = await self._deliveries.get(actor_of(ctx), DeliveryId(request.id))
         return pb.GetDeliveryResponse(delivery=_delivery_to_proto(delivery))
+
+    async def replay_deliveries(
+        self, request: pb.ReplayDeliveriesRequest, ctx: Context, /
+    ) -> pb.ReplayDeliveriesResponse:
+        """Those that are named, or the next page of those that are found."""
+        if request.ids:
+            _refuse_more_than_ids(request)
+            ids = [DeliveryId(each) for each in request.ids]
+            return _replayed_to_proto(await self._replay.named(actor_of(ctx), ids))
+        replayed = await self._replay.found(
+            actor_of(ctx),
+            _replay_search(request),
+            _replay_range(request.page_token),
+            request.page_size or MAX_FOUND,
+        )
+        return _replayed_to_proto(replayed)
+
+    async def cancel_delivery(
+        self, request: pb.CancelDeliveryRequest, ctx: Context, /
+    ) -> pb.CancelDeliveryResponse:
+        """As it is then."""
+        delivery = await self._cancel(actor_of(ctx), DeliveryId(request.id))
+        return pb.CancelDeliveryResponse(delivery=_delivery_to_proto(delivery))
+
+    async def get_delivery_stats(
+        self, request: pb.GetDeliveryStatsRequest, ctx: Context, /
+    ) -> pb.GetDeliveryStatsResponse:
+        """Counts, rates, and what is stuck."""
+        since, until = request.created_since, request.created_until
+        wanted = StatsSearch(
+            target_id=TargetId(request.target_id) if request.target_id else None,
+            event_type=request.event_type or None,
+            created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
+            created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
+            targets=request.max_targets or DEFAULT_TARGETS,
+        )
+        return stats_to_proto(await self._count(actor_of(ctx), wanted))
 
 
 def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
@@ -64,11 +114,60 @@ def _page_token(token: str) -> DeliveryId | None:
     # Opaque to callers; to us it is the id of the last row of the page before.
     if not token:
         return None
-    if not (token.isascii() and token.isdigit() and len(token) <= _MAX_ID_DIGITS):
+    if not _is_id(token):
         raise InvalidRequest(
             "invalid ListDeliveriesRequest.PageToken: value is not a token of a page"
         )
     return DeliveryId(token)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
+
+
+def _refuse_more_than_ids(request: pb.ReplayDeliveriesRequest) -> None:
+    if request != pb.ReplayDeliveriesRequest(ids=request.ids):
+        raise InvalidRequest(
+            "invalid ReplayDeliveriesRequest: give either ids or filters, not both"
+        )
+
+
+def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
+    since, until = request.created_since, request.created_until
+    search = DeliverySearch(
+        states=tuple(DeliveryState(int(each)) for each in request.states),
+        target_id=TargetId(request.target_id) if request.target_id else None,
+        event_type=request.event_type or None,
+        event_id=EventId(request.event_id) if request.event_id else None,
+        created_since=optional_time(since, "ReplayDeliveriesRequest.CreatedSince"),
+        created_until=optional_time(until, "ReplayDeliveriesRequest.CreatedUntil"),
+    )
+    if search == DeliverySearch():
+        # Everything that was ever delivered: nobody means that, and who does may say since when.
+        raise InvalidRequest("invalid ReplayDeliveriesRequest: give ids or at least one filter")
+    return search
+
+
+def _replay_range(token: str) -> ReplayRange | None:
+    # Opaque to callers; to us it is what was looked at last, and where the first call began.
+    if not token:
+        return None
+    after, dash, until = token.partition("-")
+    if not (dash and _is_id(after) and _is_id(until)):
+        raise InvalidRequest(
+            "invalid ReplayDeliveriesRequest.PageToken: value is not a token of a page"
+        )
+    return ReplayRange(DeliveryId(after), DeliveryId(until))
+
+
+def _replayed_to_proto(replayed: Replayed) -> pb.ReplayDeliveriesResponse:
+    rest = replayed.rest
+    return pb.ReplayDeliveriesResponse(
+        deliveries=replayed.made,
+        next_page_token="" if rest is None else f"{rest.after}-{rest.until}",
+        skipped=replayed.skipped,
+        reached_at=to_optional_timestamp(replayed.reached_at),
+    )
 
 
 def _delivery_to_proto(delivery: Delivery) -> pb.Delivery:

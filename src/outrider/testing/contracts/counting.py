@@ -24,6 +24,7 @@ from outrider.testing.builders import (
     planned,
 )
 from outrider.testing.contracts.cancelling import cancel
+from outrider.testing.contracts.delivery_log import append
 from outrider.testing.contracts.steps import add_targets, claim, delete_target, owe, settle
 from outrider.testing.contracts.store import StoreContract
 from outrider.usecases.ports import Store
@@ -177,9 +178,7 @@ class CountingContract(StoreContract):
                 planned(str(number)), event=an_event(f"event-{number}", event_type=kind)
             )
             at = NOW + number * SECOND
-            await store.write(
-                lambda unit, event=event, at=at: unit.events.append(INSTANCE, [event], at)
-            )
+            await append(store, event, at)
         await claim(store, now=NOW + MINUTE, limit=1)
         await settle(store, a_settlement("1"))
         asked = [

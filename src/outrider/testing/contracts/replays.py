@@ -24,6 +24,7 @@ from outrider.testing.builders import (
     an_event,
     planned,
 )
+from outrider.testing.contracts.delivery_log import append
 from outrider.testing.contracts.policies import pause, resume
 from outrider.testing.contracts.steps import (
     add_targets,
@@ -90,9 +91,7 @@ class ReplaysContract(StoreContract):
                 planned(str(number), target), event=an_event(f"event-{number}", event_type=kind)
             )
             at = NOW + timedelta(seconds=number)
-            await store.write(
-                lambda unit, event=event, at=at: unit.events.append(INSTANCE, [event], at)
-            )
+            await append(store, event, at)
         await claim(store, now=NOW + HOUR, limit=3)
         await settle(store, a_settlement("1"), a_settlement("2", DeliveryState.DEAD))
 
