@@ -35,6 +35,8 @@ from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
 from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
 from outrider.api.reflection import reflection
+from outrider.api.relay import PREFIX as RELAY_PREFIX
+from outrider.api.relay import relay_endpoint
 from outrider.bootstrap.interceptions import Intercepting, open_interceptions
 from outrider.bootstrap.outside import open_outside_tokens
 from outrider.bootstrap.parts import (
@@ -43,6 +45,7 @@ from outrider.bootstrap.parts import (
     egress_policy,
     open_store,
 )
+from outrider.bootstrap.relay import open_relay
 from outrider.bootstrap.routing import open_routing
 from outrider.domain.instance import host_of
 from outrider.observability.logs import configure_logs, name_process
@@ -55,6 +58,7 @@ from outrider.usecases.catalogue import ManageCatalogue
 from outrider.usecases.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.followed_store import FollowedStore
 from outrider.usecases.grants import Grants
 from outrider.usecases.instances import ChooseInstance, ManageInstances
 from outrider.usecases.outside_tokens import OutsideTokens
@@ -126,6 +130,9 @@ async def open_api(
         nullcontext(routing) if routing else open_routing(opened, log) as routes,
         open_outside_tokens(settings, opened, log) as outside,
         open_interceptions(settings, opened, routes, log) as intercepting,
+        open_relay(
+            settings, opened, PublishEvents(opened.store, opened.ambient, routes), log
+        ) as relay,
     ):
         choose = ChooseInstance(routes, opened.instance)
         issuers = Issuers(choose, opened.instance, settings.external_url or "")
@@ -140,6 +147,7 @@ async def open_api(
                 JWKS_PATH: jwks(lambda name: UseWebKeys(opened.store).published(choose(name))),
                 DISCOVERY_PATH: discovery(issuers),
                 TOKEN_PATH: token_endpoint(Grants(_access_tokens(settings, opened)), issuers, log),
+                RELAY_PREFIX: relay_endpoint(relay, log),
             },
         )
 
@@ -174,10 +182,11 @@ _Rows = tuple[tuple[Any, Any, Any], ...]
 def _zitadel_rows(settings: Settings, opened: Opened, routing: Routing) -> _Rows:
     store, ambient = opened.store, opened.ambient
     targets = ManageTargets(store, ambient, routing, egress_policy(settings))
-    public_keys = ManagePublicKeys(store, ambient, read_public_key)
+    followed = FollowedStore(store, routing)
+    public_keys = ManagePublicKeys(followed, ambient, read_public_key)
     executions = ManageExecutions(store, ambient, routing)
     actions = ActionHandlers(targets, public_keys, executions)
-    web_keys = WebKeyHandlers(ManageWebKeys(store, ambient, KeyPairs()))
+    web_keys = WebKeyHandlers(ManageWebKeys(followed, ambient, KeyPairs()))
     return (
         (action.ActionServiceASGIApplication, action.ActionService, actions),
         (
@@ -230,7 +239,8 @@ def _own_rows(
             policy.TargetPolicyServiceASGIApplication,
             policy.TargetPolicyService,
             TargetPolicyHandlers(
-                ManageTargetPolicies(store, ambient, check_tls), intercepting.test_target
+                ManageTargetPolicies(FollowedStore(store, routing), ambient, check_tls),
+                intercepting.test_target,
             ),
         ),
     )

@@ -24,6 +24,7 @@ from outrider.usecases.catalogue import ManageCatalogue
 from outrider.usecases.deliveries import FindDeliveries
 from outrider.usecases.events import PublishEvents
 from outrider.usecases.executions import ManageExecutions
+from outrider.usecases.followed_store import FollowedStore
 from outrider.usecases.routing import Routing
 from outrider.usecases.target_policies import ManageTargetPolicies
 from outrider.usecases.targets import ManageTargets
@@ -149,7 +150,7 @@ def _embedded(
         intercepting=intercepting,
         publish=PublishEvents(store, ambient, routing),
         targets=ManageTargets(store, ambient, routing, egress_policy(settings)),
-        policies=ManageTargetPolicies(store, ambient, check_tls),
+        policies=ManageTargetPolicies(FollowedStore(store, routing), ambient, check_tls),
         executions=ManageExecutions(store, ambient, routing),
         catalogue=ManageCatalogue(store, routing),
         deliveries=FindDeliveries(store),
