@@ -24,7 +24,7 @@ deeper before protobuf's own bound of 100 messages is reached."""
 
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 # The longest number that a float can hold has 309 digits.
-_MAY_BE_HUGE = re.compile(rb"\d{309}")
+_MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
 
 
 class Inapplicable(Exception):
@@ -112,11 +112,9 @@ def parse_json(body: bytes) -> Any:
     large a number. Half a surrogate pair becomes U+FFFD, as in Go.
     """
     # To look at every whole number costs time, and nearly no answer has one so long.
-    whole = _bounded if _MAY_BE_HUGE.search(body) else None
+    decoder = _BOUNDING_DECODER if _MAY_BE_HUGE.search(body) else _DECODER
     try:
-        value = json.loads(
-            body.decode(), parse_int=whole, parse_float=_finite, parse_constant=_no_constants
-        )
+        value = decoder.decode(body.decode())
     except RecursionError:
         raise Inapplicable("the answer is nested too deep", is_json=False) from None
     except ValueError:
@@ -141,6 +139,12 @@ def _bounded(digits: str) -> int:
 
 def _no_constants(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constants)
+_BOUNDING_DECODER = json.JSONDecoder(
+    parse_int=_bounded, parse_float=_finite, parse_constant=_no_constants
+)
 
 
 def _is_deep(value: Any) -> bool:

@@ -30,6 +30,10 @@ from outrider.usecases.bulkheads import Bulkheads
 from outrider.usecases.ports import Caller
 
 
+# A copy of the call is not worth so little time.
+_NEGLIGIBLE_S = 0.001
+
+
 class Log(Protocol):
     """The part of a structlog logger that is used here."""
 
@@ -166,7 +170,10 @@ class TargetChain:
         call = self._built(callee, self._rendered(run), call_id)
         places = callee.policy.max_concurrency
         async with self.bulkheads.place(run.instance, target.id, places, seconds):
-            return await self._post(replace(call, timeout=until - clock()))
+            left = until - clock()
+            if left < call.timeout - _NEGLIGIBLE_S:
+                call = replace(call, timeout=left)
+            return await self._post(call)
 
     def _rendered(self, run: Run) -> bytes:
         try:
