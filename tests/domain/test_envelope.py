@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from outrider.domain.call import Call
+from outrider.domain.call import MAX_ANSWER_BYTES, Call
 from outrider.domain.callee import Callee
 from outrider.domain.envelope import Envelopes, Unbuildable, plain
+from outrider.domain.judgement import JUDGED_BYTES
 from outrider.domain.signature import standard_webhooks_headers, zitadel_signature
-from outrider.domain.target import PayloadType, SigningKey
+from outrider.domain.target import PayloadType, SigningKey, TargetType
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import SIGNING_KEY, a_target
 from outrider_receiver import verify
@@ -64,6 +65,30 @@ def test_url_body_and_time_out_are_the_targets():
     call = build(target)
 
     assert ("https://a.example/?q=1", BODY, 1.5) == (call.url, call.body, call.timeout)
+
+
+@pytest.mark.parametrize(
+    ("target_type", "attempt_number", "is_test", "expected"),
+    [
+        (TargetType.REST_CALL, None, False, MAX_ANSWER_BYTES),
+        (TargetType.REST_CALL, 1, False, JUDGED_BYTES),
+        (TargetType.REST_CALL, None, True, JUDGED_BYTES),
+        (TargetType.REST_WEBHOOK, None, False, JUDGED_BYTES),
+        (TargetType.REST_ASYNC, 1, False, JUDGED_BYTES),
+    ],
+)
+def test_only_an_answer_that_is_applied_is_kept_in_full(
+    target_type, attempt_number, is_test, expected
+):
+    """
+    Of all others a judgement and an excerpt are left, and 20 MiB for each would add up.
+    """
+    callee = Callee(a_target(type=target_type))
+    call = ENVELOPES.build(
+        callee, BODY, message_id="31", now=NOW, attempt_number=attempt_number, is_test=is_test
+    )
+
+    assert expected == call.keeps
 
 
 @pytest.mark.parametrize("payload_type", [PayloadType.UNSPECIFIED, PayloadType.JSON])

@@ -10,6 +10,8 @@ from egress.hostile import answer, chunked
 from outrider.adapters.egress.answer import AnswerReader, BadAnswer
 from outrider.adapters.egress.limits import CallerLimits
 from outrider.domain.call import Answer
+from outrider.domain.judgement import JUDGED_BYTES, judge
+from outrider.domain.outcome import Outcome
 
 SMALL = CallerLimits(max_head_bytes=1024, max_fields=5, max_interim_answers=2, max_body_bytes=2048)
 USUAL = CallerLimits()
@@ -248,6 +250,35 @@ def test_only_a_clean_connection_is_used_again(data, expected):
     assert whole is not None
     assert whole.body == b"hi"
     assert expected == reader.reusable
+
+
+@pytest.mark.parametrize("size", [-1, 0, 1, 70_000])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_what_is_not_kept_changes_no_judgement(size, is_chunked):
+    """
+    Dropping the rest of a large answer must not make an error of data, nor data of an error.
+    """
+    error = b'{"forwardedStatusCode": 403}'
+    body = error.ljust(JUDGED_BYTES - 1 + size)
+    data = chunked(body[:100], body[100:]) if is_chunked else answer(200, body)
+    reader = AnswerReader(USUAL)
+    reader.begin(JUDGED_BYTES)
+    wholes = [reader.feed(data[at : at + 50_000]) for at in range(0, len(data), 50_000)]
+
+    assert judge(read(data)) == judge(wholes[-1])
+    assert (size < 1) == (judge(wholes[-1]).outcome is Outcome.FAILED)
+    assert len(wholes[-1].body) <= JUDGED_BYTES + 50_000
+
+
+def test_what_is_not_kept_still_counts():
+    """
+    Else an answer without an end would be read without an end.
+    """
+    reader = AnswerReader(SMALL)
+    reader.begin(10)
+
+    with pytest.raises(BadAnswer, match="answer larger than"):
+        reader.feed(chunked(*[b"x" * 100] * 21))
 
 
 def test_a_reader_reads_one_answer_after_the_other():

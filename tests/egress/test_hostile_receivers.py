@@ -38,7 +38,7 @@ from egress.names import Names, Silence, a_call
 from egress.secure import SecureServer
 from outrider.adapters.egress.limits import CallerLimits
 from outrider.domain.call import CallFailed, Stage
-from outrider.domain.judgement import judge
+from outrider.domain.judgement import JUDGED_BYTES, judge
 from outrider.domain.outcome import Outcome
 
 MIB = 1024 * 1024
@@ -565,3 +565,41 @@ async def test_many_hostile_receivers_at_once_delay_nobody(open_caller):
 
     assert [200] * 100 == statuses
     assert 100 == len(unfinished)
+
+
+async def test_large_answers_to_deliveries_do_not_add_up(caller):
+    """
+    Sixty-four calls at once that hold 20 MiB each are more than most machines can spare.
+    """
+    large = answer(200, bytes(16 * MIB))
+    async with Hostile(says(large)) as server:
+        call = a_call(server.url(), keeps=JUDGED_BYTES)
+        tracemalloc.start()
+        try:
+            answers = await asyncio.gather(*[caller.post(call) for _ in range(10)])
+            grown = tracemalloc.get_traced_memory()[1] / MIB
+        finally:
+            tracemalloc.stop()
+
+    assert {Outcome.ACCEPTED} == {judge(each).outcome for each in answers}
+    assert all(JUDGED_BYTES <= len(each.body) < 2 * MIB for each in answers)
+    assert grown < 60
+
+
+async def test_a_resting_connection_holds_nothing_of_its_answer(caller):
+    """
+    A hundred of them may rest for each receiver.
+    """
+    large = answer(200, bytes(16 * MIB))
+    async with Hostile(says(large)) as server:
+        tracemalloc.start()
+        try:
+            status = (await caller.post(a_call(server.url()))).status
+            await asyncio.sleep(0)  # the loop's turn that brought the answer holds it to its end
+            kept = tracemalloc.get_traced_memory()[0] / MIB
+        finally:
+            tracemalloc.stop()
+
+        assert repr(caller).endswith("[busy 0 | idle 1]>")
+    assert status == 200
+    assert kept < 2

@@ -57,6 +57,8 @@ class Call:
 
     `own_headers` are the names, in lower case, of headers that the target's owner chose: they may
     be credentials, so they stay with the target's server when it redirects to another one.
+    `keeps` is how many bytes of the answer's body are of use; what comes after them is read and
+    may be dropped.
     """
 
     url: str
@@ -65,11 +67,15 @@ class Call:
     timeout: float
     route: Route = field(default=DIRECT, repr=False)
     own_headers: frozenset[str] = field(default=frozenset(), repr=False)
+    keeps: int = field(default=MAX_ANSWER_BYTES, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: header names in lower case, the body at most `MAX_ANSWER_BYTES` long."""
+    """What came back: header names in lower case, the body at most `MAX_ANSWER_BYTES` long.
+
+    The body ends early where the call had no use for all of it (`Call.keeps`).
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]

@@ -10,19 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.call import Call, Route
+from outrider.domain.call import DIRECT, MAX_ANSWER_BYTES, Call, Route
 from outrider.domain.callee import Callee
+from outrider.domain.judgement import JUDGED_BYTES
 from outrider.domain.signature import (
     SIGNATURE_HEADERS,
     standard_webhooks_headers,
     zitadel_signature,
 )
-from outrider.domain.target import PayloadType, Target
+from outrider.domain.target import PayloadType, Target, TargetType
 from outrider.domain.target_policy import DEFAULT_POLICY
 from outrider.errors import OutriderError
 
 # All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
 CONTENT_TYPE = ("Content-Type", "application/json")
+
+NO_NAMES: frozenset[str] = frozenset()
 
 TEST_HEADER = ("Outrider-Test", "true")
 """Marks a call that was made by hand: receivers may answer it without doing anything."""
@@ -84,18 +87,21 @@ class Envelopes:
             headers.append(("Outrider-Attempt", str(attempt_number)))
         if is_test:
             headers.append(TEST_HEADER)
-        return _addressed(callee, headers, wrapped)
+        # Only an answer that is applied is of use in full; of all others a judgement is left.
+        is_applied = target.type is TargetType.REST_CALL and attempt_number is None and not is_test
+        keeps = MAX_ANSWER_BYTES if is_applied else JUDGED_BYTES
+        return _addressed(callee, headers, wrapped, keeps)
 
 
-def _addressed(callee: Callee, headers: list[tuple[str, str]], body: bytes) -> Call:
-    target, policy = callee.target, callee.policy
+def _addressed(callee: Callee, headers: list[tuple[str, str]], body: bytes, keeps: int) -> Call:
+    policy, own_headers, route = callee.policy, NO_NAMES, DIRECT
+    if policy is not DEFAULT_POLICY:
+        headers.extend(policy.headers)
+        own_headers = frozenset(name.lower() for name, _ in policy.headers)
+        route = Route(policy.tls, policy.proxy_url)
+    target = callee.target
     seconds = target.timeout.total_seconds()
-    if policy is DEFAULT_POLICY:
-        return Call(target.endpoint, tuple(headers), body, seconds)
-    own_headers = frozenset(name.lower() for name, _ in policy.headers)
-    route = Route(policy.tls, policy.proxy_url)
-    headers.extend(policy.headers)
-    return Call(target.endpoint, tuple(headers), body, seconds, route, own_headers)
+    return Call(target.endpoint, tuple(headers), body, seconds, route, own_headers, keeps)
 
 
 def _signatures(

@@ -14,6 +14,8 @@ from outrider.domain.outcome import Outcome
 _OVERLOADED = frozenset({408, 425, 429, 503})
 _MAX_ERROR_CHARS = 500
 _MAX_FORWARDED_BYTES = 1024 * 1024
+JUDGED_BYTES = _MAX_FORWARDED_BYTES + 1
+"""How much of a body a judgement depends on: one byte more than an error may have."""
 _INT64 = range(-(2**63), 2**63)
 # Nearly no answer has these words: most bodies are never parsed. A backslash may spell them.
 _MAY_FORWARD = re.compile(rb"forwarded|\\", re.IGNORECASE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from outrider.adapters.egress.limits import CallerLimits
-from outrider.domain.call import Answer
+from outrider.domain.call import MAX_ANSWER_BYTES, Answer
 
 FIRST_STATUS = 100
 FIRST_FINAL_STATUS = 200
@@ -31,10 +31,12 @@ class AnswerReader:
         "_answer",
         "_barren",
         "_body",
+        "_body_bytes",
         "_failure",
         "_fields",
         "_headers",
         "_interims",
+        "_keeps",
         "_limits",
         "_parser",
         "_status",
@@ -46,8 +48,9 @@ class AnswerReader:
         self._parser = HttpResponseParser(self)
         self.begin()
 
-    def begin(self) -> None:
-        """Forget the last answer."""
+    def begin(self, keeps: int = MAX_ANSWER_BYTES) -> None:
+        """Forget the last answer. Of the next one's body no more than needed is kept, `keeps`."""
+        self._keeps = keeps
         self.reusable = False
         self._answer: Answer | None = None
         self._failure: str | None = None
@@ -57,6 +60,7 @@ class AnswerReader:
         self._interims = 0
         self._barren = 0
         self._body: bytes | bytearray = b""
+        self._body_bytes = 0
 
     def feed(self, data: bytes) -> Answer | None:
         """Take the next bytes; give the answer as soon as it is whole. Raise `BadAnswer`."""
@@ -68,9 +72,12 @@ class AnswerReader:
             self.reusable = False
             if self._answer is None:
                 raise BadAnswer(self._failure or _sentence(error)) from None
-        if self._answer is None and self._barren > self._limits.max_head_bytes:
+        answer = self._answer
+        if answer is None and self._barren > self._limits.max_head_bytes:
             raise BadAnswer(self._too_much_around())
-        return self._answer
+        # A connection may rest for a while, and a body weighs up to 20 MiB.
+        self._answer = None
+        return answer
 
     def end(self) -> Answer:
         """The peer closed. Give the answer if closing is what ends it, else raise `BadAnswer`."""
@@ -116,10 +123,13 @@ class AnswerReader:
         """A part of the body, without the framing."""
         self._barren = 0
         body = self._body
-        if len(body) + len(part) > self._limits.max_body_bytes:
+        self._body_bytes += len(part)
+        if self._body_bytes > self._limits.max_body_bytes:
             self._fail(f"answer larger than {self._limits.max_body_bytes / 2**20:g} MiB")
         if not body:
             self._body = part
+        elif len(body) >= self._keeps:
+            pass
         elif isinstance(body, bytearray):
             body += part
         else:
@@ -131,9 +141,11 @@ class AnswerReader:
         if self._status:
             self.reusable = self._parser.should_keep_alive()
             self._answer = Answer(self._status, self._headers, bytes(self._body))
+            self._body = b""
             return
         self._interims += 1
         self._body = b""
+        self._body_bytes = 0
         if self._interims > self._limits.max_interim_answers:
             self._fail(f"more than {self._limits.max_interim_answers} interim answers")
 

@@ -85,29 +85,29 @@ class HttpCaller:
         deadline = asyncio.get_running_loop().time() + call.timeout
         destination = destination_of(call.url, self._passages.of(call.route))
         request = writer.request(destination, call.headers, call.body)
-        answer = await self._send(destination, request, deadline, call.timeout)
+        answer = await self._send(destination, request, deadline, call)
         if answer.status in FOLLOWED:
             return await self._follow(answer, destination, call, deadline, writer)
         return answer
 
     async def _send(
-        self, destination: Destination, request: bytes, deadline: float, seconds: float
+        self, destination: Destination, request: bytes, deadline: float, call: Call
     ) -> Answer:
         origin = destination.origin
         kept = self._pool.take(origin)
         if kept is not None:
             try:
-                return await self._exchange(kept, request, deadline, seconds)
+                return await self._exchange(kept, request, deadline, call)
             except Stale:
                 pass
-        fresh = await self._dialer.dial(origin, deadline, seconds)
-        return await self._exchange(fresh, request, deadline, seconds)
+        fresh = await self._dialer.dial(origin, deadline, call.timeout)
+        return await self._exchange(fresh, request, deadline, call)
 
     async def _exchange(
-        self, connection: Connection, request: bytes, deadline: float, seconds: float
+        self, connection: Connection, request: bytes, deadline: float, call: Call
     ) -> Answer:
         try:
-            answer = await connection.ask(request, deadline, seconds)
+            answer = await connection.ask(request, deadline, call.timeout, call.keeps)
         except BaseException:
             # Also when cancelled: the answer that may still come belongs to nobody.
             connection.abort()
@@ -137,7 +137,7 @@ class HttpCaller:
                 following = parsed(following.url, self._passages.of(call.route))
             destination = following
             request = writer.request(destination, call.headers, call.body)
-            answer = await self._send(destination, request, deadline, call.timeout)
+            answer = await self._send(destination, request, deadline, call)
         return answer
 
 

@@ -97,14 +97,17 @@ class Connection(asyncio.Protocol):
         """Whether the last exchange left it open, clean and willing."""
         return self._reader.reusable and self._transport is not None and not self._is_sending
 
-    def ask(self, request: bytes, deadline: float, seconds: float) -> asyncio.Future[Answer]:
+    def ask(
+        self, request: bytes, deadline: float, seconds: float, keeps: int
+    ) -> asyncio.Future[Answer]:
         """Send a request. The future gives the answer, or raises `CallFailed` or `Stale`.
 
-        `deadline` is the loop's time at which `seconds`, the whole call's time, are over.
+        `deadline` is the loop's time at which `seconds`, the whole call's time, are over. `keeps`
+        is how much of the answer's body is of use.
         """
         self._exchanges += 1
         self._heard = False
-        self._reader.begin()
+        self._reader.begin(keeps)
         waiter = self._waiter = self._loop.create_future()
         self._seconds = seconds
         self._watch(deadline)
