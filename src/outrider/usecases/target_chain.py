@@ -29,7 +29,6 @@ from outrider.errors import OutriderError
 from outrider.usecases.bulkheads import Bulkheads
 from outrider.usecases.ports import Caller
 
-
 # A copy of the call is not worth so little time.
 _NEGLIGIBLE_S = 0.001
 
