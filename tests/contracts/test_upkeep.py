@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
 import pytest
 
+from delivery.rig import Lines
 from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.memory.store import MemoryStore
+from outrider.adapters.sql.delivery_counts import SqlDeliveryCounts
+from outrider.adapters.sql.forgetting import SqlForgetting
+from outrider.adapters.sql.replays import SqlReplays
 from outrider.adapters.sql.sqlite import open_sqlite
-from outrider.testing.ambient import NOW
+from outrider.delivery import janitor
+from outrider.domain.delivery import DeliveryState
+from outrider.domain.delivery_stats import StatsSearch
+from outrider.domain.ids import DeliveryId, EventId, TargetId
+from outrider.domain.replay import ReplayRange
+from outrider.domain.retention import Retention
+from outrider.domain.search import DeliverySearch
+from outrider.testing.ambient import NOW, FixedClock, fixed_ambient
+from outrider.testing.builders import INSTANCE, a_stored_event, an_event, planned
 from outrider.testing.contracts.cancelling import CancellingContract
 from outrider.testing.contracts.counting import CountingContract
 from outrider.testing.contracts.forgetting import ForgettingContract
 from outrider.testing.contracts.replays import ReplaysContract
+from outrider.testing.contracts.steps import add_targets, owe
 
 SEALING = Sealing(bytes(range(32)))
+SEARCHES = [
+    DeliverySearch(states=(DeliveryState.DEAD,)),
+    DeliverySearch(target_id=TargetId("101")),
+    DeliverySearch(event_id=EventId("event-1")),
+    DeliverySearch(event_type="a.b", created_since=NOW, created_until=NOW),
+]
 
 
 @pytest.fixture
@@ -56,3 +79,60 @@ class TestCountingOnSqlite(OnSqlite, CountingContract): ...
 
 
 class TestForgettingOnSqlite(OnSqlite, ForgettingContract): ...
+
+
+async def test_old_events_that_are_owed_are_looked_at_little_by_little(sqlite_store):
+    """
+    A long backlog must not be read through every few seconds: each round goes on where the last
+    one ended, and begins again at the end.
+    """
+    owed = [
+        a_stored_event(planned(str(number)), event=an_event(f"event-{number}"))
+        for number in range(1, janitor._AT_ONCE * janitor._IDLE_LOOKS + 1)
+    ]
+    last = a_stored_event(event=an_event("for nobody"))
+    await add_targets(sqlite_store)
+    await sqlite_store.write(lambda unit: unit.events.append(INSTANCE, [*owed, last], NOW))
+    ambient = fixed_ambient(FixedClock(NOW + timedelta(days=2)))
+    day = timedelta(days=1)
+    sweeper = janitor.Janitor(sqlite_store, ambient, Retention(day, day, day), Lines(), "janitor")
+    rounds = [await sweeper.sweep() for _ in range(4)]
+    await owe(sqlite_store, event="for nobody either")
+    rounds += [await sweeper.sweep() for _ in range(2)]
+
+    assert [0, 1, 0, 0, 0, 1] == rounds
+
+
+async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
+    """
+    With five million deliveries each of these must cost what it costs with none.
+    """
+    with closing(sqlite3.connect(tmp_path / "outrider.db")) as connection:
+        statements = []
+        connection.set_trace_callback(statements.append)
+        counts, forgetting = SqlDeliveryCounts(connection), SqlForgetting(connection)
+        counts.get(INSTANCE, StatsSearch(), NOW)
+        counts.get(INSTANCE, StatsSearch(target_id=TargetId("101")), NOW)
+        counts.tally(NOW, 10)
+        forgetting.forget_deliveries(DeliveryState.DEAD, NOW, 10)
+        forgetting.forget_events(NOW, 0, 10)
+        replays = SqlReplays(connection)
+        for wanted in SEARCHES:
+            replays.look(INSTANCE, wanted, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+        connection.set_trace_callback(None)
+        plans = [
+            row[3]
+            for statement in statements
+            if "deliveries" in statement
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+
+    # A look at the log ends at its limit; an index that is read whole has what is open alone.
+    allowed = ("seen", "since_tally", "subquery", "cancel_requests", "delivery_totals")
+    assert [] == [
+        each
+        for each in plans
+        if each.startswith("SCAN ") and not any(name in each for name in allowed)
+    ]
+    for index in ("deliveries_open", "deliveries_finished", "deliveries_dead", "deliveries_target"):
+        assert any(index in each for each in plans), index

@@ -15,6 +15,7 @@ from outrider.bootstrap.parts import Opened, egress_policy, open_store
 from outrider.bootstrap.preparing import prepare
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.routing import open_routing
+from outrider.bootstrap.upkeep import open_upkeep
 from outrider.domain.ids import InstanceId
 from outrider.domain.permission import Actor, Role
 from outrider.errors import StartupError
@@ -121,7 +122,10 @@ def _instance(opened: Opened, routing: Routing, host: str) -> InstanceId:
 
 @asynccontextmanager
 async def _delivering(settings: Settings, opened: Opened, log: Any) -> AsyncIterator[None]:
-    async with open_caller(settings, settings.worker_concurrency) as caller:
+    async with (
+        open_caller(settings, settings.worker_concurrency) as caller,
+        open_upkeep(settings, opened, log),
+    ):
         worker, rescuer = build_worker(settings, opened, caller, log)
         working = asyncio.create_task(worker.run())
         rescuing = asyncio.create_task(rescuer.run())

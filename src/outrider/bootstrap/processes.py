@@ -17,6 +17,7 @@ import structlog
 from outrider.bootstrap.calling import ENVELOPES, open_caller
 from outrider.bootstrap.parts import Opened, open_store
 from outrider.bootstrap.preparing import prepare
+from outrider.bootstrap.upkeep import open_upkeep
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
@@ -70,6 +71,7 @@ async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
     async with (
         open_store(settings) as opened,
         open_caller(settings, settings.worker_concurrency) as caller,
+        open_upkeep(settings, opened),
     ):
         worker, rescuer = build_worker(settings, opened, caller)
         _collect_seldom()
