@@ -17,6 +17,7 @@ from pathlib import Path
 from outrider.domain.address import parse_allow
 from outrider.domain.outside_issuer import parse_issuers
 from outrider.domain.proxy import parse_proxy
+from outrider.domain.relay_source import parse_relay_sources
 
 MAX_PORT = 65535
 MASTER_KEY_BYTES = 32
@@ -151,6 +152,12 @@ def read_proxy_url(text: str) -> str:
 def read_oidc_issuers(text: str) -> str:
     """The text itself, once `parse_issuers` accepts it."""
     parse_issuers(text)
+    return text
+
+
+def read_relay_sources(text: str) -> str:
+    """The text itself, once `parse_relay_sources` accepts it."""
+    parse_relay_sources(text)
     return text
 
 

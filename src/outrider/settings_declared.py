@@ -26,6 +26,7 @@ from outrider.setting_values import (
     read_path,
     read_period,
     read_proxy_url,
+    read_relay_sources,
     read_seconds,
     read_visible,
     read_whole_number,
@@ -214,6 +215,15 @@ class Settings:
         "(../access.md#tokens-of-another-issuer).",
         default="",
         shown="none",
+    )
+    relay_sources: str = _declare(
+        read_relay_sources,
+        "Servers whose events the relay takes, such as a ZITADEL: a JSON list of objects, in a file "
+        "`[[relay_sources]]` tables. Each has `name`, and `signing_keys` or `issuer`; see [Sources]"
+        "(../relay.md#sources).",
+        default="",
+        shown="none",
+        secret=True,
     )
 
     @property

@@ -42,14 +42,27 @@ class PublishEvents:
             check_event(event, position)
         instance = actor.instance_id
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
-        stored = [self._routed(instance, event) for event in named]
-        new_types = self._new_event_types(instance, named)
+        bodies = [render_body(event, instance) for event in named]
+        return await self._store(instance, named, bodies)
+
+    async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> Published:
+        """The same for one event with an id, whose body was made by somebody else and is kept."""
+        (published,) = await self._store(instance, [event], [body])
+        return published
+
+    async def _store(
+        self, instance: InstanceId, events: Sequence[Event], bodies: Sequence[bytes]
+    ) -> list[Published]:
+        stored = [
+            self._routed(instance, event, body) for event, body in zip(events, bodies, strict=True)
+        ]
+        new_types = self._new_event_types(instance, events)
 
         def append(unit: Unit) -> tuple[list[int | None], dict[EventId, int]]:
             if new_types:
                 unit.catalogue.remember(instance, new_types)
             written = unit.events.append(instance, stored, self.ambient.now())
-            known = [each.id for each, count in zip(named, written, strict=True) if count is None]
+            known = [each.id for each, count in zip(events, written, strict=True) if count is None]
             return written, unit.events.delivery_counts(instance, known) if known else {}
 
         written, counts = await self.store.write(append, shared=True)
@@ -57,19 +70,19 @@ class PublishEvents:
             await self.routing.catch_up()
         return [
             Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
-            for event, count in zip(named, written, strict=True)
+            for event, count in zip(events, written, strict=True)
         ]
 
     def _new_event_id(self) -> EventId:
         return EventId(str(self.ambient.new_id()))
 
-    def _routed(self, instance: InstanceId, event: Event) -> StoredEvent:
+    def _routed(self, instance: InstanceId, event: Event, body: bytes) -> StoredEvent:
         routes = self.routing.routes(instance)
         execution, targets = routes.match(event_lookup_id(event.event_type))
         plan = plan_deliveries(
             [(DeliveryId(str(self.ambient.new_id())), each.id, each.is_awaited) for each in targets]
         )
-        return StoredEvent(event, render_body(event, instance), execution, plan)
+        return StoredEvent(event, body, execution, plan)
 
     def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
         catalogue = self.routing.catalogue(instance)

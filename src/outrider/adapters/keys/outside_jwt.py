@@ -39,8 +39,10 @@ _BROKEN = (JoseError, ValueError, TypeError, KeyError, AttributeError, Recursion
 class _Registry(JWSRegistry):
     """Ours accepts what callers have checked, and warns about none of it."""
 
-    # A certificate chain in a header is long. The whole token is 8 KiB at most.
+    # A certificate chain in a header is long. A whole token is 8 KiB at most; the call of another
+    # server, whose payload is an event, is as long as any request.
     max_header_length = 8192
+    max_payload_length = 4 * 1024 * 1024
     max_signature_length = 2048
 
     def get_alg(self, name: str) -> Any:

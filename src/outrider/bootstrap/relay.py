@@ -1,0 +1,122 @@
+"""The relay with its sources, as the operator lists them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from outrider import __version__
+from outrider.bootstrap.parts import Opened, egress_policy, egress_proxy
+from outrider.domain.ids import InstanceId
+from outrider.domain.outside_issuer import OutsideIssuer
+from outrider.domain.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
+from outrider.errors import StartupError
+from outrider.settings import Settings
+from outrider.usecases.events import PublishEvents
+from outrider.usecases.issuer_keys import IssuerKeys, PublishedBy
+from outrider.usecases.outside_ports import MAX_DOCUMENT_BYTES
+from outrider.usecases.relay import Lock, Relay
+from outrider.usecases.relay_ports import Decrypts
+
+
+@asynccontextmanager
+async def open_relay(
+    settings: Settings, opened: Opened, publish: PublishEvents, log: Any
+) -> AsyncIterator[Relay]:
+    """A relay for every source; nothing is fetched before the first call that needs it.
+
+    Raise `StartupError` for a file with a key that cannot be used.
+    """
+    sources = parse_relay_sources(settings.relay_sources)
+    async with AsyncExitStack() as stack:
+        fetched = await _fetched(settings, opened, sources, log, stack)
+        locks = {each.name: _lock(each, opened, fetched) for each in sources}
+        yield Relay(locks, opened.ambient, publish, partial(_report, log))
+
+
+def _report(log: Any, source: str, reason: str) -> None:
+    log.info("relay.unsigned", source=source[:MAX_CHARS], reason=reason)
+
+
+async def _fetched(
+    settings: Settings,
+    opened: Opened,
+    sources: tuple[RelaySource, ...],
+    log: Any,
+    stack: AsyncExitStack,
+) -> dict[tuple[str, str], IssuerKeys]:
+    """The keys of every issuer, by its name and the place of its keys."""
+    publishers = [each.publisher for each in sources if each.publisher is not None]
+    if not publishers:
+        return {}
+    # Reading the system's certificates takes a moment that most starts need not wait for.
+    from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
+    from outrider.adapters.egress.limits import CallerLimits  # noqa: PLC0415
+    from outrider.adapters.keys.outside_jwt import OutsideJwts  # noqa: PLC0415
+
+    fetcher = HttpCaller(
+        egress_policy(settings),
+        user_agent=f"outrider/{__version__}",
+        limits=CallerLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
+        proxy=egress_proxy(settings),
+    )
+    stack.push_async_callback(fetcher.aclose)
+    found: dict[tuple[str, str], IssuerKeys] = {}
+    for each in publishers:
+        if (each.issuer, each.jwks_url) in found:
+            continue
+        failed = partial(_fetch_failed, log, each)
+        keys = IssuerKeys(PublishedBy(each, fetcher, OutsideJwts()), opened.ambient.now, failed)
+        found[each.issuer, each.jwks_url] = keys
+        stack.push_async_callback(keys.aclose)
+    return found
+
+
+def _fetch_failed(log: Any, publisher: OutsideIssuer, reason: str) -> None:
+    log.warning("relay.fetch_failed", issuer=publisher.issuer or publisher.jwks_url, reason=reason)
+
+
+def _lock(source: RelaySource, opened: Opened, fetched: dict[tuple[str, str], IssuerKeys]) -> Lock:
+    from_files = [_signing_key(path) for path in source.signing_key_files]
+    return Lock(
+        source,
+        InstanceId(source.instance) if source.instance else opened.instance,
+        (*source.signing_keys, *from_files),
+        fetched.get((source.issuer, source.jwks_url)),
+        _decrypts(source),
+    )
+
+
+def _signing_key(path: str) -> str:
+    try:
+        text = _read(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(text) > MAX_CHARS or not text.isprintable():
+        raise StartupError(f"{path} holds no signing key: write it there as one line of text")
+    return text
+
+
+def _decrypts(source: RelaySource) -> Decrypts | None:
+    if not source.decryption_key_files:
+        return None
+    from outrider.adapters.keys.relay_jwe import PrivateKeys  # noqa: PLC0415 - few need it
+
+    pems = []
+    for path in source.decryption_key_files:
+        pems.append(_read(path))
+        try:
+            PrivateKeys(pems[-1:])
+        except ValueError as problem:
+            raise StartupError(f"{path} {problem}") from None
+    return PrivateKeys(pems)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as failure:
+        raise StartupError(f"{path}: {failure.strerror}") from None
