@@ -16,19 +16,28 @@ import pytest_asyncio
 from joserfc import jws
 from joserfc.jwk import OctKey
 
+from api.asgi_client import in_process
 from api.calls.service import Service, running
 from api.calls.table import Caller
 from api.outside.issuer import OidcIssuer, private_key, published, signed
 from api.relay_sender import KEY, body, encoded, encrypted, signature
+from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
 from keys.openssl import key_files
-from outrider.bootstrap.parts import open_store
+from outrider.ambient import Ambient
+from outrider.api.relay import relay_endpoint
+from outrider.bootstrap.parts import open_store, registered_catalogue
 from outrider.domain.address import EgressProfile
 from outrider.domain.ids import InstanceId
 from outrider.domain.instance import Instance
+from outrider.domain.relay_source import RelaySource
+from outrider.errors import Unavailable
 from outrider.settings import Settings
 from outrider.testing.ambient import NOW
+from outrider.usecases.events import PublishEvents
 from outrider.usecases.issuer_keys import COOL_DOWN
+from outrider.usecases.relay import Lock, Relay
+from outrider.usecases.routing import Routing
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -482,6 +491,35 @@ async def test_an_issuer_that_is_down_is_told_to_the_caller(relaying):
     status, error = await relaying.relayed("down", jwt(body(another())))
 
     assert (503, "unavailable") == (status, error["code"])
+
+
+class FullStore:
+    """A store whose disk is full."""
+
+    def __init__(self, store: Any) -> None:
+        self.read = store.read
+
+    async def write(self, work: object, *, shared: bool = False) -> None:
+        raise Unavailable("the store's disk is full: nothing of this call was stored")
+
+
+async def test_a_store_that_is_down_is_told_to_the_caller(relaying):
+    """
+    200 would be a lie that nobody could find out: ZITADEL does not send it again.
+    """
+    store, log = FullStore(relaying.service.store), Lines()
+    routing = Routing(store, registered_catalogue())
+    await routing.refresh()
+    ambient = Ambient(now=relaying.service.clock)
+    lock = Lock(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
+    relay = Relay({"hmac": lock}, ambient, PublishEvents(store, ambient, routing), print)
+    content = body(another())
+    headers = signature(content, relaying.now)
+    exchange = in_process(relay_endpoint(relay, log))
+    response = await exchange(HttpRequest("POST", "/v1/relay/hmac", headers, content))
+
+    assert (503, "unavailable") == (response.status, json.loads(response.body)["code"])
+    assert [] == await relaying.deliveries(json.loads(content)["aggregateID"])
 
 
 async def test_the_instance_of_a_source_must_exist(relaying):

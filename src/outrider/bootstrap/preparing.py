@@ -7,17 +7,22 @@ from collections.abc import Callable
 from outrider.adapters.keys.jose import KeyPairs
 from outrider.adapters.keys.sealing import write_private
 from outrider.bootstrap.parts import Opened, bootstrap_secret
+from outrider.bootstrap.relay import check_relay_files
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, nobody_joined
 from outrider.settings import Settings
 from outrider.usecases.web_keys import ManageWebKeys
 
 
 async def prepare(settings: Settings, opened: Opened, announce: Callable[[str], None]) -> None:
-    """Make the first keys and the admin token, and end old leases. Only for who holds the lock."""
+    """Make the first keys and the admin token, and end old leases. Only for who holds the lock.
+
+    Raise `StartupError` for what no process could work with.
+    """
     if nobody_joined(settings.data_dir):
         # Who holds the data directory knows that every older worker of a server is gone: what
         # they held need not wait for the end of their leases.
         await opened.store.write(lambda unit: unit.leases.expire_all())
+    check_relay_files(settings)
     web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
     await web_keys.ensure_first(opened.instance)
     if settings.admin_token is None:

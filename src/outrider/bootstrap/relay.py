@@ -79,24 +79,35 @@ def _fetch_failed(log: Any, publisher: OutsideIssuer, reason: str) -> None:
     log.warning("relay.fetch_failed", issuer=publisher.issuer or publisher.jwks_url, reason=reason)
 
 
+def check_relay_files(settings: Settings) -> None:
+    """Raise `StartupError` for a file of a source that cannot be used, before any process starts."""
+    for each in parse_relay_sources(settings.relay_sources):
+        _signing_keys(each)
+        _decrypts(each)
+
+
 def _lock(source: RelaySource, opened: Opened, fetched: dict[tuple[str, str], IssuerKeys]) -> Lock:
-    from_files = [_signing_key(path) for path in source.signing_key_files]
     return Lock(
         source,
         InstanceId(source.instance) if source.instance else opened.instance,
-        (*source.signing_keys, *from_files),
+        _signing_keys(source),
         fetched.get((source.issuer, source.jwks_url)),
         _decrypts(source),
     )
 
 
-def _signing_key(path: str) -> str:
+def _signing_keys(source: RelaySource) -> tuple[str, ...]:
+    from_files = [_signing_key(source, path) for path in source.signing_key_files]
+    return (*source.signing_keys, *from_files)
+
+
+def _signing_key(source: RelaySource, path: str) -> str:
     try:
-        text = _read(path).decode("ascii").strip()
+        text = _content(source, path).decode("ascii").strip()
     except UnicodeDecodeError:
         text = ""
     if not text or len(text) > MAX_CHARS or not text.isprintable():
-        raise StartupError(f"{path} holds no signing key: write it there as one line of text")
+        raise _unusable(source, path, "holds no signing key: write it there as one line of text")
     return text
 
 
@@ -107,16 +118,20 @@ def _decrypts(source: RelaySource) -> Decrypts | None:
 
     pems = []
     for path in source.decryption_key_files:
-        pems.append(_read(path))
+        pems.append(_content(source, path))
         try:
             PrivateKeys(pems[-1:])
         except ValueError as problem:
-            raise StartupError(f"{path} {problem}") from None
+            raise _unusable(source, path, str(problem)) from None
     return PrivateKeys(pems)
 
 
-def _read(path: str) -> bytes:
+def _content(source: RelaySource, path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as failure:
-        raise StartupError(f"{path}: {failure.strerror}") from None
+        raise _unusable(source, path, f"cannot be read: {failure.strerror}") from None
+
+
+def _unusable(source: RelaySource, path: str, problem: str) -> StartupError:
+    return StartupError(f"relay_sources: {source.name}: {path} {problem}")
