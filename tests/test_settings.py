@@ -197,6 +197,10 @@ def test_all_problems_are_told_at_once():
         ("worker_concurrency", "1e3"),
         ("drain_timeout", "-1"),
         ("drain_timeout", "nan"),
+        ("retain_delivered", "0"),
+        ("retain_dead", "59s"),
+        ("retain_dead", "36501d"),
+        ("retain_events", "1 week"),
         ("log_level", "loud"),
         ("log_format", "xml"),
         ("external_url", "ftp://x"),
@@ -341,6 +345,16 @@ def test_this_server_is_no_outside_issuer():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("12h", 43_200), ("7d", 604_800)]
+)
+def test_periods_are_written_as_people_write_them(text, seconds):
+    """
+    Nobody counts the seconds of a month.
+    """
+    assert seconds == load_settings({}, {"OUTRIDER_RETAIN_DEAD": text}).retain_dead
+
+
 @given(
     st.builds(
         Settings,
@@ -356,6 +370,7 @@ def test_this_server_is_no_outside_issuer():
         workers=st.integers(1, 256),
         worker_concurrency=st.integers(1, 10_000),
         drain_timeout=st.integers(0, 3_600_000).map(lambda ms: ms / 1000),
+        retain_dead=st.integers(60, 3_153_600_000).map(float),
         log_level=st.sampled_from(LogLevel),
         log_format=st.none() | st.sampled_from(LogFormat),
         external_url=st.none() | st.just("https://o.example"),

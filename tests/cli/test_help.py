@@ -55,6 +55,9 @@ def test_every_command_that_was_promised_is_there():
         "explain event",
         "deliveries list",
         "deliveries show",
+        "deliveries replay",
+        "deliveries cancel",
+        "deliveries stats",
     }
 
     assert {f"outrider {name}" for name in promised} <= set(PAGES)
@@ -157,6 +160,8 @@ def test_help_is_quick():
         ["target", "test", "1", "--file", "missing.json"],
         ["deliveries", "list", "--state", "lost"],
         ["deliveries", "list", "--limit", "0"],
+        ["deliveries", "replay"],
+        ["deliveries", "stats", "--since", "soon"],
         ["token", "create", "x"],
         ["token", "create", "x", "--role", "IAM_OWNER", "--expires", "soon"],
         ["target", "list", "--url", "ftp://x"],

@@ -19,7 +19,8 @@ import typer
 
 from outrider.cli import probe
 from outrider.cli.client import read_token
-from outrider.cli.commands.deliveries import STATE_PREFIX, print_attempts
+from outrider.cli.commands.deliveries import print_attempts
+from outrider.cli.commands.delivery_states import STATE_PREFIX
 from outrider.cli.demo_server import DemoServer
 from outrider.cli.exits import CommandError
 from outrider.cli.listen_run import print_call, start_listening

@@ -58,6 +58,16 @@ def parse_deadline(text: str, hint: str, now: datetime) -> datetime:
         raise typer.BadParameter(f"{text!r} never ends", param_hint=hint) from None
 
 
+def parse_past(text: str, hint: str, now: datetime) -> datetime:
+    """A duration before now, or a date and time."""
+    if not _DURATION.fullmatch(text):
+        return parse_instant(text, hint)
+    try:
+        return now - parse_duration(text, hint)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is before all time", param_hint=hint) from None
+
+
 def parse_condition(text: str) -> Condition:
     """A condition as executions are stored and listed, such as `event/user.human.added`."""
     kind, slash, value = text.partition("/")

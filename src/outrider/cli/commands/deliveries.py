@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from outrider.cli.client import Server, connect
+from outrider.cli.commands import delivery_stats, replay
+from outrider.cli.commands.delivery_states import OUTCOME_PREFIX, STATE_PREFIX, State
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
     note,
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Deliveries: what events owe to targets.", no_args_is_help=True)
 
 MAX_PAGE = 1000
-STATE_PREFIX = "DELIVERY_STATE_"
-OUTCOME_PREFIX = "OUTCOME_"
-
-
-class State(StrEnum):
-    """Where a delivery is."""
-
-    PENDING = "pending"
-    DELIVERING = "delivering"
-    RETRYING = "retrying"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-    CANCELLED = "cancelled"
 
 
 @app.command(
@@ -126,6 +114,11 @@ def show_delivery(
     print_attempts(delivery)
     print("\nPayload")
     print(pretty_body(base64.b64decode(text_of(delivery, "payload"))))
+
+
+app.command("replay", epilog=replay.REPLAY_EXAMPLES)(replay.replay)
+app.command("cancel", epilog=replay.CANCEL_EXAMPLES)(replay.cancel)
+app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
 
 
 def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:
