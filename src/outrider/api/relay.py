@@ -5,11 +5,11 @@ from __future__ import annotations
 from connectrpc.code import Code
 
 from outrider.api.asgi import App, BodyTooLargeError, Receive, Scope, Send, answer, read_body
-from outrider.api.errors import Log, shortened
+from outrider.api.errors import Log
 from outrider.api.json_depth import refuse_deep
 from outrider.api.limits import TOO_LARGE
 from outrider.api.refusals import JSON, refuse
-from outrider.errors import InvalidRequest, OutriderError
+from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
 from outrider.usecases.relay import Relay
 
 PREFIX = "/v1/relay/"
@@ -31,7 +31,8 @@ def relay_endpoint(relay: Relay, log: Log) -> App:
         except BodyTooLargeError:
             await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except OutriderError as error:
-            log.info("relay.refused", source=shortened(name), reason=str(error))
+            if not isinstance(error, Unauthenticated):  # of which the relay knows more
+                log.info("relay.refused", source=name, reason=str(error))
             await refuse(scope, send, Code(error.code.value), str(error))
         else:
             await answer(send, 200, [JSON], b"{}")

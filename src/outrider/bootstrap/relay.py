@@ -21,6 +21,9 @@ from outrider.usecases.outside_ports import MAX_DOCUMENT_BYTES
 from outrider.usecases.relay import Lock, Relay
 from outrider.usecases.relay_ports import Decrypts
 
+# Anybody may write the name of a source into a URL.
+_SHOWN_CHARS = 100
+
 
 @asynccontextmanager
 async def open_relay(
@@ -38,7 +41,7 @@ async def open_relay(
 
 
 def _report(log: Any, source: str, reason: str) -> None:
-    log.info("relay.unsigned", source=source[:MAX_CHARS], reason=reason)
+    log.info("relay.unsigned", source=source[:_SHOWN_CHARS], reason=reason)
 
 
 async def _fetched(
