@@ -37,7 +37,7 @@ async def test_what_is_under_way_when_its_instance_ends_is_nobodys(rig: Rig):
     await add_targets(rig.store, shop, instance=SHOP)
     await owe(rig.store, planned("1"), planned("2"), planned("3"), instance=SHOP)
     rig.caller.script(shop.endpoint, Held(release), Held(release))
-    worker = rig.worker(concurrency=2)
+    worker = rig.worker(concurrency=3)
     async with working(worker):
         await rig.caller.reached(2)
         await rig.store.write(lambda unit: unit.instances.delete(SHOP))

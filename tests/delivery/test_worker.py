@@ -27,7 +27,8 @@ async def test_no_more_calls_than_allowed_are_under_way(rig: Rig):
     """
     The operator's number protects the receivers and our file descriptors.
     """
-    await rig.owe(*many(200))
+    targets = [a_target(str(number)) for number in range(101, 111)]
+    await rig.owe(*(planned(str(n), str(101 + n % 10)) for n in range(1, 201)), targets=targets)
     async with working(worker := rig.worker(concurrency=7)):
         await rig.reaches(worker, *["DELIVERED"] * 200)
 
@@ -77,13 +78,14 @@ async def test_two_workers_never_attempt_the_same_delivery(tmp_path):
         first = rig.worker("worker-a", concurrency=8)
         second = rig.worker("worker-b", concurrency=8, store=another)
         async with working(first, second):
-            await rig.caller.reached(16)
+            # Each keeps one of its eight for other targets.
+            await rig.caller.reached(12)
             release.set()
             await rig.reaches(first, *["DELIVERED"] * 300)
 
     assert [] == rig.caller.doubled
     assert 300 == len(rig.caller.calls) == len({header(c, "webhook-id") for c in rig.caller.calls})
-    assert 16 == rig.caller.most_at_once
+    assert 12 <= rig.caller.most_at_once <= 14
     assert [] == rig.log.events("warning", "error", "exception")
 
 
@@ -94,7 +96,7 @@ async def test_a_worker_that_stops_finishes_what_runs_and_gives_the_rest_back(ri
     release = asyncio.Event()
     await rig.owe(*many(10))
     rig.caller.script(HOOK, *[Held(release)] * 10)
-    worker = rig.worker(concurrency=3)
+    worker = rig.worker(concurrency=4)
     running = asyncio.create_task(worker.run())
     await rig.caller.reached(3)
     held = await states(rig.store)
@@ -103,7 +105,7 @@ async def test_a_worker_that_stops_finishes_what_runs_and_gives_the_rest_back(ri
     release.set()
     await running
 
-    assert ["DELIVERING"] * 6 + ["PENDING"] * 4 == list(held.values())
+    assert ["DELIVERING"] * 3 + ["PENDING"] * 7 == list(held.values())
     assert ["DELIVERED"] * 3 + ["PENDING"] * 7 == list((await states(rig.store)).values())
     assert 3 == len(rig.caller.calls)
     # Nobody has a lease on them: the next one gets them at once.

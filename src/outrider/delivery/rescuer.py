@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
-from outrider.delivery.runner import lost
+from outrider.delivery.runner import lost, schedule_of
 from outrider.delivery.signal import Signal
 from outrider.domain.delivery import Settlement, cancel, settle
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target
+from outrider.domain.target_policy import StoredPolicy, TargetPolicy
 from outrider.usecases.delivery_ports import OrphanedDelivery
+from outrider.usecases.operator_events import settle_and_tell
 from outrider.usecases.ports import Store, Unit
 
 _LOOK_EVERY_S = 5.0
 _AT_ONCE = 500
+_NOTHING_STORED = StoredPolicy()
 _REASON = "the node died between sending and recording"
 
 
@@ -34,7 +37,7 @@ class Rescuer:
         """Look at once, then every few seconds, until cancelled."""
         while True:
             try:
-                rescued = await self.store.write(self.rescue)
+                rescued = await self.store.write(self.rescue, shared=True)
             except Exception:
                 # It outlives a store that is down.
                 self.log.exception("rescuer.failed")
@@ -51,19 +54,24 @@ class Rescuer:
         orphans = unit.leases.orphans(now, _AT_ONCE)
         if not orphans:
             return 0
-        targets = unit.targets.get_many(
-            {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
-        )
+        names = {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
+        targets, policies = unit.targets.get_many(names), unit.policies.get_many(names)
         by_owner: dict[str, list[Settlement]] = {}
         for each in orphans:
-            target = targets.get((each.claimed.instance_id, each.claimed.target_id))
-            by_owner.setdefault(each.owner, []).append(self._settlement(each, target))
+            name = (each.claimed.instance_id, each.claimed.target_id)
+            policy = policies.get(name, _NOTHING_STORED).policy
+            settlement = self._settlement(each, targets.get(name), policy)
+            by_owner.setdefault(each.owner, []).append(settlement)
         return sum(
-            unit.deliveries.settle(owner, each, now).count for owner, each in by_owner.items()
+            settle_and_tell(unit, self.ambient, owner, each, now)
+            for owner, each in by_owner.items()
         )
 
-    def _settlement(self, orphan: OrphanedDelivery, target: Target | None) -> Settlement:
+    def _settlement(
+        self, orphan: OrphanedDelivery, target: Target | None, policy: TargetPolicy
+    ) -> Settlement:
         if target is None:
             return cancel(orphan.claimed)
         attempt = lost(orphan.claimed, orphan.claimed_at, _REASON)
-        return settle(orphan.claimed, attempt, target, self.schedule, draw=self.ambient.draw())
+        schedule, draw = schedule_of(policy, self.schedule), self.ambient.draw()
+        return settle(orphan.claimed, attempt, target, schedule, draw=draw)

@@ -21,7 +21,10 @@ from outrider.domain.envelope import Envelopes, Unbuildable
 from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule, parse_retry_after
+from outrider.domain.target_policy import RetryPolicy, TargetPolicy, retry_schedule
 from outrider.usecases.ports import Caller
+
+_NOTHING_SAID = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,24 @@ class Runner:
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
         self._report(claimed, attempt)
+        return self.settled(claimed, attempt, callee, retry_after)
+
+    def settled(
+        self,
+        claimed: ClaimedDelivery,
+        attempt: Attempt,
+        callee: Callee,
+        retry_after: timedelta | None = None,
+    ) -> Settlement:
+        """What the attempt means under the target's policy."""
         return settle(
             claimed,
             attempt,
             callee.target,
-            self.schedule,
+            schedule_of(callee.policy, self.schedule),
             draw=self.ambient.draw(),
             retry_after=retry_after,
+            checks_async=callee.policy.check_async_status,
         )
 
     async def _call(self, claimed: ClaimedDelivery, callee: Callee, now: datetime) -> Answer:
@@ -109,6 +123,11 @@ class Runner:
             status=attempt.status_code,
             error=attempt.error,
         )
+
+
+def schedule_of(policy: TargetPolicy, usual: RetrySchedule) -> RetrySchedule:
+    """The policy's schedule; the usual one when it says nothing of retries."""
+    return usual if policy.retry == _NOTHING_SAID else retry_schedule(policy)
 
 
 def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:

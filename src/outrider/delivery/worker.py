@@ -8,7 +8,7 @@ when enough has ended, when the store has changed, when something falls due, or 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,10 +18,12 @@ from outrider.ambient import Ambient
 from outrider.delivery.log import Log
 from outrider.delivery.runner import Runner, lost
 from outrider.delivery.signal import Signal
+from outrider.delivery.slots import Slots
 from outrider.domain.callee import Callee
-from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel, settle
-from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel
+from outrider.domain.lane import Caps, LaneName
 from outrider.usecases.callees import load_callees
+from outrider.usecases.operator_events import settle_and_tell
 from outrider.usecases.ports import Store, Unit
 
 LEASE = timedelta(seconds=15)
@@ -42,22 +44,22 @@ _PAUSE_S = 0.5
 # How often a worker that ends tries to say so.
 _LEAVE_TRIES = 4
 
-_TargetName = tuple[InstanceId, TargetId]
-
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
     claimed: Sequence[ClaimedDelivery]
-    callees: dict[_TargetName, Callee]
+    callees: dict[LaneName, Callee]
     revision: int
     next_due: datetime | None
+    shut: set[LaneName]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
     claimed: ClaimedDelivery
     callee: Callee
     started_at: datetime
+    settlement: Settlement | None = None
 
 
 @dataclass(slots=True)
@@ -77,10 +79,12 @@ class Worker:
     concurrency: int
     drain_timeout: float
     settled_signal: Signal = field(default_factory=Signal)
-    _ready: deque[ClaimedDelivery] = field(default_factory=deque)
+    _slots: Slots = field(init=False)
     _running: dict[asyncio.Task[None], _Running] = field(default_factory=dict)
     _ended: list[Settlement] = field(default_factory=list)
-    _callees: dict[_TargetName, Callee] = field(default_factory=dict)
+    # Claimed, not begun, and not to be begun here now: given back with the next turn.
+    _withdrawn: list[ClaimedDelivery] = field(default_factory=list)
+    _callees: dict[LaneName, Callee] = field(default_factory=dict)
     _revision: int = -1
     _next_due: datetime | None = None
     _seen_change: int = -1
@@ -90,10 +94,13 @@ class Worker:
     # On the loop's clock; None until the worker stops.
     _drain_until: float | None = None
 
+    def __post_init__(self) -> None:
+        self._slots = Slots(self.concurrency, time.monotonic)
+
     def __repr__(self) -> str:
         return (
             f"<Worker {self.owner} [running: {len(self._running)} of {self.concurrency}"
-            f" | ready: {len(self._ready)} | to settle: {len(self._ended)}]>"
+            f" | ready: {self._slots.ready_count} | to settle: {len(self._ended)}]>"
         )
 
     def stop(self, *, within: float | None = None) -> None:
@@ -138,58 +145,76 @@ class Worker:
         # Read before the turn: what is committed during it must not go unseen.
         self._seen_change = await self.store.changes()
         ended, self._ended = self._ended, []
+        self._withdrawn += self._slots.withdraw()
+        given_back, self._withdrawn = self._withdrawn, []
         # The store's thread runs the turn: it gets copies of what changes meanwhile.
-        room = self._room()
-        ready = {(each.instance_id, each.target_id) for each in self._ready}
+        room, caps, ready = self._slots.room, self._slots.caps(), self._slots.ready_names
         try:
-            turn = await self.store.write(lambda unit: self._turn(unit, ended, room, ready))
+            turn = await self.store.write(
+                lambda unit: self._turn(unit, ended, given_back, room, caps, ready), shared=True
+            )
         except BaseException:
             self._ended = ended + self._ended
+            self._withdrawn += given_back
             raise
         if turn.revision != self._revision:
             self._callees, self._revision = {}, turn.revision
         self._callees.update(turn.callees)
         self._next_due = turn.next_due
-        self._ready.extend(turn.claimed)
+        self._slots.add(turn.claimed)
+        if turn.shut and (shut := self._slots.withdraw(turn.shut)):
+            self._withdrawn += shut
+            self._wake.set()
         self.settled_signal.fire(len(ended))
         if not self._stopping:
             self._begin_ready()
 
-    def _turn(
-        self, unit: Unit, ended: Sequence[Settlement], room: int, ready: set[_TargetName]
+    def _turn(  # noqa: PLR0917 - copies of what changes meanwhile
+        self,
+        unit: Unit,
+        ended: Sequence[Settlement],
+        given_back: Sequence[ClaimedDelivery],
+        room: int,
+        caps: Caps,
+        ready: set[LaneName],
     ) -> _Turn:
         now = self.ambient.now()
         if ended:
-            unit.deliveries.settle(self.owner, ended, now)
-        claimed = unit.deliveries.claim(self.owner, now, room) if room > 0 else ()
+            settle_and_tell(unit, self.ambient, self.owner, ended, now)
+        if given_back:
+            unit.deliveries.give_back(self.owner, [each.id for each in given_back], now)
+        claimed = unit.deliveries.claim(self.owner, now, room, caps) if room > 0 else ()
         revision = unit.routing_revision()
         known = self._callees if revision == self._revision else {}
         wanted = {(each.instance_id, each.target_id) for each in claimed} - known.keys()
         if revision != self._revision:
             wanted |= ready
-        next_due = None if len(claimed) == room else unit.deliveries.next_due()
-        return _Turn(claimed, load_callees(unit, wanted), revision, next_due)
-
-    def _room(self) -> int:
-        # Twice what runs: attempts go on while a turn is on its way to the disk.
-        return 2 * self.concurrency - len(self._ready) - len(self._running)
+        full = {name for name, cap in caps.of.items() if not cap}
+        # What is left over is there for targets that have none: it is not asked for at once.
+        is_full = len(claimed) >= room - self._slots.reserve
+        next_due = None if is_full else unit.deliveries.next_due(full)
+        shut = unit.deliveries.shut(ready, now) if ready else set()
+        return _Turn(claimed, load_callees(unit, wanted), revision, next_due, shut)
 
     def _begin_ready(self) -> None:
-        while self._ready and len(self._running) < self.concurrency:
-            claimed = self._ready.popleft()
+        while (claimed := self._slots.begin_next()) is not None:
             callee = self._callees.get((claimed.instance_id, claimed.target_id))
             if callee is None:
+                self._slots.end(claimed, None)
                 self._note(cancel(claimed))
                 continue
-            task = asyncio.create_task(self._attempt(claimed, callee))
-            self._running[task] = _Running(claimed, callee, self.ambient.now())
+            running = _Running(claimed, callee, self.ambient.now())
+            task = asyncio.create_task(self._attempt(running))
+            self._running[task] = running
             task.add_done_callback(self._end)
 
-    async def _attempt(self, claimed: ClaimedDelivery, callee: Callee) -> None:
-        self._note(await self.runner.attempt(claimed, callee))
+    async def _attempt(self, running: _Running) -> None:
+        running.settlement = await self.runner.attempt(running.claimed, running.callee)
+        self._note(running.settlement)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         running = self._running.pop(task)
+        self._slots.end(running.claimed, running.settlement)
         if not task.cancelled() and (failure := task.exception()) is not None:
             # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
             self.log.error("delivery.broken", delivery=running.claimed.id, exc_info=failure)
@@ -225,14 +250,16 @@ class Worker:
             self._linger = None
 
     def _patience(self, rest: float) -> float:
-        if self._next_due is None or self._room() <= 0:
+        if self._next_due is None or self._slots.room <= 0:
             return min(_LOOK_EVERY_S, rest)
         until_due = (self._next_due - self.ambient.now()).total_seconds()
         return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
 
     def _is_due(self) -> bool:
         return (
-            self._next_due is not None and self._next_due <= self.ambient.now() and self._room() > 0
+            self._next_due is not None
+            and self._next_due <= self.ambient.now()
+            and self._slots.room > 0
         )
 
     async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -250,17 +277,18 @@ class Worker:
 
     async def _renew(self) -> None:
         until = self.ambient.now() + LEASE
-        await self.store.write(lambda unit: unit.leases.renew(self.owner, until))
+        await self.store.write(lambda unit: unit.leases.renew(self.owner, until), shared=True)
 
     async def _wind_down(self) -> None:
         self.stop()
         await self._drain()
         await self._cut_off()
-        ended, ready = self._ended, [each.id for each in self._ready]
+        ended = self._ended
+        ready = [each.id for each in (*self._withdrawn, *self._slots.take_ready())]
 
         def leave(unit: Unit) -> None:
             now = self.ambient.now()
-            unit.deliveries.settle(self.owner, ended, now)
+            settle_and_tell(unit, self.ambient, self.owner, ended, now)
             unit.deliveries.give_back(self.owner, ready, now)
             unit.leases.drop(self.owner)
 
@@ -270,7 +298,7 @@ class Worker:
         """Write it even when the store fails at first: else what was delivered comes twice."""
         for tries_left in reversed(range(_LEAVE_TRIES)):
             try:
-                await self.store.write(leave)
+                await self.store.write(leave, shared=True)
             except Exception:
                 if not tries_left:
                     raise
@@ -300,5 +328,4 @@ class Worker:
 
     def _lost(self, running: _Running, reason: str) -> Settlement:
         attempt = lost(running.claimed, running.started_at, reason)
-        schedule, draw = self.runner.schedule, self.ambient.draw()
-        return settle(running.claimed, attempt, running.callee.target, schedule, draw=draw)
+        return self.runner.settled(running.claimed, attempt, running.callee)

@@ -16,14 +16,14 @@ A worker that dies leaves DELIVERING behind; the rescuer moves it to RETRYING wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
 from outrider.domain.call import Stage
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import HAS_ANSWER, Outcome
-from outrider.domain.retry import RetrySchedule
+from outrider.domain.retry import GONE, RetrySchedule
 from outrider.domain.target import Target, TargetType
 
 EXCERPT_BYTES = 2048
@@ -136,6 +136,7 @@ class Settlement:
     """What is written when an attempt has ended.
 
     `due_at` is set when `state` is RETRYING. `attempt` is None when nothing was tried.
+    `pauses_target`: the receiver said that it is gone for good.
     """
 
     delivery_id: DeliveryId
@@ -143,6 +144,7 @@ class Settlement:
     attempt: Attempt | None
     due_at: datetime | None
     followers: Followers
+    pauses_target: bool = False
 
 
 def settle(
@@ -153,20 +155,29 @@ def settle(
     *,
     draw: float,
     retry_after: timedelta | None = None,
+    checks_async: bool = False,
 ) -> Settlement:
     """Decide what an attempt means for its delivery and for those that wait for it.
 
     `draw` is uniform in [0, 1) and spreads retries; `retry_after` is what the receiver asked for.
+    `checks_async`: the answers of a rest_async target count like a webhook's.
     """
     ended_at = attempt.started_at + attempt.duration
-    if _is_delivered(attempt.outcome, target):
+    if _is_delivered(attempt.outcome, target, checks_async):
         return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Followers.RELEASE)
     wait = schedule.wait_after(
-        attempt.number, attempt.outcome, attempt.status_code, draw, retry_after
+        attempt.number,
+        attempt.outcome,
+        attempt.status_code,
+        draw,
+        retry_after,
+        age=ended_at - claimed.created_at,
     )
     if wait is None:
         followers = Followers.CANCEL if target.interrupt_on_error else Followers.RELEASE
-        return _settled(claimed, attempt, DeliveryState.DEAD, None, followers)
+        dead = _settled(claimed, attempt, DeliveryState.DEAD, None, followers)
+        is_gone = attempt.status_code == GONE and GONE in schedule.final_statuses
+        return replace(dead, pauses_target=True) if is_gone else dead
     followers = Followers.WAIT if target.interrupt_on_error else Followers.RELEASE
     return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, followers)
 
@@ -176,9 +187,9 @@ def cancel(claimed: ClaimedDelivery) -> Settlement:
     return _settled(claimed, None, DeliveryState.CANCELLED, None, Followers.RELEASE)
 
 
-def _is_delivered(outcome: Outcome, target: Target) -> bool:
+def _is_delivered(outcome: Outcome, target: Target, checks_async: bool) -> bool:  # noqa: FBT001 - as above
     # The answer of a rest_async target is not checked: any answer settles (outrider-v1).
-    if target.type is TargetType.REST_ASYNC:
+    if target.type is TargetType.REST_ASYNC and not checks_async:
         return outcome in HAS_ANSWER
     return outcome is Outcome.ACCEPTED
 
