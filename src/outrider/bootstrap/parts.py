@@ -18,6 +18,7 @@ from outrider.ambient import Ambient, IdGenerator
 from outrider.domain.address import EgressPolicy, parse_allow
 from outrider.domain.catalogue import Catalogue, catalogue_from_json
 from outrider.domain.ids import InstanceId
+from outrider.domain.operator_event import OperatorEvent
 from outrider.domain.proxy import Proxy, parse_proxy
 from outrider.errors import StartupError
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, MASTER_KEY_FILE
@@ -65,9 +66,9 @@ async def open_store(settings: Settings, *, node: int = 0) -> AsyncIterator[Open
 
 
 def registered_catalogue() -> Catalogue:
-    """What ZITADEL registers, as shipped with this release."""
+    """What ZITADEL registers, as shipped with this release, and the events of our own."""
     text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
-    return catalogue_from_json(json.loads(text))
+    return catalogue_from_json(json.loads(text)).with_entries(event_types=[*OperatorEvent])
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:

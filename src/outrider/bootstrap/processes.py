@@ -25,6 +25,7 @@ from outrider.domain.retry import RetrySchedule
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.data_directory import joined, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
+from outrider.process.place import free_node
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
 
@@ -63,13 +64,13 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     name_process(f"worker-{os.getpid()}")
     # A supervised worker holds the server's own lock.
     alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
-    with alone:
-        await _deliver(settings, announce)
+    with alone, free_node(settings.data_dir) as node:
+        await _deliver(settings, node, announce)
 
 
-async def _deliver(settings: Settings, announce: Callable[[str], None]) -> None:
+async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
     async with (
-        open_store(settings) as opened,
+        open_store(settings, node=node) as opened,
         open_caller(settings, settings.worker_concurrency) as caller,
         open_upkeep(settings, opened),
     ):

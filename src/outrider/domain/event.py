@@ -11,6 +11,8 @@ from outrider.errors import InvalidRequest
 
 MAX_PAYLOAD_BYTES = 512 * 1024
 MAX_EVENTS = 1000
+OWN_PREFIX = "outrider."
+"""What the types of outrider's own events begin with; nobody else publishes any."""
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
@@ -53,6 +55,8 @@ def check_event(event: Event, position: int) -> None:
         _refuse(
             position, "EventType", "value must be dot-separated segments of A-Z, a-z, 0-9, _ and -"
         )
+    if f"{event.event_type}.".startswith(OWN_PREFIX):
+        _refuse(position, "EventType", f"value must not begin with {OWN_PREFIX}: these are our own")
     if "\0" in event.id:
         # No SQL store keeps it in a text.
         _refuse(position, "Id", "value must not contain NUL")

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from outrider.domain.event import Event
+from outrider.domain.event import OWN_PREFIX, Event
 from outrider.domain.ids import EventId
 
-OWN_PREFIX = "outrider."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

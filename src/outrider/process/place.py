@@ -38,7 +38,7 @@ def placed(
     with ExitStack() as held:
         if _may_join(directory, beside_engines=beside_engines):
             held.enter_context(joined(directory))
-            yield Place(is_alone=False, node=held.enter_context(_free_node(directory)))
+            yield Place(is_alone=False, node=held.enter_context(free_node(directory)))
         else:
             held.enter_context(locked(directory, announce, holder=EMBEDDED))
             yield Place(is_alone=True, node=0)
@@ -66,7 +66,8 @@ def _holder(lock_file: Path) -> str | None:
 
 
 @contextmanager
-def _free_node(directory: Path) -> Iterator[int]:
+def free_node(directory: Path) -> Iterator[int]:
+    """A number that no other process on the directory has, from 1; 0 is whoever holds it."""
     for node in range(1, _MAX_NODE + 1):
         path = directory / _NODE_LOCK.format(node)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

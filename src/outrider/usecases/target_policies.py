@@ -8,6 +8,7 @@ from datetime import datetime
 
 from outrider.ambient import Ambient
 from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.operator_event import OperatorEvent
 from outrider.domain.permission import Actor
 from outrider.domain.policy_checks import (
     CheckTls,
@@ -18,6 +19,7 @@ from outrider.domain.policy_checks import (
 )
 from outrider.domain.target_policy import StoredPolicy, TargetPolicy
 from outrider.errors import FailedPrecondition, NotFound
+from outrider.usecases.operator_events import REQUESTED, tell
 from outrider.usecases.ports import Store, Unit
 
 _NOTHING = StoredPolicy()
@@ -73,6 +75,7 @@ class ManageTargetPolicies:
                 return stored.paused_at
             now = self.ambient.now()
             unit.policies.pause(actor.instance_id, target_id, now)
+            self._tell(unit, actor, target_id, OperatorEvent.TARGET_PAUSED, now, REQUESTED)
             return now
 
         return await self.store.write(apply)
@@ -83,10 +86,24 @@ class ManageTargetPolicies:
         def apply(unit: Unit) -> datetime | None:
             if _stored(unit, actor.instance_id, target_id).paused_at is None:
                 return None
+            now = self.ambient.now()
             unit.policies.resume(actor.instance_id, target_id)
-            return self.ambient.now()
+            self._tell(unit, actor, target_id, OperatorEvent.TARGET_RESUMED, now)
+            return now
 
         return await self.store.write(apply)
+
+    def _tell(  # noqa: PLR0917 - where, about what, when
+        self,
+        unit: Unit,
+        actor: Actor,
+        target_id: TargetId,
+        event_type: OperatorEvent,
+        now: datetime,
+        reason: str | None = None,
+    ) -> None:
+        said = {"targetId": target_id, "reason": reason}
+        tell(unit, self.ambient, actor.instance_id, event_type, target_id, said, now)
 
     async def _stored(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
         return await self.store.read(lambda unit: _stored(unit, actor.instance_id, target_id))
