@@ -230,7 +230,8 @@ async def test_redirects_keep_to_the_proxy(caller):
     """
     async with Proxy() as proxy, Hostile(says(answer())) as there, Hostile() as here:
         here.scripts = (says(redirect(there.url())),)
-        await caller.post(built(here.url(), TargetPolicy(proxy_url=proxy.url())))
+        policy = TargetPolicy(tls=identity(MINE), proxy_url=proxy.url())
+        await caller.post(built(here.url(), policy))
 
     ports = [line.split(" ")[1] for line in proxy.asked]
     assert [f"127.0.0.1:{here.port}", f"127.0.0.1:{there.port}"] == ports
