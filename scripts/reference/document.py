@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from connectrpc.code import Code
 
+from reference.cloud_events import cloud_events
 from reference.contract import Contract, Field, Json, Message, Method, Route
 from reference.examples import TEXTS, example_of
 from reference.schemas import NUMBERS, WELL_KNOWN, Schemas, refer
@@ -157,7 +158,8 @@ class Calls:
         else:
             schema = self._schemas.reference(self._method.input, answers=False)
         example = self._example(schema)
-        return {"required": bool(example), "content": self._content(schema)}
+        content = {**self._content(schema), **cloud_events(route.path)}
+        return {"required": bool(example), "content": content}
 
     def _content(self, schema: Json) -> Json:
         return {"application/json": {"schema": schema, "example": self._example(schema)}}

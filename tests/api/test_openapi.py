@@ -232,3 +232,16 @@ def test_errors_have_the_shape_of_their_face():
         refused = operation["responses"].get("401", {}).get("$ref", "")
         face = "connect" if operation["operationId"].endswith(".connect") else "rest"
         assert path in {"/healthz", "/readyz"} or refused.endswith(f"/{face}.401")
+
+
+def test_cloud_events_are_media_types_of_the_path_of_events():
+    """
+    Whoever generates a client finds them, and the examples are what the schemas allow.
+    """
+    content = operations()["POST", "/v1/events"]["requestBody"]["content"]
+    kinds = ["application/cloudevents+json", "application/cloudevents-batch+json"]
+
+    assert ["application/json", *kinds] == list(content)
+    assert all(
+        checker(content[each]["schema"]).is_valid(content[each]["example"]) for each in kinds
+    )

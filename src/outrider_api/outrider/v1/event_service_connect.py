@@ -37,7 +37,8 @@ class EventService(Protocol):
     async def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored.
+        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
+        structured, batched, and in binary mode, whose attributes are `ce-` headers.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -96,7 +97,8 @@ class EventServiceClient(ConnectClient):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored.
+        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
+        structured, batched, and in binary mode, whose attributes are `ce-` headers.
         """
         return await self.execute_unary(
             request=request,
@@ -119,7 +121,8 @@ class EventServiceSync(Protocol):
     def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored.
+        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
+        structured, batched, and in binary mode, whose attributes are `ce-` headers.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -176,7 +179,8 @@ class EventServiceClientSync(ConnectClientSync):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored.
+        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
+        structured, batched, and in binary mode, whose attributes are `ce-` headers.
         """
         return self.execute_unary(
             request=request,

@@ -1,0 +1,49 @@
+"""The other media types of the path that takes events."""
+
+from __future__ import annotations
+
+from reference.contract import Json
+
+PATH = "/v1/events"
+SCHEMA: Json = {
+    "type": "object",
+    "description": "A CloudEvent 1.0 in JSON; other extensions are not kept.",
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1, "maxLength": 200},
+        "source": {"type": "string", "minLength": 1, "maxLength": 200},
+        "type": {
+            "type": "string",
+            "maxLength": 1000,
+            "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        },
+        "subject": {"type": "string", "minLength": 1, "maxLength": 200},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"type": "string", "examples": ["application/json"]},
+        "aggregatetype": {"type": "string", "minLength": 1, "maxLength": 200},
+        "sequence": {"type": "string", "pattern": "^[0-9]{1,19}$"},
+        "userid": {"type": "string", "minLength": 1, "maxLength": 200},
+        "data": {"type": "object"},
+    },
+    "required": ["specversion", "id", "source", "type"],
+}
+EXAMPLE: Json = {
+    "specversion": "1.0",
+    "id": "order-7",
+    "source": "/shop",
+    "type": "shop.order.placed",
+    "subject": "7",
+    "time": "2026-11-23T07:00:00Z",
+    "data": {"total": 12.5},
+}
+
+
+def cloud_events(path: str) -> Json:
+    """What a path takes besides our own JSON, by media type."""
+    if path != PATH:
+        return {}
+    batch: Json = {"type": "array", "items": SCHEMA, "minItems": 1, "maxItems": 1000}
+    return {
+        "application/cloudevents+json": {"schema": SCHEMA, "example": EXAMPLE},
+        "application/cloudevents-batch+json": {"schema": batch, "example": [EXAMPLE]},
+    }
