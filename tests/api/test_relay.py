@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import OctKey
 
@@ -493,6 +495,39 @@ async def test_an_issuer_that_is_down_is_told_to_the_caller(relaying):
     assert (503, "unavailable") == (status, error["code"])
 
 
+members = st.dictionaries(
+    st.sampled_from(
+        [
+            *("aggregateID", "aggregateType", "resourceOwner", "instanceID", "version"),
+            *("sequence", "event_type", "created_at", "userID", "event_payload", "fullMethod"),
+        ]
+    )
+    | st.text(max_size=5),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=9)
+        | st.sampled_from(["a.b", "2025-01-02T03:04:05Z", "\0", "\ud800", "x" * 1001]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+
+
+@given(members, st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_any_signed_body_is_answered(relaying, changes, is_nearly_good):
+    """
+    What is signed comes from a server that we trust, of a release that we do not know.
+    """
+    good = json.loads(body(another())) if is_nearly_good else {}
+    status, _ = await relaying.relayed("hmac", json.dumps({**good, **changes}).encode())
+
+    assert status in {200, 400}
+
+
 class FullStore:
     """A store whose disk is full."""
 
@@ -554,8 +589,8 @@ async def test_sources_of_an_instance(tmp_path):
     A tenant's ZITADEL reaches the tenant's targets, and nobody else's.
     """
     tenant = Instance(id=InstanceId("7"), name="tenant", hosts=("tenant.example",), created_at=NOW)
-    settings = Settings(data_dir=tmp_path, master_key=bytes(range(32)))
-    async with open_store(settings) as opened:
+    stored = Settings(data_dir=tmp_path, master_key=bytes(range(32)))
+    async with open_store(stored) as opened:
         await opened.store.write(lambda unit: unit.instances.add(tenant))
     sources = [{"name": "tenant", "signing_keys": KEY, "instance": tenant.id}]
     aggregate = another()
