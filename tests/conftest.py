@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from outrider.adapters.sql.postgres import PostgresStore
+    from postgres_databases import SharedStore
 
 # Before anything imports them: the contracts are tests, although they are shipped.
 pytest.register_assert_rewrite("outrider.testing.contracts")
@@ -15,3 +21,40 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, started when the first test needs it."""
+    from postgres_databases import a_server
+
+    with a_server() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty database of its own."""
+    from postgres_databases import a_database
+
+    with a_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(postgres_server: str) -> Iterator[SharedStore]:
+    """One open store for all tests that only want an empty one."""
+    from postgres_databases import SharedStore, a_database
+
+    with a_database(postgres_server) as url:
+        shared = SharedStore(url)
+        try:
+            yield shared
+        finally:
+            shared.close()
+
+
+@pytest.fixture
+def postgres_store(shared_postgres: SharedStore) -> PostgresStore:
+    """An empty store on PostgreSQL."""
+    return shared_postgres.emptied()

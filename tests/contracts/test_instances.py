@@ -9,8 +9,8 @@ import pytest
 
 from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.memory.store import MemoryStore
-from outrider.adapters.sql.migrations import _apply, all_migrations
-from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.adapters.sql.migrations import all_migrations
+from outrider.adapters.sql.sqlite import connect, open_sqlite
 from outrider.ambient import Ambient
 from outrider.domain.instance import Instance
 from outrider.testing.ambient import NOW
@@ -123,13 +123,16 @@ async def test_an_older_store_keeps_its_instance(path):
     """
     The one it had is the default, and has no host name of its own.
     """
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(connect(path)) as connection:
         connection.execute(
             "CREATE TABLE schema_migrations"
             " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
         )
         for step in all_migrations()[:BEFORE_INSTANCES]:
-            _apply(connection, step, NOW)
+            connection.executescript(step.sql)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, 0)", (step.version, step.name)
+            )
         connection.execute("INSERT INTO instances (id, created_at) VALUES ('9001', 0)")
         connection.execute("INSERT INTO instances (id, created_at) VALUES ('9002', 1)")
     async with open_sqlite(path, SEALING, now=NOW) as store:

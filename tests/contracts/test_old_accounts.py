@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 
 from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.sql.columns import from_time
-from outrider.adapters.sql.migrations import _apply, all_migrations
-from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.adapters.sql.migrations import all_migrations
+from outrider.adapters.sql.sqlite import connect, open_sqlite
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import INSTANCE, a_token
 from outrider.testing.contracts.accounts import an_account
@@ -21,13 +20,16 @@ async def test_they_keep_their_tokens_and_are_as_old_as_the_first(tmp_path):
     Nobody is logged out by an upgrade.
     """
     path = tmp_path / "outrider.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(connect(path)) as connection:
         connection.execute(
             "CREATE TABLE schema_migrations"
             " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
         )
         for step in all_migrations()[:BEFORE_ACCOUNTS]:
-            _apply(connection, step, NOW)
+            connection.executescript(step.sql)
+            connection.execute(
+                "INSERT INTO schema_migrations VALUES (?, ?, 0)", (step.version, step.name)
+            )
         connection.execute(
             "INSERT INTO accounts (instance_id, id, name, roles) VALUES (?, ?, ?, ?)",
             (INSTANCE, "11", "publisher", "EVENT_PUBLISHER"),

@@ -10,7 +10,7 @@ import pytest
 from outrider.adapters.keys.sealing import Sealing, WrongMasterKey
 from outrider.adapters.memory.store import MemoryStore
 from outrider.adapters.sql import claims
-from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.adapters.sql.sqlite import connect, open_sqlite
 from outrider.domain.lane import NO_CAPS
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import planned
@@ -113,7 +113,7 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
     """
     Neither a long log nor a long backlog may be read through to claim, to hold or to go on.
     """
-    with closing(sqlite3.connect(tmp_path / "outrider.db")) as connection:
+    with closing(connect(tmp_path / "outrider.db")) as connection:
         statements = []
         connection.execute("INSERT INTO general_queue VALUES (0)")
         connection.execute(

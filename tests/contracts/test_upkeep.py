@@ -14,7 +14,7 @@ from outrider.adapters.memory.store import MemoryStore
 from outrider.adapters.sql.delivery_counts import SqlDeliveryCounts
 from outrider.adapters.sql.forgetting import SqlForgetting
 from outrider.adapters.sql.replays import SqlReplays
-from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.adapters.sql.sqlite import connect, open_sqlite
 from outrider.delivery import janitor
 from outrider.domain.delivery import DeliveryState
 from outrider.domain.delivery_stats import StatsSearch
@@ -107,7 +107,7 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
     """
     With five million deliveries each of these must cost what it costs with none.
     """
-    with closing(sqlite3.connect(tmp_path / "outrider.db")) as connection:
+    with closing(connect(tmp_path / "outrider.db")) as connection:
         statements = []
         connection.set_trace_callback(statements.append)
         counts, forgetting = SqlDeliveryCounts(connection), SqlForgetting(connection)
@@ -119,6 +119,9 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         replays = SqlReplays(connection)
         for wanted in SEARCHES:
             replays.look(INSTANCE, wanted, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+        deliveries = SqlDeliveries(connection)
+        deliveries.search(INSTANCE, DeliverySearch())
+        deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))
         connection.set_trace_callback(None)
         plans = [
             row[3]

@@ -49,9 +49,22 @@ def take_effect(connection: Connection, at: int) -> None:
         " WHERE deliveries.owner IS NULL"
     ).fetchall()
     for number, finished_at, found in rows:
+        if found is not None and finished_at is None and not _still_waits(connection, number):
+            continue
         connection.execute("DELETE FROM cancel_requests WHERE delivery_id = ?", (number,))
         if found is not None and finished_at is None:
             _cancel_waiting(connection, number, at)
+
+
+def _still_waits(connection: Connection, number: int) -> bool:
+    """Whether nobody claims it at this moment; then nobody does before this transaction ends."""
+    free_only = connection.dialect.free_only.format("deliveries")
+    row = connection.execute(
+        "SELECT 1 FROM deliveries WHERE id = ? AND owner IS NULL AND finished_at IS NULL"  # noqa: S608 - ours
+        f"{free_only}",
+        (number,),
+    ).fetchone()
+    return row is not None
 
 
 def _cancel_waiting(connection: Connection, number: int, at: int) -> None:

@@ -9,7 +9,6 @@ that nobody waits for the move.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -125,9 +124,7 @@ class Claim:
 
     def _take_lane(self, name: LaneName, lane: Lane, most: int, count: int) -> int:
         _, before = self._served.get(name, (lane, 0))
-        rows = self.connection.execute(
-            _LANE_ROWS, (*name, self._at, max(min(count, most - before), 0))
-        ).fetchall()
+        rows = self._free(_LANE_ROWS, *name, self._at, max(min(count, most - before), 0))
         self._served[name] = lane, before + len(rows)
         self._mark(rows)
         return len(rows)
@@ -135,28 +132,32 @@ class Claim:
     def _mark(self, rows: Sequence[Row]) -> None:
         if rows:
             self.connection.execute(
-                "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, owner = ?,"
-                " claimed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
-                (_DELIVERING, self.owner, self._at, json.dumps([row[0] for row in rows])),
+            clause, value = self.connection.dialect.one_of("id", [row[0] for row in rows])
+                "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, owner = ?,"  # noqa: S608 - ours
+                f" claimed_at = ? WHERE {clause}",
+                (_DELIVERING, self.owner, self._at, value),
             )
             self._taken.extend(rows)
 
     def _look(self) -> list[Row]:
         """What the general queue has for this worker, longest due first."""
         for _ in range(_HOLDS_AT_ONCE):
-            rows = self.connection.execute(_DUE_ROWS, (self._at, self.limit)).fetchall()
+            rows = self._free(_DUE_ROWS, self._at, self.limit)
             if not any(has_lane for *_, has_lane in rows):
                 crowd = self._crowd(rows)
                 if crowd is None:
                     return self._capped(rows)
                 self._lanes.put(crowd, Lane())
             hold(self.connection, self._at)
-        rows = self.connection.execute(_DUE_ROWS, (self._at, self.limit)).fetchall()
+        rows = self._free(_DUE_ROWS, self._at, self.limit)
         if not any(has_lane for *_, has_lane in rows):
             return self._capped(rows)
-        return self._capped(
-            self.connection.execute(_NEWEST_ROWS, (self._at, _LOOKED_AT, self.limit)).fetchall()
-        )
+        return self._capped(self._free(_NEWEST_ROWS, self._at, _LOOKED_AT, self.limit))
+
+    def _free(self, query: str, *values: object) -> list[Row]:
+        """Rows that no other worker is about to take; nobody takes them from now on."""
+        free_only = self.connection.dialect.free_only.format("deliveries")
+        return self.connection.execute(query + free_only, values).fetchall()
 
     def _capped(self, rows: Sequence[Row]) -> list[Row]:
         counts: Counter[LaneName] = Counter()
@@ -196,8 +197,9 @@ def hold(connection: Connection, at: int) -> None:
     """Move deliveries of targets with a lane over: those among the first `_LOOKED_AT` due."""
     first = f"SELECT id, {HAS_LANE} AS has_lane FROM deliveries WHERE due_at <= ?"  # noqa: S608 - ours
     moved = connection.execute(
+    free_only = connection.dialect.free_only.format("deliveries")
         "UPDATE deliveries SET held_due_at = due_at, due_at = NULL WHERE id IN"  # noqa: S608 - ours
-        f" (SELECT id FROM ({first} ORDER BY due_at, id LIMIT ?) AS first WHERE has_lane)"
+        f" (SELECT id FROM ({first} ORDER BY due_at, id LIMIT ?{free_only}) AS first WHERE has_lane)"
         " RETURNING instance_id, target_id",
         (at, _LOOKED_AT),
     ).fetchall()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -163,10 +162,11 @@ class SqlDeliveries:
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
         under way: that one was recorded as LOST, and its number gives it away.
+        locked = self._connection.dialect.locked.format("deliveries")
         """
         rows = self._connection.execute(
-            "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"
-            " WHERE owner = ?",
+            "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
+            f" WHERE owner = ?{locked}",
             (owner,),
         )
         known: dict[int, Row] = {row[0]: row for row in rows}
@@ -197,13 +197,14 @@ class SqlDeliveries:
 
     def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
         if not numbers:
+        clause, value = self._connection.dialect.one_of("deliveries.id", numbers)
             return set()
         rows = self._connection.execute(
-            "SELECT deliveries.id FROM deliveries LEFT JOIN targets"
+            "SELECT deliveries.id FROM deliveries LEFT JOIN targets"  # noqa: S608 - ours
             " ON targets.instance_id = deliveries.instance_id AND targets.id = deliveries.target_id"
             " AND targets.deleted_at IS NULL"
-            " WHERE deliveries.id IN (SELECT value FROM json_each(?)) AND targets.id IS NULL",
-            (json.dumps(numbers),),
+            f" WHERE {clause} AND targets.id IS NULL",
+            (value,),
         )
         return {number for (number,) in rows}
 

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _NUL = "\0"
+# PostgreSQL's advisory locks, chosen once and for all: releases that run side by side must mean
+# the same by them.
+UNITS_LOCK = 7_236_841_001
+MIGRATION_LOCK = 7_236_841_002
+LANES_LOCK = 7_236_841_003
 
 
 class Membership(Protocol):
@@ -26,9 +31,9 @@ class Membership(Protocol):
 class Dialect:
     """Pieces of SQL. None of them is made of anything that a caller sent.
 
-    `locked` and `free_only` end a SELECT whose rows this transaction is going to change: the first
-    waits for others that have them, the second passes over those rows. SQLite has one writer and
-    needs neither.
+    `locked` and `free_only` end a SELECT whose rows of the table `{}` this transaction is going to
+    change: the first waits for others that have them, the second passes over those rows. SQLite has
+    one writer and needs neither.
     """
 
     name: str
@@ -36,6 +41,10 @@ class Dialect:
     one_of: Membership
     locked: str
     free_only: str
+    # Statements that hold a lock until the commit; empty where nobody else writes meanwhile.
+    # The second says whether this transaction is the only one that writes, and stays it.
+    lock_lanes: str
+    is_alone: str
     # A row's address within one statement.
     row: str
     # `{column}` has the pattern that is the parameter; `*` there is any text, `\\` escapes.
@@ -44,6 +53,8 @@ class Dialect:
     special: str
     escaped: str
     tables_of_instances: str
+    begin: str
+    has_compatible_with: str
 
     def pattern(self, text: str) -> str:
         """`text` itself, whatever signs are in it, as a part of a pattern."""
@@ -57,8 +68,11 @@ def _sqlite_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[
 
 
 def _postgres_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
-    kind = "text" if any(isinstance(each, str) for each in values) else "bigint"
     found = [each for each in values if _NUL not in str(each)]
+    if not found:
+        # An empty list has no type. True of no row.
+        return "CAST(? AS TEXT) IS NOT NULL", None
+    kind = "text" if isinstance(found[0], str) else "bigint"
     return f"{column} = ANY (CAST(? AS {kind}[]))", found
 
 
@@ -68,6 +82,8 @@ SQLITE = Dialect(
     one_of=_sqlite_one_of,
     locked="",
     free_only="",
+    lock_lanes="",
+    is_alone="",
     row="rowid",
     # GLOB and not LIKE: SQLite's LIKE ignores the case of ASCII letters.
     like="{} GLOB ?",
@@ -78,13 +94,19 @@ SQLITE = Dialect(
         "SELECT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns"
         " WHERE tables.type = 'table' AND columns.name = 'instance_id'"
     ),
+    begin="BEGIN IMMEDIATE",
+    has_compatible_with=(
+        "SELECT count(*) FROM pragma_table_info('schema_migrations') WHERE name = 'compatible_with'"
+    ),
 )
 POSTGRES = Dialect(
     name="postgresql",
     migrations="outrider.adapters.sql.migrations_pg",
     one_of=_postgres_one_of,
-    locked=" FOR UPDATE",
-    free_only=" FOR UPDATE SKIP LOCKED",
+    locked=" FOR UPDATE OF {}",
+    free_only=" FOR UPDATE OF {} SKIP LOCKED",
+    lock_lanes=f"SELECT pg_advisory_xact_lock({LANES_LOCK})",
+    is_alone=f"SELECT pg_try_advisory_xact_lock({UNITS_LOCK})",
     row="ctid",
     like="{} LIKE ?",
     any_text="%",
@@ -93,5 +115,10 @@ POSTGRES = Dialect(
     tables_of_instances=(
         "SELECT columns.table_name FROM information_schema.columns AS columns"
         " WHERE columns.table_schema = current_schema() AND columns.column_name = 'instance_id'"
+    ),
+    begin="BEGIN",
+    has_compatible_with=(
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = current_schema()"
+        " AND table_name = 'schema_migrations' AND column_name = 'compatible_with'"
     ),
 )

@@ -30,6 +30,7 @@ class SqlEvents:
         lanes = self._lanes_of(instance, events)
         written = [self._append_one(instance, each, at, lanes) for each in events]
         self._lanes.refresh(lanes)
+        self._connection.announce()
         return written
 
     def delivery_counts(
@@ -96,7 +97,7 @@ class SqlEvents:
             due_at if lane is None else None,
             None if lane is None else due_at,
             None if planned.waits_for is None else int(planned.waits_for),
-            planned.is_waited_for,
+            int(planned.is_waited_for),
             line,
             behind,
         )

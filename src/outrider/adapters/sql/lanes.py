@@ -44,14 +44,14 @@ class SqlLanes:
 
     def get_many(self, names: Iterable[LaneName]) -> dict[LaneName, Lane]:
         """Return those that exist."""
-        if self._connection.execute("SELECT 1 FROM lanes LIMIT 1").fetchone() is None:
+        if not self._take_any():
             return {}
         found = {each: self.get(each) for each in set(names)}
         return {name: lane for name, lane in found.items() if lane is not None}
 
     def of_owner(self, owner: str) -> dict[LaneName, Lane]:
         """The lanes of what a worker holds."""
-        if self._connection.execute("SELECT 1 FROM lanes LIMIT 1").fetchone() is None:
+        if not self._take_any():
             return {}
         names = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE owner = ?", (owner,)
@@ -60,6 +60,8 @@ class SqlLanes:
 
     def ready(self, at: int, limit: int) -> list[tuple[LaneName, Lane, int]]:
         """Lanes that can be served, in the order of their turns, each with when it became ready."""
+        if not self._take_any():
+            return []
         rows = self._connection.execute(
             f"SELECT instance_id, target_id, ready_at, {_COLUMNS} FROM lanes WHERE ready_at <= ?"  # noqa: S608 - ours
             " ORDER BY ready_at, instance_id, target_id LIMIT ?",
@@ -87,6 +89,7 @@ class SqlLanes:
 
     def put(self, name: LaneName, lane: Lane) -> None:
         """Write it; `refresh` says when it can be served."""
+        self._take()
         self._connection.execute(
             f"INSERT INTO lanes (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - ours
             f" VALUES (?, ?, {', '.join('?' for _ in _NAMES)})"
@@ -121,6 +124,21 @@ class SqlLanes:
         """`refresh` for those of these targets that have a lane."""
         self.refresh(self.get_many(names))
 
+    def _take_any(self) -> bool:
+        """Whether there are any; if so they are this transaction's until it ends.
+
+        So the limits of a target hold over all nodes: what is read is still so when it is written.
+        """
+        if self._connection.execute("SELECT 1 FROM lanes LIMIT 1").fetchone() is None:
+            return False
+        self._take()
+        return True
+
+    def _take(self) -> None:
+        lock = self._connection.dialect.lock_lanes
+        if lock:
+            self._connection.execute(lock)
+
     def _first_due(self, name: LaneName) -> int | None:
         row = self._connection.execute(
             "SELECT held_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
@@ -130,7 +148,13 @@ class SqlLanes:
         return None if row is None else int(row[0])
 
     def _remove(self, name: LaneName) -> bool:
-        """Whether it is gone: lines that are being let go keep it."""
+        """Whether it is gone: lines that are being let go keep it, and others who are writing.
+
+        These may be about to put a delivery into it.
+        """
+        is_alone = self._connection.dialect.is_alone
+        if is_alone and not self._connection.execute(is_alone).fetchone()[0]:
+            return False
         return bool(
             self._connection.execute(
                 "DELETE FROM lanes WHERE instance_id = ? AND target_id = ? AND letting_go = 0"
