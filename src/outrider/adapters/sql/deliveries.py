@@ -12,7 +12,6 @@ from outrider.adapters.sql.columns import (
     Connection,
     Row,
     from_time,
-    marks,
     to_duration,
     to_number,
     to_optional_time,
@@ -237,9 +236,9 @@ def _move_on(lanes: dict[LaneName, Lane], held: Sequence[_Held]) -> dict[int, Br
 def _where(instance: InstanceId, wanted: DeliverySearch) -> Where:
     where = Where("deliveries.instance_id = ?", instance)
     if wanted.states:
-        where.add(
-            f"deliveries.state IN ({marks(wanted.states)})", *(each.value for each in wanted.states)
-        )
+        # Numbers of an enumeration: with a parameter SQLite does not see that the dead have an index.
+        states = ", ".join(str(each.value) for each in wanted.states)
+        where.add(f"deliveries.state IN ({states})")
     if wanted.target_id is not None:
         where.add("deliveries.target_id = ?", wanted.target_id)
     if wanted.event_type is not None:

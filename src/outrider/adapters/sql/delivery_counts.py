@@ -112,12 +112,7 @@ class SqlDeliveryCounts:
 
     def _count_open(self, instance: InstanceId, target: TargetId | None, tallies: _Tallies) -> None:
         where = _of(instance, target)
-        attempted = self._connection.execute(
-            f"SELECT target_id, attempt_count > 0, count(*) FROM deliveries WHERE {where.text}"  # noqa: S608 - ours
-            " AND owner IS NOT NULL GROUP BY target_id, attempt_count > 0",
-            where.values,
-        )
-        delivering = {(name, bool(is_retry)): count for name, is_retry, count in attempted}
+        delivering = self._delivering(instance)
         rows = self._connection.execute(
             f"SELECT target_id, attempt_count, count(*), min(created_at) FROM deliveries"  # noqa: S608 - ours
             f" WHERE {where.text} AND finished_at IS NULL GROUP BY target_id, attempt_count",
@@ -128,10 +123,20 @@ class SqlDeliveryCounts:
             waiting[name, attempts > 0] += count
             tallies[name].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
         for (name, is_retry), count in waiting.items():
-            under_way = delivering.get((name, is_retry), 0)
+            under_way = delivering[name, is_retry]
             state = DeliveryState.RETRYING if is_retry else DeliveryState.PENDING
             tallies[TargetId(name)].add(state, count - under_way)
             tallies[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
+
+    def _delivering(self, instance: InstanceId) -> Counter[tuple[str, bool]]:
+        # Of all instances, and counted here: asked for one instance, or for groups, SQLite reads
+        # the log through. There are as many as calls in flight.
+        rows = self._connection.execute(
+            "SELECT instance_id, target_id, attempt_count FROM deliveries WHERE owner IS NOT NULL"
+        )
+        return Counter(
+            (target, attempts > 0) for owner, target, attempts in rows if owner == instance
+        )
 
     def _count_settled(
         self, instance: InstanceId, target: TargetId | None, tallies: _Tallies

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from outrider.adapters.sql.columns import Connection, from_time, marks, to_number, to_time
 from outrider.adapters.sql.lanes import HAS_LANE, SqlLanes
@@ -59,9 +60,10 @@ class SqlReplays:
             f" seen.state IN {_FINAL} AND targets.id IS NOT NULL FROM"
             f" (SELECT * FROM deliveries WHERE {looked_at.text} ORDER BY id LIMIT ?) AS seen"
             " JOIN events ON events.number = seen.event_number"
-            f" {_TARGET.format('seen')} ORDER BY seen.id",
+            f" {_TARGET.format('seen')}",
             (*matching.values, *looked_at.values, limit),
         ).fetchall()
+        rows.sort(key=itemgetter(0))
         found = [
             ReplaySource(DeliveryId(str(number)), bool(is_replayable))
             for number, _, is_wanted, is_replayable in rows
