@@ -229,6 +229,7 @@ async def test_every_call_leaves_one_line(client: ApiClient, log: Lines, wire: W
         "event": "rpc.answered",
         "method": "/zitadel.action.v2.ActionService/GetTarget",
         "code": "not_found",
+        "instance": None,
         "account": "owner",
     }
 

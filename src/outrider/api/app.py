@@ -31,6 +31,7 @@ from outrider.api.interceptors import Authenticator, interceptors
 from outrider.api.limits import REQUEST_BYTES
 from outrider.api.refusals import refuse
 from outrider.api.rest import Rest
+from outrider.api.telemetry import SILENT, Telemetry
 
 Hook = Callable[[], Awaitable[None]]
 S = TypeVar("S")
@@ -42,6 +43,8 @@ def serve(
     descriptor: DescService,
     authenticator: Authenticator[Any],
     log: Log,
+    *,
+    telemetry: Telemetry = SILENT,
 ) -> Service:
     """A service with everything around its calls.
 
@@ -51,7 +54,7 @@ def serve(
     faults = Faults(log)
     app = application(
         handlers,
-        interceptors=interceptors(authenticator, log, faults, descriptor),
+        interceptors=interceptors(authenticator, log, faults, descriptor, telemetry=telemetry),
         read_max_bytes=REQUEST_BYTES,
         codecs=codecs(faults),
     )

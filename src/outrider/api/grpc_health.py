@@ -15,6 +15,7 @@ from outrider.api.gate import Service
 from outrider.api.health import Readiness, Ready
 from outrider.api.interceptors import Authenticator, Context
 from outrider.api.stopping import is_stopping, pause
+from outrider.api.telemetry import SILENT, Telemetry
 from outrider.errors import NotFound
 from outrider_api.grpc.health.v1 import health_pb as pb
 from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
@@ -90,6 +91,8 @@ def grpc_health(
     authenticator: Authenticator[Any],
     log: Log,
     stopping: asyncio.Event,
+    *,
+    telemetry: Telemetry = SILENT,
 ) -> Service:
     """The health of these services, and of itself. Who watches is sent away by `stopping`."""
     handlers: Health = HealthHandlers(
@@ -97,4 +100,6 @@ def grpc_health(
         [each.descriptor.type_name for each in services],
         stopping=stopping,
     )
-    return serve(HealthASGIApplication, handlers, Health.desc(), authenticator, log)
+    return serve(
+        HealthASGIApplication, handlers, Health.desc(), authenticator, log, telemetry=telemetry
+    )

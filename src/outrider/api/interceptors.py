@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -18,7 +20,9 @@ from connectrpc.request import RequestContext
 from protobuf import DescMethod, DescService, Message
 
 from outrider.api.errors import Faults, Log
+from outrider.api.telemetry import SILENT, Telemetry, trace_of
 from outrider.api.validation import validate
+from outrider.usecases.tracing import Span, continue_trace
 from outrider_api.outrider.options.v1 import options_pb
 
 AUTHENTICATED = "authenticated"
@@ -104,28 +108,59 @@ def account_of(ctx: Context) -> str | None:
     return None if actor is None else actor.account_id
 
 
-class Recorder(MetadataInterceptor[float]):
-    """Writes one line for each call and translates its error; outermost."""
+def instance_of(ctx: Context) -> str | None:
+    """The caller's instance for the log; None when the caller is not known."""
+    return getattr(_actors.get(ctx), "instance_id", None)
 
-    def __init__(self, log: Log, faults: Faults) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A call under way: since when, and its span."""
+
+    at: float
+    block: AbstractContextManager[Span]
+    span: Span
+
+
+class Recorder(MetadataInterceptor[Started]):
+    """Writes one line for each call, counts and traces it, and translates its error; outermost."""
+
+    def __init__(self, log: Log, faults: Faults, telemetry: Telemetry = SILENT) -> None:
         self._log = log
         self._faults = faults
+        self._telemetry = telemetry
 
-    async def on_start(self, ctx: Context) -> float:  # noqa: ARG002 - the library's protocol
-        """The time from which the duration is counted."""
-        return time.perf_counter()
+    async def on_start(self, ctx: Context) -> Started:
+        """What is done in the call's name belongs to its span."""
+        at = time.perf_counter()
+        parent = trace_of(ctx.request_headers)
+        attributes = {"rpc.service": ctx.method.service_name, "rpc.method": ctx.method.name}
+        name = procedure_called(ctx.method)[1:]
+        block = self._telemetry.tracing.span(name, "server", parent, attributes)
+        span = block.__enter__()  # left in `on_end`
+        continue_trace(span.context)
+        return Started(at, block, span)
 
-    async def on_end(self, started: float, ctx: Context, error: Exception | None, /) -> None:
+    async def on_end(self, started: Started, ctx: Context, error: Exception | None, /) -> None:
         """Logs, and raises what the caller may see instead of `error`."""
         method = procedure_called(ctx.method)
         shown = None if error is None else self._faults.shown(error, method)
+        code = "ok" if shown is None else shown.code.value
+        seconds = time.perf_counter() - started.at
+        trace = started.span.context
         self._log.info(
             "rpc.answered",
             method=method,
-            code="ok" if shown is None else shown.code.value,
-            ms=round((time.perf_counter() - started) * 1000, 3),
+            code=code,
+            ms=round(seconds * 1000, 3),
+            instance=instance_of(ctx),
             account=account_of(ctx),
+            **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
+        self._telemetry.measures.answered(method, code, seconds)
+        if shown is not None:
+            started.span.fail(code)
+        started.block.__exit__(None, None, None)
         if shown is not None:
             raise shown from error
 
@@ -173,7 +208,12 @@ class Validator:
 
 
 def interceptors(
-    authenticator: Authenticator[Any], log: Log, faults: Faults, service: DescService
+    authenticator: Authenticator[Any],
+    log: Log,
+    faults: Faults,
+    service: DescService,
+    *,
+    telemetry: Telemetry = SILENT,
 ) -> tuple[Interceptor, ...]:
     """Everything around the calls of one service, outermost first."""
-    return Recorder(log, faults), Gatekeeper(authenticator, service), Validator()
+    return Recorder(log, faults, telemetry), Gatekeeper(authenticator, service), Validator()

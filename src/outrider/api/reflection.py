@@ -19,6 +19,7 @@ from outrider.api.errors import Log
 from outrider.api.gate import Service
 from outrider.api.interceptors import Authenticator, Context
 from outrider.api.stopping import until
+from outrider.api.telemetry import SILENT, Telemetry
 from outrider.errors import InvalidRequest
 from outrider_api.grpc.reflection.v1 import reflection_connect as v1
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1_pb
@@ -173,6 +174,8 @@ def reflection(
     authenticator: Authenticator[Any],
     log: Log,
     stopping: asyncio.Event,
+    *,
+    telemetry: Telemetry = SILENT,
 ) -> list[Service]:
     """Reflection about these services and itself, in both versions, until `stopping`."""
     versions: tuple[tuple[Any, Any, Any], ...] = (
@@ -182,6 +185,13 @@ def reflection(
     own = [service.desc() for _, service, _ in versions]
     served = Served([*(each.descriptor for each in services), *own])
     return [
-        serve(app, ReflectionHandlers(served, pb, stopping), service.desc(), authenticator, log)
+        serve(
+            app,
+            ReflectionHandlers(served, pb, stopping),
+            service.desc(),
+            authenticator,
+            log,
+            telemetry=telemetry,
+        )
         for app, service, pb in versions
     ]

@@ -15,7 +15,6 @@ from outrider.domain.call import Answer, Call
 from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.target import PayloadType
 from outrider.settings import Settings
-from outrider.usecases.ports import Caller
 
 if TYPE_CHECKING:
     from outrider.adapters.egress.caller import HttpCaller
@@ -39,6 +38,11 @@ class LateCaller:
         self._at_once = at_once
         self._made: HttpCaller | None = None
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are busy and how many idle."""
+        return (0, 0) if self._made is None else self._made.connections
+
     async def post(self, call: Call) -> Answer:
         """See the port `Caller`."""
         if self._made is None:
@@ -56,7 +60,7 @@ class LateCaller:
 
 
 @asynccontextmanager
-async def open_caller(settings: Settings, at_once: int) -> AsyncIterator[Caller]:
+async def open_caller(settings: Settings, at_once: int) -> AsyncIterator[LateCaller]:
     """A caller of which at most `at_once` calls are expected at the same time."""
     caller = LateCaller(settings, at_once)
     try:

@@ -14,6 +14,7 @@ from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target
 from outrider.domain.target_policy import StoredPolicy, TargetPolicy
 from outrider.usecases.delivery_ports import OrphanedDelivery
+from outrider.usecases.measures import UNMEASURED, DeliveryMeasures
 from outrider.usecases.operator_events import settle_and_tell
 from outrider.usecases.ports import Store, Unit
 
@@ -32,6 +33,7 @@ class Rescuer:
     schedule: RetrySchedule
     log: Log
     rescued_signal: Signal = field(default_factory=Signal)
+    measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
 
     async def run(self) -> None:
         """Look at once, then every few seconds, until cancelled."""
@@ -43,6 +45,7 @@ class Rescuer:
                 self.log.exception("rescuer.failed")
                 rescued = 0
             if rescued:
+                self.measures.rescued(rescued)
                 self.log.warning("delivery.rescued", deliveries=rescued)
                 self.rescued_signal.fire(rescued)
             if rescued < _AT_ONCE:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outrider.ambient import Ambient
@@ -22,36 +22,68 @@ from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule, parse_retry_after
 from outrider.domain.target_policy import RetryPolicy, TargetPolicy, retry_schedule
+from outrider.domain.trace import TraceContext, trace_from_text
+from outrider.usecases.measures import UNMEASURED, DeliveryMeasures
 from outrider.usecases.ports import Caller
+from outrider.usecases.tracing import NO_SPAN, Attributes, PassedOn, Span, Tracing
 
 _NOTHING_SAID = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation."""
+    """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation.
+
+    `logs_all`: every attempt leaves a line in the log, else those that were not accepted.
+    """
 
     ambient: Ambient
     envelopes: Envelopes
     caller: Caller
     schedule: RetrySchedule
     log: Log
+    measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
+    tracing: Tracing | None = None
+    logs_all: bool = False
 
     async def attempt(self, claimed: ClaimedDelivery, callee: Callee) -> Settlement:
         """Call the target once and decide what that means."""
+        if not claimed.trace and self.tracing is None:
+            return await self._attempt(claimed, callee, NO_SPAN)
+        tracing = self.tracing or PassedOn(self.ambient.new_id)
+        attributes: Attributes = {
+            "messaging.operation.name": "deliver",
+            "outrider.delivery.id": claimed.id,
+            "outrider.target.id": claimed.target_id,
+            "outrider.attempt": claimed.attempt_number,
+        }
+        parent = trace_from_text(claimed.trace)
+        with tracing.span("deliver event", "consumer", parent, attributes) as span:
+            settlement = await self._attempt(claimed, callee, span)
+            if settlement.attempt is not None:
+                outcome = settlement.attempt.outcome
+                span.note({"outrider.outcome": outcome.name.lower()})
+                if outcome is not Outcome.ACCEPTED:
+                    span.fail(outcome.name.lower())
+        return settlement
+
+    async def _attempt(self, claimed: ClaimedDelivery, callee: Callee, span: Span) -> Settlement:
         started_at = self.ambient.now()
         clock = time.perf_counter()
         retry_after = None
         try:
-            answer = await self._call(claimed, callee, started_at)
+            answer = await self._call(claimed, callee, started_at, span.context)
         except CallFailed as failure:
             attempt = self._failed(claimed, started_at, clock, failure)
         else:
             attempt = _answered(claimed, started_at, clock, answer)
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
-        self._report(claimed, attempt)
-        return self.settled(claimed, attempt, callee, retry_after)
+        self._report(claimed, attempt, span.context)
+        settlement = self.settled(claimed, attempt, callee, retry_after)
+        delay = (started_at - claimed.due_at).total_seconds() if claimed.due_at else 0.0
+        self.measures.attempted(attempt, settlement.state, delay)
+        return settlement
 
     def settled(
         self,
@@ -71,7 +103,13 @@ class Runner:
             checks_async=callee.policy.check_async_status,
         )
 
-    async def _call(self, claimed: ClaimedDelivery, callee: Callee, now: datetime) -> Answer:
+    async def _call(
+        self,
+        claimed: ClaimedDelivery,
+        callee: Callee,
+        now: datetime,
+        trace: TraceContext | None,
+    ) -> Answer:
         try:
             call = self.envelopes.build(
                 callee,
@@ -79,6 +117,7 @@ class Runner:
                 message_id=claimed.id,
                 now=now,
                 attempt_number=claimed.attempt_number,
+                trace=trace,
             )
         except Unbuildable as failure:
             raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, failure.reason) from None
@@ -110,18 +149,24 @@ class Runner:
     def _unexpected(self, claimed: ClaimedDelivery, stage: Stage) -> None:
         self.log.exception("delivery.broken", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
 
-    def _report(self, claimed: ClaimedDelivery, attempt: Attempt) -> None:
+    def _report(
+        self, claimed: ClaimedDelivery, attempt: Attempt, trace: TraceContext | None
+    ) -> None:
         # A line for every accepted delivery would cost as much as the delivery itself.
-        report = self.log.debug if attempt.outcome is Outcome.ACCEPTED else self.log.info
+        is_quiet = attempt.outcome is Outcome.ACCEPTED and not self.logs_all
+        report = self.log.debug if is_quiet else self.log.info
         report(
             "delivery.attempted",
             delivery=claimed.id,
+            instance=claimed.instance_id,
             target=claimed.target_id,
             attempt=attempt.number,
             outcome=attempt.outcome.name.lower(),
             stage=attempt.stage.value,
             status=attempt.status_code,
+            ms=round(attempt.duration.total_seconds() * 1000, 3),
             error=attempt.error,
+            **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
 
 

@@ -103,6 +103,11 @@ class Worker:
             f" | ready: {self._slots.ready_count} | to settle: {len(self._ended)}]>"
         )
 
+    @property
+    def running_count(self) -> int:
+        """How many attempts are being made."""
+        return len(self._running)
+
     def stop(self, *, within: float | None = None) -> None:
         """Claim nothing more; what runs has `within` seconds, `drain_timeout` when None.
 
@@ -162,6 +167,7 @@ class Worker:
         self._callees.update(turn.callees)
         self._next_due = turn.next_due
         self._slots.add(turn.claimed)
+        self.runner.measures.claimed(len(turn.claimed))
         if turn.shut and (shut := self._slots.withdraw(turn.shut)):
             self._withdrawn += shut
             self._wake.set()

@@ -112,7 +112,11 @@ def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> lis
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery that a worker holds, with what its next attempt needs."""
+    """A delivery that a worker holds, with what its next attempt needs.
+
+    `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
+    the attempt was due, None where nobody knows it any more.
+    """
 
     id: DeliveryId
     instance_id: InstanceId
@@ -121,6 +125,8 @@ class ClaimedDelivery:
     created_at: datetime
     is_waited_for: bool
     body: bytes = field(repr=False)
+    trace: str = ""
+    due_at: datetime | None = field(default=None, compare=False)
 
 
 class Followers(Enum):

@@ -20,6 +20,7 @@ from outrider.domain.signature import (
 )
 from outrider.domain.target import PayloadType, Target, TargetType
 from outrider.domain.target_policy import DEFAULT_POLICY
+from outrider.domain.trace import TraceContext
 from outrider.errors import OutriderError
 
 # All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
@@ -68,11 +69,13 @@ class Envelopes:
         now: datetime,
         attempt_number: int | None = None,
         is_test: bool = False,
+        trace: TraceContext | None = None,
     ) -> Call:
         """Return the call, signed at `now` with every valid key. Raise `Unbuildable`.
 
         `message_id` is the delivery's id, or the call's for an interception; the two headers
-        about deliveries are there when `attempt_number` is. A test says so in a header.
+        about deliveries are there when `attempt_number` is. A test says so in a header. The
+        receiver's spans go below `trace`.
         """
         target = callee.target
         encode = self.encoders.get(target.payload_type)
@@ -87,6 +90,8 @@ class Envelopes:
             headers.append(("Outrider-Attempt", str(attempt_number)))
         if is_test:
             headers.append(TEST_HEADER)
+        if trace is not None:
+            headers.extend(trace.headers)
         # Only an answer that is applied is of use in full; of all others a judgement is left.
         is_applied = target.type is TargetType.REST_CALL and attempt_number is None and not is_test
         keeps = MAX_ANSWER_BYTES if is_applied else JUDGED_BYTES

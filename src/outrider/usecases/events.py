@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from outrider.ambient import Ambient
 from outrider.domain.condition import event_lookup_id
@@ -11,8 +11,10 @@ from outrider.domain.delivery import plan_deliveries
 from outrider.domain.event import Event, check_event, render_body
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.permission import Actor
+from outrider.usecases.measures import UNMEASURED, PublishMeasures
 from outrider.usecases.ports import Store, StoredEvent, Unit
 from outrider.usecases.routing import Routing
+from outrider.usecases.tracing import current_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class PublishEvents:
     store: Store
     ambient: Ambient
     routing: Routing
+    measures: PublishMeasures = field(default=UNMEASURED, repr=False)
 
     async def __call__(self, actor: Actor, events: Sequence[Event]) -> list[Published]:
         """Return one result for each event, in order. Raise `InvalidRequest`: nothing is stored.
@@ -68,6 +71,8 @@ class PublishEvents:
         written, counts = await self.store.write(append, shared=True)
         if new_types:
             await self.routing.catch_up()
+        made = [count for count in written if count is not None]
+        self.measures.published(len(made), len(written) - len(made), sum(made))
         return [
             Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
             for event, count in zip(events, written, strict=True)
@@ -82,7 +87,8 @@ class PublishEvents:
         plan = plan_deliveries(
             [(DeliveryId(str(self.ambient.new_id())), each.id, each.is_awaited) for each in targets]
         )
-        return StoredEvent(event, body, execution, plan)
+        trace = current_trace()
+        return StoredEvent(event, body, execution, plan, "" if trace is None else trace.text)
 
     def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
         catalogue = self.routing.catalogue(instance)

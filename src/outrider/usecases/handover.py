@@ -32,6 +32,8 @@ class Handover:
         lookup_id: ExecutionId,
         target: TargetId,
         body: bytes,
+        *,
+        trace: str = "",
     ) -> None:
         """Have `body` delivered to one target; return at once.
 
@@ -45,7 +47,7 @@ class Handover:
             created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
         )
         plan = plan_deliveries([(DeliveryId(str(self.ambient.new_id())), target, False)])
-        stored = StoredEvent(event, body, execution, plan)
+        stored = StoredEvent(event, body, execution, plan, trace)
         task = asyncio.create_task(self._write(instance, stored))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

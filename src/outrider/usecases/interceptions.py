@@ -31,6 +31,7 @@ from outrider.domain.message import (
     MessageType,
     Replaceable,
 )
+from outrider.domain.trace import trace_from_headers
 from outrider.domain.verdict import execution_failed, not_json
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.handover import Handover
@@ -38,6 +39,7 @@ from outrider.usecases.known_callees import KnownCallees
 from outrider.usecases.ports import RoutedTarget
 from outrider.usecases.routing import Routing
 from outrider.usecases.target_chain import Run, TargetCall, TargetChain
+from outrider.usecases.tracing import current_trace
 
 M = TypeVar("M")
 
@@ -79,10 +81,11 @@ class Interceptions:
         """Before the application handles a request: return the request to handle."""
         fired = self._fired(instance, ConditionKind.REQUEST, call)
         if fired is None:
+            self._unmatched("request")
             return Intercepted(message)
         held = Replaceable(type_, message)
         subject = RequestSubject(call, instance, held)
-        calls = await self._run(fired, subject, _misfit, seconds)
+        calls = await self._run(fired, subject, _misfit, seconds, call)
         return Intercepted(held.value, fired.execution, calls)
 
     async def response(
@@ -101,10 +104,11 @@ class Interceptions:
         """
         fired = self._fired(instance, ConditionKind.RESPONSE, call)
         if fired is None:
+            self._unmatched("response")
             return Intercepted(message)
         held = Replaceable(type_, message)
         subject = ResponseSubject(call, instance, request, held)
-        calls = await self._run(fired, subject, _misfit, seconds)
+        calls = await self._run(fired, subject, _misfit, seconds, call)
         return Intercepted(held.value, fired.execution, calls)
 
     async def function(
@@ -118,6 +122,7 @@ class Interceptions:
         """Call a function: return what the answers of its targets add up to."""
         fired = self._matched(instance, function_lookup_id(function))
         if fired is None:
+            self._unmatched("function")
             return Intercepted({})
         subject = FunctionAnswers(function, payload)
         calls = await self._run(fired, subject, _function_misfit, seconds)
@@ -140,6 +145,7 @@ class Interceptions:
         subject: Subject,
         misfit: Callable[[Inapplicable], OutriderError],
         seconds: float | None,
+        call: InterceptedCall | None = None,
     ) -> tuple[TargetCall, ...]:
         clock = asyncio.get_running_loop().time
         # From here on: to load the targets is a part of the caller's time.
@@ -147,6 +153,7 @@ class Interceptions:
         rendered = RenderedOnce(subject)
         _check_renders(rendered)
         callees = await self.callees.of(fired.instance, fired.targets)
+        trace = current_trace() or (trace_from_headers(call.headers) if call else None)
         run = Run(
             instance=fired.instance,
             execution=fired.execution,
@@ -154,9 +161,28 @@ class Interceptions:
             callees=callees,
             budget=until - clock(),
             misfit=misfit,
-            hand_over=partial(self.handover.take, fired.instance, fired.execution, fired.lookup_id),
+            hand_over=partial(
+                self.handover.take,
+                fired.instance,
+                fired.execution,
+                fired.lookup_id,
+                trace="" if trace is None else trace.text,
+            ),
+            trace=trace,
         )
-        return await self.chain(run)
+        return await self._counted(run, fired.lookup_id.partition("/")[0])
+
+    async def _counted(self, run: Run, kind: str) -> tuple[TargetCall, ...]:
+        try:
+            calls = await self.chain(run)
+        except OutriderError:
+            self.chain.measures.intercepted(kind, "interrupted")
+            raise
+        self.chain.measures.intercepted(kind, "passed")
+        return calls
+
+    def _unmatched(self, kind: str) -> None:
+        self.chain.measures.intercepted(kind, "unmatched")
 
 
 @dataclass(frozen=True, slots=True)

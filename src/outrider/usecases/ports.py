@@ -213,12 +213,16 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event with the body that its targets get and the deliveries that it owes."""
+    """An event with the body that its targets get and the deliveries that it owes.
+
+    `trace` is that of the publish (`TraceContext.text`), empty when it had none.
+    """
 
     event: Event
     body: bytes
     execution: ExecutionId | None
     deliveries: Sequence[PlannedDelivery]
+    trace: str = ""
 
 
 class Events(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -24,10 +24,13 @@ from outrider.domain.judgement import judge
 from outrider.domain.message import Inapplicable
 from outrider.domain.outcome import Outcome
 from outrider.domain.target import TargetType
+from outrider.domain.trace import TraceContext
 from outrider.domain.verdict import execution_failed, forwarded_failure, interrupts
 from outrider.errors import OutriderError
 from outrider.usecases.bulkheads import Bulkheads
+from outrider.usecases.measures import UNMEASURED, InterceptionMeasures
 from outrider.usecases.ports import Caller
+from outrider.usecases.tracing import PassedOn, Tracing
 
 # A copy of the call is not worth so little time.
 _NEGLIGIBLE_S = 0.001
@@ -84,6 +87,7 @@ class Run:
     budget: float
     misfit: Callable[[Inapplicable], OutriderError]
     hand_over: Callable[[TargetId, bytes], None]
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ class TargetChain:
     caller: Caller
     bulkheads: Bulkheads
     log: Log
+    measures: InterceptionMeasures = field(default=UNMEASURED, repr=False)
+    tracing: Tracing | None = None
 
     async def __call__(self, run: Run) -> tuple[TargetCall, ...]:
         """Call them in order; the subject is changed. Raise what an interrupting target is.
@@ -131,10 +137,14 @@ class TargetChain:
     async def _called(
         self, run: Run, callee: Callee, seconds: float
     ) -> tuple[TargetCall, Failure | None]:
-        began = time.perf_counter()
-        failure = await self._failure(run, callee, seconds)
-        duration = timedelta(seconds=time.perf_counter() - began)
-        outcome = Outcome.ACCEPTED if failure is None else failure.outcome
+        began, outcome = time.perf_counter(), None
+        self.measures.call_began()
+        try:
+            failure, trace = await self._traced(run, callee, seconds)
+            outcome = Outcome.ACCEPTED if failure is None else failure.outcome
+        finally:
+            duration = timedelta(seconds=time.perf_counter() - began)
+            self.measures.call_ended(outcome, duration.total_seconds())
         call = TargetCall(callee.target.id, outcome, duration, failure.reason if failure else "")
         report = self.log.info if failure else self.log.debug
         report(
@@ -144,8 +154,23 @@ class TargetChain:
             outcome=outcome.name.lower(),
             ms=round(duration.total_seconds() * 1000, 3),
             error=call.error,
+            **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
         return call, failure
+
+    async def _traced(
+        self, run: Run, callee: Callee, seconds: float
+    ) -> tuple[Failure | None, TraceContext | None]:
+        """Call one target in a span of its own; return that, too."""
+        tracing = self.tracing or PassedOn(self.ambient.new_id)
+        attributes = {"outrider.target.id": callee.target.id, "outrider.execution": run.execution}
+        with tracing.span("call target", "client", run.trace, attributes) as span:
+            failure = await self._failure(replace(run, trace=span.context), callee, seconds)
+            outcome = Outcome.ACCEPTED if failure is None else failure.outcome
+            span.note({"outrider.outcome": outcome.name.lower()})
+            if failure is not None:
+                span.fail(outcome.name.lower())
+        return failure, span.context
 
     async def _failure(self, run: Run, callee: Callee, seconds: float) -> Failure | None:
         """Call one target and apply its answer; None when all went well."""
@@ -166,7 +191,7 @@ class TargetChain:
         until = clock() + seconds
         target = callee.target
         call_id = str(self.ambient.new_id())
-        call = self._built(callee, self._rendered(run), call_id)
+        call = self._built(callee, self._rendered(run), call_id, run.trace)
         places = callee.policy.max_concurrency
         async with self.bulkheads.place(run.instance, target.id, places, seconds):
             left = until - clock()
@@ -197,9 +222,10 @@ class TargetChain:
             return Failure(Outcome.FAILED, reason, execution_failed())
         return None
 
-    def _built(self, callee: Callee, body: bytes, call_id: str) -> Call:
+    def _built(self, callee: Callee, body: bytes, call_id: str, trace: TraceContext | None) -> Call:
+        now = self.ambient.now()
         try:
-            return self.envelopes.build(callee, body, message_id=call_id, now=self.ambient.now())
+            return self.envelopes.build(callee, body, message_id=call_id, now=now, trace=trace)
         except Unbuildable:
             raise
         except Exception as failure:

@@ -63,6 +63,11 @@ class HttpCaller:
     def __repr__(self) -> str:
         return f"<HttpCaller {self._profile} {self._pool!r}>"
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are busy and how many idle."""
+        return self._pool.counts
+
     async def post(self, call: Call) -> Answer:
         """Send a POST and give its answer, whatever the status. Raise `CallFailed`.
 

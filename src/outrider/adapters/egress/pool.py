@@ -30,6 +30,12 @@ class Pool:
         idle = len(self._by_age)
         return f"[busy {len(self._open) - idle} | idle {idle}]"
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many connections are busy and how many idle."""
+        idle = len(self._by_age)
+        return len(self._open) - idle, idle
+
     def take(self, origin: Origin) -> Connection | None:
         """Give an idle connection, the one used last: it is the least likely to be stale."""
         if not origin.idle:

@@ -41,7 +41,7 @@ class MemoryDeliveries:
     ) -> Sequence[ClaimedDelivery]:
         """See the port."""
         taken = lanes.Claim(self._tables, owner, now, limit, caps).run()
-        return [queue.claimed(owed) for owed in taken]
+        return [queue.claimed(self._tables, owed) for owed in taken]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
         """See the port."""

@@ -28,7 +28,7 @@ class MemoryLeases:
         """See the port."""
         alive = {owner for owner, until in self._tables.leases.items() if now < until}
         orphaned = [
-            OrphanedDelivery(queue.claimed(owed), owed.owner, owed.claimed_at)
+            OrphanedDelivery(queue.claimed(self._tables, owed), owed.owner, owed.claimed_at)
             for owed in self._tables.deliveries.values()
             if owed.owner is not None and owed.claimed_at is not None and owed.owner not in alive
         ]

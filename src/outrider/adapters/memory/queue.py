@@ -21,7 +21,7 @@ from outrider.domain.lane import after_settlement
 _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
 
-def claimed(owed: OwedDelivery) -> ClaimedDelivery:
+def claimed(tables: Tables, owed: OwedDelivery) -> ClaimedDelivery:
     """What a worker gets to see of a delivery."""
     return ClaimedDelivery(
         id=owed.delivery.id,
@@ -31,6 +31,8 @@ def claimed(owed: OwedDelivery) -> ClaimedDelivery:
         created_at=owed.delivery.created_at,
         is_waited_for=owed.is_waited_for,
         body=owed.delivery.payload,
+        trace=tables.events[owed.instance, owed.delivery.event_id].trace,
+        due_at=owed.due_at,
     )
 
 

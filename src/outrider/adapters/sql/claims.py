@@ -30,7 +30,8 @@ _LANES_AT_ONCE = 64
 _CROWD = 8
 _CLAIMED = (
     "deliveries.id, deliveries.instance_id, deliveries.target_id, deliveries.attempt_count,"
-    " deliveries.created_at, deliveries.is_waited_for, events.body"
+    " deliveries.created_at, deliveries.is_waited_for, events.body, events.trace,"
+    " coalesce(deliveries.due_at, deliveries.held_due_at)"
 )
 _DUE_ROWS = (
     f"SELECT {_CLAIMED}, {HAS_LANE} FROM deliveries"  # noqa: S608 - ours

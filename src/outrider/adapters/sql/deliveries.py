@@ -209,7 +209,7 @@ class SqlDeliveries:
 
 
 def claimed_from_row(row: Row) -> ClaimedDelivery:
-    """From the columns id, instance, target, attempt_count, created_at, is_waited_for, body."""
+    """From the columns id, instance, target, attempt_count, created_at, is_waited_for, body, trace, due_at."""
     return ClaimedDelivery(
         DeliveryId(str(row[0])),
         row[1],
@@ -218,6 +218,8 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
         to_time(row[4]),
         bool(row[5]),
         row[6],
+        row[7],
+        to_optional_time(row[8]),
     )
 
 

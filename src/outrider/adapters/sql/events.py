@@ -58,9 +58,13 @@ class SqlEvents:
     ) -> int | None:
         event, aggregate = stored.event, aggregate_of(stored.event)
         row = self._connection.execute(
-            "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number",
-            (instance, event.id, event.event_type, stored.execution, stored.body, at, aggregate),
+            "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate,"
+            " trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (instance_id, id) DO NOTHING RETURNING number",
+            (
+                *(instance, event.id, event.event_type, stored.execution, stored.body, at),
+                *(aggregate, stored.trace),
+            ),
         ).fetchone()
         if row is None:
             return None

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from outrider.adapters.sql.columns import Connection
 from outrider.adapters.sql.unit import SqlUnit
+from outrider.errors import OutriderError, Unavailable
 from outrider.usecases.ports import Unit
 
 T = TypeVar("T")
@@ -39,8 +41,19 @@ class Job:
 Group = Sequence[Job]
 
 
+class Watch(Protocol):
+    """Told of every commit, in the thread that writes."""
+
+    def __call__(self, units: int, seconds: float, *, failed: bool) -> None:
+        """So many units shared it, and it took so long."""
+        ...
+
+
 class GroupWriter:
-    """The thread that writes. `commit` and `close` run in it, one call after the other."""
+    """The thread that writes. `commit` and `close` run in it, one call after the other.
+
+    `watch` may be set at any time.
+    """
 
     def __init__(
         self, name: str, commit: Callable[[Group], Sequence[Outcome]], close: Callable[[], None]
@@ -48,6 +61,7 @@ class GroupWriter:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._commit = commit
         self._close = close
+        self.watch: Watch | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -69,10 +83,15 @@ class GroupWriter:
         self._close()
 
     def _outcomes(self, group: Group) -> Sequence[Outcome]:
+        began = time.perf_counter()
         try:
-            return self._commit(group)
+            outcomes = self._commit(group)
         except Exception as failure:  # noqa: BLE001 - else all later writers would wait for ever
-            return [(None, failure)] * len(group)
+            outcomes = [(None, failure)] * len(group)
+        if self.watch is not None:
+            failed = _is_failed(outcomes)
+            self.watch(len(group), time.perf_counter() - began, failed=failed)
+        return outcomes
 
     def _groups(self) -> Iterator[Group]:
         while (job := self._jobs.get()) is not None:
@@ -107,6 +126,14 @@ def run_under_savepoint(
         outcome = (None, failure)
     connection.execute("RELEASE SAVEPOINT one")
     return outcome
+
+
+def _is_failed(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the group has failed as one: not only what one of its units asked for."""
+    failure = outcomes[0][1]
+    if failure is None or any(each is not failure for _, each in outcomes):
+        return False
+    return isinstance(failure, Unavailable) or not isinstance(failure, OutriderError)
 
 
 def _answer(group: Group, outcomes: Sequence[Outcome]) -> None:

@@ -26,6 +26,7 @@ from outrider.adapters.sql.group_commit import (
     Group,
     GroupWriter,
     Outcome,
+    Watch,
     run_under_savepoint,
 )
 from outrider.adapters.sql.migrations import migrate
@@ -97,6 +98,10 @@ class SqliteStore:
     async def changes(self) -> int:
         """See the port. Reads a counter in shared memory: no thread is asked."""
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def watch_commits(self, watch: Watch) -> None:
+        """Tell it of every commit from now on."""
+        self._writer.watch = watch
 
     def check_secrets(self) -> None:
         """Raise what `Secrets.open` raises when these secrets did not seal this store's."""
