@@ -70,10 +70,10 @@ class SqlDeliveryCounts:
         self._connection.execute("DELETE FROM delivery_slots WHERE slot < ?", (oldest,))
         rest = limit
         for state in _FINAL:
-            rest -= self._tally_state(state, until, rest) if rest else 0
+            rest -= self._tally_state(state, until, oldest, rest) if rest else 0
         return limit - rest
 
-    def _tally_state(self, state: DeliveryState, until: int, limit: int) -> int:
+    def _tally_state(self, state: DeliveryState, until: int, oldest: int, limit: int) -> int:
         rows = self._connection.execute(
             "SELECT deliveries.instance_id, deliveries.target_id, deliveries.finished_at,"  # noqa: S608 - ours
             " deliveries.id, coalesce(attempts.outcome, 0) FROM deliveries"
@@ -87,12 +87,16 @@ class SqlDeliveryCounts:
             (state.value, until, limit),
         ).fetchall()
         if rows:
-            self._add(state, rows)
+            self._add(state, rows, oldest)
         return len(rows)
 
-    def _add(self, state: DeliveryState, rows: Sequence[Row]) -> None:
+    def _add(self, state: DeliveryState, rows: Sequence[Row], oldest: int) -> None:
         totals = Counter((row[0], row[1], state.value) for row in rows)
-        slots = Counter((row[0], row[2] // _SLOT, row[1], state.value, row[4]) for row in rows)
+        slots = Counter(
+            (row[0], row[2] // _SLOT, row[1], state.value, row[4])
+            for row in rows
+            if row[2] // _SLOT >= oldest
+        )
         self._connection.executemany(
             "INSERT INTO delivery_totals (instance_id, target_id, state, count)"
             " VALUES (?, ?, ?, ?) ON CONFLICT (instance_id, target_id, state)"
