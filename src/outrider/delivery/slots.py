@@ -182,20 +182,24 @@ class Slots:
         return max(1, (self._concurrency - others) * _TIMES_FREE // (_TIMES_FREE + 1))
 
     def _cap(self, target: _Target) -> int:
-        if self._is_quick(target):
+        if self._is_doubtful(target):
+            return max(0, self._limit(target) - len(target.started) - len(target.ready))
+        # Never nothing: a target of which there is nothing at all is moved out of the way.
+        if target.pace <= _QUICK_S:
             return max(1, self.room - self.reserve)
-        return max(0, self._limit(target) - len(target.started) - len(target.ready))
+        return max(1, self._limit(target) - len(target.started) - len(target.ready))
 
     def _may_have_ready(self, target: _Target) -> int:
-        if self._is_quick(target):
-            return 2 * self._concurrency
-        return max(0, self._limit(target) - len(target.started))
+        if self._is_doubtful(target):
+            return max(0, self._limit(target) - len(target.started))
+        return 2 * self._concurrency
 
-    def _is_quick(self, target: _Target) -> bool:
-        if target.kind is not _Kind.PROVEN or target.pace > _QUICK_S:
-            return False
+    def _is_doubtful(self, target: _Target) -> bool:
+        """Whether it fails, or has not ended an attempt for a while."""
+        if target.failures:
+            return True
         oldest = next(iter(target.started.values()), None)
-        return oldest is None or self._clock() - oldest < _DOUBTFUL_S
+        return oldest is not None and self._clock() - oldest >= _DOUBTFUL_S
 
     def _learn(self, target: _Target, settled: Settlement, duration: float) -> None:
         outcome = settled.attempt.outcome if settled.attempt is not None else None

@@ -143,7 +143,7 @@ def after_claim(lane: Lane, count: int, now: datetime) -> Lane:
 def after_settlement(lane: Lane, settled: Settlement) -> tuple[Lane, BreakerChange | None]:
     """The lane after an attempt, and what its breaker did."""
     attempt = settled.attempt
-    if attempt is None:
+    if attempt is None or not (lane.breaker.failures or lane.ramp):
         return lane, None
     is_success = settled.state is DeliveryState.DELIVERED or attempt.outcome in ANSWERS
     if not is_success and attempt.outcome not in FAILURES:

@@ -74,6 +74,10 @@ COUNT = refused(
     "PublishEventsRequest.Events: value must contain between 1 and 1000 items, inclusive"
 )
 SHORT = "value length must be at most 200 runes"
+OUR_TYPE = refused(
+    "PublishEventsRequest.Events[0].EventType: value must not begin with outrider.:"
+    " these are our own"
+)
 TYPE_LENGTH = in_event(0, "EventType: value length must be between 1 and 1000 runes, inclusive")
 TYPE_PATTERN = in_event(
     0, "EventType: value must be segments of letters, digits, _ and -, divided by dots"
@@ -92,6 +96,7 @@ VALIDATION = [
     Row("no events", publishing(), COUNT),
     Row("1001 events", publishing(*[{"eventType": "a"}] * 1001), COUNT),
     Row("no event type", publishing({}), TYPE_LENGTH),
+    Row("an event of our own", publishing(event(eventType="outrider.target.paused")), OUR_TYPE),
     Row("an event type of 1001 letters", publishing({"eventType": "n" * 1001}), TYPE_LENGTH),
     *(
         Row(f"the event type {each!r}", publishing({"eventType": each}), TYPE_PATTERN)

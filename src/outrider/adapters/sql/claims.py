@@ -19,7 +19,6 @@ from outrider.adapters.sql import lines
 from outrider.adapters.sql.columns import Connection, Row, from_time, to_time
 from outrider.adapters.sql.lanes import HAS_LANE, SqlLanes
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.lane import Caps, Lane, LaneName, after_claim, ready_at, room, serve
 
 _DELIVERING = DeliveryState.DELIVERING.value
@@ -132,8 +131,8 @@ class Claim:
 
     def _mark(self, rows: Sequence[Row]) -> None:
         if rows:
-            self.connection.execute(
             clause, value = self.connection.dialect.one_of("id", [row[0] for row in rows])
+            self.connection.execute(
                 "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, owner = ?,"  # noqa: S608 - ours
                 f" claimed_at = ? WHERE {clause}",
                 (_DELIVERING, self.owner, self._at, value),
@@ -161,18 +160,21 @@ class Claim:
         return self.connection.execute(query + free_only, values).fetchall()
 
     def _capped(self, rows: Sequence[Row]) -> list[Row]:
-        counts: Counter[LaneName] = Counter()
+        counts: Counter[LaneName] = Counter([(row[1], row[2]) for row in rows])
+        if all(count <= self.caps.get(name) for name, count in counts.items()):
+            return list(rows)
+        left = {name: self.caps.get(name) for name in counts}
         allowed = []
         for row in rows:
             name = (row[1], row[2])
-            if counts[name] < self.caps.get(name):
-                counts[name] += 1
+            left[name] -= 1
+            if left[name] >= 0:
                 allowed.append(row)
         return allowed
 
     def _crowd(self, rows: Sequence[Row]) -> LaneName | None:
         """The target that others wait behind, if there is one."""
-        counts = Counter((InstanceId(row[1]), TargetId(row[2])) for row in rows)
+        counts: Counter[LaneName] = Counter([(row[1], row[2]) for row in rows])
         is_full = len(rows) >= self.limit
         for name, count in counts.items():
             if not self.caps.get(name) and (is_full or count >= _CROWD):
@@ -197,8 +199,8 @@ class Claim:
 def hold(connection: Connection, at: int) -> None:
     """Move deliveries of targets with a lane over: those among the first `_LOOKED_AT` due."""
     first = f"SELECT id, {HAS_LANE} AS has_lane FROM deliveries WHERE due_at <= ?"  # noqa: S608 - ours
-    moved = connection.execute(
     free_only = connection.dialect.free_only.format("deliveries")
+    moved = connection.execute(
         "UPDATE deliveries SET held_due_at = due_at, due_at = NULL WHERE id IN"  # noqa: S608 - ours
         f" (SELECT id FROM ({first} ORDER BY due_at, id LIMIT ?{free_only}) AS first WHERE has_lane)"
         " RETURNING instance_id, target_id",
