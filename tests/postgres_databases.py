@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -41,7 +42,7 @@ def a_database(server: str) -> Iterator[str]:
         quoted = sql.Identifier(name)
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(quoted))
         try:
-            yield psycopg.conninfo.make_conninfo(server, dbname=name)
+            yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
 

@@ -221,14 +221,16 @@ def test_a_value_that_cannot_work_is_refused_by_name(name, text):
     assert said.endswith(f"(from the environment: {variable}).")
 
 
-def test_postgresql_is_promised_not_pretended():
+def test_a_database_of_several_nodes_is_named_by_its_url():
     """
-    Who asks for PostgreSQL must not find out later that a file was written.
+    As every other program of the operator names it, and whatever its driver understands.
     """
-    said = refusal(environ={"OUTRIDER_DATABASE_URL": "postgresql://me:hunter2@db/outrider"})
+    url = "postgresql://me:hunter2@db/outrider?sslmode=verify-full"
+    settings = load_settings({}, {"OUTRIDER_DATABASE_URL": url})
 
-    assert "PostgreSQL comes with a later release" in said
-    assert "hunter2" not in said
+    assert url == settings.postgres_url
+    assert "hunter2" not in repr(settings)
+    assert None is load_settings({}, {}).postgres_url
 
 
 @pytest.mark.parametrize("name", ["admin_token", "master_key", "database_url", "egress_proxy"])

@@ -46,6 +46,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogAttempts(StrEnum):
+    """Which attempts leave a line in the log."""
+
+    FAILED = "failed"
+    ALL = "all"
+
+
 class LogFormat(StrEnum):
     """How a line of the log looks."""
 
@@ -118,12 +125,20 @@ def read_path(text: str) -> Path:
 
 
 def read_database_url(text: str) -> str:
-    """A URL of SQLite whose path is absolute."""
-    if text.startswith(_POSTGRES):
-        raise ValueError("PostgreSQL comes with a later release; use sqlite:///FILE for now")
+    """A URL of PostgreSQL as it is, or one of SQLite whose path is absolute."""
+    if is_postgres(text):
+        return text
     if not text.startswith(_SQLITE) or not text.removeprefix(_SQLITE):
-        raise ValueError("must be sqlite:///FILE, or sqlite:////ABSOLUTE/FILE")
+        raise ValueError(
+            "must be sqlite:///FILE, or sqlite:////ABSOLUTE/FILE, or"
+            " postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
     return _SQLITE + str(read_path(text.removeprefix(_SQLITE)))
+
+
+def is_postgres(database_url: str) -> bool:
+    """Whether it names a database of PostgreSQL; what else it says is for its driver to judge."""
+    return database_url.startswith(_POSTGRES) and database_url.isprintable()
 
 
 def sqlite_file(database_url: str) -> Path:

@@ -13,9 +13,11 @@ from outrider.setting_values import (
     MAX_CONCURRENCY,
     MAX_PORT,
     MAX_WORKERS,
+    LogAttempts,
     LogFormat,
     LogLevel,
     default_workers,
+    is_postgres,
     read_database_url,
     read_egress_allow,
     read_host,
@@ -101,7 +103,8 @@ class Settings:
     )
     database_url: str | None = _declare(
         read_database_url,
-        "Where deliveries are kept, as `sqlite:///FILE`. PostgreSQL comes with a later release.",
+        "Where deliveries are kept: `sqlite:///FILE`, or for several nodes "
+        "`postgresql://USER:PASSWORD@HOST/DATABASE`; see [PostgreSQL](../postgresql.md).",
         default=None,
         shown="a file in the data directory",
         secret=True,
@@ -202,6 +205,19 @@ class Settings:
         default=None,
         shown="console on a terminal, else json",
     )
+    log_attempts: LogAttempts = _declare(
+        read_one_of(LogAttempts),
+        "Which attempts of deliveries leave a line at the level `info`: those that were not accepted, "
+        "`failed`, or `all`. A line costs about as much as the delivery.",
+        default=LogAttempts.FAILED,
+    )
+    metrics_public: bool = _declare(
+        read_yes_or_no,
+        "Whether `/metrics` may be read without a token; see [Prometheus]"
+        "(../observability.md#prometheus).",
+        default=False,
+        shown="false",
+    )
     external_url: str | None = _declare(
         read_http_url,
         "The URL under which others reach this server, where it is not `http://host:port`.",
@@ -229,9 +245,15 @@ class Settings:
     @property
     def database_file(self) -> Path:
         """The SQLite file: the one of `database_url`, or `outrider.db` in the data directory."""
-        if self.database_url is None:
+        if self.database_url is None or self.postgres_url is not None:
             return self.data_dir / DATABASE_FILE
         return sqlite_file(self.database_url)
+
+    @property
+    def postgres_url(self) -> str | None:
+        """The database of PostgreSQL, where `database_url` names one."""
+        url = self.database_url
+        return url if url is not None and is_postgres(url) else None
 
 
 def _setting(declared: Field[Any]) -> Setting:

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from outrider.adapters.keys.sealing import Sealing, WrongMasterKey, load_master_key
-from outrider.adapters.sql.migrations import SchemaTooNew
-from outrider.adapters.sql.sqlite import CannotOpen, SqliteStore, open_sqlite
 from outrider.ambient import Ambient, IdGenerator
+from outrider.bootstrap.stores import Announce, OpenStore, as_startup_error, open_database
 from outrider.domain.address import EgressPolicy, parse_allow
 from outrider.domain.catalogue import Catalogue, catalogue_from_json
 from outrider.domain.ids import InstanceId
 from outrider.domain.operator_event import OperatorEvent
 from outrider.domain.proxy import Proxy, parse_proxy
-from outrider.errors import StartupError
-from outrider.process.data_directory import ADMIN_TOKEN_FILE, MASTER_KEY_FILE
+from outrider.errors import StartupError, Unavailable
+from outrider.process.data_directory import ADMIN_TOKEN_FILE
 from outrider.setting_values import read_visible
 from outrider.settings import Settings
 
@@ -30,39 +28,32 @@ from outrider.settings import Settings
 class Opened:
     """A store that is open, the instance that it serves by default, and what surrounds it."""
 
-    store: SqliteStore
+    store: OpenStore
     instance: InstanceId
     ambient: Ambient
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, *, node: int = 0) -> AsyncIterator[Opened]:
+async def open_store(
+    settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
+) -> AsyncIterator[Opened]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
-    Raise `StartupError` for a wrong or lost master key, for files that cannot be used and for data
-    of a newer release.
+    `node` is this process's number among those on one data directory; a store of several nodes
+    gives numbers itself. `announce` hears what is waited for. Raise `StartupError` for a wrong or
+    lost master key, for a database that cannot be used and for data of a newer release.
     """
-    sealing = Sealing(_master_key(settings))
-    _make_private(settings.database_file)
-    try:
-        async with open_sqlite(settings.database_file, sealing, now=Ambient().now()) as store:
-            await asyncio.to_thread(store.check_secrets)
+    if settings.postgres_url is None:
+        _make_private(settings.database_file)
+    async with open_database(settings, now=Ambient().now(), announce=announce) as store:
+        try:
             floor = await asyncio.to_thread(store.last_identifier)
-            ambient = Ambient(new_id=IdGenerator(node=node, floor=floor))
+            own = node if store.node is None else store.node
+            ambient = Ambient(new_id=IdGenerator(node=own, floor=floor))
             instance = await asyncio.to_thread(store.default_instance, ambient)
-            yield Opened(store, instance, ambient)
-    except WrongMasterKey as failure:
-        raise StartupError(
-            f"{failure}: give the key that this data was made with, in OUTRIDER_MASTER_KEY or in"
-            f" {settings.data_dir / MASTER_KEY_FILE}"
-        ) from None
-    except SchemaTooNew as failure:
-        raise StartupError(f"{settings.database_file}: {failure}") from None
-    except CannotOpen as failure:
-        raise StartupError(
-            f"the database cannot be used: {failure}; put back what was there, with its owner and"
-            " mode, or choose another --data-dir"
-        ) from None
+        except Unavailable as failure:
+            raise as_startup_error(settings, failure) from None
+        yield Opened(store, instance, ambient)
 
 
 def registered_catalogue() -> Catalogue:
@@ -98,30 +89,8 @@ def bootstrap_secret(settings: Settings) -> str:
         raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
 
 
-def _master_key(settings: Settings) -> bytes:
-    if settings.master_key is not None:
-        return settings.master_key
-    path = settings.data_dir / MASTER_KEY_FILE
-    _refuse_lost_key(settings, path)
-    try:
-        return load_master_key(path)
-    except WrongMasterKey as failure:
-        raise StartupError(f"{path}: {failure}") from None
-    except OSError as failure:
-        raise StartupError(f"{path}: {failure.strerror}") from None
-
-
 def _make_private(database_file: Path) -> None:
     # An engine does not change the umask of the program around it, and events may hold what
     # nobody else should read. What is wrong with the file is said by who opens it.
     with suppress(OSError):
         os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _refuse_lost_key(settings: Settings, path: Path) -> None:
-    # A new key would not open what the lost one sealed: say so instead of making one.
-    if not path.exists() and settings.database_file.exists():
-        raise StartupError(
-            f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
-            " or give it in OUTRIDER_MASTER_KEY"
-        )

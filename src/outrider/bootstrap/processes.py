@@ -41,7 +41,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     with locked(settings.data_dir, announce) as lock:
-        async with open_store(settings) as opened:
+        async with open_store(settings, announce=announce) as opened:
             await prepare(settings, opened, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
@@ -65,12 +65,16 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     # A supervised worker holds the server's own lock.
     alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
     with alone, free_node(settings.data_dir) as node:
+    if settings.postgres_url is not None:
+        # It works on the database alone: nothing of a server's has to be on this machine.
+        await _deliver(settings, 0, announce)
+        return
         await _deliver(settings, node, announce)
 
 
 async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
     async with (
-        open_store(settings, node=node) as opened,
+        open_store(settings, node=node, announce=announce) as opened,
         open_caller(settings, settings.worker_concurrency) as caller,
         open_upkeep(settings, opened),
     ):

@@ -161,8 +161,8 @@ class SqlDeliveries:
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
         under way: that one was recorded as LOST, and its number gives it away.
-        locked = self._connection.dialect.locked.format("deliveries")
         """
+        locked = self._connection.dialect.locked.format("deliveries")
         rows = self._connection.execute(
             "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
             f" WHERE owner = ?{locked}",
@@ -196,8 +196,8 @@ class SqlDeliveries:
 
     def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
         if not numbers:
-        clause, value = self._connection.dialect.one_of("deliveries.id", numbers)
             return set()
+        clause, value = self._connection.dialect.one_of("deliveries.id", numbers)
         rows = self._connection.execute(
             "SELECT deliveries.id FROM deliveries LEFT JOIN targets"  # noqa: S608 - ours
             " ON targets.instance_id = deliveries.instance_id AND targets.id = deliveries.target_id"

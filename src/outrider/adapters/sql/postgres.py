@@ -27,6 +27,7 @@ from outrider.adapters.sql.group_commit import (
     Group,
     GroupWriter,
     Outcome,
+    Watch,
     run_under_savepoint,
 )
 from outrider.adapters.sql.postgres_hints import NOTIFY, Hints
@@ -91,6 +92,10 @@ class PostgresStore:
     async def changes(self) -> int:
         """See the port. A hint: it also moves when nobody can say whether something has changed."""
         return self._hints.count
+
+    def watch_commits(self, watch: Watch) -> None:
+        """Tell it of every commit from now on."""
+        self._writer.watch = watch
 
     @property
     def node(self) -> int:

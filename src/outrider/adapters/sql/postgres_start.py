@@ -120,4 +120,4 @@ def _is_final(failure: Exception, reason: str) -> bool:
 def _reason(failure: Exception) -> str:
     """One line of what the driver says; it never says the password."""
     lines = str(failure).strip().splitlines() or [type(failure).__name__]
-    return lines[-1].strip().removeprefix("FATAL:").strip()
+    return lines[0].rpartition(" failed: ")[2].strip().removeprefix("FATAL:").strip()

@@ -99,6 +99,11 @@ class SqliteStore:
         """See the port. Reads a counter in shared memory: no thread is asked."""
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
+    @property
+    def node(self) -> int | None:
+        """None: who shares the file numbers himself by lock files beside it."""
+        return None
+
     def watch_commits(self, watch: Watch) -> None:
         """Tell it of every commit from now on."""
         self._writer.watch = watch

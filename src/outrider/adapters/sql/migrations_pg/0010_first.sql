@@ -210,7 +210,8 @@ CREATE INDEX deliveries_owner ON deliveries (owner, instance_id, target_id) WHER
 CREATE INDEX deliveries_waits_for ON deliveries (waits_for) WHERE waits_for IS NOT NULL;
 CREATE INDEX deliveries_event ON deliveries (event_number);
 CREATE INDEX deliveries_target ON deliveries (instance_id, target_id, id);
-CREATE INDEX deliveries_dead ON deliveries (instance_id, id) WHERE state = 5;
+CREATE INDEX deliveries_log ON deliveries (instance_id, id);
+CREATE INDEX deliveries_dead ON deliveries (instance_id, state, id) WHERE state = 5;
 CREATE INDEX deliveries_lane ON deliveries (instance_id, target_id, held_due_at, id)
     WHERE held_due_at IS NOT NULL AND behind IS NULL;
 CREATE INDEX deliveries_line ON deliveries (instance_id, target_id, aggregate, event_number)
