@@ -62,13 +62,13 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     name_process(f"worker-{os.getpid()}")
-    # A supervised worker holds the server's own lock.
-    alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
-    with alone, free_node(settings.data_dir) as node:
     if settings.postgres_url is not None:
         # It works on the database alone: nothing of a server's has to be on this machine.
         await _deliver(settings, 0, announce)
         return
+    # A supervised worker holds the server's own lock.
+    alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
+    with alone, free_node(settings.data_dir) as node:
         await _deliver(settings, node, announce)
 
 
