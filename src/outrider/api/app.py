@@ -13,7 +13,7 @@ guard: nothing that a caller sends ends in a traceback or a bare 500
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from connectrpc.code import Code
 from connectrpc.server import ConnectASGIApplication
@@ -58,7 +58,8 @@ def serve(
         read_max_bytes=REQUEST_BYTES,
         codecs=codecs(faults),
     )
-    return Service(descriptor, app)
+    # Where the types of ASGI are installed, those of the library's messages are narrower than ours.
+    return Service(descriptor, cast("App", app))
 
 
 async def nothing() -> None:

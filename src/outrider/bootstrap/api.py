@@ -28,15 +28,19 @@ from outrider.api.connect.interceptions import InterceptionHandlers
 from outrider.api.connect.target_policies import TargetPolicyHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
+from outrider.api.errors import Faults
 from outrider.api.gate import Service
 from outrider.api.grpc_health import grpc_health
 from outrider.api.issuers import Issuers
 from outrider.api.jwks import PATH as JWKS_PATH
 from outrider.api.jwks import jwks
+from outrider.api.metrics import PATH as METRICS_PATH
+from outrider.api.metrics import Readers, metrics_page
 from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
 from outrider.api.reflection import reflection
 from outrider.api.relay import PREFIX as RELAY_PREFIX
 from outrider.api.relay import relay_endpoint
+from outrider.api.telemetry import Telemetry
 from outrider.bootstrap.interceptions import Intercepting, open_interceptions
 from outrider.bootstrap.outside import open_outside_tokens
 from outrider.bootstrap.parts import (
@@ -47,7 +51,9 @@ from outrider.bootstrap.parts import (
 )
 from outrider.bootstrap.relay import open_relay
 from outrider.bootstrap.routing import open_routing
+from outrider.bootstrap.telemetry import Scrape, count_rpcs, sampled
 from outrider.domain.instance import host_of
+from outrider.observability.instruments import Publishing, Rpcs
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.drain import watch_drain
 from outrider.process.parent import watch_parent
@@ -108,6 +114,7 @@ class ApiProcess:
         self._app = await self._stack.enter_async_context(
             open_api(self._settings, opened, stopping)
         )
+        await self._stack.enter_async_context(sampled(opened.counting, "api"))
 
 
 @asynccontextmanager
@@ -130,17 +137,27 @@ async def open_api(
         nullcontext(routing) if routing else open_routing(opened, log) as routes,
         open_outside_tokens(settings, opened, log) as outside,
         open_interceptions(settings, opened, routes, log) as intercepting,
-        open_relay(
-            settings, opened, PublishEvents(opened.store, opened.ambient, routes), log
-        ) as relay,
+        open_relay(settings, opened, _publish(opened, routes), log) as relay,
+        AsyncExitStack() as stack,
     ):
         choose = ChooseInstance(routes, opened.instance)
         issuers = Issuers(choose, opened.instance, settings.external_url or "")
         check = _authenticate(settings, opened, outside)
+        rpcs = Rpcs()
+        services = _services(
+            settings,
+            opened,
+            routes,
+            log,
+            stopping,
+            check=check,
+            intercepting=intercepting,
+            rpcs=rpcs,
+        )
+        if (meter := count_rpcs(opened.counting, rpcs, services)) is not None:
+            stack.callback(meter.close)
         yield build_app(
-            _services(
-                settings, opened, routes, log, stopping, check=check, intercepting=intercepting
-            ),
+            services,
             ready=_ready(opened, stopping),
             log=log,
             mounts={
@@ -148,6 +165,7 @@ async def open_api(
                 DISCOVERY_PATH: discovery(issuers),
                 TOKEN_PATH: token_endpoint(Grants(_access_tokens(settings, opened)), issuers, log),
                 RELAY_PREFIX: relay_endpoint(relay, log),
+                METRICS_PATH: _metrics(settings, opened, routes, BearerAuth(check, choose), log),
             },
         )
 
@@ -161,6 +179,7 @@ def _services(
     *,
     check: Authenticate,
     intercepting: Intercepting,
+    rpcs: Rpcs,
 ) -> Sequence[Service]:
     auth = BearerAuth(check, ChooseInstance(routing, opened.instance))
     own = _own_rows(opened, routing, check, intercepting)
@@ -170,9 +189,14 @@ def _services(
         *own,
         (instance.InstanceServiceASGIApplication, instance.InstanceService, instances),
     )
-    services = [serve(app, handlers, service.desc(), auth, log) for app, service, handlers in rows]
-    services.append(grpc_health(services, _ready(opened, stopping), auth, log, stopping))
-    return [*services, *reflection(services, auth, log, stopping)]
+    told = Telemetry(rpcs) if opened.tracing is None else Telemetry(rpcs, opened.tracing)
+    services = [
+        serve(app, handlers, service.desc(), auth, log, telemetry=told)
+        for app, service, handlers in rows
+    ]
+    ready = _ready(opened, stopping)
+    services.append(grpc_health(services, ready, auth, log, stopping, telemetry=told))
+    return [*services, *reflection(services, auth, log, stopping, telemetry=told)]
 
 
 # Each row: the generated application, its service, who answers.
@@ -207,7 +231,7 @@ def _own_rows(
     opened: Opened, routing: Routing, check: Authenticate, intercepting: Intercepting
 ) -> _Rows:
     store, ambient = opened.store, opened.ambient
-    publish = PublishEvents(store, ambient, routing)
+    publish = _publish(opened, routing)
     return (
         (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
         (
@@ -280,6 +304,19 @@ def _access_tokens(settings: Settings, opened: Opened) -> AccessTokens:
     return AccessTokens(
         opened.store, opened.ambient, opened.instance, Jwts(), settings.external_url or ""
     )
+
+
+def _publish(opened: Opened, routing: Routing) -> PublishEvents:
+    measures = Publishing(opened.counting.meter)
+    return PublishEvents(opened.store, opened.ambient, routing, measures)
+
+
+def _metrics(
+    settings: Settings, opened: Opened, routing: Routing, auth: BearerAuth, log: Any
+) -> App:
+    scrape = Scrape(opened.store, opened.ambient, opened.instance, routing, opened.counting)
+    admit = None if settings.metrics_public else Readers(auth, opened.instance)
+    return metrics_page(scrape, admit, Faults(log))
 
 
 def _ready(opened: Opened, stopping: asyncio.Event) -> Any:

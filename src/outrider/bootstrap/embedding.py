@@ -15,10 +15,12 @@ from outrider.bootstrap.parts import Opened, egress_policy, open_store
 from outrider.bootstrap.preparing import prepare
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.routing import open_routing
+from outrider.bootstrap.telemetry import sampled
 from outrider.bootstrap.upkeep import open_upkeep
 from outrider.domain.ids import InstanceId
 from outrider.domain.permission import Actor, Role
 from outrider.errors import StartupError
+from outrider.observability.instruments import Publishing
 from outrider.process.place import Place, placed
 from outrider.settings import Settings
 from outrider.usecases.catalogue import ManageCatalogue
@@ -77,6 +79,7 @@ async def open_embedded(settings: Settings, wanted: Wanted, log: Any) -> AsyncIt
         opened = await stack.enter_async_context(open_store(settings, node=place.node))
         if place.is_alone:
             await prepare(settings, opened, lambda text: log.info("engine.prepared", note=text))
+        await stack.enter_async_context(sampled(opened.counting, "engine"))
         routing = await stack.enter_async_context(open_routing(opened, log))
         instance = _instance(opened, routing, wanted.instance_host)
         intercepting = await stack.enter_async_context(
@@ -126,6 +129,7 @@ async def _delivering(settings: Settings, opened: Opened, log: Any) -> AsyncIter
         open_caller(settings, settings.worker_concurrency) as caller,
         open_upkeep(settings, opened, log),
     ):
+        opened.counting.callers.append(caller)
         worker, rescuer = build_worker(settings, opened, caller, log)
         working = asyncio.create_task(worker.run())
         rescuing = asyncio.create_task(rescuer.run())
@@ -152,7 +156,7 @@ def _embedded(
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
         intercepting=intercepting,
-        publish=PublishEvents(store, ambient, routing),
+        publish=PublishEvents(store, ambient, routing, Publishing(opened.counting.meter)),
         targets=ManageTargets(store, ambient, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(FollowedStore(store, routing), ambient, check_tls),
         executions=ManageExecutions(store, ambient, routing),

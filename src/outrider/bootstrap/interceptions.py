@@ -9,6 +9,7 @@ from typing import Any
 
 from outrider.bootstrap.calling import ENVELOPES, open_caller
 from outrider.bootstrap.parts import Opened
+from outrider.observability.instruments import Intercepting as CountedInterceptions
 from outrider.settings import Settings
 from outrider.usecases.bulkheads import Bulkheads
 from outrider.usecases.explain import Explain
@@ -36,11 +37,13 @@ async def open_interceptions(
     """Everything that calls targets outside of deliveries; it ends before the store does."""
     store, ambient = opened.store, opened.ambient
     handover = Handover(store, ambient, log)
+    measures = CountedInterceptions(opened.counting.meter)
     async with open_caller(settings, settings.worker_concurrency) as caller:
+        opened.counting.callers.append(caller)
         interceptions = Interceptions(
             routing,
             KnownCallees(store, routing),
-            TargetChain(ambient, ENVELOPES, caller, Bulkheads(), log),
+            TargetChain(ambient, ENVELOPES, caller, Bulkheads(), log, measures, opened.tracing),
             handover,
             settings.intercept_timeout,
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 
 from outrider.ambient import Ambient, IdGenerator
 from outrider.bootstrap.stores import Announce, OpenStore, as_startup_error, open_database
+from outrider.bootstrap.telemetry import Counting, counted, open_tracing
 from outrider.domain.address import EgressPolicy, parse_allow
 from outrider.domain.catalogue import Catalogue, catalogue_from_json
 from outrider.domain.ids import InstanceId
@@ -22,6 +21,7 @@ from outrider.errors import StartupError, Unavailable
 from outrider.process.data_directory import ADMIN_TOKEN_FILE
 from outrider.setting_values import read_visible
 from outrider.settings import Settings
+from outrider.usecases.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Opened:
     store: OpenStore
     instance: InstanceId
     ambient: Ambient
+    counting: Counting = field(default_factory=Counting, repr=False)
+    tracing: Tracing | None = None
 
 
 @asynccontextmanager
@@ -43,8 +45,6 @@ async def open_store(
     gives numbers itself. `announce` hears what is waited for. Raise `StartupError` for a wrong or
     lost master key, for a database that cannot be used and for data of a newer release.
     """
-    if settings.postgres_url is None:
-        _make_private(settings.database_file)
     async with open_database(settings, now=Ambient().now(), announce=announce) as store:
         try:
             floor = await asyncio.to_thread(store.last_identifier)
@@ -53,7 +53,8 @@ async def open_store(
             instance = await asyncio.to_thread(store.default_instance, ambient)
         except Unavailable as failure:
             raise as_startup_error(settings, failure) from None
-        yield Opened(store, instance, ambient)
+        with counted(settings.data_dir, store) as counting:
+            yield Opened(store, instance, ambient, counting, open_tracing(ambient))
 
 
 def registered_catalogue() -> Catalogue:
@@ -87,10 +88,3 @@ def bootstrap_secret(settings: Settings) -> str:
     except ValueError:
         # Nobody could come in with it, and everything else would look right.
         raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
-
-
-def _make_private(database_file: Path) -> None:
-    # An engine does not change the umask of the program around it, and events may hold what
-    # nobody else should read. What is wrong with the file is said by who opens it.
-    with suppress(OSError):
-        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

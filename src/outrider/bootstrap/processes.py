@@ -17,15 +17,18 @@ import structlog
 from outrider.bootstrap.calling import ENVELOPES, open_caller
 from outrider.bootstrap.parts import Opened, open_store
 from outrider.bootstrap.preparing import prepare
+from outrider.bootstrap.telemetry import sampled
 from outrider.bootstrap.upkeep import open_upkeep
 from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.runner import Runner
 from outrider.delivery.worker import Worker
 from outrider.domain.retry import RetrySchedule
+from outrider.observability.instruments import Delivering
 from outrider.observability.logs import configure_logs, name_process
 from outrider.process.data_directory import joined, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.process.place import free_node
+from outrider.setting_values import LogAttempts
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
 
@@ -77,7 +80,9 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
         open_store(settings, node=node, announce=announce) as opened,
         open_caller(settings, settings.worker_concurrency) as caller,
         open_upkeep(settings, opened),
+        sampled(opened.counting, "worker"),
     ):
+        opened.counting.callers.append(caller)
         worker, rescuer = build_worker(settings, opened, caller)
         _collect_seldom()
         loop = asyncio.get_running_loop()
@@ -97,18 +102,28 @@ def build_worker(
 ) -> tuple[Worker, Rescuer]:
     """A worker and the rescuer that runs beside it."""
     log = log or structlog.get_logger().bind()
-    schedule = RetrySchedule()
+    schedule, measures = RetrySchedule(), Delivering(opened.counting.meter)
     worker = Worker(
         opened.store,
         opened.ambient,
-        Runner(opened.ambient, ENVELOPES, caller, schedule, log),
+        Runner(
+            opened.ambient,
+            ENVELOPES,
+            caller,
+            schedule,
+            log,
+            measures,
+            opened.tracing,
+            logs_all=settings.log_attempts is LogAttempts.ALL,
+        ),
         log,
         # Never used twice: a process number alone would come back after a restart.
         owner=f"{os.getpid()}-{secrets.token_hex(4)}",
         concurrency=settings.worker_concurrency,
         drain_timeout=settings.drain_timeout,
     )
-    return worker, Rescuer(opened.store, opened.ambient, schedule, log)
+    opened.counting.workers.append(worker)
+    return worker, Rescuer(opened.store, opened.ambient, schedule, log, measures=measures)
 
 
 def _collect_seldom() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +78,8 @@ async def _opening(
 ) -> AbstractAsyncContextManager[OpenStore]:
     if settings.postgres_url is None:
         sealing = Sealing(_local_master_key(settings))
+        # After the look for the key: a file without one is data that nobody can read.
+        _make_private(settings.database_file)
         return open_sqlite(settings.database_file, sealing, now=now)
     try:
         # The driver is an extra, and half of a start on SQLite would be spent on importing it.
@@ -135,6 +138,13 @@ def _local_master_key(settings: Settings) -> bytes:
             " or give it in OUTRIDER_MASTER_KEY"
         )
     return _key_in_file(path)
+
+
+def _make_private(database_file: Path) -> None:
+    # An engine does not change the umask of the program around it, and events may hold what
+    # nobody else should read. What is wrong with the file is said by who opens it.
+    with suppress(OSError):
+        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _key_in_file(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from outrider.domain.delivery import Attempt, DeliveryState
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
-from outrider.observability.meter import Meter
+from outrider.observability.meter import Counter, Histogram, Meter
 
 _PAGE_BYTES = resource.getpagesize()
 _STATM = Path("/proc/self/statm")
@@ -159,3 +159,33 @@ def _resident_bytes() -> int:
     except (OSError, IndexError, ValueError):
         # No /proc here: 0 says that it is not known.
         return 0
+
+
+class Rpcs:
+    """`api.telemetry.RpcMeasures`. Nothing is counted before `count_in`."""
+
+    def __init__(self) -> None:
+        self._meter: Meter | None = None
+        self._requests: dict[tuple[str, str], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+
+    def count_in(self, meter: Meter) -> None:
+        """Count in a meter that was given every procedure."""
+        self._meter = meter
+
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """See the port."""
+        if self._meter is None:
+            return
+        requests = self._requests.get((method, code))
+        if requests is None:
+            requests = self._open(self._meter, method, code)
+        requests.add()
+        self._durations[method].observe(seconds)
+
+    def _open(self, meter: Meter, method: str, code: str) -> Counter:
+        service, _, name = method[1:].partition("/")
+        requests = meter.counter(metrics.RPC_REQUESTS, service, name, code)
+        self._requests[method, code] = requests
+        self._durations[method] = meter.histogram(metrics.RPC_DURATION, service, name)
+        return requests

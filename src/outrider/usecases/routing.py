@@ -7,6 +7,7 @@ within a second on others. Replaced whole, so that a reader never sees half a ch
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Routing:
     registered: Catalogue
     _snapshot: _Snapshot | None = None
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _compared_at: float = field(default_factory=time.monotonic)
 
     def routes(self, instance: InstanceId) -> Routes:
         """The instance's routes as last refreshed."""
@@ -63,6 +65,11 @@ class Routing:
     def revision(self) -> int:
         """Of the store, as last refreshed: what was loaded under another one may be outdated."""
         return self._current.revision
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was last compared with the store."""
+        return time.monotonic() - self._compared_at
 
     def catalogue(self, instance: InstanceId) -> Catalogue:
         """What is registered, with what this instance added."""
@@ -83,7 +90,9 @@ class Routing:
         """
         async with self._refreshing:
             known = -1 if self._snapshot is None else self._snapshot.revision
+            began = time.monotonic()
             snapshot = await self.store.read(lambda unit: self._load(unit, known))
+            self._compared_at = began
             if snapshot is not None:
                 self._snapshot = snapshot
             return snapshot is not None
