@@ -53,13 +53,6 @@ class LogAttempts(StrEnum):
     ALL = "all"
 
 
-class LogAttempts(StrEnum):
-    """Which attempts leave a line in the log."""
-
-    FAILED = "failed"
-    ALL = "all"
-
-
 class LogFormat(StrEnum):
     """How a line of the log looks."""
 

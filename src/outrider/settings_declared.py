@@ -14,7 +14,6 @@ from outrider.setting_values import (
     MAX_PORT,
     MAX_WORKERS,
     LogAttempts,
-    LogAttempts,
     LogFormat,
     LogLevel,
     default_workers,
@@ -205,19 +204,6 @@ class Settings:
         "`console` for people, `json` for programs.",
         default=None,
         shown="console on a terminal, else json",
-    )
-    log_attempts: LogAttempts = _declare(
-        read_one_of(LogAttempts),
-        "Which attempts of deliveries leave a line at the level `info`: those that were not accepted, "
-        "`failed`, or `all`. A line costs about as much as the delivery.",
-        default=LogAttempts.FAILED,
-    )
-    metrics_public: bool = _declare(
-        read_yes_or_no,
-        "Whether `/metrics` may be read without a token; see [Prometheus]"
-        "(../observability.md#prometheus).",
-        default=False,
-        shown="false",
     )
     log_attempts: LogAttempts = _declare(
         read_one_of(LogAttempts),

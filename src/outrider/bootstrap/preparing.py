@@ -9,7 +9,6 @@ from outrider.adapters.keys.sealing import write_private
 from outrider.bootstrap.parts import Opened, bootstrap_secret
 from outrider.bootstrap.relay import check_relay_files
 from outrider.bootstrap.telemetry import forget_counts
-from outrider.bootstrap.telemetry import forget_counts
 from outrider.process.data_directory import ADMIN_TOKEN_FILE, nobody_joined
 from outrider.settings import Settings
 from outrider.usecases.web_keys import ManageWebKeys
@@ -25,7 +24,6 @@ async def prepare(settings: Settings, opened: Opened, announce: Callable[[str], 
         # they held need not wait for the end of their leases. On PostgreSQL other nodes may live.
         await opened.store.write(lambda unit: unit.leases.expire_all())
     check_relay_files(settings)
-    forget_counts(settings.data_dir)
     forget_counts(settings.data_dir)
     web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
     await web_keys.ensure_first(opened.instance)
