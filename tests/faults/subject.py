@@ -1,0 +1,96 @@
+"""What every fault is done to: a server that owes one receiver, and somebody who publishes.
+
+Every secret that a delivery needs is in use, so that each fault may try to make a log tell one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from outrider.testing.receiver import Receiver
+from system.api import Api, Refused
+from system.server import Server
+
+EVENT_TYPE = "user.human.added"
+ADMIN_OF_RECEIVER = "Bearer a-token-that-only-the-receiver-may-know"
+# What a publisher waits before it tries again, where nothing tells it that it may.
+_PAUSE_S = 0.05
+
+
+@dataclass
+class Subject:
+    """Publishes to `server`, which may be replaced; remembers what was answered. No id comes twice."""
+
+    server: Server
+    receiver: Receiver
+    secrets: Mapping[str, bytes] = field(repr=False)
+    target: str
+    answered: set[str] = field(default_factory=set)
+    asked: int = 0
+    refusals: list[Refused] = field(default_factory=list)
+
+    @property
+    def api(self) -> Api:
+        """What the admin can do with the server that runs now."""
+        return self.server.api
+
+    def new_ids(self, count: int) -> list[str]:
+        """Ids that nobody has used."""
+        first, self.asked = self.asked, self.asked + count
+        return [f"event-{number:06d}" for number in range(first, self.asked)]
+
+    async def publish(self, ids: list[str], payload: str = "") -> list[dict[str, Any]]:
+        """One call. What it raises was not answered."""
+        body: dict[str, Any] = {"eventType": EVENT_TYPE}
+        if payload:
+            body["eventPayload"] = {"text": payload}
+        events = [{"id": each, "aggregateId": each, **body} for each in ids]
+        results = (await self.api.post("/v1/events", {"events": events}))["results"]
+        assert ids == [each["id"] for each in results]
+        self.answered.update(ids)
+        return results
+
+    async def feed(self, count: int, *, at_once: int = 20) -> None:
+        """Publish so many in calls of `at_once`, each again and again until it is answered."""
+        for start in range(0, count, at_once):
+            ids = self.new_ids(min(at_once, count - start))
+            while True:
+                try:
+                    await self.publish(ids)
+                except Refused as refused:
+                    if refused.error["code"] != "unavailable":
+                        raise
+                    self.refusals.append(refused)
+                except OSError:
+                    pass  # nobody there, or gone before the answer
+                else:
+                    break
+                await asyncio.sleep(_PAUSE_S)
+
+
+async def owing(server: Server, receiver: Receiver, policy: Mapping[str, Any] | None = None):
+    """A server that has started, with one target, which its events go to: the receiver."""
+    api = server.api
+    target = await api.create_target("audit", receiver.url, timeout="60s")
+    receiver.signing_keys = [target.signing_key]
+    headers = {"headers": {"Authorization": ADMIN_OF_RECEIVER}}
+    path = f"/v1/targets/{target.id}/policy"
+    await api.post(path, {"policy": {**headers, **(policy or {})}}, method="PUT")
+    await api.set_execution(EVENT_TYPE, target.id)
+    return Subject(server, receiver, secrets_of(server, target.signing_key), target.id)
+
+
+def secrets_of(server: Server, signing_key: str) -> dict[str, bytes]:
+    """What must be in no log."""
+    master_key = (server.data_dir / "master.key").read_bytes().strip()
+    return {
+        "admin token": server.token.encode(),
+        "signing key": signing_key.encode(),
+        "header of the policy": ADMIN_OF_RECEIVER.removeprefix("Bearer ").encode(),
+        "master key": master_key,
+        "its bytes": base64.b64decode(master_key),
+    }

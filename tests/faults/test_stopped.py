@@ -1,0 +1,138 @@
+"""Processes that stand still for longer than their lease, and then go on: a laptop that slept.
+
+Both stories take their 20 s at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+
+import pytest
+import pytest_asyncio
+
+from faults.reckoning import ACCEPTED, LOST, Reckoning, reckon
+from faults.subject import Subject, owing
+from outrider.delivery.worker import LEASE
+from outrider.testing.receiver import OK, Answer, ReceivedCall, Receiver
+from system.disk import hold
+from system.processes import WORKER, children_of, children_running, kill
+from system.server import Server
+from system.test_worker_by_hand import worker_on
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+EVENTS = 8
+# No receiver gets all the slots of a worker.
+ENOUGH_AT_ONCE = {"OUTRIDER_WORKER_CONCURRENCY": str(2 * EVENTS)}
+# If it were believed after another worker took over, the delivery would be dead.
+GONE = 410
+
+
+class Late:
+    """Answers the first calls when it is told to; all others at once, with 200."""
+
+    def __init__(self, status: int) -> None:
+        self.released = asyncio.Event()
+        self._answer = Answer(status=status, hang_until=self.released)
+
+    def __call__(self, call: ReceivedCall) -> Answer:
+        return self._answer if call.number <= EVENTS else OK
+
+
+Story = Callable[[Subject, Late], Awaitable[Reckoning]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stories(tmp_path_factory) -> AsyncIterator[dict[str, asyncio.Task[Reckoning]]]:
+    """Every story of this module, begun."""
+    with ExitStack() as ends:
+        tasks = {}
+        for tell, status in ((one_worker, GONE), (whole_node, 200)):
+            directory = tmp_path_factory.mktemp(tell.__name__) / "data"
+            server = Server(directory, "--log-level", "debug", environ=ENOUGH_AT_ONCE)
+            ends.callback(server.kill)
+            tasks[tell.__name__] = asyncio.create_task(told(tell, server, Late(status)))
+        yield tasks
+        for task in tasks.values():
+            task.cancel()
+
+
+async def told(tell: Story, server: Server, late: Late) -> Reckoning:
+    """A story from its beginning."""
+    async with Receiver(late) as receiver:
+        subject = await owing(await server.ready(), receiver)
+        await subject.feed(EVENTS)
+        await receiver.wait_for(EVENTS)
+        return await tell(subject, late)
+
+
+def stand_still(server: Server, processes: list[int]) -> None:
+    """Stop them, none of them while it has the turn to write: the others would stop with it."""
+    with hold(server.data_dir / "outrider.db.turn"):
+        for each in processes:
+            kill(each, signal.SIGSTOP)
+
+
+async def one_worker(subject: Subject, late: Late) -> Reckoning:
+    """A worker stands still while another one takes over."""
+    server = subject.server
+    [worker] = children_running(server.pid, WORKER)
+    stand_still(server, [worker])
+    late.released.set()
+    async with worker_on(server.data_dir):
+        await server.api.settled(within=30)
+        kill(worker, signal.SIGCONT)
+        # It reads the answers that waited for it, and is told that they are no longer its own.
+        await attempts_refused(server)
+        await subject.feed(EVENTS)
+        await server.api.settled()
+    return await reckon(subject, most_repeated=EVENTS)
+
+
+async def whole_node(subject: Subject, late: Late) -> Reckoning:
+    """Everything stands still, and nobody is there to take over."""
+    server = subject.server
+    everything = [server.pid, *children_of(server.pid)]
+    stand_still(server, everything)
+    late.released.set()
+    await asyncio.sleep(LEASE.total_seconds() + 1)
+    for each in everything:
+        kill(each, signal.SIGCONT)
+    return await reckon(subject, most_repeated=EVENTS)
+
+
+async def attempts_refused(server: Server) -> None:
+    """Wait until the answers that came too late have been read, all of them."""
+    async with asyncio.timeout(20):
+        while sum(map(is_refusal, server.log)) < EVENTS:
+            await asyncio.sleep(0.05)
+
+
+def is_refusal(line: dict[str, object]) -> bool:
+    """Whether a line of the log tells of a 410."""
+    return line["event"] == "delivery.attempted" and line.get("status") == GONE
+
+
+async def test_a_late_answer_is_not_recorded_twice(stories):
+    """
+    The worker that stood still has an answer for a delivery that another one has made meanwhile.
+    """
+    reckoning = await stories["one_worker"]
+
+    assert [[ACCEPTED]] * EVENTS + [[LOST, ACCEPTED]] * EVENTS == sorted(
+        reckoning.attempts.values()
+    )
+    assert EVENTS == reckoning.repeated
+
+
+async def test_a_node_that_slept_goes_on_where_it_was(stories):
+    """
+    Its own rescuer may be the first to wake, and give away what its own worker holds.
+    """
+    reckoning = await stories["whole_node"]
+
+    assert EVENTS == len(reckoning.attempts)
+    assert reckoning.repeated == reckoning.lost
