@@ -14,8 +14,10 @@ from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.memory.store import MemoryStore
 from outrider.adapters.sql.sqlite import open_sqlite
 from outrider.domain.delivery import DeliveryState, Followers, Settlement, plan_deliveries
+from outrider.domain.delivery_stats import TALLY_LAG, StatsSearch
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.outcome import Outcome
+from outrider.domain.replay import Replay
 from outrider.domain.search import DeliverySearch
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import INSTANCE, a_stored_event, a_target, an_attempt, an_event
@@ -52,6 +54,11 @@ RARE = st.one_of(
     st.tuples(st.just("resume"), st.sampled_from(TARGETS)),
     st.tuples(st.just("renew"), OWNERS, st.integers(-3, 3)),
     st.tuples(st.just("wait"), st.integers(1, 3)),
+    st.tuples(st.just("cancel"), OWNERS, PLACES),
+    st.tuples(st.just("cancel"), OWNERS, PLACES),
+    st.tuples(st.just("replay"), OWNERS, PLACES),
+    st.tuples(st.just("forget"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
+    st.tuples(st.just("tally"), st.integers(1, 3)),
 )
 ROUNDS = st.lists(
     st.tuples(PUBLISH, CLAIM, SETTLE, st.lists(RARE, max_size=2), CLAIM, SETTLE, SETTLE).map(
@@ -126,6 +133,31 @@ class Script:
     def _resume(self, target):
         return lambda unit: unit.policies.resume(INSTANCE, TargetId(target))
 
+    def _cancel(self, owner, place):
+        stopped = self._id(owner, place)
+        return lambda unit, now=self.now: unit.cancellations.cancel(INSTANCE, stopped, now)
+
+    def _replay(self, owner, place):
+        """Of one that may be open: then the number is used by nobody."""
+        again, of = DeliveryId(str(len(self.ids) + 1)), self._id(owner, place)
+        self.ids.append(again)
+
+        def work(unit, now=self.now):
+            written = unit.replays.add(INSTANCE, [Replay(again, of)], now)
+            return [(each, unit.deliveries.unpark(INSTANCE, of, again)) for each in written]
+
+        return work
+
+    def _forget(self, state, limit):
+        before = self.now + timedelta(seconds=1)
+        return lambda unit: unit.forgetting.forget_deliveries(DeliveryState(state), before, limit)
+
+    def _tally(self, limit):
+        def work(unit, later=self.now + TALLY_LAG):
+            unit.delivery_counts.tally(later, limit)
+
+        return work
+
     def _renew(self, owner, seconds):
         until = self.now + timedelta(seconds=seconds, microseconds=1)
         return lambda unit: unit.leases.renew(owner, until)
@@ -134,6 +166,21 @@ class Script:
         """Mostly something that the owner once claimed, sometimes anything."""
         ids = self.claimed.get(owner) if place % 4 else self.ids
         return ids[-1 - place % len(ids)] if ids else DeliveryId("1")
+
+
+def numbers(stats):
+    """What is counted. A retry without an attempt, which nothing makes, may count as pending."""
+
+    def merged(counts):
+        waiting = (DeliveryState.PENDING, DeliveryState.RETRYING)
+        rest = {state: count for state, count in counts.items() if state not in waiting}
+        return rest, sum(counts.get(each, 0) for each in waiting)
+
+    targets = [
+        (each.target_id, each.name, merged(each.counts), each.oldest_open_at)
+        for each in stats.targets
+    ]
+    return merged(stats.counts), stats.oldest_open_at, targets
 
 
 def what_shows(now):
@@ -147,6 +194,7 @@ def what_shows(now):
             orphans,
             unit.deliveries.next_due(),
             unit.routing_revision(),
+            numbers(unit.delivery_counts.get(INSTANCE, StatsSearch(), now)),
         )
 
     return work
