@@ -12,7 +12,7 @@ from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.worker import LEASE
 from outrider.domain.call import Answer
 from outrider.testing.builders import a_target, planned
-from outrider.testing.contracts.steps import states
+from outrider.testing.contracts.steps import owe, states
 
 HOOK = a_target().endpoint
 
@@ -56,6 +56,24 @@ async def test_a_settlement_whose_answer_was_lost_is_not_written_twice(rig: Rig,
         await worker.settled_signal.wait()
 
     assert ["FAILED"] == await rig.attempts()
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(rig: Rig, door: Door):
+    """
+    The worker lives and renews its lease: what it does not know to hold nobody else would rescue.
+    """
+    async with working(worker := rig.worker(store=door)):
+        await rig.owe(planned("0"))
+        await rig.reaches(worker, "DELIVERED")
+        door.shut()
+        await owe(rig.store, planned("1"), planned("2"), event="another")
+        await door.knocked()
+        door.lost_answers = 1
+        door.open()
+        await rig.reaches(worker, "DELIVERED", "DELIVERED", "DELIVERED")
+
+    assert 0 == door.lost_answers
+    assert [["ACCEPTED"], ["ACCEPTED"]] == [await rig.attempts("1"), await rig.attempts("2")]
 
 
 async def test_a_worker_that_cannot_ask_for_changes_goes_on(rig: Rig, door: Door):

@@ -20,6 +20,7 @@ from enum import IntEnum
 
 from outrider.domain.breaker import ANSWERS, FAILURES
 from outrider.domain.delivery import ClaimedDelivery, DeliveryState, Settlement
+from outrider.domain.ids import DeliveryId
 from outrider.domain.lane import Caps, LaneName
 
 _TIMES_FREE = 7
@@ -91,6 +92,11 @@ class Slots:
     def ready_names(self) -> set[LaneName]:
         """The targets of what is claimed and not begun."""
         return {target.name for target in self._turns}
+
+    @property
+    def ready_ids(self) -> set[DeliveryId]:
+        """What is claimed and not begun."""
+        return {each.id for target in self._turns for each in target.ready}
 
     def add(self, claimed: Iterable[ClaimedDelivery]) -> None:
         """Take what was claimed."""

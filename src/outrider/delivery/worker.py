@@ -21,6 +21,7 @@ from outrider.delivery.signal import Signal
 from outrider.delivery.slots import Slots
 from outrider.domain.callee import Callee
 from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel
+from outrider.domain.ids import DeliveryId
 from outrider.domain.lane import Caps, LaneName
 from outrider.usecases.callees import load_callees
 from outrider.usecases.operator_events import settle_and_tell
@@ -43,6 +44,8 @@ _CANCEL_S = 1.0
 _PAUSE_S = 0.5
 # How often a worker that ends tries to say so.
 _LEAVE_TRIES = 4
+# For so long after a turn whose end is not known its commit may still be under way.
+_UNSURE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class Worker:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _linger: asyncio.TimerHandle | None = None
     _stopping: bool = False
+    # On the monotonic clock: until then the store may hold more for this worker than it knows of.
+    _unsure_until: float = 0.0
     # On the loop's clock; None until the worker stops.
     _drain_until: float | None = None
 
@@ -154,11 +159,16 @@ class Worker:
         given_back, self._withdrawn = self._withdrawn, []
         # The store's thread runs the turn: it gets copies of what changes meanwhile.
         room, caps, ready = self._slots.room, self._slots.caps(), self._slots.ready_names
+        known = self._known(given_back) if time.monotonic() < self._unsure_until else None
+
+        def take(unit: Unit) -> _Turn:
+            self._settle(unit, ended, given_back, known)
+            return self._turn(unit, room, caps, ready)
+
         try:
-            turn = await self.store.write(
-                lambda unit: self._turn(unit, ended, given_back, room, caps, ready), shared=True
-            )
+            turn = await self.store.write(take, shared=True)
         except BaseException:
+            self._unsure_until = time.monotonic() + _UNSURE_S
             self._ended = ended + self._ended
             self._withdrawn += given_back
             raise
@@ -175,20 +185,29 @@ class Worker:
         if not self._stopping:
             self._begin_ready()
 
-    def _turn(  # noqa: PLR0917 - copies of what changes meanwhile
+    def _known(self, given_back: Sequence[ClaimedDelivery]) -> set[DeliveryId]:
+        """All that this worker knows to hold, once what has ended is settled."""
+        running = {each.claimed.id for each in self._running.values()}
+        return running | self._slots.ready_ids | {each.id for each in given_back}
+
+    def _settle(
         self,
         unit: Unit,
         ended: Sequence[Settlement],
         given_back: Sequence[ClaimedDelivery],
-        room: int,
-        caps: Caps,
-        ready: set[LaneName],
-    ) -> _Turn:
+        known: set[DeliveryId] | None,
+    ) -> None:
         now = self.ambient.now()
         if ended:
             settle_and_tell(unit, self.ambient, self.owner, ended, now)
         if given_back:
             unit.deliveries.give_back(self.owner, [each.id for each in given_back], now)
+        if known is not None:
+            # Claimed by a turn that was committed although its answer was lost: nobody begins it.
+            unit.deliveries.give_back(self.owner, unit.deliveries.held(self.owner) - known, now)
+
+    def _turn(self, unit: Unit, room: int, caps: Caps, ready: set[LaneName]) -> _Turn:
+        now = self.ambient.now()
         claimed = unit.deliveries.claim(self.owner, now, room, caps) if room > 0 else ()
         revision = unit.routing_revision()
         known = self._callees if revision == self._revision else {}

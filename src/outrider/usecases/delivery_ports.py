@@ -68,6 +68,10 @@ class Deliveries(Protocol):
         """Make claimed deliveries due again; no attempt is recorded."""
         ...
 
+    def held(self, owner: str) -> set[DeliveryId]:
+        """All that the owner has claimed and neither settled nor given back."""
+        ...
+
     def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
         """When something can be claimed that is of none of these targets; in the past when now."""
         ...

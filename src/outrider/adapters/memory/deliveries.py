@@ -73,6 +73,10 @@ class MemoryDeliveries:
                 queue.give_back(self._tables, owed, now)
         cancellations.take_effect(self._tables, now)
 
+    def held(self, owner: str) -> set[DeliveryId]:
+        """See the port."""
+        return {each for each in self._tables.deliveries if self._held(owner, each) is not None}
+
     def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
         """See the port."""
         return lanes.next_due(self._tables, passed_over)

@@ -136,6 +136,11 @@ class SqlDeliveries:
         queue.give_back(self._connection, owner, map(int, deliveries), from_time(now))
         cancellations.take_effect(self._connection, from_time(now))
 
+    def held(self, owner: str) -> set[DeliveryId]:
+        """See the port."""
+        rows = self._connection.execute("SELECT id FROM deliveries WHERE owner = ?", (owner,))
+        return {DeliveryId(str(number)) for (number,) in rows}
+
     def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
         """See the port."""
         return to_optional_time(next_due(self._connection, passed_over))

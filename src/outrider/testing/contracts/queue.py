@@ -20,6 +20,7 @@ from outrider.testing.builders import (
     planned_line,
 )
 from outrider.testing.contracts.steps import (
+    WORKER,
     add_targets,
     claim,
     claimed_ids,
@@ -161,6 +162,18 @@ class QueueContract(StoreContract):
 
         assert (DeliveryState.RETRYING, 1) == (log.state, log.attempt_count)
         assert [("1", 2)] == [(each.id, each.attempt_number) for each in await claim(store)]
+
+    async def test_what_an_owner_holds_can_be_asked(self, store: Store) -> None:
+        """A worker whose answer was lost finds out what it has claimed."""
+        await add_targets(store)
+        await owe(store, *(planned(str(number)) for number in range(1, 6)))
+        await claim(store, limit=3)
+        await claim(store, "worker-2", limit=1)
+        await settle(store, a_settlement("1"))
+        await give_back(store, "2")
+
+        assert {"3"} == await store.read(lambda unit: unit.deliveries.held(WORKER))
+        assert set() == await store.read(lambda unit: unit.deliveries.held("nobody"))
 
     async def test_only_the_owner_gives_back(self, store: Store) -> None:
         """A worker that lost its deliveries cannot give away what another holds."""
