@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from outrider_receiver._headers import (
     WEBHOOK_ID,
@@ -27,7 +27,7 @@ from outrider_receiver._headers import (
     WEBHOOK_TIMESTAMP,
     ZITADEL_SIGNATURE,
 )
-from outrider_receiver._refusal import InvalidSignature, Reason
+from outrider_receiver._refusal import InvalidCall, Reason
 
 MAX_PARTS = 32  # a timestamp and 31 keys; nobody rotates that often in the longest grace period
 
@@ -42,8 +42,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 _MESSAGE_ID = re.compile(r"[!-\-/-~]{1,256}")
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One signature header: to be believed only when one of its signatures holds."""
 
     at: int
@@ -66,7 +65,7 @@ def claims_in(found: dict[str, str]) -> list[Claim]:
     signature the other two headers are hearsay and are not read.
 
     Raises:
-        InvalidSignature: there is no signature, or a header is not written as it must be.
+        InvalidCall: there is no signature, or a header is not written as it must be.
     """
     claims = []
     if ZITADEL_SIGNATURE in found:
@@ -74,7 +73,7 @@ def claims_in(found: dict[str, str]) -> list[Claim]:
     if WEBHOOK_SIGNATURE in found:
         claims.append(_standard_webhooks_claim(found))
     if not claims:
-        raise InvalidSignature(Reason.MISSING, "there is no signature header")
+        raise InvalidCall(Reason.MISSING, "there is no signature header")
     return claims
 
 
@@ -84,23 +83,23 @@ def _zitadel_claim(header: str) -> Claim:
     for part in _split(header, ","):
         name, equals, value = part.partition("=")
         if not equals or "=" in value:
-            raise InvalidSignature(Reason.MALFORMED, "a part of the signature is not name=value")
+            raise InvalidCall(Reason.MALFORMED, "a part of the signature is not name=value")
         if name == "t":
             stamps.append(value)
         elif name == "v1" and _HEX.fullmatch(value):
             signatures.append(bytes.fromhex(value))
     if len(stamps) != 1:
-        raise InvalidSignature(Reason.MALFORMED, "the signature has not exactly one timestamp")
+        raise InvalidCall(Reason.MALFORMED, "the signature has not exactly one timestamp")
     at = _instant(stamps[0])
     return Claim(at=at, prefix=b"%d." % at, signatures=tuple(signatures))
 
 
 def _standard_webhooks_claim(found: dict[str, str]) -> Claim:
     if WEBHOOK_ID not in found or WEBHOOK_TIMESTAMP not in found:
-        raise InvalidSignature(Reason.MISSING, "webhook-id or webhook-timestamp is absent")
+        raise InvalidCall(Reason.MISSING, "webhook-id or webhook-timestamp is absent")
     message_id = found[WEBHOOK_ID]
     if not _MESSAGE_ID.fullmatch(message_id):
-        raise InvalidSignature(Reason.MALFORMED, "webhook-id is not one visible word")
+        raise InvalidCall(Reason.MALFORMED, "webhook-id is not one visible word")
     at = _instant(found[WEBHOOK_TIMESTAMP])
     signatures = []
     for part in _split(found[WEBHOOK_SIGNATURE], " "):
@@ -118,11 +117,11 @@ def _standard_webhooks_claim(found: dict[str, str]) -> Claim:
 def _split(header: str, separator: str) -> list[str]:
     parts = header.split(separator, MAX_PARTS)
     if len(parts) > MAX_PARTS:
-        raise InvalidSignature(Reason.MALFORMED, "the signature has too many parts")
+        raise InvalidCall(Reason.MALFORMED, "the signature has too many parts")
     return parts
 
 
 def _instant(text: str) -> int:
     if not _TIMESTAMP.fullmatch(text):
-        raise InvalidSignature(Reason.MALFORMED, "the timestamp is not a number of seconds")
+        raise InvalidCall(Reason.MALFORMED, "the timestamp is not a number of seconds")
     return int(text)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from outrider_receiver._refusal import InvalidSignature, Reason
+from outrider_receiver._refusal import InvalidCall, Reason
 
 ZITADEL_SIGNATURE = "zitadel-signature"
 WEBHOOK_ID = "webhook-id"
@@ -26,10 +26,15 @@ _MEANINGS = {
     WEBHOOK_SIGNATURE: WEBHOOK_SIGNATURE,
     ATTEMPT: ATTEMPT,
 }
+# Spelt as servers of three kinds hand them over: the quick way to the same.
+_SPELLINGS = {
+    spelling: meaning
+    for name, meaning in _MEANINGS.items()
+    for spelling in (name, name.title(), name.replace("zitadel", "ZITADEL"))
+}
 _LONGEST_NAME = max(map(len, _MEANINGS))
 
 
-@runtime_checkable
 class HasItems(Protocol):
     """A mapping, or what `http.server` and the frameworks have instead."""
 
@@ -47,25 +52,21 @@ def read_headers(headers: Headers) -> dict[str, str]:
     A header that came twice, or under both of its names, counts once if the values are equal.
 
     Raises:
-        InvalidSignature: a value is too long or not ASCII, or one header has two values.
+        InvalidCall: a value is too long or not ASCII, or one header has two values.
         TypeError: names and values are not text.
     """
     found: dict[str, str] = {}
-    for name, value in _pairs(headers):
-        meaning = _meaning(name)
+    for name, value in headers.items() if hasattr(headers, "items") else headers:
+        meaning = _SPELLINGS.get(name) or _meaning(name)
         if meaning is None or value is None:
             continue
         if not isinstance(value, str):
             raise TypeError(f"a header's value is str, not {type(value).__name__}: decode it")
         if len(value) > MAX_HEADER_CHARS or not value.isascii():
-            raise InvalidSignature(Reason.MALFORMED, f"{meaning} is too long or not ASCII")
+            raise InvalidCall(Reason.MALFORMED, f"{meaning} is too long or not ASCII")
         if found.setdefault(meaning, value) != value:
-            raise InvalidSignature(Reason.CONFLICTING, f"{meaning} came with two values")
+            raise InvalidCall(Reason.CONFLICTING, f"{meaning} came with two values")
     return found
-
-
-def _pairs(headers: Headers) -> Iterable[tuple[str, str | None]]:
-    return headers.items() if isinstance(headers, HasItems) else headers
 
 
 def _meaning(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The one exception for everything a caller can get wrong."""
+"""The one exception for everything a caller can get wrong, and one for what is not his fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Reason(str, Enum):
     """No signature, or one of the three headers of Standard Webhooks is absent."""
 
     MALFORMED = "malformed"
-    """A header is longer than, or not written as, any sender of this contract writes it."""
+    """A header, token or payload is longer than, or not written as, any sender writes it."""
 
     CONFLICTING = "conflicting"
     """One thing is said twice, differently. Two readers could believe two things."""
@@ -24,14 +24,23 @@ class Reason(str, Enum):
     """Signed further in the future than the tolerance: the clocks disagree."""
 
     NO_MATCH = "no_match"
-    """No signature was made with a known signing key over these very bytes."""
+    """No signature was made with a known key over these very bytes."""
+
+    NOT_ALLOWED = "not_allowed"
+    """A payload type or an algorithm that this receiver does not accept."""
+
+    UNKNOWN_KEY = "unknown_key"
+    """A token names no key, or one that is not known here: neither public nor private."""
+
+    UNREADABLE = "unreadable"
+    """A token that does not decrypt with the key it names."""
 
     def __str__(self) -> str:
         """The bare value, on every version of Python."""
         return self.value
 
 
-class InvalidSignature(Exception):
+class InvalidCall(Exception):
     """This call is not to be believed. Answer 400 and do nothing else with it.
 
     The text never contains what the caller sent, nor a signing key: it may be logged and sent.
@@ -39,8 +48,16 @@ class InvalidSignature(Exception):
 
     def __init__(self, reason: Reason, sentence: str) -> None:
         super().__init__(sentence)
-        self.reason = reason
+        self.reason: Reason = reason
 
-    def __reduce__(self) -> tuple[type[InvalidSignature], tuple[Reason, str]]:
+    def __reduce__(self) -> tuple[type[InvalidCall], tuple[Reason, str]]:
         """Two arguments instead of one text, so that it survives pickling between processes."""
         return type(self), (self.reason, str(self))
+
+
+InvalidSignature = InvalidCall
+"""The same exception: for whoever only verifies signatures, the name that says so."""
+
+
+class KeysUnavailable(Exception):
+    """The issuer's keys could not be had. Nobody's input is wrong: answer 503, it comes again."""

@@ -1,0 +1,228 @@
+"""From JSON to frozen dataclasses, and back: which JSON name a field has, and how it is read.
+
+Go leaves out what is empty, so an absent name is the field's default, and so is `null`. What a newer
+sender adds is kept in `extra`. A value of another type than the contract's is a refusal: code that
+was promised a text must not meet a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from outrider_receiver._refusal import InvalidCall, Reason
+
+T = TypeVar("T")
+Read = Callable[[Any, str], Any]
+
+# RFC 3339 as Go prints it: up to nine digits of a second.
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+)
+_MAX_NUMBER_CHARS = 400  # of a number's digits; a longer one is nobody's sequence
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that the body is, with numbers that JSON has and no more.
+
+    Raises:
+        InvalidCall: it is no JSON object, or deeper or wider than any payload.
+    """
+    try:
+        # Not json.loads(bytes), which would read UTF-16 as well.
+        value = json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError):
+        raise InvalidCall(Reason.MALFORMED, "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise InvalidCall(Reason.MALFORMED, "the body is not a JSON object")
+    return value
+
+
+def decode(kind: type[T], found: Mapping[str, Any]) -> T:
+    """The dataclass `kind` from a JSON object.
+
+    Raises:
+        InvalidCall: a member is not of the contract's type.
+    """
+    plan = _plan(cast("Hashable", kind))
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in found.items():
+        if name not in plan:
+            extra[name] = value
+        elif value is not None:
+            attribute, read = plan[name]
+            known[attribute] = read(value, name)
+    make: Callable[..., T] = kind
+    return make(**known, extra=extra)
+
+
+def encode(value: object) -> dict[str, Any]:
+    """The JSON object that `decode` would read: what equals its default is left out,
+    but for the names in the class's `_always`.
+    """
+    said: dict[str, Any] = {}
+    empty = type(value)()
+    always: Collection[str] = getattr(value, "_always", ())
+    for name, (attribute, _) in _plan(cast("Hashable", type(value))).items():
+        current = getattr(value, attribute)
+        if attribute in always or current != getattr(empty, attribute):
+            said[name] = _plain(current)
+    said.update(getattr(value, "extra", {}))
+    return said
+
+
+@lru_cache(maxsize=64)
+def _plan(kind: type[Any]) -> dict[str, tuple[str, Read]]:
+    """By JSON name: the field, and how it is read."""
+    names: Mapping[str, str] = getattr(kind, "_wire", {})
+    hints = get_type_hints(kind)
+    return {
+        names.get(each.name, each.name): (each.name, _reader(hints[each.name]))
+        for each in fields(cast("Any", kind))
+        if each.name != "extra"
+    }
+
+
+def _reader(hint: Any) -> Read:
+    parts = [each for each in get_args(hint) if each is not type(None)]
+    if hint in _READERS:
+        return _READERS[hint]
+    if get_origin(hint) is tuple:
+        return listed(_reader(parts[0]))
+    if type(None) in get_args(hint):
+        return _reader(parts[0])
+    if get_origin(hint) is not None:
+        return members if parts[1] is Any else texts_by_name
+    return nested(hint)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return encode(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def text(value: Any, name: str) -> str:
+    """Read a string."""
+    return cast("str", _of(str, value, name, "a string"))
+
+
+def whole(value: Any, name: str) -> int:
+    """Read a whole number."""
+    if isinstance(value, bool):
+        raise _wrong(name, "a whole number")
+    return cast("int", _of(int, value, name, "a whole number"))
+
+
+def truth(value: Any, name: str) -> bool:
+    """Read true or false."""
+    return cast("bool", _of(bool, value, name, "true or false"))
+
+
+def members(value: Any, name: str) -> dict[str, Any]:
+    """Read a JSON object as it is."""
+    return cast("dict[str, Any]", _of(dict, value, name, "an object"))
+
+
+def octets(value: Any, name: str) -> bytes:
+    """Read Base64."""
+    try:
+        return b64decode(text(value, name), validate=True)
+    except ValueError:
+        raise _wrong(name, "Base64") from None
+
+
+def instant(value: Any, name: str) -> datetime | None:
+    """Read RFC 3339, rounded down to microseconds, in UTC. None for Go's zero time, the year 1."""
+    found = _TIME.fullmatch(text(value, name))
+    if found is None:
+        raise _wrong(name, "a time")
+    day, clock, fraction, sign, hours, minutes = found.groups()
+    micros = (fraction or "").ljust(6, "0")[:6]
+    try:
+        local = datetime.fromisoformat(f"{day} {clock}.{micros}")
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+        shifted = local + offset if sign == "-" else local - offset
+    except (ValueError, OverflowError):
+        raise _wrong(name, "a time") from None
+    return None if shifted.year == 1 else shifted.replace(tzinfo=timezone.utc)
+
+
+def listed(read: Read) -> Read:
+    """Read a list of what `read` reads, as a tuple."""
+
+    def read_all(value: Any, name: str) -> tuple[Any, ...]:
+        return tuple(read(each, name) for each in _of(list, value, name, "a list"))
+
+    return read_all
+
+
+def nested(kind: type[object]) -> Read:
+    """Read another dataclass."""
+
+    def read_one(value: Any, name: str) -> object:
+        return decode(kind, members(value, name))
+
+    return read_one
+
+
+def texts_by_name(value: Any, name: str) -> dict[str, tuple[str, ...]]:
+    """Read an object whose members are lists of strings: headers."""
+    read = listed(text)
+    return {each: read(values, name) for each, values in members(value, name).items()}
+
+
+_READERS: dict[Any, Read] = {
+    str: text,
+    int: whole,
+    bool: truth,
+    bytes: octets,
+    datetime: instant,
+}
+
+
+def _of(kind: type[object], value: object, name: str, wanted: str) -> Any:
+    if not isinstance(value, kind):
+        raise _wrong(name, wanted)
+    return value
+
+
+def _wrong(name: str, wanted: str) -> InvalidCall:
+    # The name is one of ours: what the caller sent is not repeated.
+    return InvalidCall(Reason.MALFORMED, f"{name} of the payload is not {wanted}")
+
+
+def _refuse_constant(_: str) -> None:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError("a number is too large")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_NUMBER_CHARS:
+        raise ValueError("a number has too many digits")
+    return int(digits)

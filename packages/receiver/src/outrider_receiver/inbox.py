@@ -1,0 +1,163 @@
+"""Accept an event at once and do the work later: nothing that was answered 2xx is lost.
+
+    inbox = Inbox("inbox.db")
+    receiver.accept_and_queue(inbox)
+    threading.Thread(target=inbox.work, args=(receiver,)).start()
+
+An event is written to a SQLite file, synced to the disk, and answered 202; the same delivery again is
+answered the same and written once. `work` hands one after the other to the receiver's handlers, in
+the order of their arrival. One that fails comes again after a wait that doubles; after `attempts`
+it stays in the file, for `failed`. Several processes may work on one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outrider_receiver._verify import VerifiedCall
+from outrider_receiver.payloads import parse_payload
+
+if TYPE_CHECKING:
+    from outrider_receiver.receiver import OpenedCall, Receiver
+
+ATTEMPTS = 12
+"""The last one is about an hour after the first."""
+
+KEEP_SECONDS = 7 * 86_400.0
+"""How long an id is remembered after its work was done."""
+
+_FIRST_WAIT_SECONDS = 1.0
+_LEASE_SECONDS = 300.0
+_IDLE_SECONDS = 0.5
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outrider_inbox (
+    place INTEGER PRIMARY KEY,
+    delivery_id TEXT NOT NULL UNIQUE,
+    signed_at INTEGER NOT NULL,
+    is_signed_id INTEGER NOT NULL,
+    body BLOB,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS outrider_inbox_due ON outrider_inbox (state, due);
+"""
+# One statement, so that two workers never take the same.
+_TAKE = """
+UPDATE outrider_inbox SET attempts = attempts + 1, due = ?1
+WHERE place = (
+    SELECT place FROM outrider_inbox WHERE state = 'pending' AND due <= ?2 ORDER BY place LIMIT 1
+)
+RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts
+"""
+
+
+class Inbox:
+    """See the module."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        attempts: int = ATTEMPTS,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - a default
+    ) -> None:
+        """Open or make the file. `clock` is one that all processes share: Unix seconds."""
+        self._attempts = attempts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._arrived = threading.Event()
+        self._stopping = threading.Event()
+        self._connection = sqlite3.connect(
+            str(path), isolation_level=None, check_same_thread=False, timeout=10.0
+        )
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        # What is answered 2xx is on the disk.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.executescript(_SCHEMA)
+
+    def put(self, opened: OpenedCall) -> bool:
+        """Keep an event; False when it is here, or was done, already. It is on the disk then."""
+        verified = opened.verified
+        # ZITADEL sends no id: there the same bytes are the same event.
+        name = verified.delivery_id or hashlib.sha256(opened.body).hexdigest()
+        row = (name, verified.at, verified.delivery_id is not None, opened.body, self._clock())
+        with self._lock:
+            is_new = self._connection.execute(
+                "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
+                " VALUES (?, ?, ?, ?, 'pending', ?) ON CONFLICT (delivery_id) DO NOTHING",
+                row,
+            ).rowcount
+        self._arrived.set()
+        return bool(is_new)
+
+    def work_once(self, receiver: Receiver) -> bool:
+        """Do the work of the oldest event that is due; False when there is none."""
+        now = self._clock()
+        with self._lock:
+            row = self._connection.execute(_TAKE, (now + _LEASE_SECONDS, now)).fetchone()
+        if row is None:
+            return False
+        place, delivery_id, signed_at, is_signed_id, body, attempts = row
+        verified = VerifiedCall(signed_at, delivery_id if is_signed_id else None, attempts)
+        is_done = _is_done(receiver, verified, body)
+        with self._lock:
+            self._settle(place, attempts, is_done=is_done)
+        return True
+
+    def work(self, receiver: Receiver) -> None:
+        """Do the work of events as they come, until `stop`."""
+        while not self._stopping.is_set():
+            self._arrived.clear()
+            if not self.work_once(receiver):
+                self._arrived.wait(_IDLE_SECONDS)
+
+    def stop(self) -> None:
+        """Have `work` return after what it is doing."""
+        self._stopping.set()
+        self._arrived.set()
+
+    def failed(self) -> list[bytes]:
+        """The bodies of the events whose handlers failed every time, the oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT body FROM outrider_inbox WHERE state = 'failed' ORDER BY place"
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def close(self) -> None:
+        """Close the file, when nobody works on it any more."""
+        with self._lock:
+            self._connection.close()
+
+    def _settle(self, place: int, attempts: int, *, is_done: bool) -> None:
+        now = self._clock()
+        if is_done:
+            # The id stays for a while, the body need not.
+            after = ("done", None, now + KEEP_SECONDS, place)
+            self._change("state = ?, body = ?, due = ?", after)
+            self._connection.execute(
+                "DELETE FROM outrider_inbox WHERE state = 'done' AND due <= ?", (now,)
+            )
+        elif attempts >= self._attempts:
+            self._change("state = ?", ("failed", place))
+        else:
+            self._change("due = ?", (now + _FIRST_WAIT_SECONDS * 2 ** (attempts - 1), place))
+
+    def _change(self, assignments: str, values: tuple[object, ...]) -> None:
+        statement = f"UPDATE outrider_inbox SET {assignments} WHERE place = ?"  # noqa: S608 - ours
+        self._connection.execute(statement, values)
+
+
+def _is_done(receiver: Receiver, verified: VerifiedCall, body: bytes) -> bool:
+    from outrider_receiver.receiver import OpenedCall  # noqa: PLC0415 - it imports us for typing
+
+    opened = OpenedCall(verified, parse_payload(body), body)
+    return receiver.run_handler(opened).status < 400  # noqa: PLR2004 - a failure's status

@@ -1,0 +1,211 @@
+"""What calls say, typed: one frozen dataclass for each kind.
+
+Names are the contract's, in Python's spelling: `aggregateID` is `aggregate_id`. What a newer sender
+adds is kept in `extra`. `parse_payload` believes the bytes: verify them first, or let `Receiver` do
+both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from outrider_receiver._refusal import InvalidCall, Reason
+from outrider_receiver._wire import decode, encode, parse_object
+from outrider_receiver.users import Actor, Application, Org, User, UserGrant, UserMetadata
+
+MAX_ACTORS = 32
+"""How many actors may act for one another; nobody delegates that far."""
+
+
+_CALL: Mapping[str, str] = {
+    "full_method": "fullMethod",
+    "instance_id": "instanceID",
+    "org_id": "orgID",
+    "project_id": "projectID",
+    "user_id": "userID",
+}
+_EVENT: Mapping[str, str] = {
+    "aggregate_id": "aggregateID",
+    "aggregate_type": "aggregateType",
+    "resource_owner": "resourceOwner",
+    "instance_id": "instanceID",
+    "user_id": "userID",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. It cannot be refused, only received."""
+
+    _wire: ClassVar[Mapping[str, str]] = _EVENT
+    _always: ClassVar[tuple[str, ...]] = ("event_type",)
+
+    aggregate_id: str = ""
+    aggregate_type: str = ""
+    resource_owner: str = ""
+    instance_id: str = ""
+    version: str = ""
+    sequence: int = 0
+    event_type: str = ""
+    created_at: datetime | None = None
+    """In UTC, rounded down to microseconds."""
+    user_id: str = ""
+    event_payload: Mapping[str, Any] | None = None
+    """The event's data; None for an event without."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call of the application's API, before it is carried out."""
+
+    _wire: ClassVar[Mapping[str, str]] = _CALL
+    _always: ClassVar[tuple[str, ...]] = ("request",)
+
+    full_method: str = ""
+    """`/package.Service/Method`."""
+    instance_id: str = ""
+    org_id: str = ""
+    project_id: str = ""
+    user_id: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """The message in protojson: lowerCamelCase, defaults left out, 64-bit numbers as strings."""
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those that targets may see, with their names as they came."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """A call of the application's API, after it was carried out."""
+
+    _wire: ClassVar[Mapping[str, str]] = _CALL
+    _always: ClassVar[tuple[str, ...]] = ("request", "response")
+
+    full_method: str = ""
+    """`/package.Service/Method`."""
+    instance_id: str = ""
+    org_id: str = ""
+    project_id: str = ""
+    user_id: str = ""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """The message that was answered, as the request's own targets left it."""
+    response: Mapping[str, Any] = field(default_factory=dict)
+    """The answer in protojson."""
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those that targets may see, with their names as they came."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
+class _Token:
+    function: str = ""
+    """`function/preuserinfo` or `function/preaccesstoken`."""
+    userinfo: Mapping[str, Any] = field(default_factory=dict)
+    """The claims so far."""
+    user: User = field(default_factory=User)
+    user_metadata: tuple[UserMetadata, ...] = ()
+    org: Org = field(default_factory=Org)
+    user_grants: tuple[UserGrant, ...] = ()
+    application: Application = field(default_factory=Application)
+    actor: Actor | None = None
+    """Who acts for the user, after a token exchange."""
+    response: Mapping[str, Any] = field(default_factory=dict)
+    """What the targets before this one answered."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
+class PreUserinfo(_Token):
+    """Userinfo, an id token or an introspection is about to be answered."""
+
+
+@dataclass(frozen=True)
+class PreAccessToken(_Token):
+    """A JWT access token is about to be made."""
+
+
+@dataclass(frozen=True)
+class PreSamlResponse:
+    """A SAML assertion is about to be made."""
+
+    function: str = ""
+    """`function/presamlresponse`."""
+    user: User = field(default_factory=User)
+    user_grants: tuple[UserGrant, ...] = ()
+    response: Mapping[str, Any] = field(default_factory=dict)
+    """What the targets before this one answered."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
+class CustomFunction:
+    """A function that an application registered with outrider: its payload is in `extra`."""
+
+    function: str = ""
+    """`function/` and its name."""
+    response: Mapping[str, Any] = field(default_factory=dict)
+    """What the targets before this one answered."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """The application's own payload."""
+
+
+FunctionPayload = PreUserinfo | PreAccessToken | PreSamlResponse | CustomFunction
+"""What a function's handler is given."""
+
+Payload = Event | Request | Response | FunctionPayload
+"""Whatever a call says."""
+
+FUNCTIONS: Mapping[str, type[FunctionPayload]] = {
+    "function/preuserinfo": PreUserinfo,
+    "function/preaccesstoken": PreAccessToken,
+    "function/presamlresponse": PreSamlResponse,
+}
+"""The functions that the contract knows."""
+
+
+def parse_payload(body: bytes) -> Payload:
+    """The JSON of a verified call, as the kind that it is.
+
+    Raises:
+        InvalidCall: it is not JSON, or of no kind, or a field has another type than the contract's.
+    """
+    if not isinstance(body, bytes):
+        raise TypeError(f"body is the raw bytes of the call, not {type(body).__name__}")
+    found = parse_object(body)
+    _bound_actors(found.get("actor"))
+    return decode(_kind_of(found), found)
+
+
+def payload_bytes(payload: Payload) -> bytes:
+    """The JSON that a sender would send: for tests. What is empty is left out."""
+    import json  # noqa: PLC0415 - only tests of receivers come here
+
+    return json.dumps(encode(payload), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _kind_of(found: Mapping[str, Any]) -> type[Payload]:
+    if "event_type" in found:
+        return Event
+    function = found.get("function")
+    if isinstance(function, str) and function.startswith("function/"):
+        return FUNCTIONS.get(function, CustomFunction)
+    if "fullMethod" in found:
+        return Response if "response" in found else Request
+    raise InvalidCall(Reason.MALFORMED, "the body is no event, request, response or function")
+
+
+def _bound_actors(actor: object) -> None:
+    for _ in range(MAX_ACTORS):
+        if not isinstance(actor, dict):
+            return
+        actor = actor.get("actor")
+    raise InvalidCall(Reason.MALFORMED, "too many actors act for one another")
