@@ -30,7 +30,7 @@ async def test_what_ended_while_it_was_down_is_settled_when_it_is_back(rig: Rig,
     release = asyncio.Event()
     await rig.owe(*(planned(str(number)) for number in range(1, 4)))
     rig.caller.script(HOOK, Held(release), Held(release, Answer(410, (), b"")))
-    async with working(worker := rig.worker(store=door)):
+    async with working(worker := rig.worker(store=door, concurrency=8)):
         await rig.caller.reached(3)
         door.refusals = 2
         release.set()

@@ -72,6 +72,7 @@ class Slots:
         self._troubled: dict[LaneName, _Target] = {}
         self._turns: deque[_Target] = deque()
         self._running_of = [0, 0, 0]
+        self._ready_of = [0, 0, 0]
         self._running = 0
         self._ready = 0
 
@@ -85,8 +86,16 @@ class Slots:
 
     @property
     def room(self) -> int:
-        """How many more may be claimed: twice what runs, as attempts go on during a turn."""
-        return 2 * self._concurrency - self._ready - self._running
+        """How many more may be claimed: twice what runs, as attempts go on during a turn.
+
+        What cannot begin for now, because its target is not known to answer, takes room from others
+        only when there is twice as much of it again.
+        """
+        room = 2 * self._concurrency - self._ready - self._running
+        if self._free_for_weak > 0:
+            return room
+        waiting = self._ready_of[_Kind.WEAK] + self._ready_of[_Kind.TROUBLED]
+        return room + min(waiting, 2 * self._concurrency)
 
     @property
     def ready_names(self) -> set[LaneName]:
@@ -110,6 +119,7 @@ class Slots:
                 self._turns.append(target)
             target.ready.append(each)
             self._ready += 1
+            self._ready_of[target.kind] += 1
         if len(self._targets) > 2 * _REMEMBERED + len(self._active):
             self._forget()
 
@@ -128,6 +138,7 @@ class Slots:
             # By the object: what was thought lost may come twice, with the same delivery id.
             target.started[id(claimed)] = self._clock()
             self._ready -= 1
+            self._ready_of[target.kind] -= 1
             self._running += 1
             self._running_of[target.kind] += 1
             return claimed
@@ -158,6 +169,7 @@ class Slots:
             keep = 0 if target.name in shut else self._may_have_ready(target)
             while len(target.ready) > keep:
                 withdrawn.append(target.ready.pop())
+                self._ready_of[target.kind] -= 1
             if not target.ready:
                 self._turns.remove(target)
                 if target.is_idle:
@@ -171,15 +183,18 @@ class Slots:
 
     def _may_begin(self, target: _Target) -> bool:
         held, free = len(target.started), self._concurrency - self._running
-        if held and held + 1 > _TIMES_FREE * (free - 1):
+        if target.kind is not _Kind.PROVEN:
+            free = min(free, self._free_for_weak)
+        if free <= 0 or (held and held + 1 > _TIMES_FREE * (free - 1)):
             return False
-        if target.kind is _Kind.PROVEN:
-            return True
-        if self._running_of[_Kind.WEAK] + self._running_of[_Kind.TROUBLED] >= self._most_weak:
-            return False
-        return target.kind is _Kind.WEAK or (
+        return target.kind is not _Kind.TROUBLED or (
             held < self._each_troubled and self._running_of[_Kind.TROUBLED] < self._most_troubled
         )
+
+    @property
+    def _free_for_weak(self) -> int:
+        weak = self._running_of[_Kind.WEAK] + self._running_of[_Kind.TROUBLED]
+        return self._most_weak - weak
 
     def _limit(self, target: _Target) -> int:
         if target.kind is _Kind.TROUBLED:
@@ -226,6 +241,8 @@ class Slots:
     def _change(self, target: _Target, kind: _Kind) -> None:
         self._running_of[target.kind] -= len(target.started)
         self._running_of[kind] += len(target.started)
+        self._ready_of[target.kind] -= len(target.ready)
+        self._ready_of[kind] += len(target.ready)
         target.kind = kind
         self._troubled.pop(target.name, None)
         if kind is _Kind.TROUBLED:

@@ -38,6 +38,8 @@ _SETTLE_AT_ONCE = 128
 _LOOK_EVERY_S = 0.02
 # A turn is taken at least this often, whatever the hints say.
 _TURN_EVERY_S = 1.0
+# And this often while something is ready and may not begin: it is in the way of others.
+_STUCK_S = 0.25
 # How long a cancelled attempt may take to close its connection.
 _CANCEL_S = 1.0
 # After the store failed.
@@ -261,7 +263,7 @@ class Worker:
     async def _pause(self) -> None:
         """Return when a turn is worth its transaction."""
         loop = asyncio.get_running_loop()
-        latest = loop.time() + _TURN_EVERY_S
+        latest = loop.time() + (_STUCK_S if self._slots.ready_count else _TURN_EVERY_S)
         while not self._wake.is_set() and loop.time() < latest:
             try:
                 async with asyncio.timeout(self._patience(latest - loop.time())):
