@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -50,8 +50,11 @@ def a_database(server: str) -> Iterator[str]:
 class SharedStore:
     """A store that many tests use one after the other: it is emptied, not opened anew."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prepare: Callable[[], None] = lambda: None) -> None:
         self.url = url
+        with closing(connect(url)) as link:
+            _bring_up_to_date(link, NOW)
+        prepare()
         with closing(connect(url)) as link:
             _bring_up_to_date(link, NOW)
         self._raw = psycopg.connect(url, autocommit=True)
