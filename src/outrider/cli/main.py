@@ -27,6 +27,7 @@ from outrider.cli.commands import (
     serve,
     target,
     token,
+    top,
     worker,
 )
 from outrider.cli.exits import CommandError, ExitCode
@@ -59,6 +60,7 @@ app.add_typer(event.app, name="event")
 app.add_typer(intercept.app, name="intercept")
 app.add_typer(explain.app, name="explain")
 app.add_typer(deliveries.app, name="deliveries")
+app.command("top", epilog=top.EXAMPLES)(top.top)
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
