@@ -36,6 +36,7 @@ def main() -> None:
         count=arguments.count,
         rounds=arguments.rounds,
         environ=dict(each.split("=", 1) for each in arguments.set),
+        database=arguments.database,
     )
     # Whoever drives stays off the core that is measured.
     os.sched_setaffinity(0, {cores()[1]})
@@ -68,6 +69,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FILE", help="all raw results in this file")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()), metavar="DIR")
     parser.add_argument("--set", action="append", default=[], metavar="OUTRIDER_NAME=VALUE")
+    parser.add_argument(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="what `deliveries` are kept in",
+    )
     parser.add_argument("--wait-for-quiet", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--quiet", type=float, default=0.3, metavar="LOAD")
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """Deliveries per second of one worker, against the bare POST loop of the same caller.
 
 One worker process has one core; the receiver, a sink that accepts everything, has the other. The
-store is SQLite on a disk, every commit with a full fsync. A backlog falls due at one moment; the
+store is SQLite on a disk, every commit with a full fsync; or PostgreSQL, beside the receiver. A backlog falls due at one moment; the
 worker claims, signs, sends and settles it. What it is compared with sends as many bytes and as
 many headers through the same caller, and does nothing else: no store, no signature, no log.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -31,10 +32,12 @@ _HEADS = ("", "per second", "CPU µs each")
 def run(options: Options) -> Result:
     """A round is the bare loop, then the worker."""
     count = options.count or options.of(20_000, 2_000)
-    result = Result(NAME, {"deliveries": count, "body_bytes": stores.BODY_BYTES, **options.environ})
+    facts = {"deliveries": count, "body_bytes": stores.BODY_BYTES, "database": options.database}
+    result = Result(NAME, {**facts, **options.environ})
     for _ in range(options.rounds or options.of(7, 1)):
-        with sink(cores()[1]) as url:
-            bare, worker = _bare(url, count), _drain(url, count, options)
+        with sink(cores()[1]) as url, stores.database(options) as environ:
+            bare = _bare(url, count)
+            worker = _drain(url, count, replace(options, environ=environ))
         result.rounds.append(
             {
                 "bare": bare,
@@ -56,14 +59,16 @@ def _bare(url: str, calls: int) -> dict[str, float]:
 def _drain(url: str, count: int, options: Options) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
         data_dir = Path(directory)
-        stores.prepare(data_dir, url)
         environ, only = stores.environ(data_dir, **options.environ), frozenset({cores()[0]})
+        stores.prepare(data_dir, url, environ)
         with (
-            stores.DeliveryTable(data_dir) as deliveries,
+            stores.DeliveryTable(data_dir, environ) as deliveries,
             started(["-m", "outrider.worker_process"], cores=only, environ=environ) as worker,
         ):
             wait_until(deliveries.has_worker, at_most_s=30, every_s=0.01, what="the worker")
-            due_at = stores.owe(data_dir, count, due_in=timedelta(seconds=1 + count / 5000))
+            due_at = stores.owe(
+                data_dir, count, due_in=timedelta(seconds=1 + count / 5000), more=environ
+            )
             _sleep_until(due_at - timedelta(milliseconds=30))
             cpu = -cpu_seconds([worker.pid])
             wait_until(

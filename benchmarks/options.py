@@ -9,13 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`scale` multiplies how much is measured; `environ` holds settings of outrider to try out."""
+    """`scale` multiplies how much is measured; `environ` holds settings of outrider to try out.
+
+    `database` is `sqlite`, or `postgresql` for a server of its own with full fsync.
+    """
 
     scratch: Path
     is_quick: bool = False
     count: int | None = None
     rounds: int | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
+    database: str = "sqlite"
 
     def of(self, usual: int, quick: int) -> int:
         """One of two amounts, by `--quick`."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from benchmarks.options import Options
 from outrider.ambient import Ambient
 from outrider.bootstrap.parts import open_store
 from outrider.domain.delivery import plan_deliveries
@@ -50,19 +52,33 @@ def an_event(event_id: str = "", *, body_bytes: int = BODY_BYTES) -> Event:
     return replace(event, payload_json=event.payload_json.replace('""', f'"{"a" * filler}"'))
 
 
-def prepare(data_dir: Path, endpoint: str) -> None:
+@contextmanager
+def database(options: Options) -> Iterator[Mapping[str, str]]:
+    """The settings of `options`, with an empty database of the kind that they ask for."""
+    if options.database == "sqlite":
+        yield options.environ
+        return
+    from outrider.testing.postgres import postgres_server  # noqa: PLC0415 - the others do without
+
+    with postgres_server(is_durable=True) as server:
+        yield {**options.environ, "OUTRIDER_DATABASE_URL": server.url()}
+
+
+def prepare(data_dir: Path, endpoint: str, more: Mapping[str, str] | None = None) -> None:
     """A data directory with one target, and one execution that calls it for `EVENT_TYPE`."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_prepare(data_dir, endpoint))
+    asyncio.run(_prepare(environ(data_dir, **(more or {})), endpoint))
 
 
-def owe(data_dir: Path, count: int, *, due_in: timedelta) -> datetime:
+def owe(
+    data_dir: Path, count: int, *, due_in: timedelta, more: Mapping[str, str] | None = None
+) -> datetime:
     """Add events that each owe one delivery to the target; return when all of them fall due."""
-    return asyncio.run(_owe(data_dir, count, due_in))
+    return asyncio.run(_owe(environ(data_dir, **(more or {})), count, due_in))
 
 
-async def _owe(data_dir: Path, count: int, due_in: timedelta) -> datetime:
-    async with open_store(from_environ(environ(data_dir))) as opened:
+async def _owe(settings: Mapping[str, str], count: int, due_in: timedelta) -> datetime:
+    async with open_store(from_environ(settings)) as opened:
         due_at = opened.ambient.now() + due_in
         for first in range(0, count, _AT_ONCE):
             events = [
@@ -75,8 +91,8 @@ async def _owe(data_dir: Path, count: int, due_in: timedelta) -> datetime:
     return due_at
 
 
-async def _prepare(data_dir: Path, endpoint: str) -> None:
-    async with open_store(from_environ(environ(data_dir))) as opened:
+async def _prepare(settings: Mapping[str, str], endpoint: str) -> None:
+    async with open_store(from_environ(settings)) as opened:
 
         def add(unit: Unit) -> None:
             unit.targets.add(opened.instance, a_target(TARGET, endpoint=endpoint))
@@ -92,12 +108,24 @@ def _stored(instance: InstanceId, ambient: Ambient) -> StoredEvent:
     return StoredEvent(event, body, ExecutionId(f"event/{EVENT_TYPE}"), planned)
 
 
+def _connected(data_dir: Path) -> Any:
+    connection = sqlite3.connect(data_dir / "outrider.db", isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connected_to(url: str) -> Any:
+    import psycopg  # noqa: PLC0415 - the others do without
+
+    return psycopg.connect(url, autocommit=True)
+
+
 class DeliveryTable:
     """A look at a store from outside, while others work on it."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._connection = sqlite3.connect(data_dir / "outrider.db", isolation_level=None)
-        self._connection.execute("PRAGMA query_only = ON")
+    def __init__(self, data_dir: Path, environ: Mapping[str, str] | None = None) -> None:
+        url = (environ or {}).get("OUTRIDER_DATABASE_URL")
+        self._connection = _connected(data_dir) if url is None else _connected_to(url)
 
     def __enter__(self) -> Self:
         return self
