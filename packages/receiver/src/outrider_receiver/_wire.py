@@ -70,8 +70,9 @@ def decode(kind: type[T], found: Mapping[str, Any]) -> T:
 
 
 def encode(value: object) -> dict[str, Any]:
-    """The JSON object that `decode` would read: what equals its default is left out,
-    but for the names in the class's `_always`.
+    """The JSON object that `decode` would read.
+
+    What equals its default is left out, but for the names in the class's `_always`.
     """
     said: dict[str, Any] = {}
     empty = type(value)()

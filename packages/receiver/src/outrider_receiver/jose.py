@@ -159,7 +159,8 @@ def _check_ephemeral(epk: object, curve: str) -> None:
 
 def _checked_header(jws: bytes) -> Mapping[str, Any]:
     header = _header(jws)
-    if header.get("alg") not in _Signing.algorithms_ours:
+    alg = header.get("alg")
+    if not isinstance(alg, str) or alg not in _Signing.algorithms_ours:
         raise InvalidCall(Reason.NOT_ALLOWED, "the token's algorithm is not accepted")
     return {**header, "kid": _kid(header)}
 
