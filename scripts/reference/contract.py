@@ -241,13 +241,22 @@ def services_of(file: Json) -> Iterator[Service]:
         return
     comments = comments_of(file)
     for index, service in enumerate(file.get("service", ())):
+        if is_spoken_by_programs_only(service):
+            continue
         name = f"{file['package']}.{service['name']}"
         methods = tuple(
             method_of(method, name, comments.get((SERVICES, index, METHODS, place), ""))
             for place, method in enumerate(service.get("method", ()))
-            if not method.get("clientStreaming") and not method.get("serverStreaming")
         )
         yield Service(name, methods, comments.get((SERVICES, index), ""))
+
+
+def is_spoken_by_programs_only(service: Json) -> bool:
+    """Whether it has streams: then it is not for people with curl, and no part of the HTTP API."""
+    return any(
+        method.get("clientStreaming") or method.get("serverStreaming")
+        for method in service.get("method", ())
+    )
 
 
 def method_of(method: Json, service: str, comment: str) -> Method:

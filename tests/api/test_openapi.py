@@ -40,11 +40,11 @@ def operations() -> dict[tuple[str, str], Any]:
 
 @cache
 def services() -> list[DescService]:
-    """Every generated service that is ours; those of gRPC itself are answered with streams."""
+    """Every generated service that is called with curl: those with streams are for programs."""
     names = [each.name for each in pkgutil.walk_packages(outrider_api.__path__, "outrider_api.")]
     modules = (importlib.import_module(name) for name in names if name.endswith("_service_pb"))
     found = [service for module in modules for service in module.desc().services]
-    return [service for service in found if not service.type_name.startswith("grpc.")]
+    return [each for each in found if all(rpc.method_kind == "unary" for rpc in each.methods)]
 
 
 def methods() -> list[DescMethod]:

@@ -19,7 +19,16 @@ from connectrpc.code import Code
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
-from outrider.api.asgi import App, DisconnectedError, Message, Receive, Scope, Send, patient
+from outrider.api.asgi import (
+    App,
+    DisconnectedError,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    patient,
+    sent,
+)
 from outrider.api.cloudevents import CloudEvents, covers, events_app
 from outrider.api.codecs import codecs
 from outrider.api.cors import cors
@@ -151,7 +160,7 @@ class Guard:
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
-            await send(message)
+            await sent(send, message)
 
         try:
             await self._app(scope, patient(receive), watched)

@@ -29,7 +29,7 @@ class BodyTooLargeError(Exception):
 
 
 class DisconnectedError(Exception):
-    """The client left before its body was complete."""
+    """The client left before its body was complete, or before it had its answer."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -62,6 +62,21 @@ async def read_body(receive: Receive, limit: int = REQUEST_BYTES) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+async def sent(send: Send, message: Message) -> None:
+    """Send a part of the answer.
+
+    Raises:
+        DisconnectedError: nobody is there any more to read it.
+    """
+    try:
+        await send(message)
+    except Exception as error:
+        # What pyvoy raises cannot be imported; other servers raise an OSError, as ASGI says.
+        if isinstance(error, OSError) or type(error).__name__ == "ClientDisconnectedError":
+            raise DisconnectedError from error
+        raise
 
 
 def patient(receive: Receive) -> Receive:

@@ -18,6 +18,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 from protobuf import Message
 
+from outrider.api.asgi import DisconnectedError
 from outrider.api.limits import ERROR_TEXT_CHARS, TOO_LARGE
 from outrider.errors import OutriderError
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
@@ -70,6 +71,8 @@ class Faults:
         """The error that the caller of `method` sees instead of `error`."""
         if isinstance(error, OutriderError):
             return from_outrider(error)
+        if isinstance(error, DisconnectedError):
+            return ConnectError(Code.CANCELED, "the caller left")
         if isinstance(error, ConnectError):
             known = from_library(error, method)
             if known is not None:

@@ -15,6 +15,7 @@ from outrider.adapters.egress.policy_tls import check_tls
 from outrider.adapters.keys.jose import KeyPairs
 from outrider.adapters.keys.jwt import AccountKeyPairs, Jwts
 from outrider.adapters.keys.public_keys import read_public_key
+from outrider.adapters.tunnel.doors import SocketDoors
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi import App, Receive, Scope, Send
 from outrider.api.auth import BearerAuth
@@ -26,6 +27,7 @@ from outrider.api.connect.events import EventHandlers
 from outrider.api.connect.instances import InstanceHandlers
 from outrider.api.connect.interceptions import InterceptionHandlers
 from outrider.api.connect.target_policies import TargetPolicyHandlers
+from outrider.api.connect.tunnels import TunnelHandlers
 from outrider.api.connect.v2beta_actions import BetaActionHandlers
 from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.api.errors import Faults
@@ -74,6 +76,7 @@ from outrider.usecases.routing import Routing
 from outrider.usecases.target_policies import ManageTargetPolicies
 from outrider.usecases.targets import ManageTargets
 from outrider.usecases.tokens import Authenticate, ManageTokens
+from outrider.usecases.tunnels import Tunnels
 from outrider.usecases.web_keys import ManageWebKeys, UseWebKeys
 from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
@@ -82,6 +85,7 @@ from outrider_api.outrider.v1 import event_service_connect as event
 from outrider_api.outrider.v1 import instance_service_connect as instance
 from outrider_api.outrider.v1 import interception_service_connect as interception
 from outrider_api.outrider.v1 import target_policy_service_connect as policy
+from outrider_api.outrider.v1 import tunnel_service_connect as tunnel
 from outrider_api.zitadel.action.v2 import action_service_connect as action
 from outrider_api.zitadel.action.v2beta import action_service_connect as beta_action
 from outrider_api.zitadel.webkey.v2 import webkey_service_connect as web_key
@@ -188,6 +192,11 @@ def _services(
         *_zitadel_rows(settings, opened, routing),
         *own,
         (instance.InstanceServiceASGIApplication, instance.InstanceService, instances),
+        (
+            tunnel.TunnelServiceASGIApplication,
+            tunnel.TunnelService,
+            TunnelHandlers(Tunnels(SocketDoors(settings.data_dir), opened.ambient), stopping),
+        ),
     )
     told = Telemetry(rpcs) if opened.tracing is None else Telemetry(rpcs, opened.tracing)
     services = [

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from outrider import __version__
 from outrider.adapters.keys.payloads import encrypted, signed
+from outrider.adapters.tunnel.doors import DoorCaller
 from outrider.bootstrap.parts import egress_policy, egress_proxy
 from outrider.domain.call import Answer, Call
 from outrider.domain.envelope import Encoder, Envelopes, plain
 from outrider.domain.target import PayloadType
+from outrider.domain.tunnel import tunnel_of
 from outrider.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class LateCaller:
         self._settings = settings
         self._at_once = at_once
         self._made: HttpCaller | None = None
+        self._tunnels = DoorCaller(settings.data_dir, USER_AGENT)
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -45,6 +48,9 @@ class LateCaller:
 
     async def post(self, call: Call) -> Answer:
         """See the port `Caller`."""
+        tunnel = tunnel_of(call.url)
+        if tunnel is not None:
+            return await self._tunnels.post(tunnel, call)
         if self._made is None:
             began = time.perf_counter()
             self._made = _new_caller(self._settings, self._at_once)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
     from outrider_api.outrider.v1.interception_service_connect import InterceptionServiceClientSync
     from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyServiceClientSync
+    from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
 
 CALL_TIMEOUT_MS = 30_000
@@ -56,7 +57,7 @@ class Server:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = checked_url(url)
-        self._headers = {"authorization": f"Bearer {token}"}
+        self.headers = {"authorization": f"Bearer {token}"}
 
     def ask(self, call: _Call[RequestT], request: RequestT, *, advice: str = "") -> dict[str, Any]:
         """The answer as protojson: fields that are empty are absent.
@@ -69,7 +70,7 @@ class Server:
         from connectrpc.errors import ConnectError
 
         try:
-            answer = call(request, headers=self._headers)
+            answer = call(request, headers=self.headers)
         except ConnectError as error:
             raise refusal(error, self.url, advice) from None
         document: dict[str, Any] = json.loads(answer.to_json())
@@ -137,6 +138,13 @@ class Server:
         )
 
         return TargetPolicyServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
+    def tunnels(self) -> TunnelServiceClient:
+        """Calls that are answered from here. For one event loop; give it `headers`."""
+        from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
+
+        return TunnelServiceClient(self.url)
 
 
 def connect(url: str, token: str | None, data_dir: Path | None) -> Server:

@@ -93,5 +93,24 @@ def event_type_of(body: bytes) -> str:
     return event_type if isinstance(event_type, str) else ""
 
 
+def subject_of(body: bytes) -> str:
+    """What a call is about: the event type, the function, or the method; else nothing.
+
+    A response is told from a request by what it carries.
+    """
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    for name in ("event_type", "function", "fullMethod"):
+        value = document.get(name)
+        if isinstance(value, str) and value:
+            answers = name == "fullMethod" and "response" in document
+            return f"response of {value}" if answers else value
+    return ""
+
+
 def _named(name: str, value: str) -> str:
     return f"{name} {printable(value)}" if value else ""

@@ -22,6 +22,7 @@ from outrider.domain.target import (
     check_target_change,
     new_target,
 )
+from outrider.domain.tunnel import is_tunnel_url, tunnel_of
 from outrider.errors import InvalidRequest, NotFound
 from outrider.usecases.ports import Store, Unit
 from outrider.usecases.routing import Routing
@@ -45,7 +46,7 @@ class ManageTargets:
         Checks and their order: sheet, section 2.1. Raise `InvalidRequest` or `AlreadyExists`.
         """
         check_new_target(wanted)
-        self._check_endpoint(wanted.endpoint, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
+        self._check_endpoint(actor, wanted.endpoint, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
         target = new_target(
             wanted,
             TargetId(str(self.ambient.new_id())),
@@ -65,7 +66,7 @@ class ManageTargets:
             raise InvalidRequest("ID missing", "COMMAND-1l6ympeagp")
         check_target_change(change)
         if change.endpoint is not None:
-            self._check_endpoint(change.endpoint, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
+            self._check_endpoint(actor, change.endpoint, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
         new_key = self.ambient.new_signing_key()
 
         def apply(unit: Unit) -> Target:
@@ -115,12 +116,19 @@ class ManageTargets:
             lambda unit: unit.targets.search(actor.instance_id, filters, sort, page)
         )
 
-    def _check_endpoint(self, endpoint: str, invalid_id: str, denied_id: str) -> None:
+    def _check_endpoint(self, actor: Actor, endpoint: str, invalid_id: str, denied_id: str) -> None:
         # Only what can never be valid is refused here: names are resolved and judged when a
         # connection is made (outrider-v1, deliberate differences).
         try:
             parse_written_endpoint(endpoint)
         except ValueError:
             raise InvalidRequest("Target has an invalid URL", invalid_id) from None
+        if is_tunnel_url(endpoint) and not _leads_to(actor, endpoint):
+            raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
         if judge_endpoint(self.egress, endpoint) is not None:
             raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
+
+
+def _leads_to(actor: Actor, endpoint: str) -> bool:
+    tunnel = tunnel_of(endpoint)
+    return tunnel is not None and tunnel.instance == actor.instance_id

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.options import AsJson, examples
+from outrider.cli.client import Server, connect
+from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 
 EXAMPLES = examples(
     "outrider listen --port 8090 --signing-key KEY",
@@ -15,10 +16,35 @@ EXAMPLES = examples(
     "outrider listen --fail 3                                (see how it is tried again)",
     "outrider listen --json | jq .body",
     """outrider listen --body '{"limit": 1}'                   (replace every request by this)""",
+    "outrider listen --url https://outrider.example.com --forward http://localhost:3000/hook",
 )
 
 MAX_PORT = 65535
 LOWEST_STATUS, HIGHEST_STATUS = 200, 599
+
+Forward = Annotated[
+    str,
+    typer.Option(
+        "--forward",
+        metavar="URL",
+        help="Instead of listening, connect to the server at --url and take its calls to this URL.",
+    ),
+]
+TunnelName = Annotated[
+    str,
+    typer.Option(
+        "--name", metavar="NAME", help="Of the tunnel, with --forward. Default: the machine's."
+    ),
+]
+TunnelTarget = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        metavar="ID",
+        help="With --forward: a target that has a tunnel as its endpoint. "
+        "Default: one of its own, made if there is none.",
+    ),
+]
 
 
 def listen(
@@ -50,12 +76,24 @@ def listen(
     body: Annotated[
         str, typer.Option(metavar="TEXT", help="What to answer: JSON, for a target of type call.")
     ] = "",
+    forward: Forward = "",
+    name: TunnelName = "",
+    target: TunnelTarget = "",
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Receive calls, verify their signatures, print them. Ctrl-C ends it.
 
-    A call with a bad signature is answered 401.
+    A call with a bad signature is answered 401. With --forward calls come through a connection to
+    the server, wherever that is, and are answered by your own program.
     """
+    if forward:
+        if fail or delay or body or status != LOWEST_STATUS:
+            raise typer.BadParameter("with --forward the program behind the URL answers")
+        _forward(forward, name, target, server=connect(url, token, data_dir), as_json=as_json)
+        return
     import asyncio
 
     from outrider.cli.listen_run import listen_until_stopped, print_call, print_call_json
@@ -69,3 +107,16 @@ def listen(
         manners=Manners(status=status, fail=fail, delay=delay, body=body.encode() or None),
     )
     asyncio.run(listen_until_stopped(listener, host, port))
+
+
+def _forward(url: str, name: str, target: str, *, server: Server, as_json: bool) -> None:
+    from outrider.cli.forward_run import (
+        Wanted,
+        checked_name,
+        forward,
+        print_exchange,
+        print_exchange_json,
+    )
+
+    wanted = Wanted(url=url, name=checked_name(name), target_id=target)
+    forward(server, wanted, print_exchange_json if as_json else print_exchange)

@@ -1,0 +1,33 @@
+"""One call that came from outrider and what it was answered with, as commands show and keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """`failure` says why there is no answer; its status is 0 then. `seconds` is how long it took."""
+
+    at: datetime
+    target: str
+    """Path and query."""
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    status: int
+    answer_headers: Headers = field(default=(), repr=False)
+    answer: bytes = field(default=b"", repr=False)
+    failure: str = ""
+    seconds: float = 0.0
+
+    def header(self, name: str) -> str:
+        """The first value of a header of the call; empty when it did not come."""
+        wanted = name.lower()
+        return next((value for found, value in self.headers if found.lower() == wanted), "")
+
+
+OnExchange = Callable[[Exchange], None]
