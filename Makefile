@@ -33,6 +33,7 @@ check: $(STAMP)  ## What must hold before a change lands: format, lint, types, g
 	@echo "== Generated code is current"
 	@$(BIN)/python scripts/generate.py --check
 	@$(BIN)/python scripts/decision_table.py --check
+	@$(BIN)/python scripts/observability_tables.py --check
 	@$(MAKE) --no-print-directory test
 
 format: $(STAMP)  ## Format and mend what can be mended
@@ -46,6 +47,7 @@ generate: $(STAMP)  ## Make src/outrider_api, docs/reference and tables in docs 
 	@$(BIN)/python scripts/generate.py
 	@$(BIN)/python -m outrider.cli.reference docs/reference
 	@$(BIN)/python scripts/decision_table.py
+	@$(BIN)/python scripts/observability_tables.py
 
 constraints: $(STAMP)  ## Write down the versions that are installed now
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt

@@ -1,5 +1,6 @@
 """The API as one ASGI application: every protocol of every service on one port.
 
+lines: one in the log for each request that no service answers
 guard: nothing that a caller sends ends in a traceback or a bare 500
   health                     /healthz, /readyz
   docs                       /openapi.json, /docs, /
@@ -39,6 +40,7 @@ from outrider.api.health import Ready, health
 from outrider.api.interceptors import Authenticator, interceptors
 from outrider.api.limits import REQUEST_BYTES
 from outrider.api.refusals import refuse
+from outrider.api.request_lines import request_lines
 from outrider.api.rest import Rest
 from outrider.api.telemetry import SILENT, Telemetry
 
@@ -90,7 +92,8 @@ def build_app(
     and get no CORS headers. `startup` and `shutdown` run with the server; when `startup` raises,
     the server does not start.
     """
-    http = Guard(Dispatcher(services, ready=ready, log=log, mounts=mounts or {}), Faults(log))
+    guarded = Guard(Dispatcher(services, ready=ready, log=log, mounts=mounts or {}), Faults(log))
+    http = request_lines(guarded, log)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

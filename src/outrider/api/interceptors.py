@@ -20,6 +20,7 @@ from connectrpc.request import RequestContext
 from protobuf import DescMethod, DescService, Message
 
 from outrider.api.errors import Faults, Log
+from outrider.api.request_lines import has_line
 from outrider.api.telemetry import SILENT, Telemetry, trace_of
 from outrider.api.validation import validate
 from outrider.usecases.tracing import Span, continue_trace
@@ -157,6 +158,7 @@ class Recorder(MetadataInterceptor[Started]):
             account=account_of(ctx),
             **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
+        has_line()
         self._telemetry.measures.answered(method, code, seconds)
         if shown is not None:
             started.span.fail(code)

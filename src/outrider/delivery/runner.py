@@ -22,10 +22,10 @@ from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule, parse_retry_after
 from outrider.domain.target_policy import RetryPolicy, TargetPolicy, retry_schedule
-from outrider.domain.trace import TraceContext, trace_from_text
+from outrider.domain.trace import Attributes, TraceContext, trace_from_text
 from outrider.usecases.measures import UNMEASURED, DeliveryMeasures
 from outrider.usecases.ports import Caller
-from outrider.usecases.tracing import NO_SPAN, Attributes, PassedOn, Span, Tracing
+from outrider.usecases.tracing import NO_SPAN, PassedOn, Span, Tracing
 
 _NOTHING_SAID = RetryPolicy()
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"
 
+Attributes = Mapping[str, str | int]
+"""About a span, by OpenTelemetry's names. Never a secret, a payload or a URL."""
+
 SAMPLED = 0x01
 # A later version may append fields; version ff is forbidden (3.2.2.1, 3.2.4).
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")

@@ -184,7 +184,7 @@ ATTEMPT_DURATION = _TABLE.histogram(
 )
 ATTEMPT_DELAY = _TABLE.histogram(
     "outrider_attempt_delay_seconds",
-    "Time from when a delivery was due until its attempt began.",
+    "Time from when a delivery was due until its attempt began; limits of its target included.",
     buckets=_DELAYS,
 )
 SETTLED = _TABLE.counter(

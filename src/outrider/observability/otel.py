@@ -11,11 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from outrider import __version__
-from outrider.domain.trace import TraceContext
-from outrider.usecases.tracing import Attributes, Span, Tracing
+from outrider.domain.trace import Attributes, TraceContext
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -27,8 +26,11 @@ _ASKS = (
 )
 
 
+T = TypeVar("T")
+
+
 class OtelSpan:
-    """A span that is recorded."""
+    """`usecases.tracing.Span`, recorded."""
 
     __slots__ = ("_span", "context")
 
@@ -47,32 +49,32 @@ class OtelSpan:
         )
 
     def note(self, attributes: Attributes) -> None:
-        """See `Span`."""
+        """See the port."""
         self._span.set_attributes(dict(attributes))
 
     def fail(self, reason: str) -> None:
-        """See `Span`."""
+        """See the port."""
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - an extra
 
         self._span.set_status(Status(StatusCode.ERROR, reason))
 
 
 class OtelTracing:
-    """`Tracing` by a tracer."""
+    """`usecases.tracing.Tracing` by a tracer."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
-    ) -> AbstractContextManager[Span]:
+    ) -> AbstractContextManager[OtelSpan]:
         """See the port. Without a parent a trace begins."""
         return self._opened(name, kind, parent, attributes)
 
     @contextmanager
     def _opened(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
-    ) -> Iterator[Span]:
+    ) -> Iterator[OtelSpan]:
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - an extra
 
         span = self._tracer.start_span(
@@ -84,7 +86,7 @@ class OtelTracing:
             span.end()
 
 
-def tracing_from(otherwise: Tracing, environ: Mapping[str, str] = os.environ) -> Tracing | None:
+def tracing_from(otherwise: T, environ: Mapping[str, str] = os.environ) -> OtelTracing | T | None:
     """Spans as the environment says; None when nobody would read them.
 
     Where it asks for spans that cannot be made, because nothing is installed that makes them,

@@ -149,6 +149,7 @@ class TargetChain:
         report = self.log.info if failure else self.log.debug
         report(
             "interception.called",
+            instance=run.instance,
             execution=run.execution,
             target=call.target_id,
             outcome=outcome.name.lower(),

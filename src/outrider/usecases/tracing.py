@@ -6,16 +6,13 @@ name gets a span of the same trace, with an identifier that the log knows, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol, Self
 
-from outrider.domain.trace import TraceContext
-
-Attributes = Mapping[str, str | int]
-"""About a span, by OpenTelemetry's names. Never a secret, a payload or a URL."""
+from outrider.domain.trace import Attributes, TraceContext
 
 
 class Span(Protocol):
@@ -103,14 +100,3 @@ def current_trace() -> TraceContext | None:
 def continue_trace(context: TraceContext | None) -> None:
     """From now on this task, and those that it starts, work for that span."""
     _CURRENT.set(context)
-
-
-@contextmanager
-def within(tracing: Tracing, name: str, kind: str, attributes: Attributes) -> Iterator[Span]:
-    """A span below the current one, which is the current one inside the block."""
-    with tracing.span(name, kind, _CURRENT.get(), attributes) as span:
-        before = _CURRENT.set(span.context)
-        try:
-            yield span
-        finally:
-            _CURRENT.reset(before)

@@ -1,0 +1,143 @@
+"""Every line of our log, declared: its event, when it is written, and its fields.
+
+The documentation is made from this, and a test reads the code: a line or a field that is not
+declared here fails it. On every line there are also `timestamp`, `level` and `process`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FIELDS: Mapping[str, str] = {
+    "account": "Id of the caller's account; null while nobody knows who calls.",
+    "attempt": "Number of the attempt, from 1.",
+    "code": '`ok`, or the error as Connect names it, such as "not_found".',
+    "deliveries": "How many deliveries.",
+    "delivery": "Id of the delivery.",
+    "duplicate": "Whether the event was known.",
+    "error": "What went wrong, in a sentence; empty when nothing did.",
+    "event_id": "Id of the event.",
+    "events": "How many events.",
+    "exc_info": "The exception; in JSON its text is in `exception`.",
+    "execution": "Id of the execution.",
+    "in_flight": "How many calls were under way.",
+    "instance": "Id of the instance.",
+    "issuer": "URL of the issuer.",
+    "method": "`/package.Service/Method`; for `http.answered` the HTTP method.",
+    "ms": "Milliseconds.",
+    "note": "A sentence for operators.",
+    "outcome": "How the call of a target ended, in lower case.",
+    "owner": "Name of the worker's lease.",
+    "path": "Path of the request, its first 200 characters.",
+    "reason": "Why, in a sentence.",
+    "reference": "What the caller was told to refer to.",
+    "source": "Name of the relay's source.",
+    "span": "Id of our span: the receiver sees it in `traceparent`.",
+    "stage": "How far the call got: build, resolve, guard, proxy, connect, tls, send or answer.",
+    "status": "HTTP status; 0 when there was no answer.",
+    "target": "Id of the target.",
+    "text": "A sentence for operators.",
+    "trace": "Id of the trace, when there is one.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of line. `level` is its level, or its levels."""
+
+    event: str
+    level: str
+    says: str
+    fields: tuple[str, ...] = ()
+
+
+LINES: tuple[Line, ...] = (
+    Line(
+        "rpc.answered",
+        "info",
+        "A call of a service was answered, on any wire: one line for each.",
+        ("method", "code", "ms", "instance", "account", "trace", "span"),
+    ),
+    Line(
+        "http.answered",
+        "info",
+        "Any other request was answered: one line for each, but for probes.",
+        ("method", "path", "status", "ms"),
+    ),
+    Line(
+        "rpc.failed",
+        "error",
+        "A call failed by a fault of ours.",
+        ("method", "reference", "exc_info"),
+    ),
+    Line(
+        "delivery.attempted",
+        "info; debug when accepted and `log_attempts` is `failed`",
+        "An attempt ended: one line for each.",
+        (
+            *("delivery", "instance", "target", "attempt", "outcome", "stage", "status", "ms"),
+            *("error", "trace", "span"),
+        ),
+    ),
+    Line(
+        "interception.called",
+        "info; debug when accepted",
+        "A target was called while somebody waited.",
+        ("instance", "execution", "target", "outcome", "ms", "error", "trace", "span"),
+    ),
+    Line("delivery.rescued", "warning", "Attempts of dead workers are LOST.", ("deliveries",)),
+    Line(
+        "delivery.broken",
+        "error",
+        "An attempt failed by a fault of ours.",
+        ("delivery", "stage", "exc_info"),
+    ),
+    Line("interception.broken", "error", "A call of a target failed by a fault of ours."),
+    Line(
+        "interception.handover_failed",
+        "error",
+        "A delivery of a `restAsync` target was not stored.",
+        ("execution",),
+    ),
+    Line("log.forgotten", "info", "What is kept no longer was deleted.", ("deliveries", "events")),
+    Line("janitor.failed", "error", "Counting or forgetting failed; it is tried again."),
+    Line("rescuer.failed", "error", "Looking for dead workers failed; it is tried again."),
+    Line(
+        "rescuer.clock_went_back",
+        "warning",
+        "The clock was set back: nothing waits for the time before.",
+    ),
+    Line(
+        "worker.turn_failed", "error", "The store failed a worker; it is tried again.", ("owner",)
+    ),
+    Line("worker.leave_failed", "error", "The store failed a worker that stops.", ("owner",)),
+    Line("worker.said", "debug", "A worker tells the operator something.", ("text",)),
+    Line("routing.refresh_failed", "error", "Routes are as they were; it is tried again."),
+    Line("readiness.failed", "error", "The check behind `/readyz` broke.", ("exc_info",)),
+    Line("token.issued", "info", "`/oauth/v2/token` gave a token.", ("account",)),
+    Line("token.refused", "info", "It gave none.", ("error", "reason")),
+    Line(
+        "oidc.fetch_failed",
+        "warning",
+        "Keys of another issuer could not be read.",
+        ("issuer", "reason"),
+    ),
+    Line(
+        "relay.accepted",
+        "info",
+        "An event of a source is stored.",
+        ("source", "event_id", "deliveries", "duplicate"),
+    ),
+    Line("relay.refused", "info", "A source's request was refused.", ("source", "reason")),
+    Line("relay.unsigned", "info", "A source's request was not signed.", ("source", "reason")),
+    Line(
+        "relay.fetch_failed",
+        "warning",
+        "Keys of a source could not be read.",
+        ("issuer", "reason"),
+    ),
+    Line("engine.waiting", "info", "An engine waits for its data directory.", ("note",)),
+    Line("engine.prepared", "info", "An engine made what was missing.", ("note",)),
+    Line("engine.cut_off", "warning", "An engine closed while it was called.", ("in_flight",)),
+)
