@@ -80,7 +80,7 @@ def _normal(kind: str, name: str) -> str:
         return name.removeprefix(_PREFIX)
     if kind in {"request", "response"} and (_METHOD.fullmatch(name) or _SERVICE.fullmatch(name)):
         return name
-    raise ValueError(f"{name!r} is no name of a {kind}: {_WANTED[kind]}")
+    raise ValueError(f"{name!r} is no name for {kind}: say {_WANTED[kind]}")
 
 
 _WANTED = {

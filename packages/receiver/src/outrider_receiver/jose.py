@@ -73,7 +73,7 @@ class _Encryption(JWERegistry):
     max_ciphertext_length: int = MAX_TOKEN_BYTES
 
 
-_SIGNING = _Signing(strict_check_header=False)
+SIGNING = _Signing(strict_check_header=False)
 _ENCRYPTION = _Encryption(algorithms=[_FOR_RSA, _FOR_EC, _CONTENT], strict_check_header=False)
 
 
@@ -172,7 +172,7 @@ def _verified(jws: bytes, header: Mapping[str, Any], jwk: Jwk | None) -> bytes:
     if header["alg"] not in algorithms:
         raise InvalidCall(Reason.NOT_ALLOWED, "the token's algorithm is not the key's")
     try:
-        payload: bytes = deserialize_compact(jws, loaded, registry=_SIGNING).payload
+        payload: bytes = deserialize_compact(jws, loaded, registry=SIGNING).payload
     except Exception:  # noqa: BLE001 - whatever a library raises over a stranger's text
         raise InvalidCall(Reason.NO_MATCH, "the token was not signed with this key") from None
     return payload

@@ -213,11 +213,14 @@ class Receiver:
         return walk(self._opening(body, headers))
 
     def handle(self, body: bytes, headers: Headers) -> HttpAnswer:
-        """Handle one call in this thread. It does not raise: what goes wrong is an answer.
+        """Handle one call in this thread. What the caller or a handler does wrong is an answer.
 
         Args:
             body: the raw bytes of the request.
             headers: a mapping, an object with `items()`, or pairs of name and value.
+
+        Raises:
+            TypeError, ValueError: the arguments are wrong, or there is no signing key.
         """
         return walk(self._handling(body, headers))
 
@@ -257,7 +260,7 @@ class Receiver:
         return OpenedCall(verified, parse_payload(body), body)
 
     def _handling(self, body: bytes, headers: Headers) -> Steps[HttpAnswer]:
-        if len(body) > self.max_body_bytes:
+        if isinstance(body, bytes) and len(body) > self.max_body_bytes:
             return HttpAnswer(413)
         try:
             opened = yield from self._opening(body, headers)

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwe import JWERegistry, encrypt_compact
 from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry, serialize_compact
+from joserfc.jws import serialize_compact
 
-from outrider_receiver.jose import MAX_TOKEN_BYTES, Tokens
+from outrider_receiver.jose import MAX_TOKEN_BYTES, SIGNING, Tokens
 from outrider_receiver.jwks import StaticKeys
 
 _CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
@@ -67,8 +67,7 @@ class Issuer:
     def jwt(self, body: bytes) -> bytes:
         """The body signed by the web key."""
         header = {"alg": self._algorithm, "kid": self._web_key_id, "typ": "JWT"}
-        registry = JWSRegistry(algorithms=[self._algorithm])
-        return serialize_compact(header, body, self._web_key, registry=registry).encode()
+        return serialize_compact(header, body, self._web_key, registry=SIGNING).encode()
 
     def jwe(self, body: bytes) -> bytes:
         """The signed body, encrypted to the receiver."""

@@ -34,4 +34,6 @@ def _response(answer: HttpAnswer) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
     for name, value in answer.headers:
         response[name] = value
+    if answer.status == 204:  # noqa: PLR2004 - No Content has no type
+        del response["Content-Type"]
     return response

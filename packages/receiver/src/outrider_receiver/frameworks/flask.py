@@ -26,4 +26,6 @@ def view(receiver: Receiver) -> Callable[[], Response]:
 def _response(answer: HttpAnswer) -> Response:
     response = Response(answer.body, answer.status, list(answer.headers))
     response.content_type = answer.content_type
+    if answer.status == 204:  # noqa: PLR2004 - No Content has no type
+        del response.headers["Content-Type"]
     return response

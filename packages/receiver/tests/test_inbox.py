@@ -1,0 +1,226 @@
+"""What was accepted is done: once if all goes well, again if not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from outrider_receiver import Receiver, VerifiedCall
+from outrider_receiver.inbox import Inbox
+from outrider_receiver.testing import SIGNING_KEY, Sender
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def inbox(tmp_path, clock):
+    inbox = Inbox(tmp_path / "inbox.db", attempts=3, clock=clock)
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def receiver(inbox):
+    receiver = Receiver(signing_keys=SIGNING_KEY)
+    receiver.accept_and_queue(inbox)
+    return receiver
+
+
+def test_an_event_is_answered_before_its_work_is_done(inbox, receiver):
+    """
+    Slow work must not make the sender give up.
+    """
+    done: list[tuple[str, VerifiedCall]] = []
+
+    @receiver.event()
+    def work(event, call) -> None:
+        done.append((event.event_type, call))
+
+    sent = Sender().event("a.b")
+    assert 202 == receiver.handle(*sent).status
+    assert [] == done
+    assert [True, False] == [inbox.work_once(receiver) for _ in range(2)]
+    assert "a.b" == done[0][0]
+    assert ("delivery-1", 1) == (done[0][1].delivery_id, done[0][1].attempt)
+
+
+def test_the_same_delivery_again_is_written_once(inbox, receiver, clock):
+    """
+    Before its work was done, and after.
+    """
+    done: list[object] = []
+    receiver.event()(done.append)
+    sent = Sender().event()
+    assert [202, 202] == [receiver.handle(*sent).status for _ in range(2)]
+    assert [True, False] == [inbox.work_once(receiver) for _ in range(2)]
+    assert 202 == receiver.handle(*sent).status
+    assert not inbox.work_once(receiver)
+    assert 1 == len(done)
+
+    clock.now += 8 * 86_400
+    receiver.handle(*Sender().call({"event_type": "x"}, delivery_id="other"))
+    assert inbox.work_once(receiver)
+    assert 1 == inbox._connection.execute("SELECT count(*) FROM outrider_inbox").fetchone()[0]
+
+
+def test_of_zitadel_the_same_bytes_are_the_same_event(inbox, receiver):
+    """
+    It sends no id; an event has its own time and number in it.
+    """
+    seen: list[object] = []
+
+    @receiver.event("user.human.added")
+    def work(_event, call) -> None:
+        seen.append(call.delivery_id)
+
+    sender = Sender(as_zitadel=True)
+    for call in (sender.event(), sender.event(), sender.event(sequence=8)):
+        assert 202 == receiver.handle(*call).status
+    assert [True, True, False] == [inbox.work_once(receiver) for _ in range(3)]
+    assert [None, None] == seen
+
+
+def test_work_that_fails_comes_again_after_waits_that_double_and_then_stays(inbox, receiver, clock):
+    """
+    A bad hour of the database is survived; a bad event does not come for ever.
+    """
+    attempts: list[float] = []
+
+    @receiver.event()
+    def fail(_event) -> None:
+        attempts.append(clock.now - 1_700_000_000)
+        raise OSError("down")
+
+    sent = Sender().event()
+    receiver.handle(*sent)
+    for _ in range(40):
+        inbox.work_once(receiver)
+        clock.now += 0.5
+
+    assert [0, 1, 3] == attempts
+    assert [sent.body] == inbox.failed()
+
+
+def test_one_that_fails_does_not_hold_up_the_others(inbox, receiver):
+    """
+    While it waits, the next one's turn comes.
+    """
+    done: list[str] = []
+
+    @receiver.event()
+    def work(event) -> None:
+        if event.event_type == "bad":
+            raise OSError("down")
+        done.append(event.event_type)
+
+    for number, name in enumerate(("bad", "good.1", "good.2")):
+        receiver.handle(*Sender().call({"event_type": name}, delivery_id=str(number)))
+    assert [True, True, True, False] == [inbox.work_once(receiver) for _ in range(4)]
+    assert ["good.1", "good.2"] == done
+
+
+def test_what_a_worker_left_when_it_died_is_taken_by_the_next(inbox, receiver, clock):
+    """
+    The lease ends, the work is done.
+    """
+
+    class Killed(BaseException):
+        """As a signal would: nothing is settled."""
+
+    done: list[object] = []
+
+    @receiver.event()
+    def work(event) -> None:
+        if not done:
+            done.append("died")
+            raise Killed
+        done.append(event.event_type)
+
+    receiver.handle(*Sender().event("a"))
+    with pytest.raises(Killed):
+        inbox.work_once(receiver)
+    assert not inbox.work_once(receiver)
+    clock.now += 301
+    assert inbox.work_once(receiver)
+    assert ["died", "a"] == done
+
+
+def test_a_worker_waits_for_events_and_stops_when_told(inbox, receiver):
+    """
+    As a thread beside the server.
+    """
+    done = threading.Event()
+    receiver.event()(lambda _: done.set())
+    worker = threading.Thread(target=inbox.work, args=(receiver,))
+    worker.start()
+    assert 202 == receiver.handle(*Sender().event()).status
+    assert done.wait(10)
+    inbox.stop()
+    worker.join(10)
+
+    assert not worker.is_alive()
+
+
+def test_interceptions_are_answered_and_never_queued(inbox, receiver):
+    """
+    Somebody waits for them.
+    """
+    receiver.function("preuserinfo")(lambda _: None)
+
+    assert 204 == receiver.handle(*Sender().function("preuserinfo")).status
+    assert not inbox.work_once(receiver)
+
+
+def test_without_its_disk_an_event_comes_again(inbox, receiver):
+    """
+    What is not kept is not accepted.
+    """
+    inbox.close()
+
+    assert 503 == receiver.handle(*Sender().event()).status
+
+
+def test_what_was_answered_survives_a_kill(tmp_path):
+    """
+    Accepted is on the disk, whatever happens to the process right after.
+    """
+    script = (
+        "import os, sys\n"
+        "from outrider_receiver import Receiver\n"
+        "from outrider_receiver.inbox import Inbox\n"
+        "from outrider_receiver.testing import SIGNING_KEY, Sender\n"
+        "receiver = Receiver(signing_keys=SIGNING_KEY)\n"
+        "receiver.accept_and_queue(Inbox(sys.argv[1]))\n"
+        "for each in range(10):\n"
+        "    assert receiver.handle(*Sender().call({'event_type': 'a'}, delivery_id=str(each))).status == 202\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    path = tmp_path / "inbox.db"
+    killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert -9 == killed.returncode
+
+    inbox, receiver = Inbox(path), Receiver(signing_keys=SIGNING_KEY)
+    done: list[object] = []
+
+    @receiver.event()
+    def work(_event, call) -> None:
+        done.append(call.delivery_id)
+
+    while inbox.work_once(receiver):
+        pass
+    inbox.close()
+    assert [str(each) for each in range(10)] == done

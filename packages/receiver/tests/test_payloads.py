@@ -1,0 +1,231 @@
+"""What calls say, typed: the contract's fields, all of them, and nothing lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outrider_receiver import (
+    CustomFunction,
+    Event,
+    InvalidCall,
+    PreAccessToken,
+    PreSamlResponse,
+    PreUserinfo,
+    Request,
+    Response,
+    parse_payload,
+)
+from outrider_receiver.payloads import payload_bytes
+from outrider_receiver.testing import SAMPLES, sample
+
+KINDS = {
+    "event": Event,
+    "request": Request,
+    "response": Response,
+    "preuserinfo": PreUserinfo,
+    "preaccesstoken": PreAccessToken,
+    "presamlresponse": PreSamlResponse,
+}
+
+
+YEAR_TWO = datetime.fromisoformat("0002-01-01")  # the year before is Go's zero
+
+
+def unset(value, path: str = "") -> list[str]:
+    """The fields of a payload, at any depth, that have their default."""
+    found: list[str] = []
+    if dataclasses.is_dataclass(value):
+        empty = type(value)()
+        for each in dataclasses.fields(value):
+            current = getattr(value, each.name)
+            if each.name != "extra" and current == getattr(empty, each.name):
+                found.append(f"{path}.{each.name}")
+            found += unset(current, f"{path}.{each.name}")
+    elif isinstance(value, tuple):
+        for each in value:
+            found += unset(each, path)
+    return found
+
+
+def extras(value) -> list[object]:
+    """What was not known, at any depth."""
+    found: list[object] = []
+    if dataclasses.is_dataclass(value):
+        found += [value.extra] if value.extra else []
+        for each in dataclasses.fields(value):
+            found += extras(getattr(value, each.name))
+    elif isinstance(value, tuple):
+        for each in value:
+            found += extras(each)
+    return found
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_golden_sample_has_every_field_and_no_other(name):
+    """
+    A field that is not in a sample is one whose name nobody has checked.
+    """
+    payload = sample(name)
+
+    assert KINDS[name] is type(payload)
+    assert [] == extras(payload)
+    # The innermost actor acts for nobody.
+    assert {".actor.actor.actor"} >= set(unset(payload))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_typed_payload_says_what_it_was_read_from(name):
+    """
+    What tests send is what was typed.
+    """
+    again = parse_payload(payload_bytes(sample(name)))
+
+    assert sample(name) == again
+    assert json.loads(SAMPLES[name]) == normal(json.loads(payload_bytes(again)))
+
+
+def normal(value):
+    """Times as the samples have them."""
+    if isinstance(value, dict):
+        return {name: normal(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [normal(each) for each in value]
+    return value.replace(".123000Z", ".123Z") if isinstance(value, str) else value
+
+
+def test_the_contracts_example_of_an_event():
+    """
+    The very bytes of the contract.
+    """
+    body = (
+        b'{"aggregateID":"1","aggregateType":"user","resourceOwner":"2","instanceID":"3",'
+        b'"version":"v2","sequence":7,"event_type":"user.human.added",'
+        b'"created_at":"2025-01-02T03:04:05.678901Z","userID":"4",'
+        b'"event_payload":{"userName":"a\\u0026b"}}'
+    )
+    expected = Event(
+        aggregate_id="1",
+        aggregate_type="user",
+        resource_owner="2",
+        instance_id="3",
+        version="v2",
+        sequence=7,
+        event_type="user.human.added",
+        created_at=datetime(2025, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc),
+        user_id="4",
+        event_payload={"userName": "a&b"},
+    )
+
+    assert expected == parse_payload(body)
+
+
+def test_what_is_empty_is_left_out_and_is_the_default():
+    """
+    Go leaves it out; nobody should have to ask whether a name is there.
+    """
+    assert Event(event_type="a") == parse_payload(b'{"event_type":"a"}')
+    assert Event(event_type="a") == parse_payload(b'{"event_type":"a","userID":null}')
+    assert None is parse_payload(b'{"event_type":"a"}').event_payload
+    assert PreUserinfo(function="function/preuserinfo") == parse_payload(
+        b'{"function":"function/preuserinfo","user":null,"user_grants":null}'
+    )
+    assert Request(full_method="/a.B/C") == parse_payload(b'{"fullMethod":"/a.B/C","request":{}}')
+
+
+def test_what_a_newer_sender_adds_is_kept():
+    """
+    At any depth, as it came.
+    """
+    body = {"function": "function/preuserinfo", "new": [1], "user": {"id": "1", "newer": {"a": 1}}}
+    payload = parse_payload(json.dumps(body).encode())
+
+    assert {"new": [1]} == payload.extra
+    assert {"newer": {"a": 1}} == payload.user.extra
+    assert body == json.loads(payload_bytes(payload))
+
+
+def test_a_function_of_an_application_keeps_its_payload():
+    """
+    outrider lets applications register functions.
+    """
+    payload = parse_payload(b'{"function":"function/checkout","cart":[1],"response":{"a":1}}')
+
+    expected = CustomFunction("function/checkout", response={"a": 1}, extra={"cart": [1]})
+    assert expected == payload
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-01-02T03:04:05Z", "2025-01-02T03:04:05+00:00"),
+        ("2025-01-02T03:04:05.1Z", "2025-01-02T03:04:05.100000+00:00"),
+        ("2025-01-02T03:04:05.999999999Z", "2025-01-02T03:04:05.999999+00:00"),
+        ("2025-01-02T03:04:05+02:30", "2025-01-02T00:34:05+00:00"),
+        ("2025-01-02T03:04:05-02:30", "2025-01-02T05:34:05+00:00"),
+    ],
+)
+def test_a_time_is_read_as_go_prints_it(text, expected):
+    """
+    With nanoseconds, and with the offset of the server's zone.
+    """
+    payload = parse_payload(json.dumps({"event_type": "a", "created_at": text}).encode())
+
+    assert expected == payload.created_at.isoformat()
+
+
+def test_gos_zero_time_is_none():
+    """
+    It is printed, and means that there is none.
+    """
+    body = b'{"function":"function/preuserinfo","user":{"creation_date":"0001-01-01T00:00:00Z"}}'
+
+    assert None is parse_payload(body).user.creation_date
+
+
+@given(
+    st.builds(
+        Event,
+        event_type=st.text(),
+        aggregate_id=st.text(),
+        sequence=st.integers(0, 2**64 - 1),
+        created_at=st.none() | st.datetimes(YEAR_TWO, timezones=st.just(timezone.utc)),
+        event_payload=st.none() | st.dictionaries(st.text(), st.integers() | st.text()),
+    )
+)
+def test_every_event_is_read_as_it_was_written(event):
+    """
+    Whatever texts and numbers are in it.
+    """
+    assert event == parse_payload(payload_bytes(event))
+
+
+@given(st.binary())
+def test_any_bytes_answer_with_one_exception(body):
+    """
+    Also for who parses alone.
+    """
+    with pytest.raises(InvalidCall):
+        parse_payload(body)
+
+
+@pytest.mark.parametrize("body", ["{}", {}, None, bytearray(b"{}")])
+def test_what_is_not_bytes_is_the_programmers_mistake(body):
+    """
+    It was decoded already, or parsed.
+    """
+    with pytest.raises(TypeError, match="raw bytes"):
+        parse_payload(body)
+
+
+def test_payloads_are_frozen():
+    """
+    A handler answers; it does not change what came.
+    """
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        sample("event").user_id = "me"

@@ -1,0 +1,196 @@
+"""`python -m outrider_receiver handlers.py`, as somebody runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.client import HTTPConnection
+
+import pytest
+
+from outrider_receiver.testing import SIGNING_KEY, Sender
+
+HANDLERS = """
+from outrider_receiver import Answer, Event, PreAccessToken, Receiver
+
+receiver = Receiver()
+
+@receiver.event("user.human.added")
+def greet(event: Event) -> None:
+    print("hello", event.user_id, flush=True)
+
+@receiver.event("slow")
+def wait(event: Event) -> None:
+    print("waiting", flush=True)
+    import sys
+    sys.stdin.readline()
+
+@receiver.function("preaccesstoken")
+async def claims(call: PreAccessToken) -> Answer:
+    return Answer(claims={"team": "staff"})
+"""
+
+
+def start(path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER")}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "outrider_receiver", str(path), *arguments],
+        env={**kept, **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(tmp_path, source: str = HANDLERS):
+    path = tmp_path / "handlers.py"
+    path.write_text(source)
+    process = start(path, "--port", "0", OUTRIDER_SIGNING_KEY=SIGNING_KEY)
+    try:
+        url, _, rest = process.stdout.readline().partition("  ")
+        assert "3 handlers\n" == rest
+        yield process, int(url.rpartition(":")[2])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def post(port: int, call) -> tuple[int, bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", "/any/path", body=call.body, headers=call.headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def raw(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def test_a_file_of_handlers_is_served(tmp_path):
+    """
+    With nothing but this package and a signing key.
+    """
+    with serving(tmp_path) as (process, port):
+        assert (204, b"") == post(port, Sender().event(user_id="42"))
+        assert "hello 42\n" == process.stdout.readline()
+        body = b'{"append_claims":[{"key":"team","value":"staff"}]}'
+        assert (200, body) == post(port, Sender().function("preaccesstoken"))
+        assert 400 == post(port, Sender("guess").event())[0]
+
+
+def test_a_connection_serves_call_after_call(tmp_path):
+    """
+    Senders keep connections.
+    """
+    with serving(tmp_path) as (_, port):
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        for _ in range(3):
+            call = Sender().function("preaccesstoken")
+            connection.request("POST", "/", body=call.body, headers=call.headers)
+            answer = connection.getresponse()
+            assert 200 == answer.status
+            answer.read()
+        connection.close()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_it_stops_after_what_it_is_doing_and_hangs_up_on_the_idle(tmp_path, sent):
+    """
+    Ctrl-C loses no work and waits for nobody who is silent.
+    """
+    with serving(tmp_path) as (process, port):
+        idle = socket.create_connection(("127.0.0.1", port), timeout=20)
+        answers: list[tuple[int, bytes]] = []
+        caller = threading.Thread(target=lambda: answers.append(post(port, Sender().event("slow"))))
+        caller.start()
+        assert "waiting\n" == process.stdout.readline()
+        started = time.monotonic()
+        process.send_signal(sent)
+        assert b"" == idle.recv(1)
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+        caller.join(20)
+
+        assert 0 == process.wait(20)
+        assert [(204, b"")] == answers
+        assert time.monotonic() - started < 15
+        idle.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"501"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", b"431"),
+        (b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+    ],
+    ids=lambda each: each[:40].decode() if isinstance(each, bytes) else None,
+)
+def test_what_is_no_call_gets_a_status(tmp_path_factory, request_, status, one_server):
+    """
+    Whoever reaches the port writes what he likes.
+    """
+    assert status in raw(one_server, request_).split(b"\r\n")[0]
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("handlers")) as (_, port):
+        yield port
+
+
+def test_a_body_that_ends_too_early_is_not_handled(one_server):
+    """
+    Half a call is none.
+    """
+    assert b"" == raw(one_server, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}")
+
+
+@pytest.mark.parametrize(
+    ("source", "environ", "advice"),
+    [
+        (None, {}, "is no file of Python"),
+        ("", {}, "has 0 receivers"),
+        (HANDLERS + "\nother = Receiver()\n", {}, "has 2 receivers"),
+        (HANDLERS, {"OUTRIDER_SIGNING_KEY": ""}, "OUTRIDER_SIGNING_KEY"),
+        (HANDLERS + "\nreceiver.event('a b')(print)\n", {}, "is no name for event"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line(tmp_path, source, environ, advice):
+    """
+    Before it listens, and without a traceback.
+    """
+    path = tmp_path / "handlers.py"
+    if source is not None:
+        path.write_text(source)
+    process = start(path, "--port", "0", **{"OUTRIDER_SIGNING_KEY": SIGNING_KEY, **environ})
+    output, errors = process.communicate(timeout=20)
+
+    assert (2, "") == (process.returncode, output)
+    assert advice in errors
+    assert 1 == errors.count("\n")
