@@ -115,6 +115,7 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     event = {"id": "e1", "eventType": "user.human.added"}
     await service.ask("PublishEvents", {"events": [event, {**event, "id": "e2"}]})
     await service.ask("PublishEvents", {"events": [event]})
+    await service.ask("PauseTarget", {"targetId": target["id"]})
     unheard = json.dumps({"fullMethod": "/a.b.C/D", "request": {}}).encode()
     await service.client.exchange(
         HttpRequest(
@@ -136,6 +137,10 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     assert 2 == found["outrider_deliveries_owed_total"]
     assert 2 == found["outrider_deliveries pending"]
     assert 1 == found["outrider_interceptions_total request unmatched"]
+    assert (1, 0) == tuple(
+        found[f"outrider_targets_held {each}"] for each in ("paused", "breaker_open")
+    )
+    assert 1 == found["outrider_lanes"]
     published = "outrider_rpc_requests_total outrider.v1.EventService PublishEvents ok"
     assert 2 == found[published]
     assert 0 < found["outrider_store_commits_total ok"]
@@ -161,4 +166,4 @@ async def test_a_store_that_fails_leaves_the_other_numbers():
     text = await Scrape(Down(), ambient, INSTANCE, routing, Counting())()
 
     assert "outrider_build_info{" in text
-    assert "\noutrider_deliveries_age_seconds " not in text
+    assert "\noutrider_stored_age_seconds " not in text

@@ -29,6 +29,8 @@ THINGS = {
     "outrider_claim_deliveries",
     "outrider_deliveries",
     "outrider_processes",
+    "outrider_targets_held",
+    "outrider_lanes",
 }
 FORBIDDEN_LABELS = re.compile(r"(^|_)(id|target|account|instance|event|host|url|user|token|name)$")
 PROCEDURES = {"service": [("a.b.Service", "Get"), ("a.b.Service", "Set")]}

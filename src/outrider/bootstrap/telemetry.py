@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from outrider import __version__
 from outrider.ambient import Ambient
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import StatsSearch, Tally
+from outrider.domain.delivery_stats import HeldTargets, StatsSearch, Tally
 from outrider.domain.ids import InstanceId
 from outrider.observability import metrics
 from outrider.observability.exposition import exposed
@@ -134,6 +134,7 @@ class Scrape:
     counting: Counting
     _started_at: datetime = field(init=False)
     _stored: Tally = field(default_factory=Tally)
+    _held: HeldTargets = field(default_factory=HeldTargets)
     _stored_at: float | None = None
     _counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -156,12 +157,12 @@ class Scrape:
 
     async def _count_stored(self) -> None:
         try:
-            self._stored = await self.store.read(self._tally)
+            self._stored, self._held = await self.store.read(self._tally)
         except Exception:  # noqa: BLE001 - the age tells, and so does /readyz
             return
         self._stored_at = time.monotonic()
 
-    def _tally(self, unit: Unit) -> Tally:
+    def _tally(self, unit: Unit) -> tuple[Tally, HeldTargets]:
         whole, now = Tally(), self.ambient.now()
         instances = {self.instance, *(each.id for each in unit.instances.list())}
         for instance in instances:
@@ -169,7 +170,7 @@ class Scrape:
             for state, count in stats.counts.items():
                 whole.add(state, count)
             whole.add(DeliveryState.PENDING, 0, stats.oldest_open_at)
-        return whole
+        return whole, unit.delivery_counts.held(now)
 
     def _put_stored(self, counted: Counted) -> None:
         for state in DeliveryState:
@@ -179,6 +180,9 @@ class Scrape:
         if oldest is not None:
             age = max(0.0, (self.ambient.now() - oldest).total_seconds())
         counted.put(metrics.OLDEST_OPEN.name, (), age)
+        counted.put(metrics.TARGETS_HELD.name, ("paused",), self._held.paused)
+        counted.put(metrics.TARGETS_HELD.name, ("breaker_open",), self._held.breaker_open)
+        counted.put(metrics.LANES.name, (), self._held.lanes)
         if self._stored_at is not None:
             counted.put(metrics.STATS_AGE.name, (), time.monotonic() - self._stored_at)
 

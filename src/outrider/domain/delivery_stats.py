@@ -110,6 +110,15 @@ class DeliveryStats:
     is_partial: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HeldTargets:
+    """Targets of all instances whose deliveries wait, and how many have a queue of their own."""
+
+    paused: int = 0
+    breaker_open: int = 0
+    lanes: int = 0
+
+
 SettledSlots = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
 """Slot, state, outcome of the last attempt (None: it had none), and how many."""
 

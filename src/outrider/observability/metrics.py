@@ -244,8 +244,16 @@ OLDEST_OPEN = _TABLE.gauge(
     "outrider_oldest_open_delivery_age_seconds",
     "Age of the oldest delivery that is not settled; 0 when there is none.",
 )
+TARGETS_HELD = _TABLE.gauge(
+    "outrider_targets_held",
+    "Targets that are not called now: paused, or their breaker is open.",
+    _one("reason", "paused", "breaker_open"),
+)
+LANES = _TABLE.gauge(
+    "outrider_lanes", "Targets whose deliveries have a queue of their own."
+)
 STATS_AGE = _TABLE.gauge(
-    "outrider_deliveries_age_seconds", "How old the two numbers about the whole store are."
+    "outrider_stored_age_seconds", "How old the numbers about the whole store are."
 )
 ROUTING_REVISION = _TABLE.gauge(
     "outrider_routing_revision", "The store's revision that the API routes by."

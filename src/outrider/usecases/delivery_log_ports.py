@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import DeliveryStats, StatsSearch
+from outrider.domain.delivery_stats import DeliveryStats, HeldTargets, StatsSearch
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.domain.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
 from outrider.domain.search import DeliverySearch
@@ -56,6 +56,10 @@ class DeliveryCounts(Protocol):
 
     def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
         """Count. Rates and outcomes are of what `tally` has seen."""
+        ...
+
+    def held(self, now: datetime) -> HeldTargets:
+        """Count the targets that are not called now, of all instances."""
         ...
 
     def tally(self, now: datetime, limit: int) -> int:

@@ -12,6 +12,7 @@ from outrider.domain.delivery import Delivery
 from outrider.domain.delivery_stats import (
     LOOKED_AT,
     DeliveryStats,
+    HeldTargets,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -51,6 +52,15 @@ class MemoryDeliveryCounts:
             None if wanted.is_narrow else _settled(seen, now),
             now,
             is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
+        )
+
+    def held(self, now: datetime) -> HeldTargets:
+        """See the port."""
+        lanes = self._tables.lanes.values()
+        return HeldTargets(
+            sum(each.is_paused for each in lanes),
+            sum(each.state.is_open(now) for each in lanes),
+            len(lanes),
         )
 
     def tally(self, now: datetime, limit: int) -> int:  # noqa: ARG002 - nothing is to be done

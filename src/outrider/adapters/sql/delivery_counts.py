@@ -26,6 +26,7 @@ from outrider.domain.delivery_stats import (
     SLOT,
     TALLY_LAG,
     DeliveryStats,
+    HeldTargets,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -62,6 +63,15 @@ class SqlDeliveryCounts:
             settled = self._settled(instance, wanted.target_id, now)
         names = self._names(instance, worst_first(tallies, wanted.targets))
         return answered(tallies, names, wanted.targets, settled, now, is_partial=is_partial)
+
+    def held(self, now: datetime) -> HeldTargets:
+        """See the port."""
+        paused, breaker_open, lanes = self._connection.execute(
+            "SELECT coalesce(sum(is_paused), 0),"
+            " coalesce(sum(CASE WHEN open_until > ? THEN 1 ELSE 0 END), 0), count(*) FROM lanes",
+            (from_time(now),),
+        ).fetchone()
+        return HeldTargets(int(paused), int(breaker_open), int(lanes))
 
     def tally(self, now: datetime, limit: int) -> int:
         """See the port."""

@@ -1,0 +1,88 @@
+"""Both stores keep the trace of an event, know when a delivery was due, and who is held."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from outrider.adapters.keys.sealing import Sealing
+from outrider.adapters.memory.store import MemoryStore
+from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.domain.delivery import DeliveryState
+from outrider.domain.delivery_stats import HeldTargets
+from outrider.domain.ids import TargetId
+from outrider.domain.target_policy import Breaker, TargetPolicy
+from outrider.testing.ambient import NOW
+from outrider.testing.builders import INSTANCE, a_settlement, a_stored_event, planned
+from outrider.testing.contracts.steps import WORKER, add_targets, claim, settle
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1"
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        path = tmp_path / "outrider.db"
+        async with open_sqlite(path, Sealing(bytes(range(32))), now=NOW) as opened:
+            yield opened
+
+
+async def publish(store, trace: str) -> None:
+    await add_targets(store)
+    stored = replace(a_stored_event(planned("1")), trace=trace)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [stored], NOW))
+
+
+@pytest.mark.parametrize("trace", ["", TRACE])
+async def test_every_attempt_knows_the_trace_of_the_publish(store, trace: str):
+    """
+    The receiver's spans belong to the request that caused the event, on the tenth try as well.
+    """
+    await publish(store, trace)
+    first = await claim(store)
+    await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
+    second = await claim(store, now=LATER + timedelta(seconds=1))
+
+    assert [trace, trace] == [each.trace for each in (*first, *second)]
+    assert [NOW, LATER] == [each.due_at for each in (*first, *second)]
+
+
+async def test_an_orphan_knows_its_trace_and_no_time(store):
+    """
+    Its LOST attempt is nobody's call any more.
+    """
+    await publish(store, TRACE)
+    await claim(store)
+    orphans = await store.write(lambda unit: unit.leases.orphans(LATER, 10))
+
+    assert [(WORKER, TRACE, None)] == [
+        (each.owner, each.claimed.trace, each.claimed.due_at) for each in orphans
+    ]
+
+
+async def test_targets_that_are_held_are_counted(store):
+    """
+    Somebody paused them, or they fail: that is what a growing backlog is explained by.
+    """
+    await publish(store, "")
+    await claim(store)
+
+    def hold(unit) -> None:
+        breaker = TargetPolicy(breaker=Breaker(1, timedelta(minutes=1)))
+        unit.policies.put(INSTANCE, TargetId("101"), breaker, NOW)
+        unit.policies.put(INSTANCE, TargetId("103"), TargetPolicy(max_concurrency=1), NOW)
+        unit.policies.pause(INSTANCE, TargetId("102"), NOW)
+
+    await store.write(hold)
+    await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
+    found = [
+        await store.read(lambda unit, at=at: unit.delivery_counts.held(at))
+        for at in (NOW + timedelta(seconds=30), LATER)
+    ]
+
+    assert [HeldTargets(1, 1, 3), HeldTargets(1, 0, 3)] == found
