@@ -6,82 +6,128 @@ import os
 import re
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from outrider_receiver.testing import sign
+from outrider_receiver import PreUserinfo
+from outrider_receiver.testing import SIGNING_KEY, Sender, SignedCall
+from outrider_receiver.users import UserMetadata
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
-SIGNING_KEY = "98KmsU67ABCdef0123456789ghijklMNOPQR"
-EVENT = b'{"aggregateID":"42","event_type":"user.human.added"}'
+COMMAND = re.search(
+    r"^OUTRIDER_SIGNING_KEY=(\S+) python (-m .+?) --port 8080$", README, re.MULTILINE
+)
 
 
-@contextmanager
-def running_receiver():
-    """The first snippet as its reader runs it, on a free port."""
-    receiver = subprocess.Popen(
-        [sys.executable, "-c", SNIPPETS[0]],
-        env={**os.environ, "SIGNING_KEY": SIGNING_KEY, "PORT": "0"},
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    folder.joinpath("handlers.py").write_text(SNIPPETS[0], encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """The first snippet, served by the command that the README gives."""
+    signing_key, arguments = COMMAND.groups()
+    process = subprocess.Popen(
+        [sys.executable, *arguments.split(), "--port", "0"],
+        cwd=folder,
+        env={**os.environ, "OUTRIDER_SIGNING_KEY": signing_key},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     try:
-        yield receiver, int(receiver.stdout.readline().rpartition(":")[2])
+        url = process.stdout.readline().split()[0]
+        yield process, int(url.rpartition(":")[2])
     finally:
-        receiver.kill()
-        receiver.wait()
-        receiver.stdout.close()
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def post(port: int, headers: dict[str, str]) -> tuple[int, str]:
+def post(port: int, call: SignedCall) -> tuple[int, bytes]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("POST", "/", body=EVENT, headers=headers)
+        connection.request("POST", "/", body=call.body, headers=call.headers)
         answer = connection.getresponse()
-        return answer.status, answer.reason
+        return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def test_the_first_example_receives_an_event_and_refuses_a_forged_one():
+def test_the_first_example_receives_an_event(server):
     """
-    It is the first thing that people copy: it must do what it says, safely.
+    It is the first thing that people copy: it must do what it says.
     """
-    now = int(time.time())  # noqa: TID251 - the example reads the real clock
-    with running_receiver() as (receiver, port):
-        believed = post(port, {"ZITADEL-Signature": sign(EVENT, signing_keys=SIGNING_KEY, at=now)})
-        forged = post(port, {"ZITADEL-Signature": sign(EVENT, signing_keys="guess", at=now)})
-        unsigned = post(port, {})
+    process, port = server
 
-        assert 204 == believed[0]
-        assert "user.human.added 42 None\n" == receiver.stdout.readline()
-    assert (400, "no_match: no signature was made with a known signing key") == forged
-    assert (400, "missing: there is no signature header") == unsigned
+    assert (204, b"") == post(port, Sender().event(aggregate_id="42", event_payload={"a": 1}))
+    assert "welcome 42 {'a': 1}\n" == process.stdout.readline()
+
+
+def test_the_first_example_refuses_a_login(server):
+    """
+    And lets the others in.
+    """
+    blocked = (UserMetadata(name="blocked", value=b"true"),)
+    answers = [
+        post(server[1], Sender().function("preuserinfo", user_metadata=metadata))
+        for metadata in (blocked, ())
+    ]
+
+    refusal = b'{"forwardedStatusCode":403,"forwardedErrorMessage":"this account is blocked"}'
+    assert [(200, refusal), (204, b"")] == answers
+
+
+def test_the_first_example_adds_a_claim(server):
+    """
+    From the roles of the sample.
+    """
+    claims = b'{"append_claims":[{"key":"groups","value":["admin","reader"]}]}'
+
+    assert (200, claims) == post(server[1], Sender().function("preaccesstoken"))
+
+
+def test_the_first_example_refuses_a_stranger(server):
+    """
+    Safely, though nothing in it says so.
+    """
+    assert 400 == post(server[1], Sender("guess").event())[0]
+    assert 400 == post(server[1], SignedCall(b"{}", {}))[0]
 
 
 def test_the_first_example_fits_on_a_screen():
     """
-    About 25 lines, with nothing but the standard library: otherwise nobody reads it.
+    About 25 lines for the three things that people come for: otherwise nobody reads it.
     """
     assert len([line for line in SNIPPETS[0].splitlines() if line.strip()]) <= 25
+    assert SIGNING_KEY == COMMAND[1]
+    assert PreUserinfo.__name__ in SNIPPETS[0]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS[1:], ids=lambda snippet: snippet.split("\n")[0])
-def test_the_other_examples_run(snippet):
+@pytest.mark.parametrize("number", range(1, 8), ids=str)
+def test_the_other_examples_run(folder, number):
     """
     An example that raises teaches nothing.
     """
-    exec(compile(snippet, "README.md", "exec"), {"__name__": "example"})
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SNIPPETS[number]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "") == (run.returncode, run.stderr)
 
 
-def test_the_readme_has_three_examples():
+def test_the_readme_has_eight_examples():
     """
     If the fences were written in another way, nothing above would run.
     """
-    assert 3 == len(SNIPPETS)
+    assert 8 == len(SNIPPETS)
