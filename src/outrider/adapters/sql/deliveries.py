@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from outrider.adapters.sql import cancellations, lines, queue
 from outrider.adapters.sql.claims import Claim, next_due
@@ -45,8 +46,7 @@ _SELECT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """A settlement of a delivery that its owner still holds."""
 
     number: int
@@ -56,15 +56,13 @@ class _Held:
 
     def cancelled(self) -> _Held:
         """Its target was deleted while it was attempted: nobody will try it again."""
-        return replace(
-            self,
-            settlement=replace(
-                self.settlement,
-                state=DeliveryState.CANCELLED,
-                due_at=None,
-                followers=Followers.RELEASE,
-            ),
+        cancelled = replace(
+            self.settlement,
+            state=DeliveryState.CANCELLED,
+            due_at=None,
+            followers=Followers.RELEASE,
         )
+        return self._replace(settlement=cancelled)
 
     def leaves_line(self, lane: Lane | None) -> bool:
         """Whether those behind it move up."""
@@ -115,7 +113,8 @@ class SqlDeliveries:
         gone = self._of_deleted_targets(
             [each.number for each in held if each.settlement.state is DeliveryState.RETRYING]
         )
-        held = [each.cancelled() if each.number in gone else each for each in held]
+        if gone:
+            held = [each.cancelled() if each.number in gone else each for each in held]
         changes = _move_on(lanes, held)
         moved = queue.settle_held(
             self._connection,
@@ -123,7 +122,7 @@ class SqlDeliveries:
             lanes,
             from_time(now),
         )
-        for each in held:
+        for each in held if lanes else ():
             if each.leaves_line(lanes.get(each.name)):
                 lines.leave(self._connection, each.number)
         self._lanes.refresh(lanes)
@@ -231,7 +230,7 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
 def _move_on(lanes: dict[LaneName, Lane], held: Sequence[_Held]) -> dict[int, BreakerChange]:
     """Let lanes see how attempts ended; return what that did to breakers, by delivery."""
     changes: dict[int, BreakerChange] = {}
-    for each in held:
+    for each in held if lanes else ():
         lane = lanes.get(each.name)
         if lane is not None:
             lanes[each.name], change = after_settlement(lane, each.settlement)
