@@ -67,7 +67,7 @@ async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig
     Whoever looks at the trace sees every try, and the log has the same identifiers.
     """
     rig.caller.script(TARGET.endpoint, REFUSED, OK)
-    made = runner(rig, logs_all=True)
+    made = runner(rig, accepted_level="info")
     await attempt(made, traced())
     await attempt(made, traced(attempt_number=2))
     first, second = (parse_trace(each["traceparent"], each["tracestate"]) for each in sent(rig))
@@ -91,20 +91,20 @@ async def test_without_a_trace_none_begins(rig: Rig):
 
 
 @pytest.mark.parametrize(
-    ("logs_all", "answer", "level"),
+    ("accepted", "answer", "level"),
     [
-        (False, OK, "debug"),
-        (False, REFUSED, "info"),
-        (True, OK, "info"),
-        (True, REFUSED, "info"),
+        ("debug", OK, "debug"),
+        ("debug", REFUSED, "info"),
+        ("info", OK, "info"),
+        (None, REFUSED, "info"),
     ],
 )
-async def test_an_attempt_leaves_one_line(rig: Rig, answer: Answer, level: str, *, logs_all: bool):
+async def test_an_attempt_leaves_one_line(rig: Rig, answer: Answer, level: str, accepted):
     """
     With everything that a search needs, and nothing of what was sent.
     """
     rig.caller.script(TARGET.endpoint, answer)
-    await attempt(runner(rig, logs_all=logs_all), a_claimed_delivery())
+    await attempt(runner(rig, accepted_level=accepted), a_claimed_delivery())
     [(found, fields)] = lines(rig)
 
     assert (level, "1", "101", 1) == (
@@ -168,3 +168,12 @@ async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Rig):
         "outrider.attempt",
         "outrider.outcome",
     } == set(failed.attributes)
+
+
+async def test_an_accepted_attempt_may_leave_no_line(rig: Rig):
+    """
+    A line costs as much as the delivery, and the delivery log has it in any case.
+    """
+    await attempt(runner(rig, accepted_level=None), a_claimed_delivery())
+
+    assert [] == rig.log.kept

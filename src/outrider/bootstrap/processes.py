@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -28,7 +28,7 @@ from outrider.observability.logs import configure_logs, name_process
 from outrider.process.data_directory import joined, locked
 from outrider.process.parent import PARENT_VARIABLE, watch_parent
 from outrider.process.place import free_node
-from outrider.setting_values import LogAttempts
+from outrider.setting_values import LogAttempts, LogLevel
 from outrider.settings import Settings, to_environ
 from outrider.usecases.ports import Caller
 
@@ -101,6 +101,7 @@ def build_worker(
     settings: Settings, opened: Opened, caller: Caller, log: Any = None
 ) -> tuple[Worker, Rescuer]:
     """A worker and the rescuer that runs beside it."""
+    is_own_log = log is None
     log = log or structlog.get_logger().bind()
     schedule, measures = RetrySchedule(), Delivering(opened.counting.meter)
     worker = Worker(
@@ -114,7 +115,7 @@ def build_worker(
             log,
             measures,
             opened.tracing,
-            logs_all=settings.log_attempts is LogAttempts.ALL,
+            accepted_level=_accepted_level(settings, is_own_log=is_own_log),
         ),
         log,
         # Never used twice: a process number alone would come back after a restart.
@@ -124,6 +125,16 @@ def build_worker(
     )
     opened.counting.workers.append(worker)
     return worker, Rescuer(opened.store, opened.ambient, schedule, log, measures=measures)
+
+
+def _accepted_level(
+    settings: Settings, *, is_own_log: bool
+) -> Literal["debug", "info"] | None:
+    if settings.log_attempts is LogAttempts.ALL:
+        return "info"
+    # What a log of others shows only they know.
+    shows_debug = settings.log_level is LogLevel.DEBUG or not is_own_log
+    return "debug" if shows_debug else None
 
 
 def _collect_seldom() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
@@ -34,7 +35,8 @@ _NOTHING_SAID = RetryPolicy()
 class Runner:
     """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation.
 
-    `logs_all`: every attempt leaves a line in the log, else those that were not accepted.
+    `accepted_level` is the level of the line that an accepted attempt leaves in the log; None: it
+    leaves none. Every other attempt leaves one at `info`.
     """
 
     ambient: Ambient
@@ -44,7 +46,7 @@ class Runner:
     log: Log
     measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
     tracing: Tracing | None = None
-    logs_all: bool = False
+    accepted_level: Literal["debug", "info"] | None = "debug"
 
     async def attempt(self, claimed: ClaimedDelivery, callee: Callee) -> Settlement:
         """Call the target once and decide what that means."""
@@ -152,9 +154,11 @@ class Runner:
     def _report(
         self, claimed: ClaimedDelivery, attempt: Attempt, trace: TraceContext | None
     ) -> None:
-        # A line for every accepted delivery would cost as much as the delivery itself.
-        is_quiet = attempt.outcome is Outcome.ACCEPTED and not self.logs_all
-        report = self.log.debug if is_quiet else self.log.info
+        level = self.accepted_level if attempt.outcome is Outcome.ACCEPTED else "info"
+        if level is None:
+            # To write a line costs as much as the delivery, and not to write one a hundredth.
+            return
+        report = self.log.debug if level == "debug" else self.log.info
         report(
             "delivery.attempted",
             delivery=claimed.id,
