@@ -1,4 +1,4 @@
-"""SQLite does what the memory store does, whatever is asked of both in whatever order."""
+"""Every store does what the memory store does, whatever is asked of both in whatever order."""
 
 from __future__ import annotations
 
@@ -211,18 +211,35 @@ async def test_both_stores_tell_the_same_story(rounds):
     """
     The fake is trusted everywhere else: here it is the measure, and neither may differ.
     """
-    script, memory = Script(), MemoryStore()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
         async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
-            await memory.write(add_targets)
-            await sqlite.write(add_targets)
-            for step in chain.from_iterable(rounds):
-                unit = script.unit(step)
-                expected, actual = await memory.write(unit), await sqlite.write(unit)
-                assert expected == actual, step
-                script.note(step, expected)
-            shows = what_shows(script.now)
-            expected = await memory.read(shows)
+            await hold_to(MemoryStore(), sqlite, rounds)
 
-            assert expected == await sqlite.read(shows)
+
+@settings(max_examples=15)
+@given(rounds=ROUNDS)
+async def test_postgresql_tells_what_sqlite_tells(shared_postgres, rounds):
+    """
+    Its statements are the same, and its rows come in no order that nobody asked for.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "outrider.db"
+        async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
+            await hold_to(sqlite, shared_postgres.emptied(), rounds)
+
+
+async def hold_to(measure, store, rounds):
+    """Take the same steps with both, and compare all that they answer."""
+    script = Script()
+    await measure.write(add_targets)
+    await store.write(add_targets)
+    for step in chain.from_iterable(rounds):
+        unit = script.unit(step)
+        expected, actual = await measure.write(unit), await store.write(unit)
+        assert expected == actual, step
+        script.note(step, expected)
+    shows = what_shows(script.now)
+    expected = await measure.read(shows)
+
+    assert expected == await store.read(shows)
