@@ -21,8 +21,8 @@ run: $(STAMP)  ## Set up from nothing and show the main job: a signed event arri
 	@$(BIN)/outrider demo
 
 test: $(STAMP)  ## Set up from nothing and run every test
-	@echo "== Running every test (about eight minutes on two cores)"
-	@$(BIN)/pytest
+	@echo "== Running every test (about ten minutes on two cores)"
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)  ## What must hold before a change lands: format, lint, types, generated code, tests
 	@echo "== Format and lint"
