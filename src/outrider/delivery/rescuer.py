@@ -1,14 +1,19 @@
-"""The rescuer: gives back what dead workers held, and says so in the delivery log."""
+"""The rescuer: gives back what dead workers held, and says so in the delivery log.
+
+It also notices that the clock went back, and lets nothing wait for the time before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
 from outrider.delivery.runner import lost, schedule_of
 from outrider.delivery.signal import Signal
+from outrider.delivery.worker import LEASE
 from outrider.domain.delivery import Settlement, cancel, settle
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target
@@ -20,6 +25,8 @@ from outrider.usecases.ports import Store, Unit
 
 _LOOK_EVERY_S = 5.0
 _AT_ONCE = 500
+# Clocks of nodes differ a little, and what is due waits no longer than that.
+_TOLERATED = timedelta(seconds=1)
 _NOTHING_STORED = StoredPolicy()
 _REASON = "the node died between sending and recording"
 
@@ -34,12 +41,15 @@ class Rescuer:
     log: Log
     rescued_signal: Signal = field(default_factory=Signal)
     measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
+    # What the clock showed at the last look that was committed, and at the last one.
+    _seen: datetime | None = None
+    _looked_at: datetime | None = None
 
     async def run(self) -> None:
         """Look at once, then every few seconds, until cancelled."""
         while True:
             try:
-                rescued = await self.store.write(self.rescue, shared=True)
+                rescued = await self.look()
             except Exception:
                 # It outlives a store that is down.
                 self.log.exception("rescuer.failed")
@@ -51,9 +61,28 @@ class Rescuer:
             if rescued < _AT_ONCE:
                 await asyncio.sleep(_LOOK_EVERY_S)
 
+    async def look(self) -> int:
+        """One look: `rescue` in a transaction of its own."""
+        rescued = await self.store.write(self.rescue, shared=True)
+        self._seen = self._looked_at
+        return rescued
+
     def rescue(self, unit: Unit) -> int:
         """Record a LOST attempt for up to 500 orphans; return how many."""
-        now = self.ambient.now()
+        now = self._looked_at = self.ambient.now()
+        if self._clock_went_back(unit, now):
+            self.log.warning("rescuer.clock_went_back")
+            unit.deliveries.clock_went_back(now)
+        rescued = self._rescue(unit, now)
+        unit.leases.tidy(now, now + LEASE)
+        return rescued
+
+    def _clock_went_back(self, unit: Unit, now: datetime) -> bool:
+        # Before the first look it may have, too: then the newest delivery is of the future.
+        seen = self._seen or unit.deliveries.newest()
+        return seen is not None and now + _TOLERATED < seen
+
+    def _rescue(self, unit: Unit, now: datetime) -> int:
         orphans = unit.leases.orphans(now, _AT_ONCE)
         if not orphans:
             return 0

@@ -159,6 +159,20 @@ def after_settlement(lane: Lane, settled: Settlement) -> tuple[Lane, BreakerChan
     return replace(lane, state=state, ramp=_next_ramp(ramp, is_success=is_success)), change
 
 
+def not_after(lane: Lane, now: datetime) -> Lane:
+    """The lane under a clock that went back to `now`: it waits for nothing longer than from now."""
+    open_until, latest = lane.state.open_until, now + lane.breaker.open_for
+    state = lane.state
+    if open_until is not None and open_until > latest:
+        state = replace(state, open_until=latest)
+    return replace(
+        lane,
+        state=state,
+        tokens_at=lane.tokens_at and min(lane.tokens_at, now),
+        served_at=lane.served_at and min(lane.served_at, now),
+    )
+
+
 def resumed(lane: Lane) -> Lane:
     """The lane of a target that goes on: first with one call at a time."""
     return replace(lane, is_paused=False, ramp=1) if lane.is_paused else lane

@@ -80,6 +80,19 @@ class Deliveries(Protocol):
         """Return those of the targets that are paused, or whose breaker is open."""
         ...
 
+    def newest(self) -> datetime | None:
+        """When the delivery with the largest id was made; None: there is none."""
+        ...
+
+    def clock_went_back(self, now: datetime) -> None:
+        """Let nothing wait for a time that only the clock before it went back would have shown.
+
+        What was never attempted is due now at the latest; lanes are served, and filled with tokens,
+        as if they had been now; a breaker is open for its time from now at the most. Retries keep
+        the time of day that they were given.
+        """
+        ...
+
     def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """Put a replay, which is written already, into the line that a dead delivery holds up.
 
@@ -113,6 +126,13 @@ class Leases(Protocol):
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
         """Claimed deliveries of workers whose lease is over, or that have none."""
+        ...
+
+    def tidy(self, now: datetime, latest: datetime) -> None:
+        """Forget leases that are over and cover nothing, and let none end after `latest`.
+
+        One that does was given by a clock that has gone back since: its worker may be dead.
+        """
         ...
 
     def expire_all(self) -> None:

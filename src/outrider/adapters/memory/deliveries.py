@@ -10,7 +10,7 @@ from outrider.adapters.memory import cancellations, lanes, lines, queue
 from outrider.adapters.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.domain.lane import NO_CAPS, Caps, LaneName
+from outrider.domain.lane import NO_CAPS, Caps, LaneName, not_after
 from outrider.domain.search import DeliverySearch
 from outrider.usecases.delivery_ports import Remarkable, Settled
 
@@ -85,6 +85,20 @@ class MemoryDeliveries:
         """See the port."""
         known = self._tables.lanes
         return {each for each in names if each in known and known[each].is_shut(now)}
+
+    def newest(self) -> datetime | None:
+        """See the port."""
+        found = max(
+            self._tables.deliveries.values(), key=lambda each: int(each.delivery.id), default=None
+        )
+        return None if found is None else found.delivery.created_at
+
+    def clock_went_back(self, now: datetime) -> None:
+        """See the port."""
+        queue.first_attempts_now(self._tables, now)
+        for name, lane in self._tables.lanes.items():
+            self._tables.lanes[name] = not_after(lane, now)
+        self._tables.general_served_at = min(self._tables.general_served_at, now)
 
     def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""

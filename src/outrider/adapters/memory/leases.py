@@ -34,6 +34,15 @@ class MemoryLeases:
         ]
         return orphaned[:limit]
 
+    def tidy(self, now: datetime, latest: datetime) -> None:
+        """See the port."""
+        holders = {owed.owner for owed in self._tables.deliveries.values()}
+        for owner, until in list(self._tables.leases.items()):
+            if until <= now and owner not in holders:
+                del self._tables.leases[owner]
+            else:
+                self._tables.leases[owner] = min(until, latest)
+
     def expire_all(self) -> None:
         """See the port."""
         self._tables.leases.clear()

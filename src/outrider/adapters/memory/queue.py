@@ -79,6 +79,16 @@ def give_back(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
     _put(tables, owed, _moved(owed.delivery, state, now, now))
 
 
+def first_attempts_now(tables: Tables, now: datetime) -> None:
+    """Make due what was never attempted and is due later."""
+    for number, owed in tables.deliveries.items():
+        due_at = owed.delivery.next_attempt_at
+        if due_at is not None and due_at > now and not owed.delivery.attempt_count:
+            tables.deliveries[number] = replace(
+                owed, delivery=replace(owed.delivery, next_attempt_at=now)
+            )
+
+
 def cancel_deliveries_to(
     tables: Tables, instance: InstanceId, target: TargetId, now: datetime
 ) -> None:

@@ -40,7 +40,9 @@ class MemoryReplays:
             seen[-1].delivery.created_at if seen else None,
         )
 
-    def add(self, instance: InstanceId, replays: Sequence[Replay], now: datetime) -> Sequence[Replay]:
+    def add(
+        self, instance: InstanceId, replays: Sequence[Replay], now: datetime
+    ) -> Sequence[Replay]:
         """See the port."""
         sources = {each.delivery.id: each for each in self._of(instance)}
         wanted = [

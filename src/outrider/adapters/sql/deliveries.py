@@ -31,7 +31,7 @@ from outrider.domain.delivery import (
     Settlement,
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.domain.lane import NO_CAPS, Caps, Lane, LaneName, after_settlement
+from outrider.domain.lane import NO_CAPS, Caps, Lane, LaneName, after_settlement, not_after
 from outrider.domain.outcome import Outcome
 from outrider.domain.search import DeliverySearch
 from outrider.usecases.delivery_ports import Remarkable, Settled
@@ -148,6 +148,19 @@ class SqlDeliveries:
         """See the port."""
         lanes = self._lanes.get_many(names)
         return {name for name, lane in lanes.items() if lane.is_shut(now)}
+
+    def newest(self) -> datetime | None:
+        """See the port."""
+        row = self._connection.execute(
+            "SELECT created_at FROM deliveries ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else to_time(row[0])
+
+    def clock_went_back(self, now: datetime) -> None:
+        """See the port."""
+        queue.first_attempts_now(self._connection, from_time(now))
+        lanes = self._lanes.all()
+        self._lanes.refresh({name: not_after(lane, now) for name, lane in lanes.items()})
 
     def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""

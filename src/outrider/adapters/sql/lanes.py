@@ -49,6 +49,13 @@ class SqlLanes:
         found = {each: self.get(each) for each in set(names)}
         return {name: lane for name, lane in found.items() if lane is not None}
 
+    def all(self) -> dict[LaneName, Lane]:
+        """Every lane there is."""
+        if not self._take_any():
+            return {}
+        rows = self._connection.execute(f"SELECT instance_id, target_id, {_COLUMNS} FROM lanes")  # noqa: S608 - ours
+        return {(InstanceId(row[0]), TargetId(row[1])): _lane(row[2:]) for row in rows.fetchall()}
+
     def of_owner(self, owner: str) -> dict[LaneName, Lane]:
         """The lanes of what a worker holds."""
         if not self._take_any():

@@ -43,6 +43,18 @@ class SqlLeases:
         )
         return [OrphanedDelivery(claimed_from_row(row), row[9], to_time(row[10])) for row in rows]
 
+    def tidy(self, now: datetime, latest: datetime) -> None:
+        """See the port."""
+        self._connection.execute(
+            "DELETE FROM leases WHERE expires_at <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.owner = leases.owner)",
+            (from_time(now),),
+        )
+        self._connection.execute(
+            "UPDATE leases SET expires_at = ? WHERE expires_at > ?",
+            (from_time(latest), from_time(latest)),
+        )
+
     def expire_all(self) -> None:
         """See the port."""
         self._connection.execute("DELETE FROM leases")

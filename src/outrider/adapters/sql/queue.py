@@ -139,6 +139,19 @@ def give_back(connection: Connection, owner: str, numbers: Iterable[int], at: in
     SqlLanes(connection).refresh_names(names)
 
 
+def first_attempts_now(connection: Connection, at: int) -> None:
+    """Make due what was never attempted and is due later; the general queue waits no longer."""
+    for column in ("due_at", "held_due_at"):
+        connection.execute(
+            f"UPDATE deliveries SET {column} = ? WHERE {column} > ? AND attempt_count = 0",  # noqa: S608 - ours
+            (at, at),
+        )
+    connection.execute(
+        "UPDATE general_queue SET served_at = ? WHERE served_at > ?",
+        (at, at),
+    )
+
+
 def _move_followers_up(
     connection: Connection, number: int, waits_for: int | None, at: int
 ) -> set[LaneName]:
