@@ -23,6 +23,7 @@ NAMES = (
     "lists",
     "payloads",
     "interceptions",
+    "receiver",
 )
 RESULTS = Path(__file__).with_name("results")
 

@@ -64,3 +64,12 @@ def test_every_payload_type_is_measured(tmp_path: Path) -> None:
     [measured] = document["rounds"]
     assert {"JSON", "JWT", "JWE"} == {name.partition(",")[0] for name in measured}
     assert min(each["us"] for each in measured.values()) > 0
+
+
+def test_the_receivers_sdk_is_measured_beside_the_bare_hmac(tmp_path: Path) -> None:
+    """Whoever copies it wants to know what verification costs."""
+    document = run(tmp_path / "result.json", "--only", "receiver", "--count", "400")
+
+    [measured] = document["rounds"]
+    assert {"bare", "by hand", "verify", "verify, outrider"} < measured.keys()
+    assert min(measured.values()) > 0

@@ -6,22 +6,28 @@
 Modules with more: `jose` (JWT and JWE), `jwks`, `frameworks`, `dedup`, `inbox`, `users`, `testing`.
 """
 
-from outrider_receiver._handlers import Handler
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from outrider_receiver._refusal import InvalidCall, InvalidSignature, KeysUnavailable, Reason
 from outrider_receiver._verify import VerifiedCall, verify
-from outrider_receiver.answers import Answer, Attribute, Refusal, refuse, replace
-from outrider_receiver.payloads import (
-    CustomFunction,
-    Event,
-    Payload,
-    PreAccessToken,
-    PreSamlResponse,
-    PreUserinfo,
-    Request,
-    Response,
-    parse_payload,
-)
-from outrider_receiver.receiver import HttpAnswer, OpenedCall, Receiver
+
+if TYPE_CHECKING:
+    from outrider_receiver._handlers import Handler
+    from outrider_receiver.answers import Answer, Attribute, Refusal, refuse, replace
+    from outrider_receiver.payloads import (
+        CustomFunction,
+        Event,
+        Payload,
+        PreAccessToken,
+        PreSamlResponse,
+        PreUserinfo,
+        Request,
+        Response,
+        parse_payload,
+    )
+    from outrider_receiver.receiver import HttpAnswer, OpenedCall, Receiver
 
 __all__ = [
     "Answer",
@@ -49,3 +55,27 @@ __all__ = [
     "replace",
     "verify",
 ]
+
+# Imported when they are named: who only verifies does not wait for the rest.
+_HOMES = {
+    "_handlers": "Handler",
+    "answers": "Answer Attribute Refusal refuse replace",
+    "payloads": "CustomFunction Event Payload PreAccessToken PreSamlResponse PreUserinfo Request"
+    " Response parse_payload",
+    "receiver": "HttpAnswer OpenedCall Receiver",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415 - only who gets here needs it
+
+    for home, names in _HOMES.items():
+        if name in names.split():
+            found: object = getattr(import_module(f"{__name__}.{home}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -51,9 +51,9 @@ CREATE INDEX IF NOT EXISTS outrider_inbox_due ON outrider_inbox (state, due);
 """
 # One statement, so that two workers never take the same.
 _TAKE = """
-UPDATE outrider_inbox SET attempts = attempts + 1, due = ?1
+UPDATE outrider_inbox SET attempts = attempts + 1, due = ?
 WHERE place = (
-    SELECT place FROM outrider_inbox WHERE state = 'pending' AND due <= ?2 ORDER BY place LIMIT 1
+    SELECT place FROM outrider_inbox WHERE state = 'pending' AND due <= ? ORDER BY place LIMIT 1
 )
 RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts
 """

@@ -105,6 +105,8 @@ class Response:
 
 @dataclass(frozen=True)
 class _Token:
+    """What the two functions of tokens have in common."""
+
     function: str = ""
     """`function/preuserinfo` or `function/preaccesstoken`."""
     userinfo: Mapping[str, Any] = field(default_factory=dict)

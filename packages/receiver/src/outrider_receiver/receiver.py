@@ -24,7 +24,6 @@ behind one of its own. Handlers may be coroutines or plain functions, in either.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +53,8 @@ from outrider_receiver.payloads import (
 )
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from outrider_receiver.inbox import Inbox
     from outrider_receiver.jose import Tokens
 
@@ -73,7 +74,11 @@ Q = TypeVar("Q", bound=RequestHandler)
 S = TypeVar("S", bound=ResponseHandler)
 F = TypeVar("F", bound=FunctionHandler)
 
-_log = logging.getLogger("outrider_receiver")
+
+def _log() -> Logger:
+    import logging  # noqa: PLC0415 - 5 ms, when there is something to say
+
+    return logging.getLogger("outrider_receiver")
 
 
 @dataclass(frozen=True)
@@ -265,10 +270,10 @@ class Receiver:
         try:
             opened = yield from self._opening(body, headers)
         except InvalidCall as refusal:
-            _log.warning("a call was refused: %s: %s", refusal.reason, refusal)
+            _log().warning("a call was refused: %s: %s", refusal.reason, refusal)
             return _plain(400, f"{refusal.reason}: {refusal}")
         except KeysUnavailable as failure:
-            _log.warning("a call could not be verified: %s", failure)
+            _log().warning("a call could not be verified: %s", failure)
             return _plain(503, str(failure), _LATER)
         if isinstance(opened.payload, Event):
             return (yield from self._receiving(opened))
@@ -284,7 +289,7 @@ class Receiver:
                 return (yield from self._answering(opened))
             claimed = yield Step(functools.partial(store.claim, delivery_id, self._lease_seconds))
         except Exception:  # noqa: BLE001 - a disk, a network: the event comes again
-            _log.exception("an event could not be kept or claimed")
+            _log().exception("an event could not be kept or claimed")
             return _plain(503, "try again", _LATER)
         if claimed.state is State.DONE:
             return HttpAnswer(204)
@@ -301,14 +306,14 @@ class Receiver:
             if answer.status >= _FIRST_FAILURE:
                 store.release(delivery_id, token)
             elif not store.done(delivery_id, token, self._keep_seconds):
-                _log.warning("a handler took longer than its lease: its work may be done twice")
+                _log().warning("a handler took longer than its lease: its work may be done twice")
         except Exception:  # noqa: BLE001 - the lease ends by itself
-            _log.exception("the claim of an event could not be ended")
+            _log().exception("the claim of an event could not be ended")
 
     def _answering(self, opened: OpenedCall) -> Steps[HttpAnswer]:
         handler = self._handlers.find(opened.payload)
         if handler is None:
-            _log.info("no handler for this %s", type(opened.payload).__name__)
+            _log().info("no handler for this %s", type(opened.payload).__name__)
             return HttpAnswer(204)
         try:
             returned = yield _call_of(handler, opened)
@@ -324,7 +329,7 @@ class Receiver:
 
 
 def _failed(handler: Handler) -> HttpAnswer:
-    _log.exception("the handler of %s %s failed", handler.kind, handler.name or "(all)")
+    _log().exception("the handler of %s %s failed", handler.kind, handler.name or "(all)")
     return HttpAnswer(500)
 
 

@@ -19,8 +19,9 @@ CREATE TABLE IF NOT EXISTS outrider_claims (
 """
 # An expired row is taken over in place. Done rows have no token.
 _CLAIM = """
-INSERT INTO outrider_claims (delivery_id, token, until) VALUES (?1, ?2, ?3)
-ON CONFLICT (delivery_id) DO UPDATE SET token = ?2, until = ?3 WHERE until <= ?4
+INSERT INTO outrider_claims (delivery_id, token, until) VALUES (?, ?, ?)
+ON CONFLICT (delivery_id)
+    DO UPDATE SET token = excluded.token, until = excluded.until WHERE until <= ?
 """
 
 
