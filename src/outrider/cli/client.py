@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from connectrpc.errors import ConnectError
 
     from outrider_api.outrider.v1.account_service_connect import AccountServiceClientSync
+    from outrider_api.outrider.v1.catalogue_service_connect import CatalogueServiceClientSync
     from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_MS = 30_000
 DEFAULT_DATA_DIR = Path("data")
+DEV_DATA_DIR = Path(".outrider-dev")
 MAX_TOKEN_CHARS = 4096
 ADMIN_TOKEN = "OUTRIDER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 ADVICE_ON_ACCESS = "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory."
@@ -140,6 +142,15 @@ class Server:
         return TargetPolicyServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
 
     @cached_property
+    def catalogue(self) -> CatalogueServiceClientSync:
+        """What conditions may name."""
+        from outrider_api.outrider.v1.catalogue_service_connect import (
+            CatalogueServiceClientSync,
+        )
+
+        return CatalogueServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
     def tunnels(self) -> TunnelServiceClient:
         """Calls that are answered from here. For one event loop; give it `headers`."""
         from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
@@ -178,13 +189,19 @@ def token_for(url: str, data_dir: Path | None) -> str:
     That is the admin token in `data_dir`. What a server on this very machine may have been started
     with is tried after it, for such a server only: a token is not shown to strangers.
     """
-    path = (data_dir or DEFAULT_DATA_DIR) / ADMIN_TOKEN_FILE
     local = is_local(url)
+    path = (data_dir or _usual_data_dir()) / ADMIN_TOKEN_FILE
     if local and not (data_dir and path.exists()) and os.environ.get(ADMIN_TOKEN):
         return os.environ[ADMIN_TOKEN]
     if data_dir is None and not (local and path.exists()):
         raise CommandError(f"no token for {url}", ADVICE_ON_ACCESS, code=ExitCode.NOT_ALLOWED)
     return read_token(path)
+
+
+def _usual_data_dir() -> Path:
+    """Where a server or `outrider dev` keeps its data when nobody says where."""
+    is_dev = (DEV_DATA_DIR / ADMIN_TOKEN_FILE).exists()
+    return DEV_DATA_DIR if is_dev and not DEFAULT_DATA_DIR.exists() else DEFAULT_DATA_DIR
 
 
 def read_token(path: Path) -> str:

@@ -17,6 +17,7 @@ from outrider.cli.commands import (
     account,
     deliveries,
     demo,
+    dev,
     doctor,
     event,
     execution,
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("worker", epilog=worker.EXAMPLES)(worker.worker)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.command("dev", epilog=dev.EXAMPLES)(dev.dev)
 app.add_typer(account.app, name="account")
 app.add_typer(token.app, name="token")
 app.add_typer(instance.app, name="instance")

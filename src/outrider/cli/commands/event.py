@@ -10,7 +10,7 @@ import typer
 
 from outrider.cli.client import Server, connect
 from outrider.cli.event_files import calls_of, read_events, read_payload
-from outrider.cli.exits import CommandError
+from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import note, print_json, print_table, text_of
 from outrider.cli.parsing import parse_instant
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from outrider_api.outrider.v1.event_service_pb import Event
+
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait", help="Show what came back for each delivery; ends with 1 if not all accepted."
+    ),
+]
 
 app = typer.Typer(help="Events: say that something happened.", no_args_is_help=True)
 
@@ -32,6 +39,7 @@ def event() -> None:
     "publish",
     epilog=examples(
         """outrider event publish user.human.added --payload '{"userName": "ada"}'""",
+        "outrider event publish user.human.added --wait      (and what the targets answered)",
         "outrider event publish order.paid --id order-17-paid --payload @order.json",
         "outrider event publish --file events.jsonl",
         "produce-events | outrider event publish --file -",
@@ -67,6 +75,7 @@ def publish(
     file: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file instead.")
     ] = None,
+    wait: Wait = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -84,8 +93,11 @@ def publish(
         "createdAt": parse_instant(created_at, "--created-at").isoformat() if created_at else "",
     }
     events = _events(event_type, payload, given, file)
-    results = _publish_all(connect(url, token, data_dir), events)
-    if as_json:
+    server = connect(url, token, data_dir)
+    results = _publish_all(server, _few(events) if wait else events)
+    if wait:
+        _show_what_came_back(server, results, as_json=as_json)
+    elif as_json:
         print_json({"results": results})
     else:
         _print_results(results)
@@ -110,6 +122,30 @@ def _events(
     except ValueError as error:
         # Only a number or a time can be out of the wire's bounds.
         raise typer.BadParameter(str(error)) from None
+
+
+def _few(events: Sequence[Event]) -> Sequence[Event]:
+    from outrider.cli.publish_wait import MAX_EVENTS
+
+    if len(events) > MAX_EVENTS:
+        raise typer.BadParameter(f"--wait is for at most {MAX_EVENTS} events")
+    return events
+
+
+def _show_what_came_back(
+    server: Server, results: Sequence[dict[str, Any]], *, as_json: bool
+) -> None:
+    from outrider.cli.publish_wait import all_delivered, first_attempts, print_first_attempts
+
+    if not as_json:
+        _print_results(results)
+    deliveries = first_attempts(server, results)
+    if as_json:
+        print_json({"results": results, "deliveries": deliveries})
+    else:
+        print_first_attempts(deliveries)
+    if not all_delivered(deliveries):
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _publish_all(server: Server, events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -1,0 +1,103 @@
+"""A file of handlers that is loaded, watched and loaded again."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from outrider_receiver import Receiver
+from outrider_receiver.serve import load_receiver
+
+# Bounds what is looked at several times in a second.
+MAX_WATCHED = 500
+_FOREIGN = {"site-packages", "dist-packages", ".venv", "venv", "node_modules", "__pycache__"}
+
+
+class Broken(Exception):
+    """The file cannot be used as it is. The text is for the developer: a traceback, mostly."""
+
+
+class HandlersFile:
+    """The file, and the modules beside it that it imports."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._seen: dict[Path, int] = {}
+        # What the command itself runs on is never loaded again.
+        self._foreign = {*sys.modules, *sys.stdlib_module_names}
+
+    def load(self) -> Receiver:
+        """Run the file anew, with everything beside it that it imports.
+
+        Raises:
+            Broken: it does not run, or has no receiver.
+        """
+        for name in self._own_modules():
+            del sys.modules[name]
+        directory = str(self.path.parent)
+        while directory in sys.path:
+            sys.path.remove(directory)
+        # What is saved twice within a second would be taken from the cache of the first.
+        sys.dont_write_bytecode = True
+        try:
+            return load_receiver(self.path)
+        except ValueError as failure:
+            raise Broken(str(failure) if _is_of_loading(failure) else _own_part()) from None
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever their code does
+            raise Broken(_own_part()) from None
+        finally:
+            self._seen = self._times()
+
+    def has_changed(self) -> bool:
+        """Whether something was saved since it was loaded last."""
+        return self._times() != self._seen
+
+    def _times(self) -> dict[Path, int]:
+        paths = {self.path, *map(_file_of, map(sys.modules.get, self._own_modules()))}
+        return {path: _modified(path) for path in list(paths)[:MAX_WATCHED] if path is not None}
+
+    def _own_modules(self) -> list[str]:
+        """What the file has imported from beside itself."""
+        return [
+            name
+            for name, module in list(sys.modules.items())
+            if name not in self._foreign and self._is_beside(_file_of(module))
+        ]
+
+    def _is_beside(self, file: Path | None) -> bool:
+        root = self.path.parent
+        if file is None or not file.is_relative_to(root):
+            return False
+        return not _FOREIGN.intersection(file.relative_to(root).parts)
+
+
+def _file_of(module: ModuleType | None) -> Path | None:
+    file = getattr(module, "__file__", None)
+    path = Path(file) if isinstance(file, str) else None
+    return path if path is not None and path.is_absolute() else None
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # it is being replaced, or gone
+
+
+def _is_of_loading(failure: ValueError) -> bool:
+    frames = traceback.extract_tb(failure.__traceback__)
+    return bool(frames) and frames[-1].name == load_receiver.__name__
+
+
+def _own_part() -> str:
+    """The traceback without the part that is ours."""
+    kind, failure, frames = sys.exc_info()
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(kind, failure, frames)).rstrip()
+
+
+def _is_ours(file: str) -> bool:
+    return file in {__file__, load_receiver.__code__.co_filename} or "importlib" in file
