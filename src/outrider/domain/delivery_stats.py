@@ -14,7 +14,10 @@ SLOT = timedelta(seconds=10)
 """What was settled is counted in slots of this length, aligned to 1970."""
 
 TALLY_LAG = timedelta(seconds=10)
-"""What was settled within this time may still be committed by somebody: it is counted later."""
+"""What was settled within this time may still be committed by somebody: it is counted later.
+
+Its last moment belongs to it: several are settled in one moment, and not in the order of ids.
+"""
 
 MEASURED_LAG = 2 * TALLY_LAG
 """Rates end so long ago: until then all is counted."""

@@ -92,7 +92,7 @@ class SqlDeliveryCounts:
             f" WHERE deliveries.state = {state.value} AND deliveries.finished_at IS NOT NULL"
             " AND (deliveries.finished_at, deliveries.id) >"
             " (SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?)"
-            " AND deliveries.finished_at <= ?"
+            " AND deliveries.finished_at < ?"
             " ORDER BY deliveries.finished_at, deliveries.id LIMIT ?",
             (state.value, until, limit),
         ).fetchall()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import LOOKED_AT, DeliveryStats, StatsSearch
+from outrider.domain.delivery_stats import LOOKED_AT, TALLY_LAG, DeliveryStats, StatsSearch
 from outrider.domain.ids import InstanceId
 from outrider.domain.outcome import Outcome
 from outrider.testing.ambient import NOW
@@ -108,6 +108,19 @@ class CountingContract(StoreContract):
 
         assert (expected, expected) == (named(before.counts), named(after.counts))
         assert before.targets == after.targets
+
+    async def test_nothing_is_settled_behind_the_tally(self, store: Store) -> None:
+        """What is settled in the moment up to which was counted, with a smaller id, counts."""
+        await owe(store, planned("1"), planned("2"))
+        await claim(store)
+        await settle(store, a_settlement("2", DeliveryState.DEAD))
+        await tally(store, NOW + TALLY_LAG)
+        await settle(store, a_settlement("1", DeliveryState.DEAD))
+        before = await stats(store)
+        await tally(store, NOW + MINUTE)
+        after = await stats(store)
+
+        assert ({"DEAD": 2}, {"DEAD": 2}) == (named(before.counts), named(after.counts))
 
     async def test_the_oldest_that_is_open_is_told(self, store: Store) -> None:
         """It is how an operator sees that something is stuck; what is attempted is not settled."""
