@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import signal
 import urllib.request
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from outrider.testing.receiver import Answer, Receiver
@@ -125,3 +127,41 @@ async def test_a_trace_goes_from_the_publisher_to_the_receiver(launch):
     assert [span for _, _, span, _ in parents[:3]] == [line["span"] for line in attempted]
     answered = [line for line in server.log if line["event"] == "rpc.answered" and "trace" in line]
     assert [TRACE_ID] * 3 == [line["trace"] for line in answered]
+
+
+def spans_of(calls) -> dict[str, tuple[str, str, str]]:
+    """What a collector got: span id to name, trace and parent."""
+    found = {}
+    for call in calls:
+        body = gzip.decompress(call.body) if call.header("content-encoding") else call.body
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    parent = span.parent_span_id.hex()
+                    found[span.span_id.hex()] = (span.name, span.trace_id.hex(), parent)
+    return found
+
+
+async def test_spans_reach_a_collector(launch):
+    """
+    With OpenTelemetry's own variables and nothing else: from the API's process and from the worker.
+    """
+    async with Receiver() as collector, Receiver() as receiver:
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
+        }
+        server = await launch(environ=environ).ready()
+        await bind(server, receiver)
+        await server.api.publish(EVENT, ["1"])
+        [call] = await receiver.wait_for(1)
+        _, trace, span, flags = call.header("traceparent").split("-")
+        async with asyncio.timeout(WITHIN_S):
+            while span not in (spans := spans_of(collector.calls)):
+                await asyncio.sleep(0.05)
+
+    name, found_trace, parent = spans[span]
+    publish = "outrider.v1.EventService/PublishEvents"
+    assert ("deliver event", trace, "01") == (name, found_trace, flags)
+    assert (publish, trace, "") == spans[parent]
+    assert {"/v1/traces"} == {each.path for each in collector.calls}

@@ -33,7 +33,8 @@ FIELDS: Mapping[str, str] = {
     "reason": "Why, in a sentence.",
     "reference": "What the caller was told to refer to.",
     "source": "Name of the relay's source.",
-    "span": "Id of our span: the receiver sees it in `traceparent`.",
+    "span": "Id of the span: for a call of a target ours, which the receiver sees in `traceparent`;"
+    " for a call of the API the caller's, with OpenTelemetry ours.",
     "stage": "How far the call got: build, resolve, guard, proxy, connect, tls, send or answer.",
     "status": "HTTP status; 0 when there was no answer.",
     "target": "Id of the target.",

@@ -249,9 +249,7 @@ TARGETS_HELD = _TABLE.gauge(
     "Targets that are not called now: paused, or their breaker is open.",
     _one("reason", "paused", "breaker_open"),
 )
-LANES = _TABLE.gauge(
-    "outrider_lanes", "Targets whose deliveries have a queue of their own."
-)
+LANES = _TABLE.gauge("outrider_lanes", "Targets whose deliveries have a queue of their own.")
 STATS_AGE = _TABLE.gauge(
     "outrider_stored_age_seconds", "How old the numbers about the whole store are."
 )

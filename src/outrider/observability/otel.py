@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from outrider.domain.trace import Attributes, TraceContext
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+_TRACE = "opentelemetry.trace"
 _ASKS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -92,16 +94,17 @@ def tracing_from(otherwise: T, environ: Mapping[str, str] = os.environ) -> OtelT
     Where it asks for spans that cannot be made, because nothing is installed that makes them,
     traces go on by `otherwise`.
     """
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or find_spec("opentelemetry") is None:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    from opentelemetry import trace  # noqa: PLC0415 - an extra
-
-    if type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider":
-        return OtelTracing(trace.get_tracer("outrider", __version__))
+    if _TRACE in sys.modules:
+        # Whoever has set a provider has imported it: nobody else waits for that.
+        trace = sys.modules[_TRACE]
+        if type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider":
+            return OtelTracing(trace.get_tracer("outrider", __version__))
     wanted = environ.get("OTEL_TRACES_EXPORTER", "otlp")
     if wanted == "none" or not any(environ.get(each) for each in _ASKS):
         return None
-    if find_spec("opentelemetry.sdk") is None:
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         return otherwise
     provider = _provider(wanted, environ)
     # Spans wait up to five seconds to be sent together.

@@ -1,0 +1,77 @@
+"""When spans are recorded, and by whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from outrider.observability.otel import OtelTracing, tracing_from
+
+OTHERWISE = object()
+SETS_ONE = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+trace.set_tracer_provider(TracerProvider())
+from outrider.observability.otel import tracing_from
+print(type(tracing_from(None, {})).__name__, tracing_from(None, {"OTEL_SDK_DISABLED": "True"}))
+"""
+WITHOUT_SDK = """
+import sys
+sys.modules["opentelemetry.sdk"] = None
+from importlib import util
+found = util.find_spec
+util.find_spec = lambda name: None if name == "opentelemetry.sdk" else found(name)
+from outrider.observability.otel import tracing_from
+print(tracing_from("otherwise", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}))
+"""
+
+
+def said_by(script: str) -> str:
+    """A process of its own: the provider is one for each."""
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OTEL_SERVICE_NAME": "x"},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"},
+        {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"},
+    ],
+)
+def test_nothing_is_recorded_that_nobody_asked_for(environ):
+    """
+    That OpenTelemetry is installed, as others need it, is no wish for spans.
+    """
+    assert None is tracing_from(OTHERWISE, environ)
+
+
+def test_the_program_around_an_engine_decides():
+    """
+    It has set a provider: spans of the engine belong among its own.
+    """
+    assert f"{OtelTracing.__name__} None" == said_by(SETS_ONE)
+
+
+def test_traces_go_on_where_spans_are_wished_for_and_cannot_be_made():
+    """
+    The API without the SDK makes none.
+    """
+    assert "otherwise" == said_by(WITHOUT_SDK)
+
+
+def test_nothing_of_it_is_imported_until_then():
+    """
+    It would be a tenth of every start.
+    """
+    script = (
+        "import sys; from outrider.observability.otel import tracing_from\n"
+        "tracing_from(None, {}) ; print('opentelemetry' in sys.modules)"
+    )
+
+    assert "False" == said_by(script)
