@@ -45,12 +45,12 @@ async def test_a_node_that_starts_after_the_clock_went_back_notices(rig: Rig):
 
 async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig: Rig):
     """
-    Its lease would end in an hour.
+    Its lease would end in an hour, and what it held would be due then.
     """
+    later = rig.clock() + HOUR
     await rig.owe(planned("1"))
-    lease = rig.clock() + HOUR + LEASE
-    await rig.store.write(lambda unit: unit.leases.renew("worker-a", lease))
-    await claim(rig.store, "worker-a", now=rig.clock())
+    await rig.store.write(lambda unit: unit.leases.renew("worker-a", later + LEASE))
+    await claim(rig.store, "worker-a", now=later)
     rescuer = rig.rescuer()
     looks = [await rescuer.look()]
     rig.clock.advance(LEASE)
@@ -58,6 +58,7 @@ async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig
 
     assert [0, 1] == looks
     assert ["LOST"] == await rig.attempts()
+    assert (await rig.delivery()).next_attempt_at <= rig.clock()
 
 
 async def test_a_clock_that_goes_on_changes_nothing(rig: Rig):

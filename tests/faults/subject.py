@@ -28,7 +28,6 @@ class Subject:
     server: Server
     receiver: Receiver
     secrets: Mapping[str, bytes] = field(repr=False)
-    target: str
     answered: set[str] = field(default_factory=set)
     asked: int = 0
     refusals: list[Refused] = field(default_factory=list)
@@ -72,24 +71,27 @@ class Subject:
                 await asyncio.sleep(_PAUSE_S)
 
 
-async def owing(server: Server, receiver: Receiver, policy: Mapping[str, Any] | None = None):
+async def owing(
+    server: Server, receiver: Receiver, policy: Mapping[str, Any] | None = None
+) -> Subject:
     """A server that has started, with one target, which its events go to: the receiver."""
     api = server.api
+    secrets = secrets_of(server)
     target = await api.create_target("audit", receiver.url, timeout="60s")
     receiver.signing_keys = [target.signing_key]
     headers = {"headers": {"Authorization": ADMIN_OF_RECEIVER}}
     path = f"/v1/targets/{target.id}/policy"
     await api.post(path, {"policy": {**headers, **(policy or {})}}, method="PUT")
     await api.set_execution(EVENT_TYPE, target.id)
-    return Subject(server, receiver, secrets_of(server, target.signing_key), target.id)
+    secrets["signing key"] = target.signing_key.encode()
+    return Subject(server, receiver, secrets)
 
 
-def secrets_of(server: Server, signing_key: str) -> dict[str, bytes]:
-    """What must be in no log."""
+def secrets_of(server: Server) -> dict[str, bytes]:
+    """What must be in no log, whatever the target is."""
     master_key = (server.data_dir / "master.key").read_bytes().strip()
     return {
         "admin token": server.token.encode(),
-        "signing key": signing_key.encode(),
         "header of the policy": ADMIN_OF_RECEIVER.removeprefix("Bearer ").encode(),
         "master key": master_key,
         "its bytes": base64.b64decode(master_key),

@@ -104,6 +104,8 @@ class Rescuer:
     ) -> Settlement:
         if target is None:
             return cancel(orphan.claimed)
-        attempt = lost(orphan.claimed, orphan.claimed_at, _REASON)
+        # A clock that went back since then would put the next attempt off for as long.
+        claimed_at = min(orphan.claimed_at, self.ambient.now())
+        attempt = lost(orphan.claimed, claimed_at, _REASON)
         schedule, draw = schedule_of(policy, self.schedule), self.ambient.draw()
         return settle(orphan.claimed, attempt, target, schedule, draw=draw)

@@ -354,5 +354,7 @@ class Worker:
                 self._note(self._lost(running, "the worker stopped before the answer came"))
 
     def _lost(self, running: _Running, reason: str) -> Settlement:
-        attempt = lost(running.claimed, running.started_at, reason)
+        # A clock that went back since then would put the next attempt off for as long.
+        started_at = min(running.started_at, self.ambient.now())
+        attempt = lost(running.claimed, started_at, reason)
         return self.runner.settled(running.claimed, attempt, running.callee)
