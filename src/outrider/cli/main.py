@@ -25,6 +25,7 @@ from outrider.cli.commands import (
     instance,
     intercept,
     listen,
+    record,
     serve,
     target,
     token,
@@ -64,6 +65,8 @@ app.add_typer(explain.app, name="explain")
 app.add_typer(deliveries.app, name="deliveries")
 app.command("top", epilog=top.EXAMPLES)(top.top)
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
+app.command("record", epilog=record.RECORD_EXAMPLES)(record.record)
+app.command("replay", epilog=record.REPLAY_EXAMPLES)(record.replay)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 
