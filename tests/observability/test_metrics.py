@@ -253,6 +253,7 @@ def test_calls_are_counted_once_there_are_cells_for_them(tmp_path):
     rpcs.answered("/a.b.Service/Get", "ok", 0.1)
     meter = open_meter(tmp_path, PROCEDURES)
     rpcs.count_in(meter)
+    rpcs.answered("/a.b.Stranger/Get", "ok", 0.1)
     for code in ("ok", "ok", "not_found"):
         rpcs.answered("/a.b.Service/Get", code, 0.1)
     text = exposed(collect(tmp_path))

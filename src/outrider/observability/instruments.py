@@ -9,7 +9,7 @@ from pathlib import Path
 from outrider.domain.delivery import Attempt, DeliveryState
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
-from outrider.observability.meter import Counter, Histogram, Meter
+from outrider.observability.meter import Counter, Histogram, Meter, Undeclared
 
 _PAGE_BYTES = resource.getpagesize()
 _STATM = Path("/proc/self/statm")
@@ -179,7 +179,11 @@ class Rpcs:
             return
         requests = self._requests.get((method, code))
         if requests is None:
-            requests = self._open(self._meter, method, code)
+            try:
+                requests = self._open(self._meter, method, code)
+            except Undeclared:
+                # Of a service that nobody named: its callers are answered all the same.
+                return
         requests.add()
         self._durations[method].observe(seconds)
 
