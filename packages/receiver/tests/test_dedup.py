@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import subprocess
 import threading
@@ -338,3 +339,29 @@ def test_what_has_no_id_and_what_is_no_event_is_not_deduplicated():
         assert [204, 204] == [receiver.handle(*call).status for _ in range(2)]
 
     assert 4 == len(seen)
+
+
+async def test_of_many_attempts_in_a_loop_one_does_the_work(tmp_path):
+    """
+    The store does not hold up the loop, and the loop does not fool the store.
+    """
+    store, seen = SqliteStore(tmp_path / "seen.db"), []
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=store)
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    @receiver.event()
+    async def work(event) -> None:
+        seen.append(event)
+        started.set()
+        await go_on.wait()
+
+    call = Sender().event()
+    first = asyncio.create_task(receiver.handle_async(*call))
+    await started.wait()
+    others = [await receiver.handle_async(*call) for _ in range(3)]
+    go_on.set()
+
+    assert [503, 503, 503] == [each.status for each in others]
+    assert 204 == (await first).status == (await receiver.handle_async(*call)).status
+    assert 1 == len(seen)
+    store.close()

@@ -142,7 +142,7 @@ def fastapi_app():
 
 
 def flask_app():
-    application = Flask("tests")
+    application = Flask("outrider_receiver")
     application.add_url_rule("/hook", view_func=for_flask.view(RECEIVER), methods=["POST"])
     return wsgi(application)
 
