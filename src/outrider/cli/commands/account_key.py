@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from outrider.ambient import utc_now
 from outrider.cli.client import connect
 from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
@@ -66,6 +65,7 @@ def create_key(
     """Make a key, and write the key file that ZITADEL's clients read."""
     from protobuf.wkt import Timestamp
 
+    from outrider.ambient import utc_now
     from outrider_api.outrider.v1.account_service_pb import CreateAccountKeyRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.ambient import utc_now
 from outrider.cli.client import Server, connect
 from outrider.cli.commands.delivery_states import STATE_PREFIX, State
 from outrider.cli.exits import CommandError, ExitCode
@@ -119,6 +118,8 @@ def cancel(
 def moment(text: str, hint: str) -> Timestamp | None:
     """What `--since` and `--until` mean; None when they were not given."""
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
+
+    from outrider.ambient import utc_now
 
     return Timestamp.from_datetime(parse_past(text, hint, utc_now())) if text else None
 

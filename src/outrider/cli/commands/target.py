@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from outrider.cli.client import connect
-from outrider.cli.commands import policy, trial
+from outrider.cli.commands import policy, target_change, target_key, trial
+from outrider.cli.commands.target_kinds import (
+    Kind,
+    Payload,
+    interrupts,
+    kind_of,
+    type_message,
+)
 from outrider.cli.exits import CommandError
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
@@ -29,27 +35,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
 app.add_typer(policy.app, name="policy")
+app.add_typer(target_key.app, name="key")
+app.command("update", epilog=target_change.EXAMPLES)(target_change.update_target)
 app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
 app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
 app.command("test", epilog=trial.EXAMPLES)(trial.try_target)
 
 MAX_PAGE = 1000
-
-
-class Kind(StrEnum):
-    """How a target is called and what its answer means."""
-
-    WEBHOOK = "webhook"
-    CALL = "call"
-    ASYNC = "async"
-
-
-class Payload(StrEnum):
-    """How the payload travels."""
-
-    JSON = "json"
-    JWT = "jwt"
-    JWE = "jwe"
 
 
 @app.command(
@@ -215,28 +207,15 @@ def _create_request(
     interrupt_on_error: bool,
     payload_type: Payload,
 ) -> CreateTargetRequest:
-    from protobuf import Oneof
     from protobuf.wkt import Duration
 
     from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
-    from outrider_api.zitadel.action.v2.target_pb import (
-        PayloadType,
-        RESTAsync,
-        RESTCall,
-        RESTWebhook,
-    )
+    from outrider_api.zitadel.action.v2.target_pb import PayloadType
 
-    if kind is Kind.ASYNC and interrupt_on_error:
-        raise typer.BadParameter("nobody waits for an async target: it cannot interrupt")
-    target_type: Any = {
-        Kind.WEBHOOK: Oneof("rest_webhook", RESTWebhook(interrupt_on_error=interrupt_on_error)),
-        Kind.CALL: Oneof("rest_call", RESTCall(interrupt_on_error=interrupt_on_error)),
-        Kind.ASYNC: Oneof("rest_async", RESTAsync()),
-    }[kind]
     return CreateTargetRequest(
         name=name,
         endpoint=endpoint,
-        target_type=target_type,
+        target_type=type_message(kind, interrupt_on_error=interrupt_on_error),
         timeout=Duration.from_timedelta(timeout),
         payload_type=PayloadType[payload_type.upper()],
     )
@@ -254,15 +233,10 @@ def _named_like(name: str) -> Any:
 
 
 def _kind(target: dict[str, Any]) -> str:
-    for kind, field in (
-        (Kind.WEBHOOK, "restWebhook"),
-        (Kind.CALL, "restCall"),
-        (Kind.ASYNC, "restAsync"),
-    ):
-        if field in target:
-            interrupts = target[field].get("interruptOnError", False)
-            return f"{kind}, interrupts" if interrupts else kind
-    return "unknown"
+    kind = kind_of(target)
+    if kind is None:
+        return "unknown"
+    return f"{kind}, interrupts" if interrupts(target) else kind
 
 
 def _payload(target: dict[str, Any]) -> str:

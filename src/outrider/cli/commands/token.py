@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from outrider.ambient import utc_now
 from outrider.cli.client import connect
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import note, print_fields, print_json, print_table, short_time, text_of
@@ -46,6 +45,7 @@ def create_token(
     """Make a token. It is shown once and never again."""
     from protobuf.wkt import Timestamp
 
+    from outrider.ambient import utc_now
     from outrider_api.outrider.v1.account_service_pb import CreateTokenRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None
