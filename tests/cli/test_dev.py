@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Ended, Running, run, run_process
+from outrider.cli.dev_binding import condition_of
+from outrider.cli.dev_handlers import HandlersFile
 
 METHOD = "/acme.v1.Shop/Create"
 HANDLERS = f"""
@@ -198,3 +200,18 @@ def test_a_file_that_is_not_there_starts_nothing(tmp_path):
     assert 1 == missing.code
     assert "nothing.py is no file" in missing.err
     assert not (tmp_path / ".outrider-dev").exists()
+
+
+def test_the_file_of_the_documentation_runs(tmp_path):
+    """
+    It is the first one that people save.
+    """
+    text = (Path(__file__).parents[2] / "docs" / "local-development.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "documented_handlers.py").write_text(program)
+
+    receiver = HandlersFile(tmp_path / "documented_handlers.py").load()
+
+    assert ["event/order.created", "function/preuserinfo", "request/acme.v1.Shop/Create"] == [
+        condition_of(each) for each in receiver.handlers
+    ]

@@ -40,7 +40,7 @@ class HandlersFile:
         while directory in sys.path:
             sys.path.remove(directory)
         # What is saved twice within a second would be taken from the cache of the first.
-        sys.dont_write_bytecode = True
+        wrote, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             return load_receiver(self.path)
         except ValueError as failure:
@@ -48,6 +48,7 @@ class HandlersFile:
         except (Exception, SystemExit):  # noqa: BLE001 - whatever their code does
             raise Broken(_own_part()) from None
         finally:
+            sys.dont_write_bytecode = wrote
             self._seen = self._times()
 
     def has_changed(self) -> bool:
