@@ -72,12 +72,19 @@ class Subject:
 
 
 async def owing(
-    server: Server, receiver: Receiver, policy: Mapping[str, Any] | None = None
+    server: Server,
+    receiver: Receiver,
+    *,
+    endpoint: str = "",
+    policy: Mapping[str, Any] | None = None,
 ) -> Subject:
-    """A server that has started, with one target, which its events go to: the receiver."""
+    """A server that has started, with one target, which its events go to: the receiver.
+
+    `endpoint` is another way to it; `policy` is the target's, beside a header that is a secret.
+    """
     api = server.api
     secrets = secrets_of(server)
-    target = await api.create_target("audit", receiver.url, timeout="60s")
+    target = await api.create_target("audit", endpoint or receiver.url, timeout="60s")
     receiver.signing_keys = [target.signing_key]
     headers = {"headers": {"Authorization": ADMIN_OF_RECEIVER}}
     path = f"/v1/targets/{target.id}/policy"
