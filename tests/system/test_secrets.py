@@ -105,7 +105,8 @@ def texts_of(server: Server) -> Texts:
 
 def files_of(directory: Path) -> Texts:
     """The data directory, file by file."""
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 def found_in(texts: Texts, secrets: Texts) -> set[tuple[str, str]]:
