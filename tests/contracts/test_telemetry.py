@@ -1,4 +1,4 @@
-"""Both stores keep the trace of an event, know when a delivery was due, and who is held."""
+"""Every store keeps the trace of an event, knows when a delivery was due, and who is held."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1"
 LATER = NOW + timedelta(minutes=5)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-    else:
-        path = tmp_path / "outrider.db"
-        async with open_sqlite(path, Sealing(bytes(range(32))), now=NOW) as opened:
-            yield opened
+@pytest.fixture
+def memory_store():
+    return MemoryStore()
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path):
+    async with open_sqlite(tmp_path / "db", Sealing(bytes(range(32))), now=NOW) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request):
+    return request.getfixturevalue(f"{request.param}_store")
 
 
 async def publish(store, trace: str) -> None:
