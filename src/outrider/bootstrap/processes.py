@@ -127,9 +127,7 @@ def build_worker(
     return worker, Rescuer(opened.store, opened.ambient, schedule, log, measures=measures)
 
 
-def _accepted_level(
-    settings: Settings, *, is_own_log: bool
-) -> Literal["debug", "info"] | None:
+def _accepted_level(settings: Settings, *, is_own_log: bool) -> Literal["debug", "info"] | None:
     if settings.log_attempts is LogAttempts.ALL:
         return "info"
     # What a log of others shows only they know.
