@@ -180,7 +180,7 @@ def test_the_next_start_uses_the_data_again(directory, started):
     first = Dev(directory, started)
     before = first.type("target", "list", "--json").json["targets"]
     first.type("event", "publish", "order.created", "--wait")
-    first.running.stop(signal.SIGTERM)
+    first.running.stop(signal.SIGHUP)  # the terminal was closed
     second = Dev(directory, started)
 
     after = second.type("target", "list", "--json").json["targets"]

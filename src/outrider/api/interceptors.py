@@ -167,6 +167,17 @@ class Recorder(MetadataInterceptor[Started]):
             raise shown from error
 
 
+async def authenticated(authenticator: Authenticator[A], ctx: Context) -> A:
+    """Who makes a call, as of now: a token may have ended while its call goes on.
+
+    Raises:
+        OutriderError: unauthenticated.
+    """
+    headers = ctx.request_headers
+    authority = headers.get("host") or headers.get(":authority") or ""
+    return await authenticator.authenticate(headers.get("authorization"), authority)
+
+
 class Gatekeeper(MetadataInterceptor[None], Generic[A]):
     """Lets known callers with the right permission pass, before the body is read."""
 
@@ -183,9 +194,7 @@ class Gatekeeper(MetadataInterceptor[None], Generic[A]):
         permission = self._permissions[procedure_called(ctx.method)]
         if permission == PUBLIC:
             return
-        headers = ctx.request_headers
-        authority = headers.get("host") or headers.get(":authority") or ""
-        actor = await self._authenticator.authenticate(headers.get("authorization"), authority)
+        actor = await authenticated(self._authenticator, ctx)
         _actors[ctx] = actor
         if permission != AUTHENTICATED:
             self._authenticator.require(actor, permission)

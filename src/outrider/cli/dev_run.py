@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import threading
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import typer
@@ -21,7 +21,7 @@ from outrider.cli.exchange import Exchange
 from outrider.cli.exits import CommandError
 from outrider.cli.forward_run import print_exchange
 from outrider.cli.output import pretty_body, printable
-from outrider.cli.running import on_stop_signals
+from outrider.cli.running import until_stopped
 from outrider.process.data_directory import ADMIN_TOKEN_FILE
 from outrider_receiver import Handler, Receiver
 
@@ -40,18 +40,8 @@ def run_dev(path: Path, port: int, data_dir: Path) -> None:
         raise CommandError(f"{path} is no file", "Give a file of Python that makes a Receiver.")
     _prepare(data_dir)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    asyncio.run(_until_stopped(DevSession(HandlersFile(path), data_dir), port))
-
-
-async def _until_stopped(session: DevSession, port: int) -> None:
-    running = asyncio.ensure_future(session.run(port))
-
-    def stop() -> None:
-        running.cancel()
-
-    on_stop_signals(stop)
-    with suppress(asyncio.CancelledError):
-        await running
+    session = DevSession(HandlersFile(path), data_dir)
+    asyncio.run(until_stopped(session.run(port)))
 
 
 class DevSession:

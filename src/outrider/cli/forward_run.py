@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.forwarder import Forwarder
 from outrider.cli.listen_run import subject_of
 from outrider.cli.output import note, print_json_line, printable, text_of
-from outrider.cli.running import on_stop_signals
+from outrider.cli.running import until_stopped
 from outrider.domain.tunnel import TUNNEL_NAME, tunnel_of
 
 CALLS_AT_ONCE = 16
@@ -65,14 +64,7 @@ async def _forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> N
             on_exchange=on_exchange,
             say=lambda text: note(printable(text)),
         )
-        running = asyncio.ensure_future(forwarder.run())
-
-        def stop() -> None:
-            running.cancel()
-
-        on_stop_signals(stop)
-        with suppress(asyncio.CancelledError):
-            await running
+        await until_stopped(forwarder.run())
 
 
 class ForwardTarget:

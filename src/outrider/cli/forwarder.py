@@ -60,6 +60,7 @@ class Forwarder:
     on_open: Opened
     on_exchange: OnExchange
     say: Callable[[str], None]
+    silent_s: float = SILENT_S
     _wait: float = FIRST_WAIT_S
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -95,7 +96,7 @@ class Forwarder:
             ListenRequest(name=self.name), headers=self.server.headers
         )
         while True:
-            async with asyncio.timeout(SILENT_S):
+            async with asyncio.timeout(self.silent_s):
                 frame: ListenResponse | None = await anext(frames, None)
             if frame is None:
                 return
@@ -109,14 +110,14 @@ class Forwarder:
         from connectrpc.code import Code
         from connectrpc.errors import ConnectError
 
-        if isinstance(failure, TimeoutError):
-            return "the server is silent"
-        if not isinstance(failure, ConnectError):
+        if not isinstance(failure, ConnectError | TimeoutError):
             raise failure
+        # The library's own word for a wait that ended by our time-out.
+        if isinstance(failure, TimeoutError) or failure.code is Code.CANCELED:
+            return "the server is silent"
         passing = {
             Code.UNAVAILABLE,
             Code.DEADLINE_EXCEEDED,
-            Code.CANCELED,
             Code.INTERNAL,
             Code.UNKNOWN,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import uvloop
@@ -23,3 +24,23 @@ def on_stop_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
+
+
+async def until_stopped(main: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end, or until the first Ctrl-C, SIGTERM or SIGHUP cancels it.
+
+    More of them do not disturb the cleaning up.
+    """
+    running = asyncio.ensure_future(main)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, lambda: None)
+        running.cancel()
+
+    numbers = (*STOP_SIGNALS, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
+    with suppress(asyncio.CancelledError):
+        await running
