@@ -10,9 +10,24 @@ from datetime import datetime, timezone
 import pytest
 import standardwebhooks
 import svix.webhooks
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
+from outrider.adapters.keys.jose import make_key_pair
+from outrider.adapters.keys.payloads import encrypted, signed
+from outrider.domain.callee import Callee
+from outrider.domain.ids import WebKeyId
 from outrider.domain.signature import standard_webhooks_headers
+from outrider.domain.web_key import DEFAULT_CONFIG, SigningWebKey, ecdsa_config, ed25519_config
+from outrider.testing.builders import NOW, a_public_key, a_target
 from outrider_receiver import verify
+from outrider_receiver.jose import Tokens
+from outrider_receiver.jwks import StaticKeys
 from outrider_receiver.testing import SAMPLES, SIGNING_KEY, standard_headers
 
 SECRET = "whsec_" + base64.b64encode(SIGNING_KEY.encode()).decode()
@@ -58,6 +73,31 @@ def test_what_was_changed_is_refused_by_others_too(library, maker):
 
     with pytest.raises(Exception, match=r"(?i)signature"):
         LIBRARIES[library].verify(b"[]", headers)
+
+
+@pytest.mark.parametrize("recipient", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), None])
+@pytest.mark.parametrize(
+    "config", [DEFAULT_CONFIG, ecdsa_config("P-521"), ed25519_config()], ids=str
+)
+def test_what_outrider_encrypts_is_opened(recipient, config):
+    """
+    The service's own encoders, with every kind of key that a target may have.
+    """
+    is_rsa = recipient is None
+    key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(recipient)
+    pair = make_key_pair(config)
+    web_key = SigningWebKey(
+        id=WebKeyId("w1"), algorithm=config.algorithm, private_key=pair.private_key
+    )
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public_key = a_public_key(pem=public, is_active=True)
+    callee = Callee(a_target(), (public_key,), web_key)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    keys = StaticKeys({"keys": [{**pair.public_jwk, "kid": "w1"}]})
+    tokens = Tokens(keys, private_keys={str(public_key.id): pem})
+    for body in SAMPLES.values():
+        assert body == tokens.open(encrypted(body, callee, NOW))
+        assert body == Tokens(keys).open(signed(body, callee, NOW))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -325,6 +326,29 @@ def test_what_is_no_answer_is_none(document):
             fetch_url(f"{origin}/moved")
         with pytest.raises(KeysUnavailable):
             Jwks(f"{origin}/moved").find("1")
+
+
+def test_a_document_that_never_ends_is_given_up():
+    """
+    A byte now and then keeps a socket's time-out away: keys would never be asked for again.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while not gone.wait(0.02):
+                    connection.sendall(b" ")
+
+        gone = threading.Event()
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(TimeoutError, match="in time"):
+            fetch_url(f"http://127.0.0.1:{server.getsockname()[1]}/", seconds=0.2)
+        gone.set()
+        thread.join(10)
+    assert not thread.is_alive()
 
 
 async def test_a_call_that_comes_while_the_issuer_is_down_comes_again():

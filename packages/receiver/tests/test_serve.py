@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,12 @@ import threading
 import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from outrider_receiver.testing import SIGNING_KEY, Sender
+from outrider_receiver.testing_jose import Issuer
 
 HANDLERS = """
 from outrider_receiver import Answer, Event, PreAccessToken, Receiver
@@ -37,6 +40,30 @@ async def claims(call: PreAccessToken) -> Answer:
 """
 
 
+@contextmanager
+def published(documents: dict[str, bytes]):
+    """An issuer's documents over HTTP."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(documents[self.path])
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def start(path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER")}
     return subprocess.Popen(
@@ -50,10 +77,10 @@ def start(path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serving(tmp_path, source: str = HANDLERS):
+def serving(tmp_path, source: str = HANDLERS, *more: str):
     path = tmp_path / "handlers.py"
     path.write_text(source)
-    process = start(path, "--port", "0", OUTRIDER_SIGNING_KEY=SIGNING_KEY)
+    process = start(path, "--port", "0", *more, OUTRIDER_SIGNING_KEY=SIGNING_KEY)
     try:
         url, _, rest = process.stdout.readline().partition("  ")
         assert "3 handlers\n" == rest
@@ -93,6 +120,24 @@ def test_a_file_of_handlers_is_served(tmp_path):
         body = b'{"append_claims":[{"key":"team","value":"staff"}]}'
         assert (200, body) == post(port, Sender().function("preaccesstoken"))
         assert 400 == post(port, Sender("guess").event())[0]
+
+
+def test_an_issuers_tokens_are_served(tmp_path):
+    """
+    Two options more, and nothing in the file of handlers.
+    """
+    issuer = Issuer()
+    (kid, pem), documents = next(iter(issuer.private_keys.items())), {}
+    tmp_path.joinpath("key.pem").write_text(pem)
+    with published(documents) as origin:
+        discovery = {"issuer": origin, "jwks_uri": f"{origin}/keys"}
+        documents["/.well-known/openid-configuration"] = json.dumps(discovery).encode()
+        documents["/keys"] = json.dumps(issuer.jwks).encode()
+        more = ["--issuer", origin, "--private-key", f"{kid}={tmp_path / 'key.pem'}"]
+        with serving(tmp_path, HANDLERS, *more) as (_, port):
+            assert 204 == post(port, Sender(issuer=issuer, payload_type="jwe").event())[0]
+            assert 400 == post(port, Sender(issuer=issuer, payload_type="jwt").event())[0]
+            assert 400 == post(port, Sender().event())[0]
 
 
 def test_a_connection_serves_call_after_call(tmp_path):

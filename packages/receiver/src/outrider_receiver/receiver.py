@@ -138,8 +138,9 @@ class Receiver:
             TypeError, ValueError: the arguments are wrong, or a signing key is empty.
         """
         self._signing_keys = None if signing_keys is None else secrets_of(signing_keys)
-        self._tokens = tokens
-        self._accept = _accepted(tokens, accept)
+        self._tokens: Tokens | None = None
+        self._accept: frozenset[str] = frozenset()
+        self.use_tokens(tokens, accept=accept)
         self._tolerance = tolerance
         self._store = deduplicate
         self._lease_seconds = lease_seconds
@@ -207,6 +208,15 @@ class Receiver:
         See `outrider_receiver.inbox`.
         """
         self._inbox = inbox
+
+    def use_tokens(self, tokens: Tokens | None, *, accept: Collection[str] | None = None) -> None:
+        """Accept these payload types from the next call on; arguments as in the constructor.
+
+        Raises:
+            ValueError: `accept` names a type that cannot be read.
+        """
+        self._accept = _accepted(tokens, accept)
+        self._tokens = tokens
 
     def open(self, body: bytes, headers: Headers) -> OpenedCall:
         """Believe a call and say what it says; no handler is called. It may wait for web keys.
