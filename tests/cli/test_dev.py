@@ -191,6 +191,18 @@ def test_the_next_start_uses_the_data_again(directory, started):
     assert {"total": 5, "discount": 1} == second.create(5).json["request"]
 
 
+def test_a_killed_one_leaves_no_server_behind(directory, started):
+    """
+    It would hold the port and the data, and nobody would know what to stop.
+    """
+    first = Dev(directory, started)
+    first.running.kill()
+
+    second = Dev(directory, started)
+
+    assert 0 == second.create(5).code
+
+
 def test_a_file_that_is_not_there_starts_nothing(tmp_path):
     """
     A slip of the finger leaves no directory behind.

@@ -56,6 +56,9 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             announce,
         )
         _on_stop_signals(supervisor.stop)
+        loop = asyncio.get_running_loop()
+        # Who starts a server for itself, as `outrider dev` does, may be killed.
+        watch_parent(os.environ, lambda: loop.call_soon_threadsafe(supervisor.stop))
         await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
         announce("stopped")
 

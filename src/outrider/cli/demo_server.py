@@ -14,6 +14,7 @@ from pathlib import Path
 from outrider.cli import probe
 from outrider.cli.exits import CommandError
 from outrider.cli.output import printable
+from outrider.process.parent import PARENT_VARIABLE
 from outrider.settings import PREFIX
 
 LISTENING = "listening on "
@@ -74,6 +75,7 @@ class DemoServer:
 
     async def _spawn(self, port: int, data_dir: Path) -> asyncio.subprocess.Process:
         environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+        environ[PARENT_VARIABLE] = str(os.getpid())
         with self._log.open("wb") as stderr:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "outrider", "serve", "--dev"),
