@@ -15,6 +15,7 @@ from outrider.adapters.sql.group_commit import Watch
 from outrider.adapters.sql.migrations import SchemaTooNew
 from outrider.adapters.sql.sqlite import CannotOpen, open_sqlite
 from outrider.ambient import Ambient
+from outrider.bootstrap.database_look import NO_DRIVER
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError, Unavailable
 from outrider.process.data_directory import MASTER_KEY_FILE
@@ -85,10 +86,7 @@ async def _opening(
         # The driver is an extra, and half of a start on SQLite would be spent on importing it.
         from outrider.adapters.sql import postgres_start  # noqa: PLC0415
     except ImportError:
-        raise StartupError(
-            "database_url names PostgreSQL, whose driver is not installed:"
-            " pip install 'outrider[postgres]'"
-        ) from None
+        raise StartupError(NO_DRIVER) from None
     url = settings.postgres_url
     if settings.master_key is None and not (settings.data_dir / MASTER_KEY_FILE).exists():
         is_sealed = await asyncio.to_thread(postgres_start.is_sealed, url, announce=announce)

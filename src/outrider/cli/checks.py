@@ -227,6 +227,9 @@ CHECKS: tuple[Check, ...] = (
 )
 """In the order in which they are shown."""
 
+LOCAL_DATABASE = frozenset({check_sqlite, check_disk, check_fsync, check_master_key})
+"""Those about a database in a file; the database of `postgres_checks` is somewhere else."""
+
 
 def check_server(url: str) -> Iterator[Finding]:
     """A running server answers, is ready, and agrees with our clock."""

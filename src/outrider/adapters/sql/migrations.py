@@ -66,17 +66,28 @@ def _done(connection: Connection, known: int) -> int:
     )
     if not connection.execute(connection.dialect.has_compatible_with).fetchone()[0]:
         connection.execute("ALTER TABLE schema_migrations ADD COLUMN compatible_with INTEGER")
-    done, needed = connection.execute(
-        "SELECT coalesce(max(version), 0), coalesce(max(CASE WHEN version > ?"
-        " THEN coalesce(compatible_with, version) END), 0) FROM schema_migrations",
-        (known,),
-    ).fetchone()
+    done, needed = versions(connection, known)
     if needed > known:
         raise SchemaTooNew(
             f"the data has schema version {done}, for releases that know {needed} or more; this"
             f" release knows {known}: start the newer release that wrote it, or restore a backup"
         )
-    return int(done)
+    return done
+
+
+def versions(connection: Connection, known: int) -> tuple[int, int]:
+    """The schema's version, and the oldest that a release must know to work on it.
+
+    The second is 0 when a release that knows `known` is not older than the schema.
+    """
+    told = connection.execute(connection.dialect.has_compatible_with).fetchone()[0]
+    least = "coalesce(compatible_with, version)" if told else "version"
+    done, needed = connection.execute(
+        f"SELECT coalesce(max(version), 0), coalesce(max(CASE WHEN version > ?"  # noqa: S608 - ours
+        f" THEN {least} END), 0) FROM schema_migrations",
+        (known,),
+    ).fetchone()
+    return int(done), int(needed)
 
 
 def _apply(connection: Connection, step: Migration, now: datetime) -> None:

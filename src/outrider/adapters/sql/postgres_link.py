@@ -18,6 +18,9 @@ from outrider.adapters.sql.columns import Cursor
 from outrider.adapters.sql.dialect import POSTGRES
 from outrider.errors import Unavailable
 
+OLDEST = 15
+"""The oldest PostgreSQL that is used."""
+
 _CONNECT_S = 5
 # A peer that is gone without a word is noticed within about ten seconds, idle or not.
 _PATIENCE = {
@@ -41,6 +44,10 @@ _DURABLE = (
 _NUL = "\0"
 
 UNREACHABLE = "the database cannot be reached; try again"
+UNREADABLE = (
+    "the URL cannot be read; percent-encode signs in user and password that are neither letters"
+    " nor digits, such as %40 for @ and %2F for /"
+)
 _UNKNOWN = (
     "the connection to the database was lost during the commit: whether this call was stored is"
     " not known; try again with the same ids"
@@ -142,13 +149,37 @@ def connect(url: str) -> PostgresLink:
 
 def shown(url: str) -> str:
     """A URL for people: host, port and database, never the password or anything else."""
-    try:
-        given = conninfo_to_dict(url)
-    except psycopg.Error:
+    given = _read(url)
+    if given is None:
         return "the database"
     host, port = given.get("host") or "localhost", given.get("port")
     where = f"{host}:{port}" if port else str(host)
     return f"postgresql://{where}/{given.get('dbname') or ''}"
+
+
+def reason_of(failure: Exception, url: str) -> str:
+    """One line of what the driver says, which never has anything of the password."""
+    if _read(url) is None:
+        return UNREADABLE
+    lines = str(failure).strip().splitlines() or [type(failure).__name__]
+    return lines[0].rpartition(" failed: ")[2].strip().removeprefix("FATAL:").strip()
+
+
+def _read(url: str) -> dict[str, Any] | None:
+    """The parts of a URL; None when it cannot be read, or is not read as it was meant.
+
+    A sign in the password that is not encoded moves the rest of it into another part, or into the
+    driver's complaint.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        return None
+    ports = str(given.get("port") or "").split(",")
+    is_meant = all(not each or each.isdigit() for each in ports) and not any(
+        "@" in str(given.get(part) or "") for part in ("host", "dbname")
+    )
+    return given if is_meant else None
 
 
 @contextmanager

@@ -12,10 +12,18 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors
 
+from outrider.adapters.sql import postgres_look
 from outrider.adapters.sql.dialect import MIGRATION_LOCK
 from outrider.adapters.sql.migrations import migrate
 from outrider.adapters.sql.postgres import PostgresStore
-from outrider.adapters.sql.postgres_link import PostgresLink, connect, shown
+from outrider.adapters.sql.postgres_link import (
+    OLDEST,
+    UNREADABLE,
+    PostgresLink,
+    connect,
+    reason_of,
+    shown,
+)
 from outrider.adapters.sql.secrets import Secrets
 from outrider.adapters.sql.sqlite import CannotOpen
 
@@ -26,8 +34,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 # A change of a table waits behind whoever reads it, and everybody else waits behind the change.
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', '5s', false)"
 # psycopg does not tell the code of a refused connection. No waiting helps against these.
-_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry", "invalid")
-_TOO_OLD = 150_000
+_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry", "invalid", UNREADABLE)
 
 
 @asynccontextmanager
@@ -56,12 +63,7 @@ def is_sealed(url: str, *, announce: Callable[[str], None] = lambda _: None) -> 
 
     Waits and raises as `open_postgres` does.
     """
-
-    def look(link: PostgresLink) -> bool:
-        row = link.execute("SELECT to_regclass('facts') IS NOT NULL").fetchone()
-        return bool(row[0]) and link.execute("SELECT 1 FROM facts").fetchone() is not None
-
-    return _waiting(lambda: _asked(url, look), url, announce, PATIENCE_S)
+    return _waiting(lambda: _asked(url, postgres_look.is_sealed), url, announce, PATIENCE_S)
 
 
 def _patiently(
@@ -83,10 +85,9 @@ def _asked(url: str, ask: Callable[[PostgresLink], T]) -> T:
 
 
 def _bring_up_to_date(link: PostgresLink, now: datetime) -> None:
-    if link.raw.info.server_version < _TOO_OLD:
-        raise CannotOpen(
-            f"it is PostgreSQL {link.raw.info.server_version // 10_000}, not 15 or newer"
-        )
+    version = link.raw.info.server_version // 10_000
+    if version < OLDEST:
+        raise CannotOpen(f"it is PostgreSQL {version}, not {OLDEST} or newer")
     # Nodes that start together do it one after the other.
     link.execute("SELECT pg_advisory_lock(?)", (MIGRATION_LOCK,))
     link.script(_LOCK_TIMEOUT)
@@ -101,7 +102,7 @@ def _waiting(
         try:
             return attempt()
         except (psycopg.OperationalError, psycopg.ProgrammingError) as failure:
-            reason = _reason(failure)
+            reason = reason_of(failure, url)
             if time.monotonic() + pause > deadline or _is_final(failure, reason):
                 raise CannotOpen(f"{shown(url)}: {reason}") from None
         if reason != said:
@@ -115,9 +116,3 @@ def _is_final(failure: Exception, reason: str) -> bool:
     if isinstance(failure, errors.LockNotAvailable):
         return False
     return isinstance(failure, psycopg.ProgrammingError) or any(each in reason for each in _FINAL)
-
-
-def _reason(failure: Exception) -> str:
-    """One line of what the driver says; it never says the password."""
-    lines = str(failure).strip().splitlines() or [type(failure).__name__]
-    return lines[0].rpartition(" failed: ")[2].strip().removeprefix("FATAL:").strip()

@@ -24,6 +24,7 @@ EXAMPLES = examples(
     "outrider doctor --host 0.0.0.0 --external-url https://actions.example.com",
     "outrider doctor --data-dir /var/lib/outrider --port 8080",
     "outrider doctor --url https://actions.example.com",
+    "OUTRIDER_DATABASE_URL=postgresql://outrider@db.internal/outrider outrider doctor",
 )
 
 COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -63,12 +64,18 @@ def doctor(
 
 
 def _findings(flags: Mapping[str, object], url: str | None) -> Iterator[Finding]:
-    from outrider.cli.checks import CHECKS, check_server
+    from outrider.cli.checks import CHECKS, LOCAL_DATABASE, check_server
 
     settings, finding = _check_settings(flags)
     yield finding
+    elsewhere = settings.postgres_url
     for check in CHECKS:
-        yield check(settings)
+        if elsewhere is None or check not in LOCAL_DATABASE:
+            yield check(settings)
+    if elsewhere is not None:
+        from outrider.cli.postgres_checks import check_postgres
+
+        yield from check_postgres(settings, elsewhere)
     if url:
         yield from check_server(url)
 

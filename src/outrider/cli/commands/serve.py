@@ -36,7 +36,9 @@ ServerDir = Annotated[
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        "--database-url", metavar="URL", help="sqlite:///FILE instead of the directory's."
+        "--database-url",
+        metavar="URL",
+        help="postgresql://… or sqlite:///FILE, instead of the directory's file.",
     ),
 ]
 LogLevelName = Annotated[
