@@ -11,6 +11,7 @@ from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app, sample_client
 from api.wires import HttpRequest, Wire, result_of
 from outrider.api.health import Readiness
+from outrider.errors import Unavailable
 from outrider_api.zitadel.action.v2.action_service_pb import GetTargetResponse
 
 GET_TARGET = "/zitadel.action.v2.ActionService/GetTarget"
@@ -59,6 +60,21 @@ async def test_a_check_that_fails_means_not_ready_and_is_logged():
     assert response.status == 503
     assert b"password" not in response.body
     assert [line["event"] for line in log.lines] == ["readiness.failed"]
+
+
+async def test_a_database_that_is_away_is_the_reason():
+    """
+    It is nobody's bug: a line with a traceback for every probe would hide the others.
+    """
+
+    async def away() -> str | None:
+        raise Unavailable("the database cannot be reached; try again")
+
+    log = Lines()
+    response = await sample_client(log, ready=away).exchange(HttpRequest("GET", "/readyz"))
+    expected = {"status": "not ready", "reason": "the database cannot be reached; try again"}
+    assert (response.status, response.json()) == (503, expected)
+    assert [] == [line["event"] for line in log.lines]
 
 
 async def test_a_check_that_hangs_means_not_ready():

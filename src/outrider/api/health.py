@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from outrider.api.asgi import App, Receive, Scope, Send, answer
 from outrider.api.errors import Log
 from outrider.api.refusals import JSON
+from outrider.errors import Unavailable
 
 Ready = Callable[[], Awaitable[str | None]]
 """None when the process can serve; otherwise the reason, which anybody may read."""
@@ -59,6 +60,8 @@ class Readiness:
                 return await self._ready()
         except TimeoutError:
             return f"the check took longer than {self._seconds:g} s"
+        except Unavailable as failure:
+            return failure.message
         except Exception as error:  # noqa: BLE001 - a broken check means not ready
             self._log.error("readiness.failed", exc_info=error)
             return "the check failed, see the log"
