@@ -34,6 +34,7 @@ class HandlersFile:
         Raises:
             Broken: it does not run, or has no receiver.
         """
+        before = self._times()
         for name in self._own_modules():
             del sys.modules[name]
         directory = str(self.path.parent)
@@ -49,7 +50,8 @@ class HandlersFile:
             raise Broken(_own_part()) from None
         finally:
             sys.dont_write_bytecode = wrote
-            self._seen = self._times()
+            # What was saved meanwhile is not what was loaded.
+            self._seen = {path: before.get(path, at) for path, at in self._times().items()}
 
     def has_changed(self) -> bool:
         """Whether something was saved since it was loaded last."""
