@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,8 +35,15 @@ class Module:
 
         `from a import b` is `a` and `a.b`: whether `b` is a module cannot be seen here.
         """
+        return self._named_by(ast.walk(self.tree))
+
+    def imports_at_once(self) -> set[str]:
+        """Those that happen while it is imported: none in functions, none for type checkers."""
+        return self._named_by(_run_at_once(self.tree))
+
+    def _named_by(self, nodes: Iterable[ast.AST]) -> set[str]:
         names: set[str] = set()
-        for node in ast.walk(self.tree):
+        for node in nodes:
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
@@ -68,6 +75,15 @@ def modules_under(package: Path) -> list[Module]:
         name = ".".join(parts[:-1] if is_package else parts)
         modules.append(Module(name, path.read_text(encoding="utf-8"), is_package))
     return modules
+
+
+def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        is_later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        is_for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not is_later and not is_for_types:
+            yield child
+            yield from _run_at_once(child)
 
 
 @cache
