@@ -195,9 +195,7 @@ def _services(
         (
             tunnel.TunnelServiceASGIApplication,
             tunnel.TunnelService,
-            TunnelHandlers(
-                Tunnels(SocketDoors(settings.data_dir), opened.ambient), auth, stopping
-            ),
+            TunnelHandlers(Tunnels(SocketDoors(settings.data_dir), opened.ambient), auth, stopping),
         ),
     )
     told = Telemetry(rpcs) if opened.tracing is None else Telemetry(rpcs, opened.tracing)
