@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 64  # of SHA-256; RFC 2104 pads the secret to this length
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
+
+Hasher: TypeAlias = "Callable[[], _Hash]"
+"""Makes a SHA-256 to hash on with, from where another one was."""
 
 _WANTED = "signing_keys is the text that CreateTarget returned, or a list of such texts"
 
@@ -49,7 +52,7 @@ def hmac_sha256(signing_key: str, prefix: bytes, body: bytes) -> bytes:
 # The bound keeps a receiver that reads keys from a database small; the secrets themselves are in
 # this process's memory anyway.
 @lru_cache(maxsize=256)
-def halves(signing_key: str) -> tuple[Callable[[], _Hash], Callable[[], _Hash]]:
+def halves(signing_key: str) -> tuple[Hasher, Hasher]:
     """Make SHA-256 after the inner, and after the outer, padded secret: hash on from there."""
     secret = signing_key.encode()
     if len(secret) > _BLOCK_BYTES:

@@ -46,6 +46,11 @@ class _Endpoint(BaseHTTPRequestHandler):
             if len(body) == int(length):
                 self._send(self.server.receiver.handle(body, self.headers.items()))
 
+    def _only_post(self) -> None:
+        self._send(HttpAnswer(405, headers=(("Allow", "POST"),)), closing=True)
+
+    do_GET = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _only_post  # noqa: N815 - http.server's names
+
     def _send(self, answer: HttpAnswer, *, closing: bool = False) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers:
