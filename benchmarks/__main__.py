@@ -24,6 +24,10 @@ NAMES = (
     "payloads",
     "interceptions",
     "receiver",
+    "backlog",
+    "sizes",
+    "workers",
+    "hot_path",
 )
 RESULTS = Path(__file__).with_name("results")
 
@@ -38,6 +42,8 @@ def main() -> None:
         rounds=arguments.rounds,
         environ=dict(each.split("=", 1) for each in arguments.set),
         database=arguments.database,
+        max_targets=arguments.max_targets,
+        max_rows=arguments.max_rows,
     )
     # Whoever drives stays off the core that is measured.
     os.sched_setaffinity(0, {cores()[1]})
@@ -76,6 +82,8 @@ def _arguments() -> argparse.Namespace:
         default="sqlite",
         help="what `deliveries` are kept in",
     )
+    parser.add_argument("--max-targets", type=int, default=10_000, metavar="N")
+    parser.add_argument("--max-rows", type=int, default=5_000_000, metavar="N")
     parser.add_argument("--wait-for-quiet", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--quiet", type=float, default=0.3, metavar="LOAD")
     return parser.parse_args()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
@@ -19,7 +21,7 @@ from benchmarks import stores
 from benchmarks.clients import PROTO, connect, publish_request
 from benchmarks.options import Options
 from benchmarks.results import Result, spread, table
-from benchmarks.servers import server
+from benchmarks.servers import memory_mib, server
 from benchmarks.sink import Sink
 
 NAME = "latency"
@@ -40,13 +42,26 @@ class Receiver(Sink):
         super().data_received(data)
 
 
+async def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How many events; how long a started server is left alone first; what fills its store."""
+
+    events: int
+    settle_s: float = 0.0
+    fill: Callable[[], Awaitable[None]] = _nothing
+
+
 def run(options: Options) -> Result:
     """A round is one server and many events."""
     count = options.count or options.of(400, 20)
     result = Result(NAME, {"events": count, **options.environ})
     for _ in range(options.rounds or options.of(3, 1)):
         with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
-            result.rounds.append(uvloop.run(_round(Path(directory), count, options)))
+            result.rounds.append(uvloop.run(timed(Path(directory), Timed(count), options)))
     result.table = table(
         ("", "p50 ms", "p99 ms"),
         [
@@ -61,19 +76,22 @@ def run(options: Options) -> Result:
     return result
 
 
-async def _round(data_dir: Path, count: int, options: Options) -> dict[str, float]:
+async def timed(data_dir: Path, how: Timed, options: Options) -> dict[str, float]:
+    """One server, and the delays of so many events of a target that answers."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     receiving = await loop.create_server(lambda: Receiver(arrived), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{receiving.sockets[0].getsockname()[1]}/hook"
     await asyncio.to_thread(stores.prepare, data_dir, url)
+    await how.fill()
     async with receiving:
         with server(data_dir, options) as asked:
             request = publish_request(asked, PROTO, 1, event_type=stores.EVENT_TYPE)
             client = await connect(asked.port)
-            pairs = [await _once(client, request, arrived, step) for step in range(count)]
+            await asyncio.sleep(how.settle_s)
+            pairs = [await _once(client, request, arrived, step) for step in range(how.events)]
             client.close()
-    return _summary(pairs)
+            return {**_summary(pairs), "mib": memory_mib(asked)}
 
 
 async def _once(client, request: bytes, arrived: asyncio.Queue[float], step: int):

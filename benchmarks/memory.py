@@ -50,7 +50,7 @@ def _with_queue(options: Options, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
         data_dir = Path(directory)
         stores.prepare(data_dir, "http://127.0.0.1:9/")
-        stores.owe(data_dir, count, due_in=timedelta(hours=1))
+        stores.wait_for_retries(data_dir, count, due_in=timedelta(hours=1))
         with server(data_dir, options) as resting:
             return _measured(resting, options)
 

@@ -12,6 +12,7 @@ class Options:
     """`scale` multiplies how much is measured; `environ` holds settings of outrider to try out.
 
     `database` is `sqlite`, or `postgresql` for a server of its own with full fsync.
+    `max_targets` and `max_rows` say how far `sizes` goes.
     """
 
     scratch: Path
@@ -20,6 +21,8 @@ class Options:
     rounds: int | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     database: str = "sqlite"
+    max_targets: int = 10_000
+    max_rows: int = 5_000_000
 
     def of(self, usual: int, quick: int) -> int:
         """One of two amounts, by `--quick`."""

@@ -76,7 +76,16 @@ def family(pid: int) -> list[int]:
 
 def cpu_seconds(pids: Sequence[int]) -> float:
     """User and system time that these processes have taken so far."""
-    return sum(_ticks(pid) for pid in pids) / _TICKS_PER_SECOND
+    return sum(_ticks(Path(f"/proc/{pid}")) for pid in pids) / _TICKS_PER_SECOND
+
+
+def thread_cpu_seconds(pid: int) -> dict[str, float]:
+    """CPU time of each thread of a process; `main` is the one that it began with."""
+    tasks = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda task: int(task.name))
+    return {
+        "main" if int(task.name) == pid else f"thread {number}": _ticks(task) / _TICKS_PER_SECOND
+        for number, task in enumerate(tasks)
+    }
 
 
 def pss_mib(pid: int) -> float:
@@ -103,9 +112,9 @@ def wait_until(
         time.sleep(every_s)
 
 
-def _ticks(pid: int) -> int:
+def _ticks(entry: Path) -> int:
     # Behind the name, which may hold blanks: utime and stime are fields 14 and 15.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = (entry / "stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 

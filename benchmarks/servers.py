@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from benchmarks import stores
 from benchmarks.machine import cores
 from benchmarks.options import Options
-from benchmarks.processes import cpu_seconds, family, started
+from benchmarks.processes import cpu_seconds, family, pss_mib, started
 
 _READY_S = 30.0
 _LISTENING = "listening on "
@@ -61,6 +61,11 @@ def server(
         seconds = time.perf_counter() - begun
         token = (data_dir / "admin.token").read_text().strip()
         yield Server(process.pid, url, token, seconds, cpu_seconds(family(process.pid)))
+
+
+def memory_mib(server: Server) -> float:
+    """Resident memory of all its processes; pages that they share count once."""
+    return sum(pss_mib(pid) for pid in server.processes())
 
 
 def _until_ready(url: str) -> None:

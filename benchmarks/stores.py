@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from typing import Any, Self
 from benchmarks.options import Options
 from outrider.ambient import Ambient
 from outrider.bootstrap.parts import open_store
-from outrider.domain.delivery import plan_deliveries
+from outrider.domain.delivery import DeliveryState, plan_deliveries
 from outrider.domain.event import Event, render_body
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.settings import from_environ
@@ -64,26 +64,64 @@ def database(options: Options) -> Iterator[Mapping[str, str]]:
         yield {**options.environ, "OUTRIDER_DATABASE_URL": server.url()}
 
 
-def prepare(data_dir: Path, endpoint: str, more: Mapping[str, str] | None = None) -> None:
-    """A data directory with one target, and one execution that calls it for `EVENT_TYPE`."""
+def prepare(
+    data_dir: Path, endpoint: str, more: Mapping[str, str] | None = None, *, targets: int = 1
+) -> None:
+    """A data directory with targets, and an execution that calls the first for `EVENT_TYPE`."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_prepare(environ(data_dir, **(more or {})), endpoint))
+    asyncio.run(_prepare(environ(data_dir, **(more or {})), endpoint, nth_targets(targets)))
+
+
+def add_target(data_dir: Path, target: TargetId, endpoint: str) -> None:
+    """One more target, which no execution calls: `owe` names it."""
+    asyncio.run(_add_target(environ(data_dir), target, endpoint))
+
+
+def nth_targets(count: int) -> Sequence[TargetId]:
+    """The ids of the targets that `prepare` makes; the first is `TARGET`."""
+    return [TargetId(str(int(TARGET) + number)) for number in range(count)]
 
 
 def owe(
-    data_dir: Path, count: int, *, due_in: timedelta, more: Mapping[str, str] | None = None
+    data_dir: Path,
+    count: int,
+    *,
+    due_in: timedelta,
+    more: Mapping[str, str] | None = None,
+    targets: int = 1,
+    to: TargetId | None = None,
 ) -> datetime:
-    """Add events that each owe one delivery to the target; return when all of them fall due."""
-    return asyncio.run(_owe(environ(data_dir, **(more or {})), count, due_in))
+    """Add events that each owe one delivery, to the targets in turn; return when all fall due."""
+    receivers = nth_targets(targets) if to is None else [to]
+    return asyncio.run(_owe(environ(data_dir, **(more or {})), count, due_in, receivers))
 
 
-async def _owe(settings: Mapping[str, str], count: int, due_in: timedelta) -> datetime:
+def wait_for_retries(
+    data_dir: Path, count: int, *, due_in: timedelta, more: Mapping[str, str] | None = None
+) -> None:
+    """Deliveries that were attempted once, and lie there until their retry is due.
+
+    What was never attempted would be due at once, whatever its time: such a time is that of a
+    clock that has gone back since.
+    """
+    owe(data_dir, count, due_in=due_in, more=more)
+    url = environ(data_dir, **(more or {})).get("OUTRIDER_DATABASE_URL")
+    connection = _connected(data_dir, is_reader=False) if url is None else _connected_to(url)
+    connection.execute(
+        f"UPDATE deliveries SET attempt_count = 1, state = {DeliveryState.RETRYING.value}"
+    )
+    connection.close()
+
+
+async def _owe(
+    settings: Mapping[str, str], count: int, due_in: timedelta, targets: Sequence[TargetId]
+) -> datetime:
     async with open_store(from_environ(settings)) as opened:
         due_at = opened.ambient.now() + due_in
         for first in range(0, count, _AT_ONCE):
             events = [
-                _stored(opened.instance, opened.ambient)
-                for _ in range(first, min(first + _AT_ONCE, count))
+                _stored(opened.instance, opened.ambient, targets[number % len(targets)])
+                for number in range(first, min(first + _AT_ONCE, count))
             ]
             await opened.store.write(
                 lambda unit, events=events: unit.events.append(opened.instance, events, due_at)
@@ -91,26 +129,33 @@ async def _owe(settings: Mapping[str, str], count: int, due_in: timedelta) -> da
     return due_at
 
 
-async def _prepare(settings: Mapping[str, str], endpoint: str) -> None:
+async def _prepare(settings: Mapping[str, str], endpoint: str, targets: Sequence[TargetId]) -> None:
     async with open_store(from_environ(settings)) as opened:
 
         def add(unit: Unit) -> None:
-            unit.targets.add(opened.instance, a_target(TARGET, endpoint=endpoint))
+            for target in targets:
+                unit.targets.add(opened.instance, a_target(target, endpoint=endpoint))
             unit.executions.put(opened.instance, an_execution(TARGET))
 
         await opened.store.write(add)
 
 
-def _stored(instance: InstanceId, ambient: Ambient) -> StoredEvent:
+async def _add_target(settings: Mapping[str, str], target: TargetId, endpoint: str) -> None:
+    async with open_store(from_environ(settings)) as opened:
+        added = a_target(target, endpoint=endpoint)
+        await opened.store.write(lambda unit: unit.targets.add(opened.instance, added))
+
+
+def _stored(instance: InstanceId, ambient: Ambient, target: TargetId) -> StoredEvent:
     event = an_event(str(ambient.new_id()))
-    planned = plan_deliveries([(DeliveryId(str(ambient.new_id())), TARGET, True)])
+    planned = plan_deliveries([(DeliveryId(str(ambient.new_id())), target, True)])
     body = render_body(event, instance)
     return StoredEvent(event, body, ExecutionId(f"event/{EVENT_TYPE}"), planned)
 
 
-def _connected(data_dir: Path) -> Any:
+def _connected(data_dir: Path, *, is_reader: bool = True) -> Any:
     connection = sqlite3.connect(data_dir / "outrider.db", isolation_level=None)
-    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA query_only = {int(is_reader)}")
     return connection
 
 
@@ -133,14 +178,17 @@ class DeliveryTable:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def has_worker(self) -> bool:
-        """Whether a worker has begun its lease."""
-        return self._number("SELECT count(*) FROM leases") > 0
+    def workers(self) -> int:
+        """How many have begun their lease."""
+        return self._number("SELECT count(*) FROM leases")
 
-    def has_open_deliveries(self) -> bool:
-        """Whether any is due, scheduled or being attempted."""
-        query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE {} IS NOT NULL)"
-        return any(self._number(query.format(column)) for column in ("due_at", "owner"))
+    def has_open_deliveries(self, until: datetime | None = None) -> bool:
+        """Whether any is due, scheduled (until then) or being attempted."""
+        due = "due_at IS NOT NULL"
+        if until is not None:
+            due = f"due_at <= {int(until.timestamp() * 1e6)}"
+        query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE {})"
+        return any(self._number(query.format(each)) for each in (due, "owner IS NOT NULL"))
 
     def delivered(self) -> int:
         """How many were delivered by their first attempt."""

@@ -73,3 +73,39 @@ def test_the_receivers_sdk_is_measured_beside_the_bare_hmac(tmp_path: Path) -> N
     [measured] = document["rounds"]
     assert {"bare", "by hand", "verify", "verify, outrider"} < measured.keys()
     assert min(measured.values()) > 0
+
+
+def test_delays_are_measured_beside_backlogs_of_dead_targets(tmp_path: Path) -> None:
+    """That a dead target delays nobody is a number, and numbers go bad unseen."""
+    document = run(tmp_path / "result.json", "--only", "backlog", "--count", "300")
+
+    [measured] = document["rounds"]
+    assert {"idle", "refuses", "silent"} == measured.keys()
+    assert min(each["received_p99_ms"] for each in measured.values()) > 0
+
+
+def test_rates_are_measured_at_several_sizes(tmp_path: Path) -> None:
+    """Many targets and many rows: what works with few may crawl with many."""
+    document = run(tmp_path / "result.json", "--only", "sizes", "--count", "300")
+
+    [measured] = document["rounds"]
+    assert {"targets": ["1", "10"], "rows": ["0", "1000"]} == {
+        kind: list(sizes) for kind, sizes in measured.items()
+    }
+
+
+def test_one_and_two_workers_drain_a_postgresql(tmp_path: Path) -> None:
+    """The ratio of two processes to one is what several nodes are worth."""
+    document = run(tmp_path / "result.json", "--only", "workers", "--count", "300")
+
+    [measured] = document["rounds"]
+    assert min(measured["one"]["per_s"], measured["two"]["per_s"]) > 0
+
+
+def test_the_hot_path_is_profiled_by_thread_and_by_function(tmp_path: Path) -> None:
+    """Whoever makes deliveries faster begins with where their time goes."""
+    document = run(tmp_path / "result.json", "--only", "hot_path", "--count", "300")
+
+    [measured] = document["rounds"]
+    assert "main" in measured["threads_us"]
+    assert any("worker.py" in each["where"] for each in measured["functions"])

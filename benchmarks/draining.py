@@ -1,0 +1,110 @@
+"""A worker that drains a backlog: what `deliveries`, `sizes` and `workers` have in common.
+
+The backlog falls due at one moment. The rate comes from the times that the workers themselves
+recorded, from the first 5 % to the last.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from benchmarks import stores
+from benchmarks.machine import cores
+from benchmarks.options import Options
+from benchmarks.processes import cpu_seconds, started, wait_until
+from outrider.ambient import utc_now
+
+_RAMP = 0.05
+_PATIENCE_S = 300
+_FAR = timedelta(hours=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """`count` deliveries to `targets` targets, in a store of `rows` that wait for retries."""
+
+    count: int
+    targets: int = 1
+    rows: int = 0
+
+
+def drain(
+    url: str, backlog: Backlog, options: Options, *, on_cores: Sequence[int] = ()
+) -> dict[str, float]:
+    """Deliveries per second and CPU µs each, by one worker for each of `on_cores`."""
+    with tempfile.TemporaryDirectory(dir=options.scratch) as directory:
+        data_dir = Path(directory)
+        environ = stores.environ(data_dir, **options.environ)
+        stores.prepare(data_dir, url, environ, targets=backlog.targets)
+        if backlog.rows:
+            stores.wait_for_retries(data_dir, backlog.rows, due_in=_FAR, more=environ)
+        with (
+            stores.DeliveryTable(data_dir, environ) as deliveries,
+            _workers(on_cores or cores()[:1], environ, deliveries) as pids,
+        ):
+            return _drained(data_dir, backlog, environ, deliveries, pids)
+
+
+@contextmanager
+def _workers(
+    on_cores: Sequence[int], environ: Mapping[str, str], deliveries: stores.DeliveryTable
+) -> Iterator[list[int]]:
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                started(["-m", "outrider.worker_process"], cores=frozenset({core}), environ=environ)
+            )
+            for core in on_cores
+        ]
+        wait_until(
+            lambda: deliveries.workers() == len(processes),
+            at_most_s=30,
+            every_s=0.01,
+            what="the workers",
+        )
+        yield [process.pid for process in processes]
+
+
+def _drained(
+    data_dir: Path,
+    backlog: Backlog,
+    environ: Mapping[str, str],
+    deliveries: stores.DeliveryTable,
+    pids: list[int],
+) -> dict[str, float]:
+    due_at = stores.owe(
+        data_dir,
+        backlog.count,
+        due_in=timedelta(seconds=1 + backlog.count / 5000),
+        more=environ,
+        targets=backlog.targets,
+    )
+    _sleep_until(due_at - timedelta(milliseconds=30))
+    cpu = -cpu_seconds(pids)
+    wait_until(
+        lambda: not deliveries.has_open_deliveries(due_at),
+        at_most_s=_PATIENCE_S,
+        every_s=0.02,
+        what="the last delivery",
+    )
+    return _measured(deliveries, backlog.count, cpu + cpu_seconds(pids))
+
+
+def _measured(deliveries: stores.DeliveryTable, count: int, cpu: float) -> dict[str, float]:
+    if (delivered := deliveries.delivered()) != count:
+        raise RuntimeError(f"{delivered} of {count} deliveries were delivered at once")
+    finished_at = deliveries.finished_at()
+    ramp = int(count * _RAMP)
+    seconds = (finished_at[-1] - finished_at[ramp]) / 1e6
+    later = sum(at > finished_at[ramp] for at in finished_at)
+    return {"per_s": later / seconds, "cpu_us": cpu / count * 1e6}
+
+
+def _sleep_until(at: datetime) -> None:
+    time.sleep(max(0.0, (at - utc_now()).total_seconds()))
