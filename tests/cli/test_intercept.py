@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cli.conftest import Running
 from outrider.cli.exits import ExitCode
 from outrider.testing.receiver import Answer, Receiver
 
@@ -83,6 +84,29 @@ async def test_a_request_runs_through_its_targets(user):
     assert "refused" in rows[1]
     sent = json.loads(call.body)
     assert ({"query": {"limit": 10}}, "42") == (sent["request"], sent["userID"])
+
+
+async def test_ctrl_c_ends_it_while_a_target_hangs(user, server):
+    """
+    Who waits for a slow target may change his mind: he need not sit out the time-out.
+    """
+    released = asyncio.Event()
+    async with Receiver([Answer(hang_until=released)]) as receiver:
+        target = await user.target(receiver.url)
+        await user.bind(f"request{METHOD}", target)
+        waiting = Running(
+            *("intercept", "request", user.file(REQUEST)),
+            *("--url", server.url, "--data-dir", server.data_dir),
+        )
+        try:
+            await receiver.wait_for(1)
+            code = await asyncio.to_thread(waiting.stop)
+        finally:
+            waiting.kill()
+        # Only now could the target have answered.
+        released.set()
+
+    assert ExitCode.INTERRUPTED == code, waiting.said
 
 
 async def test_a_response_for_programs(user):

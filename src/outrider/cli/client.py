@@ -7,13 +7,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from outrider.cli.exits import CommandError, ExitCode
+from outrider.cli.waiting import interruptibly
 from outrider.process.data_directory import ADMIN_TOKEN_FILE
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Server:
         from connectrpc.errors import ConnectError
 
         try:
-            answer = call(request, headers=self.headers)
+            answer = interruptibly(partial(call, request, headers=self.headers))
         except ConnectError as error:
             raise refusal(error, self.url, advice) from None
         document: dict[str, Any] = json.loads(answer.to_json())
