@@ -166,17 +166,19 @@ class TargetChain:
         tracing = self.tracing or PassedOn(self.ambient.new_id)
         attributes = {"outrider.target.id": callee.target.id, "outrider.execution": run.execution}
         with tracing.span("call target", "client", run.trace, attributes) as span:
-            failure = await self._failure(replace(run, trace=span.context), callee, seconds)
+            failure = await self._failure(run, callee, seconds, span.context)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
             span.note({"outrider.outcome": outcome.name.lower()})
             if failure is not None:
                 span.fail(outcome.name.lower())
         return failure, span.context
 
-    async def _failure(self, run: Run, callee: Callee, seconds: float) -> Failure | None:
-        """Call one target and apply its answer; None when all went well."""
+    async def _failure(
+        self, run: Run, callee: Callee, seconds: float, trace: TraceContext | None
+    ) -> Failure | None:
+        """Call one target, in that span, and apply its answer; None when all went well."""
         try:
-            answer = await self._answer(run, callee, seconds)
+            answer = await self._answer(run, callee, seconds, trace)
         except Unbuildable as failure:
             shown = failure.error or execution_failed()
             return Failure(Outcome.UNBUILDABLE, failure.reason, shown)
@@ -184,7 +186,9 @@ class TargetChain:
             return Failure(failure.outcome, failure.reason, execution_failed())
         return _misbehaved(answer) or self._unapplied(run, callee, answer)
 
-    async def _answer(self, run: Run, callee: Callee, seconds: float) -> Answer:
+    async def _answer(
+        self, run: Run, callee: Callee, seconds: float, trace: TraceContext | None
+    ) -> Answer:
         if seconds <= 0:
             reason = "the caller's time was over before it was this target's turn"
             raise CallFailed(Outcome.UNREACHABLE, Stage.BUILD, reason)
@@ -192,7 +196,7 @@ class TargetChain:
         until = clock() + seconds
         target = callee.target
         call_id = str(self.ambient.new_id())
-        call = self._built(callee, self._rendered(run), call_id, run.trace)
+        call = self._built(callee, self._rendered(run), call_id, trace)
         places = callee.policy.max_concurrency
         async with self.bulkheads.place(run.instance, target.id, places, seconds):
             left = until - clock()
