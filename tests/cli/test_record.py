@@ -19,7 +19,7 @@ from outrider.ambient import utc_now
 from outrider.cli.call_masking import CallMask
 from outrider_receiver import Event, Receiver, Request, refuse
 from outrider_receiver.serve import ReceiverServer
-from outrider_receiver.testing import sign
+from outrider_receiver.testing import SAMPLES, sign
 
 SIGNING_KEY = "k" * 36
 OTHER_KEY = "o" * 36
@@ -199,6 +199,16 @@ MASKED = {
     "by_address": ({ADDRESS: 1}, {"person1@masked.example": 1}),
     "id": ("1002128326749323265", "1002128326749323265"),
     "phone": ("", ""),
+    "link": (
+        "https://a.example/?code=abc&login_hint=ada%40example.org&state=open#id_token=x",
+        "https://a.example/?code=***&login_hint=person1@masked.example&state=open#id_token=***",
+    ),
+    "written": ("mailto:ada%40example.org", "mailto:person1@masked.example"),
+    "home": ({"country": "CH", "region": "BE"}, {"country": "***", "region": "***"}),
+    "web_authn": (
+        {"challenge": "abc", "credentialID": "x"},
+        {"challenge": "***", "credentialID": "***"},
+    ),
 }
 
 
@@ -211,6 +221,24 @@ def test_a_field_is_masked_in_its_shape(name):
 
     assert {name: expected} == CallMask().document({name: value})
     assert {name: value} == CallMask(keep=[name]).document({name: value})
+
+
+PERSONAL = (
+    *("Ada", "Lovelace", "countess", '"ada', "ada@", "/ada", "41791234567"),
+    *("$2a$", "192.0.2", "ZW5naW5l"),
+)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_nothing_of_a_person_is_left_of_any_kind_of_call(kind):
+    """
+    A recording is given to colleagues, and put into a repository.
+    """
+    sample = SAMPLES[kind].decode()
+    masked = json.dumps(CallMask().document(json.loads(sample)))
+
+    assert any(word in sample for word in PERSONAL)
+    assert [] == [word for word in PERSONAL if word in masked]
 
 
 JSON = st.recursive(

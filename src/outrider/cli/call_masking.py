@@ -8,6 +8,7 @@ What is masked, by the name of the field in any spelling (`firstName`, `first_na
 | e-mail addresses, wherever they stand in a text | `person1@masked.example`, the same one each time |
 | phone numbers, wherever they stand in a text | `+10000000000` |
 | names of people, addresses, birth dates, pictures, network addresses | `***` |
+| parameters of URLs with such a name | as their names say |
 | values of user metadata | `***`, in Base64 |
 
 What has the right shape stays of that shape, so that handlers still work.
@@ -25,7 +26,11 @@ from outrider.observability.masking import MASK, is_secret_name, masked_text
 SECRET_FIELDS = frozenset(
     [
         "code",
+        "codeverifier",
+        "nonce",
+        "challenge",
         "otp",
+        "otpcode",
         "totp",
         "pin",
         "hash",
@@ -39,8 +44,10 @@ SECRET_FIELDS = frozenset(
         "xapikey",
         "apikey",
         "idtokenhint",
+        "samlrequest",
         "samlresponse",
         "webauthn",
+        "credentialid",
         "publickeycredential",
     ]
 )
@@ -51,6 +58,7 @@ PERSONAL_FIELDS = frozenset(
         "givenname",
         "familyname",
         "middlename",
+        "fullname",
         "nickname",
         "displayname",
         "formattedname",
@@ -59,19 +67,33 @@ PERSONAL_FIELDS = frozenset(
         "loginname",
         "loginnames",
         "preferredloginname",
+        "loginhint",
+        "upn",
         "avatarkey",
         "avatarurl",
         "picture",
         "profilepicture",
         "address",
         "streetaddress",
+        "street",
         "locality",
+        "city",
+        "region",
+        "country",
         "postalcode",
+        "zip",
+        "zipcode",
+        "dateofbirth",
+        "dob",
         "birthdate",
         "birthday",
         "email",
         "phone",
         "phonenumber",
+        "mobile",
+        "mobilephone",
+        "telephone",
+        "fingerprintid",
         "remoteip",
         "ip",
         "ipaddress",
@@ -86,8 +108,10 @@ HARMLESS_FIELDS = frozenset({"passwordchanged", "passwordchangerequired", "acces
 _PEOPLE = frozenset({"userinfo", "user", "human", "profile", "rawinformation"})
 _METADATA = frozenset({"usermetadata", "setusermetadata", "metadata"})
 
-_EMAIL = re.compile(r"[\w.%+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_EMAIL = re.compile(r"[\w.%+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _PHONE = re.compile(r"\+\d(?:[ ()/-]{0,2}\d){6,14}(?!\d)")
+# A parameter of a URL: its start, its name, its value.
+_PARAMETER = re.compile(r"([?&#]([\w.-]{1,64})=)([^&#\s\"'<>]+)")
 _SEPARATOR = re.compile(r"[^a-z0-9]")
 MASKED_PHONE = "+10000000000"
 MASKED_DOMAIN = "masked.example"
@@ -112,7 +136,8 @@ class CallMask:
 
     def text(self, text: str) -> str:
         """What gives itself away by its form."""
-        text = _EMAIL.sub(self._person, masked_text(text))
+        text = _PARAMETER.sub(self._parameter, masked_text(text))
+        text = _EMAIL.sub(self._person, text)
         return _PHONE.sub(MASKED_PHONE, text)
 
     def _walk(self, value: Any, parent: str, depth: int) -> Any:
@@ -173,8 +198,13 @@ class CallMask:
         hidden = MASKED_PHONE if _PHONE.fullmatch(text) else MASK
         return hidden if text else text
 
+    def _parameter(self, found: re.Match[str]) -> str:
+        start, name, value = found.groups()
+        hidden = self._is_hidden(name, "") and _plain(name) not in self._keep
+        return start + (self._hidden_text(value) if hidden else value)
+
     def _person(self, found: re.Match[str]) -> str:
-        address = found[0]
+        address = found[0].replace("%40", "@")  # as in a URL
         if address.endswith(f"@{MASKED_DOMAIN}"):
             return address
         number = len(self._people) + 1
