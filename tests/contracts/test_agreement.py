@@ -19,12 +19,28 @@ from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.outcome import Outcome
 from outrider.domain.replay import Replay
 from outrider.domain.search import DeliverySearch
+from outrider.domain.target_policy import (
+    DEFAULT_POLICY,
+    Breaker,
+    OnDead,
+    Ordering,
+    TargetPolicy,
+)
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import INSTANCE, a_stored_event, a_target, an_attempt, an_event
 
 TARGETS = [str(number) for number in range(101, 105)]
 OWNERS = st.sampled_from(["worker-1", "worker-1", "worker-1", "worker-2"])
 PLACES = st.integers(0, 11)
+
+POLICIES = [
+    DEFAULT_POLICY,
+    TargetPolicy(max_concurrency=1),
+    TargetPolicy(rate_per_second=1.0),
+    TargetPolicy(breaker=Breaker(2, timedelta(seconds=2))),
+    TargetPolicy(ordering=Ordering.BY_AGGREGATE),
+    TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK),
+]
 
 # What an attempt can lead to: state, and what becomes of those behind.
 ENDINGS = st.sampled_from(
@@ -60,6 +76,9 @@ RARE = st.one_of(
     st.tuples(st.just("forget"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
     st.tuples(st.just("tally"), st.integers(1, 3)),
     st.tuples(st.just("tally"), st.integers(1, 3)),
+    # Lanes: limits, order and breakers come and go.
+    st.tuples(st.just("policy"), st.sampled_from(TARGETS), st.sampled_from(range(6))),
+    st.tuples(st.just("policy"), st.sampled_from(TARGETS), st.sampled_from(range(6))),
 )
 ROUNDS = st.lists(
     st.tuples(PUBLISH, CLAIM, SETTLE, st.lists(RARE, max_size=2), CLAIM, SETTLE, SETTLE).map(
@@ -108,8 +127,12 @@ class Script:
         ids = [DeliveryId(str(number)) for number in range(first, first + len(awaited))]
         self.ids += ids
         line = plan_deliveries(list(zip(ids, map(TargetId, targets), awaited, strict=False)))
-        event = a_stored_event(*line, event=an_event(f"event-{self.published}"))
+        event = a_stored_event(*line, event=self._event())
         return lambda unit, now=self.now: unit.events.append(INSTANCE, [event], now)
+
+    def _event(self):
+        """Of one of two aggregates, so that lines form where a policy asks for order."""
+        return an_event(f"event-{self.published}", aggregate_id=str(self.published % 2 + 1))
 
     def _claim(self, owner, limit):
         return lambda unit, now=self.now: list(unit.deliveries.claim(owner, now, limit))
@@ -144,6 +167,10 @@ class Script:
 
     def _resume(self, target):
         return lambda unit: unit.policies.resume(INSTANCE, TargetId(target))
+
+    def _policy(self, target, number):
+        policy, now = POLICIES[number], self.now
+        return lambda unit: unit.policies.put(INSTANCE, TargetId(target), policy, now)
 
     def _cancel(self, owner, place):
         stopped = self._id(owner, place)
@@ -217,7 +244,7 @@ def add_targets(unit):
         unit.targets.add(INSTANCE, a_target(each))
 
 
-@settings(max_examples=150)
+@settings(max_examples=120)
 @example(DEAD_BEHIND_THE_TALLY)
 @given(ROUNDS)
 async def test_both_stores_tell_the_same_story(rounds):
