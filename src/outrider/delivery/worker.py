@@ -33,9 +33,11 @@ _RENEW_EVERY_S = 5.0
 # for a hundred.
 _LINGER_S = 0.01
 _SETTLE_AT_ONCE = 128
-# How often an idle worker looks whether the store has changed; half of it is the mean delay
-# between a publish and its first attempt.
+# How often a worker with attempts under way looks whether the store has changed: turns that come
+# more often have less in them, and each is a commit.
 _LOOK_EVERY_S = 0.02
+# And one that has nothing to do: half of it is the mean delay between a publish and its first turn.
+_IDLE_LOOK_EVERY_S = 0.004
 # A turn is taken at least this often, whatever the hints say.
 _TURN_EVERY_S = 1.0
 # And this often while something is ready and may not begin: it is in the way of others.
@@ -277,10 +279,11 @@ class Worker:
             self._linger = None
 
     def _patience(self, rest: float) -> float:
+        look_every = _LOOK_EVERY_S if self._running or self._ended else _IDLE_LOOK_EVERY_S
         if self._next_due is None or self._slots.room <= 0:
-            return min(_LOOK_EVERY_S, rest)
+            return min(look_every, rest)
         until_due = (self._next_due - self.ambient.now()).total_seconds()
-        return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
+        return max(0.0, min(look_every, rest, until_due))
 
     def _is_due(self) -> bool:
         return (
