@@ -43,6 +43,7 @@ REGISTERED = {"event": {"event": "user.human.added"}}
 EVERYTHING: Mapping[str, Any] = {}
 
 CASES: Mapping[str, Sequence[Case]] = {
+    "AnswerCall": making({"name": "laptop", "callId": "1", "status": 200}),
     "CreateTarget": about(A_TARGET),
     "UpdateTarget": about({"id": "$target", "name": "taken over"}),
     "DeleteTarget": about({"id": "$target"}),

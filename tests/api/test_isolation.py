@@ -28,7 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Tenants = tuple[Tenant, Tenant]
 
 
-GUARDED = [each for each in METHODS if permission_of(each) != PUBLIC]
+CALLS = [each for each in METHODS if each.method_kind == "unary"]
+GUARDED = [each for each in CALLS if permission_of(each) != PUBLIC]
 
 
 def each_case(cases) -> pytest.MarkDecorator:
@@ -68,6 +69,14 @@ async def test_every_call_has_a_case():
     assert {each.name for each in GUARDED} == set(known)
     assert len(known) == len(set(known))
     assert all(CASES.values())
+
+
+async def test_only_these_streams_are_tried_elsewhere():
+    """
+    A tunnel's name holds its instance, and targets of others are refused it: tests/tunnel.
+    """
+    streams = {each.name for each in METHODS if each not in CALLS and permission_of(each) != PUBLIC}
+    assert {"Listen"} == streams
 
 
 async def test_only_these_are_for_everybody():

@@ -47,7 +47,7 @@ async def test_a_worker_by_hand_outlives_a_restart_of_the_server(launch, data_di
             await asyncio.wait_for(worker.stdout.readline(), 20)
             await publisher.publish(EVENTS)
             # Both work: more calls are open than one worker makes at a time.
-            await receiver.wait_for(len(receiver.calls) + 100)
+            await receiver.wait_for(len(receiver.calls) + 70)
             server.kill()
             by_hand = held(data_dir)
             following = await launch().ready()
