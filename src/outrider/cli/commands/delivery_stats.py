@@ -91,7 +91,7 @@ def _show(answer: Mapping[str, Any]) -> None:
     print_fields({state: str(counts.get(state, 0)) for state in State})
     print_fields({"oldest open": short_time(text_of(answer, "oldestOpenAt"))})
     if answer.get("rates"):
-        print("\nPer second, until a few seconds ago")
+        print("\nPer second, until about 25 s ago")
         print_table(("OVER", "DELIVERED", "DEAD"), _rates(answer), empty="")
     if answer.get("outcomes"):
         print("\nLast attempts of what was settled within an hour")

@@ -684,7 +684,7 @@ class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
             repeated outrider.v1.OutcomeCount outcomes = 4;
             ```
         rates:
-            How fast deliveries were settled, until a few seconds ago, over 1, 5 and 60 minutes. Absent
+            How fast deliveries were settled, until 20 to 30 s ago, over 1, 5 and 60 minutes. Absent
             when the request names an event type or a time.
 
             ```proto
