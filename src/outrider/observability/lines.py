@@ -87,7 +87,12 @@ LINES: tuple[Line, ...] = (
         "A target was called while somebody waited.",
         ("instance", "execution", "target", "outcome", "ms", "error", "trace", "span"),
     ),
-    Line("delivery.rescued", "warning", "Attempts of dead workers are LOST.", ("deliveries",)),
+    Line(
+        "delivery.rescued",
+        "warning",
+        "Attempts of dead workers are LOST: one line for all that were found at a time.",
+        ("deliveries",),
+    ),
     Line(
         "delivery.broken",
         "error",
