@@ -81,9 +81,10 @@ def test_a_policy_for_people(server, target):
     server.run("target", "policy", "set", target, "--rate", "2")
     changed = server.run("target", "policy", "get", target)
 
-    assert ["changed  never", "paused   no", "Everything has its default."] == (
-        untouched.out.splitlines()
-    )
+    assert untouched.out.splitlines() == [
+        *("changed  never", "paused   no", "breaker  closed"),
+        "Everything has its default.",
+    ]
     assert '"ratePerSecond": 2' in changed.out
 
 

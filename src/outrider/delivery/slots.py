@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from outrider.domain.breaker import ANSWERS, FAILURES
+from outrider.domain.breaker import ANSWERS, is_to_blame
 from outrider.domain.delivery import ClaimedDelivery, DeliveryState, Settlement
 from outrider.domain.ids import DeliveryId
 from outrider.domain.lane import Caps, LaneName
@@ -150,7 +150,7 @@ class Slots:
         duration = self._clock() - target.started.pop(id(claimed))
         self._running -= 1
         self._running_of[target.kind] -= 1
-        if settled is not None and settled.attempt is not None:
+        if settled is not None:
             self._learn(target, settled, duration)
         if target.is_idle:
             self._active.pop(target.name, None)
@@ -223,12 +223,14 @@ class Slots:
         return oldest is not None and self._clock() - oldest >= _DOUBTFUL_S
 
     def _learn(self, target: _Target, settled: Settlement, duration: float) -> None:
-        outcome = settled.attempt.outcome if settled.attempt is not None else None
-        if settled.state is DeliveryState.DELIVERED or outcome in ANSWERS:
+        attempt = settled.attempt
+        if attempt is None:
+            return
+        if settled.state is DeliveryState.DELIVERED or attempt.outcome in ANSWERS:
             target.failures = 0
             weight = _PACE_WEIGHT if target.kind is _Kind.PROVEN else 1.0
             target.pace += (duration - target.pace) * weight
-        elif outcome in FAILURES:
+        elif is_to_blame(attempt):
             target.failures += 1
         else:
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from outrider.domain.delivery import Attempt
 from outrider.domain.outcome import Outcome
 from outrider.domain.target_policy import Breaker
 
@@ -20,6 +21,11 @@ FAILURES = frozenset({Outcome.UNREACHABLE, Outcome.FAILED, Outcome.OVERLOADED})
 """What the receiver is to blame for. What never left, or was lost by us, says nothing about it."""
 ANSWERS = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 """A receiver that refuses one delivery with a 4xx is there, and judges."""
+
+
+def is_to_blame(attempt: Attempt) -> bool:
+    """Whether an attempt failed by its receiver: a proxy on the way is nobody's fault but its own."""
+    return attempt.outcome in FAILURES and attempt.stage.concerns_target
 
 
 class BreakerChange(Enum):

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 
 from outrider.domain.breaker import (
     ANSWERS,
-    FAILURES,
     BreakerChange,
     BreakerState,
     after_attempt,
+    is_to_blame,
 )
 from outrider.domain.delivery import DeliveryState, Settlement
 from outrider.domain.ids import InstanceId, TargetId
@@ -146,7 +146,7 @@ def after_settlement(lane: Lane, settled: Settlement) -> tuple[Lane, BreakerChan
     if attempt is None or not (lane.breaker.failures or lane.ramp):
         return lane, None
     is_success = settled.state is DeliveryState.DELIVERED or attempt.outcome in ANSWERS
-    if not is_success and attempt.outcome not in FAILURES:
+    if not is_success and not is_to_blame(attempt):
         return lane, None
     state, change = after_attempt(
         lane.state,

@@ -125,11 +125,14 @@ class StoredPolicy:
     """What is written about a target: its policy, if one was set, and whether it is paused.
 
     `changed_at` None: none was set, `policy` is the default. `paused_at` None: it is not paused.
+    `breaker_open_until` None: its breaker is closed, or it has none; in the past: one call at a
+    time tries whether it has recovered.
     """
 
     policy: TargetPolicy = DEFAULT_POLICY
     changed_at: datetime | None = None
     paused_at: datetime | None = None
+    breaker_open_until: datetime | None = None
 
 
 def retry_schedule(policy: TargetPolicy) -> RetrySchedule:

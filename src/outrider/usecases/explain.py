@@ -110,10 +110,19 @@ def _explained(
     target = callee.target
     obstacle = _unbuildable(callee, now)
     is_delivery = asked.kind is ConditionKind.EVENT or not target.is_awaited
-    if obstacle is None and is_delivery and stored is not None and stored.paused_at is not None:
-        obstacle = "the target is paused: its deliveries wait"
+    if obstacle is None and is_delivery and stored is not None:
+        obstacle = _held(stored)
     reason = obstacle or (_delivery_reason(callee) if is_delivery else _call_reason(callee))
     return ExplainedTarget(target.id, target.name, obstacle is None, reason)
+
+
+def _held(stored: StoredPolicy) -> str | None:
+    if stored.paused_at is not None:
+        return "the target is paused: its deliveries wait"
+    if stored.breaker_open_until is not None:
+        until = stored.breaker_open_until.isoformat(timespec="seconds")
+        return f"the target's breaker is open until {until}, then one call at a time tries it"
+    return None
 
 
 def _unbuildable(callee: Callee, now: datetime) -> str | None:

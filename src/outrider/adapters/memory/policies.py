@@ -23,14 +23,18 @@ class MemoryTargetPolicies:
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
         """See the port."""
-        return self._tables.policies.get((instance, target))
+        stored = self._tables.policies.get((instance, target))
+        lane = self._tables.lanes.get((instance, target))
+        if stored is None or lane is None:
+            return stored
+        return replace(stored, breaker_open_until=lane.state.open_until)
 
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
         """See the port."""
-        policies = self._tables.policies
-        return {each: policies[each] for each in wanted if each in policies}
+        found = {each: self.get(*each) for each in wanted}
+        return {each: stored for each, stored in found.items() if stored is not None}
 
     def put(
         self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
@@ -53,6 +57,7 @@ class MemoryTargetPolicies:
         lanes.change(self._tables, (instance, target), resumed)
 
     def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
+        stored = replace(stored, breaker_open_until=None)  # the lane knows
         if stored == _NOTHING:
             self._tables.policies.pop((instance, target), None)
         else:

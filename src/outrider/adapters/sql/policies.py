@@ -20,14 +20,17 @@ from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.lane import Lane, LaneName, resumed, with_policy
 from outrider.domain.target_policy import DEFAULT_POLICY, StoredPolicy, TargetPolicy
 
-# Each of the two tables may have a row or none.
+# Each of the three tables may have a row or none.
 _SELECT = (
-    "SELECT policy.plain, policy.sealed_secrets, policy.changed_at, paused.paused_at"
+    "SELECT policy.plain, policy.sealed_secrets, policy.changed_at, paused.paused_at,"
+    " lanes.open_until"
     " FROM (SELECT ? AS instance_id, ? AS target_id) AS wanted"
     " LEFT JOIN target_policies AS policy ON policy.instance_id = wanted.instance_id"
     " AND policy.target_id = wanted.target_id"
     " LEFT JOIN paused_targets AS paused ON paused.instance_id = wanted.instance_id"
     " AND paused.target_id = wanted.target_id"
+    " LEFT JOIN lanes ON lanes.instance_id = wanted.instance_id"
+    " AND lanes.target_id = wanted.target_id"
 )
 
 
@@ -40,7 +43,7 @@ class SqlTargetPolicies:
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
         """See the port."""
-        plain, sealed, changed_at, paused_at = self._connection.execute(
+        plain, sealed, changed_at, paused_at, open_until = self._connection.execute(
             _SELECT, (instance, target)
         ).fetchone()
         if changed_at is None and paused_at is None:
@@ -49,6 +52,7 @@ class SqlTargetPolicies:
             DEFAULT_POLICY if plain is None else self._opened(instance, target, plain, sealed),
             to_optional_time(changed_at),
             to_optional_time(paused_at),
+            to_optional_time(open_until),
         )
 
     def get_many(

@@ -48,6 +48,7 @@ class TargetPolicyHandlers(TargetPolicyService):
             policy=policy_to_proto(stored.policy),
             change_date=to_optional_timestamp(stored.changed_at),
             paused_at=to_optional_timestamp(stored.paused_at),
+            breaker_open_until=to_optional_timestamp(stored.breaker_open_until),
         )
 
     async def set_target_policy(

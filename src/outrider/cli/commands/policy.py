@@ -65,15 +65,17 @@ def get_policy(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the policy of a target, without its secrets, and whether the target is paused."""
+    """Show the policy of a target, without its secrets, whether it is paused, and its breaker."""
     answer = _read(connect(url, token, data_dir), target_id)
     if as_json:
         print_json(answer)
         return
+    open_until = short_time(text_of(answer, "breakerOpenUntil"))
     print_fields(
         {
             "changed": short_time(text_of(answer, "changeDate")) or "never",
             "paused": short_time(text_of(answer, "pausedAt")) or "no",
+            "breaker": f"open until {open_until}" if open_until else "closed",
         }
     )
     policy = answer.get("policy")

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from outrider.domain.breaker import BreakerChange
+from outrider.domain.call import Stage
 from outrider.domain.delivery import DeliveryState
+from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
 from outrider.domain.target_policy import Breaker, TargetPolicy
 from outrider.testing.ambient import NOW
-from outrider.testing.builders import a_settlement, an_attempt
+from outrider.testing.builders import INSTANCE, a_settlement, an_attempt
 from outrider.testing.contracts.lanes import owe_many, set_policy
 from outrider.testing.contracts.steps import (
     WORKER,
@@ -34,17 +36,31 @@ BREAKER = TargetPolicy(breaker=Breaker(3, OPEN_FOR))
 
 
 async def end_next(
-    store: Store, outcome: Outcome, now: datetime, *, due_at: datetime | None = None
+    store: Store,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    due_at: datetime | None = None,
+    stage: Stage = Stage.ANSWER,
 ) -> BreakerChange | None:
     """Attempt the next delivery; return what that did to the breaker."""
     [claimed] = await claim(store, now=now, limit=1)
-    attempt = an_attempt(claimed.attempt_number, outcome, started_at=now, duration=SECOND)
+    attempt = an_attempt(
+        claimed.attempt_number, outcome, started_at=now, duration=SECOND, stage=stage
+    )
     is_success = outcome is Outcome.ACCEPTED
     state = DeliveryState.DELIVERED if is_success else DeliveryState.RETRYING
     due_at = None if is_success else due_at or now + timedelta(days=1)
     settlement = a_settlement(claimed.id, state, attempt=attempt, due_at=due_at)
     settled = await store.write(lambda unit: unit.deliveries.settle(WORKER, [settlement], now))
     return next((each.breaker for each in settled.remarkable), None)
+
+
+async def open_until(store: Store) -> datetime | None:
+    """Until when the breaker of target 101 is open."""
+    stored = await store.read(lambda unit: unit.policies.get(INSTANCE, TargetId("101")))
+    assert stored is not None
+    return stored.breaker_open_until
 
 
 class LimitsContract(StoreContract):
@@ -133,6 +149,27 @@ class LimitsContract(StoreContract):
         await set_policy(store, BREAKER)
 
         assert [None] * 5 == [await end_next(store, outcome, NOW) for _ in range(5)]
+
+    async def test_what_is_a_proxys_fault_opens_no_breaker(self, store: Store) -> None:
+        """It stands between, and other targets have the same one."""
+        await set_policy(store, BREAKER)
+        changes = [
+            await end_next(store, Outcome.UNREACHABLE, NOW, stage=Stage.PROXY) for _ in range(5)
+        ]
+
+        assert [None] * 5 == changes
+
+    async def test_an_open_breaker_is_shown_with_the_policy(self, store: Store) -> None:
+        """Whoever asks why nothing arrives is told, and until when."""
+        await set_policy(store, BREAKER)
+        closed = await open_until(store)
+        for _ in range(3):
+            await end_next(store, Outcome.FAILED, NOW)
+        opened = await open_until(store)
+        await end_next(store, Outcome.ACCEPTED, NOW + SECOND + OPEN_FOR)
+
+        assert (None, NOW + SECOND + OPEN_FOR) == (closed, opened)
+        assert await open_until(store) is None
 
     async def test_half_open_one_at_a_time_may_try(self, store: Store) -> None:
         """A failed probe opens it again, quietly; an accepted one closes it, and calls ramp up."""
