@@ -33,11 +33,13 @@ _RENEW_EVERY_S = 5.0
 # for a hundred.
 _LINGER_S = 0.01
 _SETTLE_AT_ONCE = 128
-# How often a worker with attempts under way looks whether the store has changed: turns that come
-# more often have less in them, and each is a commit.
+# How often a worker looks whether the store has changed. With attempts under way, turns that come
+# more often have less in them, and each is a commit; with nothing for a while, looking costs CPU.
 _LOOK_EVERY_S = 0.02
-# And one that has nothing to do: half of it is the mean delay between a publish and its first turn.
-_IDLE_LOOK_EVERY_S = 0.004
+# In between, half of this is the mean delay between a publish and its first turn.
+_WATCHFUL_LOOK_EVERY_S = 0.004
+# So long after the last delivery.
+_WATCHFUL_S = 10.0
 # A turn is taken at least this often, whatever the hints say.
 _TURN_EVERY_S = 1.0
 # And this often while something is ready and may not begin: it is in the way of others.
@@ -100,6 +102,7 @@ class Worker:
     _stopping: bool = False
     # On the monotonic clock: until then the store may hold more for this worker than it knows of.
     _unsure_until: float = 0.0
+    _watchful_until: float = 0.0
     # On the loop's clock; None until the worker stops.
     _drain_until: float | None = None
 
@@ -180,6 +183,8 @@ class Worker:
             self._callees, self._revision = {}, turn.revision
         self._callees.update(turn.callees)
         self._next_due = turn.next_due
+        if turn.claimed:
+            self._watchful_until = time.monotonic() + _WATCHFUL_S
         self._slots.add(turn.claimed)
         self.runner.measures.claimed(len(turn.claimed))
         if turn.shut and (shut := self._slots.withdraw(turn.shut)):
@@ -279,7 +284,9 @@ class Worker:
             self._linger = None
 
     def _patience(self, rest: float) -> float:
-        look_every = _LOOK_EVERY_S if self._running or self._ended else _IDLE_LOOK_EVERY_S
+        is_busy = self._running or self._ended
+        is_watchful = time.monotonic() < self._watchful_until
+        look_every = _WATCHFUL_LOOK_EVERY_S if is_watchful and not is_busy else _LOOK_EVERY_S
         if self._next_due is None or self._slots.room <= 0:
             return min(look_every, rest)
         until_due = (self._next_due - self.ambient.now()).total_seconds()
