@@ -38,7 +38,8 @@ class Clock:
         self.environ = {
             "LD_PRELOAD": str(library / "libfaketime" / "src" / "libfaketime.so.1"),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
-            "FAKETIME_NO_CACHE": "1",
+            # Read anew every second: two threads that read at once may get the true time instead.
+            "FAKETIME_CACHE_DURATION": "1",
             # The kernel's other clock never jumps.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
@@ -140,6 +141,7 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
         hold.clear()
         release.set()
         await arrived(receiver, set(first.answered), within=RESCUED_WITHIN_S)
+        await noticed(first)
         await first.publish(EVENTS)
         clock.shows(0)
         await first.publish(EVENTS)
@@ -159,11 +161,21 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
     assert set() == leaks(logs(tmp_path), secrets(tmp_path, first))
 
 
+async def noticed(program: Host) -> None:
+    """Wait until the program knows that the clock went back: it looks every few seconds."""
+    async with asyncio.timeout(RESCUED_WITHIN_S):
+        while b"clock_went_back" not in program.log.read_bytes():
+            await asyncio.sleep(0.1)
+
+
 async def nothing_open(directory: Path) -> None:
-    """Wait until every delivery is recorded as delivered."""
+    """Wait until every delivery is recorded as delivered, and the dead program is forgotten."""
     rows = rows_of(directory)
     async with asyncio.timeout(RESCUED_WITHIN_S):
-        while rows("SELECT 1 FROM deliveries WHERE state <> 4 LIMIT 1"):
+        while (
+            rows("SELECT 1 FROM deliveries WHERE state <> 4 LIMIT 1")
+            or len(rows("SELECT owner FROM leases")) > 1
+        ):
             await asyncio.sleep(0.1)
 
 
@@ -175,9 +187,7 @@ def signed_when_it_says(call: ReceivedCall, signing_key: str) -> bool:
 
 def logs(directory: Path) -> dict[str, bytes]:
     """What both programs logged."""
-    found = {path.name: path.read_bytes() for path in directory.glob("host*.log")}
-    assert b"clock_went_back" in b"".join(found.values())
-    return found
+    return {path.name: path.read_bytes() for path in directory.glob("host*.log")}
 
 
 def secrets(directory: Path, first: Host) -> dict[str, bytes]:

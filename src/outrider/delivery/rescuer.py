@@ -92,7 +92,7 @@ class Rescuer:
         for each in orphans:
             name = (each.claimed.instance_id, each.claimed.target_id)
             policy = policies.get(name, _NOTHING_STORED).policy
-            settlement = self._settlement(each, targets.get(name), policy)
+            settlement = self._settlement(each, targets.get(name), policy, now)
             by_owner.setdefault(each.owner, []).append(settlement)
         return sum(
             settle_and_tell(unit, self.ambient, owner, each, now)
@@ -100,12 +100,12 @@ class Rescuer:
         )
 
     def _settlement(
-        self, orphan: OrphanedDelivery, target: Target | None, policy: TargetPolicy
+        self, orphan: OrphanedDelivery, target: Target | None, policy: TargetPolicy, now: datetime
     ) -> Settlement:
         if target is None:
             return cancel(orphan.claimed)
         # A clock that went back since then would put the next attempt off for as long.
-        claimed_at = min(orphan.claimed_at, self.ambient.now())
+        claimed_at = min(orphan.claimed_at, now)
         attempt = lost(orphan.claimed, claimed_at, _REASON)
         schedule, draw = schedule_of(policy, self.schedule), self.ambient.draw()
         return settle(orphan.claimed, attempt, target, schedule, draw=draw)
