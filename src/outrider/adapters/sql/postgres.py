@@ -172,14 +172,17 @@ class _Writing:
 
     def commit(self, group: Group) -> Sequence[Outcome]:
         """How each unit ended; all as `Unavailable` when the database cannot be reached."""
+        # Two groups that met in a circle would do so again: the one that lost goes on alone.
+        is_shared = all(job.is_shared for job in group)
         for _ in range(_TRIES):
             try:
                 self._connect()
-                outcomes = self._try(group)
+                outcomes = self._try(group, _BEGIN_SHARED if is_shared else _BEGIN_ALONE)
             except CommitUnknown as unknown:
                 return _all(group, unknown)
             except _COLLISIONS:
                 self._link.rollback()
+                is_shared = False
             except _LOST as failure:
                 self._link.rollback()
                 if self._link.is_lost and self._may_connect():
@@ -197,9 +200,9 @@ class _Writing:
         """Close the connection."""
         self._link.close()
 
-    def _try(self, group: Group) -> Sequence[Outcome]:
+    def _try(self, group: Group, begin: str) -> Sequence[Outcome]:
         self._link.is_announced = False
-        self._link.script(_BEGIN_SHARED if all(job.is_shared for job in group) else _BEGIN_ALONE)
+        self._link.script(begin)
         if len(group) == 1:
             return self._try_one(group)
         outcomes = [run_under_savepoint(self._link, self._unit, job, _FATAL) for job in group]
