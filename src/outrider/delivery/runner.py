@@ -17,9 +17,15 @@ from outrider.ambient import Ambient
 from outrider.delivery.log import Log
 from outrider.domain.call import Answer, CallFailed, Stage
 from outrider.domain.callee import Callee
-from outrider.domain.delivery import EXCERPT_BYTES, Attempt, ClaimedDelivery, Settlement, settle
+from outrider.domain.delivery import (
+    Attempt,
+    ClaimedDelivery,
+    Settlement,
+    answered,
+    settle,
+    unanswered,
+)
 from outrider.domain.envelope import Envelopes, Unbuildable
-from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.retry import RetrySchedule, parse_retry_after
 from outrider.domain.target_policy import RetryPolicy, TargetPolicy, retry_schedule
@@ -76,9 +82,9 @@ class Runner:
         try:
             answer = await self._call(claimed, callee, started_at, span.context)
         except CallFailed as failure:
-            attempt = self._failed(claimed, started_at, clock, failure)
+            attempt = unanswered(claimed.attempt_number, started_at, _since(clock), failure)
         else:
-            attempt = _answered(claimed, started_at, clock, answer)
+            attempt = answered(claimed.attempt_number, started_at, _since(clock), answer)
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
         self._report(claimed, attempt, span.context)
@@ -136,18 +142,6 @@ class Runner:
             reason = f"the call broke inside outrider: {type(failure).__name__}"
             raise CallFailed(Outcome.UNREACHABLE, Stage.SEND, reason) from None
 
-    def _failed(
-        self, claimed: ClaimedDelivery, started_at: datetime, clock: float, failure: CallFailed
-    ) -> Attempt:
-        return Attempt(
-            number=claimed.attempt_number,
-            started_at=started_at,
-            duration=_since(clock),
-            outcome=failure.outcome,
-            stage=failure.stage,
-            error=failure.reason,
-        )
-
     def _unexpected(self, claimed: ClaimedDelivery, stage: Stage) -> None:
         self.log.exception("delivery.broken", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
 
@@ -188,22 +182,6 @@ def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt
         outcome=Outcome.LOST,
         stage=Stage.SEND,
         error=reason,
-    )
-
-
-def _answered(
-    claimed: ClaimedDelivery, started_at: datetime, clock: float, answer: Answer
-) -> Attempt:
-    judgement = judge(answer)
-    return Attempt(
-        number=claimed.attempt_number,
-        started_at=started_at,
-        duration=_since(clock),
-        outcome=judgement.outcome,
-        stage=Stage.ANSWER,
-        status_code=answer.status,
-        error=judgement.error,
-        excerpt=answer.body[:EXCERPT_BYTES],
     )
 
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
-from outrider.domain.call import Stage
+from outrider.domain.call import Answer, CallFailed, Stage
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.judgement import judge
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.retry import GONE, RetrySchedule
 from outrider.domain.target import Target, TargetType
@@ -60,6 +61,35 @@ class Attempt:
     status_code: int = 0
     error: str = ""
     excerpt: bytes = field(default=b"", repr=False)
+
+
+def answered(number: int, started_at: datetime, duration: timedelta, answer: Answer) -> Attempt:
+    """Return the attempt that had this answer, judged."""
+    judgement = judge(answer)
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        duration=duration,
+        outcome=judgement.outcome,
+        stage=Stage.ANSWER,
+        status_code=answer.status,
+        error=judgement.error,
+        excerpt=answer.body[:EXCERPT_BYTES],
+    )
+
+
+def unanswered(
+    number: int, started_at: datetime, duration: timedelta, failure: CallFailed
+) -> Attempt:
+    """Return the attempt that had no usable answer."""
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        duration=duration,
+        outcome=failure.outcome,
+        stage=failure.stage,
+        error=failure.reason,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,9 @@ from outrider.domain.call import Answer, CallFailed, Stage
 from outrider.domain.callee import Callee
 from outrider.domain.catalogue_entry import EntryKind, EntryName
 from outrider.domain.condition import Condition, ConditionKind, Scope, condition_from_id
-from outrider.domain.delivery import EXCERPT_BYTES, Attempt
+from outrider.domain.delivery import Attempt, answered, unanswered
 from outrider.domain.envelope import Envelopes, Unbuildable
 from outrider.domain.ids import InstanceId, TargetId
-from outrider.domain.judgement import judge
 from outrider.domain.outcome import Outcome
 from outrider.domain.permission import Actor
 from outrider.domain.sample import sample_body
@@ -89,25 +88,8 @@ class TestTarget:
         try:
             answer = await self._answer(callee, body, started_at)
         except CallFailed as failure:
-            return Attempt(
-                number=1,
-                started_at=started_at,
-                duration=timedelta(seconds=time.perf_counter() - clock),
-                outcome=failure.outcome,
-                stage=failure.stage,
-                error=failure.reason,
-            )
-        judgement = judge(answer)
-        return Attempt(
-            number=1,
-            started_at=started_at,
-            duration=timedelta(seconds=time.perf_counter() - clock),
-            outcome=judgement.outcome,
-            stage=Stage.ANSWER,
-            status_code=answer.status,
-            error=judgement.error,
-            excerpt=answer.body[:EXCERPT_BYTES],
-        )
+            return unanswered(1, started_at, _since(clock), failure)
+        return answered(1, started_at, _since(clock), answer)
 
     async def _answer(self, callee: Callee, body: bytes, now: datetime) -> Answer:
         call_id = str(self.ambient.new_id())
@@ -138,3 +120,7 @@ def _given(payload: Mapping[str, object]) -> bytes:
         raise InvalidRequest(
             f"invalid TestTargetRequest.Payload: value must be JSON: {failure}"
         ) from None
+
+
+def _since(clock: float) -> timedelta:
+    return timedelta(seconds=time.perf_counter() - clock)
