@@ -9,6 +9,12 @@ from datetime import datetime
 Headers = tuple[tuple[str, str], ...]
 
 
+def first_value(headers: Headers, name: str) -> str:
+    """The first value of a header, in any case of its letters; empty when it did not come."""
+    wanted = name.lower()
+    return next((value for found, value in headers if found.lower() == wanted), "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """`failure` says why there is no answer; its status is 0 then. `seconds` is how long it took."""
@@ -26,8 +32,7 @@ class Exchange:
 
     def header(self, name: str) -> str:
         """The first value of a header of the call; empty when it did not come."""
-        wanted = name.lower()
-        return next((value for found, value in self.headers if found.lower() == wanted), "")
+        return first_value(self.headers, name)
 
 
 OnExchange = Callable[[Exchange], None]

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from outrider.ambient import utc_now
+from outrider.cli.exchange import Headers, first_value
 from outrider.cli.http_request import CONTINUE, BadRequest, Request, RequestReader, response
 from outrider_receiver import InvalidSignature, VerifiedCall, verify
 
@@ -36,7 +37,7 @@ class ReceivedCall:
     method: str
     target: str
     """Path and query."""
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
     verified: VerifiedCall | None
     refusal: str | None
@@ -46,8 +47,7 @@ class ReceivedCall:
 
     def header(self, name: str) -> str:
         """The first value of a header, in any case of its letters; empty when it did not come."""
-        wanted = name.lower()
-        return next((value for found, value in self.headers if found.lower() == wanted), "")
+        return first_value(self.headers, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from outrider.cli.call_masking import CallMask
-from outrider.cli.exchange import Exchange, Headers
+from outrider.cli.exchange import Exchange, Headers, first_value
 from outrider.cli.exits import CommandError, ExitCode
 from outrider.cli.output import note
 
@@ -28,8 +28,7 @@ class RecordedCall:
 
     def header(self, name: str) -> str:
         """The first value of a header; empty when it did not come."""
-        wanted = name.lower()
-        return next((value for found, value in self.headers if found.lower() == wanted), "")
+        return first_value(self.headers, name)
 
 
 class Recording:
