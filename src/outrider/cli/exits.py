@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+from contextlib import suppress
 from enum import IntEnum
+from typing import NoReturn
 
 
 class ExitCode(IntEnum):
@@ -38,3 +43,19 @@ class CommandError(Exception):
         self.says = says
         self.advice = advice
         self.code = code
+
+
+def leave(ended: SystemExit) -> NoReturn:
+    """End the process as `ended` says, with everything written and nothing torn down.
+
+    The HTTP client has threads of its own. One that comes to life while CPython (before 3.14)
+    tears the interpreter down aborts the process: one `outrider listen` in thirty had done its
+    work and died of SIGABRT.
+    """
+    if not isinstance(ended.code, int | None):
+        raise ended
+    atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter would do first
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a pipe that nobody reads; closed already
+            stream.flush()
+    os._exit(ended.code or 0)
