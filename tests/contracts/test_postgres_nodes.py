@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
@@ -99,6 +100,40 @@ async def test_the_concurrency_of_a_target_holds_over_all_nodes(nodes):
     assert 2 == sum(map(len, claims))
 
 
+@pytest.mark.parametrize("has_lanes", [False, True])
+async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, has_lanes):
+    """
+    Whoever has them may say that it recorded them: the other one waits, and gets the rest.
+    """
+    policy = replace(DEFAULT_POLICY, max_concurrency=9)
+    await add_targets(nodes[0])
+    if has_lanes:
+        await nodes[0].write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), policy, NOW))
+    await nodes[0].write(publish(1, 2, 3), shared=True)
+    await nodes[0].write(lambda unit: unit.deliveries.claim("dead", NOW, 3), shared=True)
+    secured, goes_on = threading.Event(), threading.Event()
+
+    def settle_two(unit):
+        mine = unit.leases.secure(unit.leases.orphans(NOW, 2))
+        secured.set()
+        assert goes_on.wait(20)
+        settlements = [a_settlement(each.claimed.id) for each in mine]
+        return unit.deliveries.settle("dead", settlements, NOW).count
+
+    def secure_three(unit):
+        found = unit.leases.orphans(NOW, 3)
+        goes_on.set()
+        return [each.claimed.id for each in found], [
+            each.claimed.id for each in unit.leases.secure(found)
+        ]
+
+    first = asyncio.create_task(nodes[0].write(settle_two, shared=True))
+    await asyncio.to_thread(secured.wait, 20)
+    found, mine = await nodes[1].write(secure_three, shared=True)
+
+    assert (2, ["1", "2", "3"], ["3"]) == (await first, found, mine)
+
+
 async def test_the_same_events_published_on_all_nodes_at_once_count_once(nodes):
     """
     A publisher tries again elsewhere. Groups that wait for each other in a circle are run again.
@@ -153,6 +188,19 @@ async def test_a_commit_elsewhere_is_hinted_at(nodes):
     async with asyncio.timeout(5):
         while await here.changes() == before:
             await asyncio.sleep(0.001)
+
+
+async def test_who_asked_is_told_of_news(nodes):
+    """
+    By whichever node, its own included: an engine delivers what it publishes.
+    """
+    here, there, _ = nodes
+    await add_targets(there)
+    told = threading.Semaphore(0)
+    here.on_news(told.release)
+    for number, node in enumerate((there, here), start=1):
+        await node.write(publish(number), shared=True)
+        assert await asyncio.to_thread(told.acquire, timeout=5)
 
 
 async def test_nodes_number_themselves(nodes):

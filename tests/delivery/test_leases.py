@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
 
+from delivery.doors import Door, StoreDown
 from delivery.rig import Held, Rig, working
+from outrider.delivery.rescuer import Rescuer
 from outrider.delivery.worker import LEASE
 from outrider.domain.call import Answer
 from outrider.testing.ambient import NOW
-from outrider.testing.builders import a_target, planned, planned_line
-from outrider.testing.contracts.steps import claim, delete_target, states
+from outrider.testing.builders import (
+    INSTANCE,
+    a_stored_event,
+    a_target,
+    planned,
+    planned_line,
+)
+from outrider.testing.contracts.steps import add_targets, claim, delete_target, states
+from outrider.usecases.ports import Store, Unit
 
 MICROSECOND = timedelta(microseconds=1)
 HOOK = a_target().endpoint
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+T = TypeVar("T")
 
 
 async def died_with(rig: Rig, *, owner: str = "worker-a") -> None:
@@ -23,6 +38,31 @@ async def died_with(rig: Rig, *, owner: str = "worker-a") -> None:
     now = rig.clock()
     await rig.store.write(lambda unit: unit.leases.renew(owner, now + LEASE))
     await claim(rig.store, owner, now=now, limit=1000)
+
+
+def lines(rig: Rig) -> list[dict[str, Any]]:
+    """The lines of attempts."""
+    return [fields for _, event, fields in rig.log.kept if event == "delivery.attempted"]
+
+
+class Stumbling(Door):
+    """A store that takes back the first unit when its work is done, and runs the second twice."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._taken_back = 0
+
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+        """See the port."""
+
+        def stumble(unit: Unit) -> T:
+            work(unit)
+            raise StoreDown
+
+        self._taken_back += 1
+        with suppress(StoreDown) if self._taken_back > 1 else nullcontext():
+            return await super().write(stumble, shared=shared)
+        return await super().write(work, shared=shared)
 
 
 async def rescue(rig: Rig) -> int:
@@ -64,6 +104,64 @@ async def test_a_rescuer_gives_back_any_number_without_a_pause(rig: Rig):
 
     assert [500, 500, 1] == rescued
     assert ["delivery.rescued"] * 3 == rig.log.events("warning")
+    assert {"delivery.attempted"} == set(rig.log.events("info"))
+    assert 1001 == len({line["delivery"] for line in lines(rig)}) == len(lines(rig))
+
+
+async def test_a_lost_attempt_has_the_line_that_every_attempt_has(rig: Rig):
+    """
+    Who counts attempts in the log, or looks for those of a delivery, finds this one, too.
+    """
+    await add_targets(rig.store, a_target())
+    stored = replace(a_stored_event(planned("1")), trace=TRACE)
+    await rig.store.write(lambda unit: unit.events.append(INSTANCE, [stored], NOW))
+    await died_with(rig)
+    rig.clock.advance(2 * LEASE)
+    await rig.rescuer().look()
+    expected = {
+        "delivery": "1",
+        "instance": INSTANCE,
+        "target": "101",
+        "attempt": 1,
+        "outcome": "lost",
+        "stage": "send",
+        "status": 0,
+        "ms": 0.0,
+        "error": "the node died between sending and recording",
+        "trace": TRACE.split("-")[1],
+    }
+
+    assert [("info", "delivery.attempted", expected)] == rig.log.kept
+
+
+async def test_a_look_that_is_not_committed_leaves_no_line(rig: Rig):
+    """
+    A store may run a unit again: an attempt is told of once, and not before it is recorded.
+    """
+    await rig.owe(planned("1"), planned("2"))
+    await died_with(rig)
+    rig.clock.advance(2 * LEASE)
+    rescuer = Rescuer(Stumbling(rig.store), rig.ambient, rig.rescuer().schedule, rig.log)
+    with pytest.raises(StoreDown):
+        await rescuer.look()
+    before = list(rig.log.kept)
+    await rescuer.look()
+
+    assert [] == before
+    assert ["1", "2"] == [line["delivery"] for line in lines(rig)]
+
+
+async def test_the_delivery_of_a_deleted_target_has_no_attempt_and_no_line(rig: Rig):
+    """
+    One line for each attempt in the log, not for each delivery that was given back.
+    """
+    await rig.owe(planned("1"))
+    await died_with(rig)
+    await delete_target(rig.store, "101")
+    rig.clock.advance(2 * LEASE)
+
+    assert 1 == await rig.rescuer().look()
+    assert [] == rig.log.kept
 
 
 async def test_of_two_rescuers_one_records_it(rig: Rig):
@@ -73,9 +171,9 @@ async def test_of_two_rescuers_one_records_it(rig: Rig):
     await rig.owe(planned("1"))
     await died_with(rig)
     rig.clock.advance(2 * LEASE)
-    rescued = await asyncio.gather(rescue(rig), rescue(rig), rescue(rig))
+    rescued = await asyncio.gather(*(rig.rescuer().look() for _ in range(3)))
 
-    assert 1 == sum(rescued)
+    assert 1 == sum(rescued) == len(lines(rig))
     assert ["LOST"] == await rig.attempts()
 
 

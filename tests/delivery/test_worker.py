@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from delivery.doors import Door
 from delivery.rig import Held, Rig, header, working
 from outrider.adapters.keys.sealing import Sealing
 from outrider.adapters.sql.sqlite import open_sqlite
@@ -60,6 +61,26 @@ async def test_what_is_published_while_a_worker_sleeps_is_delivered(rig: Rig):
         await rig.reaches(worker, "DELIVERED")
         await owe(rig.store, planned("2"), event="event-2")
         await rig.reaches(worker, "DELIVERED", "DELIVERED")
+
+
+async def test_a_worker_that_is_told_of_news_need_not_look(tmp_path):
+    """
+    A publish would wait for the next look; by itself a worker takes a turn once a second only.
+    """
+    path, sealing = tmp_path / "outrider.db", Sealing(bytes(32))
+    async with (
+        open_sqlite(path, sealing, now=NOW) as store,
+        open_sqlite(path, sealing, now=NOW) as another,
+    ):
+        rig, blind = Rig(store), Door(another)
+        blind.sees_changes = False
+        await rig.owe(planned("1"))
+        async with working(worker := rig.worker(store=blind)):
+            await rig.reaches(worker, "DELIVERED")
+            async with asyncio.timeout(6):
+                for number in range(2, 12):
+                    await owe(store, planned(str(number)), event=f"event-{number}")
+                    await rig.reaches(worker, *["DELIVERED"] * number)
 
 
 async def test_two_workers_never_attempt_the_same_delivery(tmp_path):
@@ -179,6 +200,11 @@ async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(rig: 
 
     assert {"1": "RETRYING", "2": "DELIVERED"} == await states(rig.store)
     assert ["LOST"] == await rig.attempts()
+    assert [("1", "lost", "the worker stopped before the answer came")] == [
+        (line["delivery"], line["outcome"], line["error"])
+        for _, event, line in rig.log.kept
+        if event == "delivery.attempted" and line["outcome"] != "accepted"
+    ]
 
 
 async def test_a_change_of_other_targets_does_not_forget_what_is_about_to_begin(rig: Rig):

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
-from outrider.delivery.runner import lost, schedule_of
+from outrider.delivery.runner import lost, report_attempt, schedule_of
 from outrider.delivery.signal import Signal
 from outrider.delivery.worker import LEASE
-from outrider.domain.delivery import Settlement, cancel, settle
+from outrider.domain.delivery import ClaimedDelivery, Settlement, cancel, settle
 from outrider.domain.retry import RetrySchedule
 from outrider.domain.target import Target
 from outrider.domain.target_policy import StoredPolicy, TargetPolicy
@@ -44,6 +44,8 @@ class Rescuer:
     # What the clock showed at the last look that was committed, and at the last one.
     _seen: datetime | None = None
     _looked_at: datetime | None = None
+    # What the last look has settled. A look may be taken again before it is committed.
+    _settled: list[tuple[ClaimedDelivery, Settlement]] = field(default_factory=list, repr=False)
 
     async def run(self) -> None:
         """Look at once, then every few seconds, until cancelled."""
@@ -62,14 +64,18 @@ class Rescuer:
                 await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> int:
-        """One look: `rescue` in a transaction of its own."""
+        """One look: `rescue` in a transaction of its own, then a line for each LOST attempt."""
         rescued = await self.store.write(self.rescue, shared=True)
         self._seen = self._looked_at
+        for claimed, settlement in self._settled:
+            if settlement.attempt is not None:
+                report_attempt(self.log.info, claimed, settlement.attempt)
         return rescued
 
     def rescue(self, unit: Unit) -> int:
         """Record a LOST attempt for up to 500 orphans; return how many."""
         now = self._looked_at = self.ambient.now()
+        self._settled = []
         if self._clock_went_back(unit, now):
             self.log.warning("rescuer.clock_went_back")
             unit.deliveries.clock_went_back(now)
@@ -84,6 +90,7 @@ class Rescuer:
 
     def _rescue(self, unit: Unit, now: datetime) -> int:
         orphans = unit.leases.orphans(now, _AT_ONCE)
+        orphans = unit.leases.secure(orphans) if orphans else ()
         if not orphans:
             return 0
         names = {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
@@ -94,6 +101,7 @@ class Rescuer:
             policy = policies.get(name, _NOTHING_STORED).policy
             settlement = self._settlement(each, targets.get(name), policy, now)
             by_owner.setdefault(each.owner, []).append(settlement)
+            self._settled.append((each.claimed, settlement))
         return sum(
             settle_and_tell(unit, self.ambient, owner, each, now)
             for owner, each in by_owner.items()

@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from outrider.ambient import Ambient
 from outrider.delivery.log import Log
@@ -87,8 +88,7 @@ class Runner:
             attempt = answered(claimed.attempt_number, started_at, _since(clock), answer)
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
-        self._report(claimed, attempt, span.context)
-        settlement = self.settled(claimed, attempt, callee, retry_after)
+        settlement = self.settled(claimed, attempt, callee, retry_after, sent=span.context)
         delay = (started_at - claimed.due_at).total_seconds() if claimed.due_at else 0.0
         self.measures.attempted(attempt, settlement.state, delay)
         return settlement
@@ -99,8 +99,14 @@ class Runner:
         attempt: Attempt,
         callee: Callee,
         retry_after: timedelta | None = None,
+        *,
+        sent: TraceContext | None = None,
     ) -> Settlement:
-        """What the attempt means under the target's policy."""
+        """What an attempt that has ended means under the target's policy; its line is written.
+
+        `sent` is what its call carried, None where it carried nothing or nobody knows.
+        """
+        self._report(claimed, attempt, sent)
         return settle(
             claimed,
             attempt,
@@ -146,31 +152,52 @@ class Runner:
         self.log.exception("delivery.broken", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
 
     def _report(
-        self, claimed: ClaimedDelivery, attempt: Attempt, trace: TraceContext | None
+        self, claimed: ClaimedDelivery, attempt: Attempt, sent: TraceContext | None
     ) -> None:
         level = self.accepted_level if attempt.outcome is Outcome.ACCEPTED else "info"
         if level is None:
             # To write a line costs as much as the delivery, and not to write one a hundredth.
             return
-        report = self.log.debug if level == "debug" else self.log.info
-        report(
-            "delivery.attempted",
-            delivery=claimed.id,
-            instance=claimed.instance_id,
-            target=claimed.target_id,
-            attempt=attempt.number,
-            outcome=attempt.outcome.name.lower(),
-            stage=attempt.stage.value,
-            status=attempt.status_code,
-            ms=round(attempt.duration.total_seconds() * 1000, 3),
-            error=attempt.error,
-            **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
+        report_attempt(
+            self.log.debug if level == "debug" else self.log.info, claimed, attempt, sent
         )
 
 
 def schedule_of(policy: TargetPolicy, usual: RetrySchedule) -> RetrySchedule:
     """The policy's schedule; the usual one when it says nothing of retries."""
     return usual if policy.retry == _NOTHING_SAID else retry_schedule(policy)
+
+
+def report_attempt(
+    report: Callable[..., Any],
+    claimed: ClaimedDelivery,
+    attempt: Attempt,
+    sent: TraceContext | None = None,
+) -> None:
+    """Write the one line of an attempt. `sent` is what its call carried.
+
+    None: it carried nothing, or nobody knows. Then the line has the trace of the publish, if any.
+    """
+    report(
+        "delivery.attempted",
+        delivery=claimed.id,
+        instance=claimed.instance_id,
+        target=claimed.target_id,
+        attempt=attempt.number,
+        outcome=attempt.outcome.name.lower(),
+        stage=attempt.stage.value,
+        status=attempt.status_code,
+        ms=round(attempt.duration.total_seconds() * 1000, 3),
+        error=attempt.error,
+        **_trace_fields(claimed, sent),
+    )
+
+
+def _trace_fields(claimed: ClaimedDelivery, sent: TraceContext | None) -> dict[str, str]:
+    if sent is not None:
+        return {"trace": sent.trace_id, "span": sent.span_id}
+    published = trace_from_text(claimed.trace)
+    return {} if published is None else {"trace": published.trace_id}
 
 
 def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:

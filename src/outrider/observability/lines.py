@@ -75,7 +75,7 @@ LINES: tuple[Line, ...] = (
     Line(
         "delivery.attempted",
         "info; debug when accepted and `log_attempts` is `failed`",
-        "An attempt ended: one line for each.",
+        "An attempt ended, or was found to be LOST: one line for each.",
         (
             *("delivery", "instance", "target", "attempt", "outcome", "stage", "status", "ms"),
             *("error", "trace", "span"),
@@ -90,7 +90,7 @@ LINES: tuple[Line, ...] = (
     Line(
         "delivery.rescued",
         "warning",
-        "Attempts of dead workers are LOST: one line for all that were found at a time.",
+        "Attempts of dead workers are LOST: how many were found at a time.",
         ("deliveries",),
     ),
     Line(

@@ -128,6 +128,10 @@ class Leases(Protocol):
         """Claimed deliveries of workers whose lease is over, or that have none."""
         ...
 
+    def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
+        """Return those that nobody has settled meanwhile: until this unit ends, nobody else can."""
+        ...
+
     def tidy(self, now: datetime, latest: datetime) -> None:
         """Forget leases that are over and cover nothing, and let none end after `latest`.
 

@@ -36,6 +36,10 @@ class SqlLanes:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def lock(self) -> None:
+        """Let nobody else change lanes until this transaction ends. Without any, nothing is locked."""
+        self._take_any()
+
     def get(self, name: LaneName) -> Lane | None:
         """None: the target has none."""
         query = f"SELECT {_COLUMNS} FROM lanes WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours

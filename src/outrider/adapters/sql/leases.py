@@ -7,6 +7,7 @@ from datetime import datetime
 
 from outrider.adapters.sql.columns import Connection, from_time, to_time
 from outrider.adapters.sql.deliveries import claimed_from_row
+from outrider.adapters.sql.lanes import SqlLanes
 from outrider.usecases.delivery_ports import OrphanedDelivery
 
 
@@ -42,6 +43,28 @@ class SqlLeases:
             (from_time(now), limit),
         )
         return [OrphanedDelivery(claimed_from_row(row), row[9], to_time(row[10])) for row in rows]
+
+    def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
+        """See the port."""
+        locked = self._connection.dialect.locked.format("deliveries")
+        if not locked:
+            return orphans
+        # Before the rows, as whoever settles does: else two of them could wait for each other.
+        SqlLanes(self._connection).lock()
+        clause, value = self._connection.dialect.one_of(
+            "id", [int(each.claimed.id) for each in orphans]
+        )
+        rows = self._connection.execute(
+            f"SELECT id, owner, attempt_count + 1 FROM deliveries WHERE {clause}"  # noqa: S608 - ours
+            f" AND owner IS NOT NULL ORDER BY id{locked}",
+            (value,),
+        )
+        held = {(str(number), owner, attempt) for number, owner, attempt in rows}
+        return [
+            each
+            for each in orphans
+            if (each.claimed.id, each.owner, each.claimed.attempt_number) in held
+        ]
 
     def tidy(self, now: datetime, latest: datetime) -> None:
         """See the port."""

@@ -92,6 +92,15 @@ class LeasesContract(StoreContract):
 
         assert ["1"] == await orphaned_ids(store, NOW)
 
+    async def test_what_was_settled_meanwhile_is_not_secured(self, held: Store) -> None:
+        """Of two rescuers that found the same, one may say that it recorded it."""
+        await settle(held, a_settlement("1"))
+        secured = await held.write(
+            lambda unit: unit.leases.secure(unit.leases.orphans(OVER, 100)), shared=True
+        )
+
+        assert ["2"] == [each.claimed.id for each in secured]
+
     async def test_renewing_extends(self, held: Store) -> None:
         """A worker that goes on saying so goes on living."""
         await renew(held, until=OVER + timedelta(seconds=30))
