@@ -26,6 +26,7 @@ class Door:
         self.refusals = 0
         self.lost_answers = 0
         self.changes_refused = 0
+        self.sees_changes = True
 
     def shut(self) -> None:
         """Let writes wait from now on."""
@@ -53,11 +54,15 @@ class Door:
         return await self._store.read(work)
 
     async def changes(self) -> int:
-        """See the port. Fails `changes_refused` times."""
+        """See the port. Fails `changes_refused` times; nothing moves unless `sees_changes`."""
         if self.changes_refused:
             self.changes_refused -= 1
             raise StoreDown
-        return await self._store.changes()
+        return await self._store.changes() if self.sees_changes else 0
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """See the port."""
+        self._store.on_news(tell)
 
     async def _let_in(self, work: Callable[[Unit], T]) -> T:
         self._knocked.set()

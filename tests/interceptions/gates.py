@@ -33,3 +33,6 @@ class GatedStore:
 
     async def changes(self) -> int:
         return await self.store.changes()
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        self.store.on_news(tell)

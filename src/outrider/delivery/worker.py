@@ -2,7 +2,7 @@
 
 It takes turns with the store. One turn is one transaction: it settles what has ended since the
 last turn and claims as many as there is room for. Between turns attempts run. A turn is taken
-when enough has ended, when the store has changed, when something falls due, or after a second.
+when enough has ended, when the store has news, when something falls due, or after a second.
 """
 
 from __future__ import annotations
@@ -33,13 +33,11 @@ _RENEW_EVERY_S = 5.0
 # for a hundred.
 _LINGER_S = 0.01
 _SETTLE_AT_ONCE = 128
-# How often a worker looks whether the store has changed. With attempts under way, turns that come
-# more often have less in them, and each is a commit; with nothing for a while, looking costs CPU.
-_LOOK_EVERY_S = 0.02
-# In between, half of this is the mean delay between a publish and its first turn.
-_WATCHFUL_LOOK_EVERY_S = 0.004
-# So long after the last delivery.
-_WATCHFUL_S = 10.0
+# After news a turn is taken, but turns that come more often than this have less in them, and each
+# is a commit.
+_NEWS_SPACING_S = 0.005
+# How often a worker looks whether the store has changed, in case that nobody told it.
+_LOOK_EVERY_S = 0.05
 # A turn is taken at least this often, whatever the hints say.
 _TURN_EVERY_S = 1.0
 # And this often while something is ready and may not begin: it is in the way of others.
@@ -97,12 +95,13 @@ class Worker:
     _revision: int = -1
     _next_due: datetime | None = None
     _seen_change: int = -1
+    # On the loop's clock.
+    _turned_at: float = 0.0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _linger: asyncio.TimerHandle | None = None
     _stopping: bool = False
     # On the monotonic clock: until then the store may hold more for this worker than it knows of.
     _unsure_until: float = 0.0
-    _watchful_until: float = 0.0
     # On the loop's clock; None until the worker stops.
     _drain_until: float | None = None
 
@@ -133,6 +132,7 @@ class Worker:
     async def run(self) -> None:
         """Deliver until `stop` is called."""
         await self._renew()
+        self._listen_for_news()
         lease = asyncio.create_task(self._keep_lease())
         try:
             while not self._stopping:
@@ -147,6 +147,27 @@ class Worker:
             finally:
                 lease.cancel()
 
+    def _listen_for_news(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            # The store may outlive the loop, and its thread must outlive that.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._heard)
+
+        self.store.on_news(tell)
+
+    def _heard(self) -> None:
+        """Take a turn now, or as soon as the last one is long enough ago."""
+        if self._slots.room <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        earliest = self._turned_at + _NEWS_SPACING_S
+        if loop.time() >= earliest:
+            self._wake.set()
+        elif self._linger is None:
+            self._linger = loop.call_at(earliest, self._wake.set)
+
     async def _take_whole_turn(self) -> None:
         """One turn to its end, also when cancelled: it would have claimed for nobody."""
         turn = asyncio.ensure_future(self._take_turn())
@@ -159,6 +180,7 @@ class Worker:
             raise
 
     async def _take_turn(self) -> None:
+        self._turned_at = asyncio.get_running_loop().time()
         # Read before the turn: what is committed during it must not go unseen.
         self._seen_change = await self.store.changes()
         ended, self._ended = self._ended, []
@@ -183,8 +205,6 @@ class Worker:
             self._callees, self._revision = {}, turn.revision
         self._callees.update(turn.callees)
         self._next_due = turn.next_due
-        if turn.claimed:
-            self._watchful_until = time.monotonic() + _WATCHFUL_S
         self._slots.add(turn.claimed)
         self.runner.measures.claimed(len(turn.claimed))
         if turn.shut and (shut := self._slots.withdraw(turn.shut)):
@@ -284,13 +304,10 @@ class Worker:
             self._linger = None
 
     def _patience(self, rest: float) -> float:
-        is_busy = self._running or self._ended
-        is_watchful = time.monotonic() < self._watchful_until
-        look_every = _WATCHFUL_LOOK_EVERY_S if is_watchful and not is_busy else _LOOK_EVERY_S
         if self._next_due is None or self._slots.room <= 0:
-            return min(look_every, rest)
+            return min(_LOOK_EVERY_S, rest)
         until_due = (self._next_due - self.ambient.now()).total_seconds()
-        return max(0.0, min(look_every, rest, until_due))
+        return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
 
     def _is_due(self) -> bool:
         return (

@@ -32,3 +32,7 @@ class FollowedStore:
     async def changes(self) -> int:
         """See the port."""
         return await self.store.changes()
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """See the port."""
+        self.store.on_news(tell)

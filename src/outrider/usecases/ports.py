@@ -350,6 +350,13 @@ class Store(Protocol):
         """A number that moves when another process has committed: cheap to ask often."""
         ...
 
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """Call `tell` soon after a commit, here or elsewhere, by which something may be due.
+
+        In a thread of the store's, until it is closed. A hint: it may come late, twice or never.
+        """
+        ...
+
 
 class Caller(Protocol):
     """Calls receivers."""

@@ -92,3 +92,6 @@ class MemoryStore:
     async def changes(self) -> int:
         """Always the same: there is no other process."""
         return 0
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """Never tells: who uses it looks by himself, as with a hint that was lost."""

@@ -93,6 +93,10 @@ class PostgresStore:
         """See the port. A hint: it also moves when nobody can say whether something has changed."""
         return self._hints.count
 
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """See the port."""
+        self._hints.listeners.append(tell)
+
     def watch_commits(self, watch: Watch) -> None:
         """Tell it of every commit from now on."""
         self._writer.watch = watch

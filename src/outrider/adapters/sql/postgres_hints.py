@@ -31,6 +31,7 @@ class Hints:
 
     def __init__(self, url: str, own: Callable[[], int | None]) -> None:
         self.count = 0
+        self.listeners: list[Callable[[], None]] = []
         self._url = url
         self._own = own
         self._link: PostgresLink | None = connect(url)
@@ -43,6 +44,8 @@ class Hints:
     def bump(self) -> None:
         """Something has changed here."""
         self.count += 1
+        for tell in self.listeners:
+            tell()
 
     def close(self) -> None:
         """Stop listening."""

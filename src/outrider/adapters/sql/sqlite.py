@@ -31,6 +31,7 @@ from outrider.adapters.sql.group_commit import (
 )
 from outrider.adapters.sql.migrations import migrate
 from outrider.adapters.sql.secrets import Secrets
+from outrider.adapters.sql.sqlite_hints import Hints
 from outrider.adapters.sql.unit import SqlUnit
 from outrider.ambient import Ambient
 from outrider.domain.ids import InstanceId
@@ -57,8 +58,11 @@ class SqliteConnection(sqlite3.Connection):
 
     dialect = SQLITE
 
+    is_announced = False
+
     def announce(self) -> None:
-        """Nothing to do: others see it in a counter in shared memory."""
+        """Tell others when this is committed: at once, and not only when they look."""
+        self.is_announced = True
 
 
 @dataclass(slots=True)
@@ -74,6 +78,7 @@ class SqliteStore:
     _watch: SqliteConnection = field(init=False, repr=False)
     _connection: SqliteConnection = field(init=False, repr=False)
     _unit: SqlUnit = field(init=False, repr=False)
+    _hints: Hints = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +89,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._connection = connect(self.path)
         self._unit = SqlUnit(self._connection, self.secrets)
+        self._hints = Hints(self.path.with_name(f"{self.path.name}.hints"))
         self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
@@ -98,6 +104,10 @@ class SqliteStore:
     async def changes(self) -> int:
         """See the port. Reads a counter in shared memory: no thread is asked."""
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """See the port."""
+        self._hints.listen(tell)
 
     @property
     def node(self) -> int | None:
@@ -124,6 +134,7 @@ class SqliteStore:
         """Finish what was handed over, then close."""
         self._writer.close()
         self._readers.shutdown()
+        self._hints.close()
         for connection in (*self._reader_connections, self._watch):
             connection.close()
         os.close(self._turnstile)
@@ -153,8 +164,12 @@ class SqliteStore:
         return found
 
     def _commit(self, group: Group) -> Sequence[Outcome]:
+        self._connection.is_announced = False
         with _turn(self._turnstile):
-            return _commit_group(self._connection, self._unit, group)
+            outcomes = _commit_group(self._connection, self._unit, group)
+        if self._connection.is_announced:
+            self._hints.tell()
+        return outcomes
 
 
 @asynccontextmanager
