@@ -1,0 +1,3 @@
+-- compatible with: 10
+
+-- Nothing: on PostgreSQL every policy was set when there were lanes.
