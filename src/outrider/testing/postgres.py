@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,13 +77,13 @@ class PostgresServer:
     def kill(self) -> None:
         """End it as a power cut would: every process of it, without a word."""
         if self._process is not None:
-            children = _children_of(self._process.pid)
+            # Standing still, it makes no other child while we look.
+            self._process.send_signal(signal.SIGSTOP)
+            children = [os.pidfd_open(each) for each in _children_of(self._process.pid)]
             self._process.kill()
             self._process.wait()
             self._process = None
-            for child in children:
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
+            _kill_all(children)
 
     def stop(self) -> None:
         """End it in order, whoever is connected."""
@@ -160,6 +161,16 @@ def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
 def _children_of(process: int) -> list[int]:
     listed = Path(f"/proc/{process}/task/{process}/children").read_text("ascii")
     return [int(each) for each in listed.split()]
+
+
+def _kill_all(children: Collection[int]) -> None:
+    """End them and wait: nobody starts while one of them is attached to the memory they share."""
+    for each in children:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(each, signal.SIGKILL)
+    for each in children:
+        select.select([each], [], [], _STOP_WITHIN_S)
+        os.close(each)
 
 
 def _is_open(directory: Path) -> bool:
