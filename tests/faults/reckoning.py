@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from faults.subject import Subject
+from outrider.delivery.worker import LEASE
 from outrider.testing.receiver import ReceivedCall
 from system.ledger import calls_by_delivery, event_of, unsigned
 
@@ -19,6 +22,8 @@ LOST, ACCEPTED = 8, 1
 DELIVERED = 4
 # On a connection that had been used and is cut before the answer, an attempt is sent once more.
 SENT = 2
+# The lease, the wait for the rescuer's next look, and the patience that a busy machine needs.
+RESCUED_WITHIN = LEASE + timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,12 @@ class Reckoning:
     """What the store says when everything is delivered.
 
     `attempts` are the outcomes of each delivery, in order; `repeated` how often receivers got
-    something again.
+    something again; `longest_held` how long a dead worker kept others from a delivery, at most.
     """
 
     attempts: Mapping[int, list[int]] = field(repr=False)
     repeated: int
+    longest_held: timedelta
 
     @property
     def lost(self) -> int:
@@ -48,17 +54,36 @@ async def reckon(
     has a secret. `rows` asks the store, the server's file when None.
     """
     await subject.api.settled(within=within)
-    code = await subject.server.stop()
     rows = rows or rows_of(subject.server.data_dir)
+    await leases_end(rows, len(subject.nodes))
+    codes = [await each.stop() for each in subject.nodes]
     attempts = check_log(rows)
     repeated = check_calls(subject, rows, attempts)
 
-    assert 0 == code
+    assert {0} == set(codes)
     assert repeated <= most_repeated
     assert [] == rows("SELECT id, owner FROM deliveries WHERE owner IS NOT NULL")
     assert [] == rows("SELECT owner FROM leases")
-    assert set() == leaks(logs_of(subject.server.data_dir), subject.secrets)
-    return Reckoning(attempts, repeated)
+    for each in {each.data_dir for each in (*subject.nodes, *subject.dead)}:
+        assert set() == leaks(logs_of(each), subject.secrets)
+    return Reckoning(attempts, repeated, longest_held(rows))
+
+
+async def leases_end(rows: Rows, living: int) -> None:
+    """Wait until only so many workers have a lease; a dead one keeps its own until it is over."""
+    async with asyncio.timeout(RESCUED_WITHIN.total_seconds()):
+        while len(await asyncio.to_thread(rows, "SELECT owner FROM leases")) > living:
+            await asyncio.sleep(0.1)
+
+
+def longest_held(rows: Rows) -> timedelta:
+    """From the claim of an attempt that was lost to the one that followed it."""
+    [(longest,)] = rows(
+        "SELECT max(later.started_at - lost.started_at) FROM attempts AS lost JOIN attempts AS later"
+        " ON later.delivery_id = lost.delivery_id AND later.number = lost.number + 1"
+        f" WHERE lost.outcome = {LOST}"
+    )
+    return timedelta(microseconds=longest or 0)
 
 
 def check_log(rows: Rows) -> dict[int, list[int]]:

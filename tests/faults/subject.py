@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +23,17 @@ _PAUSE_S = 0.05
 
 @dataclass
 class Subject:
-    """Publishes to `server`, which may be replaced; remembers what was answered. No id comes twice."""
+    """Publishes to `server`, which may be replaced; remembers what was answered. No id comes twice.
+
+    `others` are nodes on the same store, `dead` those that were killed. All have `environ`.
+    """
 
     server: Server
     receiver: Receiver
     secrets: Mapping[str, bytes] = field(repr=False)
+    others: list[Server] = field(default_factory=list)
+    dead: list[Server] = field(default_factory=list)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered: set[str] = field(default_factory=set)
     asked: int = 0
     refusals: list[Refused] = field(default_factory=list)
@@ -36,6 +42,24 @@ class Subject:
     def api(self) -> Api:
         """What the admin can do with the server that runs now."""
         return self.server.api
+
+    @property
+    def nodes(self) -> list[Server]:
+        """All that run; nobody tells one from another."""
+        return [self.server, *self.others]
+
+    def kill(self, node: Server) -> None:
+        """End a node without a word. Publishers ask another one, if there is any."""
+        node.kill()
+        self.dead.append(node)
+        self.server, *self.others = [each for each in self.nodes if each is not node] or [node]
+
+    async def replace(self, node: Server, launch: Callable[..., Server]) -> None:
+        """Kill a node and start it again at once; publishers ask the new one when it is there."""
+        self.kill(node)
+        left = [each for each in self.nodes if each is not node]
+        self.server = await launch(data_dir=node.data_dir, environ=self.environ).ready()
+        self.others = left
 
     def new_ids(self, count: int) -> list[str]:
         """Ids that nobody has used."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random  # noqa: TID251 - seeded: the same draw in every run
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg
 import pytest
 
-from faults.reckoning import Rows, leaks, reckon
-from faults.subject import Subject, owing
+from faults.database import PASSWORD, rows_of, two_nodes, with_password
+from faults.reckoning import RESCUED_WITHIN, reckon
+from faults.subject import owing
 from faults.wire import wire
-from outrider.testing.postgres import PostgresServer, postgres_server
+from outrider.testing.postgres import PostgresServer
 from outrider.testing.receiver import Answer, Receiver
 from system.server import Server
 
@@ -22,41 +21,8 @@ EVENTS = 2000
 KILLS = 5
 IN_FLIGHT = 64
 SLOW = Answer(delay=0.02)
-PASSWORD = "a-password-of-the-database"
 
 pytestmark = pytest.mark.timeout(150)
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgresServer]:
-    """A server of this module alone: it is killed. It writes to the disk as one in production."""
-    with postgres_server(is_durable=True) as server:
-        yield server
-
-
-@pytest.fixture
-def url(database: PostgresServer, request) -> str:
-    """An empty database, with a password in its URL that nobody asks for."""
-    name = f"fault_{abs(hash(request.node.name))}"
-    with psycopg.connect(database.url(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return database.url(name).replace("postgres@", f"postgres:{PASSWORD}@")
-
-
-def rows_of(url: str) -> Rows:
-    """Ask the database."""
-
-    def rows(query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(url) as connection:
-            return connection.execute(query).fetchall()
-
-    return rows
-
-
-def with_password(subject: Subject) -> Subject:
-    """The password of the database is one more secret."""
-    subject.secrets = {**subject.secrets, "password of the database": PASSWORD.encode()}
-    return subject
 
 
 async def test_a_database_killed_in_the_middle_of_commits_loses_nothing_answered(
@@ -119,18 +85,13 @@ async def test_of_two_nodes_on_one_database_one_is_killed(
     The other one does not know that it is dead: it waits for the lease, and no longer.
     """
     async with Receiver(lambda _: Answer(delay=0.3)) as receiver:
-        environ = {"OUTRIDER_DATABASE_URL": url}
-        first = await launch(environ=environ).ready()
-        subject = with_password(await owing(first, receiver))
-        shared = {**environ, "OUTRIDER_MASTER_KEY": subject.secrets["master key"].decode()}
-        second = await launch(data_dir=tmp_path / "second", environ=shared).ready()
+        subject = await two_nodes(launch, url, receiver, tmp_path)
         feeding = asyncio.create_task(subject.feed(EVENTS))
         await receiver.wait_for(EVENTS // 4)
-        first.kill()
-        subject.server = second
+        subject.kill(subject.server)
         await feeding
         reckoning = await reckon(subject, rows_of(url), most_repeated=IN_FLIGHT)
 
     assert EVENTS == len(reckoning.attempts)
     assert 0 < reckoning.lost
-    assert set() == leaks({"first": first.logged.text.encode()}, subject.secrets)
+    assert reckoning.longest_held < RESCUED_WITHIN
