@@ -1,5 +1,7 @@
 """`python -m outrider` is the command `outrider`."""
 
+import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 from outrider.cli.exits import leave
@@ -8,6 +10,10 @@ from outrider.cli.main import main
 
 def run() -> NoReturn:
     """The command, as a process of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name that the terminal's encoding does not have is shown, not died of.
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except SystemExit as ended:

@@ -168,8 +168,8 @@ def connect(url: str, token: str | None, data_dir: Path | None) -> Server:
     return Server(url, token or token_for(checked_url(url), data_dir))
 
 
-def checked_url(url: str) -> str:
-    """The URL without a slash at its end."""
+def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:
+    """The URL without a slash at its end. `option` is where it was given."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -178,7 +178,7 @@ def checked_url(url: str) -> str:
     if not usable or not _TOKEN.fullmatch(url) or "?" in url or "#" in url:
         raise CommandError(
             f"{url!r} is not the URL of a server",
-            "Give --url (or OUTRIDER_URL) something like http://127.0.0.1:8080",
+            f"Give {option} something like http://127.0.0.1:8080",
             code=ExitCode.USAGE,
         )
     return url.rstrip("/")

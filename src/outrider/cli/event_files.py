@@ -29,7 +29,8 @@ def read_source(source: str) -> str:
     """
     try:
         if source == STANDARD_INPUT:
-            return sys.stdin.buffer.read().decode()
+            # It is None when the process was started with it closed.
+            return sys.stdin.buffer.read().decode() if sys.stdin else ""
         return Path(source).read_text(encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{source}: {error.strerror}", code=ExitCode.USAGE) from None

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from enum import IntEnum
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 
 class ExitCode(IntEnum):
@@ -55,7 +55,20 @@ def leave(ended: SystemExit) -> NoReturn:
     if not isinstance(ended.code, int | None):
         raise ended
     atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter would do first
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # a pipe that nobody reads; closed already
+    code = ended.code or 0
+    try:
+        _flush(sys.stdout)
+    except OSError as failure:
+        with suppress(OSError):
+            os.write(2, f"Error: the output could not be written: {failure.strerror}\n".encode())
+        code = code or ExitCode.FAILED
+    with suppress(OSError):
+        _flush(sys.stderr)
+    os._exit(code)
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Raise OSError unless everything is written, or nobody reads it any more."""
+    if stream is not None:  # it is None when the process was started without it
+        with suppress(BrokenPipeError, ValueError):  # ValueError: closed already
             stream.flush()
-    os._exit(ended.code or 0)

@@ -42,7 +42,7 @@ def forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
     Raises:
         CommandError: the target is not one of a tunnel, or the server refuses.
     """
-    checked_url(wanted.url)
+    checked_url(wanted.url, "--forward")
     asyncio.run(_forward(server, wanted, on_exchange))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from errno import ENOSPC
 from typing import Annotated, NoReturn
 
 import typer
@@ -97,4 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CommandError as error:
         complain(error)
         sys.exit(error.code)
+    except OSError as failure:
+        if failure.errno != ENOSPC:
+            raise
+        complain(CommandError("no space left on the device", "Make room where it writes to."))
+        sys.exit(ExitCode.FAILED)
     sys.exit(ExitCode.OK)

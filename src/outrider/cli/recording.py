@@ -86,7 +86,9 @@ def read_recording(path: Path) -> Iterator[RecordedCall]:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_CHARS), ""), 1):
                 if line.strip():
                     yield _recorded(path, number, line)
-    except (OSError, UnicodeDecodeError) as failure:
+    except OSError as failure:
+        raise CommandError(f"{path}: {failure.strerror}", code=ExitCode.USAGE) from None
+    except UnicodeDecodeError as failure:
         raise CommandError(f"{path}: {failure}", code=ExitCode.USAGE) from None
 
 

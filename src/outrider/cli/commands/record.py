@@ -103,7 +103,7 @@ def replay(
 
     if not signing_key:
         raise typer.BadParameter("the signing key is empty: is a variable missing?")
-    checked_url(to.partition("?")[0])
+    checked_url(to.partition("?")[0], "--to")
     raise typer.Exit(resend(file, to, signing_key))
 
 

@@ -169,7 +169,8 @@ def _expected(
 def _ask_first(expected: int | None) -> None:
     many = "All that are found" if expected is None else f"{expected} deliveries"
     print(f"{many} will be made again. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    answer = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
+    if answer.strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was replayed", "Answer y, or give --yes.")
 
 
