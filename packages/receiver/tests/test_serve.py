@@ -226,6 +226,10 @@ def test_a_body_that_ends_too_early_is_not_handled(one_server):
         (HANDLERS + "\nother = Receiver()\n", {}, "has 2 receivers"),
         (HANDLERS, {"OUTRIDER_SIGNING_KEY": ""}, "OUTRIDER_SIGNING_KEY"),
         (HANDLERS + "\nreceiver.event('a b')(print)\n", {}, "is no name for event"),
+        ("x = 1\ny = (\n", {}, "handlers.py, line 2: SyntaxError: '(' was never closed"),
+        ("\nimport nowhere", {}, "handlers.py, line 2: ModuleNotFoundError: No module named"),
+        ("int('x')", {}, "handlers.py, line 1: ValueError: invalid literal"),
+        ("raise SystemExit('no')", {}, "handlers.py, line 1: SystemExit: no"),
     ],
 )
 def test_a_mistake_is_said_in_one_line(tmp_path, source, environ, advice):
@@ -241,3 +245,26 @@ def test_a_mistake_is_said_in_one_line(tmp_path, source, environ, advice):
     assert (2, "") == (process.returncode, output)
     assert advice in errors
     assert 1 == errors.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("--port", "65536"), "argument --port: invalid"),
+        (("--port", "-1"), "argument --port: invalid"),
+        (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1 port 0: Cannot assign"),
+        (("--issuer", "https://a.example", "--private-key", "k.pem"), "--private-key is KID=FILE"),
+    ],
+)
+def test_a_wrong_option_is_said_without_a_traceback(tmp_path, arguments, advice):
+    """
+    With what was wrong, and where.
+    """
+    path = tmp_path / "handlers.py"
+    path.write_text(HANDLERS)
+    process = start(path, "--port", "0", *arguments, OUTRIDER_SIGNING_KEY=SIGNING_KEY)
+    output, errors = process.communicate(timeout=20)
+
+    assert (2, "") == (process.returncode, output)
+    assert advice in errors
+    assert "Traceback" not in errors

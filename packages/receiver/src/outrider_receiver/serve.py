@@ -125,7 +125,7 @@ def load_receiver(path: Path) -> Receiver:
     spec.loader.exec_module(module)
     found = {id(each): each for each in vars(module).values() if isinstance(each, Receiver)}
     if len(found) != 1:
-        raise ValueError(f"{path} has {len(found)} receivers, not one")
+        raise ValueError(f"{path} has {len(found)} receivers, not one: receiver = Receiver()")
     return next(iter(found.values()))
 
 
@@ -138,6 +138,7 @@ def serve(receiver: Receiver, host: str, port: int) -> None:
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, stop)
-    print(f"{server.url}  {len(receiver.handlers)} handlers", flush=True)  # noqa: T201 - its output
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"{server.url}  {len(receiver.handlers)} handlers", flush=True)  # noqa: T201 - its output
     server.serve_forever(poll_interval=0.1)
     server.server_close()
