@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 import pytest
@@ -20,6 +21,35 @@ def target(server) -> str:
 
 def policy_of(server, target) -> dict:
     return server.ok("target", "policy", "get", target).get("policy", {})
+
+
+def row_of(server, name, *command) -> list[str]:
+    """The row of a target in what a command prints for people."""
+    ended = server.run(*command)
+    assert 0 == ended.code, ended.err
+    return [re.split(r"  +", line) for line in ended.out.splitlines() if name in line][-1]
+
+
+def test_a_paused_target_shows_where_an_operator_looks_first(server, target):
+    """
+    In the list of targets, in the numbers and in the live view: nobody asks for a policy then.
+    """
+    before = row_of(server, target, "target", "list", "--limit", "1000")
+    server.ok("target", "pause", target)
+    listed = row_of(server, target, "target", "list", "--limit", "1000")
+    counted = row_of(server, target, "deliveries", "stats", "--target", target)
+    [told] = [
+        each
+        for each in server.ok("target", "list", "--limit", "1000")["targets"]
+        if each["id"] == target
+    ]
+    held = server.ok("deliveries", "stats", "--target", target)["heldTargets"]
+
+    assert [*before, "paused"] == listed
+    assert [target, "paused"] == [counted[0], counted[2]]
+    assert counted[3].startswith("since ")
+    assert [(target, told["pausedAt"])] == [(each["targetId"], each["pausedAt"]) for each in held]
+    assert " paused " in server.run("top", "--once", "--targets", "100").out
 
 
 def test_options_change_what_they_name(server, target, tmp_path):

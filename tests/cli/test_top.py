@@ -80,6 +80,35 @@ def test_a_frame_shows_rates_states_and_who_is_in_trouble():
     assert "\x1b" not in said
 
 
+def test_a_frame_shows_who_is_held_and_why():
+    """
+    Nobody has to ask for each target's policy to learn why nothing is delivered.
+    """
+    owing = {"targetId": "101", "targetName": "first", "counts": counts(pending=7)}
+    stats = {
+        "targets": [
+            {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
+            {"targetId": "102", "counts": counts(delivered=9)},
+        ],
+        "heldTargets": [
+            {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
+            {"targetId": "103", "targetName": "quiet", "pausedAt": "2026-01-01T00:00:00Z"},
+            {
+                "targetId": "104",
+                "targetName": "both",
+                "pausedAt": "2026-01-01T00:00:00Z",
+                "breakerOpenUntil": "2026-01-02T03:04:04.999999999Z",
+            },
+        ],
+    }
+    rows = [line.rstrip() for line in drawn(a_look(stats=stats)).splitlines()[-4:]]
+
+    assert re.fullmatch(r"TARGET +NAME +STATE +OPEN +RETRYING +DEAD +OLDEST +LAST ERROR", rows[0])
+    assert re.fullmatch(r"101 +first +breaker open +7 +0 +0 +-", rows[1])
+    assert re.fullmatch(r"103 +quiet +paused +0 +0 +0 +-", rows[2])
+    assert re.fullmatch(r"104 +both +paused, breaker half open +0 +0 +0 +-", rows[3])
+
+
 def test_colours_are_for_terminals():
     """
     A log file full of escapes is of no use.

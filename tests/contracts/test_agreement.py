@@ -216,10 +216,10 @@ def numbers(stats):
         return rest, sum(counts.get(each, 0) for each in waiting)
 
     targets = [
-        (each.target_id, each.name, merged(each.counts), each.oldest_open_at)
+        (each.target_id, each.name, merged(each.counts), each.oldest_open_at, each.hold)
         for each in stats.targets
     ]
-    return merged(stats.counts), stats.oldest_open_at, targets
+    return merged(stats.counts), stats.oldest_open_at, targets, [*stats.held]
 
 
 def what_shows(now):

@@ -6,11 +6,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from outrider.cli.commands.delivery_states import State
 from outrider.cli.commands.delivery_stats import counts_of
+from outrider.cli.commands.target_holds import held_in, hold_of, moment_of, state_of
 from outrider.cli.output import printable, text_of
 
 if TYPE_CHECKING:
@@ -109,15 +110,11 @@ def _targets(look: Look) -> RenderableType | None:
     from rich.table import Table
     from rich.text import Text
 
-    troubled = [
-        each
-        for each in look.stats.get("targets", ())
-        if any(counts_of(each).get(state) for state in _TROUBLE)
-    ]
+    troubled = _troubled(look.stats)
     if not troubled:
         return Text("\nno target owes anything")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("TARGET", "NAME", "OPEN", "RETRYING", "DEAD", "OLDEST", "LAST ERROR"):
+    for column in ("TARGET", "NAME", "STATE", "OPEN", "RETRYING", "DEAD", "OLDEST", "LAST ERROR"):
         last = column == "LAST ERROR"
         right = column in {"OPEN", "RETRYING", "DEAD", "OLDEST"}
         table.add_column(
@@ -132,6 +129,18 @@ def _targets(look: Look) -> RenderableType | None:
     return Padding(table, (1, 0, 0, 0))
 
 
+def _troubled(stats: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Targets that owe something, as the server has them, then others that are held."""
+    listed = stats.get("targets", ())
+    troubled = [
+        each
+        for each in listed
+        if hold_of(each) or any(counts_of(each).get(state) for state in _TROUBLE)
+    ]
+    shown = {text_of(each, "targetId") for each in troubled}
+    return [*troubled, *(each for each in held_in(stats) if text_of(each, "targetId") not in shown)]
+
+
 def _row(look: Look, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     counts, identifier = counts_of(target), text_of(target, "targetId")
     is_open = sum(counts.get(each, 0) for each in _TROUBLE) - counts.get(State.DEAD, 0)
@@ -140,6 +149,7 @@ def _row(look: Look, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     return (
         (identifier, ""),
         (text_of(target, "targetName") or "(deleted)", ""),
+        (state_of(target, look.now), "red"),
         (str(is_open), ""),
         (str(retrying), _STYLES[State.RETRYING] if retrying else ""),
         (str(dead), _STYLES[State.DEAD] if dead else ""),
@@ -165,11 +175,7 @@ def _sparkline(rates: Sequence[float]) -> str:
 def _age(look: Look, timestamp: str) -> timedelta | None:
     if not timestamp:
         return None
-    # Some seconds have nine digits behind the point, and Python reads six.
-    seconds, _, fraction = timestamp.removesuffix("Z").partition(".")
-    at = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
-    at += timedelta(seconds=float(f"0.{fraction or 0}"))
-    return max(timedelta(0), look.now - at)
+    return max(timedelta(0), look.now - moment_of(timestamp))
 
 
 def _age_style(age: timedelta | None) -> str:

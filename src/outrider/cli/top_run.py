@@ -31,7 +31,7 @@ def look(server: Server, targets: int) -> Look:
     """Ask the server. Raise `CommandError` when it refuses or does not answer."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
-    request = GetDeliveryStatsRequest(max_targets=targets)
+    request = GetDeliveryStatsRequest(max_targets=targets, max_held_targets=targets)
     stats = server.ask(server.deliveries.get_delivery_stats, request)
     failing = [
         text_of(each, "targetId")

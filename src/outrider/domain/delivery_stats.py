@@ -29,6 +29,7 @@ LOOKED_AT = 20_000
 """A question about types or times looks at the newest so many deliveries."""
 
 DEFAULT_TARGETS = 10
+DEFAULT_HELD = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN_OR_DEAD = (
@@ -43,7 +44,8 @@ _OPEN_OR_DEAD = (
 class StatsSearch:
     """Which deliveries are counted; conditions are ANDed, None matches everything.
 
-    `created_since` is included, `created_until` is not. `targets` is how many targets are listed.
+    `created_since` is included, `created_until` is not. `targets` is how many targets are listed,
+    `held` how many of those that are held.
     """
 
     target_id: TargetId | None = None
@@ -51,6 +53,7 @@ class StatsSearch:
     created_since: datetime | None = None
     created_until: datetime | None = None
     targets: int = DEFAULT_TARGETS
+    held: int = DEFAULT_HELD
 
     @property
     def is_narrow(self) -> bool:
@@ -80,6 +83,30 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a target is not called now, or by one call at a time. Both None: nothing holds it.
+
+    `breaker_open_until` in the past: one call at a time tries whether it has recovered.
+    """
+
+    paused_at: datetime | None = None
+    breaker_open_until: datetime | None = None
+
+
+_NO_HOLD = Hold()
+Holds = Mapping[TargetId, Hold]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTarget:
+    """A target that is paused, or whose breaker is not closed."""
+
+    target_id: TargetId
+    name: str
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
 class TargetStats:
     """What one target is owed, got and lost. `name` is empty when it is deleted."""
 
@@ -87,6 +114,7 @@ class TargetStats:
     name: str
     counts: Mapping[DeliveryState, int]
     oldest_open_at: datetime | None
+    hold: Hold = _NO_HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +130,8 @@ class Rate:
 class DeliveryStats:
     """The answer. States and outcomes that do not occur are absent.
 
-    `is_partial`: only the newest `LOOKED_AT` deliveries were looked at.
+    `is_partial`: only the newest `LOOKED_AT` deliveries were looked at. `held` is in the order of
+    ids, and empty where a type or a time was asked for.
     """
 
     counts: Mapping[DeliveryState, int]
@@ -111,6 +140,7 @@ class DeliveryStats:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     rates: Sequence[Rate] = ()
     is_partial: bool = False
+    held: Sequence[HeldTarget] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +211,17 @@ def worst_first(tallies: Mapping[TargetId, Tally], limit: int) -> list[TargetId]
 def answered(
     tallies: Mapping[TargetId, Tally],
     names: Mapping[TargetId, str],
-    limit: int,
+    wanted: StatsSearch,
     settled: SettledSlots | None,
     now: datetime,
     *,
+    holds: Holds,
     is_partial: bool = False,
 ) -> DeliveryStats:
-    """Put the answer together. `settled` is what fell into `measured_slots`, None: not asked."""
+    """Put the answer together. `settled` is what fell into `measured_slots`, None: not asked.
+
+    `holds` has the first `wanted.held` that are held, and what holds the targets that are listed.
+    """
     whole = total(tallies)
     return DeliveryStats(
         counts=whole.counts,
@@ -198,10 +232,15 @@ def answered(
                 names.get(each, ""),
                 dict(sorted(tallies[each].counts.items())),
                 tallies[each].oldest_open_at,
+                holds.get(each, _NO_HOLD),
             )
-            for each in worst_first(tallies, limit)
+            for each in worst_first(tallies, wanted.targets)
         ],
         outcomes={} if settled is None else outcomes(settled),
         rates=() if settled is None else rates(settled, now),
         is_partial=is_partial,
+        held=[
+            HeldTarget(each, names.get(each, ""), holds[each])
+            for each in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
+        ],
     )

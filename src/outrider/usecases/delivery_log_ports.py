@@ -55,7 +55,7 @@ class DeliveryCounts(Protocol):
     """Numbers about the log, whose cost does not grow with it."""
 
     def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
-        """Count. Rates and outcomes are of what `tally` has seen."""
+        """Count, and find what is held. Rates and outcomes are of what `tally` has seen."""
         ...
 
     def held(self, now: datetime) -> HeldTargets:

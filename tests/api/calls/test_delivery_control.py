@@ -325,6 +325,33 @@ STATS = [
         ],
     ),
     Row(
+        "a paused target, with what it is owed and among those that are held",
+        counting(targetId="$target"),
+        {
+            "counts": [state("PENDING", 1)],
+            "oldestOpenAt": "$published",
+            "targets": [
+                {
+                    "targetId": "$target",
+                    "targetName": "target $unique",
+                    "counts": [state("PENDING", 1)],
+                    "oldestOpenAt": "$published",
+                    "pausedAt": "$paused",
+                }
+            ],
+            "heldTargets": [
+                {"targetId": "$target", "targetName": "target $unique", "pausedAt": "$paused"}
+            ],
+            **RATES,
+        },
+        [*OWED, Call("PauseTarget", {"targetId": "$target"}, keep={"paused": "changeDate"})],
+    ),
+    Row(
+        "too many held targets",
+        counting(maxHeldTargets=1001),
+        refused("GetDeliveryStatsRequest.MaxHeldTargets: value must be less than or equal to 1000"),
+    ),
+    Row(
         "made before it began",
         counting(eventType=EVENT_TYPE, createdUntil="$published"),
         {},

@@ -13,6 +13,8 @@ from outrider.domain.delivery_stats import (
     LOOKED_AT,
     DeliveryStats,
     HeldTargets,
+    Hold,
+    Holds,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -48,11 +50,23 @@ class MemoryDeliveryCounts:
         return answered(
             tallies,
             {name: target.name for (owner, name), target in targets if owner == instance},
-            wanted.targets,
+            wanted,
             None if wanted.is_narrow else _settled(seen, now),
             now,
+            holds=self._holds(instance, wanted.target_id),
             is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
         )
+
+    def _holds(self, instance: InstanceId, target: TargetId | None) -> Holds:
+        holds = {}
+        for (owner, name), lane in self._tables.lanes.items():
+            if owner == instance and target in {None, name}:
+                stored = self._tables.policies.get((owner, name))
+                paused_at = None if stored is None else stored.paused_at
+                hold = Hold(paused_at, lane.state.open_until)
+                if hold != Hold():
+                    holds[name] = hold
+        return holds
 
     def held(self, now: datetime) -> HeldTargets:
         """See the port."""

@@ -7,7 +7,7 @@ totals, part by part, by whoever keeps the store; what came since is counted whe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.columns import (
@@ -15,7 +15,6 @@ from outrider.adapters.sql.columns import (
     Row,
     from_duration,
     from_time,
-    marks,
     to_optional_time,
 )
 from outrider.adapters.sql.log_range import ids_until
@@ -27,6 +26,8 @@ from outrider.domain.delivery_stats import (
     TALLY_LAG,
     DeliveryStats,
     HeldTargets,
+    Hold,
+    Holds,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -41,6 +42,13 @@ _FINAL = tuple(each for each in DeliveryState if each.is_final)
 _SLOT = from_duration(SLOT)
 # What was settled since the last tally, a matter of seconds: more than this is counted by the next.
 _SINCE_TALLY = 20_000
+# A lane knows that its target is paused, and not since when.
+_HOLDS = (
+    "SELECT target_id, (SELECT paused_at FROM paused_targets"
+    " WHERE paused_targets.instance_id = lanes.instance_id"
+    " AND paused_targets.target_id = lanes.target_id), open_until FROM lanes"
+    " WHERE (is_paused = 1 OR open_until IS NOT NULL)"
+)
 
 _Tallies = dict[TargetId, Tally]
 
@@ -61,8 +69,10 @@ class SqlDeliveryCounts:
             self._count_open(instance, wanted.target_id, tallies)
             self._count_settled(instance, wanted.target_id, tallies)
             settled = self._settled(instance, wanted.target_id, now)
-        names = self._names(instance, worst_first(tallies, wanted.targets))
-        return answered(tallies, names, wanted.targets, settled, now, is_partial=is_partial)
+        listed = worst_first(tallies, wanted.targets)
+        holds = self._holds(instance, wanted, listed)
+        names = self._names(instance, {*listed, *holds})
+        return answered(tallies, names, wanted, settled, now, holds=holds, is_partial=is_partial)
 
     def held(self, now: datetime) -> HeldTargets:
         """See the port."""
@@ -206,13 +216,32 @@ class SqlDeliveryCounts:
             tallies[name].add(DeliveryState(state), count, to_optional_time(oldest))
         return sum(int(row[2]) for row in rows) >= LOOKED_AT
 
-    def _names(self, instance: InstanceId, targets: Sequence[TargetId]) -> Mapping[TargetId, str]:
+    def _holds(
+        self, instance: InstanceId, wanted: StatsSearch, listed: Sequence[TargetId]
+    ) -> Holds:
+        """What holds the first `wanted.held` targets, and those that are listed."""
+        where = _of(instance, wanted.target_id)
+        rows = self._connection.execute(
+            f"{_HOLDS} AND {where.text} ORDER BY target_id LIMIT ?", (*where.values, wanted.held)
+        ).fetchall()
+        if len(rows) >= wanted.held and listed:
+            clause, value = self._connection.dialect.one_of("target_id", listed)
+            rows += self._connection.execute(
+                f"{_HOLDS} AND instance_id = ? AND {clause}", (instance, value)
+            ).fetchall()
+        return {
+            TargetId(name): Hold(to_optional_time(paused_at), to_optional_time(open_until))
+            for name, paused_at, open_until in rows
+        }
+
+    def _names(self, instance: InstanceId, targets: Collection[TargetId]) -> Mapping[TargetId, str]:
         if not targets:
             return {}
+        clause, value = self._connection.dialect.one_of("id", sorted(targets))
         rows = self._connection.execute(
-            f"SELECT id, name FROM targets WHERE instance_id = ? AND id IN ({marks(targets)})"  # noqa: S608 - ours
+            f"SELECT id, name FROM targets WHERE instance_id = ? AND {clause}"  # noqa: S608 - ours
             " AND deleted_at IS NULL",
-            (instance, *targets),
+            (instance, value),
         )
         return dict(rows.fetchall())
 

@@ -11,7 +11,7 @@ from outrider.api.connect.times import (
 )
 from outrider.api.interceptors import Context, actor_of
 from outrider.domain.delivery import Attempt, Delivery, DeliveryState
-from outrider.domain.delivery_stats import DEFAULT_TARGETS, StatsSearch
+from outrider.domain.delivery_stats import DEFAULT_HELD, DEFAULT_TARGETS, StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
 from outrider.domain.replay import Replayed, ReplayRange
@@ -92,6 +92,7 @@ class DeliveryHandlers(DeliveryService):
             created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
             created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
             targets=request.max_targets or DEFAULT_TARGETS,
+            held=request.max_held_targets or DEFAULT_HELD,
         )
         return stats_to_proto(await self._count(actor_of(ctx), wanted))
 

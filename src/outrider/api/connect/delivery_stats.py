@@ -22,6 +22,8 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
                 target_name=each.name,
                 counts=_counts(each.counts),
                 oldest_open_at=to_optional_timestamp(each.oldest_open_at),
+                paused_at=to_optional_timestamp(each.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
             )
             for each in stats.targets
         ],
@@ -38,6 +40,15 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
             for each in stats.rates
         ],
         partial=stats.is_partial,
+        held_targets=[
+            pb.HeldTarget(
+                target_id=each.target_id,
+                target_name=each.name,
+                paused_at=to_optional_timestamp(each.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+            )
+            for each in stats.held
+        ],
     )
 
 

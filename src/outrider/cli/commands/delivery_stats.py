@@ -13,6 +13,7 @@ import typer
 from outrider.cli.client import connect
 from outrider.cli.commands.delivery_states import OUTCOME_PREFIX, STATE_PREFIX, State
 from outrider.cli.commands.replay import Since, Until, moment
+from outrider.cli.commands.target_holds import held_in, state_of, times_of
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
     note,
@@ -42,7 +43,10 @@ def stats(
     since: Since = "",
     until: Until = "",
     targets: Annotated[
-        int, typer.Option(min=1, max=MAX_TARGETS, metavar="N", help="How many targets are listed.")
+        int,
+        typer.Option(
+            min=1, max=MAX_TARGETS, metavar="N", help="How many targets are listed, of each kind."
+        ),
     ] = 10,
     watch: Annotated[
         bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")
@@ -52,7 +56,10 @@ def stats(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count deliveries by state and target; rates and outcomes are of the last hour."""
+    """Count deliveries by state and target; rates and outcomes are of the last hour.
+
+    Targets that are paused or whose breaker is open are listed, too.
+    """
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
     server = connect(url, token, data_dir)
@@ -62,6 +69,7 @@ def stats(
         created_since=moment(since, "--since"),
         created_until=moment(until, "--until"),
         max_targets=targets,
+        max_held_targets=targets,
     )
     try:
         while True:
@@ -99,10 +107,14 @@ def _show(answer: Mapping[str, Any]) -> None:
     if answer.get("targets"):
         print("\nTargets, those in trouble first")
         print_table(
-            ("ID", "NAME", *(state.upper() for state in State), "OLDEST OPEN"),
+            ("ID", "NAME", *(state.upper() for state in State), "OLDEST OPEN", "STATE"),
             [_target(each) for each in answer["targets"]],
             empty="",
         )
+    held = [_held(each) for each in held_in(answer)]
+    if held:
+        print("\nTargets that are held")
+        print_table(("ID", "NAME", "STATE", "WHEN"), held, empty="")
     if answer.get("partial"):
         note("Only the newest deliveries were looked at: there are too many.")
 
@@ -140,4 +152,14 @@ def _target(target: Mapping[str, Any]) -> tuple[str, ...]:
         text_of(target, "targetName") or "(deleted)",
         *(str(counts.get(state, 0)) for state in State),
         short_time(text_of(target, "oldestOpenAt")) or "-",
+        state_of(target),
+    )
+
+
+def _held(target: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        text_of(target, "targetId"),
+        text_of(target, "targetName"),
+        state_of(target),
+        times_of(target),
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.client import connect
+from outrider.cli.client import Server, connect
 from outrider.cli.commands import policy, target_change, target_key, trial
+from outrider.cli.commands.target_holds import MOST, Hold, ask_holds, state_of
 from outrider.cli.commands.target_kinds import (
     Kind,
     Payload,
@@ -24,6 +25,7 @@ from outrider.cli.output import (
     print_fields,
     print_json,
     print_table,
+    printable,
     short_enum,
     short_time,
     text_of,
@@ -60,7 +62,7 @@ def list_targets(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List targets, newest first."""
+    """List targets, newest first, with those that are paused or whose breaker is open."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
@@ -70,11 +72,13 @@ def list_targets(
         filters=[_named_like(name)] if name else [],
     )
     answer = server.ask(server.actions.list_targets, request)
+    holds = _holds(server) if answer.get("targets") else {}
     if as_json:
-        print_json(answer)
+        targets = [{**each, **holds.get(text_of(each, "id"), {})} for each in _targets(answer)]
+        print_json({**answer, "targets": targets} if targets else answer)
         return
     print_table(
-        ("ID", "NAME", "TYPE", "ENDPOINT", "TIMEOUT", "PAYLOAD"),
+        ("ID", "NAME", "TYPE", "ENDPOINT", "TIMEOUT", "PAYLOAD", "STATE"),
         [
             (
                 text_of(target, "id"),
@@ -83,8 +87,9 @@ def list_targets(
                 text_of(target, "endpoint"),
                 text_of(target, "timeout"),
                 _payload(target),
+                state_of(holds.get(text_of(target, "id"), {})),
             )
-            for target in answer.get("targets", ())
+            for target in _targets(answer)
         ],
         empty="There are no such targets. Make one with `outrider target create`.",
     )
@@ -230,6 +235,22 @@ def _named_like(name: str) -> Any:
     wanted = TargetNameFilter(target_name=name, method=TextFilterMethod.CONTAINS_IGNORE_CASE)
     by_name: Any = Oneof("target_name_filter", wanted)
     return TargetSearchFilter(filter=by_name)
+
+
+def _targets(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(answer.get("targets", ()))
+
+
+def _holds(server: Server) -> dict[str, Hold]:
+    try:
+        holds = ask_holds(server)
+    except CommandError as error:
+        # The list is of use without it.
+        note(f"Which targets are held is not known: {printable(error.says)}.")
+        return {}
+    if len(holds) >= MOST:
+        note(f"Of more than {MOST} held targets the server tells the first.")
+    return holds
 
 
 def _kind(target: dict[str, Any]) -> str:

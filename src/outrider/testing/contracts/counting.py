@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import LOOKED_AT, TALLY_LAG, DeliveryStats, StatsSearch
-from outrider.domain.ids import InstanceId
+from outrider.domain.delivery_stats import (
+    LOOKED_AT,
+    TALLY_LAG,
+    DeliveryStats,
+    HeldTarget,
+    Hold,
+    StatsSearch,
+)
+from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
+from outrider.domain.target_policy import Breaker, TargetPolicy
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import (
     ANOTHER_INSTANCE,
@@ -25,6 +33,7 @@ from outrider.testing.builders import (
 )
 from outrider.testing.contracts.cancelling import cancel
 from outrider.testing.contracts.delivery_log import append
+from outrider.testing.contracts.policies import pause, resume
 from outrider.testing.contracts.steps import add_targets, claim, delete_target, owe, settle
 from outrider.testing.contracts.store import StoreContract
 from outrider.usecases.ports import Store
@@ -158,6 +167,44 @@ class CountingContract(StoreContract):
         assert [("101", "", {"CANCELLED": 1})] == [
             (each.target_id, each.name, named(each.counts)) for each in told.targets
         ]
+
+    async def test_what_holds_targets_is_told(self, store: Store) -> None:
+        """A backlog is explained by a pause or a breaker: with those that owe, and of all."""
+        breaker = TargetPolicy(breaker=Breaker(1, MINUTE))
+        await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("102"), breaker, NOW))
+        await owe(store, planned("1", "102"), planned("2", "101"))
+        await claim(store)
+        failed = an_attempt(outcome=Outcome.FAILED)
+        retry = a_settlement("1", DeliveryState.RETRYING, attempt=failed, due_at=NOW + MINUTE)
+        await settle(store, retry)
+        await pause(store, "103")
+        is_open, paused = Hold(None, NOW + failed.duration + MINUTE), Hold(NOW, None)
+        told = await stats(store)
+        first = await stats(store, held=1)
+        rest = [await stats(store, target_id="103"), await stats(store, held=1, targets=1)]
+        narrow = await stats(store, created_since=NOW)
+
+        assert [
+            HeldTarget(TargetId("102"), "target 102", is_open),
+            HeldTarget(TargetId("103"), "target 103", paused),
+        ] == [*told.held]
+        assert [("101", Hold()), ("102", is_open)] == [(e.target_id, e.hold) for e in told.targets]
+        assert told.targets == first.targets == narrow.targets
+        assert [["102"], ["103"], ["102"], []] == [
+            [each.target_id for each in answer.held] for answer in (first, *rest, narrow)
+        ]
+
+    async def test_nothing_holds_a_target_that_goes_on(self, store: Store) -> None:
+        """While it recovers it is called; a deleted one is nobody's any more; limits are no hold."""
+        limit = TargetPolicy(max_concurrency=1)
+        await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), limit, NOW))
+        await pause(store, "102")
+        await resume(store, "102")
+        await pause(store, "103")
+        await delete_target(store, "103")
+
+        assert [] == [*(await stats(store)).held]
+        assert [] == [*(await stats(store, instance=ANOTHER_INSTANCE)).held]
 
     async def test_one_target_has_numbers_of_its_own(self, store: Store) -> None:
         """As if there were no other."""
