@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import textwrap
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from cli.conftest import Ended, Running, run, run_process
 from outrider.cli.dev_binding import condition_of
 from outrider.cli.dev_handlers import HandlersFile
+from outrider.cli.dev_receiver import Stage, served
 
 METHOD = "/acme.v1.Shop/Create"
 HANDLERS = f"""
@@ -149,6 +152,7 @@ def test_what_is_saved_counts_at_the_next_call(directory, started):
     assert "No execution asks for it" in published.err
     assert 2 == len(dev.type("target", "list", "--json").json["targets"])
     assert "request/nobody.v1.Knows" in problem
+    assert "by its full name" in problem
 
 
 def test_a_broken_file_keeps_the_handlers_from_before(directory, started):
@@ -171,6 +175,19 @@ def test_a_broken_file_keeps_the_handlers_from_before(directory, started):
 
     assert {"total": 5, "discount": 1} == dev.create(5).json["request"]
     assert "cli/dev" not in "\n".join(dev.running.said)
+
+
+def test_a_call_that_comes_before_the_first_handlers_is_to_come_again():
+    """
+    Its server knows targets of an earlier start, while the file is still broken.
+    """
+    stage = Stage(lambda _: None)
+    with (
+        served(stage, "127.0.0.1", 0) as url,
+        pytest.raises(urllib.error.HTTPError, match="503") as raised,
+    ):
+        urllib.request.urlopen(url, data=b"{}")
+    raised.value.close()
 
 
 def test_the_next_start_uses_the_data_again(directory, started):

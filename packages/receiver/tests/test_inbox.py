@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -173,6 +175,31 @@ def test_a_worker_waits_for_events_and_stops_when_told(inbox, receiver):
     worker.join(10)
 
     assert not worker.is_alive()
+
+
+def test_a_worker_goes_on_after_its_file_could_not_be_used(inbox, receiver, tmp_path):
+    """
+    Without it everything would be accepted and nothing done, from a moment of a full disk on.
+    """
+    done, said = threading.Event(), logging.Handler()
+    failed = threading.Event()
+    said.emit = lambda _record: failed.set()
+    receiver.event()(lambda _: done.set())
+    receiver.handle(*Sender().event())
+    other = sqlite3.connect(tmp_path / "inbox.db", isolation_level=None)
+    other.execute("ALTER TABLE outrider_inbox RENAME TO away")
+    worker = threading.Thread(target=inbox.work, args=(receiver,), daemon=True)
+    logging.getLogger("outrider_receiver").addHandler(said)
+    try:
+        worker.start()
+        assert failed.wait(10)
+        other.execute("ALTER TABLE away RENAME TO outrider_inbox")
+        assert done.wait(10)
+    finally:
+        logging.getLogger("outrider_receiver").removeHandler(said)
+        inbox.stop()
+        worker.join(10)
+        other.close()
 
 
 def test_interceptions_are_answered_and_never_queued(inbox, receiver):

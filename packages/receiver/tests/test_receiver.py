@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 
@@ -279,6 +280,10 @@ def test_an_attribute_may_have_a_format_of_its_name(receiver):
         ("preuserinfo", Answer(claims={"a": object()})),
         ("preuserinfo", Answer(claims={"a": float("nan")})),
         ("preuserinfo", Answer(metadata={"a": 1})),
+        (
+            "preuserinfo",
+            Answer(claims={"a": functools.reduce(lambda a, _: [a], range(50_000), [])}),
+        ),
         ("preuserinfo", "claims"),
         ("preuserinfo", [1]),
         ("preuserinfo", {"forwardedStatusCode": 403}),

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -267,4 +268,28 @@ def test_a_wrong_option_is_said_without_a_traceback(tmp_path, arguments, advice)
 
     assert (2, "") == (process.returncode, output)
     assert advice in errors
+    assert "Traceback" not in errors
+
+
+def test_who_leaves_before_the_answer_is_a_line_in_the_log(tmp_path):
+    """
+    Callers have time-outs: a traceback for each would look like a fault of the handlers.
+    """
+    with serving(tmp_path) as (process, port):
+        call = Sender().call({"event_type": "slow"}, delivery_id="1")
+        head = "".join(f"{name}: {value}\r\n" for name, value in call.headers.items())
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            start_line = f"POST / HTTP/1.1\r\nContent-Length: {len(call.body)}\r\n"
+            connection.sendall(f"{start_line}{head}\r\n".encode() + call.body)
+            assert "waiting\n" == process.stdout.readline()
+            # It is cut off, not closed: the next byte that is written fails.
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        process.stdin.write("go on\n")
+        process.stdin.flush()
+        assert 204 == post(port, Sender().event())[0]
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+
+    assert "INFO a caller left: " in errors
     assert "Traceback" not in errors

@@ -66,7 +66,12 @@ class Binding:
             self._register(handler)
             self._set(condition, [target_id])
         except CommandError as failure:
-            return Bound(condition, text_of(target, "signingKey"), failure.says)
+            problem = failure.says
+            if handler.name and _entry_of(handler) is None:
+                problem += (
+                    "; nothing of that name is known yet: handle one of them by its full name"
+                )
+            return Bound(condition, text_of(target, "signingKey"), problem)
         return Bound(condition, text_of(target, "signingKey"))
 
     def _unbind(self, condition: str, target_id: str) -> None:

@@ -11,6 +11,7 @@ from typing import cast
 from outrider.ambient import utc_now
 from outrider.cli.exchange import Exchange, Headers, OnExchange
 from outrider_receiver import HttpAnswer, Receiver
+from outrider_receiver.receiver import MAX_BODY_BYTES
 from outrider_receiver.serve import ReceiverServer
 
 POLL_S = 0.05
@@ -27,7 +28,7 @@ class Stage:
     @property
     def max_body_bytes(self) -> int:
         """Of one call."""
-        return self.receiver.max_body_bytes if self.receiver else 0
+        return self.receiver.max_body_bytes if self.receiver else MAX_BODY_BYTES
 
     def handle(self, body: bytes, headers: Headers) -> HttpAnswer:
         """One call: by the handlers as they are now."""

@@ -24,6 +24,8 @@ from outrider_receiver._verify import VerifiedCall
 from outrider_receiver.payloads import parse_payload
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from outrider_receiver.receiver import OpenedCall, Receiver
 
 ATTEMPTS = 12
@@ -116,8 +118,13 @@ class Inbox:
         """Do the work of events as they come, until `stop`."""
         while not self._stopping.is_set():
             self._arrived.clear()
-            if not self.work_once(receiver):
-                self._arrived.wait(_IDLE_SECONDS)
+            try:
+                if not self.work_once(receiver):
+                    self._arrived.wait(_IDLE_SECONDS)
+            except sqlite3.OperationalError:
+                # A full disk, a locked file: that passes, and what was accepted waits for us.
+                _log().exception("the inbox could not be worked on")
+                self._stopping.wait(_FIRST_WAIT_SECONDS)
 
     def stop(self) -> None:
         """Have `work` return after what it is doing."""
@@ -154,6 +161,12 @@ class Inbox:
     def _change(self, assignments: str, values: tuple[object, ...]) -> None:
         statement = f"UPDATE outrider_inbox SET {assignments} WHERE place = ?"  # noqa: S608 - ours
         self._connection.execute(statement, values)
+
+
+def _log() -> Logger:
+    import logging  # noqa: PLC0415 - 5 ms, when there is something to say
+
+    return logging.getLogger("outrider_receiver")
 
 
 def _is_done(receiver: Receiver, verified: VerifiedCall, body: bytes) -> bool:

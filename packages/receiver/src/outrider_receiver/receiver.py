@@ -333,7 +333,7 @@ class Receiver:
             return _failed(handler)
         try:
             body = _rendered(opened.payload, returned)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return _failed(handler)
         return HttpAnswer(200, body) if body else HttpAnswer(204)
 

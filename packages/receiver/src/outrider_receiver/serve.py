@@ -101,6 +101,14 @@ class ReceiverServer(ThreadingHTTPServer):
         self._room.release()
         super().shutdown_request(request)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as there
+        """Who leaves before the answer is no fault of ours: a line. Anything else: with its trace."""
+        failure = sys.exc_info()[1]
+        if isinstance(failure, OSError):
+            _log.info("a caller left: %s", failure)
+        else:
+            _log.exception("a call broke inside the receiver")
+
     def server_close(self) -> None:
         """Wait for what is being answered. Who only waits for the next call is hung up on."""
         with self._lock:
