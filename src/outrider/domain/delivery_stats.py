@@ -76,6 +76,12 @@ class Tally:
             known = self.oldest_open_at
             self.oldest_open_at = oldest if known is None else min(known, oldest)
 
+    def merge(self, other: Tally) -> None:
+        """Add all that another one has counted."""
+        for state, count in other.counts.items():
+            self.add(state, count)
+        self.add(DeliveryState.PENDING, 0, other.oldest_open_at)
+
     @property
     def trouble(self) -> int:
         """How many are dead or not settled."""
@@ -115,6 +121,10 @@ class TargetStats:
     counts: Mapping[DeliveryState, int]
     oldest_open_at: datetime | None
     hold: Hold = _NO_HOLD
+
+
+OpenTallies = Mapping[TargetId, Tally]
+"""What is not settled, by target. Nobody changes it once it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +204,7 @@ def total(tallies: Mapping[TargetId, Tally]) -> Tally:
     """All targets together."""
     whole = Tally()
     for each in tallies.values():
-        for state, count in each.counts.items():
-            whole.add(state, count)
-        if each.oldest_open_at is not None:
-            whole.add(DeliveryState.PENDING, 0, each.oldest_open_at)
+        whole.merge(each)
     whole.counts = dict(sorted(whole.counts.items()))
     return whole
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from outrider.ambient import Ambient
 from outrider.domain.delivery import Delivery, DeliveryState
-from outrider.domain.delivery_stats import DeliveryStats, StatsSearch
-from outrider.domain.ids import DeliveryId
+from outrider.domain.delivery_stats import DeliveryStats, OpenTallies, StatsSearch
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.domain.permission import Actor
 from outrider.domain.search import DeliverySearch
 from outrider.errors import FailedPrecondition, NotFound
 from outrider.usecases.ports import Store, Unit
+
+MANY = 50_000
+"""So many open deliveries are counted every time: it takes a hundredth of a second."""
+_KEPT_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +75,50 @@ class CancelDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class _Counted:
+    """What was not settled at one time. `until` is on the clock of durations."""
+
+    tallies: OpenTallies
+    until: float
+
+
+@dataclass(slots=True)
 class CountDeliveries:
-    """How many deliveries are in which state, how fast they are settled, and what is stuck."""
+    """How many deliveries are in which state, how fast they are settled, and what is stuck.
+
+    A view that looks every second must not keep a core busy: where more than `many` deliveries are
+    not settled, these are counted anew only after ten times as long as counting them took. All
+    else is of the moment. `clock` measures durations, in seconds.
+    """
 
     store: Store
     ambient: Ambient
+    many: int = MANY
+    clock: Callable[[], float] = time.perf_counter
+    _counted: dict[tuple[InstanceId, TargetId | None], _Counted] = field(default_factory=dict)
 
     async def __call__(self, actor: Actor, wanted: StatsSearch) -> DeliveryStats:
         """Nobody else waits while it counts."""
         now = self.ambient.now()
-        return await self.store.read(
-            lambda unit: unit.delivery_counts.get(actor.instance_id, wanted, now)
-        )
+
+        def count(unit: Unit) -> DeliveryStats:
+            instance, target = actor.instance_id, wanted.target_id
+            counted = None if wanted.is_narrow else self._open(unit, instance, target)
+            return unit.delivery_counts.get(instance, wanted, now, counted)
+
+        return await self.store.read(count)
+
+    def _open(self, unit: Unit, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """Runs in threads of the store: two that come at the same time may both count."""
+        began, name = self.clock(), (instance, target)
+        known = self._counted.get(name)
+        if known is not None and began < known.until:
+            return known.tallies
+        tallies = unit.delivery_counts.open(instance, target)
+        ended = self.clock()
+        # Another dictionary: another thread may be reading this one.
+        kept = {each: other for each, other in self._counted.items() if ended < other.until}
+        if sum(each.trouble for each in tallies.values()) > self.many:
+            kept[name] = _Counted(tallies, ended + _KEPT_TIMES * (ended - began))
+        self._counted = kept
+        return tallies

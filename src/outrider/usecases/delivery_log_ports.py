@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import DeliveryStats, HeldTargets, StatsSearch
-from outrider.domain.ids import DeliveryId, InstanceId
+from outrider.domain.delivery_stats import DeliveryStats, HeldTargets, OpenTallies, StatsSearch
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.domain.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
 from outrider.domain.search import DeliverySearch
 
@@ -52,10 +52,24 @@ class Cancellations(Protocol):
 
 
 class DeliveryCounts(Protocol):
-    """Numbers about the log, whose cost does not grow with it."""
+    """Numbers about the log, whose cost does not grow with it, but with what is not settled."""
 
-    def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
-        """Count, and find what is held. Rates and outcomes are of what `tally` has seen."""
+    def get(
+        self,
+        instance: InstanceId,
+        wanted: StatsSearch,
+        now: datetime,
+        counted: OpenTallies | None = None,
+    ) -> DeliveryStats:
+        """Count, and find what is held. Rates and outcomes are of what `tally` has seen.
+
+        `counted` is what `open` said before; None: it is counted now. A question about a type or a
+        time does not need it.
+        """
+        ...
+
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """Count what is not settled; of all targets when None. It reads every one of them."""
         ...
 
     def held(self, now: datetime) -> HeldTargets:

@@ -15,6 +15,7 @@ from outrider.domain.delivery_stats import (
     HeldTargets,
     Hold,
     Holds,
+    OpenTallies,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -32,7 +33,13 @@ class MemoryDeliveryCounts:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
+    def get(
+        self,
+        instance: InstanceId,
+        wanted: StatsSearch,
+        now: datetime,
+        counted: OpenTallies | None = None,
+    ) -> DeliveryStats:
         """See the port."""
         before = [
             each.delivery
@@ -43,9 +50,12 @@ class MemoryDeliveryCounts:
         seen = newest[:LOOKED_AT] if wanted.is_narrow else newest
         tallies: dict[TargetId, Tally] = defaultdict(Tally)
         for each in seen:
-            if wanted.event_type in {None, each.event_type}:
-                oldest = None if each.state.is_final else each.created_at
-                tallies[each.target_id].add(each.state, 1, oldest)
+            if wanted.event_type in {None, each.event_type} and (
+                counted is None or each.state.is_final
+            ):
+                _add(tallies, each)
+        for name, tally in (counted or {}).items():
+            tallies[name].merge(tally)
         targets = self._tables.targets.items()
         return answered(
             tallies,
@@ -56,6 +66,16 @@ class MemoryDeliveryCounts:
             holds=self._holds(instance, wanted.target_id),
             is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
         )
+
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """See the port."""
+        tallies: dict[TargetId, Tally] = defaultdict(Tally)
+        for each in self._tables.deliveries.values():
+            delivery = each.delivery
+            is_asked = each.instance == instance and target in {None, delivery.target_id}
+            if is_asked and not delivery.state.is_final:
+                _add(tallies, delivery)
+        return tallies
 
     def _holds(self, instance: InstanceId, target: TargetId | None) -> Holds:
         holds = {}
@@ -80,6 +100,11 @@ class MemoryDeliveryCounts:
     def tally(self, now: datetime, limit: int) -> int:  # noqa: ARG002 - nothing is to be done
         """See the port."""
         return 0
+
+
+def _add(tallies: dict[TargetId, Tally], delivery: Delivery) -> None:
+    oldest = None if delivery.state.is_final else delivery.created_at
+    tallies[delivery.target_id].add(delivery.state, 1, oldest)
 
 
 def _without_type(wanted: StatsSearch) -> DeliverySearch:

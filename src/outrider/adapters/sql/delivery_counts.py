@@ -28,6 +28,7 @@ from outrider.domain.delivery_stats import (
     HeldTargets,
     Hold,
     Holds,
+    OpenTallies,
     SettledSlots,
     StatsSearch,
     Tally,
@@ -59,14 +60,23 @@ class SqlDeliveryCounts:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def get(self, instance: InstanceId, wanted: StatsSearch, now: datetime) -> DeliveryStats:
+    def get(
+        self,
+        instance: InstanceId,
+        wanted: StatsSearch,
+        now: datetime,
+        counted: OpenTallies | None = None,
+    ) -> DeliveryStats:
         """See the port."""
         tallies: _Tallies = defaultdict(Tally)
         is_partial, settled = False, None
         if wanted.is_narrow:
             is_partial = self._count_newest(instance, wanted, tallies)
         else:
-            self._count_open(instance, wanted.target_id, tallies)
+            if counted is None:
+                counted = self.open(instance, wanted.target_id)
+            for name, each in counted.items():
+                tallies[name].merge(each)
             self._count_settled(instance, wanted.target_id, tallies)
             settled = self._settled(instance, wanted.target_id, now)
         listed = worst_first(tallies, wanted.targets)
@@ -134,7 +144,9 @@ class SqlDeliveryCounts:
             (rows[-1][2], rows[-1][3], state.value),
         )
 
-    def _count_open(self, instance: InstanceId, target: TargetId | None, tallies: _Tallies) -> None:
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """See the port."""
+        tallies: _Tallies = defaultdict(Tally)
         where = _of(instance, target)
         delivering = self._delivering(instance)
         rows = self._connection.execute(
@@ -151,6 +163,7 @@ class SqlDeliveryCounts:
             state = DeliveryState.RETRYING if is_retry else DeliveryState.PENDING
             tallies[TargetId(name)].add(state, count - under_way)
             tallies[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
+        return tallies
 
     def _delivering(self, instance: InstanceId) -> Counter[tuple[str, bool]]:
         # Of all instances, and counted here: asked for one instance, or for groups, SQLite reads

@@ -16,6 +16,7 @@ from outrider.domain.delivery_stats import (
     DeliveryStats,
     HeldTarget,
     Hold,
+    OpenTallies,
     StatsSearch,
 )
 from outrider.domain.ids import InstanceId, TargetId
@@ -49,6 +50,13 @@ async def stats(
     """The numbers."""
     search = StatsSearch(**wanted)
     return await store.read(lambda unit: unit.delivery_counts.get(instance, search, now))
+
+
+async def asked_with(store: Store, counted: OpenTallies) -> DeliveryStats:
+    """The numbers, with what was counted before."""
+    return await store.read(
+        lambda unit: unit.delivery_counts.get(INSTANCE, StatsSearch(), NOW, counted)
+    )
 
 
 async def tally(store: Store, now: datetime) -> None:
@@ -166,6 +174,26 @@ class CountingContract(StoreContract):
 
         assert [("101", "", {"CANCELLED": 1})] == [
             (each.target_id, each.name, named(each.counts)) for each in told.targets
+        ]
+
+    async def test_what_is_open_may_have_been_counted_before(self, store: Store) -> None:
+        """Where there are many, not everybody who asks has them counted; all else is of now."""
+        await self.every_state(store)
+        counted = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, None))
+        of_one = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, TargetId("102")))
+        strangers = await store.read(lambda unit: unit.delivery_counts.open(ANOTHER_INSTANCE, None))
+        before = await stats(store)
+        same = await asked_with(store, counted)
+        await owe(store, planned("8"), event="later")
+        await settle(store, a_settlement("4"))
+        after = await asked_with(store, counted)
+        again = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, None))
+
+        assert before == same
+        assert {**named(before.counts), "DELIVERED": 2} == named(after.counts)
+        assert before.oldest_open_at == after.oldest_open_at
+        assert [2, 0, 4] == [
+            sum(each.trouble for each in part.values()) for part in (of_one, strangers, again)
         ]
 
     async def test_what_holds_targets_is_told(self, store: Store) -> None:

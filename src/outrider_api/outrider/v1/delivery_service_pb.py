@@ -661,6 +661,9 @@ _GetDeliveryStatsResponseFields: TypeAlias = Literal["counts", "oldest_open_at",
 
 class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
     """
+    Where more than 50000 deliveries are not settled, these are counted anew after ten times as long as
+    counting them took, which is some seconds for a million. All else is of the moment.
+
     ```proto
     message outrider.v1.GetDeliveryStatsResponse
     ```
