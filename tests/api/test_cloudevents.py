@@ -248,6 +248,7 @@ REFUSED = {
         (None, "value is required"),
         ("a b", "value must be dot-separated segments"),
         ("a..b", "value must be dot-separated segments"),
+        ("outrider.target.paused", "value must not begin with outrider.: these are our own"),
         ("x" * 1001, TOO_LONG.format(1000)),
     ],
     "subject": [("x" * 201, "at most 200"), ("a\nb", "control characters"), (True, "a text")],

@@ -420,6 +420,8 @@ OTHERS = {
     b"": "the body is no JSON object",
     b"[]": "the body is no JSON object",
     b"\xff": "the body is not UTF-8",
+    b"e30.e30.c2ln": "a JWT or JWE, and this source is not told who signs: give it an issuer",
+    b"e30..aXY.dGV4dA.dGFn\n": "a JWT or JWE",
     b"[" * 1000: "JSON is nested more than 200 levels deep",
     b'{"event_type":"a b","created_at":"2025-01-02T03:04:05Z"}': "event_type must be dot-",
 }

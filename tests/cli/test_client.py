@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 
 import pytest
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
 
 from cli.conftest import run
-from outrider.cli.client import checked_url, is_local
-from outrider.cli.exits import CommandError
+from outrider.cli.client import checked_url, is_local, refusal
+from outrider.cli.exits import CommandError, ExitCode
 
 
 @pytest.fixture
@@ -27,6 +29,29 @@ def test_a_server_that_is_not_there_is_3(closed_url, tmp_path):
     assert (3, "") == (ended.code, ended.out)
     assert f"cannot reach {closed_url}: Connection refused" in ended.err
     assert "Is the server running there?" in ended.err
+
+
+@pytest.mark.parametrize(
+    "message", ["the database cannot be reached; try again", "the server is stopping"]
+)
+def test_a_server_that_cannot_work_now_is_3_and_not_called_unreachable(message):
+    """
+    Whoever looks for the server then looks in the wrong place.
+    """
+    told = refusal(ConnectError(Code.UNAVAILABLE, message), "http://here.example")
+
+    assert ExitCode.UNREACHABLE is told.code
+    assert f"http://here.example cannot do this now: {message}" == told.says
+    assert "outrider doctor" in told.advice
+
+
+def test_what_a_proxy_says_is_not_the_server():
+    """
+    Behind a balancer an answer does not mean that anybody is there.
+    """
+    told = refusal(ConnectError(Code.UNAVAILABLE, "Bad Gateway"), "http://here.example")
+
+    assert "cannot reach http://here.example: Bad Gateway" == told.says
 
 
 def test_without_a_token_nothing_is_sent(closed_url, tmp_path):

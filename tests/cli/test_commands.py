@@ -209,6 +209,7 @@ def test_a_condition_about_nothing_is_refused(server, target):
     assert 1 == ended.code
     assert "COMMAND-74aaqj8fv9" in ended.err
     assert "Does what the condition names exist" in ended.err
+    assert "`outrider event publish TYPE`" in ended.err
 
 
 # Events and deliveries

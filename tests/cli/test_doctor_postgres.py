@@ -93,6 +93,7 @@ async def test_a_database_in_use_wants_its_key(settings, url):
 
     assert (Status.OK, Status.FAIL) == (given["master key"][0], without["master key"][0])
     assert "OUTRIDER_MASTER_KEY" in without["master key"][1]
+    assert "whether the database was sealed with it, the start tells" in given["master key"][1]
     assert f"version {KNOWN}" in given["schema"][1]
 
 

@@ -131,6 +131,23 @@ def test_a_target_is_paused_and_goes_on(server, target):
     assert "outrider target resume" in server.run("target", "pause", target).err
 
 
+def test_a_delivery_tells_what_holds_it(server, target):
+    """
+    Its next attempt is long due, and nobody makes it: the reason stands beside it.
+    """
+    event_type = f"held.{uuid.uuid4().hex[:12]}"
+    server.ok("event", "publish", event_type)
+    server.ok("execution", "set", f"event/{event_type}", target)
+    server.ok("target", "pause", target)
+    server.ok("event", "publish", event_type)
+    [delivery] = server.ok("deliveries", "list", "--target", target)["deliveries"]
+    waiting = server.run("deliveries", "show", delivery["id"]).out
+    server.ok("deliveries", "cancel", delivery["id"])
+
+    assert re.search("^held +by its target: paused, since 20", waiting, re.MULTILINE)
+    assert "held  " not in server.run("deliveries", "show", delivery["id"]).out
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "says"),
     [

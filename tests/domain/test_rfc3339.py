@@ -79,5 +79,5 @@ def test_what_is_none(text):
     """
     Each is near enough that some parser takes it.
     """
-    with pytest.raises(ValueError, match=r"date and time|outside|offset|second|day|hour|year"):
+    with pytest.raises(ValueError, match=r"it looks like|outside|offset|second|day|hour|year"):
         nanoseconds(text)

@@ -129,6 +129,18 @@ async def test_a_node_with_another_master_key_is_refused(node, launch, tmp_path,
     assert not (tmp_path / "n" / "master.key").exists()
 
 
+async def test_a_worker_that_is_the_first_node_says_that_it_wants_a_key(tmp_path, shared):
+    """
+    It has no data directory where it could make one; that a file is missing tells nobody what to do.
+    """
+    async with worker(tmp_path / "none", {**shared, "OUTRIDER_MASTER_KEY": ""}) as process:
+        said = (await process.stderr.read()).decode()
+
+    assert 1 == process.returncode
+    assert "none/master.key cannot be read or made: No such file or directory" in said
+    assert "give the key in OUTRIDER_MASTER_KEY" in said
+
+
 async def test_a_database_that_is_not_there_is_named_without_its_password(launch, tmp_path):
     """
     The line ends up in a log that many can read.

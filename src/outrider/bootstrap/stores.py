@@ -151,4 +151,7 @@ def _key_in_file(path: Path) -> bytes:
     except WrongMasterKey as failure:
         raise StartupError(f"{path}: {failure}") from None
     except OSError as failure:
-        raise StartupError(f"{path}: {failure.strerror}") from None
+        raise StartupError(
+            f"the master key {path} cannot be read or made: {failure.strerror}; give the key in"
+            " OUTRIDER_MASTER_KEY, or choose another --data-dir"
+        ) from None

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cached_property, partial
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -246,6 +247,12 @@ def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
             f"Target {target_id} interrupted the call: see `outrider target get {target_id}`.",
             code=ExitCode.STOPPED,
         )
+    if error.code is Code.UNAVAILABLE and _is_of_the_server(error):
+        return CommandError(
+            f"{url} cannot do this now: {error.message}",
+            "The server runs. Its log says more, and so does `outrider doctor` on its machine.",
+            code=ExitCode.UNREACHABLE,
+        )
     if error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
         return CommandError(
             f"cannot reach {url}: {_reason(error.message)}",
@@ -280,6 +287,12 @@ def _interrupting_target(error: ConnectError) -> str:
     of_targets = [each for each in error.details if each.type_name == name]
     found = of_targets[0].value(InterruptDetail) if of_targets else None
     return found.target_id if found else ""
+
+
+def _is_of_the_server(error: ConnectError) -> bool:
+    # The library's own have a cause, and what a proxy answers has the name of its status.
+    phrases = {each.phrase for each in HTTPStatus}
+    return error.__cause__ is None and error.message not in phrases
 
 
 def _reason(message: str) -> str:

@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     """The command line, a file it names, or a setting is wrong. Nothing was done."""
 
     UNREACHABLE = 3
-    """No server answered."""
+    """No server answered, or it cannot do anything now."""
 
     NOT_ALLOWED = 4
     """There is no token, it is not valid, or its account may not do this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outrider.bootstrap.database_look import look_at_postgres, postgres_driver
@@ -108,7 +109,7 @@ def _check_connections(seen: DatabaseLook, workers: int) -> Finding:
 def _check_key(settings: Settings, seen: DatabaseLook | None) -> Finding:
     path = settings.data_dir / MASTER_KEY_FILE
     if settings.master_key is not None or path.exists():
-        return check_master_key(settings)
+        return _not_tried(check_master_key(settings), seen)
     advice = "Give OUTRIDER_MASTER_KEY, the same on every node."
     if seen is None:
         says = f"none is given and {path} is missing: whether one is needed the database would say"
@@ -122,3 +123,11 @@ def _check_key(settings: Settings, seen: DatabaseLook | None) -> Finding:
         )
     says = f"will be made at the first start, in {path}; every other node needs a copy"
     return Finding("master key", Status.OK, says)
+
+
+def _not_tried(finding: Finding, seen: DatabaseLook | None) -> Finding:
+    if finding.status is not Status.OK or seen is None or not seen.is_sealed:
+        return finding
+    return replace(
+        finding, says=f"{finding.says}; whether the database was sealed with it, the start tells"
+    )

@@ -22,7 +22,7 @@ EXITS = {
     ExitCode.OK: "Done.",
     ExitCode.FAILED: "The server refused, nothing was found, or a check failed.",
     ExitCode.USAGE: "The command line, a file it names, or a setting is wrong. Nothing was done.",
-    ExitCode.UNREACHABLE: "No server answered.",
+    ExitCode.UNREACHABLE: "No server answered, or it cannot do anything now.",
     ExitCode.NOT_ALLOWED: "There is no token, it is not valid, or its account may not do this.",
     ExitCode.STOPPED: "A target interrupted the call, with the error that is shown.",
     ExitCode.INTERRUPTED: "Ctrl-C.",

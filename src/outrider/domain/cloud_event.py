@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from outrider.domain import go_json
-from outrider.domain.event import MAX_PAYLOAD_BYTES, is_event_type
+from outrider.domain.event import MAX_PAYLOAD_BYTES, check_type
 from outrider.domain.rfc3339 import nanoseconds
 from outrider.errors import InvalidRequest
 
@@ -56,8 +56,10 @@ def cloud_event(attributes: Mapping[str, str], data: str | None, where: str) -> 
             refuse(where, name, "value is required")
     if attributes["specversion"] != SPEC_VERSION:
         refuse(where, "specversion", f"value must be {SPEC_VERSION}")
-    if not is_event_type(attributes["type"]):
-        refuse(where, "type", "value must be dot-separated segments of A-Z, a-z, 0-9, _ and -")
+    try:
+        check_type(attributes["type"])
+    except ValueError as problem:
+        refuse(where, "type", str(problem))
     if data is not None:
         _check_data(attributes, data, where)
     return CloudEvent(

@@ -49,14 +49,20 @@ def is_event_type(text: str) -> bool:
     return _EVENT_TYPE.fullmatch(text) is not None
 
 
+def check_type(text: str) -> None:
+    """Raise `ValueError` with what is wrong with the type of an event that somebody publishes."""
+    if not is_event_type(text):
+        raise ValueError("value must be dot-separated segments of A-Z, a-z, 0-9, _ and -")
+    if f"{text}.".startswith(OWN_PREFIX):
+        raise ValueError(f"value must not begin with {OWN_PREFIX}: these are our own")
+
+
 def check_event(event: Event, position: int) -> None:
     """Raise `InvalidRequest` naming the field, such as `Events[3].EventPayload`."""
-    if not is_event_type(event.event_type):
-        _refuse(
-            position, "EventType", "value must be dot-separated segments of A-Z, a-z, 0-9, _ and -"
-        )
-    if f"{event.event_type}.".startswith(OWN_PREFIX):
-        _refuse(position, "EventType", f"value must not begin with {OWN_PREFIX}: these are our own")
+    try:
+        check_type(event.event_type)
+    except ValueError as problem:
+        _refuse(position, "EventType", str(problem))
     if "\0" in event.id:
         # No SQL store keeps it in a text.
         _refuse(position, "Id", "value must not contain NUL")

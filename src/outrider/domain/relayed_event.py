@@ -5,6 +5,7 @@ The body goes on to targets as it came. It is only read here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import NoReturn
@@ -24,6 +25,8 @@ MAX_ID = 200
 
 # Which members tell what else an execution sends (sheet, sections 3.8 and 3.9).
 _OTHERS = {"fullMethod": "a request or response", "function": "a function"}
+# RFC 7515 and 7516: three parts that are signed, or five that are encrypted, of which some are empty.
+_COMPACT = re.compile(rb"[\w-]+(?:\.[\w-]*){2}(?:(?:\.[\w-]*){2})?")
 # What tokens have, and no call; ZITADEL signs both with one key.
 _OF_TOKENS = ("iss", "aud", "exp", "iat")
 
@@ -39,6 +42,11 @@ def read_relayed(body: bytes) -> tuple[Event, str]:
     except UnicodeDecodeError:
         raise InvalidRequest("the body is not UTF-8") from None
     except ValueError as problem:
+        if _COMPACT.fullmatch(body.strip()):
+            raise InvalidRequest(
+                "the body is a JWT or JWE, and this source is not told who signs: give it an"
+                " issuer or a jwks_url, or let the sender use the payload type JSON"
+            ) from None
         raise InvalidRequest(f"the body is no JSON object: {problem}"[:MAX_TEXT]) from None
     _refuse_others(members)
     event = Event(

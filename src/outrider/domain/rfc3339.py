@@ -23,7 +23,7 @@ def nanoseconds(text: str) -> int:
     """
     found = _FORM.fullmatch(text)
     if found is None:
-        raise ValueError("no date and time of RFC 3339")
+        raise ValueError("it looks like 2030-01-31T12:00:00Z")
     day, time, seconds, fraction, sign, hours, minutes = found.groups()
     if int(seconds) == _LEAP:
         seconds = "59"

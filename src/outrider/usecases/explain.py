@@ -120,7 +120,7 @@ def _held(stored: StoredPolicy) -> str | None:
     if stored.paused_at is not None:
         return "the target is paused: its deliveries wait"
     if stored.breaker_open_until is not None:
-        until = stored.breaker_open_until.isoformat(timespec="seconds")
+        until = f"{stored.breaker_open_until:%Y-%m-%dT%H:%M:%SZ}"
         return f"the target's breaker is open until {until}, then one call at a time tries it"
     return None
 

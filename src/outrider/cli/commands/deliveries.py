@@ -12,6 +12,8 @@ import typer
 from outrider.cli.client import Server, connect
 from outrider.cli.commands import delivery_stats, replay
 from outrider.cli.commands.delivery_states import OUTCOME_PREFIX, STATE_PREFIX, State
+from outrider.cli.commands.target_holds import hold_of, state_of, times_of
+from outrider.cli.exits import CommandError
 from outrider.cli.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.output import (
     note,
@@ -107,6 +109,7 @@ def show_delivery(
             "replay of": text_of(delivery, "replayOf"),
             "created": short_time(text_of(delivery, "createdAt")),
             "next attempt": short_time(text_of(delivery, "nextAttemptAt")),
+            "held": _held(server, delivery),
             "finished": short_time(text_of(delivery, "finishedAt")),
         }
     )
@@ -119,6 +122,22 @@ def show_delivery(
 app.command("replay", epilog=replay.REPLAY_EXAMPLES)(replay.replay)
 app.command("cancel", epilog=replay.CANCEL_EXAMPLES)(replay.cancel)
 app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
+
+
+def _held(server: Server, delivery: Mapping[str, Any]) -> str:
+    """Why an attempt that is due is not made, as far as its target's policy tells."""
+    from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
+
+    if short_enum(text_of(delivery, "state"), STATE_PREFIX) not in {State.PENDING, State.RETRYING}:
+        return ""
+    request = GetTargetPolicyRequest(target_id=text_of(delivery, "targetId"))
+    try:
+        hold = hold_of(server.ask(server.policies.get_target_policy, request))
+    except CommandError:
+        # Who may see deliveries may perhaps not see this; the rest is of use without it.
+        return ""
+    said = state_of(hold)
+    return f"by its target: {said}, {times_of(hold)}" if said else ""
 
 
 def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:

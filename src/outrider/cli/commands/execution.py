@@ -102,7 +102,10 @@ def set_execution(
     parsed = parse_condition(condition)
     server = connect(url, token, data_dir)
     request = SetExecutionRequest(condition=condition_message(parsed), targets=wanted)
-    advice = "Does what the condition names exist, and does each target, once in the list?"
+    advice = (
+        "Does what the condition names exist, and does each target, once in the list? An event type"
+        " exists when one was published: `outrider event publish TYPE`, or see docs/catalogue.md."
+    )
     answer = server.ask(server.actions.set_execution, request, advice=advice)
     if as_json:
         print_json(answer)
