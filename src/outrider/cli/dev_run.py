@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import typer
@@ -138,7 +138,8 @@ def _prepare(data_dir: Path) -> None:
 
 
 def _show(exchange: Exchange) -> None:
-    with _printing:
+    # Who reads no more of it, such as `head`, still wants the handlers called.
+    with _printing, suppress(BrokenPipeError):
         print_exchange(exchange)
         typer.echo(_indented(pretty_body(exchange.body)))
         if exchange.answer:
@@ -151,5 +152,5 @@ def _indented(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    with _printing:
+    with _printing, suppress(BrokenPipeError):
         typer.echo(text)

@@ -63,13 +63,17 @@ class Forwarder:
     silent_s: float = SILENT_S
     _wait: float = FIRST_WAIT_S
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: asyncio.Task[None] | None = None
+    _failure: BaseException | None = None
 
     async def run(self) -> None:
         """Go on until cancelled.
 
         Raises:
             CommandError: the server refuses, or was not there at the start.
+            Exception: what `on_exchange` raises, such as for a pipe that nobody reads.
         """
+        self._running = asyncio.current_task()
         was_open = False
         try:
             while True:
@@ -84,6 +88,10 @@ class Forwarder:
                 self.say(f"connection lost ({reason}); trying again in {self._wait:.3g} s")
                 await asyncio.sleep(self._wait)
                 self._wait = min(2 * self._wait, LONGEST_WAIT_S)
+        except asyncio.CancelledError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
         finally:
             for each in self._calls:
                 each.cancel()
@@ -128,7 +136,14 @@ class Forwarder:
     def _take(self, call: TunnelCall) -> None:
         task = asyncio.create_task(self._forward(call))
         self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(self._forwarded)
+
+    def _forwarded(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and self._failure is None and self._running is not None:
+            self._failure = failure
+            self._running.cancel()
 
     async def _forward(self, given: TunnelCall) -> None:
         began = time.perf_counter()
@@ -146,12 +161,14 @@ class Forwarder:
         except CallFailed as failed:
             status, failure = 0, failed.reason
         if len(facts.get("answer", b"")) > MAX_ANSWER_BYTES:
-            failure = f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
+            status, failure = 0, f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
         exchange = Exchange(
             **facts, status=status, failure=failure, seconds=time.perf_counter() - began
         )
-        self.on_exchange(exchange)
-        await self._answer(given.id, exchange)
+        try:
+            self.on_exchange(exchange)
+        finally:
+            await self._answer(given.id, exchange)
 
     def _call(self, given: TunnelCall) -> Call:
         headers = tuple((each.name, each.value) for each in given.headers)

@@ -20,13 +20,17 @@ async def listen_until_stopped(listener: Listener, host: str, port: int) -> None
 
     Raises:
         CommandError: the address cannot be had.
+        Exception: what a call could not be shown or kept for, such as a pipe that nobody reads.
     """
     stopped = asyncio.Event()
+    listener.on_failure = stopped.set
     async with listener:
         await start_listening(listener, host, port, "--port")
         on_stop_signals(stopped.set)
         note(f"listening on http://{host}:{listener.port}")
         await stopped.wait()
+    if listener.failure is not None:
+        raise listener.failure
 
 
 async def start_listening(listener: Listener, host: str, port: int, option: str) -> None:

@@ -66,6 +66,9 @@ class Manners:
 class Listener:
     """Listens from `start` until `close`. `on_call` gets every call before it is answered.
 
+    A call that `on_call` raises for gets no answer; `failure` is what it raised first, and
+    `on_failure` is called.
+
     With signing keys a call that is not signed by one of them is answered 401. Without any, every
     call is accepted and its `refusal` says that nobody verified it.
     """
@@ -77,6 +80,8 @@ class Listener:
         signing_keys: Sequence[str] = (),
         manners: Manners | None = None,
     ) -> None:
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self._on_call = on_call
         self._signing_keys = list(signing_keys)
         self._manners = manners or Manners()
@@ -144,12 +149,20 @@ class Listener:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         call = self._received(request)
-        self._on_call(call)
+        self._show(call)
         if self._manners.delay:
             await asyncio.sleep(self._manners.delay)
         told = self._manners.body if call.status == self._manners.status else None
         writer.write(response(call.status, keep_alive=request.keep_alive, body=told))
         await writer.drain()
+
+    def _show(self, call: ReceivedCall) -> None:
+        try:
+            self._on_call(call)
+        except Exception as failure:
+            self.failure = self.failure or failure
+            self.on_failure()
+            raise ConnectionAbortedError from failure
 
     def _received(self, request: Request) -> ReceivedCall:
         body = bytes(request.body)

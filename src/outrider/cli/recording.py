@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,7 +32,7 @@ class RecordedCall:
 
 
 class Recording:
-    """A file that calls are added to."""
+    """A file that calls are added to. `add` raises `CommandError` when it cannot be written."""
 
     def __init__(self, file: IO[str], mask: CallMask) -> None:
         self._file = file
@@ -54,8 +54,12 @@ class Recording:
         }
         if answer is not None:
             line["answer"] = self._mask.document(answer)
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as failure:
+            says = f"a call could not be recorded: {failure.strerror}"
+            raise CommandError(says, "Make room for --out, or choose another one.") from None
 
 
 @contextmanager
@@ -71,8 +75,13 @@ def open_recording(path: Path, mask: CallMask) -> Iterator[Recording]:
         raise CommandError(
             f"{path}: {failure.strerror}", "Choose another --out.", code=ExitCode.USAGE
         ) from None
-    with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+    # Half a surrogate pair has no bytes: it is written as JSON writes it, \\ud800.
+    file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+    try:
         yield Recording(file, mask)
+    finally:
+        with suppress(OSError):  # every call was written out when it was added, or said not to be
+            file.close()
 
 
 def read_recording(path: Path) -> Iterator[RecordedCall]:
@@ -96,8 +105,8 @@ def _recorded(path: Path, number: int, line: str) -> RecordedCall:
     try:
         found = json.loads(line)
         headers = tuple((str(name), str(value)) for name, value in found["headers"])
-        body = json.dumps(found["body"], ensure_ascii=False, separators=(",", ":")).encode()
-        return RecordedCall(headers, body, int(found["status"]))
+        body = json.dumps(found["body"], ensure_ascii=False, separators=(",", ":"))
+        return RecordedCall(headers, body.encode(errors="backslashreplace"), int(found["status"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CommandError(
             f"{path}, line {number}: this is no recorded call",
