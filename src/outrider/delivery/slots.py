@@ -24,6 +24,8 @@ from outrider.domain.ids import DeliveryId
 from outrider.domain.lane import Caps, LaneName
 
 _TIMES_FREE = 7
+# How many deliveries for each slot may be here at once: one runs, the others are ready.
+_TIMES_CLAIMED = 3
 _TROUBLED_AFTER = 5
 # What a quick target may take, and how long one of its attempts may go on until that is in doubt.
 _QUICK_S = 0.1
@@ -86,12 +88,13 @@ class Slots:
 
     @property
     def room(self) -> int:
-        """How many more may be claimed: twice what runs, as attempts go on during a turn.
+        """How many more may be claimed, until three for each slot are here.
 
+        A turn comes when two for each slot have ended, and what runs goes on during it.
         What cannot begin for now, because its target is not known to answer, takes room from others
         only when there is twice as much of it again.
         """
-        room = 2 * self._concurrency - self._ready - self._running
+        room = _TIMES_CLAIMED * self._concurrency - self._ready - self._running
         if self._free_for_weak > 0:
             return room
         waiting = self._ready_of[_Kind.WEAK] + self._ready_of[_Kind.TROUBLED]
@@ -213,7 +216,7 @@ class Slots:
     def _may_have_ready(self, target: _Target) -> int:
         if self._is_doubtful(target):
             return max(0, self._limit(target) - len(target.started))
-        return 2 * self._concurrency
+        return _TIMES_CLAIMED * self._concurrency
 
     def _is_doubtful(self, target: _Target) -> bool:
         """Whether it fails, or has not ended an attempt for a while."""
