@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from outrider.domain.outcome import Outcome
 from outrider.domain.target_policy import TlsPolicy
+from outrider.domain.value import quick_value
 
 # What ZITADEL reads at most (sheet, section 3.10).
 MAX_ANSWER_BYTES = 20 * 1024 * 1024
@@ -51,7 +52,7 @@ class Route:
 DIRECT = Route()
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value()
 class Call:
     """A POST that is ready to leave. `timeout` is in seconds, for the whole exchange.
 
@@ -70,7 +71,7 @@ class Call:
     keeps: int = field(default=MAX_ANSWER_BYTES, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value()
 class Answer:
     """What came back: header names in lower case, the body at most `MAX_ANSWER_BYTES` long.
 

@@ -26,6 +26,7 @@ from outrider.domain.judgement import judge
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.retry import GONE, RetrySchedule
 from outrider.domain.target import Target, TargetType
+from outrider.domain.value import quick_value
 
 EXCERPT_BYTES = 2048
 
@@ -46,7 +47,7 @@ class DeliveryState(IntEnum):
         return self >= DeliveryState.DELIVERED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quick_value(kw_only=True)
 class Attempt:
     """One HTTP call for one delivery, also one that never left. Numbered from 1.
 
@@ -140,7 +141,7 @@ def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> lis
     return planned
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value()
 class ClaimedDelivery:
     """A delivery that a worker holds, with what its next attempt needs.
 
@@ -167,7 +168,7 @@ class Followers(Enum):
     CANCEL = "cancel"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_value()
 class Settlement:
     """What is written when an attempt has ended.
 

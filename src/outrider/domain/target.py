@@ -75,7 +75,7 @@ class Target:
 
     def signing_secrets(self, now: datetime) -> tuple[str, ...]:
         """Every key that signs at `now`, the current one first."""
-        return tuple(each.secret for each in self.signing_keys if each.is_valid(now))
+        return tuple([each.secret for each in self.signing_keys if each.is_valid(now)])
 
     @property
     def is_awaited(self) -> bool:
