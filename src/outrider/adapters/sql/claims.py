@@ -143,24 +143,24 @@ class Claim:
         """What the general queue has for this worker, longest due first."""
         for _ in range(_HOLDS_AT_ONCE):
             rows = self._free(_DUE_ROWS, self._at, self.limit)
-            if not any(has_lane for *_, has_lane in rows):
-                crowd = self._crowd(rows)
+            if not any(row[-1] for row in rows):
+                counts = _counts(rows)
+                crowd = self._crowd(counts)
                 if crowd is None:
-                    return self._capped(rows)
+                    return self._capped(rows, counts)
                 self._lanes.put(crowd, Lane())
             hold(self.connection, self._at)
         rows = self._free(_DUE_ROWS, self._at, self.limit)
-        if not any(has_lane for *_, has_lane in rows):
-            return self._capped(rows)
-        return self._capped(self._free(_NEWEST_ROWS, self._at, _LOOKED_AT, self.limit))
+        if any(row[-1] for row in rows):
+            rows = self._free(_NEWEST_ROWS, self._at, _LOOKED_AT, self.limit)
+        return self._capped(rows, _counts(rows))
 
     def _free(self, query: str, *values: object) -> list[Row]:
         """Rows that no other worker is about to take; nobody takes them from now on."""
         free_only = self.connection.dialect.free_only.format("deliveries")
         return self.connection.execute(query + free_only, values).fetchall()
 
-    def _capped(self, rows: Sequence[Row]) -> list[Row]:
-        counts: Counter[LaneName] = Counter([(row[1], row[2]) for row in rows])
+    def _capped(self, rows: Sequence[Row], counts: Counter[LaneName]) -> list[Row]:
         if all(count <= self.caps.get(name) for name, count in counts.items()):
             return list(rows)
         left = {name: self.caps.get(name) for name in counts}
@@ -172,17 +172,17 @@ class Claim:
                 allowed.append(row)
         return allowed
 
-    def _crowd(self, rows: Sequence[Row]) -> LaneName | None:
+    def _crowd(self, counts: Counter[LaneName]) -> LaneName | None:
         """The target that others wait behind, if there is one."""
-        counts: Counter[LaneName] = Counter([(row[1], row[2]) for row in rows])
-        is_full = len(rows) >= self.limit
+        found = counts.total()
+        is_full = found >= self.limit
         for name, count in counts.items():
             if not self.caps.get(name) and (is_full or count >= _CROWD):
                 return name
         if not is_full or not counts:
             return None
         name, count = counts.most_common(1)[0]
-        is_crowd = self.limit >= _CROWD and 2 * count >= len(rows)
+        is_crowd = self.limit >= _CROWD and 2 * count >= found
         if not is_crowd and count <= self.caps.get(name):
             return None
         return name if len(counts) > 1 or self._others_wait(name) else None
@@ -194,6 +194,10 @@ class Claim:
             (self._at, 4 * _CROWD, *name),
         )
         return found.fetchone() is not None
+
+
+def _counts(rows: Sequence[Row]) -> Counter[LaneName]:
+    return Counter([row[1:3] for row in rows])
 
 
 def hold(connection: Connection, at: int) -> None:

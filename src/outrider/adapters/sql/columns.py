@@ -72,7 +72,7 @@ def from_optional_time(at: datetime | None) -> int | None:
 
 def to_time(microseconds: int) -> datetime:
     """An aware time in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(0, 0, microseconds)
 
 
 def to_optional_time(microseconds: int | None) -> datetime | None:

@@ -179,11 +179,13 @@ class SqlDeliveries:
         A worker that was thought dead may claim a delivery again while its first attempt is still
         under way: that one was recorded as LOST, and its number gives it away.
         """
-        locked = self._connection.dialect.locked.format("deliveries")
+        dialect = self._connection.dialect
+        clause, value = dialect.one_of("id", [int(each.delivery_id) for each in settlements])
         rows = self._connection.execute(
+            # Not "owner = ?": found by owner it would be all that the owner holds, thrice as much.
             "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
-            f" WHERE owner = ?{locked}",
-            (owner,),
+            f" WHERE {clause} AND coalesce(owner, '') = ?{dialect.locked.format('deliveries')}",
+            (value, owner),
         )
         known: dict[int, Row] = {row[0]: row for row in rows}
         held: dict[int, _Held] = {}

@@ -62,18 +62,22 @@ class Dialect:
 
 
 def _sqlite_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
-    # SQLite's texts from JSON end at NUL; no row has one, so nothing that has one is found.
-    found = [each for each in values if _NUL not in str(each)]
-    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(found)  # noqa: S608 - our names
+    # SQLite's texts from JSON end at NUL.
+    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(_findable(values))  # noqa: S608 - our names
 
 
 def _postgres_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
-    found = [each for each in values if _NUL not in str(each)]
+    found = _findable(values)
     if not found:
         # An empty list has no type. True of no row.
         return "CAST(? AS TEXT) IS NOT NULL", None
     kind = "text" if isinstance(found[0], str) else "bigint"
     return f"{column} = ANY (CAST(? AS {kind}[]))", found
+
+
+def _findable(values: Sequence[str] | Sequence[int]) -> Sequence[str | int]:
+    """Without texts that have a NUL: no row has one, so nothing that has one is found."""
+    return [each for each in values if isinstance(each, int) or _NUL not in each]
 
 
 SQLITE = Dialect(
