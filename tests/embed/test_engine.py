@@ -167,6 +167,8 @@ async def test_the_same_id_is_a_duplicate(engine):
         (Event(event_type="a.b", sequence=-1), "sequence"),
         (Event(event_type="a.b", payload={"x": float("nan")}), "payload"),
         (Event(event_type="a.b", payload={"x": object()}), "payload"),
+        (Event(event_type="a.b", payload={"x": "\ud800"}), "payload"),
+        (Event(event_type="a.b", user_id="\ud800"), "user_id"),
     ],
 )
 async def test_an_event_that_cannot_be_is_refused_by_its_field(engine, event, field):

@@ -14,6 +14,7 @@ from outrider.errors import InvalidRequest
 
 _MAX_TEXT = 200
 _MAX_TYPE = 1000
+_UNICODE = "Unicode, without half a surrogate pair"
 _SHORT = ("id", "aggregate_id", "aggregate_type", "resource_owner", "version", "user_id")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
@@ -50,6 +51,8 @@ def _checked(event: Event, position: int, now: datetime) -> domain.Event:
     for name in _SHORT:
         if len(getattr(event, name)) > _MAX_TEXT:
             raise _invalid(position, name, f"at most {_MAX_TEXT} characters")
+        if not _is_unicode(getattr(event, name)):
+            raise _invalid(position, name, _UNICODE)
     if len(event.event_type) > _MAX_TYPE:
         raise _invalid(position, "event_type", f"at most {_MAX_TYPE} characters")
     if not 0 <= event.sequence < 1 << 64:
@@ -75,9 +78,21 @@ def _payload(event: Event, position: int) -> str | None:
     if event.payload is None:
         return None
     try:
-        return go_json.dumps(event.payload)
+        text = go_json.dumps(event.payload)
     except (TypeError, ValueError, RecursionError) as failure:
         raise _invalid(position, "payload", f"JSON: {failure}") from None
+    if not _is_unicode(text):
+        raise _invalid(position, "payload", _UNICODE)
+    return text
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which no UTF-8 can say."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _invalid(position: int, name: str, rule: str) -> InvalidRequest:
