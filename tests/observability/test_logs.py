@@ -11,6 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider.errors import Unavailable
 from outrider.observability.logs import configure_logs
 from outrider.observability.masking import MASK, is_secret_name, masked
 from outrider.settings import LogFormat, LogLevel
@@ -82,6 +83,23 @@ def test_a_traceback_is_masked_too(stream):
     (line,) = lines(stream)
     assert f"postgresql://{MASK}@db/outrider" in line["exception"]
     assert SECRET not in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_what_is_down_is_one_line_and_no_traceback(stream, log_format):
+    """
+    A worker whose database is away says so twice a second: the reason must be found in that.
+    """
+    configure_logs(LogLevel.INFO, log_format, stream=stream)
+    failure = Unavailable("the database cannot be reached")
+    failure.__cause__ = OSError("refused\n\tby it")
+
+    structlog.get_logger().error("worker.turn_failed", exc_info=failure)
+    structlog.get_logger().error("store.failed", exc_info=Unavailable("its disk is full"))
+
+    assert "the database cannot be reached: refused by it" in stream.getvalue()
+    assert "its disk is full" in stream.getvalue()
+    assert "Traceback" not in stream.getvalue()
 
 
 def test_people_get_lines_without_json(stream):

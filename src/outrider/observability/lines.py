@@ -19,7 +19,7 @@ FIELDS: Mapping[str, str] = {
     "error": "What went wrong, in a sentence; empty when nothing did.",
     "event_id": "Id of the event.",
     "events": "How many events.",
-    "exc_info": "The exception; in JSON its text is in `exception`.",
+    "exc_info": "The exception; in JSON its text is in `exception`: one line when a dependency is down, else a traceback.",
     "execution": "Id of the execution.",
     "in_flight": "How many calls were under way.",
     "instance": "Id of the instance.",

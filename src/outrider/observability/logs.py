@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from outrider.errors import Unavailable
 from outrider.observability.masking import masked, masked_field
 from outrider.setting_values import LogFormat, LogLevel
 
@@ -80,11 +82,20 @@ def _formatter(log_format: LogFormat, stream: TextIO) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             # After the tracebacks have become text: they may quote a secret, too.
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_text_of),
             mask_secrets,
             renderer,
         ],
     )
+
+
+def _text_of(exc_info: ExcInfo) -> str:
+    """A traceback; one line for what is down, which is nobody's bug and said again and again."""
+    failure = exc_info[1]
+    if not isinstance(failure, Unavailable):
+        return "".join(traceback.format_exception(failure)).rstrip()
+    because = " ".join(str(failure.__cause__ or "").split())
+    return f"{failure.message}: {because}" if because else failure.message
 
 
 def _add_process(
