@@ -19,6 +19,7 @@ from outrider.cli.parsing import (
     parse_condition,
     parse_deadline,
     parse_duration,
+    parse_past,
 )
 from outrider_api.outrider.v1.event_service_pb import Event
 
@@ -125,6 +126,18 @@ def test_a_deadline_that_is_none_is_a_usage_error(text):
     """
     with pytest.raises(typer.BadParameter):
         parse_deadline(text, HINT, NOW)
+
+
+def test_what_is_no_time_is_told_both_ways_to_write_one():
+    """
+    Whoever typed "yesterday" wants the short one.
+    """
+    with pytest.raises(
+        typer.BadParameter, match=r"'yesterday' is no time such as 2h \(ago\) or 20"
+    ):
+        parse_past("yesterday", HINT, NOW)
+    with pytest.raises(typer.BadParameter, match=r"such as 30d \(from now\) or 20"):
+        parse_deadline("soon", HINT, NOW)
 
 
 # Event files

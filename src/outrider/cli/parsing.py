@@ -38,12 +38,12 @@ def parse_duration(text: str, hint: str) -> timedelta:
     return timedelta(seconds=float(found[1]) * _SECONDS[found[2] or "s"])
 
 
-def parse_instant(text: str, hint: str) -> datetime:
-    """A date and time as in RFC 3339. Without a zone it is UTC."""
+def parse_instant(text: str, hint: str, also: str = "") -> datetime:
+    """A date and time as in RFC 3339. Without a zone it is UTC. `also` begins what is named."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        says = f"{text!r} is no time such as 2030-01-31T12:00:00Z"
+        says = f"{text!r} is no time such as {also}2030-01-31T12:00:00Z"
         raise typer.BadParameter(says, param_hint=hint) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
@@ -51,7 +51,7 @@ def parse_instant(text: str, hint: str) -> datetime:
 def parse_deadline(text: str, hint: str, now: datetime) -> datetime:
     """A duration from now, or a date and time."""
     if not _DURATION.fullmatch(text):
-        return parse_instant(text, hint)
+        return parse_instant(text, hint, "30d (from now) or ")
     try:
         return now + parse_duration(text, hint)
     except OverflowError:
@@ -61,7 +61,7 @@ def parse_deadline(text: str, hint: str, now: datetime) -> datetime:
 def parse_past(text: str, hint: str, now: datetime) -> datetime:
     """A duration before now, or a date and time."""
     if not _DURATION.fullmatch(text):
-        return parse_instant(text, hint)
+        return parse_instant(text, hint, "2h (ago) or ")
     try:
         return now - parse_duration(text, hint)
     except OverflowError:
