@@ -218,6 +218,17 @@ async def test_targets_and_executions_can_be_managed_without_a_server(engine, re
         await engine.get_target(made)
 
 
+async def test_processes_that_put_the_same_target_at_once_all_have_it(engine, receiver):
+    """
+    Four workers of one host start together: three of them did not start at all.
+    """
+    put = [engine.put_target("shared", receiver.url, timeout=3) for _ in range(8)]
+    made = await asyncio.gather(*put)
+
+    assert 1 == len({each.id for each in made})
+    assert ["shared"] == [each.name for each in await engine.list_targets()]
+
+
 async def test_what_cannot_be_is_refused_with_the_errors_of_outrider(engine, receiver):
     """
     One tree of errors, whichever door somebody comes through.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PREFIX = "dev: "
 MAX_PAGE = 1000
+_NAME_ONE = "handle one of them by its full name"
+_ADVICE = {"event": "publish one of them, and save again"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,8 @@ class Binding:
         except CommandError as failure:
             problem = failure.says
             if handler.name and _entry_of(handler) is None:
-                problem += (
-                    "; nothing of that name is known yet: handle one of them by its full name"
-                )
+                advice = _ADVICE.get(handler.kind, _NAME_ONE)
+                problem += f"; nothing of that name is known yet: {advice}"
             return Bound(condition, text_of(target, "signingKey"), problem)
         return Bound(condition, text_of(target, "signingKey"))
 

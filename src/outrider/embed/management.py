@@ -24,7 +24,7 @@ from outrider.domain.search import (
 from outrider.domain.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.domain.target_policy import StoredPolicy, TargetPolicy
 from outrider.embed.conditions import read_condition
-from outrider.errors import InvalidRequest, OutriderError, Unavailable
+from outrider.errors import AlreadyExists, InvalidRequest, OutriderError, Unavailable
 from outrider.usecases.explain import Asked, Explanation
 
 MAX_NAME = 1000
@@ -77,18 +77,22 @@ class Management:
     ) -> Target:
         """Make the target of this name be so, at every start of an application. Its keys stay."""
         parts = self._parts
-        known = await parts.targets.search(
-            parts.actor, [NameFilter(name, TextMethod.EQUALS)], TargetSort.ID, Page(limit=1)
-        )
-        if not known.rows:
-            return await self.create_target(
-                name,
-                endpoint,
-                type=type,
-                timeout=timeout,
-                interrupt_on_error=interrupt_on_error,
-                payload_type=payload_type,
-            )
+        known = await self._target_named(name)
+        if known is None:
+            try:
+                return await self.create_target(
+                    name,
+                    endpoint,
+                    type=type,
+                    timeout=timeout,
+                    interrupt_on_error=interrupt_on_error,
+                    payload_type=payload_type,
+                )
+            except AlreadyExists:
+                # Another process of the same host has just made it.
+                known = await self._target_named(name)
+                if known is None:
+                    raise
         change = TargetChange(
             type=_target_type(type),
             interrupt_on_error=interrupt_on_error,
@@ -96,7 +100,13 @@ class Management:
             timeout=_timeout(timeout),
             payload_type=payload_type,
         )
-        return await parts.targets.update(parts.actor, known.rows[0].id, change)
+        return await parts.targets.update(parts.actor, known.id, change)
+
+    async def _target_named(self, name: str) -> Target | None:
+        parts = self._parts
+        named = [NameFilter(name, TextMethod.EQUALS)]
+        found = await parts.targets.search(parts.actor, named, TargetSort.ID, Page(limit=1))
+        return found.rows[0] if found.rows else None
 
     async def update_target(self, target: Target | str, change: TargetChange) -> Target:
         """Change what `change` names. Raise `NotFound` for a target that is gone."""
