@@ -29,7 +29,7 @@ time.sleep(600)
 
 @pytest.fixture
 def directory(tmp_path):
-    return tmp_path / "outrider.db.hints"
+    return tmp_path / "hints"
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_without_pipes_there_are_no_hints_and_nothing_else_is_missing(tmp_
     """
     Not every file system has named pipes, and who looks finds what nobody told.
     """
-    (tmp_path / "outrider.db.hints").write_text("in the way")
+    (tmp_path / "hints").write_text("in the way")
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         store.on_news(lambda: None)
         await add_targets(store)

@@ -89,7 +89,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._connection = connect(self.path)
         self._unit = SqlUnit(self._connection, self.secrets)
-        self._hints = Hints(self.path.with_name(f"{self.path.name}.hints"))
+        self._hints = Hints(self.path.with_name("hints"))
         self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
