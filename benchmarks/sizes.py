@@ -9,9 +9,11 @@ more and more deliveries that wait ten hours for a retry. The aim: flat to withi
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks import stores
-from benchmarks.draining import Backlog, drain
+from benchmarks.draining import Backlog, Filled, drain
 from benchmarks.machine import cores
 from benchmarks.options import Options
 from benchmarks.processes import sink
@@ -30,13 +32,21 @@ def run(options: Options) -> Result:
     sizes = _QUICK if options.is_quick else _sizes(options)
     facts = {"deliveries": count, **sizes, "database": options.database}
     result = Result(NAME, {**facts, **options.environ})
-    for _ in range(options.rounds or options.of(3, 1)):
-        result.rounds.append(
-            {
-                kind: {str(size): _drained(kind, size, count, options) for size in each}
-                for kind, each in sizes.items()
-            }
-        )
+    with sink(cores()[1]) as url, TemporaryDirectory(dir=options.scratch) as directory:
+        filled = Filled(Path(directory), url)
+        for _ in range(options.rounds or options.of(3, 1)):
+            result.rounds.append(
+                {
+                    "targets": {
+                        str(size): _drained(url, Backlog(count, targets=size), options)
+                        for size in sizes["targets"]
+                    },
+                    "rows": {
+                        str(size): _drained(url, Backlog(count, rows=size), options, filled)
+                        for size in sizes["rows"]
+                    },
+                }
+            )
     result.table = _table(result, sizes)
     return result
 
@@ -49,10 +59,13 @@ def _sizes(options: Options) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _drained(kind: str, size: int, count: int, options: Options) -> dict[str, float]:
-    backlog = Backlog(count, **{kind: size})
-    with sink(cores()[1]) as url, stores.database(options) as environ:
-        return drain(url, backlog, replace(options, environ=environ))
+def _drained(
+    url: str, backlog: Backlog, options: Options, filled: Filled | None = None
+) -> dict[str, float]:
+    if options.database != "sqlite":
+        filled = None
+    with stores.database(options) as environ:
+        return drain(url, backlog, replace(options, environ=environ), filled=filled)
 
 
 def _table(result: Result, sizes: dict[str, tuple[int, ...]]) -> str:
