@@ -52,7 +52,9 @@ async def stories(tmp_path_factory) -> AsyncIterator[dict[str, asyncio.Task[Reck
         tasks = {}
         for tell, status in ((one_worker, GONE), (whole_node, 200)):
             directory = tmp_path_factory.mktemp(tell.__name__) / "data"
-            server = Server(directory, "--log-level", "debug", environ=ENOUGH_AT_ONCE)
+            server = Server(
+                directory, "--workers", "1", "--log-level", "debug", environ=ENOUGH_AT_ONCE
+            )
             ends.callback(server.kill)
             tasks[tell.__name__] = asyncio.create_task(told(tell, server, Late(status)))
         yield tasks
