@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -273,6 +273,22 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_answered():
     assert isinstance(refused[0], Unavailable)
     assert set() == answered - stored
     assert len([each for each in again if each is None]) == len(stored & set(sorted(failed)[:500]))
+
+
+async def test_a_connection_that_refuses_everything_is_made_again(nodes):
+    """
+    One whose server died amid many statements is not broken, it says, and stays unusable for ever.
+    """
+    node = nodes[0]
+    await add_targets(node)
+    unusable = node._writing._link
+    unusable.raw.pgconn.enter_pipeline_mode()
+    with suppress(Unavailable):
+        await node.write(publish(1), shared=True)
+    await until_it_answers(node)
+
+    assert None not in await node.write(publish(2), shared=True)
+    assert unusable.is_lost
 
 
 async def until_it_answers(node):

@@ -252,8 +252,8 @@ class _Writing:
 
 
 def _snapshot(link: PostgresLink, unit: SqlUnit, work: Callable[[Unit], T]) -> T:
-    link.script(_BEGIN_READING)
     try:
+        link.script(_BEGIN_READING)
         return work(unit)
     finally:
         link.rollback()

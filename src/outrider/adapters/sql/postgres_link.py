@@ -6,7 +6,7 @@ Imported where a server uses PostgreSQL, and nowhere else: the driver is an extr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -103,9 +103,15 @@ class PostgresLink:
             raise psycopg.InternalError("the transaction had failed before its end")
 
     def rollback(self) -> None:
-        """Take back what is not committed; nothing to do when the connection is lost."""
-        with suppress(psycopg.Error):
+        """Take back what is not committed. A connection that cannot even do that is lost.
+
+        A server that dies amid many statements leaves the driver in its pipeline mode: the
+        connection does not count as broken, and refuses everything for ever.
+        """
+        try:
             self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()
 
     @property
     def is_lost(self) -> bool:
