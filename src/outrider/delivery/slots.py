@@ -32,7 +32,7 @@ _QUICK_S = 0.1
 _DOUBTFUL_S = 0.25
 _PACE_WEIGHT = 0.125
 # Targets that are remembered while nothing of theirs is here; troubled ones that are held down.
-_REMEMBERED = 4096
+_REMEMBERED = 16384
 _HELD_DOWN = 256
 
 

@@ -224,7 +224,9 @@ class Worker:
         claimed = unit.deliveries.claim(self.owner, now, room, caps) if room > 0 else ()
         revision = unit.routing_revision()
         known = self._callees if revision == self._revision else {}
-        wanted = {(each.instance_id, each.target_id) for each in claimed} - known.keys()
+        named = {(each.instance_id, each.target_id) for each in claimed}
+        # Not by `-`: that looks at all that are known, and there may be many thousands.
+        wanted = {name for name in named if name not in known}
         if revision != self._revision:
             wanted |= ready
         full = {name for name, cap in caps.of.items() if not cap}

@@ -24,7 +24,7 @@ _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
 # A hashed secret is four SHA-256 blocks of work that do not depend on the body. Remembering it
 # makes a 340-byte signature cost 1.1 µs where `hmac.digest` takes 2.3 µs. The bound keeps a node
 # with a million targets small; the secrets themselves are in this process's memory anyway.
-_REMEMBERED_KEYS = 4096
+_REMEMBERED_KEYS = 16384
 
 
 def zitadel_signature(body: bytes, signing_keys: Sequence[str], at: int) -> str:
