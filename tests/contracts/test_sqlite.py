@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from outrider.adapters.keys.sealing import Sealing
-from outrider.adapters.sql.sqlite import open_sqlite
+from outrider.adapters.sql.leases import SqlLeases
+from outrider.adapters.sql.sqlite import connect, open_sqlite
 from outrider.testing.ambient import NOW
 from outrider.testing.builders import planned
 from outrider.testing.contracts.accounts import AccountsContract
@@ -112,3 +115,25 @@ async def test_the_number_of_changes_moves_when_another_has_committed(tmp_path):
 
     assert 1 == len(quiet)
     assert after not in quiet
+
+
+async def test_looking_for_orphans_costs_what_is_held_and_not_what_is_there(tmp_path):
+    """
+    Every worker looks every few seconds, and nobody writes meanwhile: a million rows took 0.3 s.
+    """
+    path, statements = tmp_path / "outrider.db", []
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW):
+        with closing(connect(path)) as connection:
+            connection.set_trace_callback(statements.append)
+            leases = SqlLeases(connection)
+            leases.orphans(NOW, 500)
+            leases.tidy(NOW, NOW)
+            connection.set_trace_callback(None)
+            plans = [
+                row[3]
+                for statement in statements
+                for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+            ]
+
+    assert any("deliveries_owner" in each for each in plans)
+    assert [] == [each for each in plans if each.startswith("SCAN deliveries")]

@@ -31,6 +31,8 @@ class SqlLeases:
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
         """See the port."""
+        # With a plus, the order is no reason to go through all deliveries that there are: few are
+        # held, and they have an index of their own.
         rows = self._connection.execute(
             "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
             " deliveries.attempt_count, deliveries.created_at, deliveries.is_waited_for, events.body,"
@@ -39,7 +41,7 @@ class SqlLeases:
             " LEFT JOIN leases ON leases.owner = deliveries.owner"
             " WHERE deliveries.owner IS NOT NULL"
             " AND (leases.expires_at IS NULL OR leases.expires_at <= ?)"
-            " ORDER BY deliveries.id LIMIT ?",
+            " ORDER BY +deliveries.id LIMIT ?",
             (from_time(now), limit),
         )
         return [OrphanedDelivery(claimed_from_row(row), row[9], to_time(row[10])) for row in rows]
