@@ -6,8 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 
 import pytest
 
@@ -260,35 +259,7 @@ def test_keys_are_fetched_over_https_and_from_loopback(url):
     assert url == checked_url(url)
 
 
-@contextmanager
-def published(documents: dict[str, tuple[int, bytes, dict[str, str]]]):
-    """A real HTTP server."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body, headers = documents.get(self.path, (404, b"", {}))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_call_is_verified_with_keys_that_came_over_http():
+def test_a_call_is_verified_with_keys_that_came_over_http(published):
     """
     The whole way: discovery, keys, token, handler.
     """
@@ -317,7 +288,7 @@ def test_a_call_is_verified_with_keys_that_came_over_http():
     ],
     ids=lambda document: str(document[0]),
 )
-def test_what_is_no_answer_is_none(document):
+def test_what_is_no_answer_is_none(published, document):
     """
     A redirect, an error page, a document without end.
     """

@@ -13,7 +13,6 @@ import threading
 import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -39,30 +38,6 @@ def wait(event: Event) -> None:
 async def claims(call: PreAccessToken) -> Answer:
     return Answer(claims={"team": "staff"})
 """
-
-
-@contextmanager
-def published(documents: dict[str, bytes]):
-    """An issuer's documents over HTTP."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(documents[self.path])
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def start(path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
@@ -123,7 +98,7 @@ def test_a_file_of_handlers_is_served(tmp_path):
         assert 400 == post(port, Sender("guess").event())[0]
 
 
-def test_an_issuers_tokens_are_served(tmp_path):
+def test_an_issuers_tokens_are_served(published, tmp_path):
     """
     Two options more, and nothing in the file of handlers.
     """
@@ -132,8 +107,8 @@ def test_an_issuers_tokens_are_served(tmp_path):
     tmp_path.joinpath("key.pem").write_text(pem)
     with published(documents) as origin:
         discovery = {"issuer": origin, "jwks_uri": f"{origin}/keys"}
-        documents["/.well-known/openid-configuration"] = json.dumps(discovery).encode()
-        documents["/keys"] = json.dumps(issuer.jwks).encode()
+        documents["/.well-known/openid-configuration"] = (200, json.dumps(discovery).encode(), {})
+        documents["/keys"] = (200, json.dumps(issuer.jwks).encode(), {})
         more = ["--issuer", origin, "--private-key", f"{kid}={tmp_path / 'key.pem'}"]
         with serving(tmp_path, HANDLERS, *more) as (_, port):
             assert 204 == post(port, Sender(issuer=issuer, payload_type="jwe").event())[0]

@@ -28,7 +28,7 @@ _UNLIMITED = 1 << 30
 _NO_BREAKER = Breaker()
 _CLOSED = BreakerState()
 # A bucket holds a fifth of a second: what a receiver gets in any second is at most 1.2 times its
-# rate. Workers look every 20 ms: a bucket that held less would not reach the rate.
+# rate. A worker may come 50 ms late: a bucket that held less would not reach the rate.
 _BURST_S = 0.2
 # Fast lanes are looked at this often at most, and then give several at once.
 _SERVING_S = 0.02
