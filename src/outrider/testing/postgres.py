@@ -22,14 +22,16 @@ from urllib.parse import quote
 _READY = "ready to accept connections"
 _UNPRIVILEGED = "nobody"
 _STOP_WITHIN_S = 20.0
+_FOR_ALL = Path("/tmp")  # noqa: S108 - what lies there is in a directory of its own
 
 
 class PostgresServer:
     """One server. `start` and `kill` may take turns; `close` removes everything."""
 
     def __init__(self, *, is_durable: bool = False) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="outrider-pg-"))
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        place = None if self._user is None else _open_place()
+        self._directory = Path(tempfile.mkdtemp(prefix="outrider-pg-", dir=place))
         self._process: subprocess.Popen[bytes] | None = None
         self._is_durable = is_durable
         try:
@@ -171,6 +173,15 @@ def _kill_all(children: Collection[int]) -> None:
     for each in children:
         select.select([each], [], [], _STOP_WITHIN_S)
         os.close(each)
+
+
+def _open_place() -> Path:
+    """Where temporary files may lie that another user is to reach.
+
+    The place that is asked for may be inside a directory that is root's alone.
+    """
+    wanted = Path(tempfile.gettempdir()).resolve()
+    return wanted if all(_is_open(each) for each in (wanted, *wanted.parents)) else _FOR_ALL
 
 
 def _is_open(directory: Path) -> bool:
