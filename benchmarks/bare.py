@@ -8,8 +8,8 @@ import sys
 import uvloop
 
 from benchmarks.post_loop import post_loop
-from outrider.adapters.egress.caller import HttpCaller
-from outrider.domain.address import EgressPolicy, EgressProfile
+from outrider.adapters.http.client import HttpCaller
+from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 
 IN_FLIGHT = 64
 

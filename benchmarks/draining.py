@@ -19,7 +19,7 @@ from benchmarks import stores
 from benchmarks.machine import cores
 from benchmarks.options import Options
 from benchmarks.processes import cpu_seconds, started, wait_until
-from outrider.ambient import utc_now
+from outrider.runtime import utc_now
 
 _RAMP = 0.05
 _PATIENCE_S = 300
@@ -99,7 +99,7 @@ def _workers(
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
-                started(["-m", "outrider.worker_process"], cores=frozenset({core}), environ=environ)
+                started(["-m", "outrider.worker_main"], cores=frozenset({core}), environ=environ)
             )
             for core in on_cores
         ]

@@ -54,7 +54,7 @@ def _drained(count: int, options: Options, before: list[str]) -> dict[str, float
         environ = stores.environ(data_dir, **options.environ)
         stores.prepare(data_dir, url, environ)
         stores.owe(data_dir, count, due_in=timedelta(0), more=environ)
-        arguments = [*before, "-m", "outrider.worker_process"]
+        arguments = [*before, "-m", "outrider.worker_main"]
         with (
             stores.DeliveryTable(data_dir, environ) as deliveries,
             started(arguments, cores=frozenset({cores()[0]}), environ=environ) as worker,

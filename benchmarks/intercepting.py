@@ -19,16 +19,16 @@ from statistics import fmean, quantiles
 
 import uvloop
 
-from outrider.bootstrap.calling import ENVELOPES
-from outrider.domain.condition import ConditionKind
+from outrider.bootstrap.http_client import ENVELOPES
 from outrider.domain.ids import ExecutionId, TargetId
-from outrider.domain.interception import (
+from outrider.domain.interception.message import JSON_OBJECTS, Replaceable
+from outrider.domain.interception.payload import (
     InterceptedCall,
     RequestSubject,
     method_lookup_id,
 )
-from outrider.domain.message import JSON_OBJECTS, Replaceable
-from outrider.domain.router import Router
+from outrider.domain.routing.condition import ConditionKind
+from outrider.domain.routing.router import Router
 from outrider.embed import Engine, on_request
 
 METHODS = [f"/acme.v1.Shop/Method{number}" for number in range(10)]

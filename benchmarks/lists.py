@@ -27,14 +27,14 @@ import structlog
 from benchmarks import stores
 from benchmarks.options import Options
 from benchmarks.results import Result, spread, table
-from outrider.adapters.sql.sqlite import connect
-from outrider.adapters.sql.targets import SqlTargets
+from outrider.adapters.sql.stores.sqlite import connect
+from outrider.adapters.sql.targets.targets import SqlTargets
 from outrider.bootstrap.api import open_api
-from outrider.bootstrap.parts import Opened, open_store
+from outrider.bootstrap.app_context import Opened, open_store
+from outrider.config.loading import Settings, from_environ
 from outrider.domain.page import Page
 from outrider.domain.search import NameFilter, TargetSort, TextMethod
-from outrider.settings import Settings, from_environ
-from outrider.testing.builders import NOW, a_target
+from support.builders import NOW, a_target
 
 NAME = "lists"
 _TOKEN = "otr_of_the_benchmark"

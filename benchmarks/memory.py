@@ -19,7 +19,7 @@ from benchmarks.results import Result, spread, table
 from benchmarks.servers import Server, server
 
 NAME = "memory"
-_ROLES = {"outrider.worker_process": "worker", "envoy": "api", "serve": "supervisor"}
+_ROLES = {"outrider.worker_main": "worker", "envoy": "api", "serve": "supervisor"}
 
 
 def run(options: Options) -> Result:

@@ -14,12 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from benchmarks.options import Options
 from benchmarks.results import Result, spread, table
-from outrider.adapters.keys.jose import make_key_pair
-from outrider.adapters.keys.payloads import encrypted, signed
-from outrider.domain.callee import Callee
-from outrider.domain.envelope import plain
-from outrider.domain.ids import WebKeyId
-from outrider.domain.web_key import (
+from outrider.adapters.crypto.jose import make_key_pair
+from outrider.adapters.crypto.payload_encoders import encrypted, signed
+from outrider.domain.access.web_key import (
     DEFAULT_CONFIG,
     SigningWebKey,
     WebKeyConfig,
@@ -27,7 +24,10 @@ from outrider.domain.web_key import (
     ed25519_config,
     rsa_config,
 )
-from outrider.testing.builders import NOW, a_public_key, a_target
+from outrider.domain.calls.request_builder import plain
+from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.ids import WebKeyId
+from support.builders import NOW, a_public_key, a_target
 
 NAME = "payloads"
 _BODY = b"x" * 340

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import uvloop
 
-from outrider.adapters.egress.caller import HttpCaller
-from outrider.domain.address import EgressPolicy, EgressProfile
-from outrider.domain.call import Call
+from outrider.adapters.http.client import HttpCaller
+from outrider.domain.calls.request import Call
+from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 
 HEADERS = (
     ("Content-Type", "application/json"),

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.options import Options
-from outrider.ambient import Ambient
-from outrider.bootstrap.parts import open_store
-from outrider.domain.delivery import DeliveryState, plan_deliveries
-from outrider.domain.event import Event, render_body
+from outrider.bootstrap.app_context import open_store
+from outrider.config.loading import from_environ
+from outrider.domain.delivery.delivery import DeliveryState, plan_deliveries
+from outrider.domain.events.event import Event, render_body
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.settings import from_environ
-from outrider.testing.builders import a_target, an_execution
-from outrider.usecases.ports import StoredEvent, Unit
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import StoredEvent, Unit
+from support.builders import a_target, an_execution
 
 EVENT_TYPE = "user.human.added"
 TARGET = TargetId("101")
@@ -58,7 +58,7 @@ def database(options: Options) -> Iterator[Mapping[str, str]]:
     if options.database == "sqlite":
         yield options.environ
         return
-    from outrider.testing.postgres import postgres_server  # noqa: PLC0415 - the others do without
+    from support.postgres import postgres_server  # noqa: PLC0415 - the others do without
 
     with postgres_server(is_durable=True) as server:
         yield {**options.environ, "OUTRIDER_DATABASE_URL": server.url()}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from outrider.observability.lines import FIELDS, LINES
+from outrider.observability.log_events import FIELDS, LINES
 from outrider.observability.metrics import DECLARED, Dimension, Metric
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from outrider.adapters.sql.postgres import PostgresStore
-    from postgres_databases import SharedStore
+    from outrider.adapters.sql.stores.postgres import PostgresStore
+    from support.postgres_databases import SharedStore
 
-# Before anything imports them: the contracts are tests, although they are shipped.
-pytest.register_assert_rewrite("outrider.testing.contracts")
+# Before anything imports them: their assertions are the tests'.
+pytest.register_assert_rewrite(
+    "api.access.external.trust", "api.calls.runner", "api.endpoints.oauth.issuer", "contracts.store"
+)
 
 settings.register_profile(
     "house", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -26,7 +28,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server, started when the first test needs it."""
-    from postgres_databases import a_server
+    from support.postgres_databases import a_server
 
     with a_server() as url:
         yield url
@@ -35,7 +37,7 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """An empty database of its own."""
-    from postgres_databases import a_database
+    from support.postgres_databases import a_database
 
     with a_database(postgres_server) as url:
         yield url
@@ -44,7 +46,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_server: str) -> Iterator[SharedStore]:
     """One open store for all tests that only want an empty one."""
-    from postgres_databases import SharedStore, a_database
+    from support.postgres_databases import SharedStore, a_database
 
     with a_database(postgres_server) as url:
         shared = SharedStore(url)

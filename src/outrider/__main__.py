@@ -4,8 +4,8 @@ import sys
 from io import TextIOWrapper
 from typing import NoReturn
 
-from outrider.cli.exits import leave
 from outrider.cli.main import main
+from outrider.cli.terminal.errors import leave
 
 
 def run() -> NoReturn:

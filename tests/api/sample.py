@@ -10,7 +10,7 @@ from protobuf.wkt import Timestamp
 
 from api.asgi_client import ApiClient, in_process
 from outrider.api.app import build_app, serve
-from outrider.api.interceptors import actor_of
+from outrider.api.rpc.interceptors import actor_of
 from outrider.errors import (
     AlreadyExists,
     FailedPrecondition,

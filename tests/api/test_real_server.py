@@ -15,7 +15,7 @@ import pytest_asyncio
 from api.asgi_client import ApiClient, at
 from api.sample import OWNER
 from api.wires import HttpRequest, Wire
-from outrider.process.api_server import ApiServer
+from outrider.server.envoy_config import ApiServer
 from outrider_api.zitadel.action.v2.action_service_connect import ActionService
 from outrider_api.zitadel.action.v2.action_service_pb import (
     GetTargetRequest,

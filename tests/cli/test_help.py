@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from reference.commands import help_pages
 
 from cli.conftest import run, run_process
 from outrider import __version__
-from outrider.cli.reference import help_pages
 
 PAGES = dict(help_pages())
 
@@ -105,7 +105,7 @@ def test_help_imports_nothing_heavy():
     Waiting for a protobuf runtime to read a help page is rude.
     """
     heavy = {"rich", "connectrpc", "protobuf", "structlog", "cryptography", "asyncio", "uvloop"}
-    heavy |= {"outrider.ambient", "outrider.settings", "outrider_api"}
+    heavy |= {"outrider.runtime", "outrider.config.loading", "outrider_api"}
     source = (
         "import sys, contextlib\n"
         "from outrider.cli.main import main\n"

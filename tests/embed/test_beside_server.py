@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from outrider.ambient import IdGenerator
 from outrider.embed import Engine, Event, on_event
-from outrider.process.place import placed
+from outrider.runtime import IdGenerator
+from outrider.server.place import placed
 from outrider.testing.receiver import Receiver
 from system.server import Server
 

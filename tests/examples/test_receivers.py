@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from outrider.domain.target_policy import RetryPolicy, TargetPolicy
+from outrider.domain.targets.policy import RetryPolicy, TargetPolicy
 from outrider.embed import Engine, Event, Intercepted
 from outrider.errors import InvalidRequest, PermissionDenied
 from outrider.testing.receiver import Answer

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from faults.reckoning import Rows
+from faults.invariants import Rows
 from faults.subject import Subject, owing
-from outrider.testing.postgres import PostgresServer, postgres_server
 from outrider.testing.receiver import Receiver
+from support.postgres import PostgresServer, postgres_server
 from system.server import Server
 
 PASSWORD = "a-password-of-the-database"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.reckoning import check_log, ids_by_event, leaks, rows_of
+from faults.invariants import check_log, ids_by_event, leaks, rows_of
 from outrider.testing.receiver import OK, Answer, ReceivedCall, Receiver
 from outrider_receiver import verify
 from system.ledger import calls_by_delivery, event_of

@@ -7,7 +7,7 @@ import random  # noqa: TID251 - seeded: the same draw in every run
 
 import pytest
 
-from faults.reckoning import reckon
+from faults.invariants import reckon
 from faults.subject import owing
 from faults.wire import wire
 from outrider.testing.receiver import Answer, Receiver

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.reckoning import reckon
+from faults.invariants import reckon
 from faults.small_disk import SmallDisk, small_disk
 from faults.subject import owing
 from outrider.testing.receiver import Answer, Receiver

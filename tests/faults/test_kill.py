@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from faults.database import rows_of, two_nodes
-from faults.reckoning import RESCUED_WITHIN, Reckoning, Rows, reckon
+from faults.invariants import RESCUED_WITHIN, Reckoning, Rows, reckon
 from faults.subject import Subject, owing
 from outrider.testing.receiver import Answer, Receiver
 from system.server import Server

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from faults.database import PASSWORD, rows_of, two_nodes, with_password
-from faults.reckoning import RESCUED_WITHIN, reckon
+from faults.invariants import RESCUED_WITHIN, reckon
 from faults.subject import owing
 from faults.wire import wire
-from outrider.testing.postgres import PostgresServer
 from outrider.testing.receiver import Answer, Receiver
+from support.postgres import PostgresServer
 from system.server import Server
 
 EVENTS = 2000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from faults.reckoning import reckon, rows_of
+from faults.invariants import reckon, rows_of
 from faults.subject import Subject, owing
 from outrider.testing.receiver import Answer, Receiver
 from system.disk import change

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 import pytest
 import pytest_asyncio
 
-from faults.reckoning import ACCEPTED, LOST, Reckoning, reckon
+from faults.invariants import ACCEPTED, LOST, Reckoning, reckon
 from faults.subject import Subject, owing
-from outrider.delivery.worker import LEASE
 from outrider.testing.receiver import OK, Answer, ReceivedCall, Receiver
+from outrider.worker.worker import LEASE
 from system.disk import hold
 from system.processes import WORKER, children_of, children_running, kill
 from system.server import Server

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.reckoning import leaks, logs_of, reckon
+from faults.invariants import leaks, logs_of, reckon
 from faults.subject import Subject, owing
 from faults.write_ahead_log import Log, log_of
 from outrider.testing.receiver import Answer, Receiver

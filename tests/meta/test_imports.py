@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from meta.house import RECEIVER, SERVICE, Module, modules_under
+from meta.source import RECEIVER, SERVICE, Module, modules_under
 
 MODULES = modules_under(SERVICE)
 _CORE = {"domain", "errors", "ambient"}
@@ -103,20 +103,32 @@ def test_imports_point_inwards(module):
 @pytest.mark.parametrize(
     ("name", "text", "offence"),
     [
-        ("outrider.domain.target", "import outrider.usecases.targets", "usecases"),
-        ("outrider.domain.target", "from outrider import ambient", "ambient"),
-        ("outrider.domain.target", "from ..usecases import targets", "usecases"),
-        ("outrider.domain.target", "import joserfc.jwk", "joserfc"),
-        ("outrider.usecases.targets", "from outrider.adapters.sql import rows", "adapters"),
-        ("outrider.usecases.targets", "def f():\n    import structlog", "structlog"),
-        ("outrider.usecases.targets", "from outrider_api.x import y", "outrider_api"),
-        ("outrider.adapters.sql.unit", "from outrider.adapters.keys import s", "keys"),
-        ("outrider.adapters.sql.unit", "from outrider.adapters import keys", "keys"),
-        ("outrider.adapters.sql.unit", "from ..keys import sealing", "keys"),
-        ("outrider.adapters.sql.unit", "from outrider.delivery import worker", "delivery"),
-        ("outrider.adapters.sql.unit", "from outrider.settings import S", "settings"),
-        ("outrider.delivery.worker", "from outrider.bootstrap import open_app", "bootstrap"),
-        ("outrider.delivery.worker", "import outrider_api.outrider", "outrider_api"),
+        ("outrider.domain.targets.target", "import outrider.usecases.targets.targets", "usecases"),
+        ("outrider.domain.targets.target", "from outrider import ambient", "ambient"),
+        ("outrider.domain.targets.target", "from ..usecases import targets", "usecases"),
+        ("outrider.domain.targets.target", "import joserfc.jwk", "joserfc"),
+        ("outrider.usecases.targets.targets", "from outrider.adapters.sql import rows", "adapters"),
+        ("outrider.usecases.targets.targets", "def f():\n    import structlog", "structlog"),
+        ("outrider.usecases.targets.targets", "from outrider_api.x import y", "outrider_api"),
+        (
+            "outrider.adapters.sql.stores.unit_of_work",
+            "from outrider.adapters.keys import s",
+            "keys",
+        ),
+        ("outrider.adapters.sql.stores.unit_of_work", "from outrider.adapters import keys", "keys"),
+        ("outrider.adapters.sql.stores.unit_of_work", "from ..keys import sealing", "keys"),
+        (
+            "outrider.adapters.sql.stores.unit_of_work",
+            "from outrider.delivery import worker",
+            "delivery",
+        ),
+        (
+            "outrider.adapters.sql.stores.unit_of_work",
+            "from outrider.config.loading import S",
+            "settings",
+        ),
+        ("outrider.worker.worker", "from outrider.bootstrap import open_app", "bootstrap"),
+        ("outrider.worker.worker", "import outrider_api.outrider", "outrider_api"),
         ("outrider.api.app", "from outrider.adapters.egress import caller", "adapters"),
         ("outrider.bootstrap", "from outrider.cli import main", "cli"),
     ],
@@ -131,10 +143,19 @@ def test_an_import_that_points_outwards_is_found(name, text, offence):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("outrider.domain.target", "from outrider.domain.ids import TargetId\nimport json"),
-        ("outrider.domain.target", "from .ids import TargetId\nfrom outrider import errors"),
-        ("outrider.adapters.sql.unit", "from outrider import __version__\nimport structlog"),
-        ("outrider.adapters.sql.unit", "from outrider.adapters.sql import rows\nfrom . import a"),
+        ("outrider.domain.targets.target", "from outrider.domain.ids import TargetId\nimport json"),
+        (
+            "outrider.domain.targets.target",
+            "from .ids import TargetId\nfrom outrider import errors",
+        ),
+        (
+            "outrider.adapters.sql.stores.unit_of_work",
+            "from outrider import __version__\nimport structlog",
+        ),
+        (
+            "outrider.adapters.sql.stores.unit_of_work",
+            "from outrider.adapters.sql import rows\nfrom . import a",
+        ),
         ("outrider.api.app", "from outrider_api.x import y\nfrom outrider.usecases import z"),
         ("outrider.cli.main", "from outrider.bootstrap import serve"),
     ],

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from meta.house import REPOSITORY
+from meta.source import REPOSITORY
 
 FAULTS = REPOSITORY / "docs" / "faults.md"
 THREATS = REPOSITORY / "THREAT_MODEL.md"

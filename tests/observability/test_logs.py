@@ -11,10 +11,10 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider.config.loading import LogFormat, LogLevel
 from outrider.errors import Unavailable
-from outrider.observability.logs import configure_logs
-from outrider.observability.masking import MASK, is_secret_name, masked
-from outrider.settings import LogFormat, LogLevel
+from outrider.observability.logging_setup import configure_logs
+from outrider.observability.redaction import MASK, is_secret_name, masked
 
 SECRET = "hunter2-hunter2"
 

@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
+from outrider.observability.collectors import Committing, Publishing, Rpcs
 from outrider.observability.exposition import exposed
-from outrider.observability.instruments import Committing, Publishing, Rpcs
-from outrider.observability.meter import Undeclared, memory_meter, open_meter
-from outrider.observability.meter_files import Counted, collect, forget
 from outrider.observability.metrics import DECLARED, Dimension, Kind, Metric
+from outrider.observability.multiprocess import Counted, collect, forget
+from outrider.observability.shared_metrics import Undeclared, memory_meter, open_meter
 
 # What Prometheus's own linter (promtool check metrics) asks of names.
 UNITS = ("_seconds", "_bytes", "_info", "_revision")
@@ -172,7 +172,7 @@ COUNTS_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
 from outrider.observability import metrics
-from outrider.observability.meter import open_meter
+from outrider.observability.shared_metrics import open_meter
 meter = open_meter(Path(sys.argv[1]))
 meter.counter(metrics.CLAIMED).add(5)
 meter.gauge(metrics.PROCESSES, "worker").set(1)
@@ -295,7 +295,7 @@ def test_counting_needs_no_library():
     Whoever embeds an engine did not ask for one.
     """
     script = (
-        "import sys; import outrider.observability.instruments, outrider.observability.exposition\n"
+        "import sys; import outrider.observability.collectors, outrider.observability.exposition\n"
         "print(sorted({'prometheus_client', 'opentelemetry', 'structlog'} & set(sys.modules)))"
     )
     said = subprocess.run(

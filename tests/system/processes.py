@@ -9,7 +9,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-WORKER = "outrider.worker_process"
+WORKER = "outrider.worker_main"
 FRONT = "envoy"
 
 

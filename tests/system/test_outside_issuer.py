@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from api.outside.issuer import OidcIssuer, signed
-from outrider.ambient import utc_now
+from api.access.external.issuer import OidcIssuer, signed
+from outrider.runtime import utc_now
 from system.api import Api, Refused
 
 REFUSED_WITHIN_S = 15.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from outrider.cli import probe
-from outrider.testing.postgres import postgres_server
+from outrider.cli.remote import probe
+from support.postgres import postgres_server
 
 PASSWORD = "hunter2-secret"
 

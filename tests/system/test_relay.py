@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api.relay_sender import KEY, body, signature
-from keys.openssl import key_files
-from outrider.ambient import utc_now
+from adapters.crypto.openssl import key_files
+from api.endpoints.relay_sender import KEY, body, signature
+from outrider.runtime import utc_now
 from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from system.api import Api
 from system.server import Server

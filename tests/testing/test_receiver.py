@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from outrider.domain.signature import standard_webhooks_headers, zitadel_signature
-from outrider.testing.ambient import NOW, FixedClock
-from outrider.testing.builders import SIGNING_KEY
+from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
 from outrider.testing.receiver import Answer, Receiver
+from support.builders import SIGNING_KEY
+from support.runtime import NOW, FixedClock
 
 BODY = b'{"event_type":"user.human.added"}'
 

@@ -7,19 +7,19 @@ from importlib.resources import files
 
 import pytest
 
-from outrider.adapters.memory.store import MemoryStore
-from outrider.ambient import Ambient
-from outrider.domain.address import EgressPolicy
-from outrider.domain.catalogue import Catalogue, catalogue_from_json
-from outrider.testing.ambient import FixedClock, fixed_ambient
-from outrider.testing.builders import INSTANCE
-from outrider.usecases.deliveries import FindDeliveries
-from outrider.usecases.events import PublishEvents
-from outrider.usecases.executions import ManageExecutions
-from outrider.usecases.ports import Store
-from outrider.usecases.routing import Routing
-from outrider.usecases.targets import ManageTargets
-from outrider.usecases.tokens import Authenticate, ManageTokens
+from fakes.memory.store import MemoryStore
+from outrider.domain.net.egress_policy import EgressPolicy
+from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
+from outrider.runtime import Ambient
+from outrider.usecases.access.tokens import Authenticate, ManageTokens
+from outrider.usecases.delivery.deliveries import FindDeliveries
+from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.ports.store import Store
+from outrider.usecases.routing.executions import ManageExecutions
+from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.targets.targets import ManageTargets
+from support.builders import INSTANCE
+from support.runtime import FixedClock, fixed_ambient
 
 REGISTERED = catalogue_from_json(
     json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))

@@ -18,17 +18,22 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from outrider.adapters.keys.jose import make_key_pair
-from outrider.adapters.keys.payloads import encrypted, signed
-from outrider.domain.callee import Callee
+from outrider.adapters.crypto.jose import make_key_pair
+from outrider.adapters.crypto.payload_encoders import encrypted, signed
+from outrider.domain.access.web_key import (
+    DEFAULT_CONFIG,
+    SigningWebKey,
+    ecdsa_config,
+    ed25519_config,
+)
+from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.signature import standard_webhooks_headers
 from outrider.domain.ids import WebKeyId
-from outrider.domain.signature import standard_webhooks_headers
-from outrider.domain.web_key import DEFAULT_CONFIG, SigningWebKey, ecdsa_config, ed25519_config
-from outrider.testing.builders import NOW, a_public_key, a_target
 from outrider_receiver import verify
 from outrider_receiver.jose import Tokens
 from outrider_receiver.jwks import StaticKeys
 from outrider_receiver.testing import SAMPLES, SIGNING_KEY, standard_headers
+from support.builders import NOW, a_public_key, a_target
 
 SECRET = "whsec_" + base64.b64encode(SIGNING_KEY.encode()).decode()
 LIBRARIES = {

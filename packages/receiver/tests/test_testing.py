@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from outrider.domain.signature import (
+from outrider.domain.calls.signature import (
     SIGNATURE_HEADERS,
     standard_webhooks_headers,
     zitadel_signature,

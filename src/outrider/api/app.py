@@ -20,7 +20,10 @@ from connectrpc.code import Code
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
-from outrider.api.asgi import (
+from outrider.api.asgi.cors import cors
+from outrider.api.asgi.limits import REQUEST_BYTES
+from outrider.api.asgi.request_log import request_lines
+from outrider.api.asgi.types import (
     App,
     DisconnectedError,
     Message,
@@ -30,19 +33,16 @@ from outrider.api.asgi import (
     patient,
     sent,
 )
-from outrider.api.cloudevents import CloudEvents, covers, events_app
-from outrider.api.codecs import codecs
-from outrider.api.cors import cors
-from outrider.api.docs import docs
-from outrider.api.errors import Faults, Log
-from outrider.api.gate import Gate, Service, length_problem, unreadable_header
-from outrider.api.health import Ready, health
-from outrider.api.interceptors import Authenticator, interceptors
-from outrider.api.limits import REQUEST_BYTES
-from outrider.api.refusals import refuse
-from outrider.api.request_lines import request_lines
-from outrider.api.rest import Rest
-from outrider.api.telemetry import SILENT, Telemetry
+from outrider.api.endpoints.cloudevents import CloudEvents, covers, events_app
+from outrider.api.endpoints.docs import docs
+from outrider.api.endpoints.health import Ready, health
+from outrider.api.rest.app import Rest
+from outrider.api.rpc.codecs import codecs
+from outrider.api.rpc.error_mapping import Faults, Log
+from outrider.api.rpc.interceptors import Authenticator, interceptors
+from outrider.api.rpc.protocol_errors import refuse
+from outrider.api.rpc.router import Gate, Service, length_problem, unreadable_header
+from outrider.api.rpc.telemetry import SILENT, Telemetry
 
 Hook = Callable[[], Awaitable[None]]
 S = TypeVar("S")

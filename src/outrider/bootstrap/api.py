@@ -11,73 +11,73 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from outrider.adapters.egress.policy_tls import check_tls
-from outrider.adapters.keys.jose import KeyPairs
-from outrider.adapters.keys.jwt import AccountKeyPairs, Jwts
-from outrider.adapters.keys.public_keys import read_public_key
-from outrider.adapters.tunnel.doors import SocketDoors
+from outrider.adapters.crypto.jose import KeyPairs
+from outrider.adapters.crypto.jwt import AccountKeyPairs, Jwts
+from outrider.adapters.crypto.public_keys import read_public_key
+from outrider.adapters.http.connect.policy_tls import check_tls
+from outrider.adapters.tunnel.unix_socket import SocketDoors
 from outrider.api.app import build_app, lifespan, serve
-from outrider.api.asgi import App, Receive, Scope, Send
-from outrider.api.auth import BearerAuth
-from outrider.api.connect.accounts import AccountHandlers
-from outrider.api.connect.action_service import ActionHandlers
-from outrider.api.connect.catalogue import CatalogueHandlers
-from outrider.api.connect.deliveries import DeliveryHandlers
-from outrider.api.connect.events import EventHandlers
-from outrider.api.connect.instances import InstanceHandlers
-from outrider.api.connect.interceptions import InterceptionHandlers
-from outrider.api.connect.target_policies import TargetPolicyHandlers
-from outrider.api.connect.tunnels import TunnelHandlers
-from outrider.api.connect.v2beta_actions import BetaActionHandlers
-from outrider.api.connect.web_keys import BetaWebKeyHandlers, WebKeyHandlers
-from outrider.api.errors import Faults
-from outrider.api.gate import Service
-from outrider.api.grpc_health import grpc_health
-from outrider.api.issuers import Issuers
-from outrider.api.jwks import PATH as JWKS_PATH
-from outrider.api.jwks import jwks
-from outrider.api.metrics import PATH as METRICS_PATH
-from outrider.api.metrics import Readers, metrics_page
-from outrider.api.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
-from outrider.api.reflection import reflection
-from outrider.api.relay import PREFIX as RELAY_PREFIX
-from outrider.api.relay import relay_endpoint
-from outrider.api.telemetry import Telemetry
-from outrider.bootstrap.interceptions import Intercepting, open_interceptions
-from outrider.bootstrap.outside import open_outside_tokens
-from outrider.bootstrap.parts import (
+from outrider.api.asgi.types import App, Receive, Scope, Send
+from outrider.api.endpoints.grpc_health import grpc_health
+from outrider.api.endpoints.issuers import Issuers
+from outrider.api.endpoints.jwks import PATH as JWKS_PATH
+from outrider.api.endpoints.jwks import jwks
+from outrider.api.endpoints.metrics import PATH as METRICS_PATH
+from outrider.api.endpoints.metrics import Readers, metrics_page
+from outrider.api.endpoints.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, token_endpoint
+from outrider.api.endpoints.reflection import reflection
+from outrider.api.endpoints.relay import PREFIX as RELAY_PREFIX
+from outrider.api.endpoints.relay import relay_endpoint
+from outrider.api.rpc.auth import BearerAuth
+from outrider.api.rpc.error_mapping import Faults
+from outrider.api.rpc.router import Service
+from outrider.api.rpc.telemetry import Telemetry
+from outrider.api.services.outrider.accounts import AccountHandlers
+from outrider.api.services.outrider.catalogue import CatalogueHandlers
+from outrider.api.services.outrider.deliveries import DeliveryHandlers
+from outrider.api.services.outrider.events import EventHandlers
+from outrider.api.services.outrider.instances import InstanceHandlers
+from outrider.api.services.outrider.interceptions import InterceptionHandlers
+from outrider.api.services.outrider.policies import TargetPolicyHandlers
+from outrider.api.services.outrider.tunnels import TunnelHandlers
+from outrider.api.services.zitadel.actions import ActionHandlers
+from outrider.api.services.zitadel.v2beta import BetaActionHandlers
+from outrider.api.services.zitadel.web_keys import BetaWebKeyHandlers, WebKeyHandlers
+from outrider.bootstrap.app_context import (
     Opened,
     bootstrap_secret,
     egress_policy,
     open_store,
 )
+from outrider.bootstrap.components import Intercepting, open_interceptions
+from outrider.bootstrap.external_tokens import open_outside_tokens
 from outrider.bootstrap.relay import open_relay
 from outrider.bootstrap.routing import open_routing
 from outrider.bootstrap.telemetry import Scrape, count_rpcs, sampled
-from outrider.domain.instance import host_of
-from outrider.observability.instruments import Publishing, Rpcs
-from outrider.observability.logs import configure_logs, name_process
-from outrider.process.drain import watch_drain
-from outrider.process.parent import watch_parent
-from outrider.settings import Settings, from_environ
-from outrider.usecases.access_tokens import AccessTokens
-from outrider.usecases.accounts import ManageAccounts
-from outrider.usecases.catalogue import ManageCatalogue
-from outrider.usecases.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
-from outrider.usecases.events import PublishEvents
-from outrider.usecases.executions import ManageExecutions
-from outrider.usecases.followed_store import FollowedStore
-from outrider.usecases.grants import Grants
-from outrider.usecases.instances import ChooseInstance, ManageInstances
-from outrider.usecases.outside_tokens import OutsideTokens
-from outrider.usecases.public_keys import ManagePublicKeys
-from outrider.usecases.replays import ReplayDeliveries
-from outrider.usecases.routing import Routing
-from outrider.usecases.target_policies import ManageTargetPolicies
-from outrider.usecases.targets import ManageTargets
-from outrider.usecases.tokens import Authenticate, ManageTokens
-from outrider.usecases.tunnels import Tunnels
-from outrider.usecases.web_keys import ManageWebKeys, UseWebKeys
+from outrider.config.loading import Settings, from_environ
+from outrider.domain.access.instance import host_of
+from outrider.observability.collectors import Publishing, Rpcs
+from outrider.observability.logging_setup import configure_logs, name_process
+from outrider.server.drain_pipe import watch_drain
+from outrider.server.parent_watch import watch_parent
+from outrider.usecases.access.access_tokens import AccessTokens
+from outrider.usecases.access.accounts import ManageAccounts
+from outrider.usecases.access.external_tokens import OutsideTokens
+from outrider.usecases.access.grants import Grants
+from outrider.usecases.access.instances import ChooseInstance, ManageInstances
+from outrider.usecases.access.tokens import Authenticate, ManageTokens
+from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
+from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
+from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.delivery.replays import ReplayDeliveries
+from outrider.usecases.routing.catalogue import ManageCatalogue
+from outrider.usecases.routing.executions import ManageExecutions
+from outrider.usecases.routing.refreshing_store import FollowedStore
+from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.targets.policies import ManageTargetPolicies
+from outrider.usecases.targets.public_keys import ManagePublicKeys
+from outrider.usecases.targets.targets import ManageTargets
+from outrider.usecases.targets.tunnels import Tunnels
 from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
 from outrider_api.outrider.v1 import delivery_service_connect as delivery

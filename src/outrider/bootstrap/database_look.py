@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from outrider.adapters.sql.sqlite import CannotOpen
+from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.errors import StartupError
 
 if TYPE_CHECKING:
-    from outrider.adapters.sql.postgres_look import (
+    from outrider.adapters.sql.stores.postgres_inspect import (
         DatabaseLook as DatabaseLook,  # noqa: PLC0414 - named by who asks
     )
 
@@ -22,10 +22,10 @@ def look_at_postgres(url: str) -> DatabaseLook:
 
     Raise `StartupError`, without secrets, when it cannot be reached.
     """
-    from outrider.adapters.sql import postgres_look  # noqa: PLC0415 - the driver is an extra
+    from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
 
     try:
-        return postgres_look.look(url)
+        return postgres_inspect.look(url)
     except CannotOpen as failure:
         raise StartupError(str(failure)) from None
 
@@ -33,7 +33,7 @@ def look_at_postgres(url: str) -> DatabaseLook:
 def postgres_driver() -> str:
     """The driver's name and version. Raise `StartupError` when there is none."""
     try:
-        from outrider.adapters.sql import postgres_look  # noqa: PLC0415 - the driver is an extra
+        from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
     except ImportError:
         raise StartupError(NO_DRIVER) from None
-    return postgres_look.driver()
+    return postgres_inspect.driver()

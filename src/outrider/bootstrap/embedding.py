@@ -8,30 +8,30 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any
 
-from outrider.adapters.egress.policy_tls import check_tls
-from outrider.bootstrap.calling import open_caller
-from outrider.bootstrap.interceptions import Intercepting, open_interceptions
-from outrider.bootstrap.parts import Opened, egress_policy, open_store
-from outrider.bootstrap.preparing import prepare
+from outrider.adapters.http.connect.policy_tls import check_tls
+from outrider.bootstrap.app_context import Opened, egress_policy, open_store
+from outrider.bootstrap.components import Intercepting, open_interceptions
+from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.http_client import open_caller
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.routing import open_routing
 from outrider.bootstrap.telemetry import sampled
 from outrider.bootstrap.upkeep import open_upkeep
+from outrider.config.loading import Settings
+from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import InstanceId
-from outrider.domain.permission import Actor, Role
 from outrider.errors import StartupError
-from outrider.observability.instruments import Publishing
-from outrider.process.place import Place, placed
-from outrider.settings import Settings
-from outrider.usecases.catalogue import ManageCatalogue
-from outrider.usecases.deliveries import FindDeliveries
-from outrider.usecases.events import PublishEvents
-from outrider.usecases.executions import ManageExecutions
-from outrider.usecases.followed_store import FollowedStore
-from outrider.usecases.routing import Routing
-from outrider.usecases.target_policies import ManageTargetPolicies
-from outrider.usecases.targets import ManageTargets
-from outrider.usecases.tokens import BOOTSTRAP_ACCOUNT
+from outrider.observability.collectors import Publishing
+from outrider.server.place import Place, placed
+from outrider.usecases.access.tokens import BOOTSTRAP_ACCOUNT
+from outrider.usecases.delivery.deliveries import FindDeliveries
+from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.routing.catalogue import ManageCatalogue
+from outrider.usecases.routing.executions import ManageExecutions
+from outrider.usecases.routing.refreshing_store import FollowedStore
+from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.targets.policies import ManageTargetPolicies
+from outrider.usecases.targets.targets import ManageTargets
 
 App = Callable[..., Any]
 

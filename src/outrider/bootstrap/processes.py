@@ -14,23 +14,23 @@ from typing import Any, Literal
 
 import structlog
 
-from outrider.bootstrap.calling import ENVELOPES, open_caller
-from outrider.bootstrap.parts import Opened, open_store
-from outrider.bootstrap.preparing import prepare
+from outrider.bootstrap.app_context import Opened, open_store
+from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.http_client import ENVELOPES, open_caller
 from outrider.bootstrap.telemetry import sampled
 from outrider.bootstrap.upkeep import open_upkeep
-from outrider.delivery.rescuer import Rescuer
-from outrider.delivery.runner import Runner
-from outrider.delivery.worker import Worker
-from outrider.domain.retry import RetrySchedule
-from outrider.observability.instruments import Delivering
-from outrider.observability.logs import configure_logs, name_process
-from outrider.process.data_directory import joined, locked
-from outrider.process.parent import PARENT_VARIABLE, watch_parent
-from outrider.process.place import free_node
-from outrider.setting_values import LogAttempts, LogLevel
-from outrider.settings import Settings, to_environ
-from outrider.usecases.ports import Caller
+from outrider.config.loading import Settings, to_environ
+from outrider.config.parsers import LogAttempts, LogLevel
+from outrider.domain.targets.retry_schedule import RetrySchedule
+from outrider.observability.collectors import Delivering
+from outrider.observability.logging_setup import configure_logs, name_process
+from outrider.server.data_directory import joined, locked
+from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
+from outrider.server.place import free_node
+from outrider.usecases.ports.store import Caller
+from outrider.worker.attempts import Runner
+from outrider.worker.rescuer import Rescuer
+from outrider.worker.worker import Worker
 
 # Who lost its parent holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
@@ -38,8 +38,8 @@ _ORPHAN_DRAIN_S = 0.5
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Run the server until SIGINT or SIGTERM. Raise `StartupError` when it cannot start."""
-    from outrider.process.front import Front  # noqa: PLC0415 - a worker has no use for Envoy
-    from outrider.process.supervisor import Supervisor  # noqa: PLC0415
+    from outrider.server.envoy import Front  # noqa: PLC0415 - a worker has no use for Envoy
+    from outrider.server.supervisor import Supervisor  # noqa: PLC0415
 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from outrider import __version__
-from outrider.bootstrap.parts import Opened, egress_policy, egress_proxy
+from outrider.bootstrap.app_context import Opened, egress_policy, egress_proxy
+from outrider.config.loading import Settings
+from outrider.domain.access.external_issuer import OutsideIssuer
+from outrider.domain.events.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
 from outrider.domain.ids import InstanceId
-from outrider.domain.outside_issuer import OutsideIssuer
-from outrider.domain.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
 from outrider.errors import StartupError
-from outrider.settings import Settings
-from outrider.usecases.events import PublishEvents
-from outrider.usecases.issuer_keys import IssuerKeys, PublishedBy
-from outrider.usecases.outside_ports import MAX_DOCUMENT_BYTES
-from outrider.usecases.relay import Lock, Relay
-from outrider.usecases.relay_ports import Decrypts
+from outrider.usecases.access.external_keys import IssuerKeys, PublishedBy
+from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.delivery.relay import Lock, Relay
+from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES
+from outrider.usecases.ports.relay_ports import Decrypts
 
 # Anybody may write the name of a source into a URL.
 _SHOWN_CHARS = 100
@@ -56,9 +56,9 @@ async def _fetched(
     if not publishers:
         return {}
     # Reading the system's certificates takes a moment that most starts need not wait for.
-    from outrider.adapters.egress.caller import HttpCaller  # noqa: PLC0415
-    from outrider.adapters.egress.limits import CallerLimits  # noqa: PLC0415
-    from outrider.adapters.keys.outside_jwt import OutsideJwts  # noqa: PLC0415
+    from outrider.adapters.crypto.external_jwt import OutsideJwts  # noqa: PLC0415
+    from outrider.adapters.http.client import HttpCaller  # noqa: PLC0415
+    from outrider.adapters.http.connect.limits import CallerLimits  # noqa: PLC0415
 
     fetcher = HttpCaller(
         egress_policy(settings),
@@ -117,7 +117,7 @@ def _signing_key(source: RelaySource, path: str) -> str:
 def _decrypts(source: RelaySource) -> Decrypts | None:
     if not source.decryption_key_files:
         return None
-    from outrider.adapters.keys.relay_jwe import PrivateKeys  # noqa: PLC0415 - few need it
+    from outrider.adapters.crypto.relay_jwe import PrivateKeys  # noqa: PLC0415 - few need it
 
     pems = []
     for path in source.decryption_key_files:

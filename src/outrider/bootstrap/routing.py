@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from outrider.bootstrap.parts import Opened, registered_catalogue
-from outrider.usecases.routing import Routing
+from outrider.bootstrap.app_context import Opened, registered_catalogue
+from outrider.usecases.routing.routing_table import Routing
 
 # A change made by another process is routed within this time.
 _REFRESH_EVERY_S = 0.5

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outrider import __version__
-from outrider.ambient import Ambient
-from outrider.domain.delivery import DeliveryState
-from outrider.domain.delivery_stats import HeldTargets, StatsSearch, Tally
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.stats import HeldTargets, StatsSearch, Tally
 from outrider.domain.ids import InstanceId
 from outrider.observability import metrics
+from outrider.observability.collectors import Committing, Process, Rpcs, Sampled
 from outrider.observability.exposition import exposed
-from outrider.observability.instruments import Committing, Process, Rpcs, Sampled
-from outrider.observability.meter import Meter, memory_meter, open_meter
-from outrider.observability.meter_files import Counted, collect, forget
+from outrider.observability.multiprocess import Counted, collect, forget
 from outrider.observability.otel import tracing_from
-from outrider.usecases.ports import Store, Unit
-from outrider.usecases.routing import Routing
-from outrider.usecases.tracing import PassedOn, Tracing
+from outrider.observability.shared_metrics import Meter, memory_meter, open_meter
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.tracing import PassedOn, Tracing
+from outrider.usecases.routing.routing_table import Routing
 
 if TYPE_CHECKING:
-    from outrider.delivery.worker import Worker
+    from outrider.worker.worker import Worker
 
 _DIRECTORY = "metrics"
 _SAMPLE_EVERY_S = 1.0

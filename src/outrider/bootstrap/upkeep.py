@@ -12,10 +12,10 @@ from typing import Any
 
 import structlog
 
-from outrider.bootstrap.parts import Opened
-from outrider.delivery.janitor import Janitor
-from outrider.domain.retention import Retention
-from outrider.settings import Settings
+from outrider.bootstrap.app_context import Opened
+from outrider.config.loading import Settings
+from outrider.worker.cleaner import Janitor
+from outrider.worker.retention import Retention
 
 
 @asynccontextmanager

@@ -14,28 +14,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from outrider.cli.commands import (
-    account,
-    deliveries,
-    demo,
-    dev,
-    doctor,
-    event,
-    execution,
-    explain,
-    instance,
-    intercept,
-    listen,
-    record,
-    serve,
-    target,
-    token,
-    top,
-    worker,
-)
-from outrider.cli.exits import CommandError, ExitCode
-from outrider.cli.options import examples
-from outrider.cli.output import complain
+from outrider.cli.commands.access import account, instance, token
+from outrider.cli.commands.delivery import deliveries, event
+from outrider.cli.commands.local import demo, dev, listen, record
+from outrider.cli.commands.routing import execution, explain, intercept
+from outrider.cli.commands.server import doctor, serve, top, worker
+from outrider.cli.commands.targets import target
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.options import examples
+from outrider.cli.terminal.output import complain
 
 app = typer.Typer(
     name="outrider",

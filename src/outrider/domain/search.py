@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 
-from outrider.domain.condition import ConditionKind
-from outrider.domain.delivery import DeliveryState
+from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, TargetId
+from outrider.domain.routing.condition import ConditionKind
 
 
 class TextMethod(IntEnum):

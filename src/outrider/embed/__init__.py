@@ -2,20 +2,20 @@
 
     from outrider.embed import Engine, Event
 
-`outrider.embed.asgi` intercepts the calls of an ASGI application, `outrider.embed.grpc` those of a
+`outrider.embed.asgi.middleware` intercepts the calls of an ASGI application, `outrider.embed.grpc.interceptor` those of a
 `grpc.aio` server. Neither is imported here: nor are the libraries that they are about.
 """
 
-from outrider.domain.condition import Condition, ConditionKind
-from outrider.domain.execution import Execution
-from outrider.domain.message import Inapplicable, MessageType
-from outrider.domain.target import PayloadType, Target, TargetChange, TargetType
-from outrider.domain.target_policy import TargetPolicy
+from outrider.domain.interception.message import Inapplicable, MessageType
+from outrider.domain.routing.condition import Condition, ConditionKind
+from outrider.domain.routing.execution import Execution
+from outrider.domain.targets.policy import TargetPolicy
+from outrider.domain.targets.target import PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import on_event, on_function, on_request, on_response
 from outrider.embed.engine import Engine
 from outrider.embed.events import Event
-from outrider.usecases.events import Published
-from outrider.usecases.interceptions import Intercepted
+from outrider.usecases.delivery.publish import Published
+from outrider.usecases.interception.intercept import Intercepted
 
 __all__ = [
     "Condition",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outrider.domain.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.domain.ids import ExecutionId
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest
 
 

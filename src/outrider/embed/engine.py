@@ -10,17 +10,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from outrider.bootstrap.embedding import Embedded, Wanted, open_embedded
-from outrider.domain.condition import ConditionKind
-from outrider.domain.interception import InterceptedCall, method_lookup_id
-from outrider.domain.message import JSON_OBJECTS, JsonObject, MessageType
+from outrider.config.loading import Settings, SettingsError, from_arguments
+from outrider.domain.interception.message import JSON_OBJECTS, JsonObject, MessageType
+from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
+from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.api import App, EngineApi
 from outrider.embed.events import Event, to_domain
-from outrider.embed.log import HostLog
+from outrider.embed.logging import HostLog
 from outrider.embed.management import Management, not_open
 from outrider.errors import StartupError
-from outrider.settings import Settings, SettingsError, from_arguments
-from outrider.usecases.events import Published
-from outrider.usecases.interceptions import Intercepted, json_text
+from outrider.usecases.delivery.publish import Published
+from outrider.usecases.interception.intercept import Intercepted, json_text
 
 M = TypeVar("M")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from outrider.domain import event as domain
-from outrider.domain import go_json
-from outrider.domain.event import MAX_EVENTS
+from outrider.domain.events import event as domain
+from outrider.domain.events.event import MAX_EVENTS
+from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId
 from outrider.errors import InvalidRequest
 

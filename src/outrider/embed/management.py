@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from outrider.bootstrap.embedding import Embedded
-from outrider.domain.catalogue_entry import Entry, EntryKind
-from outrider.domain.condition import Condition, ConditionKind
-from outrider.domain.delivery import Delivery
-from outrider.domain.execution import Execution
+from outrider.domain.delivery.delivery import Delivery
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.page import MAX_LIMIT, Page
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind
+from outrider.domain.routing.condition import Condition, ConditionKind
+from outrider.domain.routing.execution import Execution
 from outrider.domain.search import (
     DeliverySearch,
     ExecutionIdsFilter,
@@ -21,11 +21,11 @@ from outrider.domain.search import (
     TargetSort,
     TextMethod,
 )
-from outrider.domain.target import NewTarget, PayloadType, Target, TargetChange, TargetType
-from outrider.domain.target_policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import read_condition
 from outrider.errors import AlreadyExists, InvalidRequest, OutriderError, Unavailable
-from outrider.usecases.explain import Asked, Explanation
+from outrider.usecases.routing.explain import Asked, Explanation
 
 MAX_NAME = 1000
 MAX_ENDPOINT = 2048

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from outrider.observability.meter_files import Counted
 from outrider.observability.metrics import DECLARED, Kind, Metric, Values
+from outrider.observability.multiprocess import Counted
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
 
-from outrider.domain.delivery import DeliveryState
+from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.outcome import Outcome
 
 Values = tuple[str, ...]

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from outrider import __version__
-from outrider.domain.trace import Attributes, TraceContext
+from outrider.domain.calls.trace import Attributes, TraceContext
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

@@ -21,15 +21,15 @@ from api.calls.receiver import HOST, by_path
 from api.calls.table import Caller
 from api.contract import METHODS
 from api.wires import Result, Wire
-from outrider.api.asgi import App
+from outrider.api.asgi.types import App
 from outrider.bootstrap.api import open_api
-from outrider.bootstrap.parts import Opened, open_store
+from outrider.bootstrap.app_context import Opened, open_store
+from outrider.config.loading import Settings
 from outrider.domain.ids import AccountId, TokenId
-from outrider.settings import Settings
-from outrider.testing.ambient import NOW
 from outrider.testing.receiver import Receiver
-from outrider.usecases.ports import Store, Token
-from outrider.usecases.tokens import hash_secret
+from outrider.usecases.access.tokens import hash_secret
+from outrider.usecases.ports.store import Store, Token
+from support.runtime import NOW
 
 BETA = ".v2beta."
 TICK = timedelta(milliseconds=1)

@@ -13,7 +13,7 @@ from api.calls.service import Service
 from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
 from api.contract import METHODS, SERVICES
 from api.wires import Wire, has_route
-from outrider.api.interceptors import permission_of
+from outrider.api.rpc.interceptors import permission_of
 from outrider_api.google.api import annotations_pb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

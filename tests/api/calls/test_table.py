@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW, Lacking
+from api.calls.modules import modules_with_rows
 from api.calls.runner import ROW_AND_WIRE, check
 from api.calls.service import BETA, Service
 from api.calls.steps import a_target
@@ -32,9 +31,9 @@ async def test_every_call_has_a_row():
 
 
 def rows() -> Iterator[Row]:
-    """The rows of the tests beside this one."""
-    for path in Path(__file__).parent.glob("test_*.py"):
-        for test in vars(import_module(f"api.calls.{path.stem}")).values():
+    """The rows that the tests run."""
+    for module in modules_with_rows():
+        for test in vars(module).values():
             for mark in getattr(test, "pytestmark", ()):
                 if mark.name == "parametrize" and mark.args[0] == ROW_AND_WIRE:
                     yield from (case.values[0] for case in mark.args[1])

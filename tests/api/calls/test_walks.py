@@ -10,7 +10,7 @@ import pytest
 
 from api.calls.service import Service
 from api.calls.steps import webhook
-from api.calls.test_public_keys import KEY
+from api.services.zitadel.test_public_keys import KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

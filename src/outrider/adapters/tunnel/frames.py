@@ -10,7 +10,7 @@ import json
 import struct
 from typing import Any
 
-from outrider.domain.call import MAX_ANSWER_BYTES, Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import MAX_ANSWER_BYTES, Answer, Call, CallFailed, Stage
 from outrider.domain.outcome import Outcome
 
 _SIZES = struct.Struct(">II")

@@ -1,0 +1,50 @@
+"""Every bound of the egress, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outrider.domain.calls.request import MAX_ANSWER_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerLimits:
+    """What a caller allows itself and its receivers. Durations are seconds."""
+
+    dial: float = 5.0
+    """TCP connect, all addresses together; a host that is up answers in far less."""
+
+    handshake: float = 10.0
+    """TLS, from hello to finished."""
+
+    tunnel: float = 10.0
+    """From CONNECT to the proxy's answer: it connects to the target meanwhile."""
+
+    beyond_proxy: float = 1.0
+    """How long we look up a name that a proxy will look up anyway."""
+
+    next_address: float = 0.25
+    """How long one address may keep the next one waiting (RFC 8305, 5)."""
+
+    max_addresses: int = 8
+    """Addresses tried for one connection, however many DNS gives."""
+
+    resolved: float = 2.0
+    """How long resolved addresses serve further connections. They are judged each time."""
+
+    idle: float = 20.0
+    """How long an unused connection is kept."""
+
+    max_idle_per_origin: int = 128
+    max_idle: int = 1024
+    """Unused connections kept, in all; the one unused for longest goes first."""
+
+    max_redirects: int = 5
+    max_head_bytes: int = 64 * 1024
+    """Status line and fields of an answer, the interim answers before it included."""
+
+    max_fields: int = 200
+    max_interim_answers: int = 20
+    """1xx answers before the final one; a receiver has no use for more than one or two."""
+
+    max_body_bytes: int = MAX_ANSWER_BYTES

@@ -1,0 +1,168 @@
+"""Reading HTTP/1.1 answers (RFC 9112) out of bytes. No I/O and no clock.
+
+Whoever owns the URL writes the answer, so everything about it is bounded before it is kept.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.domain.calls.request import MAX_ANSWER_BYTES, Answer
+
+FIRST_STATUS = 100
+FIRST_FINAL_STATUS = 200
+SWITCHING_PROTOCOLS = 101
+_FRAMING = {"content-length", "transfer-encoding"}
+
+
+class BadAnswer(Exception):
+    """The bytes are no answer, or break a limit. The text goes to the attempt log."""
+
+
+class AnswerReader:
+    """Reads the answers of one connection, one after the other.
+
+    `begin` before every request, `feed` what arrives, `end` when the peer has said its last byte.
+    After `BadAnswer`, or when `reusable` is False, the reader and its connection are used up.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_barren",
+        "_body",
+        "_body_bytes",
+        "_failure",
+        "_fields",
+        "_headers",
+        "_interims",
+        "_keeps",
+        "_limits",
+        "_parser",
+        "_status",
+        "reusable",
+    )
+
+    def __init__(self, limits: CallerLimits) -> None:
+        self._limits = limits
+        self._parser = HttpResponseParser(self)
+        self.begin()
+
+    def begin(self, keeps: int = MAX_ANSWER_BYTES) -> None:
+        """Forget the last answer. Of the next one's body no more than needed is kept, `keeps`."""
+        self._keeps = keeps
+        self.reusable = False
+        self._answer: Answer | None = None
+        self._failure: str | None = None
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._headers: tuple[tuple[str, str], ...] = ()
+        self._status = 0
+        self._interims = 0
+        self._barren = 0
+        self._body: bytes | bytearray = b""
+        self._body_bytes = 0
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take the next bytes; give the answer as soon as it is whole. Raise `BadAnswer`."""
+        self._barren += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            # Bytes after a whole answer spoil the connection, not the answer.
+            self.reusable = False
+            if self._answer is None:
+                raise BadAnswer(self._failure or _sentence(error)) from None
+        answer = self._answer
+        if answer is None and self._barren > self._limits.max_head_bytes:
+            raise BadAnswer(self._too_much_around())
+        # A connection may rest for a while, and a body weighs up to 20 MiB.
+        self._answer = None
+        return answer
+
+    def end(self) -> Answer:
+        """The peer closed. Give the answer if closing is what ends it, else raise `BadAnswer`."""
+        if not self._status:
+            raise BadAnswer("connection closed before the answer was complete")
+        if any(name in _FRAMING for name, _ in self._headers):
+            raise BadAnswer("connection closed in the middle of the answer's body")
+        return Answer(self._status, self._headers, bytes(self._body))
+
+    # What follows is called by the parser. An exception raised in there loses its text on the
+    # way, so `_fail` keeps the sentence.
+
+    def on_message_begin(self) -> None:
+        """Something follows the whole answer: nobody asked for it."""
+        if self._answer is not None:
+            self._fail("bytes after the answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head; after the body, a trailer, which nobody reads."""
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        fields, limits = self._fields, self._limits
+        if len(fields) > limits.max_fields:
+            self._fail(f"answer with more than {limits.max_fields} header fields")
+        if self._barren > limits.max_head_bytes and _size(fields) > limits.max_head_bytes:
+            self._fail(self._too_much_around())
+        status = self._parser.get_status_code()
+        if status < FIRST_STATUS or status == SWITCHING_PROTOCOLS:
+            self._fail(f"answer with the status {status:03}, which nobody asked for")
+        if status >= FIRST_FINAL_STATUS:
+            self._status = status
+            self._headers = tuple(
+                [
+                    (name.decode("latin-1").lower(), value.decode("latin-1"))
+                    for name, value in fields
+                ]
+            )
+        self._fields = []
+
+    def on_body(self, part: bytes) -> None:
+        """A part of the body, without the framing."""
+        self._barren = 0
+        body = self._body
+        self._body_bytes += len(part)
+        if self._body_bytes > self._limits.max_body_bytes:
+            self._fail(f"answer larger than {self._limits.max_body_bytes / 2**20:g} MiB")
+        if not body:
+            self._body = part
+        elif len(body) >= self._keeps:
+            pass
+        elif isinstance(body, bytearray):
+            body += part
+        else:
+            # Not a list of parts: a body of one-byte chunks would weigh forty times its size.
+            self._body = bytearray(body) + part
+
+    def on_message_complete(self) -> None:
+        """An answer is whole: an interim one (RFC 9110, 15.2) is dropped, a final one is kept."""
+        if self._status:
+            self.reusable = self._parser.should_keep_alive()
+            self._answer = Answer(self._status, self._headers, bytes(self._body))
+            self._body = b""
+            return
+        self._interims += 1
+        self._body = b""
+        self._body_bytes = 0
+        if self._interims > self._limits.max_interim_answers:
+            self._fail(f"more than {self._limits.max_interim_answers} interim answers")
+
+    def _too_much_around(self) -> str:
+        part = "chunk framing" if self._status else "head"
+        return f"answer with a {part} larger than {self._limits.max_head_bytes // 1024} KiB"
+
+    def _fail(self, reason: str) -> None:
+        self._failure = reason
+        raise BadAnswer(reason)
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in fields)  # ": " and the line's end
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, HttpParserUpgrade):
+        return "answer that switches to another protocol"
+    return f"answer is not valid HTTP: {error}"

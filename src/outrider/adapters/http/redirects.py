@@ -1,0 +1,61 @@
+"""Which redirects are followed, and what a request keeps on its way (RFC 9110, 15.4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import quote, urljoin
+
+from outrider.adapters.http.connect.errors import blocked
+from outrider.domain.calls.request import Answer, Call
+from outrider.domain.net.endpoint import DEFAULT_PORTS, Endpoint
+
+# The ones that repeat the request as it was. 301, 302 and 303 turn a POST into a GET without its
+# body, which delivers nothing.
+FOLLOWED = frozenset({307, 308})
+_CREDENTIALS = frozenset({"authorization", "cookie", "cookie2", "proxy-authorization"})
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def location_of(answer: Answer, url: str) -> str | None:
+    """Give the absolute URL an answer points to, without its fragment; None if it points nowhere."""
+    locations = [value for name, value in answer.headers if name == "location"]
+    if len(locations) != 1 or not locations[0]:
+        return None
+    # Not only ASCII comes; the octets stand as they came.
+    location = quote(locations[0].encode("latin-1"), safe=_PRINTABLE)
+    if _ABSOLUTE.match(location):
+        return location.partition("#")[0]  # `urljoin` would read "http:" as "here"
+    try:
+        return urljoin(url, location).partition("#")[0]
+    except ValueError:
+        return None
+
+
+def check_downgrade(before: Endpoint, after: Endpoint) -> None:
+    """Raise `CallFailed`, BLOCKED, when what was sent encrypted would be sent in the clear."""
+    if before.scheme == "https" and after.scheme == "http":
+        raise blocked("the redirect leads from https to http")
+
+
+def for_stranger(call: Call) -> Call:
+    """Give what is left of a call for another server than the one it was meant for.
+
+    Credentials stay behind, and so do the headers of the target's owner and our certificate.
+    Signatures go along: they are bound to the body and say nothing about the host. Whom we trust
+    stays as it is.
+    """
+    kept = _CREDENTIALS | call.own_headers
+    headers = tuple(header for header in call.headers if header[0].lower() not in kept)
+    return replace(call, headers=headers, route=call.route.without_identity())
+
+
+def is_same_server(before: Endpoint, after: Endpoint) -> bool:
+    """Whether both are the server that a call was meant for."""
+    if before.host != after.host:
+        return False
+    # From http to https, each on its usual port, is the same server with better manners.
+    return before.port == after.port or all(
+        endpoint.port == DEFAULT_PORTS[endpoint.scheme] for endpoint in (before, after)
+    )

@@ -1,0 +1,100 @@
+"""Writing HTTP/1.1 requests (RFC 9112). What repeats from call to call is made once and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from outrider.adapters.http.connect.errors import unreachable
+from outrider.adapters.http.connect.transports import Destination, Passage
+from outrider.domain.calls.request import Stage
+from outrider.domain.net.endpoint import parse_endpoint
+
+Headers = Sequence[tuple[str, str]]
+
+MAX_KEPT = 4096  # URLs of a passage, and sets of header names, remembered at once
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+# Written by the caller itself. A second one would change where the request ends, or whom it is for.
+_OWN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+class RequestWriter:
+    """Makes the bytes of requests. Remembers sets of names, a bounded number of them."""
+
+    def __init__(self, user_agent: str, *, method: str = "POST") -> None:
+        self._method = f"{method} ".encode("ascii")
+        self._has_content = method == "POST"
+        self._usual = (("user-agent", f"User-Agent: {user_agent}"), ("accept", "Accept: */*"))
+        self._usual_beside: dict[tuple[str, ...], str] = {}
+
+    def request(self, destination: Destination, headers: Headers, body: bytes) -> bytes:
+        """Give the whole request, so that it leaves in one write. Raise as `fields`."""
+        fields = self.fields(headers)
+        if not self._has_content:  # then it announces none (RFC 9110, 8.6)
+            return b"".join((self._method, destination.head, fields, b"\r\n"))
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        return b"".join((self._method, destination.head, fields, length, body))
+
+    def fields(self, headers: Headers) -> bytes:
+        """Give the header fields, ours and the given ones, each with its line end.
+
+        A given User-Agent or Accept takes the place of ours. Raise `CallFailed` in BUILD for a
+        name that is none or is not the caller's to give, and for a value with a line end or NUL.
+        """
+        names = tuple([name for name, _ in headers])
+        usual = self._usual_beside.get(names)
+        if usual is None:
+            usual = self._learn(names)
+        given = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        lines = len(names)
+        if given.count("\n") != lines or given.count("\r") != lines or "\0" in given:
+            raise unreachable(Stage.BUILD, "a header value contains a line end or NUL")
+        try:
+            return (usual + given).encode()
+        except UnicodeEncodeError:
+            raise unreachable(Stage.BUILD, "a header value is not valid text") from None
+
+    def _learn(self, names: tuple[str, ...]) -> str:
+        for name in names:
+            if not _TOKEN.fullmatch(name):
+                raise unreachable(Stage.BUILD, "a header name contains a character it may not")
+            if name.lower() in _OWN_HEADERS:
+                raise unreachable(Stage.BUILD, f"the header {name} cannot be given")
+        given = {name.lower() for name in names}
+        usual = "".join(f"{line}\r\n" for name, line in self._usual if name not in given)
+        if len(self._usual_beside) >= MAX_KEPT:
+            self._usual_beside.clear()
+        self._usual_beside[names] = usual
+        return usual
+
+
+def destination_of(url: str, passage: Passage) -> Destination:
+    """Raise `CallFailed` in BUILD for a URL that cannot be called. A passage remembers its URLs."""
+    destination = passage.destinations.get(url)
+    if destination is None:
+        try:
+            destination = parsed(url, passage)
+        except ValueError as invalid:
+            raise unreachable(Stage.BUILD, str(invalid)) from None
+        if len(passage.destinations) >= MAX_KEPT:
+            passage.destinations.clear()
+        passage.destinations[url] = destination
+    return destination
+
+
+def parsed(url: str, passage: Passage) -> Destination:
+    """As `destination_of`, but raise ValueError, and remember nothing."""
+    endpoint = parse_endpoint(url)
+    head = f"{endpoint.target} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
+    return Destination(url, endpoint, passage.origin(endpoint), head.encode("ascii"))

@@ -1,0 +1,85 @@
+"""Instances in SQL, and the end of all that is one's."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+
+from outrider.adapters.sql.schema.connection import (
+    Connection,
+    bump_routing_revision,
+    from_time,
+    to_time,
+)
+from outrider.domain.access.instance import Instance
+from outrider.domain.ids import InstanceId
+from outrider.errors import AlreadyExists
+
+
+class SqlInstances:
+    """`instance_ports.Instances` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, instance: Instance) -> None:
+        """See the port."""
+        written = self._connection.execute(
+            "INSERT INTO instances (id, name, created_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO NOTHING",
+            (instance.id, instance.name, from_time(instance.created_at)),
+        )
+        if not written.rowcount:
+            raise AlreadyExists("Instance already exists", "OUTRIDER-instance")
+        for position, host in enumerate(instance.hosts):
+            self._add_host(instance.id, position, host)
+        bump_routing_revision(self._connection)
+
+    def list(self) -> Sequence[Instance]:
+        """See the port."""
+        hosts: dict[str, builtins.list[str]] = {}
+        for instance, host in self._connection.execute(
+            "SELECT instance_id, host FROM instance_hosts ORDER BY instance_id, position"
+        ):
+            hosts.setdefault(instance, []).append(host)
+        rows = self._connection.execute(
+            "SELECT id, name, created_at FROM instances ORDER BY created_at, CAST(id AS BIGINT)"
+        )
+        return [
+            Instance(
+                id=InstanceId(id_),
+                name=name,
+                hosts=tuple(hosts.get(id_, ())),
+                created_at=to_time(created_at),
+            )
+            for id_, name, created_at in rows
+        ]
+
+    def delete(self, instance: InstanceId) -> bool:
+        """See the port."""
+        run = self._connection.execute
+        run(
+            "DELETE FROM attempts WHERE delivery_id IN"
+            " (SELECT id FROM deliveries WHERE instance_id = ?)",
+            (instance,),
+        )
+        # Asked of the schema itself: a table that is added later is not forgotten here.
+        for (table,) in run(self._connection.dialect.tables_of_instances).fetchall():
+            run(f"DELETE FROM {table} WHERE instance_id = ?", (instance,))  # noqa: S608 - the schema's own names
+        is_gone = run("DELETE FROM instances WHERE id = ?", (instance,)).rowcount > 0
+        bump_routing_revision(self._connection)
+        return is_gone
+
+    def hosts(self) -> Mapping[str, InstanceId]:
+        """See the port."""
+        rows = self._connection.execute("SELECT host, instance_id FROM instance_hosts")
+        return {host: InstanceId(instance) for host, instance in rows}
+
+    def _add_host(self, instance: InstanceId, position: int, host: str) -> None:
+        written = self._connection.execute(
+            "INSERT INTO instance_hosts (host, instance_id, position) VALUES (?, ?, ?)"
+            " ON CONFLICT (host) DO NOTHING",
+            (host, instance, position),
+        )
+        if not written.rowcount:
+            raise AlreadyExists("Host already exists", "OUTRIDER-host")

@@ -1,0 +1,97 @@
+"""Cancelling in SQL, at once or when the attempt that is under way has ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from outrider.adapters.sql.delivery import ordering, transitions
+from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.schema.connection import Connection, from_time, to_number
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.target_queue import LaneName
+from outrider.domain.ids import DeliveryId, InstanceId
+
+_CANCELLED = DeliveryState.CANCELLED.value
+_DELIVERING = DeliveryState.DELIVERING.value
+
+
+class SqlCancellations:
+    """`delivery_log_ports.Cancellations` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
+        """See the port."""
+        number = to_number(delivery)
+        row = self._connection.execute(
+            "SELECT state FROM deliveries WHERE instance_id = ? AND id = ? AND finished_at IS NULL",
+            (instance, number),
+        ).fetchone()
+        if row is None or number is None:
+            return
+        if row[0] == _DELIVERING:
+            self._connection.execute(
+                "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
+                " ON CONFLICT (delivery_id) DO NOTHING",
+                (number,),
+            )
+        else:
+            _cancel_waiting(self._connection, number, from_time(now))
+
+
+def take_effect(connection: Connection, at: int) -> None:
+    """Cancel what was to be cancelled and is attempted no longer: called where attempts end."""
+    rows = connection.execute(
+        "SELECT cancel_requests.delivery_id, deliveries.finished_at, deliveries.id"
+        " FROM cancel_requests"
+        " LEFT JOIN deliveries ON deliveries.id = cancel_requests.delivery_id"
+        " WHERE deliveries.owner IS NULL"
+    ).fetchall()
+    for number, finished_at, found in rows:
+        if found is not None and finished_at is None and not _still_waits(connection, number):
+            continue
+        connection.execute("DELETE FROM cancel_requests WHERE delivery_id = ?", (number,))
+        if found is not None and finished_at is None:
+            _cancel_waiting(connection, number, at)
+
+
+def _still_waits(connection: Connection, number: int) -> bool:
+    """Whether nobody claims it at this moment; then nobody does before this transaction ends."""
+    free_only = connection.dialect.free_only.format("deliveries")
+    row = connection.execute(
+        "SELECT 1 FROM deliveries WHERE id = ? AND owner IS NULL AND finished_at IS NULL"  # noqa: S608 - ours
+        f"{free_only}",
+        (number,),
+    ).fetchone()
+    return row is not None
+
+
+def _cancel_waiting(connection: Connection, number: int, at: int) -> None:
+    """Cancel a delivery that nobody attempts; those behind it move up."""
+    instance, target, waits_for, aggregate = connection.execute(
+        "SELECT instance_id, target_id, waits_for, aggregate FROM deliveries WHERE id = ?",
+        (number,),
+    ).fetchone()
+    moved = _move_followers_up(connection, number, waits_for, at)
+    if aggregate is not None:
+        ordering.leave(connection, number)
+    connection.execute(
+        "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, waits_for = NULL,"
+        " finished_at = ? WHERE id = ?",
+        (_CANCELLED, at, number),
+    )
+    SqlLanes(connection).refresh_names(moved | {(instance, target)})
+
+
+def _move_followers_up(
+    connection: Connection, number: int, waits_for: int | None, at: int
+) -> set[LaneName]:
+    """Whoever waited for it waits for what it waited for itself; return whose are due now."""
+    if waits_for is None:
+        return transitions.release_followers(connection, number, at)
+    connection.execute(
+        "UPDATE deliveries SET waits_for = ? WHERE waits_for = ?", (waits_for, number)
+    )
+    connection.execute("UPDATE deliveries SET is_waited_for = 1 WHERE id = ?", (waits_for,))
+    return set()

@@ -1,0 +1,311 @@
+"""The delivery log in SQL, and the worker's side of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from outrider.adapters.sql.delivery import cancellations, ordering, transitions
+from outrider.adapters.sql.delivery.claims import Claim, next_due
+from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.schema.connection import (
+    Connection,
+    Row,
+    from_time,
+    to_duration,
+    to_number,
+    to_optional_time,
+    to_time,
+)
+from outrider.adapters.sql.schema.filters import Where
+from outrider.domain.calls.request import Stage
+from outrider.domain.delivery.circuit_breaker import BreakerChange
+from outrider.domain.delivery.delivery import (
+    Attempt,
+    ClaimedDelivery,
+    Delivery,
+    DeliveryState,
+    Followers,
+    Settlement,
+)
+from outrider.domain.delivery.target_queue import (
+    NO_CAPS,
+    Caps,
+    Lane,
+    LaneName,
+    after_settlement,
+    not_after,
+)
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.outcome import Outcome
+from outrider.domain.search import DeliverySearch
+from outrider.usecases.ports.deliveries import Remarkable, Settled
+
+_SELECT = (
+    "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
+    " deliveries.state, deliveries.attempt_count, deliveries.created_at,"
+    " CASE WHEN deliveries.behind IS NULL THEN coalesce(deliveries.due_at, deliveries.held_due_at)"
+    " END,"
+    " deliveries.finished_at, deliveries.replay_of{more}"
+    " FROM deliveries JOIN events ON events.number = deliveries.event_number"
+)
+
+
+class _Held(NamedTuple):
+    """A settlement of a delivery that its owner still holds."""
+
+    number: int
+    settlement: Settlement
+    name: LaneName
+    is_in_line: bool
+
+    def cancelled(self) -> _Held:
+        """Its target was deleted while it was attempted: nobody will try it again."""
+        cancelled = replace(
+            self.settlement,
+            state=DeliveryState.CANCELLED,
+            due_at=None,
+            followers=Followers.RELEASE,
+        )
+        return self._replace(settlement=cancelled)
+
+    def leaves_line(self, lane: Lane | None) -> bool:
+        """Whether those behind it move up."""
+        state = self.settlement.state
+        is_parked = state is DeliveryState.DEAD and lane is not None and lane.parks
+        return self.is_in_line and state.is_final and not is_parked
+
+
+class SqlDeliveries:
+    """`ports.Deliveries` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lanes = SqlLanes(connection)
+
+    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
+        """See the port."""
+        where = _where(instance, wanted)
+        query = f"{_SELECT.format(more='')} WHERE {where.text} ORDER BY deliveries.id DESC LIMIT ?"
+        rows = self._connection.execute(query, (*where.values, wanted.limit))
+        return [_delivery(row) for row in rows]
+
+    def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
+        """See the port."""
+        number = to_number(delivery)
+        query = f"{_SELECT.format(more=', events.body')} WHERE deliveries.instance_id = ? AND deliveries.id = ?"
+        row = self._connection.execute(query, (instance, number)).fetchone()
+        if row is None:
+            return None
+        attempts = self._connection.execute(
+            "SELECT number, started_at, duration, outcome, stage, status_code, error, excerpt"
+            " FROM attempts WHERE delivery_id = ? ORDER BY number",
+            (number,),
+        )
+        return replace(_delivery(row), payload=row[11], attempts=tuple(map(_attempt, attempts)))
+
+    def claim(
+        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+    ) -> Sequence[ClaimedDelivery]:
+        """See the port."""
+        rows = Claim(self._connection, owner, now, limit, caps).run()
+        return [claimed_from_row(row) for row in rows]
+
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
+        """See the port."""
+        lanes = self._lanes.of_owner(owner)
+        held = self._held(owner, settlements)
+        gone = self._of_deleted_targets(
+            [each.number for each in held if each.settlement.state is DeliveryState.RETRYING]
+        )
+        if gone:
+            held = [each.cancelled() if each.number in gone else each for each in held]
+        changes = _move_on(lanes, held)
+        moved = transitions.settle_held(
+            self._connection,
+            [(each.number, each.settlement, each.name) for each in held],
+            lanes,
+            from_time(now),
+        )
+        for each in held if lanes else ():
+            if each.leaves_line(lanes.get(each.name)):
+                ordering.leave(self._connection, each.number)
+        self._lanes.refresh(lanes)
+        self._lanes.refresh_names(moved - lanes.keys())
+        cancellations.take_effect(self._connection, from_time(now))
+        return Settled(len(held), self._remarkable(held, changes))
+
+    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
+        """See the port."""
+        transitions.give_back(self._connection, owner, map(int, deliveries), from_time(now))
+        cancellations.take_effect(self._connection, from_time(now))
+
+    def held(self, owner: str) -> set[DeliveryId]:
+        """See the port."""
+        rows = self._connection.execute("SELECT id FROM deliveries WHERE owner = ?", (owner,))
+        return {DeliveryId(str(number)) for (number,) in rows}
+
+    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
+        """See the port."""
+        return to_optional_time(next_due(self._connection, passed_over))
+
+    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+        """See the port."""
+        lanes = self._lanes.get_many(names)
+        return {name for name, lane in lanes.items() if lane.is_shut(now)}
+
+    def newest(self) -> datetime | None:
+        """See the port."""
+        row = self._connection.execute(
+            "SELECT created_at FROM deliveries ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else to_time(row[0])
+
+    def clock_went_back(self, now: datetime) -> None:
+        """See the port."""
+        transitions.first_attempts_now(self._connection, from_time(now))
+        lanes = self._lanes.all()
+        self._lanes.refresh({name: not_after(lane, now) for name, lane in lanes.items()})
+
+    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+        """See the port."""
+        names = self._connection.execute(
+            "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
+            " AND id IN (?, ?)",
+            (instance, to_number(dead), to_number(replay)),
+        ).fetchall()
+        is_moved = bool(names) and ordering.unpark(self._connection, int(dead), int(replay))
+        self._lanes.refresh_names(names if is_moved else ())
+        return is_moved
+
+    def _held(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_Held]:
+        """Those that the owner may write, one for each delivery.
+
+        A worker that was thought dead may claim a delivery again while its first attempt is still
+        under way: that one was recorded as LOST, and its number gives it away.
+        """
+        dialect = self._connection.dialect
+        clause, value = dialect.one_of("id", [int(each.delivery_id) for each in settlements])
+        rows = self._connection.execute(
+            # Not "owner = ?": found by owner it would be all that the owner holds, thrice as much.
+            "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
+            f" WHERE {clause} AND coalesce(owner, '') = ?{dialect.locked.format('deliveries')}",
+            (value, owner),
+        )
+        known: dict[int, Row] = {row[0]: row for row in rows}
+        held: dict[int, _Held] = {}
+        for each in settlements:
+            number = int(each.delivery_id)
+            row = known.get(number)
+            if row is not None and (each.attempt is None or each.attempt.number == row[1]):
+                held.setdefault(number, _Held(number, each, (row[2], row[3]), row[4] is not None))
+        return list(held.values())
+
+    def _remarkable(
+        self, held: Sequence[_Held], changes: Mapping[int, BreakerChange]
+    ) -> list[Remarkable]:
+        return [
+            Remarkable(each.settlement, *each.name, *self._event_of(each), changes.get(each.number))
+            for each in held
+            if each.settlement.state is DeliveryState.DEAD or each.number in changes
+        ]
+
+    def _event_of(self, held: _Held) -> tuple[EventId, str]:
+        event_id, event_type = self._connection.execute(
+            "SELECT events.id, events.type FROM events JOIN deliveries"
+            " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
+            (held.number,),
+        ).fetchone()
+        return EventId(event_id), event_type
+
+    def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
+        if not numbers:
+            return set()
+        clause, value = self._connection.dialect.one_of("deliveries.id", numbers)
+        rows = self._connection.execute(
+            "SELECT deliveries.id FROM deliveries LEFT JOIN targets"  # noqa: S608 - ours
+            " ON targets.instance_id = deliveries.instance_id AND targets.id = deliveries.target_id"
+            " AND targets.deleted_at IS NULL"
+            f" WHERE {clause} AND targets.id IS NULL",
+            (value,),
+        )
+        return {number for (number,) in rows}
+
+
+def claimed_from_row(row: Row) -> ClaimedDelivery:
+    """From the columns id, instance, target, attempt_count, created_at, is_waited_for, body, trace, due_at."""
+    return ClaimedDelivery(
+        DeliveryId(str(row[0])),
+        row[1],
+        row[2],
+        row[3] + 1,
+        to_time(row[4]),
+        bool(row[5]),
+        row[6],
+        row[7],
+        to_optional_time(row[8]),
+    )
+
+
+def _move_on(lanes: dict[LaneName, Lane], held: Sequence[_Held]) -> dict[int, BreakerChange]:
+    """Let lanes see how attempts ended; return what that did to breakers, by delivery."""
+    changes: dict[int, BreakerChange] = {}
+    for each in held if lanes else ():
+        lane = lanes.get(each.name)
+        if lane is not None:
+            lanes[each.name], change = after_settlement(lane, each.settlement)
+            if change is not None:
+                changes[each.number] = change
+    return changes
+
+
+def _where(instance: InstanceId, wanted: DeliverySearch) -> Where:
+    where = Where("deliveries.instance_id = ?", instance)
+    if wanted.states:
+        # Numbers of an enumeration: with a parameter SQLite does not see that the dead have an index.
+        states = ", ".join(str(each.value) for each in wanted.states)
+        where.add(f"deliveries.state IN ({states})")
+    if wanted.target_id is not None:
+        where.add("deliveries.target_id = ?", wanted.target_id)
+    if wanted.event_type is not None:
+        where.add("events.type = ?", wanted.event_type)
+    if wanted.event_id is not None:
+        where.add("events.instance_id = ? AND events.id = ?", instance, wanted.event_id)
+    if wanted.created_since is not None:
+        where.add("deliveries.created_at >= ?", from_time(wanted.created_since))
+    if wanted.created_until is not None:
+        where.add("deliveries.created_at < ?", from_time(wanted.created_until))
+    if wanted.before is not None:
+        where.add("deliveries.id < ?", to_number(wanted.before))
+    return where
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(
+        id=DeliveryId(str(row[0])),
+        event_id=EventId(row[1]),
+        event_type=row[2],
+        target_id=TargetId(row[3]),
+        execution=ExecutionId(row[4] or ""),
+        state=DeliveryState(row[5]),
+        attempt_count=row[6],
+        created_at=to_time(row[7]),
+        next_attempt_at=to_optional_time(row[8]),
+        finished_at=to_optional_time(row[9]),
+        replay_of=None if row[10] is None else DeliveryId(str(row[10])),
+    )
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        number=row[0],
+        started_at=to_time(row[1]),
+        duration=to_duration(row[2]),
+        outcome=Outcome(row[3]),
+        stage=Stage(row[4]),
+        status_code=row[5],
+        error=row[6],
+        excerpt=row[7],
+    )

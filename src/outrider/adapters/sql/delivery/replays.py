@@ -1,0 +1,146 @@
+"""Replays in SQL: bounded looks at the log, and new deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from operator import itemgetter
+
+from outrider.adapters.sql.delivery.id_range import ids_since, ids_until
+from outrider.adapters.sql.delivery.target_queues import HAS_LANE, SqlLanes
+from outrider.adapters.sql.schema.connection import Connection, from_time, marks, to_number, to_time
+from outrider.adapters.sql.schema.filters import Where
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.search import DeliverySearch
+
+_DEAD = DeliveryState.DEAD
+# Of ours: the numbers of an enumeration. SQLite finds `state = 5` in its index, not `state = ?`.
+_FINAL = f"({', '.join(str(each.value) for each in DeliveryState if each.is_final)})"
+_TARGET = (
+    "LEFT JOIN targets ON targets.instance_id = {0}.instance_id AND targets.id = {0}.target_id"
+    " AND targets.deleted_at IS NULL"
+)
+
+
+class SqlReplays:
+    """`delivery_log_ports.Replays` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
+        """See the port."""
+        numbers = [number for each in ids if (number := to_number(each)) is not None]
+        if not numbers:
+            return []
+        rows = self._connection.execute(
+            f"SELECT deliveries.id, deliveries.state IN {_FINAL} AND targets.id IS NOT NULL"  # noqa: S608 - ours
+            f" FROM deliveries {_TARGET.format('deliveries')}"
+            f" WHERE deliveries.instance_id = ? AND deliveries.id IN ({marks(numbers)})"
+            " ORDER BY deliveries.id",
+            (instance, *numbers),
+        )
+        return [ReplaySource(DeliveryId(str(number)), bool(is_final)) for number, is_final in rows]
+
+    def look(
+        self, instance: InstanceId, wanted: DeliverySearch, within: ReplayRange, limit: int
+    ) -> ReplayWindow:
+        """See the port."""
+        looked_at, matching = _looked_at(instance, wanted), _matching(instance, wanted)
+        looked_at.add(
+            "id > ?", max(int(within.after), ids_since(self._connection, wanted.created_since) - 1)
+        )
+        looked_at.add(
+            "id <= ?", min(int(within.until), ids_until(self._connection, wanted.created_until))
+        )
+        rows = self._connection.execute(
+            f"SELECT seen.id, seen.created_at, {matching.text},"  # noqa: S608 - ours
+            f" seen.state IN {_FINAL} AND targets.id IS NOT NULL FROM"
+            f" (SELECT * FROM deliveries WHERE {looked_at.text} ORDER BY id LIMIT ?) AS seen"
+            " JOIN events ON events.number = seen.event_number"
+            f" {_TARGET.format('seen')}",
+            (*matching.values, *looked_at.values, limit),
+        ).fetchall()
+        rows.sort(key=itemgetter(0))
+        found = [
+            ReplaySource(DeliveryId(str(number)), bool(is_replayable))
+            for number, _, is_wanted, is_replayable in rows
+            if is_wanted
+        ]
+        is_rest = len(rows) == limit
+        return ReplayWindow(
+            found,
+            DeliveryId(str(rows[-1][0])) if is_rest else None,
+            to_time(rows[-1][1]) if rows else None,
+        )
+
+    def add(
+        self, instance: InstanceId, replays: Sequence[Replay], now: datetime
+    ) -> Sequence[Replay]:
+        """See the port."""
+        targets = [self._add_one(instance, each, from_time(now)) for each in replays]
+        SqlLanes(self._connection).refresh_names(
+            {(instance, TargetId(each)) for each in targets if each is not None}
+        )
+        return [each for each, target in zip(replays, targets, strict=True) if target is not None]
+
+    def _add_one(self, instance: InstanceId, replay: Replay, at: int) -> str | None:
+        """The target of the new delivery, if one was written."""
+        row = self._connection.execute(
+            "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"  # noqa: S608 - ours
+            " due_at, held_due_at, is_waited_for, replay_of)"
+            " SELECT CAST(? AS BIGINT), deliveries.instance_id, event_number, target_id,"
+            " CAST(? AS INTEGER), CAST(? AS BIGINT),"
+            f" CASE WHEN {HAS_LANE} THEN NULL ELSE CAST(? AS BIGINT) END,"
+            f" CASE WHEN {HAS_LANE} THEN CAST(? AS BIGINT) END, 0, deliveries.id"
+            " FROM deliveries JOIN targets ON targets.instance_id = deliveries.instance_id"
+            " AND targets.id = deliveries.target_id AND targets.deleted_at IS NULL"
+            f" WHERE deliveries.instance_id = ? AND deliveries.id = ? AND state IN {_FINAL}"
+            " RETURNING target_id",
+            (
+                int(replay.id),
+                DeliveryState.PENDING.value,
+                at,
+                at,
+                at,
+                instance,
+                to_number(replay.of),
+            ),
+        ).fetchone()
+        return None if row is None else row[0]
+
+
+def _looked_at(instance: InstanceId, wanted: DeliverySearch) -> Where:
+    """What an index leads to, in the order of ids: rows that do not fit are not read for nothing."""
+    if wanted.event_id is not None:
+        where = Where(
+            "event_number = (SELECT number FROM events WHERE instance_id = ? AND id = ?)",
+            instance,
+            wanted.event_id,
+        )
+    elif wanted.states == (_DEAD,):
+        where = Where(f"state = {_DEAD.value} AND instance_id = ?", instance)
+    elif wanted.target_id is not None:
+        where = Where("instance_id = ? AND target_id = ?", instance, wanted.target_id)
+    else:
+        where = Where("1 = 1")
+    return where
+
+
+def _matching(instance: InstanceId, wanted: DeliverySearch) -> Where:
+    where = Where("seen.instance_id = ?", instance)
+    if wanted.states:
+        where.add(
+            f"seen.state IN ({marks(wanted.states)})", *(each.value for each in wanted.states)
+        )
+    if wanted.target_id is not None:
+        where.add("seen.target_id = ?", wanted.target_id)
+    if wanted.event_type is not None:
+        where.add("events.type = ?", wanted.event_type)
+    if wanted.created_since is not None:
+        where.add("seen.created_at >= ?", from_time(wanted.created_since))
+    if wanted.created_until is not None:
+        where.add("seen.created_at < ?", from_time(wanted.created_until))
+    return where

@@ -1,0 +1,77 @@
+"""Retention in SQL: small batches, found by index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from outrider.adapters.sql.schema.connection import Connection, Row, from_time
+from outrider.domain.delivery.delivery import DeliveryState
+
+_TURN = "upkeep"
+
+
+class SqlForgetting:
+    """`delivery_log_ports.Forgetting` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def take_turn(self, owner: str, now: datetime, until: datetime) -> bool:
+        """See the port."""
+        row = self._connection.execute(
+            "INSERT INTO turns (name, owner, expires_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
+            " expires_at = excluded.expires_at"
+            " WHERE turns.owner = excluded.owner OR turns.expires_at <= ? RETURNING owner",
+            (_TURN, owner, from_time(until), from_time(now)),
+        ).fetchone()
+        return row is not None
+
+    def forget_deliveries(self, state: DeliveryState, finished_before: datetime, limit: int) -> int:
+        """See the port."""
+        rows = self._connection.execute(
+            "SELECT id, instance_id, target_id, finished_at FROM deliveries"  # noqa: S608 - ours
+            f" WHERE state = {state.value} AND finished_at < ?"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.waits_for = deliveries.id)"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.behind = deliveries.id)"
+            " ORDER BY finished_at, id LIMIT ?",
+            (from_time(finished_before), limit),
+        ).fetchall()
+        numbers = [(row[0],) for row in rows]
+        self._connection.executemany("DELETE FROM attempts WHERE delivery_id = ?", numbers)
+        self._connection.executemany("DELETE FROM deliveries WHERE id = ?", numbers)
+        self._uncount(state, rows)
+        return len(rows)
+
+    def forget_events(
+        self, published_before: datetime, after: int, limit: int
+    ) -> tuple[int, int | None]:
+        """See the port."""
+        rows = self._connection.execute(
+            "SELECT number, created_at, EXISTS"
+            " (SELECT 1 FROM deliveries WHERE deliveries.event_number = events.number)"
+            " FROM events WHERE number > ? ORDER BY number LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        before = from_time(published_before)
+        # Numbers grow with time: behind the first that is too young there is nothing.
+        old = [row for row in rows if row[1] < before]
+        unowed = [(number,) for number, _, is_owed in old if not is_owed]
+        self._connection.executemany("DELETE FROM events WHERE number = ?", unowed)
+        is_rest = len(old) == limit
+        return len(unowed), rows[-1][0] if is_rest else None
+
+    def _uncount(self, state: DeliveryState, rows: Sequence[Row]) -> None:
+        mark = self._connection.execute(
+            "SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?", (state.value,)
+        ).fetchone()
+        counts = Counter((row[1], row[2]) for row in rows if (row[3], row[0]) <= mark)
+        self._connection.executemany(
+            "UPDATE delivery_totals SET count = count - ?"
+            " WHERE instance_id = ? AND target_id = ? AND state = ?",
+            [(count, *name, state.value) for name, count in counts.items()],
+        )
+        if rows:
+            self._connection.execute("DELETE FROM delivery_totals WHERE count <= 0")

@@ -1,0 +1,277 @@
+"""Numbers about the log in SQL.
+
+What is not settled is counted in an index that has nothing else. What is settled is added to
+totals, part by part, by whoever keeps the store; what came since is counted where it stands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from outrider.adapters.sql.delivery.id_range import ids_until
+from outrider.adapters.sql.schema.connection import (
+    Connection,
+    Row,
+    from_duration,
+    from_time,
+    to_optional_time,
+)
+from outrider.adapters.sql.schema.filters import Where
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.stats import (
+    LOOKED_AT,
+    SLOT,
+    TALLY_LAG,
+    DeliveryStats,
+    HeldTargets,
+    Hold,
+    Holds,
+    OpenTallies,
+    SettledSlots,
+    StatsSearch,
+    Tally,
+    answered,
+    measured_slots,
+    worst_first,
+)
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.outcome import Outcome
+
+_FINAL = tuple(each for each in DeliveryState if each.is_final)
+_SLOT = from_duration(SLOT)
+# What was settled since the last tally, a matter of seconds: more than this is counted by the next.
+_SINCE_TALLY = 20_000
+# A lane knows that its target is paused, and not since when.
+_HOLDS = (
+    "SELECT target_id, (SELECT paused_at FROM paused_targets"
+    " WHERE paused_targets.instance_id = lanes.instance_id"
+    " AND paused_targets.target_id = lanes.target_id), open_until FROM lanes"
+    " WHERE (is_paused = 1 OR open_until IS NOT NULL)"
+)
+
+_Tallies = dict[TargetId, Tally]
+
+
+class SqlDeliveryCounts:
+    """`delivery_log_ports.DeliveryCounts` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(
+        self,
+        instance: InstanceId,
+        wanted: StatsSearch,
+        now: datetime,
+        counted: OpenTallies | None = None,
+    ) -> DeliveryStats:
+        """See the port."""
+        tallies: _Tallies = defaultdict(Tally)
+        is_partial, settled = False, None
+        if wanted.is_narrow:
+            is_partial = self._count_newest(instance, wanted, tallies)
+        else:
+            if counted is None:
+                counted = self.open(instance, wanted.target_id)
+            for name, each in counted.items():
+                tallies[name].merge(each)
+            self._count_settled(instance, wanted.target_id, tallies)
+            settled = self._settled(instance, wanted.target_id, now)
+        listed = worst_first(tallies, wanted.targets)
+        holds = self._holds(instance, wanted, listed)
+        names = self._names(instance, {*listed, *holds})
+        return answered(tallies, names, wanted, settled, now, holds=holds, is_partial=is_partial)
+
+    def held(self, now: datetime) -> HeldTargets:
+        """See the port."""
+        paused, breaker_open, lanes = self._connection.execute(
+            "SELECT coalesce(sum(is_paused), 0),"
+            " coalesce(sum(CASE WHEN open_until > ? THEN 1 ELSE 0 END), 0), count(*) FROM lanes",
+            (from_time(now),),
+        ).fetchone()
+        return HeldTargets(int(paused), int(breaker_open), int(lanes))
+
+    def tally(self, now: datetime, limit: int) -> int:
+        """See the port."""
+        until = from_time(now - TALLY_LAG)
+        oldest = measured_slots(now)[0]
+        self._connection.execute("DELETE FROM delivery_slots WHERE slot < ?", (oldest,))
+        rest = limit
+        for state in _FINAL:
+            rest -= self._tally_state(state, until, oldest, rest) if rest else 0
+        return limit - rest
+
+    def _tally_state(self, state: DeliveryState, until: int, oldest: int, limit: int) -> int:
+        rows = self._connection.execute(
+            "SELECT deliveries.instance_id, deliveries.target_id, deliveries.finished_at,"  # noqa: S608 - ours
+            " deliveries.id, coalesce(attempts.outcome, 0) FROM deliveries"
+            " LEFT JOIN attempts ON attempts.delivery_id = deliveries.id"
+            " AND attempts.number = deliveries.attempt_count"
+            f" WHERE deliveries.state = {state.value} AND deliveries.finished_at IS NOT NULL"
+            " AND (deliveries.finished_at, deliveries.id) >"
+            " (SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?)"
+            " AND deliveries.finished_at < ?"
+            " ORDER BY deliveries.finished_at, deliveries.id LIMIT ?",
+            (state.value, until, limit),
+        ).fetchall()
+        if rows:
+            self._add(state, rows, oldest)
+        return len(rows)
+
+    def _add(self, state: DeliveryState, rows: Sequence[Row], oldest: int) -> None:
+        totals = Counter((row[0], row[1], state.value) for row in rows)
+        slots = Counter(
+            (row[0], row[2] // _SLOT, row[1], state.value, row[4])
+            for row in rows
+            if row[2] // _SLOT >= oldest
+        )
+        self._connection.executemany(
+            "INSERT INTO delivery_totals (instance_id, target_id, state, count)"
+            " VALUES (?, ?, ?, ?) ON CONFLICT (instance_id, target_id, state)"
+            " DO UPDATE SET count = delivery_totals.count + excluded.count",
+            [(*name, count) for name, count in totals.items()],
+        )
+        self._connection.executemany(
+            "INSERT INTO delivery_slots (instance_id, slot, target_id, state, outcome, count)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, slot, target_id, state, outcome)"
+            " DO UPDATE SET count = delivery_slots.count + excluded.count",
+            [(*name, count) for name, count in slots.items()],
+        )
+        self._connection.execute(
+            "UPDATE tally_marks SET finished_at = ?, delivery_id = ? WHERE state = ?",
+            (rows[-1][2], rows[-1][3], state.value),
+        )
+
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """See the port."""
+        tallies: _Tallies = defaultdict(Tally)
+        where = _of(instance, target)
+        delivering = self._delivering(instance)
+        rows = self._connection.execute(
+            f"SELECT target_id, attempt_count, count(*), min(created_at) FROM deliveries"  # noqa: S608 - ours
+            f" WHERE {where.text} AND finished_at IS NULL GROUP BY target_id, attempt_count",
+            where.values,
+        )
+        waiting: Counter[tuple[str, bool]] = Counter()
+        for name, attempts, count, oldest in rows:
+            waiting[name, attempts > 0] += count
+            tallies[name].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
+        for (name, is_retry), count in waiting.items():
+            under_way = delivering[name, is_retry]
+            state = DeliveryState.RETRYING if is_retry else DeliveryState.PENDING
+            tallies[TargetId(name)].add(state, count - under_way)
+            tallies[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
+        return tallies
+
+    def _delivering(self, instance: InstanceId) -> Counter[tuple[str, bool]]:
+        # Of all instances, and counted here: asked for one instance, or for groups, SQLite reads
+        # the log through. There are as many as calls in flight.
+        rows = self._connection.execute(
+            "SELECT instance_id, target_id, attempt_count FROM deliveries WHERE owner IS NOT NULL"
+        )
+        return Counter(
+            (target, attempts > 0) for owner, target, attempts in rows if owner == instance
+        )
+
+    def _count_settled(
+        self, instance: InstanceId, target: TargetId | None, tallies: _Tallies
+    ) -> None:
+        where = _of(instance, target)
+        totals = self._connection.execute(
+            f"SELECT target_id, state, count FROM delivery_totals WHERE {where.text}",  # noqa: S608 - ours
+            where.values,
+        )
+        for name, state, count in totals:
+            tallies[name].add(DeliveryState(state), count)
+        for final in _FINAL:
+            rows = self._connection.execute(
+                "SELECT target_id, count(*) FROM (SELECT instance_id, target_id FROM deliveries"  # noqa: S608 - ours
+                f" WHERE state = {final.value} AND finished_at IS NOT NULL AND (finished_at, id) >"
+                " (SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?)"
+                " ORDER BY finished_at, id LIMIT ?) AS since_tally"
+                f" WHERE {where.text} GROUP BY target_id",
+                (final.value, _SINCE_TALLY, *where.values),
+            )
+            for name, count in rows:
+                tallies[name].add(final, count)
+
+    def _settled(
+        self, instance: InstanceId, target: TargetId | None, now: datetime
+    ) -> SettledSlots:
+        where = _of(instance, target)
+        first, end = measured_slots(now)
+        rows = self._connection.execute(
+            f"SELECT slot, state, outcome, sum(count) FROM delivery_slots WHERE {where.text}"  # noqa: S608 - ours
+            " AND slot >= ? AND slot < ? GROUP BY slot, state, outcome",
+            (*where.values, first, end),
+        )
+        return [
+            (slot, DeliveryState(state), Outcome(outcome) if outcome else None, int(count))
+            for slot, state, outcome, count in rows
+        ]
+
+    def _count_newest(self, instance: InstanceId, wanted: StatsSearch, tallies: _Tallies) -> bool:
+        """Count what fits among the newest `LOOKED_AT`; whether there are more."""
+        newest, fits = _of(instance, wanted.target_id), _fits(wanted)
+        newest.add("id <= ?", ids_until(self._connection, wanted.created_until))
+        rows = self._connection.execute(
+            "SELECT seen.target_id, seen.state, count(*),"  # noqa: S608 - ours
+            f" sum(CASE WHEN {fits.text} THEN 1 ELSE 0 END),"
+            f" min(CASE WHEN {fits.text} AND seen.finished_at IS NULL THEN seen.created_at END)"
+            f" FROM (SELECT * FROM deliveries WHERE {newest.text} ORDER BY id DESC LIMIT ?) AS seen"
+            " JOIN events ON events.number = seen.event_number"
+            " GROUP BY seen.target_id, seen.state",
+            (*fits.values, *fits.values, *newest.values, LOOKED_AT),
+        ).fetchall()
+        for name, state, _, count, oldest in rows:
+            tallies[name].add(DeliveryState(state), count, to_optional_time(oldest))
+        return sum(int(row[2]) for row in rows) >= LOOKED_AT
+
+    def _holds(
+        self, instance: InstanceId, wanted: StatsSearch, listed: Sequence[TargetId]
+    ) -> Holds:
+        """What holds the first `wanted.held` targets, and those that are listed."""
+        where = _of(instance, wanted.target_id)
+        rows = self._connection.execute(
+            f"{_HOLDS} AND {where.text} ORDER BY target_id LIMIT ?", (*where.values, wanted.held)
+        ).fetchall()
+        if len(rows) >= wanted.held and listed:
+            clause, value = self._connection.dialect.one_of("target_id", listed)
+            rows += self._connection.execute(
+                f"{_HOLDS} AND instance_id = ? AND {clause}", (instance, value)
+            ).fetchall()
+        return {
+            TargetId(name): Hold(to_optional_time(paused_at), to_optional_time(open_until))
+            for name, paused_at, open_until in rows
+        }
+
+    def _names(self, instance: InstanceId, targets: Collection[TargetId]) -> Mapping[TargetId, str]:
+        if not targets:
+            return {}
+        clause, value = self._connection.dialect.one_of("id", sorted(targets))
+        rows = self._connection.execute(
+            f"SELECT id, name FROM targets WHERE instance_id = ? AND {clause}"  # noqa: S608 - ours
+            " AND deleted_at IS NULL",
+            (instance, value),
+        )
+        return dict(rows.fetchall())
+
+
+def _of(instance: InstanceId, target: TargetId | None) -> Where:
+    where = Where("instance_id = ?", instance)
+    if target is not None:
+        where.add("target_id = ?", target)
+    return where
+
+
+def _fits(wanted: StatsSearch) -> Where:
+    where = Where("1 = 1")
+    if wanted.event_type is not None:
+        where.add("events.type = ?", wanted.event_type)
+    if wanted.created_since is not None:
+        where.add("seen.created_at >= ?", from_time(wanted.created_since))
+    if wanted.created_until is not None:
+        where.add("seen.created_at < ?", from_time(wanted.created_until))
+    return where

@@ -1,0 +1,209 @@
+"""Lanes in SQL: what holds targets back, and when each can be served."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from outrider.adapters.sql.schema.connection import (
+    Connection,
+    Row,
+    from_duration,
+    from_optional_time,
+    to_duration,
+    to_optional_time,
+)
+from outrider.domain.delivery.circuit_breaker import BreakerState
+from outrider.domain.delivery.target_queue import Lane, LaneName, ready_at
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.targets.policy import Breaker
+
+_COLUMNS = (
+    "is_paused, max_concurrency, rate_per_second, is_ordered, parks, breaker_failures,"
+    " breaker_open_for, failures, open_until, tokens, tokens_at, ramp, served_at"
+)
+_NAMES = [each.strip() for each in _COLUMNS.split(",")]
+HAS_LANE = (
+    "EXISTS (SELECT 1 FROM lanes WHERE lanes.instance_id = deliveries.instance_id"
+    " AND lanes.target_id = deliveries.target_id)"
+)
+"""A condition on a row of deliveries."""
+
+
+class SqlLanes:
+    """The lanes on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock(self) -> None:
+        """Let nobody else change lanes until this transaction ends. Without any, nothing is locked."""
+        self._take_any()
+
+    def get(self, name: LaneName) -> Lane | None:
+        """None: the target has none."""
+        query = f"SELECT {_COLUMNS} FROM lanes WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
+        row = self._connection.execute(query, name).fetchone()
+        return None if row is None else _lane(row)
+
+    def get_many(self, names: Iterable[LaneName]) -> dict[LaneName, Lane]:
+        """Return those that exist."""
+        if not self._take_any():
+            return {}
+        found = {each: self.get(each) for each in set(names)}
+        return {name: lane for name, lane in found.items() if lane is not None}
+
+    def all(self) -> dict[LaneName, Lane]:
+        """Every lane there is."""
+        if not self._take_any():
+            return {}
+        rows = self._connection.execute(f"SELECT instance_id, target_id, {_COLUMNS} FROM lanes")  # noqa: S608 - ours
+        return {(InstanceId(row[0]), TargetId(row[1])): _lane(row[2:]) for row in rows.fetchall()}
+
+    def of_owner(self, owner: str) -> dict[LaneName, Lane]:
+        """The lanes of what a worker holds."""
+        if not self._take_any():
+            return {}
+        names = self._connection.execute(
+            "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE owner = ?", (owner,)
+        )
+        return self.get_many([(InstanceId(each[0]), TargetId(each[1])) for each in names])
+
+    def ready(self, at: int, limit: int) -> list[tuple[LaneName, Lane, int]]:
+        """Lanes that can be served, in the order of their turns, each with when it became ready."""
+        if not self._take_any():
+            return []
+        rows = self._connection.execute(
+            f"SELECT instance_id, target_id, ready_at, {_COLUMNS} FROM lanes WHERE ready_at <= ?"  # noqa: S608 - ours
+            " ORDER BY ready_at, instance_id, target_id LIMIT ?",
+            (at, limit),
+        )
+        return [((InstanceId(row[0]), TargetId(row[1])), _lane(row[3:]), row[2]) for row in rows]
+
+    def first_ready(self, passed_over: Iterable[LaneName]) -> int | None:
+        """When the first lane can be served that is none of these."""
+        passed = set(passed_over)
+        rows = self._connection.execute(
+            "SELECT ready_at, instance_id, target_id FROM lanes WHERE ready_at IS NOT NULL"
+            " ORDER BY ready_at, instance_id, target_id LIMIT ?",
+            (len(passed) + 1,),
+        )
+        return next((int(row[0]) for row in rows if (row[1], row[2]) not in passed), None)
+
+    def in_flight(self) -> dict[LaneName, int]:
+        """How many deliveries are being attempted, of every target with any."""
+        # Counted here: asked to group, SQLite reads the index that has the names in order, whole.
+        rows = self._connection.execute(
+            "SELECT instance_id, target_id FROM deliveries WHERE owner IS NOT NULL"
+        )
+        return Counter((InstanceId(instance), TargetId(target)) for instance, target in rows)
+
+    def put(self, name: LaneName, lane: Lane) -> None:
+        """Write it; `refresh` says when it can be served."""
+        self._take()
+        self._connection.execute(
+            f"INSERT INTO lanes (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - ours
+            f" VALUES (?, ?, {', '.join('?' for _ in _NAMES)})"
+            " ON CONFLICT (instance_id, target_id) DO UPDATE SET "
+            + ", ".join(f"{each} = excluded.{each}" for each in _NAMES),
+            (*name, *_row(lane)),
+        )
+
+    def refresh(self, lanes: Mapping[LaneName, Lane]) -> None:
+        """Say anew when each can be served. One that nothing keeps goes when it is empty."""
+        if not lanes:
+            return
+        counts: Mapping[LaneName, int] = {}
+        if any(
+            each.max_concurrency or each.ramp or each.state.open_until for each in lanes.values()
+        ):
+            counts = self.in_flight()
+        for name, lane in lanes.items():
+            first = self._first_due(name)
+            if first is None and not lane.is_gate and self._remove(name):
+                continue
+            ready = ready_at(lane, counts.get(name, 0), to_optional_time(first))
+            self._connection.execute(
+                # Lines that are still to be put in order are work, too.
+                "UPDATE lanes SET ready_at = CASE WHEN letting_go <> 0 OR lining_up_after IS NOT NULL"  # noqa: S608 - ours
+                f" THEN coalesce(served_at, 0) ELSE ? END, {', '.join(f'{each} = ?' for each in _NAMES)}"
+                " WHERE instance_id = ? AND target_id = ?",
+                (from_optional_time(ready), *_row(lane), *name),
+            )
+
+    def refresh_names(self, names: Iterable[LaneName]) -> None:
+        """`refresh` for those of these targets that have a lane."""
+        self.refresh(self.get_many(names))
+
+    def _take_any(self) -> bool:
+        """Whether there are any; if so they are this transaction's until it ends.
+
+        So the limits of a target hold over all nodes: what is read is still so when it is written.
+        """
+        if self._connection.execute("SELECT 1 FROM lanes LIMIT 1").fetchone() is None:
+            return False
+        self._take()
+        return True
+
+    def _take(self) -> None:
+        lock = self._connection.dialect.lock_lanes
+        if lock:
+            self._connection.execute(lock)
+
+    def _first_due(self, name: LaneName) -> int | None:
+        row = self._connection.execute(
+            "SELECT held_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
+            " AND held_due_at IS NOT NULL AND behind IS NULL ORDER BY held_due_at, id LIMIT 1",
+            name,
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _remove(self, name: LaneName) -> bool:
+        """Whether it is gone: lines that are being let go keep it, and others who are writing.
+
+        These may be about to put a delivery into it.
+        """
+        is_alone = self._connection.dialect.is_alone
+        if is_alone and not self._connection.execute(is_alone).fetchone()[0]:
+            return False
+        return bool(
+            self._connection.execute(
+                "DELETE FROM lanes WHERE instance_id = ? AND target_id = ? AND letting_go = 0"
+                " AND lining_up_after IS NULL",
+                name,
+            ).rowcount
+        )
+
+
+def _lane(row: Row) -> Lane:
+    return Lane(
+        is_paused=bool(row[0]),
+        max_concurrency=row[1],
+        rate_per_second=row[2],
+        is_ordered=bool(row[3]),
+        parks=bool(row[4]),
+        breaker=Breaker(row[5], to_duration(row[6])),
+        state=BreakerState(row[7], to_optional_time(row[8])),
+        tokens=row[9],
+        tokens_at=to_optional_time(row[10]),
+        ramp=row[11],
+        served_at=to_optional_time(row[12]),
+    )
+
+
+def _row(lane: Lane) -> Row:
+    return (
+        int(lane.is_paused),
+        lane.max_concurrency,
+        lane.rate_per_second,
+        int(lane.is_ordered),
+        int(lane.parks),
+        lane.breaker.failures,
+        from_duration(lane.breaker.open_for),
+        lane.state.failures,
+        from_optional_time(lane.state.open_until),
+        lane.tokens,
+        from_optional_time(lane.tokens_at),
+        lane.ramp,
+        from_optional_time(lane.served_at),
+    )

@@ -1,0 +1,109 @@
+"""Connections as the adapters see them, and how values become columns.
+
+Times and durations are integers of microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from outrider.adapters.sql.schema.dialect import Dialect
+
+Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """The rows of one statement; asked once."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed, by all of `executemany`."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A connection to either database. Parameters are `?` in the text, never in its words."""
+
+    dialect: Dialect
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
+        """Run one statement for each row of parameters."""
+        ...
+
+    def announce(self) -> None:
+        """Let other processes look, once this is committed: something is due or has changed.
+
+        A hint: they look anyway, only later.
+        """
+        ...
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MAX_NUMBER = 2**63 - 1
+_MAX_DIGITS = len(str(_MAX_NUMBER))
+
+
+def from_time(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_optional_time(at: datetime | None) -> int | None:
+    """Microseconds since 1970, None for none."""
+    return None if at is None else from_time(at)
+
+
+def to_time(microseconds: int) -> datetime:
+    """An aware time in UTC."""
+    return _EPOCH + timedelta(0, 0, microseconds)
+
+
+def to_optional_time(microseconds: int | None) -> datetime | None:
+    """An aware time in UTC, None for none."""
+    return None if microseconds is None else to_time(microseconds)
+
+
+def from_duration(duration: timedelta) -> int:
+    """Whole microseconds."""
+    return duration // _MICROSECOND
+
+
+def to_duration(microseconds: int) -> timedelta:
+    """A duration."""
+    return timedelta(microseconds=microseconds)
+
+
+def to_number(identifier: str) -> int | None:
+    """The integer column of an identifier that we made; None for what we never made."""
+    if not (identifier.isascii() and identifier.isdigit() and len(identifier) <= _MAX_DIGITS):
+        return None
+    number = int(identifier)
+    return number if number <= _MAX_NUMBER and str(number) == identifier else None
+
+
+def marks(values: Iterable[object]) -> str:
+    """One placeholder for each value, for `IN (…)`."""
+    return ",".join("?" for _ in values)
+
+
+def bump_routing_revision(connection: Connection) -> None:
+    """Tell every node that routing has changed, when this transaction commits."""
+    connection.execute("UPDATE routing_revision SET value = value + 1")
+    connection.announce()

@@ -1,0 +1,128 @@
+"""What differs between the SQL of SQLite and of PostgreSQL. Everything else is the same text.
+
+A statement is written once, with `?` for its parameters. Where the databases have no words in
+common, it takes a piece from the dialect of its connection.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+_NUL = "\0"
+# PostgreSQL's advisory locks, chosen once and for all: releases that run side by side must mean
+# the same by them.
+UNITS_LOCK = 7_236_841_001
+MIGRATION_LOCK = 7_236_841_002
+LANES_LOCK = 7_236_841_003
+
+
+class Membership(Protocol):
+    """Makes the condition that a column has one of some values, and its one parameter."""
+
+    def __call__(self, column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
+        """One parameter however many values: a request can hold more than SQLite takes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Pieces of SQL. None of them is made of anything that a caller sent.
+
+    `locked` and `free_only` end a SELECT whose rows of the table `{}` this transaction is going to
+    change: the first waits for others that have them, the second passes over those rows. SQLite has
+    one writer and needs neither.
+    """
+
+    name: str
+    migrations: str
+    one_of: Membership
+    locked: str
+    free_only: str
+    # Statements that hold a lock until the commit; empty where nobody else writes meanwhile.
+    # The second says whether this transaction is the only one that writes, and stays it.
+    lock_lanes: str
+    is_alone: str
+    # A row's address within one statement.
+    row: str
+    # `{column}` has the pattern that is the parameter; `*` there is any text, `\\` escapes.
+    like: str
+    any_text: str
+    special: str
+    escaped: str
+    tables_of_instances: str
+    begin: str
+    has_compatible_with: str
+
+    def pattern(self, text: str) -> str:
+        """`text` itself, whatever signs are in it, as a part of a pattern."""
+        return "".join(self.escaped.format(each) if each in self.special else each for each in text)
+
+
+def _sqlite_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
+    # SQLite's texts from JSON end at NUL.
+    return f"{column} IN (SELECT value FROM json_each(?))", json.dumps(_findable(values))  # noqa: S608 - our names
+
+
+def _postgres_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:
+    found = _findable(values)
+    if not found:
+        # An empty list has no type. True of no row.
+        return "CAST(? AS TEXT) IS NOT NULL", None
+    kind = "text" if isinstance(found[0], str) else "bigint"
+    return f"{column} = ANY (CAST(? AS {kind}[]))", found
+
+
+def _findable(values: Sequence[str] | Sequence[int]) -> Sequence[str | int]:
+    """Without texts that have a NUL: no row has one, so nothing that has one is found."""
+    return [each for each in values if isinstance(each, int) or _NUL not in each]
+
+
+SQLITE = Dialect(
+    name="sqlite",
+    migrations="outrider.adapters.sql.schema.migrations_sql",
+    one_of=_sqlite_one_of,
+    locked="",
+    free_only="",
+    lock_lanes="",
+    is_alone="",
+    row="rowid",
+    # GLOB and not LIKE: SQLite's LIKE ignores the case of ASCII letters.
+    like="{} GLOB ?",
+    any_text="*",
+    special="[*?",
+    escaped="[{}]",
+    tables_of_instances=(
+        "SELECT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns"
+        " WHERE tables.type = 'table' AND columns.name = 'instance_id'"
+    ),
+    begin="BEGIN IMMEDIATE",
+    has_compatible_with=(
+        "SELECT count(*) FROM pragma_table_info('schema_migrations') WHERE name = 'compatible_with'"
+    ),
+)
+POSTGRES = Dialect(
+    name="postgresql",
+    migrations="outrider.adapters.sql.schema.migrations_pg",
+    one_of=_postgres_one_of,
+    locked=" FOR UPDATE OF {}",
+    free_only=" FOR UPDATE OF {} SKIP LOCKED",
+    lock_lanes=f"SELECT pg_advisory_xact_lock({LANES_LOCK})",
+    is_alone=f"SELECT pg_try_advisory_xact_lock({UNITS_LOCK})",
+    row="ctid",
+    like="{} LIKE ?",
+    any_text="%",
+    special="\\%_",
+    escaped="\\{}",
+    tables_of_instances=(
+        "SELECT columns.table_name FROM information_schema.columns AS columns"
+        " WHERE columns.table_schema = current_schema() AND columns.column_name = 'instance_id'"
+    ),
+    begin="BEGIN",
+    has_compatible_with=(
+        "SELECT count(*) FROM information_schema.columns WHERE table_schema = current_schema()"
+        " AND table_name = 'schema_migrations' AND column_name = 'compatible_with'"
+    ),
+)

@@ -1,0 +1,77 @@
+"""Conditions of lists, as SQL text with placeholders."""
+
+from __future__ import annotations
+
+from outrider.adapters.sql.schema.connection import Connection
+from outrider.adapters.sql.schema.dialect import Dialect
+from outrider.domain.page import Page
+from outrider.domain.search import NameFilter, TextMethod
+
+# What may be before the text, and behind it.
+_ANY_TEXT = {
+    TextMethod.STARTS_WITH: (False, True),
+    TextMethod.CONTAINS: (True, True),
+    TextMethod.ENDS_WITH: (True, False),
+}
+_NUL = "\0"
+# True of no row, whatever its parameter.
+_NOTHING = "CAST(? AS TEXT) IS NULL"
+
+
+class Where:
+    """ANDed conditions. The texts are ours, the values go in as parameters."""
+
+    def __init__(self, text: str, *values: object) -> None:
+        self._clauses = [text]
+        self._values: list[object] = [*values]
+
+    def add(self, clause: str, *values: object) -> None:
+        """One more condition."""
+        self._clauses.append(clause)
+        self._values.extend(values)
+
+    @property
+    def text(self) -> str:
+        """What follows WHERE."""
+        return " AND ".join(f"({each})" for each in self._clauses)
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """The parameters, in order."""
+        return tuple(self._values)
+
+    def count(self, connection: Connection, table: str) -> int:
+        """How many rows of `table` meet the conditions."""
+        query = f"SELECT count(*) FROM {table} WHERE {self.text}"  # noqa: S608 - our names
+        return int(connection.execute(query, self.values).fetchone()[0])
+
+    def total(self, connection: Connection, table: str, page: Page, shown: int) -> int:
+        """How many rows meet the conditions when `page` shows so many; 0 when it shows none.
+
+        Only a full page leaves a question: one that is not full ends the list.
+        """
+        if shown == page.limit:
+            return self.count(connection, table)
+        return page.offset + shown if shown else 0
+
+
+def order_by(column: str, *, ascending: bool) -> str:
+    """Rows that compare equal come in the order of their ids, in the same direction."""
+    direction = "ASC" if ascending else "DESC"
+    return f"ORDER BY {column} {direction}" + ("" if column == "id" else f", id {direction}")
+
+
+def name_clause(wanted: NameFilter, dialect: Dialect) -> tuple[str, str]:
+    """The condition on a target's name, and its parameter (sheet, section 2.4)."""
+    column, text = (
+        ("folded_name", wanted.text.lower())
+        if wanted.method.ignores_case
+        else ("name", wanted.text)
+    )
+    if _NUL in text:
+        return _NOTHING, text.replace(_NUL, "")
+    exact = TextMethod(wanted.method - wanted.method.ignores_case)
+    if exact is TextMethod.EQUALS:
+        return f"{column} = ?", text
+    before, behind = (dialect.any_text * each for each in _ANY_TEXT[exact])
+    return dialect.like.format(column), before + dialect.pattern(text) + behind

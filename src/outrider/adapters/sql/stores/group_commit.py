@@ -1,0 +1,156 @@
+"""Group commit: one thread writes, and one commit is for all units that arrived during the last.
+
+Which database that is, the `commit` says that a `GroupWriter` is made with: it runs the units of
+one group and returns how each of them ended, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+from outrider.adapters.sql.schema.connection import Connection
+from outrider.adapters.sql.stores.unit_of_work import SqlUnit
+from outrider.errors import OutriderError, Unavailable
+from outrider.usecases.ports.store import Unit
+
+T = TypeVar("T")
+
+# How many units share one commit. More would only make the first of them wait longer.
+_MAX_GROUP = 256
+
+Outcome = tuple[Any, BaseException | None]
+"""What a unit returned, or what it raised."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A unit that somebody waits for."""
+
+    work: Callable[[Unit], Any]
+    is_shared: bool
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+Group = Sequence[Job]
+
+
+class Watch(Protocol):
+    """Told of every commit, in the thread that writes."""
+
+    def __call__(self, units: int, seconds: float, *, failed: bool) -> None:
+        """So many units shared it, and it took so long."""
+        ...
+
+
+class GroupWriter:
+    """The thread that writes. `commit` and `close` run in it, one call after the other.
+
+    `watch` may be set at any time.
+    """
+
+    def __init__(
+        self, name: str, commit: Callable[[Group], Sequence[Outcome]], close: Callable[[], None]
+    ) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._commit = commit
+        self._close = close
+        self.watch: Watch | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[Unit], T], *, shared: bool) -> T:
+        """Return what the unit returned, when its group is committed; raise what it raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(Job(work, shared, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Finish what was handed over, then end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        for group in self._groups():
+            _answer(group, self._outcomes(group))
+        self._close()
+
+    def _outcomes(self, group: Group) -> Sequence[Outcome]:
+        began = time.perf_counter()
+        try:
+            outcomes = self._commit(group)
+        except Exception as failure:  # noqa: BLE001 - else all later writers would wait for ever
+            outcomes = [(None, failure)] * len(group)
+        if self.watch is not None:
+            failed = _is_failed(outcomes)
+            self.watch(len(group), time.perf_counter() - began, failed=failed)
+        return outcomes
+
+    def _groups(self) -> Iterator[Group]:
+        while (job := self._jobs.get()) is not None:
+            group, is_last = [job], False
+            while len(group) < _MAX_GROUP and not is_last:
+                try:
+                    more = self._jobs.get_nowait()
+                except Empty:
+                    break
+                is_last = more is None
+                if more is not None:
+                    group.append(more)
+            yield group
+            if is_last:
+                return
+
+
+def run_under_savepoint(
+    connection: Connection, unit: SqlUnit, job: Job, fatal: type[Exception]
+) -> Outcome:
+    """Run one unit of several: what it raises takes back its own changes alone.
+
+    `fatal` is what concerns the whole group, such as a full disk: it is raised.
+    """
+    connection.execute("SAVEPOINT one")
+    try:
+        outcome: Outcome = (job.work(unit), None)
+    except fatal:
+        raise
+    except Exception as failure:  # noqa: BLE001 - it belongs to whoever asked, not to this thread
+        connection.execute("ROLLBACK TO SAVEPOINT one")
+        outcome = (None, failure)
+    connection.execute("RELEASE SAVEPOINT one")
+    return outcome
+
+
+def _is_failed(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the group has failed as one: not only what one of its units asked for."""
+    failure = outcomes[0][1]
+    if failure is None or any(each is not failure for _, each in outcomes):
+        return False
+    return isinstance(failure, Unavailable) or not isinstance(failure, OutriderError)
+
+
+def _answer(group: Group, outcomes: Sequence[Outcome]) -> None:
+    waiting: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+    for job, outcome in zip(group, outcomes, strict=True):
+        waiting.setdefault(job.loop, []).append((job.future, outcome))
+    for loop, answers in waiting.items():
+        # One wake-up for the whole group. A loop that was closed has nobody waiting.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, answers)
+
+
+def _resolve(answers: list[tuple[asyncio.Future[Any], Outcome]]) -> None:
+    for future, (result, failure) in answers:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(result)
+        else:
+            future.set_exception(failure)

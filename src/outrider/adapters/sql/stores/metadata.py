@@ -1,0 +1,55 @@
+"""What a store knows about itself, asked once when it is opened."""
+
+from __future__ import annotations
+
+from outrider.adapters.sql.schema.connection import Connection, from_time
+from outrider.adapters.sql.schema.secrets import Secrets
+from outrider.domain.ids import InstanceId
+from outrider.runtime import Ambient
+
+_CHECK = "master key check"
+_CHECK_TEXT = b"outrider"
+_TEXT_ID = "CAST(id AS BIGINT)"
+_IDENTIFIERS = {
+    "deliveries": "id",
+    "tokens": "id",
+    "web_keys": "id",
+    "account_keys": "id",
+    "public_keys": "id",
+    "accounts": _TEXT_ID,
+    "targets": _TEXT_ID,
+    "instances": _TEXT_ID,
+}
+
+
+def check_secrets(connection: Connection, secrets: Secrets) -> None:
+    """Seal a known text on first use, open it later: a wrong key is found before it does harm."""
+    row = connection.execute("SELECT value FROM facts WHERE name = ?", (_CHECK,)).fetchone()
+    if row is None:
+        sealed = secrets.seal(_CHECK_TEXT, belongs_to=_CHECK)
+        connection.execute("INSERT INTO facts (name, value) VALUES (?, ?)", (_CHECK, sealed))
+    else:
+        secrets.open(row[0], belongs_to=_CHECK)
+
+
+def last_identifier(connection: Connection) -> int:
+    """The largest identifier that was ever made here; 0 in a new store."""
+    largest = " UNION ALL ".join(
+        f"SELECT max({number}) AS id FROM {table}"  # noqa: S608 - our names
+        for table, number in _IDENTIFIERS.items()
+    )
+    (found,) = connection.execute(f"SELECT max(id) FROM ({largest}) AS largest").fetchone()  # noqa: S608
+    return int(found or 0)
+
+
+def default_instance(connection: Connection, ambient: Ambient) -> InstanceId:
+    """The instance of every host name that is no other's; made when there is none."""
+    row = connection.execute("SELECT id FROM instances WHERE is_default = 1").fetchone()
+    if row is not None:
+        return InstanceId(row[0])
+    instance = InstanceId(str(ambient.new_id()))
+    connection.execute(
+        "INSERT INTO instances (id, name, is_default, created_at) VALUES (?, 'default', 1, ?)",
+        (instance, from_time(ambient.now())),
+    )
+    return instance

@@ -1,0 +1,212 @@
+"""One connection to PostgreSQL: psycopg with the face that the adapters know, and lost connections.
+
+Imported where a server uses PostgreSQL, and nowhere else: the driver is an extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8BinaryDumper
+
+from outrider.adapters.sql.schema.connection import Cursor
+from outrider.adapters.sql.schema.dialect import POSTGRES
+from outrider.errors import Unavailable
+
+OLDEST = 15
+"""The oldest PostgreSQL that is used."""
+
+_CONNECT_S = 5
+# A peer that is gone without a word is noticed within about ten seconds, idle or not.
+_PATIENCE = {
+    "connect_timeout": _CONNECT_S,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# A process that stands still inside a transaction holds up all others: it loses the transaction.
+_SETTINGS = (
+    "SELECT set_config('idle_in_transaction_session_timeout', '15s', false),"
+    " set_config('lock_timeout', '20s', false)"
+)
+# What was answered must be on disk, whatever the server's default is. Stricter ones stay.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+_NUL = "\0"
+
+UNREACHABLE = "the database cannot be reached; try again"
+UNREADABLE = (
+    "the URL cannot be read; percent-encode signs in user and password that are neither letters"
+    " nor digits, such as %40 for @ and %2F for /"
+)
+_UNKNOWN = (
+    "the connection to the database was lost during the commit: whether this call was stored is"
+    " not known; try again with the same ids"
+)
+
+
+class PostgresLink:
+    """`columns.Connection` by psycopg. Belongs to one thread; transactions are begun by `script`."""
+
+    dialect = POSTGRES
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+        self.is_announced = False
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        """See the protocol."""
+        text = _placed(sql)
+        try:
+            return self._connection.execute(text, parameters, binary=True)
+        except psycopg.DataError:
+            # Nothing was sent yet: PostgreSQL's texts have no NUL.
+            cleaned = _without_nul(parameters)
+            if cleaned == list(parameters):
+                raise
+            return self._connection.execute(text, cleaned, binary=True)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
+        """See the protocol. All rows leave in one go."""
+        cursor = self._connection.cursor()
+        cursor.executemany(_placed(sql), [_without_nul(each) for each in parameters])
+        return cursor
+
+    def announce(self) -> None:
+        """See the protocol. The store sends it after the commit."""
+        self.is_announced = True
+
+    def script(self, text: str) -> None:
+        """Run statements without parameters, in one round trip."""
+        self._connection.execute(text, prepare=False)
+
+    def commit(self) -> None:
+        """Commit. Raise `CommitUnknown` when the connection was lost before the answer came."""
+        try:
+            cursor = self._connection.execute("COMMIT")
+        except psycopg.Error as failure:
+            self.rollback()
+            if self.is_lost:
+                raise CommitUnknown(_UNKNOWN) from failure
+            raise
+        if cursor.statusmessage != "COMMIT":
+            # A unit went on after a failed statement: PostgreSQL has rolled everything back.
+            raise psycopg.InternalError("the transaction had failed before its end")
+
+    def rollback(self) -> None:
+        """Take back what is not committed. A connection that cannot even do that is lost.
+
+        A server that dies amid many statements leaves the driver in its pipeline mode: the
+        connection does not count as broken, and refuses everything for ever.
+        """
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.close()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another connection is needed."""
+        return self._connection.closed or self._connection.broken
+
+    @property
+    def process(self) -> int:
+        """The server's process behind it, as notifications name their sender."""
+        return self._connection.info.backend_pid
+
+    @property
+    def raw(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The driver's own."""
+        return self._connection
+
+    def close(self) -> None:
+        """Close it, lost or not."""
+        self._connection.close()
+
+
+class CommitUnknown(Unavailable):
+    """The connection was lost during a commit: it may have happened or not."""
+
+
+def connect(url: str) -> PostgresLink:
+    """A connection that commits only when told to, and then to the disk.
+
+    Raise `psycopg.OperationalError` when there is none to be had.
+    """
+    given = conninfo_to_dict(url)
+    patience = {name: value for name, value in _PATIENCE.items() if name not in given}
+    connection = psycopg.connect(url, autocommit=True, application_name="outrider", **patience)  # type: ignore[arg-type] # numbers and texts
+    # Every whole number is sent as one type: else each size of number is a statement of its own.
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    connection.adapters.register_dumper(bool, Int8BinaryDumper)
+    connection.execute(_SETTINGS)
+    connection.execute(_DURABLE)
+    return PostgresLink(connection)
+
+
+def shown(url: str) -> str:
+    """A URL for people: host, port and database, never the password or anything else."""
+    given = _read(url)
+    if given is None:
+        return "the database"
+    host, port = given.get("host") or "localhost", given.get("port")
+    where = f"{host}:{port}" if port else str(host)
+    return f"postgresql://{where}/{given.get('dbname') or ''}"
+
+
+def reason_of(failure: Exception, url: str) -> str:
+    """One line of what the driver says, which never has anything of the password."""
+    if _read(url) is None:
+        return UNREADABLE
+    lines = str(failure).strip().splitlines() or [type(failure).__name__]
+    return lines[0].rpartition(" failed: ")[2].strip().removeprefix("FATAL:").strip()
+
+
+def _read(url: str) -> dict[str, Any] | None:
+    """The parts of a URL; None when it cannot be read, or is not read as it was meant.
+
+    A sign in the password that is not encoded moves the rest of it into another part, or into the
+    driver's complaint.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        return None
+    ports = str(given.get("port") or "").split(",")
+    is_meant = all(not each or each.isdigit() for each in ports) and not any(
+        "@" in str(given.get(part) or "") for part in ("host", "dbname")
+    )
+    return given if is_meant else None
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the driver's errors that are nobody's bug into `Unavailable`."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
+        raise Unavailable(UNREACHABLE) from failure
+
+
+@lru_cache(maxsize=1024)
+def _placed(sql: str) -> str:
+    # psycopg's placeholders; none of our texts has a question mark that is not one.
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+def _without_nul(parameters: Sequence[Any]) -> list[Any]:
+    return [
+        each.replace(_NUL, "\N{SYMBOL FOR NULL}")
+        if isinstance(each, str) and _NUL in each
+        else each
+        for each in parameters
+    ]

@@ -1,0 +1,115 @@
+"""What a database of PostgreSQL says about itself, for who asks before a start. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from outrider.adapters.sql.schema.dialect import POSTGRES
+from outrider.adapters.sql.schema.migrations import all_migrations, versions
+from outrider.adapters.sql.stores.postgres_connection import (
+    OLDEST,
+    PostgresLink,
+    connect,
+    reason_of,
+    shown,
+)
+from outrider.adapters.sql.stores.sqlite import CannotOpen
+
+# How many connections this role may open to this database, and how many more of them now: the
+# server's limit, without what it keeps for its superuser; the database's; the role's.
+_LIMITS = """
+WITH others AS (
+    SELECT datname, usename FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+), limits AS (
+    SELECT current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0) AS most,
+        (SELECT count(*) FROM others)::int AS used
+    UNION ALL
+    SELECT datconnlimit, (SELECT count(*) FROM others WHERE others.datname = current_database())::int
+    FROM pg_database WHERE datname = current_database() AND datconnlimit >= 0
+    UNION ALL
+    SELECT rolconnlimit, (SELECT count(*) FROM others WHERE others.usename = current_user)::int
+    FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0
+) SELECT min(most), min(most - used) FROM limits
+"""
+_MAY_CREATE = (
+    "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), pg_is_in_recovery()"
+)
+_EXISTS = "SELECT to_regclass(?) IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseLook:
+    """What was seen. `where` is the URL without its secrets.
+
+    `version`, and the `oldest` that is used, are numbers as 160004 is 16.4.
+    `schema` is the version of the schema, 0 when there is none yet. Releases that know `needed` or
+    more work on it; this one knows `known`. `most` connections may be open, `free` of them are not.
+    """
+
+    where: str
+    version: int
+    oldest: int = OLDEST * 10_000
+    is_encrypted: bool
+    is_standby: bool
+    may_create: bool
+    is_sealed: bool
+    schema: int
+    needed: int
+    known: int
+    most: int
+    free: int
+
+
+def look(url: str) -> DatabaseLook:
+    """Connect once and ask. Raise `CannotOpen`, without secrets, when that does not work."""
+    try:
+        link = connect(url)
+    except psycopg.Error as failure:
+        raise CannotOpen(f"{shown(url)}: {reason_of(failure, url)}") from None
+    try:
+        return _seen(link, shown(url))
+    except psycopg.Error as failure:
+        raise CannotOpen(f"{shown(url)}: {reason_of(failure, url)}") from None
+    finally:
+        link.close()
+
+
+def driver() -> str:
+    """Name and version of what talks to the database."""
+    return f"psycopg {psycopg.__version__} ({psycopg.pq.__impl__}), libpq {psycopg.pq.version()}"
+
+
+def _seen(link: PostgresLink, where: str) -> DatabaseLook:
+    known = all_migrations(POSTGRES)[-1].version
+    schema, needed = versions(link, known) if _exists(link, "schema_migrations") else (0, 0)
+    may_create, is_standby = link.execute(_MAY_CREATE).fetchone()
+    most, free = link.execute(_LIMITS).fetchone()
+    return DatabaseLook(
+        where=where,
+        version=link.raw.info.server_version,
+        is_encrypted=bool(link.raw.pgconn.ssl_in_use),
+        is_standby=is_standby,
+        may_create=may_create,
+        is_sealed=is_sealed(link),
+        schema=schema,
+        needed=needed,
+        known=known,
+        most=most,
+        free=free,
+    )
+
+
+def is_sealed(link: PostgresLink) -> bool:
+    """Whether somebody has sealed secrets here already."""
+    if not _exists(link, "facts"):
+        return False
+    return link.execute("SELECT 1 FROM facts").fetchone() is not None
+
+
+def _exists(link: PostgresLink, table: str) -> bool:
+    return bool(link.execute(_EXISTS, (table,)).fetchone()[0])

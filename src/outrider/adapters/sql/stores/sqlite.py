@@ -1,0 +1,247 @@
+"""SQLite as the store: write-ahead log, full fsync, group commit.
+
+One thread writes (`group_commit`), threads of their own read snapshots. Processes that share the
+file take turns by a lock file, whose waiters the kernel wakes at once: SQLite's own busy handler
+sleeps up to 100 ms between tries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from outrider.adapters.sql.schema.dialect import SQLITE
+from outrider.adapters.sql.schema.migrations import migrate
+from outrider.adapters.sql.schema.secrets import Secrets
+from outrider.adapters.sql.stores import metadata
+from outrider.adapters.sql.stores.group_commit import (
+    Group,
+    GroupWriter,
+    Outcome,
+    Watch,
+    run_under_savepoint,
+)
+from outrider.adapters.sql.stores.sqlite_notify import Hints
+from outrider.adapters.sql.stores.unit_of_work import SqlUnit
+from outrider.domain.ids import InstanceId
+from outrider.errors import Unavailable
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Unit
+
+T = TypeVar("T")
+
+_READERS = 2
+# The lock file makes waiting for SQLite's own lock rare: only a backup or a shell holds it.
+_BUSY_TIMEOUT_S = 30.0
+_CACHED_STATEMENTS = 256
+# For each connection. Four times as much made nothing faster: what it lacks the kernel has.
+_CACHE_KIB = 8 * 1024
+_FULL = "database or disk is full"
+
+
+class CannotOpen(Exception):
+    """The file cannot be used as a store. The text says why, and names the file."""
+
+
+class SqliteConnection(sqlite3.Connection):
+    """`columns.Connection` by the driver itself."""
+
+    dialect = SQLITE
+
+    is_announced = False
+
+    def announce(self) -> None:
+        """Tell others when this is committed: at once, and not only when they look."""
+        self.is_announced = True
+
+
+@dataclass(slots=True)
+class SqliteStore:
+    """`ports.Store` on one file. Open it with `open_sqlite`."""
+
+    path: Path
+    secrets: Secrets = field(repr=False)
+    _readers: ThreadPoolExecutor = field(init=False, repr=False)
+    _reader_units: threading.local = field(default_factory=threading.local, repr=False)
+    _reader_connections: list[SqliteConnection] = field(default_factory=list, repr=False)
+    _turnstile: int = field(init=False, repr=False)
+    _watch: SqliteConnection = field(init=False, repr=False)
+    _connection: SqliteConnection = field(init=False, repr=False)
+    _unit: SqlUnit = field(init=False, repr=False)
+    _hints: Hints = field(init=False, repr=False)
+    _writer: GroupWriter = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Opened here and not in the threads: what is wrong with the files is told to who opens.
+        turn = self.path.with_name(f"{self.path.name}.turn")
+        self._turnstile = os.open(turn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._watch = connect(self.path)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
+        self._connection = connect(self.path)
+        self._unit = SqlUnit(self._connection, self.secrets)
+        self._hints = Hints(self.path.with_name("hints"))
+        self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
+
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+        """See the port. Units happen one after the other, also those that need not."""
+        return await self._writer.write(work, shared=shared)
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        """See the port."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, work)
+
+    async def changes(self) -> int:
+        """See the port. Reads a counter in shared memory: no thread is asked."""
+        return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        """See the port."""
+        self._hints.listen(tell)
+
+    @property
+    def node(self) -> int | None:
+        """None: who shares the file numbers himself by lock files beside it."""
+        return None
+
+    def watch_commits(self, watch: Watch) -> None:
+        """Tell it of every commit from now on."""
+        self._writer.watch = watch
+
+    def check_secrets(self) -> None:
+        """Raise what `Secrets.open` raises when these secrets did not seal this store's."""
+        self._at_start(lambda connection: metadata.check_secrets(connection, self.secrets))
+
+    def last_identifier(self) -> int:
+        """The largest identifier in use; 0 in a new store."""
+        return self._at_start(metadata.last_identifier)
+
+    def default_instance(self, ambient: Ambient) -> InstanceId:
+        """The instance that exists from the first start on."""
+        return self._at_start(lambda connection: metadata.default_instance(connection, ambient))
+
+    def close(self) -> None:
+        """Finish what was handed over, then close."""
+        self._writer.close()
+        self._readers.shutdown()
+        self._hints.close()
+        for connection in (*self._reader_connections, self._watch):
+            connection.close()
+        os.close(self._turnstile)
+
+    def _at_start(self, work: Callable[[SqliteConnection], T]) -> T:
+        with _explained(self.path), closing(connect(self.path)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        return result
+
+    def _read(self, work: Callable[[Unit], T]) -> T:
+        unit, connection = self._reader()
+        connection.execute("BEGIN")
+        try:
+            return work(unit)
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _reader(self) -> tuple[SqlUnit, SqliteConnection]:
+        found: tuple[SqlUnit, SqliteConnection] | None = getattr(self._reader_units, "unit", None)
+        if found is None:
+            connection = connect(self.path)
+            connection.execute("PRAGMA query_only = ON")
+            self._reader_connections.append(connection)
+            found = self._reader_units.unit = (SqlUnit(connection, self.secrets), connection)
+        return found
+
+    def _commit(self, group: Group) -> Sequence[Outcome]:
+        self._connection.is_announced = False
+        with _turn(self._turnstile):
+            outcomes = _commit_group(self._connection, self._unit, group)
+        if self._connection.is_announced:
+            self._hints.tell()
+        return outcomes
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, secrets: Secrets, *, now: datetime) -> AsyncIterator[SqliteStore]:
+    """Open the store, its schema up to date; leaving closes it, all writes finished.
+
+    Raise `SchemaTooNew` for data of a newer release, `CannotOpen` for a file that is no database,
+    or that this user may not use; the store's questions at the start raise it, too.
+    """
+    with _explained(path):
+        with closing(connect(path)) as connection:
+            migrate(connection, now)
+        store = SqliteStore(path, secrets)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def connect(path: Path) -> SqliteConnection:
+    """A connection that commits only when told to, and then to the disk."""
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_CACHED_STATEMENTS,
+        factory=SqliteConnection,
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")
+    # Where a savepoint keeps what it may have to restore: by default it becomes a file soon.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def _commit_group(connection: SqliteConnection, unit: SqlUnit, group: Group) -> Sequence[Outcome]:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        # The disk is full or failing: that is the whole group's trouble.
+        fatal = sqlite3.OperationalError
+        outcomes = [run_under_savepoint(connection, unit, job, fatal) for job in group]
+        connection.execute("COMMIT")
+    except sqlite3.Error as failure:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return [(None, _as_unavailable(failure))] * len(group)
+    return outcomes
+
+
+def _as_unavailable(failure: sqlite3.Error) -> Exception:
+    if _FULL in str(failure):
+        return Unavailable("the store's disk is full: nothing of this call was stored")
+    return failure
+
+
+@contextmanager
+def _turn(turnstile: int) -> Iterator[None]:
+    fcntl.flock(turnstile, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as failure:
+        raise CannotOpen(f"{path}: {failure}") from None
+    except OSError as failure:
+        raise CannotOpen(f"{failure.filename or path}: {failure.strerror}") from None

@@ -1,0 +1,73 @@
+"""What was added to the catalogue, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from outrider.adapters.sql.schema.connection import Connection, bump_routing_revision
+from outrider.domain.ids import InstanceId
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+
+
+class SqlCatalogueEntries:
+    """`catalogue_port.CatalogueEntries` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
+        """See the port."""
+        wanted = {each.entry_name for each in entries}
+        new = wanted - {each.entry_name for each in self.get_many(instance, wanted)}
+        self._connection.executemany(
+            "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
+            " DO UPDATE SET schema = excluded.schema, example = excluded.example",
+            [
+                (instance, each.kind.value, each.name, each.schema_json, each.example_json)
+                for each in entries
+            ],
+        )
+        if new:
+            bump_routing_revision(self._connection)
+        return new
+
+    def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
+        """See the port."""
+        added = self._connection.executemany(
+            "INSERT INTO catalogue_entries (instance_id, kind, name) VALUES (?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            # In one order: of two nodes that remember the same, one waits for the other.
+            [(instance, EntryKind.EVENT_TYPE.value, each) for each in sorted(event_types)],
+        ).rowcount
+        # Many calls of one burst bring the same new type: only the first changes anything.
+        if added > 0:
+            bump_routing_revision(self._connection)
+
+    def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
+        """See the port."""
+        named = [each.name for each in names]
+        clause, values = self._connection.dialect.one_of("name", named)
+        rows = self._connection.execute(
+            "SELECT kind, name, schema, example FROM catalogue_entries"  # noqa: S608 - our names
+            f" WHERE instance_id = ? AND {clause}",
+            (instance, values),
+        )
+        found = [
+            Entry(kind=EntryKind(kind), name=name, schema_json=schema, example_json=example)
+            for kind, name, schema, example in rows
+        ]
+        wanted = set(names)
+        return [each for each in found if each.entry_name in wanted]
+
+    def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
+        """See the port."""
+        known: dict[InstanceId, dict[EntryKind, set[str]]] = {}
+        query = "SELECT instance_id, kind, name FROM catalogue_entries"
+        for instance, kind, name in self._connection.execute(query):
+            kinds = known.setdefault(InstanceId(instance), {})
+            kinds.setdefault(EntryKind(kind), set()).add(name)
+        return {
+            instance: {kind: frozenset(names) for kind, names in kinds.items()}
+            for instance, kinds in known.items()
+        }

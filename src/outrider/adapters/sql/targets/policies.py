@@ -1,0 +1,126 @@
+"""Target policies in SQL, and which targets are paused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from outrider.adapters.sql.delivery import ordering
+from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.schema.connection import (
+    Connection,
+    bump_routing_revision,
+    from_time,
+    to_optional_time,
+)
+from outrider.adapters.sql.schema.secrets import Secrets
+from outrider.adapters.sql.targets.policy_columns import plain_json, policy_from_json, secret_json
+from outrider.domain.delivery.target_queue import Lane, LaneName, resumed, with_policy
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.targets.policy import DEFAULT_POLICY, StoredPolicy, TargetPolicy
+
+# Each of the three tables may have a row or none.
+_SELECT = (
+    "SELECT policy.plain, policy.sealed_secrets, policy.changed_at, paused.paused_at,"
+    " lanes.open_until"
+    " FROM (SELECT ? AS instance_id, ? AS target_id) AS wanted"
+    " LEFT JOIN target_policies AS policy ON policy.instance_id = wanted.instance_id"
+    " AND policy.target_id = wanted.target_id"
+    " LEFT JOIN paused_targets AS paused ON paused.instance_id = wanted.instance_id"
+    " AND paused.target_id = wanted.target_id"
+    " LEFT JOIN lanes ON lanes.instance_id = wanted.instance_id"
+    " AND lanes.target_id = wanted.target_id"
+)
+
+
+class SqlTargetPolicies:
+    """`policy_ports.TargetPolicies` on one connection, inside its transaction."""
+
+    def __init__(self, connection: Connection, secrets: Secrets) -> None:
+        self._connection = connection
+        self._secrets = secrets
+
+    def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
+        """See the port."""
+        plain, sealed, changed_at, paused_at, open_until = self._connection.execute(
+            _SELECT, (instance, target)
+        ).fetchone()
+        if changed_at is None and paused_at is None:
+            return None
+        return StoredPolicy(
+            DEFAULT_POLICY if plain is None else self._opened(instance, target, plain, sealed),
+            to_optional_time(changed_at),
+            to_optional_time(paused_at),
+            to_optional_time(open_until),
+        )
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
+        """See the port."""
+        found = {each: self.get(*each) for each in wanted}
+        return {each: stored for each, stored in found.items() if stored is not None}
+
+    def put(
+        self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
+    ) -> None:
+        """See the port."""
+        sealed = self._secrets.seal(secret_json(policy), belongs_to=_owner(instance, target))
+        self._connection.execute(
+            "INSERT INTO target_policies"
+            " (instance_id, target_id, plain, sealed_secrets, changed_at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (instance_id, target_id) DO UPDATE SET plain = excluded.plain,"
+            " sealed_secrets = excluded.sealed_secrets, changed_at = excluded.changed_at",
+            (instance, target, plain_json(policy), sealed, from_time(at)),
+        )
+        self._change_lane((instance, target), lambda lane: with_policy(lane, policy, at))
+        bump_routing_revision(self._connection)
+
+    def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """See the port."""
+        self._connection.execute(
+            "INSERT INTO paused_targets (instance_id, target_id, paused_at)"
+            " VALUES (?, ?, ?) ON CONFLICT (instance_id, target_id) DO NOTHING",
+            (instance, target, from_time(at)),
+        )
+        self._change_lane((instance, target), lambda lane: replace(lane, is_paused=True))
+        bump_routing_revision(self._connection)
+
+    def resume(self, instance: InstanceId, target: TargetId) -> None:
+        """See the port."""
+        self._connection.execute(
+            "DELETE FROM paused_targets WHERE instance_id = ? AND target_id = ?", (instance, target)
+        )
+        self._change_lane((instance, target), resumed)
+        bump_routing_revision(self._connection)
+
+    def _change_lane(self, name: LaneName, change: Callable[[Lane], Lane]) -> None:
+        lanes = SqlLanes(self._connection)
+        before = lanes.get(name)
+        after = change(before or Lane())
+        if before is None and not after.is_gate:
+            return
+        lanes.put(name, after)
+        ordering.order_changed(self._connection, name, before or Lane(), after)
+        ordering.put_in_order(self._connection, name)
+        lanes.refresh({name: after})
+
+    def _opened(
+        self, instance: InstanceId, target: TargetId, plain: str, sealed: bytes
+    ) -> TargetPolicy:
+        secret = self._secrets.open(sealed, belongs_to=_owner(instance, target))
+        return policy_from_json(plain, secret)
+
+
+def forget_policy(connection: Connection, instance: InstanceId, target: TargetId) -> None:
+    """Delete what was written about a target that is deleted."""
+    for table in ("target_policies", "paused_targets", "lanes"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE instance_id = ? AND target_id = ?",  # noqa: S608 - our names
+            (instance, target),
+        )
+
+
+def _owner(instance: InstanceId, target: TargetId) -> str:
+    return f"policy of target {instance}/{target}"

@@ -1,0 +1,152 @@
+"""CloudEvents 1.0.2 over HTTP, on the path that takes our own events: all three modes.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+
+What arrives becomes a call of `EventService.PublishEvents`, so that callers, limits and errors are
+those of every other call. The body is read when that call asks for it, which is after the caller
+was let in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from connectrpc.code import Code
+from protobuf import Oneof
+from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
+
+from outrider.api.asgi.limits import TOO_LARGE
+from outrider.api.asgi.types import (
+    App,
+    BodyTooLargeError,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+)
+from outrider.api.endpoints.cloudevents_reader import read_batch, read_binary, read_structured
+from outrider.api.rest.app import RestAnswer, call_scope, unzipped
+from outrider.api.rest.request import BadRequestError
+from outrider.api.rpc.error_mapping import shortened
+from outrider.api.rpc.protocol_errors import media_type, refuse
+from outrider.api.rpc.router import Service
+from outrider.domain.events.cloud_event import CloudEvent
+from outrider.errors import InvalidRequest
+from outrider_api.outrider.v1 import event_service_pb as pb
+
+PATH = "/v1/events"
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+PROTO: Header = (b"content-type", b"application/proto")
+
+_PUBLISH = "/outrider.v1.EventService/PublishEvents"
+_FAMILY = "application/cloudevents"
+# One of these makes a request a CloudEvent in binary mode; without all of them it is a bad one.
+_MARKS = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
+
+Reader = Callable[[Scope, bytes], Sequence[CloudEvent]]
+
+
+def covers(scope: Scope) -> bool:
+    """Whether a request publishes CloudEvents, good or bad."""
+    if scope["path"] != PATH or scope["method"] != "POST":
+        return False
+    return media_type(scope).startswith(_FAMILY) or any(
+        name in _MARKS for name, _ in scope["headers"]
+    )
+
+
+def events_app(services: Sequence[Service]) -> App | None:
+    """The application that publishes; None where there is none."""
+    wanted = _PUBLISH[1:].partition("/")[0]
+    return next((each.app for each in services if each.descriptor.type_name == wanted), None)
+
+
+class CloudEvents:
+    """The application for what `covers`; `publishes` answers `PublishEvents`."""
+
+    def __init__(self, publishes: App) -> None:
+        self._publishes = publishes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers like REST: with JSON, and an error's HTTP status."""
+        reader = _reader(media_type(scope))
+        if reader is None:
+            text = (
+                f"content type {media_type(scope)!r} is not supported, send {STRUCTURED} or {BATCH}"
+            )
+            await refuse(scope, send, Code.INVALID_ARGUMENT, text, status=415)
+            return
+        try:
+            call = call_scope(_PUBLISH, scope, PROTO)
+        except BadRequestError as error:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
+            return
+        # As binary, the message is never larger than the JSON that it came from.
+        await self._publishes(
+            call, _translated(reader, scope, receive), RestAnswer(send, _json_of_answer)
+        )
+
+
+def _reader(kind: str) -> Reader | None:
+    if kind.startswith(_FAMILY):
+        return {STRUCTURED: read_structured, BATCH: read_batch}.get(kind)
+    return read_binary
+
+
+def _translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
+    """A `receive` whose body is the message; what is wrong with the events it raises."""
+    given = False
+
+    async def translated() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        events = reader(scope, await _body(scope, receive))
+        message = pb.PublishEventsRequest(events=[_message(each) for each in events])
+        return {"type": "http.request", "body": message.to_binary(), "more_body": False}
+
+    return translated
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    encoding = (header(scope, b"content-encoding") or b"identity").decode("latin-1").lower()
+    try:
+        body = await read_body(receive)
+        if encoding == "gzip" and body:
+            return unzipped(body)
+    except BodyTooLargeError:
+        raise InvalidRequest(TOO_LARGE) from None
+    except BadRequestError as problem:
+        raise InvalidRequest(shortened(str(problem))) from None
+    if encoding not in {"identity", "gzip"}:
+        raise InvalidRequest(shortened(f"content encoding {encoding!r} is not supported"))
+    return body
+
+
+def _message(event: CloudEvent) -> pb.Event:
+    message = pb.Event(
+        id=event.id,
+        event_type=event.type,
+        aggregate_id=event.subject,
+        aggregate_type=event.aggregate_type,
+        resource_owner=event.source,
+        sequence=event.sequence,
+        user_id=event.user_id,
+    )
+    if event.time_ns is not None:
+        message.created_at = Timestamp.from_nanos(event.time_ns)
+    if event.data is not None:
+        payload: Oneof[Literal["event_payload_json"], str]
+        payload = Oneof("event_payload_json", event.data)
+        message.payload = payload
+    return message
+
+
+def _json_of_answer(body: bytes) -> bytes:
+    return pb.PublishEventsResponse.from_binary(body).to_json().encode()

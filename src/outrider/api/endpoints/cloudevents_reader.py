@@ -1,0 +1,139 @@
+"""Reads CloudEvents from requests: structured, batch and binary mode.
+
+JSON: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from outrider.api.asgi.json_depth import refuse_deep
+from outrider.api.asgi.types import Scope, header
+from outrider.api.rpc.error_mapping import shortened
+from outrider.domain.events.cloud_event import CloudEvent, cloud_event, refuse
+from outrider.domain.events.event import MAX_EVENTS
+from outrider.domain.formats.json_members import Number, Value, items_of, members_of
+from outrider.errors import InvalidRequest
+
+_ONE = "CloudEvent"
+_PREFIX = "ce-"
+_DATA, _DATA_BASE64 = "data", "data_base64"
+# Attributes whose type is String or one of those that are written as one: no number will do.
+_TEXTS = frozenset(
+    {
+        *("specversion", "id", "source", "type"),
+        *("subject", "time", "datacontenttype", "dataschema"),
+    }
+)
+# RFC 9110, section 5.6.4.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
+
+
+def read_structured(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
+    """Read one event. Raise `InvalidRequest`."""
+    return [_from_json(_text(body, _ONE), _ONE)]
+
+
+def read_batch(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
+    """Read up to a thousand events. Raise `InvalidRequest`."""
+    try:
+        items = items_of(_text(body, "CloudEvents"))
+    except ValueError as problem:
+        raise InvalidRequest(f"invalid CloudEvents: {shortened(str(problem))}") from None
+    if not 1 <= len(items) <= MAX_EVENTS:
+        raise InvalidRequest(
+            f"invalid CloudEvents: value must contain between 1 and {MAX_EVENTS} items, inclusive"
+        )
+    return [_from_json(each.text, f"CloudEvents[{at}]") for at, each in enumerate(items)]
+
+
+def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
+    """Read attributes from headers, and data from the body. Raise `InvalidRequest`."""
+    attributes: dict[str, str] = {}
+    for raw_name, value in scope["headers"]:
+        name = raw_name.decode().lower()
+        if name.startswith(_PREFIX):
+            name = name.removeprefix(_PREFIX)
+            if name in attributes:
+                refuse(_ONE, shortened(name), "the header is there twice")
+            attributes[name] = _header_value(value.decode(), name)
+    kind = (header(scope, b"content-type") or b"").decode()
+    # No header of its own says it (section 3.1.1).
+    attributes.pop("datacontenttype", None)
+    if kind:
+        attributes["datacontenttype"] = kind
+    if not body:
+        return [cloud_event(attributes, None, _ONE)]
+    charset = _CHARSET.search(kind)
+    if charset is not None and charset[1].lower() not in {"utf-8", "us-ascii"}:
+        refuse(_ONE, "datacontenttype", "the charset of JSON is utf-8")
+    return [cloud_event(attributes, _text(body, f"{_ONE}.data").strip(" \t\r\n"), _ONE)]
+
+
+def _from_json(text: str, where: str) -> CloudEvent:
+    try:
+        members = members_of(text)
+    except ValueError as problem:
+        raise InvalidRequest(f"invalid {where}: {shortened(str(problem))}") from None
+    attributes = {
+        name: _attribute(name, value.parsed, where)
+        for name, value in members.items()
+        if name not in {_DATA, _DATA_BASE64} and value.parsed is not None
+    }
+    return cloud_event(attributes, _data(members, where), where)
+
+
+def _attribute(name: str, parsed: Any, where: str) -> str:
+    if isinstance(parsed, bool) and name not in _TEXTS:
+        return "true" if parsed else "false"
+    if isinstance(parsed, Number) and name in _TEXTS:
+        refuse(where, name, "value must be a text")
+    if not isinstance(parsed, str):
+        refuse(where, shortened(ascii(name)[1:-1]), "value must be a text, a number or a boolean")
+    return str(parsed)
+
+
+def _data(members: Mapping[str, Value], where: str) -> str | None:
+    """The JSON text of data, as it was written; null is none."""
+    given = {
+        name: members[name]
+        for name in (_DATA, _DATA_BASE64)
+        if name in members and members[name].parsed is not None
+    }
+    if len(given) > 1:
+        refuse(where, _DATA_BASE64, "only one of data and data_base64 may be set")
+    if _DATA_BASE64 not in given:
+        return given[_DATA].text if given else None
+    encoded = given[_DATA_BASE64].parsed
+    if not isinstance(encoded, str) or isinstance(encoded, Number):
+        refuse(where, _DATA_BASE64, "value must be a text")
+    try:
+        octets = b64decode(encoded, validate=True)
+    except ValueError:
+        refuse(where, _DATA_BASE64, "value must be Base64 (RFC 4648, section 4)")
+    return _text(octets, f"{where}.{_DATA_BASE64}")
+
+
+def _text(octets: bytes, where: str) -> str:
+    try:
+        refuse_deep(octets)
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"invalid {where}: the text is not UTF-8") from None
+    except ValueError as problem:
+        raise InvalidRequest(f"invalid {where}: {problem}") from None
+
+
+def _header_value(text: str, name: str) -> str:
+    """Section 3.1.3.2: quotation marks are taken off, then percent-encoding, once."""
+    if _QUOTED.fullmatch(text):
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        refuse(_ONE, shortened(name), "the percent-encoded octets are not UTF-8")

@@ -1,0 +1,105 @@
+"""`grpc.health.v1.Health`: what `/readyz` says, for probes and balancers that speak gRPC.
+
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
+from typing import Any
+
+from outrider.api.app import serve
+from outrider.api.asgi.shutdown import is_stopping, pause
+from outrider.api.endpoints.health import Readiness, Ready
+from outrider.api.rpc.error_mapping import Log
+from outrider.api.rpc.interceptors import Authenticator, Context
+from outrider.api.rpc.router import Service
+from outrider.api.rpc.telemetry import SILENT, Telemetry
+from outrider.errors import NotFound
+from outrider_api.grpc.health.v1 import health_pb as pb
+from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
+
+LOOK_EVERY_S = 5.0
+"""How long a change may go unnoticed by those who watch."""
+
+REPEAT_EVERY_S = 60.0
+"""Who watches is told again after this time: a stream that is silent for minutes is cut."""
+
+WHOLE_SERVER = ""
+_Status = pb.HealthCheckResponse.ServingStatus
+
+
+class HealthHandlers(Health):
+    """All services share one store, so they are ready together."""
+
+    def __init__(
+        self,
+        readiness: Readiness,
+        services: Collection[str],
+        look_every_s: float = LOOK_EVERY_S,
+        repeat_every_s: float = REPEAT_EVERY_S,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        self._stopping = stopping or asyncio.Event()
+        self._readiness = readiness
+        self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
+        self._look_every_s = look_every_s
+        self._repeat_every_s = repeat_every_s
+
+    async def check(
+        self, request: pb.HealthCheckRequest, _ctx: Context, /
+    ) -> pb.HealthCheckResponse:
+        """The status now. Raise `NotFound` for a service that is not served."""
+        if request.service not in self._names:
+            raise NotFound("unknown service")
+        return pb.HealthCheckResponse(status=await self._status())
+
+    async def list(self, _request: pb.HealthListRequest, _ctx: Context, /) -> pb.HealthListResponse:
+        """The status of everything that is served."""
+        response = pb.HealthCheckResponse(status=await self._status())
+        return pb.HealthListResponse(statuses=dict.fromkeys(sorted(self._names), response))
+
+    async def watch(
+        self, request: pb.HealthCheckRequest, _ctx: Context, /
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        """The status now, after each change and from time to time, until the caller leaves.
+
+        Raise `Unavailable` when the server stops, after a last word.
+        """
+        loop = asyncio.get_running_loop()
+        told, told_at = None, loop.time()
+        while True:
+            is_last = self._stopping.is_set()
+            is_served = request.service in self._names
+            status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
+            if status != told or loop.time() - told_at >= self._repeat_every_s:
+                yield pb.HealthCheckResponse(status=status)
+                told, told_at = status, loop.time()
+            if is_last:
+                raise is_stopping()
+            await pause(self._stopping, self._look_every_s)
+
+    async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
+        reason = await self._readiness.reason()
+        return _Status.SERVING if reason is None else _Status.NOT_SERVING
+
+
+def grpc_health(
+    services: Iterable[Service],
+    ready: Ready,
+    authenticator: Authenticator[Any],
+    log: Log,
+    stopping: asyncio.Event,
+    *,
+    telemetry: Telemetry = SILENT,
+) -> Service:
+    """The health of these services, and of itself. Who watches is sent away by `stopping`."""
+    handlers: Health = HealthHandlers(
+        Readiness(ready, log),
+        [each.descriptor.type_name for each in services],
+        stopping=stopping,
+    )
+    return serve(
+        HealthASGIApplication, handlers, Health.desc(), authenticator, log, telemetry=telemetry
+    )

@@ -1,0 +1,73 @@
+"""Whether the process lives, and whether it can serve."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from outrider.api.asgi.types import App, Receive, Scope, Send, answer
+from outrider.api.rpc.error_mapping import Log
+from outrider.api.rpc.protocol_errors import JSON
+from outrider.errors import Unavailable
+
+Ready = Callable[[], Awaitable[str | None]]
+"""None when the process can serve; otherwise the reason, which anybody may read."""
+
+# Probes give up after a few seconds; an answer that comes later helps nobody.
+READY_SECONDS = 5.0
+
+OK = 200
+UNAVAILABLE = 503
+
+
+def health(ready: Ready, log: Log) -> dict[str, App]:
+    """The health routes by path, in our names and in ZITADEL's."""
+    readiness = Readiness(ready, log)
+    return {
+        "/healthz": alive,
+        "/readyz": readiness,
+        "/debug/healthz": alive,
+        "/debug/ready": readiness,
+    }
+
+
+async def alive(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An answer is all there is to say; it touches nothing."""
+    await say(send, OK, {"status": "ok"})
+
+
+class Readiness:
+    """Asks the check at every request."""
+
+    def __init__(self, ready: Ready, log: Log, seconds: float = READY_SECONDS) -> None:
+        self._ready = ready
+        self._log = log
+        self._seconds = seconds
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """200, or 503 with the reason."""
+        reason = await self.reason()
+        if reason is None:
+            await say(send, OK, {"status": "ready"})
+        else:
+            await say(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
+
+    async def reason(self) -> str | None:
+        """Why the process cannot serve, which anybody may read; None: it can."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._ready()
+        except TimeoutError:
+            return f"the check took longer than {self._seconds:g} s"
+        except Unavailable as failure:
+            return failure.message
+        except Exception as error:  # noqa: BLE001 - a broken check means not ready
+            self._log.error("readiness.failed", exc_info=error)
+            return "the check failed, see the log"
+
+
+async def say(send: Send, status: int, fields: dict[str, str]) -> None:
+    """A small JSON answer that no cache keeps."""
+    headers = (JSON, (b"cache-control", b"no-store"))
+    await answer(send, status, headers, json.dumps(fields).encode())

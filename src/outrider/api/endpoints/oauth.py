@@ -1,0 +1,197 @@
+"""The token endpoint and its discovery document, as ZITADEL's clients use them.
+
+RFC 6749 (client credentials, errors), RFC 7523 (assertions), RFC 8414 (discovery). `issuers` says
+whose the request is, and which URL that is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl
+
+from connectrpc.code import Code
+
+from outrider.api.asgi.cors import cors
+from outrider.api.asgi.types import (
+    App,
+    BodyTooLargeError,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    header,
+    read_body,
+)
+from outrider.api.endpoints.issuers import Issuers, UnusableHostError
+from outrider.api.endpoints.jwks import PATH as JWKS_PATH
+from outrider.api.endpoints.oauth_client import client_of
+from outrider.api.rpc.error_mapping import Log
+from outrider.api.rpc.protocol_errors import JSON, media_type, refuse
+from outrider.domain.access.access_token import LIFETIME
+from outrider.usecases.access.grants import Granted, GrantRefused, Grants
+
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
+CLIENT_CREDENTIALS = "client_credentials"
+ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+FORM_BYTES = 16 * 1024
+_FORM_FIELDS = 50
+_FORM = "application/x-www-form-urlencoded"
+_BAD_REQUEST, _UNAUTHORIZED = 400, 401
+# RFC 6749, section 5.1.
+NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+
+Form = Mapping[str, str]
+Grant = Callable[[Scope, Form, str], Awaitable[Granted]]
+
+
+def discovery(issuers: Issuers) -> App:
+    """The application at `DISCOVERY_PATH`."""
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["path"] != DISCOVERY_PATH:
+            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            return
+        if scope["method"] not in {"GET", "HEAD"}:
+            await _not_allowed(scope, send, b"GET, HEAD")
+            return
+        try:
+            issuer = issuers.issuer(scope)
+        except UnusableHostError:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed")
+            return
+        body = json.dumps(document(issuer)).encode()
+        length = (b"content-length", str(len(body)).encode())
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [JSON, *NO_STORE, length]}
+        )
+        is_head = scope["method"] == "HEAD"
+        await send({"type": "http.response.body", "body": b"" if is_head else body})
+
+    return cors(app)
+
+
+def document(issuer: str) -> dict[str, object]:
+    """What we can do, and nothing that we cannot (sheet, section 7.6)."""
+    return {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer}{TOKEN_PATH}",
+        "jwks_uri": f"{issuer}{JWKS_PATH}",
+        "grant_types_supported": [CLIENT_CREDENTIALS, ASSERTION],
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+    }
+
+
+class TokenEndpoint:
+    """The application at `TOKEN_PATH`."""
+
+    def __init__(self, grants: Grants, issuers: Issuers, log: Log) -> None:
+        self._grants = grants
+        self._log = log
+        self._issuers = issuers
+        self._known: Mapping[str, Grant] = {
+            CLIENT_CREDENTIALS: self._client_credentials,
+            ASSERTION: self._assertion,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a token, or an error of RFC 6749, section 5.2."""
+        if scope["path"] != TOKEN_PATH:
+            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            return
+        if scope["method"] != "POST":
+            await _not_allowed(scope, send, b"POST")
+            return
+        try:
+            granted = await self._granted(scope, receive)
+        except GrantRefused as refused:
+            self._log.info("token.refused", error=refused.error, reason=refused.description)
+            await _say_refused(send, refused)
+        else:
+            self._log.info("token.issued", account=granted.account_id)
+            await _say_token(send, granted.access_token)
+
+    async def _granted(self, scope: Scope, receive: Receive) -> Granted:
+        form = await read_form(scope, receive)
+        name = required(form, "grant_type")
+        grant = self._known.get(name)
+        if grant is None:
+            raise GrantRefused("unsupported_grant_type", f"one of {', '.join(self._known)}")
+        try:
+            issuer = self._issuers.issuer(scope)
+        except UnusableHostError:
+            raise GrantRefused("invalid_request", "header Host is missing or malformed") from None
+        return await grant(scope, form, issuer)
+
+    async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> Granted:
+        client_id, client_secret = client_of(header(scope, b"authorization"), form)
+        return await self._grants_for(scope).client_credentials(client_id, client_secret, issuer)
+
+    async def _assertion(self, scope: Scope, form: Form, issuer: str) -> Granted:
+        return await self._grants_for(scope).assertion(required(form, "assertion"), issuer)
+
+    def _grants_for(self, scope: Scope) -> Grants:
+        return self._grants.of(self._issuers.instance(scope))
+
+
+def token_endpoint(grants: Grants, issuers: Issuers, log: Log) -> App:
+    """The same with CORS: secrets are no cookies, so an origin gains nothing."""
+    return cors(TokenEndpoint(grants, issuers, log))
+
+
+async def read_form(scope: Scope, receive: Receive) -> Form:
+    """The body's fields, each once. Raise `GrantRefused`."""
+    if media_type(scope) != _FORM:
+        raise GrantRefused("invalid_request", f"the body must be {_FORM}")
+    try:
+        body = await read_body(receive, FORM_BYTES)
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_FORM_FIELDS,
+        )
+    except BodyTooLargeError:
+        raise GrantRefused(
+            "invalid_request", f"the body is larger than {FORM_BYTES} bytes"
+        ) from None
+    except ValueError:
+        raise GrantRefused("invalid_request", "the body is no form in UTF-8") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise GrantRefused("invalid_request", "a field is there twice")
+    return fields
+
+
+def required(form: Form, name: str) -> str:
+    """A field that must be there and not empty. Raise `GrantRefused`."""
+    if not form.get(name):
+        raise GrantRefused("invalid_request", f"{name} is missing")
+    return form[name]
+
+
+async def _say_token(send: Send, token: str) -> None:
+    body = {
+        "access_token": token,
+        "token_type": "Bearer",
+        # As ZITADEL says it: the second in which the answer travels is not promised.
+        "expires_in": int(LIFETIME.total_seconds()) - 1,
+    }
+    await answer(send, 200, [JSON, *NO_STORE], json.dumps(body).encode())
+
+
+async def _say_refused(send: Send, refused: GrantRefused) -> None:
+    body = {"error": refused.error, "error_description": refused.description}
+    is_stranger = refused.error == "invalid_client"
+    challenge = [(b"www-authenticate", b'Basic realm="outrider"')] if is_stranger else []
+    status = _UNAUTHORIZED if is_stranger else _BAD_REQUEST
+    await answer(send, status, [JSON, *NO_STORE, *challenge], json.dumps(body).encode())
+
+
+async def _not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
+    headers = ((b"allow", allow),)
+    await refuse(scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers)

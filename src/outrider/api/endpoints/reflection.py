@@ -1,0 +1,197 @@
+"""gRPC server reflection: what is served, told from the descriptors that serve it.
+
+Both published versions, `grpc.reflection.v1` and `v1alpha`: the same messages under two names.
+https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from connectrpc.code import Code
+from protobuf import DescFile, DescMessage, DescService, Oneof
+
+from outrider.api.app import serve
+from outrider.api.asgi.shutdown import until
+from outrider.api.rpc.error_mapping import Log
+from outrider.api.rpc.interceptors import Authenticator, Context
+from outrider.api.rpc.router import Service
+from outrider.api.rpc.status_codes import GRPC_STATUS
+from outrider.api.rpc.telemetry import SILENT, Telemetry
+from outrider.errors import InvalidRequest
+from outrider_api.grpc.reflection.v1 import reflection_connect as v1
+from outrider_api.grpc.reflection.v1 import reflection_pb as v1_pb
+from outrider_api.grpc.reflection.v1alpha import reflection_connect as v1alpha
+from outrider_api.grpc.reflection.v1alpha import reflection_pb as v1alpha_pb
+
+
+class Served:
+    """Services with the files that describe them, and whatever those import."""
+
+    def __init__(self, services: Iterable[DescService]) -> None:
+        described = list(services)
+        self.services: Sequence[str] = sorted(each.type_name for each in described)
+        self._files = {
+            file.name: file for service in described for file in with_imports(service.file)
+        }
+        self._symbols = {name: file for file in self._files.values() for name in symbols_of(file)}
+        self._extensions = {
+            (extension.extendee.type_name, extension.number): file
+            for file in self._files.values()
+            for extension in file.extensions
+        }
+
+    def file(self, name: str) -> DescFile | None:
+        """A file by its name, such as `outrider/v1/event_service.proto`."""
+        return self._files.get(name)
+
+    def file_of(self, symbol: str) -> DescFile | None:
+        """The file that declares a service, method, message, enum or extension."""
+        return self._symbols.get(symbol)
+
+    def file_of_extension(self, extendee: str, number: int) -> DescFile | None:
+        """The file that declares an extension of a message."""
+        return self._extensions.get((extendee, number))
+
+    def extension_numbers(self, extendee: str) -> Sequence[int] | None:
+        """Numbers of a message's extensions, ascending; None when there is no such message."""
+        if extendee not in self._symbols:
+            return None
+        return sorted(number for name, number in self._extensions if name == extendee)
+
+
+def with_imports(file: DescFile) -> Iterator[DescFile]:
+    """The file, and every file that it needs, once."""
+    seen: set[str] = set()
+    waiting = [file]
+    while waiting:
+        current = waiting.pop(0)
+        if current.name not in seen:
+            seen.add(current.name)
+            waiting += current.dependencies
+            yield current
+
+
+def symbols_of(file: DescFile) -> Iterator[str]:
+    """Full names of what a file declares."""
+    for service in file.services:
+        yield service.type_name
+        yield from (f"{service.type_name}.{method.name}" for method in service.methods)
+    for message in file.messages:
+        yield from symbols_in(message)
+    yield from (enum.type_name for enum in file.enums)
+    yield from (extension.type_name for extension in file.extensions)
+
+
+def symbols_in(message: DescMessage) -> Iterator[str]:
+    """The name of a message, and of what is declared in it."""
+    yield message.type_name
+    yield from (enum.type_name for enum in message.nested_enums)
+    for inner in message.nested_messages:
+        yield from symbols_in(inner)
+
+
+class Answers:
+    """The answers of one stream: what a file imports is sent once."""
+
+    def __init__(self, served: Served, pb: Any) -> None:
+        self._served = served
+        self._pb = pb
+        self._sent: set[str] = set()
+        self._by_question: dict[str, Callable[[Any], Any]] = {
+            "file_by_filename": lambda name: self._files(served.file(name)),
+            "file_containing_symbol": lambda name: self._files(served.file_of(name)),
+            "file_containing_extension": lambda wanted: self._files(
+                served.file_of_extension(wanted.containing_type, wanted.extension_number)
+            ),
+            "all_extension_numbers_of_type": self._extension_numbers,
+            "list_services": self._services,
+        }
+
+    def to(self, request: Any) -> Any:
+        """The response to one request. Raise `InvalidRequest` when it asks nothing."""
+        question = request.message_request
+        if question is None:
+            raise InvalidRequest(
+                "invalid ServerReflectionRequest.MessageRequest: value is required"
+            )
+        answer = self._by_question[question.field](question.value)
+        return self._pb.ServerReflectionResponse(
+            valid_host=request.host, original_request=request, message_response=answer
+        )
+
+    def _files(self, file: DescFile | None) -> Any:
+        if file is None:
+            return self._not_found()
+        first, *imports = with_imports(file)
+        new = [first, *(each for each in imports if each.name not in self._sent)]
+        self._sent |= {each.name for each in new}
+        files = [each.proto.to_binary() for each in new]
+        response = self._pb.FileDescriptorResponse(file_descriptor_proto=files)
+        return Oneof("file_descriptor_response", response)
+
+    def _extension_numbers(self, extendee: str) -> Any:
+        numbers = self._served.extension_numbers(extendee)
+        if numbers is None:
+            return self._not_found()
+        response = self._pb.ExtensionNumberResponse(
+            base_type_name=extendee, extension_number=numbers
+        )
+        return Oneof("all_extension_numbers_response", response)
+
+    def _services(self, _ignored: str) -> Any:
+        services = [self._pb.ServiceResponse(name=name) for name in self._served.services]
+        return Oneof("list_services_response", self._pb.ListServiceResponse(service=services))
+
+    def _not_found(self) -> Any:
+        error = self._pb.ErrorResponse(
+            error_code=GRPC_STATUS[Code.NOT_FOUND], error_message="not found"
+        )
+        return Oneof("error_response", error)
+
+
+class ReflectionHandlers:
+    """`ServerReflection` of either version; `pb` has its messages."""
+
+    def __init__(self, served: Served, pb: Any, stopping: asyncio.Event) -> None:
+        self._served = served
+        self._pb = pb
+        self._stopping = stopping
+
+    async def server_reflection_info(
+        self, requests: AsyncIterator[Any], _ctx: Context, /
+    ) -> AsyncIterator[Any]:
+        """One response for each request, as it comes."""
+        answers = Answers(self._served, self._pb)
+        async for request in until(self._stopping, requests):
+            yield answers.to(request)
+
+
+def reflection(
+    services: Iterable[Service],
+    authenticator: Authenticator[Any],
+    log: Log,
+    stopping: asyncio.Event,
+    *,
+    telemetry: Telemetry = SILENT,
+) -> list[Service]:
+    """Reflection about these services and itself, in both versions, until `stopping`."""
+    versions: tuple[tuple[Any, Any, Any], ...] = (
+        (v1.ServerReflectionASGIApplication, v1.ServerReflection, v1_pb),
+        (v1alpha.ServerReflectionASGIApplication, v1alpha.ServerReflection, v1alpha_pb),
+    )
+    own = [service.desc() for _, service, _ in versions]
+    served = Served([*(each.descriptor for each in services), *own])
+    return [
+        serve(
+            app,
+            ReflectionHandlers(served, pb, stopping),
+            service.desc(),
+            authenticator,
+            log,
+            telemetry=telemetry,
+        )
+        for app, service, pb in versions
+    ]

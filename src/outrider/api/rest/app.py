@@ -1,0 +1,225 @@
+"""REST: finds the procedure of a path, and calls it in-process with Connect's JSON.
+
+The answer of the procedure goes out as it is. An error gets the shape that ZITADEL's reference
+documents: `detail` is the first of `details`.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from connectrpc.code import Code
+from connectrpc.compression.gzip import GzipCompression
+from connectrpc.errors import ConnectError
+
+from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.types import (
+    App,
+    BodyTooLargeError,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    header,
+    read_body,
+    replay,
+    without,
+)
+from outrider.api.rest.request import BadRequestError, message_json
+from outrider.api.rest.routes import Match, Routes, path_segments
+from outrider.api.rpc.error_mapping import shortened
+from outrider.api.rpc.protocol_errors import JSON, media_type, refuse
+from outrider.api.rpc.router import Service
+
+UNAUTHORIZED = 401
+OK = 200
+CHALLENGE = (b"www-authenticate", b"Bearer")
+
+# These describe the REST request and not the call that is made of it.
+REPLACED = (
+    b"accept-encoding",
+    b"connect-protocol-version",
+    b"content-encoding",
+    b"content-length",
+    b"content-type",
+    b"grpc-timeout",
+    b"transfer-encoding",
+)
+
+# https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: at most eight digits and a unit.
+MAX_TIMEOUT_DIGITS = 8
+MILLISECONDS = {"H": 3_600_000, "M": 60_000, "S": 1_000, "m": 1, "u": 1e-3, "n": 1e-6}
+# Connect-Timeout-Ms has at most ten digits.
+MAX_CONNECT_TIMEOUT = 9_999_999_999
+
+
+class Rest:
+    """Every route of some services, as an ASGI application."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._routes = Routes(service.descriptor for service in services)
+        self._apps: Mapping[str, App] = {
+            f"/{service.descriptor.type_name}": service.app for service in services
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers with the procedure's answer, or says what is wrong with the request."""
+        try:
+            segments = path_segments(scope["path"], scope.get("raw_path"))
+        except UnicodeDecodeError:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, "the path is not UTF-8")
+            return
+        match = self._routes.find(scope["method"], segments)
+        if match is not None:
+            await self._call(match, scope, receive, send)
+        elif verbs := self._routes.verbs(segments):
+            allow = ((b"allow", ", ".join(verbs).encode()),)
+            text = "Method Not Allowed"
+            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+        else:
+            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+
+    async def _call(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await body_of(match, scope, receive)
+            message = message_json(match, scope.get("query_string", b""), body)
+            call = call_scope(match.route.procedure, scope, JSON)
+        except BodyTooLargeError:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
+        except NotJsonError as error:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, str(error), status=415)
+        except BadRequestError as error:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
+        else:
+            app = self._apps[match.route.procedure.rpartition("/")[0]]
+            if not match.route.body:
+                receive = after_body(receive)
+            await app(call, replay(message, receive), RestAnswer(send))
+
+
+class NotJsonError(Exception):
+    """The body is of a type or in an encoding that nobody reads here."""
+
+
+async def body_of(match: Match, scope: Scope, receive: Receive) -> bytes:
+    """The JSON text of the body. Empty when the route has none: a body is ignored then."""
+    if not match.route.body:
+        return b""
+    body = await read_body(receive)
+    kind = media_type(scope)
+    if body and kind not in {"", "application/json"}:
+        raise NotJsonError(f"content type {kind!r} is not supported, send application/json")
+    encoding = (header(scope, b"content-encoding") or b"identity").decode("latin-1").lower()
+    if encoding == "identity" or not body:
+        return body
+    if encoding != "gzip":
+        raise NotJsonError(f"content encoding {encoding!r} is not supported, send gzip or none")
+    return unzipped(body)
+
+
+def unzipped(body: bytes) -> bytes:
+    """The text of a compressed body; it is not unpacked beyond the limit."""
+    try:
+        return GzipCompression().decompress(body, REQUEST_BYTES)
+    except ConnectError as error:
+        raise BodyTooLargeError from error
+    except (zlib.error, EOFError) as error:
+        raise BadRequestError(f"the body cannot be unpacked: {error}") from error
+
+
+def after_body(receive: Receive) -> Receive:
+    """A `receive` that leaves out a body that nobody asked for and waits for the client to go."""
+
+    async def next_but_body() -> Message:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+
+    return next_but_body
+
+
+def call_scope(procedure: str, scope: Scope, content_type: Header) -> Scope:
+    """The request as a Connect call of the procedure, whose body will be of this type.
+
+    Raises:
+        BadRequestError: its time-out cannot be read.
+    """
+    headers = [*without(scope["headers"], *REPLACED), content_type]
+    timeout = header(scope, b"grpc-timeout")
+    if timeout is not None and header(scope, b"connect-timeout-ms") is None:
+        headers.append((b"connect-timeout-ms", str(milliseconds(timeout)).encode()))
+    return {
+        **scope,
+        "method": "POST",
+        "path": procedure,
+        "raw_path": procedure.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": headers,
+    }
+
+
+def milliseconds(timeout: bytes) -> int:
+    """The header Grpc-Timeout.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    text = timeout.decode("latin-1")
+    digits, unit = text[:-1], text[-1:]
+    if not (digits.isascii() and digits.isdigit() and unit in MILLISECONDS):
+        raise BadRequestError("invalid grpc-timeout")
+    if len(digits) > MAX_TIMEOUT_DIGITS:
+        raise BadRequestError("grpc-timeout is too long")
+    return min(int(int(digits) * MILLISECONDS[unit]), MAX_CONNECT_TIMEOUT)
+
+
+class RestAnswer:
+    """A `send` that turns the answer of a Connect call into that of a REST call.
+
+    `to_json` makes JSON of the message, where the call is not answered with JSON.
+    """
+
+    def __init__(self, send: Send, to_json: Callable[[bytes], bytes] | None = None) -> None:
+        self._send = send
+        self._to_json = to_json
+        self._start: Message = {}
+        self._body: list[bytes] = []
+
+    async def __call__(self, message: Message) -> None:
+        """Keeps what comes until the answer is complete."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            await self._finish(self._start["status"], b"".join(self._body))
+
+    async def _finish(self, status: int, body: bytes) -> None:
+        headers: list[Header] = without(self._start["headers"], b"content-encoding", b"vary")
+        if status == UNAUTHORIZED:
+            headers.append(CHALLENGE)
+        if status == OK and self._to_json is not None:
+            headers = [*without(headers, b"content-type"), JSON]
+            body = self._to_json(body)
+        await answer(self._send, status, headers, body if status == OK else rest_error(body))
+
+
+def rest_error(body: bytes) -> bytes:
+    """Connect's error with its first detail in a place of its own."""
+    error: dict[str, Any] = json.loads(body)
+    details = error.get("details")
+    if details:
+        error = {
+            "code": error["code"],
+            "message": error["message"],
+            "detail": details[0],
+            "details": details,
+        }
+    return json.dumps(error, ensure_ascii=False).encode()

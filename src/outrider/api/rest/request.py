@@ -1,0 +1,145 @@
+"""From a REST request to the JSON of a message: path, query and body come together."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl
+
+from protobuf import (
+    DescEnum,
+    DescField,
+    DescFieldValueEnum,
+    DescFieldValueList,
+    DescFieldValueMessage,
+    DescFieldValueScalar,
+    DescMessage,
+    ScalarType,
+)
+
+from outrider.api.rest.routes import WHOLE_MESSAGE, Match, field_named
+
+# As many as any list request could need, and few enough to be no burden.
+MAX_QUERY_FIELDS = 100
+EMPTY_OBJECT = b"{}"
+
+# Messages whose JSON is a string, so that a query can give them.
+TEXT_MESSAGES = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration"})
+
+
+class BadRequestError(Exception):
+    """The request cannot become a message; the text goes to the caller."""
+
+
+def message_json(match: Match, query_string: bytes, body: bytes) -> bytes:
+    """The JSON text of the request message.
+
+    The path wins over the query, and both win over the body. Fields of the query that the message
+    does not have are ignored.
+
+    Raises:
+        BadRequestError: the body is not a JSON object, or the query cannot be read.
+    """
+    if match.route.body == WHOLE_MESSAGE and not match.variables:
+        # What the message codec says about a bad body is as good as what we could say.
+        return body or EMPTY_OBJECT
+    message = body_fields(match, body)
+    if match.route.body != WHOLE_MESSAGE:
+        for path, text in query_fields(query_string):
+            set_field(message, match.route.input, path.split("."), text)
+    for field, text in match.variables:
+        message.pop(field.name, None)
+        message[field.json_name] = json_value(field, text)
+    return json.dumps(message).encode()
+
+
+def body_fields(match: Match, body: bytes) -> dict[str, Any]:
+    """What the body says, as far as the route looks at it."""
+    if not match.route.body or not body:
+        return {}
+    value = parsed(body)
+    if match.route.body == WHOLE_MESSAGE:
+        if not isinstance(value, dict):
+            raise BadRequestError("the body is not a JSON object")
+        return value
+    field = field_named(match.route.input, match.route.body)
+    return {} if field is None else {field.json_name: value}
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON value of a text; NaN and Infinity are not JSON."""
+    try:
+        return json.loads(body, parse_constant=refuse_constant)
+    except RecursionError as error:
+        raise BadRequestError("the body is nested too deeply") from error
+    except ValueError as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from error
+
+
+def refuse_constant(name: str) -> Any:
+    """What Python's JSON reads beyond the standard."""
+    raise ValueError(f"{name} is no JSON value")
+
+
+def query_fields(query_string: bytes) -> list[tuple[str, str]]:
+    """The fields of a query in order; a name may come more than once."""
+    try:
+        return parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_QUERY_FIELDS,
+        )
+    except ValueError as error:
+        raise BadRequestError(f"the query cannot be read: {error}") from error
+
+
+def set_field(message: dict[str, Any], desc: DescMessage, path: list[str], text: str) -> None:
+    """Sets a field, or a field of a message in it. What does not exist is left alone."""
+    field = field_named(desc, path[0])
+    if field is None:
+        return
+    if len(path) > 1:
+        if isinstance(field.value, DescFieldValueMessage):
+            inner = message.setdefault(field.json_name, {})
+            set_field(inner, field.value.message, path[1:], text)
+    elif isinstance(field.value, DescFieldValueList):
+        message.setdefault(field.json_name, []).append(json_value(field, text))
+    elif is_plain(field):
+        message[field.json_name] = json_value(field, text)
+
+
+def is_plain(field: DescField) -> bool:
+    """Whether one text can be the whole value."""
+    match field.value:
+        case DescFieldValueScalar() | DescFieldValueEnum():
+            return True
+        case DescFieldValueMessage(message=message):
+            return message.type_name in TEXT_MESSAGES
+        case _:
+            return False
+
+
+def json_value(field: DescField, text: str) -> str | bool | int:
+    """A text as the JSON value of a field; protobuf's JSON takes numbers as strings."""
+    match field.value:
+        case DescFieldValueScalar(scalar=ScalarType.BOOL):
+            return truth(text)
+        case DescFieldValueList(element=ScalarType.BOOL):
+            return truth(text)
+        case DescFieldValueEnum():
+            return int(text) if is_number(text) else text
+        case DescFieldValueList(element=DescEnum()):
+            return int(text) if is_number(text) else text
+        case _:
+            return text
+
+
+def truth(text: str) -> str | bool:
+    """JSON's booleans; any other text stays, and the message codec will refuse it."""
+    return {"true": True, "false": False}.get(text, text)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is an enum's number; longer ones are none."""
+    return text.isascii() and text.isdigit() and len(text) <= len(str(2**31))

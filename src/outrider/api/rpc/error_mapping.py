@@ -1,0 +1,114 @@
+"""What callers see of an error, the same on every wire.
+
+- An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
+  of a target that interrupted, also `outrider.v1.InterruptDetail`.
+- An `OutriderError` without: its code and its text.
+- The caller's own mistake: what the protocol library says about it, shortened.
+- Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
+  that reference, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError
+from protobuf import Message
+
+from outrider.api.asgi.limits import ERROR_TEXT_CHARS, TOO_LARGE
+from outrider.api.asgi.types import DisconnectedError
+from outrider.errors import OutriderError
+from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
+from outrider_api.zitadel.message_pb import ErrorDetail
+
+REFERENCE_BYTES = 4
+
+# What the generated services raise where a handler is missing.
+NO_HANDLER = "Not implemented"
+
+# How the protocol library begins its texts about frames that callers got wrong; it calls some of
+# them internal.
+PROTOCOL_ERROR = "protocol error"
+
+# What the protocol library says about requests, deadlines and lost callers. Every other code of
+# its own is about us, and its text may say too much.
+CLIENT_CAUSED = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.UNIMPLEMENTED,
+        Code.DEADLINE_EXCEEDED,
+        Code.CANCELED,
+    }
+)
+
+
+class Log(Protocol):
+    """The part of a structlog logger that the API uses."""
+
+    def info(self, event: str, /, **fields: object) -> object:
+        """One line about something that happened."""
+
+    def error(self, event: str, /, **fields: object) -> object:
+        """One line about something that went wrong; `exc_info` carries the exception."""
+
+
+def new_reference() -> str:
+    """Eight hexadecimal digits that join what the caller saw to the log."""
+    return secrets.token_hex(REFERENCE_BYTES)
+
+
+class Faults:
+    """Turns exceptions into what callers may see, and logs those that are our fault."""
+
+    def __init__(self, log: Log, reference: Callable[[], str] = new_reference) -> None:
+        self._log = log
+        self._reference = reference
+
+    def shown(self, error: BaseException, method: str) -> ConnectError:
+        """The error that the caller of `method` sees instead of `error`."""
+        if isinstance(error, OutriderError):
+            return from_outrider(error)
+        if isinstance(error, DisconnectedError):
+            return ConnectError(Code.CANCELED, "the caller left")
+        if isinstance(error, ConnectError):
+            known = from_library(error, method)
+            if known is not None:
+                return known
+        return self.internal(error, method)
+
+    def internal(self, error: BaseException, method: str) -> ConnectError:
+        """Logs the exception; what comes back says nothing about it but the reference."""
+        reference = self._reference()
+        self._log.error("rpc.failed", method=method, reference=reference, exc_info=error)
+        return ConnectError(Code.INTERNAL, f"internal error, reference {reference}")
+
+
+def from_outrider(error: OutriderError) -> ConnectError:
+    """An error that callers are meant to read."""
+    details: list[Message] = []
+    if error.has_detail:
+        details.append(ErrorDetail(id=error.id, message=error.message))
+    if error.target_id:
+        details.append(InterruptDetail(target_id=error.target_id))
+    return ConnectError(Code(error.code.value), str(error), details)
+
+
+def from_library(error: ConnectError, method: str) -> ConnectError | None:
+    """An error of the protocol library that the caller caused, or None."""
+    if error.code is Code.RESOURCE_EXHAUSTED:
+        return ConnectError(Code.INVALID_ARGUMENT, TOO_LARGE)
+    if error.code is Code.UNIMPLEMENTED and error.message == NO_HANDLER:
+        return ConnectError(Code.UNIMPLEMENTED, f"{method} is not implemented")
+    if error.message.startswith(PROTOCOL_ERROR):
+        return ConnectError(Code.INVALID_ARGUMENT, shortened(error.message))
+    if error.code not in CLIENT_CAUSED:
+        return None
+    return ConnectError(error.code, shortened(error.message))
+
+
+def shortened(text: str) -> str:
+    """Texts of decoding errors quote the request, whatever its size."""
+    return text if len(text) <= ERROR_TEXT_CHARS else text[:ERROR_TEXT_CHARS] + "…"

@@ -1,0 +1,89 @@
+"""gRPC-Web in Base64, for browsers that cannot read binary answers as they arrive.
+
+A wrapper: requests are decoded on the way in, each piece of the answer is encoded on the way out.
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64encode
+
+from connectrpc.code import Code
+
+from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.types import (
+    App,
+    BodyTooLargeError,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    replay,
+    without,
+)
+from outrider.api.rpc.protocol_errors import Wire, media_type, refuse, wire_of
+
+TEXT = "grpc-web-text"
+BINARY = "grpc-web"
+# Base64 makes four characters of three bytes.
+TEXT_LIMIT = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
+
+# Callers may encode piece by piece, so padding may stand in the middle.
+_PIECE = re.compile(rb"[^=]*=+|[^=]+")
+
+
+def grpc_web_text(app: App) -> App:
+    """Wraps an application that speaks gRPC-Web; other requests pass through."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if wire_of(scope) is not Wire.GRPC_WEB_TEXT:
+            await app(scope, receive, send)
+            return
+        try:
+            body = decoded(await read_body(receive, TEXT_LIMIT))
+        except BodyTooLargeError:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
+        except binascii.Error:
+            await refuse(scope, send, Code.INVALID_ARGUMENT, "body is not Base64")
+        else:
+            await app(binary(scope), replay(body, receive), encoding(send))
+
+    return wrapped
+
+
+def decoded(text: bytes) -> bytes:
+    """The bytes of one or more Base64 texts, written one after the other."""
+    return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in _PIECE.findall(text))
+
+
+def binary(scope: Scope) -> Scope:
+    """The same request with the binary content type and without the length of the text."""
+    content_type = media_type(scope).replace(TEXT, BINARY).encode()
+    headers = without(scope["headers"], b"content-type", b"content-length")
+    return {**scope, "headers": [*headers, (b"content-type", content_type)]}
+
+
+def encoding(send: Send) -> Send:
+    """A `send` that encodes what goes out."""
+
+    async def encoded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [as_text(item) for item in message["headers"]]
+            message = {**message, "headers": without(headers, b"content-length")}
+        elif message["type"] == "http.response.body":
+            message = {**message, "body": b64encode(message.get("body", b""))}
+        await send(message)
+
+    return encoded
+
+
+def as_text(item: Header) -> Header:
+    """The content type says that the body is text."""
+    name, value = item
+    if name.lower() == b"content-type":
+        value = value.replace(BINARY.encode(), TEXT.encode(), 1)
+    return name, value

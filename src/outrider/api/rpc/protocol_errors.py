@@ -1,0 +1,72 @@
+"""Answers to requests that never reach a service, in the words of the caller's protocol.
+
+gRPC and gRPC-Web callers read a status from the headers of an HTTP 200; everybody else reads JSON
+and an HTTP status.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from urllib.parse import quote
+
+from connectrpc.code import Code
+
+from outrider.api.asgi.types import Header, Scope, Send, answer, header
+from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
+
+JSON = (b"content-type", b"application/json")
+
+
+class Wire(Enum):
+    """What the caller speaks."""
+
+    HTTP = "application/json"
+    GRPC = "application/grpc"
+    GRPC_WEB = "application/grpc-web"
+    GRPC_WEB_TEXT = "application/grpc-web-text"
+
+
+def media_type(scope: Scope) -> str:
+    """The content type without its parameters, in lower case; empty when there is none."""
+    value = header(scope, b"content-type") or b""
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def wire_of(scope: Scope) -> Wire:
+    """Told by the content type; anything that is not gRPC is plain HTTP."""
+    family = media_type(scope).partition("+")[0]
+    return next((wire for wire in Wire if wire.value == family), Wire.HTTP)
+
+
+async def refuse(
+    scope: Scope,
+    send: Send,
+    code: Code,
+    text: str,
+    *,
+    status: int | None = None,
+    headers: tuple[Header, ...] = (),
+) -> None:
+    """Answers with an error and no body was read for it.
+
+    `status` replaces the HTTP status that belongs to the code; gRPC callers never see it.
+    """
+    wire = wire_of(scope)
+    if wire is not Wire.HTTP:
+        await answer(send, 200, grpc_error(wire, code, text))
+        return
+    body = json.dumps({"code": code.value, "message": text}, ensure_ascii=False).encode()
+    await answer(send, status or HTTP_STATUS[code], (JSON, *headers), body)
+
+
+def grpc_error(wire: Wire, code: Code, text: str) -> tuple[Header, ...]:
+    """The headers of a response that has nothing but headers.
+
+    https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md (Trailers-Only)
+    """
+    return (
+        (b"content-type", wire.value.encode()),
+        (b"grpc-status", str(GRPC_STATUS[code]).encode()),
+        (b"grpc-message", quote(text, safe=" ").encode()),
+    )

@@ -1,0 +1,140 @@
+"""The way to the services: what is wrong with a request before anybody decodes it.
+
+The protocol library answers some of these without a body, and some not at all; here every one of
+them gets an answer that says what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectrpc.code import Code
+from protobuf import DescService
+
+from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.types import TRAILERS, App, Receive, Scope, Send, header
+from outrider.api.rpc.grpc_web_text import grpc_web_text
+from outrider.api.rpc.interceptors import procedure_of
+from outrider.api.rpc.protocol_errors import Wire, media_type, refuse, wire_of
+
+_GRPC_TYPES = (
+    "application/grpc",
+    "application/grpc+json",
+    "application/grpc+proto",
+    "application/grpc-web",
+    "application/grpc-web+json",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+)
+MEDIA_TYPES = ("application/json", "application/proto", *_GRPC_TYPES)
+STREAM_TYPES = ("application/connect+json", "application/connect+proto", *_GRPC_TYPES)
+# A text's length is a third more than that of its message.
+LONGEST_BODY = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service and the application that answers its procedures."""
+
+    descriptor: DescService
+    app: App
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """One procedure: who answers it, and the types of requests that it takes."""
+
+    app: App
+    media_types: tuple[str, ...]
+
+
+class Gate:
+    """Routes `/package.Service/Method` to the services, and refuses what cannot be a call."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._prefixes = tuple(f"/{service.descriptor.type_name}/" for service in services)
+        self._procedures = {
+            procedure_of(method): Procedure(
+                grpc_web_text(service.app),
+                MEDIA_TYPES if method.method_kind == "unary" else STREAM_TYPES,
+            )
+            for service in services
+            for method in service.descriptor.methods
+        }
+
+    def covers(self, scope: Scope) -> bool:
+        """Whether the request is meant for a service, known or not."""
+        return wire_of(scope) is not Wire.HTTP or scope["path"].startswith(self._prefixes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Calls the procedure, or says why not."""
+        procedure = self._procedures.get(scope["path"])
+        kind = media_type(scope)
+        if procedure is None:
+            text = f"unknown procedure {scope['path']}"
+            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=404)
+        elif scope["method"] != "POST":
+            text = "Method Not Allowed"
+            allow = ((b"allow", b"POST"),)
+            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+        elif kind not in procedure.media_types:
+            text = f"content type {kind!r} is not supported" if kind else "content type is missing"
+            accept = ((b"accept-post", ", ".join(procedure.media_types).encode()),)
+            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=415, headers=accept)
+        elif lacks_trailers(scope):
+            text = "gRPC needs HTTP/2 with trailers"
+            await refuse(scope, send, Code.UNIMPLEMENTED, text)
+        else:
+            await procedure.app(with_media_type(scope, kind), receive, send)
+
+
+def lacks_trailers(scope: Scope) -> bool:
+    """Whether the connection cannot carry what ends every answer of gRPC; gRPC-Web needs none.
+
+    Some servers announce trailers for HTTP/1.1 too and then lose them.
+    """
+    old = scope.get("http_version", "").startswith("1")
+    lacking = old or TRAILERS not in (scope.get("extensions") or {})
+    return lacking and wire_of(scope) is Wire.GRPC
+
+
+def with_media_type(scope: Scope, kind: str) -> Scope:
+    """The request with its content type in the one spelling that the library knows."""
+    headers = [
+        (name, kind.encode() if name == b"content-type" else value)
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}
+
+
+def unreadable_header(scope: Scope) -> str | None:
+    """The name of a header that is not UTF-8, which the protocol library cannot read."""
+    for name, value in scope["headers"]:
+        if not (is_utf8(name) and is_utf8(value)):
+            return ascii(name)[2:-1]
+    return None
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether the bytes can be read as text; nearly all headers are ASCII, which is quick."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def length_problem(scope: Scope) -> str | None:
+    """What is wrong with the announced length, if it is announced."""
+    length = header(scope, b"content-length")
+    if length is None:
+        return None
+    if not length.isdigit():
+        return "content-length is not a number"
+    # int() refuses texts of thousands of digits; nobody needs to be told the exact size.
+    too_long = len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY
+    return TOO_LARGE if too_long else None

@@ -1,0 +1,58 @@
+"""What is told about every call besides its line in the log: who counts, and who traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from outrider.domain.calls.trace import TRACEPARENT, TRACESTATE, TraceContext, parse_trace
+from outrider.usecases.ports.tracing import NO_SPAN, PassedOnSpan, Tracing
+
+
+class RpcMeasures(Protocol):
+    """Told when a call was answered."""
+
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """`method` is `/package.Service/Method`, `code` is "ok" or Connect's name of the error."""
+        ...
+
+
+class _Unmeasured:
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """Nobody counts."""
+
+
+class _Untraced:
+    def span(
+        self, name: str, kind: str, parent: TraceContext | None, attributes: Mapping[str, str | int]
+    ) -> PassedOnSpan:
+        """The caller's trace goes on as it came."""
+        del name, kind, attributes
+        return NO_SPAN if parent is None else PassedOnSpan(parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Both. By default nobody does either."""
+
+    measures: RpcMeasures = field(default_factory=_Unmeasured)
+    tracing: Tracing = field(default_factory=_Untraced)
+
+
+SILENT = Telemetry()
+
+
+class _Headers(Protocol):
+    def get(self, name: str, /) -> str | None: ...
+
+    def getall(self, name: str, /) -> Sequence[str]: ...
+
+
+def trace_of(headers: _Headers) -> TraceContext | None:
+    """The caller's span; None without a valid traceparent, or with more than one."""
+    if headers.get(TRACEPARENT) is None:
+        return None
+    parents = headers.getall(TRACEPARENT)
+    states = ",".join(headers.getall(TRACESTATE))
+    return parse_trace(parents[0], states) if len(parents) == 1 else None

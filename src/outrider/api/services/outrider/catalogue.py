@@ -1,0 +1,88 @@
+"""The catalogue: protobuf in, one use case, protobuf out."""
+
+from __future__ import annotations
+
+from protobuf.wkt import Struct
+
+from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.domain.formats import go_json
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+from outrider.errors import InvalidRequest
+from outrider.usecases.routing.catalogue import EntrySearch, ManageCatalogue
+from outrider_api.outrider.v1 import catalogue_service_pb as pb
+from outrider_api.outrider.v1.catalogue_service_connect import CatalogueService
+
+_KINDS = {str(each.value): each for each in EntryKind}
+
+
+class CatalogueHandlers(CatalogueService):
+    """`outrider.v1.CatalogueService`."""
+
+    def __init__(self, catalogue: ManageCatalogue) -> None:
+        self._catalogue = catalogue
+
+    async def list_entries(
+        self, request: pb.ListEntriesRequest, ctx: Context, /
+    ) -> pb.ListEntriesResponse:
+        """In the order of names. A page may be shorter than asked for: its token tells the last."""
+        wanted = EntrySearch(
+            kinds=[EntryKind(int(each)) for each in request.kinds],
+            prefix=request.prefix,
+            after=_from_token(request.page_token),
+            limit=request.page_size,
+        )
+        entries, last = await self._catalogue.search(actor_of(ctx), wanted)
+        return pb.ListEntriesResponse(
+            entries=[_entry_to_proto(each) for each in entries],
+            next_page_token="" if last is None else f"{last.kind.value}{last.name}",
+        )
+
+    async def add_entries(
+        self, request: pb.AddEntriesRequest, ctx: Context, /
+    ) -> pb.AddEntriesResponse:
+        """All of them, or none."""
+        entries = [_entry(each, position) for position, each in enumerate(request.entries)]
+        return pb.AddEntriesResponse(added=await self._catalogue.add(actor_of(ctx), entries))
+
+
+def _from_token(token: str) -> EntryName | None:
+    # Opaque to callers; to us it is the kind and the name of the last entry of the page before.
+    if not token:
+        return None
+    kind = _KINDS.get(token[0])
+    if kind is None or len(token) == 1:
+        raise InvalidRequest("invalid ListEntriesRequest.PageToken: value is not a token of a page")
+    return EntryName(token[1:], kind)
+
+
+def _entry(message: pb.CatalogueEntry, position: int) -> Entry:
+    return Entry(
+        kind=EntryKind(int(message.kind)),
+        name=message.name,
+        schema_json=_to_json(message.schema, position, "Schema"),
+        example_json=_to_json(message.example, position, "Example"),
+    )
+
+
+def _to_json(struct: Struct | None, position: int, field_name: str) -> str | None:
+    if struct is None:
+        return None
+    try:
+        return go_json.dumps(struct.to_python())
+    except (ValueError, RecursionError) as failure:
+        # Infinities and NaN, which only the binary wires can carry.
+        name = f"AddEntriesRequest.Entries[{position}].{field_name}"
+        raise InvalidRequest(f"invalid {name}: value must be JSON: {failure}") from None
+
+
+def _entry_to_proto(entry: Entry) -> pb.CatalogueEntry:
+    return pb.CatalogueEntry(
+        kind=pb.CatalogueKind(entry.kind.value),
+        name=entry.name,
+        schema=_to_struct(entry.schema_json),
+        example=_to_struct(entry.example_json),
+    )
+
+
+def _to_struct(text: str | None) -> Struct | None:
+    return None if text is None else Struct.from_json(text)

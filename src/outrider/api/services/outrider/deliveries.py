@@ -1,0 +1,203 @@
+"""The delivery log and what can be done with it: protobuf in, one use case, protobuf out."""
+
+from __future__ import annotations
+
+from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.times import (
+    optional_time,
+    to_duration,
+    to_optional_timestamp,
+    to_timestamp,
+)
+from outrider.api.services.outrider.delivery_stats import stats_to_proto
+from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
+from outrider.domain.delivery.replay import Replayed, ReplayRange
+from outrider.domain.delivery.stats import DEFAULT_HELD, DEFAULT_TARGETS, StatsSearch
+from outrider.domain.ids import DeliveryId, EventId, TargetId
+from outrider.domain.page import DEFAULT_LIMIT
+from outrider.domain.search import DeliverySearch
+from outrider.errors import InvalidRequest
+from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
+from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries
+from outrider_api.outrider.v1 import delivery_service_pb as pb
+from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
+from outrider_api.outrider.v1.outcome_pb import Outcome
+
+_MAX_ID_DIGITS = 19
+
+
+class DeliveryHandlers(DeliveryService):
+    """`outrider.v1.DeliveryService`."""
+
+    def __init__(
+        self,
+        deliveries: FindDeliveries,
+        replay: ReplayDeliveries,
+        cancel: CancelDelivery,
+        count: CountDeliveries,
+    ) -> None:
+        self._deliveries = deliveries
+        self._replay = replay
+        self._cancel = cancel
+        self._count = count
+
+    async def list_deliveries(
+        self, request: pb.ListDeliveriesRequest, ctx: Context, /
+    ) -> pb.ListDeliveriesResponse:
+        """Newest first."""
+        rows, next_before = await self._deliveries.search(actor_of(ctx), _search(request))
+        return pb.ListDeliveriesResponse(
+            deliveries=[_delivery_to_proto(each) for each in rows],
+            next_page_token=next_before or "",
+        )
+
+    async def get_delivery(
+        self, request: pb.GetDeliveryRequest, ctx: Context, /
+    ) -> pb.GetDeliveryResponse:
+        """With attempts and payload."""
+        delivery = await self._deliveries.get(actor_of(ctx), DeliveryId(request.id))
+        return pb.GetDeliveryResponse(delivery=_delivery_to_proto(delivery))
+
+    async def replay_deliveries(
+        self, request: pb.ReplayDeliveriesRequest, ctx: Context, /
+    ) -> pb.ReplayDeliveriesResponse:
+        """Those that are named, or the next page of those that are found."""
+        if request.ids:
+            _refuse_more_than_ids(request)
+            ids = [DeliveryId(each) for each in request.ids]
+            return _replayed_to_proto(await self._replay.named(actor_of(ctx), ids))
+        replayed = await self._replay.found(
+            actor_of(ctx),
+            _replay_search(request),
+            _replay_range(request.page_token),
+            request.page_size or MAX_FOUND,
+        )
+        return _replayed_to_proto(replayed)
+
+    async def cancel_delivery(
+        self, request: pb.CancelDeliveryRequest, ctx: Context, /
+    ) -> pb.CancelDeliveryResponse:
+        """As it is then."""
+        delivery = await self._cancel(actor_of(ctx), DeliveryId(request.id))
+        return pb.CancelDeliveryResponse(delivery=_delivery_to_proto(delivery))
+
+    async def get_delivery_stats(
+        self, request: pb.GetDeliveryStatsRequest, ctx: Context, /
+    ) -> pb.GetDeliveryStatsResponse:
+        """Counts, rates, and what is stuck."""
+        since, until = request.created_since, request.created_until
+        wanted = StatsSearch(
+            target_id=TargetId(request.target_id) if request.target_id else None,
+            event_type=request.event_type or None,
+            created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
+            created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
+            targets=request.max_targets or DEFAULT_TARGETS,
+            held=request.max_held_targets or DEFAULT_HELD,
+        )
+        return stats_to_proto(await self._count(actor_of(ctx), wanted))
+
+
+def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
+    since, until = request.created_since, request.created_until
+    return DeliverySearch(
+        states=tuple(DeliveryState(int(each)) for each in request.states),
+        target_id=TargetId(request.target_id) if request.target_id else None,
+        event_type=request.event_type or None,
+        event_id=EventId(request.event_id) if request.event_id else None,
+        created_since=optional_time(since, "ListDeliveriesRequest.CreatedSince"),
+        created_until=optional_time(until, "ListDeliveriesRequest.CreatedUntil"),
+        before=_page_token(request.page_token),
+        limit=request.page_size or DEFAULT_LIMIT,
+    )
+
+
+def _page_token(token: str) -> DeliveryId | None:
+    # Opaque to callers; to us it is the id of the last row of the page before.
+    if not token:
+        return None
+    if not _is_id(token):
+        raise InvalidRequest(
+            "invalid ListDeliveriesRequest.PageToken: value is not a token of a page"
+        )
+    return DeliveryId(token)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
+
+
+def _refuse_more_than_ids(request: pb.ReplayDeliveriesRequest) -> None:
+    if request != pb.ReplayDeliveriesRequest(ids=request.ids):
+        raise InvalidRequest(
+            "invalid ReplayDeliveriesRequest: give either ids or filters, not both"
+        )
+
+
+def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
+    since, until = request.created_since, request.created_until
+    search = DeliverySearch(
+        states=tuple(DeliveryState(int(each)) for each in request.states),
+        target_id=TargetId(request.target_id) if request.target_id else None,
+        event_type=request.event_type or None,
+        event_id=EventId(request.event_id) if request.event_id else None,
+        created_since=optional_time(since, "ReplayDeliveriesRequest.CreatedSince"),
+        created_until=optional_time(until, "ReplayDeliveriesRequest.CreatedUntil"),
+    )
+    if search == DeliverySearch():
+        # Everything that was ever delivered: nobody means that, and who does may say since when.
+        raise InvalidRequest("invalid ReplayDeliveriesRequest: give ids or at least one filter")
+    return search
+
+
+def _replay_range(token: str) -> ReplayRange | None:
+    # Opaque to callers; to us it is what was looked at last, and where the first call began.
+    if not token:
+        return None
+    after, dash, until = token.partition("-")
+    if not (dash and _is_id(after) and _is_id(until)):
+        raise InvalidRequest(
+            "invalid ReplayDeliveriesRequest.PageToken: value is not a token of a page"
+        )
+    return ReplayRange(DeliveryId(after), DeliveryId(until))
+
+
+def _replayed_to_proto(replayed: Replayed) -> pb.ReplayDeliveriesResponse:
+    rest = replayed.rest
+    return pb.ReplayDeliveriesResponse(
+        deliveries=replayed.made,
+        next_page_token="" if rest is None else f"{rest.after}-{rest.until}",
+        skipped=replayed.skipped,
+        reached_at=to_optional_timestamp(replayed.reached_at),
+    )
+
+
+def _delivery_to_proto(delivery: Delivery) -> pb.Delivery:
+    return pb.Delivery(
+        id=delivery.id,
+        event_id=delivery.event_id,
+        event_type=delivery.event_type,
+        target_id=delivery.target_id,
+        execution=delivery.execution,
+        state=pb.DeliveryState(delivery.state.value),
+        attempt_count=delivery.attempt_count,
+        created_at=to_timestamp(delivery.created_at),
+        next_attempt_at=to_optional_timestamp(delivery.next_attempt_at),
+        finished_at=to_optional_timestamp(delivery.finished_at),
+        attempts=[attempt_to_proto(each) for each in delivery.attempts],
+        payload=delivery.payload,
+        replay_of=delivery.replay_of or "",
+    )
+
+
+def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
+    """An attempt as the wire has it."""
+    return pb.Attempt(
+        number=attempt.number,
+        started_at=to_timestamp(attempt.started_at),
+        duration=to_duration(attempt.duration),
+        outcome=Outcome(attempt.outcome.value),
+        status_code=attempt.status_code,
+        error=attempt.error,
+        response_excerpt=attempt.excerpt,
+        stage=attempt.stage.value,
+    )

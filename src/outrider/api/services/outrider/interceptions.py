@@ -1,0 +1,168 @@
+"""Interceptions: protobuf in, one use case, protobuf out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from protobuf.wkt import Struct
+
+from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.structs import to_object
+from outrider.api.services.messages.times import to_duration
+from outrider.domain.ids import ExecutionId
+from outrider.domain.interception.function_result import added_attributes, added_claims
+from outrider.domain.interception.message import JSON_OBJECTS
+from outrider.domain.interception.payload import InterceptedCall
+from outrider.domain.routing.condition import ConditionKind
+from outrider.errors import InvalidRequest
+from outrider.usecases.interception.intercept import Interceptions, json_text
+from outrider.usecases.interception.target_chain import TargetCall
+from outrider.usecases.routing.explain import Asked, Explain, Explanation
+from outrider_api.outrider.v1 import interception_service_pb as pb
+from outrider_api.outrider.v1.interception_service_connect import InterceptionService
+from outrider_api.outrider.v1.outcome_pb import Outcome
+
+_CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
+# What is left of the caller's time for the answer's way back: a tenth, at most this.
+_WAY_BACK_S = 0.1
+
+
+class InterceptionHandlers(InterceptionService):
+    """`outrider.v1.InterceptionService`."""
+
+    def __init__(self, interceptions: Interceptions, explain: Explain) -> None:
+        self._interceptions = interceptions
+        self._explain = explain
+
+    async def intercept_request(
+        self, request: pb.InterceptRequestRequest, ctx: Context, /
+    ) -> pb.InterceptRequestResponse:
+        """Before a request is handled."""
+        done = await self._interceptions.request(
+            actor_of(ctx).instance_id,
+            _call(request),
+            to_object(request.request, f"{_name(request)}.Request"),
+            JSON_OBJECTS,
+            seconds=_seconds(ctx),
+        )
+        return pb.InterceptRequestResponse(
+            request=Struct.from_python(done.message),
+            execution=done.execution or "",
+            calls=_calls(done.calls),
+        )
+
+    async def intercept_response(
+        self, request: pb.InterceptResponseRequest, ctx: Context, /
+    ) -> pb.InterceptResponseResponse:
+        """Before a response is sent."""
+        done = await self._interceptions.response(
+            actor_of(ctx).instance_id,
+            _call(request),
+            to_object(request.response, f"{_name(request)}.Response"),
+            JSON_OBJECTS,
+            request=json_text(to_object(request.request, f"{_name(request)}.Request")),
+            seconds=_seconds(ctx),
+        )
+        return pb.InterceptResponseResponse(
+            response=Struct.from_python(done.message),
+            execution=done.execution or "",
+            calls=_calls(done.calls),
+        )
+
+    async def call_function(
+        self, request: pb.CallFunctionRequest, ctx: Context, /
+    ) -> pb.CallFunctionResponse:
+        """At a function."""
+        payload = to_object(request.payload, "CallFunctionRequest.Payload")
+        done = await self._interceptions.function(
+            actor_of(ctx).instance_id, request.function, payload, seconds=_seconds(ctx)
+        )
+        userinfo = payload.get("userinfo")
+        claims = added_claims(
+            request.function, userinfo if isinstance(userinfo, dict) else {}, done.message
+        )
+        return pb.CallFunctionResponse(
+            answer=Struct.from_python(done.message),
+            execution=done.execution or "",
+            calls=_calls(done.calls),
+            claims=Struct.from_python(claims),
+            attributes=[
+                pb.SamlAttribute(
+                    name=each.name, name_format=each.name_format, values=list(each.values)
+                )
+                for each in added_attributes(request.function, done.message)
+            ],
+        )
+
+    async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
+        """Which execution would fire, and why. Nothing is called."""
+        return _explained(await self._explain(actor_of(ctx), _asked(request)))
+
+
+def _name(request: _CallRequest) -> str:
+    return type(request).__name__
+
+
+def _call(request: _CallRequest) -> InterceptedCall:
+    return InterceptedCall(
+        full_method=request.full_method,
+        org_id=request.org_id,
+        project_id=request.project_id,
+        user_id=request.user_id,
+        headers=_headers(request.headers),
+    )
+
+
+def _headers(headers: Mapping[str, pb.HeaderValues]) -> dict[str, list[str]]:
+    return {name: list(each.values) for name, each in headers.items()}
+
+
+def _seconds(ctx: Context) -> float | None:
+    """What the targets may take so that the caller still hears of it; None: it sets no deadline."""
+    if ctx.timeout_ms is None:
+        return None
+    left = ctx.timeout_ms / 1000
+    return left - min(_WAY_BACK_S, left / 10)
+
+
+def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
+    return [
+        pb.TargetCall(
+            target_id=each.target_id,
+            outcome=Outcome(0 if each.outcome is None else each.outcome.value),
+            duration=None if each.outcome is None else to_duration(each.duration),
+            error=each.error,
+        )
+        for each in calls
+    ]
+
+
+def _asked(request: pb.ExplainRequest) -> Asked:
+    subject = request.subject
+    if subject is None:  # the rules of the contract have refused it
+        raise InvalidRequest("invalid ExplainRequest.Subject: value is required")
+    if subject.field == "function":
+        return Asked(ConditionKind.FUNCTION, subject.value)
+    if subject.field == "event_type":
+        return Asked(ConditionKind.EVENT, subject.value)
+    kind = ConditionKind.RESPONSE if request.response else ConditionKind.REQUEST
+    return Asked(kind, subject.value)
+
+
+def _explained(explanation: Explanation) -> pb.ExplainResponse:
+    return pb.ExplainResponse(
+        matched=explanation.matched or ExecutionId(""),
+        candidates=[
+            pb.Candidate(id=each.execution_id, reason=each.reason)
+            for each in explanation.candidates
+        ],
+        targets=[
+            pb.ExplainedTarget(
+                target_id=each.target_id,
+                name=each.name,
+                will_call=each.will_call,
+                reason=each.reason,
+            )
+            for each in explanation.targets
+        ],
+    )

@@ -1,0 +1,99 @@
+"""Tunnels: a stream of calls down, one answer at a time up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from protobuf.wkt import Duration
+
+from outrider.api.asgi.shutdown import until
+from outrider.api.rpc.interceptors import (
+    Authenticator,
+    Context,
+    actor_of,
+    authenticated,
+    permission_of,
+)
+from outrider.domain.calls.request import Answer
+from outrider.domain.net.endpoint import parse_endpoint
+from outrider.errors import InvalidRequest
+from outrider.usecases.targets.tunnels import Tunnels, WaitingCall, unanswered
+from outrider_api.outrider.v1 import tunnel_service_pb as pb
+from outrider_api.outrider.v1.tunnel_service_connect import TunnelService
+
+ALIVE_EVERY_S = 10.0
+"""A listener hears from us this often; one that does not has lost us."""
+
+PERMISSION = permission_of(TunnelService.desc().methods[0])
+MIN_STATUS = 100
+
+
+class TunnelHandlers(TunnelService):
+    """`outrider.v1.TunnelService`."""
+
+    def __init__(
+        self,
+        tunnels: Tunnels,
+        authenticator: Authenticator[Any],
+        stopping: asyncio.Event,
+        alive_every_s: float = ALIVE_EVERY_S,
+    ) -> None:
+        self._tunnels = tunnels
+        self._authenticator = authenticator
+        self._stopping = stopping
+        self._alive_every_s = alive_every_s
+
+    def listen(
+        self, request: pb.ListenRequest, ctx: Context, /
+    ) -> AsyncIterator[pb.ListenResponse]:
+        """Until the caller leaves, or may not listen any more.
+
+        Raise `Unavailable` when the server stops.
+        """
+        return until(self._stopping, self._frames(request.name, ctx))
+
+    async def answer_call(
+        self, request: pb.AnswerCallRequest, ctx: Context, /
+    ) -> pb.AnswerCallResponse:
+        """For a call that nobody waits for any more it is too late: `NotFound`."""
+        answer = unanswered(request.failure) if request.failure else _answer(request)
+        self._tunnels.answer(actor_of(ctx), request.name, request.call_id, answer)
+        return pb.AnswerCallResponse()
+
+    async def _frames(self, name: str, ctx: Context) -> AsyncIterator[pb.ListenResponse]:
+        loop = asyncio.get_running_loop()
+        async with self._tunnels.listen(actor_of(ctx), name) as listening:
+            yield pb.ListenResponse(endpoint=listening.tunnel.endpoint)
+            checked_at = loop.time()
+            while True:
+                waiting = await listening.next_call(self._alive_every_s)
+                if loop.time() - checked_at >= self._alive_every_s:
+                    await self._check(ctx)
+                    checked_at = loop.time()
+                yield pb.ListenResponse(call=None if waiting is None else _to_proto(waiting))
+
+    async def _check(self, ctx: Context) -> None:
+        # The stream outlives its token: who was let in at its start may have been locked out.
+        actor = await authenticated(self._authenticator, ctx)
+        self._authenticator.require(actor, PERMISSION)
+
+
+def _to_proto(waiting: WaitingCall) -> pb.TunnelCall:
+    call = waiting.call
+    return pb.TunnelCall(
+        id=waiting.id,
+        target=parse_endpoint(call.url).target,
+        headers=[pb.HttpHeader(name=name, value=value) for name, value in call.headers],
+        body=call.body,
+        timeout=Duration.from_timedelta(timedelta(seconds=call.timeout)),
+    )
+
+
+def _answer(request: pb.AnswerCallRequest) -> Answer:
+    if request.status < MIN_STATUS:
+        raise InvalidRequest("invalid AnswerCallRequest.Status: value must be from 100 to 599")
+    headers = tuple((each.name.lower(), each.value) for each in request.headers)
+    return Answer(request.status, headers, request.body)

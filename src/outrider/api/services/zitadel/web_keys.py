@@ -1,0 +1,151 @@
+"""Web keys: protobuf in, one use case, protobuf out."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from protobuf import Message, Oneof
+
+from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.times import to_optional_timestamp, to_timestamp
+from outrider.api.services.zitadel.v2beta_service import read_as
+from outrider.domain.access.web_key import (
+    DEFAULT_CONFIG,
+    WebKey,
+    WebKeyConfig,
+    ecdsa_config,
+    ed25519_config,
+    rsa_config,
+)
+from outrider.domain.ids import WebKeyId
+from outrider.usecases.access.web_keys import ManageWebKeys
+from outrider_api.zitadel.webkey.v2 import key_pb
+from outrider_api.zitadel.webkey.v2 import webkey_service_pb as pb
+from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
+from outrider_api.zitadel.webkey.v2beta import webkey_service_pb as beta
+from outrider_api.zitadel.webkey.v2beta.webkey_service_connect import (
+    WebKeyService as BetaWebKeyService,
+)
+
+_BITS = {
+    key_pb.RSABits.RSA_BITS_2048: 2048,
+    key_pb.RSABits.RSA_BITS_3072: 3072,
+    key_pb.RSABits.RSA_BITS_4096: 4096,
+}
+_HASH_BITS = {
+    key_pb.RSAHasher.SHA256: 256,
+    key_pb.RSAHasher.SHA384: 384,
+    key_pb.RSAHasher.SHA512: 512,
+}
+_CURVES = {
+    key_pb.ECDSACurve.P256: "P-256",
+    key_pb.ECDSACurve.P384: "P-384",
+    key_pb.ECDSACurve.P512: "P-521",  # the contract's name is a slip of ZITADEL's
+}
+_KINDS: dict[WebKeyConfig, Any] = {
+    ed25519_config(): Oneof("ed25519", key_pb.ED25519()),
+    **{
+        ecdsa_config(curve): Oneof("ecdsa", key_pb.ECDSA(curve=number))
+        for number, curve in _CURVES.items()
+    },
+    **{
+        rsa_config(size, hash_size): Oneof("rsa", key_pb.RSA(bits=bits, hasher=hasher))
+        for bits, size in _BITS.items()
+        for hasher, hash_size in _HASH_BITS.items()
+    },
+}
+
+M = TypeVar("M", bound=Message[Any])
+
+
+class WebKeyHandlers(WebKeyService):
+    """`zitadel.webkey.v2.WebKeyService` (sheet, section 2.10)."""
+
+    def __init__(self, web_keys: ManageWebKeys) -> None:
+        self._web_keys = web_keys
+
+    async def create_web_key(
+        self, request: pb.CreateWebKeyRequest, ctx: Context, /
+    ) -> pb.CreateWebKeyResponse:
+        """RSA 2048 with SHA-256 when no kind is named."""
+        web_key = await self._web_keys.create(actor_of(ctx), _config(request.key))
+        return pb.CreateWebKeyResponse(
+            id=web_key.id, creation_date=to_timestamp(web_key.created_at)
+        )
+
+    async def activate_web_key(
+        self, request: pb.ActivateWebKeyRequest, ctx: Context, /
+    ) -> pb.ActivateWebKeyResponse:
+        """The date of the first time when it is active already."""
+        changed_at = await self._web_keys.activate(actor_of(ctx), WebKeyId(request.id))
+        return pb.ActivateWebKeyResponse(change_date=to_timestamp(changed_at))
+
+    async def delete_web_key(
+        self, request: pb.DeleteWebKeyRequest, ctx: Context, /
+    ) -> pb.DeleteWebKeyResponse:
+        """No date: there never was such a key."""
+        deleted_at = await self._web_keys.delete(actor_of(ctx), WebKeyId(request.id))
+        return pb.DeleteWebKeyResponse(deletion_date=to_optional_timestamp(deleted_at))
+
+    async def list_web_keys(
+        self, _request: pb.ListWebKeysRequest, ctx: Context, /
+    ) -> pb.ListWebKeysResponse:
+        """Oldest first, all of them."""
+        web_keys = await self._web_keys.list(actor_of(ctx))
+        return pb.ListWebKeysResponse(web_keys=[_web_key_to_proto(each) for each in web_keys])
+
+
+class BetaWebKeyHandlers(BetaWebKeyService):
+    """`zitadel.webkey.v2beta.WebKeyService`: the same messages and keys; more of it has REST."""
+
+    def __init__(self, handlers: WebKeyHandlers) -> None:
+        self._v2 = handlers
+
+    async def create_web_key(
+        self, request: beta.CreateWebKeyRequest, ctx: Context, /
+    ) -> beta.CreateWebKeyResponse:
+        """As in v2."""
+        answer = await self._v2.create_web_key(read_as(pb.CreateWebKeyRequest, request), ctx)
+        return read_as(beta.CreateWebKeyResponse, answer)
+
+    async def activate_web_key(
+        self, request: beta.ActivateWebKeyRequest, ctx: Context, /
+    ) -> beta.ActivateWebKeyResponse:
+        """As in v2."""
+        answer = await self._v2.activate_web_key(read_as(pb.ActivateWebKeyRequest, request), ctx)
+        return read_as(beta.ActivateWebKeyResponse, answer)
+
+    async def delete_web_key(
+        self, request: beta.DeleteWebKeyRequest, ctx: Context, /
+    ) -> beta.DeleteWebKeyResponse:
+        """As in v2."""
+        answer = await self._v2.delete_web_key(read_as(pb.DeleteWebKeyRequest, request), ctx)
+        return read_as(beta.DeleteWebKeyResponse, answer)
+
+    async def list_web_keys(
+        self, request: beta.ListWebKeysRequest, ctx: Context, /
+    ) -> beta.ListWebKeysResponse:
+        """As in v2."""
+        answer = await self._v2.list_web_keys(read_as(pb.ListWebKeysRequest, request), ctx)
+        return read_as(beta.ListWebKeysResponse, answer)
+
+
+def _config(chosen: Any) -> WebKeyConfig:
+    # Validation has refused numbers without a name.
+    if chosen is None:
+        return DEFAULT_CONFIG
+    if chosen.field == "rsa":
+        return rsa_config(_BITS[chosen.value.bits], _HASH_BITS[chosen.value.hasher])
+    if chosen.field == "ecdsa":
+        return ecdsa_config(_CURVES[chosen.value.curve])
+    return ed25519_config()
+
+
+def _web_key_to_proto(web_key: WebKey) -> key_pb.WebKey:
+    return key_pb.WebKey(
+        id=web_key.id,
+        creation_date=to_timestamp(web_key.created_at),
+        change_date=to_timestamp(web_key.changed_at),
+        state=key_pb.State(web_key.state.value),
+        key=_KINDS[web_key.config],
+    )

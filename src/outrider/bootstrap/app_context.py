@@ -1,0 +1,90 @@
+"""The parts that every process opens: the store with its secrets, and what is shipped as data."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+
+from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
+from outrider.bootstrap.telemetry import Counting, counted, open_tracing
+from outrider.config.loading import Settings
+from outrider.config.parsers import read_visible
+from outrider.domain.events.operator_event import OperatorEvent
+from outrider.domain.ids import InstanceId
+from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
+from outrider.domain.net.proxy import Proxy, parse_proxy
+from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
+from outrider.errors import StartupError, Unavailable
+from outrider.runtime import Ambient, IdGenerator
+from outrider.server.data_directory import ADMIN_TOKEN_FILE
+from outrider.usecases.ports.tracing import Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that is open, the instance that it serves by default, and what surrounds it."""
+
+    store: OpenStore
+    instance: InstanceId
+    ambient: Ambient
+    counting: Counting = field(default_factory=Counting, repr=False)
+    tracing: Tracing | None = None
+
+
+@asynccontextmanager
+async def open_store(
+    settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
+) -> AsyncIterator[Opened]:
+    """Open the store, its schema up to date. Identifiers of different nodes are never the same.
+
+    `node` is this process's number among those on one data directory; a store of several nodes
+    gives numbers itself. `announce` hears what is waited for. Raise `StartupError` for a wrong or
+    lost master key, for a database that cannot be used and for data of a newer release.
+    """
+    async with open_database(settings, now=Ambient().now(), announce=announce) as store:
+        try:
+            floor = await asyncio.to_thread(store.last_identifier)
+            own = node if store.node is None else store.node
+            ambient = Ambient(new_id=IdGenerator(node=own, floor=floor))
+            instance = await asyncio.to_thread(store.default_instance, ambient)
+        except Unavailable as failure:
+            raise as_startup_error(settings, failure) from None
+        with counted(settings.data_dir, store) as counting:
+            yield Opened(store, instance, ambient, counting, open_tracing(ambient))
+
+
+def registered_catalogue() -> Catalogue:
+    """What ZITADEL registers, as shipped with this release, and the events of our own."""
+    text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
+    return catalogue_from_json(json.loads(text)).with_entries(event_types=[*OperatorEvent])
+
+
+def egress_policy(settings: Settings) -> EgressPolicy:
+    """How far calls may reach."""
+    return EgressPolicy(settings.egress_profile, parse_allow(settings.egress_allow))
+
+
+def egress_proxy(settings: Settings) -> Proxy | None:
+    """What calls go through, unless a target's policy says otherwise; None: nothing."""
+    return parse_proxy(settings.egress_proxy) if settings.egress_proxy else None
+
+
+def bootstrap_secret(settings: Settings) -> str:
+    """The admin token: the setting, or what the first start wrote into the data directory.
+
+    Raise `StartupError` when the file cannot be read or holds no token.
+    """
+    if settings.admin_token is not None:
+        return settings.admin_token
+    path = settings.data_dir / ADMIN_TOKEN_FILE
+    try:
+        return read_visible(path.read_text("ascii").strip())
+    except OSError as failure:
+        raise StartupError(f"{path}: {failure.strerror}") from None
+    except ValueError:
+        # Nobody could come in with it, and everything else would look right.
+        raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None

@@ -1,0 +1,157 @@
+"""Which database the settings name, and the master key that belongs to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_master_key
+from outrider.adapters.sql.schema.migrations import SchemaTooNew
+from outrider.adapters.sql.stores.group_commit import Watch
+from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
+from outrider.bootstrap.database_look import NO_DRIVER
+from outrider.config.loading import Settings
+from outrider.domain.ids import InstanceId
+from outrider.errors import StartupError, Unavailable
+from outrider.runtime import Ambient
+from outrider.server.data_directory import MASTER_KEY_FILE
+from outrider.usecases.ports.store import Store
+
+Announce = Callable[[str], None]
+
+
+class OpenStore(Store, Protocol):
+    """A store with the questions that are asked once, at the start; these block."""
+
+    @property
+    def node(self) -> int | None:
+        """A number that no other process on the same store has; None: the store has none to give."""
+        ...
+
+    def check_secrets(self) -> None:
+        """Raise `WrongMasterKey` when another key sealed this store's secrets."""
+        ...
+
+    def last_identifier(self) -> int:
+        """The largest identifier in use; 0 in a new store."""
+        ...
+
+    def default_instance(self, ambient: Ambient) -> InstanceId:
+        """The instance that exists from the first start on."""
+        ...
+
+    def watch_commits(self, watch: Watch) -> None:
+        """Tell it of every commit from now on."""
+        ...
+
+
+@asynccontextmanager
+async def open_database(
+    settings: Settings, *, now: datetime, announce: Announce
+) -> AsyncIterator[OpenStore]:
+    """Open what `settings` name, with its secrets checked.
+
+    Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
+    within half a minute, and for data of a newer release.
+    """
+    try:
+        async with await _opening(settings, now, announce) as store:
+            await asyncio.to_thread(store.check_secrets)
+            yield store
+    except WrongMasterKey as failure:
+        raise StartupError(
+            f"{failure}: give the key that this data was made with, in OUTRIDER_MASTER_KEY or in"
+            f" {settings.data_dir / MASTER_KEY_FILE}"
+        ) from None
+    except SchemaTooNew as failure:
+        raise StartupError(f"{_shown(settings)}: {failure}") from None
+    except CannotOpen as failure:
+        raise StartupError(_advice(settings, failure)) from None
+
+
+async def _opening(
+    settings: Settings, now: datetime, announce: Announce
+) -> AbstractAsyncContextManager[OpenStore]:
+    if settings.postgres_url is None:
+        sealing = Sealing(_local_master_key(settings))
+        # After the look for the key: a file without one is data that nobody can read.
+        _make_private(settings.database_file)
+        return open_sqlite(settings.database_file, sealing, now=now)
+    try:
+        # The driver is an extra, and half of a start on SQLite would be spent on importing it.
+        from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
+    except ImportError:
+        raise StartupError(NO_DRIVER) from None
+    url = settings.postgres_url
+    if settings.master_key is None and not (settings.data_dir / MASTER_KEY_FILE).exists():
+        is_sealed = await asyncio.to_thread(postgres_open.is_sealed, url, announce=announce)
+        if is_sealed:
+            raise StartupError(
+                f"{_shown(settings)} was sealed with a master key that this node has not: give it"
+                " in OUTRIDER_MASTER_KEY, the same on every node, or copy the first node's"
+                f" {MASTER_KEY_FILE} to {settings.data_dir}"
+            )
+    sealing = Sealing(settings.master_key or _key_in_file(settings.data_dir / MASTER_KEY_FILE))
+    return postgres_open.open_postgres(url, sealing, now=now, announce=announce)
+
+
+def as_startup_error(settings: Settings, failure: Unavailable) -> StartupError:
+    """What an operator reads when the database was lost during the start."""
+    return StartupError(f"{_shown(settings)}: {failure.message}")
+
+
+def _advice(settings: Settings, failure: CannotOpen) -> str:
+    if settings.postgres_url is not None:
+        return (
+            f"the database cannot be used: {failure}; check that it runs, that this machine may"
+            " reach it, and what OUTRIDER_DATABASE_URL says"
+        )
+    return (
+        f"the database cannot be used: {failure}; put back what was there, with its owner and"
+        " mode, or choose another --data-dir"
+    )
+
+
+def _shown(settings: Settings) -> str:
+    if settings.postgres_url is None:
+        return str(settings.database_file)
+    from outrider.adapters.sql.stores.postgres_connection import shown  # noqa: PLC0415 - see above
+
+    return shown(settings.postgres_url)
+
+
+def _local_master_key(settings: Settings) -> bytes:
+    if settings.master_key is not None:
+        return settings.master_key
+    path = settings.data_dir / MASTER_KEY_FILE
+    # A new key would not open what the lost one sealed: say so instead of making one.
+    if not path.exists() and settings.database_file.exists():
+        raise StartupError(
+            f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
+            " or give it in OUTRIDER_MASTER_KEY"
+        )
+    return _key_in_file(path)
+
+
+def _make_private(database_file: Path) -> None:
+    # An engine does not change the umask of the program around it, and events may hold what
+    # nobody else should read. What is wrong with the file is said by who opens it.
+    with suppress(OSError):
+        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _key_in_file(path: Path) -> bytes:
+    try:
+        return load_master_key(path)
+    except WrongMasterKey as failure:
+        raise StartupError(f"{path}: {failure}") from None
+    except OSError as failure:
+        raise StartupError(
+            f"the master key {path} cannot be read or made: {failure.strerror}; give the key in"
+            " OUTRIDER_MASTER_KEY, or choose another --data-dir"
+        ) from None

@@ -1,0 +1,139 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider account`: programs that log in by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from outrider.cli.commands.access import account_key
+from outrider.cli.commands.access.account_key import ADVICE, AccountId
+from outrider.cli.remote.client import connect
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    short_time,
+    text_of,
+)
+
+app = typer.Typer(
+    help="Service accounts: programs that log in by themselves.", no_args_is_help=True
+)
+app.add_typer(account_key.app, name="key")
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "outrider account create shop --role EVENT_PUBLISHER",
+        "",
+        "Then give it a key or a secret. `outrider token create --help` lists the roles.",
+    ),
+)
+def create_account(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique among the accounts.")],
+    role: Annotated[
+        list[str], typer.Option(metavar="ROLE", help="What it may do. Give it more than once.")
+    ],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a service account. It cannot log in before it has a key, a secret or a token."""
+    from outrider_api.outrider.v1.account_service_pb import CreateAccountRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(server.accounts.create_account, CreateAccountRequest(name=name, roles=role))
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"id": text_of(answer, "id")})
+
+
+@app.command("list", epilog=examples("outrider account list", "outrider account list --json"))
+def list_accounts(
+    *,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List service accounts, oldest first."""
+    from outrider_api.outrider.v1.account_service_pb import ListAccountsRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(server.accounts.list_accounts, ListAccountsRequest())
+    if as_json:
+        print_json(answer)
+        return
+    print_table(
+        ("ID", "NAME", "ROLES", "CREATED"),
+        [
+            (
+                text_of(listed, "id"),
+                text_of(listed, "name"),
+                ", ".join(listed.get("roles", ())),
+                short_time(text_of(listed, "creationDate")),
+            )
+            for listed in answer.get("accounts", ())
+        ],
+        empty="There are no service accounts. Make one with `outrider account create`.",
+    )
+
+
+@app.command("delete", epilog=examples("outrider account delete 336392597046099971"))
+def delete_account(
+    *,
+    account: AccountId,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a service account. Its tokens, keys and secret are invalid at once."""
+    from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+
+
+@app.command("secret", epilog=examples("outrider account secret 336392597046099971"))
+def create_secret(
+    *,
+    account: AccountId,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a client secret in place of the former one. It is shown once and never again."""
+    from outrider_api.outrider.v1.account_service_pb import CreateAccountSecretRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.accounts.create_account_secret,
+        CreateAccountSecretRequest(account_id=account),
+        advice=ADVICE,
+    )
+    if as_json:
+        print_json(answer)
+        return
+    print_fields(
+        {
+            "client id": text_of(answer, "clientId"),
+            "client secret": text_of(answer, "clientSecret"),
+        }
+    )
+    note("Keep the secret now: it is not stored and cannot be shown again.")

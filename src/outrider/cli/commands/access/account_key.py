@@ -1,0 +1,173 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider account key`: what programs log in with instead of a secret."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from outrider.cli.remote.client import connect
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    short_time,
+    text_of,
+)
+from outrider.cli.terminal.parsing import parse_deadline
+
+AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, not its name.")]
+ADVICE = "See `outrider account list`."
+
+
+class _CreateUnlessNamed(TyperGroup):
+    """`account key ID --out FILE` creates, too: it was the whole command once, and scripts say so."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help", "-h"}:
+            args = ["create", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_CreateUnlessNamed,
+    help="Keys of service accounts, for the grant jwt-bearer.",
+    no_args_is_help=True,
+)
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "outrider account key create 336392597046099971 --out shop.json",
+        "outrider account key create 336392597046099971 --out shop.json --expires 30d",
+    ),
+)
+def create_key(
+    *,
+    account: AccountId,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Where the key file goes; it must not be there yet."
+        ),
+    ],
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key, and write the key file that ZITADEL's clients read."""
+    from protobuf.wkt import Timestamp
+
+    from outrider.runtime import utc_now
+    from outrider_api.outrider.v1.account_service_pb import CreateAccountKeyRequest
+
+    until = parse_deadline(expires, "--expires", utc_now()) if expires else None
+    server = connect(url, token, data_dir)
+    request = CreateAccountKeyRequest(
+        account_id=account, expiration_date=Timestamp.from_datetime(until) if until else None
+    )
+    # Before the key is made: one that nobody can keep is a key too many.
+    descriptor = _open_new(out)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            answer = server.ask(server.accounts.create_account_key, request, advice=ADVICE)
+        except CommandError:
+            out.unlink()
+            raise
+        file.write(base64.b64decode(answer.pop("keyFile")))
+    shown = {"keyId": text_of(answer, "keyId"), "file": str(out)}
+    if as_json:
+        print_json(shown)
+    else:
+        print_fields({"id": shown["keyId"], "file": shown["file"]})
+        note("Keep the file: the private key is not stored and cannot be shown again.")
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "outrider account key list 336392597046099971",
+        "outrider account key list 336392597046099971 --json",
+    ),
+)
+def list_keys(
+    *,
+    account: AccountId,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List an account's keys, oldest first, expired ones too."""
+    from outrider_api.outrider.v1.account_service_pb import ListAccountKeysRequest
+
+    server = connect(url, token, data_dir)
+    request = ListAccountKeysRequest(account_id=account)
+    answer = server.ask(server.accounts.list_account_keys, request, advice=ADVICE)
+    if as_json:
+        print_json(answer)
+        return
+    print_table(
+        ("ID", "CREATED", "EXPIRES"),
+        [
+            (
+                text_of(listed, "keyId"),
+                short_time(text_of(listed, "creationDate")),
+                short_time(text_of(listed, "expirationDate")) or "never",
+            )
+            for listed in answer.get("keys", ())
+        ],
+        empty="The account has no keys. Make one with `outrider account key create`.",
+    )
+
+
+@app.command(
+    "delete", epilog=examples("outrider account key delete 336392597046099971 336392597046165507")
+)
+def delete_key(
+    *,
+    account: AccountId,
+    account_key: Annotated[
+        str, typer.Argument(metavar="KEY_ID", help='The "keyId" of the key file.')
+    ],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a key: nobody logs in with it any more. Access tokens given out for it stay valid."""
+    from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.accounts.delete_account_key,
+        DeleteAccountKeyRequest(account_id=account, key_id=account_key),
+        advice=f"See `outrider account list` and `outrider account key list {account}`.",
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+
+
+def _open_new(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CommandError(
+            f"{path}: {error.strerror}", "Name another file with --out.", code=ExitCode.USAGE
+        ) from None

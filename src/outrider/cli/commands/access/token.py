@@ -1,0 +1,126 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider token`: who may call the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from outrider.cli.remote.client import connect
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    short_time,
+    text_of,
+)
+from outrider.cli.terminal.parsing import parse_deadline
+
+app = typer.Typer(help="Tokens: who may call the API.", no_args_is_help=True)
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "outrider token create shop --role EVENT_PUBLISHER",
+        "outrider token create auditor --role IAM_OWNER_VIEWER --expires 30d",
+        "",
+        "Roles: IAM_OWNER may do everything, IAM_OWNER_VIEWER may read,",
+        "EVENT_PUBLISHER may publish events and call interceptions.",
+    ),
+)
+def create_token(
+    *,
+    account: Annotated[
+        str, typer.Argument(metavar="ACCOUNT", help="The service account; made when it is new.")
+    ],
+    role: Annotated[
+        list[str], typer.Option(metavar="ROLE", help="What it may do. Give it more than once.")
+    ],
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token. It is shown once and never again."""
+    from protobuf.wkt import Timestamp
+
+    from outrider.runtime import utc_now
+    from outrider_api.outrider.v1.account_service_pb import CreateTokenRequest
+
+    until = parse_deadline(expires, "--expires", utc_now()) if expires else None
+    server = connect(url, token, data_dir)
+    request = CreateTokenRequest(
+        account=account,
+        roles=role,
+        expiration_date=Timestamp.from_datetime(until) if until else None,
+    )
+    answer = server.ask(server.accounts.create_token, request)
+    if as_json:
+        print_json(answer)
+        return
+    print_fields({"id": text_of(answer, "id"), "token": text_of(answer, "token")})
+    note("Keep the token now: it is not stored and cannot be shown again.")
+
+
+@app.command("list", epilog=examples("outrider token list", "outrider token list --json"))
+def list_tokens(
+    *,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the tokens that are valid, without their secrets."""
+    from outrider_api.outrider.v1.account_service_pb import ListTokensRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(server.accounts.list_tokens, ListTokensRequest())
+    if as_json:
+        print_json(answer)
+        return
+    print_table(
+        ("ID", "ACCOUNT", "ROLES", "CREATED", "EXPIRES"),
+        [
+            (
+                text_of(listed, "id"),
+                text_of(listed, "account"),
+                ", ".join(listed.get("roles", ())),
+                short_time(text_of(listed, "creationDate")),
+                short_time(text_of(listed, "expirationDate")) or "never",
+            )
+            for listed in answer.get("tokens", ())
+        ],
+        empty="There are no tokens but the admin token. Make one with `outrider token create`.",
+    )
+
+
+@app.command("revoke", epilog=examples("outrider token revoke 336392597046099971"))
+def revoke_token(
+    *,
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="The id, not the token itself.")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token invalid at once."""
+    from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.accounts.revoke_token,
+        RevokeTokenRequest(id=token_id),
+        advice="See `outrider token list`.",
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"revoked": short_time(text_of(answer, "revocationDate"))})

@@ -1,0 +1,202 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider deliveries`: what events owe to targets, and how it went."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from outrider.cli.commands.delivery import delivery_stats, replay
+from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
+from outrider.cli.commands.targets.target_status import hold_of, state_of, times_of
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.errors import CommandError
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import (
+    note,
+    pretty_body,
+    print_fields,
+    print_json,
+    print_table,
+    short_enum,
+    short_time,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
+
+app = typer.Typer(help="Deliveries: what events owe to targets.", no_args_is_help=True)
+
+MAX_PAGE = 1000
+
+
+@app.command(
+    "list",
+    epilog=examples(
+        "outrider deliveries list",
+        "outrider deliveries list --state dead --state retrying",
+        "outrider deliveries list --target 336392597046099971 --all --json",
+    ),
+)
+def list_deliveries(
+    *,
+    state: Annotated[
+        list[State] | None, typer.Option(help="Only this state. Give it more than once.")
+    ] = None,
+    target: Annotated[str, typer.Option(metavar="ID", help="Only to this target.")] = "",
+    event_type: Annotated[str, typer.Option(metavar="TYPE", help="Only of this type.")] = "",
+    event_id: Annotated[str, typer.Option(metavar="ID", help="Only of this event.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 50,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, without limit.")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List deliveries, newest first."""
+    from outrider_api.outrider.v1.delivery_service_pb import DeliveryState, ListDeliveriesRequest
+
+    server = connect(url, token, data_dir)
+    request = ListDeliveriesRequest(
+        states=[DeliveryState[each.upper()] for each in state or ()],
+        target_id=target,
+        event_type=event_type,
+        event_id=event_id,
+        page_size=MAX_PAGE if everything else limit,
+    )
+    answer = _every_page(server, request) if everything else _page(server, request)
+    if as_json:
+        print_json(answer)
+        return
+    _print_deliveries(answer)
+    if answer.get("nextPageToken"):
+        note(f"There are more than {limit}: use --limit, a filter, or --all.")
+
+
+@app.command("show", epilog=examples("outrider deliveries show 336392597046099971"))
+def show_delivery(
+    *,
+    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one delivery: its attempts, and the payload as it is signed and sent."""
+    from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.deliveries.get_delivery,
+        GetDeliveryRequest(id=delivery_id),
+        advice="See `outrider deliveries list`.",
+    )
+    if as_json:
+        print_json(answer)
+        return
+    delivery = answer.get("delivery", {})
+    print_fields(
+        {
+            "id": text_of(delivery, "id"),
+            "state": short_enum(text_of(delivery, "state"), STATE_PREFIX),
+            "event": f"{text_of(delivery, 'eventType')} ({text_of(delivery, 'eventId')})",
+            "target": text_of(delivery, "targetId"),
+            "execution": text_of(delivery, "execution"),
+            "replay of": text_of(delivery, "replayOf"),
+            "created": short_time(text_of(delivery, "createdAt")),
+            "next attempt": short_time(text_of(delivery, "nextAttemptAt")),
+            "held": _held(server, delivery),
+            "finished": short_time(text_of(delivery, "finishedAt")),
+        }
+    )
+    print("\nAttempts")
+    print_attempts(delivery)
+    print("\nPayload")
+    print(pretty_body(base64.b64decode(text_of(delivery, "payload"))))
+
+
+app.command("replay", epilog=replay.REPLAY_EXAMPLES)(replay.replay)
+app.command("cancel", epilog=replay.CANCEL_EXAMPLES)(replay.cancel)
+app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
+
+
+def _held(server: Server, delivery: Mapping[str, Any]) -> str:
+    """Why an attempt that is due is not made, as far as its target's policy tells."""
+    from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
+
+    if short_enum(text_of(delivery, "state"), STATE_PREFIX) not in {State.PENDING, State.RETRYING}:
+        return ""
+    request = GetTargetPolicyRequest(target_id=text_of(delivery, "targetId"))
+    try:
+        hold = hold_of(server.ask(server.policies.get_target_policy, request))
+    except CommandError:
+        # Who may see deliveries may perhaps not see this; the rest is of use without it.
+        return ""
+    said = state_of(hold)
+    return f"by its target: {said}, {times_of(hold)}" if said else ""
+
+
+def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:
+    """The attempts of a delivery as a table, oldest first."""
+    print_table(
+        ("#", "STARTED", "TOOK", "OUTCOME", "STATUS", "STAGE", "ERROR OR ANSWER"),
+        [
+            (
+                text_of(attempt, "number"),
+                short_time(text_of(attempt, "startedAt")),
+                text_of(attempt, "duration"),
+                short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX),
+                text_of(attempt, "statusCode") or "-",
+                text_of(attempt, "stage"),
+                text_of(attempt, "error") or _excerpt(attempt),
+            )
+            for attempt in delivery.get("attempts", ())
+        ],
+        empty="None yet.",
+        indent=indent,
+    )
+
+
+def _page(server: Server, request: ListDeliveriesRequest) -> dict[str, Any]:
+    return server.ask(server.deliveries.list_deliveries, request)
+
+
+def _every_page(server: Server, request: ListDeliveriesRequest) -> dict[str, Any]:
+    """All pages as if they were one. Ends with the server's last page."""
+    deliveries: list[Any] = []
+    while True:
+        page = _page(server, request)
+        deliveries += page.get("deliveries", ())
+        request.page_token = page.get("nextPageToken", "")
+        if not request.page_token:
+            return {"deliveries": deliveries}
+
+
+def _print_deliveries(answer: Mapping[str, Any]) -> None:
+    print_table(
+        ("ID", "STATE", "EVENT TYPE", "EVENT", "TARGET", "ATTEMPTS", "CREATED", "NEXT ATTEMPT"),
+        [
+            (
+                text_of(delivery, "id"),
+                short_enum(text_of(delivery, "state"), STATE_PREFIX),
+                text_of(delivery, "eventType"),
+                text_of(delivery, "eventId"),
+                text_of(delivery, "targetId"),
+                text_of(delivery, "attemptCount") or "0",
+                short_time(text_of(delivery, "createdAt")),
+                short_time(text_of(delivery, "nextAttemptAt")),
+            )
+            for delivery in answer.get("deliveries", ())
+        ],
+        empty="There are no such deliveries.",
+    )
+
+
+def _excerpt(attempt: Mapping[str, Any]) -> str:
+    answer = base64.b64decode(text_of(attempt, "responseExcerpt")).decode("utf-8", "replace")
+    first, _, rest = answer.strip().partition("\n")
+    return f"{first} …" if rest else first

@@ -1,0 +1,191 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider event`: say that something happened."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.input_files import calls_of, read_events, read_payload
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import note, print_json, print_table, text_of
+from outrider.cli.terminal.parsing import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from outrider_api.outrider.v1.event_service_pb import Event
+
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait", help="Show what came back for each delivery; ends with 1 if not all accepted."
+    ),
+]
+
+app = typer.Typer(help="Events: say that something happened.", no_args_is_help=True)
+
+
+@app.callback()
+def event() -> None:
+    """Events: say that something happened."""
+
+
+@app.command(
+    "publish",
+    epilog=examples(
+        """outrider event publish user.human.added --payload '{"userName": "ada"}'""",
+        "outrider event publish user.human.added --wait      (and what the targets answered)",
+        "outrider event publish order.paid --id order-17-paid --payload @order.json",
+        "outrider event publish --file events.jsonl",
+        "produce-events | outrider event publish --file -",
+        "",
+        'In a file: {"eventType": "order.paid", "id": "17", "eventPayload": {"total": 5}}',
+        "as a JSON list, or one on each line.",
+    ),
+)
+def publish(
+    *,
+    event_type: Annotated[
+        str | None, typer.Argument(metavar="TYPE", help="Such as user.human.added.")
+    ] = None,
+    payload: Annotated[
+        str | None,
+        typer.Option(metavar="JSON|@FILE|-", help="What happened: a JSON object."),
+    ] = None,
+    event_id: Annotated[
+        str,
+        typer.Option("--id", metavar="ID", help="Publish this id once, however often it is sent."),
+    ] = "",
+    aggregate_id: Annotated[str, typer.Option(metavar="ID", help="What it happened to.")] = "",
+    aggregate_type: Annotated[str, typer.Option(metavar="TYPE", help="Its type.")] = "",
+    resource_owner: Annotated[str, typer.Option(metavar="ID", help="Who owns that.")] = "",
+    user_id: Annotated[str, typer.Option(metavar="ID", help="Who did it.")] = "",
+    version: Annotated[str, typer.Option(metavar="TEXT", help="Version of the aggregate.")] = "",
+    sequence: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of the event there.")
+    ] = 0,
+    created_at: Annotated[
+        str, typer.Option(metavar="TIME", help="When, as 2030-01-31T12:00:00Z. Default: now.")
+    ] = "",
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file instead.")
+    ] = None,
+    wait: Wait = False,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish one event, or all events of a file. When this returns, they are on disk."""
+    given = {
+        "id": event_id,
+        "aggregateId": aggregate_id,
+        "aggregateType": aggregate_type,
+        "resourceOwner": resource_owner,
+        "userId": user_id,
+        "version": version,
+        "sequence": str(sequence) if sequence else "",
+        "createdAt": parse_instant(created_at, "--created-at").isoformat() if created_at else "",
+    }
+    events = _events(event_type, payload, given, file)
+    server = connect(url, token, data_dir)
+    results = _publish_all(server, _few(events) if wait else events)
+    if wait:
+        _show_what_came_back(server, results, as_json=as_json)
+    elif as_json:
+        print_json({"results": results})
+    else:
+        _print_results(results)
+
+
+def _events(
+    event_type: str | None, payload: str | None, given: dict[str, str], file: str | None
+) -> Sequence[Event]:
+    from outrider_api.outrider.v1.event_service_pb import Event
+
+    given = {name: value for name, value in given.items() if value}
+    if file is not None:
+        if event_type is not None or payload is not None or given:
+            raise typer.BadParameter("--file goes with no other description of an event")
+        return read_events(file)
+    if event_type is None:
+        raise typer.BadParameter("give the type of the event, or --file")
+    if payload is not None:
+        given["eventPayloadJson"] = read_payload(payload)
+    try:
+        return [Event.from_json(json.dumps({"eventType": event_type, **given}))]
+    except ValueError as error:
+        # Only a number or a time can be out of the wire's bounds.
+        raise typer.BadParameter(str(error)) from None
+
+
+def _few(events: Sequence[Event]) -> Sequence[Event]:
+    from outrider.cli.commands.delivery.publish_wait import MAX_EVENTS
+
+    if len(events) > MAX_EVENTS:
+        raise typer.BadParameter(f"--wait is for at most {MAX_EVENTS} events")
+    return events
+
+
+def _show_what_came_back(
+    server: Server, results: Sequence[dict[str, Any]], *, as_json: bool
+) -> None:
+    from outrider.cli.commands.delivery.publish_wait import (
+        all_delivered,
+        first_attempts,
+        print_first_attempts,
+    )
+
+    if not as_json:
+        _print_results(results)
+    deliveries = first_attempts(server, results)
+    if as_json:
+        print_json({"results": results, "deliveries": deliveries})
+    else:
+        print_first_attempts(deliveries)
+    if not all_delivered(deliveries):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _publish_all(server: Server, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """One result for each event, in order.
+
+    Raises:
+        CommandError: naming how many were published before the call that failed.
+    """
+    from outrider_api.outrider.v1.event_service_pb import PublishEventsRequest
+
+    results: list[dict[str, Any]] = []
+    for call in calls_of(events):
+        try:
+            answer = server.ask(server.events.publish_events, PublishEventsRequest(events=call))
+        except CommandError as error:
+            if results:
+                error.advice = f"The first {len(results)} of {len(events)} events are published."
+            raise
+        results += answer.get("results", ())
+        if len(results) < len(events):
+            note(f"{len(results)} of {len(events)} published")
+    return results
+
+
+def _print_results(results: Sequence[dict[str, Any]]) -> None:
+    print_table(
+        ("EVENT", "DELIVERIES", ""),
+        [
+            (
+                text_of(result, "id"),
+                text_of(result, "deliveries") or "0",
+                "duplicate: nothing was stored" if result.get("duplicate") else "",
+            )
+            for result in results
+        ],
+        empty="Nothing was published.",
+    )
+    if not any(result.get("deliveries") for result in results):
+        note("No execution asks for it: see `outrider execution list`.")

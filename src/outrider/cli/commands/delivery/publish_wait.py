@@ -1,0 +1,74 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""What came back for events that were just published: `outrider event publish --wait`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from outrider.cli.commands.delivery.deliveries import print_attempts
+from outrider.cli.commands.delivery.states import STATE_PREFIX
+from outrider.cli.remote.client import Server
+from outrider.cli.terminal.errors import CommandError
+from outrider.cli.terminal.output import printable, short_enum, text_of
+
+MAX_EVENTS = 20
+WAIT_S = 60.0
+LOOK_EVERY_S = 0.05
+MAX_PAGE = 1000
+_UNTRIED = {f"{STATE_PREFIX}PENDING", f"{STATE_PREFIX}DELIVERING"}
+
+
+def first_attempts(server: Server, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every delivery of these events, once each was attempted.
+
+    Raises:
+        CommandError: some were not attempted within a minute.
+    """
+    deadline = time.monotonic() + WAIT_S
+    return [
+        _whole(server, text_of(found, "id"))
+        for result in results
+        if result.get("deliveries")
+        for found in _attempted(server, text_of(result, "id"), deadline)
+    ]
+
+
+def print_first_attempts(deliveries: Sequence[dict[str, Any]]) -> None:
+    """For people."""
+    for delivery in deliveries:
+        state = short_enum(text_of(delivery, "state"), STATE_PREFIX)
+        target = printable(text_of(delivery, "targetId"))
+        print(f"\nDelivery {text_of(delivery, 'id')} to target {target}: {state}")
+        print_attempts(delivery)
+
+
+def all_delivered(deliveries: Sequence[dict[str, Any]]) -> bool:
+    """Whether each was accepted at once."""
+    return all(each.get("state") == f"{STATE_PREFIX}DELIVERED" for each in deliveries)
+
+
+def _attempted(server: Server, event_id: str, deadline: float) -> list[dict[str, Any]]:
+    from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
+
+    request = ListDeliveriesRequest(event_id=event_id, page_size=MAX_PAGE)
+    while True:
+        answer = server.ask(server.deliveries.list_deliveries, request)
+        deliveries: list[dict[str, Any]] = answer.get("deliveries", [])
+        if not any(each.get("state") in _UNTRIED for each in deliveries):
+            return deliveries
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"event {event_id} was not attempted within {WAIT_S:g} s",
+                f"See `outrider deliveries list --event-id {event_id}`.",
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def _whole(server: Server, delivery_id: str) -> dict[str, Any]:
+    from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
+
+    answer = server.ask(server.deliveries.get_delivery, GetDeliveryRequest(id=delivery_id))
+    delivery: dict[str, Any] = answer.get("delivery", {})
+    return delivery

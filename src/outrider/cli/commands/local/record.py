@@ -1,0 +1,118 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider record` and `outrider replay`: real calls, kept in a file and sent again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from outrider.cli.commands.local.listen import MAX_PORT, TunnelName, TunnelTarget
+from outrider.cli.remote.client import connect
+from outrider.cli.terminal.options import DEFAULT_URL, DataDir, Token, Url, examples
+
+if TYPE_CHECKING:
+    from outrider.cli.receive.exchange import OnExchange
+    from outrider.cli.receive.recording import Recording
+
+RECORD_EXAMPLES = examples(
+    "outrider record --out calls.jsonl                       (receive on port 8090)",
+    "outrider record --out calls.jsonl --url https://outrider.example.com \\",
+    "    --forward http://localhost:3000/hook",
+    "outrider record --out calls.jsonl --keep displayName --keep locality",
+)
+REPLAY_EXAMPLES = examples(
+    "outrider replay calls.jsonl --to http://localhost:3000/hook --signing-key KEY",
+)
+
+Forward = Annotated[
+    str,
+    typer.Option(
+        "--forward",
+        metavar="URL",
+        help="Connect to the server at --url, take its calls to this URL, and record both.",
+    ),
+]
+
+
+def record(
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where calls are added, one a line.")],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="A field or header that is not masked. Repeatable."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
+    ] = 8090,
+    signing_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            envvar="OUTRIDER_SIGNING_KEY",
+            help="The target's signing key: what it did not sign is answered 401, not recorded.",
+        ),
+    ] = None,
+    forward: Forward = "",
+    name: TunnelName = "",
+    target: TunnelTarget = "",
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write real calls to a file, with secrets and personal data masked. Ctrl-C ends it.
+
+    Masked are signatures, tokens, passwords, codes, cookies, e-mail addresses, phone numbers,
+    names of people and values of user metadata. Read the file before you give it away.
+    """
+    from outrider.cli.receive.recording import open_recording
+    from outrider.cli.receive.redaction import CallMask
+
+    with open_recording(out, CallMask(keep or ())) as recording:
+        if forward:
+            from outrider.cli.receive.forward import Wanted, checked_name
+            from outrider.cli.receive.forward import forward as run_forward
+
+            wanted = Wanted(url=forward, name=checked_name(name), target_id=target)
+            run_forward(connect(url, token, data_dir), wanted, _recorded(recording))
+        else:
+            from outrider.cli.receive.recorder import record_here
+
+            record_here(recording, signing_key or [], port)
+
+
+def replay(
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `outrider record` wrote.")],
+    to: Annotated[str, typer.Option(metavar="URL", help="The receiver that is called.")],
+    signing_key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", envvar="OUTRIDER_SIGNING_KEY", help="What the receiver verifies with."
+        ),
+    ],
+) -> None:
+    """Send recorded calls to a receiver, signed anew, in their order.
+
+    Ends with 1 when one is answered with another status than it was. Deliveries that a server
+    made are sent again with `outrider deliveries replay`.
+    """
+    from outrider.cli.receive.resend import resend
+    from outrider.cli.remote.client import checked_url
+
+    if not signing_key:
+        raise typer.BadParameter("the signing key is empty: is a variable missing?")
+    checked_url(to.partition("?")[0], "--to")
+    raise typer.Exit(resend(file, to, signing_key))
+
+
+def _recorded(recording: Recording) -> OnExchange:
+    from outrider.cli.receive.exchange import Exchange
+    from outrider.cli.receive.forward import print_exchange
+
+    def both(exchange: Exchange) -> None:
+        recording.add(exchange)
+        print_exchange(exchange)
+
+    return both

@@ -1,0 +1,116 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider explain`: which execution would fire, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import note, print_json, print_table, text_of
+
+app = typer.Typer(
+    help="Which execution would fire, and why. Nothing is called.", no_args_is_help=True
+)
+
+METHOD = "/zitadel.session.v2.SessionService/ListSessions"
+ADVICE = "A method is /package.Service/Method, an event type has no wildcard."
+
+Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/Method.")]
+
+
+@app.command("request", epilog=examples(f"outrider explain request {METHOD}"))
+def explain_request(
+    *,
+    method: Method,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happens before a request is handled."""
+    _explain(connect(url, token, data_dir), {"method": method}, as_json=as_json)
+
+
+@app.command("response", epilog=examples(f"outrider explain response {METHOD}"))
+def explain_response(
+    *,
+    method: Method,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happens before a response is sent."""
+    asked = {"method": method, "response": True}
+    _explain(connect(url, token, data_dir), asked, as_json=as_json)
+
+
+@app.command("function", epilog=examples("outrider explain function preuserinfo"))
+def explain_function(
+    *,
+    function: Annotated[str, typer.Argument(metavar="NAME", help="Such as preuserinfo.")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happens where a function runs."""
+    _explain(connect(url, token, data_dir), {"function": function}, as_json=as_json)
+
+
+@app.command("event", epilog=examples("outrider explain event user.human.added --json"))
+def explain_event(
+    *,
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as user.human.added.")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What happens when an event of this type is published."""
+    _explain(connect(url, token, data_dir), {"eventType": event_type}, as_json=as_json)
+
+
+def _explain(server: Server, asked: Mapping[str, object], *, as_json: bool) -> None:
+    from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
+
+    request = ExplainRequest.from_json(json.dumps(asked))
+    answer = server.ask(server.interceptions.explain, request, advice=ADVICE)
+    if as_json:
+        print_json(answer)
+        return
+    _print_candidates(answer)
+    if answer.get("matched"):
+        print("\nTargets, in calling order")
+        _print_targets(answer)
+    else:
+        note("Nothing fires.")
+
+
+def _print_candidates(answer: Mapping[str, Any]) -> None:
+    print_table(
+        ("EXECUTION", "WHY"),
+        [(text_of(each, "id"), text_of(each, "reason")) for each in answer.get("candidates", ())],
+        empty="No execution asks for it. Bind one with `outrider execution set`.",
+    )
+
+
+def _print_targets(answer: Mapping[str, Any]) -> None:
+    print_table(
+        ("TARGET", "NAME", "CALLED", "WHY"),
+        [
+            (
+                text_of(each, "targetId"),
+                text_of(each, "name"),
+                "yes" if each.get("willCall") else "no",
+                text_of(each, "reason"),
+            )
+            for each in answer.get("targets", ())
+        ],
+        empty="None: they were deleted meanwhile.",
+    )

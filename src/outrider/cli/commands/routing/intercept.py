@@ -1,0 +1,157 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider intercept`: run a request, a response or a function through its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.message_files import read_message
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import note, print_json, print_table, short_enum, text_of
+from outrider.cli.terminal.parsing import parse_duration
+
+app = typer.Typer(
+    help="Interceptions: run a request, a response or a function through its targets.",
+    no_args_is_help=True,
+)
+
+OUTCOME_PREFIX = "OUTCOME_"
+ADVICE = "See `outrider intercept --help` for what a file holds."
+
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="The call, as JSON.")]
+Method = Annotated[
+    str, typer.Option(metavar="METHOD", help="Instead of the file's: /package.Service/Method.")
+]
+Timeout = Annotated[
+    str, typer.Option(metavar="DURATION", help="How long all targets may take together.")
+]
+
+
+@app.command(
+    "request",
+    epilog=examples(
+        "outrider intercept request call.json",
+        "outrider intercept request call.json --method /shop.v1.Orders/Create --json",
+        "",
+        'In the file: {"fullMethod": "/shop.v1.Orders/Create", "userId": "42",',
+        '  "headers": {"origin": {"values": ["https://shop.example"]}}, "request": {"total": 5}}',
+    ),
+)
+def intercept_request(
+    *,
+    file: File,
+    method: Method = "",
+    timeout: Timeout = "30s",
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a request through its targets and print what they leave. A target that interrupts ends it with 5."""
+    from outrider_api.outrider.v1.interception_service_pb import InterceptRequestRequest
+
+    request = read_message(file, InterceptRequestRequest)
+    request.full_method = method or request.full_method
+    server = connect(url, token, data_dir)
+    answer = _ask(server, server.interceptions.intercept_request, request, timeout)
+    _print_answer(answer, "request", as_json=as_json)
+
+
+@app.command(
+    "response",
+    epilog=examples(
+        "outrider intercept response call.json",
+        "",
+        'In the file: {"fullMethod": "/shop.v1.Orders/Create", "userId": "42",',
+        '  "request": {"total": 5}, "response": {"id": "17"}}',
+    ),
+)
+def intercept_response(
+    *,
+    file: File,
+    method: Method = "",
+    timeout: Timeout = "30s",
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a response through its targets and print what they leave. A target that interrupts ends it with 5."""
+    from outrider_api.outrider.v1.interception_service_pb import InterceptResponseRequest
+
+    request = read_message(file, InterceptResponseRequest)
+    request.full_method = method or request.full_method
+    server = connect(url, token, data_dir)
+    answer = _ask(server, server.interceptions.intercept_response, request, timeout)
+    _print_answer(answer, "response", as_json=as_json)
+
+
+@app.command(
+    "function",
+    epilog=examples(
+        "outrider intercept function login.json",
+        "outrider intercept function - --function preaccesstoken < login.json",
+        "",
+        'In the file: {"function": "preuserinfo", "payload": {"userinfo": {"sub": "42"}}}',
+    ),
+)
+def call_function(
+    *,
+    file: File,
+    function: Annotated[
+        str, typer.Option(metavar="NAME", help="Instead of the file's, such as preuserinfo.")
+    ] = "",
+    timeout: Timeout = "30s",
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a function's targets and print their merged answer. A target that interrupts ends it with 5."""
+    from outrider_api.outrider.v1.interception_service_pb import CallFunctionRequest
+
+    request = read_message(file, CallFunctionRequest)
+    request.function = function or request.function
+    server = connect(url, token, data_dir)
+    answer = _ask(server, server.interceptions.call_function, request, timeout)
+    _print_answer(answer, "answer", as_json=as_json)
+
+
+def _ask(server: Server, call: Any, request: Any, timeout: str) -> dict[str, Any]:
+    milliseconds = int(parse_duration(timeout, "--timeout").total_seconds() * 1000)
+    if milliseconds <= 0:
+        raise typer.BadParameter("it must be longer than nothing", param_hint="--timeout")
+    return server.ask(partial(call, timeout_ms=milliseconds), request, advice=ADVICE)
+
+
+def _print_answer(answer: Mapping[str, Any], name: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    print_json(answer.get(name, {}))
+    if not answer.get("execution"):
+        note("No execution fired: see `outrider explain`.")
+        return
+    for extra in ("claims", "attributes"):
+        if answer.get(extra):
+            print(f"\n{extra.capitalize()}")
+            print_json(answer[extra])
+    print(f"\nCalls of {answer['execution']}")
+    print_table(
+        ("TARGET", "OUTCOME", "TOOK", "ERROR"),
+        [
+            (
+                text_of(call, "targetId"),
+                short_enum(text_of(call, "outcome"), OUTCOME_PREFIX) or "becomes a delivery",
+                text_of(call, "duration") or "-",
+                text_of(call, "error"),
+            )
+            for call in answer.get("calls", ())
+        ],
+        empty="None: every target was deleted meanwhile.",
+    )

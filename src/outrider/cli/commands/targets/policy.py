@@ -1,0 +1,263 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider target policy`, `pause` and `resume`: how a target is called, and whether it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.input_files import read_source
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
+from outrider.cli.terminal.parsing import parse_duration
+
+app = typer.Typer(help="Policies: retries, limits, order, headers, TLS.", no_args_is_help=True)
+
+ADVICE = "See `outrider target list`."
+PAUSE_EXAMPLES = examples("outrider target pause 336392597046099971")
+RESUME_EXAMPLES = examples("outrider target resume 336392597046099971")
+
+TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the target.")]
+Waits = Annotated[
+    list[str] | None,
+    typer.Option(metavar="DURATION", help="Before a retry. Give it once for each."),
+]
+Statuses = Annotated[
+    list[int] | None,
+    typer.Option(min=100, max=599, metavar="N", help="Not retried. Give it once for each."),
+]
+
+
+class Ordering(StrEnum):
+    """In which order events are delivered."""
+
+    UNORDERED = "unordered"
+    BY_AGGREGATE = "by-aggregate"
+
+
+class OnDead(StrEnum):
+    """What later events of an aggregate do when one has died."""
+
+    SKIP = "skip"
+    PARK = "park"
+
+
+class OnUnreachable(StrEnum):
+    """What an interception does without its target."""
+
+    CONTINUE = "continue"
+    INTERRUPT = "interrupt"
+
+
+@app.command("get", epilog=examples("outrider target policy get 336392597046099971"))
+def get_policy(
+    *,
+    target_id: TargetArgument,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the policy of a target, without its secrets, whether it is paused, and its breaker."""
+    answer = _read(connect(url, token, data_dir), target_id)
+    if as_json:
+        print_json(answer)
+        return
+    open_until = short_time(text_of(answer, "breakerOpenUntil"))
+    print_fields(
+        {
+            "changed": short_time(text_of(answer, "changeDate")) or "never",
+            "paused": short_time(text_of(answer, "pausedAt")) or "no",
+            "breaker": f"open until {open_until}" if open_until else "closed",
+        }
+    )
+    policy = answer.get("policy")
+    print(json.dumps(policy, indent=2) if policy else "Everything has its default.")
+
+
+@app.command(
+    "set",
+    epilog=examples(
+        "outrider target policy set 336392597046099971 --max-concurrency 4 --rate 10",
+        "outrider target policy set 336392597046099971 --wait 5s --wait 1m --wait 1h",
+        "outrider target policy set 336392597046099971 --ordering by-aggregate --on-dead park",
+        "outrider target policy set 336392597046099971 --file policy.json",
+        "",
+        "Options change what they name. A file is the whole policy, as `get --json` prints it;",
+        "{} brings every default back. Headers, client certificates and proxies have secrets,",
+        "which others could read on a command line: give them in a file, or with --file -.",
+    ),
+)
+def set_policy(
+    *,
+    target_id: TargetArgument,
+    file: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="The whole policy, as JSON.")
+    ] = None,
+    wait: Waits = None,
+    jitter: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Of a wait, at random.")
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Retry nothing that is older.")
+    ] = None,
+    final_status: Statuses = None,
+    max_concurrency: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Calls at the same time.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, metavar="N", help="Calls in a second. 0: unlimited.")
+    ] = None,
+    ordering: Annotated[Ordering | None, typer.Option(help="Order of events.")] = None,
+    on_dead: Annotated[
+        OnDead | None, typer.Option(help="What later events of the aggregate do.")
+    ] = None,
+    breaker_failures: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="In a row, until nobody calls. 0: never.")
+    ] = None,
+    breaker_open_for: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long nobody calls then.")
+    ] = None,
+    on_unreachable: Annotated[
+        OnUnreachable | None, typer.Option(help="What interceptions do without the target.")
+    ] = None,
+    ca_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="PEM of the authorities to trust.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the policy of a target, or replace it by a file."""
+    changes = {
+        "retry.waits": [_seconds(each, "--wait") for each in wait or ()] or None,
+        "retry.jitter": jitter,
+        "retry.maxAge": None if max_age is None else _seconds(max_age, "--max-age"),
+        "retry.finalStatuses": final_status or None,
+        "maxConcurrency": max_concurrency,
+        "ratePerSecond": rate,
+        "ordering": _enum("ORDERING", ordering),
+        "onDead": _enum("ON_DEAD", on_dead),
+        "breaker.failures": breaker_failures,
+        "breaker.openFor": _open_for(breaker_open_for),
+        "onUnreachable": _enum("ON_UNREACHABLE", on_unreachable),
+        "tls.caPem": None if ca_file is None else read_source(ca_file),
+    }
+    given = {path: value for path, value in changes.items() if value is not None}
+    if (file is None) is not bool(given):
+        raise typer.BadParameter("give either --file or what is to change")
+    _set(connect(url, token, data_dir), target_id, file, given, as_json=as_json)
+
+
+def pause_target(
+    *,
+    target_id: TargetArgument,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the deliveries of a target. They wait, without attempts, until it is resumed."""
+    from outrider_api.outrider.v1.target_policy_service_pb import PauseTargetRequest
+
+    server = connect(url, token, data_dir)
+    request = PauseTargetRequest(target_id=target_id)
+    answer = server.ask(server.policies.pause_target, request, advice=ADVICE)
+    if as_json:
+        print_json(answer)
+        return
+    print_fields({"paused": short_time(text_of(answer, "changeDate"))})
+    note(f"Let it go on with: outrider target resume {target_id}")
+
+
+def resume_target(
+    *,
+    target_id: TargetArgument,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the deliveries of a paused target go on."""
+    from outrider_api.outrider.v1.target_policy_service_pb import ResumeTargetRequest
+
+    server = connect(url, token, data_dir)
+    request = ResumeTargetRequest(target_id=target_id)
+    answer = server.ask(server.policies.resume_target, request, advice=ADVICE)
+    if as_json:
+        print_json(answer)
+    elif answer:
+        print_fields({"resumed": short_time(text_of(answer, "changeDate"))})
+    else:
+        note("It was not paused.")
+
+
+def _read(server: Server, target_id: str) -> dict[str, Any]:
+    from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
+
+    request = GetTargetPolicyRequest(target_id=target_id)
+    return server.ask(server.policies.get_target_policy, request, advice=ADVICE)
+
+
+def _set(
+    server: Server, target_id: str, file: str | None, given: Mapping[str, Any], *, as_json: bool
+) -> None:
+    from outrider_api.outrider.v1.target_policy_service_pb import (
+        SetTargetPolicyRequest,
+        TargetPolicy,
+    )
+
+    document = _changed(_read(server, target_id), given) if file is None else _policy_in(file)
+    try:
+        policy = TargetPolicy.from_json(json.dumps(document))
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{file or 'policy'}: {error}", code=ExitCode.USAGE) from None
+    request = SetTargetPolicyRequest(target_id=target_id, policy=policy)
+    answer = server.ask(server.policies.set_target_policy, request, advice=ADVICE)
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"changed": short_time(text_of(answer, "changeDate"))})
+
+
+def _changed(answer: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    policy: dict[str, Any] = answer.get("policy", {})
+    for path, value in given.items():
+        part, _, name = path.rpartition(".")
+        (policy.setdefault(part, {}) if part else policy)[name] = value
+    return policy
+
+
+def _policy_in(source: str) -> dict[str, Any]:
+    """The policy in a file: alone, or as `get --json` prints it."""
+    try:
+        document = json.loads(read_source(source))
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{source}: is not JSON: {error}", code=ExitCode.USAGE) from None
+    if isinstance(document, dict):
+        document = document.get("policy", document)
+    if not isinstance(document, dict):
+        raise CommandError(f"{source}: a policy is a JSON object", code=ExitCode.USAGE)
+    return document
+
+
+def _enum(prefix: str, chosen: StrEnum | None) -> str | None:
+    return None if chosen is None else f"{prefix}_{chosen.name}"
+
+
+def _open_for(text: str | None) -> str | None:
+    return None if text is None else _seconds(text, "--breaker-open-for")
+
+
+def _seconds(text: str, hint: str) -> str:
+    """A duration as protojson writes it."""
+    microseconds = parse_duration(text, hint) // timedelta(microseconds=1)
+    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06}s"

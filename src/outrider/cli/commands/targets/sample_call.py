@@ -1,0 +1,81 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider target test`: call a target once and see what comes of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from outrider.cli.remote.client import connect
+from outrider.cli.terminal.errors import CommandError
+from outrider.cli.terminal.message_files import read_message
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import pretty_body, print_fields, print_json, short_enum, text_of
+
+# A target may take 270 s.
+TIMEOUT_MS = 300_000
+OUTCOME_PREFIX = "OUTCOME_"
+ACCEPTED = "accepted"
+EXAMPLES = examples(
+    "outrider target test 336392597046099971",
+    "outrider target test 336392597046099971 --file payload.json",
+)
+
+
+def try_target(
+    *,
+    target_id: Annotated[str, typer.Argument(metavar="ID", help="Of the target.")],
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Send this JSON object instead of a sample."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a target once, now, with a header that says so. It is not in the delivery log.
+
+    Ends with 1 when the target does not accept.
+    """
+    from protobuf.wkt import Struct
+
+    from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
+
+    payload = None if file is None else read_message(file, Struct)
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
+        TestTargetRequest(target_id=target_id, payload=payload),
+        advice="See `outrider target list`.",
+    )
+    attempt = answer.get("attempt", {})
+    if as_json:
+        print_json(answer)
+    else:
+        _print_attempt(attempt, answer)
+    outcome = short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX)
+    if outcome != ACCEPTED:
+        raise CommandError(f"the target does not accept: {outcome}")
+
+
+def _print_attempt(attempt: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    print_fields(
+        {
+            "outcome": short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX),
+            "status": text_of(attempt, "statusCode"),
+            "took": text_of(attempt, "duration"),
+            "stage": text_of(attempt, "stage"),
+            "error": text_of(attempt, "error"),
+        }
+    )
+    excerpt = base64.b64decode(text_of(attempt, "responseExcerpt"))
+    if excerpt:
+        print("\nAnswer")
+        print(pretty_body(excerpt))
+    print("\nPayload")
+    print(pretty_body(base64.b64decode(text_of(answer, "payload"))))

@@ -1,0 +1,264 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""`outrider target`: where to call, and how."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from outrider.cli.commands.targets import policy, sample_call, target_key, target_update
+from outrider.cli.commands.targets.target_kinds import (
+    Kind,
+    Payload,
+    interrupts,
+    kind_of,
+    type_message,
+)
+from outrider.cli.commands.targets.target_status import MOST, Hold, ask_holds, state_of
+from outrider.cli.remote.client import Server, connect
+from outrider.cli.terminal.errors import CommandError
+from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    print_table,
+    printable,
+    short_enum,
+    short_time,
+    text_of,
+)
+from outrider.cli.terminal.parsing import parse_duration
+
+if TYPE_CHECKING:
+    from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
+
+app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
+app.add_typer(policy.app, name="policy")
+app.add_typer(target_key.app, name="key")
+app.command("update", epilog=target_update.EXAMPLES)(target_update.update_target)
+app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
+app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
+app.command("test", epilog=sample_call.EXAMPLES)(sample_call.try_target)
+
+MAX_PAGE = 1000
+
+
+@app.command(
+    "list",
+    epilog=examples("outrider target list", "outrider target list --name audit --json"),
+)
+def list_targets(
+    *,
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only targets whose name contains this.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="How many to skip.")] = 0,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List targets, newest first, with those that are paused or whose breaker is open."""
+    from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
+    from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
+
+    server = connect(url, token, data_dir)
+    request = ListTargetsRequest(
+        pagination=PaginationRequest(limit=limit, offset=offset),
+        filters=[_named_like(name)] if name else [],
+    )
+    answer = server.ask(server.actions.list_targets, request)
+    holds = _holds(server) if answer.get("targets") else {}
+    if as_json:
+        targets = [{**each, **holds.get(text_of(each, "id"), {})} for each in _targets(answer)]
+        print_json({**answer, "targets": targets} if targets else answer)
+        return
+    print_table(
+        ("ID", "NAME", "TYPE", "ENDPOINT", "TIMEOUT", "PAYLOAD", "STATE"),
+        [
+            (
+                text_of(target, "id"),
+                text_of(target, "name"),
+                _kind(target),
+                text_of(target, "endpoint"),
+                text_of(target, "timeout"),
+                _payload(target),
+                state_of(holds.get(text_of(target, "id"), {})),
+            )
+            for target in _targets(answer)
+        ],
+        empty="There are no such targets. Make one with `outrider target create`.",
+    )
+
+
+@app.command("get", epilog=examples("outrider target get 336392597046099971"))
+def get_target(
+    *,
+    target_id: Annotated[str, typer.Argument(metavar="ID")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one target, with the key that its calls are signed with."""
+    from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(
+        server.actions.get_target,
+        GetTargetRequest(id=target_id),
+        advice="See `outrider target list`.",
+    )
+    if as_json:
+        print_json(answer)
+        return
+    target = answer.get("target", {})
+    print_fields(
+        {
+            "id": text_of(target, "id"),
+            "name": text_of(target, "name"),
+            "type": _kind(target),
+            "endpoint": text_of(target, "endpoint"),
+            "timeout": text_of(target, "timeout"),
+            "payload": _payload(target),
+            "signing key": text_of(target, "signingKey"),
+            "created": short_time(text_of(target, "creationDate")),
+            "changed": short_time(text_of(target, "changeDate")),
+        }
+    )
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "outrider target create audit --endpoint https://hooks.example.com/audit",
+        "outrider target create enrich --endpoint https://example.com/e --type call --timeout 2s",
+    ),
+)
+def create_target(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique, whatever its case.")],
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="The URL that is called.")],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--type",
+            help="webhook: the status of the answer counts; call: its body, too; "
+            "async: nobody waits for it.",
+        ),
+    ] = Kind.WEBHOOK,
+    timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long one call may take, such as 500ms.")
+    ] = "10s",
+    interrupt_on_error: Annotated[
+        bool, typer.Option("--interrupt-on-error", help="A failure stops the execution.")
+    ] = False,
+    payload_type: Annotated[Payload, typer.Option(help="How the payload travels.")] = Payload.JSON,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a target. It is called by nothing until an execution names it."""
+    request = _create_request(
+        name=name,
+        endpoint=endpoint,
+        kind=kind,
+        timeout=parse_duration(timeout, "--timeout"),
+        interrupt_on_error=interrupt_on_error,
+        payload_type=payload_type,
+    )
+    server = connect(url, token, data_dir)
+    answer = server.ask(server.actions.create_target, request)
+    if as_json:
+        print_json(answer)
+        return
+    print_fields({"id": text_of(answer, "id"), "signing key": text_of(answer, "signingKey")})
+    note(f"Bind it with: outrider execution set event/user.human.added {text_of(answer, 'id')}")
+
+
+@app.command("delete", epilog=examples("outrider target delete 336392597046099971"))
+def delete_target(
+    *,
+    target_id: Annotated[str, typer.Argument(metavar="ID")],
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a target. What is still owed to it is cancelled."""
+    from outrider_api.zitadel.action.v2.action_service_pb import DeleteTargetRequest
+
+    server = connect(url, token, data_dir)
+    answer = server.ask(server.actions.delete_target, DeleteTargetRequest(id=target_id))
+    if not answer:
+        raise CommandError(f"there never was a target {target_id}", "See `outrider target list`.")
+    if as_json:
+        print_json(answer)
+    else:
+        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+
+
+def _create_request(
+    *,
+    name: str,
+    endpoint: str,
+    kind: Kind,
+    timeout: timedelta,
+    interrupt_on_error: bool,
+    payload_type: Payload,
+) -> CreateTargetRequest:
+    from protobuf.wkt import Duration
+
+    from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
+    from outrider_api.zitadel.action.v2.target_pb import PayloadType
+
+    return CreateTargetRequest(
+        name=name,
+        endpoint=endpoint,
+        target_type=type_message(kind, interrupt_on_error=interrupt_on_error),
+        timeout=Duration.from_timedelta(timeout),
+        payload_type=PayloadType[payload_type.upper()],
+    )
+
+
+def _named_like(name: str) -> Any:
+    from protobuf import Oneof
+
+    from outrider_api.zitadel.action.v2.query_pb import TargetNameFilter, TargetSearchFilter
+    from outrider_api.zitadel.filter.v2.filter_pb import TextFilterMethod
+
+    wanted = TargetNameFilter(target_name=name, method=TextFilterMethod.CONTAINS_IGNORE_CASE)
+    by_name: Any = Oneof("target_name_filter", wanted)
+    return TargetSearchFilter(filter=by_name)
+
+
+def _targets(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(answer.get("targets", ()))
+
+
+def _holds(server: Server) -> dict[str, Hold]:
+    try:
+        holds = ask_holds(server)
+    except CommandError as error:
+        # The list is of use without it.
+        note(f"Which targets are held is not known: {printable(error.says)}.")
+        return {}
+    if len(holds) >= MOST:
+        note(f"Of more than {MOST} held targets the server tells the first.")
+    return holds
+
+
+def _kind(target: dict[str, Any]) -> str:
+    kind = kind_of(target)
+    if kind is None:
+        return "unknown"
+    return f"{kind}, interrupts" if interrupts(target) else kind
+
+
+def _payload(target: dict[str, Any]) -> str:
+    return short_enum(text_of(target, "payloadType"), "PAYLOAD_TYPE_") or Payload.JSON

@@ -1,0 +1,218 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""What `outrider listen --forward` does, from the target to the last line that is printed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from outrider.cli.receive.exchange import Exchange, OnExchange
+from outrider.cli.receive.forwarder import Forwarder
+from outrider.cli.receive.listen import subject_of
+from outrider.cli.remote.client import Server, checked_url
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.output import note, print_json_line, printable, text_of
+from outrider.cli.terminal.running import until_stopped
+from outrider.domain.targets.tunnel import TUNNEL_NAME, tunnel_of
+
+CALLS_AT_ONCE = 16
+MAX_NAME_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Where calls are taken, and through which tunnel.
+
+    `name` empty: of the machine. `target_id` empty: a target of our own, made if there is none.
+    """
+
+    url: str
+    name: str = ""
+    target_id: str = ""
+
+
+def forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
+    """Forward until Ctrl-C or SIGTERM.
+
+    Raises:
+        CommandError: the target is not one of a tunnel, or the server refuses.
+    """
+    checked_url(wanted.url, "--forward")
+    asyncio.run(_forward(server, wanted, on_exchange))
+
+
+async def _forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
+    from outrider.bootstrap.http_client import open_caller
+    from outrider.config.loading import from_arguments
+
+    target = ForwardTarget(server, wanted)
+    name = await asyncio.to_thread(target.tunnel_name)
+    # The developer chose the URL: what is near is on this machine or in its network.
+    near = from_arguments({"egress_profile": "dev"}, {})
+    async with open_caller(near, CALLS_AT_ONCE) as caller:
+        forwarder = Forwarder(
+            server=server,
+            name=name,
+            url=wanted.url,
+            poster=caller,
+            on_open=target.opened,
+            on_exchange=on_exchange,
+            say=lambda text: note(printable(text)),
+        )
+        await until_stopped(forwarder.run())
+
+
+class ForwardTarget:
+    """The target that is answered from here."""
+
+    def __init__(self, server: Server, wanted: Wanted) -> None:
+        self._server = server
+        self._wanted = wanted
+        self._is_known = False
+
+    def tunnel_name(self) -> str:
+        """Which tunnel to listen to.
+
+        Raises:
+            CommandError: the target that was named leads elsewhere.
+        """
+        if not self._wanted.target_id:
+            return self._wanted.name or machine_name(socket.gethostname())
+        from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
+
+        answer = self._server.ask(
+            self._server.actions.get_target,
+            GetTargetRequest(id=self._wanted.target_id),
+            advice="See `outrider target list`.",
+        )
+        endpoint = text_of(answer.get("target", {}), "endpoint")
+        tunnel = tunnel_of(endpoint)
+        if tunnel is None:
+            raise CommandError(
+                f"target {self._wanted.target_id} is called at {endpoint}",
+                "Leave out --target: a target for this machine is made, or used again.",
+            )
+        return tunnel.name
+
+    async def opened(self, endpoint: str) -> None:
+        """Say where calls come from; the first time, make sure that there is a target."""
+        if self._is_known:
+            note("connected again")
+            return
+        known = await asyncio.to_thread(self._known, endpoint)
+        self._is_known = True
+        note(f"forwarding {endpoint} to {printable(self._wanted.url)}")
+        note(f"target {known['id']}, signing key {known['signingKey']}")
+        note(f"Bind it with: outrider execution set event/user.human.added {known['id']}")
+
+    def _known(self, endpoint: str) -> dict[str, str]:
+        if self._wanted.target_id:
+            return self._get(self._wanted.target_id)
+        tunnel = tunnel_of(endpoint)
+        name = f"tunnel {tunnel.name if tunnel else ''}".strip()
+        for found in self._named(name):
+            if text_of(found, "endpoint") == endpoint:
+                return self._get(text_of(found, "id"))
+            raise CommandError(
+                f"there is a target {name!r} that is called elsewhere",
+                "Choose another --name, or delete that target.",
+            )
+        return self._created(name, endpoint)
+
+    def _get(self, target_id: str) -> dict[str, str]:
+        from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
+
+        answer = self._server.ask(self._server.actions.get_target, GetTargetRequest(id=target_id))
+        target = answer.get("target", {})
+        return {name: text_of(target, name) for name in ("id", "signingKey")}
+
+    def _named(self, name: str) -> list[dict[str, Any]]:
+        from protobuf import Oneof
+
+        from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
+        from outrider_api.zitadel.action.v2.query_pb import TargetNameFilter, TargetSearchFilter
+        from outrider_api.zitadel.filter.v2.filter_pb import TextFilterMethod
+
+        named = TargetNameFilter(target_name=name, method=TextFilterMethod.EQUALS_IGNORE_CASE)
+        by_name: Any = Oneof("target_name_filter", named)
+        request = ListTargetsRequest(filters=[TargetSearchFilter(filter=by_name)])
+        answer = self._server.ask(self._server.actions.list_targets, request)
+        found: list[dict[str, Any]] = answer.get("targets", [])
+        return found
+
+    def _created(self, name: str, endpoint: str) -> dict[str, str]:
+        from protobuf import Oneof
+        from protobuf.wkt import Duration
+
+        from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
+        from outrider_api.zitadel.action.v2.target_pb import RESTCall
+
+        # A call: what the handler answers to an interception counts. To an event nothing does.
+        kind: Any = Oneof("rest_call", RESTCall(interrupt_on_error=True))
+        request = CreateTargetRequest(
+            name=name, endpoint=endpoint, target_type=kind, timeout=Duration.from_seconds(10)
+        )
+        answer = self._server.ask(self._server.actions.create_target, request)
+        return {each: text_of(answer, each) for each in ("id", "signingKey")}
+
+
+def machine_name(host: str) -> str:
+    """The name of a machine as the name of a tunnel."""
+    name = re.sub(r"[^a-z0-9]+", "-", host.lower())[:MAX_NAME_CHARS].strip("-")
+    return name if TUNNEL_NAME.fullmatch(name) else "laptop"
+
+
+def checked_name(name: str) -> str:
+    """The name of a tunnel; empty stays empty.
+
+    Raises:
+        CommandError: no tunnel can have it.
+    """
+    if name and TUNNEL_NAME.fullmatch(name) is None:
+        raise CommandError(
+            f"{name!r} is not the name of a tunnel",
+            "Use lower-case letters, digits and hyphens, at most 40.",
+            code=ExitCode.USAGE,
+        )
+    return name
+
+
+def print_exchange(exchange: Exchange) -> None:
+    """One forwarded call for people."""
+    answered = f"answered {exchange.status}" if exchange.status else f"failed: {exchange.failure}"
+    color = "green" if 0 < exchange.status < 300 else "red"  # noqa: PLR2004 - 2xx
+    parts = [
+        f"{exchange.at.astimezone():%H:%M:%S}",
+        typer.style(printable(subject_of(exchange.body)), bold=True),
+        _named("delivery", exchange.header("outrider-delivery")),
+        _named("attempt", exchange.header("outrider-attempt")),
+        typer.style(printable(answered), fg=color),
+        f"{exchange.seconds * 1000:.0f} ms",
+    ]
+    typer.echo("  ".join(part for part in parts if part))
+
+
+def print_exchange_json(exchange: Exchange) -> None:
+    """One forwarded call as one line of JSON."""
+    print_json_line(
+        {
+            "at": exchange.at.isoformat(),
+            "subject": subject_of(exchange.body),
+            "status": exchange.status,
+            "failure": exchange.failure,
+            "delivery": exchange.header("outrider-delivery"),
+            "attempt": exchange.header("outrider-attempt"),
+            "headers": [list(header) for header in exchange.headers],
+            "body": exchange.body.decode("utf-8", "replace"),
+            "answer": exchange.answer.decode("utf-8", "replace"),
+        }
+    )
+
+
+def _named(name: str, value: str) -> str:
+    return f"{name} {printable(value)}" if value else ""

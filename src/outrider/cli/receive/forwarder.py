@@ -1,0 +1,206 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""The other end of a tunnel: takes calls from a server that is far away to one that is near.
+
+The connection goes out from here, so nothing has to be opened to the internet. When it breaks it
+is made again, after waits that grow; what cannot be mended, such as a token that is not accepted,
+ends the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from outrider.cli.receive.exchange import Exchange, OnExchange
+from outrider.cli.remote.client import Server, refusal
+from outrider.domain.calls.request import Answer, Call, CallFailed
+from outrider.runtime import utc_now
+
+if TYPE_CHECKING:
+    from connectrpc.errors import ConnectError
+
+    from outrider_api.outrider.v1.tunnel_service_pb import ListenResponse, TunnelCall
+
+# The server says every 10 s that it is there.
+SILENT_S = 35.0
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 15.0
+# Of an answer: the server takes requests of 4 MiB.
+MAX_ANSWER_BYTES = 4 * 1024 * 1024 - 64 * 1024
+MAX_REASON_CHARS = 300
+
+
+class Poster(Protocol):
+    """Calls the server that is near."""
+
+    async def post(self, call: Call) -> Answer:
+        """Raise `CallFailed` when there is no answer."""
+        ...
+
+
+class Opened(Protocol):
+    """What is done when the tunnel is open, each time."""
+
+    async def __call__(self, endpoint: str) -> None:
+        """`endpoint` is what targets call to get here."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Forwarder:
+    """Takes the calls of the tunnel `name` to `url`. `say` is told of the connection."""
+
+    server: Server
+    name: str
+    url: str
+    poster: Poster
+    on_open: Opened
+    on_exchange: OnExchange
+    say: Callable[[str], None]
+    silent_s: float = SILENT_S
+    _wait: float = FIRST_WAIT_S
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _running: asyncio.Task[None] | None = None
+    _failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Go on until cancelled.
+
+        Raises:
+            CommandError: the server refuses, or was not there at the start.
+            Exception: what `on_exchange` raises, such as for a pipe that nobody reads.
+        """
+        self._running = asyncio.current_task()
+        was_open = False
+        try:
+            while True:
+                reason = "the server ended the connection"
+                try:
+                    async for endpoint in self._listen():
+                        await self.on_open(endpoint)
+                        was_open, self._wait = True, FIRST_WAIT_S
+                except Exception as failure:  # noqa: BLE001 - judged one line below
+                    _stop_if_cancelled()
+                    reason = self._reason(failure, was_open=was_open)
+                self.say(f"connection lost ({reason}); trying again in {self._wait:.3g} s")
+                await asyncio.sleep(self._wait)
+                self._wait = min(2 * self._wait, LONGEST_WAIT_S)
+        except asyncio.CancelledError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        finally:
+            for each in self._calls:
+                each.cancel()
+
+    async def _listen(self) -> AsyncIterator[str]:
+        """Take calls while the connection lasts; gives the endpoint once."""
+        from outrider_api.outrider.v1.tunnel_service_pb import ListenRequest
+
+        frames = self.server.tunnels.listen(
+            ListenRequest(name=self.name), headers=self.server.headers
+        )
+        while True:
+            async with asyncio.timeout(self.silent_s):
+                frame: ListenResponse | None = await anext(frames, None)
+            if frame is None:
+                return
+            if frame.endpoint:
+                yield frame.endpoint
+            if frame.call is not None:
+                self._take(frame.call)
+
+    def _reason(self, failure: Exception, *, was_open: bool) -> str:
+        """Why the connection broke. Raise what cannot be mended by trying again."""
+        from connectrpc.code import Code
+        from connectrpc.errors import ConnectError
+
+        if not isinstance(failure, ConnectError | TimeoutError):
+            raise failure
+        # The library's own word for a wait that ended by our time-out.
+        if isinstance(failure, TimeoutError) or failure.code is Code.CANCELED:
+            return "the server is silent"
+        passing = {
+            Code.UNAVAILABLE,
+            Code.DEADLINE_EXCEEDED,
+            Code.INTERNAL,
+            Code.UNKNOWN,
+        }
+        if not was_open or failure.code not in passing:
+            raise refusal(failure, self.server.url) from None
+        return _short(failure)
+
+    def _take(self, call: TunnelCall) -> None:
+        task = asyncio.create_task(self._forward(call))
+        self._calls.add(task)
+        task.add_done_callback(self._forwarded)
+
+    def _forwarded(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and self._failure is None and self._running is not None:
+            self._failure = failure
+            self._running.cancel()
+
+    async def _forward(self, given: TunnelCall) -> None:
+        began = time.perf_counter()
+        headers = tuple((each.name, each.value) for each in given.headers)
+        facts: dict[str, Any] = {
+            "at": utc_now(),
+            "target": given.target,
+            "headers": headers,
+            "body": bytes(given.body),
+        }
+        try:
+            answer = await self.poster.post(self._call(given))
+            facts |= {"answer_headers": answer.headers, "answer": answer.body}
+            status, failure = answer.status, ""
+        except CallFailed as failed:
+            status, failure = 0, failed.reason
+        if len(facts.get("answer", b"")) > MAX_ANSWER_BYTES:
+            status, failure = 0, f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
+        exchange = Exchange(
+            **facts, status=status, failure=failure, seconds=time.perf_counter() - began
+        )
+        try:
+            self.on_exchange(exchange)
+        finally:
+            await self._answer(given.id, exchange)
+
+    def _call(self, given: TunnelCall) -> Call:
+        headers = tuple((each.name, each.value) for each in given.headers)
+        seconds = given.timeout.to_timedelta().total_seconds() if given.timeout else 0.0
+        return Call(self.url, headers, bytes(given.body), seconds)
+
+    async def _answer(self, call_id: str, exchange: Exchange) -> None:
+        from connectrpc.errors import ConnectError
+
+        from outrider_api.outrider.v1.tunnel_service_pb import AnswerCallRequest, HttpHeader
+
+        request = AnswerCallRequest(name=self.name, call_id=call_id)
+        if exchange.failure:
+            request.failure = exchange.failure[:MAX_REASON_CHARS]
+        else:
+            request.status, request.body = exchange.status, exchange.answer
+            request.headers = [
+                HttpHeader(name=name, value=value) for name, value in exchange.answer_headers
+            ]
+        try:
+            await self.server.tunnels.answer_call(request, headers=self.server.headers)
+        except ConnectError as failure:
+            _stop_if_cancelled()
+            self.say(f"the answer came too late or could not be sent: {_short(failure)}")
+
+
+def _short(failure: ConnectError) -> str:
+    return failure.message.rpartition(": ")[2][:MAX_REASON_CHARS]
+
+
+def _stop_if_cancelled() -> None:
+    # The protocol library turns a cancellation into an error of its own.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -1,0 +1,216 @@
+"""A receiver for trying things out: verifies calls, hands them over, answers as it was told.
+
+It is for a developer's machine: everything that comes in is bounded, but nothing here is meant to
+face the internet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from outrider.cli.receive.exchange import Headers, first_value
+from outrider.cli.receive.http_request import CONTINUE, BadRequest, Request, RequestReader, response
+from outrider.runtime import utc_now
+from outrider_receiver import InvalidSignature, VerifiedCall, verify
+
+READ_BYTES = 64 * 1024
+# A connection on which nothing comes for this long is closed.
+IDLE_SECONDS = 300.0
+# How long the rest of a refused request is thrown away.
+LINGER_SECONDS = 2.0
+
+NOT_VERIFIED = "not verified: no signing key was given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedCall:
+    """One call, as it came and as it was judged and answered."""
+
+    at: datetime
+    method: str
+    target: str
+    """Path and query."""
+    headers: Headers
+    body: bytes
+    verified: VerifiedCall | None
+    refusal: str | None
+    """Why the call is not to be believed; None when it was verified."""
+    status: int
+    """What it is answered with."""
+
+    def header(self, name: str) -> str:
+        """The first value of a header, in any case of its letters; empty when it did not come."""
+        return first_value(self.headers, name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How to answer a call that was verified, or that nobody asked to verify."""
+
+    status: int = HTTPStatus.OK
+    fail: int = 0
+    """Answer 500 this many times first."""
+    delay: float = 0.0
+    """Seconds to wait before each answer."""
+    body: bytes | None = None
+    """What to answer; None: nothing, or the name of the status where that is an error."""
+
+
+class Listener:
+    """Listens from `start` until `close`. `on_call` gets every call before it is answered.
+
+    A call that `on_call` raises for gets no answer; `failure` is what it raised first, and
+    `on_failure` is called.
+
+    With signing keys a call that is not signed by one of them is answered 401. Without any, every
+    call is accepted and its `refusal` says that nobody verified it.
+    """
+
+    def __init__(
+        self,
+        on_call: Callable[[ReceivedCall], None],
+        *,
+        signing_keys: Sequence[str] = (),
+        manners: Manners | None = None,
+    ) -> None:
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] = lambda: None
+        self._on_call = on_call
+        self._signing_keys = list(signing_keys)
+        self._manners = manners or Manners()
+        self._failures_left = self._manners.fail
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def trust(self, signing_key: str) -> None:
+        """Accept calls signed with this key, too, from now on."""
+        self._signing_keys.append(signing_key)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Port 0 takes any free one. Raise OSError when the address is taken."""
+        self._server = await asyncio.start_server(self._accept, host, port)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        if self._server is None:
+            raise RuntimeError("the listener was not started")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Stop listening and cut every connection. May be called again."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests = RequestReader()
+        try:
+            while received := await _read(reader):
+                complete = requests.feed(received)
+                if requests.asks_to_continue():
+                    writer.write(CONTINUE)
+                for request in complete:
+                    await self._answer(request, writer)
+                    if not request.keep_alive:
+                        return
+        except BadRequest as bad:
+            await _refuse(reader, writer, bad)
+        except OSError:
+            pass  # the caller went away, or was silent for too long: nobody reads an answer
+        finally:
+            writer.close()
+
+    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        call = self._received(request)
+        self._show(call)
+        if self._manners.delay:
+            await asyncio.sleep(self._manners.delay)
+        told = self._manners.body if call.status == self._manners.status else None
+        writer.write(response(call.status, keep_alive=request.keep_alive, body=told))
+        await writer.drain()
+
+    def _show(self, call: ReceivedCall) -> None:
+        try:
+            self._on_call(call)
+        except Exception as failure:
+            self.failure = self.failure or failure
+            self.on_failure()
+            raise ConnectionAbortedError from failure
+
+    def _received(self, request: Request) -> ReceivedCall:
+        body = bytes(request.body)
+        verified, refusal = self._judge(body, request.headers)
+        return ReceivedCall(
+            at=utc_now(),
+            method=request.method,
+            target=request.target.decode("latin-1"),
+            headers=tuple(request.headers),
+            body=body,
+            verified=verified,
+            refusal=refusal,
+            status=self._status(believed=verified is not None or not self._signing_keys),
+        )
+
+    def _judge(
+        self, body: bytes, headers: Sequence[tuple[str, str]]
+    ) -> tuple[VerifiedCall | None, str | None]:
+        if not self._signing_keys:
+            return None, NOT_VERIFIED
+        try:
+            return verify(body, headers, signing_keys=self._signing_keys), None
+        except InvalidSignature as invalid:
+            return None, f"{invalid.reason}: {invalid}"
+
+    def _status(self, *, believed: bool) -> int:
+        if not believed:
+            return HTTPStatus.UNAUTHORIZED
+        if self._failures_left:
+            self._failures_left -= 1
+            return HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._manners.status
+
+
+async def _refuse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bad: BadRequest
+) -> None:
+    """Answer what cannot be read any further, so that the answer arrives."""
+    with suppress(OSError):
+        writer.write(response(bad.status, keep_alive=False))
+        writer.write_eof()
+        # Closing a socket with unread bytes in it would destroy the answer on its way.
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(READ_BYTES):
+                pass
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """What came; empty at the end. TimeoutError, an OSError, after a long silence."""
+    async with asyncio.timeout(IDLE_SECONDS):
+        return await reader.read(READ_BYTES)

@@ -1,0 +1,123 @@
+"""Calls in a file, one on each line, with secrets and personal data masked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from outrider.cli.receive.exchange import Exchange, Headers, first_value
+from outrider.cli.receive.redaction import CallMask
+from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.output import note
+
+MAX_LINE_CHARS = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """A call to send again. `status` 0: it had no answer."""
+
+    headers: Headers
+    body: bytes
+    status: int
+
+    def header(self, name: str) -> str:
+        """The first value of a header; empty when it did not come."""
+        return first_value(self.headers, name)
+
+
+class Recording:
+    """A file that calls are added to. `add` raises `CommandError` when it cannot be written."""
+
+    def __init__(self, file: IO[str], mask: CallMask) -> None:
+        self._file = file
+        self._mask = mask
+
+    def add(self, exchange: Exchange) -> None:
+        """Write one call, masked. One whose body is no JSON object cannot be, and is left out."""
+        body = _object(exchange.body)
+        if body is None:
+            note("not recorded: its body is no JSON, so nothing in it can be masked")
+            return
+        answer = _object(exchange.answer)
+        line: dict[str, Any] = {
+            "at": exchange.at.isoformat(),
+            "target": self._mask.text(exchange.target),
+            "headers": self._mask.headers(exchange.headers),
+            "body": self._mask.document(body),
+            "status": exchange.status,
+        }
+        if answer is not None:
+            line["answer"] = self._mask.document(answer)
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as failure:
+            says = f"a call could not be recorded: {failure.strerror}"
+            raise CommandError(says, "Make room for --out, or choose another one.") from None
+
+
+@contextmanager
+def open_recording(path: Path, mask: CallMask) -> Iterator[Recording]:
+    """The file, for adding to what is there; a new one is for its owner alone.
+
+    Raises:
+        CommandError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as failure:
+        raise CommandError(
+            f"{path}: {failure.strerror}", "Choose another --out.", code=ExitCode.USAGE
+        ) from None
+    # Half a surrogate pair has no bytes: it is written as JSON writes it, \\ud800.
+    file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+    try:
+        yield Recording(file, mask)
+    finally:
+        with suppress(OSError):  # every call was written out when it was added, or said not to be
+            file.close()
+
+
+def read_recording(path: Path) -> Iterator[RecordedCall]:
+    """The calls in their order.
+
+    Raises:
+        CommandError: the file cannot be read, or a line is no recorded call.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_CHARS), ""), 1):
+                if line.strip():
+                    yield _recorded(path, number, line)
+    except OSError as failure:
+        raise CommandError(f"{path}: {failure.strerror}", code=ExitCode.USAGE) from None
+    except UnicodeDecodeError as failure:
+        raise CommandError(f"{path}: {failure}", code=ExitCode.USAGE) from None
+
+
+def _recorded(path: Path, number: int, line: str) -> RecordedCall:
+    try:
+        found = json.loads(line)
+        headers = tuple((str(name), str(value)) for name, value in found["headers"])
+        body = json.dumps(found["body"], ensure_ascii=False, separators=(",", ":"))
+        return RecordedCall(headers, body.encode(errors="backslashreplace"), int(found["status"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CommandError(
+            f"{path}, line {number}: this is no recorded call",
+            "`outrider record` writes such files.",
+            code=ExitCode.USAGE,
+        ) from None
+
+
+def _object(body: bytes) -> Mapping[str, Any] | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,92 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""What `outrider replay` does: recorded calls, signed anew, to a receiver under development."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import typer
+
+from outrider.cli.receive.listen import subject_of
+from outrider.cli.receive.recording import RecordedCall, read_recording
+from outrider.cli.terminal.errors import ExitCode
+from outrider.cli.terminal.output import note, printable
+from outrider.domain.calls.request import Call, CallFailed
+from outrider.domain.calls.signature import (
+    SIGNATURE_HEADERS,
+    standard_webhooks_headers,
+    zitadel_signature,
+)
+from outrider.runtime import utc_now
+
+TIMEOUT_S = 30.0
+# Made anew, or about the connection they came on.
+_NOT_SENT_AGAIN = frozenset(
+    {
+        *(name.lower() for name in SIGNATURE_HEADERS),
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "host",
+        "content-length",
+        "connection",
+        "expect",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_OK = range(200, 300)
+
+
+def resend(path: Path, url: str, signing_key: str) -> ExitCode:
+    """Send every call of the file, one after the other; OK when all are answered as they were.
+
+    Raises:
+        CommandError: the file is no recording.
+    """
+    return asyncio.run(_resend(path, url, signing_key))
+
+
+async def _resend(path: Path, url: str, signing_key: str) -> ExitCode:
+    from outrider.bootstrap.http_client import open_caller
+    from outrider.config.loading import from_arguments
+
+    near = from_arguments({"egress_profile": "dev"}, {})
+    sent = different = 0
+    async with open_caller(near, 1) as caller:
+        for recorded in read_recording(path):
+            sent += 1
+            call = Call(url, signed_headers(recorded, signing_key, sent), recorded.body, TIMEOUT_S)
+            try:
+                status, failure = (await caller.post(call)).status, ""
+            except CallFailed as failed:
+                status, failure = 0, failed.reason
+            different += not _show(recorded, status, failure)
+    note(f"{sent} sent, {different} answered differently")
+    return ExitCode.FAILED if different or not sent else ExitCode.OK
+
+
+def signed_headers(
+    recorded: RecordedCall, signing_key: str, number: int
+) -> tuple[tuple[str, str], ...]:
+    """The headers of a call as outrider would send it now."""
+    at = int(utc_now().timestamp())
+    kept = [each for each in recorded.headers if each[0].lower() not in _NOT_SENT_AGAIN]
+    message_id = recorded.header("webhook-id").replace(".", "") or f"replay-{number}"
+    signature = zitadel_signature(recorded.body, [signing_key], at)
+    standard = standard_webhooks_headers(recorded.body, message_id, [signing_key], at)
+    return (*kept, *((name, signature) for name in SIGNATURE_HEADERS), *standard.items())
+
+
+def _show(recorded: RecordedCall, status: int, failure: str) -> bool:
+    """One line; whether the answer is as it was."""
+    expected = status == recorded.status if recorded.status else status in _OK
+    answered = f"answered {status}" if status else f"failed: {failure}"
+    was = "" if expected else f"was {recorded.status or 'not answered'}"
+    styled = typer.style(printable(answered), fg="green" if expected else "red")
+    parts = [printable(subject_of(recorded.body)), styled, was]
+    typer.echo("  ".join(part for part in parts if part))
+    return expected

@@ -1,0 +1,120 @@
+# ruff: noqa: PLC0415 - the command line starts fast because it imports late
+"""Events as people keep them in files, and calls that are not too large for the server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outrider.cli.terminal.errors import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from outrider_api.outrider.v1.event_service_pb import Event
+
+# What one call may hold (outrider-v1, Limits). A few bytes are left for the message around it.
+MAX_EVENTS = 1000
+MAX_CALL_BYTES = 4 * 1024 * 1024 - 64 * 1024
+
+STANDARD_INPUT = "-"
+
+
+def read_source(source: str) -> str:
+    """The text of a file, or of standard input for `-`.
+
+    Raises:
+        CommandError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        if source == STANDARD_INPUT:
+            # It is None when the process was started with it closed.
+            return sys.stdin.buffer.read().decode() if sys.stdin else ""
+        return Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{source}: {error.strerror}", code=ExitCode.USAGE) from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{source}: is not UTF-8: {error}", code=ExitCode.USAGE) from None
+
+
+def read_payload(text: str) -> str:
+    """The payload of `--payload`: JSON itself, `@file`, or `-`; unchanged, once it is an object."""
+    where = "--payload"
+    if text == STANDARD_INPUT or text.startswith("@"):
+        where = text.removeprefix("@")
+        text = read_source(where)
+    try:
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{where}: is not JSON: {error}", code=ExitCode.USAGE) from None
+    if not is_object:
+        raise CommandError(
+            f'{where}: must be a JSON object, such as {{"a": 1}}', code=ExitCode.USAGE
+        )
+    return text.strip()
+
+
+def read_events(source: str) -> list[Event]:
+    """The events of a file: a JSON list, or one JSON object on each line.
+
+    Fields are those of `outrider.v1.Event`, in either spelling of protojson.
+
+    Raises:
+        CommandError: naming the first event that cannot be read.
+    """
+    documents = list(_documents(read_source(source), source))
+    if not documents:
+        raise CommandError(f"{source}: holds no event", code=ExitCode.USAGE)
+    return [_event(document, f"{source}, {where}") for where, document in documents]
+
+
+def calls_of(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """The events in order, divided into calls that the server takes."""
+    call: list[Event] = []
+    size = 0
+    for event in events:
+        bytes_of_event = len(event.to_binary())
+        if call and (len(call) == MAX_EVENTS or size + bytes_of_event > MAX_CALL_BYTES):
+            yield call
+            call, size = [], 0
+        call.append(event)
+        size += bytes_of_event
+    if call:
+        yield call
+
+
+def _documents(text: str, source: str) -> Iterator[tuple[str, Any]]:
+    if text.lstrip().startswith("["):
+        documents = _parsed(text, source)
+        yield from ((f"event {number}", each) for number, each in enumerate(documents, 1))
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"line {number}", _parsed(line, f"{source}, line {number}")
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(
+            f"{where}: is not JSON: {error}",
+            "Write a JSON list of events, or one event on each line.",
+            code=ExitCode.USAGE,
+        ) from None
+
+
+def _event(document: Any, where: str) -> Event:
+    from outrider_api.outrider.v1.event_service_pb import Event
+
+    if not isinstance(document, dict):
+        raise CommandError(f"{where}: an event is a JSON object", code=ExitCode.USAGE)
+    for name in ("eventPayload", "event_payload"):
+        # As text, large numbers and the order of members arrive as they stand in the file.
+        if isinstance(document.get(name), dict):
+            document["eventPayloadJson"] = json.dumps(document.pop(name), ensure_ascii=False)
+    try:
+        return Event.from_json(json.dumps(document))
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{where}: {error}", code=ExitCode.USAGE) from None

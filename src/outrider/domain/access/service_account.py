@@ -1,0 +1,34 @@
+"""Service accounts, and the keys with which they prove who they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from outrider.domain.access.permission import Role
+from outrider.domain.ids import AccountId, AccountKeyId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccount:
+    """A caller that is a program. Its tokens may do what its roles may, whenever they are shown."""
+
+    id: AccountId
+    name: str
+    roles: frozenset[Role]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountKey:
+    """The public part of an account's key: `public_key` is a SubjectPublicKeyInfo in DER, of RSA."""
+
+    id: AccountKeyId
+    account_id: AccountId
+    public_key: bytes = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at is None or now < self.expires_at

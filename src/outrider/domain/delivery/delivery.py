@@ -1,0 +1,243 @@
+"""One event owed to one target: its states, its attempts, and who waits for whom.
+
+    PENDING ──claimed──▶ DELIVERING ──accepted──▶ DELIVERED
+       │                  │  ▲    └──schedule over──▶ DEAD
+       │            failed│  │due again
+       │                  ▼  │
+       │               RETRYING
+       └──────────┬──────┘
+       target deleted, or a target in front of it died
+                  ▼
+              CANCELLED
+
+A worker that dies leaves DELIVERING behind; the rescuer moves it to RETRYING with a LOST attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum
+
+from outrider.domain.calls.classify import judge
+from outrider.domain.calls.request import Answer, CallFailed, Stage
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.outcome import HAS_ANSWER, Outcome
+from outrider.domain.records import quick_value
+from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
+from outrider.domain.targets.target import Target, TargetType
+
+EXCERPT_BYTES = 2048
+
+
+class DeliveryState(IntEnum):
+    """Where a delivery stands. The numbers are those of `outrider.v1.DeliveryState`."""
+
+    PENDING = 1
+    DELIVERING = 2
+    RETRYING = 3
+    DELIVERED = 4
+    DEAD = 5
+    CANCELLED = 6
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing happens to it any more by itself."""
+        return self >= DeliveryState.DELIVERED
+
+
+@quick_value(kw_only=True)
+class Attempt:
+    """One HTTP call for one delivery, also one that never left. Numbered from 1.
+
+    `status_code` is 0 when there was no answer; `excerpt` is the first 2 KiB of the answer's body.
+    """
+
+    number: int
+    started_at: datetime
+    duration: timedelta
+    outcome: Outcome
+    stage: Stage
+    status_code: int = 0
+    error: str = ""
+    excerpt: bytes = field(default=b"", repr=False)
+
+
+def answered(number: int, started_at: datetime, duration: timedelta, answer: Answer) -> Attempt:
+    """Return the attempt that had this answer, judged."""
+    judgement = judge(answer)
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        duration=duration,
+        outcome=judgement.outcome,
+        stage=Stage.ANSWER,
+        status_code=answer.status,
+        error=judgement.error,
+        excerpt=answer.body[:EXCERPT_BYTES],
+    )
+
+
+def unanswered(
+    number: int, started_at: datetime, duration: timedelta, failure: CallFailed
+) -> Attempt:
+    """Return the attempt that had no usable answer."""
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        duration=duration,
+        outcome=failure.outcome,
+        stage=failure.stage,
+        error=failure.reason,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What the delivery log shows. `payload` and `attempts` are filled for one, not in lists."""
+
+    id: DeliveryId
+    event_id: EventId
+    event_type: str
+    target_id: TargetId
+    execution: ExecutionId
+    state: DeliveryState
+    attempt_count: int
+    created_at: datetime
+    next_attempt_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: tuple[Attempt, ...] = ()
+    payload: bytes = field(default=b"", repr=False)
+    replay_of: DeliveryId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDelivery:
+    """A delivery to be written with its event.
+
+    `waits_for` is the delivery whose first attempt has to end before this one is due; None: due at
+    once. `is_waited_for` tells whether another one waits for this.
+    """
+
+    id: DeliveryId
+    target_id: TargetId
+    waits_for: DeliveryId | None
+    is_waited_for: bool
+
+
+def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:
+    """Line up one execution's deliveries; each tuple ends with whether the target is awaited.
+
+    Each waits for the last one in front of it that is awaited: nobody waits for `rest_async`.
+    """
+    planned: list[PlannedDelivery] = []
+    last_awaited: DeliveryId | None = None
+    for position, (delivery_id, target_id, is_awaited) in enumerate(targets):
+        has_followers = is_awaited and position + 1 < len(targets)
+        planned.append(PlannedDelivery(delivery_id, target_id, last_awaited, has_followers))
+        if is_awaited:
+            last_awaited = delivery_id
+    return planned
+
+
+@quick_value()
+class ClaimedDelivery:
+    """A delivery that a worker holds, with what its next attempt needs.
+
+    `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
+    the attempt was due, None where nobody knows it any more.
+    """
+
+    id: DeliveryId
+    instance_id: InstanceId
+    target_id: TargetId
+    attempt_number: int
+    created_at: datetime
+    is_waited_for: bool
+    body: bytes = field(repr=False)
+    trace: str = ""
+    due_at: datetime | None = field(default=None, compare=False)
+
+
+class Followers(Enum):
+    """What becomes of the deliveries that wait for one that was just settled."""
+
+    WAIT = "wait"
+    RELEASE = "release"
+    CANCEL = "cancel"
+
+
+@quick_value()
+class Settlement:
+    """What is written when an attempt has ended.
+
+    `due_at` is set when `state` is RETRYING. `attempt` is None when nothing was tried.
+    `pauses_target`: the receiver said that it is gone for good.
+    """
+
+    delivery_id: DeliveryId
+    state: DeliveryState
+    attempt: Attempt | None
+    due_at: datetime | None
+    followers: Followers
+    pauses_target: bool = False
+
+
+def settle(
+    claimed: ClaimedDelivery,
+    attempt: Attempt,
+    target: Target,
+    schedule: RetrySchedule,
+    *,
+    draw: float,
+    retry_after: timedelta | None = None,
+    checks_async: bool = False,
+) -> Settlement:
+    """Decide what an attempt means for its delivery and for those that wait for it.
+
+    `draw` is uniform in [0, 1) and spreads retries; `retry_after` is what the receiver asked for.
+    `checks_async`: the answers of a rest_async target count like a webhook's.
+    """
+    ended_at = attempt.started_at + attempt.duration
+    if _is_delivered(attempt.outcome, target, checks_async):
+        return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Followers.RELEASE)
+    wait = schedule.wait_after(
+        attempt.number,
+        attempt.outcome,
+        attempt.status_code,
+        draw,
+        retry_after,
+        age=ended_at - claimed.created_at,
+    )
+    if wait is None:
+        followers = Followers.CANCEL if target.interrupt_on_error else Followers.RELEASE
+        dead = _settled(claimed, attempt, DeliveryState.DEAD, None, followers)
+        is_gone = attempt.status_code == GONE and GONE in schedule.final_statuses
+        return replace(dead, pauses_target=True) if is_gone else dead
+    followers = Followers.WAIT if target.interrupt_on_error else Followers.RELEASE
+    return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, followers)
+
+
+def cancel(claimed: ClaimedDelivery) -> Settlement:
+    """Settle a delivery whose target is gone: no attempt, and nobody waits for it any longer."""
+    return _settled(claimed, None, DeliveryState.CANCELLED, None, Followers.RELEASE)
+
+
+def _is_delivered(outcome: Outcome, target: Target, checks_async: bool) -> bool:  # noqa: FBT001 - as above
+    # The answer of a rest_async target is not checked: any answer settles (outrider-v1).
+    if target.type is TargetType.REST_ASYNC and not checks_async:
+        return outcome in HAS_ANSWER
+    return outcome is Outcome.ACCEPTED
+
+
+def _settled(
+    claimed: ClaimedDelivery,
+    attempt: Attempt | None,
+    state: DeliveryState,
+    due_at: datetime | None,
+    followers: Followers,
+) -> Settlement:
+    if not claimed.is_waited_for:
+        followers = Followers.WAIT  # spares the store a look for rows that cannot be there
+    return Settlement(claimed.id, state, attempt, due_at, followers)

@@ -1,0 +1,253 @@
+"""How many deliveries are in which state, how fast they are settled, and what is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.ids import TargetId
+from outrider.domain.outcome import Outcome
+
+SLOT = timedelta(seconds=10)
+"""What was settled is counted in slots of this length, aligned to 1970."""
+
+TALLY_LAG = timedelta(seconds=10)
+"""What was settled within this time may still be committed by somebody: it is counted later.
+
+Its last moment belongs to it: several are settled in one moment, and not in the order of ids.
+"""
+
+MEASURED_LAG = 2 * TALLY_LAG
+"""Rates end so long ago: until then all is counted."""
+
+WINDOWS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
+"""What rates are measured over; outcomes over the last of them."""
+
+LOOKED_AT = 20_000
+"""A question about types or times looks at the newest so many deliveries."""
+
+DEFAULT_TARGETS = 10
+DEFAULT_HELD = 10
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OPEN_OR_DEAD = (
+    DeliveryState.PENDING,
+    DeliveryState.DELIVERING,
+    DeliveryState.RETRYING,
+    DeliveryState.DEAD,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsSearch:
+    """Which deliveries are counted; conditions are ANDed, None matches everything.
+
+    `created_since` is included, `created_until` is not. `targets` is how many targets are listed,
+    `held` how many of those that are held.
+    """
+
+    target_id: TargetId | None = None
+    event_type: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    targets: int = DEFAULT_TARGETS
+    held: int = DEFAULT_HELD
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it asks for what is not counted beforehand."""
+        return (self.event_type, self.created_since, self.created_until) != (None, None, None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Deliveries by state, and when the oldest that is not settled was made. Grows by `add`."""
+
+    counts: dict[DeliveryState, int] = field(default_factory=dict)
+    oldest_open_at: datetime | None = None
+
+    def add(self, state: DeliveryState, count: int, oldest: datetime | None = None) -> None:
+        """Count deliveries of one state; `oldest` when they are not settled."""
+        if count:
+            self.counts[state] = self.counts.get(state, 0) + count
+        if oldest is not None:
+            known = self.oldest_open_at
+            self.oldest_open_at = oldest if known is None else min(known, oldest)
+
+    def merge(self, other: Tally) -> None:
+        """Add all that another one has counted."""
+        for state, count in other.counts.items():
+            self.add(state, count)
+        self.add(DeliveryState.PENDING, 0, other.oldest_open_at)
+
+    @property
+    def trouble(self) -> int:
+        """How many are dead or not settled."""
+        return sum(self.counts.get(each, 0) for each in _OPEN_OR_DEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a target is not called now, or by one call at a time. Both None: nothing holds it.
+
+    `breaker_open_until` in the past: one call at a time tries whether it has recovered.
+    """
+
+    paused_at: datetime | None = None
+    breaker_open_until: datetime | None = None
+
+
+_NO_HOLD = Hold()
+Holds = Mapping[TargetId, Hold]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTarget:
+    """A target that is paused, or whose breaker is not closed."""
+
+    target_id: TargetId
+    name: str
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStats:
+    """What one target is owed, got and lost. `name` is empty when it is deleted."""
+
+    target_id: TargetId
+    name: str
+    counts: Mapping[DeliveryState, int]
+    oldest_open_at: datetime | None
+    hold: Hold = _NO_HOLD
+
+
+OpenTallies = Mapping[TargetId, Tally]
+"""What is not settled, by target. Nobody changes it once it is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Deliveries a second, over a window."""
+
+    window: timedelta
+    delivered: float
+    dead: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryStats:
+    """The answer. States and outcomes that do not occur are absent.
+
+    `is_partial`: only the newest `LOOKED_AT` deliveries were looked at. `held` is in the order of
+    ids, and empty where a type or a time was asked for.
+    """
+
+    counts: Mapping[DeliveryState, int]
+    oldest_open_at: datetime | None
+    targets: Sequence[TargetStats]
+    outcomes: Mapping[Outcome, int] = field(default_factory=dict)
+    rates: Sequence[Rate] = ()
+    is_partial: bool = False
+    held: Sequence[HeldTarget] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTargets:
+    """Targets of all instances whose deliveries wait, and how many have a queue of their own."""
+
+    paused: int = 0
+    breaker_open: int = 0
+    lanes: int = 0
+
+
+SettledSlots = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
+"""Slot, state, outcome of the last attempt (None: it had none), and how many."""
+
+
+def slot_of(at: datetime) -> int:
+    """The number of the slot that a time is in."""
+    return (at - _EPOCH) // SLOT
+
+
+def measured_slots(now: datetime) -> tuple[int, int]:
+    """The first slot of the longest window, and the first one behind all windows."""
+    end = slot_of(now - MEASURED_LAG)
+    return end - WINDOWS[-1] // SLOT, end
+
+
+def rates(settled: SettledSlots, now: datetime) -> list[Rate]:
+    """One rate for each window."""
+    _, end = measured_slots(now)
+    found = []
+    for window in WINDOWS:
+        counts = {DeliveryState.DELIVERED: 0, DeliveryState.DEAD: 0}
+        for slot, state, _, count in settled:
+            if slot >= end - window // SLOT and state in counts:
+                counts[state] += count
+        delivered, dead = (count / window.total_seconds() for count in counts.values())
+        found.append(Rate(window, delivered, dead))
+    return found
+
+
+def outcomes(settled: SettledSlots) -> dict[Outcome, int]:
+    """How last attempts ended, in the order of the outcomes' numbers."""
+    counts: dict[Outcome, int] = {}
+    for _, _, outcome, count in settled:
+        if outcome is not None:
+            counts[outcome] = counts.get(outcome, 0) + count
+    return dict(sorted(counts.items()))
+
+
+def total(tallies: Mapping[TargetId, Tally]) -> Tally:
+    """All targets together."""
+    whole = Tally()
+    for each in tallies.values():
+        whole.merge(each)
+    whole.counts = dict(sorted(whole.counts.items()))
+    return whole
+
+
+def worst_first(tallies: Mapping[TargetId, Tally], limit: int) -> list[TargetId]:
+    """The targets with the most deliveries that are dead or not settled; then by their ids."""
+    counted = {target: each for target, each in tallies.items() if each.counts}
+    return sorted(counted, key=lambda target: (-counted[target].trouble, target))[:limit]
+
+
+def answered(
+    tallies: Mapping[TargetId, Tally],
+    names: Mapping[TargetId, str],
+    wanted: StatsSearch,
+    settled: SettledSlots | None,
+    now: datetime,
+    *,
+    holds: Holds,
+    is_partial: bool = False,
+) -> DeliveryStats:
+    """Put the answer together. `settled` is what fell into `measured_slots`, None: not asked.
+
+    `holds` has the first `wanted.held` that are held, and what holds the targets that are listed.
+    """
+    whole = total(tallies)
+    return DeliveryStats(
+        counts=whole.counts,
+        oldest_open_at=whole.oldest_open_at,
+        targets=[
+            TargetStats(
+                each,
+                names.get(each, ""),
+                dict(sorted(tallies[each].counts.items())),
+                tallies[each].oldest_open_at,
+                holds.get(each, _NO_HOLD),
+            )
+            for each in worst_first(tallies, wanted.targets)
+        ],
+        outcomes={} if settled is None else outcomes(settled),
+        rates=() if settled is None else rates(settled, now),
+        is_partial=is_partial,
+        held=[
+            HeldTarget(each, names.get(each, ""), holds[each])
+            for each in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
+        ],
+    )

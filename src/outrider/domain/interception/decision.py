@@ -1,0 +1,68 @@
+"""After a target of an interception was called: does the call go on, and with which error not.
+
+The rules of the sheet's sections 3.3 and 3.11, with what outrider adds: a target that could not be
+reached is told apart from one that said no, and texts about receivers never reach the caller.
+"""
+
+from __future__ import annotations
+
+from outrider.domain.calls.classify import ForwardedError
+from outrider.domain.outcome import Outcome
+from outrider.domain.targets.policy import TargetPolicy
+from outrider.domain.targets.target import Target, TargetType
+from outrider.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidRequest,
+    NotFound,
+    OutriderError,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    UnknownFailure,
+)
+
+_NO_ANSWER = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
+_FORWARDED_ID = "EXEC-reUaUZCzCp"
+_FORWARDED: dict[int, type[OutriderError]] = {
+    400: InvalidRequest,
+    401: Unauthenticated,
+    403: PermissionDenied,
+    404: NotFound,
+    409: AlreadyExists,
+    429: ResourceExhausted,
+}
+
+
+def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
+    """Whether a target that ended so, and did not accept, stops the call.
+
+    `on_unreachable` of its policy decides when no answer came; without a choice, and when the
+    target answered, its `interrupt_on_error` does. A target that nobody waits for stops nothing.
+    """
+    if target.type is TargetType.REST_ASYNC:
+        return False
+    if outcome in _NO_ANSWER:
+        return policy.may_interrupt(target.interrupt_on_error)
+    return target.interrupt_on_error
+
+
+def execution_failed() -> OutriderError:
+    """The target said no, in no words for the caller, or nothing at all."""
+    return FailedPrecondition("Execution failed", "EXEC-dra6yamk98")
+
+
+def not_json() -> OutriderError:
+    """The answer to a function is not JSON."""
+    return FailedPrecondition("Response is not valid JSON", "ACTION-4m9s2")
+
+
+def forwarded_failure(forwarded: ForwardedError) -> OutriderError:
+    """The error that a target forwards to the caller, in the target's words."""
+    status, message = forwarded.status_code, forwarded.message
+    known = _FORWARDED.get(status)
+    if known is not None:
+        return known(message, _FORWARDED_ID)
+    if 400 < status < 500:  # noqa: PLR2004 - the class of statuses
+        return UnknownFailure(message, _FORWARDED_ID)
+    return FailedPrecondition(message, "EXEC-bmhNhpcqpF")

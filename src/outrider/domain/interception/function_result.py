@@ -1,0 +1,102 @@
+"""What the answer of a function does to claims, attributes and metadata (sheet, section 3.9).
+
+For whoever issues the token or the assertion: metadata is written first, then these functions
+say what to add. Nothing here changes its arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from outrider.domain.interception.function import (
+    APPEND_ATTRIBUTE,
+    APPEND_CLAIMS,
+    APPEND_LOG_CLAIMS,
+    SET_METADATA,
+    function_lookup_id,
+    knows,
+)
+from outrider.domain.interception.message import JsonObject
+
+_RESERVED_PREFIX = "urn:zitadel:iam"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """One entry to be written to the user."""
+
+    name: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SamlAttribute:
+    """One attribute of an assertion."""
+
+    name: str
+    name_format: str
+    values: tuple[str, ...]
+
+
+def log_claim(function: str) -> str:
+    """The name of the claim, or of the SAML attribute, that holds the log."""
+    return f"{_RESERVED_PREFIX}:action:{function_lookup_id(function)}:log"
+
+
+def wanted_metadata(answer: JsonObject) -> list[Metadata]:
+    """The metadata to be written, in order. `answer` is one to a function of ZITADEL's own."""
+    return [
+        Metadata(each["key"], base64.b64decode(each["value"]))
+        for each in answer.get(SET_METADATA, ())
+    ]
+
+
+def added_claims(
+    function: str,
+    existing: Mapping[str, object],
+    answer: JsonObject,
+    failed_metadata: Collection[str] = (),
+) -> JsonObject:
+    """Return the claims to add to `existing`, the log claim last.
+
+    Claims with the reserved prefix are left out in silence. A claim that exists is never
+    overwritten, the log says so. `failed_metadata` are the names that could not be written. A
+    function that has no claims, such as one that an application registered, adds none.
+    """
+    log = _metadata_log(failed_metadata)
+    added: JsonObject = {}
+    if not knows(function, APPEND_CLAIMS):
+        return added
+    for each in answer.get(APPEND_CLAIMS, ()):
+        name = each["key"]
+        if name.startswith(_RESERVED_PREFIX):
+            continue
+        if name in existing or name in added:
+            log.append(f'key "{name}" already exists')
+        else:
+            added[name] = each["value"]
+    log.extend(answer.get(APPEND_LOG_CLAIMS, ()))
+    return {**added, log_claim(function): log} if log else added
+
+
+def added_attributes(
+    function: str, answer: JsonObject, failed_metadata: Collection[str] = ()
+) -> Sequence[SamlAttribute]:
+    """Return the attributes to add, in order; several may have the same name.
+
+    A function that has no attributes adds none, as `added_claims` does.
+    """
+    if not knows(function, APPEND_ATTRIBUTE):
+        return []
+    added = [
+        SamlAttribute(each["name"], each["name_format"], tuple(each["value"]))
+        for each in answer.get(APPEND_ATTRIBUTE, ())
+    ]
+    log = _metadata_log(failed_metadata)
+    return [*added, SamlAttribute(log_claim(function), "", tuple(log))] if log else added
+
+
+def _metadata_log(failed: Collection[str]) -> list[str]:
+    return [f'failed to set user metadata key "{name}"' for name in failed]

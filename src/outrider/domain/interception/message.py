@@ -1,0 +1,165 @@
+"""Messages that targets may replace, and what an answer makes of them (sheet, section 3.8).
+
+An answer is the message itself, whole: nothing is merged. An empty body changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+from outrider.domain.formats import go_json
+
+M = TypeVar("M")
+
+JsonObject = dict[str, Any]
+
+MAX_DEPTH = 48
+"""Objects and lists inside each other: `google.protobuf.Struct`, with the message around it, is no
+deeper before protobuf's own bound of 100 messages is reached."""
+
+_MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+# The longest number that a float can hold has 309 digits.
+_MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
+
+
+class Inapplicable(Exception):
+    """An answer that cannot be applied. The text is a sentence for the log, without the answer.
+
+    `is_json` is False when the answer is no JSON at all.
+    """
+
+    def __init__(self, reason: str, *, is_json: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_json = is_json
+
+
+class MessageType(Protocol[M]):
+    """A kind of message: how it is shown to targets, and read from their answers."""
+
+    def render(self, message: M, /) -> str:
+        """Return compact JSON, escaped as Go does."""
+        ...
+
+    def parse(self, body: bytes, /) -> M:
+        """Return the message that the body is. Raise `Inapplicable`."""
+        ...
+
+    def empty(self) -> M:
+        """Return the message without any field."""
+        ...
+
+
+class JsonObjects:
+    """`MessageType` of calls whose messages are any JSON object."""
+
+    def render(self, message: JsonObject, /) -> str:
+        """Raise `ValueError` for what JSON has no words for, such as infinities."""
+        return go_json.dumps(message)
+
+    def parse(self, body: bytes, /) -> JsonObject:
+        """Return the object. Raise `Inapplicable` for everything else."""
+        value = parse_json(body)
+        if not isinstance(value, dict):
+            raise Inapplicable("the answer is not a JSON object")
+        return value
+
+    def empty(self) -> JsonObject:
+        """Return a new empty object."""
+        return {}
+
+
+JSON_OBJECTS = JsonObjects()
+
+
+@dataclass(slots=True)
+class Replaceable(Generic[M]):
+    """A message on its way through targets, and its text for the next of them."""
+
+    type: MessageType[M]
+    value: M
+    _text: str | None = None
+
+    def text(self) -> str:
+        """Return `MessageType.render` of what the message is now."""
+        if self._text is None:
+            self._text = self.type.render(self.value)
+        return self._text
+
+    def apply(self, body: bytes) -> None:
+        """Let an answer replace the message; an empty one changes nothing. Raise `Inapplicable`.
+
+        What cannot be applied leaves the message as it was, but for `null`: as in ZITADEL, it
+        leaves an empty message behind.
+        """
+        if not body:
+            return
+        if body.strip() == b"null":
+            self.value, self._text = self.type.empty(), None
+            raise Inapplicable("the answer is null")
+        self.value, self._text = self.type.parse(body), None
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value of an answer, ready to be printed again.
+
+    Raise `Inapplicable` when it is not JSON (RFC 8259), and for what is nested too deep or too
+    large a number. Half a surrogate pair becomes U+FFFD, as in Go.
+    """
+    # To look at every whole number costs time, and nearly no answer has one so long.
+    decoder = _BOUNDING_DECODER if _MAY_BE_HUGE.search(body) else _DECODER
+    try:
+        value = decoder.decode(body.decode())
+    except RecursionError:
+        raise Inapplicable("the answer is nested too deep", is_json=False) from None
+    except ValueError:
+        raise Inapplicable("the answer is not JSON", is_json=False) from None
+    # Counting brackets is quick, and nearly every answer has fewer than the bound.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise Inapplicable(f"the answer is nested deeper than {MAX_DEPTH}")
+    return _without_half_pairs(value) if _MAY_BE_HALF.search(body) else value
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("the number is too large")
+    return value
+
+
+def _bounded(digits: str) -> int:
+    _finite(digits)
+    return int(digits)
+
+
+def _no_constants(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constants)
+_BOUNDING_DECODER = json.JSONDecoder(
+    parse_int=_bounded, parse_float=_finite, parse_constant=_no_constants
+)
+
+
+def _is_deep(value: Any) -> bool:
+    level: list[JsonObject | list[Any]] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _containers_in(each)]
+        if not level:
+            return False
+    return True
+
+
+def _containers_in(value: JsonObject | list[Any]) -> Iterator[JsonObject | list[Any]]:
+    members = value.values() if isinstance(value, dict) else value
+    return (each for each in members if isinstance(each, dict | list))
+
+
+def _without_half_pairs(value: object) -> object:
+    return json.loads(go_json.with_whole_pairs(json.dumps(value, ensure_ascii=False)))

@@ -1,0 +1,100 @@
+"""When an execution fires, and the id that it is stored under (sheet, section 2.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from outrider.domain.ids import ExecutionId
+from outrider.domain.routing.catalogue import Catalogue
+from outrider.errors import NotFound
+
+_GROUP_SUFFIX = ".*"
+
+
+class ConditionKind(StrEnum):
+    """What a condition is about: also the first part of the execution's id."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+    FUNCTION = "function"
+    EVENT = "event"
+
+
+class Scope(StrEnum):
+    """How much of its kind a condition covers."""
+
+    METHOD = "method"
+    SERVICE = "service"
+    NAME = "name"
+    """One function."""
+    EVENT = "event"
+    GROUP = "group"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """When an execution fires. `value` is empty for `Scope.ALL`.
+
+    A method is spelled `/package.Service/Method`, a group without its trailing `.*`.
+    """
+
+    kind: ConditionKind
+    scope: Scope
+    value: str = ""
+
+    @property
+    def execution_id(self) -> ExecutionId:
+        """`<kind>/<value>`; a method brings its own slash, a group gets `.*`, all is the kind."""
+        if self.scope is Scope.ALL:
+            return ExecutionId(self.kind.value)
+        value = self.value
+        if self.scope is Scope.GROUP and not value.endswith(_GROUP_SUFFIX):
+            value += _GROUP_SUFFIX
+        return ExecutionId(f"{self.kind.value}/{value.removeprefix('/')}")
+
+
+def condition_from_id(execution_id: ExecutionId) -> Condition:
+    """The reverse of `Condition.execution_id`, for ids that it made."""
+    kind_text, _, value = execution_id.partition("/")
+    kind = ConditionKind(kind_text)
+    if not value:
+        return Condition(kind, Scope.ALL)
+    if kind is ConditionKind.FUNCTION:
+        return Condition(kind, Scope.NAME, value)
+    if kind is ConditionKind.EVENT:
+        if value.endswith(_GROUP_SUFFIX):
+            return Condition(kind, Scope.GROUP, value.removesuffix(_GROUP_SUFFIX))
+        return Condition(kind, Scope.EVENT, value)
+    if "/" in value:
+        return Condition(kind, Scope.METHOD, f"/{value}")
+    return Condition(kind, Scope.SERVICE, value)
+
+
+def event_lookup_id(event_type: str) -> ExecutionId:
+    """What the router is asked for when an event of this type happens."""
+    return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
+
+
+def check_exists(condition: Condition, catalogue: Catalogue) -> None:
+    """Raise `NotFound` when the condition is about something nobody registered.
+
+    Ids and texts: sheet, section 2.6, step 5.
+    """
+    unknown_id = {
+        Scope.METHOD: "COMMAND-vysplsevt8",
+        Scope.SERVICE: "COMMAND-qu6dfhiioq",
+        Scope.NAME: "COMMAND-cdy39t0ksr",
+        Scope.EVENT: "COMMAND-74aaqj8fv9",
+        Scope.GROUP: "COMMAND-er5oneb5lz",
+    }
+    known = {
+        Scope.METHOD: catalogue.has_method,
+        Scope.SERVICE: catalogue.has_service,
+        Scope.NAME: catalogue.has_function,
+        Scope.EVENT: catalogue.has_event_type,
+        Scope.GROUP: catalogue.has_event_group,
+    }
+    if condition.scope is not Scope.ALL and not known[condition.scope](condition.value):
+        raise NotFound("Execution condition is invalid", unknown_id[condition.scope])

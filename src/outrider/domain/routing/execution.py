@@ -1,0 +1,44 @@
+"""A binding: one condition, an ordered list of targets. It does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from outrider.domain.ids import ExecutionId, TargetId
+from outrider.domain.routing.condition import Condition
+from outrider.errors import InvalidRequest, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One condition and the targets that are called for it, in order.
+
+    `created_at` is when it was set first, `changed_at` when it was set last.
+    """
+
+    condition: Condition
+    targets: tuple[TargetId, ...]
+    created_at: datetime
+    changed_at: datetime
+
+    @property
+    def id(self) -> ExecutionId:
+        """The condition's id."""
+        return self.condition.execution_id
+
+
+def check_target_list(targets: Sequence[TargetId]) -> None:
+    """Raise `InvalidRequest` when an entry is empty (sheet, section 2.6, step 4)."""
+    if not all(targets):
+        raise InvalidRequest("Execution is invalid", "COMMAND-hdm4zl1hmd")
+
+
+def check_targets_exist(targets: Sequence[TargetId], existing: Collection[TargetId]) -> None:
+    """Raise `NotFound` for unknown targets, and for duplicates as ZITADEL does.
+
+    It counts the distinct existing ids against the list's length (sheet, section 2.6, step 7).
+    """
+    if len(set(targets) & set(existing)) != len(targets):
+        raise NotFound("Target not found", "COMMAND-17e8fq1ggk")

@@ -1,0 +1,52 @@
+"""Tunnels: targets that are answered by who connected to us, and how their endpoints are written.
+
+`http://<name>.<instance>.tunnel.outrider.internal/` leads into the tunnel of that name. The top
+level domain `internal` is reserved for private use, so no such name can ever lead anywhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from outrider.domain.ids import InstanceId
+from outrider.domain.net.endpoint import parse_endpoint
+
+TUNNEL_DOMAIN = "tunnel.outrider.internal"
+TUNNEL_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+_LABELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A way to somebody's machine, of one instance."""
+
+    instance: InstanceId
+    name: str
+
+    @property
+    def endpoint(self) -> str:
+        """What a target has as its endpoint to be answered through it."""
+        return f"http://{self.name}.{self.instance}.{TUNNEL_DOMAIN}/"
+
+
+def is_tunnel_url(url: str) -> bool:
+    """Whether the URL leads into a tunnel or pretends to. Raise ValueError for what is no URL."""
+    if TUNNEL_DOMAIN not in url.lower():
+        return False
+    return f".{parse_endpoint(url).host}".endswith(f".{TUNNEL_DOMAIN}")
+
+
+def tunnel_of(url: str) -> Tunnel | None:
+    """The tunnel that the URL leads into; None: it leads into none."""
+    if TUNNEL_DOMAIN not in url.lower():
+        return None
+    host = parse_endpoint(url).host
+    labels = host.removesuffix(f".{TUNNEL_DOMAIN}").split(".")
+    if not host.endswith(f".{TUNNEL_DOMAIN}") or len(labels) != _LABELS:
+        return None
+    name, instance = labels
+    if TUNNEL_NAME.fullmatch(name) is None:
+        return None
+    return Tunnel(InstanceId(instance), name)

@@ -1,0 +1,33 @@
+"""An error of a target as an answer over HTTP, in the shape of the REST API's errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from outrider.errors import OutriderError
+
+
+def render(error: OutriderError) -> tuple[int, bytes]:
+    """Return the HTTP status that belongs to the code, and the body as JSON."""
+    # Its generated code takes a while to import, and most calls are not refused.
+    from outrider.api.rpc.error_mapping import from_outrider  # noqa: PLC0415
+    from outrider.api.rpc.status_codes import HTTP_STATUS  # noqa: PLC0415
+
+    shown = from_outrider(error)
+    body: dict[str, Any] = {"code": shown.code.value, "message": shown.message}
+    details = [_detail(each) for each in shown.details]
+    if details:
+        body |= {"detail": details[0], "details": details}
+    return HTTP_STATUS[shown.code], json.dumps(body, ensure_ascii=False).encode()
+
+
+def _detail(detail: Any) -> dict[str, Any]:
+    from protobuf import message_to_json_value  # noqa: PLC0415
+
+    return {
+        "type": detail.type_name,
+        "value": base64.b64encode(detail.message_bytes).decode().rstrip("="),
+        "debug": message_to_json_value(detail.value()),
+    }

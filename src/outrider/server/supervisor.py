@@ -1,0 +1,123 @@
+"""The supervisor: one API process and several workers, restarted when they die, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from outrider.server.envoy import Front
+
+# A child that dies again and again is restarted ever more slowly.
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 10.0
+_HEALTHY_AFTER_S = 30.0
+_GRACE_S = 5.0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps the processes of one server alive.
+
+    `announce` gets sentences for the operator. Children get `environ` and hold `lock` open, so
+    that the data directory stays locked until the last of them is gone.
+    """
+
+    front: Front
+    workers: int
+    environ: Mapping[str, str] = field(repr=False)
+    lock: int
+    drain_timeout: float
+    announce: Callable[[str], None]
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _children: set[asyncio.subprocess.Process] = field(default_factory=set)
+
+    def stop(self) -> None:
+        """Stop everything in order; `run` returns when it is done."""
+        self._stop.set()
+
+    async def run(self, on_ready: Callable[[int], None]) -> None:
+        """Start everything, call `on_ready` with the port, and return when stopped.
+
+        Raise `StartupError` when the API does not start the first time.
+        """
+        keepers = [asyncio.create_task(self._keep_worker()) for _ in range(self.workers)]
+        try:
+            await self.front.start()
+            on_ready(self.front.port)
+            keepers.append(asyncio.create_task(self._keep_front()))
+            await self._stop.wait()
+        finally:
+            self._stop.set()
+            # First the API, so that nothing new comes in; then those who deliver.
+            await self.front.stop(self.drain_timeout)
+            await self._stop_workers()
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _keep_front(self) -> None:
+        pause = _Pause()
+        while not self._stop.is_set():
+            code = await self.front.wait()
+            if self._stop.is_set():
+                return
+            self.announce(f"the API's process ended with code {code}; starting it again")
+            await pause.before_restart()
+            with contextlib.suppress(Exception):
+                await self.front.start()
+
+    async def _keep_worker(self) -> None:
+        pause = _Pause()
+        while not self._stop.is_set():
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "outrider.worker_main"),
+                env={**os.environ, **self.environ},
+                pass_fds=(self.lock,),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self._children.add(process)
+            code = await process.wait()
+            self._children.discard(process)
+            if not self._stop.is_set():
+                self.announce(f"a worker ended with code {code}; starting another")
+                await pause.before_restart()
+
+    async def _stop_workers(self) -> None:
+        children = list(self._children)
+        for process in children:
+            _send(process, signal.SIGTERM)
+        ended = asyncio.gather(*(process.wait() for process in children))
+        try:
+            async with asyncio.timeout(self.drain_timeout + _GRACE_S):
+                await ended
+        except TimeoutError:
+            for process in children:
+                _send(process, signal.SIGKILL)
+            await asyncio.gather(*(process.wait() for process in children))
+
+
+class _Pause:
+    """Grows while children die young, and begins anew after one that lived."""
+
+    def __init__(self) -> None:
+        self._seconds = _FIRST_PAUSE_S
+        self._last = asyncio.get_running_loop().time()
+
+    async def before_restart(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._last > _HEALTHY_AFTER_S:
+            self._seconds = _FIRST_PAUSE_S
+        await asyncio.sleep(self._seconds)
+        self._seconds = min(2 * self._seconds, _LONGEST_PAUSE_S)
+        self._last = asyncio.get_running_loop().time()
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)

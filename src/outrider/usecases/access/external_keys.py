@@ -1,0 +1,133 @@
+"""The keys of one outside issuer: fetched once for many calls, kept, and used when it is down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outrider.domain.access.external_issuer import OutsideIssuer, check_callable
+from outrider.domain.calls.request import CallFailed
+from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, KeySet, ReadsJwts
+
+FRESH_FOR = timedelta(minutes=10)
+"""After this long keys are fetched again, and go on being used meanwhile."""
+STALE_FOR = timedelta(hours=24)
+"""So long are keys used when no newer ones can be fetched."""
+COOL_DOWN = timedelta(seconds=30)
+"""Between two attempts, whatever the first brought: tokens are written by strangers."""
+FETCH_TIMEOUT_S = 5.0
+"""For one document."""
+_OK = 200
+
+
+class CannotFetch(Exception):
+    """No keys. The text is for the operator's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBy:
+    """Fetches the key set of an issuer, which its discovery document or the operator points to."""
+
+    issuer: OutsideIssuer
+    fetcher: Fetcher = field(repr=False)
+    jwts: ReadsJwts = field(repr=False)
+
+    async def __call__(self) -> KeySet:
+        """Return the keys that it publishes now. Raise `CannotFetch`."""
+        try:
+            url = self.issuer.jwks_url or await self._discovered()
+            return self.jwts.key_set(await self._document("the keys", url))
+        except ValueError as problem:
+            raise CannotFetch(str(problem)) from None
+
+    async def _discovered(self) -> str:
+        """OpenID Connect Discovery 1.0, section 4.3: who describes another issuer is none."""
+        document = await self._document("the discovery document", self.issuer.discovery_url)
+        try:
+            said = json.loads(document)
+            named, url = said["issuer"], said["jwks_uri"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise CannotFetch("the discovery document lacks issuer or jwks_uri") from None
+        if named != self.issuer.issuer or not isinstance(url, str):
+            raise CannotFetch("the discovery document is that of another issuer")
+        check_callable(url)
+        return url
+
+    async def _document(self, name: str, url: str) -> bytes:
+        try:
+            answer = await self.fetcher.get(url, FETCH_TIMEOUT_S)
+        except CallFailed as failed:
+            raise CannotFetch(f"{name}: {failed.reason}") from None
+        if answer.status != _OK:
+            raise CannotFetch(f"{name}: the answer has the status {answer.status}")
+        if len(answer.body) > MAX_DOCUMENT_BYTES:
+            raise CannotFetch(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
+        return answer.body
+
+
+@dataclass(slots=True)
+class IssuerKeys:
+    """One key set. However many ask at once, one of them fetches.
+
+    `failed` is told why a fetch brought nothing. Whoever stops waiting stops nobody else.
+    """
+
+    fetch: Callable[[], Awaitable[KeySet]]
+    now: Callable[[], datetime]
+    failed: Callable[[str], None] = field(repr=False)
+    _kept: tuple[datetime, KeySet] | None = field(default=None, repr=False)
+    _tried_at: datetime | None = None
+    _fetching: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    async def current(self) -> KeySet | None:
+        """The keys to verify with; None when there are none, nor could any be fetched."""
+        now, kept = self.now(), self._kept
+        if kept is None or not _is_within(kept[0], now, STALE_FOR):
+            await self._fetched(now)
+            kept = self._kept
+            return kept[1] if kept is not None and _is_within(kept[0], now, STALE_FOR) else None
+        if not _is_within(kept[0], now, FRESH_FOR):
+            self._start(now)
+        return kept[1]
+
+    async def newer(self, than: KeySet) -> KeySet | None:
+        """Keys fetched after these, if there are or may be any; None: these are the newest."""
+        if self._kept is not None and self._kept[1] is than:
+            await self._fetched(self.now())
+        return self._kept[1] if self._kept is not None and self._kept[1] is not than else None
+
+    async def aclose(self) -> None:
+        """End a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
+
+    async def _fetched(self, now: datetime) -> None:
+        self._start(now)
+        if self._fetching is not None:
+            await asyncio.shield(self._fetching)
+
+    def _start(self, now: datetime) -> None:
+        cooling = self._tried_at is not None and _is_within(self._tried_at, now, COOL_DOWN)
+        if self._fetching is None and not cooling:
+            self._tried_at = now
+            self._fetching = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            found = await self.fetch()
+            self._kept = (self.now(), found)
+        except CannotFetch as problem:
+            self.failed(str(problem))
+        except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
+            self.failed(f"{type(problem).__name__} while fetching")
+        finally:
+            self._fetching = None
+
+
+def _is_within(then: datetime, now: datetime, length: timedelta) -> bool:
+    """In both directions: a clock may be set back, by little or by much."""
+    return abs(now - then) < length

@@ -1,0 +1,81 @@
+"""Grants: how a service account proves who it is, and gets an access token (RFC 6749, RFC 7523)."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from typing import Self
+
+from outrider.domain.access.access_token import check_assertion
+from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
+from outrider.usecases.access.access_tokens import AccessTokens
+from outrider.usecases.access.tokens import hash_secret
+
+_NO_SECRET = bytes(32)
+
+
+class GrantRefused(Exception):
+    """No token. `error` is one of RFC 6749, section 5.2; `description` is for the client's owner."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(error, description)
+        self.error = error
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An access token, and whose it is."""
+
+    account_id: AccountId
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The two grants of the sheet, section 7.6. Both raise `GrantRefused`."""
+
+    access_tokens: AccessTokens
+
+    def of(self, instance: InstanceId) -> Self:
+        """The same for accounts of this instance."""
+        return type(self)(self.access_tokens.of(instance))
+
+    async def client_credentials(self, client_id: str, client_secret: str, issuer: str) -> Granted:
+        """Return an access token for the account whose id and secret these are."""
+        tokens = self.access_tokens
+        account = AccountId(client_id)
+        stored = await tokens.store.read(
+            lambda unit: unit.accounts.secret_hash(tokens.instance, account)
+        )
+        is_right = hmac.compare_digest(stored or _NO_SECRET, hash_secret(client_secret))
+        if stored is None or not is_right:
+            raise GrantRefused("invalid_client", "client id or client secret is wrong")
+        return Granted(account, await tokens.issue(account, issuer))
+
+    async def assertion(self, assertion: str, issuer: str) -> Granted:
+        """Return an access token for the account whose key signed `assertion`."""
+        tokens = self.access_tokens
+        try:
+            header = tokens.jwts.header(assertion)
+        except ValueError:
+            raise GrantRefused("invalid_grant", "the assertion is not a JWT") from None
+        key_id = AccountKeyId(str(header.get("kid")))
+        known = await tokens.store.read(lambda unit: unit.accounts.get_key(tokens.instance, key_id))
+        now = tokens.ambient.now()
+        if known is None or not known.is_valid(now):
+            raise _unverified()
+        try:
+            claims = tokens.jwts.verified_assertion(assertion, known.public_key)
+        except ValueError:
+            raise _unverified() from None
+        try:
+            check_assertion(claims, known.account_id, issuer, now)
+        except ValueError as problem:
+            raise GrantRefused("invalid_grant", str(problem)) from None
+        return Granted(known.account_id, await tokens.issue(known.account_id, issuer))
+
+
+def _unverified() -> GrantRefused:
+    # The same for an unknown key, an expired one and another's signature: nobody learns which.
+    return GrantRefused("invalid_grant", "no valid key of an account verifies the assertion")

@@ -1,0 +1,118 @@
+"""Instances: made, listed, deleted, and chosen by the host name of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from outrider.domain.access.instance import Instance, normal_hosts
+from outrider.domain.access.permission import Role
+from outrider.domain.ids import AccountId, InstanceId, TokenId
+from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
+from outrider.runtime import Ambient
+from outrider.usecases.access.tokens import Authenticate, hash_secret
+from outrider.usecases.access.web_keys import ManageWebKeys
+from outrider.usecases.ports.store import Store, Token, Unit
+from outrider.usecases.routing.routing_table import Routing
+
+FIRST_ACCOUNT = "admin"
+"""Name of the account that a new instance begins with."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseInstance:
+    """Whose a request is. Every host name that is nobody's is the default instance's."""
+
+    routing: Routing
+    default: InstanceId
+
+    def __call__(self, authority: str) -> InstanceId:
+        """Return the instance of the header `Host`, or `:authority`; "" when there is none."""
+        return self.routing.instance_at(authority) or self.default
+
+
+@dataclass(frozen=True, slots=True)
+class ManageInstances:
+    """Everything about instances. Whoever may call this is of none of them.
+
+    `default_hosts` are names that the default instance is known by: no other can take them.
+    """
+
+    store: Store
+    ambient: Ambient
+    routing: Routing
+    web_keys: ManageWebKeys
+    authenticate: Authenticate
+    default: InstanceId
+    default_hosts: frozenset[str] = frozenset()
+
+    async def create(self, name: str, hosts: Sequence[str]) -> tuple[Instance, str]:
+        """Return a new instance, and the token of its first owner, which is shown this once.
+
+        It has its first web keys. Raise `InvalidRequest` for what is no host, `AlreadyExists` when
+        the name or a host is taken.
+        """
+        instance = Instance(
+            id=InstanceId(str(self.ambient.new_id())),
+            name=name,
+            hosts=_checked(hosts),
+            created_at=self.ambient.now(),
+        )
+        if not self.default_hosts.isdisjoint(instance.hosts):
+            raise AlreadyExists("Host already exists", "OUTRIDER-host")
+        pairs = await self.web_keys.first_pairs()
+        token, secret = self._first_token(instance), self.ambient.new_token()
+
+        def add(unit: Unit) -> None:
+            unit.instances.add(instance)
+            self.web_keys.add_first(unit, instance.id, pairs)
+            unit.tokens.add(token, hash_secret(secret))
+
+        await self.store.write(add)
+        await self.routing.catch_up()
+        return instance, secret
+
+    async def list(self) -> Sequence[Instance]:
+        """Oldest first."""
+        return await self.store.read(lambda unit: unit.instances.list())
+
+    async def delete(self, instance: InstanceId) -> datetime:
+        """Delete an instance with all that is in it; return when.
+
+        Raise `FailedPrecondition` for the default one, `NotFound` for one that is not there.
+        """
+        if instance == self.default:
+            raise FailedPrecondition("The default instance cannot be deleted", "OUTRIDER-default")
+
+        def apply(unit: Unit) -> None:
+            if not unit.instances.delete(instance):
+                raise NotFound("Instance not found", "OUTRIDER-instance")
+
+        await self.store.write(apply)
+        self.authenticate.forget()
+        await self.routing.catch_up()
+        return self.ambient.now()
+
+    def _first_token(self, instance: Instance) -> Token:
+        return Token(
+            id=TokenId(str(self.ambient.new_id())),
+            instance_id=instance.id,
+            account_id=AccountId(str(self.ambient.new_id())),
+            account_name=FIRST_ACCOUNT,
+            roles=frozenset({Role.IAM_OWNER}),
+            created_at=instance.created_at,
+            expires_at=None,
+        )
+
+
+def _checked(hosts: Sequence[str]) -> tuple[str, ...]:
+    for position, host in enumerate(hosts):
+        try:
+            normal_hosts([host])
+        except ValueError:
+            raise InvalidRequest(
+                f"invalid CreateInstanceRequest.Hosts[{position}]:"
+                " value must be a host name or an IP address, without a port"
+            ) from None
+    return normal_hosts(hosts)

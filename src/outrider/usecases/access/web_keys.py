@@ -1,0 +1,130 @@
+"""Web keys: made, activated, removed, published, and what signs right now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.access.web_key import (
+    FIRST_CONFIGS,
+    KeyPair,
+    SigningWebKey,
+    WebKey,
+    WebKeyConfig,
+    WebKeyState,
+    activated,
+    new_web_key,
+    published,
+    removed,
+)
+from outrider.domain.ids import InstanceId, WebKeyId
+from outrider.errors import Internal, NotFound
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import KeyPairs, Store, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class ManageWebKeys:
+    """Create, activate, delete and list web keys (sheet, section 2.10)."""
+
+    store: Store
+    ambient: Ambient
+    key_pairs: KeyPairs
+
+    async def create(self, actor: Actor, config: WebKeyConfig) -> WebKey:
+        """Add a key; it is active at once when the instance has no active one."""
+        # A pair takes up to seconds: no transaction waits for it.
+        pair = await self.key_pairs.make(config)
+        return await self.store.write(lambda unit: self._add(unit, actor.instance_id, config, pair))
+
+    async def ensure_first(self, instance: InstanceId) -> None:
+        """Give an instance its first keys, unless it has an active one."""
+        if await self.store.read(lambda unit: unit.web_keys.active(instance)) is not None:
+            return
+        pairs = await self.first_pairs()
+        await self.store.write(lambda unit: self.add_first(unit, instance, pairs))
+
+    async def first_pairs(self) -> Sequence[KeyPair]:
+        """Make what `add_first` takes: no transaction waits for it."""
+        return await asyncio.gather(*map(self.key_pairs.make, FIRST_CONFIGS))
+
+    def add_first(self, unit: Unit, instance: InstanceId, pairs: Sequence[KeyPair]) -> None:
+        """Give an instance its first keys in this unit, unless it has an active one."""
+        if unit.web_keys.active(instance) is None:
+            for config, pair in zip(FIRST_CONFIGS, pairs, strict=True):
+                self._add(unit, instance, config, pair)
+
+    async def activate(self, actor: Actor, web_key_id: WebKeyId) -> datetime:
+        """Let this key sign from now on; the former one stays published.
+
+        Return when it was activated, now or before. Raise `NotFound` for a key that is removed
+        or was never there.
+        """
+        now = self.ambient.now()
+
+        def apply(unit: Unit) -> datetime:
+            web_key = unit.web_keys.get(actor.instance_id, web_key_id)
+            if web_key is None or web_key.state is WebKeyState.REMOVED:
+                raise NotFound("Web key not found", "COMMAND-teiG3")
+            changed = activated(web_key, unit.web_keys.active(actor.instance_id), now)
+            for each in changed:
+                unit.web_keys.replace(actor.instance_id, each)
+            return changed[-1].changed_at if changed else web_key.changed_at
+
+        return await self.store.write(apply)
+
+    async def delete(self, actor: Actor, web_key_id: WebKeyId) -> datetime | None:
+        """Remove a key for good: what it has signed can no longer be verified.
+
+        Return when it was removed, now or before; None when it never existed. Raise
+        `FailedPrecondition` for the active key.
+        """
+        now = self.ambient.now()
+
+        def apply(unit: Unit) -> datetime | None:
+            web_key = unit.web_keys.get(actor.instance_id, web_key_id)
+            if web_key is None:
+                return None
+            gone = removed(web_key, now)
+            if gone is not web_key:
+                unit.web_keys.replace(actor.instance_id, gone)
+            return gone.changed_at
+
+        return await self.store.write(apply)
+
+    async def list(self, actor: Actor) -> Sequence[WebKey]:
+        """Keys that are not removed, oldest first."""
+        return await self.store.read(lambda unit: unit.web_keys.list(actor.instance_id))
+
+    def _add(self, unit: Unit, instance: InstanceId, config: WebKeyConfig, pair: KeyPair) -> WebKey:
+        web_key = new_web_key(
+            config,
+            pair.public_jwk,
+            WebKeyId(str(self.ambient.new_id())),
+            active=unit.web_keys.active(instance),
+            now=self.ambient.now(),
+        )
+        unit.web_keys.add(instance, web_key, pair.private_key)
+        return web_key
+
+
+@dataclass(frozen=True, slots=True)
+class UseWebKeys:
+    """What signing and verifying need of an instance's web keys."""
+
+    store: Store
+
+    async def published(self, instance: InstanceId) -> Sequence[dict[str, str]]:
+        """Every key that is not removed as a member of a JWK set, oldest first."""
+        web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
+        return [published(each) for each in web_keys]
+
+    async def signing(self, instance: InstanceId) -> SigningWebKey:
+        """The active key with its private part. Raise `Internal` when there is none."""
+        found = await self.store.read(lambda unit: unit.web_keys.signing(instance))
+        if found is None:
+            raise Internal("No active web key found", "QUERY-Opoh7")
+        return found

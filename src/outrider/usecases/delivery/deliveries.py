@@ -1,0 +1,124 @@
+"""The delivery log: reading, counting, and stopping what it owes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.delivery.delivery import Delivery, DeliveryState
+from outrider.domain.delivery.stats import DeliveryStats, OpenTallies, StatsSearch
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.search import DeliverySearch
+from outrider.errors import FailedPrecondition, NotFound
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Store, Unit
+
+MANY = 50_000
+"""So many open deliveries are counted every time: it takes a hundredth of a second."""
+_KEPT_TIMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FindDeliveries:
+    """Find deliveries and read one with its attempts."""
+
+    store: Store
+
+    async def search(
+        self, actor: Actor, wanted: DeliverySearch
+    ) -> tuple[Sequence[Delivery], DeliveryId | None]:
+        """Return one page, newest first, and what `before` is for the next one; None: the end."""
+        # One row more than asked for tells whether there is a next page.
+        probe = replace(wanted, limit=wanted.limit + 1)
+        rows = await self.store.read(lambda unit: unit.deliveries.search(actor.instance_id, probe))
+        page = rows[: wanted.limit]
+        return page, page[-1].id if len(rows) > wanted.limit else None
+
+    async def get(self, actor: Actor, delivery_id: DeliveryId) -> Delivery:
+        """With attempts in order and payload. Raise `NotFound` for another instance's."""
+        delivery = await self.store.read(
+            lambda unit: unit.deliveries.get(actor.instance_id, delivery_id)
+        )
+        if delivery is None:
+            raise NotFound("Delivery not found", "OUTRIDER-delivery")
+        return delivery
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDelivery:
+    """Stop one delivery."""
+
+    store: Store
+    ambient: Ambient
+
+    async def __call__(self, actor: Actor, delivery_id: DeliveryId) -> Delivery:
+        """Return it as it is then, without attempts and payload.
+
+        While it is attempted it stays DELIVERING until that attempt has ended, and then is tried
+        no more. Raise `NotFound` for another instance's, `FailedPrecondition` when it was delivered
+        or is dead; to cancel twice is as once.
+        """
+        instance = actor.instance_id
+
+        def cancel(unit: Unit) -> Delivery:
+            unit.cancellations.cancel(instance, delivery_id, self.ambient.now())
+            delivery = unit.deliveries.get(instance, delivery_id)
+            if delivery is None:
+                raise NotFound("Delivery not found", "OUTRIDER-delivery")
+            if delivery.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}:
+                raise FailedPrecondition("Delivery is finished", "OUTRIDER-finished")
+            return replace(delivery, attempts=(), payload=b"")
+
+        return await self.store.write(cancel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What was not settled at one time. `until` is on the clock of durations."""
+
+    tallies: OpenTallies
+    until: float
+
+
+@dataclass(slots=True)
+class CountDeliveries:
+    """How many deliveries are in which state, how fast they are settled, and what is stuck.
+
+    A view that looks every second must not keep a core busy: where more than `many` deliveries are
+    not settled, these are counted anew only after ten times as long as counting them took. All
+    else is of the moment. `clock` measures durations, in seconds.
+    """
+
+    store: Store
+    ambient: Ambient
+    many: int = MANY
+    clock: Callable[[], float] = time.perf_counter
+    _counted: dict[tuple[InstanceId, TargetId | None], _Counted] = field(default_factory=dict)
+
+    async def __call__(self, actor: Actor, wanted: StatsSearch) -> DeliveryStats:
+        """Nobody else waits while it counts."""
+        now = self.ambient.now()
+
+        def count(unit: Unit) -> DeliveryStats:
+            instance, target = actor.instance_id, wanted.target_id
+            counted = None if wanted.is_narrow else self._open(unit, instance, target)
+            return unit.delivery_counts.get(instance, wanted, now, counted)
+
+        return await self.store.read(count)
+
+    def _open(self, unit: Unit, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """Runs in threads of the store: two that come at the same time may both count."""
+        began, name = self.clock(), (instance, target)
+        known = self._counted.get(name)
+        if known is not None and began < known.until:
+            return known.tallies
+        tallies = unit.delivery_counts.open(instance, target)
+        ended = self.clock()
+        # Another dictionary: another thread may be reading this one.
+        kept = {each: other for each, other in self._counted.items() if ended < other.until}
+        if sum(each.trouble for each in tallies.values()) > self.many:
+            kept[name] = _Counted(tallies, ended + _KEPT_TIMES * (ended - began))
+        self._counted = kept
+        return tallies

@@ -1,0 +1,123 @@
+"""Telling operators: events about deaths, pauses and breakers, in the transaction that makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from outrider.domain.delivery.circuit_breaker import BreakerChange
+from outrider.domain.delivery.delivery import DeliveryState, Settlement, plan_deliveries
+from outrider.domain.events.event import render_body
+from outrider.domain.events.operator_event import OperatorEvent, is_own, operator_event
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.routing.condition import event_lookup_id
+from outrider.domain.routing.router import Router
+from outrider.domain.targets.target import Target
+from outrider.runtime import Ambient
+from outrider.usecases.ports.deliveries import Remarkable
+from outrider.usecases.ports.store import StoredEvent, Unit
+
+_GONE = "gone"
+REQUESTED = "requested"
+"""Why a target was paused: its receiver answered 410, or somebody asked for it."""
+_BREAKER_EVENTS = {
+    BreakerChange.OPENED: OperatorEvent.BREAKER_OPENED,
+    BreakerChange.CLOSED: OperatorEvent.BREAKER_CLOSED,
+}
+
+
+def settle_and_tell(
+    unit: Unit, ambient: Ambient, owner: str, settlements: Sequence[Settlement], now: datetime
+) -> int:
+    """Settle, pause targets that are gone, and tell operators; return how many were settled."""
+    settled = unit.deliveries.settle(owner, settlements, now)
+    for each in settled.remarkable:
+        _after(unit, ambient, each, now)
+    return settled.count
+
+
+def tell(  # noqa: PLR0917 - where, about what, when
+    unit: Unit,
+    ambient: Ambient,
+    instance: InstanceId,
+    event_type: OperatorEvent,
+    aggregate_id: str,
+    payload: Mapping[str, object],
+    now: datetime,
+) -> None:
+    """Write the event with the deliveries that it owes. When nobody wants it, nothing is written."""
+    execution, targets = _route(unit, instance, event_type)
+    if not targets:
+        return
+    event_id = EventId(str(ambient.new_id()))
+    event = operator_event(event_id, event_type, aggregate_id, payload, now)
+    plan = plan_deliveries(
+        [(DeliveryId(str(ambient.new_id())), each.id, each.is_awaited) for each in targets]
+    )
+    stored = StoredEvent(event, render_body(event, instance), execution, plan)
+    unit.events.append(instance, [stored], now)
+
+
+def _after(unit: Unit, ambient: Ambient, each: Remarkable, now: datetime) -> None:
+    # Without loops: what becomes of an operator event's own delivery is in the log alone.
+    is_told = not is_own(each.event_type)
+    if is_told and each.settlement.state is DeliveryState.DEAD:
+        payload = _death(each)
+        delivery = each.settlement.delivery_id
+        tell(unit, ambient, each.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now)
+    about = {"targetId": each.target_id, "deliveryId": each.settlement.delivery_id}
+    if each.settlement.pauses_target and _pause(unit, each.instance_id, each.target_id, now):
+        said = {**about, "reason": _GONE}
+        if is_told:
+            paused = OperatorEvent.TARGET_PAUSED
+            tell(unit, ambient, each.instance_id, paused, each.target_id, said, now)
+    if is_told and each.breaker is not None:
+        changed = _BREAKER_EVENTS[each.breaker]
+        tell(unit, ambient, each.instance_id, changed, each.target_id, about, now)
+
+
+def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:
+    """Whether it goes from not paused to paused by this."""
+    if unit.targets.get(instance, target) is None:
+        return False
+    stored = unit.policies.get(instance, target)
+    if stored is not None and stored.paused_at is not None:
+        return False
+    unit.policies.pause(instance, target, now)
+    return True
+
+
+def _death(each: Remarkable) -> Mapping[str, object]:
+    attempt = each.settlement.attempt
+    return {
+        "deliveryId": each.settlement.delivery_id,
+        "targetId": each.target_id,
+        "eventId": each.event_id,
+        "eventType": each.event_type,
+        "attempts": None if attempt is None else attempt.number,
+        "outcome": None if attempt is None else attempt.outcome.name,
+        "statusCode": attempt.status_code or None if attempt is not None else None,
+        "error": attempt.error or None if attempt is not None else None,
+    }
+
+
+def _route(
+    unit: Unit, instance: InstanceId, event_type: OperatorEvent
+) -> tuple[ExecutionId | None, Sequence[Target]]:
+    """Whom an event of ours goes to, by the router that all events go through.
+
+    Only the executions that could match are read: it happens seldom, and here, in the transaction.
+    """
+    asked = event_lookup_id(event_type)
+    prefixes = [asked[:length] for length in range(len("event"), len(asked) + 1)]
+    lists: dict[ExecutionId, list[TargetId]] = {}
+    for wanted in [*prefixes, *(f"{each}.*" for each in prefixes)]:
+        found = unit.executions.get(instance, ExecutionId(wanted))
+        if found is not None:
+            existing = unit.targets.existing(instance, found.targets)
+            lists[found.id] = [each for each in found.targets if each in existing]
+    match = Router(lists).match(asked)
+    if match is None:
+        return None, ()
+    targets = unit.targets.get_many({(instance, each) for each in match.targets})
+    return match.execution_id, [targets[instance, each] for each in match.targets]

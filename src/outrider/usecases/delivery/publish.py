@@ -1,0 +1,95 @@
+"""Publishing: route in memory, then events and deliveries in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.delivery.delivery import plan_deliveries
+from outrider.domain.events.event import Event, check_event, render_body
+from outrider.domain.ids import DeliveryId, EventId, InstanceId
+from outrider.domain.routing.condition import event_lookup_id
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Store, StoredEvent, Unit
+from outrider.usecases.ports.telemetry import UNMEASURED, PublishMeasures
+from outrider.usecases.ports.tracing import current_trace
+from outrider.usecases.routing.routing_table import Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of one event: how many deliveries it has, and whether its id was known."""
+
+    id: EventId
+    deliveries: int
+    is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublishEvents:
+    """Accept events. They are on disk, with their deliveries, when this returns."""
+
+    store: Store
+    ambient: Ambient
+    routing: Routing
+    measures: PublishMeasures = field(default=UNMEASURED, repr=False)
+
+    async def __call__(self, actor: Actor, events: Sequence[Event]) -> list[Published]:
+        """Return one result for each event, in order. Raise `InvalidRequest`: nothing is stored.
+
+        An event without an id gets one. A known id is a duplicate whatever its content, and makes
+        no second delivery.
+        """
+        for position, event in enumerate(events):
+            check_event(event, position)
+        instance = actor.instance_id
+        named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
+        bodies = [render_body(event, instance) for event in named]
+        return await self._store(instance, named, bodies)
+
+    async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> Published:
+        """The same for one event with an id, whose body was made by somebody else and is kept."""
+        (published,) = await self._store(instance, [event], [body])
+        return published
+
+    async def _store(
+        self, instance: InstanceId, events: Sequence[Event], bodies: Sequence[bytes]
+    ) -> list[Published]:
+        stored = [
+            self._routed(instance, event, body) for event, body in zip(events, bodies, strict=True)
+        ]
+        new_types = self._new_event_types(instance, events)
+
+        def append(unit: Unit) -> tuple[list[int | None], dict[EventId, int]]:
+            if new_types:
+                unit.catalogue.remember(instance, new_types)
+            written = unit.events.append(instance, stored, self.ambient.now())
+            known = [each.id for each, count in zip(events, written, strict=True) if count is None]
+            return written, unit.events.delivery_counts(instance, known) if known else {}
+
+        written, counts = await self.store.write(append, shared=True)
+        if new_types:
+            await self.routing.catch_up()
+        made = [count for count in written if count is not None]
+        self.measures.published(len(made), len(written) - len(made), sum(made))
+        return [
+            Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
+            for event, count in zip(events, written, strict=True)
+        ]
+
+    def _new_event_id(self) -> EventId:
+        return EventId(str(self.ambient.new_id()))
+
+    def _routed(self, instance: InstanceId, event: Event, body: bytes) -> StoredEvent:
+        routes = self.routing.routes(instance)
+        execution, targets = routes.match(event_lookup_id(event.event_type))
+        plan = plan_deliveries(
+            [(DeliveryId(str(self.ambient.new_id())), each.id, each.is_awaited) for each in targets]
+        )
+        trace = current_trace()
+        return StoredEvent(event, body, execution, plan, "" if trace is None else trace.text)
+
+    def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
+        catalogue = self.routing.catalogue(instance)
+        return {each.event_type for each in events if not catalogue.has_event_type(each.event_type)}

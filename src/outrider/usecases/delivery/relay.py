@@ -1,0 +1,138 @@
+"""The relay: events of another server's executions, verified and stored like our own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from outrider.domain.access.external_issuer import ALGORITHMS
+from outrider.domain.events.relay_event import read_relayed, relayed_id
+from outrider.domain.events.relay_signature import Unsigned, check_signature
+from outrider.domain.events.relay_source import RelaySource
+from outrider.domain.ids import InstanceId
+from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
+from outrider.runtime import Ambient
+from outrider.usecases.access.external_keys import IssuerKeys
+from outrider.usecases.delivery.publish import Published, PublishEvents
+from outrider.usecases.ports.external_tokens import UnknownKey
+from outrider.usecases.ports.relay_ports import Decrypts
+
+_ALGORITHMS = frozenset(ALGORITHMS)
+_PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
+
+Report = Callable[[str, str], None]
+"""Told the name of a source, and why a call to it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A source with the keys to its calls, and the instance that its events belong to.
+
+    `keys` is None for a source whose calls are no JWTs, `decrypts` for one that encrypts nothing.
+    """
+
+    source: RelaySource
+    instance: InstanceId
+    signing_keys: Sequence[str] = field(repr=False)
+    keys: IssuerKeys | None = field(default=None, repr=False)
+    decrypts: Decrypts | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedCall:
+    """A call that was verified: whose it is, and the JSON that was signed."""
+
+    lock: Lock = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def nobodys_lock() -> Lock:
+    """What calls to a name that nobody has are held against: it opens for none."""
+    unguessable = secrets.token_hex()
+    return Lock(RelaySource(name=""), InstanceId(""), (unguessable,))
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Takes calls of other servers. Their signature is who they are."""
+
+    locks: Mapping[str, Lock]
+    ambient: Ambient
+    publish: PublishEvents
+    report: Report = field(repr=False)
+    _nobodys: Lock = field(default_factory=nobodys_lock, repr=False)
+
+    async def verified(self, name: str, signatures: Sequence[str], body: bytes) -> RelayedCall:
+        """Return the call, its JSON out of whatever was around it.
+
+        `signatures` are the values of both signature headers. Raise `Unauthenticated` for what
+        nobody known has signed, and for a name that nobody has: the two look the same. Raise
+        `Unavailable` when the keys of the source's issuer cannot be fetched.
+        """
+        lock = self.locks.get(name, self._nobodys)
+        try:
+            if lock.signing_keys:
+                now, max_age_s = self.ambient.now().timestamp(), lock.source.max_age_s
+                check_signature(signatures, body, lock.signing_keys, now, max_age_s)
+            return RelayedCall(lock, await _inner(lock, body))
+        except Unsigned as problem:
+            self.report(name, str(problem) if name in self.locks else "there is no such source")
+            raise Unauthenticated("this source has not signed the call") from None
+
+    async def accept(self, call: RelayedCall) -> Published:
+        """Store the event of a call, with the deliveries that it owes; it is on disk on return.
+
+        The body goes to targets as it came. An event that is known already is a duplicate and
+        makes no second delivery. Raise `InvalidRequest` for what is no event, `FailedPrecondition`
+        for an event that was published in this very instance: it goes in a circle.
+        """
+        event, origin = read_relayed(call.body)
+        instance = call.lock.instance
+        if origin == instance:
+            raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
+        if call.lock.source.instance and not await self._exists(instance):
+            raise FailedPrecondition("the instance of this source does not exist")
+        named = replace(event, id=relayed_id(event, origin, call.body))
+        return await self.publish.relayed(instance, named, call.body)
+
+    async def _exists(self, instance: InstanceId) -> bool:
+        # An operator may have written any id, and an instance may be gone by now.
+        return await self.publish.store.read(
+            lambda unit: any(each.id == instance for each in unit.instances.list())
+        )
+
+
+async def _inner(lock: Lock, body: bytes) -> bytes:
+    """The JSON of a call whose own signature was checked. Raise `Unsigned`."""
+    if lock.keys is None:
+        return body
+    compact = body.strip()
+    if lock.decrypts is not None and compact.count(b".") == _PARTS_OF_JWE - 1:
+        try:
+            compact = await asyncio.to_thread(lock.decrypts.decrypted, compact)
+        except ValueError as problem:
+            raise Unsigned(str(problem)) from None
+    if compact.count(b".") != _PARTS_OF_JWS - 1 or not compact.isascii():
+        raise Unsigned("the body is no JWT, or is encrypted for somebody else")
+    return await _payload(lock.keys, compact.decode())
+
+
+async def _payload(keys: IssuerKeys, compact: str) -> bytes:
+    known = await keys.current()
+    if known is None:
+        raise Unavailable("the keys of the source's issuer cannot be fetched")
+    try:
+        try:
+            known.verified(compact, _ALGORITHMS)
+        except UnknownKey:
+            newer = await keys.newer(known)
+            if newer is None:
+                raise
+            newer.verified(compact, _ALGORITHMS)
+        encoded = compact.split(".")[1]
+        return b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
+    except ValueError as problem:
+        raise Unsigned(f"no known web key has signed the JWT: {problem}") from None

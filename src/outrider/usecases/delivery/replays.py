@@ -1,0 +1,97 @@
+"""Making deliveries again, a bounded part of them in each transaction and in each call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.delivery.replay import Replay, Replayed, ReplayRange, ReplaySource
+from outrider.domain.ids import DeliveryId, InstanceId
+from outrider.domain.search import DeliverySearch
+from outrider.errors import NotFound
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Store, Unit
+
+MAX_FOUND = 10_000
+_AT_ONCE = 500
+# A call that finds nothing ends, too: then it has looked at 200 000 deliveries.
+_LOOKS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayDeliveries:
+    """New deliveries of the same events to the same targets.
+
+    A replay is due at once, goes to the target as it is then, and waits for nobody; but it takes
+    the place of a dead delivery that holds up others. What is not finished, or whose target is
+    deleted, is skipped.
+    """
+
+    store: Store
+    ambient: Ambient
+
+    async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> Replayed:
+        """Replay these. Raise `NotFound` when one of them is not there: nothing is made then."""
+
+        def work(unit: Unit) -> Replayed:
+            sources = unit.replays.named(actor.instance_id, ids)
+            if len(sources) < len(set(ids)):
+                raise NotFound("Delivery not found", "OUTRIDER-delivery")
+            made = self._add(unit, actor.instance_id, sources)
+            return Replayed(made, len(sources) - made)
+
+        return await self.store.write(work)
+
+    async def found(
+        self,
+        actor: Actor,
+        wanted: DeliverySearch,
+        rest: ReplayRange | None = None,
+        limit: int = MAX_FOUND,
+    ) -> Replayed:
+        """Replay what is found, oldest first, at most `limit` of it.
+
+        `rest` is where the call before ended; None: this is the first. `rest` of the answer is
+        None when all has been looked at. Each part is committed on its own: a call that is cut off
+        has made some.
+        """
+        within = rest or ReplayRange(DeliveryId("0"), DeliveryId(str(self.ambient.new_id())))
+        done = Replayed(rest=within)
+        for _ in range(_LOOKS):
+            left = limit - done.made - done.skipped
+            if done.rest is None or left <= 0:
+                break
+            done = await self._part(actor.instance_id, wanted, done, min(_AT_ONCE, left))
+        return done
+
+    async def _part(
+        self, instance: InstanceId, wanted: DeliverySearch, done: Replayed, limit: int
+    ) -> Replayed:
+        within = done.rest
+        if within is None:
+            return done
+        # Looked for beside the writer, and checked again when they are written.
+        window = await self.store.read(
+            lambda unit: unit.replays.look(instance, wanted, within, limit)
+        )
+        made = 0
+        if any(each.is_replayable for each in window.found):
+            made = await self.store.write(lambda unit: self._add(unit, instance, window.found))
+        return Replayed(
+            done.made + made,
+            done.skipped + len(window.found) - made,
+            None if window.reached is None else replace(within, after=window.reached),
+            window.reached_at or done.reached_at,
+        )
+
+    def _add(self, unit: Unit, instance: InstanceId, sources: Sequence[ReplaySource]) -> int:
+        replays = [
+            Replay(DeliveryId(str(self.ambient.new_id())), each.id)
+            for each in sources
+            if each.is_replayable
+        ]
+        written = unit.replays.add(instance, replays, self.ambient.now())
+        for each in written:
+            unit.deliveries.unpark(instance, each.of, each.id)
+        return len(written)

@@ -1,0 +1,67 @@
+"""Calls that nobody waits for: they become deliveries, stored and tried again like an event's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from outrider.domain.delivery.delivery import plan_deliveries
+from outrider.domain.events.event import Event
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.runtime import Ambient
+from outrider.usecases.interception.target_chain import Log
+from outrider.usecases.ports.store import Store, StoredEvent
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Handover:
+    """Writes deliveries behind the caller's back. Its owner calls `aclose` before the store ends."""
+
+    store: Store
+    ambient: Ambient
+    log: Log
+    _writing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+
+    def take(
+        self,
+        instance: InstanceId,
+        execution: ExecutionId,
+        lookup_id: ExecutionId,
+        target: TargetId,
+        body: bytes,
+        *,
+        trace: str = "",
+    ) -> None:
+        """Have `body` delivered to one target; return at once.
+
+        In the delivery log its event type is the id that routing was asked for, such as
+        `request/package.Service/Method`. A store that fails costs the delivery: a line in the log.
+        """
+        now = self.ambient.now()
+        event = Event(
+            id=EventId(str(self.ambient.new_id())),
+            event_type=lookup_id,
+            created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
+        )
+        plan = plan_deliveries([(DeliveryId(str(self.ambient.new_id())), target, False)])
+        stored = StoredEvent(event, body, execution, plan, trace)
+        task = asyncio.create_task(self._write(instance, stored))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        """Wait until everything that was taken is on disk."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _write(self, instance: InstanceId, stored: StoredEvent) -> None:
+        now = self.ambient.now()
+        try:
+            await self.store.write(
+                lambda unit: unit.events.append(instance, [stored], now), shared=True
+            )
+        except Exception:
+            self.log.exception("interception.handover_failed", execution=stored.execution)

@@ -1,0 +1,108 @@
+"""What replaying, cancelling, counting and forgetting deliveries need; `ports.Unit` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.delivery.stats import DeliveryStats, HeldTargets, OpenTallies, StatsSearch
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.search import DeliverySearch
+
+
+class Replays(Protocol):
+    """Deliveries that are made again."""
+
+    def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
+        """Return those that exist, oldest first."""
+        ...
+
+    def look(
+        self, instance: InstanceId, wanted: DeliverySearch, within: ReplayRange, limit: int
+    ) -> ReplayWindow:
+        """Look at the next `limit` deliveries of the range, oldest first.
+
+        `before` and `limit` of `wanted` do not count. Times are looked up by identifiers, which
+        grow with time: a delivery made more than ten minutes out of their order may be missed.
+        """
+        ...
+
+    def add(
+        self, instance: InstanceId, replays: Sequence[Replay], now: datetime
+    ) -> Sequence[Replay]:
+        """Write new deliveries that are due at once and wait for nobody; return those.
+
+        None is written of a delivery that is not finished or whose target is deleted.
+        """
+        ...
+
+
+class Cancellations(Protocol):
+    """Deliveries that somebody stops."""
+
+    def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
+        """Cancel an open delivery and release those that wait for it.
+
+        One that is being attempted is not tried again: it is cancelled when the attempt has failed.
+        """
+        ...
+
+
+class DeliveryCounts(Protocol):
+    """Numbers about the log, whose cost does not grow with it, but with what is not settled."""
+
+    def get(
+        self,
+        instance: InstanceId,
+        wanted: StatsSearch,
+        now: datetime,
+        counted: OpenTallies | None = None,
+    ) -> DeliveryStats:
+        """Count, and find what is held. Rates and outcomes are of what `tally` has seen.
+
+        `counted` is what `open` said before; None: it is counted now. A question about a type or a
+        time does not need it.
+        """
+        ...
+
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+        """Count what is not settled; of all targets when None. It reads every one of them."""
+        ...
+
+    def held(self, now: datetime) -> HeldTargets:
+        """Count the targets that are not called now, of all instances."""
+        ...
+
+    def tally(self, now: datetime, limit: int) -> int:
+        """Add up to `limit` deliveries that were settled to the counts; return how many.
+
+        Those of the last ten seconds wait for the next time.
+        """
+        ...
+
+
+class Forgetting(Protocol):
+    """Deliveries and events that are kept no longer. Open deliveries are never touched."""
+
+    def take_turn(self, owner: str, now: datetime, until: datetime) -> bool:
+        """Whether `owner` may tally and forget until then: nobody else's turn lasts."""
+        ...
+
+    def forget_deliveries(self, state: DeliveryState, finished_before: datetime, limit: int) -> int:
+        """Delete the first `limit` of one final state, with their attempts; return how many.
+
+        A dead delivery that others stand behind stays: it tells them to wait.
+        """
+        ...
+
+    def forget_events(
+        self, published_before: datetime, after: int, limit: int
+    ) -> tuple[int, int | None]:
+        """Look at `limit` events behind a place and delete those without deliveries.
+
+        Return how many, and the place to go on from; None: there are no more. 0 is the beginning.
+        """
+        ...

@@ -1,0 +1,59 @@
+"""What tokens of other issuers need from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from outrider.domain.calls.request import Answer
+
+MAX_DOCUMENT_BYTES = 2**20
+MAX_KEYS = 100
+"""Of one set; issuers have two or three."""
+
+
+class UnknownKey(ValueError):
+    """No key of the set is the one that the token names: a newer set may have it."""
+
+
+class Fetcher(Protocol):
+    """Reads documents."""
+
+    async def get(self, url: str, timeout: float) -> Answer:  # noqa: ASYNC109 - of the whole exchange
+        """Return the answer, whatever its status. Raise `CallFailed` when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideJwt:
+    """What a verified JWT says."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+
+
+class KeySet(Protocol):
+    """The public keys of one issuer."""
+
+    def verified(self, compact: str, algorithms: frozenset[str]) -> OutsideJwt:
+        """What one of the keys signed, with one of these algorithms.
+
+        Raise `UnknownKey` when a newer set might do, `ValueError` for everything else.
+        """
+        ...
+
+
+class ReadsJwts(Protocol):
+    """Reads what other issuers write."""
+
+    def unverified_issuer(self, compact: str) -> str | None:
+        """Who it says it is from; nothing is verified. None for what is no JWT, or says nothing."""
+        ...
+
+    def key_set(self, document: bytes) -> KeySet:
+        """Read a JWK set (RFC 7517, section 5); keys that cannot be used are left out.
+
+        Raise `ValueError` for what is none, and for more than `MAX_KEYS`.
+        """
+        ...

@@ -1,0 +1,47 @@
+"""The store's part of target policies; `ports.Unit` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+
+
+class TargetPolicies(Protocol):
+    """Policies of targets, and which targets are paused. Both go with their target.
+
+    Every change moves the routing revision. Secrets are sealed at rest.
+    """
+
+    def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
+        """None when nothing was written: the target has the default and is not paused.
+
+        None for another instance's target and for a deleted one, too.
+        """
+        ...
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
+        """Return those of which something was written."""
+        ...
+
+    def put(
+        self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
+    ) -> None:
+        """Write it whole, over what is there. Whether the target is paused stays as it is."""
+        ...
+
+    def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """Hold the deliveries of a target: nobody claims them. It stays paused when it was.
+
+        What is being attempted ends with that attempt.
+        """
+        ...
+
+    def resume(self, instance: InstanceId, target: TargetId) -> None:
+        """Let them go on: each is due when it would have been, so most of them at once."""
+        ...

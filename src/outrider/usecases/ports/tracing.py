@@ -1,0 +1,102 @@
+"""Spans of traces: who opens them, and where the current one is kept.
+
+Nothing here needs a tracing system. Without one, traces of callers go on: what is called in their
+name gets a span of the same trace, with an identifier that the log knows, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Protocol, Self
+
+from outrider.domain.calls.trace import Attributes, TraceContext
+
+
+class Span(Protocol):
+    """One piece of work in a trace. Leaving its block ends it; an exception makes it failed."""
+
+    @property
+    def context(self) -> TraceContext | None:
+        """What is called in its name is below this; None: there is no trace."""
+        ...
+
+    def note(self, attributes: Attributes) -> None:
+        """Add what became known meanwhile."""
+        ...
+
+    def fail(self, reason: str) -> None:
+        """It went wrong; `reason` is a sentence without secrets."""
+        ...
+
+
+class Tracing(Protocol):
+    """Opens spans."""
+
+    def span(
+        self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
+    ) -> AbstractContextManager[Span]:
+        """A span below `parent`. `kind`: server, client, producer, consumer or internal."""
+        ...
+
+
+class PassedOnSpan:
+    """A span that nobody records."""
+
+    __slots__ = ("context",)
+
+    def __init__(self, context: TraceContext | None) -> None:
+        self.context = context
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nothing is left to do."""
+
+    def note(self, attributes: Attributes) -> None:
+        """Nobody reads it."""
+
+    def fail(self, reason: str) -> None:
+        """Nobody reads it."""
+
+
+NO_SPAN = PassedOnSpan(None)
+
+
+class PassedOn:
+    """Traces without a tracing system: none begins here, those of callers go on."""
+
+    def __init__(self, new_id: Callable[[], int]) -> None:
+        """`new_id` makes positive numbers of at most 64 bits that never come twice."""
+        self._new_id = new_id
+
+    def span(
+        self,
+        name: str,  # noqa: ARG002 - nobody records it
+        kind: str,  # noqa: ARG002
+        parent: TraceContext | None,
+        attributes: Attributes,  # noqa: ARG002
+    ) -> AbstractContextManager[Span]:
+        """See the port."""
+        return NO_SPAN if parent is None else PassedOnSpan(parent.child(self._new_id()))
+
+
+_CURRENT: ContextVar[TraceContext | None] = ContextVar("outrider_trace", default=None)
+
+
+def current_trace() -> TraceContext | None:
+    """The span that this task works for."""
+    return _CURRENT.get()
+
+
+def continue_trace(context: TraceContext | None) -> None:
+    """From now on this task, and those that it starts, work for that span."""
+    _CURRENT.set(context)

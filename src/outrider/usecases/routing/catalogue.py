@@ -1,0 +1,104 @@
+"""The catalogue: what conditions may name, and what describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.page import DEFAULT_LIMIT
+from outrider.domain.routing.catalogue import Catalogue
+from outrider.domain.routing.catalogue_entry import (
+    Entry,
+    EntryKind,
+    EntryName,
+    check_entry,
+    names_after,
+)
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.routing.routing_table import Routing
+
+PAGE_BYTES = 1024 * 1024
+"""A page ends with the entry that takes its schemas and examples over this, however many it has.
+
+Clients of gRPC take messages of 4 MiB unless they are told otherwise.
+"""
+
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySearch:
+    """Which entries are wanted. No kind means all of them; `limit` 0 is the default.
+
+    `after` is the last entry of the page before.
+    """
+
+    kinds: Collection[EntryKind] = ()
+    prefix: str = ""
+    after: EntryName | None = None
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ManageCatalogue:
+    """Add and find entries of the actor's instance."""
+
+    store: Store
+    routing: Routing
+
+    async def add(self, actor: Actor, entries: Sequence[Entry]) -> int:
+        """Add entries, or describe known ones anew; return how many were not known before.
+
+        Executions can be set for them when this returns. Raise `InvalidRequest`: nothing is added.
+        """
+        for position, entry in enumerate(entries):
+            check_entry(entry, position)
+        new = await self.store.write(lambda unit: unit.catalogue.put(actor.instance_id, entries))
+        await self.routing.refresh()
+        return sum(not _holds(self.routing.registered, each) for each in new)
+
+    async def search(
+        self, actor: Actor, wanted: EntrySearch
+    ) -> tuple[Sequence[Entry], EntryName | None]:
+        """One page in the order of names, and where the next one begins after; None: the last."""
+        limit = wanted.limit or DEFAULT_LIMIT
+        names = names_after(
+            self.routing.catalogue(actor.instance_id),
+            set(wanted.kinds) or set(EntryKind),
+            wanted.prefix,
+            wanted.after,
+            limit + 1,
+        )
+        page = names[:limit]
+        entries = await self.store.read(lambda unit: _described(unit, actor, page))
+        is_last = len(entries) == len(names)
+        return entries, None if is_last else entries[-1].entry_name
+
+
+def _described(unit: Unit, actor: Actor, names: Sequence[EntryName]) -> list[Entry]:
+    """The entries of these names, at least one, up to the one that fills the page."""
+    entries: list[Entry] = []
+    size = 0
+    rest = iter(names)
+    while some := list(islice(rest, _AT_ONCE)):
+        stored = {
+            each.entry_name: each for each in unit.catalogue.get_many(actor.instance_id, some)
+        }
+        for each in some:
+            entry = stored.get(each) or Entry(kind=each.kind, name=each.name)
+            entries.append(entry)
+            size += entry.description_size
+            if size > PAGE_BYTES:
+                return entries
+    return entries
+
+
+def _holds(catalogue: Catalogue, entry: EntryName) -> bool:
+    has = {
+        EntryKind.METHOD: catalogue.has_method,
+        EntryKind.FUNCTION: catalogue.has_function,
+        EntryKind.EVENT_TYPE: catalogue.has_event_type,
+    }
+    return has[entry.kind](entry.name)

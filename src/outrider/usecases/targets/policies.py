@@ -1,0 +1,115 @@
+"""Policies of targets: how each is called, and whether it is called at all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.events.operator_event import OperatorEvent
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.policy_validation import (
+    CheckTls,
+    check_policy,
+    check_tls,
+    shown_policy,
+    with_kept_secrets,
+)
+from outrider.errors import FailedPrecondition, NotFound
+from outrider.runtime import Ambient
+from outrider.usecases.delivery.operator_events import REQUESTED, tell
+from outrider.usecases.ports.store import Store, Unit
+
+_NOTHING = StoredPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class ManageTargetPolicies:
+    """Read and set policies, pause and resume targets.
+
+    Whether the actor may is decided before: each RPC declares its permission. Every one raises
+    `NotFound` for another instance's target, as for no target.
+    """
+
+    store: Store
+    ambient: Ambient
+    check_tls: CheckTls
+
+    async def get(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
+        """Return what is written, without its secrets; the default when nothing is."""
+        stored = await self._stored(actor, target_id)
+        return replace(stored, policy=shown_policy(stored.policy))
+
+    async def set(self, actor: Actor, target_id: TargetId, wanted: TargetPolicy) -> datetime:
+        """Replace the policy and return when; secrets that are left open stay as they were.
+
+        Raise `InvalidRequest` for what no policy may say, and `FailedPrecondition` when somebody
+        else has just changed a secret that was to stay.
+        """
+        check_policy(wanted)
+        stored = await self._stored(actor, target_id)
+        policy = with_kept_secrets(wanted, stored.policy)
+        # Reading long PEM takes a while: not in the loop, and not in the store's thread.
+        await asyncio.to_thread(check_tls, policy, self.check_tls)
+
+        def apply(unit: Unit) -> datetime:
+            stored = _stored(unit, actor.instance_id, target_id)
+            if with_kept_secrets(wanted, stored.policy) != policy:
+                raise FailedPrecondition(
+                    "The policy has just been changed: read it again", "OUTRIDER-policy"
+                )
+            now = self.ambient.now()
+            unit.policies.put(actor.instance_id, target_id, policy, now)
+            return now
+
+        return await self.store.write(apply)
+
+    async def pause(self, actor: Actor, target_id: TargetId) -> datetime:
+        """Hold the target's deliveries. Return since when: earlier when it was paused already."""
+
+        def apply(unit: Unit) -> datetime:
+            stored = _stored(unit, actor.instance_id, target_id)
+            if stored.paused_at is not None:
+                return stored.paused_at
+            now = self.ambient.now()
+            unit.policies.pause(actor.instance_id, target_id, now)
+            self._tell(unit, actor, target_id, OperatorEvent.TARGET_PAUSED, now, REQUESTED)
+            return now
+
+        return await self.store.write(apply)
+
+    async def resume(self, actor: Actor, target_id: TargetId) -> datetime | None:
+        """Let the target's deliveries go on. Return when; None when it was not paused."""
+
+        def apply(unit: Unit) -> datetime | None:
+            if _stored(unit, actor.instance_id, target_id).paused_at is None:
+                return None
+            now = self.ambient.now()
+            unit.policies.resume(actor.instance_id, target_id)
+            self._tell(unit, actor, target_id, OperatorEvent.TARGET_RESUMED, now)
+            return now
+
+        return await self.store.write(apply)
+
+    def _tell(  # noqa: PLR0917 - where, about what, when
+        self,
+        unit: Unit,
+        actor: Actor,
+        target_id: TargetId,
+        event_type: OperatorEvent,
+        now: datetime,
+        reason: str | None = None,
+    ) -> None:
+        said = {"targetId": target_id, "reason": reason}
+        tell(unit, self.ambient, actor.instance_id, event_type, target_id, said, now)
+
+    async def _stored(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
+        return await self.store.read(lambda unit: _stored(unit, actor.instance_id, target_id))
+
+
+def _stored(unit: Unit, instance: InstanceId, target_id: TargetId) -> StoredPolicy:
+    if unit.targets.get(instance, target_id) is None:
+        raise NotFound("Target not found", "QUERY-hj5oaniyrz")
+    return unit.policies.get(instance, target_id) or _NOTHING

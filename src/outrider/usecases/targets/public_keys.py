@@ -1,0 +1,168 @@
+"""Public keys of targets: what payloads of the type JWE are encrypted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from outrider.domain.access.permission import Actor
+from outrider.domain.ids import InstanceId, PublicKeyId, TargetId
+from outrider.domain.page import Listing, Page
+from outrider.domain.targets.public_key import (
+    PublicKey,
+    PublicKeyFilter,
+    PublicKeySort,
+    activated,
+    check_removable,
+    deactivated,
+    fingerprint,
+)
+from outrider.errors import FailedPrecondition, InvalidRequest
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Store, Unit
+
+_INVALID_KEY = (
+    "The public key is invalid. Must be a PEM encoded RSA or ECDSA public key in PKCS#8 format"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagePublicKeys:
+    """Add, switch, remove and find the keys of a target (sheet, section 2.5).
+
+    `read_spki` gives the SubjectPublicKeyInfo of a key in PEM, or raises `ValueError`.
+    """
+
+    store: Store
+    ambient: Ambient
+    read_spki: Callable[[bytes], bytes]
+
+    async def add(
+        self, actor: Actor, target_id: TargetId, pem: bytes, expires_at: datetime | None
+    ) -> PublicKey:
+        """Add a key, inactive. Adding the same key again makes another one."""
+        _check_ids(target_id)
+        now = self.ambient.now()
+        if expires_at is not None and expires_at < now:
+            text = "Key expiration date must be in the future"
+            raise InvalidRequest(text, "ErrExpirationDateBeforeNow")
+        public_key = PublicKey(
+            id=PublicKeyId(str(self.ambient.new_id())),
+            pem=pem,
+            fingerprint=fingerprint(self._spki(pem)),
+            is_active=False,
+            expires_at=expires_at,
+            created_at=now,
+            changed_at=now,
+        )
+
+        def apply(unit: Unit) -> None:
+            if unit.targets.get(actor.instance_id, target_id) is None:
+                raise FailedPrecondition("Target not found", "ErrTargetNotFound")
+            unit.public_keys.add(actor.instance_id, target_id, public_key)
+
+        await self.store.write(apply)
+        return public_key
+
+    async def activate(self, actor: Actor, target_id: TargetId, key_id: PublicKeyId) -> PublicKey:
+        """Encrypt to this key from now on; every other key of the target becomes inactive."""
+        _check_ids(target_id, key_id)
+
+        def apply(unit: Unit) -> PublicKey:
+            now = self.ambient.now()
+            keys = unit.public_keys.of_target(actor.instance_id, target_id)
+            wanted = activated(_found(keys, key_id), now)
+            others = [deactivated(each, now) for each in keys if each.id != key_id]
+            _write_changed(unit, actor.instance_id, target_id, keys, [*others, wanted])
+            return wanted
+
+        return await self.store.write(apply)
+
+    async def deactivate(self, actor: Actor, target_id: TargetId, key_id: PublicKeyId) -> PublicKey:
+        """Encrypt to this key no longer; an expired key may be deactivated, too."""
+        _check_ids(target_id, key_id)
+
+        def apply(unit: Unit) -> PublicKey:
+            keys = unit.public_keys.of_target(actor.instance_id, target_id)
+            wanted = deactivated(_found(keys, key_id), self.ambient.now())
+            _write_changed(unit, actor.instance_id, target_id, keys, [wanted])
+            return wanted
+
+        return await self.store.write(apply)
+
+    async def remove(
+        self, actor: Actor, target_id: TargetId, key_id: PublicKeyId
+    ) -> datetime | None:
+        """Remove a key that is not active.
+
+        Return when; for a key that is not there, when its target changed last; None when nothing
+        is known of the target either.
+        """
+        _check_ids(target_id, key_id)
+
+        def apply(unit: Unit) -> datetime | None:
+            keys = unit.public_keys.of_target(actor.instance_id, target_id)
+            wanted = next((each for each in keys if each.id == key_id), None)
+            if wanted is None:
+                return _last_change(unit, actor.instance_id, target_id, keys)
+            check_removable(wanted)
+            now = self.ambient.now()
+            unit.public_keys.remove(actor.instance_id, target_id, key_id, now)
+            return now
+
+        return await self.store.write(apply)
+
+    async def search(
+        self,
+        actor: Actor,
+        target_id: TargetId,
+        filters: Sequence[PublicKeyFilter],
+        sort: PublicKeySort,
+        page: Page,
+    ) -> Listing[PublicKey]:
+        """Filters are ANDed. A target that does not exist has no keys."""
+        return await self.store.read(
+            lambda unit: unit.public_keys.search(actor.instance_id, target_id, filters, sort, page)
+        )
+
+    def _spki(self, pem: bytes) -> bytes:
+        try:
+            return self.read_spki(pem)
+        except ValueError:
+            raise InvalidRequest(_INVALID_KEY, "ErrPublicKeyFormat") from None
+
+
+def _check_ids(*ids: str) -> None:
+    if not all(ids):
+        raise InvalidRequest("ID missing", "ErrTargetIDMissing")
+
+
+def _found(public_keys: Sequence[PublicKey], key_id: PublicKeyId) -> PublicKey:
+    for each in public_keys:
+        if each.id == key_id:
+            return each
+    raise FailedPrecondition("Target not found", "ErrKeyNotFound")
+
+
+def _write_changed(
+    unit: Unit,
+    instance: InstanceId,
+    target_id: TargetId,
+    before: Sequence[PublicKey],
+    after: Sequence[PublicKey],
+) -> None:
+    for each in after:
+        if each not in before:
+            unit.public_keys.replace(instance, target_id, each)
+
+
+def _last_change(
+    unit: Unit, instance: InstanceId, target_id: TargetId, public_keys: Sequence[PublicKey]
+) -> datetime | None:
+    target = unit.targets.get(instance, target_id)
+    if target is None:
+        return unit.targets.deleted_at(instance, target_id)
+    changes = [target.changed_at, *(each.changed_at for each in public_keys)]
+    removal = unit.public_keys.last_removal(instance, target_id)
+    return max([*changes, removal] if removal else changes)

@@ -1,0 +1,75 @@
+"""What a target would be sent, made up: for calls that an operator makes to try it out."""
+
+from __future__ import annotations
+
+from outrider.domain.events.event import Event, render_body
+from outrider.domain.formats import go_json
+from outrider.domain.ids import EventId, InstanceId
+from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionAnswers
+from outrider.domain.interception.payload import InterceptedCall, call_payload
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+
+SAMPLE_EVENT_TYPE = "outrider.test"
+_SAMPLE_METHOD = "/outrider.sample.SampleService/DoSomething"
+_SAMPLE_USER: dict[str, object] = {
+    "id": "sample-user",
+    "username": "ada",
+    "human": {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"},
+}
+
+
+def sample_body(
+    condition: Condition | None, example_json: str | None, instance: InstanceId, now_ns: int
+) -> bytes:
+    """Return a body of the shape that targets get for `condition`; an event's when it is None.
+
+    `example_json` is a JSON object: what the catalogue knows as an example of the message, the
+    event's payload or the function's. None: a made-up one.
+    """
+    if condition is None or condition.kind is ConditionKind.EVENT:
+        return _event(condition, example_json, instance, now_ns)
+    if condition.kind is ConditionKind.FUNCTION:
+        return _function(condition.value, example_json)
+    call = InterceptedCall(full_method=_method(condition), user_id="sample-user")
+    message = go_json.compact(example_json or '{"sample":true}')
+    is_response = condition.kind is ConditionKind.RESPONSE
+    return call_payload(call, instance, message, message if is_response else None)
+
+
+def _event(
+    condition: Condition | None, example_json: str | None, instance: InstanceId, now_ns: int
+) -> bytes:
+    is_one = condition is not None and condition.scope is Scope.EVENT
+    event = Event(
+        id=EventId("sample"),
+        event_type=condition.value if condition is not None and is_one else SAMPLE_EVENT_TYPE,
+        created_at_ns=now_ns,
+        aggregate_id="sample-aggregate",
+        aggregate_type="sample",
+        resource_owner="sample-organization",
+        version="v1",
+        sequence=1,
+        user_id="sample-user",
+        payload_json=example_json or '{"sample":true}',
+    )
+    return render_body(event, instance)
+
+
+def _function(function: str, example_json: str | None) -> bytes:
+    if example_json is not None:
+        name = go_json.quote(f"{ConditionKind.FUNCTION.value}/{function}")
+        members = go_json.compact(example_json).removeprefix("{")
+        separator = "" if members == "}" else ","
+        return f'{{"function":{name}{separator}{members}'.encode()
+    payload: dict[str, object] = {"user": _SAMPLE_USER, "user_grants": []}
+    if function != PRESAMLRESPONSE:
+        payload = {"userinfo": {"sub": "sample-user", "name": "Ada Lovelace"}, **payload}
+    return FunctionAnswers(function, payload).render()
+
+
+def _method(condition: Condition) -> str:
+    if condition.scope is Scope.METHOD:
+        return condition.value
+    if condition.scope is Scope.SERVICE:
+        return f"/{condition.value}/DoSomething"
+    return _SAMPLE_METHOD

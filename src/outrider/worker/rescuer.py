@@ -1,0 +1,119 @@
+"""The rescuer: gives back what dead workers held, and says so in the delivery log.
+
+It also notices that the clock went back, and lets nothing wait for the time before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement, cancel, settle
+from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.retry_schedule import RetrySchedule
+from outrider.domain.targets.target import Target
+from outrider.runtime import Ambient
+from outrider.usecases.delivery.operator_events import settle_and_tell
+from outrider.usecases.ports.deliveries import OrphanedDelivery
+from outrider.usecases.ports.log import Log
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.telemetry import UNMEASURED, DeliveryMeasures
+from outrider.worker.attempts import lost, report_attempt, schedule_of
+from outrider.worker.testsignal import Signal
+from outrider.worker.worker import LEASE
+
+_LOOK_EVERY_S = 5.0
+_AT_ONCE = 500
+# Clocks of nodes differ a little, and what is due waits no longer than that.
+_TOLERATED = timedelta(seconds=1)
+_NOTHING_STORED = StoredPolicy()
+_REASON = "the node died between sending and recording"
+
+
+@dataclass(slots=True)
+class Rescuer:
+    """Runs beside every worker; of several that see the same orphan, one records it."""
+
+    store: Store
+    ambient: Ambient
+    schedule: RetrySchedule
+    log: Log
+    rescued_signal: Signal = field(default_factory=Signal)
+    measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
+    # What the clock showed at the last look that was committed, and at the last one.
+    _seen: datetime | None = None
+    _looked_at: datetime | None = None
+    # What the last look has settled. A look may be taken again before it is committed.
+    _settled: list[tuple[ClaimedDelivery, Settlement]] = field(default_factory=list, repr=False)
+
+    async def run(self) -> None:
+        """Look at once, then every few seconds, until cancelled."""
+        while True:
+            try:
+                rescued = await self.look()
+            except Exception:
+                # It outlives a store that is down.
+                self.log.exception("rescuer.failed")
+                rescued = 0
+            if rescued:
+                self.measures.rescued(rescued)
+                self.log.warning("delivery.rescued", deliveries=rescued)
+                self.rescued_signal.fire(rescued)
+            if rescued < _AT_ONCE:
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def look(self) -> int:
+        """One look: `rescue` in a transaction of its own, then a line for each LOST attempt."""
+        rescued = await self.store.write(self.rescue, shared=True)
+        self._seen = self._looked_at
+        for claimed, settlement in self._settled:
+            if settlement.attempt is not None:
+                report_attempt(self.log.info, claimed, settlement.attempt)
+        return rescued
+
+    def rescue(self, unit: Unit) -> int:
+        """Record a LOST attempt for up to 500 orphans; return how many."""
+        now = self._looked_at = self.ambient.now()
+        self._settled = []
+        if self._clock_went_back(unit, now):
+            self.log.warning("rescuer.clock_went_back")
+            unit.deliveries.clock_went_back(now)
+        rescued = self._rescue(unit, now)
+        unit.leases.tidy(now, now + LEASE)
+        return rescued
+
+    def _clock_went_back(self, unit: Unit, now: datetime) -> bool:
+        # Before the first look it may have, too: then the newest delivery is of the future.
+        seen = self._seen or unit.deliveries.newest()
+        return seen is not None and now + _TOLERATED < seen
+
+    def _rescue(self, unit: Unit, now: datetime) -> int:
+        orphans = unit.leases.orphans(now, _AT_ONCE)
+        orphans = unit.leases.secure(orphans) if orphans else ()
+        if not orphans:
+            return 0
+        names = {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
+        targets, policies = unit.targets.get_many(names), unit.policies.get_many(names)
+        by_owner: dict[str, list[Settlement]] = {}
+        for each in orphans:
+            name = (each.claimed.instance_id, each.claimed.target_id)
+            policy = policies.get(name, _NOTHING_STORED).policy
+            settlement = self._settlement(each, targets.get(name), policy, now)
+            by_owner.setdefault(each.owner, []).append(settlement)
+            self._settled.append((each.claimed, settlement))
+        return sum(
+            settle_and_tell(unit, self.ambient, owner, each, now)
+            for owner, each in by_owner.items()
+        )
+
+    def _settlement(
+        self, orphan: OrphanedDelivery, target: Target | None, policy: TargetPolicy, now: datetime
+    ) -> Settlement:
+        if target is None:
+            return cancel(orphan.claimed)
+        # A clock that went back since then would put the next attempt off for as long.
+        claimed_at = min(orphan.claimed_at, now)
+        attempt = lost(orphan.claimed, claimed_at, _REASON)
+        schedule, draw = schedule_of(policy, self.schedule), self.ambient.draw()
+        return settle(orphan.claimed, attempt, target, schedule, draw=draw)

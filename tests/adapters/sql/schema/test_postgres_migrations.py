@@ -1,0 +1,179 @@
+"""The schema of PostgreSQL: the same as SQLite's, made once, and safe for rolling deploys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from contracts.store.delivery.queue import QueueContract
+from contracts.store.delivery.settling import SettlingContract
+from outrider.adapters.sql.schema.dialect import POSTGRES, SQLITE
+from outrider.adapters.sql.schema.migrations import SchemaTooNew, all_migrations, migrate
+from outrider.adapters.sql.stores.postgres_connection import _placed, connect
+from outrider.adapters.sql.stores.postgres_open import open_postgres
+from outrider.adapters.sql.stores.sqlite import CannotOpen
+from outrider.adapters.sql.stores.sqlite import connect as connect_sqlite
+from outrider.runtime import Ambient
+from support.postgres_databases import SEALING, SharedStore, a_database
+from support.runtime import NOW
+
+PREVIOUS = sorted(Path(__file__).with_name("previous_release").glob("*.json"))
+NEWEST = all_migrations(POSTGRES)[-1].version
+COLUMNS = (
+    "SELECT table_name, column_name FROM information_schema.columns"
+    " WHERE table_schema = current_schema()"
+)
+
+
+def asked(url, query):
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def change(url, *statements):
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        for each in statements:
+            connection.execute(each)
+
+
+async def opened(url):
+    """Open and close: what a start does to the schema."""
+    async with open_postgres(url, SEALING, now=NOW, patience=0.0):
+        pass
+
+
+def a_newer_step(url, compatible_with):
+    """What the next release leaves behind: more columns, another table, a row that tells."""
+    tables = {name for name, _ in asked(url, COLUMNS)} - {"schema_migrations"}
+    change(
+        url,
+        *(f"ALTER TABLE {name} ADD COLUMN of_tomorrow TEXT" for name in sorted(tables)),
+        "CREATE TABLE tomorrow (instance_id TEXT PRIMARY KEY)",
+        "INSERT INTO schema_migrations (version, name, applied_at, compatible_with)"
+        f" VALUES ({NEWEST + 1}, 'tomorrow', 0, {compatible_with})",
+    )
+
+
+async def test_both_databases_have_the_same_tables_and_columns(postgres_url, tmp_path):
+    """
+    A column that somebody added to one of them alone is found here, not by an operator.
+    """
+    with closing(connect_sqlite(tmp_path / "outrider.db")) as connection:
+        migrate(connection, NOW)
+        expected = {
+            (table, column)
+            for (table,) in connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table'"
+            ).fetchall()
+            for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")
+        }
+    await opened(postgres_url)
+
+    assert expected == set(asked(postgres_url, COLUMNS))
+    assert all_migrations(SQLITE)[-1].version == NEWEST
+
+
+async def test_nodes_that_start_together_make_the_schema_once(postgres_url):
+    """
+    A deployment starts all replicas at the same moment.
+    """
+    async with AsyncExitStack() as stack:
+        opening = (open_postgres(postgres_url, SEALING, now=NOW) for _ in range(4))
+        stores = await asyncio.gather(*map(stack.enter_async_context, opening))
+        instances = {each.default_instance(Ambient()) for each in stores}
+
+    assert 1 == len(instances)
+    assert len(all_migrations(POSTGRES)) == len(
+        asked(postgres_url, "SELECT 1 FROM schema_migrations")
+    )
+
+
+async def test_a_schema_that_this_release_cannot_use_is_refused(postgres_url):
+    """
+    Better no node than one that writes what the newer ones do not expect.
+    """
+    await opened(postgres_url)
+    a_newer_step(postgres_url, compatible_with=NEWEST + 1)
+
+    with pytest.raises(SchemaTooNew, match=f"schema version {NEWEST + 1}"):
+        await opened(postgres_url)
+
+
+def test_sqlite_refuses_and_accepts_by_the_same_rule(tmp_path):
+    """
+    Going back by one release is what somebody does in the middle of the night.
+    """
+    with closing(connect_sqlite(tmp_path / "outrider.db")) as connection:
+        migrate(connection, NOW)
+        version = all_migrations()[-1].version
+        newer = "INSERT INTO schema_migrations VALUES (?, 'newer', 0, ?)"
+        connection.execute(newer, (version + 1, version))
+        assert 0 == migrate(connection, NOW)
+        connection.execute(newer, (version + 2, None))
+        with pytest.raises(SchemaTooNew):
+            migrate(connection, NOW)
+
+
+@pytest.fixture(scope="module")
+def on_next_schema(postgres_server):
+    """A database that the next release has migrated, while this one still runs."""
+    with a_database(postgres_server) as url:
+        shared = SharedStore(url, lambda: a_newer_step(url, compatible_with=NEWEST))
+        try:
+            yield shared
+        finally:
+            shared.close()
+
+
+class OnTheNextSchema:
+    @pytest.fixture
+    def store(self, on_next_schema):
+        return on_next_schema.emptied()
+
+
+class TestQueueOnTheNextSchema(OnTheNextSchema, QueueContract): ...
+
+
+class TestSettlingOnTheNextSchema(OnTheNextSchema, SettlingContract): ...
+
+
+@pytest.mark.parametrize("path", PREVIOUS, ids=lambda path: path.stem)
+def test_statements_of_an_earlier_release_run_on_this_schema(path, shared_postgres):
+    """
+    During a rolling deploy its nodes work on the new schema; each statement of theirs still fits.
+    """
+    shared_postgres.emptied()
+    recorded = json.loads(path.read_text())
+    with closing(connect(shared_postgres.url)) as link:
+        failed = []
+        for sql, *parameters in recorded["statements"]:
+            link.script("BEGIN")
+            try:
+                link.execute(sql, [_value(each) for each in parameters])
+            except psycopg.Error as failure:
+                failed.append(f"{failure}: {_placed(sql)}")
+            link.script("ROLLBACK")
+
+    assert len(recorded["statements"]) > 100
+    assert [] == failed
+
+
+def _value(recorded):
+    return bytes.fromhex(recorded["bytes"]) if isinstance(recorded, dict) else recorded
+
+
+async def test_a_role_without_rights_is_told_at_once(postgres_url):
+    """
+    No waiting helps, and a readiness probe would only say that nothing is there.
+    """
+    user = psycopg.conninfo.conninfo_to_dict(postgres_url)["user"]
+    url = postgres_url.replace(f"{user}@", "nobody_known@")
+
+    with pytest.raises(CannotOpen, match="nobody_known") as refused:
+        await opened(url)
+    assert "postgresql://" in str(refused.value)

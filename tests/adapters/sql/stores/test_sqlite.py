@@ -1,0 +1,139 @@
+"""SQLite keeps the contract of a store."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from contracts.store.access.accounts import AccountsContract
+from contracts.store.access.tokens import TokensContract
+from contracts.store.delivery.delivery_log import DeliveryLogContract
+from contracts.store.delivery.dependents import DeletedTargetContract, FollowersContract
+from contracts.store.delivery.events import EventsContract
+from contracts.store.delivery.leases import LeasesContract
+from contracts.store.delivery.queue import QueueContract
+from contracts.store.delivery.settling import SettlingContract
+from contracts.store.steps import add_targets, claim, owe
+from contracts.store.targets.catalogue import CatalogueContract
+from contracts.store.targets.executions import ExecutionsContract, ExecutionSearchContract
+from contracts.store.targets.public_keys import PublicKeysContract
+from contracts.store.targets.target_search import TargetSearchContract
+from contracts.store.targets.targets import TargetsContract
+from contracts.store.units import UnitsContract, all_that_shows, everything
+from outrider.adapters.crypto.sealing import Sealing
+from outrider.adapters.sql.delivery.leases import SqlLeases
+from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
+from support.builders import planned
+from support.runtime import NOW
+
+MASTER_KEY = bytes(range(32))
+
+
+class OnSqlite:
+    @pytest.fixture
+    async def store(self, tmp_path):
+        async with open_sqlite(tmp_path / "outrider.db", Sealing(MASTER_KEY), now=NOW) as store:
+            yield store
+
+
+class TestTargetSearch(OnSqlite, TargetSearchContract): ...
+
+
+class TestTargets(OnSqlite, TargetsContract): ...
+
+
+class TestPublicKeys(OnSqlite, PublicKeysContract): ...
+
+
+class TestExecutions(OnSqlite, ExecutionsContract): ...
+
+
+class TestExecutionSearch(OnSqlite, ExecutionSearchContract): ...
+
+
+class TestTokens(OnSqlite, TokensContract): ...
+
+
+class TestAccounts(OnSqlite, AccountsContract): ...
+
+
+class TestEvents(OnSqlite, EventsContract): ...
+
+
+class TestQueue(OnSqlite, QueueContract): ...
+
+
+class TestSettling(OnSqlite, SettlingContract): ...
+
+
+class TestFollowers(OnSqlite, FollowersContract): ...
+
+
+class TestDeletedTarget(OnSqlite, DeletedTargetContract): ...
+
+
+class TestLeases(OnSqlite, LeasesContract): ...
+
+
+class TestDeliveryLog(OnSqlite, DeliveryLogContract): ...
+
+
+class TestCatalogue(OnSqlite, CatalogueContract): ...
+
+
+class TestUnits(OnSqlite, UnitsContract): ...
+
+
+async def test_what_was_written_is_there_after_opening_again(tmp_path):
+    """
+    A restart is no event for anybody: not for targets and their keys, not for what is held.
+    """
+    path = tmp_path / "outrider.db"
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
+        await add_targets(store)
+        await owe(store, planned("1"), event="event-0")
+        await claim(store)
+        await store.write(everything)
+        before = await store.read(all_that_shows)
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
+        assert before == await store.read(all_that_shows)
+
+
+async def test_the_number_of_changes_moves_when_another_has_committed(tmp_path):
+    """
+    Another process's change of routing is noticed without reading a table every time.
+    """
+    path = tmp_path / "outrider.db"
+    async with (
+        open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store,
+        open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as another,
+    ):
+        quiet = {await store.changes() for _ in range(3)}
+        await add_targets(another)
+        after = await store.changes()
+
+    assert 1 == len(quiet)
+    assert after not in quiet
+
+
+async def test_looking_for_orphans_costs_what_is_held_and_not_what_is_there(tmp_path):
+    """
+    Every worker looks every few seconds, and nobody writes meanwhile: a million rows took 0.3 s.
+    """
+    path, statements = tmp_path / "outrider.db", []
+    async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW):
+        with closing(connect(path)) as connection:
+            connection.set_trace_callback(statements.append)
+            leases = SqlLeases(connection)
+            leases.orphans(NOW, 500)
+            leases.tidy(NOW, NOW)
+            connection.set_trace_callback(None)
+            plans = [
+                row[3]
+                for statement in statements
+                for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+            ]
+
+    assert any("deliveries_owner" in each for each in plans)
+    assert [] == [each for each in plans if each.startswith("SCAN deliveries")]

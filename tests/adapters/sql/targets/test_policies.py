@@ -1,0 +1,142 @@
+"""Both stores keep the contract of target policies; and what SQLite writes down of a secret."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from contracts.store.steps import add_targets, claim, claimed_ids, next_due, owe
+from contracts.store.targets.pausing import PausingContract
+from contracts.store.targets.policies import (
+    FULL,
+    SECRETS,
+    TargetPoliciesContract,
+    get,
+    pause,
+    put,
+    resume,
+)
+from fakes.memory.store import MemoryStore
+from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey
+from outrider.adapters.sql.delivery import claims
+from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
+from outrider.domain.delivery.target_queue import NO_CAPS
+from support.builders import planned
+from support.runtime import NOW
+
+SEALING = Sealing(bytes(range(32)))
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path):
+    async with open_sqlite(tmp_path / "outrider.db", SEALING, now=NOW) as store:
+        yield store
+
+
+class OnMemory:
+    @pytest.fixture
+    async def store(self):
+        return MemoryStore()
+
+
+class OnSqlite:
+    @pytest.fixture
+    async def store(self, sqlite_store):
+        return sqlite_store
+
+
+class TestPoliciesOnMemory(OnMemory, TargetPoliciesContract): ...
+
+
+class TestPausingOnMemory(OnMemory, PausingContract): ...
+
+
+class TestPoliciesOnSqlite(OnSqlite, TargetPoliciesContract): ...
+
+
+class TestPausingOnSqlite(OnSqlite, PausingContract): ...
+
+
+async def test_no_secret_is_in_the_files(sqlite_store, tmp_path):
+    """
+    Who has a copy of the database, and not the master key, logs in nowhere.
+    """
+    await add_targets(sqlite_store)
+    await put(sqlite_store)
+    on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    assert b"final_statuses" in on_disk
+    assert [] == [each for each in SECRETS if each.encode() in on_disk]
+    assert [] == [each for each in SECRETS if each in repr(FULL)]
+
+
+async def test_secrets_cannot_be_moved_to_another_target(sqlite_store, tmp_path):
+    """
+    Who can write to the database must not send one target's credentials to another.
+    """
+    await add_targets(sqlite_store)
+    await put(sqlite_store)
+    with closing(sqlite3.connect(tmp_path / "outrider.db")) as connection, connection:
+        connection.execute("UPDATE target_policies SET target_id = '102' WHERE target_id = '101'")
+
+    with pytest.raises(WrongMasterKey):
+        await sqlite_store.read(lambda unit: unit.policies.get("instance-a", "102"))
+    assert None is await get(sqlite_store)
+
+
+async def test_a_large_backlog_is_held_in_parts(sqlite_store):
+    """
+    One claim must not take a second because a paused target is owed a million deliveries.
+    """
+    backlog = claims._LOOKED_AT * (claims._HOLDS_AT_ONCE + 1) + 1
+    await add_targets(sqlite_store)
+    await owe(sqlite_store, *(planned(str(number)) for number in range(1, backlog)))
+    await pause(sqlite_store)
+    await owe(sqlite_store, planned("999999", "102"), event="other")
+    claimed, asked = [], []
+    for _ in range(2):
+        claimed.append(await claimed_ids(sqlite_store))
+        asked.append(await next_due(sqlite_store))
+
+    # What is behind the backlog does not wait for the move; who moves comes again at once.
+    assert [["999999"], []] == claimed
+    assert [NOW, None] == asked
+
+    await resume(sqlite_store)
+
+    assert "1" == (await claim(sqlite_store, limit=1))[0].id
+
+
+async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
+    """
+    Neither a long log nor a long backlog may be read through to claim, to hold or to go on.
+    """
+    with closing(connect(tmp_path / "outrider.db")) as connection:
+        statements = []
+        connection.execute("INSERT INTO general_queue VALUES (0)")
+        connection.execute(
+            "INSERT INTO lanes SELECT 'instance-a', '101', 0, 1, 1.0, 1, 1, 1, 1, 0, NULL, 1.0, 0, 0,"
+            " NULL, 0, NULL, 0"
+        )
+        connection.set_trace_callback(statements.append)
+        claims.Claim(connection, "worker", NOW, 10, NO_CAPS).run()
+        claims.hold(connection, 1)
+        claims.next_due(connection, ())
+        connection.set_trace_callback(None)
+        wanted = {each for each in statements if "deliveries" in each}
+        plans = [
+            row[3]
+            for statement in wanted
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+
+    assert [] == [each for each in plans if "TEMP B-TREE" in each]
+    assert [] == [
+        each
+        for each in plans
+        if each.startswith("SCAN ")
+        and not any(known in each for known in ("deliveries_due", "deliveries_owner", "first"))
+    ]
+    assert any("deliveries_lane" in each for each in plans)

@@ -1,0 +1,94 @@
+"""Every store keeps the trace of an event, knows when a delivery was due, and who is held."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from contracts.store.steps import WORKER, add_targets, claim, settle
+from fakes.memory.store import MemoryStore
+from outrider.adapters.crypto.sealing import Sealing
+from outrider.adapters.sql.stores.sqlite import open_sqlite
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.stats import HeldTargets
+from outrider.domain.ids import TargetId
+from outrider.domain.targets.policy import Breaker, TargetPolicy
+from support.builders import INSTANCE, a_settlement, a_stored_event, planned
+from support.runtime import NOW
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1"
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def memory_store():
+    return MemoryStore()
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path):
+    async with open_sqlite(tmp_path / "db", Sealing(bytes(range(32))), now=NOW) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request):
+    return request.getfixturevalue(f"{request.param}_store")
+
+
+async def publish(store, trace: str) -> None:
+    await add_targets(store)
+    stored = replace(a_stored_event(planned("1")), trace=trace)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [stored], NOW))
+
+
+@pytest.mark.parametrize("trace", ["", TRACE])
+async def test_every_attempt_knows_the_trace_of_the_publish(store, trace: str):
+    """
+    The receiver's spans belong to the request that caused the event, on the tenth try as well.
+    """
+    await publish(store, trace)
+    first = await claim(store)
+    await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
+    second = await claim(store, now=LATER + timedelta(seconds=1))
+
+    assert [trace, trace] == [each.trace for each in (*first, *second)]
+    assert [NOW, LATER] == [each.due_at for each in (*first, *second)]
+
+
+async def test_an_orphan_knows_its_trace_and_no_time(store):
+    """
+    Its LOST attempt is nobody's call any more.
+    """
+    await publish(store, TRACE)
+    await claim(store)
+    orphans = await store.write(lambda unit: unit.leases.orphans(LATER, 10))
+
+    assert [(WORKER, TRACE, None)] == [
+        (each.owner, each.claimed.trace, each.claimed.due_at) for each in orphans
+    ]
+
+
+async def test_targets_that_are_held_are_counted(store):
+    """
+    Somebody paused them, or they fail: that is what a growing backlog is explained by.
+    """
+    await publish(store, "")
+    await claim(store)
+
+    def hold(unit) -> None:
+        breaker = TargetPolicy(breaker=Breaker(1, timedelta(minutes=1)))
+        unit.policies.put(INSTANCE, TargetId("101"), breaker, NOW)
+        unit.policies.put(INSTANCE, TargetId("103"), TargetPolicy(max_concurrency=1), NOW)
+        unit.policies.pause(INSTANCE, TargetId("102"), NOW)
+
+    await store.write(hold)
+    await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
+    found = [
+        await store.read(lambda unit, at=at: unit.delivery_counts.held(at))
+        for at in (NOW + timedelta(seconds=30), LATER)
+    ]
+
+    assert [HeldTargets(1, 1, 3), HeldTargets(1, 0, 3)] == found

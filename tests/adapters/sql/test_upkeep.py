@@ -1,0 +1,142 @@
+"""Both stores replay, cancel, count and forget alike; and what that costs SQLite."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from contracts.store.delivery.cancelling import CancellingContract
+from contracts.store.delivery.replays import ReplaysContract
+from contracts.store.delivery.retention import ForgettingContract
+from contracts.store.delivery.stats import CountingContract
+from contracts.store.steps import add_targets, owe
+from fakes.memory.store import MemoryStore
+from outrider.adapters.crypto.sealing import Sealing
+from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
+from outrider.adapters.sql.delivery.replays import SqlReplays
+from outrider.adapters.sql.delivery.retention import SqlForgetting
+from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
+from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.replay import ReplayRange
+from outrider.domain.delivery.stats import StatsSearch
+from outrider.domain.ids import DeliveryId, EventId, TargetId
+from outrider.domain.search import DeliverySearch
+from outrider.worker import cleaner
+from outrider.worker.retention import Retention
+from support.builders import INSTANCE, a_stored_event, an_event, planned
+from support.runtime import NOW, FixedClock, fixed_ambient
+from worker.harness import Lines
+
+SEALING = Sealing(bytes(range(32)))
+SEARCHES = [
+    DeliverySearch(states=(DeliveryState.DEAD,)),
+    DeliverySearch(target_id=TargetId("101")),
+    DeliverySearch(event_id=EventId("event-1")),
+    DeliverySearch(event_type="a.b", created_since=NOW, created_until=NOW),
+]
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path):
+    async with open_sqlite(tmp_path / "outrider.db", SEALING, now=NOW) as store:
+        yield store
+
+
+class OnMemory:
+    @pytest.fixture
+    async def store(self):
+        return MemoryStore()
+
+
+class OnSqlite:
+    @pytest.fixture
+    async def store(self, sqlite_store):
+        return sqlite_store
+
+
+class TestReplaysOnMemory(OnMemory, ReplaysContract): ...
+
+
+class TestCancellingOnMemory(OnMemory, CancellingContract): ...
+
+
+class TestCountingOnMemory(OnMemory, CountingContract): ...
+
+
+class TestForgettingOnMemory(OnMemory, ForgettingContract): ...
+
+
+class TestReplaysOnSqlite(OnSqlite, ReplaysContract): ...
+
+
+class TestCancellingOnSqlite(OnSqlite, CancellingContract): ...
+
+
+class TestCountingOnSqlite(OnSqlite, CountingContract): ...
+
+
+class TestForgettingOnSqlite(OnSqlite, ForgettingContract): ...
+
+
+async def test_old_events_that_are_owed_are_looked_at_little_by_little(sqlite_store):
+    """
+    A long backlog must not be read through every few seconds: each round goes on where the last
+    one ended, and begins again at the end.
+    """
+    owed = [
+        a_stored_event(planned(str(number)), event=an_event(f"event-{number}"))
+        for number in range(1, cleaner._AT_ONCE * cleaner._IDLE_LOOKS + 1)
+    ]
+    last = a_stored_event(event=an_event("for nobody"))
+    await add_targets(sqlite_store)
+    await sqlite_store.write(lambda unit: unit.events.append(INSTANCE, [*owed, last], NOW))
+    ambient = fixed_ambient(FixedClock(NOW + timedelta(days=2)))
+    day = timedelta(days=1)
+    sweeper = cleaner.Janitor(sqlite_store, ambient, Retention(day, day, day), Lines(), "janitor")
+    rounds = [await sweeper.sweep() for _ in range(4)]
+    await owe(sqlite_store, event="for nobody either")
+    rounds += [await sweeper.sweep() for _ in range(2)]
+
+    assert [0, 1, 0, 0, 0, 1] == rounds
+
+
+async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
+    """
+    With five million deliveries each of these must cost what it costs with none.
+    """
+    with closing(connect(tmp_path / "outrider.db")) as connection:
+        statements = []
+        connection.set_trace_callback(statements.append)
+        counts, forgetting = SqlDeliveryCounts(connection), SqlForgetting(connection)
+        counts.get(INSTANCE, StatsSearch(), NOW)
+        counts.get(INSTANCE, StatsSearch(target_id=TargetId("101")), NOW)
+        counts.tally(NOW, 10)
+        forgetting.forget_deliveries(DeliveryState.DEAD, NOW, 10)
+        forgetting.forget_events(NOW, 0, 10)
+        replays = SqlReplays(connection)
+        for wanted in SEARCHES:
+            replays.look(INSTANCE, wanted, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+        deliveries = SqlDeliveries(connection)
+        deliveries.search(INSTANCE, DeliverySearch())
+        deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))
+        connection.set_trace_callback(None)
+        plans = [
+            row[3]
+            for statement in statements
+            if "deliveries" in statement
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
+
+    # A look at the log ends at its limit: then the log must not be sorted first.
+    assert [] == [each for each in plans if "FOR ORDER BY" in each]
+    allowed = ("seen", "since_tally", "subquery", "cancel_requests", "delivery_totals")
+    assert [] == [
+        each
+        for each in plans
+        if each.startswith("SCAN ") and not any(name in each for name in allowed)
+    ]
+    for index in ("open", "finished", "dead", "target", "owner", "log"):
+        assert any(f"deliveries_{index}" in each for each in plans), index

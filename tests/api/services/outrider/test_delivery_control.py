@@ -1,0 +1,389 @@
+"""ReplayDeliveries, CancelDelivery and GetDeliveryStats: outrider-v1, DeliveryService."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from api.calls.matching import NOW
+from api.calls.runner import check, each_row
+from api.calls.service import Service
+from api.calls.steps import (
+    EVENT_TYPE,
+    KNOWN,
+    a_target,
+    delete,
+    on_event,
+    publish,
+    set_targets,
+)
+from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.services.outrider.test_deliveries import FOUND, LINE, OWED, shown
+from api.wires import Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CANCEL = Call("CancelDelivery", {"id": "$delivery"}, keep={"finished": "delivery.finishedAt"})
+CANCELLED = [*OWED, CANCEL]
+NO_DELIVERY = Refused("not_found", "Delivery not found", "OUTRIDER-delivery")
+NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+
+
+def replaying(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
+    """The call that a row is about."""
+    return Call("ReplayDeliveries", fields, caller)
+
+
+def counting(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
+    """The call that a row is about."""
+    return Call("GetDeliveryStats", fields, caller)
+
+
+def refused(text: str) -> Refused:
+    """What validation says."""
+    return Refused("invalid_argument", f"invalid {text}")
+
+
+def state(name: str, count: int) -> dict[str, str]:
+    """One count."""
+    return {"state": f"DELIVERY_STATE_{name}", "count": str(count)}
+
+
+def again(**fields: Any) -> Call:
+    """A replay that a row is not about."""
+    return Call("ReplayDeliveries", fields)
+
+
+CANCELS = [
+    Row(
+        "a delivery that is due",
+        CANCEL,
+        {
+            "delivery": {
+                name: value
+                for name, value in shown(
+                    id="$delivery", state="DELIVERY_STATE_CANCELLED", finishedAt=NOW
+                ).items()
+                if name != "nextAttemptAt"
+            }
+        },
+        OWED,
+    ),
+    Row(
+        "a cancelled delivery is cancelled since then",
+        Call("CancelDelivery", {"id": "$delivery"}),
+        {
+            "delivery": {
+                name: value
+                for name, value in shown(
+                    id="$delivery", state="DELIVERY_STATE_CANCELLED", finishedAt="$finished"
+                ).items()
+                if name != "nextAttemptAt"
+            }
+        },
+        CANCELLED,
+    ),
+    Row(
+        "the next in line moves up",
+        Call("ListDeliveries", {"eventId": "$unique", "targetId": "$three"}),
+        {"deliveries": [shown("$three", nextAttemptAt="$finished", createdAt="$made")]},
+        [
+            *LINE,
+            Call(
+                "ListDeliveries",
+                {"eventId": "$unique"},
+                keep={
+                    "made": "deliveries.0.createdAt",
+                    "two": "deliveries.1.id",
+                    "one": "deliveries.2.id",
+                },
+            ),
+            Call("CancelDelivery", {"id": "$two"}),
+            Call("CancelDelivery", {"id": "$one"}, keep={"finished": "delivery.finishedAt"}),
+        ],
+    ),
+    Row("nobody's delivery", Call("CancelDelivery", {"id": "1"}), NO_DELIVERY),
+    Row("no number", Call("CancelDelivery", {"id": "first"}), NO_DELIVERY),
+    Row(
+        "no id",
+        Call("CancelDelivery"),
+        refused(
+            "CancelDeliveryRequest.Id: value length must be between 1 and 200 runes, inclusive"
+        ),
+        wires=ALL_BUT_REST,
+    ),
+    Row(
+        "a long id",
+        Call("CancelDelivery", {"id": "1" * 201}),
+        refused(
+            "CancelDeliveryRequest.Id: value length must be between 1 and 200 runes, inclusive"
+        ),
+    ),
+    *(
+        Row(f"{caller} may not cancel", Call("CancelDelivery", {"id": "1"}, caller), NOT_ALLOWED)
+        for caller in (Caller.VIEWER, Caller.PUBLISHER, Caller.ORG_OWNER)
+    ),
+]
+
+REPLAYED: Mapping[str, Any] = {"deliveries": 1, "reachedAt": "$published"}
+REPLAYS = [
+    Row("one that is named", replaying(ids=["$delivery"]), {"deliveries": 1}, CANCELLED),
+    Row("one that is not finished is skipped", replaying(ids=["$delivery"]), {"skipped": 1}, OWED),
+    Row(
+        "one whose target is deleted is skipped",
+        replaying(ids=["$delivery"]),
+        {"skipped": 1},
+        [*CANCELLED, delete()],
+    ),
+    Row(
+        "one that is not there, and nothing is made",
+        Call("ListDeliveries", {"eventId": "$unique", "pageSize": 1, "states": [1, 2, 3]}),
+        {},
+        [*CANCELLED, Call("ReplayDeliveries", {"ids": ["$delivery", "1"]}, fails=True)],
+    ),
+    Row("nobody's", replaying(ids=["1"]), NO_DELIVERY),
+    Row("no number", replaying(ids=["first"]), NO_DELIVERY),
+    Row("those of an event", replaying(eventId="$unique"), REPLAYED, CANCELLED),
+    Row("those of a type", replaying(eventType=EVENT_TYPE), REPLAYED, CANCELLED),
+    Row("those to a target", replaying(targetId="$target"), REPLAYED, CANCELLED),
+    Row("cancelled ones", replaying(targetId="$target", states=[6]), REPLAYED, CANCELLED),
+    Row("dead ones", replaying(targetId="$target", states=[5]), {}, CANCELLED),
+    Row(
+        "a target that is owed nothing",
+        replaying(targetId="$target", createdSince="0001-01-01T00:00:00Z"),
+        {},
+        [a_target()],
+    ),
+    Row(
+        "open ones are found, and skipped",
+        replaying(targetId="$target"),
+        {"skipped": 1, "reachedAt": "$published"},
+        OWED,
+    ),
+    Row(
+        "the next page goes on",
+        replaying(eventId="$unique", pageSize=2, pageToken="$token"),
+        {"skipped": 1, "reachedAt": "$made"},
+        [
+            *LINE,
+            Call("ListDeliveries", {"eventId": "$unique"}, keep={"made": "deliveries.0.createdAt"}),
+            Call(
+                "ReplayDeliveries",
+                {"eventId": "$unique", "pageSize": 2},
+                keep={"token": "nextPageToken"},
+            ),
+        ],
+    ),
+    Row(
+        "the log tells what a replay repeats",
+        Call("ListDeliveries", {"eventId": "$unique", "states": [1]}),
+        {
+            "deliveries": [
+                shown(replayOf="$delivery", createdAt="$replayed", nextAttemptAt="$replayed")
+            ]
+        },
+        [
+            *CANCELLED,
+            again(ids=["$delivery"]),
+            Call(
+                "ListDeliveries",
+                {"eventId": "$unique", "states": [1]},
+                keep={"replayed": "deliveries.0.createdAt"},
+            ),
+        ],
+    ),
+    Row(
+        "ids and filters",
+        replaying(ids=["1"], targetId="1"),
+        refused("ReplayDeliveriesRequest: give either ids or filters, not both"),
+    ),
+    Row(
+        "ids and a page",
+        replaying(ids=["1"], pageToken="1-2"),
+        refused("ReplayDeliveriesRequest: give either ids or filters, not both"),
+    ),
+    Row(
+        "everything",
+        replaying(pageSize=1),
+        refused("ReplayDeliveriesRequest: give ids or at least one filter"),
+    ),
+    *(
+        Row(
+            f"the page token {each!r}",
+            replaying(targetId="1", pageToken=each),
+            refused("ReplayDeliveriesRequest.PageToken: value is not a token of a page"),
+        )
+        for each in ("next", "1", "1-", "-1", "1-2-3", f"{'1' * 20}-1")
+    ),
+    Row(
+        "the same id twice",
+        replaying(ids=["1", "1"]),
+        refused("ReplayDeliveriesRequest.Ids[1]: repeated value must contain unique items"),
+    ),
+    Row(
+        "an empty id",
+        replaying(ids=[""]),
+        refused(
+            "ReplayDeliveriesRequest.Ids[0]:"
+            " value length must be between 1 and 200 runes, inclusive"
+        ),
+    ),
+    Row(
+        "more ids than a call takes",
+        replaying(ids=[str(number) for number in range(1001)]),
+        refused("ReplayDeliveriesRequest.Ids: value must contain no more than 1000 item(s)"),
+    ),
+    Row(
+        "an unknown state",
+        replaying(states=[7]),
+        refused("ReplayDeliveriesRequest.States[0]: value must be one of the defined enum values"),
+    ),
+    Row(
+        "too much at once",
+        replaying(targetId="1", pageSize=10_001),
+        refused("ReplayDeliveriesRequest.PageSize: value must be less than or equal to 10000"),
+    ),
+    *(
+        Row(f"{caller} may not replay", replaying(caller, ids=["1"]), NOT_ALLOWED)
+        for caller in (Caller.VIEWER, Caller.PUBLISHER, Caller.ORG_OWNER)
+    ),
+]
+
+# Nobody delivers here, and nobody tallies: nothing was settled.
+RATES = {"rates": [{"window": "60s"}, {"window": "300s"}, {"window": "3600s"}]}
+STATS = [
+    Row("a target that is owed nothing", counting(targetId="$target"), RATES, [a_target()]),
+    Row("a target that is not there", counting(targetId="1"), RATES),
+    Row(
+        "what a target is owed and what was cancelled",
+        counting(targetId="$target"),
+        {
+            "counts": [state("PENDING", 1), state("CANCELLED", 1)],
+            "oldestOpenAt": "$second",
+            "targets": [
+                {
+                    "targetId": "$target",
+                    "targetName": "target $unique",
+                    "counts": [state("PENDING", 1), state("CANCELLED", 1)],
+                    "oldestOpenAt": "$second",
+                }
+            ],
+            **RATES,
+        },
+        [
+            *CANCELLED,
+            publish({"id": "$unique 2", "eventType": EVENT_TYPE}),
+            Call(
+                "ListDeliveries",
+                {"eventId": "$unique 2"},
+                keep={"second": "deliveries.0.createdAt"},
+            ),
+        ],
+    ),
+    Row(
+        "an event type has counts and no rates",
+        counting(Caller.VIEWER, eventType=EVENT_TYPE, createdSince="$published"),
+        {
+            "counts": [state("PENDING", 1)],
+            "oldestOpenAt": "$published",
+            "targets": [
+                {
+                    "targetId": "$target",
+                    "targetName": "target $unique",
+                    "counts": [state("PENDING", 1)],
+                    "oldestOpenAt": "$published",
+                }
+            ],
+        },
+        OWED,
+    ),
+    Row(
+        "the targets in trouble come first",
+        counting(eventType=EVENT_TYPE, maxTargets=1),
+        {
+            "counts": [state("PENDING", 1), state("CANCELLED", 1)],
+            "oldestOpenAt": "$published",
+            "targets": [
+                {
+                    "targetId": "$two",
+                    "targetName": "two $unique",
+                    "counts": [state("PENDING", 1)],
+                    "oldestOpenAt": "$published",
+                }
+            ],
+        },
+        [
+            KNOWN,
+            a_target("one"),
+            a_target("two"),
+            set_targets(on_event(), ["$two", "$one"]),
+            publish({"id": "$unique", "eventType": EVENT_TYPE}),
+            FOUND,
+            Call("CancelDelivery", {"id": "$delivery"}),
+        ],
+    ),
+    Row(
+        "a paused target, with what it is owed and among those that are held",
+        counting(targetId="$target"),
+        {
+            "counts": [state("PENDING", 1)],
+            "oldestOpenAt": "$published",
+            "targets": [
+                {
+                    "targetId": "$target",
+                    "targetName": "target $unique",
+                    "counts": [state("PENDING", 1)],
+                    "oldestOpenAt": "$published",
+                    "pausedAt": "$paused",
+                }
+            ],
+            "heldTargets": [
+                {"targetId": "$target", "targetName": "target $unique", "pausedAt": "$paused"}
+            ],
+            **RATES,
+        },
+        [*OWED, Call("PauseTarget", {"targetId": "$target"}, keep={"paused": "changeDate"})],
+    ),
+    Row(
+        "too many held targets",
+        counting(maxHeldTargets=1001),
+        refused("GetDeliveryStatsRequest.MaxHeldTargets: value must be less than or equal to 1000"),
+    ),
+    Row(
+        "made before it began",
+        counting(eventType=EVENT_TYPE, createdUntil="$published"),
+        {},
+        OWED,
+    ),
+    Row(
+        "a long target id",
+        counting(targetId="1" * 201),
+        refused("GetDeliveryStatsRequest.TargetId: value length must be at most 200 runes"),
+    ),
+    Row(
+        "a long event type",
+        counting(eventType="n" * 1001),
+        refused("GetDeliveryStatsRequest.EventType: value length must be at most 1000 runes"),
+    ),
+    Row(
+        "too many targets",
+        counting(maxTargets=101),
+        refused("GetDeliveryStatsRequest.MaxTargets: value must be less than or equal to 100"),
+    ),
+    *(
+        Row(f"{caller} may not read", counting(caller), NOT_ALLOWED)
+        for caller in (Caller.PUBLISHER, Caller.ORG_OWNER)
+    ),
+]
+
+ROWS = [*CANCELS, *REPLAYS, *STATS]
+
+
+@each_row(ROWS)
+async def test_delivery_control(service: Service, row: Row, wire: Wire):
+    """
+    Whoever repairs a receiver gets what it missed, and sees that it comes.
+    """
+    await check(service, row, wire)

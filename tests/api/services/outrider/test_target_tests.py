@@ -1,0 +1,326 @@
+"""Calls that try a target out: outrider-v1, TestTarget."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jws
+from joserfc.jwk import KeySet
+
+from api.calls.intercepting import NOT_ALLOWED, bound
+from api.calls.matching import A_DATE, A_DURATION, NOW, Bytes, JsonBytes, Like
+from api.calls.receiver import HOST, LONG, NOBODY, answering, forwarding
+from api.calls.runner import check, each_row
+from api.calls.service import Service, running
+from api.calls.steps import (
+    EVENT_TYPE,
+    FUNCTION,
+    KNOWN,
+    METHOD,
+    delete,
+    of_type,
+    on_event,
+    on_function,
+    on_request,
+    on_response,
+    responder,
+    set_targets,
+    webhook,
+)
+from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.wires import HttpRequest, Wire
+from outrider.adapters.crypto.jose import KeyPairs
+from outrider.runtime import Ambient
+from outrider.testing.receiver import Answer, Receiver
+from outrider.usecases.access.web_keys import ManageWebKeys
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TEST = Call("TestTarget", {"targetId": "$target"})
+NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
+GIVEN = {"list": [1, 2.5, None, "<a & b>"]}
+GIVEN_TEXT = r'{"list":[1,2.5,null,"\u003ca \u0026 b\u003e"]}'
+SAMPLE_USER = {
+    "id": "sample-user",
+    "username": "ada",
+    "human": {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"},
+}
+OK = responder(endpoint=answering(b"fine"))
+
+
+def sending(payload: Mapping[str, Any]) -> Call:
+    """Send this."""
+    return Call("TestTarget", {"targetId": "$target", "payload": payload})
+
+
+def attempt(outcome: str = "ACCEPTED", stage: str = "answer", **fields: Any) -> dict[str, Any]:
+    """How the call ended."""
+    seen = {"number": 1, "startedAt": NOW, "duration": A_DURATION, "stage": stage}
+    return {**seen, "outcome": f"OUTCOME_{outcome}", **fields}
+
+
+def saying(text: str) -> Like:
+    """An error that says this somewhere."""
+    return Like(f"text with {text}", lambda error: isinstance(error, str) and text in error)
+
+
+FINE = attempt(statusCode=200, responseExcerpt=Bytes("fine"))
+
+
+def sample(says: str, given: Sequence[Call], payload: Mapping[str, Any], after: Any = ()) -> Row:
+    """A target that is sent a sample."""
+    return Row(says, TEST, {"attempt": FINE, "payload": JsonBytes(payload)}, given, after)
+
+
+def described(kind: str, name: str) -> Call:
+    """The catalogue has an example."""
+    entry = {"kind": f"CATALOGUE_KIND_{kind}", "name": name, "example": {"from": "catalogue"}}
+    return Call("AddEntries", {"entries": [entry]})
+
+
+def call_sample(method: str, message: Mapping[str, Any], *, response: bool = False) -> Any:
+    """What the target of a request is sent, or that of a response."""
+    caller = {"instanceID": "$instance", "userID": "sample-user"}
+    found = {"fullMethod": method, **caller, "request": message}
+    return {**found, "response": message} if response else found
+
+
+def event_sample(event_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What the target of an event is sent."""
+    return {
+        "aggregateID": "sample-aggregate",
+        "aggregateType": "sample",
+        "resourceOwner": "sample-organization",
+        "instanceID": "$instance",
+        "version": "v1",
+        "sequence": 1,
+        "event_type": event_type,
+        "created_at": A_DATE,
+        "userID": "sample-user",
+        "event_payload": payload,
+    }
+
+
+MADE_UP, DESCRIBED = {"sample": True}, {"from": "catalogue"}
+EVERYTHING = {"request": {"all": True}}
+SAMPLES = [
+    sample("nothing asks for it", [OK], event_sample("outrider.test", MADE_UP)),
+    sample("a request", bound(on_request(), OK), call_sample(METHOD, MADE_UP)),
+    sample(
+        "a request that the catalogue describes",
+        [*bound(on_request(), OK), described("METHOD", METHOD)],
+        call_sample(METHOD, DESCRIBED),
+    ),
+    sample(
+        "a response",
+        bound(on_response(), OK),
+        call_sample(METHOD, MADE_UP, response=True),
+    ),
+    sample(
+        "a response that the catalogue describes",
+        [*bound(on_response(), OK), described("METHOD", METHOD)],
+        call_sample(METHOD, DESCRIBED, response=True),
+    ),
+    sample(
+        "the requests of a service",
+        bound({"request": {"service": "$unique.Service"}}, OK),
+        call_sample("/$unique.Service/DoSomething", MADE_UP),
+    ),
+    sample(
+        "every request",
+        bound(EVERYTHING, OK),
+        call_sample("/outrider.sample.SampleService/DoSomething", MADE_UP),
+        [Call("SetExecution", {"condition": EVERYTHING})],
+    ),
+    sample(
+        "a function",
+        bound(on_function(), OK),
+        {
+            "function": f"function/{FUNCTION}",
+            "userinfo": {"sub": "sample-user", "name": "Ada Lovelace"},
+            "user": SAMPLE_USER,
+            "user_grants": [],
+        },
+    ),
+    sample(
+        "a function that the catalogue describes",
+        [*bound(on_function(), OK), described("FUNCTION", FUNCTION)],
+        {"function": f"function/{FUNCTION}", **DESCRIBED},
+    ),
+    sample(
+        "an assertion",
+        bound(on_function("presamlresponse"), OK),
+        {"function": "function/presamlresponse", "user": SAMPLE_USER, "user_grants": []},
+    ),
+    sample("an event", [KNOWN, *bound(on_event(), OK)], event_sample(EVENT_TYPE, MADE_UP)),
+    sample(
+        "an event that the catalogue describes",
+        [KNOWN, *bound(on_event(), OK), described("EVENT_TYPE", EVENT_TYPE)],
+        event_sample(EVENT_TYPE, DESCRIBED),
+    ),
+    sample(
+        "a group of events",
+        [KNOWN, *bound({"event": {"group": "$unique"}}, OK)],
+        event_sample("outrider.test", MADE_UP),
+    ),
+    sample(
+        "several executions: the first by its name",
+        [*bound(on_request(), OK), set_targets(on_response()), set_targets(on_function())],
+        {
+            "function": f"function/{FUNCTION}",
+            "userinfo": {"sub": "sample-user", "name": "Ada Lovelace"},
+            "user": SAMPLE_USER,
+            "user_grants": [],
+        },
+    ),
+]
+
+REFUSED = {"statusCode": 418, "error": saying("418"), "responseExcerpt": Bytes("no")}
+FORWARDED = {"statusCode": 200, "error": saying("the error 403: no")}
+OUTCOMES = [
+    Row(
+        "what was given is sent, as Go writes JSON",
+        sending(GIVEN),
+        {"attempt": FINE, "payload": Bytes(GIVEN_TEXT)},
+        [OK],
+    ),
+    Row(
+        "nothing is given, and that is something",
+        sending({}),
+        {"attempt": FINE, "payload": Bytes("{}")},
+        [OK],
+    ),
+    Row(
+        "no more than the first 2 KiB of the answer come back",
+        sending({}),
+        {
+            "attempt": attempt(statusCode=200, responseExcerpt=Bytes("x" * 2048)),
+            "payload": Bytes("{}"),
+        },
+        [responder(endpoint=f"{LONG}2049")],
+    ),
+    Row(
+        "the target refuses",
+        sending({}),
+        {"attempt": attempt("REFUSED", **REFUSED), "payload": Bytes("{}")},
+        [responder(endpoint=answering(b"no", 418))],
+    ),
+    Row(
+        "the target forwards an error",
+        sending({}),
+        {
+            "attempt": attempt(
+                "FAILED",
+                **FORWARDED,
+                responseExcerpt=JsonBytes(
+                    {"forwardedStatusCode": 403, "forwardedErrorMessage": "no"}
+                ),
+            ),
+            "payload": Bytes("{}"),
+        },
+        [responder(endpoint=forwarding(403, "no"))],
+    ),
+    Row(
+        "nobody is there",
+        sending({}),
+        {
+            "attempt": attempt("UNREACHABLE", "connect", error=saying("refused")),
+            "payload": Bytes("{}"),
+        },
+        [responder(endpoint=NOBODY)],
+    ),
+    Row(
+        "an address that is not allowed",
+        sending({}),
+        {"attempt": attempt("BLOCKED", "guard", error=saying("127.0.0.1")), "payload": Bytes("{}")},
+        [responder(endpoint="http://localhost:9/hook")],
+    ),
+    Row(
+        "nothing can be encrypted",
+        sending({}),
+        {"attempt": attempt("UNBUILDABLE", "build", error=saying("key")), "payload": Bytes("{}")},
+        [responder(payloadType="PAYLOAD_TYPE_JWE", endpoint=NOBODY)],
+    ),
+    Row(
+        "a pause is for deliveries",
+        sending({}),
+        {"attempt": FINE, "payload": Bytes("{}")},
+        [OK, Call("PauseTarget", {"targetId": "$target"})],
+    ),
+    Row(
+        "the log of deliveries knows nothing of it",
+        Call("ListDeliveries", {"targetId": "$target"}),
+        {},
+        [KNOWN, *bound(on_event(), OK), TEST, sending({})],
+    ),
+]
+
+EMPTY_ID = "value length must be between 1 and 200 runes, inclusive"
+REFUSALS = [
+    Row("nobody's target", Call("TestTarget", {"targetId": "1"}), NOT_FOUND),
+    Row("a deleted target", TEST, NOT_FOUND, [OK, delete()]),
+    Row(
+        "no id",
+        Call("TestTarget"),
+        Refused("invalid_argument", f"invalid TestTargetRequest.TargetId: {EMPTY_ID}"),
+        wires=ALL_BUT_REST,
+    ),
+    *(
+        Row(f"{caller} may not", Call("TestTarget", {"targetId": "1"}, caller), NOT_ALLOWED)
+        for caller in (Caller.VIEWER, Caller.PUBLISHER)
+    ),
+]
+
+ROWS = [*SAMPLES, *OUTCOMES, *REFUSALS]
+
+
+@each_row(ROWS)
+async def test_target_tests(service: Service, row: Row, wire: Wire):
+    """
+    Before anything depends on a target, somebody wants to see it answer.
+    """
+    await check(service, row, wire)
+
+
+async def test_a_test_says_so_and_is_signed_like_everything(service: Service):
+    """
+    A receiver can tell it from what counts, and needs no door for tests.
+    """
+    async with Receiver([Answer(status=204)], host=HOST, now=lambda: service.clock.now) as receiver:
+        made = await service.ask("CreateTarget", webhook(name="tried", endpoint=receiver.url))
+        receiver.signing_keys = [made["signingKey"]]
+        policy = {"targetId": made["id"], "policy": {"headers": {"X-Api-Key": "secret"}}}
+        await service.ask("SetTargetPolicy", policy)
+        answer = await service.ask("TestTarget", {"targetId": made["id"], "payload": GIVEN})
+        (call,) = receiver.calls
+
+    assert 204 == answer["attempt"]["statusCode"]
+    assert GIVEN_TEXT.encode() == call.body == b64decode(answer["payload"])
+    assert None is call.refusal
+    assert call.verified is not None
+    seen = [call.header(name) for name in ("Outrider-Test", "X-Api-Key", "Outrider-Delivery")]
+    assert ["true", "secret", None] == seen
+
+
+async def test_another_payload_type_is_sent_and_its_plain_text_shown(tmp_path: Path):
+    """
+    Who debugs a receiver that cannot read a JWT wants to see what is in it.
+    """
+    async with running(tmp_path) as service, Receiver(host=HOST) as receiver:
+        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        await web_keys.ensure_first(service.instance)
+        request = of_type("restCall", payloadType="PAYLOAD_TYPE_JWT", endpoint=receiver.url)
+        target = (await service.ask("CreateTarget", request))["id"]
+        answer = await service.ask("TestTarget", {"targetId": target, "payload": GIVEN})
+        published = await service.client.exchange(HttpRequest("GET", "/oauth/v2/keys"))
+        (call,) = receiver.calls
+
+    keys = KeySet.import_key_set(json.loads(published.body))
+    found = jws.deserialize_compact(call.body, keys, ["RS256"])
+    assert "OUTCOME_ACCEPTED" == answer["attempt"]["outcome"]
+    assert GIVEN_TEXT.encode() == found.payload == b64decode(answer["payload"])

@@ -1,0 +1,71 @@
+"""The listener's side of a tunnel, when the server is not what it should be."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from outrider.cli.receive.forwarder import Forwarder
+from outrider.cli.remote.client import Server
+from outrider.cli.terminal.errors import CommandError, ExitCode
+
+
+@asynccontextmanager
+async def silent_server():
+    """It accepts connections and says nothing; the list grows with each."""
+    connections: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1")
+    try:
+        yield server.sockets[0].getsockname()[1], connections
+    finally:
+        server.close()
+        for each in connections:
+            each.close()
+
+
+def forwarder(port: int, said: asyncio.Queue[str]) -> Forwarder:
+    async def nothing(*_) -> None:
+        raise AssertionError("nothing was opened")
+
+    return Forwarder(
+        server=Server(f"http://127.0.0.1:{port}", "token"),
+        name="ada",
+        url="http://127.0.0.1:9/",
+        poster=None,
+        on_open=nothing,
+        on_exchange=nothing,
+        say=said.put_nowait,
+        silent_s=0.1,
+    )
+
+
+async def test_a_server_that_says_nothing_is_left_for_a_new_connection():
+    """
+    After the laptop slept, its connection looks alive and is not.
+    """
+    said: asyncio.Queue[str] = asyncio.Queue()
+    async with silent_server() as (port, connections):
+        running = asyncio.create_task(forwarder(port, said).run())
+        first = await asyncio.wait_for(said.get(), 20)
+        second = await asyncio.wait_for(said.get(), 20)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert "connection lost (the server is silent); trying again in 0.25 s" == first
+    assert "trying again in 0.5 s" in second
+    assert len(connections) >= 2
+
+
+async def test_a_server_that_is_not_there_at_the_start_is_an_error():
+    """
+    It is a slip in --url, mostly; waiting for it would hide that.
+    """
+    async with silent_server() as (port, _):
+        pass
+    with pytest.raises(CommandError) as error:
+        await forwarder(port, asyncio.Queue()).run()
+
+    assert ExitCode.UNREACHABLE is error.value.code

@@ -1,0 +1,330 @@
+"""`outrider intercept`, `explain` and `target test`, against a server and a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import Running
+from outrider.cli.terminal.errors import ExitCode
+from outrider.testing.receiver import Answer, Receiver
+
+NOWHERE = "http://127.0.0.1:9/hook"
+METHOD = "/zitadel.session.v2.SessionService/ListSessions"
+CHANGED = b'{"changed":{"by":"target"}}'
+FORWARDED = b'{"forwardedStatusCode":401,"forwardedErrorMessage":"not today"}'
+
+
+@dataclass
+class User:
+    """Somebody at the command line; the receiver answers meanwhile."""
+
+    server: Any
+    directory: Path
+
+    async def run(self, *arguments: object, stdin: str = "") -> Any:
+        """A command."""
+        return await asyncio.to_thread(self.server.run, *arguments, stdin=stdin)
+
+    async def ok(self, *arguments: object, stdin: str = "") -> Any:
+        """The JSON of a command that has to succeed."""
+        return await asyncio.to_thread(self.server.ok, *arguments, stdin=stdin)
+
+    async def target(self, endpoint: str, *options: str) -> str:
+        """A new target that answers with messages."""
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        made = await self.ok(
+            "target", "create", name, "--endpoint", endpoint, "--type", "call", *options
+        )
+        return str(made["id"])
+
+    async def bind(self, condition: str, *targets: str) -> None:
+        """Who is called for it from now on."""
+        await self.ok("execution", "set", condition, *(targets or ("--clear",)))
+
+    def file(self, document: object) -> Path:
+        """A file that holds this."""
+        path = self.directory / "call.json"
+        path.write_text(json.dumps(document))
+        return path
+
+
+@pytest.fixture
+def user(server, tmp_path: Path) -> User:
+    """At the server of all tests."""
+    return User(server, tmp_path)
+
+
+REQUEST = {"fullMethod": METHOD, "request": {"query": {"limit": 10}}, "userId": "42"}
+
+
+async def test_a_request_runs_through_its_targets(user):
+    """
+    The message that they leave, and below it who was called and how that went.
+    """
+    async with Receiver([Answer(body=CHANGED)]) as receiver:
+        target = await user.target(receiver.url)
+        failing = await user.target(NOWHERE)
+        await user.bind(f"request{METHOD}", target, failing)
+        ended = await user.run("intercept", "request", user.file(REQUEST))
+        (call,) = receiver.calls
+
+    message, _, calls = ended.out.partition("\n\nCalls of ")
+    assert 0 == ended.code, ended.err
+    assert json.loads(CHANGED) == json.loads(message)
+    execution, _, *rows = calls.splitlines()
+    assert f"request{METHOD}" == execution
+    assert [[target, "accepted"], [failing, "unreachable"]] == [row.split()[:2] for row in rows]
+    assert "refused" in rows[1]
+    sent = json.loads(call.body)
+    assert ({"query": {"limit": 10}}, "42") == (sent["request"], sent["userID"])
+
+
+async def test_ctrl_c_ends_it_while_a_target_hangs(user, server):
+    """
+    Who waits for a slow target may change his mind: he need not sit out the time-out.
+    """
+    released = asyncio.Event()
+    async with Receiver([Answer(hang_until=released)]) as receiver:
+        target = await user.target(receiver.url)
+        await user.bind(f"request{METHOD}", target)
+        waiting = Running(
+            *("intercept", "request", user.file(REQUEST)),
+            *("--url", server.url, "--data-dir", server.data_dir),
+        )
+        try:
+            await receiver.wait_for(1)
+            code = await asyncio.to_thread(waiting.stop)
+        finally:
+            waiting.kill()
+        # Only now could the target have answered.
+        released.set()
+
+    assert ExitCode.INTERRUPTED == code, waiting.said
+
+
+async def test_a_response_for_programs(user):
+    """
+    The server's answer as it is; the call comes from another program.
+    """
+    async with Receiver([Answer(body=CHANGED)]) as receiver:
+        target = await user.target(receiver.url)
+        await user.bind(f"response{METHOD}", target)
+        document = {**REQUEST, "fullMethod": "/other.Service/Do", "response": {"sessions": []}}
+        answer = await user.ok(
+            "intercept", "response", "-", "--method", METHOD, stdin=json.dumps(document)
+        )
+
+    assert json.loads(CHANGED) == answer["response"]
+    assert f"response{METHOD}" == answer["execution"]
+    assert [target] == [each["targetId"] for each in answer["calls"]]
+
+
+async def test_a_function_shows_the_claims_too(user):
+    """
+    Whoever writes a target wants to see what ends up in the token.
+    """
+    answer = {"append_claims": [{"key": "role", "value": "admin"}]}
+    async with Receiver([Answer(body=json.dumps(answer).encode())]) as receiver:
+        await user.bind("function/preaccesstoken", await user.target(receiver.url))
+        file = user.file({"function": "preuserinfo", "payload": {"userinfo": {"sub": "42"}}})
+        ended = await user.run("intercept", "function", file, "--function", "preaccesstoken")
+
+    message, claims, calls = ended.out.split("\n\n")
+    assert 0 == ended.code, ended.err
+    assert answer == json.loads(message)
+    assert {"role": "admin"} == json.loads(claims.removeprefix("Claims"))
+    assert calls.startswith("Calls of function/preaccesstoken")
+
+
+async def test_a_call_that_becomes_a_delivery_says_so(user):
+    """
+    An empty cell would look like a call that was forgotten.
+    """
+    made = await user.ok(
+        "target", "create", uuid.uuid4().hex, "--endpoint", NOWHERE, "--type", "async"
+    )
+    await user.bind(f"request{METHOD}", made["id"])
+    ended = await user.run("intercept", "request", user.file(REQUEST))
+
+    assert f"{made['id']}  becomes a delivery  -" == ended.out.splitlines()[-1]
+
+
+async def test_nothing_that_fires_is_said(user):
+    """
+    A message that comes back as it was looks like a target that changed nothing.
+    """
+    await user.bind(f"request{METHOD}")
+    ended = await user.run("intercept", "request", user.file(REQUEST))
+
+    assert (0, REQUEST["request"]) == (ended.code, json.loads(ended.out))
+    assert "outrider explain" in ended.err
+
+
+async def test_a_target_that_interrupts_has_an_exit_code_of_its_own(user):
+    """
+    Its 401 is about the intercepted caller, and not about the token of whoever typed this.
+    """
+    async with Receiver([Answer(body=FORWARDED)]) as receiver:
+        target = await user.target(receiver.url, "--interrupt-on-error")
+        await user.bind(f"request{METHOD}", target)
+        ended = await user.run("intercept", "request", user.file(REQUEST))
+
+    assert (ExitCode.STOPPED, "") == (ended.code, ended.out)
+    assert "not today (EXEC-reUaUZCzCp) (unauthenticated)" in ended.err
+    assert f"Target {target} interrupted the call" in ended.err
+
+
+async def test_the_time_is_the_callers(user):
+    """
+    A target that hangs costs no more than was given to it.
+    """
+    silence = asyncio.Event()
+    async with Receiver([Answer(hang_until=silence)]) as receiver:
+        await user.bind(f"request{METHOD}", await user.target(receiver.url))
+        answer = await user.ok("intercept", "request", user.file(REQUEST), "--timeout", "500ms")
+
+    assert ["OUTCOME_UNREACHABLE"] == [each["outcome"] for each in answer["calls"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expecting value"),
+        ("[]", "must be a JSON object"),
+        ('{"fullMethod": 1}', "full_method"),
+        ('{"function": "x"}', "function"),
+    ],
+)
+async def test_a_file_that_is_no_call_is_a_usage_error(user, text, says):
+    """
+    Before anything is sent, and with the name of what is wrong.
+    """
+    ended = await user.run("intercept", "request", "-", stdin=text)
+
+    assert (ExitCode.USAGE, "") == (ended.code, ended.out)
+    assert ended.err.startswith("Error: -: ")
+    assert says in ended.err
+
+
+async def test_a_method_that_cannot_be_one_is_refused_by_the_server(user):
+    """
+    It would match nothing, and look as if no target was bound.
+    """
+    ended = await user.run("intercept", "request", user.file(REQUEST), "--method", "ListSessions")
+
+    assert ExitCode.FAILED == ended.code
+    assert "value must be /package.Service/Method" in ended.err
+
+
+# Explain
+
+
+async def test_why_a_method_fires_what_it_does(user):
+    """
+    The winner first, those that lost, and what each target would be called for.
+    """
+    service = METHOD.rpartition("/")[0]
+    target = await user.target(NOWHERE)
+    await user.bind(f"request{METHOD}", target)
+    await user.bind(f"request{service}", target)
+    ended = await user.run("explain", "request", METHOD)
+    await user.bind(f"request{service}")
+
+    candidates, targets = ended.out.split("\n\n")
+    _, *rows = candidates.splitlines()
+    assert [f"request{METHOD}", f"request{service}"] == [row.split()[0] for row in rows]
+    assert ["chosen:", "not"] == [row.split()[1] for row in rows]
+    assert [target, "yes"] == [targets.splitlines()[-1].split()[index] for index in (0, 2)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("response", "/zitadel.user.v2.UserService/ListUsers"),
+        ("function", "presamlresponse"),
+        ("event", "project.removed"),
+    ],
+    ids=" ".join,
+)
+async def test_everything_that_can_be_bound_can_be_explained(user, asked):
+    """
+    By the words that conditions are made of.
+    """
+    kind, name = asked
+    condition = f"{kind}/{name.removeprefix('/')}"
+    nothing = await user.run("explain", *asked)
+    target = await user.target(NOWHERE)
+    await user.bind(condition, target)
+    found = await user.ok("explain", *asked)
+    await user.bind(condition)
+
+    assert (0, "") == (nothing.code, nothing.out)
+    assert "Nothing fires." in nothing.err
+    assert condition == found["matched"]
+    assert [target] == [each["targetId"] for each in found["targets"]]
+
+
+async def test_what_cannot_be_explained_is_refused(user):
+    """
+    A wildcard is a condition and never happens.
+    """
+    ended = await user.run("explain", "event", "user.*")
+
+    assert ExitCode.FAILED == ended.code
+    assert "has no wildcard" in ended.err
+
+
+# A test of a target
+
+
+async def test_a_target_is_tried_with_a_sample(user):
+    """
+    How it ended, what came back, and what was sent.
+    """
+    async with Receiver([Answer(body=b"\x1b[2Jfine")]) as receiver:
+        target = await user.target(receiver.url)
+        ended = await user.run("target", "test", target)
+        (call,) = receiver.calls
+
+    fields, answer, payload = ended.out.split("\n\n")
+    shown = dict(line.split(maxsplit=1) for line in fields.splitlines())
+    assert 0 == ended.code, ended.err
+    assert {"outcome": "accepted", "status": "200", "stage": "answer"}.items() <= shown.items()
+    assert "Answer\n\\x1b[2Jfine" == answer
+    assert json.loads(call.body) == json.loads(payload.removeprefix("Payload"))
+    assert "true" == call.header("Outrider-Test")
+
+
+async def test_a_target_is_tried_with_a_file(user):
+    """
+    From a file or from another program.
+    """
+    async with Receiver() as receiver:
+        target = await user.target(receiver.url)
+        await user.ok("target", "test", target, "--file", user.file({"a": 1}))
+        await user.ok("target", "test", target, "--file", "-", stdin='{"b": 2}')
+
+    assert [b'{"a":1}', b'{"b":2}'] == [call.body for call in receiver.calls]
+
+
+async def test_a_target_that_does_not_accept_ends_with_1(user):
+    """
+    So that a deployment can be held up by it.
+    """
+    target = await user.target(NOWHERE)
+    ended = await user.run("target", "test", target)
+    as_json = await user.run("target", "test", target, "--json")
+    missing = await user.run("target", "test", "1")
+
+    assert [ExitCode.FAILED] * 3 == [each.code for each in (ended, as_json, missing)]
+    assert "does not accept: unreachable" in ended.err
+    assert "error    " in ended.out
+    assert "OUTCOME_UNREACHABLE" == as_json.json["attempt"]["outcome"]
+    assert "Target not found" in missing.err

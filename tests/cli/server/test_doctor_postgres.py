@@ -1,0 +1,250 @@
+"""What `outrider doctor` finds in databases of PostgreSQL, and that it shows no password."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from cli.conftest import clean_environ, run
+from outrider.adapters.sql.schema.dialect import POSTGRES
+from outrider.adapters.sql.schema.migrations import all_migrations
+from outrider.adapters.sql.stores.postgres_inspect import DatabaseLook
+from outrider.adapters.sql.stores.postgres_open import open_postgres
+from outrider.cli.doctor import postgres_checks
+from outrider.cli.doctor.checks import Status
+from outrider.config.loading import Settings
+from support.postgres_databases import SEALING
+from support.runtime import NOW
+
+PASSWORD = "hunter2-secret"
+KNOWN = all_migrations(POSTGRES)[-1].version
+SEEN = DatabaseLook(
+    where="postgresql://db.internal/outrider",
+    version=160_004,
+    is_encrypted=True,
+    is_standby=False,
+    may_create=True,
+    is_sealed=False,
+    schema=KNOWN,
+    needed=0,
+    known=KNOWN,
+    most=97,
+    free=90,
+)
+
+
+@pytest.fixture
+def url(postgres_url) -> str:
+    """An empty database; nobody asks for the password."""
+    return postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(port=0, data_dir=tmp_path / "data", workers=2)
+
+
+def execute(url: str, *statements: str) -> None:
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        for each in statements:
+            connection.execute(each)
+
+
+def found(settings: Settings, url: str) -> dict[str, tuple[Status, str]]:
+    findings = list(postgres_checks.check_postgres(settings, url))
+    assert PASSWORD not in repr(findings)
+    assert [each.name for each in findings if each.status is Status.FAIL and not each.advice] == []
+    return {each.name: (each.status, f"{each.says} {each.advice}") for each in findings}
+
+
+async def test_nothing_is_wrong_with_a_new_database(settings, url):
+    """
+    And looking changes nothing: neither a table nor a key is there afterwards.
+    """
+    for _ in range(2):
+        findings = found(settings, url)
+
+        assert {Status.OK} == {status for status, _ in findings.values()}, findings
+        assert [
+            "driver",
+            "database",
+            "database version",
+            "schema",
+            "connections",
+            "master key",
+        ] == (list(findings))
+        assert "will be made" in findings["schema"][1]
+    assert not settings.data_dir.exists()
+
+
+async def test_a_database_in_use_wants_its_key(settings, url):
+    """
+    A second node without the first one's key does not start; the doctor says it before.
+    """
+    async with open_postgres(url, SEALING, now=NOW) as store:
+        store.check_secrets()
+    without = found(settings, url)
+    given = found(replace(settings, master_key=bytes(range(32))), url)
+
+    assert (Status.OK, Status.FAIL) == (given["master key"][0], without["master key"][0])
+    assert "OUTRIDER_MASTER_KEY" in without["master key"][1]
+    assert "whether the database was sealed with it, the start tells" in given["master key"][1]
+    assert f"version {KNOWN}" in given["schema"][1]
+
+
+async def test_a_schema_of_the_future_is_seen(settings, url):
+    """
+    With what to do; one that this release can work on is no failure.
+    """
+    async with open_postgres(url, SEALING, now=NOW):
+        pass
+    row = f"INSERT INTO schema_migrations VALUES ({KNOWN + 1}, 'next', 0, {KNOWN})"
+    execute(url, row)
+    compatible = found(settings, url)["schema"]
+    execute(url, f"UPDATE schema_migrations SET compatible_with = NULL WHERE version > {KNOWN}")
+    too_new = found(settings, url)["schema"]
+
+    assert (Status.OK, Status.FAIL) == (compatible[0], too_new[0])
+    assert "works on it" in compatible[1]
+    assert "newer release" in too_new[1]
+
+
+async def test_a_schema_of_the_first_releases_is_seen(settings, url):
+    """
+    They did not write down who can work on it.
+    """
+    execute(
+        url,
+        "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT, applied_at BIGINT)",
+        "INSERT INTO schema_migrations VALUES (1, 'first', 0)",
+    )
+
+    assert f"version 1 becomes {KNOWN}" in found(settings, url)["schema"][1]
+
+
+async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
+    """
+    Roles belong to the whole server: it is gone afterwards.
+    """
+    execute(url, "DROP ROLE IF EXISTS outrider_weak", "CREATE ROLE outrider_weak LOGIN")
+    execute(url, "ALTER ROLE outrider_weak CONNECTION LIMIT 5")
+    try:
+        weak = url.replace(f"postgres:{PASSWORD}@", f"outrider_weak:{PASSWORD}@")
+        findings = found(settings, weak)
+    finally:
+        execute(url, "DROP ROLE outrider_weak")
+
+    assert Status.FAIL is findings["schema"][0]
+    assert "GRANT CREATE" in findings["schema"][1]
+    # Two workers and the API: more than the role may have.
+    assert Status.FAIL is findings["connections"][0]
+    assert "5 of 5 are free" in findings["connections"][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "status", "says"),
+    [
+        ({"version": 140_012}, "database version", Status.FAIL, "14.12 is too old"),
+        ({"version": 150_000}, "database version", Status.OK, "15.0"),
+        ({"is_standby": True}, "database", Status.FAIL, "standby"),
+        ({"is_encrypted": False}, "database", Status.OK, "without TLS"),
+        ({"most": 11}, "connections", Status.FAIL, "max_connections"),
+        ({"most": 12, "free": 12}, "connections", Status.OK, "12 of 12"),
+        ({"free": 11}, "connections", Status.WARN, "Unless this very server runs"),
+    ],
+    ids=str,
+)
+def test_what_a_database_says_is_judged(settings, change, name, status, says):
+    """
+    Not every server that there may be can be started here.
+    """
+    seen = replace(SEEN, **change)
+    findings = [
+        postgres_checks._check_database(seen),
+        postgres_checks._check_version(seen),
+        postgres_checks._check_connections(seen, settings.workers),
+    ]
+    (judged,) = [each for each in findings if each.name == name]
+
+    assert status is judged.status
+    assert says in f"{judged.says} {judged.advice}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter2-secret@127.0.0.1:1/d",
+        "postgresql://u:hunter2-secret%zz@127.0.0.1:1/d",
+        "postgresql://u:hunter2-secret@more@127.0.0.1:1/d",
+        "postgresql://u:x/hunter2-secret@127.0.0.1:1/d",
+        "postgresql://u:x@hunter2-secret@127.0.0.1:1/d",
+        "postgresql://u:x@hunter2-secret/y@127.0.0.1:1/d",
+        "postgresql://u:hunter2-secret@[::1/d",
+        "postgresql://u:x hunter2-secret@127.0.0.1:1/d",
+        "postgresql://u@127.0.0.1:1/d?password=hunter2-secret",
+    ],
+)
+def test_a_database_that_does_not_answer_shows_no_password(tmp_path, url):
+    """
+    Also where a sign that was not encoded moves it to another place; and a start says as little.
+    """
+    environ = {"OUTRIDER_DATABASE_URL": url}
+    ended = run("doctor", "--port", 0, "--json", cwd=tmp_path, **environ)
+    findings = {each["name"]: each for each in ended.json["checks"]}
+
+    assert 1 == ended.code
+    assert "fail" == findings["database"]["status"]
+    assert "OUTRIDER_DATABASE_URL" in findings["database"]["advice"]
+    assert "sqlite" not in findings
+    assert PASSWORD not in ended.out + ended.err
+
+
+def test_a_url_that_cannot_be_read_ends_a_start_at_once(tmp_path):
+    """
+    Without the wait for a database that may come up, and without the password.
+    """
+    url = f"postgresql://u:{PASSWORD}/x@127.0.0.1:1/d"
+    ended = run("worker", cwd=tmp_path, OUTRIDER_DATABASE_URL=url)
+
+    assert 1 == ended.code
+    assert "percent-encode" in ended.err
+    assert PASSWORD not in ended.out + ended.err
+
+
+def test_a_missing_driver_is_seen(tmp_path):
+    """
+    It is an extra: whoever forgot it reads how to install it.
+    """
+    source = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from outrider.cli.main import main; main(['doctor', '--port', '0'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", source],
+        env=clean_environ(OUTRIDER_DATABASE_URL=f"postgresql://u:{PASSWORD}@127.0.0.1:1/d"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+    assert 1 == ended.returncode, ended.stderr
+    assert "pip install 'outrider[postgres]'" in ended.stdout
+    assert PASSWORD not in ended.stdout + ended.stderr
+
+
+def test_the_command_ends_with_0_on_a_database_that_can_be_used(tmp_path, url):
+    """
+    The whole command, with the flag that serve has.
+    """
+    ended = run("doctor", "--port", 0, "--database-url", url, cwd=tmp_path)
+
+    assert 0 == ended.code, ended.out
+    assert {"ok"} == {line.split()[0] for line in ended.out.splitlines()}
+    assert PASSWORD not in ended.out

@@ -1,0 +1,185 @@
+"""Policies and pauses from the command line, against a server."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+import pytest
+
+from adapters.http.connect.test_policy_tls import CA
+
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+
+
+@pytest.fixture
+def target(server) -> str:
+    name = f"target-{uuid.uuid4().hex[:12]}"
+    return server.ok("target", "create", name, "--endpoint", NOWHERE)["id"]
+
+
+def policy_of(server, target) -> dict:
+    return server.ok("target", "policy", "get", target).get("policy", {})
+
+
+def row_of(server, name, *command) -> list[str]:
+    """The row of a target in what a command prints for people."""
+    ended = server.run(*command)
+    assert 0 == ended.code, ended.err
+    return [re.split(r"  +", line) for line in ended.out.splitlines() if name in line][-1]
+
+
+def test_a_paused_target_shows_where_an_operator_looks_first(server, target):
+    """
+    In the list of targets, in the numbers and in the live view: nobody asks for a policy then.
+    """
+    before = row_of(server, target, "target", "list", "--limit", "1000")
+    server.ok("target", "pause", target)
+    listed = row_of(server, target, "target", "list", "--limit", "1000")
+    counted = row_of(server, target, "deliveries", "stats", "--target", target)
+    [told] = [
+        each
+        for each in server.ok("target", "list", "--limit", "1000")["targets"]
+        if each["id"] == target
+    ]
+    held = server.ok("deliveries", "stats", "--target", target)["heldTargets"]
+
+    assert [*before, "paused"] == listed
+    assert [target, "paused"] == [counted[0], counted[2]]
+    assert counted[3].startswith("since ")
+    assert [(target, told["pausedAt"])] == [(each["targetId"], each["pausedAt"]) for each in held]
+    assert " paused " in server.run("top", "--once", "--targets", "100").out
+
+
+def test_options_change_what_they_name(server, target, tmp_path):
+    """
+    Each ends in its own field, and leaves the others as they are, secrets included.
+    """
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(CA)
+    before = {"headers": {"X-Key": "hidden"}, "proxyUrl": "http://user:hidden@proxy.example"}
+    change = ("target", "policy", "set", target)
+    server.ok(*change, "--file", "-", stdin=json.dumps(before))
+    server.ok(*change, "--wait", "5s", "--wait", "1.5h", "--jitter", "0", "--max-age", "3d")
+    server.ok(*change, "--final-status", "404", "--final-status", "410", "--rate", "0.5")
+    server.ok(*change, "--max-concurrency", "4", "--ordering", "by-aggregate", "--on-dead", "park")
+    server.ok(*change, "--breaker-failures", "5", "--breaker-open-for", "2m")
+    server.ok(*change, "--on-unreachable", "continue", "--ca-file", ca_file)
+
+    assert {
+        "retry": {
+            "waits": ["5s", "5400s"],
+            "jitter": 0.0,
+            "maxAge": "259200s",
+            "finalStatuses": [404, 410],
+        },
+        "maxConcurrency": 4,
+        "ratePerSecond": 0.5,
+        "ordering": "ORDERING_BY_AGGREGATE",
+        "breaker": {"failures": 5, "openFor": "120s"},
+        "headers": {"X-Key": ""},
+        "onUnreachable": "ON_UNREACHABLE_CONTINUE",
+        "tls": {"caPem": CA},
+        "proxyUrl": "http://user:***@proxy.example",
+        "onDead": "ON_DEAD_PARK",
+    } == policy_of(server, target)
+
+
+def test_what_get_prints_can_be_set(server, target, tmp_path):
+    """
+    Print it, edit it, set it: also over a policy that is another's by then.
+    """
+    change = ("target", "policy", "set", target)
+    server.ok(*change, "--max-concurrency", "4", "--wait", "500ms")
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(server.ok("target", "policy", "get", target)))
+    server.ok(*change, "--file", "-", stdin="{}")
+
+    assert {} == policy_of(server, target)
+
+    server.ok(*change, "--file", file)
+
+    assert {"retry": {"waits": ["0.500s"]}, "maxConcurrency": 4} == policy_of(server, target)
+
+
+def test_a_policy_for_people(server, target):
+    """
+    Nothing is said about what nobody set.
+    """
+    untouched = server.run("target", "policy", "get", target)
+    server.run("target", "policy", "set", target, "--rate", "2")
+    changed = server.run("target", "policy", "get", target)
+
+    assert untouched.out.splitlines() == [
+        *("changed  never", "paused   no", "breaker  closed"),
+        "Everything has its default.",
+    ]
+    assert '"ratePerSecond": 2' in changed.out
+
+
+def test_a_target_is_paused_and_goes_on(server, target):
+    """
+    Twice is as once.
+    """
+    first = server.ok("target", "pause", target)
+    assert first == server.ok("target", "pause", target)
+    assert first["changeDate"] == server.ok("target", "policy", "get", target)["pausedAt"]
+
+    assert "resumed" in server.run("target", "resume", target).out
+    assert "It was not paused." in server.run("target", "resume", target).err
+    assert "outrider target resume" in server.run("target", "pause", target).err
+
+
+def test_a_delivery_tells_what_holds_it(server, target):
+    """
+    Its next attempt is long due, and nobody makes it: the reason stands beside it.
+    """
+    event_type = f"held.{uuid.uuid4().hex[:12]}"
+    server.ok("event", "publish", event_type)
+    server.ok("execution", "set", f"event/{event_type}", target)
+    server.ok("target", "pause", target)
+    server.ok("event", "publish", event_type)
+    [delivery] = server.ok("deliveries", "list", "--target", target)["deliveries"]
+    waiting = server.run("deliveries", "show", delivery["id"]).out
+    server.ok("deliveries", "cancel", delivery["id"])
+
+    assert re.search("^held +by its target: paused, since 20", waiting, re.MULTILINE)
+    assert "held  " not in server.run("deliveries", "show", delivery["id"]).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "says"),
+    [
+        ([], "", "give either --file or what is to change"),
+        (["--file", "-", "--rate", "1"], "{}", "give either --file or what is to change"),
+        (["--file", "-"], "{", "-: is not JSON"),
+        (["--file", "-"], "[]", "-: a policy is a JSON object"),
+        (["--file", "-"], '{"rate": 1}', "-: "),
+        (["--wait", "soon"], "", "no duration"),
+        (["--ca-file", "/nowhere"], "", "/nowhere: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_that_is_wrong_says_so(server, target, arguments, stdin, says):
+    """
+    And nothing was done.
+    """
+    ended = server.run("target", "policy", "set", target, *arguments, stdin=stdin)
+
+    assert 2 == ended.code
+    assert says in ended.err
+
+
+@pytest.mark.parametrize("command", ["policy get", "pause", "resume", "policy set --rate 1"])
+def test_a_target_that_is_not_there(server, command):
+    """
+    With where to look.
+    """
+    words = command.split()
+    place = 2 if words[0] == "policy" else 1
+    ended = server.run("target", *words[:place], "1", *words[place:])
+
+    assert 1 == ended.code
+    assert "Target not found" in ended.err
+    assert "outrider target list" in ended.err

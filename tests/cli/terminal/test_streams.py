@@ -1,0 +1,216 @@
+"""What a command reads and writes may be closed, full, or of an old encoding."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import COMMAND_S, Ended, clean_environ, run
+from outrider.cli.receive.exchange import Exchange
+from outrider.cli.receive.forwarder import Forwarder
+from outrider.cli.receive.recording import open_recording, read_recording
+from outrider.cli.receive.redaction import CallMask
+from outrider.cli.remote.client import Server
+from outrider.cli.terminal.errors import ExitCode
+from outrider.domain.calls.request import Answer, Call
+from outrider.runtime import utc_now
+from outrider_api.outrider.v1.tunnel_service_pb import ListenResponse, TunnelCall
+
+SCRIPT = "exec {python} -m outrider {command}"
+
+
+def sh(command: str, **environ: str) -> Ended:
+    """A command as a shell starts it, with its redirections."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", SCRIPT.format(python=sys.executable, command=command)],
+        env=clean_environ(**environ),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_without_an_output_a_command_does_its_work(closed):
+    """
+    Services and cron jobs start programs with closed outputs.
+    """
+    assert (0, "") == ((ended := sh(f"--version {closed}")).code, ended.err)
+
+
+def test_without_an_input_there_is_nothing_to_read():
+    """
+    Not a fault of ours: an empty text.
+    """
+    ended = sh("intercept function - <&-")
+
+    assert (2, "") == (ended.code, ended.out)
+    assert "Error: -: Expecting value" in ended.err
+
+
+@pytest.mark.parametrize("command", ["--version", "doctor --json"])
+def test_a_full_disk_is_said_and_is_a_failure(tmp_path, command):
+    """
+    A script that goes on with half a file is worse than one that stops.
+    """
+    ended = sh(f"{command} >/dev/full", OUTRIDER_DATA_DIR=str(tmp_path))
+
+    assert 1 == ended.code
+    assert "no space left" in ended.err.lower()
+    assert "Traceback" not in ended.err
+
+
+def test_what_the_encoding_does_not_have_is_escaped(server):
+    """
+    A name from far away must not end the list it stands in.
+    """
+    server.ok("account", "create", "日", "--role", "EVENT_PUBLISHER")
+    ended = sh(
+        f"account list --url {server.url} --data-dir {server.data_dir}",
+        PYTHONIOENCODING="ascii:strict",
+    )
+
+    assert (0, "") == (ended.code, ended.err)
+    assert "\\u65e5" in ended.out
+
+
+def test_an_address_that_is_wrong_names_its_option():
+    """
+    The advice was about another option.
+    """
+    ended = run("listen", "--forward", "localhost", "--url", "http://127.0.0.1:1", "--token", "t")
+
+    assert ExitCode.USAGE == ended.code
+    assert "--forward" in ended.err
+
+
+def call(url: str) -> None:
+    """One call, whatever comes back."""
+    try:
+        urllib.request.urlopen(url, data=b'{"event_type":"a"}', timeout=20).close()
+    except (OSError, HTTPException):
+        return
+
+
+def test_listen_ends_when_nobody_reads_what_it_prints():
+    """
+    It hung up on every caller, and stayed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "outrider", "listen", "--port", "0"],
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        url = process.stderr.readline().removeprefix("listening on ").strip()
+        process.stdout.close()
+        call(url)
+        try:
+            assert 1 == process.wait(COMMAND_S)
+        finally:
+            process.kill()
+        assert "" == process.stderr.read()
+
+
+def test_a_call_that_cannot_be_recorded_ends_the_recording(started):
+    """
+    The disk is full: nobody may think that the file has everything.
+    """
+    running = started("record", "--out", "/dev/full", "--port", 0)
+    call(running.url())
+
+    assert ExitCode.FAILED == running.ended()
+    assert "Error: a call could not be recorded: No space left on device" in running.said
+
+
+class Frames:
+    """A tunnel with one call, that then stays open; it keeps the answers."""
+
+    def __init__(self, *frames: object) -> None:
+        self.answers: list[object] = []
+        self._frames = frames
+
+    async def listen(self, _request: object, **_: object):
+        for each in self._frames:
+            yield each
+        await asyncio.Event().wait()
+
+    async def answer_call(self, request: object, **_: object) -> None:
+        self.answers.append(request)
+
+
+class Near:
+    """The server on this machine."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def post(self, _call: Call) -> Answer:
+        return self._answer
+
+
+async def forwarded(answer: Answer, on_exchange) -> Frames:
+    """What was answered to one call through a tunnel, until `on_exchange` raises."""
+    tunnel = Frames(ListenResponse(endpoint="http://e"), ListenResponse(call=TunnelCall(id="7")))
+    server = Server("http://127.0.0.1:1", "token")
+    server.tunnels = tunnel
+
+    async def opened(_endpoint: str) -> None:
+        """Nothing to do."""
+
+    forwarder = Forwarder(
+        server=server,
+        name="ada",
+        url="http://127.0.0.1:9/",
+        poster=Near(answer),
+        on_open=opened,
+        on_exchange=on_exchange,
+        say=lambda _: None,
+    )
+    with pytest.raises(BrokenPipeError):
+        await asyncio.wait_for(forwarder.run(), 20)
+    return tunnel
+
+
+@pytest.mark.parametrize("size", [2, 5_000_000])
+async def test_forwarding_ends_when_nobody_reads_what_it_prints(size):
+    """
+    The call has its answer: the server's callers must not wait for their time-outs.
+    """
+    shown: list[Exchange] = []
+
+    def show(exchange: Exchange) -> None:
+        shown.append(exchange)
+        raise BrokenPipeError
+
+    tunnel = await forwarded(Answer(status=200, headers=(), body=b"x" * size), show)
+
+    assert ["7"] == [each.call_id for each in tunnel.answers]
+    # Too large for the server: it is not shown as answered, either.
+    assert (200 if size == 2 else 0) == shown[0].status == tunnel.answers[0].status
+
+
+def test_half_a_surrogate_pair_is_recorded_as_it_came(tmp_path: Path):
+    """
+    JSON allows it, UTF-8 does not. A stranger's call must not end the recording.
+    """
+    path = tmp_path / "calls.jsonl"
+    body = b'{"a":"\\ud800"}'
+    exchange = Exchange(
+        at=utc_now(), target="/", headers=(), body=body, status=200, answer=b"", seconds=0.0
+    )
+    with open_recording(path, CallMask(())) as recording:
+        recording.add(exchange)
+
+    assert [body] == [each.body for each in read_recording(path)]

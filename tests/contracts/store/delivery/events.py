@@ -1,0 +1,169 @@
+"""What every store does with events, and the deliveries that they owe."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from contracts.store.steps import add_targets, log_of, states
+from contracts.store.store import StoreContract
+from outrider.domain.delivery.delivery import Delivery, DeliveryState
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.usecases.ports.store import Store, StoredEvent
+from support.builders import (
+    ANOTHER_INSTANCE,
+    EVENT_TYPE,
+    INSTANCE,
+    a_stored_event,
+    an_event,
+    planned,
+    planned_line,
+)
+from support.runtime import NOW
+
+
+async def append(
+    store: Store, *events: StoredEvent, instance: InstanceId = INSTANCE
+) -> list[int | None]:
+    """Write events in one unit of work."""
+    return await store.write(lambda unit: unit.events.append(instance, events, NOW))
+
+
+async def counts(store: Store, *events: str) -> dict[str, int]:
+    """How many deliveries events have; 0 for those that are not mentioned."""
+    wanted = [EventId(each) for each in events]
+    found = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, wanted))
+    return {each: found.get(EventId(each), 0) for each in events}
+
+
+class EventsContract(StoreContract):
+    """Each id once, whatever happens."""
+
+    async def test_an_event_is_written_with_its_deliveries(self, store: Store) -> None:
+        """What the log shows of each, from the first moment."""
+        await add_targets(store)
+        event = a_stored_event(*planned_line(("1", "102"), ("2", "101")))
+
+        assert [2] == await append(store, event)
+        assert Delivery(
+            id=DeliveryId("1"),
+            event_id=EventId("event-1"),
+            event_type=EVENT_TYPE,
+            target_id=TargetId("102"),
+            execution=ExecutionId(f"event/{EVENT_TYPE}"),
+            state=DeliveryState.PENDING,
+            attempt_count=0,
+            created_at=NOW,
+            next_attempt_at=NOW,
+            payload=event.body,
+        ) == await log_of(store, "1")
+        assert (await log_of(store, "2")).next_attempt_at is None
+
+    async def test_the_body_is_kept_to_the_byte(self, store: Store) -> None:
+        """These bytes are signed, on every attempt."""
+        body = bytes(range(256)) * 2000
+        await add_targets(store)
+        event = a_stored_event(planned("1"))
+        await append(store, StoredEvent(event.event, body, event.execution, event.deliveries))
+
+        assert body == (await log_of(store, "1")).payload
+
+    async def test_an_event_that_nothing_matches_owes_nothing(self, store: Store) -> None:
+        """It is remembered all the same: its id is taken."""
+        assert [0] == await append(store, a_stored_event())
+        assert [None] == await append(store, a_stored_event())
+        assert {} == await states(store)
+
+    async def test_a_known_id_writes_nothing(self, store: Store) -> None:
+        """A publisher that lost the answer asks again; other content does not make it new."""
+        await add_targets(store)
+        first = a_stored_event(planned("1"))
+        again = a_stored_event(planned("2"), planned("3", "102"), event=an_event(sequence=8))
+        await append(store, first)
+
+        assert [None] == await append(store, again)
+        assert {"1": "PENDING"} == await states(store)
+        assert first.body == (await log_of(store, "1")).payload
+
+    async def test_of_two_with_one_id_in_one_call_the_first_counts(self, store: Store) -> None:
+        """In the order of the call, between events that are new."""
+        await add_targets(store)
+        events = [
+            a_stored_event(planned("1"), event=an_event("a")),
+            a_stored_event(planned("2"), event=an_event("b")),
+            a_stored_event(planned("3"), event=an_event("a")),
+            a_stored_event(event=an_event("c")),
+        ]
+
+        assert [1, 1, None, 0] == await append(store, *events)
+        assert {"1": "PENDING", "2": "PENDING"} == await states(store)
+
+    async def test_of_many_calls_with_one_id_one_writes(self, store: Store) -> None:
+        """However close together they come."""
+        await add_targets(store)
+        calls = (append(store, a_stored_event(planned(str(number)))) for number in range(1, 31))
+        results = await asyncio.gather(*calls)
+
+        assert 29 == results.count([None])
+        assert 1 == results.count([1])
+        assert 1 == len(await states(store))
+
+    async def test_two_instances_may_use_one_event_id(self, store: Store) -> None:
+        """Publishers of different tenants do not know of each other."""
+        for instance in (INSTANCE, ANOTHER_INSTANCE):
+            await add_targets(store, instance=instance)
+        await append(store, a_stored_event(planned("1")))
+        elsewhere = a_stored_event(planned("2"), instance=ANOTHER_INSTANCE)
+
+        assert [1] == await append(store, elsewhere, instance=ANOTHER_INSTANCE)
+        assert {"2": "PENDING"} == await states(store, instance=ANOTHER_INSTANCE)
+
+    async def test_ids_are_compared_exactly(self, store: Store) -> None:
+        """Case, spaces and length matter: two ids are two events."""
+        ids = ("a", "A", " a", "a ", "ä", "a\u0308", "1", "01", "1.0", "x" * 200)
+
+        assert [0] * 10 == await append(
+            store, *(a_stored_event(event=an_event(each)) for each in ids)
+        )
+
+    async def test_counts_say_how_many_deliveries_events_have(self, store: Store) -> None:
+        """A duplicate is answered with the number of the first."""
+        await add_targets(store)
+        await append(
+            store,
+            a_stored_event(*planned_line(("1", "101"), ("2", "102")), event=an_event("two")),
+            a_stored_event(planned("3"), event=an_event("one")),
+            a_stored_event(event=an_event("none")),
+        )
+
+        assert {"two": 2, "one": 1, "none": 0, "unknown": 0} == await counts(
+            store, "two", "one", "none", "unknown"
+        )
+
+    async def test_counts_are_an_instances_own(self, store: Store) -> None:
+        """The same event id elsewhere is another event."""
+        await add_targets(store, instance=ANOTHER_INSTANCE)
+        await append(store, a_stored_event(planned("1")), instance=ANOTHER_INSTANCE)
+
+        assert {"event-1": 0} == await counts(store, "event-1")
+
+    async def test_a_whole_call_is_written_at_once(self, store: Store) -> None:
+        """A thousand events, the most that one call may carry."""
+        await add_targets(store)
+        events = [
+            a_stored_event(planned(str(number)), event=an_event(f"event-{number}"))
+            for number in range(1, 1001)
+        ]
+
+        assert [1] * 1000 == await append(store, *events)
+        assert ["PENDING"] * 1000 == list((await states(store)).values())
+
+    async def test_a_delivery_to_a_target_deleted_meanwhile_is_written(self, store: Store) -> None:
+        """Routing may be a second old; the worker finds the target gone, and cancels."""
+        assert [1] == await append(store, a_stored_event(planned("1", "999")))
+        assert NOW == await store.read(lambda unit: unit.deliveries.next_due())
+        claimed = await store.write(
+            lambda unit: unit.deliveries.claim("w", NOW + timedelta(seconds=1), 10)
+        )
+
+        assert ["1"] == [each.id for each in claimed]

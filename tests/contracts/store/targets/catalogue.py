@@ -1,0 +1,133 @@
+"""What every store does with entries of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from contracts.store.store import StoreContract
+from outrider.domain.ids import InstanceId
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+from outrider.usecases.ports.store import Store
+from support.builders import ANOTHER_INSTANCE, INSTANCE
+
+METHOD = Entry(kind=EntryKind.METHOD, name="/shop.v1.Shop/Buy")
+FUNCTION = Entry(kind=EntryKind.FUNCTION, name="price")
+EVENT_TYPE = Entry(
+    kind=EntryKind.EVENT_TYPE,
+    name="shop.order.placed",
+    schema_json='{"type":"object"}',
+    example_json='{"größe":"🪝"}',
+)
+SAME_NAME = Entry(kind=EntryKind.EVENT_TYPE, name=FUNCTION.name)
+
+
+async def put(store: Store, *entries: Entry, instance: InstanceId = INSTANCE) -> set[EntryName]:
+    """Write entries; return the names that were new."""
+    return await store.write(lambda unit: unit.catalogue.put(instance, entries))
+
+
+async def remember(store: Store, *event_types: str) -> None:
+    """What publishing an event of an unknown type does."""
+    await store.write(lambda unit: unit.catalogue.remember(INSTANCE, event_types))
+
+
+async def found(
+    store: Store, *names: EntryName, instance: InstanceId = INSTANCE
+) -> Sequence[Entry]:
+    """The entries of these names, in the order of their names."""
+    entries = await store.read(lambda unit: unit.catalogue.get_many(instance, names))
+    return sorted(entries, key=lambda each: each.entry_name)
+
+
+async def names(store: Store) -> dict[InstanceId, dict[EntryKind, Collection[str]]]:
+    """Every name."""
+    known = await store.read(lambda unit: unit.catalogue.names())
+    return {instance: dict(kinds) for instance, kinds in known.items()}
+
+
+async def revision(store: Store) -> int:
+    """What the router is compared by."""
+    return await store.read(lambda unit: unit.routing_revision())
+
+
+class CatalogueContract(StoreContract):
+    """Entries of all instances, by kind and name."""
+
+    async def test_an_entry_is_found_as_it_was_written(self, store: Store) -> None:
+        """With what describes it, or without."""
+        new = await put(store, METHOD, FUNCTION, EVENT_TYPE)
+
+        assert {METHOD.entry_name, FUNCTION.entry_name, EVENT_TYPE.entry_name} == new
+        assert [METHOD, FUNCTION, EVENT_TYPE] == await found(store, *new)
+
+    async def test_one_name_may_be_of_two_kinds(self, store: Store) -> None:
+        """A function and an event type have nothing to do with each other."""
+        await put(store, FUNCTION, SAME_NAME)
+
+        assert [SAME_NAME] == await found(store, SAME_NAME.entry_name)
+        assert [FUNCTION, SAME_NAME] == await found(
+            store, FUNCTION.entry_name, SAME_NAME.entry_name
+        )
+
+    async def test_what_is_written_again_replaces(self, store: Store) -> None:
+        """What is not given any more is gone; the name is not new."""
+        await put(store, EVENT_TYPE)
+        bare = Entry(kind=EVENT_TYPE.kind, name=EVENT_TYPE.name, example_json="{}")
+
+        assert set() == await put(store, bare)
+        assert [bare] == await found(store, bare.entry_name)
+
+    async def test_the_last_of_two_with_one_name_stays(self, store: Store) -> None:
+        """It is one new name."""
+        bare = Entry(kind=EVENT_TYPE.kind, name=EVENT_TYPE.name)
+
+        assert {bare.entry_name} == await put(store, bare, EVENT_TYPE)
+        assert [EVENT_TYPE] == await found(store, bare.entry_name)
+
+    async def test_what_is_not_there_is_not_found(self, store: Store) -> None:
+        """Nor is another instance's."""
+        await put(store, METHOD, instance=ANOTHER_INSTANCE)
+
+        assert [] == await found(store, METHOD.entry_name, FUNCTION.entry_name)
+        assert [] == await found(store)
+        assert [METHOD] == await found(store, METHOD.entry_name, instance=ANOTHER_INSTANCE)
+
+    async def test_names_are_told_by_instance_and_kind(self, store: Store) -> None:
+        """What one tenant's publishers send is not in another's catalogue."""
+        await put(store, METHOD, FUNCTION, SAME_NAME)
+        await remember(store, "b.type", "C.type")
+        await put(store, EVENT_TYPE, instance=ANOTHER_INSTANCE)
+
+        assert {
+            INSTANCE: {
+                EntryKind.METHOD: {METHOD.name},
+                EntryKind.FUNCTION: {FUNCTION.name},
+                EntryKind.EVENT_TYPE: {SAME_NAME.name, "b.type", "C.type"},
+            },
+            ANOTHER_INSTANCE: {EntryKind.EVENT_TYPE: {EVENT_TYPE.name}},
+        } == await names(store)
+
+    async def test_remembering_takes_no_description_away(self, store: Store) -> None:
+        """Publishing an event says nothing about its schema."""
+        await put(store, EVENT_TYPE)
+        await remember(store, EVENT_TYPE.name, "new.type")
+        new = Entry(kind=EntryKind.EVENT_TYPE, name="new.type")
+
+        assert [new, EVENT_TYPE] == await found(store, EVENT_TYPE.entry_name, new.entry_name)
+
+    async def test_the_routing_revision_grows_with_new_names_alone(self, store: Store) -> None:
+        """A router that is rebuilt for a description is rebuilt for nothing."""
+        revisions = [await revision(store)]
+        await put(store, FUNCTION)
+        revisions.append(await revision(store))
+        await put(store, FUNCTION)
+        revisions.append(await revision(store))
+
+        assert revisions[0] < revisions[1] == revisions[2]
+
+    async def test_a_thousand_entries_are_written_at_once(self, store: Store) -> None:
+        """As many as one call may bring."""
+        entries = [Entry(kind=EntryKind.FUNCTION, name=f"f{number}") for number in range(1000)]
+
+        assert 1000 == len(await put(store, *entries))
+        assert 1000 == len(await found(store, *(each.entry_name for each in entries)))

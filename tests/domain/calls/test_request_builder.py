@@ -1,0 +1,181 @@
+"""What is sent to a target: headers, signatures, and what cannot be sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from outrider.domain.calls.classify import JUDGED_BYTES
+from outrider.domain.calls.request import MAX_ANSWER_BYTES, Call
+from outrider.domain.calls.request_builder import Envelopes, Unbuildable, plain
+from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
+from outrider.domain.targets.target import PayloadType, SigningKey, TargetType
+from outrider_receiver import verify
+from support.builders import SIGNING_KEY, a_target
+from support.runtime import NOW
+
+BODY = b'{"event_type":"user.human.added"}'
+AT = int(NOW.timestamp())
+ENVELOPES = Envelopes({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
+
+
+def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> Call:
+    return ENVELOPES.build(
+        Callee(target or a_target()), BODY, message_id="31", now=now, attempt_number=attempt_number
+    )
+
+
+def test_a_delivery_carries_the_headers_of_the_contract():
+    """
+    In full: "HTTP sent to a target". The user agent and the trace are the caller's.
+    """
+    signature = zitadel_signature(BODY, [SIGNING_KEY], AT)
+    standard = standard_webhooks_headers(BODY, "31", [SIGNING_KEY], AT)
+
+    assert (
+        ("Content-Type", "application/json"),
+        ("ZITADEL-Signature", signature),
+        ("X-ZITADEL-Signature", signature),
+        ("webhook-id", "31"),
+        ("webhook-timestamp", str(AT)),
+        ("webhook-signature", standard["webhook-signature"]),
+        ("Outrider-Delivery", "31"),
+        ("Outrider-Attempt", "2"),
+    ) == build().headers
+
+
+def test_an_interception_has_no_delivery_and_no_attempt():
+    """
+    The two headers are for events only.
+    """
+    names = [name for name, _ in build(attempt_number=None).headers]
+
+    assert "webhook-id" in names
+    assert not [name for name in names if name.startswith("Outrider-")]
+
+
+def test_url_body_and_time_out_are_the_targets():
+    """
+    The URL as it was stored, the time-out for the whole exchange.
+    """
+    target = a_target(endpoint="https://a.example/?q=1", timeout=timedelta(milliseconds=1500))
+    call = build(target)
+
+    assert ("https://a.example/?q=1", BODY, 1.5) == (call.url, call.body, call.timeout)
+
+
+@pytest.mark.parametrize(
+    ("target_type", "attempt_number", "is_test", "expected"),
+    [
+        (TargetType.REST_CALL, None, False, MAX_ANSWER_BYTES),
+        (TargetType.REST_CALL, 1, False, JUDGED_BYTES),
+        (TargetType.REST_CALL, None, True, JUDGED_BYTES),
+        (TargetType.REST_WEBHOOK, None, False, JUDGED_BYTES),
+        (TargetType.REST_ASYNC, 1, False, JUDGED_BYTES),
+    ],
+)
+def test_only_an_answer_that_is_applied_is_kept_in_full(
+    target_type, attempt_number, is_test, expected
+):
+    """
+    Of all others a judgement and an excerpt are left, and 20 MiB for each would add up.
+    """
+    callee = Callee(a_target(type=target_type))
+    call = ENVELOPES.build(
+        callee, BODY, message_id="31", now=NOW, attempt_number=attempt_number, is_test=is_test
+    )
+
+    assert expected == call.keeps
+
+
+@pytest.mark.parametrize("payload_type", [PayloadType.UNSPECIFIED, PayloadType.JSON])
+def test_unspecified_is_json(payload_type):
+    """
+    It behaves so in ZITADEL, and is stored as it was sent.
+    """
+    assert BODY == build(a_target(payload_type=payload_type)).body
+
+
+def test_receivers_believe_the_call():
+    """
+    With our own library and with somebody else's.
+    """
+    call = build(now=NOW)
+    ours = verify(call.body, call.headers, signing_keys=SIGNING_KEY, now=NOW.timestamp())
+
+    assert ("31", 2, AT) == (ours.delivery_id, ours.attempt, ours.signed_at.timestamp())
+    webhook = Webhook(SIGNING_KEY.encode())
+    signed = webhook.sign("31", NOW, BODY.decode())
+    assert signed == dict(call.headers)["webhook-signature"]
+
+
+@pytest.mark.parametrize("signing_key", ["the new one", "the old one"])
+def test_during_a_rotation_either_key_is_enough(signing_key):
+    """
+    A receiver may learn the new key at any time of the grace period.
+    """
+    keys = [SigningKey("the new one"), SigningKey("the old one", NOW + timedelta(seconds=1))]
+    call = build(a_target(signing_keys=keys))
+
+    assert verify(call.body, call.headers, signing_keys=signing_key, now=AT)
+    assert 2 == dict(call.headers)["ZITADEL-Signature"].count("v1=")
+    assert 2 == dict(call.headers)["webhook-signature"].count("v1,")
+
+
+def test_a_key_whose_grace_is_over_does_not_sign():
+    """
+    The time that counts is the attempt's, not the event's.
+    """
+    keys = [SigningKey("the new one"), SigningKey("the old one", NOW)]
+    call = build(a_target(signing_keys=keys))
+
+    assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["ZITADEL-Signature"]
+
+
+def test_each_attempt_is_signed_anew_under_one_id():
+    """
+    A receiver refuses what is old, and does the work of one id once.
+    """
+    first, second = build(), build(now=NOW + timedelta(hours=1), attempt_number=3)
+
+    assert dict(first.headers)["webhook-id"] == dict(second.headers)["webhook-id"]
+    assert dict(first.headers)["ZITADEL-Signature"] != dict(second.headers)["ZITADEL-Signature"]
+    assert str(AT + 3600) == dict(second.headers)["webhook-timestamp"]
+    assert first.body == second.body
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "name"), [(PayloadType.JWT, "JWT"), (PayloadType.JWE, "JWE"), (77, "77")]
+)
+def test_what_no_encoder_makes_cannot_be_sent(payload_type, name):
+    """
+    It is an attempt that never left; the log says why.
+    """
+    with pytest.raises(Unbuildable) as failure:
+        build(a_target(payload_type=payload_type))
+
+    assert f"payload type {name} cannot be sent by this release" == str(failure.value)
+
+
+def test_what_an_encoder_makes_is_what_is_signed():
+    """
+    The signature covers the bytes on the wire, wrapped as they are.
+    """
+    envelopes = Envelopes(
+        {PayloadType.JWT: lambda body, callee, now: callee.target.id.encode() + body}
+    )
+    target = a_target("101", payload_type=PayloadType.JWT)
+    call = envelopes.build(Callee(target), BODY, message_id="31", now=NOW)
+
+    assert b"101" + BODY == call.body
+    assert verify(call.body, call.headers, signing_keys=SIGNING_KEY, now=AT)
+
+
+def test_a_call_shows_neither_body_nor_headers():
+    """
+    Signatures and payloads are nobody's business but the target's.
+    """
+    assert "Call(url='https://receiver.example/hook', timeout=10.0)" == repr(build())

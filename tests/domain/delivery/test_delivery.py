@@ -1,0 +1,274 @@
+"""Who waits for whom, and what an attempt means: vectors, and a simulation of the rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outrider.domain.delivery.delivery import (
+    Delivery,
+    DeliveryState,
+    Followers,
+    PlannedDelivery,
+    cancel,
+    plan_deliveries,
+    settle,
+)
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId
+from outrider.domain.outcome import Outcome
+from outrider.domain.targets.retry_schedule import RetrySchedule
+from outrider.domain.targets.target import Target, TargetType
+from support.builders import a_claimed_delivery, a_target, an_attempt
+from support.runtime import NOW
+
+VECTORS = json.loads(
+    Path(__file__).parents[3].joinpath("vectors", "executions.json").read_text(encoding="utf-8")
+)
+TYPES = {each.name.lower(): each for each in TargetType}
+# Two retries, so that deliveries die soon; 410 is final.
+SHORT = RetrySchedule(waits=(timedelta(seconds=1), timedelta(seconds=2)))
+OUTCOMES = st.sampled_from(
+    [
+        (Outcome.ACCEPTED, 200),
+        (Outcome.ACCEPTED, 204),
+        (Outcome.FAILED, 500),
+        (Outcome.REFUSED, 410),
+        (Outcome.UNREACHABLE, 0),
+        (Outcome.LOST, 0),
+    ]
+)
+EXECUTIONS = st.lists(
+    st.tuples(st.sampled_from(TargetType), st.booleans()).map(
+        lambda drawn: a_target(
+            type=drawn[0],
+            interrupt_on_error=drawn[1] and drawn[0] is not TargetType.REST_ASYNC,
+        )
+    ),
+    max_size=7,
+)
+
+
+def plan_of(targets: list[Target]) -> list[PlannedDelivery]:
+    return plan_deliveries(
+        [(DeliveryId(str(place)), each.id, each.is_awaited) for place, each in enumerate(targets)]
+    )
+
+
+@pytest.mark.parametrize("case", VECTORS["plans"], ids=lambda case: case["name"])
+def test_deliveries_line_up_as_in_the_vectors(case):
+    """
+    Each waits for the last one in front that anybody waits for.
+    """
+    planned = plan_of([a_target(type=TYPES[each]) for each in case["targets"]])
+    fronts = [None if each is None else str(each) for each in case["waits_for"]]
+
+    assert fronts == [each.waits_for for each in planned]
+    assert case["is_waited_for"] == [each.is_waited_for for each in planned]
+
+
+@pytest.mark.parametrize("case", VECTORS["settlements"], ids=lambda case: case["name"])
+def test_an_attempt_means_what_the_vectors_say(case):
+    """
+    For its delivery, and for those behind it.
+    """
+    attempt = an_attempt(case["attempt"], Outcome[case["outcome"]], status_code=case["status_code"])
+    target = a_target(
+        type=TYPES[case["target_type"]], interrupt_on_error=case["interrupt_on_error"]
+    )
+    claimed = a_claimed_delivery("7", is_waited_for=case["is_waited_for"])
+    settled = settle(claimed, attempt, target, RetrySchedule(), draw=0.0)
+    wait = case["wait_seconds"]
+    ended_at = attempt.started_at + attempt.duration
+
+    assert (claimed.id, attempt) == (settled.delivery_id, settled.attempt)
+    assert DeliveryState[case["state"]] is settled.state
+    assert settled.due_at == (None if wait is None else ended_at + timedelta(seconds=wait))
+    assert Followers(case["followers"]) is settled.followers
+
+
+def test_a_retry_is_counted_from_the_end_of_the_attempt():
+    """
+    A receiver that takes its time is not called again while it still does.
+    """
+    attempt = an_attempt(1, Outcome.UNREACHABLE, duration=timedelta(seconds=270))
+    settled = settle(
+        a_claimed_delivery(),
+        attempt,
+        a_target(),
+        RetrySchedule(),
+        draw=0.5,
+        retry_after=timedelta(minutes=1),
+    )
+
+    assert NOW + timedelta(seconds=330) == settled.due_at
+
+
+@pytest.mark.parametrize(
+    ("is_waited_for", "followers"), [(True, Followers.RELEASE), (False, Followers.WAIT)]
+)
+def test_a_delivery_without_a_target_is_cancelled_untried(is_waited_for, followers):
+    """
+    Nobody waits for it any longer.
+    """
+    settled = cancel(a_claimed_delivery("7", is_waited_for=is_waited_for))
+
+    assert (DeliveryState.CANCELLED, None, None) == (
+        settled.state,
+        settled.attempt,
+        settled.due_at,
+    )
+    assert followers is settled.followers
+
+
+@pytest.mark.parametrize("state", DeliveryState)
+def test_final_states_are_final(state):
+    """
+    What is not final goes on by itself.
+    """
+    open_states = {DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING}
+
+    assert (state not in open_states) == state.is_final
+
+
+@dataclass
+class Line:
+    """One execution's deliveries, worked off by the decisions under test. It has no clock."""
+
+    targets: list[Target]
+    states: list[DeliveryState] = field(init=False)
+    attempts: list[int] = field(init=False)
+    waits_for: list[int | None] = field(init=False)
+    planned: list[PlannedDelivery] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.planned = plan_of(self.targets)
+        self.states = [DeliveryState.PENDING] * len(self.targets)
+        self.attempts = [0] * len(self.targets)
+        self.waits_for = [
+            None if each.waits_for is None else int(each.waits_for) for each in self.planned
+        ]
+
+    def due(self) -> list[int]:
+        """Everything that a worker could take now, retries included."""
+        return [
+            place
+            for place, state in enumerate(self.states)
+            if not state.is_final and self.waits_for[place] is None
+        ]
+
+    def attempt(self, place: int, outcome: Outcome, status_code: int) -> None:
+        """Make one attempt, and do to the others what was decided."""
+        self.attempts[place] += 1
+        claimed = a_claimed_delivery(str(place), is_waited_for=self.planned[place].is_waited_for)
+        attempt = an_attempt(self.attempts[place], outcome, status_code=status_code)
+        settled = settle(claimed, attempt, self.targets[place], SHORT, draw=0.0)
+        self.states[place] = settled.state
+        if settled.followers is Followers.RELEASE:
+            self.waits_for = [None if each == place else each for each in self.waits_for]
+        elif settled.followers is Followers.CANCEL:
+            self.cancel_behind(place)
+
+    def cancel_behind(self, front: int) -> None:
+        for place, waits_for in enumerate(self.waits_for):
+            if waits_for == front:
+                self.states[place] = DeliveryState.CANCELLED
+                self.cancel_behind(place)
+
+    def may_begin(self, place: int) -> bool:
+        """The rule as the documentation tells it, word by word."""
+        in_front = [each for each in range(place) if self.targets[each].is_awaited]
+        if not in_front:
+            return True
+        front = in_front[-1]
+        if self.targets[front].interrupt_on_error:
+            # It holds the ones behind it until it is delivered.
+            return self.states[front] is DeliveryState.DELIVERED
+        return self.attempts[front] > 0
+
+    def may_never_begin(self, place: int) -> bool:
+        """A target in front that interrupts has died, or can itself never begin."""
+        return (
+            any(
+                each.interrupt_on_error
+                and self.states[front] in {DeliveryState.DEAD, DeliveryState.CANCELLED}
+                for front, each in enumerate(self.targets[:place])
+            )
+            and not self.attempts[place]
+        )
+
+
+@given(EXECUTIONS, st.data())
+def test_first_attempts_happen_in_the_order_of_the_list(targets, data):
+    """
+    At every moment exactly those may begin that the documentation lets begin; and all end.
+    """
+    line = Line(targets)
+    rounds = 0
+    while due := line.due():
+        begun = {place for place in range(len(targets)) if line.attempts[place]}
+        may_begin = {place for place in range(len(targets)) if line.may_begin(place)}
+        assert may_begin - begun == set(due) - begun
+        line.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
+        rounds += 1
+        assert rounds <= 3 * len(targets)
+
+    assert all(state.is_final for state in line.states)
+
+
+@given(EXECUTIONS, st.data())
+def test_only_who_stands_behind_a_dead_interrupting_target_is_cancelled(targets, data):
+    """
+    And nobody who had begun.
+    """
+    line = Line(targets)
+    while due := line.due():
+        line.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
+    cancelled = {
+        place for place, state in enumerate(line.states) if state is DeliveryState.CANCELLED
+    }
+
+    assert cancelled == {place for place in range(len(targets)) if line.may_never_begin(place)}
+    assert not any(line.attempts[place] for place in cancelled)
+
+
+@given(st.lists(st.booleans(), max_size=8))
+def test_a_plan_waits_only_for_what_is_in_front_and_marks_it(awaited):
+    """
+    The store releases by the mark: one that is missing would hold a delivery for ever.
+    """
+    planned = plan_deliveries(
+        [(DeliveryId(str(place)), a_target().id, each) for place, each in enumerate(awaited)]
+    )
+    waited_for = {each.waits_for for each in planned}
+
+    for place, each in enumerate(planned):
+        assert each.is_waited_for == (each.id in waited_for)
+        assert each.waits_for is None or int(each.waits_for) < place
+
+
+def test_payloads_and_answers_are_not_shown():
+    """
+    Deliveries are printed when something goes wrong; what they carry is the target's.
+    """
+    secret = b"secret"
+    attempt = an_attempt(excerpt=secret)
+    delivery = Delivery(
+        id=DeliveryId("7"),
+        event_id=EventId("event-1"),
+        event_type="user.human.added",
+        target_id=a_target().id,
+        execution=ExecutionId("event"),
+        state=DeliveryState.DEAD,
+        attempt_count=1,
+        created_at=NOW,
+        attempts=(attempt,),
+        payload=secret,
+    )
+
+    assert "secret" not in f"{attempt} {delivery} {a_claimed_delivery(body=secret)}"

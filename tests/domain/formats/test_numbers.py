@@ -1,0 +1,54 @@
+"""Numbers that travel: a new member on one side must not mean another on the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.outcome import HAS_ANSWER, Outcome
+from outrider.domain.search import TextMethod
+from outrider.domain.targets.target import PayloadType
+from outrider_api.outrider.v1 import delivery_service_pb, outcome_pb
+from outrider_api.zitadel.action.v2 import target_pb
+from outrider_api.zitadel.filter.v2 import filter_pb
+
+
+@pytest.mark.parametrize(
+    ("ours", "wire"),
+    [
+        (DeliveryState, delivery_service_pb.DeliveryState),
+        (Outcome, outcome_pb.Outcome),
+        (PayloadType, target_pb.PayloadType),
+        (TextMethod, filter_pb.TextFilterMethod),
+    ],
+    ids=lambda each: each.__module__.rpartition(".")[2],
+)
+def test_numbers_and_names_are_those_of_the_wire(ours, wire):
+    """
+    They are passed through without a table in between.
+    """
+    assert {each.name: each.value for each in ours} == {
+        each.name: each.value for each in wire if each.name in ours.__members__
+    }
+    assert {each.value for each in wire} - {each.value for each in ours} <= {0}
+
+
+def test_half_of_the_methods_ignore_case():
+    """
+    Every second one, by their numbers.
+    """
+    assert [each for each in TextMethod if each.name.endswith("_IGNORE_CASE")] == [
+        each for each in TextMethod if each.ignores_case
+    ]
+
+
+def test_an_answer_is_what_a_receiver_sent():
+    """
+    Whatever it says; the others never left, or nobody knows.
+    """
+    assert {
+        Outcome.UNREACHABLE,
+        Outcome.BLOCKED,
+        Outcome.UNBUILDABLE,
+        Outcome.LOST,
+    } == set(Outcome) - HAS_ANSWER

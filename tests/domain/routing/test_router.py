@@ -1,0 +1,182 @@
+"""One execution fires, and which one is a matter of text: proved against the rule written out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from outrider.domain.routing.router import Candidate, Match, Router
+
+VECTORS = json.loads(
+    Path(__file__).parents[3].joinpath("vectors", "routing.json").read_text(encoding="utf-8")
+)
+CASES = [
+    pytest.param(table["executions"], case, id=f"{table['name']}-{case['asked']}")
+    for table in VECTORS["tables"]
+    for case in table["cases"]
+]
+
+# Few characters, so that prefixes meet: those with a meaning, those that sort around them, and
+# some whose UTF-16 order is not their byte order.
+TEXTS = st.text(alphabet="ab.*/-é\uffff\U0001f600", max_size=7)
+
+
+@st.composite
+def chained(draw):
+    """Ids that begin with one another, with and without `.*`."""
+    texts = draw(st.lists(TEXTS, max_size=8))
+    for base in draw(st.lists(st.sampled_from(texts), max_size=8)) if texts else []:
+        texts.append(base + draw(st.sampled_from([".*", ".", "*", ".*.*", "a", ".a", "-", "é"])))
+    return texts
+
+
+@st.composite
+def asked_of(draw):
+    """Executions, and something to ask that begins like one of them."""
+    execution_ids = draw(chained())
+    counts = draw(st.lists(st.integers(0, 2), min_size=len(execution_ids)))
+    executions = {
+        execution_id: [f"{execution_id}#{number}" for number in range(count)]
+        for execution_id, count in zip(execution_ids, counts, strict=False)
+    }
+    stem = draw(st.sampled_from(execution_ids)) if execution_ids else ""
+    return executions, draw(st.sampled_from([stem, stem.removesuffix(".*"), ""])) + draw(TEXTS)
+
+
+def matching(executions: Mapping[str, Sequence[str]], asked: str) -> list[str]:
+    """Section 3.1 of the contract, word by word, over bytes."""
+    wanted = asked.encode()
+    live = sorted(one.encode() for one, targets in executions.items() if targets)
+    return [
+        one.decode()
+        for one in live
+        if wanted.startswith(one) or (one.endswith(b".*") and wanted.startswith(one[:-2]))
+    ]
+
+
+def firing(executions: Mapping[str, Sequence[str]], asked: str) -> str | None:
+    if executions.get(asked):
+        return asked
+    return next(reversed(matching(executions, asked)), None)
+
+
+@pytest.mark.parametrize(("executions", "case"), CASES)
+def test_the_execution_that_fires_is_the_one_in_the_vectors(executions, case):
+    """
+    Whoever moves from ZITADEL brings executions along, and expects the same one to fire.
+    """
+    found = Router(executions).match(case["asked"])
+
+    assert case["fires"] == (found and found.execution_id)
+
+
+@given(asked_of())
+@example(({"a.*": ["1"], "a-b.*": ["1"]}, "a-b.c"))
+@example(({"a.*": ["1"], "a": ["1"], "": ["1"], ".*": ["1"]}, "a"))
+def test_the_router_is_the_rule_written_out(asked):
+    """
+    The fast way must be the contract's way for every text, not only for sensible ones.
+    """
+    executions, text = asked
+    found = Router(executions).match(text)
+
+    assert firing(executions, text) == (found and found.execution_id)
+    assert found is None or tuple(executions[found.execution_id]) == found.targets
+
+
+@given(asked_of())
+def test_the_candidates_are_all_that_match_and_the_first_one_fires(asked):
+    """
+    Explain answers with what really routes: it may neither hide nor invent a candidate.
+    """
+    executions, text = asked
+    candidates = Router(executions).candidates(text)
+
+    assert set(matching(executions, text)) == {one.execution_id for one in candidates}
+    assert firing(executions, text) == next((one.execution_id for one in candidates), None)
+    assert [True] + [False] * (len(candidates) - 1) == [
+        one.reason.startswith("chosen: ") for one in candidates
+    ] or not candidates
+
+
+@given(asked_of(), st.randoms(use_true_random=False))
+def test_the_order_in_which_executions_were_set_does_not_matter(asked, shuffler):
+    """
+    Two nodes that read the same rows in another order must route alike.
+    """
+    executions, text = asked
+    rows = list(executions.items())
+    shuffler.shuffle(rows)
+
+    assert Router(executions).match(text) == Router(dict(rows)).match(text)
+
+
+def test_the_targets_keep_their_order():
+    """
+    Targets are called in the order of the list: the second may need what the first did.
+    """
+    router = Router({"event/a": ["3", "1", "2"]})
+
+    assert Match("event/a", ("3", "1", "2")) == router.match("event/a")
+
+
+def test_a_router_does_not_change_with_the_lists_it_was_built_from():
+    """
+    A route in use is a value: somebody else's edit must not change it half-way.
+    """
+    targets = ["1"]
+    executions = {"event": targets}
+    router = Router(executions)
+    targets.append("2")
+    executions["event/a"] = ["3"]
+
+    assert Match("event", ("1",)) == router.match("event/a")
+
+
+def test_every_candidate_says_why():
+    """
+    "Why did my execution not fire?" is the question that people ask most.
+    """
+    router = Router({"event": ["1"], "event/foo.*": ["2"], "event/foo.bar": ["3"]})
+
+    assert [
+        Candidate("event/foo.bar", "chosen: it is the last in byte order"),
+        Candidate("event/foo.*", "not chosen: event/foo.bar comes later in byte order"),
+        Candidate("event", "not chosen: event/foo.bar comes later in byte order"),
+    ] == router.candidates("event/foo.bar.baz")
+    assert [
+        Candidate("event/foo.bar", "chosen: it is exactly what was asked for"),
+        Candidate("event/foo.*", "not chosen: event/foo.bar is exactly what was asked for"),
+        Candidate("event", "not chosen: event/foo.bar is exactly what was asked for"),
+    ] == router.candidates("event/foo.bar")
+    assert [] == router.candidates("request/foo")
+
+
+def test_a_router_prints_what_it_holds():
+    """
+    A log line may carry it: it is short, and has no ids in it.
+    """
+    assert "<Router 1 executions>" == repr(Router({"event": ["1"], "event/a": []}))
+
+
+def test_a_hundred_thousand_executions_are_asked_in_no_time():
+    """
+    Every event that is published asks: one look at each execution would take minutes here.
+    """
+    executions = {f"event/{number % 977}.{number}": ["1"] for number in range(100_000)}
+    executions |= {f"event/{number}.*": ["1"] for number in range(977)}
+    router = Router(executions)
+    asked = [f"event/{number % 977}.{number}x" for number in range(0, 100_000, 5)]
+
+    before = time.perf_counter()
+    found = {router.match(text) for text in asked}
+    taken = time.perf_counter() - before
+
+    assert len(found) > 10_000
+    assert taken < 5.0, "0.04 s is usual"

@@ -1,0 +1,60 @@
+"""Paths and the methods that they are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import Route, compile_path
+
+from outrider.embed.asgi.routes import routes_from_table, routes_of_app
+
+METHOD = "/acme.v1.Shop/Create"
+TEMPLATES = [
+    "/orders/{id}",
+    "/orders/{id}/lines/{line:int}",
+    "/files/{rest:path}",
+    "/sizes/{size:float}",
+    "/a.b/{id:uuid}/c",
+    "/",
+]
+PATHS = st.one_of(
+    st.from_regex(r"/(orders|files|sizes|a\.b)(/[a-z0-9.]{0,3}){0,4}\n?", fullmatch=True),
+    st.text("/ao.1\n", max_size=8).map("/".__add__),
+)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@given(path=PATHS)
+def test_a_template_fits_the_paths_that_starlette_fits(template, path):
+    """
+    A path that the application answers and the middleware does not know is a way past the guard.
+    """
+    routes = routes_from_table({f"GET {template}": METHOD})
+    fits = compile_path(template)[0].match(path) is not None
+
+    assert (METHOD if fits else None) == routes.find("GET", path)
+
+
+def test_the_first_route_that_fits_counts():
+    """
+    As in the routers of the frameworks.
+    """
+    routes = routes_from_table({"GET /orders/{id}": METHOD, "GET /orders/new": "/acme.v1.Shop/New"})
+
+    assert METHOD == routes.find("GET", "/orders/new")
+    assert None is routes.find("POST", "/orders/new")
+    assert [METHOD, "/acme.v1.Shop/New"] == routes.full_methods
+
+
+def test_names_that_no_method_has_are_made_into_ones():
+    """
+    Endpoints may be named after anything; the catalogue takes identifiers.
+    """
+
+    async def endpoint(_request):
+        """Nothing."""
+
+    routes = routes_of_app([Route("/x", endpoint, name="list orders-v2")], "acme.Shop")
+
+    assert ["/acme.Shop/list_orders_v2"] == routes.full_methods

@@ -1,0 +1,63 @@
+"""Instances in memory, and the end of all that is one's."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from fakes.memory.tables import Tables
+from outrider.domain.access.instance import Instance
+from outrider.domain.ids import InstanceId
+from outrider.errors import AlreadyExists
+
+
+class MemoryInstances:
+    """`instance_ports.Instances` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def add(self, instance: Instance) -> None:
+        """See the port."""
+        known = self._tables.instances.values()
+        if any(each.name == instance.name for each in known):
+            raise AlreadyExists("Instance already exists", "OUTRIDER-instance")
+        if not self.hosts().keys().isdisjoint(instance.hosts):
+            raise AlreadyExists("Host already exists", "OUTRIDER-host")
+        self._tables.instances[instance.id] = instance
+        self._tables.routing_revision += 1
+
+    def list(self) -> Sequence[Instance]:
+        """See the port."""
+        return sorted(
+            self._tables.instances.values(), key=lambda each: (each.created_at, int(each.id))
+        )
+
+    def delete(self, instance: InstanceId) -> bool:
+        """See the port."""
+        tables = self._tables
+        is_there = instance in tables.instances
+        tables.instances.pop(instance, None)
+        for table in self._of_instances():
+            for place in [each for each in table if each[0] == instance]:
+                del table[place]
+        for secret_hash, token in [*tables.tokens.items()]:
+            if token.instance_id == instance:
+                del tables.tokens[secret_hash]
+        for delivery, owed in [*tables.deliveries.items()]:
+            if owed.instance == instance:
+                del tables.deliveries[delivery]
+        tables.routing_revision += 1
+        return is_there
+
+    def hosts(self) -> Mapping[str, InstanceId]:
+        """See the port."""
+        known = self._tables.instances.values()
+        return {host: each.id for each in known for host in each.hosts}
+
+    def _of_instances(self) -> builtins.list[dict[tuple[InstanceId, object], object]]:
+        """The tables whose rows are found by their instance first."""
+        every = (getattr(self._tables, each.name) for each in fields(self._tables))
+        tables = [table for table in every if isinstance(table, dict) and table]
+        return [table for table in tables if isinstance(next(iter(table)), tuple)]

@@ -1,0 +1,71 @@
+"""Events in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from fakes.memory.delivery import ordering
+from fakes.memory.tables import OwedDelivery, Tables
+from outrider.domain.delivery.delivery import Delivery, DeliveryState, PlannedDelivery
+from outrider.domain.ids import EventId, InstanceId
+from outrider.usecases.ports.store import StoredEvent
+
+
+class MemoryEvents:
+    """`ports.Events` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def append(
+        self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
+    ) -> list[int | None]:
+        """See the port."""
+        return [self._append(instance, each, now) for each in events]
+
+    def delivery_counts(
+        self, instance: InstanceId, events: Collection[EventId]
+    ) -> dict[EventId, int]:
+        """See the port."""
+        known = self._tables.events
+        return {
+            each: len(known[instance, each].deliveries)
+            for each in events
+            if (instance, each) in known
+        }
+
+    def _append(self, instance: InstanceId, stored: StoredEvent, now: datetime) -> int | None:
+        if (instance, stored.event.id) in self._tables.events:
+            return None
+        self._tables.events[instance, stored.event.id] = stored
+        self._tables.published_at[instance, stored.event.id] = now
+        for planned in stored.deliveries:
+            owed = _owed(instance, stored, planned, now)
+            self._tables.deliveries[planned.id] = ordering.stand_in_line(self._tables, owed)
+        return len(stored.deliveries)
+
+
+def _owed(
+    instance: InstanceId, stored: StoredEvent, planned: PlannedDelivery, now: datetime
+) -> OwedDelivery:
+    if stored.execution is None:
+        raise ValueError("an event for which no execution fires owes no delivery")
+    delivery = Delivery(
+        id=planned.id,
+        event_id=stored.event.id,
+        event_type=stored.event.event_type,
+        target_id=planned.target_id,
+        execution=stored.execution,
+        state=DeliveryState.PENDING,
+        attempt_count=0,
+        created_at=now,
+        next_attempt_at=now if planned.waits_for is None else None,
+        payload=stored.body,
+    )
+    return OwedDelivery(
+        instance=instance,
+        delivery=delivery,
+        is_waited_for=planned.is_waited_for,
+        waits_for=planned.waits_for,
+    )

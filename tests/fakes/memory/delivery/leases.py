@@ -1,0 +1,52 @@
+"""Which workers are alive, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fakes.memory.delivery import transitions
+from fakes.memory.tables import Tables
+from outrider.usecases.ports.deliveries import OrphanedDelivery
+
+
+class MemoryLeases:
+    """`ports.Leases` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def renew(self, owner: str, until: datetime) -> None:
+        """See the port."""
+        self._tables.leases[owner] = until
+
+    def drop(self, owner: str) -> None:
+        """See the port."""
+        self._tables.leases.pop(owner, None)
+
+    def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
+        """See the port."""
+        alive = {owner for owner, until in self._tables.leases.items() if now < until}
+        orphaned = [
+            OrphanedDelivery(transitions.claimed(self._tables, owed), owed.owner, owed.claimed_at)
+            for owed in self._tables.deliveries.values()
+            if owed.owner is not None and owed.claimed_at is not None and owed.owner not in alive
+        ]
+        return orphaned[:limit]
+
+    def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
+        """See the port. Units run one after the other: nobody comes between."""
+        return orphans
+
+    def tidy(self, now: datetime, latest: datetime) -> None:
+        """See the port."""
+        holders = {owed.owner for owed in self._tables.deliveries.values()}
+        for owner, until in list(self._tables.leases.items()):
+            if until <= now and owner not in holders:
+                del self._tables.leases[owner]
+            else:
+                self._tables.leases[owner] = min(until, latest)
+
+    def expire_all(self) -> None:
+        """See the port."""
+        self._tables.leases.clear()

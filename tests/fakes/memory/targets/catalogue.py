@@ -1,0 +1,44 @@
+"""What was added to the catalogue, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from fakes.memory.tables import Tables
+from outrider.domain.ids import InstanceId
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+
+
+class MemoryCatalogueEntries:
+    """`catalogue_port.CatalogueEntries` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
+        """See the port."""
+        named = {(instance, each.entry_name): each for each in entries}
+        new = {name for _, name in named.keys() - self._tables.entries.keys()}
+        self._tables.entries |= named
+        if new:
+            self._tables.routing_revision += 1
+        return new
+
+    def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
+        """See the port."""
+        entries = [Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in event_types]
+        known = self._tables.entries.keys()
+        self.put(instance, [each for each in entries if (instance, each.entry_name) not in known])
+
+    def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
+        """See the port."""
+        entries = self._tables.entries
+        return [entries[instance, each] for each in names if (instance, each) in entries]
+
+    def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
+        """See the port."""
+        known: dict[InstanceId, dict[EntryKind, frozenset[str]]] = {}
+        for instance, (name, kind) in self._tables.entries:
+            kinds = known.setdefault(instance, {})
+            kinds[kind] = kinds.get(kind, frozenset()) | {name}
+        return known

@@ -1,0 +1,69 @@
+"""Target policies in memory, and which targets are paused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from fakes.memory.delivery import target_queues
+from fakes.memory.tables import Tables
+from outrider.domain.delivery.target_queue import resumed, with_policy
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+
+_NOTHING = StoredPolicy()
+
+
+class MemoryTargetPolicies:
+    """`policy_ports.TargetPolicies` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
+        """See the port."""
+        stored = self._tables.policies.get((instance, target))
+        lane = self._tables.lanes.get((instance, target))
+        if stored is None or lane is None:
+            return stored
+        return replace(stored, breaker_open_until=lane.state.open_until)
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
+        """See the port."""
+        found = {each: self.get(*each) for each in wanted}
+        return {each: stored for each, stored in found.items() if stored is not None}
+
+    def put(
+        self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
+    ) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, policy=policy, changed_at=at))
+        target_queues.change(
+            self._tables, (instance, target), lambda lane: with_policy(lane, policy, at)
+        )
+
+    def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
+        target_queues.change(
+            self._tables, (instance, target), lambda lane: replace(lane, is_paused=True)
+        )
+
+    def resume(self, instance: InstanceId, target: TargetId) -> None:
+        """See the port."""
+        stored = self.get(instance, target) or _NOTHING
+        self._write(instance, target, replace(stored, paused_at=None))
+        target_queues.change(self._tables, (instance, target), resumed)
+
+    def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
+        stored = replace(stored, breaker_open_until=None)  # the lane knows
+        if stored == _NOTHING:
+            self._tables.policies.pop((instance, target), None)
+        else:
+            self._tables.policies[instance, target] = stored
+        self._tables.routing_revision += 1

@@ -1,0 +1,106 @@
+"""Targets in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from fakes.memory.delivery import transitions
+from fakes.memory.pages import page_of
+from fakes.memory.tables import Tables
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.page import Listing, Page
+from outrider.domain.search import NameFilter, TargetFilter, TargetSort, TextMethod
+from outrider.domain.targets.target import Target
+from outrider.errors import AlreadyExists
+
+_SORTED_BY: dict[TargetSort, Callable[[Target], Any]] = {
+    TargetSort.ID: lambda target: target.id,
+    TargetSort.CREATED: lambda target: target.created_at,
+    TargetSort.CHANGED: lambda target: target.changed_at,
+    TargetSort.NAME: lambda target: target.name,
+    TargetSort.TYPE: lambda target: target.type,
+    TargetSort.ENDPOINT: lambda target: target.endpoint,
+    TargetSort.TIMEOUT: lambda target: target.timeout,
+    TargetSort.INTERRUPT: lambda target: target.interrupt_on_error,
+}
+_COMPARED_BY: dict[TextMethod, Callable[[str, str], bool]] = {
+    TextMethod.EQUALS: str.__eq__,
+    TextMethod.STARTS_WITH: str.startswith,
+    TextMethod.CONTAINS: str.__contains__,
+    TextMethod.ENDS_WITH: str.endswith,
+}
+
+
+class MemoryTargets:
+    """`ports.Targets` on one unit's tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def add(self, instance: InstanceId, target: Target) -> None:
+        """See the port."""
+        self._write(instance, target)
+
+    def get(self, instance: InstanceId, target: TargetId) -> Target | None:
+        """See the port."""
+        return self._tables.targets.get((instance, target))
+
+    def get_many(
+        self, wanted: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], Target]:
+        """See the port."""
+        targets = self._tables.targets
+        return {each: targets[each] for each in wanted if each in targets}
+
+    def replace(self, instance: InstanceId, target: Target) -> None:
+        """See the port."""
+        self._write(instance, target)
+
+    def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """See the port."""
+        if self._tables.targets.pop((instance, target), None) is None:
+            return
+        self._tables.deleted_targets[instance, target] = at
+        self._tables.policies.pop((instance, target), None)
+        self._tables.lanes.pop((instance, target), None)
+        self._tables.routing_revision += 1
+        transitions.cancel_deliveries_to(self._tables, instance, target, at)
+
+    def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
+        """See the port."""
+        return self._tables.deleted_targets.get((instance, target))
+
+    def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
+        """See the port."""
+        return {each for each in targets if (instance, each) in self._tables.targets}
+
+    def search(
+        self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
+    ) -> Listing[Target]:
+        """See the port."""
+        matching = [
+            target
+            for (owner, _), target in self._tables.targets.items()
+            if owner == instance and all(_matches(target, each) for each in filters)
+        ]
+        value = _SORTED_BY[sort]
+        return page_of(matching, lambda target: (value(target), target.id), page)
+
+    def _write(self, instance: InstanceId, target: Target) -> None:
+        for (owner, other_id), other in self._tables.targets.items():
+            is_another = owner == instance and other_id != target.id
+            if is_another and other.name.lower() == target.name.lower():
+                raise AlreadyExists("Errors.Target.AlreadyExists", "V3-DKcYh")
+        self._tables.targets[instance, target.id] = target
+        self._tables.routing_revision += 1
+
+
+def _matches(target: Target, wanted: TargetFilter) -> bool:
+    if not isinstance(wanted, NameFilter):
+        return target.id in wanted.ids
+    name, text, method = target.name, wanted.text, wanted.method
+    if method.ignores_case:
+        name, text, method = name.lower(), text.lower(), TextMethod(method - 1)
+    return _COMPARED_BY[method](name, text)

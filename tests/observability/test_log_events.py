@@ -1,0 +1,87 @@
+"""The log's lines are declared, and the declarations are what the code writes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import outrider
+from outrider.observability.log_events import FIELDS, LINES
+from outrider.observability.redaction import is_secret_name
+
+ROOT = Path(outrider.__file__).parent
+LEVELS = {"debug", "info", "warning", "error", "exception", "report"}
+EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+# A name that is chosen where the line is written.
+TRACED = {"trace", "span"}
+
+
+def written(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """Event and fields of each line that the code writes."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+        event = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+        if name in LEVELS and isinstance(event, str) and EVENT.fullmatch(event):
+            fields = {each.arg for each in node.keywords if each.arg is not None}
+            yield (
+                event,
+                fields | (TRACED if any(each.arg is None for each in node.keywords) else set()),
+            )
+
+
+def all_written() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in ROOT.rglob("*.py"):
+        for event, fields in written(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault(event, set()).update(fields)
+    return found
+
+
+def test_every_line_is_declared_with_its_fields_and_every_declaration_is_used():
+    """
+    Whoever searches logs searches for these names: a new one is a decision.
+    """
+    assert {line.event: set(line.fields) for line in LINES} == all_written()
+
+
+def test_every_field_has_one_meaning():
+    """
+    The same word for the same thing on every line.
+    """
+    assert {field for line in LINES for field in line.fields} == set(FIELDS)
+    assert list(FIELDS) == sorted(FIELDS)
+    assert [] == [name for name in FIELDS if is_secret_name(name)]
+    assert all(re.fullmatch(r"[A-Z`].*\.", says, re.DOTALL) for says in FIELDS.values())
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.event)
+def test_a_line_is_a_noun_and_what_happened_to_it(line):
+    """
+    As metrics and operator events are named.
+    """
+    assert EVENT.fullmatch(line.event)
+    assert re.fullmatch(r"[A-Z`].*\.", line.says)
+    assert len(set(line.fields)) == len(line.fields)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("log.info('a.happened', x=1)", [("a.happened", {"x"})]),
+        ("self.log.exception('a.broke')", [("a.broke", set())]),
+        ("report('a.called', x=1, **more)", [("a.called", {"x", "trace", "span"})]),
+        ("log.info('just a text')", []),
+        ("print('a.b')", []),
+    ],
+)
+def test_a_line_in_the_code_is_found(code: str, expected):
+    """
+    A check that finds nothing would hold for everything.
+    """
+    assert expected == list(written(ast.parse(code)))

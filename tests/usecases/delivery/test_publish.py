@@ -1,0 +1,241 @@
+"""Publishing: what is answered, what is written, and that each id counts once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from fakes.memory.store import MemoryStore
+from outrider.domain.events.event import render_body
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+from outrider.domain.search import DeliverySearch
+from outrider.domain.targets.target import TargetType
+from outrider.errors import InvalidRequest
+from outrider.usecases.delivery.publish import Published, PublishEvents
+from outrider.usecases.routing.routing_table import Routing
+from support.builders import (
+    ANOTHER_INSTANCE,
+    INSTANCE,
+    a_new_target,
+    an_actor,
+    an_event,
+    an_event_condition,
+)
+from support.runtime import NOW
+
+ACTOR = an_actor()
+STRANGER = an_actor(instance=ANOTHER_INSTANCE)
+
+
+@pytest.fixture
+async def ids(targets, executions) -> list[str]:
+    """Two webhooks, called for `user.human.added` in this order."""
+    ids = [(await targets.create(ACTOR, a_new_target(name=each))).id for each in "ab"]
+    await executions.set(ACTOR, an_event_condition(), ids)
+    return ids
+
+
+async def log(deliveries, actor=ACTOR):
+    """The delivery log, oldest first, with everything."""
+    rows, _ = await deliveries.search(actor, DeliverySearch(limit=1000))
+    return [await deliveries.get(actor, row.id) for row in reversed(rows)]
+
+
+async def test_an_event_owes_a_delivery_to_each_target(publish, deliveries, ids):
+    """
+    In the order of the list, with the bytes that will be signed.
+    """
+    event = an_event()
+    results = await publish(ACTOR, [event])
+    owed = await log(deliveries)
+
+    assert [Published("event-1", 2, is_duplicate=False)] == results
+    assert ids == [each.target_id for each in owed]
+    assert {render_body(event, INSTANCE)} == {each.payload for each in owed}
+    assert {("event-1", "user.human.added", "event/user.human.added")} == {
+        (each.event_id, each.event_type, each.execution) for each in owed
+    }
+
+
+async def test_the_second_waits_for_the_first(publish, deliveries, ids):
+    """
+    First attempts happen in list order.
+    """
+    await publish(ACTOR, [an_event()])
+
+    assert [NOW, None] == [each.next_attempt_at for each in await log(deliveries)]
+
+
+async def test_nobody_waits_for_rest_async(publish, deliveries, targets, executions):
+    """
+    All are due at once.
+    """
+    ids = [
+        (await targets.create(ACTOR, a_new_target(name=each, type=TargetType.REST_ASYNC))).id
+        for each in "ab"
+    ]
+    await executions.set(ACTOR, an_event_condition(), ids)
+    await publish(ACTOR, [an_event()])
+
+    assert [NOW, NOW] == [each.next_attempt_at for each in await log(deliveries)]
+
+
+async def test_one_execution_fires_and_the_broader_ones_do_not(
+    publish, deliveries, executions, ids
+):
+    """
+    Their targets are not merged in.
+    """
+    await executions.set(ACTOR, Condition(ConditionKind.EVENT, Scope.ALL), ids[:1])
+    await executions.set(ACTOR, Condition(ConditionKind.EVENT, Scope.GROUP, "user"), ids[1:])
+    events = [
+        an_event("exact", event_type="user.human.added"),
+        an_event("group", event_type="user.human.changed"),
+        an_event("all", event_type="org.added"),
+    ]
+    results = await publish(ACTOR, events)
+
+    assert [2, 1, 1] == [each.deliveries for each in results]
+    assert ["event/user.human.added"] * 2 + ["event/user.*", "event"] == [
+        each.execution for each in await log(deliveries)
+    ]
+
+
+async def test_results_are_in_the_order_of_the_request(publish, ids):
+    """
+    New ones, known ones and unrouted ones in one call.
+    """
+    await publish(ACTOR, [an_event("known"), an_event("unrouted", event_type="org.added")])
+    events = [
+        an_event("new"),
+        an_event("unrouted", event_type="org.added"),
+        an_event("known"),
+        an_event("another", event_type="org.added"),
+        an_event("new"),
+    ]
+
+    assert [
+        Published("new", 2, is_duplicate=False),
+        Published("unrouted", 0, is_duplicate=True),
+        Published("known", 2, is_duplicate=True),
+        Published("another", 0, is_duplicate=False),
+        Published("new", 2, is_duplicate=True),
+    ] == await publish(ACTOR, events)
+
+
+async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids):
+    """
+    Whatever its content is now: the first one is what happened.
+    """
+    await publish(ACTOR, [an_event()])
+    again = await publish(ACTOR, [an_event(payload_json='{"other":1}', event_type="user.added")])
+    owed = await log(deliveries)
+
+    assert [Published("event-1", 2, is_duplicate=True)] == again
+    assert 2 == len(owed)
+    assert render_body(an_event(), INSTANCE) == owed[0].payload
+
+
+async def test_an_id_published_many_times_at_once_counts_once(publish, deliveries, ids):
+    """
+    Publishers retry while their first call is still on its way.
+    """
+    results = await asyncio.gather(*(publish(ACTOR, [an_event()]) for _ in range(25)))
+
+    assert 1 == sum(not each.is_duplicate for [each] in results)
+    assert {2} == {each.deliveries for [each] in results}
+    assert 2 == len(await log(deliveries))
+
+
+async def test_an_id_belongs_to_its_instance(publish, deliveries, ids):
+    """
+    Another tenant's event of that name is another event; their executions do not fire for us.
+    """
+    await publish(ACTOR, [an_event()])
+    results = await publish(STRANGER, [an_event()])
+
+    assert [Published("event-1", 0, is_duplicate=False)] == results
+    assert [] == await log(deliveries, STRANGER)
+
+
+async def test_an_event_without_an_id_gets_one(publish, ids):
+    """
+    Two of them are two events, also in one call.
+    """
+    results = await publish(ACTOR, [an_event(""), an_event("")])
+
+    assert [False, False] == [each.is_duplicate for each in results]
+    assert 2 == len({each.id for each in results})
+    assert all(each.id.isdigit() for each in results)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"event_type": "user..added"}, "EventType"), ({"payload_json": "[]"}, "EventPayload")],
+)
+async def test_one_wrong_event_stores_nothing_of_the_call(publish, deliveries, ids, wrong, field):
+    """
+    An error means that nothing was stored; the text says which event and what.
+    """
+    events = [an_event("a"), an_event("b"), replace(an_event("c"), **wrong), an_event("d")]
+
+    with pytest.raises(InvalidRequest, match=rf"^invalid PublishEventsRequest.Events\[2\].{field}"):
+        await publish(ACTOR, events)
+    assert [] == await log(deliveries)
+    assert [False] == [each.is_duplicate for each in await publish(ACTOR, [an_event("a")])]
+
+
+async def test_unknown_event_types_are_taken_and_remembered(publish, executions):
+    """
+    For the instance that sent them.
+    """
+    await publish(ACTOR, [an_event("a", event_type="shop.b"), an_event("b", event_type="shop.a")])
+    known = executions.known(ACTOR)
+
+    assert known.has_event_type("shop.a")
+    assert known.has_event_type("shop.b")
+    assert known.has_event_type("user.human.added")
+    assert not executions.known(STRANGER).has_event_type("shop.a")
+
+
+async def test_known_event_types_do_not_rebuild_the_router(publish, store, ids):
+    """
+    Ten thousand events a second are no reason for ten thousand routers.
+    """
+    await publish(ACTOR, [an_event("a", event_type="shop.a")])
+    before = await store.read(lambda unit: unit.routing_revision())
+    await publish(ACTOR, [an_event("b", event_type="shop.a"), an_event("c")])
+
+    assert before == await store.read(lambda unit: unit.routing_revision())
+
+
+class ForgetfulStore(MemoryStore):
+    """Cannot be read after the first write."""
+
+    has_written = False
+
+    async def write(self, work, *, shared=False):
+        result = await super().write(work, shared=shared)
+        self.has_written = True
+        return result
+
+    async def read(self, work):
+        if self.has_written:
+            raise OSError("the store cannot be read")
+        return await super().read(work)
+
+
+async def test_what_is_stored_is_not_answered_with_an_error(ambient, registered):
+    """
+    An error means that nothing was stored; refreshing the router comes after the commit.
+    """
+    store = ForgetfulStore()
+    routing = Routing(store, registered)
+    await routing.refresh()
+    publish = PublishEvents(store=store, ambient=ambient, routing=routing)
+
+    assert [Published("event-1", 0, is_duplicate=False)] == await publish(
+        ACTOR, [an_event(event_type="shop.a")]
+    )

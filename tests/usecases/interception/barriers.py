@@ -1,0 +1,38 @@
+"""A store whose writes wait, fail, or are counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from outrider.usecases.ports.store import Store, Unit
+
+T = TypeVar("T")
+
+
+class GatedStore:
+    """Passes everything on. `is_open` holds writes up; `fails` lets them fail."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self.fails = False
+        self.reads = 0
+
+    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+        await self.is_open.wait()
+        if self.fails:
+            raise OSError("the disk is full")
+        return await self.store.write(work, shared=shared)
+
+    async def read(self, work: Callable[[Unit], T]) -> T:
+        self.reads += 1
+        return await self.store.read(work)
+
+    async def changes(self) -> int:
+        return await self.store.changes()
+
+    def on_news(self, tell: Callable[[], None]) -> None:
+        self.store.on_news(tell)

@@ -1,0 +1,137 @@
+"""What can happen to a call, with servers that really do it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapters.http.certificates import Authority
+from adapters.http.hostile import (
+    Hostile,
+    answer,
+    chunked,
+    hangs,
+    says,
+    says_then_closes,
+    says_then_resets,
+)
+from adapters.http.secure import SecureServer
+from outrider.adapters.crypto.jose import KeyPairs
+from outrider.domain.access.web_key import ed25519_config
+from outrider.domain.targets.target import PayloadType
+from outrider.usecases.access.web_keys import ManageWebKeys
+from support.builders import an_actor
+from usecases.interception.harness import LIMITS, Rig, open_rig
+
+CHANGED = b'{"id":"2"}'
+CLAIM = b'{"append_claims":[{"key":"a","value":1}]}'
+FORWARDED = b'{"forwardedStatusCode":403,"forwardedErrorMessage":"forbidden"}'
+BOUND = 1024
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where to call for it; the fields that the target has to have."""
+
+    rig: Rig
+    endpoint: str
+    target: dict[str, Any]
+
+
+Opener = Callable[[str], AbstractAsyncContextManager[Fault]]
+
+
+def served(*script) -> Opener:
+    """A server on loopback, whatever is intercepted."""
+
+    @asynccontextmanager
+    async def opened(kind: str) -> AsyncIterator[Fault]:
+        async with Hostile(*script) as server, open_rig() as rig:
+            yield Fault(rig, server.url(), {})
+
+    return opened
+
+
+def answered(body: bytes, for_function: bytes) -> Opener:
+    """A server that answers 200; a function has answers of its own."""
+
+    @asynccontextmanager
+    async def opened(kind: str) -> AsyncIterator[Fault]:
+        said = for_function if kind == "function" else body
+        async with served(says(answer(200, said)))(kind) as fault:
+            yield fault
+
+    return opened
+
+
+@asynccontextmanager
+async def too_slow(kind: str) -> AsyncIterator[Fault]:
+    async with Hostile(hangs) as server, open_rig() as rig:
+        yield Fault(rig, server.url(), {"seconds": 0.05})
+
+
+@asynccontextmanager
+async def too_large(kind: str) -> AsyncIterator[Fault]:
+    limits = replace(LIMITS, max_body_bytes=BOUND)
+    async with Hostile(says(chunked(b" " * BOUND, b" "))) as server, open_rig(limits=limits) as rig:
+        yield Fault(rig, server.url(), {})
+
+
+@asynccontextmanager
+async def no_such_name(kind: str) -> AsyncIterator[Fault]:
+    async with open_rig() as rig:
+        yield Fault(rig, "http://nowhere.example/hook", {})
+
+
+@asynccontextmanager
+async def untrusted(kind: str) -> AsyncIterator[Fault]:
+    stranger = Authority("somebody else")
+    async with (
+        SecureServer(stranger.server_context("127.0.0.1"), answer()) as server,
+        open_rig() as rig,
+    ):
+        yield Fault(rig, server.url(), {})
+
+
+@asynccontextmanager
+async def blocked(kind: str) -> AsyncIterator[Fault]:
+    async with open_rig(names={"hooks_example": "10.0.0.1"}) as rig:
+        yield Fault(rig, "http://hooks.example/hook", {})
+
+
+@asynccontextmanager
+async def without_encryption_key(kind: str) -> AsyncIterator[Fault]:
+    async with Hostile(says(answer(200, CHANGED))) as server, open_rig() as rig:
+        await new_web_key(rig)
+        yield Fault(rig, server.url(), {"payload_type": PayloadType.JWE})
+        assert [] == server.requests
+
+
+async def new_web_key(rig: Rig) -> str:
+    """A key that signs; the first one is active."""
+    made = await ManageWebKeys(rig.store, rig.ambient, KeyPairs()).create(
+        an_actor(), ed25519_config()
+    )
+    await rig.routing.refresh()
+    return made.id
+
+
+FAULTS: dict[str, Opener] = {
+    "2xx": answered(CHANGED, CLAIM),
+    "2xx with a forwarded error": served(says(answer(200, FORWARDED))),
+    "3xx": served(says(answer(302, CHANGED, ("Location", "/elsewhere")))),
+    "4xx": served(says(answer(400, CHANGED))),
+    "5xx": served(says(answer(500, CHANGED))),
+    "time-out": too_slow,
+    "reset": served(says_then_resets()),
+    "cut body": served(says_then_closes(answer(200, CHANGED)[:-3])),
+    "not JSON": served(says(answer(200, b"not JSON"))),
+    "unknown field": answered(b'{"id":"2","unknown":1}', b'{"unknown":1}'),
+    "too large": too_large,
+    "DNS failure": no_such_name,
+    "TLS failure": untrusted,
+    "blocked address": blocked,
+    "no encryption key": without_encryption_key,
+}

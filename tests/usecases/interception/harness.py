@@ -1,0 +1,170 @@
+"""Interceptions on a memory store with real sockets: targets and executions are set as they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from adapters.http.certificates import Authority
+from adapters.http.names import ALLOW_LOOPBACK, Names
+from contracts.store.steps import add_targets
+from fakes.memory.store import MemoryStore
+from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.bootstrap.http_client import ENVELOPES
+from outrider.domain.ids import TargetId
+from outrider.domain.interception.message import JSON_OBJECTS, MessageType
+from outrider.domain.interception.payload import InterceptedCall
+from outrider.domain.routing.catalogue import catalogue_from_json
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+from outrider.domain.targets.policy import OnUnreachable, TargetPolicy
+from outrider.domain.targets.target import Target, TargetType
+from outrider.runtime import Ambient
+from outrider.usecases.interception.concurrency_limits import Bulkheads
+from outrider.usecases.interception.enqueuer import Handover
+from outrider.usecases.interception.intercept import Intercepted, Interceptions
+from outrider.usecases.interception.target_chain import TargetChain
+from outrider.usecases.ports.store import Caller, Store
+from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.routing.target_cache import KnownCallees
+from support.builders import INSTANCE, a_target, an_execution
+from support.runtime import FixedClock, fixed_ambient
+from worker.harness import Lines
+
+METHOD = "/zitadel.user.v2.UserService/AddHumanUser"
+FUNCTION = "preuserinfo"
+CALL = InterceptedCall(full_method=METHOD, org_id="2", user_id="4")
+REGISTERED = catalogue_from_json(
+    json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))
+)
+CONDITIONS = {
+    "request": Condition(ConditionKind.REQUEST, Scope.METHOD, METHOD),
+    "response": Condition(ConditionKind.RESPONSE, Scope.METHOD, METHOD),
+    "function": Condition(ConditionKind.FUNCTION, Scope.NAME, FUNCTION),
+}
+KINDS = tuple(CONDITIONS)
+MESSAGE = {"id": "1"}
+_CALL = f'"fullMethod":"{METHOD}","instanceID":"{INSTANCE}","orgID":"2","userID":"4"'
+TOLD = {
+    "request": f'{{{_CALL},"request":{{"id":"1"}}}}'.encode(),
+    "response": f'{{{_CALL},"request":{{}},"response":{{"id":"1"}}}}'.encode(),
+    "function": f'{{"function":"function/{FUNCTION}","id":"1"}}'.encode(),
+}
+"""What the targets of the one call are told."""
+LIMITS = CallerLimits()
+LONG = 60.0
+
+
+@cache
+def authority() -> Authority:
+    """Whom our callers trust; to make its key takes a while."""
+    return Authority()
+
+
+@dataclass
+class Rig:
+    """What runs interceptions, and what it runs on."""
+
+    store: Store
+    caller: Caller
+    clock: FixedClock = field(default_factory=FixedClock)
+    log: Lines = field(default_factory=Lines)
+    longest: float = LONG
+
+    def __post_init__(self) -> None:
+        self.ambient: Ambient = fixed_ambient(self.clock)
+        self.bulkheads = Bulkheads()
+        self.routing = Routing(self.store, REGISTERED)
+        self.callees = KnownCallees(self.store, self.routing)
+        self.handover = Handover(self.store, self.ambient, self.log)
+        chain = TargetChain(self.ambient, ENVELOPES, self.caller, self.bulkheads, self.log)
+        self.interceptions = Interceptions(
+            self.routing, self.callees, chain, self.handover, self.longest
+        )
+
+    async def bind(self, condition: Condition | str, *targets: Target) -> None:
+        """Add the targets, and an execution that calls them in this order."""
+        if targets:
+            await add_targets(self.store, *targets)
+        await self.execute(condition, *(each.id for each in targets))
+
+    async def execute(self, condition: Condition | str, *targets: str) -> None:
+        """Set an execution."""
+        found = CONDITIONS[condition] if isinstance(condition, str) else condition
+        execution = an_execution(*targets, condition=found)
+        await self.store.write(lambda unit: unit.executions.put(INSTANCE, execution))
+        await self.routing.refresh()
+
+    async def policy(self, target: str, **fields: Any) -> None:
+        """Set the policy of a target."""
+        policy = TargetPolicy(**fields)
+        await self.store.write(
+            lambda unit: unit.policies.put(INSTANCE, TargetId(target), policy, self.clock())
+        )
+        await self.routing.refresh()
+
+    async def run(
+        self,
+        kind: str,
+        message: Any = None,
+        type_: MessageType[Any] = JSON_OBJECTS,
+        *,
+        call: InterceptedCall = CALL,
+        seconds: float | None = None,
+    ) -> Intercepted[Any]:
+        """Run one request, response or function through its targets."""
+        message = dict(MESSAGE) if message is None else message
+        if kind == "function":
+            return await self.interceptions.function(INSTANCE, FUNCTION, message, seconds=seconds)
+        if kind == "request":
+            return await self.interceptions.request(INSTANCE, call, message, type_, seconds=seconds)
+        return await self.interceptions.response(
+            INSTANCE, call, message, type_, request="{}", seconds=seconds
+        )
+
+
+@asynccontextmanager
+async def open_rig(
+    store: Store | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    resolver: Any = None,
+    limits: CallerLimits = LIMITS,
+    longest: float = LONG,
+) -> AsyncIterator[Rig]:
+    """A rig whose caller may call loopback; afterwards nothing of any call may be left."""
+    caller = HttpCaller(
+        ALLOW_LOOPBACK,
+        user_agent="outrider/test",
+        limits=limits,
+        resolver=resolver or Names(**(names or {})),
+        ssl_context=authority().client_context(),
+    )
+    rig = Rig(store or MemoryStore(), caller, longest=longest)
+    await rig.routing.refresh()
+    try:
+        yield rig
+    finally:
+        await rig.handover.aclose()
+        await caller.aclose()
+    assert len(rig.bulkheads) == 0
+    assert repr(caller).endswith("[busy 0 | idle 0]>")
+
+
+def call_target(endpoint: str, number: str = "101", *, seconds: float = 5.0, **fields) -> Target:
+    """A rest_call target that interrupts, unless it is said otherwise."""
+    given = {"type": TargetType.REST_CALL, "interrupt_on_error": True} | fields
+    if given["type"] is TargetType.REST_ASYNC:
+        given["interrupt_on_error"] = False
+    return a_target(number, endpoint=endpoint, timeout=timedelta(seconds=seconds), **given)
+
+
+def unreachable_policy(choice: str) -> dict[str, OnUnreachable]:
+    """The field of a policy, by the name of the choice."""
+    return {"on_unreachable": OnUnreachable[choice]}

@@ -1,0 +1,356 @@
+"""The engine's rows of ZITADEL's own tests (sheet, sections 8.7 and 8.8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from adapters.http.hostile import refusing_port
+from outrider.domain.ids import TargetId
+from outrider.domain.interception.payload import InterceptedCall
+from outrider.domain.outcome import Outcome
+from outrider.domain.targets.target import TargetType
+from outrider.errors import OutriderError
+from outrider.testing.receiver import Answer, ReceivedCall, Receiver
+from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
+from support.builders import SIGNING_KEY
+from usecases.interception.harness import CALL, FUNCTION, KINDS, METHOD, Rig, call_target
+from usecases.interception.messages import GET_TARGET
+
+CALL_TARGET, WEBHOOK = TargetType.REST_CALL, TargetType.REST_WEBHOOK
+ASYNC = TargetType.REST_ASYNC
+SENT, CHANGED, AGAIN = {"request": "content"}, {"request": "changed"}, {"request": "again"}
+FAILED = "EXEC-dra6yamk98"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One target of the list, and what its receiver does."""
+
+    answer: Answer
+    interrupts: bool = True
+    type: TargetType = CALL_TARGET
+    seconds: float = 5.0
+
+
+def ok(body: Any = b"", status: int = 200) -> Answer:
+    return Answer(
+        status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode()
+    )
+
+
+# Nobody waits so long: the receiver ends with its test.
+SLOW = Answer(delay=3600, body=json.dumps(CHANGED).encode())
+BAD, BROKEN = ok(CHANGED, 400), ok(CHANGED, 500)
+PATIENCE = 0.05
+
+# What is called, what becomes of the message (text: the error's id), and how many are called.
+ROWS: dict[str, tuple[list[Step], Any, int]] = {
+    "an execution without targets": ([], SENT, 0),
+    "400 without interrupt": ([Step(BAD, interrupts=False)], SENT, 1),
+    "400 with interrupt": ([Step(BAD)], FAILED, 1),
+    "too slow, interrupt": ([Step(SLOW, seconds=PATIENCE)], FAILED, 1),
+    "too slow, no interrupt": ([Step(SLOW, interrupts=False, seconds=PATIENCE)], SENT, 1),
+    "the receiver rejects the payload": ([Step(BROKEN)], FAILED, 1),
+    "ok": ([Step(ok(CHANGED))], CHANGED, 1),
+    "ok without a body": ([Step(ok())], SENT, 1),
+    "ok with 299": ([Step(ok(CHANGED, 299))], CHANGED, 1),
+    "async, slow": ([Step(SLOW, type=ASYNC, seconds=PATIENCE)], SENT, 0),
+    "async, ok": ([Step(ok(CHANGED), type=ASYNC)], SENT, 0),
+    "webhook, 500 with interrupt": ([Step(BROKEN, type=WEBHOOK)], FAILED, 1),
+    "webhook, 500 without": ([Step(BROKEN, interrupts=False, type=WEBHOOK)], SENT, 1),
+    "webhook, too slow": ([Step(SLOW, type=WEBHOOK, seconds=PATIENCE)], FAILED, 1),
+    "webhook, ok with a body": ([Step(ok(CHANGED), type=WEBHOOK)], SENT, 1),
+    "webhook, ok with a body that is not JSON": ([Step(ok(b"no"), type=WEBHOOK)], SENT, 1),
+    "three, the second answers 400": ([Step(ok(CHANGED)), Step(BAD), Step(ok(AGAIN))], FAILED, 2),
+    "three, the second is too slow": (
+        [Step(ok(CHANGED)), Step(SLOW, seconds=PATIENCE), Step(ok(AGAIN))],
+        FAILED,
+        2,
+    ),
+    "three in a row": ([Step(ok(CHANGED)), Step(ok()), Step(ok(AGAIN))], AGAIN, 3),
+    "one fails without interrupt, the next with": (
+        [Step(BROKEN, interrupts=False), Step(BROKEN)],
+        FAILED,
+        2,
+    ),
+    "two fail without interrupt": (
+        [Step(BROKEN, interrupts=False), Step(BAD, interrupts=False)],
+        SENT,
+        2,
+    ),
+    "ok, then no JSON with interrupt": (
+        [Step(ok(CHANGED), interrupts=False), Step(ok(b"no JSON"))],
+        FAILED,
+        2,
+    ),
+    "ok, then no JSON without": (
+        [Step(ok(CHANGED)), Step(ok(b"no JSON"), interrupts=False)],
+        CHANGED,
+        2,
+    ),
+    "a forwarded error without interrupt is no data": (
+        [Step(ok({"forwardedStatusCode": 403, **CHANGED}), interrupts=False)],
+        SENT,
+        1,
+    ),
+    "forwarded 403": (
+        [Step(ok({"forwardedStatusCode": 403, "forwardedErrorMessage": "forbidden"}))],
+        "EXEC-reUaUZCzCp",
+        1,
+    ),
+    "forwarded 500 by a webhook": (
+        [Step(ok({"forwardedStatusCode": 500, "forwardedErrorMessage": "internal"}), type=WEBHOOK)],
+        "EXEC-bmhNhpcqpF",
+        1,
+    ),
+    "forwarded 308": (
+        [Step(ok({"forwardedStatusCode": 308, "forwardedErrorMessage": "redirect"}))],
+        "EXEC-bmhNhpcqpF",
+        1,
+    ),
+}
+
+
+def by_path(steps: list[Step]) -> Callable[[ReceivedCall], Answer]:
+    """Each target has its number as its path."""
+    return lambda call: steps[int(call.path.rpartition("/")[2])].answer
+
+
+async def bound(rig: Rig, kind: str, receiver: Receiver, steps: list[Step]) -> None:
+    """The targets of the row, in its order."""
+    targets = [
+        call_target(
+            f"{receiver.url}/{place}",
+            str(101 + place),
+            seconds=step.seconds,
+            type=step.type,
+            interrupt_on_error=step.interrupts,
+        )
+        for place, step in enumerate(steps)
+    ]
+    await rig.bind(kind, *targets)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("kind", ["request", "response"])
+async def test_a_list_of_targets_does_what_zitadels_does(rig, kind, row):
+    """
+    Receivers that were written for it must meet nothing new.
+    """
+    steps, expected, called = ROWS[row]
+    async with Receiver(by_path(steps), signing_keys=[SIGNING_KEY], now=rig.clock) as receiver:
+        await bound(rig, kind, receiver, steps)
+        try:
+            done = await rig.run(kind, dict(SENT))
+            outcome, named = done.message, ""
+        except OutriderError as error:
+            outcome, named = error.id, error.target_id
+
+        assert expected == outcome
+        assert called == len(receiver.calls)
+        # What interrupts is the last that was called.
+        assert named == (str(100 + called) if isinstance(expected, str) else "")
+        assert all(each.verified for each in receiver.calls)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_that_listens(rig, kind):
+    """
+    The address and the reason stay with the operator.
+    """
+    with refusing_port() as port:
+        await rig.bind(kind, call_target(f"http://127.0.0.1:{port}/hook"))
+        with pytest.raises(OutriderError) as refused:
+            await rig.run(kind)
+
+    assert f"Execution failed ({FAILED})" == str(refused.value)
+    assert TargetId("101") == refused.value.target_id
+    [(_, _, fields)] = rig.log.kept
+    assert "refused" in fields["error"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_without_an_execution_the_message_is_the_same_object(rig, kind):
+    """
+    Most calls match nothing: they must cost nothing.
+    """
+    sent = dict(SENT)
+    done = await rig.run(kind, sent)
+
+    assert (None, ()) == (done.execution, done.calls)
+    assert {} == done.message if kind == "function" else sent is done.message
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+async def test_each_target_is_told_what_the_ones_before_it_made_of_the_message(rig, kind):
+    """
+    Also an asynchronous one: its delivery has the body as it was at its turn.
+    """
+    steps = [
+        Step(ok(CHANGED)),
+        Step(ok(AGAIN), type=WEBHOOK),
+        Step(ok(), type=ASYNC),
+        Step(BAD, interrupts=False),
+        Step(ok({})),
+        Step(ok()),
+    ]
+    async with Receiver(by_path(steps)) as receiver:
+        await bound(rig, kind, receiver, steps)
+        done = await rig.run(kind, dict(SENT))
+        told = [json.loads(each.body)[kind] for each in receiver.calls]
+
+    assert {} == done.message
+    assert [SENT, CHANGED, CHANGED, CHANGED, {}] == told
+    assert [str(101 + place) for place in range(6)] == [each.target_id for each in done.calls]
+    outcomes = [each.outcome and each.outcome.name for each in done.calls]
+    assert ["ACCEPTED", "ACCEPTED", None, "REFUSED", "ACCEPTED", "ACCEPTED"] == outcomes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(rig, receiver, kind):
+    """
+    Receivers know repetitions by it; nothing is to be found in the delivery log.
+    """
+    await rig.bind(kind, call_target(receiver.url, "101"), call_target(receiver.url, "102"))
+    await rig.run(kind)
+    ids = {each.header("webhook-id") for each in receiver.calls}
+    about_deliveries = {each.header("outrider-delivery") for each in receiver.calls}
+
+    assert 2 == len(ids - {None})
+    assert {None} == about_deliveries
+    assert {"application/json"} == {each.header("content-type") for each in receiver.calls}
+
+
+async def test_the_answers_to_a_function_add_up(rig):
+    """
+    The second target is told what the first one answered.
+    """
+    first, second = {"append_log_claims": ["a"], "append_claims": []}, {"append_log_claims": ["b"]}
+    steps = [
+        Step(ok(first)),
+        Step(ok(b"null")),
+        Step(ok(b"[]"), interrupts=False),
+        Step(ok(second)),
+    ]
+    async with Receiver(by_path(steps)) as receiver:
+        await bound(rig, "function", receiver, steps)
+        done = await rig.run("function", {"user": {"id": "1"}})
+        told = [json.loads(each.body) for each in receiver.calls]
+
+    alone = {"function": f"function/{FUNCTION}", "user": {"id": "1"}}
+    assert {**first, **second} == done.message
+    assert [alone, *[{**alone, "response": first}] * 3] == told
+
+
+async def test_a_typed_request_and_its_response(rig):
+    """
+    Section 8.7, the first row: the caller asks for a wrong id and gets what receivers made of it.
+
+    ZITADEL's test intercepts GetTarget itself; here calls of its service are exempt.
+    """
+    call = InterceptedCall(
+        full_method=METHOD,
+        org_id="2",
+        project_id="5",
+        user_id="4",
+        headers={"Content-Type": ["application/json"], "Authorization": ["Bearer s3cret"]},
+    )
+    async with Receiver([ok({"id": "right"}), ok({"id": "made by the receiver"})]) as receiver:
+        for number, kind in (("101", "request"), ("102", "response")):
+            await rig.bind(kind, call_target(receiver.url, number))
+        request = await rig.run("request", GetTargetRequest(id="wrong"), GET_TARGET, call=call)
+        response = await rig.interceptions.response(
+            "instance-a",
+            call,
+            GetTargetRequest(id="r"),
+            GET_TARGET,
+            request=GET_TARGET.render(request.message),
+        )
+        bodies = [each.body.decode() for each in receiver.calls]
+
+    assert ("right", "made by the receiver") == (request.message.id, response.message.id)
+    who = '"instanceID":"instance-a","orgID":"2","projectID":"5","userID":"4"'
+    tail = '"headers":{"Content-Type":["application/json"]}}'
+    assert [
+        f'{{"fullMethod":"{METHOD}",{who},"request":{{"id":"wrong"}},{tail}',
+        f'{{"fullMethod":"{METHOD}",{who},"request":{{"id":"right"}},"response":{{"id":"r"}},{tail}',
+    ] == bodies
+
+
+async def test_null_leaves_an_empty_typed_message(rig):
+    """
+    As in ZITADEL: it is reset before the error is found, and the call goes on with that.
+    """
+    async with Receiver([ok(b"null")]) as receiver:
+        await rig.bind("request", call_target(receiver.url, interrupt_on_error=False))
+        done = await rig.run("request", GetTargetRequest(id="1"), GET_TARGET)
+
+    assert GetTargetRequest() == done.message
+    assert ["FAILED"] == [each.outcome.name for each in done.calls]
+
+
+@pytest.mark.parametrize("message", [{"a": float("nan")}, {"a": "\ud800"}, {"a": {1, 2}}])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_message_that_is_no_json_is_the_callers_mistake(rig, receiver, kind, message):
+    """
+    It is told so before any target is called; where nothing fires nobody looks.
+    """
+    if kind != "function":
+        assert message is (await rig.run(kind, message)).message
+    await rig.bind(kind, call_target(receiver.url))
+    with pytest.raises(OutriderError, match="the message must be JSON") as refused:
+        await rig.run(kind, message)
+
+    assert "invalid_argument" == refused.value.code
+    assert [] == receiver.calls
+
+
+class Brittle:
+    """A kind of message with faults: somebody else's code."""
+
+    def __init__(self, *, fails_in: str) -> None:
+        self.fails_in = fails_in
+
+    def render(self, message: dict, /) -> str:
+        if self.fails_in == "render" and message != SENT:
+            raise ZeroDivisionError
+        return json.dumps(message)
+
+    def parse(self, body: bytes, /) -> dict:
+        if self.fails_in == "parse":
+            raise ZeroDivisionError
+        return json.loads(body)
+
+    def empty(self) -> dict:
+        return {}
+
+
+@pytest.mark.parametrize("fails_in", ["parse", "render"])
+@pytest.mark.parametrize("interrupts", [True, False])
+async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
+    rig, fails_in, interrupts
+):
+    """
+    The caller hears of it in the usual words, and the operator in a traceback.
+    """
+    second = WEBHOOK if interrupts else ASYNC
+    steps = [Step(ok(CHANGED), interrupts=False), Step(ok(), interrupts=interrupts, type=second)]
+    if fails_in == "parse":
+        steps[0] = Step(ok(CHANGED), interrupts=interrupts)
+    async with Receiver(by_path(steps)) as receiver:
+        await bound(rig, "request", receiver, steps)
+        running = rig.run("request", dict(SENT), Brittle(fails_in=fails_in), call=CALL)
+        if interrupts:
+            with pytest.raises(OutriderError, match=FAILED):
+                await running
+        else:
+            outcomes = [each.outcome for each in (await running).calls]
+            parsed, rendered = [Outcome.FAILED, None], [Outcome.ACCEPTED, Outcome.UNBUILDABLE]
+            assert {"parse": parsed, "render": rendered}[fails_in] == outcomes
+
+    assert ["interception.broken"] == rig.log.events("exception")

@@ -1,0 +1,107 @@
+"""ZITADEL's issue 8205: an execution for everything, and a typo in the URL of its target."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from outrider.domain.interception.payload import InterceptedCall
+from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+from outrider.domain.targets.target import TargetChange
+from outrider.errors import OutriderError
+from outrider.usecases.routing.executions import ManageExecutions
+from outrider.usecases.targets.targets import ManageTargets
+from support.builders import an_actor
+from usecases.interception.harness import Rig, call_target
+
+ACTOR = an_actor()
+REPOSITORY = Path(__file__).parents[3]
+OTHERS = ["/zitadel.user.v2.UserService/AddHumanUser", "/shop.v1.Orders/Place"]
+EVERYTHING = {
+    "request": Condition(ConditionKind.REQUEST, Scope.ALL),
+    "response": Condition(ConditionKind.RESPONSE, Scope.ALL),
+}
+
+
+def served_methods() -> list[str]:
+    """Every method that a server of ours answers, as its contract has them."""
+    found = []
+    for path in sorted((REPOSITORY / "proto").rglob("*.proto")):
+        text = path.read_text(encoding="utf-8")
+        for service in re.finditer(r"^service (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+            package = re.search(r"^package ([\w.]+);", text, re.MULTILINE)[1]
+            methods = re.findall(r"^\s*rpc (\w+)", service[2], re.MULTILINE)
+            found += [f"/{package}.{service[1]}/{each}" for each in methods]
+    return found
+
+
+async def locked(rig: Rig) -> None:
+    """Everything is intercepted by a target that nobody can reach."""
+    mistyped = call_target("http://recevier.example/hook")
+    await rig.bind(EVERYTHING["request"], mistyped)
+    executions = ManageExecutions(rig.store, rig.ambient, rig.routing)
+    await executions.set(ACTOR, EVERYTHING["response"], [mistyped.id])
+
+
+@pytest.mark.parametrize("kind", EVERYTHING)
+@pytest.mark.parametrize("method", OTHERS)
+async def test_calls_of_the_application_fail(rig, kind, method):
+    """
+    As the operator asked for: the target interrupts.
+    """
+    await locked(rig)
+    with pytest.raises(OutriderError) as refused:
+        await rig.run(kind, call=InterceptedCall(full_method=method))
+
+    assert "Execution failed (EXEC-dra6yamk98)" == str(refused.value)
+
+
+@pytest.mark.parametrize("kind", EVERYTHING)
+async def test_no_call_of_our_own_ever_triggers(rig, kind):
+    """
+    Read from the contract: a service that is added tomorrow is exempt, or this fails.
+    """
+    await locked(rig)
+    methods = served_methods()
+    executions = [
+        (await rig.run(kind, call=InterceptedCall(full_method=method))).execution
+        for method in methods
+    ]
+
+    assert {None} == set(executions)
+    services = {each.split("/")[1] for each in methods}
+    assert {
+        "zitadel.action.v2.ActionService",
+        "zitadel.action.v2beta.ActionService",
+        "zitadel.webkey.v2.WebKeyService",
+        "outrider.v1.TargetPolicyService",
+        "outrider.v1.InterceptionService",
+        "grpc.health.v1.Health",
+    } <= services
+
+
+async def test_the_operator_gets_out_by_himself(rig, receiver):
+    """
+    He mends the target, and the next call goes through.
+    """
+    await locked(rig)
+    call = InterceptedCall(full_method="/zitadel.action.v2.ActionService/UpdateTarget")
+    for kind in EVERYTHING:
+        assert (await rig.run(kind, call=call)).execution is None
+    targets = ManageTargets(rig.store, rig.ambient, rig.routing, EgressPolicy(EgressProfile.DEV))
+    await targets.update(ACTOR, "101", TargetChange(endpoint=receiver.url))
+    done = await rig.run("request", call=InterceptedCall(full_method=OTHERS[0]))
+
+    assert ("request", 1) == (done.execution, len(receiver.calls))
+
+
+async def test_functions_are_not_exempt(rig):
+    """
+    They have no service; who cannot log in because of one can still call with his token.
+    """
+    await rig.bind("function", call_target("http://recevier.example/hook"))
+    with pytest.raises(OutriderError, match="EXEC-dra6yamk98"):
+        await rig.run("function")

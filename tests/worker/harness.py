@@ -1,0 +1,192 @@
+"""A worker with everything around it replaced but the store: clock, receivers, log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.store.steps import add_targets, log_of, owe, states
+from outrider.bootstrap.http_client import ENCODERS
+from outrider.domain.calls.request import Answer, Call
+from outrider.domain.calls.request_builder import Envelopes
+from outrider.domain.delivery.delivery import Delivery, PlannedDelivery
+from outrider.domain.targets.retry_schedule import RetrySchedule
+from outrider.domain.targets.target import Target
+from outrider.runtime import Ambient
+from outrider.usecases.ports.store import Caller, Store
+from outrider.worker.attempts import Runner
+from outrider.worker.rescuer import Rescuer
+from outrider.worker.worker import Worker
+from support.builders import a_target
+from support.runtime import FixedClock, fixed_ambient
+
+WITHIN_S = 20.0
+OK = Answer(200, (), b"")
+SCHEDULE = RetrySchedule()
+
+
+@dataclass(frozen=True)
+class Held:
+    """An answer that comes when `until` is set."""
+
+    until: asyncio.Event
+    answer: Answer | Exception = OK
+
+
+Step = Answer | Exception | Held
+
+
+class ScriptedCaller:
+    """Answers by the target's endpoint, in the order of the script; then 200."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.most_at_once = 0
+        self.doubled: list[str] = []
+        self._scripts: dict[str, deque[Step]] = defaultdict(deque)
+        self._under_way: Counter[str] = Counter()
+        self._arrived = asyncio.Condition()
+
+    def script(self, endpoint: str, *steps: Step) -> None:
+        """What a target answers next."""
+        self._scripts[endpoint].extend(steps)
+
+    async def post(self, call: Call) -> Answer:
+        """See the port."""
+        delivery = header(call, "webhook-id")
+        self.calls.append(call)
+        self._under_way[delivery] += 1
+        if self._under_way[delivery] > 1:
+            self.doubled.append(delivery)
+        self.most_at_once = max(self.most_at_once, self._under_way.total())
+        try:
+            async with self._arrived:
+                self._arrived.notify_all()
+            return await self._answer(call)
+        finally:
+            self._under_way[delivery] -= 1
+
+    async def reached(self, calls: int) -> None:
+        """Wait until so many calls have begun."""
+        async with asyncio.timeout(WITHIN_S), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.calls) >= calls)
+
+    async def _answer(self, call: Call) -> Answer:
+        script = self._scripts[call.url]
+        step: Step = script.popleft() if script else OK
+        if isinstance(step, Held):
+            await step.until.wait()
+            step = step.answer
+        if isinstance(step, Exception):
+            raise step
+        # Real answers take a while; whoever runs meanwhile must not be surprised.
+        await asyncio.sleep(0)
+        return step
+
+
+class Lines:
+    """A log that is kept: level, event and fields of each line."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, dict[str, Any]]] = []
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        if level.startswith("_"):
+            raise AttributeError(level)
+        return lambda event, **fields: self.kept.append((level, event, fields))
+
+    def events(self, *levels: str) -> list[str]:
+        """What was logged at these levels, in order."""
+        return [event for level, event, _ in self.kept if level in levels]
+
+
+@dataclass
+class Rig:
+    """Everything around a worker."""
+
+    store: Store
+    clock: FixedClock = field(default_factory=FixedClock)
+    caller: Caller = field(default_factory=ScriptedCaller)
+    log: Lines = field(default_factory=Lines)
+
+    @property
+    def ambient(self) -> Ambient:
+        """With the rig's clock; every draw is 0."""
+        return fixed_ambient(self.clock)
+
+    def worker(
+        self,
+        owner: str = "worker-a",
+        *,
+        concurrency: int = 4,
+        drain_timeout: float = WITHIN_S,
+        store: Store | None = None,
+        caller: Caller | None = None,
+    ) -> Worker:
+        """A worker that has not been started; its turns can be waited for."""
+        runner = Runner(
+            self.ambient, Envelopes(ENCODERS), caller or self.caller, SCHEDULE, self.log
+        )
+        worker = Worker(
+            store or self.store, self.ambient, runner, self.log, owner, concurrency, drain_timeout
+        )
+        worker.settled_signal.listen()
+        return worker
+
+    def rescuer(self) -> Rescuer:
+        """A rescuer that has not been started."""
+        rescuer = Rescuer(self.store, self.ambient, SCHEDULE, self.log)
+        rescuer.rescued_signal.listen()
+        return rescuer
+
+    async def owe(self, *deliveries: PlannedDelivery, targets: Sequence[Target] = ()) -> None:
+        """One event with these deliveries; to target 101, a webhook, unless others are given."""
+        await add_targets(self.store, *(targets or [a_target()]))
+        await owe(self.store, *deliveries)
+
+    async def delivery(self, number: str = "1") -> Delivery:
+        """One delivery as the log shows it."""
+        return await log_of(self.store, number)
+
+    async def attempts(self, number: str = "1") -> list[str]:
+        """How each attempt of a delivery ended."""
+        return [each.outcome.name for each in (await self.delivery(number)).attempts]
+
+    async def tried(self, worker: Worker, times: int, number: str = "1") -> None:
+        """Let the worker take turns until a delivery has so many attempts."""
+        async with asyncio.timeout(WITHIN_S):
+            while len((await self.delivery(number)).attempts) < times:
+                await worker.settled_signal.wait()
+
+    async def reaches(self, worker: Worker, *expected: str) -> None:
+        """Let the worker take turns until the deliveries, oldest first, stand like this."""
+        found: list[str] = []
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while (found := list((await states(self.store)).values())) != list(expected):
+                    await worker.settled_signal.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{found} instead of {expected}") from None
+
+
+@asynccontextmanager
+async def working(*workers: Worker) -> AsyncIterator[None]:
+    """Let workers run; then stop them, and wait until they have ended."""
+    async with asyncio.timeout(2 * WITHIN_S), asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(worker.run())
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.stop()
+
+
+def header(call: Call, name: str) -> str:
+    """A header that has to be there once."""
+    [value] = [value for known, value in call.headers if known.lower() == name]
+    return value

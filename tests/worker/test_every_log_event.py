@@ -1,0 +1,164 @@
+"""Any row of targets, any answers, any number of nodes that die: every delivery ends, in order.
+
+No worker runs here. Hypothesis plays all of them: who claims, which attempt ends next and how, who
+dies. So it finds orders of events that no loop would show by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.store.steps import claim, settle
+from fakes.memory.store import MemoryStore
+from outrider.domain.calls.request import Answer
+from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.delivery.delivery import (
+    ClaimedDelivery,
+    Delivery,
+    DeliveryState,
+    answered,
+    plan_deliveries,
+)
+from outrider.domain.ids import DeliveryId
+from outrider.domain.outcome import HAS_ANSWER, Outcome
+from outrider.domain.targets.target import Target, TargetType
+from support.builders import a_target
+from worker.harness import SCHEDULE, Rig
+
+STATUSES = (200, 404, 410, 500)
+FINAL = {DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED}
+# Far more than any line needs: a delivery has at most ten attempts.
+MAX_STEPS = 400
+FOR_EVER = timedelta(days=36500)
+
+a_row = st.lists(
+    st.builds(
+        lambda type_, interrupt: (type_, interrupt and type_ is not TargetType.REST_ASYNC),
+        st.sampled_from(TargetType),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@dataclass
+class Play:
+    """One event owed to a row of targets, and what happens to it."""
+
+    draw: st.DataObject
+    targets: Sequence[Target]
+    rig: Rig = field(default_factory=lambda: Rig(MemoryStore()))
+    held: dict[str, tuple[str, ClaimedDelivery]] = field(default_factory=dict)
+    owners: count = field(default_factory=lambda: count(1))
+    story: list[tuple[str, str]] = field(default_factory=list)
+
+    async def to_its_end(self) -> list[Delivery]:
+        """Let things happen until no delivery is open; return them in the order of the row."""
+        numbers = [str(number + 1) for number in range(len(self.targets))]
+        row = [
+            (DeliveryId(number), target.id, target.is_awaited)
+            for number, target in zip(numbers, self.targets, strict=True)
+        ]
+        await self.rig.owe(*plan_deliveries(row), targets=self.targets)
+        for _ in range(MAX_STEPS):
+            deliveries = [await self.rig.delivery(number) for number in numbers]
+            if {each.state for each in deliveries} <= FINAL:
+                return deliveries
+            await self.something_happens(deliveries)
+        raise AssertionError(f"it does not end: {self.story}")
+
+    async def something_happens(self, deliveries: Sequence[Delivery]) -> None:
+        """A node claims, an attempt ends, or a node dies; when nothing can, time passes."""
+        owner = f"worker-{next(self.owners)}"
+        now = self.rig.clock()
+        await self.rig.store.write(lambda unit: unit.leases.renew(owner, now + FOR_EVER))
+        for claimed in await claim(self.rig.store, owner, now=now, limit=2):
+            self.held[claimed.id] = (owner, claimed)
+            self.story.append(("begins", claimed.id))
+        if self.held:
+            number = self.draw.draw(st.sampled_from(sorted(self.held)))
+            await self.ends(number, self.draw.draw(st.sampled_from((*STATUSES, None))))
+        else:
+            due = [each.next_attempt_at for each in deliveries if each.next_attempt_at is not None]
+            assert due, f"nobody would ever attempt what is open: {self.story}"
+            self.rig.clock.advance(max(min(due) - now, timedelta(0)))
+
+    async def ends(self, number: str, status: int | None) -> None:
+        """An attempt ends with this status; None: its node dies, with all that it holds."""
+        owner, claimed = self.held[number]
+        now = self.rig.clock()
+        gone = (
+            [number] if status else [n for n, (holder, _) in self.held.items() if holder == owner]
+        )
+        for each in gone:
+            del self.held[each]
+            self.story.append(("ends", each))
+        if status is None:
+            await self.rig.store.write(lambda unit: unit.leases.drop(owner))
+            await self.rig.store.write(self.rig.rescuer().rescue)
+            return
+        target = self.targets[int(number) - 1]
+        # Not a call that takes its time: by that the next run of the same story would differ.
+        attempt = answered(claimed.attempt_number, now, timedelta(0), Answer(status, (), b""))
+        settlement = self.rig.worker().runner.settled(claimed, attempt, Callee(target))
+        await settle(self.rig.store, settlement, owner=owner, now=now)
+
+
+def in_front_of(targets: Sequence[Target], place: int) -> int | None:
+    """The place of the target that this one waits for."""
+    awaited = [each for each in range(place) if targets[each].is_awaited]
+    return awaited[-1] if awaited else None
+
+
+def check_attempts(target: Target, delivery: Delivery) -> None:
+    """Numbered from one, no more than the schedule has, and none after the one that sufficed."""
+    outcomes = [attempt.outcome for attempt in delivery.attempts]
+    enough = {Outcome.ACCEPTED} if target.is_awaited else HAS_ANSWER
+    assert [*range(1, len(outcomes) + 1)] == [attempt.number for attempt in delivery.attempts]
+    assert len(outcomes) <= len(SCHEDULE.waits) + 1
+    assert enough.isdisjoint(outcomes[:-1])
+    assert (delivery.state is DeliveryState.DELIVERED) == (not enough.isdisjoint(outcomes))
+    assert (delivery.state is DeliveryState.CANCELLED) == (not outcomes)
+
+
+def check_order(play: Play, deliveries: Sequence[Delivery], place: int) -> None:
+    """Nobody begins before the one in front has ended its first attempt, or has it."""
+    front = in_front_of(play.targets, place)
+    if front is None:
+        assert deliveries[place].attempts
+        return
+    begins, ends = ("begins", deliveries[place].id), ("ends", deliveries[front].id)
+    interrupts = play.targets[front].interrupt_on_error
+    stopped = deliveries[front].state is DeliveryState.CANCELLED or (
+        interrupts and deliveries[front].state is DeliveryState.DEAD
+    )
+    assert stopped == (begins not in play.story)
+    if not stopped:
+        before = play.story[: play.story.index(begins)]
+        assert before.count(ends) >= (len(deliveries[front].attempts) if interrupts else 1)
+
+
+@settings(max_examples=150)
+@given(row=a_row, draw=st.data())
+def test_every_delivery_ends_and_in_order(row, draw):
+    """
+    The promise of an execution, whatever the receivers answer and whoever dies.
+    """
+    targets = [
+        a_target(str(number), type=type_, interrupt_on_error=interrupt)
+        for number, (type_, interrupt) in enumerate(row, 101)
+    ]
+    play = Play(draw, targets)
+    deliveries = asyncio.run(play.to_its_end())
+
+    for place, (target, delivery) in enumerate(zip(targets, deliveries, strict=True)):
+        check_attempts(target, delivery)
+        check_order(play, deliveries, place)

@@ -1,0 +1,313 @@
+"""What arrives for each payload type, and what becomes of it while keys come, go and change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from joserfc import jwe, jws
+from joserfc.jwk import ECKey, KeySet
+
+from adapters.crypto.openssl import key_files
+from adapters.crypto.reference import header_of
+from contracts.store.steps import add_targets, owe
+from outrider.adapters.crypto.jose import KeyPairs
+from outrider.adapters.crypto.public_keys import read_public_key
+from outrider.adapters.http.client import HttpCaller
+from outrider.domain.access.web_key import ecdsa_config
+from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
+from outrider.domain.targets.target import PayloadType, Target, TargetType
+from outrider.testing.receiver import ReceivedCall, Receiver
+from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
+from outrider.usecases.targets.public_keys import ManagePublicKeys
+from support.builders import (
+    INSTANCE,
+    SIGNING_KEY,
+    a_stored_event,
+    a_target,
+    an_actor,
+    planned,
+)
+from usecases.interception.harness import KINDS, TOLD
+from usecases.interception.harness import Rig as Interception
+from worker.harness import Rig, working
+
+ACTOR = an_actor()
+ES256 = ecdsa_config("P-256")
+HOUR = timedelta(hours=1)
+ENCRYPTION = ["ECDH-ES+A256KW", "A256GCM"]
+
+
+@dataclass
+class Instance:
+    """An instance whose targets are called, its keys, and the receiver that gets the calls."""
+
+    rig: Rig
+    receiver: Receiver
+    web_keys: ManageWebKeys
+    public_keys: ManagePublicKeys
+    owed: list[str] = field(default_factory=list)
+
+    async def new_web_key(self) -> str:
+        """A web key; the first one is active."""
+        return (await self.web_keys.create(ACTOR, ES256)).id
+
+    async def upload(self, target: str, pem: bytes, *, within: timedelta | None = None) -> str:
+        """A public key of a target, active from now on."""
+        expires_at = None if within is None else self.rig.clock() + within
+        public_key = await self.public_keys.add(ACTOR, target, pem, expires_at)
+        await self.public_keys.activate(ACTOR, target, public_key.id)
+        return public_key.id
+
+    def target(self, number: str = "101", **fields) -> Target:
+        """A target whose calls the receiver gets."""
+        return a_target(number, endpoint=f"{self.receiver.url}/{number}", **fields)
+
+    async def owe(self, count: int, target: str) -> list[str]:
+        """So many deliveries to a target, each due at once; return their ids."""
+        first = len(self.owed) + 1
+        new = [planned(str(number), target) for number in range(first, first + count)]
+        await owe(self.rig.store, *new, event=f"event-{first}")
+        self.owed += [each.id for each in new]
+        return self.owed[first - 1 :]
+
+    async def jwks(self) -> KeySet:
+        """What the instance publishes."""
+        published = await UseWebKeys(self.rig.store).published(INSTANCE)
+        return KeySet.import_key_set({"keys": published})
+
+    def body_of(self, delivery: str) -> str:
+        """What arrived last for a delivery."""
+        got = {call.verified.delivery_id: call.body.decode() for call in self.receiver.calls}
+        return got[delivery]
+
+
+@pytest.fixture
+async def instance(rig: Rig) -> AsyncIterator[Instance]:
+    """With a receiver on loopback, and no key at all."""
+    ambient = rig.ambient
+    rig.caller = HttpCaller(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    async with Receiver(signing_keys=[SIGNING_KEY], now=rig.clock) as receiver:
+        yield Instance(
+            rig,
+            receiver,
+            ManageWebKeys(rig.store, ambient, KeyPairs()),
+            ManagePublicKeys(rig.store, ambient, read_public_key),
+        )
+    await rig.caller.aclose()
+
+
+def unwrapped(body: str, payload_type: PayloadType, jwks: KeySet) -> bytes:
+    """The JSON inside, as a receiver with the first private key reads it."""
+    if payload_type is PayloadType.JWE:
+        body = opened(body)
+    if payload_type in {PayloadType.JWT, PayloadType.JWE}:
+        return jws.deserialize_compact(body, jwks, ["ES256"]).payload
+    return body.encode()
+
+
+def opened(body: str, copy: int = 0) -> str:
+    """What is encrypted to a copy of the key of the type P-256."""
+    private = ECKey.import_key(key_files("P-256", copy).private_pem)
+    return jwe.decrypt_compact(body, private, ENCRYPTION).plaintext.decode()
+
+
+async def call_for_event(instance: Instance, target: Target) -> tuple[ReceivedCall, bytes]:
+    """Publish an event that the target gets; return the call, and the JSON that it has to carry."""
+    await instance.owe(1, target.id)
+    async with working(worker := instance.rig.worker()):
+        await instance.rig.reaches(worker, "DELIVERED")
+    [call] = instance.receiver.calls
+    return call, a_stored_event().body
+
+
+def call_for_interception(kind: str) -> CallFor:
+    """Run a request, a response or a function through the target; a worker calls who is not awaited."""
+
+    async def call(instance: Instance, target: Target) -> tuple[ReceivedCall, bytes]:
+        rig = instance.rig
+        intercepting = Interception(rig.store, rig.caller, rig.clock)
+        await intercepting.execute(kind, target.id)
+        done = await intercepting.run(kind)
+        await intercepting.handover.aclose()
+        if not target.is_awaited:
+            async with working(worker := rig.worker()):
+                await rig.reaches(worker, "DELIVERED")
+        [received] = instance.receiver.calls
+        assert [target.id] == [each.target_id for each in done.calls]
+        return received, TOLD[kind]
+
+    return call
+
+
+CallFor = Callable[[Instance, Target], Awaitable[tuple[ReceivedCall, bytes]]]
+# One line for each kind of condition whose targets are called.
+CALLS: dict[str, CallFor] = {
+    "event": call_for_event,
+    **{kind: call_for_interception(kind) for kind in KINDS},
+}
+JSON, JWT, JWE = PayloadType.JSON, PayloadType.JWT, PayloadType.JWE
+every_kind = pytest.mark.parametrize("kind", CALLS)
+
+
+@every_kind
+@pytest.mark.parametrize("type_", list(TargetType), ids=lambda each: each.name)
+@pytest.mark.parametrize("payload_type", [JSON, JWT, JWE], ids=lambda each: each.name)
+async def test_every_payload_type_reaches_every_type_of_target(instance, kind, type_, payload_type):
+    """
+    As JSON to HTTP, signed with the target's key as it is on the wire, and readable inside.
+    """
+    await instance.new_web_key()
+    target = instance.target(type=type_, payload_type=payload_type)
+    await add_targets(instance.rig.store, target)
+    await instance.upload(target.id, key_files("P-256").public_pem)
+    call, body = await CALLS[kind](instance, target)
+
+    assert call.verified
+    assert "application/json" == call.header("content-type")
+    if payload_type is not JSON:
+        assert {JWT: 2, JWE: 4}[payload_type] == call.body.count(b".")
+    assert body == unwrapped(call.body.decode(), payload_type, await instance.jwks())
+
+
+async def unbuildable(instance: Instance) -> str:
+    """What the log says of the one attempt that there was; nothing has left."""
+    rig = instance.rig
+    await instance.owe(1, "101")
+    async with working(worker := rig.worker()):
+        await rig.reaches(worker, "RETRYING")
+    [attempt] = (await rig.delivery()).attempts
+    assert ("UNBUILDABLE", "build") == (attempt.outcome.name, attempt.stage)
+    assert [] == instance.receiver.calls
+    return attempt.error
+
+
+async def retried(instance: Instance) -> str:
+    """Let the retry happen, which succeeds; return its body."""
+    rig = instance.rig
+    due_at = (await rig.delivery()).next_attempt_at
+    rig.clock.advance(due_at - rig.clock())
+    async with working(worker := rig.worker("worker-b")):
+        await rig.reaches(worker, "DELIVERED")
+    assert ["UNBUILDABLE", "ACCEPTED"] == await rig.attempts()
+    return instance.body_of("1")
+
+
+@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda each: each.name)
+async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type):
+    """
+    Nothing is sent unsigned meanwhile, and nothing has to be published again.
+    """
+    target = instance.target(payload_type=payload_type)
+    await add_targets(instance.rig.store, target)
+    await instance.upload("101", key_files("P-256").public_pem)
+
+    reason = await unbuildable(instance)
+    assert "the instance has no active web key to sign with" == reason
+
+    await instance.new_web_key()
+    body = await retried(instance)
+    assert a_stored_event().body == unwrapped(body, payload_type, await instance.jwks())
+
+
+@pytest.mark.parametrize("before", ["no key", "inactive", "expired", "P-224"])
+async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
+    """
+    Nothing is sent in plain text meanwhile, to nobody.
+    """
+    await instance.new_web_key()
+    await add_targets(instance.rig.store, instance.target(payload_type=JWE))
+    expected = "the target has no active public key to encrypt to"
+    if before == "P-224":
+        kid = await instance.upload("101", key_files("P-224").public_pem)
+        expected = f"public key {kid} cannot be encrypted to: its curve has no name in JOSE"
+    elif before != "no key":
+        pem = key_files("P-256", 1).public_pem
+        kid = await instance.upload("101", pem, within=HOUR)
+        if before == "inactive":
+            await instance.public_keys.deactivate(ACTOR, "101", kid)
+        else:
+            instance.rig.clock.advance(HOUR)
+            expected = f"the target's active public key {kid} has expired"
+
+    assert expected == await unbuildable(instance)
+
+    await instance.upload("101", key_files("P-256").public_pem)
+    body = await retried(instance)
+    assert a_stored_event().body == unwrapped(body, JWE, await instance.jwks())
+
+
+async def test_a_key_that_expires_between_two_calls_is_used_no_more(instance):
+    """
+    A worker keeps keys between turns: time alone must be enough to end one.
+    """
+    rig = instance.rig
+    await instance.new_web_key()
+    await add_targets(rig.store, instance.target(payload_type=JWE))
+    await instance.upload("101", key_files("P-256").public_pem, within=HOUR)
+    async with working(worker := rig.worker()):
+        await instance.owe(1, "101")
+        await rig.reaches(worker, "DELIVERED")
+        rig.clock.advance(HOUR)
+        await instance.owe(1, "101")
+        await rig.reaches(worker, "DELIVERED", "RETRYING")
+
+    assert ["UNBUILDABLE"] == await rig.attempts("2")
+    assert 1 == len(instance.receiver.calls)
+
+
+async def delivered_around(
+    instance: Instance, change: Callable[[], Awaitable[object]]
+) -> tuple[list[str], list[str]]:
+    """Deliver a lot, and make a change in the middle. Return the ids before it and after it."""
+    before = await instance.owe(150, "101")
+    async with working(worker := instance.rig.worker(concurrency=8)):
+        await instance.receiver.wait_for(20)
+        await change()
+        after = await instance.owe(150, "101")
+        await instance.rig.reaches(worker, *["DELIVERED"] * 300)
+    assert 300 == len(instance.receiver.calls)
+    assert [] == instance.rig.log.events("warning", "error", "exception")
+    return before, after
+
+
+@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda each: each.name)
+async def test_the_web_key_changes_under_load_and_every_call_verifies(instance, payload_type):
+    """
+    With what the instance publishes; what is published after the change has the new key.
+    """
+    old, new = await instance.new_web_key(), await instance.new_web_key()
+    await add_targets(instance.rig.store, instance.target(payload_type=payload_type))
+    await instance.upload("101", key_files("P-256").public_pem)
+    before, after = await delivered_around(instance, lambda: instance.web_keys.activate(ACTOR, new))
+    jwks, kids = await instance.jwks(), {}
+    for each in (*before, *after):
+        body = instance.body_of(each)
+        inner = opened(body) if payload_type is JWE else body
+        assert jws.deserialize_compact(inner, jwks, ["ES256"]).payload == a_stored_event().body
+        kids[each] = header_of(inner)["kid"]
+
+    assert {old} <= {kids[each] for each in before} <= {old, new}
+    assert {new} == {kids[each] for each in after}
+
+
+async def test_the_public_key_changes_under_load_and_every_call_can_be_read(instance):
+    """
+    With the key that `kid` names, which is one of the two that the receiver has.
+    """
+    await instance.new_web_key()
+    await add_targets(instance.rig.store, instance.target(payload_type=JWE))
+    kids = [await instance.upload("101", key_files("P-256").public_pem)]
+
+    async def switch() -> None:
+        kids.append(await instance.upload("101", key_files("P-256", 1).public_pem))
+
+    before, after = await delivered_around(instance, switch)
+    used = {each: header_of(instance.body_of(each))["kid"] for each in (*before, *after)}
+    for each, kid in used.items():
+        assert opened(instance.body_of(each), kids.index(kid))
+
+    assert {kids[0]} <= {used[each] for each in before} <= set(kids)
+    assert {kids[1]} == {used[each] for each in after}

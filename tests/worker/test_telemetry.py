@@ -1,0 +1,179 @@
+"""What an attempt leaves besides its row: headers of a trace, one line in the log, numbers, spans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from outrider.bootstrap.http_client import ENVELOPES
+from outrider.domain.calls.request import Answer
+from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.trace import parse_trace
+from outrider.domain.targets.policy import DEFAULT_POLICY
+from outrider.observability import metrics
+from outrider.observability.collectors import Delivering
+from outrider.observability.otel import OtelTracing
+from outrider.observability.shared_metrics import memory_meter
+from outrider.worker.attempts import Runner
+from support.builders import a_claimed_delivery, a_target
+from support.runtime import NOW
+from worker.harness import OK, SCHEDULE, Rig
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACE = f"00-{TRACE_ID}-00f067aa0ba902b7-01 a=1"
+TARGET = a_target()
+REFUSED = Answer(400, (), b"no")
+
+
+def runner(rig: Rig, **parts) -> Runner:
+    return Runner(rig.ambient, ENVELOPES, rig.caller, SCHEDULE, rig.log, **parts)
+
+
+def traced(**changes):
+    return replace(a_claimed_delivery(), trace=TRACE, **changes)
+
+
+async def attempt(made: Runner, claimed) -> None:
+    await made.attempt(claimed, Callee(TARGET, DEFAULT_POLICY))
+
+
+def sent(rig: Rig) -> list[dict[str, str]]:
+    return [
+        {name: value for name, value in call.headers if name.startswith("trace")}
+        for call in rig.caller.calls
+    ]
+
+
+def lines(rig: Rig) -> list[tuple[str, dict]]:
+    return [
+        (level, fields) for level, event, fields in rig.log.kept if event == "delivery.attempted"
+    ]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(None)
+
+
+async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig: Rig):
+    """
+    Whoever looks at the trace sees every try, and the log has the same identifiers.
+    """
+    rig.caller.script(TARGET.endpoint, REFUSED, OK)
+    made = runner(rig, accepted_level="info")
+    await attempt(made, traced())
+    await attempt(made, traced(attempt_number=2))
+    first, second = (parse_trace(each["traceparent"], each["tracestate"]) for each in sent(rig))
+
+    assert (TRACE_ID, TRACE_ID) == (first.trace_id, second.trace_id)
+    assert (1, "a=1") == (first.flags, first.state)
+    assert 3 == len({"00f067aa0ba902b7", first.span_id, second.span_id})
+    assert [(TRACE_ID, first.span_id), (TRACE_ID, second.span_id)] == [
+        (fields["trace"], fields["span"]) for _, fields in lines(rig)
+    ]
+
+
+async def test_without_a_trace_none_begins(rig: Rig):
+    """
+    There would be nobody to show it.
+    """
+    await attempt(runner(rig), a_claimed_delivery())
+
+    assert [{}] == sent(rig)
+    assert "trace" not in lines(rig)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "answer", "level"),
+    [
+        ("debug", OK, "debug"),
+        ("debug", REFUSED, "info"),
+        ("info", OK, "info"),
+        (None, REFUSED, "info"),
+    ],
+)
+async def test_an_attempt_leaves_one_line(rig: Rig, answer: Answer, level: str, accepted):
+    """
+    With everything that a search needs, and nothing of what was sent.
+    """
+    rig.caller.script(TARGET.endpoint, answer)
+    await attempt(runner(rig, accepted_level=accepted), a_claimed_delivery())
+    [(found, fields)] = lines(rig)
+
+    assert (level, "1", "101", 1) == (
+        found,
+        fields["delivery"],
+        fields["target"],
+        fields["attempt"],
+    )
+    assert fields["ms"] >= 0
+    json.dumps(fields)
+
+
+async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: Rig):
+    """
+    The three numbers that tell whether deliveries are in time.
+    """
+    meter = memory_meter()
+    rig.caller.script(TARGET.endpoint, REFUSED)
+    made = runner(rig, measures=Delivering(meter))
+    await attempt(made, replace(a_claimed_delivery(), due_at=NOW - timedelta(seconds=2)))
+    await attempt(made, replace(a_claimed_delivery(), due_at=NOW + timedelta(seconds=2)))
+
+    def number(metric, *values, offset=0):
+        return meter.cells[meter.places[metric.name, values] + offset]
+
+    assert (1, 1) == tuple(number(metrics.ATTEMPTS, each) for each in ("refused", "accepted"))
+    assert (1, 1) == tuple(number(metrics.SETTLED, each) for each in ("retrying", "delivered"))
+    delays = metrics.ATTEMPT_DELAY.buckets
+    assert 1 == number(metrics.ATTEMPT_DELAY, offset=delays.index(2.5))
+    assert 1 == number(metrics.ATTEMPT_DELAY)
+    assert 2 == number(metrics.ATTEMPT_DELAY, offset=len(delays) + 1)
+
+
+async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Rig):
+    """
+    Below the publish; the receiver's spans are below it in turn. Nothing of the payload is in it.
+    """
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    rig.caller.script(TARGET.endpoint, REFUSED, OK)
+    made = runner(rig, tracing=OtelTracing(provider.get_tracer("test")))
+    await attempt(made, traced(body=b'{"secret":1}'))
+    await attempt(made, a_claimed_delivery())
+    failed, rooted = exporter.get_finished_spans()
+    first, second = (parse_trace(each["traceparent"]) for each in sent(rig))
+
+    assert ("deliver event", SpanKind.CONSUMER) == (failed.name, failed.kind)
+    assert (TRACE_ID, "00f067aa0ba902b7") == (
+        f"{failed.context.trace_id:032x}",
+        f"{failed.parent.span_id:016x}",
+    )
+    assert f"{failed.context.span_id:016x}" == first.span_id
+    assert (StatusCode.ERROR, "refused") == (failed.status.status_code, failed.status.description)
+    assert (None, StatusCode.UNSET) == (rooted.parent, rooted.status.status_code)
+    assert f"{rooted.context.trace_id:032x}" == second.trace_id
+    assert {
+        "messaging.operation.name",
+        "outrider.delivery.id",
+        "outrider.target.id",
+        "outrider.attempt",
+        "outrider.outcome",
+    } == set(failed.attributes)
+
+
+async def test_an_accepted_attempt_may_leave_no_line(rig: Rig):
+    """
+    A line costs as much as the delivery, and the delivery log has it in any case.
+    """
+    await attempt(runner(rig, accepted_level=None), a_claimed_delivery())
+
+    assert [] == rig.log.kept
