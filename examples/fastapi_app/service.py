@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from outrider.embed import Engine, Event, on_event, on_request, on_response
-from outrider.embed.asgi.middleware import Identity, Outrider
+from outrider.embed.asgi import Identity, Outrider
 
 DATA = Path(os.environ.get("SHOP_DATA", "shop-data"))
 TARGETS = os.environ.get("TARGETS_URL", "http://127.0.0.1:8091")

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from outrider.embed import Engine, on_request
-from outrider.embed.grpc.interceptor import OutriderInterceptor
+from outrider.embed.grpc import OutriderInterceptor
 from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 
 sys.path.insert(0, str(Path(__file__).parent))

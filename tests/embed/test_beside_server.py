@@ -6,7 +6,7 @@ import pytest
 
 from outrider.embed import Engine, Event, on_event
 from outrider.runtime import IdGenerator
-from outrider.server.place import placed
+from outrider.server.data_directory import placed
 from outrider.testing.receiver import Receiver
 from system.server import Server
 

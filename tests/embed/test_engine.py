@@ -437,7 +437,7 @@ def test_importing_the_engine_imports_no_framework():
     """
     script = """
 import sys
-import outrider.embed, outrider.embed.asgi.middleware
+import outrider.embed, outrider.embed.asgi
 print(sorted({"grpc", "starlette", "fastapi", "google.protobuf"} & set(sys.modules)))
 """
     done = subprocess.run(

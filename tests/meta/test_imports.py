@@ -10,31 +10,28 @@ import pytest
 from meta.source import RECEIVER, SERVICE, Module, modules_under
 
 MODULES = modules_under(SERVICE)
-_CORE = {"domain", "errors", "ambient"}
+_CORE = {"domain", "errors", "runtime"}
 _INSIDE = {"usecases", *_CORE}
-_SET_UP = {"observability", "settings", "setting_values"}
+_SET_UP = {"observability", "config"}
 
 # What each part of the service may know besides itself. A new part needs a line here.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "ambient": set(),
+    "runtime": set(),
     "domain": {"errors"},
     "usecases": _CORE,
-    "setting_values": {"domain", "errors"},
-    "settings_declared": {"domain", "errors", "setting_values"},
-    "settings": {"domain", "errors", "setting_values", "settings_declared"},
-    "observability": {"setting_values", *_CORE},
+    "config": {"domain", "errors"},
+    "observability": {"config", *_CORE},
     "adapters": _INSIDE,
     "testing": _INSIDE,
-    "delivery": {"observability", *_INSIDE},
+    "worker": {"observability", *_INSIDE},
     "api": {"observability", *_INSIDE},
-    "console": {"observability", *_INSIDE},
-    "process": {"errors"},
-    "bootstrap": {"adapters", "api", "console", "delivery", "process", *_SET_UP, *_INSIDE},
+    "server": {"errors"},
+    "bootstrap": {"adapters", "api", "worker", "server", *_SET_UP, *_INSIDE},
     "embed": {"api", "bootstrap", *_SET_UP, *_INSIDE},
     "asgi": {"bootstrap"},
-    "worker_process": {"bootstrap", "settings"},
-    "cli": {"bootstrap", "process", *_SET_UP, *_INSIDE},
+    "worker_main": {"bootstrap", "config"},
+    "cli": {"bootstrap", "server", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }
 ROOMS = {module.room for module in MODULES} - {""}
@@ -51,7 +48,7 @@ RECEIVER_NEEDS = {
     "pytest_plugin": {"pytest"},
     "testing_jose": {"cryptography", "joserfc"},
 }
-STANDARD_LIBRARY_ONLY = {"errors", "ambient", "domain", "usecases"}
+STANDARD_LIBRARY_ONLY = {"errors", "runtime", "domain", "usecases"}
 
 
 def rooms_imported(module: Module) -> set[str]:
@@ -104,7 +101,7 @@ def test_imports_point_inwards(module):
     ("name", "text", "offence"),
     [
         ("outrider.domain.targets.target", "import outrider.usecases.targets.targets", "usecases"),
-        ("outrider.domain.targets.target", "from outrider import ambient", "ambient"),
+        ("outrider.domain.targets.target", "from outrider import runtime", "runtime"),
         ("outrider.domain.targets.target", "from ..usecases import targets", "usecases"),
         ("outrider.domain.targets.target", "import joserfc.jwk", "joserfc"),
         ("outrider.usecases.targets.targets", "from outrider.adapters.sql import rows", "adapters"),
@@ -115,8 +112,8 @@ def test_imports_point_inwards(module):
             "from outrider.adapters.keys import s",
             "keys",
         ),
-        ("outrider.adapters.sql.stores.unit_of_work", "from outrider.adapters import keys", "keys"),
-        ("outrider.adapters.sql.stores.unit_of_work", "from ..keys import sealing", "keys"),
+        ("outrider.adapters.sql.stores.unit_of_work", "from outrider.adapters import crypto", "crypto"),
+        ("outrider.adapters.sql.stores.unit_of_work", "from ..crypto import sealing", "crypto"),
         (
             "outrider.adapters.sql.stores.unit_of_work",
             "from outrider.delivery import worker",
@@ -129,7 +126,7 @@ def test_imports_point_inwards(module):
         ),
         ("outrider.worker.worker", "from outrider.bootstrap import open_app", "bootstrap"),
         ("outrider.worker.worker", "import outrider_api.outrider", "outrider_api"),
-        ("outrider.api.app", "from outrider.adapters.egress import caller", "adapters"),
+        ("outrider.api.app", "from outrider.adapters.http import client", "adapters"),
         ("outrider.bootstrap", "from outrider.cli import main", "cli"),
     ],
 )

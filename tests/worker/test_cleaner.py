@@ -15,8 +15,7 @@ from contracts.store.delivery.stats import named, stats
 from contracts.store.steps import claim, owe, settle, states
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.worker import cleaner as rules
-from outrider.worker.cleaner import TURN, Janitor, TurnLost
-from outrider.worker.retention import Retention
+from outrider.worker.cleaner import TURN, Janitor, Retention, TurnLost
 from support.builders import a_settlement, planned
 from support.runtime import NOW
 from worker.harness import WITHIN_S, Rig, working

@@ -14,7 +14,7 @@ import structlog
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.jwt import AccountKeyPairs, Jwts
 from outrider.adapters.crypto.public_keys import read_public_key
-from outrider.adapters.http.connect.policy_tls import check_tls
+from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.tunnel.unix_socket import SocketDoors
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi.types import App, Receive, Scope, Send
@@ -49,10 +49,9 @@ from outrider.bootstrap.app_context import (
     egress_policy,
     open_store,
 )
-from outrider.bootstrap.components import Intercepting, open_interceptions
+from outrider.bootstrap.components import Intercepting, open_interceptions, open_routing
 from outrider.bootstrap.external_tokens import open_outside_tokens
 from outrider.bootstrap.relay import open_relay
-from outrider.bootstrap.routing import open_routing
 from outrider.bootstrap.telemetry import Scrape, count_rpcs, sampled
 from outrider.config.loading import Settings, from_environ
 from outrider.domain.access.instance import host_of

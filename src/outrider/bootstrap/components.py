@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from outrider.bootstrap.app_context import Opened
+import structlog
+
+from outrider.bootstrap.app_context import Opened, registered_catalogue
 from outrider.bootstrap.http_client import ENVELOPES, open_caller
 from outrider.config.loading import Settings
 from outrider.observability.collectors import Intercepting as CountedInterceptions
@@ -19,6 +25,7 @@ from outrider.usecases.routing.explain import Explain
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import KnownCallees
 from outrider.usecases.targets.sample_call import TestTarget
+from outrider.worker.cleaner import Janitor, Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +59,51 @@ async def open_interceptions(
             yield Intercepting(interceptions, Explain(store, ambient, routing), test_target)
         finally:
             await handover.aclose()
+
+
+# A change made by another process is routed within this time.
+_REFRESH_EVERY_S = 0.5
+
+
+@asynccontextmanager
+async def open_routing(opened: Opened, log: Any) -> AsyncIterator[Routing]:
+    """Routing of all instances, kept up to date while the block lasts."""
+    routing = Routing(opened.store, registered_catalogue())
+    await routing.refresh()
+    following = asyncio.create_task(_follow(routing, log))
+    try:
+        yield routing
+    finally:
+        following.cancel()
+
+
+async def _follow(routing: Routing, log: Any) -> None:
+    """Notice what other processes change: workers' commits move the same number, so ask always."""
+    while True:
+        await asyncio.sleep(_REFRESH_EVERY_S)
+        try:
+            await routing.refresh()
+        except Exception:
+            log.exception("routing.refresh_failed")
+
+
+@asynccontextmanager
+async def open_upkeep(settings: Settings, opened: Opened, log: Any = None) -> AsyncIterator[None]:
+    """Count and forget as long as it is open; of all that are open on a store one does."""
+    janitor = Janitor(
+        opened.store,
+        opened.ambient,
+        Retention(
+            delivered=timedelta(seconds=settings.retain_delivered),
+            dead=timedelta(seconds=settings.retain_dead),
+            events=timedelta(seconds=settings.retain_events),
+        ),
+        log or structlog.get_logger().bind(),
+        # Never used twice: a process number alone would come back after a restart.
+        owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+    )
+    sweeping = asyncio.create_task(janitor.run())
+    try:
+        yield
+    finally:
+        sweeping.cancel()

@@ -8,19 +8,50 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_master_key
 from outrider.adapters.sql.schema.migrations import SchemaTooNew
 from outrider.adapters.sql.stores.group_commit import Watch
 from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
-from outrider.bootstrap.database_look import NO_DRIVER
 from outrider.config.loading import Settings
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError, Unavailable
 from outrider.runtime import Ambient
 from outrider.server.data_directory import MASTER_KEY_FILE
 from outrider.usecases.ports.store import Store
+
+if TYPE_CHECKING:
+    from outrider.adapters.sql.stores.postgres_inspect import (
+        DatabaseLook as DatabaseLook,  # noqa: PLC0414 - named by who asks
+    )
+
+NO_DRIVER = (
+    "database_url names PostgreSQL, whose driver is not installed: pip install 'outrider[postgres]'"
+)
+
+
+def look_at_postgres(url: str) -> DatabaseLook:
+    """What the database says of itself; nothing is changed. Call `postgres_driver` before.
+
+    Raise `StartupError`, without secrets, when it cannot be reached.
+    """
+    from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
+
+    try:
+        return postgres_inspect.look(url)
+    except CannotOpen as failure:
+        raise StartupError(str(failure)) from None
+
+
+def postgres_driver() -> str:
+    """The driver's name and version. Raise `StartupError` when there is none."""
+    try:
+        from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
+    except ImportError:
+        raise StartupError(NO_DRIVER) from None
+    return postgres_inspect.driver()
+
 
 Announce = Callable[[str], None]
 

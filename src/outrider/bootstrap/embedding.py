@@ -8,21 +8,24 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Any
 
-from outrider.adapters.http.connect.policy_tls import check_tls
+from outrider.adapters.http.connect.tls import check_tls
 from outrider.bootstrap.app_context import Opened, egress_policy, open_store
-from outrider.bootstrap.components import Intercepting, open_interceptions
+from outrider.bootstrap.components import (
+    Intercepting,
+    open_interceptions,
+    open_routing,
+    open_upkeep,
+)
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import open_caller
 from outrider.bootstrap.processes import build_worker
-from outrider.bootstrap.routing import open_routing
 from outrider.bootstrap.telemetry import sampled
-from outrider.bootstrap.upkeep import open_upkeep
 from outrider.config.loading import Settings
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
 from outrider.observability.collectors import Publishing
-from outrider.server.place import Place, placed
+from outrider.server.data_directory import Place, placed
 from outrider.usecases.access.tokens import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents

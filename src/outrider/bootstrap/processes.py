@@ -15,18 +15,17 @@ from typing import Any, Literal
 import structlog
 
 from outrider.bootstrap.app_context import Opened, open_store
+from outrider.bootstrap.components import open_upkeep
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import ENVELOPES, open_caller
 from outrider.bootstrap.telemetry import sampled
-from outrider.bootstrap.upkeep import open_upkeep
 from outrider.config.loading import Settings, to_environ
 from outrider.config.parsers import LogAttempts, LogLevel
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.observability.collectors import Delivering
 from outrider.observability.logging_setup import configure_logs, name_process
-from outrider.server.data_directory import joined, locked
+from outrider.server.data_directory import free_node, joined, locked
 from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
-from outrider.server.place import free_node
 from outrider.usecases.ports.store import Caller
 from outrider.worker.attempts import Runner
 from outrider.worker.rescuer import Rescuer

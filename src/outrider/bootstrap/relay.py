@@ -18,8 +18,7 @@ from outrider.errors import StartupError
 from outrider.usecases.access.external_keys import IssuerKeys, PublishedBy
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Lock, Relay
-from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES
-from outrider.usecases.ports.relay_ports import Decrypts
+from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Decrypts
 
 # Anybody may write the name of a source into a URL.
 _SHOWN_CHARS = 100

@@ -2,7 +2,7 @@
 
     from outrider.embed import Engine, Event
 
-`outrider.embed.asgi.middleware` intercepts the calls of an ASGI application, `outrider.embed.grpc.interceptor` those of a
+`outrider.embed.asgi` intercepts the calls of an ASGI application, `outrider.embed.grpc` those of a
 `grpc.aio` server. Neither is imported here: nor are the libraries that they are about.
 """
 

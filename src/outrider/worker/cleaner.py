@@ -17,8 +17,22 @@ from outrider.domain.delivery.delivery import DeliveryState
 from outrider.runtime import Ambient
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.worker.retention import Retention
 from outrider.worker.testsignal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """`delivered` is for cancelled deliveries, too; both count from when a delivery was settled.
+
+    `events` counts from when an event was published. Until then a second one with its id is a
+    duplicate, also when its deliveries are forgotten already. An event that has deliveries stays
+    as long as they do.
+    """
+
+    delivered: timedelta
+    dead: timedelta
+    events: timedelta
+
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from outrider.runtime import Ambient
 from outrider.usecases.delivery.operator_events import settle_and_tell
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.usecases.routing.callees import load_callees
+from outrider.usecases.routing.target_cache import load_callees
 from outrider.worker.attempts import Runner, lost
 from outrider.worker.fair_scheduler import Slots
 from outrider.worker.poll import Running, Turn

@@ -25,7 +25,7 @@ from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.search import DeliverySearch
 from outrider.worker import cleaner
-from outrider.worker.retention import Retention
+from outrider.worker.cleaner import Retention
 from support.builders import INSTANCE, a_stored_event, an_event, planned
 from support.runtime import NOW, FixedClock, fixed_ambient
 from worker.harness import Lines

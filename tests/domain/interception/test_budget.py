@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.domain.interception.budget import share
+from outrider.domain.interception.decision import share
 
 SECONDS = st.floats(0.001, 270)
 LISTS = st.lists(SECONDS, min_size=1, max_size=8)

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from embed.served import call, request, served
 from outrider.embed import Engine, on_request, on_response
-from outrider.embed.asgi.middleware import Identity, Outrider
+from outrider.embed.asgi import Identity, Outrider
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Answer, Receiver
 

@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 
 from outrider.embed import Engine, Inapplicable, on_request, on_response
-from outrider.embed.grpc.interceptor import Identity, OutriderInterceptor
+from outrider.embed.grpc import Identity, OutriderInterceptor
 from outrider.embed.grpc.messages import message_type_of
 from outrider.testing.receiver import Answer, Receiver
 from outrider_api.outrider.v1.event_service_pb import Event

@@ -10,7 +10,7 @@ from outrider.domain.calls.resolved_target import Callee
 from outrider.domain.ids import InstanceId, TargetId, WebKeyId
 from outrider.domain.targets.target import PayloadType
 from outrider.usecases.ports.store import Unit
-from outrider.usecases.routing.callees import load_callees
+from outrider.usecases.routing.target_cache import load_callees
 from support.builders import (
     ANOTHER_INSTANCE,
     INSTANCE,

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from outrider.bootstrap.database_look import look_at_postgres, postgres_driver
+from outrider.bootstrap.databases import look_at_postgres, postgres_driver
 from outrider.cli.doctor.checks import Finding, Status, check_master_key
 from outrider.config.loading import Settings
 from outrider.errors import StartupError
 from outrider.server.data_directory import MASTER_KEY_FILE
 
 if TYPE_CHECKING:
-    from outrider.bootstrap.database_look import DatabaseLook
+    from outrider.bootstrap.databases import DatabaseLook
 
 CONNECTIONS_OF_A_PROCESS = 4
 """A writer, two readers, a listener."""

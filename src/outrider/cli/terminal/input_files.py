@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
@@ -118,3 +118,25 @@ def _event(document: Any, where: str) -> Event:
         return Event.from_json(json.dumps(document))
     except (ValueError, TypeError) as error:
         raise CommandError(f"{where}: {error}", code=ExitCode.USAGE) from None
+
+
+if TYPE_CHECKING:
+    from protobuf import Message
+
+M = TypeVar("M", bound="Message")
+
+
+def read_message(source: str, kind: type[M]) -> M:
+    """The message in a file, or on standard input for `-`.
+
+    Raises:
+        CommandError: it cannot be read, or is not JSON of this message.
+    """
+    text = read_source(source)
+    try:
+        if isinstance(json.loads(text), dict):
+            return kind.from_json(text)
+        problem = "must be a JSON object"
+    except (ValueError, TypeError, RecursionError) as error:
+        problem = str(error)
+    raise CommandError(f"{source}: {problem}", code=ExitCode.USAGE)

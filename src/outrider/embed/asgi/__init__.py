@@ -1,0 +1,6 @@
+"""Interception of the calls of an ASGI application."""
+
+from outrider.embed.asgi.exchange import Identity
+from outrider.embed.asgi.middleware import Outrider
+
+__all__ = ["Identity", "Outrider"]

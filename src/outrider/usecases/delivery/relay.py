@@ -17,8 +17,7 @@ from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Ambient
 from outrider.usecases.access.external_keys import IssuerKeys
 from outrider.usecases.delivery.publish import Published, PublishEvents
-from outrider.usecases.ports.external_tokens import UnknownKey
-from outrider.usecases.ports.relay_ports import Decrypts
+from outrider.usecases.ports.external_tokens import Decrypts, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3

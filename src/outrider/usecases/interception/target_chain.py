@@ -19,8 +19,12 @@ from outrider.domain.calls.request_builder import Envelopes, Unbuildable
 from outrider.domain.calls.resolved_target import Callee
 from outrider.domain.calls.trace import TraceContext
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
-from outrider.domain.interception.budget import share
-from outrider.domain.interception.decision import execution_failed, forwarded_failure, interrupts
+from outrider.domain.interception.decision import (
+    execution_failed,
+    forwarded_failure,
+    interrupts,
+    share,
+)
 from outrider.domain.interception.message import Inapplicable
 from outrider.domain.interception.payload import Subject
 from outrider.domain.outcome import Outcome

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from outrider.domain.access.instance import Instance
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.access.web_key import SigningWebKey, WebKey
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
@@ -90,4 +91,30 @@ class Jwts(Protocol):
 
     def verified_assertion(self, compact: str, public_key: bytes) -> Mapping[str, Any]:
         """Return the claims of what an account's key signed with RS256. Raise `ValueError`."""
+        ...
+
+
+class Instances(Protocol):
+    """The tenants of this store, and the host names that choose them."""
+
+    def add(self, instance: Instance) -> None:
+        """Raise `AlreadyExists` when its name or one of its hosts is taken.
+
+        Every node routes its hosts within a second.
+        """
+        ...
+
+    def list(self) -> Sequence[Instance]:
+        """Oldest first."""
+        ...
+
+    def delete(self, instance: InstanceId) -> bool:
+        """Delete every row that is the instance's; return whether it was there.
+
+        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
+        """
+        ...
+
+    def hosts(self) -> Mapping[str, InstanceId]:
+        """Whose each host name is."""
         ...

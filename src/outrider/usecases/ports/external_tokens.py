@@ -57,3 +57,11 @@ class ReadsJwts(Protocol):
         Raise `ValueError` for what is none, and for more than `MAX_KEYS`.
         """
         ...
+
+
+class Decrypts(Protocol):
+    """The private keys of one source."""
+
+    def decrypted(self, compact: bytes) -> bytes:
+        """What a compact JWE (RFC 7516) holds. Raise `ValueError` when it is none for these keys."""
+        ...

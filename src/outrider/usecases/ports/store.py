@@ -37,8 +37,7 @@ from outrider.domain.search import (
 )
 from outrider.domain.targets.public_key import PublicKey, PublicKeyFilter, PublicKeySort
 from outrider.domain.targets.target import Target
-from outrider.usecases.ports.access import Accounts
-from outrider.usecases.ports.catalogue_port import CatalogueEntries
+from outrider.usecases.ports.access import Accounts, Instances
 from outrider.usecases.ports.deliveries import Deliveries, Leases
 from outrider.usecases.ports.delivery_log import (
     Cancellations,
@@ -46,8 +45,7 @@ from outrider.usecases.ports.delivery_log import (
     Forgetting,
     Replays,
 )
-from outrider.usecases.ports.instance_ports import Instances
-from outrider.usecases.ports.targets import TargetPolicies
+from outrider.usecases.ports.targets import CatalogueEntries, TargetPolicies
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from outrider.domain.targets.public_key import encryption_key
 from outrider.domain.targets.target import TargetType
 from outrider.runtime import Ambient
 from outrider.usecases.ports.store import RoutedTarget, Store, Unit
-from outrider.usecases.routing.callees import load_callees
 from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.routing.target_cache import load_callees
 
 
 @dataclass(frozen=True, slots=True)

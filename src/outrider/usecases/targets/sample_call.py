@@ -20,8 +20,8 @@ from outrider.domain.routing.condition import Condition, ConditionKind, Scope, c
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Ambient
 from outrider.usecases.ports.store import Caller, Store, Unit
-from outrider.usecases.routing.callees import load_callees
 from outrider.usecases.routing.routing_table import Routing
+from outrider.usecases.routing.target_cache import load_callees
 from outrider.usecases.targets.sample_payload import sample_body
 
 _ENTRY_KINDS = {

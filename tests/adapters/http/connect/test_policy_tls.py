@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters.http.certificates import FAR, Authority
-from outrider.adapters.http.connect.policy_tls import check_tls, policy_context
+from outrider.adapters.http.connect.tls import check_tls, policy_context
 from outrider.domain.targets.policy import TlsPolicy
 
 ENCODING = serialization.Encoding.PEM

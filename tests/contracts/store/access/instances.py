@@ -16,7 +16,7 @@ from outrider.domain.delivery.delivery import DeliveryState, Followers
 from outrider.domain.ids import AccountId, AccountKeyId, DeliveryId, InstanceId, TargetId, WebKeyId
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.errors import AlreadyExists
-from outrider.usecases.ports.instance_ports import Instances
+from outrider.usecases.ports.access import Instances
 from outrider.usecases.ports.store import Store, T, Unit
 from support.builders import (
     a_public_key,

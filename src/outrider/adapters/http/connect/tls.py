@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from outrider.domain.targets.policy import TlsPolicy
 
 
 def client_context() -> ssl.SSLContext:
@@ -38,3 +54,83 @@ def handshake_failure(failure: Exception) -> str:
     if isinstance(failure, ssl.SSLError) and failure.reason:
         return f"TLS handshake failed: {failure.reason.lower().replace('_', ' ')}"
     return "TLS handshake failed: connection closed by the peer"
+
+
+_PRIVATE = "PRIVATE KEY-----"
+
+
+def policy_context(tls: TlsPolicy) -> ssl.SSLContext:
+    """Give the context for calls to a target; `client_context` with what the policy says otherwise.
+
+    Raise `ValueError` with a sentence that repeats nothing of the PEM: when something is no
+    certificate or no key, when the key is encrypted, or is not the certificate's.
+    """
+    context = _trusting(tls.ca_pem) if tls.ca_pem else client_context()
+    if tls.client_cert_pem:
+        _check_pair(tls)
+        with _as_file(tls.client_cert_pem + "\n" + tls.client_key_pem) as path:
+            try:
+                context.load_cert_chain(path)
+            except ssl.SSLError:
+                raise ValueError("the client certificate cannot be used for TLS") from None
+    return context
+
+
+def check_tls(tls: TlsPolicy) -> None:
+    """Raise `ValueError` when no context can be made."""
+    policy_context(tls)
+
+
+def _trusting(ca_pem: str) -> ssl.SSLContext:
+    _certificates(ca_pem, "ca_pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except (ssl.SSLError, ValueError):
+        raise ValueError("ca_pem cannot be used for TLS") from None
+    return context
+
+
+def _check_pair(tls: TlsPolicy) -> None:
+    leaf, *_ = _certificates(tls.client_cert_pem, "client_cert_pem")
+    try:
+        private_key = load_pem_private_key(tls.client_key_pem.encode(), password=None)
+        certified = _spki(leaf.public_key())
+    except TypeError:
+        raise ValueError("client_key_pem is encrypted") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("client_key_pem is not a private key in PEM") from None
+    ours = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if ours != certified:
+        raise ValueError("client_key_pem is not the key of the first certificate")
+
+
+def _certificates(pem: str, name: str) -> list[x509.Certificate]:
+    if _PRIVATE in pem:
+        # Certificates are given back to whoever reads the policy.
+        raise ValueError(f"{name} holds a private key")
+    try:
+        return x509.load_pem_x509_certificates(pem.encode("ascii"))
+    except ValueError:
+        raise ValueError(f"{name} is not a certificate in PEM") from None
+
+
+def _spki(public_key: CertificatePublicKeyTypes) -> bytes:
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@contextmanager
+def _as_file(text: str) -> Iterator[str]:
+    """A path under which OpenSSL finds the text; on Linux nothing of it reaches a disk."""
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("client"), "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(text.encode())
+        file.flush()
+        yield file.name

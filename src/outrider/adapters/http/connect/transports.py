@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from outrider.adapters.http.connect.connection import Origin
 from outrider.adapters.http.connect.errors import unreachable
-from outrider.adapters.http.connect.policy_tls import policy_context
+from outrider.adapters.http.connect.tls import policy_context
 from outrider.domain.calls.request import DIRECT, Route, Stage
 from outrider.domain.net.endpoint import Endpoint
 from outrider.domain.net.proxy import Proxy, parse_proxy

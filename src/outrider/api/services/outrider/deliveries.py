@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.times import (
     optional_time,
@@ -9,10 +11,9 @@ from outrider.api.services.messages.times import (
     to_optional_timestamp,
     to_timestamp,
 )
-from outrider.api.services.outrider.delivery_stats import stats_to_proto
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
 from outrider.domain.delivery.replay import Replayed, ReplayRange
-from outrider.domain.delivery.stats import DEFAULT_HELD, DEFAULT_TARGETS, StatsSearch
+from outrider.domain.delivery.stats import DEFAULT_HELD, DEFAULT_TARGETS, DeliveryStats, StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
 from outrider.domain.search import DeliverySearch
@@ -22,6 +23,55 @@ from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries
 from outrider_api.outrider.v1 import delivery_service_pb as pb
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
 from outrider_api.outrider.v1.outcome_pb import Outcome
+
+
+def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
+    """The numbers as the wire has them."""
+    return pb.GetDeliveryStatsResponse(
+        counts=_counts(stats.counts),
+        oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
+        targets=[
+            pb.TargetDeliveryStats(
+                target_id=each.target_id,
+                target_name=each.name,
+                counts=_counts(each.counts),
+                oldest_open_at=to_optional_timestamp(each.oldest_open_at),
+                paused_at=to_optional_timestamp(each.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+            )
+            for each in stats.targets
+        ],
+        outcomes=[
+            pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
+            for outcome, count in stats.outcomes.items()
+        ],
+        rates=[
+            pb.DeliveryRate(
+                window=to_duration(each.window),
+                delivered_per_second=each.delivered,
+                dead_per_second=each.dead,
+            )
+            for each in stats.rates
+        ],
+        partial=stats.is_partial,
+        held_targets=[
+            pb.HeldTarget(
+                target_id=each.target_id,
+                target_name=each.name,
+                paused_at=to_optional_timestamp(each.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+            )
+            for each in stats.held
+        ],
+    )
+
+
+def _counts(counts: Mapping[DeliveryState, int]) -> list[pb.DeliveryStateCount]:
+    return [
+        pb.DeliveryStateCount(state=pb.DeliveryState(state.value), count=count)
+        for state, count in counts.items()
+    ]
+
 
 _MAX_ID_DIGITS = 19
 

@@ -6,12 +6,27 @@ absent payload type means that it stays.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
+from protobuf import Message
+
 from outrider.api.rpc.interceptors import Context
 from outrider.api.services.zitadel.actions import ActionHandlers
-from outrider.api.services.zitadel.v2beta_service import read_as
 from outrider_api.zitadel.action.v2 import action_service_pb as v2
 from outrider_api.zitadel.action.v2beta import action_service_pb as pb
 from outrider_api.zitadel.action.v2beta.action_service_connect import ActionService
+
+M = TypeVar("M", bound=Message[Any])
+
+
+def read_as(kind: type[M], message: Message[Any]) -> M:
+    """The fields that both have.
+
+    A number that `message` does not know itself is left out, too: it cannot become a field that
+    only `kind` has, nor can a field that only `message` has go out as one that nobody declared.
+    """
+    data = message.to_binary(write_unknown_fields=False)
+    return kind.from_binary(data, ignore_unknown_fields=True)
 
 
 class BetaActionHandlers(ActionService):

@@ -8,7 +8,7 @@ from protobuf import Message, Oneof
 
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.times import to_optional_timestamp, to_timestamp
-from outrider.api.services.zitadel.v2beta_service import read_as
+from outrider.api.services.zitadel.v2beta import read_as
 from outrider.domain.access.web_key import (
     DEFAULT_CONFIG,
     WebKey,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from outrider.cli.remote.client import Server, connect
-from outrider.cli.terminal.message_files import read_message
+from outrider.cli.terminal.input_files import read_message
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, short_enum, text_of
 from outrider.cli.terminal.parsing import parse_duration

@@ -12,7 +12,7 @@ import typer
 
 from outrider.cli.remote.client import connect
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.message_files import read_message
+from outrider.cli.terminal.input_files import read_message
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import pretty_body, print_fields, print_json, short_enum, text_of
 

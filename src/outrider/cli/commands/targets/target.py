@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from outrider.cli.commands.targets import policy, sample_call, target_key, target_update
-from outrider.cli.commands.targets.target_kinds import (
+from outrider.cli.commands.targets.target_status import (
+    MOST,
+    Hold,
     Kind,
     Payload,
+    ask_holds,
     interrupts,
     kind_of,
+    state_of,
     type_message,
 )
-from outrider.cli.commands.targets.target_status import MOST, Hold, ask_holds, state_of
 from outrider.cli.remote.client import Server, connect
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples

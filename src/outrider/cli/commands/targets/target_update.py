@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.commands.targets.target_kinds import (
+from outrider.cli.commands.targets.target_status import (
     Kind,
     Payload,
     interrupts,
