@@ -8,7 +8,7 @@ import sys
 import uvloop
 
 from benchmarks.post_loop import post_loop
-from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.client import EgressClient
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 
 IN_FLIGHT = 64
@@ -17,7 +17,7 @@ IN_FLIGHT = 64
 async def measure(url: str, calls: int, body_bytes: int) -> dict[str, float]:
     """Warm up with a twentieth, then time them all."""
     body = b"x" * body_bytes
-    caller = HttpCaller(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
+    caller = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
     await post_loop(caller, url, body, max(calls // 20, IN_FLIGHT), IN_FLIGHT)
     wall, cpu = await post_loop(caller, url, body, calls, IN_FLIGHT)
     await caller.aclose()

@@ -141,9 +141,9 @@ def _measured(deliveries: stores.DeliveryTable, count: int, cpu: float) -> dict[
     if (delivered := deliveries.delivered()) != count:
         raise RuntimeError(f"{delivered} of {count} deliveries were delivered at once")
     finished_at = deliveries.finished_at()
-    ramp = int(count * _RAMP)
-    seconds = (finished_at[-1] - finished_at[ramp]) / 1e6
-    later = sum(at > finished_at[ramp] for at in finished_at)
+    slow_start_window = int(count * _RAMP)
+    seconds = (finished_at[-1] - finished_at[slow_start_window]) / 1e6
+    later = sum(at > finished_at[slow_start_window] for at in finished_at)
     return {"per_s": later / seconds, "cpu_us": cpu / count * 1e6}
 
 

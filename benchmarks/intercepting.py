@@ -19,7 +19,7 @@ from statistics import fmean, quantiles
 
 import uvloop
 
-from outrider.bootstrap.http_client import ENVELOPES
+from outrider.bootstrap.http_client import REQUEST_BUILDER
 from outrider.domain.ids import ExecutionId, TargetId
 from outrider.domain.interception.message import JSON_OBJECTS, Replaceable
 from outrider.domain.interception.payload import (
@@ -78,12 +78,12 @@ async def _bare_post(engine: Engine) -> Step:
     instance = engine._parts.actor.instance_id  # noqa: SLF001
     lookup_id = method_lookup_id(ConditionKind.REQUEST, METHODS[0])
     targets = interceptions.routing.routes(instance).match(lookup_id)[1]
-    [callee] = await interceptions.callees.of(instance, targets)
+    [resolved_target] = await interceptions.resolved_targets.of(instance, targets)
     subject = RequestSubject(
         InterceptedCall(full_method=METHODS[0]), instance, Replaceable(JSON_OBJECTS, MESSAGE)
     )
-    now = engine._parts.opened.ambient.now()  # noqa: SLF001
-    call = ENVELOPES.build(callee, subject.render(), message_id="1" * 19, now=now)
+    now = engine._parts.opened.runtime.now()  # noqa: SLF001
+    call = REQUEST_BUILDER.build(resolved_target, subject.render(), message_id="1" * 19, now=now)
     caller = interceptions.chain.caller
 
     async def post() -> None:

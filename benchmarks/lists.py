@@ -30,7 +30,7 @@ from benchmarks.results import Result, spread, table
 from outrider.adapters.sql.stores.sqlite import connect
 from outrider.adapters.sql.targets.targets import SqlTargets
 from outrider.bootstrap.api import open_api
-from outrider.bootstrap.app_context import Opened, open_store
+from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings, from_environ
 from outrider.domain.page import Page
 from outrider.domain.search import NameFilter, TargetSort, TextMethod
@@ -122,7 +122,7 @@ async def _measured(settings: Settings, count: int, rounds: int) -> list[dict[st
             ]
 
 
-async def _fill(opened: Opened, count: int) -> None:
+async def _fill(opened: AppContext, count: int) -> None:
     def add(unit: Any, first: int) -> None:
         for number in range(first, min(first + _AT_ONCE, count)):
             at = NOW + timedelta(seconds=number)
@@ -188,7 +188,7 @@ async def _call(app: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _store_ms(
-    settings: Settings, opened: Opened, question: Question, rounds: int
+    settings: Settings, opened: AppContext, question: Question, rounds: int
 ) -> dict[str, Any]:
     with closing(connect(settings.database_file)) as connection:
         queries: list[str] = []

@@ -25,7 +25,7 @@ from outrider.domain.access.web_key import (
     rsa_config,
 )
 from outrider.domain.calls.request_builder import plain
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.ids import WebKeyId
 from support.builders import NOW, a_public_key, a_target
 
@@ -61,18 +61,26 @@ def run(options: Options) -> Result:
 
 
 def _wraps(*, quick: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    yield "JSON", lambda: plain(_BODY, Callee(a_target()), NOW)
+    yield "JSON", lambda: plain(_BODY, ResolvedTarget(a_target()), NOW)
     signers = {name: config for name, config in _SIGNERS.items() if not (quick and "RS" in name)}
     web_keys = {name: _web_key(config) for name, config in signers.items()}
     for name, web_key in web_keys.items():
-        callee = Callee(a_target(), web_key=web_key)
-        yield f"JWT, {name}", lambda callee=callee: signed(_BODY, callee, NOW)
+        resolved_target = ResolvedTarget(a_target(), web_key=web_key)
+        yield (
+            f"JWT, {name}",
+            lambda resolved_target=resolved_target: signed(_BODY, resolved_target, NOW),
+        )
     # The signature has the time of its own row: what is added to it is the same for each.
     signer = web_keys["EdDSA"]
     for name, make in _RECIPIENTS.items():
         pem = make().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        callee = Callee(a_target(), (a_public_key(pem=pem, is_active=True),), signer)
-        yield f"JWE, EdDSA, {name}", lambda callee=callee: encrypted(_BODY, callee, NOW)
+        resolved_target = ResolvedTarget(
+            a_target(), (a_public_key(pem=pem, is_active=True),), signer
+        )
+        yield (
+            f"JWE, EdDSA, {name}",
+            lambda resolved_target=resolved_target: encrypted(_BODY, resolved_target, NOW),
+        )
 
 
 def _web_key(config: WebKeyConfig) -> SigningWebKey:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import uvloop
 
-from outrider.adapters.http.client import HttpCaller
-from outrider.domain.calls.request import Call
+from outrider.adapters.http.client import EgressClient
+from outrider.domain.calls.request import OutboundRequest
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 
 HEADERS = (
@@ -35,14 +35,16 @@ HEADERS = (
 
 
 async def post_loop(
-    caller: HttpCaller, url: str, body: bytes, calls: int, in_flight: int
+    caller: EgressClient, url: str, body: bytes, calls: int, in_flight: int
 ) -> tuple[float, float]:
     """Make `calls` POSTs, `in_flight` at a time. Give wall and CPU seconds for all of them."""
     remaining = iter(range(calls))
 
     async def post_some() -> None:
         for _ in remaining:
-            answer = await caller.post(Call(url=url, headers=HEADERS, body=body, timeout=10.0))
+            answer = await caller.post(
+                OutboundRequest(url=url, headers=HEADERS, body=body, timeout=10.0)
+            )
             if answer.status != 200:
                 raise RuntimeError(f"the sink answered {answer.status}")
 
@@ -56,7 +58,7 @@ async def post_loop(
 async def measure(url: str, arguments: argparse.Namespace) -> None:
     """Warm up, then measure and print a few rounds."""
     body = b"x" * arguments.body_bytes
-    caller = HttpCaller(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
+    caller = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
     await post_loop(caller, url, body, arguments.calls // 20, arguments.in_flight)
     for _ in range(arguments.rounds):
         wall, cpu = await post_loop(caller, url, body, arguments.calls, arguments.in_flight)

@@ -17,7 +17,7 @@ from outrider.config.loading import from_environ
 from outrider.domain.delivery.delivery import DeliveryState, plan_deliveries
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import StoredEvent, Unit
 from support.builders import a_target, an_execution
 
@@ -117,10 +117,10 @@ async def _owe(
     settings: Mapping[str, str], count: int, due_in: timedelta, targets: Sequence[TargetId]
 ) -> datetime:
     async with open_store(from_environ(settings)) as opened:
-        due_at = opened.ambient.now() + due_in
+        due_at = opened.runtime.now() + due_in
         for first in range(0, count, _AT_ONCE):
             events = [
-                _stored(opened.instance, opened.ambient, targets[number % len(targets)])
+                _stored(opened.instance, opened.runtime, targets[number % len(targets)])
                 for number in range(first, min(first + _AT_ONCE, count))
             ]
             await opened.store.write(
@@ -146,9 +146,9 @@ async def _add_target(settings: Mapping[str, str], target: TargetId, endpoint: s
         await opened.store.write(lambda unit: unit.targets.add(opened.instance, added))
 
 
-def _stored(instance: InstanceId, ambient: Ambient, target: TargetId) -> StoredEvent:
-    event = an_event(str(ambient.new_id()))
-    planned = plan_deliveries([(DeliveryId(str(ambient.new_id())), target, True)])
+def _stored(instance: InstanceId, runtime: Runtime, target: TargetId) -> StoredEvent:
+    event = an_event(str(runtime.new_id()))
+    planned = plan_deliveries([(DeliveryId(str(runtime.new_id())), target, True)])
     body = render_body(event, instance)
     return StoredEvent(event, body, ExecutionId(f"event/{EVENT_TYPE}"), planned)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from outrider.observability.log_events import FIELDS, LINES
+from outrider.observability.log_events import FIELDS, LOG_EVENTS
 from outrider.observability.metrics import DECLARED, Dimension, Metric
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ def lines() -> Iterator[str]:
     """One line for each kind of line."""
     yield "| event | level | when | fields |"
     yield "|---|---|---|---|"
-    for each in LINES:
+    for each in LOG_EVENTS:
         fields = ", ".join(f"`{name}`" for name in each.fields)
         yield f"| `{each.event}` | {each.level} | {each.says} | {fields} |"
 

@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from outrider.embed import Engine, Event, on_event, on_request, on_response
-from outrider.embed.asgi import Identity, Outrider
+from outrider.embed.asgi import Identity, OutriderMiddleware
 
 DATA = Path(os.environ.get("SHOP_DATA", "shop-data"))
 TARGETS = os.environ.get("TARGETS_URL", "http://127.0.0.1:8091")
@@ -64,7 +64,7 @@ class Order(BaseModel):
 
 app = FastAPI(lifespan=lifespan)
 app.add_middleware(
-    Outrider, engine=engine, service="acme.Shop", identify=identify, refuse_others=True
+    OutriderMiddleware, engine=engine, service="acme.Shop", identify=identify, refuse_others=True
 )
 app.mount("/outrider", engine.api())
 

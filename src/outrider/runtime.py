@@ -67,7 +67,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Ambient:
+class Runtime:
     """What surrounds a decision: handed to every part, replaced in tests.
 
     `now` is aware and in UTC; `draw` is uniform in [0, 1); `new_id` makes identifiers that grow.

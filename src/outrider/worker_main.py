@@ -15,7 +15,7 @@ def main() -> None:
     """Deliver until stopped."""
     log = structlog.get_logger()
     settings = from_environ(os.environ)
-    uvloop.run(run_worker(settings, announce=lambda text: log.debug("worker.said", text=text)))
+    uvloop.run(run_worker(settings, announce=lambda text: log.debug("worker.notice", text=text)))
 
 
 if __name__ == "__main__":

@@ -197,10 +197,10 @@ def test_all_problems_are_told_at_once():
         ("worker_concurrency", "1e3"),
         ("drain_timeout", "-1"),
         ("drain_timeout", "nan"),
-        ("retain_delivered", "0"),
-        ("retain_dead", "59s"),
-        ("retain_dead", "36501d"),
-        ("retain_events", "1 week"),
+        ("retention_delivered", "0"),
+        ("retention_dead", "59s"),
+        ("retention_dead", "36501d"),
+        ("retention_events", "1 week"),
         ("log_level", "loud"),
         ("log_format", "xml"),
         ("external_url", "ftp://x"),
@@ -336,7 +336,7 @@ def test_a_bad_issuer_is_named_with_what_is_wrong(tmp_path):
     assert said.endswith(f"(from {tmp_path}/outrider.toml).")
 
 
-def test_this_server_is_no_outside_issuer():
+def test_this_server_is_no_external_issuer():
     """
     Our own tokens would be judged by the laxer rules for others'.
     """
@@ -354,7 +354,7 @@ def test_periods_are_written_as_people_write_them(text, seconds):
     """
     Nobody counts the seconds of a month.
     """
-    assert seconds == load_settings({}, {"OUTRIDER_RETAIN_DEAD": text}).retain_dead
+    assert seconds == load_settings({}, {"OUTRIDER_RETENTION_DEAD": text}).retention_dead
 
 
 @given(
@@ -372,7 +372,7 @@ def test_periods_are_written_as_people_write_them(text, seconds):
         workers=st.integers(1, 256),
         worker_concurrency=st.integers(1, 10_000),
         drain_timeout=st.integers(0, 3_600_000).map(lambda ms: ms / 1000),
-        retain_dead=st.integers(60, 3_153_600_000).map(float),
+        retention_dead=st.integers(60, 3_153_600_000).map(float),
         log_level=st.sampled_from(LogLevel),
         log_format=st.none() | st.sampled_from(LogFormat),
         external_url=st.none() | st.just("https://o.example"),

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy
-from outrider.embed import Engine, Event, Intercepted
+from outrider.embed import Engine, Event, InterceptionResult
 from outrider.errors import InvalidRequest, PermissionDenied
 from outrider.testing.receiver import Answer
 from outrider.testing.receiver import Receiver as Recording
@@ -72,11 +72,11 @@ async def serving(engine: Engine, name: str, kind: str = "call"):
         server.server_close()
 
 
-def claims(done: Intercepted) -> dict[str, object]:
+def claims(done: InterceptionResult) -> dict[str, object]:
     return {each["key"]: each["value"] for each in done.message.get("append_claims", [])}
 
 
-def metadata(done: Intercepted) -> dict[str, str]:
+def metadata(done: InterceptionResult) -> dict[str, str]:
     return {
         each["key"]: base64.b64decode(each["value"]).decode()
         for each in done.message["set_user_metadata"]

@@ -7,7 +7,7 @@ import pytest
 from contracts.store.access.accounts import AccountsContract
 from contracts.store.access.tokens import TokensContract
 from contracts.store.delivery.delivery_log import DeliveryLogContract
-from contracts.store.delivery.dependents import DeletedTargetContract, FollowersContract
+from contracts.store.delivery.dependents import DeletedTargetContract, DependentsContract
 from contracts.store.delivery.events import EventsContract
 from contracts.store.delivery.leases import LeasesContract
 from contracts.store.delivery.queue import QueueContract
@@ -58,7 +58,7 @@ class TestQueue(OnMemory, QueueContract): ...
 class TestSettling(OnMemory, SettlingContract): ...
 
 
-class TestFollowers(OnMemory, FollowersContract): ...
+class TestDependents(OnMemory, DependentsContract): ...
 
 
 class TestDeletedTarget(OnMemory, DeletedTargetContract): ...

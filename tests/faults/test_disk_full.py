@@ -43,7 +43,7 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
             refused_ids, refusal = await fill_up(subject)
             before = len(subject.answered)
             # Deliveries end meanwhile, and nobody can write that down.
-            failed = await server.logs("worker.turn_failed", within=20)
+            failed = await server.logs("worker.poll_failed", within=20)
             disk.make_room()
             results = await subject.publish(refused_ids, PAYLOAD)
             await subject.feed(200)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import outrider
-from outrider.observability.log_events import FIELDS, LINES
+from outrider.observability.log_events import FIELDS, LOG_EVENTS
 from outrider.observability.redaction import is_secret_name
 
 ROOT = Path(outrider.__file__).parent
@@ -47,20 +47,20 @@ def test_every_line_is_declared_with_its_fields_and_every_declaration_is_used():
     """
     Whoever searches logs searches for these names: a new one is a decision.
     """
-    assert {line.event: set(line.fields) for line in LINES} == all_written()
+    assert {line.event: set(line.fields) for line in LOG_EVENTS} == all_written()
 
 
 def test_every_field_has_one_meaning():
     """
     The same word for the same thing on every line.
     """
-    assert {field for line in LINES for field in line.fields} == set(FIELDS)
+    assert {field for line in LOG_EVENTS for field in line.fields} == set(FIELDS)
     assert list(FIELDS) == sorted(FIELDS)
     assert [] == [name for name in FIELDS if is_secret_name(name)]
     assert all(re.fullmatch(r"[A-Z`].*\.", says, re.DOTALL) for says in FIELDS.values())
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.event)
+@pytest.mark.parametrize("line", LOG_EVENTS, ids=lambda line: line.event)
 def test_a_line_is_a_noun_and_what_happened_to_it(line):
     """
     As metrics and operator events are named.

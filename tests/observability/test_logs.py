@@ -94,7 +94,7 @@ def test_what_is_down_is_one_line_and_no_traceback(stream, log_format):
     failure = Unavailable("the database cannot be reached")
     failure.__cause__ = OSError("refused\n\tby it")
 
-    structlog.get_logger().error("worker.turn_failed", exc_info=failure)
+    structlog.get_logger().error("worker.poll_failed", exc_info=failure)
     structlog.get_logger().error("store.failed", exc_info=Unavailable("its disk is full"))
 
     assert "the database cannot be reached: refused by it" in stream.getvalue()

@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
-from outrider.observability.collectors import Committing, Publishing, Rpcs
+from outrider.observability.collectors import PublishCollector, Rpcs, StoreCollector
 from outrider.observability.exposition import exposed
 from outrider.observability.metrics import DECLARED, Dimension, Kind, Metric
 from outrider.observability.multiprocess import Counted, collect, forget
-from outrider.observability.shared_metrics import Undeclared, memory_meter, open_meter
+from outrider.observability.shared_metrics import Undeclared, memory_metrics, open_shared_metrics
 
 # What Prometheus's own linter (promtool check metrics) asks of names.
 UNITS = ("_seconds", "_bytes", "_info", "_revision")
@@ -25,12 +25,12 @@ UNITS = ("_seconds", "_bytes", "_info", "_revision")
 THINGS = {
     "outrider_calls_in_flight",
     "outrider_egress_connections",
-    "outrider_store_commit_units",
-    "outrider_claim_deliveries",
+    "outrider_store_commit_batch_size",
+    "outrider_claim_batch_size",
     "outrider_deliveries",
     "outrider_processes",
-    "outrider_targets_held",
-    "outrider_lanes",
+    "outrider_targets_suspended",
+    "outrider_target_queues",
 }
 FORBIDDEN_LABELS = re.compile(r"(^|_)(id|target|account|instance|event|host|url|user|token|name)$")
 PROCEDURES = {"service": [("a.b.Service", "Get"), ("a.b.Service", "Set")]}
@@ -102,7 +102,7 @@ def test_what_is_not_declared_cannot_be_counted():
     """
     A metric that nobody described would show up without a sentence.
     """
-    meter = memory_meter()
+    meter = memory_metrics()
     stranger = Metric("outrider_strangers_total", Kind.COUNTER, "Strangers.")
 
     with pytest.raises(Undeclared):
@@ -149,7 +149,7 @@ def test_numbers_are_read_as_they_were_counted(tmp_path):
     """
     Buckets add up from below, labels are escaped, sums have their fractions.
     """
-    meter = open_meter(tmp_path, {"service": [('odd"ser\\vice', "Get\nSet")]})
+    meter = open_shared_metrics(tmp_path, {"service": [('odd"ser\\vice', "Get\nSet")]})
     meter.counter(metrics.ATTEMPTS, "refused").add(3)
     histogram = meter.histogram(metrics.ATTEMPT_DURATION)
     for seconds in (0.0005, 0.02, 0.02, 400.5):
@@ -158,7 +158,7 @@ def test_numbers_are_read_as_they_were_counted(tmp_path):
     text = exposed(collect(tmp_path))
     meter.close()
 
-    assert 3 == samples(text, "outrider_attempts_total")["refused",]
+    assert 3 == samples(text, "outrider_delivery_attempts_total")["refused",]
     buckets = samples(text, "outrider_attempt_duration_seconds_bucket")
     assert (1, 1, 3, 3, 4) == tuple(
         buckets[each,] for each in ("0.0005", "0.01", "0.025", "300", "+Inf")
@@ -172,8 +172,8 @@ COUNTS_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
 from outrider.observability import metrics
-from outrider.observability.shared_metrics import open_meter
-meter = open_meter(Path(sys.argv[1]))
+from outrider.observability.shared_metrics import open_shared_metrics
+meter = open_shared_metrics(Path(sys.argv[1]))
 meter.counter(metrics.CLAIMED).add(5)
 meter.gauge(metrics.PROCESSES, "worker").set(1)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -185,7 +185,7 @@ def test_what_a_dead_process_counted_stays_and_its_gauges_go(tmp_path):
     Else every restart of a worker would look like a failure to `rate()`, and like a worker too many.
     """
     subprocess.run([sys.executable, "-c", COUNTS_AND_DIES, str(tmp_path)], check=False)
-    meter = open_meter(tmp_path)
+    meter = open_shared_metrics(tmp_path)
     meter.counter(metrics.CLAIMED).add(2)
     meter.gauge(metrics.PROCESSES, "worker").set(1)
 
@@ -203,7 +203,7 @@ def test_a_server_that_starts_begins_at_zero(tmp_path):
     """
     And leaves alone what a worker counts that was started by hand and lives.
     """
-    dead, alive = open_meter(tmp_path), open_meter(tmp_path)
+    dead, alive = open_shared_metrics(tmp_path), open_shared_metrics(tmp_path)
     dead.counter(metrics.CLAIMED).add(5)
     dead.close()
     alive.counter(metrics.CLAIMED).add(1)
@@ -220,7 +220,7 @@ def test_what_another_release_counted_is_left_out(tmp_path):
     """
     A worker of yesterday may go on beside a server of today.
     """
-    meter = open_meter(tmp_path)
+    meter = open_shared_metrics(tmp_path)
     meter.counter(metrics.CLAIMED).add(1)
     content = next(tmp_path.glob("*.cells")).read_bytes()
     name = metrics.CLAIMED.name.encode()
@@ -235,7 +235,7 @@ def test_a_file_is_its_users_alone(tmp_path):
     """
     Numbers say how much business there is.
     """
-    meter = open_meter(tmp_path / "metrics")
+    meter = open_shared_metrics(tmp_path / "metrics")
     (path,) = (tmp_path / "metrics").glob("*.cells")
 
     assert (0o700, 0o600) == (
@@ -251,7 +251,7 @@ def test_calls_are_counted_once_there_are_cells_for_them(tmp_path):
     """
     rpcs = Rpcs()
     rpcs.answered("/a.b.Service/Get", "ok", 0.1)
-    meter = open_meter(tmp_path, PROCEDURES)
+    meter = open_shared_metrics(tmp_path, PROCEDURES)
     rpcs.count_in(meter)
     rpcs.answered("/a.b.Stranger/Get", "ok", 0.1)
     for code in ("ok", "ok", "not_found"):
@@ -269,9 +269,9 @@ def test_every_outcome_and_state_has_its_place():
     A new outcome without one would be an error in the middle of a delivery.
     """
     assert {each.name.lower() for each in Outcome} == set(metrics.OUTCOMES)
-    meter = memory_meter()
-    Publishing(meter).published(1, 1, 1)
-    Committing(meter)(3, 0.01, failed=True)
+    meter = memory_metrics()
+    PublishCollector(meter).published(1, 1, 1)
+    StoreCollector(meter)(3, 0.01, failed=True)
     assert 1.0 == meter.cells[meter.places[metrics.STORE_COMMITS.name, ("failed",)]]
 
 

@@ -14,7 +14,7 @@ from outrider.domain.delivery.delivery import (
     Attempt,
     ClaimedDelivery,
     DeliveryState,
-    Followers,
+    Dependents,
     PlannedDelivery,
     Settlement,
     plan_deliveries,
@@ -167,11 +167,15 @@ def an_event(
 
 
 def planned(
-    delivery: str, target: str = "101", *, waits_for: str | None = None, is_waited_for: bool = False
+    delivery: str,
+    target: str = "101",
+    *,
+    depends_on: str | None = None,
+    has_dependents: bool = False,
 ) -> PlannedDelivery:
     """A delivery as it is written with its event."""
-    front = None if waits_for is None else DeliveryId(waits_for)
-    return PlannedDelivery(DeliveryId(delivery), TargetId(target), front, is_waited_for)
+    front = None if depends_on is None else DeliveryId(depends_on)
+    return PlannedDelivery(DeliveryId(delivery), TargetId(target), front, has_dependents)
 
 
 def planned_line(*deliveries: tuple[str, str]) -> list[PlannedDelivery]:
@@ -197,7 +201,7 @@ def a_claimed_delivery(
     target: str = "101",
     attempt_number: int = 1,
     created_at: datetime = NOW,
-    is_waited_for: bool = False,
+    has_dependents: bool = False,
     body: bytes = b"{}",
 ) -> ClaimedDelivery:
     """A delivery in a worker's hands."""
@@ -207,7 +211,7 @@ def a_claimed_delivery(
         target_id=TargetId(target),
         attempt_number=attempt_number,
         created_at=created_at,
-        is_waited_for=is_waited_for,
+        has_dependents=has_dependents,
         body=body,
     )
 
@@ -221,7 +225,7 @@ def an_attempt(
     stage: Stage = Stage.ANSWER,
     status_code: int | None = None,
     error: str = "",
-    excerpt: bytes = b"",
+    body_prefix: bytes = b"",
 ) -> Attempt:
     """An attempt that was accepted with status 200, unless it says otherwise."""
     if status_code is None:
@@ -236,7 +240,7 @@ def an_attempt(
         stage=stage,
         status_code=status_code,
         error=error,
-        excerpt=excerpt,
+        body_prefix=body_prefix,
     )
 
 
@@ -246,13 +250,13 @@ def a_settlement(
     *,
     attempt: Attempt | None = None,
     due_at: datetime | None = None,
-    followers: Followers = Followers.WAIT,
+    dependents: Dependents = Dependents.WAIT,
 ) -> Settlement:
     """What an attempt led to; a first attempt that fits the state when none is given."""
     if attempt is None:
         is_delivered = state is DeliveryState.DELIVERED
         attempt = an_attempt(outcome=Outcome.ACCEPTED if is_delivered else Outcome.FAILED)
-    return Settlement(DeliveryId(delivery), state, attempt, due_at, followers)
+    return Settlement(DeliveryId(delivery), state, attempt, due_at, dependents)
 
 
 def a_token(

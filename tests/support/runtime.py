@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 """When tests happen, unless they say otherwise."""
 
 FIRST_ID = 1_000_000_000_000_000_001
-"""The first identifier of a fixed ambient; as long as real ones."""
+"""The first identifier of a fixed runtime; as long as real ones."""
 
 
 class FixedClock:
@@ -31,14 +31,14 @@ class FixedClock:
         return self._now
 
 
-def fixed_ambient(clock: Callable[[], datetime] | None = None, *, draw: float = 0.0) -> Ambient:
-    """An ambient in which nothing is left to chance.
+def fixed_runtime(clock: Callable[[], datetime] | None = None, *, draw: float = 0.0) -> Runtime:
+    """An runtime in which nothing is left to chance.
 
     Identifiers count up from `FIRST_ID`, signing keys and tokens carry their number at the end:
     `SigningKey…0001`, 36 characters as real ones, and `otr_token_0001`.
     """
     ids, keys, tokens = count(FIRST_ID), count(1), count(1)
-    return Ambient(
+    return Runtime(
         now=clock or FixedClock(),
         draw=lambda: draw,
         new_id=lambda: next(ids),

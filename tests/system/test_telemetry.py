@@ -80,19 +80,19 @@ async def test_one_page_shows_every_process_and_a_killed_worker_takes_nothing_wi
         await bind(server, receiver)
         await server.api.publish(EVENT, ["1", "2", "3"])
         await server.api.settled()
-        await reaches(server, 3, "outrider_attempts_total", "accepted")
+        await reaches(server, 3, "outrider_delivery_attempts_total", "accepted")
         await reaches(server, 2, "outrider_processes", "worker")
         for each in workers_of(server):
             os.kill(each, signal.SIGKILL)
         await reaches(server, 2, "outrider_processes", "worker")
         await server.api.publish(EVENT, ["4"])
         await server.api.settled()
-        await reaches(server, 4, "outrider_attempts_total", "accepted")
+        await reaches(server, 4, "outrider_delivery_attempts_total", "accepted")
 
     calls = ("outrider.v1.EventService", "PublishEvents", "ok")
     assert 2 == await number(server, "outrider_rpc_requests_total", *calls)
     assert 1 == await number(server, "outrider_processes", "api")
-    assert 4 == await number(server, "outrider_settled_total", "delivered")
+    assert 4 == await number(server, "outrider_delivery_transitions_total", "delivered")
 
 
 async def test_a_trace_goes_from_the_publisher_to_the_receiver(launch):

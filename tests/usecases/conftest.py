@@ -10,7 +10,7 @@ import pytest
 from fakes.memory.store import MemoryStore
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.tokens import Authenticate, ManageTokens
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
@@ -19,7 +19,7 @@ from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.targets import ManageTargets
 from support.builders import INSTANCE
-from support.runtime import FixedClock, fixed_ambient
+from support.runtime import FixedClock, fixed_runtime
 
 REGISTERED = catalogue_from_json(
     json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))
@@ -42,8 +42,8 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def ambient(clock) -> Ambient:
-    return fixed_ambient(clock)
+def runtime(clock) -> Runtime:
+    return fixed_runtime(clock)
 
 
 @pytest.fixture
@@ -54,18 +54,18 @@ async def routing(store, registered) -> Routing:
 
 
 @pytest.fixture
-def targets(store, ambient, routing) -> ManageTargets:
-    return ManageTargets(store=store, ambient=ambient, routing=routing, egress=EgressPolicy())
+def targets(store, runtime, routing) -> ManageTargets:
+    return ManageTargets(store=store, runtime=runtime, routing=routing, egress=EgressPolicy())
 
 
 @pytest.fixture
-def executions(store, ambient, routing) -> ManageExecutions:
-    return ManageExecutions(store=store, ambient=ambient, routing=routing)
+def executions(store, runtime, routing) -> ManageExecutions:
+    return ManageExecutions(store=store, runtime=runtime, routing=routing)
 
 
 @pytest.fixture
-def publish(store, ambient, routing) -> PublishEvents:
-    return PublishEvents(store=store, ambient=ambient, routing=routing)
+def publish(store, runtime, routing) -> PublishEvents:
+    return PublishEvents(store=store, runtime=runtime, routing=routing)
 
 
 @pytest.fixture
@@ -74,10 +74,10 @@ def deliveries(store) -> FindDeliveries:
 
 
 @pytest.fixture
-def authenticate(store, ambient) -> Authenticate:
-    return Authenticate(store=store, ambient=ambient, instance=INSTANCE)
+def authenticate(store, runtime) -> Authenticate:
+    return Authenticate(store=store, runtime=runtime, instance=INSTANCE)
 
 
 @pytest.fixture
-def tokens(store, ambient, authenticate) -> ManageTokens:
-    return ManageTokens(store=store, ambient=ambient, authenticate=authenticate)
+def tokens(store, runtime, authenticate) -> ManageTokens:
+    return ManageTokens(store=store, runtime=runtime, authenticate=authenticate)

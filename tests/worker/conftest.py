@@ -12,7 +12,7 @@ from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.usecases.ports.store import Store
 from support.runtime import NOW
-from worker.harness import Rig
+from worker.harness import Harness
 
 MASTER_KEY = bytes(range(32))
 
@@ -28,6 +28,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def rig(store: Store) -> Rig:
+async def rig(store: Store) -> Harness:
     """What a worker needs; its callers are scripted."""
-    return Rig(store)
+    return Harness(store)

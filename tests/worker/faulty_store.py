@@ -60,9 +60,9 @@ class Door:
             raise StoreDown
         return await self._store.changes() if self.sees_changes else 0
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """See the port."""
-        self._store.on_news(tell)
+        self._store.subscribe(tell)
 
     async def _let_in(self, work: Callable[[Unit], T]) -> T:
         self._knocked.set()

@@ -11,21 +11,21 @@ from typing import Any
 
 from contracts.store.steps import add_targets, log_of, owe, states
 from outrider.bootstrap.http_client import ENCODERS
-from outrider.domain.calls.request import Answer, Call
-from outrider.domain.calls.request_builder import Envelopes
+from outrider.domain.calls.request import OutboundRequest, Response
+from outrider.domain.calls.request_builder import RequestBuilder
 from outrider.domain.delivery.delivery import Delivery, PlannedDelivery
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
-from outrider.runtime import Ambient
-from outrider.usecases.ports.store import Caller, Store
-from outrider.worker.attempts import Runner
+from outrider.runtime import Runtime
+from outrider.usecases.ports.store import HttpClient, Store
+from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import Worker
 from support.builders import a_target
-from support.runtime import FixedClock, fixed_ambient
+from support.runtime import FixedClock, fixed_runtime
 
 WITHIN_S = 20.0
-OK = Answer(200, (), b"")
+OK = Response(200, (), b"")
 SCHEDULE = RetrySchedule()
 
 
@@ -34,17 +34,17 @@ class Held:
     """An answer that comes when `until` is set."""
 
     until: asyncio.Event
-    answer: Answer | Exception = OK
+    answer: Response | Exception = OK
 
 
-Step = Answer | Exception | Held
+Step = Response | Exception | Held
 
 
 class ScriptedCaller:
     """Answers by the target's endpoint, in the order of the script; then 200."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[OutboundRequest] = []
         self.most_at_once = 0
         self.doubled: list[str] = []
         self._scripts: dict[str, deque[Step]] = defaultdict(deque)
@@ -55,7 +55,7 @@ class ScriptedCaller:
         """What a target answers next."""
         self._scripts[endpoint].extend(steps)
 
-    async def post(self, call: Call) -> Answer:
+    async def post(self, call: OutboundRequest) -> Response:
         """See the port."""
         delivery = header(call, "webhook-id")
         self.calls.append(call)
@@ -75,7 +75,7 @@ class ScriptedCaller:
         async with asyncio.timeout(WITHIN_S), self._arrived:
             await self._arrived.wait_for(lambda: len(self.calls) >= calls)
 
-    async def _answer(self, call: Call) -> Answer:
+    async def _answer(self, call: OutboundRequest) -> Response:
         script = self._scripts[call.url]
         step: Step = script.popleft() if script else OK
         if isinstance(step, Held):
@@ -105,18 +105,18 @@ class Lines:
 
 
 @dataclass
-class Rig:
+class Harness:
     """Everything around a worker."""
 
     store: Store
     clock: FixedClock = field(default_factory=FixedClock)
-    caller: Caller = field(default_factory=ScriptedCaller)
+    caller: HttpClient = field(default_factory=ScriptedCaller)
     log: Lines = field(default_factory=Lines)
 
     @property
-    def ambient(self) -> Ambient:
+    def runtime(self) -> Runtime:
         """With the rig's clock; every draw is 0."""
-        return fixed_ambient(self.clock)
+        return fixed_runtime(self.clock)
 
     def worker(
         self,
@@ -125,21 +125,21 @@ class Rig:
         concurrency: int = 4,
         drain_timeout: float = WITHIN_S,
         store: Store | None = None,
-        caller: Caller | None = None,
+        caller: HttpClient | None = None,
     ) -> Worker:
         """A worker that has not been started; its turns can be waited for."""
-        runner = Runner(
-            self.ambient, Envelopes(ENCODERS), caller or self.caller, SCHEDULE, self.log
+        runner = AttemptRunner(
+            self.runtime, RequestBuilder(ENCODERS), caller or self.caller, SCHEDULE, self.log
         )
         worker = Worker(
-            store or self.store, self.ambient, runner, self.log, owner, concurrency, drain_timeout
+            store or self.store, self.runtime, runner, self.log, owner, concurrency, drain_timeout
         )
         worker.settled_signal.listen()
         return worker
 
     def rescuer(self) -> Rescuer:
         """A rescuer that has not been started."""
-        rescuer = Rescuer(self.store, self.ambient, SCHEDULE, self.log)
+        rescuer = Rescuer(self.store, self.runtime, SCHEDULE, self.log)
         rescuer.rescued_signal.listen()
         return rescuer
 
@@ -186,7 +186,7 @@ async def working(*workers: Worker) -> AsyncIterator[None]:
                 worker.stop()
 
 
-def header(call: Call, name: str) -> str:
+def header(call: OutboundRequest, name: str) -> str:
     """A header that has to be there once."""
     [value] = [value for known, value in call.headers if known.lower() == name]
     return value

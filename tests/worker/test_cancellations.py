@@ -12,7 +12,7 @@ from outrider.worker.worker import Worker
 from support.builders import a_target, planned
 from support.runtime import NOW
 from worker.faulty_store import Door
-from worker.harness import Held, Rig
+from worker.harness import Harness, Held
 
 HOOK = a_target().endpoint
 
@@ -30,7 +30,7 @@ async def cancelled(running: asyncio.Task[None]) -> None:
             await running
 
 
-async def test_before_its_first_turn(rig: Rig):
+async def test_before_its_first_turn(rig: Harness):
     """
     Nothing was claimed, so nothing is held.
     """
@@ -44,7 +44,7 @@ async def test_before_its_first_turn(rig: Rig):
     assert {"1": "PENDING"} == await states(rig.store)
 
 
-async def test_while_it_claims(rig: Rig):
+async def test_while_it_claims(rig: Harness):
     """
     The store goes on with what it was asked: that would be claimed for nobody.
     """
@@ -66,7 +66,7 @@ async def test_while_it_claims(rig: Rig):
     assert ["1", "2"] == await claimed_ids(rig.store, "worker-b")
 
 
-async def test_while_it_calls(rig: Rig):
+async def test_while_it_calls(rig: Harness):
     """
     The receiver may have it: the attempt is LOST, at once, and not after the drain.
     """
@@ -81,7 +81,7 @@ async def test_while_it_calls(rig: Rig):
     assert NOW == (await rig.delivery("1")).next_attempt_at
 
 
-async def test_while_it_settles(rig: Rig):
+async def test_while_it_settles(rig: Harness):
     """
     What is on its way to the disk arrives there, once.
     """
@@ -104,7 +104,7 @@ async def test_while_it_settles(rig: Rig):
     assert ["ACCEPTED"] == await rig.attempts()
 
 
-async def test_while_it_waits_for_work(rig: Rig):
+async def test_while_it_waits_for_work(rig: Harness):
     """
     The usual moment.
     """
@@ -116,7 +116,7 @@ async def test_while_it_waits_for_work(rig: Rig):
     assert {} == await states(rig.store)
 
 
-async def test_while_it_drains(rig: Rig):
+async def test_while_it_drains(rig: Harness):
     """
     Who stopped it in order may lose patience.
     """

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from contracts.store.steps import add_targets, claim, owe
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.worker.worker import LEASE
 from support.builders import a_target, planned
-from worker.harness import Rig, working
+from worker.harness import Harness, working
 
 HOUR = timedelta(hours=1)
 HOOK = a_target().endpoint
 
 
-async def test_what_was_published_before_the_clock_went_back_is_delivered(rig: Rig):
+async def test_what_was_published_before_the_clock_went_back_is_delivered(rig: Harness):
     """
     The rescuer has seen a later time: what was not attempted yet does not wait for it to come again.
     """
@@ -29,10 +29,10 @@ async def test_what_was_published_before_the_clock_went_back_is_delivered(rig: R
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "DELIVERED")
 
-    assert ["rescuer.clock_went_back"] == rig.log.events("warning")
+    assert ["clock.moved_backwards"] == rig.log.events("warning")
 
 
-async def test_a_node_that_starts_after_the_clock_went_back_notices(rig: Rig):
+async def test_a_node_that_starts_after_the_clock_went_back_notices(rig: Harness):
     """
     It has seen nothing; the newest delivery has.
     """
@@ -43,7 +43,7 @@ async def test_a_node_that_starts_after_the_clock_went_back_notices(rig: Rig):
         await rig.reaches(worker, "DELIVERED")
 
 
-async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig: Rig):
+async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig: Harness):
     """
     Its lease would end in an hour, and what it held would be due then.
     """
@@ -61,12 +61,12 @@ async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig
     assert (await rig.delivery()).next_attempt_at <= rig.clock()
 
 
-async def test_a_clock_that_goes_on_changes_nothing(rig: Rig):
+async def test_a_clock_that_goes_on_changes_nothing(rig: Harness):
     """
     A retry waits for its time, however often somebody looks.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Answer(500, (), b""))
+    rig.caller.script(HOOK, Response(500, (), b""))
     rescuer = rig.rescuer()
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from contracts.store.steps import claim, settle
 from fakes.memory.store import MemoryStore
-from outrider.domain.calls.request import Answer
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request import Response
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import (
     ClaimedDelivery,
     Delivery,
@@ -30,7 +30,7 @@ from outrider.domain.ids import DeliveryId
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.targets.target import Target, TargetType
 from support.builders import a_target
-from worker.harness import SCHEDULE, Rig
+from worker.harness import SCHEDULE, Harness
 
 STATUSES = (200, 404, 410, 500)
 FINAL = {DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED}
@@ -55,7 +55,7 @@ class Play:
 
     draw: st.DataObject
     targets: Sequence[Target]
-    rig: Rig = field(default_factory=lambda: Rig(MemoryStore()))
+    rig: Harness = field(default_factory=lambda: Harness(MemoryStore()))
     held: dict[str, tuple[str, ClaimedDelivery]] = field(default_factory=dict)
     owners: count = field(default_factory=lambda: count(1))
     story: list[tuple[str, str]] = field(default_factory=list)
@@ -107,8 +107,8 @@ class Play:
             return
         target = self.targets[int(number) - 1]
         # Not a call that takes its time: by that the next run of the same story would differ.
-        attempt = answered(claimed.attempt_number, now, timedelta(0), Answer(status, (), b""))
-        settlement = self.rig.worker().runner.settled(claimed, attempt, Callee(target))
+        attempt = answered(claimed.attempt_number, now, timedelta(0), Response(status, (), b""))
+        settlement = self.rig.worker().runner.settled(claimed, attempt, ResolvedTarget(target))
         await settle(self.rig.store, settlement, owner=owner, now=now)
 
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.store.delivery.target_queues import owe_many, set_policy
+from contracts.store.delivery.target_queues import create_many_pending, set_policy
 from contracts.store.steps import add_targets, owe, states
-from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.client import EgressClient
 from outrider.domain.ids import TargetId
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.domain.targets.policy import Breaker, Ordering, RetryPolicy, TargetPolicy
@@ -26,23 +26,23 @@ from support.builders import (
     an_execution,
     planned,
 )
-from worker.harness import Rig, working
+from worker.harness import Harness, working
 
 GONE, BAD, BUSY = Answer(status=410), Answer(status=500), Answer(status=503)
 AT_ONCE = RetryPolicy(waits=(timedelta(milliseconds=20),) * 50, jitter=0.0)
 
 
 @pytest.fixture
-async def live(rig: Rig) -> AsyncIterator[Rig]:
+async def live(rig: Harness) -> AsyncIterator[Harness]:
     """A rig whose calls leave, and whose clock runs."""
-    caller = HttpCaller(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
     rig.caller, rig.clock = caller, utc_now
     yield rig
     await caller.aclose()
 
 
 @pytest.mark.parametrize("concurrency", [4, 64])
-async def test_a_target_that_hangs_leaves_room_from_the_first_moment(live: Rig, concurrency):
+async def test_a_target_that_hangs_leaves_room_from_the_first_moment(live: Harness, concurrency):
     """
     No policy, a backlog in front, its time-out not known yet: others are served at once.
     """
@@ -50,7 +50,7 @@ async def test_a_target_that_hangs_leaves_room_from_the_first_moment(live: Rig, 
     async with Receiver(lambda _: Answer(hang_until=silence)) as hanging, Receiver() as well:
         targets = [a_target(endpoint=hanging.url), a_target("102", endpoint=well.url)]
         await add_targets(live.store, *targets)
-        await owe_many(live.store, 600, "101", first=1000, now=utc_now())
+        await create_many_pending(live.store, 600, "101", first=1000, now=utc_now())
         async with working(live.worker(concurrency=concurrency)):
             await hanging.wait_for(1)
             took = []
@@ -66,7 +66,7 @@ async def test_a_target_that_hangs_leaves_room_from_the_first_moment(live: Rig, 
     assert len(hanging.calls) <= 600
 
 
-async def test_many_targets_that_hang_leave_room(live: Rig):
+async def test_many_targets_that_hang_leave_room(live: Harness):
     """
     Each has one slot at least; those that are known to answer have a quarter for themselves.
     """
@@ -84,7 +84,7 @@ async def test_many_targets_that_hang_leave_room(live: Rig):
             silence.set()
 
 
-async def test_a_rate_is_kept_at_the_receiver(live: Rig):
+async def test_a_rate_is_kept_at_the_receiver(live: Harness):
     """
     In no window are there more than the rate and its small burst.
     """
@@ -97,7 +97,7 @@ async def test_a_rate_is_kept_at_the_receiver(live: Rig):
     async with Receiver(answer) as receiver:
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await set_policy(live.store, TargetPolicy(rate_per_second=20), now=utc_now())
-        await owe_many(live.store, 30, first=100, now=utc_now())
+        await create_many_pending(live.store, 30, first=100, now=utc_now())
         async with working(live.worker()):
             await receiver.wait_for(30)
 
@@ -108,7 +108,7 @@ async def test_a_rate_is_kept_at_the_receiver(live: Rig):
         assert last - first >= (14 - 4 - 1) / 20 - 0.2
 
 
-async def test_no_more_calls_at_once_than_the_target_allows(live: Rig):
+async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
     """
     Though the worker has room for more.
     """
@@ -130,7 +130,7 @@ async def test_no_more_calls_at_once_than_the_target_allows(live: Rig):
 
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await set_policy(live.store, TargetPolicy(max_concurrency=2))
-        await owe_many(live.store, 20, first=100, now=utc_now())
+        await create_many_pending(live.store, 20, first=100, now=utc_now())
         async with working(live.worker(concurrency=16, caller=Counting())):
             await receiver.wait_for(20)
         most = max(seen)
@@ -138,7 +138,7 @@ async def test_no_more_calls_at_once_than_the_target_allows(live: Rig):
     assert 2 == most
 
 
-async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Rig):
+async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Harness):
     """
     Three failures, a rest, one probe, and then everything: nobody had to do anything.
     """
@@ -148,7 +148,7 @@ async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Rig):
         breaker = Breaker(3, timedelta(milliseconds=300))
         policy = TargetPolicy(retry=AT_ONCE, breaker=breaker, max_concurrency=1)
         await set_policy(live.store, policy)
-        await owe_many(live.store, 10, first=100, now=utc_now())
+        await create_many_pending(live.store, 10, first=100, now=utc_now())
         async with working(worker := live.worker()):
             await receiver.wait_for(3)
             opened = time.perf_counter()
@@ -160,7 +160,7 @@ async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Rig):
     assert 13 == len(receiver.calls)
 
 
-async def test_410_pauses_the_target_and_tells_the_operator(live: Rig):
+async def test_410_pauses_the_target_and_tells_the_operator(live: Harness):
     """
     The rest waits, without an attempt; the operator's own target hears of death and pause.
     """
@@ -172,7 +172,7 @@ async def test_410_pauses_the_target_and_tells_the_operator(live: Rig):
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, ours))
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, deaths))
         await set_policy(live.store, TargetPolicy(max_concurrency=1))
-        await owe_many(live.store, 3, first=1, now=utc_now())
+        await create_many_pending(live.store, 3, first=1, now=utc_now())
         async with working(worker := live.worker()):
             await live.reaches(worker, "DEAD", "PENDING", "PENDING", "DELIVERED", "DELIVERED")
         bodies = sorted(call.body for call in operator.calls)
@@ -187,7 +187,7 @@ async def test_410_pauses_the_target_and_tells_the_operator(live: Rig):
     assert b'"reason":"gone"' in bodies[1]
 
 
-async def test_operator_events_make_no_operator_events(live: Rig):
+async def test_operator_events_make_no_operator_events(live: Harness):
     """
     Not even when everything is bound to the target that fails: a death is told once.
     """
@@ -197,7 +197,7 @@ async def test_operator_events_make_no_operator_events(live: Rig):
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, everything))
         await set_policy(live.store, TargetPolicy(retry=never))
-        await owe_many(live.store, 1, first=1, now=utc_now())
+        await create_many_pending(live.store, 1, first=1, now=utc_now())
         async with working(worker := live.worker()):
             await live.reaches(worker, "DEAD", "DEAD")
             await worker.settled_signal.wait()
@@ -206,7 +206,7 @@ async def test_operator_events_make_no_operator_events(live: Rig):
     assert 4 == len(receiver.calls)
 
 
-async def test_aggregates_keep_their_order_whatever_fails(live: Rig):
+async def test_aggregates_keep_their_order_whatever_fails(live: Harness):
     """
     A failing aggregate holds only itself: of each, the first deliveries come in order.
     """

@@ -8,12 +8,12 @@ from contracts.store.access.instances import an_instance
 from contracts.store.steps import add_targets, claimed_ids, owe
 from outrider.domain.ids import InstanceId
 from support.builders import ANOTHER_INSTANCE, INSTANCE, a_target, planned
-from worker.harness import Held, Rig, working
+from worker.harness import Harness, Held, working
 
 SHOP = InstanceId("9001")
 
 
-async def test_every_instance_is_delivered_for(rig: Rig):
+async def test_every_instance_is_delivered_for(rig: Harness):
     """
     One worker, whatever was made after it started.
     """
@@ -27,7 +27,7 @@ async def test_every_instance_is_delivered_for(rig: Rig):
     assert set(endpoints.values()) == {call.url for call in rig.caller.calls}
 
 
-async def test_what_is_under_way_when_its_instance_ends_is_nobodys(rig: Rig):
+async def test_what_is_under_way_when_its_instance_ends_is_nobodys(rig: Harness):
     """
     The answer that comes then belongs nowhere; the next delivery does.
     """

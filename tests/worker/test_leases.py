@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from contracts.store.steps import add_targets, claim, delete_target, states
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.usecases.ports.store import Store, Unit
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import LEASE
@@ -25,7 +25,7 @@ from support.builders import (
 )
 from support.runtime import NOW
 from worker.faulty_store import Door, StoreDown
-from worker.harness import Held, Rig, working
+from worker.harness import Harness, Held, working
 
 MICROSECOND = timedelta(microseconds=1)
 HOOK = a_target().endpoint
@@ -33,14 +33,14 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 T = TypeVar("T")
 
 
-async def died_with(rig: Rig, *, owner: str = "worker-a") -> None:
+async def died_with(rig: Harness, *, owner: str = "worker-a") -> None:
     """A worker claims what is due, and is never heard of again."""
     now = rig.clock()
     await rig.store.write(lambda unit: unit.leases.renew(owner, now + LEASE))
     await claim(rig.store, owner, now=now, limit=1000)
 
 
-def lines(rig: Rig) -> list[dict[str, Any]]:
+def lines(rig: Harness) -> list[dict[str, Any]]:
     """The lines of attempts."""
     return [fields for _, event, fields in rig.log.kept if event == "delivery.attempted"]
 
@@ -65,12 +65,12 @@ class Stumbling(Door):
         return await super().write(work, shared=shared)
 
 
-async def rescue(rig: Rig) -> int:
+async def rescue(rig: Harness) -> int:
     """What a rescuer does when it looks; how many it has found."""
     return await rig.store.write(rig.rescuer().rescue)
 
 
-async def test_what_a_dead_worker_held_is_lost_and_due(rig: Rig):
+async def test_what_a_dead_worker_held_is_lost_and_due(rig: Harness):
     """
     As soon as its lease is over, and not before: a living worker must not be robbed.
     """
@@ -90,7 +90,7 @@ async def test_what_a_dead_worker_held_is_lost_and_due(rig: Rig):
     assert delivery.next_attempt_at <= rig.clock()
 
 
-async def test_a_rescuer_gives_back_any_number_without_a_pause(rig: Rig):
+async def test_a_rescuer_gives_back_any_number_without_a_pause(rig: Harness):
     """
     A node that died under load held thousands.
     """
@@ -108,7 +108,7 @@ async def test_a_rescuer_gives_back_any_number_without_a_pause(rig: Rig):
     assert 1001 == len({line["delivery"] for line in lines(rig)}) == len(lines(rig))
 
 
-async def test_a_lost_attempt_has_the_line_that_every_attempt_has(rig: Rig):
+async def test_a_lost_attempt_has_the_line_that_every_attempt_has(rig: Harness):
     """
     Who counts attempts in the log, or looks for those of a delivery, finds this one, too.
     """
@@ -134,14 +134,14 @@ async def test_a_lost_attempt_has_the_line_that_every_attempt_has(rig: Rig):
     assert [("info", "delivery.attempted", expected)] == rig.log.kept
 
 
-async def test_a_look_that_is_not_committed_leaves_no_line(rig: Rig):
+async def test_a_look_that_is_not_committed_leaves_no_line(rig: Harness):
     """
     A store may run a unit again: an attempt is told of once, and not before it is recorded.
     """
     await rig.owe(planned("1"), planned("2"))
     await died_with(rig)
     rig.clock.advance(2 * LEASE)
-    rescuer = Rescuer(Stumbling(rig.store), rig.ambient, rig.rescuer().schedule, rig.log)
+    rescuer = Rescuer(Stumbling(rig.store), rig.runtime, rig.rescuer().schedule, rig.log)
     with pytest.raises(StoreDown):
         await rescuer.look()
     before = list(rig.log.kept)
@@ -151,7 +151,7 @@ async def test_a_look_that_is_not_committed_leaves_no_line(rig: Rig):
     assert ["1", "2"] == [line["delivery"] for line in lines(rig)]
 
 
-async def test_the_delivery_of_a_deleted_target_has_no_attempt_and_no_line(rig: Rig):
+async def test_the_delivery_of_a_deleted_target_has_no_attempt_and_no_line(rig: Harness):
     """
     One line for each attempt in the log, not for each delivery that was given back.
     """
@@ -164,7 +164,7 @@ async def test_the_delivery_of_a_deleted_target_has_no_attempt_and_no_line(rig: 
     assert [] == rig.log.kept
 
 
-async def test_of_two_rescuers_one_records_it(rig: Rig):
+async def test_of_two_rescuers_one_records_it(rig: Harness):
     """
     One runs beside every worker.
     """
@@ -177,13 +177,13 @@ async def test_of_two_rescuers_one_records_it(rig: Rig):
     assert ["LOST"] == await rig.attempts()
 
 
-async def test_a_worker_that_was_thought_dead_settles_nothing(rig: Rig):
+async def test_a_worker_that_was_thought_dead_settles_nothing(rig: Harness):
     """
     Its computer slept. Meanwhile somebody else has delivered it: that is what the log tells.
     """
     release = asyncio.Event()
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Held(release, Answer(410, (), b"")))
+    rig.caller.script(HOOK, Held(release, Response(410, (), b"")))
     async with working(sleeper := rig.worker("worker-a")):
         await rig.caller.reached(1)
         rig.clock.advance(2 * LEASE)
@@ -197,13 +197,13 @@ async def test_a_worker_that_was_thought_dead_settles_nothing(rig: Rig):
     assert ["LOST", "ACCEPTED"] == await rig.attempts()
 
 
-async def test_a_worker_that_gets_its_own_delivery_again_settles_the_second_attempt(rig: Rig):
+async def test_a_worker_that_gets_its_own_delivery_again_settles_the_second_attempt(rig: Harness):
     """
     The first one is on record as LOST, whatever its answer says by now.
     """
     first, second = asyncio.Event(), asyncio.Event()
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Held(first, Answer(410, (), b"")), Held(second))
+    rig.caller.script(HOOK, Held(first, Response(410, (), b"")), Held(second))
     async with working(worker := rig.worker("worker-a")):
         await rig.caller.reached(1)
         rig.clock.advance(2 * LEASE)
@@ -220,7 +220,7 @@ async def test_a_worker_that_gets_its_own_delivery_again_settles_the_second_atte
     assert ["LOST", "ACCEPTED"] == await rig.attempts()
 
 
-async def test_a_delivery_that_kills_its_node_ends(rig: Rig):
+async def test_a_delivery_that_kills_its_node_ends(rig: Harness):
     """
     An answer that crashes the process must not crash it for ever.
     """
@@ -238,7 +238,7 @@ async def test_a_delivery_that_kills_its_node_ends(rig: Rig):
     ("interrupts", "expected"), [(True, ["PENDING"] * 2), (False, ["DELIVERED"] * 2)]
 )
 async def test_those_behind_a_lost_attempt_are_treated_as_after_any_failure(
-    rig: Rig, interrupts, expected
+    rig: Harness, interrupts, expected
 ):
     """
     Held by a target that interrupts, released by one that does not.
@@ -249,7 +249,7 @@ async def test_those_behind_a_lost_attempt_are_treated_as_after_any_failure(
     await died_with(rig)
     rig.clock.advance(2 * LEASE)
     await rescue(rig)
-    rig.caller.script(first.endpoint, Answer(500, (), b""))
+    rig.caller.script(first.endpoint, Response(500, (), b""))
     async with working(worker := rig.worker()):
         await rig.tried(worker, 2)
         await rig.reaches(worker, "RETRYING", *expected)
@@ -257,7 +257,7 @@ async def test_those_behind_a_lost_attempt_are_treated_as_after_any_failure(
     assert ["LOST", "FAILED"] == await rig.attempts()
 
 
-async def test_the_delivery_of_a_deleted_target_is_cancelled(rig: Rig):
+async def test_the_delivery_of_a_deleted_target_is_cancelled(rig: Harness):
     """
     The node died while it called a target, and the operator deleted it meanwhile.
     """

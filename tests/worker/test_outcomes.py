@@ -7,44 +7,44 @@ import asyncio
 import pytest
 
 from contracts.store.steps import delete_target
-from outrider.domain.calls.request import Answer, CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Response, Stage
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.target import TargetType
 from support.builders import a_target, planned
 from support.runtime import NOW
-from worker.harness import Held, Rig, working
+from worker.harness import Harness, Held, working
 
 FORWARDED = b'{"forwardedStatusCode":403,"forwardedErrorMessage":"not you"}'
 
 
-def failed(outcome: Outcome, stage: Stage) -> CallFailed:
+def failed(outcome: Outcome, stage: Stage) -> RequestError:
     """A call without an answer."""
-    return CallFailed(outcome, stage, "it did not work")
+    return RequestError(outcome, stage, "it did not work")
 
 
 @pytest.mark.parametrize(
     ("step", "state", "expected"),
     [
-        (Answer(200, (), b""), "DELIVERED", ("ACCEPTED", "answer", 200)),
-        (Answer(204, (), b""), "DELIVERED", ("ACCEPTED", "answer", 204)),
-        (Answer(200, (), b"not JSON"), "DELIVERED", ("ACCEPTED", "answer", 200)),
-        (Answer(200, (), FORWARDED), "RETRYING", ("FAILED", "answer", 200)),
-        (Answer(302, (), b""), "RETRYING", ("FAILED", "answer", 302)),
-        (Answer(400, (), b""), "RETRYING", ("REFUSED", "answer", 400)),
-        (Answer(404, (), b""), "RETRYING", ("REFUSED", "answer", 404)),
-        (Answer(408, (), b""), "RETRYING", ("OVERLOADED", "answer", 408)),
-        (Answer(425, (), b""), "RETRYING", ("OVERLOADED", "answer", 425)),
-        (Answer(429, (), b""), "RETRYING", ("OVERLOADED", "answer", 429)),
-        (Answer(500, (), b""), "RETRYING", ("FAILED", "answer", 500)),
-        (Answer(503, (), b""), "RETRYING", ("OVERLOADED", "answer", 503)),
-        (Answer(410, (), b""), "DEAD", ("REFUSED", "answer", 410)),
+        (Response(200, (), b""), "DELIVERED", ("ACCEPTED", "answer", 200)),
+        (Response(204, (), b""), "DELIVERED", ("ACCEPTED", "answer", 204)),
+        (Response(200, (), b"not JSON"), "DELIVERED", ("ACCEPTED", "answer", 200)),
+        (Response(200, (), FORWARDED), "RETRYING", ("FAILED", "answer", 200)),
+        (Response(302, (), b""), "RETRYING", ("FAILED", "answer", 302)),
+        (Response(400, (), b""), "RETRYING", ("REFUSED", "answer", 400)),
+        (Response(404, (), b""), "RETRYING", ("REFUSED", "answer", 404)),
+        (Response(408, (), b""), "RETRYING", ("OVERLOADED", "answer", 408)),
+        (Response(425, (), b""), "RETRYING", ("OVERLOADED", "answer", 425)),
+        (Response(429, (), b""), "RETRYING", ("OVERLOADED", "answer", 429)),
+        (Response(500, (), b""), "RETRYING", ("FAILED", "answer", 500)),
+        (Response(503, (), b""), "RETRYING", ("OVERLOADED", "answer", 503)),
+        (Response(410, (), b""), "DEAD", ("REFUSED", "answer", 410)),
         (failed(Outcome.UNREACHABLE, Stage.RESOLVE), "RETRYING", ("UNREACHABLE", "resolve", 0)),
         (failed(Outcome.UNREACHABLE, Stage.TLS), "RETRYING", ("UNREACHABLE", "tls", 0)),
         (failed(Outcome.BLOCKED, Stage.GUARD), "RETRYING", ("BLOCKED", "guard", 0)),
         (RuntimeError("a bug of ours"), "RETRYING", ("UNREACHABLE", "send", 0)),
     ],
 )
-async def test_what_an_end_means(rig: Rig, step, state, expected):
+async def test_what_an_end_means(rig: Harness, step, state, expected):
     """
     Whoever reads the log wants to know which of them it was, and whether it will be tried again.
     """
@@ -62,20 +62,20 @@ async def test_what_an_end_means(rig: Rig, step, state, expected):
     assert (state == "DELIVERED") == (attempt.error == "")
 
 
-async def test_the_start_of_an_answer_is_kept(rig: Rig):
+async def test_the_start_of_an_answer_is_kept(rig: Harness):
     """
     It often says what is wrong. All of it could be 20 MiB.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, Answer(400, (), b"x" * 2048 + b"y"))
+    rig.caller.script(a_target().endpoint, Response(400, (), b"x" * 2048 + b"y"))
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING")
     [attempt] = (await rig.delivery()).attempts
 
-    assert b"x" * 2048 == attempt.excerpt
+    assert b"x" * 2048 == attempt.body_prefix
 
 
-async def test_a_bug_in_a_caller_is_logged_and_costs_one_attempt(rig: Rig):
+async def test_a_bug_in_a_caller_is_logged_and_costs_one_attempt(rig: Harness):
     """
     Its text may quote anything: the receiver's owner reads the attempt, we read the log.
     """
@@ -86,17 +86,17 @@ async def test_a_bug_in_a_caller_is_logged_and_costs_one_attempt(rig: Rig):
     [attempt] = (await rig.delivery()).attempts
 
     assert "the call broke inside outrider: RuntimeError" == attempt.error
-    assert ["delivery.broken"] == rig.log.events("exception")
+    assert ["delivery.internal_error"] == rig.log.events("exception")
 
 
 @pytest.mark.parametrize("status", [200, 404, 410, 500])
-async def test_any_answer_of_a_rest_async_target_will_do(rig: Rig, status):
+async def test_any_answer_of_a_rest_async_target_will_do(rig: Harness, status):
     """
     Its answer is not checked, as the API reference says; the log shows what it was.
     """
     target = a_target(type=TargetType.REST_ASYNC)
     await rig.owe(planned("1"), targets=[target])
-    rig.caller.script(target.endpoint, Answer(status, (), b""))
+    rig.caller.script(target.endpoint, Response(status, (), b""))
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "DELIVERED")
     [attempt] = (await rig.delivery()).attempts
@@ -104,7 +104,7 @@ async def test_any_answer_of_a_rest_async_target_will_do(rig: Rig, status):
     assert status == attempt.status_code
 
 
-async def test_a_rest_async_target_that_does_not_answer_is_tried_again(rig: Rig):
+async def test_a_rest_async_target_that_does_not_answer_is_tried_again(rig: Harness):
     """
     Not to be waited for is not to be forgotten.
     """
@@ -115,7 +115,7 @@ async def test_a_rest_async_target_that_does_not_answer_is_tried_again(rig: Rig)
         await rig.reaches(worker, "RETRYING")
 
 
-async def test_a_payload_type_that_nobody_knows_is_said_so(rig: Rig):
+async def test_a_payload_type_that_nobody_knows_is_said_so(rig: Harness):
     """
     Nothing leaves, least of all in plain text; and it is tried again, for a release that can.
     """
@@ -124,12 +124,12 @@ async def test_a_payload_type_that_nobody_knows_is_said_so(rig: Rig):
         await rig.reaches(worker, "RETRYING")
     [attempt] = (await rig.delivery()).attempts
 
-    assert ("UNBUILDABLE", "build") == (attempt.outcome.name, attempt.stage)
+    assert ("BUILD_FAILED", "build") == (attempt.outcome.name, attempt.stage)
     assert "payload type 9 cannot be sent by this release" == attempt.error
     assert [] == rig.caller.calls
 
 
-async def test_a_delivery_to_nobody_is_cancelled(rig: Rig):
+async def test_a_delivery_to_nobody_is_cancelled(rig: Harness):
     """
     Its target was deleted after it was claimed and before it was begun, or never was.
     """
@@ -141,12 +141,12 @@ async def test_a_delivery_to_nobody_is_cancelled(rig: Rig):
     assert 1 == len(rig.caller.calls)
 
 
-async def test_a_target_that_is_deleted_while_it_is_called_is_not_called_again(rig: Rig):
+async def test_a_target_that_is_deleted_while_it_is_called_is_not_called_again(rig: Harness):
     """
     The attempt under way is recorded; there will be no second one.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, held := Held(asyncio.Event(), Answer(500, (), b"")))
+    rig.caller.script(a_target().endpoint, held := Held(asyncio.Event(), Response(500, (), b"")))
     async with working(worker := rig.worker()):
         await rig.caller.reached(1)
         await delete_target(rig.store, "101")

@@ -8,25 +8,25 @@ from datetime import timedelta
 
 import pytest
 
-from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.client import EgressClient
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.testing.receiver import Answer, Receiver
 from support.builders import SIGNING_KEY, a_stored_event, a_target, planned
-from worker.harness import Rig, working
+from worker.harness import Harness, working
 
 CUT = Answer(body=b"x" * 200, cut_at=100)
 
 
 @pytest.fixture
-async def over_http(rig: Rig) -> AsyncIterator[Rig]:
+async def over_http(rig: Harness) -> AsyncIterator[Harness]:
     """A rig whose calls leave."""
-    caller = HttpCaller(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
     rig.caller = caller
     yield rig
     await caller.aclose()
 
 
-async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Rig):
+async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
     """
     The receiver's own library accepts it, and reads the delivery and the attempt from it.
     """
@@ -55,7 +55,7 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Rig):
         pytest.param(Answer(delay=3600), ("UNREACHABLE", "answer", 0), id="too slow"),
     ],
 )
-async def test_a_bad_answer_is_a_failed_attempt(over_http: Rig, answer, expected):
+async def test_a_bad_answer_is_a_failed_attempt(over_http: Harness, answer, expected):
     """
     And the next attempt is made as if it were the first, on a connection that works.
     """
@@ -82,7 +82,9 @@ async def test_a_bad_answer_is_a_failed_attempt(over_http: Rig, answer, expected
         ("http://nowhere.invalid/", ("UNREACHABLE", "resolve")),
     ],
 )
-async def test_a_target_that_cannot_be_reached_is_tried_again(over_http: Rig, endpoint, expected):
+async def test_a_target_that_cannot_be_reached_is_tried_again(
+    over_http: Harness, endpoint, expected
+):
     """
     Names and networks are mended while deliveries wait.
     """
@@ -94,7 +96,7 @@ async def test_a_target_that_cannot_be_reached_is_tried_again(over_http: Rig, en
     assert expected == (attempt.outcome.name, attempt.stage)
 
 
-async def test_a_receiver_that_hangs_holds_up_nobody_else(over_http: Rig):
+async def test_a_receiver_that_hangs_holds_up_nobody_else(over_http: Harness):
     """
     Each target has its own connections, and a call that waits costs next to nothing.
     """

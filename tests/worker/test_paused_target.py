@@ -6,15 +6,15 @@ from datetime import timedelta
 
 from contracts.store.steps import owe
 from contracts.store.targets.policies import pause, resume
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from support.builders import a_target, planned
-from worker.harness import Rig, working
+from worker.harness import Harness, working
 
 HOOK = a_target().endpoint
 OTHER = a_target("102", endpoint="https://other.example/")
 
 
-async def test_a_paused_target_is_not_called_until_it_goes_on(rig: Rig):
+async def test_a_paused_target_is_not_called_until_it_goes_on(rig: Harness):
     """
     Others get theirs meanwhile; then it gets its own with its first attempt.
     """
@@ -31,11 +31,11 @@ async def test_a_paused_target_is_not_called_until_it_goes_on(rig: Rig):
     assert ["ACCEPTED"] == await rig.attempts("1")
 
 
-async def test_a_retry_waits_for_the_end_of_a_pause(rig: Rig):
+async def test_a_retry_waits_for_the_end_of_a_pause(rig: Harness):
     """
     However long it is over its time, no attempt is used up.
     """
-    rig.caller.script(HOOK, Answer(500, (), b""))
+    rig.caller.script(HOOK, Response(500, (), b""))
     await rig.owe(planned("1"), planned("2", "102"), targets=[a_target(), OTHER])
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING", "DELIVERED")

@@ -15,7 +15,7 @@ from adapters.crypto.reference import header_of
 from contracts.store.steps import add_targets, owe
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.public_keys import read_public_key
-from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.client import EgressClient
 from outrider.domain.access.web_key import ecdsa_config
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.domain.targets.target import PayloadType, Target, TargetType
@@ -31,8 +31,8 @@ from support.builders import (
     planned,
 )
 from usecases.interception.harness import KINDS, TOLD
-from usecases.interception.harness import Rig as Interception
-from worker.harness import Rig, working
+from usecases.interception.harness import Harness as Interception
+from worker.harness import Harness, working
 
 ACTOR = an_actor()
 ES256 = ecdsa_config("P-256")
@@ -44,7 +44,7 @@ ENCRYPTION = ["ECDH-ES+A256KW", "A256GCM"]
 class Instance:
     """An instance whose targets are called, its keys, and the receiver that gets the calls."""
 
-    rig: Rig
+    rig: Harness
     receiver: Receiver
     web_keys: ManageWebKeys
     public_keys: ManagePublicKeys
@@ -85,16 +85,16 @@ class Instance:
 
 
 @pytest.fixture
-async def instance(rig: Rig) -> AsyncIterator[Instance]:
+async def instance(rig: Harness) -> AsyncIterator[Instance]:
     """With a receiver on loopback, and no key at all."""
-    ambient = rig.ambient
-    rig.caller = HttpCaller(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    runtime = rig.runtime
+    rig.caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
     async with Receiver(signing_keys=[SIGNING_KEY], now=rig.clock) as receiver:
         yield Instance(
             rig,
             receiver,
-            ManageWebKeys(rig.store, ambient, KeyPairs()),
-            ManagePublicKeys(rig.store, ambient, read_public_key),
+            ManageWebKeys(rig.store, runtime, KeyPairs()),
+            ManagePublicKeys(rig.store, runtime, read_public_key),
         )
     await rig.caller.aclose()
 
@@ -131,7 +131,7 @@ def call_for_interception(kind: str) -> CallFor:
         intercepting = Interception(rig.store, rig.caller, rig.clock)
         await intercepting.execute(kind, target.id)
         done = await intercepting.run(kind)
-        await intercepting.handover.aclose()
+        await intercepting.enqueuer.aclose()
         if not target.is_awaited:
             async with working(worker := rig.worker()):
                 await rig.reaches(worker, "DELIVERED")
@@ -172,14 +172,14 @@ async def test_every_payload_type_reaches_every_type_of_target(instance, kind, t
     assert body == unwrapped(call.body.decode(), payload_type, await instance.jwks())
 
 
-async def unbuildable(instance: Instance) -> str:
+async def build_failed(instance: Instance) -> str:
     """What the log says of the one attempt that there was; nothing has left."""
     rig = instance.rig
     await instance.owe(1, "101")
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING")
     [attempt] = (await rig.delivery()).attempts
-    assert ("UNBUILDABLE", "build") == (attempt.outcome.name, attempt.stage)
+    assert ("BUILD_FAILED", "build") == (attempt.outcome.name, attempt.stage)
     assert [] == instance.receiver.calls
     return attempt.error
 
@@ -191,7 +191,7 @@ async def retried(instance: Instance) -> str:
     rig.clock.advance(due_at - rig.clock())
     async with working(worker := rig.worker("worker-b")):
         await rig.reaches(worker, "DELIVERED")
-    assert ["UNBUILDABLE", "ACCEPTED"] == await rig.attempts()
+    assert ["BUILD_FAILED", "ACCEPTED"] == await rig.attempts()
     return instance.body_of("1")
 
 
@@ -204,7 +204,7 @@ async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type
     await add_targets(instance.rig.store, target)
     await instance.upload("101", key_files("P-256").public_pem)
 
-    reason = await unbuildable(instance)
+    reason = await build_failed(instance)
     assert "the instance has no active web key to sign with" == reason
 
     await instance.new_web_key()
@@ -232,7 +232,7 @@ async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
             instance.rig.clock.advance(HOUR)
             expected = f"the target's active public key {kid} has expired"
 
-    assert expected == await unbuildable(instance)
+    assert expected == await build_failed(instance)
 
     await instance.upload("101", key_files("P-256").public_pem)
     body = await retried(instance)
@@ -254,7 +254,7 @@ async def test_a_key_that_expires_between_two_calls_is_used_no_more(instance):
         await instance.owe(1, "101")
         await rig.reaches(worker, "DELIVERED", "RETRYING")
 
-    assert ["UNBUILDABLE"] == await rig.attempts("2")
+    assert ["BUILD_FAILED"] == await rig.attempts("2")
     assert 1 == len(instance.receiver.calls)
 
 

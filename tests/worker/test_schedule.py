@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.domain.targets.retry_schedule import DEFAULT_WAITS
 from outrider.domain.targets.target import PayloadType, SigningKey
 from outrider.worker.worker import Worker
@@ -22,27 +22,27 @@ from support.builders import (
     planned,
 )
 from support.runtime import NOW
-from worker.harness import Rig, header, working
+from worker.harness import Harness, header, working
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 HOOK = a_target().endpoint
-FAILURE = Answer(500, (), b"")
+FAILURE = Response(500, (), b"")
 
 
-async def next_attempt_at(rig: Rig):
+async def next_attempt_at(rig: Harness):
     """When the delivery will be tried again."""
     return (await rig.delivery()).next_attempt_at
 
 
-async def wait_of(rig: Rig) -> timedelta:
+async def wait_of(rig: Harness) -> timedelta:
     """How long it waits from the end of its last attempt."""
     delivery = await rig.delivery()
     last = delivery.attempts[-1]
     return delivery.next_attempt_at - last.started_at - last.duration
 
 
-async def looked(rig: Rig, worker: Worker, number: str) -> None:
+async def looked(rig: Harness, worker: Worker, number: str) -> None:
     """Return when the worker has delivered something else: what was due, it has seen."""
     stored = a_stored_event(planned(number, "102"), event=an_event(f"event-{number}"))
     now = rig.clock()
@@ -51,7 +51,7 @@ async def looked(rig: Rig, worker: Worker, number: str) -> None:
         await worker.settled_signal.wait()
 
 
-async def test_a_retry_comes_at_its_time_and_not_before(rig: Rig):
+async def test_a_retry_comes_at_its_time_and_not_before(rig: Harness):
     """
     A receiver that asked for room gets it.
     """
@@ -70,7 +70,7 @@ async def test_a_retry_comes_at_its_time_and_not_before(rig: Rig):
     assert ["FAILED", "ACCEPTED"] == await rig.attempts()
 
 
-async def test_after_the_last_wait_it_is_dead(rig: Rig):
+async def test_after_the_last_wait_it_is_dead(rig: Harness):
     """
     Three days are enough; from then on a person decides.
     """
@@ -106,12 +106,12 @@ async def test_after_the_last_wait_it_is_dead(rig: Rig):
         pytest.param("-5", timedelta(seconds=5), id="negative"),
     ],
 )
-async def test_a_receiver_may_ask_for_more_time(rig: Rig, asked, expected):
+async def test_a_receiver_may_ask_for_more_time(rig: Harness, asked, expected):
     """
     It may slow us down, it may not park a delivery for a year.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Answer(503, (("retry-after", asked),), b""))
+    rig.caller.script(HOOK, Response(503, (("retry-after", asked),), b""))
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING")
     due_at = await next_attempt_at(rig)
@@ -122,17 +122,17 @@ async def test_a_receiver_may_ask_for_more_time(rig: Rig, asked, expected):
         assert due_at.replace(microsecond=0) == (NOW + timedelta(minutes=10)).replace(microsecond=0)
 
 
-async def test_410_is_final_whatever_it_asks_for(rig: Rig):
+async def test_410_is_final_whatever_it_asks_for(rig: Harness):
     """
     Gone is gone.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Answer(410, (("retry-after", "60"),), b""))
+    rig.caller.script(HOOK, Response(410, (("retry-after", "60"),), b""))
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "DEAD")
 
 
-async def test_every_attempt_sends_the_same_bytes_under_a_new_signature(rig: Rig):
+async def test_every_attempt_sends_the_same_bytes_under_a_new_signature(rig: Harness):
     """
     Receivers tell a repetition by its id, and refuse signatures that are old.
     """
@@ -159,7 +159,7 @@ async def test_every_attempt_sends_the_same_bytes_under_a_new_signature(rig: Rig
     assert 3 == len({header(call, "webhook-signature") for call in rig.caller.calls})
 
 
-async def test_the_target_is_taken_as_it_is_when_the_attempt_is_made(rig: Rig):
+async def test_the_target_is_taken_as_it_is_when_the_attempt_is_made(rig: Harness):
     """
     Correcting a wrong endpoint, key or payload type mends what waits for its retry.
     """
@@ -182,7 +182,7 @@ async def test_the_target_is_taken_as_it_is_when_the_attempt_is_made(rig: Rig):
     assert verify(call.body, call.headers, signing_keys="another key", now=rig.clock().timestamp())
 
 
-async def test_a_clock_that_goes_back_loses_nothing(rig: Rig):
+async def test_a_clock_that_goes_back_loses_nothing(rig: Harness):
     """
     Time servers correct clocks in both directions.
     """

@@ -7,29 +7,29 @@ import asyncio
 import pytest
 
 from contracts.store.steps import owe, states
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import LEASE
 from support.builders import a_target, planned
 from worker.faulty_store import Door, StoreDown
-from worker.harness import Held, Rig, working
+from worker.harness import Harness, Held, working
 
 HOOK = a_target().endpoint
 
 
 @pytest.fixture
-def door(rig: Rig) -> Door:
+def door(rig: Harness) -> Door:
     """The worker's way to the store."""
     return Door(rig.store)
 
 
-async def test_what_ended_while_it_was_down_is_settled_when_it_is_back(rig: Rig, door: Door):
+async def test_what_ended_while_it_was_down_is_settled_when_it_is_back(rig: Harness, door: Door):
     """
     The receiver has it: it must not get it again because our disk was full.
     """
     release = asyncio.Event()
     await rig.owe(*(planned(str(number)) for number in range(1, 4)))
-    rig.caller.script(HOOK, Held(release), Held(release, Answer(410, (), b"")))
+    rig.caller.script(HOOK, Held(release), Held(release, Response(410, (), b"")))
     async with working(worker := rig.worker(store=door, concurrency=8)):
         await rig.caller.reached(3)
         door.refusals = 2
@@ -38,16 +38,16 @@ async def test_what_ended_while_it_was_down_is_settled_when_it_is_back(rig: Rig,
 
     assert 3 == len(rig.caller.calls)
     assert [["ACCEPTED"], ["REFUSED"]] == [await rig.attempts("1"), await rig.attempts("2")]
-    assert ["worker.turn_failed"] * 2 == rig.log.events("exception")
+    assert ["worker.poll_failed"] * 2 == rig.log.events("exception")
 
 
-async def test_a_settlement_whose_answer_was_lost_is_not_written_twice(rig: Rig, door: Door):
+async def test_a_settlement_whose_answer_was_lost_is_not_written_twice(rig: Harness, door: Door):
     """
     The connection broke between the commit and its answer: nobody knows, so it is written again.
     """
     release = asyncio.Event()
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Held(release, Answer(500, (), b"")))
+    rig.caller.script(HOOK, Held(release, Response(500, (), b"")))
     async with working(worker := rig.worker(store=door)):
         await rig.caller.reached(1)
         door.lost_answers = 1
@@ -58,7 +58,7 @@ async def test_a_settlement_whose_answer_was_lost_is_not_written_twice(rig: Rig,
     assert ["FAILED"] == await rig.attempts()
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(rig: Rig, door: Door):
+async def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(rig: Harness, door: Door):
     """
     The worker lives and renews its lease: what it does not know to hold nobody else would rescue.
     """
@@ -76,12 +76,12 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(rig: R
     assert [["ACCEPTED"], ["ACCEPTED"]] == [await rig.attempts("1"), await rig.attempts("2")]
 
 
-async def test_a_worker_that_cannot_ask_for_changes_goes_on(rig: Rig, door: Door):
+async def test_a_worker_that_cannot_ask_for_changes_goes_on(rig: Harness, door: Door):
     """
     It asks between turns, too.
     """
     await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Answer(500, (), b""))
+    rig.caller.script(HOOK, Response(500, (), b""))
     async with working(worker := rig.worker(store=door)):
         await rig.reaches(worker, "RETRYING")
         door.changes_refused = 2
@@ -91,7 +91,7 @@ async def test_a_worker_that_cannot_ask_for_changes_goes_on(rig: Rig, door: Door
     assert 0 == door.changes_refused
 
 
-async def test_a_worker_that_ends_while_it_is_down_tries_again(rig: Rig, door: Door):
+async def test_a_worker_that_ends_while_it_is_down_tries_again(rig: Harness, door: Door):
     """
     Else everything that ended last would come again after the lease.
     """
@@ -105,10 +105,12 @@ async def test_a_worker_that_ends_while_it_is_down_tries_again(rig: Rig, door: D
         release.set()
 
     assert {"1": "DELIVERED", "2": "PENDING"} == await states(rig.store)
-    assert ["worker.leave_failed"] * 2 == rig.log.events("exception")
+    assert ["worker.shutdown_failed"] * 2 == rig.log.events("exception")
 
 
-async def test_a_worker_that_cannot_leave_says_so_and_the_rescuer_cleans_up(rig: Rig, door: Door):
+async def test_a_worker_that_cannot_leave_says_so_and_the_rescuer_cleans_up(
+    rig: Harness, door: Door
+):
     """
     At least once: the receiver gets it again, and the log tells why.
     """
@@ -132,12 +134,12 @@ async def test_a_worker_that_cannot_leave_says_so_and_the_rescuer_cleans_up(rig:
     assert ["LOST", "ACCEPTED"] == await rig.attempts()
 
 
-async def test_a_rescuer_outlives_it(rig: Rig, door: Door):
+async def test_a_rescuer_outlives_it(rig: Harness, door: Door):
     """
     It would be missed at the worst moment.
     """
     door.refusals = 1
-    rescuer = Rescuer(door, rig.ambient, rig.rescuer().schedule, rig.log)
+    rescuer = Rescuer(door, rig.runtime, rig.rescuer().schedule, rig.log)
     running = asyncio.create_task(rescuer.run())
     async with asyncio.timeout(5):
         while not rig.log.events("exception"):

@@ -12,57 +12,57 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from outrider.bootstrap.http_client import ENVELOPES
-from outrider.domain.calls.request import Answer
-from outrider.domain.calls.resolved_target import Callee
+from outrider.bootstrap.http_client import REQUEST_BUILDER
+from outrider.domain.calls.request import Response
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import parse_trace
 from outrider.domain.targets.policy import DEFAULT_POLICY
 from outrider.observability import metrics
-from outrider.observability.collectors import Delivering
+from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.otel import OtelTracing
-from outrider.observability.shared_metrics import memory_meter
-from outrider.worker.attempts import Runner
+from outrider.observability.shared_metrics import memory_metrics
+from outrider.worker.attempts import AttemptRunner
 from support.builders import a_claimed_delivery, a_target
 from support.runtime import NOW
-from worker.harness import OK, SCHEDULE, Rig
+from worker.harness import OK, SCHEDULE, Harness
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACE = f"00-{TRACE_ID}-00f067aa0ba902b7-01 a=1"
 TARGET = a_target()
-REFUSED = Answer(400, (), b"no")
+REFUSED = Response(400, (), b"no")
 
 
-def runner(rig: Rig, **parts) -> Runner:
-    return Runner(rig.ambient, ENVELOPES, rig.caller, SCHEDULE, rig.log, **parts)
+def runner(rig: Harness, **parts) -> AttemptRunner:
+    return AttemptRunner(rig.runtime, REQUEST_BUILDER, rig.caller, SCHEDULE, rig.log, **parts)
 
 
 def traced(**changes):
     return replace(a_claimed_delivery(), trace=TRACE, **changes)
 
 
-async def attempt(made: Runner, claimed) -> None:
-    await made.attempt(claimed, Callee(TARGET, DEFAULT_POLICY))
+async def attempt(made: AttemptRunner, claimed) -> None:
+    await made.attempt(claimed, ResolvedTarget(TARGET, DEFAULT_POLICY))
 
 
-def sent(rig: Rig) -> list[dict[str, str]]:
+def sent(rig: Harness) -> list[dict[str, str]]:
     return [
         {name: value for name, value in call.headers if name.startswith("trace")}
         for call in rig.caller.calls
     ]
 
 
-def lines(rig: Rig) -> list[tuple[str, dict]]:
+def lines(rig: Harness) -> list[tuple[str, dict]]:
     return [
         (level, fields) for level, event, fields in rig.log.kept if event == "delivery.attempted"
     ]
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig(None)
+def rig() -> Harness:
+    return Harness(None)
 
 
-async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig: Rig):
+async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig: Harness):
     """
     Whoever looks at the trace sees every try, and the log has the same identifiers.
     """
@@ -80,7 +80,7 @@ async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig
     ]
 
 
-async def test_without_a_trace_none_begins(rig: Rig):
+async def test_without_a_trace_none_begins(rig: Harness):
     """
     There would be nobody to show it.
     """
@@ -99,7 +99,7 @@ async def test_without_a_trace_none_begins(rig: Rig):
         (None, REFUSED, "info"),
     ],
 )
-async def test_an_attempt_leaves_one_line(rig: Rig, answer: Answer, level: str, accepted):
+async def test_an_attempt_leaves_one_line(rig: Harness, answer: Response, level: str, accepted):
     """
     With everything that a search needs, and nothing of what was sent.
     """
@@ -117,13 +117,13 @@ async def test_an_attempt_leaves_one_line(rig: Rig, answer: Answer, level: str, 
     json.dumps(fields)
 
 
-async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: Rig):
+async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: Harness):
     """
     The three numbers that tell whether deliveries are in time.
     """
-    meter = memory_meter()
+    meter = memory_metrics()
     rig.caller.script(TARGET.endpoint, REFUSED)
-    made = runner(rig, measures=Delivering(meter))
+    made = runner(rig, metrics=DeliveryCollector(meter))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW - timedelta(seconds=2)))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW + timedelta(seconds=2)))
 
@@ -138,7 +138,7 @@ async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: R
     assert 2 == number(metrics.ATTEMPT_DELAY, offset=len(delays) + 1)
 
 
-async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Rig):
+async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Harness):
     """
     Below the publish; the receiver's spans are below it in turn. Nothing of the payload is in it.
     """
@@ -170,7 +170,7 @@ async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Rig):
     } == set(failed.attributes)
 
 
-async def test_an_accepted_attempt_may_leave_no_line(rig: Rig):
+async def test_an_accepted_attempt_may_leave_no_line(rig: Harness):
     """
     A line costs as much as the delivery, and the delivery log has it in any case.
     """

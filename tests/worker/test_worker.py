@@ -10,11 +10,11 @@ import pytest
 from contracts.store.steps import add_targets, claimed_ids, owe, states
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from support.builders import a_target, planned, planned_line
 from support.runtime import NOW
 from worker.faulty_store import Door
-from worker.harness import Held, Rig, header, working
+from worker.harness import Harness, Held, header, working
 
 HOOK = a_target().endpoint
 
@@ -24,7 +24,7 @@ def many(count: int, target: str = "101", first: int = 1) -> list:
     return [planned(str(number), target) for number in range(first, first + count)]
 
 
-async def test_no_more_calls_than_allowed_are_under_way(rig: Rig):
+async def test_no_more_calls_than_allowed_are_under_way(rig: Harness):
     """
     The operator's number protects the receivers and our file descriptors.
     """
@@ -38,7 +38,7 @@ async def test_no_more_calls_than_allowed_are_under_way(rig: Rig):
     assert 200 == len(rig.caller.calls)
 
 
-async def test_a_target_that_hangs_does_not_stop_the_others(rig: Rig):
+async def test_a_target_that_hangs_does_not_stop_the_others(rig: Harness):
     """
     As long as one call is left over: every delivery of the others goes through it.
     """
@@ -52,7 +52,7 @@ async def test_a_target_that_hangs_does_not_stop_the_others(rig: Rig):
         await rig.reaches(worker, *["DELIVERED"] * 53)
 
 
-async def test_what_is_published_while_a_worker_sleeps_is_delivered(rig: Rig):
+async def test_what_is_published_while_a_worker_sleeps_is_delivered(rig: Harness):
     """
     It asks the store often whether something has changed.
     """
@@ -72,7 +72,7 @@ async def test_a_worker_that_is_told_of_news_need_not_look(tmp_path):
         open_sqlite(path, sealing, now=NOW) as store,
         open_sqlite(path, sealing, now=NOW) as another,
     ):
-        rig, blind = Rig(store), Door(another)
+        rig, blind = Harness(store), Door(another)
         blind.sees_changes = False
         await rig.owe(planned("1"))
         async with working(worker := rig.worker(store=blind)):
@@ -92,7 +92,7 @@ async def test_two_workers_never_attempt_the_same_delivery(tmp_path):
         open_sqlite(path, sealing, now=NOW) as store,
         open_sqlite(path, sealing, now=NOW) as another,
     ):
-        rig = Rig(store)
+        rig = Harness(store)
         release = asyncio.Event()
         await rig.owe(*many(300))
         rig.caller.script(HOOK, *[Held(release)] * 16)
@@ -110,7 +110,7 @@ async def test_two_workers_never_attempt_the_same_delivery(tmp_path):
     assert [] == rig.log.events("warning", "error", "exception")
 
 
-async def test_a_worker_that_stops_finishes_what_runs_and_gives_the_rest_back(rig: Rig):
+async def test_a_worker_that_stops_finishes_what_runs_and_gives_the_rest_back(rig: Harness):
     """
     A deploy costs nobody an attempt.
     """
@@ -133,7 +133,7 @@ async def test_a_worker_that_stops_finishes_what_runs_and_gives_the_rest_back(ri
     assert 7 == len(await claimed_ids(rig.store, "worker-b"))
 
 
-async def test_what_does_not_end_in_time_is_lost_and_due_at_once(rig: Rig):
+async def test_what_does_not_end_in_time_is_lost_and_due_at_once(rig: Harness):
     """
     The receiver may have it, or not: it is called again, with the same id.
     """
@@ -151,7 +151,7 @@ async def test_what_does_not_end_in_time_is_lost_and_due_at_once(rig: Rig):
     assert "the worker stopped before the answer came" == delivery.attempts[0].error
 
 
-async def test_a_worker_that_is_hurried_does_not_wait_any_longer(rig: Rig):
+async def test_a_worker_that_is_hurried_does_not_wait_any_longer(rig: Harness):
     """
     Its parent died while it finished what runs.
     """
@@ -170,7 +170,7 @@ async def test_a_worker_that_is_hurried_does_not_wait_any_longer(rig: Rig):
     assert ["LOST"] == await rig.attempts()
 
 
-async def test_a_worker_that_is_stopped_before_it_runs_claims_nothing(rig: Rig):
+async def test_a_worker_that_is_stopped_before_it_runs_claims_nothing(rig: Harness):
     """
     A signal may come first.
     """
@@ -182,7 +182,7 @@ async def test_a_worker_that_is_stopped_before_it_runs_claims_nothing(rig: Rig):
     assert {"1": "PENDING"} == await states(rig.store)
 
 
-async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(rig: Rig):
+async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(rig: Harness):
     """
     What was cut off has to be tried again. It was once taken for the delivery of a deleted target.
     """
@@ -207,7 +207,7 @@ async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(rig: 
     ]
 
 
-async def test_a_change_of_other_targets_does_not_forget_what_is_about_to_begin(rig: Rig):
+async def test_a_change_of_other_targets_does_not_forget_what_is_about_to_begin(rig: Harness):
     """
     Claimed and not begun: its target is read anew with the next turn, or it would look deleted.
     """
@@ -224,7 +224,7 @@ async def test_a_change_of_other_targets_does_not_forget_what_is_about_to_begin(
         await rig.reaches(worker, "DELIVERED", "DELIVERED")
 
 
-async def test_targets_change_under_load_and_no_turn_fails(rig: Rig):
+async def test_targets_change_under_load_and_no_turn_fails(rig: Harness):
     """
     A turn runs in the store's thread, while attempts begin and end in the loop's.
     """
@@ -243,13 +243,13 @@ async def test_targets_change_under_load_and_no_turn_fails(rig: Rig):
     assert 2000 == len(rig.caller.calls)
 
 
-async def test_followers_are_released_by_the_first_attempt(rig: Rig):
+async def test_followers_are_released_by_the_first_attempt(rig: Harness):
     """
     A failure that does not interrupt holds nobody, and retries on its own.
     """
     targets = [a_target(number, endpoint=f"https://{number}.example/") for number in ("101", "102")]
     await rig.owe(*planned_line(("1", "101"), ("2", "102")), targets=targets)
-    rig.caller.script(targets[0].endpoint, Answer(500, (), b""))
+    rig.caller.script(targets[0].endpoint, Response(500, (), b""))
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING", "DELIVERED")
 
@@ -264,14 +264,14 @@ async def test_followers_are_released_by_the_first_attempt(rig: Rig):
         pytest.param([500] * 10, ["DEAD", "CANCELLED", "CANCELLED"], id="gives up"),
     ],
 )
-async def test_an_interrupting_target_holds_those_behind_it(rig: Rig, answers, expected):
+async def test_an_interrupting_target_holds_those_behind_it(rig: Harness, answers, expected):
     """
     Until it has it, or never will.
     """
     first = a_target(interrupt_on_error=True, endpoint="https://first.example/")
     targets = [first, a_target("102"), a_target("103")]
     await rig.owe(*planned_line(("1", "101"), ("2", "102"), ("3", "103")), targets=targets)
-    rig.caller.script(first.endpoint, *(Answer(status, (), b"") for status in answers))
+    rig.caller.script(first.endpoint, *(Response(status, (), b"") for status in answers))
     async with working(worker := rig.worker()):
         for number in range(1, len(answers)):
             await rig.tried(worker, number)

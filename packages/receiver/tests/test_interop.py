@@ -26,7 +26,7 @@ from outrider.domain.access.web_key import (
     ecdsa_config,
     ed25519_config,
 )
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers
 from outrider.domain.ids import WebKeyId
 from outrider_receiver import verify
@@ -96,13 +96,13 @@ def test_what_outrider_encrypts_is_opened(recipient, config):
     )
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     public_key = a_public_key(pem=public, is_active=True)
-    callee = Callee(a_target(), (public_key,), web_key)
+    resolved_target = ResolvedTarget(a_target(), (public_key,), web_key)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     keys = StaticKeys({"keys": [{**pair.public_jwk, "kid": "w1"}]})
     tokens = Tokens(keys, private_keys={str(public_key.id): pem})
     for body in SAMPLES.values():
-        assert body == tokens.open(encrypted(body, callee, NOW))
-        assert body == Tokens(keys).open(signed(body, callee, NOW))
+        assert body == tokens.open(encrypted(body, resolved_target, NOW))
+        assert body == Tokens(keys).open(signed(body, resolved_target, NOW))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -22,7 +22,7 @@ from protobuf import DescService
 
 from outrider.api.asgi.cors import cors
 from outrider.api.asgi.limits import REQUEST_BYTES
-from outrider.api.asgi.request_log import request_lines
+from outrider.api.asgi.request_log import request_log
 from outrider.api.asgi.types import (
     App,
     DisconnectedError,
@@ -30,18 +30,18 @@ from outrider.api.asgi.types import (
     Receive,
     Scope,
     Send,
-    patient,
-    sent,
+    poll_disconnect,
+    send_or_disconnect,
 )
 from outrider.api.endpoints.cloudevents import CloudEvents, covers, events_app
 from outrider.api.endpoints.docs import docs
 from outrider.api.endpoints.health import Ready, health
 from outrider.api.rest.app import Rest
 from outrider.api.rpc.codecs import codecs
-from outrider.api.rpc.error_mapping import Faults, Log
+from outrider.api.rpc.error_mapping import ErrorMapper, Log
 from outrider.api.rpc.interceptors import Authenticator, interceptors
-from outrider.api.rpc.protocol_errors import refuse
-from outrider.api.rpc.router import Gate, Service, length_problem, unreadable_header
+from outrider.api.rpc.protocol_errors import send_error
+from outrider.api.rpc.router import RpcRouter, Service, length_problem, unreadable_header
 from outrider.api.rpc.telemetry import SILENT, Telemetry
 
 Hook = Callable[[], Awaitable[None]]
@@ -62,7 +62,7 @@ def serve(
     `application` is the generated `...ASGIApplication` class, `descriptor` comes from the
     generated protocol's `desc()`.
     """
-    faults = Faults(log)
+    faults = ErrorMapper(log)
     app = application(
         handlers,
         interceptors=interceptors(authenticator, log, faults, descriptor, telemetry=telemetry),
@@ -92,8 +92,10 @@ def build_app(
     and get no CORS headers. `startup` and `shutdown` run with the server; when `startup` raises,
     the server does not start.
     """
-    guarded = Guard(Dispatcher(services, ready=ready, log=log, mounts=mounts or {}), Faults(log))
-    http = request_lines(guarded, log)
+    guarded = ServerErrorMiddleware(
+        Dispatcher(services, ready=ready, log=log, mounts=mounts or {}), ErrorMapper(log)
+    )
+    http = request_log(guarded, log)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -130,7 +132,7 @@ class Api:
     """The services on every wire."""
 
     def __init__(self, services: Sequence[Service]) -> None:
-        self._gate = Gate(services)
+        self._gate = RpcRouter(services)
         self._rest = Rest(services)
         publishes = events_app(services)
         self._cloudevents = None if publishes is None else CloudEvents(publishes)
@@ -140,7 +142,7 @@ class Api:
         name = unreadable_header(scope)
         problem = f"header {name} is not UTF-8" if name is not None else length_problem(scope)
         if problem is not None:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, problem)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, problem)
         elif self._gate.covers(scope):
             await self._gate(scope, receive, send)
         elif self._cloudevents is not None and covers(scope):
@@ -149,10 +151,10 @@ class Api:
             await self._rest(scope, receive, send)
 
 
-class Guard:
+class ServerErrorMiddleware:
     """The last place where an exception can still become an answer."""
 
-    def __init__(self, app: App, faults: Faults) -> None:
+    def __init__(self, app: App, faults: ErrorMapper) -> None:
         self._app = app
         self._faults = faults
 
@@ -163,17 +165,17 @@ class Guard:
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
-            await sent(send, message)
+            await send_or_disconnect(send, message)
 
         try:
-            await self._app(scope, patient(receive), watched)
+            await self._app(scope, poll_disconnect(receive), watched)
         except DisconnectedError:
             return
         except Exception as error:
             if started:
                 raise
             shown = self._faults.internal(error, scope["path"])
-            await refuse(scope, send, shown.code, shown.message)
+            await send_error(scope, send, shown.code, shown.message)
 
 
 async def lifespan(receive: Receive, send: Send, startup: Hook, shutdown: Hook) -> None:

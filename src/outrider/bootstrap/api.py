@@ -15,7 +15,7 @@ from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.jwt import AccountKeyPairs, Jwts
 from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
-from outrider.adapters.tunnel.unix_socket import SocketDoors
+from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
 from outrider.api.app import build_app, lifespan, serve
 from outrider.api.asgi.types import App, Receive, Scope, Send
 from outrider.api.endpoints.grpc_health import grpc_health
@@ -29,7 +29,7 @@ from outrider.api.endpoints.reflection import reflection
 from outrider.api.endpoints.relay import PREFIX as RELAY_PREFIX
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.api.rpc.auth import BearerAuth
-from outrider.api.rpc.error_mapping import Faults
+from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.router import Service
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.api.services.outrider.accounts import AccountHandlers
@@ -44,26 +44,26 @@ from outrider.api.services.zitadel.actions import ActionHandlers
 from outrider.api.services.zitadel.v2beta import BetaActionHandlers
 from outrider.api.services.zitadel.web_keys import BetaWebKeyHandlers, WebKeyHandlers
 from outrider.bootstrap.app_context import (
-    Opened,
+    AppContext,
     bootstrap_secret,
     egress_policy,
     open_store,
 )
-from outrider.bootstrap.components import Intercepting, open_interceptions, open_routing
-from outrider.bootstrap.external_tokens import open_outside_tokens
+from outrider.bootstrap.components import InterceptionComponents, open_interceptions, open_routing
+from outrider.bootstrap.external_tokens import open_external_tokens
 from outrider.bootstrap.relay import open_relay
 from outrider.bootstrap.telemetry import Scrape, count_rpcs, sampled
 from outrider.config.loading import Settings, from_environ
 from outrider.domain.access.instance import host_of
-from outrider.observability.collectors import Publishing, Rpcs
+from outrider.observability.collectors import PublishCollector, Rpcs
 from outrider.observability.logging_setup import configure_logs, name_process
 from outrider.server.drain_pipe import watch_drain
 from outrider.server.parent_watch import watch_parent
 from outrider.usecases.access.access_tokens import AccessTokens
 from outrider.usecases.access.accounts import ManageAccounts
-from outrider.usecases.access.external_tokens import OutsideTokens
+from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.access.grants import Grants
-from outrider.usecases.access.instances import ChooseInstance, ManageInstances
+from outrider.usecases.access.instances import InstanceResolver, ManageInstances
 from outrider.usecases.access.tokens import Authenticate, ManageTokens
 from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
@@ -71,7 +71,7 @@ from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
-from outrider.usecases.routing.refreshing_store import FollowedStore
+from outrider.usecases.routing.refreshing_store import RefreshingStore
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.policies import ManageTargetPolicies
 from outrider.usecases.targets.public_keys import ManagePublicKeys
@@ -123,7 +123,7 @@ class ApiProcess:
 @asynccontextmanager
 async def open_api(
     settings: Settings,
-    opened: Opened,
+    opened: AppContext,
     stopping: asyncio.Event | None = None,
     *,
     routing: Routing | None = None,
@@ -138,14 +138,14 @@ async def open_api(
     log = log or structlog.get_logger().bind()
     async with (
         nullcontext(routing) if routing else open_routing(opened, log) as routes,
-        open_outside_tokens(settings, opened, log) as outside,
+        open_external_tokens(settings, opened, log) as external,
         open_interceptions(settings, opened, routes, log) as intercepting,
         open_relay(settings, opened, _publish(opened, routes), log) as relay,
         AsyncExitStack() as stack,
     ):
-        choose = ChooseInstance(routes, opened.instance)
+        choose = InstanceResolver(routes, opened.instance)
         issuers = Issuers(choose, opened.instance, settings.external_url or "")
-        check = _authenticate(settings, opened, outside)
+        check = _authenticate(settings, opened, external)
         rpcs = Rpcs()
         services = _services(
             settings,
@@ -175,16 +175,16 @@ async def open_api(
 
 def _services(
     settings: Settings,
-    opened: Opened,
+    opened: AppContext,
     routing: Routing,
     log: Any,
     stopping: asyncio.Event,
     *,
     check: Authenticate,
-    intercepting: Intercepting,
+    intercepting: InterceptionComponents,
     rpcs: Rpcs,
 ) -> Sequence[Service]:
-    auth = BearerAuth(check, ChooseInstance(routing, opened.instance))
+    auth = BearerAuth(check, InstanceResolver(routing, opened.instance))
     own = _own_rows(opened, routing, check, intercepting)
     instances = _instances(settings, opened, routing, check)
     rows = (
@@ -194,7 +194,9 @@ def _services(
         (
             tunnel.TunnelServiceASGIApplication,
             tunnel.TunnelService,
-            TunnelHandlers(Tunnels(SocketDoors(settings.data_dir), opened.ambient), auth, stopping),
+            TunnelHandlers(
+                Tunnels(UnixTunnelSockets(settings.data_dir), opened.runtime), auth, stopping
+            ),
         ),
     )
     told = Telemetry(rpcs) if opened.tracing is None else Telemetry(rpcs, opened.tracing)
@@ -211,14 +213,14 @@ def _services(
 _Rows = tuple[tuple[Any, Any, Any], ...]
 
 
-def _zitadel_rows(settings: Settings, opened: Opened, routing: Routing) -> _Rows:
-    store, ambient = opened.store, opened.ambient
-    targets = ManageTargets(store, ambient, routing, egress_policy(settings))
-    followed = FollowedStore(store, routing)
-    public_keys = ManagePublicKeys(followed, ambient, read_public_key)
-    executions = ManageExecutions(store, ambient, routing)
+def _zitadel_rows(settings: Settings, opened: AppContext, routing: Routing) -> _Rows:
+    store, runtime = opened.store, opened.runtime
+    targets = ManageTargets(store, runtime, routing, egress_policy(settings))
+    followed = RefreshingStore(store, routing)
+    public_keys = ManagePublicKeys(followed, runtime, read_public_key)
+    executions = ManageExecutions(store, runtime, routing)
     actions = ActionHandlers(targets, public_keys, executions)
-    web_keys = WebKeyHandlers(ManageWebKeys(followed, ambient, KeyPairs()))
+    web_keys = WebKeyHandlers(ManageWebKeys(followed, runtime, KeyPairs()))
     return (
         (action.ActionServiceASGIApplication, action.ActionService, actions),
         (
@@ -236,9 +238,9 @@ def _zitadel_rows(settings: Settings, opened: Opened, routing: Routing) -> _Rows
 
 
 def _own_rows(
-    opened: Opened, routing: Routing, check: Authenticate, intercepting: Intercepting
+    opened: AppContext, routing: Routing, check: Authenticate, intercepting: InterceptionComponents
 ) -> _Rows:
-    store, ambient = opened.store, opened.ambient
+    store, runtime = opened.store, opened.runtime
     publish = _publish(opened, routing)
     return (
         (event.EventServiceASGIApplication, event.EventService, EventHandlers(publish)),
@@ -247,9 +249,9 @@ def _own_rows(
             delivery.DeliveryService,
             DeliveryHandlers(
                 FindDeliveries(store),
-                ReplayDeliveries(store, ambient),
-                CancelDelivery(store, ambient),
-                CountDeliveries(store, ambient),
+                ReplayDeliveries(store, runtime),
+                CancelDelivery(store, runtime),
+                CountDeliveries(store, runtime),
             ),
         ),
         (
@@ -271,7 +273,7 @@ def _own_rows(
             policy.TargetPolicyServiceASGIApplication,
             policy.TargetPolicyService,
             TargetPolicyHandlers(
-                ManageTargetPolicies(FollowedStore(store, routing), ambient, check_tls),
+                ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
                 intercepting.test_target,
             ),
         ),
@@ -279,55 +281,55 @@ def _own_rows(
 
 
 def _instances(
-    settings: Settings, opened: Opened, routing: Routing, check: Authenticate
+    settings: Settings, opened: AppContext, routing: Routing, check: Authenticate
 ) -> InstanceHandlers:
-    store, ambient = opened.store, opened.ambient
-    web_keys = ManageWebKeys(store, ambient, KeyPairs())
+    store, runtime = opened.store, opened.runtime
+    web_keys = ManageWebKeys(store, runtime, KeyPairs())
     own = frozenset({host_of(urlsplit(settings.external_url or "").netloc)})
     return InstanceHandlers(
-        ManageInstances(store, ambient, routing, web_keys, check, opened.instance, own)
+        ManageInstances(store, runtime, routing, web_keys, check, opened.instance, own)
     )
 
 
 def _authenticate(
-    settings: Settings, opened: Opened, outside: OutsideTokens | None
+    settings: Settings, opened: AppContext, external: ExternalTokens | None
 ) -> Authenticate:
     return Authenticate(
         opened.store,
-        opened.ambient,
+        opened.runtime,
         opened.instance,
         bootstrap_secret(settings),
         _access_tokens(settings, opened),
-        outside,
+        external,
     )
 
 
-def _accounts(opened: Opened, check: Authenticate) -> AccountHandlers:
-    store, ambient = opened.store, opened.ambient
-    accounts = ManageAccounts(store, ambient, check, AccountKeyPairs())
-    return AccountHandlers(ManageTokens(store, ambient, check), accounts)
+def _accounts(opened: AppContext, check: Authenticate) -> AccountHandlers:
+    store, runtime = opened.store, opened.runtime
+    accounts = ManageAccounts(store, runtime, check, AccountKeyPairs())
+    return AccountHandlers(ManageTokens(store, runtime, check), accounts)
 
 
-def _access_tokens(settings: Settings, opened: Opened) -> AccessTokens:
+def _access_tokens(settings: Settings, opened: AppContext) -> AccessTokens:
     return AccessTokens(
-        opened.store, opened.ambient, opened.instance, Jwts(), settings.external_url or ""
+        opened.store, opened.runtime, opened.instance, Jwts(), settings.external_url or ""
     )
 
 
-def _publish(opened: Opened, routing: Routing) -> PublishEvents:
-    measures = Publishing(opened.counting.meter)
-    return PublishEvents(opened.store, opened.ambient, routing, measures)
+def _publish(opened: AppContext, routing: Routing) -> PublishEvents:
+    metrics = PublishCollector(opened.counting.meter)
+    return PublishEvents(opened.store, opened.runtime, routing, metrics)
 
 
 def _metrics(
-    settings: Settings, opened: Opened, routing: Routing, auth: BearerAuth, log: Any
+    settings: Settings, opened: AppContext, routing: Routing, auth: BearerAuth, log: Any
 ) -> App:
-    scrape = Scrape(opened.store, opened.ambient, opened.instance, routing, opened.counting)
+    scrape = Scrape(opened.store, opened.runtime, opened.instance, routing, opened.counting)
     admit = None if settings.metrics_public else Readers(auth, opened.instance)
-    return metrics_page(scrape, admit, Faults(log))
+    return metrics_page(scrape, admit, ErrorMapper(log))
 
 
-def _ready(opened: Opened, stopping: asyncio.Event) -> Any:
+def _ready(opened: AppContext, stopping: asyncio.Event) -> Any:
     async def ready() -> str | None:
         if stopping.is_set():
             return "the server is stopping"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
-from outrider.bootstrap.telemetry import Counting, counted, open_tracing
+from outrider.bootstrap.telemetry import ProcessMetrics, counted, open_tracing
 from outrider.config.loading import Settings
 from outrider.config.parsers import read_visible
 from outrider.domain.events.operator_event import OperatorEvent
@@ -19,42 +19,42 @@ from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
 from outrider.errors import StartupError, Unavailable
-from outrider.runtime import Ambient, IdGenerator
+from outrider.runtime import IdGenerator, Runtime
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 from outrider.usecases.ports.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class AppContext:
     """A store that is open, the instance that it serves by default, and what surrounds it."""
 
     store: OpenStore
     instance: InstanceId
-    ambient: Ambient
-    counting: Counting = field(default_factory=Counting, repr=False)
+    runtime: Runtime
+    counting: ProcessMetrics = field(default_factory=ProcessMetrics, repr=False)
     tracing: Tracing | None = None
 
 
 @asynccontextmanager
 async def open_store(
     settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[AppContext]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
     gives numbers itself. `announce` hears what is waited for. Raise `StartupError` for a wrong or
     lost master key, for a database that cannot be used and for data of a newer release.
     """
-    async with open_database(settings, now=Ambient().now(), announce=announce) as store:
+    async with open_database(settings, now=Runtime().now(), announce=announce) as store:
         try:
             floor = await asyncio.to_thread(store.last_identifier)
             own = node if store.node is None else store.node
-            ambient = Ambient(new_id=IdGenerator(node=own, floor=floor))
-            instance = await asyncio.to_thread(store.default_instance, ambient)
+            runtime = Runtime(new_id=IdGenerator(node=own, floor=floor))
+            instance = await asyncio.to_thread(store.default_instance, runtime)
         except Unavailable as failure:
             raise as_startup_error(settings, failure) from None
         with counted(settings.data_dir, store) as counting:
-            yield Opened(store, instance, ambient, counting, open_tracing(ambient))
+            yield AppContext(store, instance, runtime, counting, open_tracing(runtime))
 
 
 def registered_catalogue() -> Catalogue:

@@ -13,23 +13,23 @@ from typing import Any
 
 import structlog
 
-from outrider.bootstrap.app_context import Opened, registered_catalogue
-from outrider.bootstrap.http_client import ENVELOPES, open_caller
+from outrider.bootstrap.app_context import AppContext, registered_catalogue
+from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.config.loading import Settings
-from outrider.observability.collectors import Intercepting as CountedInterceptions
+from outrider.observability.collectors import InterceptionCollector
 from outrider.usecases.interception.concurrency_limits import Bulkheads
-from outrider.usecases.interception.enqueuer import Handover
+from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.interception.target_chain import TargetChain
 from outrider.usecases.routing.explain import Explain
 from outrider.usecases.routing.routing_table import Routing
-from outrider.usecases.routing.target_cache import KnownCallees
+from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from outrider.usecases.targets.sample_call import TestTarget
-from outrider.worker.cleaner import Janitor, Retention
+from outrider.worker.cleaner import Cleaner, RetentionPeriods
 
 
 @dataclass(frozen=True, slots=True)
-class Intercepting:
+class InterceptionComponents:
     """What calls targets while somebody waits, and what says whom it would call."""
 
     interceptions: Interceptions
@@ -39,26 +39,30 @@ class Intercepting:
 
 @asynccontextmanager
 async def open_interceptions(
-    settings: Settings, opened: Opened, routing: Routing, log: Any
-) -> AsyncIterator[Intercepting]:
+    settings: Settings, opened: AppContext, routing: Routing, log: Any
+) -> AsyncIterator[InterceptionComponents]:
     """Everything that calls targets outside of deliveries; it ends before the store does."""
-    store, ambient = opened.store, opened.ambient
-    handover = Handover(store, ambient, log)
-    measures = CountedInterceptions(opened.counting.meter)
-    async with open_caller(settings, settings.worker_concurrency) as caller:
+    store, runtime = opened.store, opened.runtime
+    enqueuer = DeliveryEnqueuer(store, runtime, log)
+    metrics = InterceptionCollector(opened.counting.meter)
+    async with open_http_client(settings, settings.worker_concurrency) as caller:
         opened.counting.callers.append(caller)
         interceptions = Interceptions(
             routing,
-            KnownCallees(store, routing),
-            TargetChain(ambient, ENVELOPES, caller, Bulkheads(), log, measures, opened.tracing),
-            handover,
+            ResolvedTargetCache(store, routing),
+            TargetChain(
+                runtime, REQUEST_BUILDER, caller, Bulkheads(), log, metrics, opened.tracing
+            ),
+            enqueuer,
             settings.intercept_timeout,
         )
-        test_target = TestTarget(store, ambient, routing, ENVELOPES, caller)
+        test_target = TestTarget(store, runtime, routing, REQUEST_BUILDER, caller)
         try:
-            yield Intercepting(interceptions, Explain(store, ambient, routing), test_target)
+            yield InterceptionComponents(
+                interceptions, Explain(store, runtime, routing), test_target
+            )
         finally:
-            await handover.aclose()
+            await enqueuer.aclose()
 
 
 # A change made by another process is routed within this time.
@@ -66,7 +70,7 @@ _REFRESH_EVERY_S = 0.5
 
 
 @asynccontextmanager
-async def open_routing(opened: Opened, log: Any) -> AsyncIterator[Routing]:
+async def open_routing(opened: AppContext, log: Any) -> AsyncIterator[Routing]:
     """Routing of all instances, kept up to date while the block lasts."""
     routing = Routing(opened.store, registered_catalogue())
     await routing.refresh()
@@ -88,21 +92,23 @@ async def _follow(routing: Routing, log: Any) -> None:
 
 
 @asynccontextmanager
-async def open_upkeep(settings: Settings, opened: Opened, log: Any = None) -> AsyncIterator[None]:
+async def open_maintenance(
+    settings: Settings, opened: AppContext, log: Any = None
+) -> AsyncIterator[None]:
     """Count and forget as long as it is open; of all that are open on a store one does."""
-    janitor = Janitor(
+    cleaner = Cleaner(
         opened.store,
-        opened.ambient,
-        Retention(
-            delivered=timedelta(seconds=settings.retain_delivered),
-            dead=timedelta(seconds=settings.retain_dead),
-            events=timedelta(seconds=settings.retain_events),
+        opened.runtime,
+        RetentionPeriods(
+            delivered=timedelta(seconds=settings.retention_delivered),
+            dead=timedelta(seconds=settings.retention_dead),
+            events=timedelta(seconds=settings.retention_events),
         ),
         log or structlog.get_logger().bind(),
         # Never used twice: a process number alone would come back after a restart.
         owner=f"{os.getpid()}-{secrets.token_hex(4)}",
     )
-    sweeping = asyncio.create_task(janitor.run())
+    sweeping = asyncio.create_task(cleaner.run())
     try:
         yield
     finally:

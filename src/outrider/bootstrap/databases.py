@@ -17,13 +17,13 @@ from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
 from outrider.config.loading import Settings
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError, Unavailable
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.server.data_directory import MASTER_KEY_FILE
 from outrider.usecases.ports.store import Store
 
 if TYPE_CHECKING:
     from outrider.adapters.sql.stores.postgres_inspect import (
-        DatabaseLook as DatabaseLook,  # noqa: PLC0414 - named by who asks
+        DatabaseInspection as DatabaseInspection,  # noqa: PLC0414 - named by who asks
     )
 
 NO_DRIVER = (
@@ -31,7 +31,7 @@ NO_DRIVER = (
 )
 
 
-def look_at_postgres(url: str) -> DatabaseLook:
+def inspect_postgres(url: str) -> DatabaseInspection:
     """What the database says of itself; nothing is changed. Call `postgres_driver` before.
 
     Raise `StartupError`, without secrets, when it cannot be reached.
@@ -72,7 +72,7 @@ class OpenStore(Store, Protocol):
         """The largest identifier in use; 0 in a new store."""
         ...
 
-    def default_instance(self, ambient: Ambient) -> InstanceId:
+    def default_instance(self, runtime: Runtime) -> InstanceId:
         """The instance that exists from the first start on."""
         ...
 

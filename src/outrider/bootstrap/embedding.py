@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
-from outrider.bootstrap.app_context import Opened, egress_policy, open_store
+from outrider.bootstrap.app_context import AppContext, egress_policy, open_store
 from outrider.bootstrap.components import (
-    Intercepting,
+    InterceptionComponents,
     open_interceptions,
+    open_maintenance,
     open_routing,
-    open_upkeep,
 )
 from outrider.bootstrap.first_run import prepare
-from outrider.bootstrap.http_client import open_caller
+from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.telemetry import sampled
 from outrider.config.loading import Settings
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
-from outrider.observability.collectors import Publishing
-from outrider.server.data_directory import Place, placed
+from outrider.observability.collectors import PublishCollector
+from outrider.server.data_directory import DataDirectoryLock, placed
 from outrider.usecases.access.tokens import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
-from outrider.usecases.routing.refreshing_store import FollowedStore
+from outrider.usecases.routing.refreshing_store import RefreshingStore
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.policies import ManageTargetPolicies
 from outrider.usecases.targets.targets import ManageTargets
@@ -40,16 +40,16 @@ App = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
+class EngineComponents:
     """The parts of an engine that is open. `actor` is the owner of the instance that it serves.
 
     `open_api` opens the whole API on the same store; it closes before the engine does.
     """
 
-    opened: Opened
+    opened: AppContext
     actor: Actor
     routing: Routing
-    intercepting: Intercepting
+    intercepting: InterceptionComponents
     publish: PublishEvents
     targets: ManageTargets
     policies: ManageTargetPolicies
@@ -60,7 +60,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EngineOptions:
     """What an engine is besides its settings.
 
     `instance_host` chooses the instance by its host name; empty: the default one.
@@ -72,7 +72,9 @@ class Wanted:
 
 
 @asynccontextmanager
-async def open_embedded(settings: Settings, wanted: Wanted, log: Any) -> AsyncIterator[Embedded]:
+async def open_embedded(
+    settings: Settings, wanted: EngineOptions, log: Any
+) -> AsyncIterator[EngineComponents]:
     """Everything of a server but its port, in this loop. Leaving it lets running attempts end.
 
     Raise `StartupError` as a server does, and for a host name that no instance has.
@@ -95,7 +97,9 @@ async def open_embedded(settings: Settings, wanted: Wanted, log: Any) -> AsyncIt
         )
 
 
-async def _taken(stack: AsyncExitStack, settings: Settings, wanted: Wanted, log: Any) -> Place:
+async def _taken(
+    stack: AsyncExitStack, settings: Settings, wanted: EngineOptions, log: Any
+) -> DataDirectoryLock:
     """Take a place at the data directory: waiting for who is about to leave it blocks no loop."""
     place = placed(
         settings.data_dir,
@@ -115,7 +119,7 @@ async def _taken(stack: AsyncExitStack, settings: Settings, wanted: Wanted, log:
     return taken
 
 
-def _instance(opened: Opened, routing: Routing, host: str) -> InstanceId:
+def _instance(opened: AppContext, routing: Routing, host: str) -> InstanceId:
     if not host:
         return opened.instance
     instance = routing.instance_at(host)
@@ -127,10 +131,10 @@ def _instance(opened: Opened, routing: Routing, host: str) -> InstanceId:
 
 
 @asynccontextmanager
-async def _delivering(settings: Settings, opened: Opened, log: Any) -> AsyncIterator[None]:
+async def _delivering(settings: Settings, opened: AppContext, log: Any) -> AsyncIterator[None]:
     async with (
-        open_caller(settings, settings.worker_concurrency) as caller,
-        open_upkeep(settings, opened, log),
+        open_http_client(settings, settings.worker_concurrency) as caller,
+        open_maintenance(settings, opened, log),
     ):
         opened.counting.callers.append(caller)
         worker, rescuer = build_worker(settings, opened, caller, log)
@@ -146,23 +150,23 @@ async def _delivering(settings: Settings, opened: Opened, log: Any) -> AsyncIter
 
 def _embedded(
     settings: Settings,
-    opened: Opened,
+    opened: AppContext,
     instance: InstanceId,
     *,
     routing: Routing,
-    intercepting: Intercepting,
+    intercepting: InterceptionComponents,
     log: Any,
-) -> Embedded:
-    store, ambient = opened.store, opened.ambient
-    return Embedded(
+) -> EngineComponents:
+    store, runtime = opened.store, opened.runtime
+    return EngineComponents(
         opened=opened,
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
         intercepting=intercepting,
-        publish=PublishEvents(store, ambient, routing, Publishing(opened.counting.meter)),
-        targets=ManageTargets(store, ambient, routing, egress_policy(settings)),
-        policies=ManageTargetPolicies(FollowedStore(store, routing), ambient, check_tls),
-        executions=ManageExecutions(store, ambient, routing),
+        publish=PublishEvents(store, runtime, routing, PublishCollector(opened.counting.meter)),
+        targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
+        policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
+        executions=ManageExecutions(store, runtime, routing),
         catalogue=ManageCatalogue(store, routing),
         deliveries=FindDeliveries(store),
         open_api=lambda: _open_api(settings, opened, routing, log),
@@ -171,7 +175,7 @@ def _embedded(
 
 @asynccontextmanager
 async def _open_api(
-    settings: Settings, opened: Opened, routing: Routing, log: Any
+    settings: Settings, opened: AppContext, routing: Routing, log: Any
 ) -> AsyncIterator[App]:
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415

@@ -7,37 +7,39 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from outrider import __version__
-from outrider.bootstrap.app_context import Opened, egress_policy, egress_proxy
+from outrider.bootstrap.app_context import AppContext, egress_policy, egress_proxy
 from outrider.config.loading import Settings
 from outrider.domain.access.external_issuer import parse_issuers
-from outrider.usecases.access.external_tokens import OutsideTokens
+from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES
 
 
 @asynccontextmanager
-async def open_outside_tokens(
-    settings: Settings, opened: Opened, log: Any
-) -> AsyncIterator[OutsideTokens | None]:
+async def open_external_tokens(
+    settings: Settings, opened: AppContext, log: Any
+) -> AsyncIterator[ExternalTokens | None]:
     """None where no issuer is configured; then nothing of this is loaded or opened."""
     issuers = parse_issuers(settings.oidc_issuers)
     if not issuers:
         yield None
         return
     # Reading the system's certificates takes a moment that most starts need not wait for.
-    from outrider.adapters.crypto.external_jwt import OutsideJwts  # noqa: PLC0415
-    from outrider.adapters.http.client import HttpCaller  # noqa: PLC0415
-    from outrider.adapters.http.connect.limits import CallerLimits  # noqa: PLC0415
+    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415
+    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
+    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
 
     def report(issuer: str, reason: str) -> None:
         log.warning("oidc.fetch_failed", issuer=issuer, reason=reason)
 
-    fetcher = HttpCaller(
+    fetcher = EgressClient(
         egress_policy(settings),
         user_agent=f"outrider/{__version__}",
-        limits=CallerLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
+        limits=ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
         proxy=egress_proxy(settings),
     )
-    tokens = OutsideTokens(issuers, opened.instance, opened.ambient, OutsideJwts(), fetcher, report)
+    tokens = ExternalTokens(
+        issuers, opened.instance, opened.runtime, ExternalJwts(), fetcher, report
+    )
     try:
         yield tokens
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.sealing import write_private
-from outrider.bootstrap.app_context import Opened, bootstrap_secret
+from outrider.bootstrap.app_context import AppContext, bootstrap_secret
 from outrider.bootstrap.relay import check_relay_files
 from outrider.bootstrap.telemetry import forget_counts
 from outrider.config.loading import Settings
@@ -14,7 +14,7 @@ from outrider.server.data_directory import ADMIN_TOKEN_FILE, nobody_joined
 from outrider.usecases.access.web_keys import ManageWebKeys
 
 
-async def prepare(settings: Settings, opened: Opened, announce: Callable[[str], None]) -> None:
+async def prepare(settings: Settings, opened: AppContext, announce: Callable[[str], None]) -> None:
     """Make the first keys and the admin token, and end old leases. Only for who holds the lock.
 
     Raise `StartupError` for what no process could work with.
@@ -25,11 +25,11 @@ async def prepare(settings: Settings, opened: Opened, announce: Callable[[str], 
         await opened.store.write(lambda unit: unit.leases.expire_all())
     check_relay_files(settings)
     forget_counts(settings.data_dir)
-    web_keys = ManageWebKeys(opened.store, opened.ambient, KeyPairs())
+    web_keys = ManageWebKeys(opened.store, opened.runtime, KeyPairs())
     await web_keys.ensure_first(opened.instance)
     if settings.admin_token is None:
         path = settings.data_dir / ADMIN_TOKEN_FILE
         if not path.exists():
-            write_private(path, f"{opened.ambient.new_token()}\n")
+            write_private(path, f"{opened.runtime.new_token()}\n")
         bootstrap_secret(settings)
         announce(f"the admin token is in {path}")

@@ -10,43 +10,43 @@ from typing import TYPE_CHECKING
 
 from outrider import __version__
 from outrider.adapters.crypto.payload_encoders import encrypted, signed
-from outrider.adapters.tunnel.unix_socket import DoorCaller
+from outrider.adapters.tunnel.unix_socket import TunnelClient
 from outrider.bootstrap.app_context import egress_policy, egress_proxy
 from outrider.config.loading import Settings
-from outrider.domain.calls.request import Answer, Call
-from outrider.domain.calls.request_builder import Encoder, Envelopes, plain
+from outrider.domain.calls.request import OutboundRequest, Response
+from outrider.domain.calls.request_builder import Encoder, RequestBuilder, plain
 from outrider.domain.targets.target import PayloadType
 from outrider.domain.targets.tunnel import tunnel_of
 
 if TYPE_CHECKING:
-    from outrider.adapters.http.client import HttpCaller
+    from outrider.adapters.http.client import EgressClient
 
 USER_AGENT = f"outrider/{__version__}"
-# One line for a payload type: what is not here is an UNBUILDABLE attempt.
+# One line for a payload type: what is not here is an BUILD_FAILED attempt.
 ENCODERS: dict[int, Encoder] = {
     PayloadType.UNSPECIFIED: plain,
     PayloadType.JSON: plain,
     PayloadType.JWT: signed,
     PayloadType.JWE: encrypted,
 }
-ENVELOPES = Envelopes(ENCODERS)
+REQUEST_BUILDER = RequestBuilder(ENCODERS)
 
 
-class LateCaller:
+class LazyClient:
     """A caller that is made when it is first needed: nobody waits for its TLS context at a start."""
 
     def __init__(self, settings: Settings, at_once: int) -> None:
         self._settings = settings
         self._at_once = at_once
-        self._made: HttpCaller | None = None
-        self._tunnels = DoorCaller(settings.data_dir, USER_AGENT)
+        self._made: EgressClient | None = None
+        self._tunnels = TunnelClient(settings.data_dir, USER_AGENT)
 
     @property
     def connections(self) -> tuple[int, int]:
         """How many connections are busy and how many idle."""
         return (0, 0) if self._made is None else self._made.connections
 
-    async def post(self, call: Call) -> Answer:
+    async def post(self, call: OutboundRequest) -> Response:
         """See the port `Caller`."""
         tunnel = tunnel_of(call.url)
         if tunnel is not None:
@@ -66,28 +66,28 @@ class LateCaller:
 
 
 @asynccontextmanager
-async def open_caller(settings: Settings, at_once: int) -> AsyncIterator[LateCaller]:
+async def open_http_client(settings: Settings, at_once: int) -> AsyncIterator[LazyClient]:
     """A caller of which at most `at_once` calls are expected at the same time."""
-    caller = LateCaller(settings, at_once)
+    caller = LazyClient(settings, at_once)
     try:
         yield caller
     finally:
         await caller.aclose()
 
 
-def _new_caller(settings: Settings, at_once: int) -> HttpCaller:
+def _new_caller(settings: Settings, at_once: int) -> EgressClient:
     # Only who calls targets needs TLS and certificates.
-    from outrider.adapters.http.client import HttpCaller  # noqa: PLC0415
-    from outrider.adapters.http.connect.limits import CallerLimits  # noqa: PLC0415
+    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
+    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
 
-    usual = CallerLimits()
+    usual = ClientLimits()
     # All calls may go to one origin: a connection that is not kept after its call is made anew.
     limits = replace(
         usual,
         max_idle_per_origin=max(usual.max_idle_per_origin, at_once),
         max_idle=max(usual.max_idle, at_once),
     )
-    return HttpCaller(
+    return EgressClient(
         egress_policy(settings),
         user_agent=USER_AGENT,
         limits=limits,

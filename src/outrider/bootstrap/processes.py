@@ -14,20 +14,20 @@ from typing import Any, Literal
 
 import structlog
 
-from outrider.bootstrap.app_context import Opened, open_store
-from outrider.bootstrap.components import open_upkeep
+from outrider.bootstrap.app_context import AppContext, open_store
+from outrider.bootstrap.components import open_maintenance
 from outrider.bootstrap.first_run import prepare
-from outrider.bootstrap.http_client import ENVELOPES, open_caller
+from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.bootstrap.telemetry import sampled
 from outrider.config.loading import Settings, to_environ
 from outrider.config.parsers import LogAttempts, LogLevel
 from outrider.domain.targets.retry_schedule import RetrySchedule
-from outrider.observability.collectors import Delivering
+from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.logging_setup import configure_logs, name_process
 from outrider.server.data_directory import free_node, joined, locked
 from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
-from outrider.usecases.ports.store import Caller
-from outrider.worker.attempts import Runner
+from outrider.usecases.ports.store import HttpClient
+from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import Worker
 
@@ -37,7 +37,7 @@ _ORPHAN_DRAIN_S = 0.5
 
 async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Run the server until SIGINT or SIGTERM. Raise `StartupError` when it cannot start."""
-    from outrider.server.envoy import Front  # noqa: PLC0415 - a worker has no use for Envoy
+    from outrider.server.envoy import EnvoyServer  # noqa: PLC0415 - a worker has no use for Envoy
     from outrider.server.supervisor import Supervisor  # noqa: PLC0415
 
     _keep_files_private()
@@ -47,7 +47,9 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             await prepare(settings, opened, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
-            Front(settings.data_dir, settings.host, settings.port, environ, keep_open=(lock,)),
+            EnvoyServer(
+                settings.data_dir, settings.host, settings.port, environ, keep_open=(lock,)
+            ),
             settings.workers,
             environ,
             lock,
@@ -80,8 +82,8 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
 async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
     async with (
         open_store(settings, node=node, announce=announce) as opened,
-        open_caller(settings, settings.worker_concurrency) as caller,
-        open_upkeep(settings, opened),
+        open_http_client(settings, settings.worker_concurrency) as caller,
+        open_maintenance(settings, opened),
         sampled(opened.counting, "worker"),
     ):
         opened.counting.callers.append(caller)
@@ -100,22 +102,22 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
 
 
 def build_worker(
-    settings: Settings, opened: Opened, caller: Caller, log: Any = None
+    settings: Settings, opened: AppContext, caller: HttpClient, log: Any = None
 ) -> tuple[Worker, Rescuer]:
     """A worker and the rescuer that runs beside it."""
     is_own_log = log is None
     log = log or structlog.get_logger().bind()
-    schedule, measures = RetrySchedule(), Delivering(opened.counting.meter)
+    schedule, metrics = RetrySchedule(), DeliveryCollector(opened.counting.meter)
     worker = Worker(
         opened.store,
-        opened.ambient,
-        Runner(
-            opened.ambient,
-            ENVELOPES,
+        opened.runtime,
+        AttemptRunner(
+            opened.runtime,
+            REQUEST_BUILDER,
             caller,
             schedule,
             log,
-            measures,
+            metrics,
             opened.tracing,
             accepted_level=_accepted_level(settings, is_own_log=is_own_log),
         ),
@@ -126,7 +128,7 @@ def build_worker(
         drain_timeout=settings.drain_timeout,
     )
     opened.counting.workers.append(worker)
-    return worker, Rescuer(opened.store, opened.ambient, schedule, log, measures=measures)
+    return worker, Rescuer(opened.store, opened.runtime, schedule, log, metrics=metrics)
 
 
 def _accepted_level(settings: Settings, *, is_own_log: bool) -> Literal["debug", "info"] | None:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from outrider import __version__
-from outrider.bootstrap.app_context import Opened, egress_policy, egress_proxy
+from outrider.bootstrap.app_context import AppContext, egress_policy, egress_proxy
 from outrider.config.loading import Settings
-from outrider.domain.access.external_issuer import OutsideIssuer
+from outrider.domain.access.external_issuer import ExternalIssuer
 from outrider.domain.events.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
-from outrider.usecases.access.external_keys import IssuerKeys, PublishedBy
+from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Lock, Relay
-from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Decrypts
+from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, JweDecrypter
 
 # Anybody may write the name of a source into a URL.
 _SHOWN_CHARS = 100
@@ -26,7 +26,7 @@ _SHOWN_CHARS = 100
 
 @asynccontextmanager
 async def open_relay(
-    settings: Settings, opened: Opened, publish: PublishEvents, log: Any
+    settings: Settings, opened: AppContext, publish: PublishEvents, log: Any
 ) -> AsyncIterator[Relay]:
     """A relay for every source; nothing is fetched before the first call that needs it.
 
@@ -36,7 +36,7 @@ async def open_relay(
     async with AsyncExitStack() as stack:
         fetched = await _fetched(settings, opened, sources, log, stack)
         locks = {each.name: _lock(each, opened, fetched) for each in sources}
-        yield Relay(locks, opened.ambient, publish, partial(_report, log))
+        yield Relay(locks, opened.runtime, publish, partial(_report, log))
 
 
 def _report(log: Any, source: str, reason: str) -> None:
@@ -45,39 +45,39 @@ def _report(log: Any, source: str, reason: str) -> None:
 
 async def _fetched(
     settings: Settings,
-    opened: Opened,
+    opened: AppContext,
     sources: tuple[RelaySource, ...],
     log: Any,
     stack: AsyncExitStack,
-) -> dict[tuple[str, str], IssuerKeys]:
+) -> dict[tuple[str, str], JwksCache]:
     """The keys of every issuer, by its name and the place of its keys."""
     publishers = [each.publisher for each in sources if each.publisher is not None]
     if not publishers:
         return {}
     # Reading the system's certificates takes a moment that most starts need not wait for.
-    from outrider.adapters.crypto.external_jwt import OutsideJwts  # noqa: PLC0415
-    from outrider.adapters.http.client import HttpCaller  # noqa: PLC0415
-    from outrider.adapters.http.connect.limits import CallerLimits  # noqa: PLC0415
+    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415
+    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
+    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
 
-    fetcher = HttpCaller(
+    fetcher = EgressClient(
         egress_policy(settings),
         user_agent=f"outrider/{__version__}",
-        limits=CallerLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
+        limits=ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
         proxy=egress_proxy(settings),
     )
     stack.push_async_callback(fetcher.aclose)
-    found: dict[tuple[str, str], IssuerKeys] = {}
+    found: dict[tuple[str, str], JwksCache] = {}
     for each in publishers:
         if (each.issuer, each.jwks_url) in found:
             continue
         failed = partial(_fetch_failed, log, each)
-        keys = IssuerKeys(PublishedBy(each, fetcher, OutsideJwts()), opened.ambient.now, failed)
+        keys = JwksCache(JwksFetcher(each, fetcher, ExternalJwts()), opened.runtime.now, failed)
         found[each.issuer, each.jwks_url] = keys
         stack.push_async_callback(keys.aclose)
     return found
 
 
-def _fetch_failed(log: Any, publisher: OutsideIssuer, reason: str) -> None:
+def _fetch_failed(log: Any, publisher: ExternalIssuer, reason: str) -> None:
     log.warning("relay.fetch_failed", issuer=publisher.issuer or publisher.jwks_url, reason=reason)
 
 
@@ -88,7 +88,9 @@ def check_relay_files(settings: Settings) -> None:
         _decrypts(each)
 
 
-def _lock(source: RelaySource, opened: Opened, fetched: dict[tuple[str, str], IssuerKeys]) -> Lock:
+def _lock(
+    source: RelaySource, opened: AppContext, fetched: dict[tuple[str, str], JwksCache]
+) -> Lock:
     return Lock(
         source,
         InstanceId(source.instance) if source.instance else opened.instance,
@@ -113,7 +115,7 @@ def _signing_key(source: RelaySource, path: str) -> str:
     return text
 
 
-def _decrypts(source: RelaySource) -> Decrypts | None:
+def _decrypts(source: RelaySource) -> JweDecrypter | None:
     if not source.decryption_key_files:
         return None
     from outrider.adapters.crypto.relay_jwe import PrivateKeys  # noqa: PLC0415 - few need it

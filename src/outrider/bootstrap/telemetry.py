@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from outrider import __version__
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.stats import HeldTargets, StatsSearch, Tally
+from outrider.domain.delivery.stats import StateCounts, StatsSearch, SuspendedTargets
 from outrider.domain.ids import InstanceId
 from outrider.observability import metrics
-from outrider.observability.collectors import Committing, Process, Rpcs, Sampled
+from outrider.observability.collectors import GaugeSampler, Process, Rpcs, StoreCollector
 from outrider.observability.exposition import exposed
 from outrider.observability.multiprocess import Counted, collect, forget
 from outrider.observability.otel import tracing_from
-from outrider.observability.shared_metrics import Meter, memory_meter, open_meter
-from outrider.runtime import Ambient
+from outrider.observability.shared_metrics import SharedMetrics, memory_metrics, open_shared_metrics
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.tracing import PassedOn, Tracing
 from outrider.usecases.routing.routing_table import Routing
@@ -46,10 +46,10 @@ class Connected(Protocol):
 
 
 @dataclass(slots=True)
-class Counting:
+class ProcessMetrics:
     """What one process counts, and whose numbers are read now and then."""
 
-    meter: Meter = field(default_factory=memory_meter)
+    meter: SharedMetrics = field(default_factory=memory_metrics)
     directory: Path | None = None
     callers: list[Connected] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
@@ -67,23 +67,27 @@ class Counting:
 class Committed(Protocol):
     """A store that tells of its commits."""
 
-    def watch_commits(self, watch: Committing) -> None:
+    def watch_commits(self, watch: StoreCollector) -> None:
         """Tell it of every commit from now on."""
         ...
 
 
 @contextmanager
-def counted(data_dir: Path, store: Committed) -> Iterator[Counting]:
+def counted(data_dir: Path, store: Committed) -> Iterator[ProcessMetrics]:
     """Count in the data directory, the store's commits first of all.
 
     Where there is none, or none that this process may write to, nobody sees what it counts.
     """
     directory = data_dir / _DIRECTORY
     try:
-        counting = Counting(open_meter(directory), directory) if data_dir.is_dir() else Counting()
+        counting = (
+            ProcessMetrics(open_shared_metrics(directory), directory)
+            if data_dir.is_dir()
+            else ProcessMetrics()
+        )
     except OSError:
-        counting = Counting()
-    store.watch_commits(Committing(counting.meter))
+        counting = ProcessMetrics()
+    store.watch_commits(StoreCollector(counting.meter))
     try:
         yield counting
     finally:
@@ -96,9 +100,9 @@ def forget_counts(data_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def sampled(counting: Counting, role: str) -> AsyncIterator[None]:
+async def sampled(counting: ProcessMetrics, role: str) -> AsyncIterator[None]:
     """Keep the numbers current that are read now and then. `role` is one of `metrics.ROLES`."""
-    process, read = Process(counting.meter, role), Sampled(counting.meter)
+    process, read = Process(counting.meter, role), GaugeSampler(counting.meter)
     samples = (
         process.sample,
         read.connections(counting.connections),
@@ -118,9 +122,9 @@ async def _sample(samples: Sequence[Callable[[], None]]) -> None:
         await asyncio.sleep(_SAMPLE_EVERY_S)
 
 
-def open_tracing(ambient: Ambient) -> Tracing | None:
+def open_tracing(runtime: Runtime) -> Tracing | None:
     """What records spans, as the environment says (`OTEL_…`); None: nothing does."""
-    return tracing_from(PassedOn(ambient.new_id))
+    return tracing_from(PassedOn(runtime.new_id))
 
 
 @dataclass(slots=True)
@@ -128,18 +132,18 @@ class Scrape:
     """The text of `/metrics`: what all processes counted, and what the store holds."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     instance: InstanceId
     routing: Routing
-    counting: Counting
+    counting: ProcessMetrics
     _started_at: datetime = field(init=False)
-    _stored: Tally = field(default_factory=Tally)
-    _held: HeldTargets = field(default_factory=HeldTargets)
+    _stored: StateCounts = field(default_factory=StateCounts)
+    _held: SuspendedTargets = field(default_factory=SuspendedTargets)
     _stored_at: float | None = None
     _counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self._started_at = self.ambient.now()
+        self._started_at = self.runtime.now()
 
     async def __call__(self) -> str:
         """Gather it. A store that fails leaves its own numbers as they were."""
@@ -162,8 +166,8 @@ class Scrape:
             return
         self._stored_at = time.monotonic()
 
-    def _tally(self, unit: Unit) -> tuple[Tally, HeldTargets]:
-        whole, now = Tally(), self.ambient.now()
+    def _tally(self, unit: Unit) -> tuple[StateCounts, SuspendedTargets]:
+        whole, now = StateCounts(), self.runtime.now()
         instances = {self.instance, *(each.id for each in unit.instances.list())}
         for instance in instances:
             stats = unit.delivery_counts.get(instance, _EVERYTHING, now)
@@ -178,16 +182,18 @@ class Scrape:
             counted.put(metrics.DELIVERIES.name, (state.name.lower(),), number)
         oldest, age = self._stored.oldest_open_at, 0.0
         if oldest is not None:
-            age = max(0.0, (self.ambient.now() - oldest).total_seconds())
+            age = max(0.0, (self.runtime.now() - oldest).total_seconds())
         counted.put(metrics.OLDEST_OPEN.name, (), age)
-        counted.put(metrics.TARGETS_HELD.name, ("paused",), self._held.paused)
-        counted.put(metrics.TARGETS_HELD.name, ("breaker_open",), self._held.breaker_open)
-        counted.put(metrics.LANES.name, (), self._held.lanes)
+        counted.put(metrics.TARGETS_SUSPENDED.name, ("paused",), self._held.paused)
+        counted.put(metrics.TARGETS_SUSPENDED.name, ("breaker_open",), self._held.breaker_open)
+        counted.put(metrics.TARGET_QUEUES.name, (), self._held.target_queues)
         if self._stored_at is not None:
             counted.put(metrics.STATS_AGE.name, (), time.monotonic() - self._stored_at)
 
 
-def count_rpcs(counting: Counting, rpcs: Rpcs, services: Sequence[Any]) -> Meter | None:
+def count_rpcs(
+    counting: ProcessMetrics, rpcs: Rpcs, services: Sequence[Any]
+) -> SharedMetrics | None:
     """Have the calls of these services counted, in cells of their own; their owner closes them."""
     if counting.directory is None:
         return None
@@ -196,6 +202,8 @@ def count_rpcs(counting: Counting, rpcs: Rpcs, services: Sequence[Any]) -> Meter
         for each in services
         for method in each.descriptor.methods
     ]
-    meter = open_meter(counting.directory, {metrics.RPC_REQUESTS.label_names[0]: procedures})
+    meter = open_shared_metrics(
+        counting.directory, {metrics.RPC_REQUESTS.label_names[0]: procedures}
+    )
     rpcs.count_in(meter)
     return meter

@@ -174,20 +174,20 @@ class Settings:
         default=20.0,
         shown="20",
     )
-    retain_delivered: float = _declare(
+    retention_delivered: float = _declare(
         read_period,
         "How long a delivery stays in the log after it was delivered or cancelled, such as `7d` or "
         "`12h`.",
         default=7 * 86_400.0,
         shown="7d",
     )
-    retain_dead: float = _declare(
+    retention_dead: float = _declare(
         read_period,
         "How long a dead delivery stays in the log: so long it can be replayed.",
         default=30 * 86_400.0,
         shown="30d",
     )
-    retain_events: float = _declare(
+    retention_events: float = _declare(
         read_period,
         "How long the id of an event is remembered: so long publishing it again makes no second "
         "delivery. An event stays at least as long as its deliveries.",

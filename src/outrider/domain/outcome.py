@@ -20,7 +20,7 @@ class Outcome(IntEnum):
     """DNS, TCP, TLS, time-out, or an answer that was cut."""
     BLOCKED = 6
     """Our own egress guard said no."""
-    UNBUILDABLE = 7
+    BUILD_FAILED = 7
     """Nothing could be sent: no key, or a payload type that cannot be made."""
     LOST = 8
     """The node died between sending and recording."""

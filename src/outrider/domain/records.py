@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def quick_value(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
+def fast_dataclass(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
     """A dataclass with slots that is frozen to the type checker alone, and hashable as one.
 
     Python's own take three times as long to make (1.1 µs instead of 0.4 with eight fields): they

@@ -6,7 +6,7 @@
 `grpc.aio` server. Neither is imported here: nor are the libraries that they are about.
 """
 
-from outrider.domain.interception.message import Inapplicable, MessageType
+from outrider.domain.interception.message import InvalidResponse, MessageType
 from outrider.domain.routing.condition import Condition, ConditionKind
 from outrider.domain.routing.execution import Execution
 from outrider.domain.targets.policy import TargetPolicy
@@ -14,8 +14,8 @@ from outrider.domain.targets.target import PayloadType, Target, TargetChange, Ta
 from outrider.embed.conditions import on_event, on_function, on_request, on_response
 from outrider.embed.engine import Engine
 from outrider.embed.events import Event
-from outrider.usecases.delivery.publish import Published
-from outrider.usecases.interception.intercept import Intercepted
+from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.interception.intercept import InterceptionResult
 
 __all__ = [
     "Condition",
@@ -23,11 +23,11 @@ __all__ = [
     "Engine",
     "Event",
     "Execution",
-    "Inapplicable",
-    "Intercepted",
+    "InterceptionResult",
+    "InvalidResponse",
     "MessageType",
     "PayloadType",
-    "Published",
+    "PublishResult",
     "Target",
     "TargetChange",
     "TargetPolicy",

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from outrider.bootstrap.embedding import Embedded, Wanted, open_embedded
+from outrider.bootstrap.embedding import EngineComponents, EngineOptions, open_embedded
 from outrider.config.loading import Settings, SettingsError, from_arguments
 from outrider.domain.interception.message import JSON_OBJECTS, JsonObject, MessageType
 from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
@@ -19,8 +19,8 @@ from outrider.embed.events import Event, to_domain
 from outrider.embed.logging import HostLog
 from outrider.embed.management import Management, not_open
 from outrider.errors import StartupError
-from outrider.usecases.delivery.publish import Published
-from outrider.usecases.interception.intercept import Intercepted, json_text
+from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.interception.intercept import InterceptionResult, json_text
 
 M = TypeVar("M")
 
@@ -50,11 +50,11 @@ class Engine(Management):
         log: Any = None,
     ) -> None:
         self._settings = settings
-        self._wanted = Wanted(
+        self._wanted = EngineOptions(
             delivers=deliver, beside_engines=beside_engines, instance_host=instance_host
         )
         self._log = log or HostLog()
-        self._embedded: Embedded | None = None
+        self._embedded: EngineComponents | None = None
         self._stack = AsyncExitStack()
         self._app: App | None = None
         self._turn = asyncio.Lock()
@@ -180,7 +180,7 @@ class Engine(Management):
         user_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
         message_type: MessageType[M] = JSON_OBJECTS,  # type: ignore[assignment]
-    ) -> Intercepted[M]:
+    ) -> InterceptionResult[M]:
         """Run the request of a call through its targets; return it as they left it.
 
         `request` is a JSON object as a dict unless `message_type` says otherwise. Targets see of
@@ -188,7 +188,7 @@ class Engine(Management):
         that interrupts says.
         """
         if not self.fires(ConditionKind.REQUEST, full_method):
-            return Intercepted(request)
+            return InterceptionResult(request)
         call = InterceptedCall(
             full_method=full_method,
             org_id=org_id,
@@ -216,13 +216,13 @@ class Engine(Management):
         user_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
         message_type: MessageType[M] = JSON_OBJECTS,  # type: ignore[assignment]
-    ) -> Intercepted[M]:
+    ) -> InterceptionResult[M]:
         """Run the response of a call through its targets; return it as they left it.
 
         `request` is what the application answered: a dict, or compact JSON.
         """
         if not self.fires(ConditionKind.RESPONSE, full_method):
-            return Intercepted(response)
+            return InterceptionResult(response)
         call = InterceptedCall(
             full_method=full_method,
             org_id=org_id,
@@ -250,7 +250,7 @@ class Engine(Management):
         payload: Mapping[str, object],
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
-    ) -> Intercepted[JsonObject]:
+    ) -> InterceptionResult[JsonObject]:
         """Call a function: `message` is what the answers of its targets add up to."""
         embedded = self._begin()
         try:
@@ -261,19 +261,19 @@ class Engine(Management):
             self._end()
 
     @overload
-    async def publish(self, events: Event) -> Published: ...
+    async def publish(self, events: Event) -> PublishResult: ...
 
     @overload
-    async def publish(self, events: Sequence[Event]) -> list[Published]: ...
+    async def publish(self, events: Sequence[Event]) -> list[PublishResult]: ...
 
-    async def publish(self, events: Event | Sequence[Event]) -> Published | list[Published]:
+    async def publish(self, events: Event | Sequence[Event]) -> PublishResult | list[PublishResult]:
         """Publish one event, or several in one transaction. They are on disk when this returns.
 
         Raise `InvalidRequest` naming the field: then nothing is stored.
         """
         embedded = self._embedded or not_open()
         several = [events] if isinstance(events, Event) else events
-        now = embedded.opened.ambient.now()
+        now = embedded.opened.runtime.now()
         published = await embedded.publish(embedded.actor, to_domain(several, now))
         return published[0] if isinstance(events, Event) else published
 
@@ -294,7 +294,7 @@ class Engine(Management):
             self._app = app
             return app
 
-    def _matches(self, embedded: Embedded, kind: ConditionKind, full_method: str) -> bool:
+    def _matches(self, embedded: EngineComponents, kind: ConditionKind, full_method: str) -> bool:
         routes = embedded.routing.routes(embedded.actor.instance_id)
         found = routes.match(method_lookup_id(kind, full_method))[0] is not None
         if len(self._known) >= _MAX_KNOWN:
@@ -302,7 +302,7 @@ class Engine(Management):
         self._known[kind, full_method] = found
         return found
 
-    def _begin(self) -> Embedded:
+    def _begin(self) -> EngineComponents:
         embedded = self._embedded or not_open()
         self._in_flight += 1
         return embedded
@@ -320,7 +320,7 @@ class Engine(Management):
             async with asyncio.timeout(self._settings.drain_timeout):
                 await self._idle.wait()
         except TimeoutError:
-            self._log.warning("engine.cut_off", in_flight=self._in_flight)
+            self._log.warning("engine.shutdown_timeout", in_flight=self._in_flight)
 
 
 def _read(settings: Mapping[str, object], environ: Mapping[str, str]) -> Settings:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from outrider.bootstrap.embedding import Embedded
+from outrider.bootstrap.embedding import EngineComponents
 from outrider.domain.delivery.delivery import Delivery
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.page import MAX_LIMIT, Page
@@ -25,7 +25,7 @@ from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import read_condition
 from outrider.errors import AlreadyExists, InvalidRequest, OutriderError, Unavailable
-from outrider.usecases.routing.explain import Asked, Explanation
+from outrider.usecases.routing.explain import ExplainQuery, Explanation
 
 MAX_NAME = 1000
 MAX_ENDPOINT = 2048
@@ -38,7 +38,7 @@ class Management:
     A target is named by the value or by its id.
     """
 
-    _embedded: Embedded | None = None
+    _embedded: EngineComponents | None = None
 
     async def create_target(
         self,
@@ -214,14 +214,14 @@ class Management:
         """Say which execution fires for a request, response, function or event, and why."""
         parts = self._parts
         try:
-            asked = Asked(ConditionKind(kind), name)
+            asked = ExplainQuery(ConditionKind(kind), name)
         except ValueError:
             kinds = ", ".join(ConditionKind)
             raise InvalidRequest(f"the kind is one of {kinds}, not {kind!r}") from None
         return await parts.intercepting.explain(parts.actor, asked)
 
     @property
-    def _parts(self) -> Embedded:
+    def _parts(self) -> EngineComponents:
         return self._embedded or not_open()
 
 
@@ -267,7 +267,7 @@ def _invalid(name: str, rule: str) -> OutriderError:
     return InvalidRequest(f"invalid target: {name} must be {rule}")
 
 
-def _is_known(parts: Embedded, entry: Entry) -> bool:
+def _is_known(parts: EngineComponents, entry: Entry) -> bool:
     if entry.schema_json is not None or entry.example_json is not None:
         return False
     catalogue = parts.routing.catalogue(parts.actor.instance_id)

@@ -1,4 +1,4 @@
-"""Who counts what the other parts tell: the ports of `usecases/measures`, on cells."""
+"""Who counts what the other parts tell: the ports of `usecases/metrics`, on cells."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from outrider.domain.delivery.delivery import Attempt, DeliveryState
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
-from outrider.observability.shared_metrics import Counter, Histogram, Meter, Undeclared
+from outrider.observability.shared_metrics import Counter, Histogram, SharedMetrics, Undeclared
 
 _PAGE_BYTES = resource.getpagesize()
 _STATM = Path("/proc/self/statm")
 
 
-class Publishing:
-    """`measures.PublishMeasures`."""
+class PublishCollector:
+    """`metrics.PublishMetrics`."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: SharedMetrics) -> None:
         self._stored = meter.counter(metrics.EVENTS_PUBLISHED, "stored")
         self._duplicates = meter.counter(metrics.EVENTS_PUBLISHED, "duplicate")
-        self._owed = meter.counter(metrics.DELIVERIES_OWED)
+        self._owed = meter.counter(metrics.DELIVERIES_CREATED)
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
         """See the port."""
@@ -30,10 +30,10 @@ class Publishing:
         self._owed.add(deliveries)
 
 
-class Intercepting:
-    """`measures.InterceptionMeasures`."""
+class InterceptionCollector:
+    """`metrics.InterceptionMetrics`."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: SharedMetrics) -> None:
         self._asked = {
             (kind, result): meter.counter(metrics.INTERCEPTIONS, kind, result)
             for kind in metrics.INTERCEPTION_KINDS
@@ -61,12 +61,12 @@ class Intercepting:
             self._duration.observe(seconds)
 
 
-class Delivering:
-    """`measures.DeliveryMeasures`."""
+class DeliveryCollector:
+    """`metrics.DeliveryMetrics`."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: SharedMetrics) -> None:
         self._claimed = meter.counter(metrics.CLAIMED)
-        self._at_once = meter.histogram(metrics.CLAIM_DELIVERIES)
+        self._at_once = meter.histogram(metrics.CLAIM_BATCH_SIZE)
         self._attempts = {
             each: meter.counter(metrics.ATTEMPTS, each.name.lower()) for each in Outcome
         }
@@ -96,10 +96,10 @@ class Delivering:
         self._attempts[Outcome.LOST].add(deliveries)
 
 
-class Committing:
+class StoreCollector:
     """What the store's writing thread tells."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: SharedMetrics) -> None:
         self._ok = meter.counter(metrics.STORE_COMMITS, "ok")
         self._failed = meter.counter(metrics.STORE_COMMITS, "failed")
         self._duration = meter.histogram(metrics.STORE_COMMIT_DURATION)
@@ -115,7 +115,7 @@ class Committing:
 class Process:
     """What a process is, and what it uses: brought up to date by `sample`."""
 
-    def __init__(self, meter: Meter, role: str) -> None:
+    def __init__(self, meter: SharedMetrics, role: str) -> None:
         meter.gauge(metrics.PROCESSES, role).set(1)
         self._cpu = meter.counter(metrics.PROCESS_CPU, role)
         self._memory = meter.gauge(metrics.PROCESS_MEMORY, role)
@@ -130,10 +130,10 @@ class Process:
         self._memory.set(_resident_bytes())
 
 
-class Sampled:
+class GaugeSampler:
     """Numbers that are there anyway, and are read now and then."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: SharedMetrics) -> None:
         self._busy = meter.gauge(metrics.EGRESS_CONNECTIONS, "busy")
         self._idle = meter.gauge(metrics.EGRESS_CONNECTIONS, "idle")
         self._delivering = meter.gauge(metrics.CALLS_IN_FLIGHT, "delivery")
@@ -162,14 +162,14 @@ def _resident_bytes() -> int:
 
 
 class Rpcs:
-    """`api.telemetry.RpcMeasures`. Nothing is counted before `count_in`."""
+    """`api.telemetry.RpcMetrics`. Nothing is counted before `count_in`."""
 
     def __init__(self) -> None:
-        self._meter: Meter | None = None
+        self._meter: SharedMetrics | None = None
         self._requests: dict[tuple[str, str], Counter] = {}
         self._durations: dict[str, Histogram] = {}
 
-    def count_in(self, meter: Meter) -> None:
+    def count_in(self, meter: SharedMetrics) -> None:
         """Count in a meter that was given every procedure."""
         self._meter = meter
 
@@ -187,7 +187,7 @@ class Rpcs:
         requests.add()
         self._durations[method].observe(seconds)
 
-    def _open(self, meter: Meter, method: str, code: str) -> Counter:
+    def _open(self, meter: SharedMetrics, method: str, code: str) -> Counter:
         service, _, name = method[1:].partition("/")
         requests = meter.counter(metrics.RPC_REQUESTS, service, name, code)
         self._requests[method, code] = requests

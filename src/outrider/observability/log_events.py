@@ -44,7 +44,7 @@ FIELDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogEvent:
     """One kind of line. `level` is its level, or its levels."""
 
     event: str
@@ -53,26 +53,26 @@ class Line:
     fields: tuple[str, ...] = ()
 
 
-LINES: tuple[Line, ...] = (
-    Line(
+LOG_EVENTS: tuple[LogEvent, ...] = (
+    LogEvent(
         "rpc.answered",
         "info",
         "A call of a service was answered, on any wire: one line for each.",
         ("method", "code", "ms", "instance", "account", "trace", "span"),
     ),
-    Line(
+    LogEvent(
         "http.answered",
         "info",
         "Any other request was answered: one line for each, but for probes.",
         ("method", "path", "status", "ms"),
     ),
-    Line(
+    LogEvent(
         "rpc.failed",
         "error",
         "A call failed by a fault of ours.",
         ("method", "reference", "exc_info"),
     ),
-    Line(
+    LogEvent(
         "delivery.attempted",
         "info; debug when accepted and `log_attempts` is `failed`",
         "An attempt ended, or was found to be LOST: one line for each.",
@@ -81,69 +81,80 @@ LINES: tuple[Line, ...] = (
             *("error", "trace", "span"),
         ),
     ),
-    Line(
+    LogEvent(
         "interception.called",
         "info; debug when accepted",
         "A target was called while somebody waited.",
         ("instance", "execution", "target", "outcome", "ms", "error", "trace", "span"),
     ),
-    Line(
+    LogEvent(
         "delivery.rescued",
         "warning",
         "Attempts of dead workers are LOST: how many were found at a time.",
         ("deliveries",),
     ),
-    Line(
-        "delivery.broken",
+    LogEvent(
+        "delivery.internal_error",
         "error",
         "An attempt failed by a fault of ours.",
         ("delivery", "stage", "exc_info"),
     ),
-    Line("interception.broken", "error", "A call of a target failed by a fault of ours."),
-    Line(
-        "interception.handover_failed",
+    LogEvent(
+        "interception.internal_error", "error", "A call of a target failed by a fault of ours."
+    ),
+    LogEvent(
+        "interception.enqueue_failed",
         "error",
         "A delivery of a `restAsync` target was not stored.",
         ("execution",),
     ),
-    Line("log.forgotten", "info", "What is kept no longer was deleted.", ("deliveries", "events")),
-    Line("janitor.failed", "error", "Counting or forgetting failed; it is tried again."),
-    Line("rescuer.failed", "error", "Looking for dead workers failed; it is tried again."),
-    Line(
-        "rescuer.clock_went_back",
+    LogEvent(
+        "retention.deleted", "info", "What is kept no longer was deleted.", ("deliveries", "events")
+    ),
+    LogEvent("cleaner.failed", "error", "Counting or forgetting failed; it is tried again."),
+    LogEvent("rescuer.failed", "error", "Looking for dead workers failed; it is tried again."),
+    LogEvent(
+        "clock.moved_backwards",
         "warning",
         "The clock was set back: nothing waits for the time before.",
     ),
-    Line(
-        "worker.turn_failed", "error", "The store failed a worker; it is tried again.", ("owner",)
+    LogEvent(
+        "worker.poll_failed", "error", "The store failed a worker; it is tried again.", ("owner",)
     ),
-    Line("worker.leave_failed", "error", "The store failed a worker that stops.", ("owner",)),
-    Line("worker.said", "debug", "A worker tells the operator something.", ("text",)),
-    Line("routing.refresh_failed", "error", "Routes are as they were; it is tried again."),
-    Line("readiness.failed", "error", "The check behind `/readyz` broke.", ("exc_info",)),
-    Line("token.issued", "info", "`/oauth/v2/token` gave a token.", ("account",)),
-    Line("token.refused", "info", "It gave none.", ("error", "reason")),
-    Line(
+    LogEvent(
+        "worker.shutdown_failed", "error", "The store failed a worker that stops.", ("owner",)
+    ),
+    LogEvent("worker.notice", "debug", "A worker tells the operator something.", ("text",)),
+    LogEvent("routing.refresh_failed", "error", "Routes are as they were; it is tried again."),
+    LogEvent("readiness.failed", "error", "The check behind `/readyz` broke.", ("exc_info",)),
+    LogEvent("token.issued", "info", "`/oauth/v2/token` gave a token.", ("account",)),
+    LogEvent("token.refused", "info", "It gave none.", ("error", "reason")),
+    LogEvent(
         "oidc.fetch_failed",
         "warning",
         "Keys of another issuer could not be read.",
         ("issuer", "reason"),
     ),
-    Line(
+    LogEvent(
         "relay.accepted",
         "info",
         "An event of a source is stored.",
         ("source", "event_id", "deliveries", "duplicate"),
     ),
-    Line("relay.refused", "info", "A source's request was refused.", ("source", "reason")),
-    Line("relay.unsigned", "info", "A source's request was not signed.", ("source", "reason")),
-    Line(
+    LogEvent("relay.refused", "info", "A source's request was refused.", ("source", "reason")),
+    LogEvent("relay.unsigned", "info", "A source's request was not signed.", ("source", "reason")),
+    LogEvent(
         "relay.fetch_failed",
         "warning",
         "Keys of a source could not be read.",
         ("issuer", "reason"),
     ),
-    Line("engine.waiting", "info", "An engine waits for its data directory.", ("note",)),
-    Line("engine.prepared", "info", "An engine made what was missing.", ("note",)),
-    Line("engine.cut_off", "warning", "An engine closed while it was called.", ("in_flight",)),
+    LogEvent("engine.waiting", "info", "An engine waits for its data directory.", ("note",)),
+    LogEvent("engine.prepared", "info", "An engine made what was missing.", ("note",)),
+    LogEvent(
+        "engine.shutdown_timeout",
+        "warning",
+        "An engine closed while it was called.",
+        ("in_flight",),
+    ),
 )

@@ -169,11 +169,11 @@ EVENTS_PUBLISHED = _TABLE.counter(
     "Events that publishers were told are stored; a duplicate was known before.",
     _one("result", "stored", "duplicate"),
 )
-DELIVERIES_OWED = _TABLE.counter(
-    "outrider_deliveries_owed_total", "Deliveries that published events made."
+DELIVERIES_CREATED = _TABLE.counter(
+    "outrider_deliveries_created_total", "Deliveries that published events made."
 )
 ATTEMPTS = _TABLE.counter(
-    "outrider_attempts_total",
+    "outrider_delivery_attempts_total",
     "Attempts of deliveries by how they ended; LOST ones as the rescuer finds them.",
     _OUTCOME,
 )
@@ -188,7 +188,7 @@ ATTEMPT_DELAY = _TABLE.histogram(
     buckets=_DELAYS,
 )
 SETTLED = _TABLE.counter(
-    "outrider_settled_total",
+    "outrider_delivery_transitions_total",
     "Attempts by the state of their delivery afterwards.",
     _one("state", *SETTLED_STATES),
 )
@@ -209,7 +209,7 @@ INTERCEPTION_CALL_DURATION = _TABLE.histogram(
     buckets=_SECONDS,
 )
 CALLS_IN_FLIGHT = _TABLE.gauge(
-    "outrider_calls_in_flight", "Calls of targets that are under way.", _one("way", *WAYS)
+    "outrider_calls_in_flight", "Calls of targets that are under way.", _one("kind", *WAYS)
 )
 EGRESS_CONNECTIONS = _TABLE.gauge(
     "outrider_egress_connections",
@@ -227,11 +227,13 @@ STORE_COMMIT_DURATION = _TABLE.histogram(
     buckets=_SECONDS,
 )
 STORE_COMMIT_UNITS = _TABLE.histogram(
-    "outrider_store_commit_units", "Units of work that shared one commit.", buckets=_COUNTS
+    "outrider_store_commit_batch_size", "Units of work that shared one commit.", buckets=_COUNTS
 )
-CLAIMED = _TABLE.counter("outrider_claimed_total", "Deliveries that workers took to attempt them.")
-CLAIM_DELIVERIES = _TABLE.histogram(
-    "outrider_claim_deliveries",
+CLAIMED = _TABLE.counter(
+    "outrider_deliveries_claimed_total", "Deliveries that workers took to attempt them."
+)
+CLAIM_BATCH_SIZE = _TABLE.histogram(
+    "outrider_claim_batch_size",
     "Deliveries taken at once; turns without any are not counted.",
     buckets=_COUNTS,
 )
@@ -244,14 +246,16 @@ OLDEST_OPEN = _TABLE.gauge(
     "outrider_oldest_open_delivery_age_seconds",
     "Age of the oldest delivery that is not settled; 0 when there is none.",
 )
-TARGETS_HELD = _TABLE.gauge(
-    "outrider_targets_held",
+TARGETS_SUSPENDED = _TABLE.gauge(
+    "outrider_targets_suspended",
     "Targets that are not called now: paused, or their breaker is open.",
     _one("reason", "paused", "breaker_open"),
 )
-LANES = _TABLE.gauge("outrider_lanes", "Targets whose deliveries have a queue of their own.")
+TARGET_QUEUES = _TABLE.gauge(
+    "outrider_target_queues", "Targets whose deliveries have a queue of their own."
+)
 STATS_AGE = _TABLE.gauge(
-    "outrider_stored_age_seconds", "How old the numbers about the whole store are."
+    "outrider_store_stats_age_seconds", "How old the numbers about the whole store are."
 )
 ROUTING_REVISION = _TABLE.gauge(
     "outrider_routing_revision", "The store's revision that the API routes by."

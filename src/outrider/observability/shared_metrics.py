@@ -72,7 +72,7 @@ class Histogram:
 
 
 @dataclass(slots=True)
-class Meter:
+class SharedMetrics:
     """The numbers of one process. `Undeclared` is raised for what has no place here."""
 
     cells: Any
@@ -108,7 +108,7 @@ class Meter:
         return place
 
 
-def open_meter(directory: Path, given: Given | None = None) -> Meter:
+def open_shared_metrics(directory: Path, given: Given | None = None) -> SharedMetrics:
     """A meter in a new file of `directory`, which is made when it is missing.
 
     The file is locked while the process lives, so that others can tell.
@@ -125,13 +125,15 @@ def open_meter(directory: Path, given: Given | None = None) -> Meter:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     new.rename(path)
     mapped = memoryview(mmap.mmap(descriptor, len(head) + size))
-    return Meter(mapped[len(head) :].cast("d"), _places(given), descriptor)
+    return SharedMetrics(mapped[len(head) :].cast("d"), _places(given), descriptor)
 
 
-def memory_meter(given: Given | None = None) -> Meter:
+def memory_metrics(given: Given | None = None) -> SharedMetrics:
     """A meter that nobody else can read."""
     given = given or {}
-    return Meter(memoryview(bytearray(_cells_needed(given) * _CELL)).cast("d"), _places(given))
+    return SharedMetrics(
+        memoryview(bytearray(_cells_needed(given) * _CELL)).cast("d"), _places(given)
+    )
 
 
 def _cells_needed(given: Given) -> int:

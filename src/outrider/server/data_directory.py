@@ -123,11 +123,11 @@ EMBEDDED = "embedded"
 """What the lock of an engine says besides the process's number."""
 
 _NODE_LOCK = "node-{}.lock"
-_MAX_NODE = 1023  # what `ambient.IdGenerator` takes; 0 is whoever holds the directory
+_MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is whoever holds the directory
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DataDirectoryLock:
     """`node` makes identifiers unlike those of every other process on the directory."""
 
     is_alone: bool
@@ -137,7 +137,7 @@ class Place:
 @contextmanager
 def placed(
     directory: Path, announce: Callable[[str], None], *, beside_engines: bool
-) -> Iterator[Place]:
+) -> Iterator[DataDirectoryLock]:
     """Hold the directory, or join the server that does; with `beside_engines` also another engine.
 
     Raise `StartupError`, naming the process, for a directory that an engine holds.
@@ -145,10 +145,10 @@ def placed(
     with ExitStack() as held:
         if _may_join(directory, beside_engines=beside_engines):
             held.enter_context(joined(directory))
-            yield Place(is_alone=False, node=held.enter_context(free_node(directory)))
+            yield DataDirectoryLock(is_alone=False, node=held.enter_context(free_node(directory)))
         else:
             held.enter_context(locked(directory, announce, holder=EMBEDDED))
-            yield Place(is_alone=True, node=0)
+            yield DataDirectoryLock(is_alone=True, node=0)
 
 
 def _may_join(directory: Path, *, beside_engines: bool) -> bool:

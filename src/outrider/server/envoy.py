@@ -33,7 +33,7 @@ _ERROR_CHARS = 300
 
 
 @dataclass(slots=True)
-class Front:
+class EnvoyServer:
     """One Envoy. `port` is the real one once it is ready.
 
     `directory` is nobody else's; two small files are written there.

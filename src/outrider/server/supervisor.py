@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from outrider.server.envoy import Front
+from outrider.server.envoy import EnvoyServer
 
 # A child that dies again and again is restarted ever more slowly.
 _FIRST_PAUSE_S = 0.2
@@ -27,7 +27,7 @@ class Supervisor:
     that the data directory stays locked until the last of them is gone.
     """
 
-    front: Front
+    front: EnvoyServer
     workers: int
     environ: Mapping[str, str] = field(repr=False)
     lock: int

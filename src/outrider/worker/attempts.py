@@ -1,6 +1,6 @@
 """One attempt, from a claimed delivery to what is to be recorded.
 
-- Before the call nothing has left: what cannot be built is an UNBUILDABLE attempt.
+- Before the call nothing has left: what cannot be built is an BUILD_FAILED attempt.
 - During the call the receiver answers badly or not at all: that is a result, and is recorded.
 - After the call the receiver has it and the store does not: if the node dies now, the rescuer
   records the attempt as LOST and it is made again with the same delivery id.
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from outrider.domain.calls.request import Answer, CallFailed, Stage
-from outrider.domain.calls.request_builder import Envelopes, Unbuildable
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import Attributes, TraceContext, trace_from_text
 from outrider.domain.delivery.delivery import (
     Attempt,
@@ -29,37 +29,39 @@ from outrider.domain.delivery.delivery import (
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy, retry_schedule
 from outrider.domain.targets.retry_schedule import RetrySchedule, parse_retry_after
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.log import Log
-from outrider.usecases.ports.store import Caller
-from outrider.usecases.ports.telemetry import UNMEASURED, DeliveryMeasures
+from outrider.usecases.ports.store import HttpClient
+from outrider.usecases.ports.telemetry import NO_METRICS, DeliveryMetrics
 from outrider.usecases.ports.tracing import NO_SPAN, PassedOn, Span, Tracing
 
 _NOTHING_SAID = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
+class AttemptRunner:
     """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation.
 
     `accepted_level` is the level of the line that an accepted attempt leaves in the log; None: it
     leaves none. Every other attempt leaves one at `info`.
     """
 
-    ambient: Ambient
-    envelopes: Envelopes
-    caller: Caller
+    runtime: Runtime
+    request_builder: RequestBuilder
+    caller: HttpClient
     schedule: RetrySchedule
     log: Log
-    measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
+    metrics: DeliveryMetrics = field(default=NO_METRICS, repr=False)
     tracing: Tracing | None = None
     accepted_level: Literal["debug", "info"] | None = "debug"
 
-    async def attempt(self, claimed: ClaimedDelivery, callee: Callee) -> Settlement:
+    async def attempt(
+        self, claimed: ClaimedDelivery, resolved_target: ResolvedTarget
+    ) -> Settlement:
         """Call the target once and decide what that means."""
         if not claimed.trace and self.tracing is None:
-            return await self._attempt(claimed, callee, NO_SPAN)
-        tracing = self.tracing or PassedOn(self.ambient.new_id)
+            return await self._attempt(claimed, resolved_target, NO_SPAN)
+        tracing = self.tracing or PassedOn(self.runtime.new_id)
         attributes: Attributes = {
             "messaging.operation.name": "deliver",
             "outrider.delivery.id": claimed.id,
@@ -68,7 +70,7 @@ class Runner:
         }
         parent = trace_from_text(claimed.trace)
         with tracing.span("deliver event", "consumer", parent, attributes) as span:
-            settlement = await self._attempt(claimed, callee, span)
+            settlement = await self._attempt(claimed, resolved_target, span)
             if settlement.attempt is not None:
                 outcome = settlement.attempt.outcome
                 span.note({"outrider.outcome": outcome.name.lower()})
@@ -76,28 +78,30 @@ class Runner:
                     span.fail(outcome.name.lower())
         return settlement
 
-    async def _attempt(self, claimed: ClaimedDelivery, callee: Callee, span: Span) -> Settlement:
-        started_at = self.ambient.now()
+    async def _attempt(
+        self, claimed: ClaimedDelivery, resolved_target: ResolvedTarget, span: Span
+    ) -> Settlement:
+        started_at = self.runtime.now()
         clock = time.perf_counter()
         retry_after = None
         try:
-            answer = await self._call(claimed, callee, started_at, span.context)
-        except CallFailed as failure:
+            answer = await self._call(claimed, resolved_target, started_at, span.context)
+        except RequestError as failure:
             attempt = unanswered(claimed.attempt_number, started_at, _since(clock), failure)
         else:
             attempt = answered(claimed.attempt_number, started_at, _since(clock), answer)
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
-        settlement = self.settled(claimed, attempt, callee, retry_after, sent=span.context)
+        settlement = self.settled(claimed, attempt, resolved_target, retry_after, sent=span.context)
         delay = (started_at - claimed.due_at).total_seconds() if claimed.due_at else 0.0
-        self.measures.attempted(attempt, settlement.state, delay)
+        self.metrics.attempted(attempt, settlement.state, delay)
         return settlement
 
     def settled(
         self,
         claimed: ClaimedDelivery,
         attempt: Attempt,
-        callee: Callee,
+        resolved_target: ResolvedTarget,
         retry_after: timedelta | None = None,
         *,
         sent: TraceContext | None = None,
@@ -110,46 +114,46 @@ class Runner:
         return settle(
             claimed,
             attempt,
-            callee.target,
-            schedule_of(callee.policy, self.schedule),
-            draw=self.ambient.draw(),
+            resolved_target.target,
+            schedule_of(resolved_target.policy, self.schedule),
+            draw=self.runtime.draw(),
             retry_after=retry_after,
-            checks_async=callee.policy.check_async_status,
+            checks_async=resolved_target.policy.check_async_status,
         )
 
     async def _call(
         self,
         claimed: ClaimedDelivery,
-        callee: Callee,
+        resolved_target: ResolvedTarget,
         now: datetime,
         trace: TraceContext | None,
-    ) -> Answer:
+    ) -> Response:
         try:
-            call = self.envelopes.build(
-                callee,
+            call = self.request_builder.build(
+                resolved_target,
                 claimed.body,
                 message_id=claimed.id,
                 now=now,
                 attempt_number=claimed.attempt_number,
                 trace=trace,
             )
-        except Unbuildable as failure:
-            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, failure.reason) from None
+        except RequestBuildError as failure:
+            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, failure.reason) from None
         except Exception as failure:  # noqa: BLE001 - a failure before the call is an attempt too
             self._unexpected(claimed, Stage.BUILD)
             reason = f"the call could not be built: {type(failure).__name__}"
-            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, reason) from None
+            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, reason) from None
         try:
             return await self.caller.post(call)
-        except CallFailed:
+        except RequestError:
             raise
         except Exception as failure:  # noqa: BLE001 - so is one of ours during it
             self._unexpected(claimed, Stage.SEND)
             reason = f"the call broke inside outrider: {type(failure).__name__}"
-            raise CallFailed(Outcome.UNREACHABLE, Stage.SEND, reason) from None
+            raise RequestError(Outcome.UNREACHABLE, Stage.SEND, reason) from None
 
     def _unexpected(self, claimed: ClaimedDelivery, stage: Stage) -> None:
-        self.log.exception("delivery.broken", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
+        self.log.exception("delivery.internal_error", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
 
     def _report(
         self, claimed: ClaimedDelivery, attempt: Attempt, sent: TraceContext | None
@@ -212,7 +216,7 @@ def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt
     )
 
 
-def _retry_after(answer: Answer, now: datetime) -> timedelta | None:
+def _retry_after(answer: Response, now: datetime) -> timedelta | None:
     for name, value in answer.headers:
         if name == "retry-after":
             return parse_retry_after(value, now)

@@ -1,4 +1,4 @@
-"""The janitor: counts what was settled, and forgets what is kept no longer.
+"""The cleaner: counts what was settled, and forgets what is kept no longer.
 
 It works in small parts and rests between them, so that deliveries come first. Every worker has one;
 they take turns, and only one works at a time.
@@ -14,14 +14,14 @@ from functools import partial
 from typing import TypeVar
 
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.worker.testsignal import Signal
+from outrider.worker.testsignal import TestSignal
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class RetentionPeriods:
     """`delivered` is for cancelled deliveries, too; both count from when a delivery was settled.
 
     `events` counts from when an event was published. Until then a second one with its id is a
@@ -47,20 +47,20 @@ _LEAST_REST_S = 0.001
 _IDLE_LOOKS = 10
 
 
-class TurnLost(Exception):
-    """Another janitor works: this one was away for too long."""
+class LeadershipLost(Exception):
+    """Another cleaner works: this one was away for too long."""
 
 
 @dataclass(slots=True)
-class Janitor:
+class Cleaner:
     """Runs beside every worker. `owner` names it and is never used twice."""
 
     store: Store
-    ambient: Ambient
-    retention: Retention
+    runtime: Runtime
+    retention: RetentionPeriods
     log: Log
     owner: str
-    swept_signal: Signal = field(default_factory=Signal)
+    swept_signal: TestSignal = field(default_factory=TestSignal)
     # Where the next look at old events begins.
     _events_after: int = 0
 
@@ -69,11 +69,11 @@ class Janitor:
         while True:
             try:
                 swept = await self.sweep()
-            except TurnLost:
+            except LeadershipLost:
                 swept = 0
             except Exception:
                 # It outlives a store that is down.
-                self.log.exception("janitor.failed")
+                self.log.exception("cleaner.failed")
                 swept = 0
             self.swept_signal.fire(swept)
             await asyncio.sleep(EVERY_S)
@@ -81,14 +81,14 @@ class Janitor:
     async def sweep(self) -> int:
         """Count and forget all there is; return how many deliveries and events are gone.
 
-        Raise `TurnLost` when another one is at work.
+        Raise `LeadershipLost` when another one is at work.
         """
-        while await self._part(self._tally) == _TALLIED_AT_ONCE:
+        while await self._part(self._roll_up) == _TALLIED_AT_ONCE:
             pass
         deliveries = await self._forget_deliveries()
         events = await self._forget_events()
         if deliveries or events:
-            self.log.info("log.forgotten", deliveries=deliveries, events=events)
+            self.log.info("retention.deleted", deliveries=deliveries, events=events)
         return deliveries + events
 
     async def _forget_deliveries(self) -> int:
@@ -99,7 +99,7 @@ class Janitor:
         }
         forgotten = 0
         for state, period in kept.items():
-            part = partial(_forget, state, self.ambient.now() - period)
+            part = partial(_forget, state, self.runtime.now() - period)
             count = _AT_ONCE
             while count == _AT_ONCE:
                 count = await self._part(part)
@@ -107,11 +107,13 @@ class Janitor:
         return forgotten
 
     async def _forget_events(self) -> int:
-        before = self.ambient.now() - self.retention.events
+        before = self.runtime.now() - self.retention.events
         forgotten, idle = 0, 0
         while idle < _IDLE_LOOKS:
             count, rest = await self._part(
-                lambda unit: unit.forgetting.forget_events(before, self._events_after, _AT_ONCE)
+                lambda unit: unit.retention.delete_expired_events(
+                    before, self._events_after, _AT_ONCE
+                )
             )
             forgotten += count
             idle += not count
@@ -120,8 +122,8 @@ class Janitor:
                 break
         return forgotten
 
-    def _tally(self, unit: Unit) -> int:
-        return unit.delivery_counts.tally(self.ambient.now(), _TALLIED_AT_ONCE)
+    def _roll_up(self, unit: Unit) -> int:
+        return unit.delivery_counts.roll_up(self.runtime.now(), _TALLIED_AT_ONCE)
 
     async def _part(self, work: Callable[[Unit], T]) -> T:
         """One transaction of ours, in our turn, and a rest."""
@@ -132,11 +134,11 @@ class Janitor:
         return result
 
     def _in_turn(self, unit: Unit, work: Callable[[Unit], T]) -> T:
-        now = self.ambient.now()
-        if not unit.forgetting.take_turn(self.owner, now, now + TURN):
-            raise TurnLost
+        now = self.runtime.now()
+        if not unit.retention.acquire_leadership(self.owner, now, now + TURN):
+            raise LeadershipLost
         return work(unit)
 
 
 def _forget(state: DeliveryState, before: datetime, unit: Unit) -> int:
-    return unit.forgetting.forget_deliveries(state, before, _AT_ONCE)
+    return unit.retention.delete_expired_deliveries(state, before, _AT_ONCE)

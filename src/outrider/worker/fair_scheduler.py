@@ -20,7 +20,7 @@ from enum import IntEnum
 
 from outrider.domain.delivery.circuit_breaker import ANSWERS, is_to_blame
 from outrider.domain.delivery.delivery import ClaimedDelivery, DeliveryState, Settlement
-from outrider.domain.delivery.target_queue import Caps, LaneName
+from outrider.domain.delivery.target_queue import ClaimLimits, TargetKey
 from outrider.domain.ids import DeliveryId
 
 _TIMES_FREE = 7
@@ -44,7 +44,7 @@ class _Kind(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class _Target:
-    name: LaneName
+    name: TargetKey
     ready: deque[ClaimedDelivery] = field(default_factory=deque)
     started: dict[int, float] = field(default_factory=dict)
     kind: _Kind = _Kind.WEAK
@@ -56,7 +56,7 @@ class _Target:
         return not self.ready and not self.started
 
 
-class Slots:
+class FairScheduler:
     """What is ready and what runs, by target. `clock` is monotonic, in seconds.
 
     `reserve` is how much room no target takes alone.
@@ -69,9 +69,9 @@ class Slots:
         self._most_weak = max(1, concurrency - concurrency // 4)
         self._most_troubled = max(1, concurrency // 2)
         self._each_troubled = max(1, concurrency // 16)
-        self._targets: dict[LaneName, _Target] = {}
-        self._active: dict[LaneName, _Target] = {}
-        self._troubled: dict[LaneName, _Target] = {}
+        self._targets: dict[TargetKey, _Target] = {}
+        self._active: dict[TargetKey, _Target] = {}
+        self._troubled: dict[TargetKey, _Target] = {}
         self._turns: deque[_Target] = deque()
         self._running_of = [0, 0, 0]
         self._ready_of = [0, 0, 0]
@@ -101,7 +101,7 @@ class Slots:
         return room + min(waiting, 2 * self._concurrency)
 
     @property
-    def ready_names(self) -> set[LaneName]:
+    def ready_names(self) -> set[TargetKey]:
         """The targets of what is claimed and not begun."""
         return {target.name for target in self._turns}
 
@@ -158,14 +158,14 @@ class Slots:
         if target.is_idle:
             self._active.pop(target.name, None)
 
-    def caps(self) -> Caps:
+    def claim_limits(self) -> ClaimLimits:
         """How much of each target may be claimed now."""
         of = {name: self._cap(target) for name, target in self._troubled.items()}
         of.update((name, self._cap(target)) for name, target in self._active.items())
         free = self._concurrency - self._running
-        return Caps(max(1, free * _TIMES_FREE // (_TIMES_FREE + 1)), of)
+        return ClaimLimits(max(1, free * _TIMES_FREE // (_TIMES_FREE + 1)), of)
 
-    def withdraw(self, shut: Iterable[LaneName] = ()) -> list[ClaimedDelivery]:
+    def withdraw(self, shut: Iterable[TargetKey] = ()) -> list[ClaimedDelivery]:
         """Take back what is ready and should not be: of `shut` targets, and beyond what they get."""
         shut, withdrawn = set(shut), []
         for target in list(self._turns):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement
-from outrider.domain.delivery.target_queue import LaneName
+from outrider.domain.delivery.target_queue import TargetKey
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class PollResult:
     """What was claimed, with what is needed to call its targets as of a revision of the routes.
 
     `next_due` is when there may be more, None: nobody knows. The targets in `shut` are not to be
@@ -20,17 +20,17 @@ class Turn:
     """
 
     claimed: Sequence[ClaimedDelivery]
-    callees: dict[LaneName, Callee]
+    resolved_targets: dict[TargetKey, ResolvedTarget]
     revision: int
     next_due: datetime | None
-    shut: set[LaneName]
+    shut: set[TargetKey]
 
 
 @dataclass(slots=True)
-class Running:
+class InFlight:
     """An attempt under way; it has ended when there is a settlement."""
 
     claimed: ClaimedDelivery
-    callee: Callee
+    resolved_target: ResolvedTarget
     started_at: datetime
     settlement: Settlement | None = None

@@ -13,14 +13,14 @@ from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement, cance
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
-from outrider.runtime import Ambient
-from outrider.usecases.delivery.operator_events import settle_and_tell
+from outrider.runtime import Runtime
+from outrider.usecases.delivery.operator_events import record_and_notify
 from outrider.usecases.ports.deliveries import OrphanedDelivery
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.usecases.ports.telemetry import UNMEASURED, DeliveryMeasures
+from outrider.usecases.ports.telemetry import NO_METRICS, DeliveryMetrics
 from outrider.worker.attempts import lost, report_attempt, schedule_of
-from outrider.worker.testsignal import Signal
+from outrider.worker.testsignal import TestSignal
 from outrider.worker.worker import LEASE
 
 _LOOK_EVERY_S = 5.0
@@ -36,11 +36,11 @@ class Rescuer:
     """Runs beside every worker; of several that see the same orphan, one records it."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     schedule: RetrySchedule
     log: Log
-    rescued_signal: Signal = field(default_factory=Signal)
-    measures: DeliveryMeasures = field(default=UNMEASURED, repr=False)
+    rescued_signal: TestSignal = field(default_factory=TestSignal)
+    metrics: DeliveryMetrics = field(default=NO_METRICS, repr=False)
     # What the clock showed at the last look that was committed, and at the last one.
     _seen: datetime | None = None
     _looked_at: datetime | None = None
@@ -57,7 +57,7 @@ class Rescuer:
                 self.log.exception("rescuer.failed")
                 rescued = 0
             if rescued:
-                self.measures.rescued(rescued)
+                self.metrics.rescued(rescued)
                 self.log.warning("delivery.rescued", deliveries=rescued)
                 self.rescued_signal.fire(rescued)
             if rescued < _AT_ONCE:
@@ -74,10 +74,10 @@ class Rescuer:
 
     def rescue(self, unit: Unit) -> int:
         """Record a LOST attempt for up to 500 orphans; return how many."""
-        now = self._looked_at = self.ambient.now()
+        now = self._looked_at = self.runtime.now()
         self._settled = []
         if self._clock_went_back(unit, now):
-            self.log.warning("rescuer.clock_went_back")
+            self.log.warning("clock.moved_backwards")
             unit.deliveries.clock_went_back(now)
         rescued = self._rescue(unit, now)
         unit.leases.tidy(now, now + LEASE)
@@ -103,7 +103,7 @@ class Rescuer:
             by_owner.setdefault(each.owner, []).append(settlement)
             self._settled.append((each.claimed, settlement))
         return sum(
-            settle_and_tell(unit, self.ambient, owner, each, now)
+            record_and_notify(unit, self.runtime, owner, each, now)
             for owner, each in by_owner.items()
         )
 
@@ -115,5 +115,5 @@ class Rescuer:
         # A clock that went back since then would put the next attempt off for as long.
         claimed_at = min(orphan.claimed_at, now)
         attempt = lost(orphan.claimed, claimed_at, _REASON)
-        schedule, draw = schedule_of(policy, self.schedule), self.ambient.draw()
+        schedule, draw = schedule_of(policy, self.schedule), self.runtime.draw()
         return settle(orphan.claimed, attempt, target, schedule, draw=draw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Signal:
+class TestSignal:
     """A named moment. Costs one comparison where nobody listens."""
 
     __slots__ = ("_seen",)

@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement, cancel
-from outrider.domain.delivery.target_queue import Caps, LaneName
+from outrider.domain.delivery.target_queue import ClaimLimits, TargetKey
 from outrider.domain.ids import DeliveryId
-from outrider.runtime import Ambient
-from outrider.usecases.delivery.operator_events import settle_and_tell
+from outrider.runtime import Runtime
+from outrider.usecases.delivery.operator_events import record_and_notify
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.usecases.routing.target_cache import load_callees
-from outrider.worker.attempts import Runner, lost
-from outrider.worker.fair_scheduler import Slots
-from outrider.worker.poll import Running, Turn
-from outrider.worker.testsignal import Signal
+from outrider.usecases.routing.target_cache import load_resolved_targets
+from outrider.worker.attempts import AttemptRunner, lost
+from outrider.worker.fair_scheduler import FairScheduler
+from outrider.worker.poll import InFlight, PollResult
+from outrider.worker.testsignal import TestSignal
 
 LEASE = timedelta(seconds=15)
 _RENEW_EVERY_S = 5.0
@@ -64,19 +64,19 @@ class Worker:
     """
 
     store: Store
-    ambient: Ambient
-    runner: Runner
+    runtime: Runtime
+    runner: AttemptRunner
     log: Log
     owner: str
     concurrency: int
     drain_timeout: float
-    settled_signal: Signal = field(default_factory=Signal)
-    _slots: Slots = field(init=False)
-    _running: dict[asyncio.Task[None], Running] = field(default_factory=dict)
+    settled_signal: TestSignal = field(default_factory=TestSignal)
+    _slots: FairScheduler = field(init=False)
+    _running: dict[asyncio.Task[None], InFlight] = field(default_factory=dict)
     _ended: list[Settlement] = field(default_factory=list)
     # Claimed, not begun, and not to be begun here now: given back with the next turn.
     _withdrawn: list[ClaimedDelivery] = field(default_factory=list)
-    _callees: dict[LaneName, Callee] = field(default_factory=dict)
+    _resolved_targets: dict[TargetKey, ResolvedTarget] = field(default_factory=dict)
     _revision: int = -1
     _next_due: datetime | None = None
     _seen_change: int = -1
@@ -91,7 +91,7 @@ class Worker:
     _drain_until: float | None = None
 
     def __post_init__(self) -> None:
-        self._slots = Slots(self.concurrency, time.monotonic)
+        self._slots = FairScheduler(self.concurrency, time.monotonic)
 
     def __repr__(self) -> str:
         return (
@@ -140,7 +140,7 @@ class Worker:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._heard)
 
-        self.store.on_news(tell)
+        self.store.subscribe(tell)
 
     def _heard(self) -> None:
         """Take a turn now, or as soon as the last one is long enough ago."""
@@ -172,12 +172,16 @@ class Worker:
         self._withdrawn += self._slots.withdraw()
         given_back, self._withdrawn = self._withdrawn, []
         # The store's thread runs the turn: it gets copies of what changes meanwhile.
-        room, caps, ready = self._slots.room, self._slots.caps(), self._slots.ready_names
+        room, claim_limits, ready = (
+            self._slots.room,
+            self._slots.claim_limits(),
+            self._slots.ready_names,
+        )
         known = self._known(given_back) if time.monotonic() < self._unsure_until else None
 
-        def take(unit: Unit) -> Turn:
+        def take(unit: Unit) -> PollResult:
             self._settle(unit, ended, given_back, known)
-            return self._turn(unit, room, caps, ready)
+            return self._turn(unit, room, claim_limits, ready)
 
         try:
             turn = await self.store.write(take, shared=True)
@@ -187,11 +191,11 @@ class Worker:
             self._withdrawn += given_back
             raise
         if turn.revision != self._revision:
-            self._callees, self._revision = {}, turn.revision
-        self._callees.update(turn.callees)
+            self._resolved_targets, self._revision = {}, turn.revision
+        self._resolved_targets.update(turn.resolved_targets)
         self._next_due = turn.next_due
         self._slots.add(turn.claimed)
-        self.runner.measures.claimed(len(turn.claimed))
+        self.runner.metrics.claimed(len(turn.claimed))
         if turn.shut and (shut := self._slots.withdraw(turn.shut)):
             self._withdrawn += shut
             self._wake.set()
@@ -210,31 +214,35 @@ class Worker:
         given_back: Sequence[ClaimedDelivery],
         known: set[DeliveryId] | None,
     ) -> None:
-        now = self.ambient.now()
+        now = self.runtime.now()
         if ended:
-            settle_and_tell(unit, self.ambient, self.owner, ended, now)
+            record_and_notify(unit, self.runtime, self.owner, ended, now)
         if given_back:
-            unit.deliveries.give_back(self.owner, [each.id for each in given_back], now)
+            unit.deliveries.release_claims(self.owner, [each.id for each in given_back], now)
         if known is not None:
             # Claimed by a turn that was committed although its answer was lost: nobody begins it.
-            unit.deliveries.give_back(self.owner, unit.deliveries.held(self.owner) - known, now)
+            unit.deliveries.release_claims(
+                self.owner, unit.deliveries.held(self.owner) - known, now
+            )
 
-    def _turn(self, unit: Unit, room: int, caps: Caps, ready: set[LaneName]) -> Turn:
-        now = self.ambient.now()
-        claimed = unit.deliveries.claim(self.owner, now, room, caps) if room > 0 else ()
+    def _turn(
+        self, unit: Unit, room: int, claim_limits: ClaimLimits, ready: set[TargetKey]
+    ) -> PollResult:
+        now = self.runtime.now()
+        claimed = unit.deliveries.claim(self.owner, now, room, claim_limits) if room > 0 else ()
         revision = unit.routing_revision()
-        known = self._callees if revision == self._revision else {}
+        known = self._resolved_targets if revision == self._revision else {}
         named = {(each.instance_id, each.target_id) for each in claimed}
         # Not by `-`: that looks at all that are known, and there may be many thousands.
         wanted = {name for name in named if name not in known}
         if revision != self._revision:
             wanted |= ready
-        full = {name for name, cap in caps.of.items() if not cap}
+        full = {name for name, cap in claim_limits.of.items() if not cap}
         # What is left over is there for targets that have none: it is not asked for at once.
         is_full = len(claimed) >= room - self._slots.reserve
         next_due = None if is_full else unit.deliveries.next_due(full)
         shut = unit.deliveries.shut(ready, now) if ready else set()
-        return Turn(claimed, load_callees(unit, wanted), revision, next_due, shut)
+        return PollResult(claimed, load_resolved_targets(unit, wanted), revision, next_due, shut)
 
     def _begin_ready(self) -> None:
         while (running := self._next()) is not None:
@@ -242,22 +250,22 @@ class Worker:
             self._running[task] = running
             task.add_done_callback(self._end)
 
-    def _next(self) -> Running | None:
+    def _next(self) -> InFlight | None:
         """Take a slot for the next delivery; None: nobody may begin now."""
         while not self._stopping and (claimed := self._slots.begin_next()) is not None:
-            callee = self._callees.get((claimed.instance_id, claimed.target_id))
-            if callee is not None:
-                return Running(claimed, callee, self.ambient.now())
+            resolved_target = self._resolved_targets.get((claimed.instance_id, claimed.target_id))
+            if resolved_target is not None:
+                return InFlight(claimed, resolved_target, self.runtime.now())
             self._slots.end(claimed, None)
             self._note(cancel(claimed))
         return None
 
-    async def _attempt_on(self, running: Running | None) -> None:
+    async def _attempt_on(self, running: InFlight | None) -> None:
         """Attempt this one, and others after it: a task for each would cost a tenth of it more."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         while running is not None:
             self._running[task] = running
-            running.settlement = await self.runner.attempt(running.claimed, running.callee)
+            running.settlement = await self.runner.attempt(running.claimed, running.resolved_target)
             self._note(running.settlement)
             self._slots.end(running.claimed, running.settlement)
             running = self._next()
@@ -270,7 +278,7 @@ class Worker:
             self._slots.end(running.claimed, None)
         if not task.cancelled() and (failure := task.exception()) is not None:
             # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
-            self.log.error("delivery.broken", delivery=running.claimed.id, exc_info=failure)
+            self.log.error("delivery.internal_error", delivery=running.claimed.id, exc_info=failure)
             if running.settlement is None:
                 self._note(self._lost(running, "the attempt broke inside outrider"))
         self._begin_ready()
@@ -305,13 +313,13 @@ class Worker:
     def _patience(self, rest: float) -> float:
         if self._next_due is None or self._slots.room <= 0:
             return min(_LOOK_EVERY_S, rest)
-        until_due = (self._next_due - self.ambient.now()).total_seconds()
+        until_due = (self._next_due - self.runtime.now()).total_seconds()
         return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
 
     def _is_due(self) -> bool:
         return (
             self._next_due is not None
-            and self._next_due <= self.ambient.now()
+            and self._next_due <= self.runtime.now()
             and self._slots.room > 0
         )
 
@@ -320,7 +328,7 @@ class Worker:
             await step()
         except Exception:
             # The worker outlives a store that is down.
-            self.log.exception("worker.turn_failed", owner=self.owner)
+            self.log.exception("worker.poll_failed", owner=self.owner)
             await asyncio.sleep(_PAUSE_S)
 
     async def _keep_lease(self) -> None:
@@ -329,7 +337,7 @@ class Worker:
             await self._survive(self._renew)
 
     async def _renew(self) -> None:
-        until = self.ambient.now() + LEASE
+        until = self.runtime.now() + LEASE
         await self.store.write(lambda unit: unit.leases.renew(self.owner, until), shared=True)
 
     async def _wind_down(self) -> None:
@@ -340,9 +348,9 @@ class Worker:
         ready = [each.id for each in (*self._withdrawn, *self._slots.take_ready())]
 
         def leave(unit: Unit) -> None:
-            now = self.ambient.now()
-            settle_and_tell(unit, self.ambient, self.owner, ended, now)
-            unit.deliveries.give_back(self.owner, ready, now)
+            now = self.runtime.now()
+            record_and_notify(unit, self.runtime, self.owner, ended, now)
+            unit.deliveries.release_claims(self.owner, ready, now)
             unit.leases.drop(self.owner)
 
         await self._leave(leave)
@@ -355,7 +363,7 @@ class Worker:
             except Exception:
                 if not tries_left:
                     raise
-                self.log.exception("worker.leave_failed", owner=self.owner)
+                self.log.exception("worker.shutdown_failed", owner=self.owner)
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return
@@ -379,8 +387,8 @@ class Worker:
             if not task.done() or task.cancelled():
                 self._note(self._lost(running, "the worker stopped before the answer came"))
 
-    def _lost(self, running: Running, reason: str) -> Settlement:
+    def _lost(self, running: InFlight, reason: str) -> Settlement:
         # A clock that went back since then would put the next attempt off for as long.
-        started_at = min(running.started_at, self.ambient.now())
+        started_at = min(running.started_at, self.runtime.now())
         attempt = lost(running.claimed, started_at, reason)
-        return self.runner.settled(running.claimed, attempt, running.callee)
+        return self.runner.settled(running.claimed, attempt, running.resolved_target)

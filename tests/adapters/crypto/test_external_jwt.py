@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, RSAKey
 
-from outrider.adapters.crypto.external_jwt import OutsideJwts, PublishedKeys
+from outrider.adapters.crypto.external_jwt import ExternalJwts, PublishedKeys
 from outrider.domain.access.external_issuer import ALGORITHMS
 from outrider.usecases.ports.external_tokens import UnknownKey
 
 ALL = frozenset(ALGORITHMS)
-READER = OutsideJwts()
+READER = ExternalJwts()
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -26,8 +26,8 @@ from outrider.domain.access.web_key import (
     ed25519_config,
     rsa_config,
 )
-from outrider.domain.calls.request_builder import Unbuildable
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request_builder import RequestBuildError
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.ids import WebKeyId
 from outrider.domain.targets.target import PayloadType
 from support.builders import SIGNING_KEY, a_public_key, a_target
@@ -57,16 +57,16 @@ def web_key(config: WebKeyConfig, kid: str = "123") -> SigningWebKey:
     return SigningWebKey(id=WebKeyId(kid), algorithm=config.algorithm, private_key=private_key)
 
 
-def callee(
+def resolved_target(
     recipient: str = "P-256", signer: WebKeyConfig = QUICK, *, copy: int = 0, **fields
-) -> Callee:
+) -> ResolvedTarget:
     pem = key_files(recipient, copy).public_pem
     public_key = a_public_key(**{"id": "321", "pem": pem, "is_active": True, **fields})
-    return Callee(a_target(payload_type=PayloadType.JWE), (public_key,), web_key(signer))
+    return ResolvedTarget(a_target(payload_type=PayloadType.JWE), (public_key,), web_key(signer))
 
 
-def refused(encode, whom: Callee, now=NOW) -> Unbuildable:
-    with pytest.raises(Unbuildable) as refusal:
+def refused(encode, whom: ResolvedTarget, now=NOW) -> RequestBuildError:
+    with pytest.raises(RequestBuildError) as refusal:
         encode(BODY, whom, now)
     return refusal.value
 
@@ -90,7 +90,7 @@ def test_a_receiver_with_a_library_decrypts_and_verifies(recipient, signer):
     The whole matrix: what is inside is the JWS that the type JWT would have sent.
     """
     algorithms = ["RSA-OAEP-256", "ECDH-ES+A256KW", "A256GCM"]
-    sent = encrypted(BODY, callee(recipient, signer), NOW)
+    sent = encrypted(BODY, resolved_target(recipient, signer), NOW)
     opened = jwe.decrypt_compact(sent, private(recipient), algorithms)
     jwks = KeySet.import_key_set({"keys": [{**pair_of(signer).public_jwk, "kid": "123"}]})
     found = jws.deserialize_compact(opened.plaintext, jwks, [signer.algorithm.value])
@@ -105,7 +105,7 @@ def test_a_receiver_with_nothing_but_the_rfcs_decrypts_and_verifies(recipient, s
     """
     Two libraries of one author may share a mistake: these are the primitives alone.
     """
-    sent = encrypted(BODY, callee(recipient, signer), NOW).decode()
+    sent = encrypted(BODY, resolved_target(recipient, signer), NOW).decode()
     inner = decrypt(sent, key_files(recipient).private_pem).decode()
 
     assert verify(inner, pair_of(signer).public_jwk) == BODY
@@ -116,7 +116,7 @@ def test_the_type_jwt_is_the_signature_alone(signer):
     """
     Nothing is added to the body, and no public key is asked for.
     """
-    sent = signed(BODY, replace(callee(signer=signer), public_keys=()), NOW).decode()
+    sent = signed(BODY, replace(resolved_target(signer=signer), public_keys=()), NOW).decode()
 
     assert verify(sent, pair_of(signer).public_jwk) == BODY
     assert ["alg", "kid", "typ"] == list(header_of(sent))
@@ -126,7 +126,7 @@ def test_the_header_for_rsa_is_zitadels_to_the_byte():
     """
     Sheet, section 3.7: the very text for key 321.
     """
-    sent = encrypted(BODY, callee("RSA-2048"), NOW).decode()
+    sent = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode()
 
     assert (
         "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJjdHkiOiJKV1QiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiMzIxIiwidHlwIjoiSldUIn0"
@@ -139,7 +139,7 @@ def test_the_header_for_ec_has_the_ephemeral_key_in_its_place(curve):
     """
     Sorted, as ZITADEL's library writes it; the key is public, and on the receiver's curve.
     """
-    header = header_of(encrypted(BODY, callee(curve), NOW).decode())
+    header = header_of(encrypted(BODY, resolved_target(curve), NOW).decode())
     epk = header.pop("epk")
 
     assert {
@@ -150,7 +150,7 @@ def test_the_header_for_ec_has_the_ephemeral_key_in_its_place(curve):
         "typ": "JWT",
     } == header
     assert (curve, "EC", {"kty", "crv", "x", "y"}) == (epk["crv"], epk["kty"], set(epk))
-    names = list(header_of(encrypted(BODY, callee(curve), NOW).decode()))
+    names = list(header_of(encrypted(BODY, resolved_target(curve), NOW).decode()))
     assert sorted(names) == names
 
 
@@ -159,7 +159,7 @@ def test_the_same_body_is_never_encrypted_in_the_same_way(recipient):
     """
     A repeated key and nonce would break AES-GCM; an observer may not see that a retry is one.
     """
-    sent = [encrypted(BODY, callee(recipient), NOW).decode().split(".") for _ in range(20)]
+    sent = [encrypted(BODY, resolved_target(recipient), NOW).decode().split(".") for _ in range(20)]
 
     for place in (1, 2, 3, 4):
         assert 20 == len({each[place] for each in sent})
@@ -170,7 +170,7 @@ def test_another_key_cannot_read_it():
     """
     The check of the other tests must be able to fail, too.
     """
-    sent = encrypted(BODY, callee("RSA-2048"), NOW).decode()
+    sent = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode()
 
     with pytest.raises(ValueError, match="Decryption failed"):
         decrypt(sent, key_files("RSA-2048", 1).private_pem)
@@ -181,7 +181,7 @@ def test_what_was_changed_on_the_way_is_noticed(place):
     """
     The header is authenticated, too: nobody can make a receiver look for another key.
     """
-    parts = encrypted(BODY, callee("RSA-2048"), NOW).decode().split(".")
+    parts = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode().split(".")
     parts[place] = f"{parts[place][:-6]}{swapped(parts[place][-6])}{parts[place][-5:]}"
 
     with pytest.raises(InvalidTag):
@@ -193,7 +193,9 @@ def test_any_bytes_come_out_as_they_went_in(body):
     """
     A body is wrapped, not what somebody understands it to be.
     """
-    inner = decrypt(encrypted(body, callee(), NOW).decode(), key_files("P-256").private_pem)
+    inner = decrypt(
+        encrypted(body, resolved_target(), NOW).decode(), key_files("P-256").private_pem
+    )
 
     assert body == verify(inner.decode(), pair_of(QUICK).public_jwk)
 
@@ -203,7 +205,9 @@ def test_the_largest_body_is_encrypted():
     A payload may have 512 KiB, and its escapes make it longer.
     """
     body = b"x" * 3 * 1024 * 1024
-    inner = decrypt(encrypted(body, callee(), NOW).decode(), key_files("P-256").private_pem)
+    inner = decrypt(
+        encrypted(body, resolved_target(), NOW).decode(), key_files("P-256").private_pem
+    )
 
     assert body == verify(inner.decode(), pair_of(QUICK).public_jwk)
 
@@ -212,7 +216,7 @@ def test_neither_the_body_nor_its_length_is_cut_short_by_compression():
     """
     No `zip`: lengths of compressed secrets tell about them.
     """
-    short, long = (encrypted(b"x" * size, callee(), NOW) for size in (1_000, 10_000))
+    short, long = (encrypted(b"x" * size, resolved_target(), NOW) for size in (1_000, 10_000))
 
     assert len(long) - len(short) > 9_000
 
@@ -222,7 +226,7 @@ def test_without_an_active_web_key_nothing_is_sent(encode):
     """
     Not in plain text, not unsigned. An interception answers what ZITADEL does.
     """
-    refusal = refused(encode, replace(callee(), web_key=None))
+    refusal = refused(encode, replace(resolved_target(), web_key=None))
 
     assert "the instance has no active web key to sign with" == str(refusal)
     assert ("internal", "No active web key found (QUERY-Opoh7)") == (
@@ -244,7 +248,7 @@ def test_without_a_usable_public_key_nothing_is_sent(fields, reason):
     """
     It never falls back to JWT or JSON; the log tells which of the two it was.
     """
-    refusal = refused(encrypted, callee(**fields))
+    refusal = refused(encrypted, resolved_target(**fields))
 
     assert reason == str(refusal)
     assert ("internal", "No encryption key found for target (EXEC-2n8fhs7g)") == (
@@ -257,16 +261,16 @@ def test_without_any_public_key_nothing_is_sent():
     """
     A target may be given the type JWE before its first key.
     """
-    refusal = refused(encrypted, replace(callee(), public_keys=()))
+    refusal = refused(encrypted, replace(resolved_target(), public_keys=()))
 
     assert "the target has no active public key to encrypt to" == str(refusal)
 
 
 def test_expiry_counts_when_the_call_is_made():
     """
-    The same callee a second earlier could still be written to.
+    The same resolved target a second earlier could still be written to.
     """
-    whom = callee(expires_at=NOW + SECOND)
+    whom = resolved_target(expires_at=NOW + SECOND)
 
     assert encrypted(BODY, whom, NOW)
     assert refused(encrypted, whom, NOW + SECOND).error
@@ -293,7 +297,7 @@ def test_a_stored_key_that_cannot_be_used_is_said_so(pem, reason):
     """
     Uploading takes more than encrypting does; the operator reads which key to replace.
     """
-    refusal = refused(encrypted, callee(pem=pem))
+    refusal = refused(encrypted, resolved_target(pem=pem))
 
     assert f"public key 321 cannot be encrypted to: {reason}" == str(refusal)
     assert ("internal", "Errors.Execution.InvalidPublicKey (EXEC-3n8fhs7g)") == (
@@ -311,7 +315,7 @@ def test_the_active_key_is_used_among_many():
         a_public_key(kid, pem=key_files(kind).public_pem, is_active=kid == "602")
         for kid, kind in kinds.items()
     ]
-    sent = encrypted(BODY, replace(callee(), public_keys=tuple(keys)), NOW).decode()
+    sent = encrypted(BODY, replace(resolved_target(), public_keys=tuple(keys)), NOW).decode()
 
     assert "602" == header_of(sent)["kid"]
     assert decrypt(sent, key_files("RSA-2048").private_pem)
@@ -322,18 +326,18 @@ def test_keys_are_kept_by_what_they_are_and_not_by_their_id():
     Loaded keys are kept; a store that was restored may have another key under an old id.
     """
     for copy in (0, 1, 0):
-        sent = encrypted(BODY, callee(copy=copy), NOW).decode()
+        sent = encrypted(BODY, resolved_target(copy=copy), NOW).decode()
         assert decrypt(sent, key_files("P-256", copy).private_pem)
     for signer in (QUICK, ecdsa_config("P-256"), QUICK):
-        sent = signed(BODY, callee(signer=signer), NOW).decode()
+        sent = signed(BODY, resolved_target(signer=signer), NOW).decode()
         assert BODY == verify(sent, pair_of(signer).public_jwk)
 
 
 def test_no_secret_is_printed():
     """
-    A callee is part of what is printed when something fails.
+    A resolved target is part of what is printed when something fails.
     """
-    shown = repr(callee())
+    shown = repr(resolved_target())
 
     assert "private_key" not in shown
     assert SIGNING_KEY not in shown

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from adapters.http.names import ALLOW_LOOPBACK
-from outrider.adapters.http.client import HttpCaller
+from outrider.adapters.http.client import EgressClient
 from outrider.adapters.http.connect.tls import client_context
 
 
@@ -17,12 +17,12 @@ def pytest_asyncio_loop_factories(config, item):
 
 
 @pytest.fixture
-async def open_caller():
+async def open_http_client():
     """Opens callers that may call loopback; closes them after the test, and proves it."""
     callers = []
 
     def open_one(policy=ALLOW_LOOPBACK, **parts):
-        callers.append(HttpCaller(policy, user_agent="outrider/test", **parts))
+        callers.append(EgressClient(policy, user_agent="outrider/test", **parts))
         return callers[-1]
 
     yield open_one
@@ -38,5 +38,5 @@ def usual_context():
 
 
 @pytest.fixture
-def caller(open_caller, usual_context):
-    return open_caller(ssl_context=usual_context)
+def caller(open_http_client, usual_context):
+    return open_http_client(ssl_context=usual_context)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_address
 
-from outrider.domain.calls.request import Call, CallFailed
+from outrider.domain.calls.request import OutboundRequest, RequestError
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile, parse_allow
 
 ALLOW_LOOPBACK = EgressPolicy(EgressProfile.STRICT, parse_allow("127.0.0.0/8, ::1"))
 
 
-def a_call(url: str, **changes) -> Call:
+def a_call(url: str, **changes) -> OutboundRequest:
     given = {"headers": (("Content-Type", "application/json"),), "body": b"{}", "timeout": 10.0}
-    return Call(url=url, **(given | changes))
+    return OutboundRequest(url=url, **(given | changes))
 
 
-async def failure_of(caller, call: Call) -> CallFailed:
+async def failure_of(caller, call: OutboundRequest) -> RequestError:
     """Make a call that must fail."""
     try:
         answer = await caller.post(call)
-    except CallFailed as failed:
+    except RequestError as failed:
         return failed
     raise AssertionError(f"not failed, but answered: {answer}")
 

@@ -38,12 +38,12 @@ async def some_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_cancelled_while_resolving(open_caller):
+async def test_cancelled_while_resolving(open_http_client):
     """
     The name server hangs, the caller's own caller has gone.
     """
     silence = Silence()
-    caller = open_caller(resolver=silence)
+    caller = open_http_client(resolver=silence)
     task = asyncio.create_task(caller.post(a_call("http://hooks.example/", timeout=LONG)))
     await silence.asked.wait()
 
@@ -52,7 +52,7 @@ async def test_cancelled_while_resolving(open_caller):
 
 
 @pytest.mark.parametrize("addresses", ["127.0.0.1", "127.0.0.1 127.0.0.1"])
-async def test_cancelled_while_connecting(open_caller, addresses):
+async def test_cancelled_while_connecting(open_http_client, addresses):
     """
     One address or a race of several: no attempt goes on alone, no socket stays open.
     """
@@ -63,7 +63,7 @@ async def test_cancelled_while_connecting(open_caller, addresses):
             resolved.set()
             return await super().resolve(host)
 
-    caller = open_caller(resolver=Telling(hooks_example=addresses))
+    caller = open_http_client(resolver=Telling(hooks_example=addresses))
     with silent_port() as port:
         task = asyncio.create_task(
             caller.post(a_call(f"http://hooks.example:{port}/", timeout=LONG))
@@ -187,13 +187,13 @@ async def test_cancelled_when_the_answer_is_already_there(caller):
     assert result.body == b"next"
 
 
-async def test_cancelled_over_tls(open_caller):
+async def test_cancelled_over_tls(open_http_client):
     """
     The same, through another layer of buffers.
     """
     authority = Authority()
     async with SecureServer(authority.server_context("127.0.0.1"), b"") as server:
-        caller = open_caller(ssl_context=authority.client_context())
+        caller = open_http_client(ssl_context=authority.client_context())
         task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 

@@ -24,8 +24,8 @@ from adapters.http.hostile import (
     silent_port,
 )
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import Answer, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import Response, Stage
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.domain.outcome import Outcome
 
@@ -40,7 +40,7 @@ async def test_a_call_brings_back_the_answer(caller):
     async with Hostile(says(answer(201, b'{"a": 1}', ("X-Name", "value")))) as server:
         result = await caller.post(a_call(server.url(), body=b'{"b": 2}'))
 
-    assert Answer(201, (("content-length", "8"), ("x-name", "value")), b'{"a": 1}') == result
+    assert Response(201, (("content-length", "8"), ("x-name", "value")), b'{"a": 1}') == result
     assert server.requests[0].body == b'{"b": 2}'
 
 
@@ -269,7 +269,7 @@ async def test_an_answer_that_cannot_be_used_fails_in_the_stage_answer(caller, s
         failed.stage,
         failed.reason,
     )
-    assert repr(caller) == "<HttpCaller strict [busy 0 | idle 0]>"
+    assert repr(caller) == "<EgressClient strict [busy 0 | idle 0]>"
 
 
 async def test_a_body_of_20_mib_is_still_taken(caller):
@@ -341,7 +341,7 @@ async def test_an_answer_that_comes_before_everything_is_sent_is_taken(caller):
         await server.gone.wait()
 
     assert (result.status, result.body) == (413, b"too large")
-    assert repr(caller) == "<HttpCaller strict [busy 0 | idle 0]>"
+    assert repr(caller) == "<EgressClient strict [busy 0 | idle 0]>"
 
 
 async def test_a_refused_connection_says_where(caller):
@@ -355,11 +355,11 @@ async def test_a_refused_connection_says_where(caller):
     assert failed.reason == f"cannot connect to 127.0.0.1 port {port}: connection refused"
 
 
-async def test_a_connection_that_never_comes_is_given_up(open_caller):
+async def test_a_connection_that_never_comes_is_given_up(open_http_client):
     """
     A firewall that drops packets must not cost the target's whole time-out.
     """
-    caller = open_caller(limits=CallerLimits(dial=0.1))
+    caller = open_http_client(limits=ClientLimits(dial=0.1))
     with silent_port() as port:
         failed = await failure_of(caller, a_call(f"http://127.0.0.1:{port}/"))
 
@@ -378,22 +378,22 @@ async def test_connecting_counts_against_the_call(caller):
     assert failed.reason == "time-out after 0.1 s while connecting"
 
 
-async def test_resolving_counts_against_the_call(open_caller):
+async def test_resolving_counts_against_the_call(open_http_client):
     """
     A dead name server is part of the exchange, too.
     """
-    caller = open_caller(resolver=Silence())
+    caller = open_http_client(resolver=Silence())
     failed = await failure_of(caller, a_call("http://hooks.example/", timeout=0.1))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.RESOLVE)
     assert failed.reason == "time-out after 0.1 s while resolving the host name"
 
 
-async def test_a_name_nobody_knows_fails_in_the_stage_resolve(open_caller):
+async def test_a_name_nobody_knows_fails_in_the_stage_resolve(open_http_client):
     """
     A typing error in the endpoint must be told from a receiver that is down.
     """
-    caller = open_caller(resolver=Names())
+    caller = open_http_client(resolver=Names())
     failed = await failure_of(caller, a_call("http://nosuch.example/hook?token=secret"))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.RESOLVE)
@@ -409,11 +409,11 @@ async def test_a_name_the_system_cannot_resolve_fails_in_the_stage_resolve(calle
     assert Stage.RESOLVE == failed.stage
 
 
-async def test_the_system_resolves_localhost(open_caller):
+async def test_the_system_resolves_localhost(open_http_client):
     """
     The one name that every machine knows.
     """
-    caller = open_caller(EgressPolicy(EgressProfile.DEV))
+    caller = open_http_client(EgressPolicy(EgressProfile.DEV))
     async with Hostile(says(answer(200, b"home"))) as server:
         result = await caller.post(a_call(server.url(host="localhost")))
 
@@ -421,50 +421,52 @@ async def test_the_system_resolves_localhost(open_caller):
     assert server.requests[0].header("Host") == f"localhost:{server.port}"
 
 
-async def test_an_address_that_does_not_answer_gives_way_to_the_next(open_caller):
+async def test_an_address_that_does_not_answer_gives_way_to_the_next(open_http_client):
     """
     Half of all names have an IPv6 address that leads nowhere.
     """
     async with Hostile(says(answer())) as server:
         names = Names(hooks_example="::1 127.0.0.2 127.0.0.1")
-        caller = open_caller(resolver=names)
+        caller = open_http_client(resolver=names)
         result = await caller.post(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200
 
 
-async def test_an_address_that_dawdles_does_not_keep_the_next_one_waiting(open_caller):
+async def test_an_address_that_dawdles_does_not_keep_the_next_one_waiting(open_http_client):
     """
     A black hole in front of a good address must not cost the dial limit.
     """
-    limits = CallerLimits(next_address=0.05)
+    limits = ClientLimits(next_address=0.05)
     with silent_port("127.0.0.2") as port:
         async with Hostile(says(answer()), port=port) as server:
-            caller = open_caller(limits=limits, resolver=Names(hooks_example="127.0.0.2 127.0.0.1"))
+            caller = open_http_client(
+                limits=limits, resolver=Names(hooks_example="127.0.0.2 127.0.0.1")
+            )
             result = await caller.post(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_all_addresses_refusing_is_told_once(open_caller):
+async def test_all_addresses_refusing_is_told_once(open_http_client):
     """
     The log needs one sentence, and it is the first address's.
     """
     with refusing_port() as port:
-        caller = open_caller(resolver=Names(hooks_example="127.0.0.1 127.0.0.2"))
+        caller = open_http_client(resolver=Names(hooks_example="127.0.0.1 127.0.0.2"))
         failed = await failure_of(caller, a_call(f"http://hooks.example:{port}/"))
 
     assert failed.reason == f"cannot connect to hooks.example port {port}: connection refused"
 
 
-async def test_ipv6_works_and_is_named_with_brackets(open_caller):
+async def test_ipv6_works_and_is_named_with_brackets(open_http_client):
     """
     Clusters are IPv6-only more often than one thinks.
     """
     sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
     server = Hostile(says(answer()), sock=sock)
-    caller = open_caller(ALLOW_LOOPBACK)
+    caller = open_http_client(ALLOW_LOOPBACK)
     async with server:
         await caller.post(a_call(server.url(host="[::1]")))
 

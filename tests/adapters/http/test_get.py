@@ -6,8 +6,8 @@ import pytest
 
 from adapters.http.hostile import Hostile, answer, redirect, says, says_then_closes
 from adapters.http.names import a_call
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.outcome import Outcome
 
@@ -60,22 +60,24 @@ async def test_a_get_follows_a_redirect_with_a_get(caller):
     assert ["GET /new HTTP/1.1"] == [request.line for request in there.requests]
 
 
-async def test_a_get_may_go_no_further_than_a_delivery(open_caller):
+async def test_a_get_may_go_no_further_than_a_delivery(open_http_client):
     """
     Somebody else's discovery document says where the keys are.
     """
     async with Hostile(says(DOCUMENT)) as server:
-        with pytest.raises(CallFailed) as failed:
-            await open_caller(EgressPolicy()).get(server.url(), 10.0)
+        with pytest.raises(RequestError) as failed:
+            await open_http_client(EgressPolicy()).get(server.url(), 10.0)
 
     assert (Outcome.BLOCKED, Stage.GUARD) == (failed.value.outcome, failed.value.stage)
     assert 0 == server.connections
 
 
-async def test_a_get_has_the_limits_of_its_caller(open_caller):
+async def test_a_get_has_the_limits_of_its_caller(open_http_client):
     """
     Whoever reads small documents says so.
     """
     async with Hostile(says(answer(200, bytes(2**20 + 1)))) as server:
-        with pytest.raises(CallFailed, match="answer larger than 1 MiB"):
-            await open_caller(limits=CallerLimits(max_body_bytes=2**20)).get(server.url(), 10.0)
+        with pytest.raises(RequestError, match="answer larger than 1 MiB"):
+            await open_http_client(limits=ClientLimits(max_body_bytes=2**20)).get(
+                server.url(), 10.0
+            )

@@ -36,9 +36,9 @@ from adapters.http.hostile import (
 )
 from adapters.http.names import Names, Silence, a_call
 from adapters.http.secure import SecureServer
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.classify import JUDGED_BYTES, judge
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.classify import CLASSIFIED_BYTES, classify_response
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.outcome import Outcome
 
 MIB = 1024 * 1024
@@ -463,18 +463,18 @@ ROWS = [
 async def outcome_of(caller, call) -> tuple[Outcome, Stage, str]:
     try:
         received = await caller.post(call)
-    except CallFailed as failed:
+    except RequestError as failed:
         return failed.outcome, failed.stage, failed.reason
-    judgement = judge(received)
+    judgement = classify_response(received)
     return judgement.outcome, Stage.ANSWER, ""
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_hostile_receiver_harms_nobody_but_itself(open_caller, usual_context, row):
+async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, usual_context, row):
     """
     One target's owner must not be able to stop, slow or fill what delivers for all others.
     """
-    caller = open_caller(**({"ssl_context": usual_context} | row.parts))
+    caller = open_http_client(**({"ssl_context": usual_context} | row.parts))
     ended: list[str] = []
 
     async def hostile_call():
@@ -530,12 +530,14 @@ async def test_a_reset_at_every_byte_is_never_an_answer(caller, whole):
     assert len(scripts) == server.connections
 
 
-async def test_a_name_that_turns_inwards_between_judging_and_connecting_gains_nothing(open_caller):
+async def test_a_name_that_turns_inwards_between_judging_and_connecting_gains_nothing(
+    open_http_client,
+):
     """
     Rebinding: what was judged is what is connected to, and the next connection is judged anew.
     """
     names = Rebinding()
-    caller = open_caller(resolver=names, limits=CallerLimits(resolved=0.0))
+    caller = open_http_client(resolver=names, limits=ClientLimits(resolved=0.0))
     async with Hostile(says_then_closes(answer(200, b"", ("Connection", "close")))) as server:
         call = a_call(server.url(host="hooks.example"))
         results = [await outcome_of(caller, call) for _ in range(3)]
@@ -545,11 +547,11 @@ async def test_a_name_that_turns_inwards_between_judging_and_connecting_gains_no
     assert len(names.lookups) == 3
 
 
-async def test_many_hostile_receivers_at_once_delay_nobody(open_caller):
+async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
     """
     A hundred of them are a tenant with a script.
     """
-    caller = open_caller(limits=CallerLimits(max_idle=10))
+    caller = open_http_client(limits=ClientLimits(max_idle=10))
     scripts = [hangs, one_byte_a_second, swallows, never_reads]
     async with Hostile(*scripts * 25) as hostile, Hostile(says(answer())) as healthy:
         calls = [
@@ -573,7 +575,7 @@ async def test_large_answers_to_deliveries_do_not_add_up(caller):
     """
     large = answer(200, bytes(16 * MIB))
     async with Hostile(says(large)) as server:
-        call = a_call(server.url(), keeps=JUDGED_BYTES)
+        call = a_call(server.url(), body_limit=CLASSIFIED_BYTES)
         tracemalloc.start()
         try:
             answers = await asyncio.gather(*[caller.post(call) for _ in range(10)])
@@ -581,8 +583,8 @@ async def test_large_answers_to_deliveries_do_not_add_up(caller):
         finally:
             tracemalloc.stop()
 
-    assert {Outcome.ACCEPTED} == {judge(each).outcome for each in answers}
-    assert all(JUDGED_BYTES <= len(each.body) < 2 * MIB for each in answers)
+    assert {Outcome.ACCEPTED} == {classify_response(each).outcome for each in answers}
+    assert all(CLASSIFIED_BYTES <= len(each.body) < 2 * MIB for each in answers)
     assert grown < 60
 
 

@@ -16,10 +16,10 @@ from adapters.http.names import a_call, failure_of
 from adapters.http.proxies import Proxy
 from adapters.http.secure import SecureServer
 from outrider.adapters.http.connect.transports import MAX_PASSAGES
-from outrider.bootstrap.http_client import ENVELOPES, open_caller
+from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.config.loading import Settings
-from outrider.domain.calls.request import DIRECT, Call, Route, Stage
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request import DIRECT, OutboundRequest, Route, Stage
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.net.egress_policy import EgressProfile
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import TargetPolicy, TlsPolicy
@@ -36,9 +36,9 @@ def identity(pair: Pair) -> TlsPolicy:
     return TlsPolicy(ca_pem=CA, client_cert_pem=pair.certificate, client_key_pem=pair.key)
 
 
-def built(endpoint: str, policy: TargetPolicy) -> Call:
-    callee = Callee(a_target(endpoint=endpoint), policy=policy)
-    return ENVELOPES.build(callee, b"{}", message_id="31", now=NOW, attempt_number=1)
+def built(endpoint: str, policy: TargetPolicy) -> OutboundRequest:
+    resolved_target = ResolvedTarget(a_target(endpoint=endpoint), policy=policy)
+    return REQUEST_BUILDER.build(resolved_target, b"{}", message_id="31", now=NOW, attempt_number=1)
 
 
 class Asking(SecureServer):
@@ -70,7 +70,7 @@ async def test_a_target_is_called_with_its_own_certificate_only(caller):
         for call in calls * 2:
             await caller.post(call)
 
-        assert repr(caller) == "<HttpCaller strict [busy 0 | idle 3]>"
+        assert repr(caller) == "<EgressClient strict [busy 0 | idle 3]>"
 
     mine, yours, nobody = server.shown
     assert None not in {mine, yours}
@@ -239,12 +239,12 @@ async def test_redirects_keep_to_the_proxy(caller):
 
 @pytest.mark.parametrize("is_proxy_secure", [False, True], ids=["http proxy", "https proxy"])
 async def test_our_certificate_goes_to_the_target_and_not_to_the_proxy(
-    open_caller, is_proxy_secure
+    open_http_client, is_proxy_secure
 ):
     """
     The identity is the target's business; the proxy has a password of its own.
     """
-    caller = open_caller(ssl_context=AUTHORITY.client_context())
+    caller = open_http_client(ssl_context=AUTHORITY.client_context())
     context = Asking().context if is_proxy_secure else None
     async with Proxy(context) as proxy, Asking() as server:
         policy = TargetPolicy(tls=identity(MINE), proxy_url=proxy.url())
@@ -263,7 +263,7 @@ async def test_the_servers_proxy_is_a_setting():
     """
     async with Proxy() as proxy, Hostile(says(answer())) as target:
         settings = Settings(egress_profile=EgressProfile.DEV, egress_proxy=proxy.url("a:b@"))
-        async with open_caller(settings, 1) as caller:
+        async with open_http_client(settings, 1) as caller:
             await caller.post(built(target.url(), TargetPolicy()))
 
     assert [f"CONNECT 127.0.0.1:{target.port} HTTP/1.1"] == proxy.asked
@@ -274,8 +274,8 @@ def test_a_call_without_a_policy_goes_the_usual_way():
     Looking up a way for every call of every target would cost those who need none.
     """
     assert built("http://a.example/", TargetPolicy()).route == DIRECT
-    default = Callee(a_target())
-    call = ENVELOPES.build(default, b"", message_id="1", now=NOW)
+    default = ResolvedTarget(a_target())
+    call = REQUEST_BUILDER.build(default, b"", message_id="1", now=NOW)
     assert call.route is DIRECT
 
 

@@ -8,7 +8,7 @@ from adapters.http.certificates import Authority
 from adapters.http.hostile import Hostile, answer, redirect, says, says_in_turn
 from adapters.http.names import Names, a_call, failure_of
 from adapters.http.secure import SecureServer
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.calls.request import Stage
 from outrider.domain.outcome import Outcome
 
@@ -138,7 +138,7 @@ async def test_a_loop_of_redirects_ends(caller):
     assert len(server.requests) == 6
 
 
-async def test_all_hops_share_one_deadline(open_caller):
+async def test_all_hops_share_one_deadline(open_http_client):
     """
     A chain of slow hops is how a receiver would multiply its time.
     """
@@ -148,7 +148,7 @@ async def test_all_hops_share_one_deadline(open_caller):
             await peer.request()
             await peer.say(redirect("/again"))
 
-    caller = open_caller(limits=CallerLimits(max_redirects=10**9))
+    caller = open_http_client(limits=ClientLimits(max_redirects=10**9))
     async with Hostile(redirects_for_ever) as server:
         failed = await failure_of(caller, a_call(server.url(), timeout=0.2))
 
@@ -165,11 +165,11 @@ async def test_all_hops_share_one_deadline(open_caller):
         ("http://inside.example/", "10.0.0.7"),
     ],
 )
-async def test_a_redirect_to_a_blocked_address_is_blocked(open_caller, location, address):
+async def test_a_redirect_to_a_blocked_address_is_blocked(open_http_client, location, address):
     """
     A harmless endpoint that redirects inwards is the classic way in.
     """
-    caller = open_caller(resolver=Names(inside_example="10.0.0.7"))
+    caller = open_http_client(resolver=Names(inside_example="10.0.0.7"))
     async with Hostile(says(redirect(location))) as server:
         failed = await failure_of(caller, a_call(server.url()))
 
@@ -209,7 +209,7 @@ async def test_credentials_go_along_on_the_same_server(caller):
     assert names_of(server.requests[1]) == {name for name, _ in HEADERS}
 
 
-async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_caller):
+async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_http_client):
     """
     A payload that left under TLS must not end up readable on the way.
     """
@@ -217,7 +217,7 @@ async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_caller):
     async with Hostile(says(answer())) as clear:
         moved = redirect(clear.url())
         async with SecureServer(authority.server_context("127.0.0.1"), moved) as secure:
-            caller = open_caller(ssl_context=authority.client_context())
+            caller = open_http_client(ssl_context=authority.client_context())
             failed = await failure_of(caller, a_call(secure.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
@@ -225,7 +225,7 @@ async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_caller):
     assert clear.connections == 0
 
 
-async def test_from_the_clear_to_tls_is_followed(open_caller):
+async def test_from_the_clear_to_tls_is_followed(open_http_client):
     """
     It is what every receiver behind a proxy does with http.
     """
@@ -233,7 +233,7 @@ async def test_from_the_clear_to_tls_is_followed(open_caller):
     context = authority.server_context("127.0.0.1")
     async with SecureServer(context, answer(200, b"safe")) as secure, Hostile() as clear:
         clear.scripts = (says(redirect(secure.url())),)
-        caller = open_caller(ssl_context=authority.client_context())
+        caller = open_http_client(ssl_context=authority.client_context())
         result = await caller.post(a_call(clear.url()))
 
     assert result.body == b"safe"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
-from outrider.domain.delivery.delivery import DeliveryState, Followers, Settlement, plan_deliveries
+from outrider.domain.delivery.delivery import DeliveryState, Dependents, Settlement, plan_deliveries
 from outrider.domain.delivery.replay import Replay
-from outrider.domain.delivery.stats import TALLY_LAG, StatsSearch
+from outrider.domain.delivery.stats import ROLLUP_LAG, StatsSearch
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.outcome import Outcome
 from outrider.domain.search import DeliverySearch
@@ -39,18 +39,18 @@ POLICIES = [
     TargetPolicy(rate_per_second=1.0),
     TargetPolicy(breaker=Breaker(2, timedelta(seconds=2))),
     TargetPolicy(ordering=Ordering.BY_AGGREGATE),
-    TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK),
+    TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT),
 ]
 
 # What an attempt can lead to: state, and what becomes of those behind.
 ENDINGS = st.sampled_from(
     [
-        (DeliveryState.DELIVERED, Followers.RELEASE),
-        (DeliveryState.RETRYING, Followers.RELEASE),
-        (DeliveryState.RETRYING, Followers.WAIT),
-        (DeliveryState.DEAD, Followers.RELEASE),
-        (DeliveryState.DEAD, Followers.CANCEL),
-        (DeliveryState.CANCELLED, Followers.RELEASE),
+        (DeliveryState.DELIVERED, Dependents.RELEASE),
+        (DeliveryState.RETRYING, Dependents.RELEASE),
+        (DeliveryState.RETRYING, Dependents.WAIT),
+        (DeliveryState.DEAD, Dependents.RELEASE),
+        (DeliveryState.DEAD, Dependents.CANCEL),
+        (DeliveryState.CANCELLED, Dependents.RELEASE),
     ]
 )
 PUBLISH = st.tuples(
@@ -74,9 +74,9 @@ RARE = st.one_of(
     st.tuples(st.just("cancel"), OWNERS, PLACES),
     st.tuples(st.just("replay"), OWNERS, PLACES),
     st.tuples(st.just("forget"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
-    st.tuples(st.just("tally"), st.integers(1, 3)),
-    st.tuples(st.just("tally"), st.integers(1, 3)),
-    # Lanes: limits, order and breakers come and go.
+    st.tuples(st.just("roll_up"), st.integers(1, 3)),
+    st.tuples(st.just("roll_up"), st.integers(1, 3)),
+    # Target queues: limits, order and breakers come and go.
     st.tuples(st.just("policy"), st.sampled_from(TARGETS), st.sampled_from(range(6))),
     st.tuples(st.just("policy"), st.sampled_from(TARGETS), st.sampled_from(range(6))),
 )
@@ -93,9 +93,9 @@ DEAD_BEHIND_THE_TALLY = [
     [
         ("publish", TARGETS, [False, False]),
         ("claim", "worker-1", 2),
-        ("settle", "worker-1", 2, (DeliveryState.DEAD, Followers.RELEASE), 0),
-        ("tally", 1),
-        ("settle", "worker-1", 1, (DeliveryState.DEAD, Followers.RELEASE), 0),
+        ("settle", "worker-1", 2, (DeliveryState.DEAD, Dependents.RELEASE), 0),
+        ("roll_up", 1),
+        ("settle", "worker-1", 1, (DeliveryState.DEAD, Dependents.RELEASE), 0),
     ]
 ]
 
@@ -139,21 +139,21 @@ class Script:
 
     def _settle(self, owner, place, ending, number):
         """An attempt of that number, of the right one for 0, or none at all."""
-        now, delivery, (state, followers) = self.now, self._id(owner, place), ending
+        now, delivery, (state, dependents) = self.now, self._id(owner, place), ending
         due_at = now + timedelta(seconds=2) if state is DeliveryState.RETRYING else None
 
         def work(unit):
             log = unit.deliveries.get(INSTANCE, delivery)
             tried = log.attempt_count if log else 0
             attempt = None if number is None else an_attempt(number or tried + 1, Outcome.FAILED)
-            settlement = Settlement(delivery, state, attempt, due_at, followers)
+            settlement = Settlement(delivery, state, attempt, due_at, dependents)
             return unit.deliveries.settle(owner, [settlement], now)
 
         return work
 
     def _give_back(self, owner, place):
         given = [self._id(owner, place)]
-        return lambda unit, now=self.now: unit.deliveries.give_back(owner, given, now)
+        return lambda unit, now=self.now: unit.deliveries.release_claims(owner, given, now)
 
     def _delete(self, target):
         def work(unit, now=self.now):
@@ -183,17 +183,19 @@ class Script:
 
         def work(unit, now=self.now):
             written = unit.replays.add(INSTANCE, [Replay(again, of)], now)
-            return [(each, unit.deliveries.unpark(INSTANCE, of, again)) for each in written]
+            return [(each, unit.deliveries.resume_key(INSTANCE, of, again)) for each in written]
 
         return work
 
     def _forget(self, state, limit):
         before = self.now + timedelta(seconds=1)
-        return lambda unit: unit.forgetting.forget_deliveries(DeliveryState(state), before, limit)
+        return lambda unit: unit.retention.delete_expired_deliveries(
+            DeliveryState(state), before, limit
+        )
 
-    def _tally(self, limit):
-        def work(unit, later=self.now + TALLY_LAG):
-            unit.delivery_counts.tally(later, limit)
+    def _roll_up(self, limit):
+        def work(unit, later=self.now + ROLLUP_LAG):
+            unit.delivery_counts.roll_up(later, limit)
 
         return work
 

@@ -12,7 +12,7 @@ from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.stats import HeldTargets
+from outrider.domain.delivery.stats import SuspendedTargets
 from outrider.domain.ids import TargetId
 from outrider.domain.targets.policy import Breaker, TargetPolicy
 from support.builders import INSTANCE, a_settlement, a_stored_event, planned
@@ -91,4 +91,4 @@ async def test_targets_that_are_held_are_counted(store):
         for at in (NOW + timedelta(seconds=30), LATER)
     ]
 
-    assert [HeldTargets(1, 1, 3), HeldTargets(1, 0, 3)] == found
+    assert [SuspendedTargets(1, 1, 3), SuspendedTargets(1, 0, 3)] == found

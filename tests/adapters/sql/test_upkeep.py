@@ -9,14 +9,14 @@ import pytest
 
 from contracts.store.delivery.cancelling import CancellingContract
 from contracts.store.delivery.replays import ReplaysContract
-from contracts.store.delivery.retention import ForgettingContract
+from contracts.store.delivery.retention import RetentionContract
 from contracts.store.delivery.stats import CountingContract
 from contracts.store.steps import add_targets, owe
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
 from outrider.adapters.sql.delivery.replays import SqlReplays
-from outrider.adapters.sql.delivery.retention import SqlForgetting
+from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
@@ -25,9 +25,9 @@ from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.search import DeliverySearch
 from outrider.worker import cleaner
-from outrider.worker.cleaner import Retention
+from outrider.worker.cleaner import RetentionPeriods
 from support.builders import INSTANCE, a_stored_event, an_event, planned
-from support.runtime import NOW, FixedClock, fixed_ambient
+from support.runtime import NOW, FixedClock, fixed_runtime
 from worker.harness import Lines
 
 SEALING = Sealing(bytes(range(32)))
@@ -66,7 +66,7 @@ class TestCancellingOnMemory(OnMemory, CancellingContract): ...
 class TestCountingOnMemory(OnMemory, CountingContract): ...
 
 
-class TestForgettingOnMemory(OnMemory, ForgettingContract): ...
+class TestForgettingOnMemory(OnMemory, RetentionContract): ...
 
 
 class TestReplaysOnSqlite(OnSqlite, ReplaysContract): ...
@@ -78,7 +78,7 @@ class TestCancellingOnSqlite(OnSqlite, CancellingContract): ...
 class TestCountingOnSqlite(OnSqlite, CountingContract): ...
 
 
-class TestForgettingOnSqlite(OnSqlite, ForgettingContract): ...
+class TestForgettingOnSqlite(OnSqlite, RetentionContract): ...
 
 
 async def test_old_events_that_are_owed_are_looked_at_little_by_little(sqlite_store):
@@ -93,9 +93,11 @@ async def test_old_events_that_are_owed_are_looked_at_little_by_little(sqlite_st
     last = a_stored_event(event=an_event("for nobody"))
     await add_targets(sqlite_store)
     await sqlite_store.write(lambda unit: unit.events.append(INSTANCE, [*owed, last], NOW))
-    ambient = fixed_ambient(FixedClock(NOW + timedelta(days=2)))
+    runtime = fixed_runtime(FixedClock(NOW + timedelta(days=2)))
     day = timedelta(days=1)
-    sweeper = cleaner.Janitor(sqlite_store, ambient, Retention(day, day, day), Lines(), "janitor")
+    sweeper = cleaner.Cleaner(
+        sqlite_store, runtime, RetentionPeriods(day, day, day), Lines(), "cleaner"
+    )
     rounds = [await sweeper.sweep() for _ in range(4)]
     await owe(sqlite_store, event="for nobody either")
     rounds += [await sweeper.sweep() for _ in range(2)]
@@ -110,12 +112,12 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
     with closing(connect(tmp_path / "outrider.db")) as connection:
         statements = []
         connection.set_trace_callback(statements.append)
-        counts, forgetting = SqlDeliveryCounts(connection), SqlForgetting(connection)
+        counts, retention = SqlDeliveryCounts(connection), SqlRetention(connection)
         counts.get(INSTANCE, StatsSearch(), NOW)
         counts.get(INSTANCE, StatsSearch(target_id=TargetId("101")), NOW)
-        counts.tally(NOW, 10)
-        forgetting.forget_deliveries(DeliveryState.DEAD, NOW, 10)
-        forgetting.forget_events(NOW, 0, 10)
+        counts.roll_up(NOW, 10)
+        retention.delete_expired_deliveries(DeliveryState.DEAD, NOW, 10)
+        retention.delete_expired_events(NOW, 0, 10)
         replays = SqlReplays(connection)
         for wanted in SEARCHES:
             replays.look(INSTANCE, wanted, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
@@ -132,7 +134,7 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
 
     # A look at the log ends at its limit: then the log must not be sorted first.
     assert [] == [each for each in plans if "FOR ORDER BY" in each]
-    allowed = ("seen", "since_tally", "subquery", "cancel_requests", "delivery_totals")
+    allowed = ("seen", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
     assert [] == [
         each
         for each in plans

@@ -8,34 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from outrider.adapters.tunnel.unix_socket import DoorCaller, SocketDoors
+from outrider.adapters.tunnel.unix_socket import TunnelClient, UnixTunnelSockets
 from outrider.domain.access.permission import Actor, Role
-from outrider.domain.calls.request import Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
 from outrider.domain.ids import AccountId, InstanceId
 from outrider.domain.outcome import Outcome
-from outrider.domain.targets.tunnel import Tunnel, is_tunnel_url, tunnel_of
+from outrider.domain.targets.tunnel import ReverseTunnel, is_tunnel_url, tunnel_of
 from outrider.errors import FailedPrecondition, InvalidRequest, NotFound, Unavailable
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.targets.tunnels import MAX_CALLS, Tunnels, unanswered
 
 OWNER = Actor(InstanceId("7"), AccountId("1"), frozenset({Role.IAM_OWNER}))
 STRANGER = Actor(InstanceId("8"), AccountId("2"), frozenset({Role.IAM_OWNER}))
-ADA = Tunnel(InstanceId("7"), "ada")
-CALL = Call(ADA.endpoint, (("X-Is", "é"),), b"\x00body", 5.0)
+ADA = ReverseTunnel(InstanceId("7"), "ada")
+CALL = OutboundRequest(ADA.endpoint, (("X-Is", "é"),), b"\x00body", 5.0)
 
 
 @pytest.fixture
 def tunnels(tmp_path: Path) -> Tunnels:
-    return Tunnels(SocketDoors(tmp_path), Ambient())
+    return Tunnels(UnixTunnelSockets(tmp_path), Runtime())
 
 
 @pytest.fixture
-def caller(tmp_path: Path) -> DoorCaller:
-    return DoorCaller(tmp_path, "outrider/test")
+def caller(tmp_path: Path) -> TunnelClient:
+    return TunnelClient(tmp_path, "outrider/test")
 
 
 @asynccontextmanager
-async def asking(caller: DoorCaller, call: Call = CALL):
+async def asking(caller: TunnelClient, call: OutboundRequest = CALL):
     """A call under way."""
     task = asyncio.create_task(caller.post(ADA, call))
     try:
@@ -50,10 +50,10 @@ async def test_a_call_and_its_answer_come_through_as_they_are(tunnels, caller):
     """
     async with tunnels.listen(OWNER, "ada") as listening, asking(caller) as asked:
         waiting = await listening.next_call(5)
-        tunnels.answer(OWNER, "ada", waiting.id, Answer(203, (("x-at", "ü"),), b"\xff"))
+        tunnels.answer(OWNER, "ada", waiting.id, Response(203, (("x-at", "ü"),), b"\xff"))
         answer = await asked
 
-    assert Answer(203, (("x-at", "ü"),), b"\xff") == answer
+    assert Response(203, (("x-at", "ü"),), b"\xff") == answer
     assert (*CALL.headers, ("User-Agent", "outrider/test")) == waiting.call.headers
     assert (CALL.url, CALL.body, CALL.timeout) == (
         waiting.call.url,
@@ -67,7 +67,7 @@ async def test_nobody_listens(tunnels, caller):
     A delivery is tried again then; before, during and after a tunnel it is the same.
     """
     for _ in range(2):
-        with pytest.raises(CallFailed) as failed:
+        with pytest.raises(RequestError) as failed:
             await caller.post(ADA, CALL)
         assert (Outcome.UNREACHABLE, Stage.CONNECT) == (
             failed.value.outcome,
@@ -83,7 +83,7 @@ async def test_what_a_killed_process_left_is_nobody(tmp_path, tunnels, caller):
     """
     (tmp_path / "tunnels").mkdir()
     (tmp_path / "tunnels" / "7.ada").touch()
-    with pytest.raises(CallFailed, match="nobody listens"):
+    with pytest.raises(RequestError, match="nobody listens"):
         await caller.post(ADA, CALL)
 
     async with tunnels.listen(OWNER, "ada") as listening, asking(caller):
@@ -95,12 +95,12 @@ async def test_a_listener_that_leaves_fails_the_calls_that_wait(tunnels, caller)
     Nobody waits for the whole time-out of an answer that cannot come.
     """
     async with asking(caller) as early:
-        with pytest.raises(CallFailed):
+        with pytest.raises(RequestError):
             await early
     async with tunnels.listen(OWNER, "ada") as listening:
         asked = asyncio.create_task(caller.post(ADA, CALL))
         await listening.next_call(5)
-    with pytest.raises(CallFailed, match="went away"):
+    with pytest.raises(RequestError, match="went away"):
         await asked
 
 
@@ -108,14 +108,14 @@ async def test_the_time_out_of_the_target_holds(tunnels, caller):
     """
     A tunnel takes no longer than any other endpoint may; an answer after it is told so.
     """
-    call = Call(CALL.url, (), b"", 0.05)
+    call = OutboundRequest(CALL.url, (), b"", 0.05)
     async with tunnels.listen(OWNER, "ada") as listening, asking(caller, call) as asked:
         waiting = await listening.next_call(5)
-        with pytest.raises(CallFailed, match=r"time-out after 0\.05 s"):
+        with pytest.raises(RequestError, match=r"time-out after 0\.05 s"):
             await asked
         await asyncio.wait([asyncio.ensure_future(waiting.answered)], timeout=5)
         with pytest.raises(NotFound):
-            tunnels.answer(OWNER, "ada", waiting.id, Answer(200, (), b""))
+            tunnels.answer(OWNER, "ada", waiting.id, Response(200, (), b""))
 
 
 async def test_what_the_listener_could_not_reach_is_unreachable(tunnels, caller):
@@ -125,7 +125,7 @@ async def test_what_the_listener_could_not_reach_is_unreachable(tunnels, caller)
     async with tunnels.listen(OWNER, "ada") as listening, asking(caller) as asked:
         waiting = await listening.next_call(5)
         tunnels.answer(OWNER, "ada", waiting.id, unanswered("connection refused"))
-        with pytest.raises(CallFailed, match="the listener says: connection refused") as failed:
+        with pytest.raises(RequestError, match="the listener says: connection refused") as failed:
             await asked
 
     assert Outcome.UNREACHABLE is failed.value.outcome
@@ -135,7 +135,7 @@ async def test_the_newest_listener_gets_the_calls(tmp_path, tunnels, caller):
     """
     In this process and in another one on the same data.
     """
-    others = Tunnels(SocketDoors(tmp_path), Ambient())
+    others = Tunnels(UnixTunnelSockets(tmp_path), Runtime())
     async with tunnels.listen(OWNER, "ada") as first, tunnels.listen(OWNER, "ada") as second:
         with pytest.raises(FailedPrecondition):
             await first.next_call(5)
@@ -156,7 +156,7 @@ async def test_instances_have_tunnels_of_their_own(tunnels, caller):
     ):
         waiting = await listening.next_call(5)
         with pytest.raises(NotFound):
-            tunnels.answer(STRANGER, "ada", waiting.id, Answer(200, (), b""))
+            tunnels.answer(STRANGER, "ada", waiting.id, Response(200, (), b""))
         assert await strangers.next_call(0.01) is None
 
 
@@ -167,7 +167,7 @@ async def test_a_listener_that_takes_nothing_gathers_no_calls_without_end(tunnel
     async with tunnels.listen(OWNER, "ada") as listening:
         asked = [asyncio.create_task(listening.post(CALL)) for _ in range(MAX_CALLS)]
         await asyncio.sleep(0)
-        with pytest.raises(CallFailed, match="no more calls"):
+        with pytest.raises(RequestError, match="no more calls"):
             await listening.post(CALL)
         for each in asked:
             each.cancel()
@@ -189,7 +189,7 @@ async def test_a_place_without_room_for_a_socket_says_so(tmp_path):
     """
     (tmp_path / "tunnels").write_text("a file")
     with pytest.raises(Unavailable, match="no tunnel can be opened here"):
-        async with Tunnels(SocketDoors(tmp_path), Ambient()).listen(OWNER, "ada"):
+        async with Tunnels(UnixTunnelSockets(tmp_path), Runtime()).listen(OWNER, "ada"):
             raise AssertionError("it was opened")
 
 
@@ -200,8 +200,8 @@ async def test_a_deep_data_directory_has_doors_too(tmp_path):
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     async with (
-        Tunnels(SocketDoors(deep), Ambient()).listen(OWNER, "ada") as listening,
-        asking(DoorCaller(deep, "outrider/test")),
+        Tunnels(UnixTunnelSockets(deep), Runtime()).listen(OWNER, "ada") as listening,
+        asking(TunnelClient(deep, "outrider/test")),
     ):
         assert await listening.next_call(5) is not None
 

@@ -23,7 +23,7 @@ from api.contract import METHODS
 from api.wires import Result, Wire
 from outrider.api.asgi.types import App
 from outrider.bootstrap.api import open_api
-from outrider.bootstrap.app_context import Opened, open_store
+from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings
 from outrider.domain.ids import AccountId, TokenId
 from outrider.testing.receiver import Receiver
@@ -109,7 +109,7 @@ async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
     settings = Settings(**{"data_dir": directory, **usual, **changes})
     clock = TickingClock()
     async with open_store(settings) as found, Receiver(by_path, host=HOST) as receiver:
-        opened = replace(found, ambient=replace(found.ambient, now=clock))
+        opened = replace(found, runtime=replace(found.runtime, now=clock))
         async with open_api(settings, opened) as app:
             headers: dict[Caller, Mapping[str, str]] = dict(FIXED_HEADERS)
             client = ApiClient(in_process(app))
@@ -156,7 +156,7 @@ async def issued_headers(service: Service) -> dict[Caller, Mapping[str, str]]:
     return {caller: bearer(answer["token"]) for caller, answer in issued.items()}
 
 
-async def add_roleless(opened: Opened) -> None:
+async def add_roleless(opened: AppContext) -> None:
     """An account without roles: the API makes none, but a role may be taken out of the product."""
     token = Token(
         id=TokenId("1"),

@@ -12,11 +12,11 @@ from api.calls.table import Caller
 from api.wires import HttpRequest
 from fakes.memory.store import MemoryStore
 from outrider.bootstrap.app_context import registered_catalogue
-from outrider.bootstrap.telemetry import Counting, Scrape
+from outrider.bootstrap.telemetry import ProcessMetrics, Scrape
 from outrider.observability.metrics import DECLARED
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import INSTANCE
-from support.runtime import fixed_ambient
+from support.runtime import fixed_runtime
 
 OWNER_OF_ALL = bearer(ADMIN_TOKEN)
 
@@ -134,13 +134,13 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     assert (2, 1) == tuple(
         found[f"outrider_events_published_total {each}"] for each in ("stored", "duplicate")
     )
-    assert 2 == found["outrider_deliveries_owed_total"]
+    assert 2 == found["outrider_deliveries_created_total"]
     assert 2 == found["outrider_deliveries pending"]
     assert 1 == found["outrider_interceptions_total request unmatched"]
     assert (1, 0) == tuple(
-        found[f"outrider_targets_held {each}"] for each in ("paused", "breaker_open")
+        found[f"outrider_targets_suspended {each}"] for each in ("paused", "breaker_open")
     )
-    assert 1 == found["outrider_lanes"]
+    assert 1 == found["outrider_target_queues"]
     published = "outrider_rpc_requests_total outrider.v1.EventService PublishEvents ok"
     assert 2 == found[published]
     assert 0 < found["outrider_store_commits_total ok"]
@@ -160,10 +160,10 @@ async def test_a_store_that_fails_leaves_the_other_numbers():
     """
     When the database is down is when somebody looks at the numbers.
     """
-    ambient = fixed_ambient()
+    runtime = fixed_runtime()
     routing = Routing(MemoryStore(), registered_catalogue())
     await routing.refresh()
-    text = await Scrape(Down(), ambient, INSTANCE, routing, Counting())()
+    text = await Scrape(Down(), runtime, INSTANCE, routing, ProcessMetrics())()
 
     assert "outrider_build_info{" in text
     assert "\noutrider_stored_age_seconds " not in text

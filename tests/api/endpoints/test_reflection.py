@@ -14,7 +14,7 @@ from api.calls.service import Service, running
 from api.contract import METHODS
 from api.sample import Lines
 from api.wires import GRPC_CODES, HttpRequest, Wire, frames_of
-from outrider.api.asgi.shutdown import until
+from outrider.api.asgi.shutdown import until_shutdown
 from outrider.api.endpoints.grpc_health import HealthHandlers
 from outrider.api.endpoints.health import Readiness
 from outrider.api.rpc.interceptors import PUBLIC, permission_of
@@ -352,7 +352,7 @@ async def test_a_conversation_goes_on_until_the_server_stops():
         while True:
             yield await questions.get()
 
-    messages = until(stopping, asked())
+    messages = until_shutdown(stopping, asked())
     async with asyncio.timeout(10):
         questions.put_nowait("one")
         assert "one" == await anext(messages)
@@ -371,9 +371,9 @@ async def test_a_conversation_that_its_caller_ends_has_no_error():
         yield "one"
         yield "two"
 
-    assert ["one", "two"] == [each async for each in until(asyncio.Event(), asked())]
+    assert ["one", "two"] == [each async for each in until_shutdown(asyncio.Event(), asked())]
     questions = asked()
-    begun = until(asyncio.Event(), questions)
+    begun = until_shutdown(asyncio.Event(), questions)
     assert "one" == await anext(begun)
     await begun.aclose()
     await questions.aclose()

@@ -34,7 +34,7 @@ from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.domain.net.egress_policy import EgressProfile
 from outrider.errors import Unavailable
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Lock, Relay
@@ -547,9 +547,9 @@ async def test_a_store_that_is_down_is_told_to_the_caller(relaying):
     store, log = FullStore(relaying.service.store), Lines()
     routing = Routing(store, registered_catalogue())
     await routing.refresh()
-    ambient = Ambient(now=relaying.service.clock)
+    runtime = Runtime(now=relaying.service.clock)
     lock = Lock(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
-    relay = Relay({"hmac": lock}, ambient, PublishEvents(store, ambient, routing), print)
+    relay = Relay({"hmac": lock}, runtime, PublishEvents(store, runtime, routing), print)
     content = body(another())
     headers = signature(content, relaying.now)
     exchange = in_process(relay_endpoint(relay, log))

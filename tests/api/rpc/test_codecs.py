@@ -8,7 +8,7 @@ import pytest
 
 from api.sample import Lines
 from outrider.api.rpc.codecs import codecs
-from outrider.api.rpc.error_mapping import Faults
+from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 from outrider_api.outrider.v1.event_service_pb import PublishEventsRequest
 from outrider_api.zitadel.action.v2.action_service_pb import (
@@ -19,7 +19,7 @@ from outrider_api.zitadel.action.v2.action_service_pb import (
 from outrider_api.zitadel.action.v2.target_pb import PayloadType
 
 PAYLOAD_TYPES = "PAYLOAD_TYPE_UNSPECIFIED, PAYLOAD_TYPE_JSON, PAYLOAD_TYPE_JWT, PAYLOAD_TYPE_JWE"
-BINARY, JSON = codecs(Faults(Lines()))
+BINARY, JSON = codecs(ErrorMapper(Lines()))
 
 
 def test_unknown_fields_are_ignored():

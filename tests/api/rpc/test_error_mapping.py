@@ -11,7 +11,7 @@ from connectrpc.errors import ConnectError
 from api.asgi_client import ApiClient
 from api.sample import FAILURES, OWNER, SECRET, VIEWER, Lines
 from api.wires import GRPC_CODES, Wire
-from outrider.api.rpc.error_mapping import Faults
+from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
 from outrider.errors import Code as OurCode
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
@@ -250,4 +250,4 @@ def test_texts_of_decoding_errors_are_cut():
     They quote the request, which may have megabytes; a gRPC trailer may not.
     """
     error = ConnectError(Code.INVALID_ARGUMENT, "unmarshal message: " + "x" * 100_000)
-    assert len(Faults(Lines()).shown(error, "/m").message) < 600
+    assert len(ErrorMapper(Lines()).shown(error, "/m").message) < 600

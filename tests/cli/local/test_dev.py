@@ -17,7 +17,7 @@ import pytest
 from cli.conftest import Ended, Running, run, run_process
 from outrider.cli.dev.binding import condition_of
 from outrider.cli.dev.handlers import HandlersFile
-from outrider.cli.dev.receiver import Stage, served
+from outrider.cli.dev.receiver import LiveReceiver, served
 
 METHOD = "/acme.v1.Shop/Create"
 HANDLERS = f"""
@@ -181,7 +181,7 @@ def test_a_call_that_comes_before_the_first_handlers_is_to_come_again():
     """
     Its server knows targets of an earlier start, while the file is still broken.
     """
-    stage = Stage(lambda _: None)
+    stage = LiveReceiver(lambda _: None)
     with (
         served(stage, "127.0.0.1", 0) as url,
         pytest.raises(urllib.error.HTTPError, match="503") as raised,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from outrider.cli.receive.http_request import MAX_BODY_BYTES, MAX_HEAD_BYTES
-from outrider.cli.receive.listener import NOT_VERIFIED, Listener, Manners, ReceivedCall
+from outrider.cli.receive.listener import NOT_VERIFIED, Listener, ReceivedCall, ResponseScript
 from outrider.runtime import utc_now
 from outrider_receiver.testing import sign
 
@@ -136,7 +136,7 @@ async def test_it_fails_as_often_as_it_was_told():
     """
     To see how a sender tries again. A bad signature is no part of that count.
     """
-    manners = Manners(fail=2, status=202)
+    manners = ResponseScript(fail=2, status=202)
     async with listening(signing_keys=[SIGNING_KEY], manners=manners) as (listener, calls):
         statuses = await ask(
             listener, request(signing_key=None), request(), request(), request(), request()
@@ -151,7 +151,7 @@ async def test_it_waits_before_each_answer():
     A slow receiver; the call is handed over before the wait.
     """
     calls: asyncio.Queue[ReceivedCall] = asyncio.Queue()
-    async with Listener(calls.put_nowait, manners=Manners(delay=0.2)) as listener:
+    async with Listener(calls.put_nowait, manners=ResponseScript(delay=0.2)) as listener:
         await listener.start("127.0.0.1", 0)
         async with connected(listener) as (reader, writer):
             begun = asyncio.get_running_loop().time()
@@ -169,18 +169,18 @@ async def test_any_status_is_a_well_formed_answer(status):
     """
     Those that have no body, and those that have no name.
     """
-    async with listening(manners=Manners(status=status)) as (listener, _):
+    async with listening(manners=ResponseScript(status=status)) as (listener, _):
         assert [status, status] == await ask(listener, request(), request())
 
 
 @pytest.mark.parametrize(
     ("manners", "body"),
     [
-        (Manners(), b""),
-        (Manners(status=204, body=b"{}"), b""),
-        (Manners(status=400), b"400 Bad Request\n"),
-        (Manners(body=b"{}"), b"{}"),
-        (Manners(body=b"{}", fail=1), b"500 Internal Server Error\n"),
+        (ResponseScript(), b""),
+        (ResponseScript(status=204, body=b"{}"), b""),
+        (ResponseScript(status=400), b"400 Bad Request\n"),
+        (ResponseScript(body=b"{}"), b"{}"),
+        (ResponseScript(body=b"{}", fail=1), b"500 Internal Server Error\n"),
     ],
 )
 async def test_only_what_was_asked_for_is_in_the_body(manners, body):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.conftest import run
-from outrider.cli.receive.redaction import CallMask
+from outrider.cli.receive.redaction import CallRedaction
 from outrider.runtime import utc_now
 from outrider_receiver import Event, Receiver, Request, refuse
 from outrider_receiver.serve import ReceiverServer
@@ -161,7 +161,7 @@ def test_who_occurs_again_is_the_same_person_again():
     """
     A bug that needs two calls of one user is not masked away.
     """
-    mask = CallMask()
+    mask = CallRedaction()
     masked = mask.document({"email": ADDRESS, "a": f"{ADDRESS.lower()}, eve@example.org"})
 
     assert {
@@ -219,8 +219,8 @@ def test_a_field_is_masked_in_its_shape(name):
     """
     value, expected = MASKED[name]
 
-    assert {name: expected} == CallMask().document({name: value})
-    assert {name: value} == CallMask(keep=[name]).document({name: value})
+    assert {name: expected} == CallRedaction().document({name: value})
+    assert {name: value} == CallRedaction(keep=[name]).document({name: value})
 
 
 PERSONAL = (
@@ -235,7 +235,7 @@ def test_nothing_of_a_person_is_left_of_any_kind_of_call(kind):
     A recording is given to colleagues, and put into a repository.
     """
     sample = SAMPLES[kind].decode()
-    masked = json.dumps(CallMask().document(json.loads(sample)))
+    masked = json.dumps(CallRedaction().document(json.loads(sample)))
 
     assert any(word in sample for word in PERSONAL)
     assert [] == [word for word in PERSONAL if word in masked]
@@ -256,7 +256,7 @@ def test_nothing_of_an_address_is_left_wherever_it_stands(document):
     """
     Senders put personal data where no list of fields looks for it.
     """
-    assert ADDRESS not in json.dumps(CallMask().document(document))
+    assert ADDRESS not in json.dumps(CallRedaction().document(document))
 
 
 @pytest.mark.parametrize("line", ["{}", "x", '{"headers": 1, "body": {}, "status": 200}', "[]"])
@@ -281,7 +281,7 @@ def test_a_deep_document_ends_somewhere():
     for _ in range(300):
         deep = [deep]
 
-    assert ADDRESS not in json.dumps(CallMask().document({"email": deep, "x": deep}))
+    assert ADDRESS not in json.dumps(CallRedaction().document({"email": deep, "x": deep}))
 
 
 @pytest.mark.parametrize(

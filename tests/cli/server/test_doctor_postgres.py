@@ -13,7 +13,7 @@ import pytest
 from cli.conftest import clean_environ, run
 from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations
-from outrider.adapters.sql.stores.postgres_inspect import DatabaseLook
+from outrider.adapters.sql.stores.postgres_inspect import DatabaseInspection
 from outrider.adapters.sql.stores.postgres_open import open_postgres
 from outrider.cli.doctor import postgres_checks
 from outrider.cli.doctor.checks import Status
@@ -23,7 +23,7 @@ from support.runtime import NOW
 
 PASSWORD = "hunter2-secret"
 KNOWN = all_migrations(POSTGRES)[-1].version
-SEEN = DatabaseLook(
+SEEN = DatabaseInspection(
     where="postgresql://db.internal/outrider",
     version=160_004,
     is_encrypted=True,

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from cli.conftest import clean_environ
-from outrider.cli.dashboard.frame import History, Look, frame
+from outrider.cli.dashboard.frame import History, StatsSample, frame
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WITHIN_S = 30.0
@@ -52,15 +52,15 @@ STATS = {
 }
 
 
-def drawn(look: Look, history: History | None = None, *, color: bool = False) -> str:
+def drawn(look: StatsSample, history: History | None = None, *, color: bool = False) -> str:
     console = Console(width=140, force_terminal=color, color_system="standard" if color else None)
     with console.capture() as captured:
         console.print(frame(look, history or History()), highlight=False)
     return captured.get()
 
 
-def a_look(at: float = 0.0, stats=STATS, **changes) -> Look:
-    return Look("http://h", at, NOW + timedelta(seconds=at), stats, **changes)
+def a_look(at: float = 0.0, stats=STATS, **changes) -> StatsSample:
+    return StatsSample("http://h", at, NOW + timedelta(seconds=at), stats, **changes)
 
 
 def test_a_frame_shows_rates_states_and_who_is_in_trouble():
@@ -90,7 +90,7 @@ def test_a_frame_shows_who_is_held_and_why():
             {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
             {"targetId": "102", "counts": counts(delivered=9)},
         ],
-        "heldTargets": [
+        "suspendedTargets": [
             {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
             {"targetId": "103", "targetName": "quiet", "pausedAt": "2026-01-01T00:00:00Z"},
             {

@@ -43,7 +43,7 @@ def test_a_paused_target_shows_where_an_operator_looks_first(server, target):
         for each in server.ok("target", "list", "--limit", "1000")["targets"]
         if each["id"] == target
     ]
-    held = server.ok("deliveries", "stats", "--target", target)["heldTargets"]
+    held = server.ok("deliveries", "stats", "--target", target)["suspendedTargets"]
 
     assert [*before, "paused"] == listed
     assert [target, "paused"] == [counted[0], counted[2]]
@@ -82,7 +82,7 @@ def test_options_change_what_they_name(server, target, tmp_path):
         "onUnreachable": "ON_UNREACHABLE_CONTINUE",
         "tls": {"caPem": CA},
         "proxyUrl": "http://user:***@proxy.example",
-        "onDead": "ON_DEAD_PARK",
+        "onDead": "ON_DEAD_HALT",
     } == policy_of(server, target)
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import COMMAND_S, Ended, clean_environ, run
-from outrider.cli.receive.exchange import Exchange
+from outrider.cli.receive.exchange import AnsweredCall
 from outrider.cli.receive.forwarder import Forwarder
 from outrider.cli.receive.recording import open_recording, read_recording
-from outrider.cli.receive.redaction import CallMask
+from outrider.cli.receive.redaction import CallRedaction
 from outrider.cli.remote.client import Server
 from outrider.cli.terminal.errors import ExitCode
-from outrider.domain.calls.request import Answer, Call
+from outrider.domain.calls.request import OutboundRequest, Response
 from outrider.runtime import utc_now
 from outrider_api.outrider.v1.tunnel_service_pb import ListenResponse, TunnelCall
 
@@ -153,14 +153,14 @@ class Frames:
 class Near:
     """The server on this machine."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         self._answer = answer
 
-    async def post(self, _call: Call) -> Answer:
+    async def post(self, _call: OutboundRequest) -> Response:
         return self._answer
 
 
-async def forwarded(answer: Answer, on_exchange) -> Frames:
+async def forwarded(answer: Response, on_exchange) -> Frames:
     """What was answered to one call through a tunnel, until `on_exchange` raises."""
     tunnel = Frames(ListenResponse(endpoint="http://e"), ListenResponse(call=TunnelCall(id="7")))
     server = Server("http://127.0.0.1:1", "token")
@@ -188,13 +188,13 @@ async def test_forwarding_ends_when_nobody_reads_what_it_prints(size):
     """
     The call has its answer: the server's callers must not wait for their time-outs.
     """
-    shown: list[Exchange] = []
+    shown: list[AnsweredCall] = []
 
-    def show(exchange: Exchange) -> None:
+    def show(exchange: AnsweredCall) -> None:
         shown.append(exchange)
         raise BrokenPipeError
 
-    tunnel = await forwarded(Answer(status=200, headers=(), body=b"x" * size), show)
+    tunnel = await forwarded(Response(status=200, headers=(), body=b"x" * size), show)
 
     assert ["7"] == [each.call_id for each in tunnel.answers]
     # Too large for the server: it is not shown as answered, either.
@@ -207,10 +207,10 @@ def test_half_a_surrogate_pair_is_recorded_as_it_came(tmp_path: Path):
     """
     path = tmp_path / "calls.jsonl"
     body = b'{"a":"\\ud800"}'
-    exchange = Exchange(
+    exchange = AnsweredCall(
         at=utc_now(), target="/", headers=(), body=body, status=200, answer=b"", seconds=0.0
     )
-    with open_recording(path, CallMask(())) as recording:
+    with open_recording(path, CallRedaction(())) as recording:
         recording.add(exchange)
 
     assert [body] == [each.body for each in read_recording(path)]

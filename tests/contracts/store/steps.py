@@ -72,12 +72,12 @@ async def settle(
     return settled.count
 
 
-async def give_back(
+async def release_claims(
     store: Store, *deliveries: str, owner: str = WORKER, now: datetime = NOW
 ) -> None:
     """Make claimed deliveries due again."""
     given: Collection[DeliveryId] = [DeliveryId(each) for each in deliveries]
-    await store.write(lambda unit: unit.deliveries.give_back(owner, given, now))
+    await store.write(lambda unit: unit.deliveries.release_claims(owner, given, now))
 
 
 async def next_due(store: Store) -> datetime | None:

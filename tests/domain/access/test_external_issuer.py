@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outrider.domain.access.external_issuer import (
     ALGORITHMS,
     MAX_ISSUERS,
-    OutsideIssuer,
+    ExternalIssuer,
     parse_issuers,
 )
 from outrider.domain.access.permission import Role
@@ -30,7 +30,7 @@ ANYTHING = st.recursive(
 )
 
 
-def parsed(**changes: object) -> OutsideIssuer:
+def parsed(**changes: object) -> ExternalIssuer:
     said = {name: value for name, value in {**ENTRY, **changes}.items() if value is not None}
     (found,) = parse_issuers(json.dumps([said]))
     return found

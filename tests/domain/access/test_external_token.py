@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from outrider.domain.access.external_issuer import parse_issuers
 from outrider.domain.access.external_token import (
-    check_outside_claims,
+    check_external_claims,
     check_type,
     expiry,
+    external_account,
     granted_roles,
-    outside_account,
 )
 from outrider.domain.access.permission import Role
 from support.runtime import NOW
@@ -94,7 +94,7 @@ def test_a_token_for_us_counts(name):
     """
     Issuers differ in what they write, and clocks by some seconds.
     """
-    check_outside_claims(claims(**GOOD[name]), issuer(), NOW)
+    check_external_claims(claims(**GOOD[name]), issuer(), NOW)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -103,7 +103,7 @@ def test_every_other_token_is_refused(name):
     A right signature says that the issuer wrote it, not that it was for us.
     """
     with pytest.raises(ValueError, match=r"."):
-        check_outside_claims(claims(**BAD[name]), issuer(), NOW)
+        check_external_claims(claims(**BAD[name]), issuer(), NOW)
 
 
 def test_it_is_refused_from_the_moment_that_is_remembered():
@@ -112,9 +112,9 @@ def test_it_is_refused_from_the_moment_that_is_remembered():
     """
     ends = expiry(claims())
 
-    check_outside_claims(claims(), issuer(), ends - timedelta(microseconds=1))
+    check_external_claims(claims(), issuer(), ends - timedelta(microseconds=1))
     with pytest.raises(ValueError, match="expired"):
-        check_outside_claims(claims(), issuer(), ends)
+        check_external_claims(claims(), issuer(), ends)
 
 
 @pytest.mark.parametrize("header", [{}, {"typ": "JWT"}, {"typ": "at+jwt"}, {"typ": "AT+JWT"}])
@@ -181,7 +181,7 @@ def test_two_subjects_are_two_accounts():
     Also two of one name in two issuers, and one who calls himself like another's issuer.
     """
     accounts = {
-        outside_account(issuer(issuer=url), claims(sub=sub))
+        external_account(issuer(issuer=url), claims(sub=sub))
         for url in ("https://id.example", "https://id.example/a")
         for sub in ("ada", "a#ada", "#ada")
     }
@@ -197,6 +197,6 @@ def test_whatever_it_says_it_is_judged(changes):
     """
     said = {**claims(), **changes}
     with suppress(ValueError):
-        check_outside_claims(said, issuer(), NOW)
-        outside_account(issuer(), said)
+        check_external_claims(said, issuer(), NOW)
+        external_account(issuer(), said)
     granted_roles(issuer(), said)

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from outrider.domain.calls.classify import ForwardedError, Judgement, forwarded_error, judge
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.classify import (
+    Classification,
+    ForwardedError,
+    classify_response,
+    forwarded_error,
+)
+from outrider.domain.calls.request import Response
 from outrider.domain.outcome import Outcome
 
 VECTORS = json.loads(
@@ -36,8 +41,8 @@ def body_of(case) -> bytes:
     return case["body"].encode() if "body" in case else base64.b64decode(case["body_base64"])
 
 
-def answer(status: int, body: bytes = b"") -> Answer:
-    return Answer(status, (), body)
+def answer(status: int, body: bytes = b"") -> Response:
+    return Response(status, (), body)
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
@@ -45,7 +50,7 @@ def test_an_answer_means_what_the_vectors_say(case):
     """
     Sections 3.11 and 8.8 of the contract, and the corners of Go's JSON that receivers may meet.
     """
-    judged = judge(answer(case["status"], body_of(case)))
+    judged = classify_response(answer(case["status"], body_of(case)))
     forwarded = case["forwarded"]
 
     assert Outcome[case["outcome"]] is judged.outcome
@@ -63,9 +68,9 @@ def test_every_answer_is_judged(status, body):
     """
     The receiver chooses status and body; it cannot choose an exception.
     """
-    judged = judge(answer(status, body))
+    judged = classify_response(answer(status, body))
 
-    assert (judged.outcome is Outcome.ACCEPTED) == (judged == Judgement(Outcome.ACCEPTED))
+    assert (judged.outcome is Outcome.ACCEPTED) == (judged == Classification(Outcome.ACCEPTED))
     assert (judged.error == "") == (judged.outcome is Outcome.ACCEPTED)
     assert judged.forwarded is None or 200 <= status < 300
 
@@ -76,7 +81,7 @@ def test_only_2xx_is_accepted_and_only_without_a_forwarded_error(body):
     The one rule that decides whether a delivery is over.
     """
     for status in (199, 200, 299, 300):
-        accepted = judge(answer(status, body)).outcome is Outcome.ACCEPTED
+        accepted = classify_response(answer(status, body)).outcome is Outcome.ACCEPTED
 
         assert accepted == (200 <= status < 300 and forwarded_error(body) is None)
 
@@ -97,7 +102,7 @@ def test_a_long_message_does_not_fill_the_log():
     """
     message = "x" * 100_000
     body = json.dumps({"forwardedErrorMessage": message}).encode()
-    judged = judge(answer(200, body))
+    judged = classify_response(answer(200, body))
 
     assert len(judged.error) < 600
     assert message == judged.forwarded.message
@@ -115,7 +120,7 @@ def test_the_log_says_what_was_answered(status, error):
     """
     It is the sentence that an operator reads first.
     """
-    assert error == judge(answer(status)).error
+    assert error == classify_response(answer(status)).error
 
 
 def test_a_huge_answer_is_data_whatever_it_says():

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from outrider.domain.calls.classify import JUDGED_BYTES
-from outrider.domain.calls.request import MAX_ANSWER_BYTES, Call
-from outrider.domain.calls.request_builder import Envelopes, Unbuildable, plain
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.classify import CLASSIFIED_BYTES
+from outrider.domain.calls.request import MAX_RESPONSE_BYTES, OutboundRequest
+from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
 from outrider.domain.targets.target import PayloadType, SigningKey, TargetType
 from outrider_receiver import verify
@@ -19,12 +19,16 @@ from support.runtime import NOW
 
 BODY = b'{"event_type":"user.human.added"}'
 AT = int(NOW.timestamp())
-ENVELOPES = Envelopes({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
+REQUEST_BUILDER = RequestBuilder({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
 
 
-def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> Call:
-    return ENVELOPES.build(
-        Callee(target or a_target()), BODY, message_id="31", now=now, attempt_number=attempt_number
+def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> OutboundRequest:
+    return REQUEST_BUILDER.build(
+        ResolvedTarget(target or a_target()),
+        BODY,
+        message_id="31",
+        now=now,
+        attempt_number=attempt_number,
     )
 
 
@@ -70,11 +74,11 @@ def test_url_body_and_time_out_are_the_targets():
 @pytest.mark.parametrize(
     ("target_type", "attempt_number", "is_test", "expected"),
     [
-        (TargetType.REST_CALL, None, False, MAX_ANSWER_BYTES),
-        (TargetType.REST_CALL, 1, False, JUDGED_BYTES),
-        (TargetType.REST_CALL, None, True, JUDGED_BYTES),
-        (TargetType.REST_WEBHOOK, None, False, JUDGED_BYTES),
-        (TargetType.REST_ASYNC, 1, False, JUDGED_BYTES),
+        (TargetType.REST_CALL, None, False, MAX_RESPONSE_BYTES),
+        (TargetType.REST_CALL, 1, False, CLASSIFIED_BYTES),
+        (TargetType.REST_CALL, None, True, CLASSIFIED_BYTES),
+        (TargetType.REST_WEBHOOK, None, False, CLASSIFIED_BYTES),
+        (TargetType.REST_ASYNC, 1, False, CLASSIFIED_BYTES),
     ],
 )
 def test_only_an_answer_that_is_applied_is_kept_in_full(
@@ -83,12 +87,17 @@ def test_only_an_answer_that_is_applied_is_kept_in_full(
     """
     Of all others a judgement and an excerpt are left, and 20 MiB for each would add up.
     """
-    callee = Callee(a_target(type=target_type))
-    call = ENVELOPES.build(
-        callee, BODY, message_id="31", now=NOW, attempt_number=attempt_number, is_test=is_test
+    resolved_target = ResolvedTarget(a_target(type=target_type))
+    call = REQUEST_BUILDER.build(
+        resolved_target,
+        BODY,
+        message_id="31",
+        now=NOW,
+        attempt_number=attempt_number,
+        is_test=is_test,
     )
 
-    assert expected == call.keeps
+    assert expected == call.body_limit
 
 
 @pytest.mark.parametrize("payload_type", [PayloadType.UNSPECIFIED, PayloadType.JSON])
@@ -154,7 +163,7 @@ def test_what_no_encoder_makes_cannot_be_sent(payload_type, name):
     """
     It is an attempt that never left; the log says why.
     """
-    with pytest.raises(Unbuildable) as failure:
+    with pytest.raises(RequestBuildError) as failure:
         build(a_target(payload_type=payload_type))
 
     assert f"payload type {name} cannot be sent by this release" == str(failure.value)
@@ -164,11 +173,15 @@ def test_what_an_encoder_makes_is_what_is_signed():
     """
     The signature covers the bytes on the wire, wrapped as they are.
     """
-    envelopes = Envelopes(
-        {PayloadType.JWT: lambda body, callee, now: callee.target.id.encode() + body}
+    request_builder = RequestBuilder(
+        {
+            PayloadType.JWT: lambda body, resolved_target, now: (
+                resolved_target.target.id.encode() + body
+            )
+        }
     )
     target = a_target("101", payload_type=PayloadType.JWT)
-    call = envelopes.build(Callee(target), BODY, message_id="31", now=NOW)
+    call = request_builder.build(ResolvedTarget(target), BODY, message_id="31", now=NOW)
 
     assert b"101" + BODY == call.body
     assert verify(call.body, call.headers, signing_keys=SIGNING_KEY, now=AT)
@@ -178,4 +191,4 @@ def test_a_call_shows_neither_body_nor_headers():
     """
     Signatures and payloads are nobody's business but the target's.
     """
-    assert "Call(url='https://receiver.example/hook', timeout=10.0)" == repr(build())
+    assert "OutboundRequest(url='https://receiver.example/hook', timeout=10.0)" == repr(build())

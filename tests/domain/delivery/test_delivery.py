@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from outrider.domain.delivery.delivery import (
     Delivery,
     DeliveryState,
-    Followers,
+    Dependents,
     PlannedDelivery,
     cancel,
     plan_deliveries,
@@ -66,10 +66,10 @@ def test_deliveries_line_up_as_in_the_vectors(case):
     Each waits for the last one in front that anybody waits for.
     """
     planned = plan_of([a_target(type=TYPES[each]) for each in case["targets"]])
-    fronts = [None if each is None else str(each) for each in case["waits_for"]]
+    fronts = [None if each is None else str(each) for each in case["depends_on"]]
 
-    assert fronts == [each.waits_for for each in planned]
-    assert case["is_waited_for"] == [each.is_waited_for for each in planned]
+    assert fronts == [each.depends_on for each in planned]
+    assert case["has_dependents"] == [each.has_dependents for each in planned]
 
 
 @pytest.mark.parametrize("case", VECTORS["settlements"], ids=lambda case: case["name"])
@@ -81,7 +81,7 @@ def test_an_attempt_means_what_the_vectors_say(case):
     target = a_target(
         type=TYPES[case["target_type"]], interrupt_on_error=case["interrupt_on_error"]
     )
-    claimed = a_claimed_delivery("7", is_waited_for=case["is_waited_for"])
+    claimed = a_claimed_delivery("7", has_dependents=case["has_dependents"])
     settled = settle(claimed, attempt, target, RetrySchedule(), draw=0.0)
     wait = case["wait_seconds"]
     ended_at = attempt.started_at + attempt.duration
@@ -89,7 +89,7 @@ def test_an_attempt_means_what_the_vectors_say(case):
     assert (claimed.id, attempt) == (settled.delivery_id, settled.attempt)
     assert DeliveryState[case["state"]] is settled.state
     assert settled.due_at == (None if wait is None else ended_at + timedelta(seconds=wait))
-    assert Followers(case["followers"]) is settled.followers
+    assert Dependents(case["dependents"]) is settled.dependents
 
 
 def test_a_retry_is_counted_from_the_end_of_the_attempt():
@@ -110,20 +110,20 @@ def test_a_retry_is_counted_from_the_end_of_the_attempt():
 
 
 @pytest.mark.parametrize(
-    ("is_waited_for", "followers"), [(True, Followers.RELEASE), (False, Followers.WAIT)]
+    ("has_dependents", "dependents"), [(True, Dependents.RELEASE), (False, Dependents.WAIT)]
 )
-def test_a_delivery_without_a_target_is_cancelled_untried(is_waited_for, followers):
+def test_a_delivery_without_a_target_is_cancelled_untried(has_dependents, dependents):
     """
     Nobody waits for it any longer.
     """
-    settled = cancel(a_claimed_delivery("7", is_waited_for=is_waited_for))
+    settled = cancel(a_claimed_delivery("7", has_dependents=has_dependents))
 
     assert (DeliveryState.CANCELLED, None, None) == (
         settled.state,
         settled.attempt,
         settled.due_at,
     )
-    assert followers is settled.followers
+    assert dependents is settled.dependents
 
 
 @pytest.mark.parametrize("state", DeliveryState)
@@ -143,15 +143,15 @@ class Line:
     targets: list[Target]
     states: list[DeliveryState] = field(init=False)
     attempts: list[int] = field(init=False)
-    waits_for: list[int | None] = field(init=False)
+    depends_on: list[int | None] = field(init=False)
     planned: list[PlannedDelivery] = field(init=False)
 
     def __post_init__(self) -> None:
         self.planned = plan_of(self.targets)
         self.states = [DeliveryState.PENDING] * len(self.targets)
         self.attempts = [0] * len(self.targets)
-        self.waits_for = [
-            None if each.waits_for is None else int(each.waits_for) for each in self.planned
+        self.depends_on = [
+            None if each.depends_on is None else int(each.depends_on) for each in self.planned
         ]
 
     def due(self) -> list[int]:
@@ -159,24 +159,24 @@ class Line:
         return [
             place
             for place, state in enumerate(self.states)
-            if not state.is_final and self.waits_for[place] is None
+            if not state.is_final and self.depends_on[place] is None
         ]
 
     def attempt(self, place: int, outcome: Outcome, status_code: int) -> None:
         """Make one attempt, and do to the others what was decided."""
         self.attempts[place] += 1
-        claimed = a_claimed_delivery(str(place), is_waited_for=self.planned[place].is_waited_for)
+        claimed = a_claimed_delivery(str(place), has_dependents=self.planned[place].has_dependents)
         attempt = an_attempt(self.attempts[place], outcome, status_code=status_code)
         settled = settle(claimed, attempt, self.targets[place], SHORT, draw=0.0)
         self.states[place] = settled.state
-        if settled.followers is Followers.RELEASE:
-            self.waits_for = [None if each == place else each for each in self.waits_for]
-        elif settled.followers is Followers.CANCEL:
+        if settled.dependents is Dependents.RELEASE:
+            self.depends_on = [None if each == place else each for each in self.depends_on]
+        elif settled.dependents is Dependents.CANCEL:
             self.cancel_behind(place)
 
     def cancel_behind(self, front: int) -> None:
-        for place, waits_for in enumerate(self.waits_for):
-            if waits_for == front:
+        for place, depends_on in enumerate(self.depends_on):
+            if depends_on == front:
                 self.states[place] = DeliveryState.CANCELLED
                 self.cancel_behind(place)
 
@@ -245,11 +245,11 @@ def test_a_plan_waits_only_for_what_is_in_front_and_marks_it(awaited):
     planned = plan_deliveries(
         [(DeliveryId(str(place)), a_target().id, each) for place, each in enumerate(awaited)]
     )
-    waited_for = {each.waits_for for each in planned}
+    waited_for = {each.depends_on for each in planned}
 
     for place, each in enumerate(planned):
-        assert each.is_waited_for == (each.id in waited_for)
-        assert each.waits_for is None or int(each.waits_for) < place
+        assert each.has_dependents == (each.id in waited_for)
+        assert each.depends_on is None or int(each.depends_on) < place
 
 
 def test_payloads_and_answers_are_not_shown():
@@ -257,7 +257,7 @@ def test_payloads_and_answers_are_not_shown():
     Deliveries are printed when something goes wrong; what they carry is the target's.
     """
     secret = b"secret"
-    attempt = an_attempt(excerpt=secret)
+    attempt = an_attempt(body_prefix=secret)
     delivery = Delivery(
         id=DeliveryId("7"),
         event_id=EventId("event-1"),

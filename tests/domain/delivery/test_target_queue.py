@@ -1,4 +1,4 @@
-"""Lanes and breakers as plain functions: shares, rooms and moments that fit together."""
+"""Target queues and breakers as plain functions: shares, rooms and moments that fit together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from outrider.domain.delivery.circuit_breaker import BreakerChange, BreakerState, after_attempt
 from outrider.domain.delivery.target_queue import (
-    Lane,
+    TargetQueue,
     after_claim,
+    capacity,
     ready_at,
     resumed,
-    room,
-    serve,
+    share_evenly,
     with_policy,
 )
 from outrider.domain.targets.policy import Breaker, TargetPolicy
@@ -39,7 +39,7 @@ def test_shares_are_equal_and_nothing_is_left(wants, limit):
 
         return take
 
-    serve([taker(place) for place in range(len(wants))], limit)
+    share_evenly([taker(place) for place in range(len(wants))], limit)
     share = limit // max(len(wants), 1)
 
     assert min(limit, sum(wants)) == sum(got)
@@ -54,13 +54,13 @@ def test_a_rate_is_never_exceeded(rate, steps):
     """
     However often workers look: what was claimed by any moment is the burst and what was earned.
     """
-    lane = with_policy(Lane(), TargetPolicy(rate_per_second=rate), NOW)
+    target_queue = with_policy(TargetQueue(), TargetPolicy(rate_per_second=rate), NOW)
     now, claimed = NOW, 0
     for step in steps:
         now += timedelta(milliseconds=step)
-        count = room(lane, 0, now)
+        count = capacity(target_queue, 0, now)
         claimed += count
-        lane = after_claim(lane, count, now) if count else lane
+        target_queue = after_claim(target_queue, count, now) if count else target_queue
         elapsed = (now - NOW).total_seconds()
 
         assert claimed <= max(1.0, rate / 5) + elapsed * rate + 1e-6
@@ -79,20 +79,22 @@ def test_a_rate_is_never_exceeded(rate, steps):
     in_flight=st.integers(0, 3),
     taken=st.integers(0, 2),
 )
-def test_a_lane_that_says_it_is_ready_is(policy, state, in_flight, taken):
+def test_a_target_queue_that_says_it_is_ready_is(policy, state, in_flight, taken):
     """
     A worker that comes when it was told finds something; before, it finds nothing.
     """
-    lane = after_claim(with_policy(Lane(state=state), policy, NOW), taken, NOW)
-    lane = Lane(**{name: getattr(lane, name) for name in Lane.__slots__} | {"state": state})
-    at = ready_at(lane, in_flight, NOW - SECOND)
+    target_queue = after_claim(with_policy(TargetQueue(state=state), policy, NOW), taken, NOW)
+    target_queue = TargetQueue(
+        **{name: getattr(target_queue, name) for name in TargetQueue.__slots__} | {"state": state}
+    )
+    at = ready_at(target_queue, in_flight, NOW - SECOND)
 
     if at is None:
-        assert 0 == room(lane, in_flight, NOW + timedelta(days=1))
+        assert 0 == capacity(target_queue, in_flight, NOW + timedelta(days=1))
     else:
-        assert room(lane, in_flight, max(at, NOW)) >= 1
+        assert capacity(target_queue, in_flight, max(at, NOW)) >= 1
         if policy.rate_per_second < 50 and at > NOW:
-            assert 0 == room(lane, in_flight, at - timedelta(milliseconds=1))
+            assert 0 == capacity(target_queue, in_flight, at - timedelta(milliseconds=1))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=40), st.integers(1, 4))
@@ -128,10 +130,10 @@ def test_only_a_paused_target_ramps_up():
     """
     A resume of what goes on already must not slow it down.
     """
-    recovering = resumed(Lane(is_paused=True))
+    recovering = resumed(TargetQueue(is_paused=True))
 
-    assert 0 == resumed(Lane()).ramp
-    assert (1, False) == (recovering.ramp, recovering.is_paused)
+    assert 0 == resumed(TargetQueue()).slow_start_window
+    assert (1, False) == (recovering.slow_start_window, recovering.is_paused)
 
 
 @pytest.mark.parametrize("rate", [1e-12, 1e300])
@@ -139,6 +141,8 @@ def test_a_strange_rate_breaks_no_clock(rate):
     """
     A time beyond the calendar would stop the worker of all targets.
     """
-    lane = after_claim(with_policy(Lane(), TargetPolicy(rate_per_second=rate), NOW), 1, NOW)
+    target_queue = after_claim(
+        with_policy(TargetQueue(), TargetPolicy(rate_per_second=rate), NOW), 1, NOW
+    )
 
-    assert ready_at(lane, 0, NOW) >= NOW
+    assert ready_at(target_queue, 0, NOW) >= NOW

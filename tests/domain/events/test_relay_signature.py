@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.domain.calls.signature import zitadel_signature
-from outrider.domain.events.relay_signature import Unsigned, check_signature
+from outrider.domain.events.relay_signature import InvalidSignature, check_signature
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors/signatures.json").read_text())
 OURS = {"zitadel-signature", "x-zitadel-signature"}
@@ -35,7 +35,7 @@ def test_the_vectors(case):
     if case["verdict"] == "accepted":
         check_signature(*arguments)
     else:
-        with pytest.raises(Unsigned):
+        with pytest.raises(InvalidSignature):
             check_signature(*arguments)
 
 
@@ -56,10 +56,10 @@ def test_what_we_sign_is_accepted_within_the_window_and_nowhere_else(body, signi
     header = zitadel_signature(body, signing_keys, AT)
     if abs(late) <= 5:
         check_signature([header], body, signing_keys[-1:], AT + late, 5)
-        with pytest.raises(Unsigned, match="no known signing key"):
+        with pytest.raises(InvalidSignature, match="no known signing key"):
             check_signature([header], body + b" ", signing_keys, AT + late, 5)
     else:
-        with pytest.raises(Unsigned, match="too old" if late > 0 else "from the future"):
+        with pytest.raises(InvalidSignature, match="too old" if late > 0 else "from the future"):
             check_signature([header], body, signing_keys, AT + late, 5)
 
 
@@ -68,5 +68,5 @@ def test_a_clock_without_a_time_lets_nothing_in():
     NaN compares false with everything.
     """
     header = zitadel_signature(b"", [KEY], AT)
-    with pytest.raises(Unsigned):
+    with pytest.raises(InvalidSignature):
         check_signature([header], b"", [KEY], float("nan"), 300)

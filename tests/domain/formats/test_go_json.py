@@ -50,9 +50,9 @@ def test_compact_leaves_no_white_space_and_nothing_that_html_would_read(text):
     Only inside texts, and there nothing is removed.
     """
     compacted = go_json.compact(text)
-    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", compacted)
+    external = re.sub(r'"(?:[^"\\]|\\.)*"', "", compacted)
 
-    assert not re.search(r"\s", outside)
+    assert not re.search(r"\s", external)
     assert not _ESCAPED_BY_GO.search(compacted)
     assert compacted == go_json.compact(compacted)
 

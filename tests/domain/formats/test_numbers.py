@@ -49,6 +49,6 @@ def test_an_answer_is_what_a_receiver_sent():
     assert {
         Outcome.UNREACHABLE,
         Outcome.BLOCKED,
-        Outcome.UNBUILDABLE,
+        Outcome.BUILD_FAILED,
         Outcome.LOST,
     } == set(Outcome) - HAS_ANSWER

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.domain.interception.decision import share
+from outrider.domain.interception.decision import time_slice
 
 SECONDS = st.floats(0.001, 270)
 LISTS = st.lists(SECONDS, min_size=1, max_size=8)
@@ -29,7 +29,7 @@ def test_the_first_gets_its_part(remaining, timeouts, expected):
     """
     Its own time-out where there is time for all, else in proportion.
     """
-    assert expected == pytest.approx(share(remaining, timeouts))
+    assert expected == pytest.approx(time_slice(remaining, timeouts))
 
 
 @given(st.floats(-10, 300), LISTS)
@@ -39,7 +39,7 @@ def test_the_shares_never_exceed_the_budget(remaining, timeouts):
     """
     left = remaining
     while timeouts:
-        used = share(left, timeouts)
+        used = time_slice(left, timeouts)
         assert 0 <= used <= timeouts[0]
         left -= used
         timeouts = timeouts[1:]
@@ -55,7 +55,7 @@ def test_nobody_is_starved(remaining, timeouts):
     factor = min(1.0, remaining / sum(timeouts))
     left = remaining
     while timeouts:
-        used = share(left, timeouts)
+        used = time_slice(left, timeouts)
         assert used >= timeouts[0] * factor * 0.999
         left -= used
         timeouts = timeouts[1:]
@@ -67,8 +67,8 @@ def test_what_one_leaves_is_there_for_the_next(remaining, timeouts, data):
     A fast target makes those behind it no slower, and often gives them more.
     """
     while timeouts[1:]:
-        used = share(remaining, timeouts)
+        used = time_slice(remaining, timeouts)
         taken = data.draw(st.floats(0, 1)) * used
-        usual, left = share(remaining - used, timeouts[1:]), remaining - taken
-        assert share(left, timeouts[1:]) >= usual * 0.999
+        usual, left = time_slice(remaining - used, timeouts[1:]), remaining - taken
+        assert time_slice(left, timeouts[1:]) >= usual * 0.999
         remaining, timeouts = left, timeouts[1:]

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outrider.domain.interception.function import FunctionAnswers, function_lookup_id
-from outrider.domain.interception.message import Inapplicable
+from outrider.domain.interception.message import InvalidResponse
 
 CLAIM = {"key": "a", "value": 1}
 LOG = ["one"]
@@ -155,7 +155,7 @@ def test_what_is_of_the_wrong_type_changes_nothing(function, answer, reason):
     run = FunctionAnswers(function, {})
     run.apply(json.dumps(FIRST).encode())
     before = run.render()
-    with pytest.raises(Inapplicable) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         run.apply((answer if isinstance(answer, str) else json.dumps(answer)).encode())
 
     assert reason in refused.value.reason
@@ -167,7 +167,7 @@ def test_what_is_not_json_is_told_apart():
     """
     It has an error of its own, ACTION-4m9s2.
     """
-    with pytest.raises(Inapplicable) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         after("not JSON")
 
     assert not refused.value.is_json
@@ -200,7 +200,7 @@ def test_an_attribute_of_another_type_is_refused(value):
     """
     Also one that Python takes for nothing.
     """
-    with pytest.raises(Inapplicable, match="append_attribute of the answer"):
+    with pytest.raises(InvalidResponse, match="append_attribute of the answer"):
         after({"append_attribute": [{"name": "n", "value": value}]}, function="presamlresponse")
 
 
@@ -258,7 +258,7 @@ def test_no_answer_breaks_a_run(answers, function):
         before = run.render()
         try:
             run.apply(each)
-        except Inapplicable:
+        except InvalidResponse:
             assert before == run.render()
         assert run.answer == json.loads(run.render()).get("response", {}) or has_float(run.answer)
 

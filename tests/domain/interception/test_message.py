@@ -13,7 +13,7 @@ from outrider.domain.formats import go_json
 from outrider.domain.interception.message import (
     JSON_OBJECTS,
     MAX_DEPTH,
-    Inapplicable,
+    InvalidResponse,
     Replaceable,
     parse_json,
 )
@@ -88,7 +88,7 @@ def test_what_cannot_be_applied_changes_nothing(body, is_json):
     The message goes on as it was, where the target does not interrupt.
     """
     message = replaceable()
-    with pytest.raises(Inapplicable) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         message.apply(body)
 
     assert is_json == refused.value.is_json
@@ -102,7 +102,7 @@ def test_null_empties_the_message_and_is_an_error(body):
     As in ZITADEL: the message is reset before the error is found.
     """
     message = replaceable()
-    with pytest.raises(Inapplicable) as refused:
+    with pytest.raises(InvalidResponse) as refused:
         message.apply(body)
 
     assert "the answer is null" == refused.value.reason
@@ -117,7 +117,7 @@ def test_the_deepest_message_that_is_taken():
 
     assert json.loads(deepest) == parse_json(deepest)
     assert {"a": parse_json(deepest)} == parse_json(b'{"a":' + deepest + b"}")
-    with pytest.raises(Inapplicable, match=f"nested deeper than {MAX_DEPTH}"):
+    with pytest.raises(InvalidResponse, match=f"nested deeper than {MAX_DEPTH}"):
         parse_json(b"[[" + deepest + b"]]")
 
 
@@ -179,7 +179,7 @@ def test_whatever_is_taken_can_be_printed_and_read_again(body):
     """
     try:
         value = parse_json(body)
-    except Inapplicable:
+    except InvalidResponse:
         return
     printed = go_json.dumps(value)
 

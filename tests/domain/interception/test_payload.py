@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from outrider.domain.ids import InstanceId
 from outrider.domain.interception.function import FunctionAnswers
-from outrider.domain.interception.message import JSON_OBJECTS, Inapplicable, Replaceable
+from outrider.domain.interception.message import JSON_OBJECTS, InvalidResponse, Replaceable
 from outrider.domain.interception.payload import (
     InterceptedCall,
     RenderedOnce,
@@ -160,7 +160,7 @@ class Counting:
 
     def apply(self, body: bytes) -> None:
         if self.fails:
-            raise Inapplicable("no")
+            raise InvalidResponse("no")
 
 
 def test_a_body_is_rendered_once_for_all_targets_that_change_nothing():
@@ -175,7 +175,7 @@ def test_a_body_is_rendered_once_for_all_targets_that_change_nothing():
     once.apply(b"{}")
     assert b"2" == once.render()
     counting.fails = True
-    with pytest.raises(Inapplicable):
+    with pytest.raises(InvalidResponse):
         once.apply(b"null")
 
     # An answer that cannot be applied may have left its trace all the same.

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from outrider.domain.net.egress_policy import (
     EgressPolicy,
     EgressProfile,
-    judge_address,
-    judge_endpoint,
-    judge_host,
+    check_address,
+    check_endpoint,
+    check_host,
     literal_address,
     parse_allow,
 )
@@ -39,7 +39,7 @@ def cases(section: str, label: str):
 
 
 def allows(profile: EgressProfile, address) -> bool:
-    return judge_address(EgressPolicy(profile), address).allowed
+    return check_address(EgressPolicy(profile), address).allowed
 
 
 @pytest.mark.parametrize("case", cases("addresses", "name"))
@@ -61,7 +61,7 @@ def test_an_explicit_entry_allows_any_address(case):
     """
     everything = EgressPolicy(allow=parse_allow("0.0.0.0/0, ::/0"))
 
-    assert judge_address(everything, ip_address(case["address"])).allowed
+    assert check_address(everything, ip_address(case["address"])).allowed
 
 
 @pytest.mark.parametrize("case", cases("literals", "host"))
@@ -80,7 +80,7 @@ def test_an_endpoint_is_refused_when_it_can_never_be_called(case):
     What could never be delivered is refused when it is saved, not at the first event.
     """
     policy = EgressPolicy(allow=parse_allow(case.get("allow", "")))
-    reason = judge_endpoint(policy, case["url"])
+    reason = check_endpoint(policy, case["url"])
 
     assert case["callable"] == (reason is None), reason
 
@@ -132,7 +132,7 @@ def test_the_reason_says_what_to_do(address, reason):
     """
     The sentence is all that an operator sees of a blocked delivery.
     """
-    assert reason == judge_address(EgressPolicy(), ip_address(address)).reason
+    assert reason == check_address(EgressPolicy(), ip_address(address)).reason
 
 
 def test_a_carried_address_is_judged_even_when_its_form_is_allowed():
@@ -141,8 +141,8 @@ def test_a_carried_address_is_judged_even_when_its_form_is_allowed():
     """
     policy = EgressPolicy(allow=parse_allow("64:ff9b:1::/48"))
 
-    assert judge_address(policy, ip_address("64:ff9b:1::808:808")).allowed
-    assert not judge_address(policy, ip_address("64:ff9b:1::a00:7")).allowed
+    assert check_address(policy, ip_address("64:ff9b:1::808:808")).allowed
+    assert not check_address(policy, ip_address("64:ff9b:1::a00:7")).allowed
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_every_layout_of_a_networks_own_nat64_is_read(layout, allowed_form, priv
     """
     policy = EgressPolicy(allow=parse_allow("64:ff9b:1::/48"))
 
-    assert judge_address(policy, ip_address(allowed_form)).allowed, layout
-    assert not judge_address(policy, ip_address(private_form)).allowed, layout
+    assert check_address(policy, ip_address(allowed_form)).allowed, layout
+    assert not check_address(policy, ip_address(private_form)).allowed, layout
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_host_is_allowed_by_its_own_name_only(allow, host, expected):
     """
     An allowed name is trusted wherever it leads, so nothing else may pass for it.
     """
-    assert expected == judge_host(EgressPolicy(allow=parse_allow(allow)), host)
+    assert expected == check_host(EgressPolicy(allow=parse_allow(allow)), host)
 
 
 @given(st.ip_addresses(v=4), POLICIES)
@@ -192,7 +192,7 @@ def test_a_mapped_address_is_judged_as_what_it_is(address, policy):
     """
     mapped = IPv6Address(f"::ffff:{address}")
 
-    assert judge_address(policy, address) == judge_address(policy, mapped)
+    assert check_address(policy, address) == check_address(policy, mapped)
 
 
 @given(st.ip_addresses(v=4), POLICIES)
@@ -210,8 +210,8 @@ def test_no_form_opens_an_address_that_is_closed(address, policy):
         IPv6Address((0x20010000 << 96) | (number << 64)),
         IPv6Address((0x20010000 << 96) | (0x08080808 << 64) | (number ^ 0xFFFFFFFF)),
     ]
-    if not judge_address(policy, address).allowed:
-        allowed = {str(form) for form in forms if judge_address(policy, form).allowed}
+    if not check_address(policy, address).allowed:
+        allowed = {str(form) for form in forms if check_address(policy, form).allowed}
         assert allowed <= {"::1"}  # which is an address of its own, and not a form of 0.0.0.1
 
 
@@ -230,7 +230,7 @@ def test_a_refusal_always_has_a_reason(address, policy):
     """
     A delivery that is blocked without a word cannot be repaired.
     """
-    verdict = judge_address(policy, address)
+    verdict = check_address(policy, address)
 
     assert verdict.allowed == (verdict.reason is None)
     assert verdict.allowed or "OUTRIDER_EGRESS_ALLOW" in verdict.reason
@@ -256,7 +256,7 @@ def test_any_text_is_an_endpoint_or_a_sentence(url):
     """
     Whoever writes the URL cannot choose which exception we raise.
     """
-    reason = judge_endpoint(EgressPolicy(EgressProfile.DEV), url)
+    reason = check_endpoint(EgressPolicy(EgressProfile.DEV), url)
 
     assert reason is None or 0 < len(reason) < 200
 
@@ -325,6 +325,6 @@ def test_a_reason_repeats_nothing_of_the_url():
     """
     People put secrets into URLs, and reasons go into logs.
     """
-    reason = judge_endpoint(EgressPolicy(), "https://user:hunter2@hooks.example/?token=hunter2")
+    reason = check_endpoint(EgressPolicy(), "https://user:hunter2@hooks.example/?token=hunter2")
 
     assert reason == "the URL contains user information"

@@ -107,12 +107,12 @@ def test_order_is_kept_only_where_it_is_asked_for():
     """
     Parking without order would hold a delivery for nothing.
     """
-    ordered = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK)
+    ordered = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 
-    assert (True, True) == (ordered.is_ordered, ordered.parks)
-    assert (False, False) == (DEFAULT_POLICY.is_ordered, DEFAULT_POLICY.parks)
-    assert not TargetPolicy(on_dead=OnDead.PARK).parks
-    assert not TargetPolicy(ordering=Ordering.BY_AGGREGATE).parks
+    assert (True, True) == (ordered.is_ordered, ordered.halts_on_dead)
+    assert (False, False) == (DEFAULT_POLICY.is_ordered, DEFAULT_POLICY.halts_on_dead)
+    assert not TargetPolicy(on_dead=OnDead.HALT).halts_on_dead
+    assert not TargetPolicy(ordering=Ordering.BY_AGGREGATE).halts_on_dead
 
 
 @pytest.mark.parametrize("flag", [True, False])

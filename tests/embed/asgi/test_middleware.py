@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from embed.served import call, request, served
 from outrider.embed import Engine, on_request, on_response
-from outrider.embed.asgi import Identity, Outrider
+from outrider.embed.asgi import Identity, OutriderMiddleware
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Answer, Receiver
 
@@ -33,7 +33,7 @@ def shop(engine: Engine, **options) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan)
-    app.add_middleware(Outrider, engine=engine, service="acme.Shop", **options)
+    app.add_middleware(OutriderMiddleware, engine=engine, service="acme.Shop", **options)
     router = APIRouter(prefix="/v1")
 
     @router.post("/orders/{name}")
@@ -343,7 +343,7 @@ async def test_a_table_names_methods_and_the_first_call_registers_them(tmp_path)
 
     async with Engine.open(data_dir=tmp_path / "data", dev=True) as engine:
         methods = {"POST /orders/{id}": CREATE, "PUT /files/{rest:path}": "/acme.Shop/put"}
-        app = Outrider(bare, engine=engine, methods=methods)
+        app = OutriderMiddleware(bare, engine=engine, methods=methods)
         async with answering({"a": 2}) as receiver, served(app, lifespan="off") as port:
             assert {"a": 1} == (await call(port, "POST", "/orders/7", {"a": 1})).json()
             await bind(engine, on_request(CREATE), receiver)
@@ -368,7 +368,7 @@ async def test_a_closed_engine_answers_503(tmp_path):
     Letting calls pass would let them by the targets that guard.
     """
     engine = Engine.open(data_dir=tmp_path / "data")
-    app = Outrider(JSONResponse({}), engine=engine, methods={"GET /": CREATE})
+    app = OutriderMiddleware(JSONResponse({}), engine=engine, methods={"GET /": CREATE})
 
     async with served(app, lifespan="off") as port:
         reply = await call(port, "GET", "/")
@@ -381,7 +381,7 @@ async def test_a_table_that_cannot_be_read_is_found_at_the_start(tmp_path):
     A row that never matches would be a guard that never stands.
     """
     with pytest.raises(ValueError, match="POST /path"):
-        Outrider(None, engine=Engine.open(data_dir=tmp_path), methods={"/orders": CREATE})
+        OutriderMiddleware(None, engine=Engine.open(data_dir=tmp_path), methods={"/orders": CREATE})
 
 
 async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path):
@@ -445,6 +445,6 @@ async def test_the_api_can_be_mounted(tmp_path):
         reply = await call(port, "POST", "/v1/orders/tea", {"a": 1})
 
         assert (401, {"a": 2}) == (refused.status, reply.json()["got"])
-    reply_when_closed = Outrider(engine.api(), engine=engine, methods={})
+    reply_when_closed = OutriderMiddleware(engine.api(), engine=engine, methods={})
     async with served(reply_when_closed, lifespan="off") as port:
         assert 503 == (await call(port, "GET", "/healthz")).status

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from outrider.embed import Engine, Inapplicable, on_request, on_response
+from outrider.embed import Engine, InvalidResponse, on_request, on_response
 from outrider.embed.grpc import Identity, OutriderInterceptor
 from outrider.embed.grpc.messages import message_type_of
 from outrider.testing.receiver import Answer, Receiver
@@ -215,7 +215,7 @@ def test_messages_of_both_libraries_come_back_as_they_were_shown(message_class):
     assert "{}" == types.render(empty)
     assert empty == types.parse(b"{}")
     for wrong in (b"[]", b'{"noSuchField": 1}', b'{"sequence": {}, "amount": {}}'):
-        with pytest.raises(Inapplicable):
+        with pytest.raises(InvalidResponse):
             types.parse(wrong)
 
 

@@ -19,7 +19,7 @@ from fakes.memory.delivery.deliveries import MemoryDeliveries
 from fakes.memory.delivery.events import MemoryEvents
 from fakes.memory.delivery.leases import MemoryLeases
 from fakes.memory.delivery.replays import MemoryReplays
-from fakes.memory.delivery.retention import MemoryForgetting
+from fakes.memory.delivery.retention import MemoryRetention
 from fakes.memory.delivery.stats import MemoryDeliveryCounts
 from fakes.memory.tables import Tables
 from fakes.memory.targets.catalogue import MemoryCatalogueEntries
@@ -50,7 +50,7 @@ class MemoryUnit:
         self.replays = MemoryReplays(tables)
         self.cancellations = MemoryCancellations(tables)
         self.delivery_counts = MemoryDeliveryCounts(tables)
-        self.forgetting = MemoryForgetting(tables)
+        self.retention = MemoryRetention(tables)
         self.leases = MemoryLeases(tables)
         self.catalogue = MemoryCatalogueEntries(tables)
 
@@ -93,5 +93,5 @@ class MemoryStore:
         """Always the same: there is no other process."""
         return 0
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """Never tells: who uses it looks by himself, as with a hint that was lost."""

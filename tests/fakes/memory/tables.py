@@ -11,7 +11,7 @@ from outrider.domain.access.instance import Instance
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.access.web_key import WebKey
 from outrider.domain.delivery.delivery import Delivery
-from outrider.domain.delivery.target_queue import Lane, LaneName
+from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.ids import (
     AccountId,
     AccountKeyId,
@@ -36,23 +36,23 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class OwedDelivery:
     """A delivery with what the queue knows of it.
 
-    `waits_for` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
+    `depends_on` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
     are set while a worker holds it. `aggregate` is set while it stands in a line, `behind` is the
     delivery in front of it there.
     """
 
     instance: InstanceId
     delivery: Delivery
-    is_waited_for: bool
-    waits_for: DeliveryId | None = None
+    has_dependents: bool
+    depends_on: DeliveryId | None = None
     owner: str | None = None
     claimed_at: datetime | None = None
     aggregate: str | None = None
     behind: DeliveryId | None = None
 
     @property
-    def lane_name(self) -> LaneName:
-        """Whose lane it is in, if that target has one."""
+    def target_queue_name(self) -> TargetKey:
+        """Whose target queue it is in, if that target has one."""
         return self.instance, self.delivery.target_id
 
     @property
@@ -92,9 +92,9 @@ class Tables:
     """Of the events."""
     deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
     """In the order in which they were written."""
-    lanes: dict[LaneName, Lane] = field(default_factory=dict)
+    target_queues: dict[TargetKey, TargetQueue] = field(default_factory=dict)
     general_served_at: datetime = EPOCH
-    """When something was last claimed that is in no lane."""
+    """When something was last claimed that is in no target queue."""
     cancel_requests: set[DeliveryId] = field(default_factory=set)
     """Deliveries that were cancelled while they were attempted."""
     leases: dict[str, datetime] = field(default_factory=dict)

@@ -38,8 +38,8 @@ def key_pairs() -> KeyPairs:
 
 
 @pytest.fixture
-def accounts(store, ambient, authenticate, key_pairs) -> ManageAccounts:
-    return ManageAccounts(store, ambient, authenticate, key_pairs)
+def accounts(store, runtime, authenticate, key_pairs) -> ManageAccounts:
+    return ManageAccounts(store, runtime, authenticate, key_pairs)
 
 
 async def test_the_private_part_of_a_key_is_kept_nowhere(accounts, store):

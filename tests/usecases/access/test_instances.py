@@ -17,7 +17,7 @@ from outrider.errors import (
     NotFound,
     Unauthenticated,
 )
-from outrider.usecases.access.instances import ChooseInstance, ManageInstances
+from outrider.usecases.access.instances import InstanceResolver, ManageInstances
 from outrider.usecases.access.web_keys import ManageWebKeys
 from support.builders import INSTANCE, an_actor
 from support.runtime import NOW
@@ -36,14 +36,14 @@ class NumberedPairs:
 
 
 @pytest.fixture
-def instances(store, ambient, routing, authenticate) -> ManageInstances:
-    web_keys = ManageWebKeys(store, ambient, NumberedPairs())
-    return ManageInstances(store, ambient, routing, web_keys, authenticate, INSTANCE)
+def instances(store, runtime, routing, authenticate) -> ManageInstances:
+    web_keys = ManageWebKeys(store, runtime, NumberedPairs())
+    return ManageInstances(store, runtime, routing, web_keys, authenticate, INSTANCE)
 
 
 @pytest.fixture
-def choose(routing) -> ChooseInstance:
-    return ChooseInstance(routing, INSTANCE)
+def choose(routing) -> InstanceResolver:
+    return InstanceResolver(routing, INSTANCE)
 
 
 async def test_an_instance_begins_with_an_owner(instances, authenticate, tokens):

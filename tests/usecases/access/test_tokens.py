@@ -178,11 +178,11 @@ async def test_a_revoked_token_is_invalid_at_once(tokens, authenticate):
     assert [] == list(await tokens.list(ACTOR))
 
 
-async def test_a_token_revoked_elsewhere_is_invalid_a_second_later(tokens, ambient, store, clock):
+async def test_a_token_revoked_elsewhere_is_invalid_a_second_later(tokens, runtime, store, clock):
     """
     The other node asks the store that often, and not for every call.
     """
-    elsewhere = Authenticate(store=store, ambient=ambient, instance=INSTANCE)
+    elsewhere = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
     token, secret = await make(tokens)
     await elsewhere(f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
@@ -193,11 +193,11 @@ async def test_a_token_revoked_elsewhere_is_invalid_a_second_later(tokens, ambie
     assert INVALID == await refusal(elsewhere, f"Bearer {secret}")
 
 
-async def test_a_clock_that_goes_back_does_not_keep_a_token_alive(tokens, ambient, store, clock):
+async def test_a_clock_that_goes_back_does_not_keep_a_token_alive(tokens, runtime, store, clock):
     """
     What was remembered in the future is looked up again.
     """
-    elsewhere = Authenticate(store=store, ambient=ambient, instance=INSTANCE)
+    elsewhere = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
     token, secret = await make(tokens)
     await elsewhere(f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
@@ -251,12 +251,12 @@ async def test_another_instances_token_is_unknown(tokens, authenticate):
         assert INSTANCE == (await authenticate(f"Bearer {secret}", INSTANCE)).instance_id
 
 
-async def test_the_bootstrap_secret_is_known_in_every_instance(store, ambient):
+async def test_the_bootstrap_secret_is_known_in_every_instance(store, runtime):
     """
     Who made an instance looks after it, too.
     """
     authenticate = Authenticate(
-        store=store, ambient=ambient, instance=INSTANCE, bootstrap_secret="first steps"
+        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret="first steps"
     )
 
     assert (
@@ -275,12 +275,12 @@ async def test_nobody_gets_a_role_that_accounts_do_not_have(tokens, role):
     assert "SYSTEM_OWNER" not in str(refused.value)
 
 
-async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, ambient):
+async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, runtime):
     """
     The first token has to be made by somebody.
     """
     authenticate = Authenticate(
-        store=store, ambient=ambient, instance=INSTANCE, bootstrap_secret="first steps"
+        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret="first steps"
     )
     actor = await authenticate("Bearer first steps")
 
@@ -294,12 +294,12 @@ async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, ambien
 
 
 @pytest.mark.parametrize("secret", [None, ""])
-async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, ambient, secret):
+async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, runtime, secret):
     """
     An empty setting must not be a password.
     """
     authenticate = Authenticate(
-        store=store, ambient=ambient, instance=INSTANCE, bootstrap_secret=secret
+        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret=secret
     )
 
     assert INVALID == await refusal(authenticate, "Bearer ")
@@ -321,13 +321,13 @@ class SlowStore(MemoryStore):
         return result
 
 
-async def test_what_was_read_before_a_revocation_is_not_remembered_after_it(ambient):
+async def test_what_was_read_before_a_revocation_is_not_remembered_after_it(runtime):
     """
     The call that was on its way may pass; the next one must not.
     """
     store = SlowStore()
-    authenticate = Authenticate(store=store, ambient=ambient, instance=INSTANCE)
-    tokens = ManageTokens(store=store, ambient=ambient, authenticate=authenticate)
+    authenticate = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
+    tokens = ManageTokens(store=store, runtime=runtime, authenticate=authenticate)
     token, secret = await make(tokens)
     store.let_go.clear()
     on_its_way = asyncio.create_task(authenticate(f"Bearer {secret}"))
@@ -358,11 +358,11 @@ class CrowdedStore(MemoryStore):
         return a_token()
 
 
-async def test_only_so_many_are_remembered(ambient):
+async def test_only_so_many_are_remembered(runtime):
     """
     Every token in use costs memory; a node that serves for a year must not grow for a year.
     """
-    authenticate = Authenticate(store=CrowdedStore(), ambient=ambient, instance=INSTANCE)
+    authenticate = Authenticate(store=CrowdedStore(), runtime=runtime, instance=INSTANCE)
     most = 0
     for number in range(10_100):
         await authenticate(f"Bearer {number}")

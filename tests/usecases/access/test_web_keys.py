@@ -45,8 +45,8 @@ def key_pairs():
 
 
 @pytest.fixture
-def web_keys(store, ambient, key_pairs):
-    return ManageWebKeys(store=store, ambient=ambient, key_pairs=key_pairs)
+def web_keys(store, runtime, key_pairs):
+    return ManageWebKeys(store=store, runtime=runtime, key_pairs=key_pairs)
 
 
 @pytest.fixture

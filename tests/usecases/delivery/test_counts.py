@@ -57,8 +57,8 @@ async def watch(store) -> Watch:
     return Watch(store)
 
 
-def counting(watch, ambient, many=2) -> CountDeliveries:
-    return CountDeliveries(watch, ambient, many, lambda: watch.now)
+def counting(watch, runtime, many=2) -> CountDeliveries:
+    return CountDeliveries(watch, runtime, many, lambda: watch.now)
 
 
 async def numbers(count, actor=ACTOR, **wanted) -> dict[str, int]:
@@ -66,11 +66,11 @@ async def numbers(count, actor=ACTOR, **wanted) -> dict[str, int]:
     return {state.name: number for state, number in told.counts.items()}
 
 
-async def test_many_are_counted_again_after_ten_times_as_long_as_it_took(store, watch, ambient):
+async def test_many_are_counted_again_after_ten_times_as_long_as_it_took(store, watch, runtime):
     """
     So that a view that asks all the time costs a tenth of a core, however much is open.
     """
-    count = counting(watch, ambient)
+    count = counting(watch, runtime)
     first = await numbers(count)
     await claim(store, limit=1)
     await settle(store, a_settlement("1"))
@@ -84,11 +84,11 @@ async def test_many_are_counted_again_after_ten_times_as_long_as_it_took(store, 
     assert ({"PENDING": 2, "DELIVERED": 1}, 2) == (then, len(watch.counted))
 
 
-async def test_few_are_counted_every_time(store, watch, ambient):
+async def test_few_are_counted_every_time(store, watch, runtime):
     """
     Whoever has just published something sees it.
     """
-    count = counting(watch, ambient, many=4)
+    count = counting(watch, runtime, many=4)
     first = await numbers(count)
     await owe(store, planned("4"), event="another")
     second = await numbers(count)
@@ -97,11 +97,11 @@ async def test_few_are_counted_every_time(store, watch, ambient):
     assert 2 == len(watch.counted)
 
 
-async def test_each_question_has_an_answer_of_its_own(watch, ambient):
+async def test_each_question_has_an_answer_of_its_own(watch, runtime):
     """
     Of one target, of another instance, of a time: none gets what was counted for another.
     """
-    count = counting(watch, ambient, many=0)
+    count = counting(watch, runtime, many=0)
     await numbers(count)
     asked = [
         await numbers(count, target_id="102"),
@@ -115,11 +115,11 @@ async def test_each_question_has_an_answer_of_its_own(watch, ambient):
     assert [None, "102", None] == watch.counted
 
 
-async def test_what_is_over_is_not_kept(watch, ambient):
+async def test_what_is_over_is_not_kept(watch, runtime):
     """
     A hundred thousand targets that were once asked for are not a hundred thousand answers.
     """
-    count = counting(watch, ambient, many=0)
+    count = counting(watch, runtime, many=0)
     for _ in range(5):
         await numbers(count, target_id="101")
         watch.now += 11 * COUNTING_S

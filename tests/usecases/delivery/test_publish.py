@@ -13,7 +13,7 @@ from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.target import TargetType
 from outrider.errors import InvalidRequest
-from outrider.usecases.delivery.publish import Published, PublishEvents
+from outrider.usecases.delivery.publish import PublishEvents, PublishResult
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,
@@ -51,7 +51,7 @@ async def test_an_event_owes_a_delivery_to_each_target(publish, deliveries, ids)
     results = await publish(ACTOR, [event])
     owed = await log(deliveries)
 
-    assert [Published("event-1", 2, is_duplicate=False)] == results
+    assert [PublishResult("event-1", 2, is_duplicate=False)] == results
     assert ids == [each.target_id for each in owed]
     assert {render_body(event, INSTANCE)} == {each.payload for each in owed}
     assert {("event-1", "user.human.added", "event/user.human.added")} == {
@@ -117,11 +117,11 @@ async def test_results_are_in_the_order_of_the_request(publish, ids):
     ]
 
     assert [
-        Published("new", 2, is_duplicate=False),
-        Published("unrouted", 0, is_duplicate=True),
-        Published("known", 2, is_duplicate=True),
-        Published("another", 0, is_duplicate=False),
-        Published("new", 2, is_duplicate=True),
+        PublishResult("new", 2, is_duplicate=False),
+        PublishResult("unrouted", 0, is_duplicate=True),
+        PublishResult("known", 2, is_duplicate=True),
+        PublishResult("another", 0, is_duplicate=False),
+        PublishResult("new", 2, is_duplicate=True),
     ] == await publish(ACTOR, events)
 
 
@@ -133,7 +133,7 @@ async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids):
     again = await publish(ACTOR, [an_event(payload_json='{"other":1}', event_type="user.added")])
     owed = await log(deliveries)
 
-    assert [Published("event-1", 2, is_duplicate=True)] == again
+    assert [PublishResult("event-1", 2, is_duplicate=True)] == again
     assert 2 == len(owed)
     assert render_body(an_event(), INSTANCE) == owed[0].payload
 
@@ -156,7 +156,7 @@ async def test_an_id_belongs_to_its_instance(publish, deliveries, ids):
     await publish(ACTOR, [an_event()])
     results = await publish(STRANGER, [an_event()])
 
-    assert [Published("event-1", 0, is_duplicate=False)] == results
+    assert [PublishResult("event-1", 0, is_duplicate=False)] == results
     assert [] == await log(deliveries, STRANGER)
 
 
@@ -227,15 +227,15 @@ class ForgetfulStore(MemoryStore):
         return await super().read(work)
 
 
-async def test_what_is_stored_is_not_answered_with_an_error(ambient, registered):
+async def test_what_is_stored_is_not_answered_with_an_error(runtime, registered):
     """
     An error means that nothing was stored; refreshing the router comes after the commit.
     """
     store = ForgetfulStore()
     routing = Routing(store, registered)
     await routing.refresh()
-    publish = PublishEvents(store=store, ambient=ambient, routing=routing)
+    publish = PublishEvents(store=store, runtime=runtime, routing=routing)
 
-    assert [Published("event-1", 0, is_duplicate=False)] == await publish(
+    assert [PublishResult("event-1", 0, is_duplicate=False)] == await publish(
         ACTOR, [an_event(event_type="shop.a")]
     )

@@ -31,8 +31,8 @@ async def filled(store):
 
 
 @pytest.fixture
-def replay(filled, ambient) -> ReplayDeliveries:
-    return ReplayDeliveries(filled, ambient)
+def replay(filled, runtime) -> ReplayDeliveries:
+    return ReplayDeliveries(filled, runtime)
 
 
 async def repeated(store) -> list[str]:
@@ -90,11 +90,11 @@ async def test_another_instance_replays_nothing_of_ours(filled, replay):
     assert [] == await repeated(filled)
 
 
-async def test_a_cancelled_delivery_is_shown_without_its_payload(filled, ambient):
+async def test_a_cancelled_delivery_is_shown_without_its_payload(filled, runtime):
     """
     As in lists; cancelling again changes nothing.
     """
-    cancel = CancelDelivery(filled, ambient)
+    cancel = CancelDelivery(filled, runtime)
     first = await cancel(ACTOR, "7")
 
     assert (DeliveryState.CANCELLED, b"", ()) == (first.state, first.payload, first.attempts)
@@ -110,23 +110,23 @@ async def test_a_cancelled_delivery_is_shown_without_its_payload(filled, ambient
         (STRANGER, "7", "Delivery not found (OUTRIDER-delivery)"),
     ],
 )
-async def test_what_cannot_be_cancelled_is_left_alone(filled, ambient, actor, id_, text):
+async def test_what_cannot_be_cancelled_is_left_alone(filled, runtime, actor, id_, text):
     """
     To say that it was cancelled would be wrong: the receiver has it, or nobody sends it.
     """
     before = await states(filled)
     with pytest.raises((FailedPrecondition, NotFound)) as refused:
-        await CancelDelivery(filled, ambient)(actor, id_)
+        await CancelDelivery(filled, runtime)(actor, id_)
 
     assert text == str(refused.value)
     assert before == await states(filled)
 
 
-async def test_numbers_are_those_of_the_instance(filled, ambient):
+async def test_numbers_are_those_of_the_instance(filled, runtime):
     """
     Counted by the store, at the time of the question.
     """
-    count = CountDeliveries(filled, ambient)
+    count = CountDeliveries(filled, runtime)
     ours, theirs = await count(ACTOR, StatsSearch()), await count(STRANGER, StatsSearch())
 
     assert {"PENDING": 1, "DELIVERED": 1, "DEAD": 5} == {

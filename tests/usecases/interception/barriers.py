@@ -34,5 +34,5 @@ class GatedStore:
     async def changes(self) -> int:
         return await self.store.changes()
 
-    def on_news(self, tell: Callable[[], None]) -> None:
-        self.store.on_news(tell)
+    def subscribe(self, tell: Callable[[], None]) -> None:
+        self.store.subscribe(tell)

@@ -13,15 +13,15 @@ from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.testing.receiver import Receiver
 from outrider.usecases.ports.store import Store
 from support.runtime import NOW
-from usecases.interception.harness import Rig, open_rig
+from usecases.interception.harness import Harness, open_harness
 
 MASTER_KEY = bytes(range(32))
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+async def rig() -> AsyncIterator[Harness]:
     """On the store that forgets."""
-    async with open_rig() as opened:
+    async with open_harness() as opened:
         yield opened
 
 
@@ -36,9 +36,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def stored_rig(store: Store) -> AsyncIterator[Rig]:
+async def stored_rig(store: Store) -> AsyncIterator[Harness]:
     """On both stores."""
-    async with open_rig(store) as opened:
+    async with open_harness(store) as opened:
         yield opened
 
 

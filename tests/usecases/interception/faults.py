@@ -23,7 +23,7 @@ from outrider.domain.access.web_key import ed25519_config
 from outrider.domain.targets.target import PayloadType
 from outrider.usecases.access.web_keys import ManageWebKeys
 from support.builders import an_actor
-from usecases.interception.harness import LIMITS, Rig, open_rig
+from usecases.interception.harness import LIMITS, Harness, open_harness
 
 CHANGED = b'{"id":"2"}'
 CLAIM = b'{"append_claims":[{"key":"a","value":1}]}'
@@ -35,7 +35,7 @@ BOUND = 1024
 class Fault:
     """Where to call for it; the fields that the target has to have."""
 
-    rig: Rig
+    rig: Harness
     endpoint: str
     target: dict[str, Any]
 
@@ -48,7 +48,7 @@ def served(*script) -> Opener:
 
     @asynccontextmanager
     async def opened(kind: str) -> AsyncIterator[Fault]:
-        async with Hostile(*script) as server, open_rig() as rig:
+        async with Hostile(*script) as server, open_harness() as rig:
             yield Fault(rig, server.url(), {})
 
     return opened
@@ -68,20 +68,23 @@ def answered(body: bytes, for_function: bytes) -> Opener:
 
 @asynccontextmanager
 async def too_slow(kind: str) -> AsyncIterator[Fault]:
-    async with Hostile(hangs) as server, open_rig() as rig:
+    async with Hostile(hangs) as server, open_harness() as rig:
         yield Fault(rig, server.url(), {"seconds": 0.05})
 
 
 @asynccontextmanager
 async def too_large(kind: str) -> AsyncIterator[Fault]:
     limits = replace(LIMITS, max_body_bytes=BOUND)
-    async with Hostile(says(chunked(b" " * BOUND, b" "))) as server, open_rig(limits=limits) as rig:
+    async with (
+        Hostile(says(chunked(b" " * BOUND, b" "))) as server,
+        open_harness(limits=limits) as rig,
+    ):
         yield Fault(rig, server.url(), {})
 
 
 @asynccontextmanager
 async def no_such_name(kind: str) -> AsyncIterator[Fault]:
-    async with open_rig() as rig:
+    async with open_harness() as rig:
         yield Fault(rig, "http://nowhere.example/hook", {})
 
 
@@ -90,28 +93,28 @@ async def untrusted(kind: str) -> AsyncIterator[Fault]:
     stranger = Authority("somebody else")
     async with (
         SecureServer(stranger.server_context("127.0.0.1"), answer()) as server,
-        open_rig() as rig,
+        open_harness() as rig,
     ):
         yield Fault(rig, server.url(), {})
 
 
 @asynccontextmanager
 async def blocked(kind: str) -> AsyncIterator[Fault]:
-    async with open_rig(names={"hooks_example": "10.0.0.1"}) as rig:
+    async with open_harness(names={"hooks_example": "10.0.0.1"}) as rig:
         yield Fault(rig, "http://hooks.example/hook", {})
 
 
 @asynccontextmanager
 async def without_encryption_key(kind: str) -> AsyncIterator[Fault]:
-    async with Hostile(says(answer(200, CHANGED))) as server, open_rig() as rig:
+    async with Hostile(says(answer(200, CHANGED))) as server, open_harness() as rig:
         await new_web_key(rig)
         yield Fault(rig, server.url(), {"payload_type": PayloadType.JWE})
         assert [] == server.requests
 
 
-async def new_web_key(rig: Rig) -> str:
+async def new_web_key(rig: Harness) -> str:
     """A key that signs; the first one is active."""
-    made = await ManageWebKeys(rig.store, rig.ambient, KeyPairs()).create(
+    made = await ManageWebKeys(rig.store, rig.runtime, KeyPairs()).create(
         an_actor(), ed25519_config()
     )
     await rig.routing.refresh()

@@ -15,9 +15,9 @@ from adapters.http.certificates import Authority
 from adapters.http.names import ALLOW_LOOPBACK, Names
 from contracts.store.steps import add_targets
 from fakes.memory.store import MemoryStore
-from outrider.adapters.http.client import HttpCaller
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.bootstrap.http_client import ENVELOPES
+from outrider.adapters.http.client import EgressClient
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.bootstrap.http_client import REQUEST_BUILDER
 from outrider.domain.ids import TargetId
 from outrider.domain.interception.message import JSON_OBJECTS, MessageType
 from outrider.domain.interception.payload import InterceptedCall
@@ -25,16 +25,16 @@ from outrider.domain.routing.catalogue import catalogue_from_json
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.policy import OnUnreachable, TargetPolicy
 from outrider.domain.targets.target import Target, TargetType
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.interception.concurrency_limits import Bulkheads
-from outrider.usecases.interception.enqueuer import Handover
-from outrider.usecases.interception.intercept import Intercepted, Interceptions
+from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
+from outrider.usecases.interception.intercept import InterceptionResult, Interceptions
 from outrider.usecases.interception.target_chain import TargetChain
-from outrider.usecases.ports.store import Caller, Store
+from outrider.usecases.ports.store import HttpClient, Store
 from outrider.usecases.routing.routing_table import Routing
-from outrider.usecases.routing.target_cache import KnownCallees
+from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from support.builders import INSTANCE, a_target, an_execution
-from support.runtime import FixedClock, fixed_ambient
+from support.runtime import FixedClock, fixed_runtime
 from worker.harness import Lines
 
 METHOD = "/zitadel.user.v2.UserService/AddHumanUser"
@@ -57,7 +57,7 @@ TOLD = {
     "function": f'{{"function":"function/{FUNCTION}","id":"1"}}'.encode(),
 }
 """What the targets of the one call are told."""
-LIMITS = CallerLimits()
+LIMITS = ClientLimits()
 LONG = 60.0
 
 
@@ -68,24 +68,24 @@ def authority() -> Authority:
 
 
 @dataclass
-class Rig:
+class Harness:
     """What runs interceptions, and what it runs on."""
 
     store: Store
-    caller: Caller
+    caller: HttpClient
     clock: FixedClock = field(default_factory=FixedClock)
     log: Lines = field(default_factory=Lines)
     longest: float = LONG
 
     def __post_init__(self) -> None:
-        self.ambient: Ambient = fixed_ambient(self.clock)
+        self.runtime: Runtime = fixed_runtime(self.clock)
         self.bulkheads = Bulkheads()
         self.routing = Routing(self.store, REGISTERED)
-        self.callees = KnownCallees(self.store, self.routing)
-        self.handover = Handover(self.store, self.ambient, self.log)
-        chain = TargetChain(self.ambient, ENVELOPES, self.caller, self.bulkheads, self.log)
+        self.resolved_targets = ResolvedTargetCache(self.store, self.routing)
+        self.enqueuer = DeliveryEnqueuer(self.store, self.runtime, self.log)
+        chain = TargetChain(self.runtime, REQUEST_BUILDER, self.caller, self.bulkheads, self.log)
         self.interceptions = Interceptions(
-            self.routing, self.callees, chain, self.handover, self.longest
+            self.routing, self.resolved_targets, chain, self.enqueuer, self.longest
         )
 
     async def bind(self, condition: Condition | str, *targets: Target) -> None:
@@ -117,7 +117,7 @@ class Rig:
         *,
         call: InterceptedCall = CALL,
         seconds: float | None = None,
-    ) -> Intercepted[Any]:
+    ) -> InterceptionResult[Any]:
         """Run one request, response or function through its targets."""
         message = dict(MESSAGE) if message is None else message
         if kind == "function":
@@ -130,28 +130,28 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(
+async def open_harness(
     store: Store | None = None,
     *,
     names: Mapping[str, str] | None = None,
     resolver: Any = None,
-    limits: CallerLimits = LIMITS,
+    limits: ClientLimits = LIMITS,
     longest: float = LONG,
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Harness]:
     """A rig whose caller may call loopback; afterwards nothing of any call may be left."""
-    caller = HttpCaller(
+    caller = EgressClient(
         ALLOW_LOOPBACK,
         user_agent="outrider/test",
         limits=limits,
         resolver=resolver or Names(**(names or {})),
         ssl_context=authority().client_context(),
     )
-    rig = Rig(store or MemoryStore(), caller, longest=longest)
+    rig = Harness(store or MemoryStore(), caller, longest=longest)
     await rig.routing.refresh()
     try:
         yield rig
     finally:
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
         await caller.aclose()
     assert len(rig.bulkheads) == 0
     assert repr(caller).endswith("[busy 0 | idle 0]>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outrider.domain.formats import go_json
-from outrider.domain.interception.message import Inapplicable
+from outrider.domain.interception.message import InvalidResponse
 from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
 
@@ -17,7 +17,7 @@ class GetTargetRequests:
         try:
             return GetTargetRequest.from_json(body.decode())
         except (ValueError, TypeError) as failure:
-            raise Inapplicable(f"the answer is no GetTargetRequest: {failure}") from None
+            raise InvalidResponse(f"the answer is no GetTargetRequest: {failure}") from None
 
     def empty(self) -> GetTargetRequest:
         return GetTargetRequest()

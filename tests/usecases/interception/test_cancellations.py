@@ -11,10 +11,10 @@ from adapters.http.names import Names, Silence
 from adapters.http.secure import SecureServer
 from outrider.domain.targets.target import TargetType
 from outrider.testing.receiver import Receiver
-from usecases.interception.harness import KINDS, Rig, authority, call_target, open_rig
+from usecases.interception.harness import KINDS, Harness, authority, call_target, open_harness
 
 
-async def cancelled(rig: Rig, task: asyncio.Task) -> None:
+async def cancelled(rig: Harness, task: asyncio.Task) -> None:
     """Cancel a run; afterwards nothing of it may be there."""
     task.cancel()
     await asyncio.wait([task])
@@ -29,7 +29,7 @@ async def alone() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def works(rig: Rig, kind: str) -> bool:
+async def works(rig: Harness, kind: str) -> bool:
     """Whether the next call does."""
     async with Receiver() as receiver:
         await rig.bind(kind, call_target(receiver.url, "901"))
@@ -71,7 +71,7 @@ async def test_while_resolving(kind):
     The name server hangs; the lookup is shared with others, and ends with the caller of targets.
     """
     silence = Silence()
-    async with open_rig(resolver=silence) as rig:
+    async with open_harness(resolver=silence) as rig:
         await rig.bind(kind, call_target("http://hooks.example/hook"))
         task = asyncio.create_task(rig.run(kind))
         await silence.asked.wait()
@@ -94,7 +94,7 @@ async def test_while_connecting(kind):
             return await super().resolve(host)
 
     with silent_port() as port:
-        async with open_rig(resolver=Telling(hooks_example="127.0.0.1")) as rig:
+        async with open_harness(resolver=Telling(hooks_example="127.0.0.1")) as rig:
             await rig.bind(kind, call_target(f"http://hooks.example:{port}/hook"))
             task = asyncio.create_task(rig.run(kind))
             await resolved.wait()
@@ -203,6 +203,6 @@ async def test_a_call_that_nobody_waits_for_is_delivered_all_the_same(rig):
         task = asyncio.create_task(rig.run("request"))
         await server.heard.wait()
         await cancelled(rig, task)
-    await rig.handover.aclose()
+    await rig.enqueuer.aclose()
 
     assert await rig.store.read(lambda unit: unit.deliveries.next_due()) is not None

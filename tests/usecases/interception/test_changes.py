@@ -23,20 +23,20 @@ from outrider.errors import OutriderError
 from outrider.testing.receiver import Answer, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.ports.store import RoutedTarget
-from outrider.usecases.routing.target_cache import KnownCallees
+from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from outrider.usecases.targets.public_keys import ManagePublicKeys
 from outrider.usecases.targets.targets import ManageTargets
 from support.builders import INSTANCE, a_target, an_actor
 from usecases.interception.barriers import GatedStore
 from usecases.interception.faults import new_web_key
-from usecases.interception.harness import Rig, call_target, open_rig
+from usecases.interception.harness import Harness, call_target, open_harness
 
 ACTOR = an_actor()
 T1, T2 = TargetId("101"), TargetId("102")
 
 
-def managing(rig: Rig) -> ManageTargets:
-    return ManageTargets(rig.store, rig.ambient, rig.routing, EgressPolicy(EgressProfile.DEV))
+def managing(rig: Harness) -> ManageTargets:
+    return ManageTargets(rig.store, rig.runtime, rig.routing, EgressPolicy(EgressProfile.DEV))
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_changed_keys_count(stored_rig):
     The web key that signs, and the public key that is encrypted to.
     """
     rig = stored_rig
-    public_keys = ManagePublicKeys(rig.store, rig.ambient, read_public_key)
+    public_keys = ManagePublicKeys(rig.store, rig.runtime, read_public_key)
     async with Receiver() as receiver:
         await rig.bind(
             "request",
@@ -156,7 +156,7 @@ async def test_changed_keys_count(stored_rig):
         kids = []
         for copy in (0, 1):
             web_key = await new_web_key(rig)
-            await ManageWebKeys(rig.store, rig.ambient, KeyPairs()).activate(ACTOR, web_key)
+            await ManageWebKeys(rig.store, rig.runtime, KeyPairs()).activate(ACTOR, web_key)
             added = await public_keys.add(ACTOR, T2, key_files("P-256", copy).public_pem, None)
             await public_keys.activate(ACTOR, T2, added.id)
             await rig.routing.refresh()
@@ -172,7 +172,7 @@ async def test_a_public_key_that_expires_is_used_no_more(rig, receiver):
     """
     await rig.bind("request", call_target(receiver.url, payload_type=PayloadType.JWE))
     await new_web_key(rig)
-    public_keys = ManagePublicKeys(rig.store, rig.ambient, read_public_key)
+    public_keys = ManagePublicKeys(rig.store, rig.runtime, read_public_key)
     pem, until = key_files("P-256").public_pem, rig.clock() + timedelta(hours=1)
     added = await public_keys.add(ACTOR, T1, pem, until)
     await public_keys.activate(ACTOR, T1, added.id)
@@ -209,9 +209,9 @@ async def test_nothing_is_loaded_twice(receiver):
     """
     Also not the key that signs: several targets share it (sheet, section 8.8).
     """
-    async with open_rig() as opened:
+    async with open_harness() as opened:
         gated = GatedStore(opened.store)
-        rig = Rig(gated, opened.caller)
+        rig = Harness(gated, opened.caller)
         await rig.routing.refresh()
         targets = [
             call_target(receiver.url, str(101 + number), payload_type=PayloadType.JWT)
@@ -230,7 +230,7 @@ def routed(*targets: str) -> list[RoutedTarget]:
     return [RoutedTarget(TargetId(each), is_awaited=True) for each in targets]
 
 
-async def ids_of(known: KnownCallees, *targets: str) -> list[str]:
+async def ids_of(known: ResolvedTargetCache, *targets: str) -> list[str]:
     return [each.target.id for each in await known.of(INSTANCE, routed(*targets))]
 
 
@@ -239,7 +239,7 @@ async def test_when_memory_is_full_nobody_is_forgotten(rig):
     The bound is for what is kept, and not for what a call needs.
     """
     await add_targets(rig.store, *(a_target(str(101 + number)) for number in range(5)))
-    known = KnownCallees(rig.store, rig.routing, most=2)
+    known = ResolvedTargetCache(rig.store, rig.routing, most=2)
 
     assert ["101", "102"] == await ids_of(known, "101", "102")
     assert ["102", "103", "101"] == await ids_of(known, "102", "103", "101")
@@ -254,7 +254,7 @@ async def test_who_loads_while_another_makes_room_gets_all_of_his(rig):
     Two calls at once, one of which empties the memory under the other's hands.
     """
     await add_targets(rig.store, *(a_target(str(101 + number)) for number in range(4)))
-    known = KnownCallees(rig.store, rig.routing, most=2)
+    known = ResolvedTargetCache(rig.store, rig.routing, most=2)
     await ids_of(known, "101", "102")
     found = await asyncio.gather(ids_of(known, "101", "103"), ids_of(known, "102", "104"))
 
@@ -268,7 +268,7 @@ async def test_targets_of_two_instances_are_never_mixed_up(rig):
     other = InstanceId("instance-b")
     await add_targets(rig.store, a_target("101", endpoint="https://a.example"))
     await add_targets(rig.store, a_target("101", endpoint="https://b.example"), instance=other)
-    known = KnownCallees(rig.store, rig.routing)
+    known = ResolvedTargetCache(rig.store, rig.routing)
     [ours], [theirs] = [await known.of(each, routed("101")) for each in (INSTANCE, other)]
 
     assert ("https://a.example", "https://b.example") == (
@@ -283,13 +283,13 @@ async def test_what_was_loaded_before_a_change_is_not_kept_after_it(rig):
     """
     await rig.bind("request", a_target("101", endpoint="https://old.example"))
     gated = SlowRead(rig.store)
-    known = KnownCallees(gated, rig.routing)
+    known = ResolvedTargetCache(gated, rig.routing)
     loading = asyncio.create_task(known.of(INSTANCE, routed("101")))
     await gated.has_read.wait()
     changed = replace(a_target("101"), endpoint="https://new.example")
     await rig.store.write(lambda unit: unit.targets.replace(INSTANCE, changed))
     await rig.routing.refresh()
-    [fresh] = await KnownCallees(rig.store, rig.routing).of(INSTANCE, routed("101"))
+    [fresh] = await ResolvedTargetCache(rig.store, rig.routing).of(INSTANCE, routed("101"))
     await known.of(INSTANCE, ())
     gated.may_return.set()
     [stale] = await loading

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.http.hostile import Hostile, answer, hangs, says
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
 from outrider.usecases.interception.concurrency_limits import DEFAULT_ROOM, Bulkheads
@@ -117,7 +117,7 @@ async def test_who_gets_no_place_in_time_has_not_reached_the_target():
     await asyncio.wait([guests[1].task])
     failure = guests[1].task.exception()
 
-    assert isinstance(failure, CallFailed)
+    assert isinstance(failure, RequestError)
     assert (Outcome.UNREACHABLE, Stage.CONNECT) == (failure.outcome, failure.stage)
     assert "all 1 places at this target were taken for 0.02 s" == failure.reason
     assert "<Bulkheads 1 rooms [taken 1 | waiting 1]>" == repr(bulkheads)

@@ -18,7 +18,7 @@ from outrider.errors import OutriderError
 from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 from support.builders import SIGNING_KEY
-from usecases.interception.harness import CALL, FUNCTION, KINDS, METHOD, Rig, call_target
+from usecases.interception.harness import CALL, FUNCTION, KINDS, METHOD, Harness, call_target
 from usecases.interception.messages import GET_TARGET
 
 CALL_TARGET, WEBHOOK = TargetType.REST_CALL, TargetType.REST_WEBHOOK
@@ -121,7 +121,7 @@ def by_path(steps: list[Step]) -> Callable[[ReceivedCall], Answer]:
     return lambda call: steps[int(call.path.rpartition("/")[2])].answer
 
 
-async def bound(rig: Rig, kind: str, receiver: Receiver, steps: list[Step]) -> None:
+async def bound(rig: Harness, kind: str, receiver: Receiver, steps: list[Step]) -> None:
     """The targets of the row, in its order."""
     targets = [
         call_target(
@@ -350,7 +350,7 @@ async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
                 await running
         else:
             outcomes = [each.outcome for each in (await running).calls]
-            parsed, rendered = [Outcome.FAILED, None], [Outcome.ACCEPTED, Outcome.UNBUILDABLE]
+            parsed, rendered = [Outcome.FAILED, None], [Outcome.ACCEPTED, Outcome.BUILD_FAILED]
             assert {"parse": parsed, "render": rendered}[fails_in] == outcomes
 
-    assert ["interception.broken"] == rig.log.events("exception")
+    assert ["interception.internal_error"] == rig.log.events("exception")

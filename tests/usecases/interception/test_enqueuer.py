@@ -22,11 +22,11 @@ from usecases.interception.harness import (
     FUNCTION,
     KINDS,
     METHOD,
-    Rig,
+    Harness,
     call_target,
-    open_rig,
+    open_harness,
 )
-from worker.harness import Rig as WorkerRig
+from worker.harness import Harness as WorkerRig
 from worker.harness import working
 
 ASYNC = TargetType.REST_ASYNC
@@ -38,7 +38,7 @@ LOOKUPS = {
 for_every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-async def deliveries(rig: Rig) -> list[Delivery]:
+async def deliveries(rig: Harness) -> list[Delivery]:
     """Everything that is owed or was, oldest first, with attempts and payload."""
 
     def load(unit) -> list[Delivery]:
@@ -48,7 +48,7 @@ async def deliveries(rig: Rig) -> list[Delivery]:
     return await rig.store.read(load)
 
 
-async def worked(rig: Rig, *expected: str) -> None:
+async def worked(rig: Harness, *expected: str) -> None:
     """Let a worker deliver until the deliveries stand like this."""
     workers = WorkerRig(rig.store, clock=rig.clock, caller=rig.caller)
     async with working(worker := workers.worker()):
@@ -67,7 +67,7 @@ async def test_it_is_stored_and_a_worker_signs_it(stored_rig, kind):
         await rig.bind(kind, call_target(receiver.url, type=ASYNC))
         done = await rig.run(kind)
         assert [] == receiver.calls
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
         [owed] = await deliveries(rig)
         await worked(rig, "DELIVERED")
         [call] = receiver.calls
@@ -92,7 +92,7 @@ async def test_the_log_tells_the_call_from_the_execution(rig, receiver):
         Condition(ConditionKind.REQUEST, Scope.ALL), call_target(receiver.url, type=ASYNC)
     )
     done = await rig.run("request")
-    await rig.handover.aclose()
+    await rig.enqueuer.aclose()
     [owed] = await deliveries(rig)
 
     assert ("request", "request") == (done.execution, owed.execution)
@@ -106,7 +106,7 @@ async def test_the_caller_does_not_wait_for_the_disk(store, kind):
     Whoever wants to be sure closes the handover, which waits.
     """
     gated = GatedStore(store)
-    async with Receiver() as receiver, open_rig(gated) as rig:
+    async with Receiver() as receiver, open_harness(gated) as rig:
         await rig.bind(
             kind, call_target(receiver.url, "101", type=ASYNC), call_target(receiver.url, "102")
         )
@@ -115,7 +115,7 @@ async def test_the_caller_does_not_wait_for_the_disk(store, kind):
         assert [None, "ACCEPTED"] == [each.outcome and each.outcome.name for each in done.calls]
         assert [] == await deliveries(rig)
         gated.is_open.set()
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
 
         assert ["101"] == [each.target_id for each in await deliveries(rig)]
 
@@ -126,13 +126,13 @@ async def test_a_store_that_fails_costs_the_delivery_and_not_the_call(store, kin
     Nobody waits, so nobody can be told: it is in the log.
     """
     gated = GatedStore(store)
-    async with Receiver() as receiver, open_rig(gated) as rig:
+    async with Receiver() as receiver, open_harness(gated) as rig:
         await rig.bind(kind, call_target(receiver.url, type=ASYNC))
         gated.fails = True
         await rig.run(kind)
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
 
-        assert ["interception.handover_failed"] == rig.log.events("exception")
+        assert ["interception.enqueue_failed"] == rig.log.events("exception")
         assert [] == await deliveries(rig)
 
 
@@ -149,13 +149,13 @@ async def test_a_missing_key_never_disturbs_the_caller(stored_rig, kind, payload
         if payload_type is PayloadType.JWE:
             await new_web_key(rig)
         done = await rig.run(kind)
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
         await worked(rig, "RETRYING")
 
         assert 1 == len(receiver.calls)
     assert [None, "ACCEPTED"] == [each.outcome and each.outcome.name for each in done.calls]
     [owed] = await deliveries(rig)
-    assert ["UNBUILDABLE"] == [each.outcome.name for each in owed.attempts]
+    assert ["BUILD_FAILED"] == [each.outcome.name for each in owed.attempts]
 
 
 async def test_a_paused_target_is_owed_its_calls(stored_rig):
@@ -168,7 +168,7 @@ async def test_a_paused_target_is_owed_its_calls(stored_rig):
         await rig.store.write(lambda unit: unit.policies.pause(INSTANCE, "101", rig.clock()))
         await rig.routing.refresh()
         await rig.run("request")
-        await rig.handover.aclose()
+        await rig.enqueuer.aclose()
         claimed = await rig.store.write(lambda unit: unit.deliveries.claim("w", rig.clock(), 10))
         assert [] == list(claimed)
         await rig.store.write(lambda unit: unit.policies.resume(INSTANCE, "101"))
@@ -186,7 +186,7 @@ async def test_two_instances_do_not_see_each_others(rig, receiver):
         ANOTHER_INSTANCE, InterceptedCall(full_method=METHOD), {}, JSON_OBJECTS
     )
     await rig.run("request", call=CALL)
-    await rig.handover.aclose()
+    await rig.enqueuer.aclose()
 
     assert (None, ()) == (other.execution, other.calls)
     assert 1 == len(await deliveries(rig))

@@ -15,7 +15,7 @@ from outrider.errors import OutriderError
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.targets.targets import ManageTargets
 from support.builders import an_actor
-from usecases.interception.harness import Rig, call_target
+from usecases.interception.harness import Harness, call_target
 
 ACTOR = an_actor()
 REPOSITORY = Path(__file__).parents[3]
@@ -38,11 +38,11 @@ def served_methods() -> list[str]:
     return found
 
 
-async def locked(rig: Rig) -> None:
+async def locked(rig: Harness) -> None:
     """Everything is intercepted by a target that nobody can reach."""
     mistyped = call_target("http://recevier.example/hook")
     await rig.bind(EVERYTHING["request"], mistyped)
-    executions = ManageExecutions(rig.store, rig.ambient, rig.routing)
+    executions = ManageExecutions(rig.store, rig.runtime, rig.routing)
     await executions.set(ACTOR, EVERYTHING["response"], [mistyped.id])
 
 
@@ -91,7 +91,7 @@ async def test_the_operator_gets_out_by_himself(rig, receiver):
     call = InterceptedCall(full_method="/zitadel.action.v2.ActionService/UpdateTarget")
     for kind in EVERYTHING:
         assert (await rig.run(kind, call=call)).execution is None
-    targets = ManageTargets(rig.store, rig.ambient, rig.routing, EgressPolicy(EgressProfile.DEV))
+    targets = ManageTargets(rig.store, rig.runtime, rig.routing, EgressPolicy(EgressProfile.DEV))
     await targets.update(ACTOR, "101", TargetChange(endpoint=receiver.url))
     done = await rig.run("request", call=InterceptedCall(full_method=OTHERS[0]))
 

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes.memory.store import MemoryStore
-from outrider.domain.calls.request import Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
 from outrider.domain.formats import go_json
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
-from usecases.interception.harness import FUNCTION, KINDS, Rig, call_target, unreachable_policy
+from usecases.interception.harness import FUNCTION, KINDS, Harness, call_target, unreachable_policy
 
 FAILED = "EXEC-dra6yamk98"
 SENT = {"a": 1}
@@ -25,18 +25,18 @@ SENT = {"a": 1}
 class Scripted:
     """Answers by the endpoint."""
 
-    def __init__(self, answers: dict[str, Answer | Outcome]) -> None:
+    def __init__(self, answers: dict[str, Response | Outcome]) -> None:
         self.answers = answers
         self.called: list[str] = []
         self.bodies: list[bytes] = []
 
-    async def post(self, call: Call) -> Answer:
+    async def post(self, call: OutboundRequest) -> Response:
         await asyncio.sleep(0)
         self.called.append(call.url)
         self.bodies.append(call.body)
         found = self.answers[call.url]
         if isinstance(found, Outcome):
-            raise CallFailed(found, Stage.CONNECT, "scripted")
+            raise RequestError(found, Stage.CONNECT, "scripted")
         return found
 
 
@@ -132,13 +132,13 @@ def merged(answer: dict, later: Any) -> tuple[str, dict]:
 async def ran(kind: str, chain: list[Link]) -> tuple[Any, list[int], Scripted, int]:
     """What the engine makes of it, and how many deliveries there are then."""
     urls = [f"http://a/{place}" for place in range(len(chain))]
-    answers: dict[str, Answer | Outcome] = {
+    answers: dict[str, Response | Outcome] = {
         url: {UNREACHABLE: Outcome.UNREACHABLE, BLOCKED: Outcome.BLOCKED}.get(link.status)
-        or Answer(link.status, (), link.body)
+        or Response(link.status, (), link.body)
         for url, link in zip(urls, chain, strict=True)
     }
     caller = Scripted(answers)
-    rig = Rig(MemoryStore(), caller)
+    rig = Harness(MemoryStore(), caller)
     targets = [
         call_target(url, str(101 + place), type=link.type, interrupt_on_error=link.interrupts)
         for place, (url, link) in enumerate(zip(urls, chain, strict=True))
@@ -150,7 +150,7 @@ async def ran(kind: str, chain: list[Link]) -> tuple[Any, list[int], Scripted, i
         outcome: Any = (await rig.run(kind, dict(SENT))).message
     except OutriderError as error:
         outcome = error.id
-    await rig.handover.aclose()
+    await rig.enqueuer.aclose()
     assert len(rig.bulkheads) == 0
     assert [] == rig.log.events("exception")
     stored = await rig.store.read(lambda unit: unit.deliveries.next_due())

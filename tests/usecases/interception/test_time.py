@@ -11,7 +11,7 @@ from adapters.http.hostile import Hostile, answer, hangs, says
 from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Receiver
-from usecases.interception.harness import KINDS, call_target, open_rig
+from usecases.interception.harness import KINDS, call_target, open_harness
 
 # What a busy machine may add to a time-out.
 A_LITTLE = 0.5
@@ -126,7 +126,7 @@ async def test_nobody_waits_longer_than_the_longest_run(seconds):
     """
     Whatever the caller and the targets would agree to.
     """
-    async with Hostile(hangs) as server, open_rig(longest=0.1) as rig:
+    async with Hostile(hangs) as server, open_harness(longest=0.1) as rig:
         await rig.bind("request", call_target(server.url(), seconds=270, interrupt_on_error=False))
         done = await rig.run("request", seconds=seconds)
 

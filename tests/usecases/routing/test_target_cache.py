@@ -6,11 +6,11 @@ import pytest
 
 from fakes.memory.store import MemoryStore
 from outrider.domain.access.web_key import DEFAULT_CONFIG, Algorithm, SigningWebKey, new_web_key
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.ids import InstanceId, TargetId, WebKeyId
 from outrider.domain.targets.target import PayloadType
 from outrider.usecases.ports.store import Unit
-from outrider.usecases.routing.target_cache import load_callees
+from outrider.usecases.routing.target_cache import load_resolved_targets
 from support.builders import (
     ANOTHER_INSTANCE,
     INSTANCE,
@@ -34,9 +34,11 @@ def add_web_key(unit: Unit, instance: InstanceId, number: str) -> None:
     unit.web_keys.add(instance, web_key, f"of {number}".encode())
 
 
-async def loaded(store: MemoryStore, *wanted: tuple[InstanceId, str]) -> dict[object, Callee]:
+async def loaded(
+    store: MemoryStore, *wanted: tuple[InstanceId, str]
+) -> dict[object, ResolvedTarget]:
     names = [(instance, TargetId(target)) for instance, target in wanted]
-    return await store.read(lambda unit: load_callees(unit, names))
+    return await store.read(lambda unit: load_resolved_targets(unit, names))
 
 
 @pytest.fixture
@@ -64,21 +66,21 @@ async def test_each_instance_has_keys_of_its_own(store):
     keys = (a_public_key("601"), a_public_key("602"))
 
     assert {
-        (INSTANCE, "101"): Callee(target, keys, signing("701")),
-        (ANOTHER_INSTANCE, "101"): Callee(target, keys, signing("702")),
+        (INSTANCE, "101"): ResolvedTarget(target, keys, signing("701")),
+        (ANOTHER_INSTANCE, "101"): ResolvedTarget(target, keys, signing("702")),
     } == found
 
 
 @pytest.mark.parametrize("payload_type", [*PLAIN, PayloadType.JWT], ids=str)
 async def test_keys_that_the_payload_type_does_not_take_are_not_loaded(store, payload_type):
     """
-    Most targets get JSON: a private key has no business in their callees.
+    Most targets get JSON: a private key has no business in their resolved targets.
     """
     target = a_target(payload_type=payload_type)
     await store.write(lambda unit: unit.targets.replace(INSTANCE, target))
     web_key = None if payload_type in PLAIN else signing("701")
 
-    assert {(INSTANCE, "101"): Callee(target, (), web_key)} == await loaded(
+    assert {(INSTANCE, "101"): ResolvedTarget(target, (), web_key)} == await loaded(
         store, (INSTANCE, "101")
     )
 
@@ -98,7 +100,7 @@ async def test_a_missing_key_is_none_and_no_failure(store):
     target = a_target(payload_type=PayloadType.JWE)
     await store.write(lambda unit: unit.targets.add(nowhere, target))
 
-    assert {(nowhere, "101"): Callee(target)} == await loaded(store, (nowhere, "101"))
+    assert {(nowhere, "101"): ResolvedTarget(target)} == await loaded(store, (nowhere, "101"))
 
 
 async def test_one_web_key_is_read_for_all_targets_of_an_instance(store):
@@ -124,12 +126,14 @@ async def test_one_web_key_is_read_for_all_targets_of_an_instance(store):
         for each in more:
             unit.targets.add(INSTANCE, each)
         counted = Counted(unit)
-        return len(load_callees(counted, [(INSTANCE, each.id) for each in more])), counted.reads
+        return len(
+            load_resolved_targets(counted, [(INSTANCE, each.id) for each in more])
+        ), counted.reads
 
     assert (50, 1) == await store.write(load)
 
 
-async def test_a_callee_shows_no_secret(store):
+async def test_a_resolved_target_shows_no_secret(store):
     """
     It is in the tracebacks of whatever breaks.
     """

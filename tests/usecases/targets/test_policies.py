@@ -31,8 +31,8 @@ def no_check(_: TlsPolicy) -> None:
 
 
 @pytest.fixture
-def policies(store, ambient) -> ManageTargetPolicies:
-    return ManageTargetPolicies(store, ambient, no_check)
+def policies(store, runtime) -> ManageTargetPolicies:
+    return ManageTargetPolicies(store, runtime, no_check)
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ async def test_what_is_wrong_is_refused_before_the_target_is_looked_for(policies
         await policies.set(ACTOR, "1", TargetPolicy(headers=(("Host", "a"),)))
 
 
-async def test_certificates_are_checked_with_the_key_that_stays(store, ambient, target):
+async def test_certificates_are_checked_with_the_key_that_stays(store, runtime, target):
     """
     Else a policy could be set that no call can be made with.
     """
     seen = []
-    policies = ManageTargetPolicies(store, ambient, seen.append)
+    policies = ManageTargetPolicies(store, runtime, seen.append)
     pair = TlsPolicy(client_cert_pem="certificate", client_key_pem="key")
     await policies.set(ACTOR, target, TargetPolicy(tls=pair))
     shown = (await policies.get(ACTOR, target)).policy
@@ -123,7 +123,7 @@ async def test_certificates_are_checked_with_the_key_that_stays(store, ambient, 
     assert [pair, pair] == seen
 
 
-async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, ambient, target):
+async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, runtime, target):
     """
     A rotated credential must not come back because somebody changed a number beside it.
     """
@@ -131,13 +131,13 @@ async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, am
     loop = asyncio.get_running_loop()
 
     async def rotate() -> None:
-        await ManageTargetPolicies(store, ambient, no_check).set(ACTOR, target, rotated)
+        await ManageTargetPolicies(store, runtime, no_check).set(ACTOR, target, rotated)
 
     def rotates_meanwhile(_: TlsPolicy) -> None:
         asyncio.run_coroutine_threadsafe(rotate(), loop).result(10)
 
-    await ManageTargetPolicies(store, ambient, no_check).set(ACTOR, target, SECRET)
-    slow = ManageTargetPolicies(store, ambient, rotates_meanwhile)
+    await ManageTargetPolicies(store, runtime, no_check).set(ACTOR, target, SECRET)
+    slow = ManageTargetPolicies(store, runtime, rotates_meanwhile)
     wanted = TargetPolicy(headers=SHOWN.headers, tls=TlsPolicy(ca_pem="an authority"))
     with pytest.raises(FailedPrecondition, match="OUTRIDER-policy"):
         await slow.set(ACTOR, target, wanted)

@@ -29,8 +29,8 @@ def read_spki(pem: bytes) -> bytes:
 
 
 @pytest.fixture
-def public_keys(store, ambient) -> ManagePublicKeys:
-    return ManagePublicKeys(store, ambient, read_spki)
+def public_keys(store, runtime) -> ManagePublicKeys:
+    return ManagePublicKeys(store, runtime, read_spki)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ async def names(targets, actor=ACTOR) -> list[str]:
 
 async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
     """
-    A client chooses neither; both come from the ambient, like the date.
+    A client chooses neither; both come from the runtime, like the date.
     """
     created = await targets.create(ACTOR, a_new_target(name="audit"))
 

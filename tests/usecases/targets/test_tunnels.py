@@ -14,22 +14,22 @@ import pytest
 from api.asgi_client import Connection, in_process
 from api.sample import Lines
 from api.wires import HttpRequest
-from outrider.adapters.tunnel.unix_socket import DoorCaller, SocketDoors
+from outrider.adapters.tunnel.unix_socket import TunnelClient, UnixTunnelSockets
 from outrider.api.app import build_app, serve
 from outrider.api.services.outrider.tunnels import TunnelHandlers
 from outrider.domain.access.permission import Actor, Role, require
-from outrider.domain.calls.request import Call
+from outrider.domain.calls.request import OutboundRequest
 from outrider.domain.ids import AccountId, InstanceId
-from outrider.domain.targets.tunnel import Tunnel
+from outrider.domain.targets.tunnel import ReverseTunnel
 from outrider.errors import Unauthenticated
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.targets.tunnels import Tunnels
 from outrider_api.outrider.v1.tunnel_service_connect import (
     TunnelService,
     TunnelServiceASGIApplication,
 )
 
-ADA = Tunnel(InstanceId("7"), "ada")
+ADA = ReverseTunnel(InstanceId("7"), "ada")
 SERVICE = "/outrider.v1.TunnelService"
 
 
@@ -60,7 +60,7 @@ def stopping() -> asyncio.Event:
 @pytest.fixture
 def app(tmp_path: Path, tokens: Tokens, stopping: asyncio.Event):
     log = Lines()
-    tunnels = Tunnels(SocketDoors(tmp_path), Ambient())
+    tunnels = Tunnels(UnixTunnelSockets(tmp_path), Runtime())
     handlers = TunnelHandlers(tunnels, tokens, stopping, alive_every_s=0.02)
 
     async def ready() -> None:
@@ -157,10 +157,10 @@ async def test_a_call_is_given_whole_and_its_answer_comes_back(tmp_path, app):
     """
     Path, headers, body and time-out: what the target would have got.
     """
-    call = Call(f"{ADA.endpoint}a?b=c", (("X-Is", "there"),), b"{}", 4.5)
+    call = OutboundRequest(f"{ADA.endpoint}a?b=c", (("X-Is", "there"),), b"{}", 4.5)
     async with listening(app) as stream:
         await stream.frame(is_opened)
-        asked = asyncio.create_task(DoorCaller(tmp_path, "agent").post(ADA, call))
+        asked = asyncio.create_task(TunnelClient(tmp_path, "agent").post(ADA, call))
         given = (await stream.frame(lambda each: "call" in each))["call"]
         told = await answer(app, callId=given["id"], status=201, body="aGk=")
         answered = await asked

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry, deserialize_compact
 
 from outrider.domain.access.external_issuer import ALGORITHMS
-from outrider.usecases.ports.external_tokens import MAX_KEYS, KeySet, OutsideJwt, UnknownKey
+from outrider.usecases.ports.external_tokens import MAX_KEYS, ExternalJwt, KeySet, UnknownKey
 
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _BY_CURVE = {
@@ -63,11 +63,11 @@ class _PublishedKey:
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
-    """`outside_ports.KeySet`."""
+    """`external_ports.KeySet`."""
 
     keys: Sequence[_PublishedKey]
 
-    def verified(self, compact: str, algorithms: frozenset[str]) -> OutsideJwt:
+    def verified(self, compact: str, algorithms: frozenset[str]) -> ExternalJwt:
         """See the port."""
         header = _object(compact.partition(".")[0])
         # Nothing critical is understood here (RFC 7515, section 4.1.11), nor is `b64` (RFC 7797).
@@ -83,13 +83,13 @@ class PublishedKeys:
             raise UnknownKey("no such key")
         for each in named:
             if alg in each.algorithms and _has_signed(each, compact):
-                return OutsideJwt(header, _object(compact.split(".")[1]))
+                return ExternalJwt(header, _object(compact.split(".")[1]))
         # Who names no key may mean the next one.
         raise UnknownKey("no key fits") if kid is None else ValueError("not verified")
 
 
-class OutsideJwts:
-    """`outside_ports.ReadsJwts`."""
+class ExternalJwts:
+    """`external_ports.JwtParser`."""
 
     def unverified_issuer(self, compact: str) -> str | None:
         """See the port."""

@@ -1,6 +1,6 @@
 """The payload types JWT and JWE (sheet, sections 3.6 and 3.7): a body signed, and also encrypted.
 
-A type whose key is missing is `Unbuildable`: it never falls back to another type.
+A type whose key is missing is `RequestBuildError`: it never falls back to another type.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from joserfc.registry import Header
 from outrider.adapters.crypto.jose import sign_jws
 from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.domain.access.web_key import SigningWebKey
-from outrider.domain.calls.request_builder import Unbuildable
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request_builder import RequestBuildError
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.targets.public_key import PublicKey, encryption_key
 from outrider.errors import Internal
 
@@ -33,14 +33,14 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _KEPT_KEYS = 1024
 
 
-def signed(body: bytes, callee: Callee, now: datetime) -> bytes:  # noqa: ARG001 - an encoder
+def signed(body: bytes, resolved_target: ResolvedTarget, now: datetime) -> bytes:  # noqa: ARG001 - an encoder
     """The payload type JWT: the compact JWS of the body, by the instance's active web key."""
-    return sign_jws(body, _web_key(callee))
+    return sign_jws(body, _web_key(resolved_target))
 
 
-def encrypted(body: bytes, callee: Callee, now: datetime) -> bytes:
+def encrypted(body: bytes, resolved_target: ResolvedTarget, now: datetime) -> bytes:
     """The payload type JWE: that JWS in a compact JWE, to the target's active public key."""
-    web_key, public_key = _web_key(callee), _public_key(callee, now)
+    web_key, public_key = _web_key(resolved_target), _public_key(resolved_target, now)
     inner = sign_jws(body, web_key)
     try:
         algorithm, recipient = _recipient(public_key.pem)
@@ -51,26 +51,26 @@ def encrypted(body: bytes, callee: Callee, now: datetime) -> bytes:
         header |= {"kid": str(public_key.id), "typ": "JWT"}
         return encrypt_compact(header, inner, recipient, registry=_ALGORITHMS).encode()
     except (ValueError, JoseError) as failure:
-        raise Unbuildable(
+        raise RequestBuildError(
             f"public key {public_key.id} cannot be encrypted to: {failure}",
             Internal("Errors.Execution.InvalidPublicKey", "EXEC-3n8fhs7g"),
         ) from None
 
 
-def _web_key(callee: Callee) -> SigningWebKey:
-    if callee.web_key is None:
-        raise Unbuildable(
+def _web_key(resolved_target: ResolvedTarget) -> SigningWebKey:
+    if resolved_target.web_key is None:
+        raise RequestBuildError(
             "the instance has no active web key to sign with",
             Internal("No active web key found", "QUERY-Opoh7"),
         )
-    return callee.web_key
+    return resolved_target.web_key
 
 
-def _public_key(callee: Callee, now: datetime) -> PublicKey:
-    public_key = encryption_key(callee.public_keys, now)
+def _public_key(resolved_target: ResolvedTarget, now: datetime) -> PublicKey:
+    public_key = encryption_key(resolved_target.public_keys, now)
     if public_key is None:
-        expired = next((each for each in callee.public_keys if each.is_active), None)
-        raise Unbuildable(
+        expired = next((each for each in resolved_target.public_keys if each.is_active), None)
+        raise RequestBuildError(
             f"the target's active public key {expired.id} has expired"
             if expired
             else "the target has no active public key to encrypt to",

@@ -34,7 +34,7 @@ class _Registry(JWERegistry):
 
 
 class PrivateKeys:
-    """`relay_ports.Decrypts`."""
+    """`relay_ports.JweDecrypter`."""
 
     def __init__(self, pems: Sequence[bytes]) -> None:
         """Raise `ValueError` with half a sentence for a PEM that is no usable private key."""

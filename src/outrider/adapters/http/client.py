@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from outrider.adapters.http.connect.address_guard import Guard, Resolver, SystemResolver
-from outrider.adapters.http.connect.connection import Connection, Stale
+from outrider.adapters.http.connect.address_guard import AddressGuard, Resolver, SystemResolver
+from outrider.adapters.http.connect.connection import Connection, ConnectionClosed
 from outrider.adapters.http.connect.dialer import Dialer
 from outrider.adapters.http.connect.errors import unreachable
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.pool import Pool
 from outrider.adapters.http.connect.tls import client_context
 from outrider.adapters.http.connect.transports import Destination, Passages
@@ -21,16 +21,16 @@ from outrider.adapters.http.redirects import (
     location_of,
 )
 from outrider.adapters.http.request import RequestWriter, destination_of, parsed
-from outrider.domain.calls.request import Answer, Call, Stage
+from outrider.domain.calls.request import OutboundRequest, Response, Stage
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.net.proxy import Proxy
 
 
-class HttpCaller:
+class EgressClient:
     """Implements the ports `Caller` and `Fetcher` over HTTP/1.1 with kept connections.
 
     Belongs to the event loop it is first used in. Its owner calls `aclose` after the last call.
-    `repr` shows the connections: `<HttpCaller strict [busy 1 | idle 2]>`.
+    `repr` shows the connections: `<EgressClient strict [busy 1 | idle 2]>`.
 
     A kept connection may be closed by its peer just when a request is written to it. When that
     happens before a byte of the answer came, the request is sent once more, on a fresh
@@ -44,32 +44,32 @@ class HttpCaller:
         policy: EgressPolicy,
         *,
         user_agent: str,
-        limits: CallerLimits | None = None,
+        limits: ClientLimits | None = None,
         resolver: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
     ) -> None:
         """`proxy` is for calls whose route names none; its own address is not judged."""
         usual = ssl_context or client_context()
-        self._limits = limits or CallerLimits()
+        self._limits = limits or ClientLimits()
         self._profile = policy.profile
         self._pool = Pool(self._limits)
-        self._guard = Guard(policy, resolver or SystemResolver(), self._limits)
+        self._guard = AddressGuard(policy, resolver or SystemResolver(), self._limits)
         self._passages = Passages(usual, proxy)
         self._dialer = Dialer(self._guard, self._pool, self._limits, usual)
         self._writer = RequestWriter(user_agent)
         self._getter = RequestWriter(user_agent, method="GET")
 
     def __repr__(self) -> str:
-        return f"<HttpCaller {self._profile} {self._pool!r}>"
+        return f"<EgressClient {self._profile} {self._pool!r}>"
 
     @property
     def connections(self) -> tuple[int, int]:
         """How many connections are busy and how many idle."""
         return self._pool.counts
 
-    async def post(self, call: Call) -> Answer:
-        """Send a POST and give its answer, whatever the status. Raise `CallFailed`.
+    async def post(self, call: OutboundRequest) -> Response:
+        """Send a POST and give its answer, whatever the status. Raise `RequestError`.
 
         `call.timeout` covers everything from resolving to the last byte, redirects included.
         307 and 308 are followed with the body, each hop through the guard; every other redirect,
@@ -77,16 +77,16 @@ class HttpCaller:
         """
         return await self._ask(self._writer, call)
 
-    async def get(self, url: str, timeout: float) -> Answer:  # noqa: ASYNC109 - of the whole exchange
-        """Send a GET and give its answer, by the rules of `post`. Raise `CallFailed`."""
-        return await self._ask(self._getter, Call(url, (), b"", timeout))
+    async def get(self, url: str, timeout: float) -> Response:  # noqa: ASYNC109 - of the whole exchange
+        """Send a GET and give its answer, by the rules of `post`. Raise `RequestError`."""
+        return await self._ask(self._getter, OutboundRequest(url, (), b"", timeout))
 
     async def aclose(self) -> None:
         """Close every connection. A call that is still under way fails."""
         await self._guard.aclose()
         await self._pool.aclose()
 
-    async def _ask(self, writer: RequestWriter, call: Call) -> Answer:
+    async def _ask(self, writer: RequestWriter, call: OutboundRequest) -> Response:
         deadline = asyncio.get_running_loop().time() + call.timeout
         destination = destination_of(call.url, self._passages.of(call.route))
         request = writer.request(destination, call.headers, call.body)
@@ -96,23 +96,23 @@ class HttpCaller:
         return answer
 
     async def _send(
-        self, destination: Destination, request: bytes, deadline: float, call: Call
-    ) -> Answer:
+        self, destination: Destination, request: bytes, deadline: float, call: OutboundRequest
+    ) -> Response:
         origin = destination.origin
         kept = self._pool.take(origin)
         if kept is not None:
             try:
                 return await self._exchange(kept, request, deadline, call)
-            except Stale:
+            except ConnectionClosed:
                 pass
         fresh = await self._dialer.dial(origin, deadline, call.timeout)
         return await self._exchange(fresh, request, deadline, call)
 
     async def _exchange(
-        self, connection: Connection, request: bytes, deadline: float, call: Call
-    ) -> Answer:
+        self, connection: Connection, request: bytes, deadline: float, call: OutboundRequest
+    ) -> Response:
         try:
-            answer = await connection.ask(request, deadline, call.timeout, call.keeps)
+            answer = await connection.ask(request, deadline, call.timeout, call.body_limit)
         except BaseException:
             # Also when cancelled: the answer that may still come belongs to nobody.
             connection.abort()
@@ -122,12 +122,12 @@ class HttpCaller:
 
     async def _follow(
         self,
-        answer: Answer,
+        answer: Response,
         destination: Destination,
-        call: Call,
+        call: OutboundRequest,
         deadline: float,
         writer: RequestWriter,
-    ) -> Answer:
+    ) -> Response:
         hops = 0
         while answer.status in FOLLOWED:
             following = _redirected(answer, destination)
@@ -146,7 +146,7 @@ class HttpCaller:
         return answer
 
 
-def _redirected(answer: Answer, destination: Destination) -> Destination | None:
+def _redirected(answer: Response, destination: Destination) -> Destination | None:
     location = location_of(answer, destination.url)
     if location is None:
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import quote, urljoin
 
 from outrider.adapters.http.connect.errors import blocked
-from outrider.domain.calls.request import Answer, Call
+from outrider.domain.calls.request import OutboundRequest, Response
 from outrider.domain.net.endpoint import DEFAULT_PORTS, Endpoint
 
 # The ones that repeat the request as it was. 301, 302 and 303 turn a POST into a GET without its
@@ -18,7 +18,7 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-def location_of(answer: Answer, url: str) -> str | None:
+def location_of(answer: Response, url: str) -> str | None:
     """Give the absolute URL an answer points to, without its fragment; None if it points nowhere."""
     locations = [value for name, value in answer.headers if name == "location"]
     if len(locations) != 1 or not locations[0]:
@@ -34,19 +34,19 @@ def location_of(answer: Answer, url: str) -> str | None:
 
 
 def check_downgrade(before: Endpoint, after: Endpoint) -> None:
-    """Raise `CallFailed`, BLOCKED, when what was sent encrypted would be sent in the clear."""
+    """Raise `RequestError`, BLOCKED, when what was sent encrypted would be sent in the clear."""
     if before.scheme == "https" and after.scheme == "http":
         raise blocked("the redirect leads from https to http")
 
 
-def for_stranger(call: Call) -> Call:
+def for_stranger(call: OutboundRequest) -> OutboundRequest:
     """Give what is left of a call for another server than the one it was meant for.
 
     Credentials stay behind, and so do the headers of the target's owner and our certificate.
     Signatures go along: they are bound to the body and say nothing about the host. Whom we trust
     stays as it is.
     """
-    kept = _CREDENTIALS | call.own_headers
+    kept = _CREDENTIALS | call.sensitive_headers
     headers = tuple(header for header in call.headers if header[0].lower() not in kept)
     return replace(call, headers=headers, route=call.route.without_identity())
 

@@ -49,7 +49,7 @@ class RequestWriter:
     def fields(self, headers: Headers) -> bytes:
         """Give the header fields, ours and the given ones, each with its line end.
 
-        A given User-Agent or Accept takes the place of ours. Raise `CallFailed` in BUILD for a
+        A given User-Agent or Accept takes the place of ours. Raise `RequestError` in BUILD for a
         name that is none or is not the caller's to give, and for a value with a line end or NUL.
         """
         names = tuple([name for name, _ in headers])
@@ -80,7 +80,7 @@ class RequestWriter:
 
 
 def destination_of(url: str, passage: Passage) -> Destination:
-    """Raise `CallFailed` in BUILD for a URL that cannot be called. A passage remembers its URLs."""
+    """Raise `RequestError` in BUILD for a URL that cannot be called. A passage remembers its URLs."""
     destination = passage.destinations.get(url)
     if destination is None:
         try:

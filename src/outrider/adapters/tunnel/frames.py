@@ -10,7 +10,13 @@ import json
 import struct
 from typing import Any
 
-from outrider.domain.calls.request import MAX_ANSWER_BYTES, Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import (
+    MAX_RESPONSE_BYTES,
+    OutboundRequest,
+    RequestError,
+    Response,
+    Stage,
+)
 from outrider.domain.outcome import Outcome
 
 _SIZES = struct.Struct(">II")
@@ -21,14 +27,14 @@ class BadFrame(Exception):
     """Not what the other end of a door says."""
 
 
-def call_frame(call: Call) -> bytes:
+def call_frame(call: OutboundRequest) -> bytes:
     """A call as it goes in. Its route means nothing here."""
     return _frame({"url": call.url, "headers": call.headers, "timeout": call.timeout}, call.body)
 
 
-def answer_frame(answer: Answer | CallFailed) -> bytes:
+def answer_frame(answer: Response | RequestError) -> bytes:
     """What came of it."""
-    if isinstance(answer, CallFailed):
+    if isinstance(answer, RequestError):
         head = {
             "outcome": answer.outcome.name,
             "stage": answer.stage.value,
@@ -38,23 +44,23 @@ def answer_frame(answer: Answer | CallFailed) -> bytes:
     return _frame({"status": answer.status, "headers": answer.headers}, answer.body)
 
 
-async def read_call(reader: asyncio.StreamReader) -> Call:
+async def read_call(reader: asyncio.StreamReader) -> OutboundRequest:
     """Raise `BadFrame`, or `OSError` when the connection ends."""
     head, body = await _read(reader)
     try:
-        return Call(str(head["url"]), _headers(head), body, float(head["timeout"]))
+        return OutboundRequest(str(head["url"]), _headers(head), body, float(head["timeout"]))
     except (KeyError, ValueError, TypeError) as failure:
         raise BadFrame(str(failure)) from None
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """Raise the `CallFailed` that came instead of one, `BadFrame`, or `OSError`."""
+async def read_answer(reader: asyncio.StreamReader) -> Response:
+    """Raise the `RequestError` that came instead of one, `BadFrame`, or `OSError`."""
     head, body = await _read(reader)
     try:
         if "reason" in head:
             outcome, stage = Outcome[head["outcome"]], Stage(head["stage"])
-            raise CallFailed(outcome, stage, str(head["reason"]))
-        return Answer(int(head["status"]), _headers(head), body)
+            raise RequestError(outcome, stage, str(head["reason"]))
+        return Response(int(head["status"]), _headers(head), body)
     except (KeyError, ValueError, TypeError) as failure:
         raise BadFrame(str(failure)) from None
 
@@ -71,7 +77,7 @@ def _frame(head: dict[str, Any], body: bytes) -> bytes:
 async def _read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
     try:
         head_bytes, body_bytes = _SIZES.unpack(await reader.readexactly(_SIZES.size))
-        if head_bytes > MAX_HEAD_BYTES or body_bytes > MAX_ANSWER_BYTES:
+        if head_bytes > MAX_HEAD_BYTES or body_bytes > MAX_RESPONSE_BYTES:
             raise BadFrame("the frame is too large")
         head = json.loads(await reader.readexactly(head_bytes))
         body = await reader.readexactly(body_bytes)

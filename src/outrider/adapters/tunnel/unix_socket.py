@@ -20,9 +20,9 @@ from outrider.adapters.tunnel.frames import (
     read_answer,
     read_call,
 )
-from outrider.domain.calls.request import Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
 from outrider.domain.outcome import Outcome
-from outrider.domain.targets.tunnel import Tunnel
+from outrider.domain.targets.tunnel import ReverseTunnel
 from outrider.errors import Unavailable
 
 DIRECTORY = "tunnels"
@@ -31,7 +31,7 @@ _MAX_PATH_BYTES = 100
 _READ_BYTES = 256 * 1024
 
 
-class SocketDoors:
+class UnixTunnelSockets:
     """Implements the port `Doors` in one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -39,15 +39,15 @@ class SocketDoors:
 
     @asynccontextmanager
     async def open(
-        self, tunnel: Tunnel, post: Callable[[Call], Awaitable[Answer]]
-    ) -> AsyncIterator[SocketDoor]:
+        self, tunnel: ReverseTunnel, post: Callable[[OutboundRequest], Awaitable[Response]]
+    ) -> AsyncIterator[UnixTunnelSocket]:
         """See the port."""
         path = self._directory / _file_name(tunnel)
         try:
             listening = await asyncio.to_thread(_bound, path)
         except OSError as failure:
             raise Unavailable(f"no tunnel can be opened here: {failure.strerror}") from None
-        door = SocketDoor(path, post)
+        door = UnixTunnelSocket(path, post)
         server = await asyncio.start_unix_server(door.serve, sock=listening, limit=_READ_BYTES)
         try:
             yield door
@@ -56,10 +56,10 @@ class SocketDoors:
             door.close()
 
 
-class SocketDoor:
+class UnixTunnelSocket:
     """One of them. It serves one call on each connection."""
 
-    def __init__(self, path: Path, post: Callable[[Call], Awaitable[Answer]]) -> None:
+    def __init__(self, path: Path, post: Callable[[OutboundRequest], Awaitable[Response]]) -> None:
         self._path = path
         self._inode = path.stat().st_ino
         self._post = post
@@ -91,7 +91,7 @@ class SocketDoor:
             call = await read_call(reader)
             try:
                 frame = answer_frame(await self._post(call))
-            except CallFailed as failed:
+            except RequestError as failed:
                 frame = answer_frame(failed)
             writer.write(frame)
             await writer.drain()
@@ -101,18 +101,18 @@ class SocketDoor:
             writer.close()
 
 
-class DoorCaller:
+class TunnelClient:
     """Makes calls through the doors of one data directory, from any process of it."""
 
     def __init__(self, data_dir: Path, user_agent: str) -> None:
         self._directory = data_dir / DIRECTORY
         self._agent = ("User-Agent", user_agent)
 
-    async def post(self, tunnel: Tunnel, call: Call) -> Answer:
-        """Return the listener's answer. Raise `CallFailed`: also when nobody listens."""
+    async def post(self, tunnel: ReverseTunnel, call: OutboundRequest) -> Response:
+        """Return the listener's answer. Raise `RequestError`: also when nobody listens."""
         has_agent = any(name.lower() == "user-agent" for name, _ in call.headers)
         headers = call.headers if has_agent else (*call.headers, self._agent)
-        whole = Call(call.url, headers, call.body, call.timeout)
+        whole = OutboundRequest(call.url, headers, call.body, call.timeout)
         try:
             async with asyncio.timeout(call.timeout):
                 return await self._ask(tunnel, whole)
@@ -120,7 +120,7 @@ class DoorCaller:
             reason = f"time-out after {call.timeout:.3g} s while waiting for the listener"
             raise _unreachable(Stage.ANSWER, reason) from None
 
-    async def _ask(self, tunnel: Tunnel, call: Call) -> Answer:
+    async def _ask(self, tunnel: ReverseTunnel, call: OutboundRequest) -> Response:
         try:
             with _short(self._directory / _file_name(tunnel)) as path:
                 reader, writer = await asyncio.open_unix_connection(path, limit=_READ_BYTES)
@@ -137,7 +137,7 @@ class DoorCaller:
             writer.close()
 
 
-def _file_name(tunnel: Tunnel) -> str:
+def _file_name(tunnel: ReverseTunnel) -> str:
     return f"{tunnel.instance}.{tunnel.name}"
 
 
@@ -172,5 +172,5 @@ def _short(path: Path) -> Iterator[str]:
         os.close(directory)
 
 
-def _unreachable(stage: Stage, reason: str) -> CallFailed:
-    return CallFailed(Outcome.UNREACHABLE, stage, reason)
+def _unreachable(stage: Stage, reason: str) -> RequestError:
+    return RequestError(Outcome.UNREACHABLE, stage, reason)

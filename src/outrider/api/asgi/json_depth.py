@@ -27,7 +27,7 @@ def refuse_deep(data: bytes | bytearray) -> None:
     # Backslashes of a run belong together in pairs from its left; then every quotation mark that
     # is left begins or ends a text.
     unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(unescaped.split(b'"')[::2])
-    steps = array("b", outside.translate(_STEPS, _OTHER))
+    external = b"".join(unescaped.split(b'"')[::2])
+    steps = array("b", external.translate(_STEPS, _OTHER))
     if max(accumulate(steps), default=0) > MAX_DEPTH:
         raise ValueError(f"JSON is nested more than {MAX_DEPTH} levels deep")

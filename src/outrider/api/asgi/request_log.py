@@ -19,14 +19,14 @@ _MAX_PATH_CHARS = 200
 _lines: ContextVar[list[bool] | None] = ContextVar("outrider_request_lines", default=None)
 
 
-def has_line() -> None:
+def is_logged() -> None:
     """The request of this task has been told."""
     lines = _lines.get()
     if lines is not None:
         lines.append(True)
 
 
-def request_lines(app: App, log: Log) -> App:
+def request_log(app: App, log: Log) -> App:
     """The application with such lines."""
 
     async def told(scope: Scope, receive: Receive, send: Send) -> None:

@@ -24,7 +24,7 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
             await stopping.wait()
 
 
-async def until(stopping: asyncio.Event, messages: AsyncIterator[T]) -> AsyncIterator[T]:
+async def until_shutdown(stopping: asyncio.Event, messages: AsyncIterator[T]) -> AsyncIterator[T]:
     """The messages as they come. Raise `Unavailable` when the server stops before the last."""
     stopped = asyncio.create_task(stopping.wait())
     waiting: set[asyncio.Future[Any]] = {stopped}

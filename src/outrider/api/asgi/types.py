@@ -64,7 +64,7 @@ async def read_body(receive: Receive, limit: int = REQUEST_BYTES) -> bytes:
             return b"".join(chunks)
 
 
-async def sent(send: Send, message: Message) -> None:
+async def send_or_disconnect(send: Send, message: Message) -> None:
     """Send a part of the answer.
 
     Raises:
@@ -79,7 +79,7 @@ async def sent(send: Send, message: Message) -> None:
         raise
 
 
-def patient(receive: Receive) -> Receive:
+def poll_disconnect(receive: Receive) -> Receive:
     """A `receive` that waits, once the body is complete, until the client has left.
 
     The protocol library watches for that beside every handler, in a loop. The server (pyvoy 1.3)

@@ -32,7 +32,7 @@ from outrider.api.endpoints.cloudevents_reader import read_batch, read_binary, r
 from outrider.api.rest.app import RestAnswer, call_scope, unzipped
 from outrider.api.rest.request import BadRequestError
 from outrider.api.rpc.error_mapping import shortened
-from outrider.api.rpc.protocol_errors import media_type, refuse
+from outrider.api.rpc.protocol_errors import media_type, send_error
 from outrider.api.rpc.router import Service
 from outrider.domain.events.cloud_event import CloudEvent
 from outrider.errors import InvalidRequest
@@ -79,12 +79,12 @@ class CloudEvents:
             text = (
                 f"content type {media_type(scope)!r} is not supported, send {STRUCTURED} or {BATCH}"
             )
-            await refuse(scope, send, Code.INVALID_ARGUMENT, text, status=415)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, text, status=415)
             return
         try:
             call = call_scope(_PUBLISH, scope, PROTO)
         except BadRequestError as error:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
+            await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
             return
         # As binary, the message is never larger than the JSON that it came from.
         await self._publishes(

@@ -14,7 +14,7 @@ from connectrpc.code import Code
 from outrider.api.asgi.cors import cors
 from outrider.api.asgi.origin import authority_of
 from outrider.api.asgi.types import App, Receive, Scope, Send
-from outrider.api.rpc.protocol_errors import JSON, refuse
+from outrider.api.rpc.protocol_errors import JSON, send_error
 
 PATH = "/oauth/v2/keys"
 # Receivers may keep the set for five minutes: a new key waits that long before it is activated.
@@ -30,10 +30,10 @@ def jwks(published: Published) -> App:
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != PATH:
-            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
         elif scope["method"] not in {"GET", "HEAD"}:
             text = "Method Not Allowed"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(ALLOW,))
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(ALLOW,))
         else:
             await _say(scope, send, {"keys": await published(authority_of(scope))})
 

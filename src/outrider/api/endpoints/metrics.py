@@ -15,8 +15,8 @@ from connectrpc.code import Code
 from outrider.api.asgi.origin import authority_of
 from outrider.api.asgi.types import App, Receive, Scope, Send, answer, header
 from outrider.api.rpc.auth import BearerAuth
-from outrider.api.rpc.error_mapping import Faults
-from outrider.api.rpc.protocol_errors import refuse
+from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.protocol_errors import send_error
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import InstanceId
 from outrider.errors import OutriderError, PermissionDenied
@@ -49,29 +49,29 @@ class Readers:
             raise PermissionDenied("No matching permissions found", "AUTH-5mWD2")
 
 
-def metrics_page(scrape: Scrape, admit: Admit | None, faults: Faults) -> App:
+def metrics_page(scrape: Scrape, admit: Admit | None, faults: ErrorMapper) -> App:
     """The application at `PATH`. Without `admit` anybody may read."""
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != PATH:
-            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
         elif scope["method"] not in {"GET", "HEAD"}:
             text = "Method Not Allowed"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(_ALLOW,))
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(_ALLOW,))
         elif admit is None or await _admitted(scope, send, admit, faults):
             await _say(scope, send, (await scrape()).encode())
 
     return app
 
 
-async def _admitted(scope: Scope, send: Send, admit: Admit, faults: Faults) -> bool:
+async def _admitted(scope: Scope, send: Send, admit: Admit, faults: ErrorMapper) -> bool:
     given: Any = header(scope, b"authorization")
     try:
         await admit(None if given is None else given.decode("latin-1"), authority_of(scope))
     except OutriderError as error:
         shown = faults.shown(error, PATH)
         headers = (_CHALLENGE,) if shown.code is Code.UNAUTHENTICATED else ()
-        await refuse(scope, send, shown.code, shown.message, headers=headers)
+        await send_error(scope, send, shown.code, shown.message, headers=headers)
         return False
     return True
 

@@ -28,9 +28,9 @@ from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
 from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.protocol_errors import JSON, media_type, refuse
+from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.domain.access.access_token import LIFETIME
-from outrider.usecases.access.grants import Granted, GrantRefused, Grants
+from outrider.usecases.access.grants import GrantError, Grants, TokenGrant
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
@@ -45,7 +45,7 @@ _BAD_REQUEST, _UNAUTHORIZED = 400, 401
 NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
 
 Form = Mapping[str, str]
-Grant = Callable[[Scope, Form, str], Awaitable[Granted]]
+Grant = Callable[[Scope, Form, str], Awaitable[TokenGrant]]
 
 
 def discovery(issuers: Issuers) -> App:
@@ -53,7 +53,7 @@ def discovery(issuers: Issuers) -> App:
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != DISCOVERY_PATH:
-            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] not in {"GET", "HEAD"}:
             await _not_allowed(scope, send, b"GET, HEAD")
@@ -61,7 +61,9 @@ def discovery(issuers: Issuers) -> App:
         try:
             issuer = issuers.issuer(scope)
         except UnusableHostError:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed")
+            await send_error(
+                scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed"
+            )
             return
         body = json.dumps(document(issuer)).encode()
         length = (b"content-length", str(len(body)).encode())
@@ -101,37 +103,37 @@ class TokenEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a token, or an error of RFC 6749, section 5.2."""
         if scope["path"] != TOKEN_PATH:
-            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] != "POST":
             await _not_allowed(scope, send, b"POST")
             return
         try:
             granted = await self._granted(scope, receive)
-        except GrantRefused as refused:
+        except GrantError as refused:
             self._log.info("token.refused", error=refused.error, reason=refused.description)
             await _say_refused(send, refused)
         else:
             self._log.info("token.issued", account=granted.account_id)
             await _say_token(send, granted.access_token)
 
-    async def _granted(self, scope: Scope, receive: Receive) -> Granted:
+    async def _granted(self, scope: Scope, receive: Receive) -> TokenGrant:
         form = await read_form(scope, receive)
         name = required(form, "grant_type")
         grant = self._known.get(name)
         if grant is None:
-            raise GrantRefused("unsupported_grant_type", f"one of {', '.join(self._known)}")
+            raise GrantError("unsupported_grant_type", f"one of {', '.join(self._known)}")
         try:
             issuer = self._issuers.issuer(scope)
         except UnusableHostError:
-            raise GrantRefused("invalid_request", "header Host is missing or malformed") from None
+            raise GrantError("invalid_request", "header Host is missing or malformed") from None
         return await grant(scope, form, issuer)
 
-    async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> Granted:
+    async def _client_credentials(self, scope: Scope, form: Form, issuer: str) -> TokenGrant:
         client_id, client_secret = client_of(header(scope, b"authorization"), form)
         return await self._grants_for(scope).client_credentials(client_id, client_secret, issuer)
 
-    async def _assertion(self, scope: Scope, form: Form, issuer: str) -> Granted:
+    async def _assertion(self, scope: Scope, form: Form, issuer: str) -> TokenGrant:
         return await self._grants_for(scope).assertion(required(form, "assertion"), issuer)
 
     def _grants_for(self, scope: Scope) -> Grants:
@@ -144,9 +146,9 @@ def token_endpoint(grants: Grants, issuers: Issuers, log: Log) -> App:
 
 
 async def read_form(scope: Scope, receive: Receive) -> Form:
-    """The body's fields, each once. Raise `GrantRefused`."""
+    """The body's fields, each once. Raise `GrantError`."""
     if media_type(scope) != _FORM:
-        raise GrantRefused("invalid_request", f"the body must be {_FORM}")
+        raise GrantError("invalid_request", f"the body must be {_FORM}")
     try:
         body = await read_body(receive, FORM_BYTES)
         pairs = parse_qsl(
@@ -156,21 +158,19 @@ async def read_form(scope: Scope, receive: Receive) -> Form:
             max_num_fields=_FORM_FIELDS,
         )
     except BodyTooLargeError:
-        raise GrantRefused(
-            "invalid_request", f"the body is larger than {FORM_BYTES} bytes"
-        ) from None
+        raise GrantError("invalid_request", f"the body is larger than {FORM_BYTES} bytes") from None
     except ValueError:
-        raise GrantRefused("invalid_request", "the body is no form in UTF-8") from None
+        raise GrantError("invalid_request", "the body is no form in UTF-8") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise GrantRefused("invalid_request", "a field is there twice")
+        raise GrantError("invalid_request", "a field is there twice")
     return fields
 
 
 def required(form: Form, name: str) -> str:
-    """A field that must be there and not empty. Raise `GrantRefused`."""
+    """A field that must be there and not empty. Raise `GrantError`."""
     if not form.get(name):
-        raise GrantRefused("invalid_request", f"{name} is missing")
+        raise GrantError("invalid_request", f"{name} is missing")
     return form[name]
 
 
@@ -184,7 +184,7 @@ async def _say_token(send: Send, token: str) -> None:
     await answer(send, 200, [JSON, *NO_STORE], json.dumps(body).encode())
 
 
-async def _say_refused(send: Send, refused: GrantRefused) -> None:
+async def _say_refused(send: Send, refused: GrantError) -> None:
     body = {"error": refused.error, "error_description": refused.description}
     is_stranger = refused.error == "invalid_client"
     challenge = [(b"www-authenticate", b'Basic realm="outrider"')] if is_stranger else []
@@ -194,4 +194,6 @@ async def _say_refused(send: Send, refused: GrantRefused) -> None:
 
 async def _not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
     headers = ((b"allow", allow),)
-    await refuse(scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers)
+    await send_error(
+        scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers
+    )

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from outrider.usecases.access.grants import GrantRefused
+from outrider.usecases.access.grants import GrantError
 
 _SCHEME = "basic"
 
@@ -15,20 +15,20 @@ _SCHEME = "basic"
 def client_of(authorization: bytes | None, form: Mapping[str, str]) -> tuple[str, str]:
     """Client id and secret, from HTTP Basic or from the form.
 
-    Raise `GrantRefused` for both at once, and for none.
+    Raise `GrantError` for both at once, and for none.
     """
     if authorization is None:
         if not form.get("client_id") or not form.get("client_secret"):
-            raise GrantRefused("invalid_client", "client id and client secret are missing")
+            raise GrantError("invalid_client", "client id and client secret are missing")
         return form["client_id"], form["client_secret"]
     client_id, client_secret = basic_credentials(authorization)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise GrantRefused("invalid_request", "HTTP Basic and the form both name a client")
+        raise GrantError("invalid_request", "HTTP Basic and the form both name a client")
     return client_id, client_secret
 
 
 def basic_credentials(authorization: bytes) -> tuple[str, str]:
-    """Both parts of HTTP Basic (RFC 7617), decoded. Raise `GrantRefused`."""
+    """Both parts of HTTP Basic (RFC 7617), decoded. Raise `GrantError`."""
     scheme, _, text = authorization.decode("latin-1").partition(" ")
     try:
         decoded = base64.b64decode(text.strip(), validate=True).decode()
@@ -37,5 +37,5 @@ def basic_credentials(authorization: bytes) -> tuple[str, str]:
     except (ValueError, binascii.Error):
         colon, parts = "", []
     if not colon or scheme.lower() != _SCHEME:
-        raise GrantRefused("invalid_client", "the Authorization header is no HTTP Basic")
+        raise GrantError("invalid_client", "the Authorization header is no HTTP Basic")
     return parts[0], parts[1]

@@ -14,7 +14,7 @@ from connectrpc.code import Code
 from protobuf import DescFile, DescMessage, DescService, Oneof
 
 from outrider.api.app import serve
-from outrider.api.asgi.shutdown import until
+from outrider.api.asgi.shutdown import until_shutdown
 from outrider.api.rpc.error_mapping import Log
 from outrider.api.rpc.interceptors import Authenticator, Context
 from outrider.api.rpc.router import Service
@@ -165,7 +165,7 @@ class ReflectionHandlers:
     ) -> AsyncIterator[Any]:
         """One response for each request, as it comes."""
         answers = Answers(self._served, self._pb)
-        async for request in until(self._stopping, requests):
+        async for request in until_shutdown(self._stopping, requests):
             yield answers.to(request)
 
 

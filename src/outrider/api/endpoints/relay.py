@@ -8,7 +8,7 @@ from outrider.api.asgi.json_depth import refuse_deep
 from outrider.api.asgi.limits import TOO_LARGE
 from outrider.api.asgi.types import App, BodyTooLargeError, Receive, Scope, Send, answer, read_body
 from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.protocol_errors import JSON, refuse
+from outrider.api.rpc.protocol_errors import JSON, send_error
 from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay
 
@@ -24,16 +24,16 @@ def relay_endpoint(relay: Relay, log: Log) -> App:
         name = scope["path"].removeprefix(PREFIX)
         if scope["method"] != "POST":
             text = "Method Not Allowed"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
             return
         try:
             await _take(relay, log, name, scope, receive)
         except BodyTooLargeError:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except OutriderError as error:
             if not isinstance(error, Unauthenticated):  # of which the relay knows more
                 log.info("relay.refused", source=name, reason=str(error))
-            await refuse(scope, send, Code(error.code.value), str(error))
+            await send_error(scope, send, Code(error.code.value), str(error))
         else:
             await answer(send, 200, [JSON], b"{}")
 

@@ -33,7 +33,7 @@ from outrider.api.asgi.types import (
 from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
-from outrider.api.rpc.protocol_errors import JSON, media_type, refuse
+from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.api.rpc.router import Service
 
 UNAUTHORIZED = 401
@@ -72,7 +72,7 @@ class Rest:
         try:
             segments = path_segments(scope["path"], scope.get("raw_path"))
         except UnicodeDecodeError:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, "the path is not UTF-8")
+            await send_error(scope, send, Code.INVALID_ARGUMENT, "the path is not UTF-8")
             return
         match = self._routes.find(scope["method"], segments)
         if match is not None:
@@ -80,9 +80,9 @@ class Rest:
         elif verbs := self._routes.verbs(segments):
             allow = ((b"allow", ", ".join(verbs).encode()),)
             text = "Method Not Allowed"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
         else:
-            await refuse(scope, send, Code.NOT_FOUND, "Not Found")
+            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
 
     async def _call(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -90,11 +90,11 @@ class Rest:
             message = message_json(match, scope.get("query_string", b""), body)
             call = call_scope(match.route.procedure, scope, JSON)
         except BodyTooLargeError:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except NotJsonError as error:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, str(error), status=415)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, str(error), status=415)
         except BadRequestError as error:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
+            await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
         else:
             app = self._apps[match.route.procedure.rpartition("/")[0]]
             if not match.route.body:

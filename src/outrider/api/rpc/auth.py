@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from outrider.domain.access.permission import Actor, require
-from outrider.usecases.access.instances import ChooseInstance
+from outrider.usecases.access.instances import InstanceResolver
 from outrider.usecases.access.tokens import Authenticate
 
 
@@ -14,7 +14,7 @@ class BearerAuth:
     """Bearer tokens of service accounts."""
 
     check: Authenticate
-    choose: ChooseInstance
+    choose: InstanceResolver
 
     async def authenticate(self, authorization: str | None, authority: str) -> Actor:
         """See `Authenticate`; in the instance of this host name."""

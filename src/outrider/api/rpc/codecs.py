@@ -29,7 +29,7 @@ from protobuf import (
 )
 
 from outrider.api.asgi.json_depth import refuse_deep
-from outrider.api.rpc.error_mapping import Faults
+from outrider.api.rpc.error_mapping import ErrorMapper
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
@@ -41,7 +41,7 @@ MAX_SHOWN = 100
 class CheckedCodec:
     """A codec whose failures to encode are reported as ours."""
 
-    def __init__(self, inner: Codec[Message, Message], faults: Faults) -> None:
+    def __init__(self, inner: Codec[Message, Message], faults: ErrorMapper) -> None:
         self._inner = inner
         self._faults = faults
 
@@ -86,7 +86,7 @@ class JsonCodec(CheckedCodec):
             return message_class.from_json(data, ignore_unknown_fields=True)
 
 
-def codecs(faults: Faults) -> tuple[CheckedCodec, CheckedCodec]:
+def codecs(faults: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
     """The codecs of every service: binary and JSON."""
     return CheckedCodec(proto_binary_codec(), faults), JsonCodec(proto_json_codec(), faults)
 

@@ -60,7 +60,7 @@ def new_reference() -> str:
     return secrets.token_hex(REFERENCE_BYTES)
 
 
-class Faults:
+class ErrorMapper:
     """Turns exceptions into what callers may see, and logs those that are our fault."""
 
     def __init__(self, log: Log, reference: Callable[[], str] = new_reference) -> None:

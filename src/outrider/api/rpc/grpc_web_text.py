@@ -25,7 +25,7 @@ from outrider.api.asgi.types import (
     replay,
     without,
 )
-from outrider.api.rpc.protocol_errors import Wire, media_type, refuse, wire_of
+from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
 
 TEXT = "grpc-web-text"
 BINARY = "grpc-web"
@@ -46,9 +46,9 @@ def grpc_web_text(app: App) -> App:
         try:
             body = decoded(await read_body(receive, TEXT_LIMIT))
         except BodyTooLargeError:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
+            await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except binascii.Error:
-            await refuse(scope, send, Code.INVALID_ARGUMENT, "body is not Base64")
+            await send_error(scope, send, Code.INVALID_ARGUMENT, "body is not Base64")
         else:
             await app(binary(scope), replay(body, receive), encoding(send))
 

@@ -2,7 +2,7 @@
 
 In this order: the caller is authenticated and its permission is checked before a byte of the body
 is read; then the message is decoded and validated; then the handler runs. Whatever fails on the
-way passes through `Faults` once, at the outermost layer.
+way passes through `ErrorMapper` once, at the outermost layer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from connectrpc.method import MethodInfo
 from connectrpc.request import RequestContext
 from protobuf import DescMethod, DescService, Message
 
-from outrider.api.asgi.request_log import has_line
-from outrider.api.rpc.error_mapping import Faults, Log
+from outrider.api.asgi.request_log import is_logged
+from outrider.api.rpc.error_mapping import ErrorMapper, Log
 from outrider.api.rpc.telemetry import SILENT, Telemetry, trace_of
 from outrider.api.validation.validation import validate
 from outrider.usecases.ports.tracing import Span, continue_trace
@@ -123,10 +123,10 @@ class Started:
     span: Span
 
 
-class Recorder(MetadataInterceptor[Started]):
+class TelemetryInterceptor(MetadataInterceptor[Started]):
     """Writes one line for each call, counts and traces it, and translates its error; outermost."""
 
-    def __init__(self, log: Log, faults: Faults, telemetry: Telemetry = SILENT) -> None:
+    def __init__(self, log: Log, faults: ErrorMapper, telemetry: Telemetry = SILENT) -> None:
         self._log = log
         self._faults = faults
         self._telemetry = telemetry
@@ -158,8 +158,8 @@ class Recorder(MetadataInterceptor[Started]):
             account=account_of(ctx),
             **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
-        has_line()
-        self._telemetry.measures.answered(method, code, seconds)
+        is_logged()
+        self._telemetry.metrics.answered(method, code, seconds)
         if shown is not None:
             started.span.fail(code)
         started.block.__exit__(None, None, None)
@@ -178,7 +178,7 @@ async def authenticated(authenticator: Authenticator[A], ctx: Context) -> A:
     return await authenticator.authenticate(headers.get("authorization"), authority)
 
 
-class Gatekeeper(MetadataInterceptor[None], Generic[A]):
+class AuthInterceptor(MetadataInterceptor[None], Generic[A]):
     """Lets known callers with the right permission pass, before the body is read."""
 
     def __init__(self, authenticator: Authenticator[A], *services: DescService) -> None:
@@ -203,7 +203,7 @@ class Gatekeeper(MetadataInterceptor[None], Generic[A]):
         """Nothing is left to do."""
 
 
-class Validator:
+class ValidationInterceptor:
     """Refuses requests that break the rules of the proto files."""
 
     async def intercept_unary(
@@ -221,10 +221,14 @@ class Validator:
 def interceptors(
     authenticator: Authenticator[Any],
     log: Log,
-    faults: Faults,
+    faults: ErrorMapper,
     service: DescService,
     *,
     telemetry: Telemetry = SILENT,
 ) -> tuple[Interceptor, ...]:
     """Everything around the calls of one service, outermost first."""
-    return Recorder(log, faults, telemetry), Gatekeeper(authenticator, service), Validator()
+    return (
+        TelemetryInterceptor(log, faults, telemetry),
+        AuthInterceptor(authenticator, service),
+        ValidationInterceptor(),
+    )

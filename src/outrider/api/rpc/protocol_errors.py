@@ -39,7 +39,7 @@ def wire_of(scope: Scope) -> Wire:
     return next((wire for wire in Wire if wire.value == family), Wire.HTTP)
 
 
-async def refuse(
+async def send_error(
     scope: Scope,
     send: Send,
     code: Code,

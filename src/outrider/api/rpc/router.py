@@ -16,7 +16,7 @@ from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import TRAILERS, App, Receive, Scope, Send, header
 from outrider.api.rpc.grpc_web_text import grpc_web_text
 from outrider.api.rpc.interceptors import procedure_of
-from outrider.api.rpc.protocol_errors import Wire, media_type, refuse, wire_of
+from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
 
 _GRPC_TYPES = (
     "application/grpc",
@@ -50,7 +50,7 @@ class Procedure:
     media_types: tuple[str, ...]
 
 
-class Gate:
+class RpcRouter:
     """Routes `/package.Service/Method` to the services, and refuses what cannot be a call."""
 
     def __init__(self, services: Sequence[Service]) -> None:
@@ -74,18 +74,18 @@ class Gate:
         kind = media_type(scope)
         if procedure is None:
             text = f"unknown procedure {scope['path']}"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=404)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=404)
         elif scope["method"] != "POST":
             text = "Method Not Allowed"
             allow = ((b"allow", b"POST"),)
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
         elif kind not in procedure.media_types:
             text = f"content type {kind!r} is not supported" if kind else "content type is missing"
             accept = ((b"accept-post", ", ".join(procedure.media_types).encode()),)
-            await refuse(scope, send, Code.UNIMPLEMENTED, text, status=415, headers=accept)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=415, headers=accept)
         elif lacks_trailers(scope):
             text = "gRPC needs HTTP/2 with trailers"
-            await refuse(scope, send, Code.UNIMPLEMENTED, text)
+            await send_error(scope, send, Code.UNIMPLEMENTED, text)
         else:
             await procedure.app(with_media_type(scope, kind), receive, send)
 

@@ -10,7 +10,7 @@ from outrider.domain.calls.trace import TRACEPARENT, TRACESTATE, TraceContext, p
 from outrider.usecases.ports.tracing import NO_SPAN, PassedOnSpan, Tracing
 
 
-class RpcMeasures(Protocol):
+class RpcMetrics(Protocol):
     """Told when a call was answered."""
 
     def answered(self, method: str, code: str, seconds: float) -> None:
@@ -18,7 +18,7 @@ class RpcMeasures(Protocol):
         ...
 
 
-class _Unmeasured:
+class _NoMetrics:
     def answered(self, method: str, code: str, seconds: float) -> None:
         """Nobody counts."""
 
@@ -36,7 +36,7 @@ class _Untraced:
 class Telemetry:
     """Both. By default nobody does either."""
 
-    measures: RpcMeasures = field(default_factory=_Unmeasured)
+    metrics: RpcMetrics = field(default_factory=_NoMetrics)
     tracing: Tracing = field(default_factory=_Untraced)
 
 

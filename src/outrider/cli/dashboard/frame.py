@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from outrider.cli.commands.delivery.delivery_stats import counts_of
 from outrider.cli.commands.delivery.states import State
-from outrider.cli.commands.targets.target_status import held_in, hold_of, moment_of, state_of
+from outrider.cli.commands.targets.target_status import (
+    moment_of,
+    state_of,
+    suspended_in,
+    suspension_of,
+)
 from outrider.cli.terminal.output import printable, text_of
 
 if TYPE_CHECKING:
@@ -33,7 +38,7 @@ _BEHIND = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class StatsSample:
     """What a server said at one time. `errors` are last errors by target, "" when there is none.
 
     `at` is on a clock that never goes back, in seconds; `now` is the time of day.
@@ -53,7 +58,7 @@ class History:
     _last: tuple[float, dict[str, int]] | None = None
     rates: list[float] = field(default_factory=list)
 
-    def add(self, look: Look) -> None:
+    def add(self, look: StatsSample) -> None:
         """Take note of what has been settled since the last look."""
         counts = counts_of(look.stats)
         if self._last is not None:
@@ -65,7 +70,7 @@ class History:
         self._last = (look.at, counts)
 
 
-def frame(look: Look, history: History) -> RenderableType:
+def frame(look: StatsSample, history: History) -> RenderableType:
     """The whole picture."""
     from rich.console import Group
 
@@ -73,7 +78,7 @@ def frame(look: Look, history: History) -> RenderableType:
     return Group(*(part for part in parts if part is not None))
 
 
-def _head(look: Look, history: History) -> RenderableType:
+def _head(look: StatsSample, history: History) -> RenderableType:
     from rich.text import Text
 
     lines = Text()
@@ -94,7 +99,7 @@ def _head(look: Look, history: History) -> RenderableType:
     return lines
 
 
-def _states(look: Look) -> RenderableType:
+def _states(look: StatsSample) -> RenderableType:
     from rich.text import Text
 
     counts = counts_of(look.stats)
@@ -105,7 +110,7 @@ def _states(look: Look) -> RenderableType:
     return line
 
 
-def _targets(look: Look) -> RenderableType | None:
+def _targets(look: StatsSample) -> RenderableType | None:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -135,13 +140,16 @@ def _troubled(stats: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     troubled = [
         each
         for each in listed
-        if hold_of(each) or any(counts_of(each).get(state) for state in _TROUBLE)
+        if suspension_of(each) or any(counts_of(each).get(state) for state in _TROUBLE)
     ]
     shown = {text_of(each, "targetId") for each in troubled}
-    return [*troubled, *(each for each in held_in(stats) if text_of(each, "targetId") not in shown)]
+    return [
+        *troubled,
+        *(each for each in suspended_in(stats) if text_of(each, "targetId") not in shown),
+    ]
 
 
-def _row(look: Look, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+def _row(look: StatsSample, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     counts, identifier = counts_of(target), text_of(target, "targetId")
     is_open = sum(counts.get(each, 0) for each in _TROUBLE) - counts.get(State.DEAD, 0)
     oldest = _age(look, text_of(target, "oldestOpenAt"))
@@ -172,7 +180,7 @@ def _sparkline(rates: Sequence[float]) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(each / highest * len(_BARS)))] for each in rates)
 
 
-def _age(look: Look, timestamp: str) -> timedelta | None:
+def _age(look: StatsSample, timestamp: str) -> timedelta | None:
     if not timestamp:
         return None
     return max(timedelta(0), look.now - moment_of(timestamp))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from outrider.cli.commands.delivery.delivery_stats import counts_of
 from outrider.cli.commands.delivery.states import State
-from outrider.cli.dashboard.frame import History, Look, frame
+from outrider.cli.dashboard.frame import History, StatsSample, frame
 from outrider.cli.remote.client import Server
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import printable, text_of
@@ -27,11 +27,11 @@ _EXPLAINED = 5
 _QUIT = {"q", "Q", "\x03", "\x04"}
 
 
-def look(server: Server, targets: int) -> Look:
+def look(server: Server, targets: int) -> StatsSample:
     """Ask the server. Raise `CommandError` when it refuses or does not answer."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
-    request = GetDeliveryStatsRequest(max_targets=targets, max_held_targets=targets)
+    request = GetDeliveryStatsRequest(max_targets=targets, max_suspended_targets=targets)
     stats = server.ask(server.deliveries.get_delivery_stats, request)
     failing = [
         text_of(each, "targetId")
@@ -39,7 +39,7 @@ def look(server: Server, targets: int) -> Look:
         if counts_of(each).get(State.RETRYING) or counts_of(each).get(State.DEAD)
     ]
     errors = {each: last_error(server, each) for each in failing[:_EXPLAINED]}
-    return Look(server.url, time.monotonic(), utc_now(), stats, errors)
+    return StatsSample(server.url, time.monotonic(), utc_now(), stats, errors)
 
 
 def last_error(server: Server, target: str) -> str:
@@ -88,7 +88,7 @@ def run_live(server: Server, targets: int, seconds: float, console: Console) -> 
 
     history = History()
     # What is wrong from the start is told at once, and not on a screen that vanishes.
-    found: Look | None = look(server, targets)
+    found: StatsSample | None = look(server, targets)
     with (
         suppress(KeyboardInterrupt),
         _letters() as letters,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from outrider.cli.receive.exchange import Exchange, Headers, OnExchange
+from outrider.cli.receive.exchange import AnsweredCall, Headers, OnExchange
 from outrider.runtime import utc_now
 from outrider_receiver import HttpAnswer, Receiver
 from outrider_receiver.receiver import MAX_BODY_BYTES
@@ -18,7 +18,7 @@ POLL_S = 0.05
 UNAVAILABLE = 503
 
 
-class Stage:
+class LiveReceiver:
     """Stands where the server expects a receiver; what stands behind it may change."""
 
     def __init__(self, on_exchange: OnExchange) -> None:
@@ -36,7 +36,7 @@ class Stage:
         receiver = self.receiver
         answer = HttpAnswer(UNAVAILABLE) if receiver is None else receiver.handle(body, headers)
         self._on_exchange(
-            Exchange(
+            AnsweredCall(
                 at=at,
                 target="/",
                 headers=tuple(headers),
@@ -50,7 +50,7 @@ class Stage:
 
 
 @contextmanager
-def served(stage: Stage, host: str, port: int) -> Iterator[str]:
+def served(stage: LiveReceiver, host: str, port: int) -> Iterator[str]:
     """Its URL while the block lasts. Raise OSError when the address is taken."""
     server = ReceiverServer(cast("Receiver", stage), host, port)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)

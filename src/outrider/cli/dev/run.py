@@ -15,8 +15,8 @@ import typer
 from outrider.cli.demo.server import DemoServer, stopped_at_the_end
 from outrider.cli.dev.binding import Binding, Bound
 from outrider.cli.dev.handlers import Broken, HandlersFile
-from outrider.cli.dev.receiver import Stage, served
-from outrider.cli.receive.exchange import Exchange
+from outrider.cli.dev.receiver import LiveReceiver, served
+from outrider.cli.receive.exchange import AnsweredCall
 from outrider.cli.receive.forward import print_exchange
 from outrider.cli.remote.client import Server, read_token
 from outrider.cli.terminal.errors import CommandError
@@ -50,7 +50,7 @@ class DevSession:
     def __init__(self, file: HandlersFile, data_dir: Path) -> None:
         self._file = file
         self._data_dir = data_dir
-        self._stage = Stage(_show)
+        self._stage = LiveReceiver(_show)
 
     async def run(self, port: int) -> None:
         """Start everything, then follow the file."""
@@ -137,7 +137,7 @@ def _prepare(data_dir: Path) -> None:
         ) from None
 
 
-def _show(exchange: Exchange) -> None:
+def _show(exchange: AnsweredCall) -> None:
     # Who reads no more of it, such as `head`, still wants the handlers called.
     with _printing, suppress(BrokenPipeError):
         print_exchange(exchange)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from outrider.bootstrap.databases import look_at_postgres, postgres_driver
+from outrider.bootstrap.databases import inspect_postgres, postgres_driver
 from outrider.cli.doctor.checks import Finding, Status, check_master_key
 from outrider.config.loading import Settings
 from outrider.errors import StartupError
 from outrider.server.data_directory import MASTER_KEY_FILE
 
 if TYPE_CHECKING:
-    from outrider.bootstrap.databases import DatabaseLook
+    from outrider.bootstrap.databases import DatabaseInspection
 
 CONNECTIONS_OF_A_PROCESS = 4
 """A writer, two readers, a listener."""
@@ -36,7 +36,7 @@ def check_postgres(settings: Settings, url: str) -> Iterator[Finding]:
         yield Finding("driver", Status.FAIL, str(failure), advice)
         return
     try:
-        seen = look_at_postgres(url)
+        seen = inspect_postgres(url)
     except StartupError as failure:
         yield Finding("database", Status.FAIL, f"no connection to {failure}", _CONNECT_ADVICE)
         yield _check_key(settings, None)
@@ -48,7 +48,7 @@ def check_postgres(settings: Settings, url: str) -> Iterator[Finding]:
     yield _check_key(settings, seen)
 
 
-def _check_database(seen: DatabaseLook) -> Finding:
+def _check_database(seen: DatabaseInspection) -> Finding:
     says = f"{seen.where} answers, {'over TLS' if seen.is_encrypted else 'without TLS'}"
     if seen.is_standby:
         return Finding(
@@ -60,7 +60,7 @@ def _check_database(seen: DatabaseLook) -> Finding:
     return Finding("database", Status.OK, says)
 
 
-def _check_version(seen: DatabaseLook) -> Finding:
+def _check_version(seen: DatabaseInspection) -> Finding:
     major, minor = divmod(seen.version, 10_000)
     says, oldest = f"PostgreSQL {major}.{minor}", seen.oldest // 10_000
     if seen.version < seen.oldest:
@@ -69,7 +69,7 @@ def _check_version(seen: DatabaseLook) -> Finding:
     return Finding("database version", Status.OK, says)
 
 
-def _check_schema(seen: DatabaseLook) -> Finding:
+def _check_schema(seen: DatabaseInspection) -> Finding:
     if seen.needed > seen.known:
         return Finding(
             "schema",
@@ -95,7 +95,7 @@ def _check_schema(seen: DatabaseLook) -> Finding:
     return Finding("schema", Status.OK, f"version {seen.schema}{newer}")
 
 
-def _check_connections(seen: DatabaseLook, workers: int) -> Finding:
+def _check_connections(seen: DatabaseInspection, workers: int) -> Finding:
     wanted = CONNECTIONS_OF_A_PROCESS * (1 + workers)
     says = f"{seen.free} of {seen.most} are free; a server with {workers} workers holds {wanted}"
     if seen.most < wanted:
@@ -106,7 +106,7 @@ def _check_connections(seen: DatabaseLook, workers: int) -> Finding:
     return Finding("connections", Status.OK, says)
 
 
-def _check_key(settings: Settings, seen: DatabaseLook | None) -> Finding:
+def _check_key(settings: Settings, seen: DatabaseInspection | None) -> Finding:
     path = settings.data_dir / MASTER_KEY_FILE
     if settings.master_key is not None or path.exists():
         return _not_tried(check_master_key(settings), seen)
@@ -125,7 +125,7 @@ def _check_key(settings: Settings, seen: DatabaseLook | None) -> Finding:
     return Finding("master key", Status.OK, says)
 
 
-def _not_tried(finding: Finding, seen: DatabaseLook | None) -> Finding:
+def _not_tried(finding: Finding, seen: DatabaseInspection | None) -> Finding:
     if finding.status is not Status.OK or seen is None or not seen.is_sealed:
         return finding
     return replace(

@@ -16,7 +16,7 @@ def first_value(headers: Headers, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class AnsweredCall:
     """`failure` says why there is no answer; its status is 0 then. `seconds` is how long it took."""
 
     at: datetime
@@ -35,4 +35,4 @@ class Exchange:
         return first_value(self.headers, name)
 
 
-OnExchange = Callable[[Exchange], None]
+OnExchange = Callable[[AnsweredCall], None]

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from outrider.cli.receive.exchange import Exchange, OnExchange
+from outrider.cli.receive.exchange import AnsweredCall, OnExchange
 from outrider.cli.receive.forwarder import Forwarder
 from outrider.cli.receive.listen import subject_of
 from outrider.cli.remote.client import Server, checked_url
@@ -25,7 +25,7 @@ MAX_NAME_CHARS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ForwardOptions:
     """Where calls are taken, and through which tunnel.
 
     `name` empty: of the machine. `target_id` empty: a target of our own, made if there is none.
@@ -36,7 +36,7 @@ class Wanted:
     target_id: str = ""
 
 
-def forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
+def forward(server: Server, wanted: ForwardOptions, on_exchange: OnExchange) -> None:
     """Forward until Ctrl-C or SIGTERM.
 
     Raises:
@@ -46,15 +46,15 @@ def forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
     asyncio.run(_forward(server, wanted, on_exchange))
 
 
-async def _forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> None:
-    from outrider.bootstrap.http_client import open_caller
+async def _forward(server: Server, wanted: ForwardOptions, on_exchange: OnExchange) -> None:
+    from outrider.bootstrap.http_client import open_http_client
     from outrider.config.loading import from_arguments
 
     target = ForwardTarget(server, wanted)
     name = await asyncio.to_thread(target.tunnel_name)
     # The developer chose the URL: what is near is on this machine or in its network.
     near = from_arguments({"egress_profile": "dev"}, {})
-    async with open_caller(near, CALLS_AT_ONCE) as caller:
+    async with open_http_client(near, CALLS_AT_ONCE) as caller:
         forwarder = Forwarder(
             server=server,
             name=name,
@@ -70,7 +70,7 @@ async def _forward(server: Server, wanted: Wanted, on_exchange: OnExchange) -> N
 class ForwardTarget:
     """The target that is answered from here."""
 
-    def __init__(self, server: Server, wanted: Wanted) -> None:
+    def __init__(self, server: Server, wanted: ForwardOptions) -> None:
         self._server = server
         self._wanted = wanted
         self._is_known = False
@@ -182,7 +182,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def print_exchange(exchange: Exchange) -> None:
+def print_exchange(exchange: AnsweredCall) -> None:
     """One forwarded call for people."""
     answered = f"answered {exchange.status}" if exchange.status else f"failed: {exchange.failure}"
     color = "green" if 0 < exchange.status < 300 else "red"  # noqa: PLR2004 - 2xx
@@ -197,7 +197,7 @@ def print_exchange(exchange: Exchange) -> None:
     typer.echo("  ".join(part for part in parts if part))
 
 
-def print_exchange_json(exchange: Exchange) -> None:
+def print_exchange_json(exchange: AnsweredCall) -> None:
     """One forwarded call as one line of JSON."""
     print_json_line(
         {

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from outrider.cli.receive.exchange import Exchange, OnExchange
+from outrider.cli.receive.exchange import AnsweredCall, OnExchange
 from outrider.cli.remote.client import Server, refusal
-from outrider.domain.calls.request import Answer, Call, CallFailed
+from outrider.domain.calls.request import OutboundRequest, RequestError, Response
 from outrider.runtime import utc_now
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ SILENT_S = 35.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 15.0
 # Of an answer: the server takes requests of 4 MiB.
-MAX_ANSWER_BYTES = 4 * 1024 * 1024 - 64 * 1024
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024 - 64 * 1024
 MAX_REASON_CHARS = 300
 
 
 class Poster(Protocol):
     """Calls the server that is near."""
 
-    async def post(self, call: Call) -> Answer:
-        """Raise `CallFailed` when there is no answer."""
+    async def post(self, call: OutboundRequest) -> Response:
+        """Raise `RequestError` when there is no answer."""
         ...
 
 
@@ -158,11 +158,11 @@ class Forwarder:
             answer = await self.poster.post(self._call(given))
             facts |= {"answer_headers": answer.headers, "answer": answer.body}
             status, failure = answer.status, ""
-        except CallFailed as failed:
+        except RequestError as failed:
             status, failure = 0, failed.reason
-        if len(facts.get("answer", b"")) > MAX_ANSWER_BYTES:
-            status, failure = 0, f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
-        exchange = Exchange(
+        if len(facts.get("answer", b"")) > MAX_RESPONSE_BYTES:
+            status, failure = 0, f"the answer is larger than {MAX_RESPONSE_BYTES} bytes"
+        exchange = AnsweredCall(
             **facts, status=status, failure=failure, seconds=time.perf_counter() - began
         )
         try:
@@ -170,12 +170,12 @@ class Forwarder:
         finally:
             await self._answer(given.id, exchange)
 
-    def _call(self, given: TunnelCall) -> Call:
+    def _call(self, given: TunnelCall) -> OutboundRequest:
         headers = tuple((each.name, each.value) for each in given.headers)
         seconds = given.timeout.to_timedelta().total_seconds() if given.timeout else 0.0
-        return Call(self.url, headers, bytes(given.body), seconds)
+        return OutboundRequest(self.url, headers, bytes(given.body), seconds)
 
-    async def _answer(self, call_id: str, exchange: Exchange) -> None:
+    async def _answer(self, call_id: str, exchange: AnsweredCall) -> None:
         from connectrpc.errors import ConnectError
 
         from outrider_api.outrider.v1.tunnel_service_pb import AnswerCallRequest, HttpHeader

@@ -51,7 +51,7 @@ class ReceivedCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
+class ResponseScript:
     """How to answer a call that was verified, or that nobody asked to verify."""
 
     status: int = HTTPStatus.OK
@@ -78,13 +78,13 @@ class Listener:
         on_call: Callable[[ReceivedCall], None],
         *,
         signing_keys: Sequence[str] = (),
-        manners: Manners | None = None,
+        manners: ResponseScript | None = None,
     ) -> None:
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self._on_call = on_call
         self._signing_keys = list(signing_keys)
-        self._manners = manners or Manners()
+        self._manners = manners or ResponseScript()
         self._failures_left = self._manners.fail
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()

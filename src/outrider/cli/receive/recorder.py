@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from outrider.cli.receive.exchange import Exchange
+from outrider.cli.receive.exchange import AnsweredCall
 from outrider.cli.receive.listen import listen_until_stopped, print_call
 from outrider.cli.receive.listener import Listener, ReceivedCall
 from outrider.cli.receive.recording import Recording
@@ -29,8 +29,8 @@ def record_here(recording: Recording, signing_keys: Sequence[str], port: int) ->
     asyncio.run(listen_until_stopped(listener, HOST, port))
 
 
-def _exchange(call: ReceivedCall) -> Exchange:
-    return Exchange(
+def _exchange(call: ReceivedCall) -> AnsweredCall:
+    return AnsweredCall(
         at=call.at,
         target=call.target,
         headers=call.headers,

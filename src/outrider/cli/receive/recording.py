@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from outrider.cli.receive.exchange import Exchange, Headers, first_value
-from outrider.cli.receive.redaction import CallMask
+from outrider.cli.receive.exchange import AnsweredCall, Headers, first_value
+from outrider.cli.receive.redaction import CallRedaction
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import note
 
@@ -34,11 +34,11 @@ class RecordedCall:
 class Recording:
     """A file that calls are added to. `add` raises `CommandError` when it cannot be written."""
 
-    def __init__(self, file: IO[str], mask: CallMask) -> None:
+    def __init__(self, file: IO[str], mask: CallRedaction) -> None:
         self._file = file
         self._mask = mask
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: AnsweredCall) -> None:
         """Write one call, masked. One whose body is no JSON object cannot be, and is left out."""
         body = _object(exchange.body)
         if body is None:
@@ -63,7 +63,7 @@ class Recording:
 
 
 @contextmanager
-def open_recording(path: Path, mask: CallMask) -> Iterator[Recording]:
+def open_recording(path: Path, mask: CallRedaction) -> Iterator[Recording]:
     """The file, for adding to what is there; a new one is for its owner alone.
 
     Raises:

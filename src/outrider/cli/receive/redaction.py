@@ -118,7 +118,7 @@ MASKED_DOMAIN = "masked.example"
 MAX_DEPTH = 100
 
 
-class CallMask:
+class CallRedaction:
     """Masks the calls of one recording. Who occurs again gets the same address again."""
 
     def __init__(self, keep: Collection[str] = ()) -> None:

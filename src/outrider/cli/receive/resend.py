@@ -12,7 +12,7 @@ from outrider.cli.receive.listen import subject_of
 from outrider.cli.receive.recording import RecordedCall, read_recording
 from outrider.cli.terminal.errors import ExitCode
 from outrider.cli.terminal.output import note, printable
-from outrider.domain.calls.request import Call, CallFailed
+from outrider.domain.calls.request import OutboundRequest, RequestError
 from outrider.domain.calls.signature import (
     SIGNATURE_HEADERS,
     standard_webhooks_headers,
@@ -51,18 +51,20 @@ def resend(path: Path, url: str, signing_key: str) -> ExitCode:
 
 
 async def _resend(path: Path, url: str, signing_key: str) -> ExitCode:
-    from outrider.bootstrap.http_client import open_caller
+    from outrider.bootstrap.http_client import open_http_client
     from outrider.config.loading import from_arguments
 
     near = from_arguments({"egress_profile": "dev"}, {})
     sent = different = 0
-    async with open_caller(near, 1) as caller:
+    async with open_http_client(near, 1) as caller:
         for recorded in read_recording(path):
             sent += 1
-            call = Call(url, signed_headers(recorded, signing_key, sent), recorded.body, TIMEOUT_S)
+            call = OutboundRequest(
+                url, signed_headers(recorded, signing_key, sent), recorded.body, TIMEOUT_S
+            )
             try:
                 status, failure = (await caller.post(call)).status, ""
-            except CallFailed as failed:
+            except RequestError as failed:
                 status, failure = 0, failed.reason
             different += not _show(recorded, status, failure)
     note(f"{sent} sent, {different} answered differently")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from outrider.cli.terminal.errors import CommandError, ExitCode
-from outrider.cli.terminal.running import interruptibly
+from outrider.cli.terminal.waiting import interruptibly
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 
 if TYPE_CHECKING:

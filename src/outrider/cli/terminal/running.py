@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from contextlib import suppress
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import uvloop
 
@@ -46,24 +44,3 @@ async def until_stopped(main: Coroutine[Any, Any, None]) -> None:
         loop.add_signal_handler(number, stop)
     with suppress(asyncio.CancelledError):
         await running
-
-
-T = TypeVar("T")
-
-
-def interruptibly(call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise what it raises.
-
-    It runs in a thread of its own: the HTTP library looks at no signal before the answer is there.
-    After Ctrl-C the thread ends with the process, and the server sees its caller leave.
-    """
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits
-            done.set_exception(failure)
-
-    Thread(target=run, daemon=True).start()
-    return done.result()

@@ -36,7 +36,7 @@ _FIELDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class OutsideIssuer:
+class ExternalIssuer:
     """One issuer, and what its tokens are worth.
 
     `issuer` is exactly what `iss` says. `role_paths` are the places of the claim with the roles;
@@ -59,7 +59,7 @@ class OutsideIssuer:
         return self.issuer.rstrip("/") + DISCOVERY
 
 
-def parse_issuers(text: str) -> tuple[OutsideIssuer, ...]:
+def parse_issuers(text: str) -> tuple[ExternalIssuer, ...]:
     """Read the JSON list of issuers. Raise `ValueError` with half a sentence: which one, and what."""
     try:
         entries = json.loads(text) if text.strip() else []
@@ -86,14 +86,14 @@ def check_callable(url: str) -> None:
         raise ValueError("the URL must begin with https:// (http:// is for loopback only)")
 
 
-def _numbered(number: int, entry: Mapping[str, Any]) -> OutsideIssuer:
+def _numbered(number: int, entry: Mapping[str, Any]) -> ExternalIssuer:
     try:
         return _issuer(entry)
     except ValueError as problem:
         raise ValueError(f"entry {number}: {problem}") from None
 
 
-def _issuer(entry: Mapping[str, Any]) -> OutsideIssuer:
+def _issuer(entry: Mapping[str, Any]) -> ExternalIssuer:
     unknown = sorted(entry.keys() - _FIELDS)
     if unknown:
         raise ValueError(f"{unknown[0]} is unknown; known are {', '.join(sorted(_FIELDS))}")
@@ -102,7 +102,7 @@ def _issuer(entry: Mapping[str, Any]) -> OutsideIssuer:
         raise ValueError("roles or default_roles must be given, or its tokens are worth nothing")
     if roles and "roles_claim" not in entry:
         raise ValueError("roles_claim must name the claim that roles are found in")
-    return OutsideIssuer(
+    return ExternalIssuer(
         issuer=_url("issuer", entry.get("issuer"), query=False),
         audience=frozenset(_texts("audience", entry.get("audience"))),
         role_paths=_paths(entry.get("roles_claim", [])),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from outrider.domain.access.access_token import CLOCK_SKEW, audience, moment
-from outrider.domain.access.external_issuer import ClaimPath, OutsideIssuer
+from outrider.domain.access.external_issuer import ClaimPath, ExternalIssuer
 from outrider.domain.access.permission import Role
 from outrider.domain.ids import AccountId
 
@@ -32,7 +32,7 @@ def check_type(header: Mapping[str, Any]) -> None:
         raise ValueError("another type")
 
 
-def check_outside_claims(claims: Mapping[str, Any], issuer: OutsideIssuer, now: datetime) -> None:
+def check_external_claims(claims: Mapping[str, Any], issuer: ExternalIssuer, now: datetime) -> None:
     """Raise `ValueError` unless it is a token of this issuer, for us, and valid now.
 
     Clocks may be `CLOCK_SKEW` apart. A token that is bound to a client's key is refused: nothing
@@ -61,7 +61,7 @@ def subject(claims: Mapping[str, Any]) -> str:
     raise ValueError("no subject")
 
 
-def outside_account(issuer: OutsideIssuer, claims: Mapping[str, Any]) -> AccountId:
+def external_account(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> AccountId:
     """The account's id, `<iss>#<sub>`: no issuer holds a `#`, and no account of ours either."""
     return AccountId(f"{issuer.issuer}#{subject(claims)}")
 
@@ -71,7 +71,7 @@ def expiry(claims: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(moment(claims, "exp") + CLOCK_SKEW.total_seconds(), UTC)
 
 
-def granted_roles(issuer: OutsideIssuer, claims: Mapping[str, Any]) -> frozenset[Role]:
+def granted_roles(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> frozenset[Role]:
     """The roles that its claims are mapped to, and those that every token of the issuer has."""
     found = (_at(claims, path) for path in issuer.role_paths)
     path_values = next((_values(*each) for each in found if each is not None), [])

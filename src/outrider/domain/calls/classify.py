@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import NoReturn
 
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.domain.formats import go_json
 from outrider.domain.outcome import Outcome
 
 _OVERLOADED = frozenset({408, 425, 429, 503})
 _MAX_ERROR_CHARS = 500
 _MAX_FORWARDED_BYTES = 1024 * 1024
-JUDGED_BYTES = _MAX_FORWARDED_BYTES + 1
+CLASSIFIED_BYTES = _MAX_FORWARDED_BYTES + 1
 """How much of a body a judgement depends on: one byte more than an error may have."""
 _INT64 = range(-(2**63), 2**63)
 
@@ -27,7 +27,7 @@ class ForwardedError:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Classification:
     """What an answer means. `error` is a sentence for the attempt log, empty when accepted."""
 
     outcome: Outcome
@@ -35,20 +35,22 @@ class Judgement:
     forwarded: ForwardedError | None = None
 
 
-_ACCEPTED = Judgement(Outcome.ACCEPTED)
+_ACCEPTED = Classification(Outcome.ACCEPTED)
 
 
-def judge(answer: Answer) -> Judgement:
+def classify_response(answer: Response) -> Classification:
     """Judge an answer by its status and, when that is 2xx, by a forwarded error in its body."""
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004 - the class of statuses
         forwarded = forwarded_error(answer.body)
         return _ACCEPTED if forwarded is None else _judge_forwarded(forwarded)
     if status in _OVERLOADED:
-        return Judgement(Outcome.OVERLOADED, f"the receiver answered {status}: it asks for room")
+        return Classification(
+            Outcome.OVERLOADED, f"the receiver answered {status}: it asks for room"
+        )
     if 400 <= status < 500:  # noqa: PLR2004
-        return Judgement(Outcome.REFUSED, f"the receiver answered {status}")
-    return Judgement(Outcome.FAILED, f"the receiver answered {status}")
+        return Classification(Outcome.REFUSED, f"the receiver answered {status}")
+    return Classification(Outcome.FAILED, f"the receiver answered {status}")
 
 
 def forwarded_error(body: bytes) -> ForwardedError | None:
@@ -88,10 +90,10 @@ def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
     return ForwardedError(status, go_json.with_whole_pairs(message))
 
 
-def _judge_forwarded(forwarded: ForwardedError) -> Judgement:
+def _judge_forwarded(forwarded: ForwardedError) -> Classification:
     shown = forwarded.message[:_MAX_ERROR_CHARS]
     error = f"the receiver forwarded the error {forwarded.status_code}: {shown}"
-    return Judgement(Outcome.FAILED, error, forwarded)
+    return Classification(Outcome.FAILED, error, forwarded)
 
 
 def _no_constants(name: str) -> NoReturn:

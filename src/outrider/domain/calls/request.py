@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from outrider.domain.outcome import Outcome
-from outrider.domain.records import quick_value
+from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.policy import TlsPolicy
 
 # What ZITADEL reads at most (sheet, section 3.10).
-MAX_ANSWER_BYTES = 20 * 1024 * 1024
+MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 
 
 class Stage(StrEnum):
@@ -52,13 +52,13 @@ class Route:
 DIRECT = Route()
 
 
-@quick_value()
-class Call:
+@fast_dataclass()
+class OutboundRequest:
     """A POST that is ready to leave. `timeout` is in seconds, for the whole exchange.
 
-    `own_headers` are the names, in lower case, of headers that the target's owner chose: they may
+    `sensitive_headers` are the names, in lower case, of headers that the target's owner chose: they may
     be credentials, so they stay with the target's server when it redirects to another one.
-    `keeps` is how many bytes of the answer's body are of use; what comes after them is read and
+    `body_limit` is how many bytes of the answer's body are of use; what comes after them is read and
     may be dropped.
     """
 
@@ -67,15 +67,15 @@ class Call:
     body: bytes = field(repr=False)
     timeout: float
     route: Route = field(default=DIRECT, repr=False)
-    own_headers: frozenset[str] = field(default=frozenset(), repr=False)
-    keeps: int = field(default=MAX_ANSWER_BYTES, repr=False)
+    sensitive_headers: frozenset[str] = field(default=frozenset(), repr=False)
+    body_limit: int = field(default=MAX_RESPONSE_BYTES, repr=False)
 
 
-@quick_value()
-class Answer:
-    """What came back: header names in lower case, the body at most `MAX_ANSWER_BYTES` long.
+@fast_dataclass()
+class Response:
+    """What came back: header names in lower case, the body at most `MAX_RESPONSE_BYTES` long.
 
-    The body ends early where the call had no use for all of it (`Call.keeps`).
+    The body ends early where the call had no use for all of it (`OutboundRequest.body_limit`).
     """
 
     status: int
@@ -83,7 +83,7 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-class CallFailed(Exception):
+class RequestError(Exception):
     """No usable answer. `reason` is a sentence for the attempt log, without secrets."""
 
     def __init__(self, outcome: Outcome, stage: Stage, reason: str) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.calls.classify import JUDGED_BYTES
-from outrider.domain.calls.request import DIRECT, MAX_ANSWER_BYTES, Call, Route
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.classify import CLASSIFIED_BYTES
+from outrider.domain.calls.request import DIRECT, MAX_RESPONSE_BYTES, OutboundRequest, Route
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import (
     SIGNATURE_HEADERS,
     standard_webhooks_headers,
@@ -32,7 +32,7 @@ TEST_HEADER = ("Outrider-Test", "true")
 """Marks a call that was made by hand: receivers may answer it without doing anything."""
 
 
-class Unbuildable(Exception):
+class RequestBuildError(Exception):
     """Nothing can be sent. `reason` is a sentence for the attempt log.
 
     `error` is what the caller is told of an interception that interrupts; None where the contract
@@ -45,24 +45,24 @@ class Unbuildable(Exception):
         self.error = error
 
 
-Encoder = Callable[[bytes, Callee, datetime], bytes]
-"""Wraps a body for a target as of a time, or raises `Unbuildable`."""
+Encoder = Callable[[bytes, ResolvedTarget, datetime], bytes]
+"""Wraps a body for a target as of a time, or raises `RequestBuildError`."""
 
 
-def plain(body: bytes, callee: Callee, now: datetime) -> bytes:  # noqa: ARG001 - every encoder gets them
+def plain(body: bytes, resolved_target: ResolvedTarget, now: datetime) -> bytes:  # noqa: ARG001 - every encoder gets them
     """The payload type JSON: the body as it is."""
     return body
 
 
 @dataclass(frozen=True, slots=True)
-class Envelopes:
+class RequestBuilder:
     """Makes calls. `encoders` says which payload types can be sent."""
 
     encoders: Mapping[int, Encoder]
 
     def build(
         self,
-        callee: Callee,
+        resolved_target: ResolvedTarget,
         body: bytes,
         *,
         message_id: str,
@@ -70,20 +70,20 @@ class Envelopes:
         attempt_number: int | None = None,
         is_test: bool = False,
         trace: TraceContext | None = None,
-    ) -> Call:
-        """Return the call, signed at `now` with every valid key. Raise `Unbuildable`.
+    ) -> OutboundRequest:
+        """Return the call, signed at `now` with every valid key. Raise `RequestBuildError`.
 
         `message_id` is the delivery's id, or the call's for an interception; the two headers
         about deliveries are there when `attempt_number` is. A test says so in a header. The
         receiver's spans go below `trace`.
         """
-        target = callee.target
+        target = resolved_target.target
         encode = self.encoders.get(target.payload_type)
         if encode is None:
-            raise Unbuildable(
+            raise RequestBuildError(
                 f"payload type {_payload_name(target)} cannot be sent by this release"
             )
-        wrapped = encode(body, callee, now)
+        wrapped = encode(body, resolved_target, now)
         headers = [CONTENT_TYPE, *_signatures(target, wrapped, message_id, now)]
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))
@@ -94,19 +94,23 @@ class Envelopes:
             headers.extend(trace.headers)
         # Only an answer that is applied is of use in full; of all others a judgement is left.
         is_applied = target.type is TargetType.REST_CALL and attempt_number is None and not is_test
-        keeps = MAX_ANSWER_BYTES if is_applied else JUDGED_BYTES
-        return _addressed(callee, headers, wrapped, keeps)
+        body_limit = MAX_RESPONSE_BYTES if is_applied else CLASSIFIED_BYTES
+        return _addressed(resolved_target, headers, wrapped, body_limit)
 
 
-def _addressed(callee: Callee, headers: list[tuple[str, str]], body: bytes, keeps: int) -> Call:
-    policy, own_headers, route = callee.policy, NO_NAMES, DIRECT
+def _addressed(
+    resolved_target: ResolvedTarget, headers: list[tuple[str, str]], body: bytes, body_limit: int
+) -> OutboundRequest:
+    policy, sensitive_headers, route = resolved_target.policy, NO_NAMES, DIRECT
     if policy is not DEFAULT_POLICY:
         headers.extend(policy.headers)
-        own_headers = frozenset(name.lower() for name, _ in policy.headers)
+        sensitive_headers = frozenset(name.lower() for name, _ in policy.headers)
         route = Route(policy.tls, policy.proxy_url)
-    target = callee.target
+    target = resolved_target.target
     seconds = target.timeout.total_seconds()
-    return Call(target.endpoint, tuple(headers), body, seconds, route, own_headers, keeps)
+    return OutboundRequest(
+        target.endpoint, tuple(headers), body, seconds, route, sensitive_headers, body_limit
+    )
 
 
 def _signatures(

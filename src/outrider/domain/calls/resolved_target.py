@@ -13,8 +13,8 @@ _SIGNED = frozenset({PayloadType.JWT, PayloadType.JWE})
 
 
 @dataclass(frozen=True, slots=True)
-class Callee:
-    """Whom to call. `usecases.callees` loads it; nothing secret is in its repr.
+class ResolvedTarget:
+    """Whom to call. `usecases.resolved_targets` loads it; nothing secret is in its repr.
 
     `web_key` is the instance's active one, for the payload types that are signed with it; None
     also when there is none. `public_keys` are all of the target's, for the type JWE.

@@ -20,15 +20,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
-from outrider.domain.calls.classify import judge
-from outrider.domain.calls.request import Answer, CallFailed, Stage
+from outrider.domain.calls.classify import classify_response
+from outrider.domain.calls.request import RequestError, Response, Stage
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import HAS_ANSWER, Outcome
-from outrider.domain.records import quick_value
+from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
 
-EXCERPT_BYTES = 2048
+BODY_PREFIX_BYTES = 2048
 
 
 class DeliveryState(IntEnum):
@@ -47,11 +47,11 @@ class DeliveryState(IntEnum):
         return self >= DeliveryState.DELIVERED
 
 
-@quick_value(kw_only=True)
+@fast_dataclass(kw_only=True)
 class Attempt:
     """One HTTP call for one delivery, also one that never left. Numbered from 1.
 
-    `status_code` is 0 when there was no answer; `excerpt` is the first 2 KiB of the answer's body.
+    `status_code` is 0 when there was no answer; `body_prefix` is the first 2 KiB of the answer's body.
     """
 
     number: int
@@ -61,12 +61,12 @@ class Attempt:
     stage: Stage
     status_code: int = 0
     error: str = ""
-    excerpt: bytes = field(default=b"", repr=False)
+    body_prefix: bytes = field(default=b"", repr=False)
 
 
-def answered(number: int, started_at: datetime, duration: timedelta, answer: Answer) -> Attempt:
+def answered(number: int, started_at: datetime, duration: timedelta, answer: Response) -> Attempt:
     """Return the attempt that had this answer, judged."""
-    judgement = judge(answer)
+    judgement = classify_response(answer)
     return Attempt(
         number=number,
         started_at=started_at,
@@ -75,12 +75,12 @@ def answered(number: int, started_at: datetime, duration: timedelta, answer: Ans
         stage=Stage.ANSWER,
         status_code=answer.status,
         error=judgement.error,
-        excerpt=answer.body[:EXCERPT_BYTES],
+        body_prefix=answer.body[:BODY_PREFIX_BYTES],
     )
 
 
 def unanswered(
-    number: int, started_at: datetime, duration: timedelta, failure: CallFailed
+    number: int, started_at: datetime, duration: timedelta, failure: RequestError
 ) -> Attempt:
     """Return the attempt that had no usable answer."""
     return Attempt(
@@ -116,14 +116,14 @@ class Delivery:
 class PlannedDelivery:
     """A delivery to be written with its event.
 
-    `waits_for` is the delivery whose first attempt has to end before this one is due; None: due at
-    once. `is_waited_for` tells whether another one waits for this.
+    `depends_on` is the delivery whose first attempt has to end before this one is due; None: due at
+    once. `has_dependents` tells whether another one waits for this.
     """
 
     id: DeliveryId
     target_id: TargetId
-    waits_for: DeliveryId | None
-    is_waited_for: bool
+    depends_on: DeliveryId | None
+    has_dependents: bool
 
 
 def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:
@@ -134,14 +134,14 @@ def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> lis
     planned: list[PlannedDelivery] = []
     last_awaited: DeliveryId | None = None
     for position, (delivery_id, target_id, is_awaited) in enumerate(targets):
-        has_followers = is_awaited and position + 1 < len(targets)
-        planned.append(PlannedDelivery(delivery_id, target_id, last_awaited, has_followers))
+        has_dependents = is_awaited and position + 1 < len(targets)
+        planned.append(PlannedDelivery(delivery_id, target_id, last_awaited, has_dependents))
         if is_awaited:
             last_awaited = delivery_id
     return planned
 
 
-@quick_value()
+@fast_dataclass()
 class ClaimedDelivery:
     """A delivery that a worker holds, with what its next attempt needs.
 
@@ -154,13 +154,13 @@ class ClaimedDelivery:
     target_id: TargetId
     attempt_number: int
     created_at: datetime
-    is_waited_for: bool
+    has_dependents: bool
     body: bytes = field(repr=False)
     trace: str = ""
     due_at: datetime | None = field(default=None, compare=False)
 
 
-class Followers(Enum):
+class Dependents(Enum):
     """What becomes of the deliveries that wait for one that was just settled."""
 
     WAIT = "wait"
@@ -168,7 +168,7 @@ class Followers(Enum):
     CANCEL = "cancel"
 
 
-@quick_value()
+@fast_dataclass()
 class Settlement:
     """What is written when an attempt has ended.
 
@@ -180,7 +180,7 @@ class Settlement:
     state: DeliveryState
     attempt: Attempt | None
     due_at: datetime | None
-    followers: Followers
+    dependents: Dependents
     pauses_target: bool = False
 
 
@@ -201,7 +201,7 @@ def settle(
     """
     ended_at = attempt.started_at + attempt.duration
     if _is_delivered(attempt.outcome, target, checks_async):
-        return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Followers.RELEASE)
+        return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Dependents.RELEASE)
     wait = schedule.wait_after(
         attempt.number,
         attempt.outcome,
@@ -211,17 +211,17 @@ def settle(
         age=ended_at - claimed.created_at,
     )
     if wait is None:
-        followers = Followers.CANCEL if target.interrupt_on_error else Followers.RELEASE
-        dead = _settled(claimed, attempt, DeliveryState.DEAD, None, followers)
+        dependents = Dependents.CANCEL if target.interrupt_on_error else Dependents.RELEASE
+        dead = _settled(claimed, attempt, DeliveryState.DEAD, None, dependents)
         is_gone = attempt.status_code == GONE and GONE in schedule.final_statuses
         return replace(dead, pauses_target=True) if is_gone else dead
-    followers = Followers.WAIT if target.interrupt_on_error else Followers.RELEASE
-    return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, followers)
+    dependents = Dependents.WAIT if target.interrupt_on_error else Dependents.RELEASE
+    return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, dependents)
 
 
 def cancel(claimed: ClaimedDelivery) -> Settlement:
     """Settle a delivery whose target is gone: no attempt, and nobody waits for it any longer."""
-    return _settled(claimed, None, DeliveryState.CANCELLED, None, Followers.RELEASE)
+    return _settled(claimed, None, DeliveryState.CANCELLED, None, Dependents.RELEASE)
 
 
 def _is_delivered(outcome: Outcome, target: Target, checks_async: bool) -> bool:  # noqa: FBT001 - as above
@@ -236,8 +236,8 @@ def _settled(
     attempt: Attempt | None,
     state: DeliveryState,
     due_at: datetime | None,
-    followers: Followers,
+    dependents: Dependents,
 ) -> Settlement:
-    if not claimed.is_waited_for:
-        followers = Followers.WAIT  # spares the store a look for rows that cannot be there
-    return Settlement(claimed.id, state, attempt, due_at, followers)
+    if not claimed.has_dependents:
+        dependents = Dependents.WAIT  # spares the store a look for rows that cannot be there
+    return Settlement(claimed.id, state, attempt, due_at, dependents)

@@ -49,7 +49,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """How many were made and how many skipped; `rest` is what is still to be looked at."""
 
     made: int = 0

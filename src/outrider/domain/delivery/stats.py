@@ -10,16 +10,16 @@ from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
 
-SLOT = timedelta(seconds=10)
+BUCKET = timedelta(seconds=10)
 """What was settled is counted in slots of this length, aligned to 1970."""
 
-TALLY_LAG = timedelta(seconds=10)
+ROLLUP_LAG = timedelta(seconds=10)
 """What was settled within this time may still be committed by somebody: it is counted later.
 
 Its last moment belongs to it: several are settled in one moment, and not in the order of ids.
 """
 
-MEASURED_LAG = 2 * TALLY_LAG
+MEASURED_LAG = 2 * ROLLUP_LAG
 """Rates end so long ago: until then all is counted."""
 
 WINDOWS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
@@ -29,7 +29,7 @@ LOOKED_AT = 20_000
 """A question about types or times looks at the newest so many deliveries."""
 
 DEFAULT_TARGETS = 10
-DEFAULT_HELD = 10
+DEFAULT_SUSPENDED = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN_OR_DEAD = (
@@ -53,7 +53,7 @@ class StatsSearch:
     created_since: datetime | None = None
     created_until: datetime | None = None
     targets: int = DEFAULT_TARGETS
-    held: int = DEFAULT_HELD
+    held: int = DEFAULT_SUSPENDED
 
     @property
     def is_narrow(self) -> bool:
@@ -62,7 +62,7 @@ class StatsSearch:
 
 
 @dataclass(slots=True)
-class Tally:
+class StateCounts:
     """Deliveries by state, and when the oldest that is not settled was made. Grows by `add`."""
 
     counts: dict[DeliveryState, int] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Tally:
             known = self.oldest_open_at
             self.oldest_open_at = oldest if known is None else min(known, oldest)
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: StateCounts) -> None:
         """Add all that another one has counted."""
         for state, count in other.counts.items():
             self.add(state, count)
@@ -89,7 +89,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Suspension:
     """Why a target is not called now, or by one call at a time. Both None: nothing holds it.
 
     `breaker_open_until` in the past: one call at a time tries whether it has recovered.
@@ -99,17 +99,17 @@ class Hold:
     breaker_open_until: datetime | None = None
 
 
-_NO_HOLD = Hold()
-Holds = Mapping[TargetId, Hold]
+_NOT_SUSPENDED = Suspension()
+Suspensions = Mapping[TargetId, Suspension]
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTarget:
+class SuspendedTarget:
     """A target that is paused, or whose breaker is not closed."""
 
     target_id: TargetId
     name: str
-    hold: Hold
+    hold: Suspension
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,10 @@ class TargetStats:
     name: str
     counts: Mapping[DeliveryState, int]
     oldest_open_at: datetime | None
-    hold: Hold = _NO_HOLD
+    hold: Suspension = _NOT_SUSPENDED
 
 
-OpenTallies = Mapping[TargetId, Tally]
+OpenCounts = Mapping[TargetId, StateCounts]
 """What is not settled, by target. Nobody changes it once it is counted."""
 
 
@@ -150,48 +150,48 @@ class DeliveryStats:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     rates: Sequence[Rate] = ()
     is_partial: bool = False
-    held: Sequence[HeldTarget] = ()
+    held: Sequence[SuspendedTarget] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class HeldTargets:
+class SuspendedTargets:
     """Targets of all instances whose deliveries wait, and how many have a queue of their own."""
 
     paused: int = 0
     breaker_open: int = 0
-    lanes: int = 0
+    target_queues: int = 0
 
 
-SettledSlots = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
+SettledBuckets = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
 """Slot, state, outcome of the last attempt (None: it had none), and how many."""
 
 
-def slot_of(at: datetime) -> int:
+def bucket_of(at: datetime) -> int:
     """The number of the slot that a time is in."""
-    return (at - _EPOCH) // SLOT
+    return (at - _EPOCH) // BUCKET
 
 
-def measured_slots(now: datetime) -> tuple[int, int]:
+def measured_buckets(now: datetime) -> tuple[int, int]:
     """The first slot of the longest window, and the first one behind all windows."""
-    end = slot_of(now - MEASURED_LAG)
-    return end - WINDOWS[-1] // SLOT, end
+    end = bucket_of(now - MEASURED_LAG)
+    return end - WINDOWS[-1] // BUCKET, end
 
 
-def rates(settled: SettledSlots, now: datetime) -> list[Rate]:
+def rates(settled: SettledBuckets, now: datetime) -> list[Rate]:
     """One rate for each window."""
-    _, end = measured_slots(now)
+    _, end = measured_buckets(now)
     found = []
     for window in WINDOWS:
         counts = {DeliveryState.DELIVERED: 0, DeliveryState.DEAD: 0}
         for slot, state, _, count in settled:
-            if slot >= end - window // SLOT and state in counts:
+            if slot >= end - window // BUCKET and state in counts:
                 counts[state] += count
         delivered, dead = (count / window.total_seconds() for count in counts.values())
         found.append(Rate(window, delivered, dead))
     return found
 
 
-def outcomes(settled: SettledSlots) -> dict[Outcome, int]:
+def outcomes(settled: SettledBuckets) -> dict[Outcome, int]:
     """How last attempts ended, in the order of the outcomes' numbers."""
     counts: dict[Outcome, int] = {}
     for _, _, outcome, count in settled:
@@ -200,36 +200,36 @@ def outcomes(settled: SettledSlots) -> dict[Outcome, int]:
     return dict(sorted(counts.items()))
 
 
-def total(tallies: Mapping[TargetId, Tally]) -> Tally:
+def total(state_counts: Mapping[TargetId, StateCounts]) -> StateCounts:
     """All targets together."""
-    whole = Tally()
-    for each in tallies.values():
+    whole = StateCounts()
+    for each in state_counts.values():
         whole.merge(each)
     whole.counts = dict(sorted(whole.counts.items()))
     return whole
 
 
-def worst_first(tallies: Mapping[TargetId, Tally], limit: int) -> list[TargetId]:
+def worst_first(state_counts: Mapping[TargetId, StateCounts], limit: int) -> list[TargetId]:
     """The targets with the most deliveries that are dead or not settled; then by their ids."""
-    counted = {target: each for target, each in tallies.items() if each.counts}
+    counted = {target: each for target, each in state_counts.items() if each.counts}
     return sorted(counted, key=lambda target: (-counted[target].trouble, target))[:limit]
 
 
-def answered(
-    tallies: Mapping[TargetId, Tally],
+def stats_of(
+    state_counts: Mapping[TargetId, StateCounts],
     names: Mapping[TargetId, str],
     wanted: StatsSearch,
-    settled: SettledSlots | None,
+    settled: SettledBuckets | None,
     now: datetime,
     *,
-    holds: Holds,
+    holds: Suspensions,
     is_partial: bool = False,
 ) -> DeliveryStats:
-    """Put the answer together. `settled` is what fell into `measured_slots`, None: not asked.
+    """Put the answer together. `settled` is what fell into `measured_buckets`, None: not asked.
 
     `holds` has the first `wanted.held` that are held, and what holds the targets that are listed.
     """
-    whole = total(tallies)
+    whole = total(state_counts)
     return DeliveryStats(
         counts=whole.counts,
         oldest_open_at=whole.oldest_open_at,
@@ -237,17 +237,17 @@ def answered(
             TargetStats(
                 each,
                 names.get(each, ""),
-                dict(sorted(tallies[each].counts.items())),
-                tallies[each].oldest_open_at,
-                holds.get(each, _NO_HOLD),
+                dict(sorted(state_counts[each].counts.items())),
+                state_counts[each].oldest_open_at,
+                holds.get(each, _NOT_SUSPENDED),
             )
-            for each in worst_first(tallies, wanted.targets)
+            for each in worst_first(state_counts, wanted.targets)
         ],
         outcomes={} if settled is None else outcomes(settled),
         rates=() if settled is None else rates(settled, now),
         is_partial=is_partial,
         held=[
-            HeldTarget(each, names.get(each, ""), holds[each])
+            SuspendedTarget(each, names.get(each, ""), holds[each])
             for each in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
         ],
     )

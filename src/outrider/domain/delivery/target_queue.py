@@ -1,8 +1,8 @@
-"""A lane: the queue of one target, where something holds it back or it would hold others back.
+"""A target queue: the queue of one target, where something holds it back or it would hold others back.
 
-Most targets have none: their deliveries share the general queue. A target has a lane while it is
+Most targets have none: their deliveries share the shared queue. A target has a target queue while it is
 paused, while its policy limits it, until it has recovered from a pause or from an open breaker, or
-because it crowds the general queue.
+because it crowds the shared queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from outrider.domain.delivery.delivery import DeliveryState, Settlement
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.targets.policy import Breaker, TargetPolicy
 
-LaneName = tuple[InstanceId, TargetId]
+TargetKey = tuple[InstanceId, TargetId]
 
 _UNLIMITED = 1 << 30
 _NO_BREAKER = Breaker()
@@ -30,7 +30,7 @@ _CLOSED = BreakerState()
 # A bucket holds a fifth of a second: what a receiver gets in any second is at most 1.2 times its
 # rate. A worker may come 50 ms late: a bucket that held less would not reach the rate.
 _BURST_S = 0.2
-# Fast lanes are looked at this often at most, and then give several at once.
+# Fast target queues are looked at this often at most, and then give several at once.
 _SERVING_S = 0.02
 # No sum of times overflows, however low the rate is.
 _LONGEST_S = 366 * 86_400.0
@@ -39,28 +39,28 @@ _RECOVERED_AT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class TargetQueue:
     """What holds a target back, and where that stands. Immutable: a change is a new value.
 
-    Limits of 0: none. `ramp` is how many calls a recovering target may get at once, 0: it has
-    recovered. `tokens` are those of `tokens_at`. `served_at` is when deliveries were last claimed
-    from it: lanes take turns by it.
+    Limits of 0: none. `slow_start_window` is how many calls a recovering target may get at once, 0: it has
+    recovered. `tokens` are those of `tokens_at`. `last_claimed_at` is when deliveries were last claimed
+    from it: target queues take turns by it.
     """
 
     is_paused: bool = False
     max_concurrency: int = 0
     rate_per_second: float = 0.0
     is_ordered: bool = False
-    parks: bool = False
+    halts_on_dead: bool = False
     breaker: Breaker = _NO_BREAKER
     state: BreakerState = _CLOSED
     tokens: float = 0.0
     tokens_at: datetime | None = None
-    ramp: int = 0
-    served_at: datetime | None = None
+    slow_start_window: int = 0
+    last_claimed_at: datetime | None = None
 
     @property
-    def is_gate(self) -> bool:
+    def is_limited(self) -> bool:
         """Whether anything but its backlog keeps it."""
         return bool(
             self.is_paused
@@ -68,117 +68,144 @@ class Lane:
             or self.rate_per_second
             or self.is_ordered
             or self.breaker.failures
-            or self.ramp
+            or self.slow_start_window
         )
 
-    def is_shut(self, now: datetime) -> bool:
+    def is_suspended(self, now: datetime) -> bool:
         """Whether even what was claimed from it should not be attempted now."""
         return self.is_paused or self.state.is_open(now)
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
+class ClaimLimits:
     """How many deliveries of one target a worker takes at most: of each, or of some otherwise."""
 
     of_each: int = _UNLIMITED
-    of: Mapping[LaneName, int] = field(default_factory=dict)
+    of: Mapping[TargetKey, int] = field(default_factory=dict)
 
-    def get(self, name: LaneName) -> int:
+    def get(self, name: TargetKey) -> int:
         """The cap of a target."""
         return self.of.get(name, self.of_each)
 
 
-NO_CAPS = Caps()
+NO_CLAIM_LIMITS = ClaimLimits()
 
 
-def with_policy(lane: Lane, policy: TargetPolicy, now: datetime) -> Lane:
-    """The lane under another policy. A breaker whose numbers stay keeps its state."""
-    rate_stays = lane.rate_per_second == policy.rate_per_second
+def with_policy(target_queue: TargetQueue, policy: TargetPolicy, now: datetime) -> TargetQueue:
+    """The target queue under another policy. A breaker whose numbers stay keeps its state."""
+    rate_stays = target_queue.rate_per_second == policy.rate_per_second
     return replace(
-        lane,
+        target_queue,
         max_concurrency=policy.max_concurrency,
         rate_per_second=policy.rate_per_second,
         is_ordered=policy.is_ordered,
-        parks=policy.parks,
+        halts_on_dead=policy.halts_on_dead,
         breaker=policy.breaker,
-        state=lane.state if lane.breaker == policy.breaker else _CLOSED,
-        tokens=lane.tokens if rate_stays else _burst(policy.rate_per_second),
-        tokens_at=lane.tokens_at if rate_stays else now,
+        state=target_queue.state if target_queue.breaker == policy.breaker else _CLOSED,
+        tokens=target_queue.tokens if rate_stays else _burst(policy.rate_per_second),
+        tokens_at=target_queue.tokens_at if rate_stays else now,
     )
 
 
-def room(lane: Lane, in_flight: int, now: datetime) -> int:
+def capacity(target_queue: TargetQueue, in_flight: int, now: datetime) -> int:
     """How many deliveries may be claimed from it now, when so many are being attempted."""
-    if lane.is_paused or lane.state.is_open(now):
+    if target_queue.is_paused or target_queue.state.is_open(now):
         return 0
-    limits = [lane.max_concurrency, lane.ramp, 1 if lane.state.is_half_open(now) else 0]
+    limits = [
+        target_queue.max_concurrency,
+        target_queue.slow_start_window,
+        1 if target_queue.state.is_half_open(now) else 0,
+    ]
     most = min((each - in_flight for each in limits if each), default=_UNLIMITED)
-    if lane.rate_per_second:
-        most = min(most, int(_tokens(lane, now) + 1e-9))
+    if target_queue.rate_per_second:
+        most = min(most, int(_tokens(target_queue, now) + 1e-9))
     return max(most, 0)
 
 
-def ready_at(lane: Lane, in_flight: int, first_due_at: datetime | None) -> datetime | None:
+def ready_at(
+    target_queue: TargetQueue, in_flight: int, first_due_at: datetime | None
+) -> datetime | None:
     """When something can be claimed from it; None: not before something else has changed.
 
-    Lanes are served in the order of these times. One that was just served queues up behind those
+    Target queues are served in the order of these times. One that was just served queues up behind those
     that wait, however long overdue its deliveries are.
     """
-    if first_due_at is None or lane.is_paused:
+    if first_due_at is None or target_queue.is_paused:
         return None
-    limits = [lane.max_concurrency, lane.ramp, 1 if lane.state.open_until else 0]
+    limits = [
+        target_queue.max_concurrency,
+        target_queue.slow_start_window,
+        1 if target_queue.state.open_until else 0,
+    ]
     if any(each and in_flight >= each for each in limits):
         return None
-    gates = (first_due_at, lane.served_at, lane.state.open_until, _next_tokens_at(lane))
+    gates = (
+        first_due_at,
+        target_queue.last_claimed_at,
+        target_queue.state.open_until,
+        _next_tokens_at(target_queue),
+    )
     return max(each for each in gates if each is not None)
 
 
-def after_claim(lane: Lane, count: int, now: datetime) -> Lane:
-    """The lane when `count` deliveries were claimed from it."""
-    if not lane.rate_per_second:
-        return replace(lane, served_at=now)
-    return replace(lane, served_at=now, tokens=_tokens(lane, now) - count, tokens_at=now)
+def after_claim(target_queue: TargetQueue, count: int, now: datetime) -> TargetQueue:
+    """The target queue when `count` deliveries were claimed from it."""
+    if not target_queue.rate_per_second:
+        return replace(target_queue, last_claimed_at=now)
+    return replace(
+        target_queue, last_claimed_at=now, tokens=_tokens(target_queue, now) - count, tokens_at=now
+    )
 
 
-def after_settlement(lane: Lane, settled: Settlement) -> tuple[Lane, BreakerChange | None]:
-    """The lane after an attempt, and what its breaker did."""
+def after_settlement(
+    target_queue: TargetQueue, settled: Settlement
+) -> tuple[TargetQueue, BreakerChange | None]:
+    """The target queue after an attempt, and what its breaker did."""
     attempt = settled.attempt
-    if attempt is None or not (lane.breaker.failures or lane.ramp):
-        return lane, None
+    if attempt is None or not (target_queue.breaker.failures or target_queue.slow_start_window):
+        return target_queue, None
     is_success = settled.state is DeliveryState.DELIVERED or attempt.outcome in ANSWERS
     if not is_success and not is_to_blame(attempt):
-        return lane, None
+        return target_queue, None
     state, change = after_attempt(
-        lane.state,
-        lane.breaker,
+        target_queue.state,
+        target_queue.breaker,
         is_failure=not is_success,
         started_at=attempt.started_at,
         ended_at=attempt.started_at + attempt.duration,
     )
-    ramp = 1 if change is BreakerChange.CLOSED else lane.ramp
-    return replace(lane, state=state, ramp=_next_ramp(ramp, is_success=is_success)), change
+    slow_start_window = 1 if change is BreakerChange.CLOSED else target_queue.slow_start_window
+    return replace(
+        target_queue,
+        state=state,
+        slow_start_window=_next_window(slow_start_window, is_success=is_success),
+    ), change
 
 
-def not_after(lane: Lane, now: datetime) -> Lane:
-    """The lane under a clock that went back to `now`: it waits for nothing longer than from now."""
-    open_until, latest = lane.state.open_until, now + lane.breaker.open_for
-    state = lane.state
+def not_after(target_queue: TargetQueue, now: datetime) -> TargetQueue:
+    """The target queue under a clock that went back to `now`: it waits for nothing longer than from now."""
+    open_until, latest = target_queue.state.open_until, now + target_queue.breaker.open_for
+    state = target_queue.state
     if open_until is not None and open_until > latest:
         state = replace(state, open_until=latest)
     return replace(
-        lane,
+        target_queue,
         state=state,
-        tokens_at=lane.tokens_at and min(lane.tokens_at, now),
-        served_at=lane.served_at and min(lane.served_at, now),
+        tokens_at=target_queue.tokens_at and min(target_queue.tokens_at, now),
+        last_claimed_at=target_queue.last_claimed_at and min(target_queue.last_claimed_at, now),
     )
 
 
-def resumed(lane: Lane) -> Lane:
-    """The lane of a target that goes on: first with one call at a time."""
-    return replace(lane, is_paused=False, ramp=1) if lane.is_paused else lane
+def resumed(target_queue: TargetQueue) -> TargetQueue:
+    """The target queue of a target that goes on: first with one call at a time."""
+    return (
+        replace(target_queue, is_paused=False, slow_start_window=1)
+        if target_queue.is_paused
+        else target_queue
+    )
 
 
-def serve(participants: Sequence[Callable[[int], int]], limit: int) -> None:
+def share_evenly(participants: Sequence[Callable[[int], int]], limit: int) -> None:
     """Let each take an equal share of `limit`, then the first of them what is left over.
 
     A participant is asked to take at most so many, and returns how many it took: fewer means that
@@ -199,29 +226,33 @@ def serve(participants: Sequence[Callable[[int], int]], limit: int) -> None:
             rest -= take(rest)
 
 
-def _next_ramp(ramp: int, *, is_success: bool) -> int:
+def _next_window(slow_start_window: int, *, is_success: bool) -> int:
     """One more with each success, so that it doubles while all those calls succeed."""
-    if not ramp:
+    if not slow_start_window:
         return 0
     if not is_success:
-        return max(1, ramp // 2)
-    return 0 if ramp >= _RECOVERED_AT else ramp + 1
+        return max(1, slow_start_window // 2)
+    return 0 if slow_start_window >= _RECOVERED_AT else slow_start_window + 1
 
 
 def _burst(rate: float) -> float:
     return max(1.0, rate * _BURST_S)
 
 
-def _tokens(lane: Lane, now: datetime) -> float:
-    since = timedelta(0) if lane.tokens_at is None else max(now - lane.tokens_at, timedelta(0))
-    earned = since.total_seconds() * lane.rate_per_second
-    return min(lane.tokens + earned, _burst(lane.rate_per_second))
+def _tokens(target_queue: TargetQueue, now: datetime) -> float:
+    since = (
+        timedelta(0)
+        if target_queue.tokens_at is None
+        else max(now - target_queue.tokens_at, timedelta(0))
+    )
+    earned = since.total_seconds() * target_queue.rate_per_second
+    return min(target_queue.tokens + earned, _burst(target_queue.rate_per_second))
 
 
-def _next_tokens_at(lane: Lane) -> datetime | None:
-    if not lane.rate_per_second or lane.tokens_at is None:
+def _next_tokens_at(target_queue: TargetQueue) -> datetime | None:
+    if not target_queue.rate_per_second or target_queue.tokens_at is None:
         return None
-    wanted = float(max(1, int(lane.rate_per_second * _SERVING_S)))
-    missing = min(max(0.0, wanted - lane.tokens) / lane.rate_per_second, _LONGEST_S)
+    wanted = float(max(1, int(target_queue.rate_per_second * _SERVING_S)))
+    missing = min(max(0.0, wanted - target_queue.tokens) / target_queue.rate_per_second, _LONGEST_S)
     # One microsecond more: what is asked for at that moment must be there.
-    return lane.tokens_at + timedelta(seconds=missing, microseconds=1 if missing else 0)
+    return target_queue.tokens_at + timedelta(seconds=missing, microseconds=1 if missing else 0)

@@ -19,7 +19,7 @@ _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,10}")
 _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 
-class Unsigned(ValueError):
+class InvalidSignature(ValueError):
     """Nobody known has signed this, or not lately. The text is for the log, and names no secret."""
 
 
@@ -38,7 +38,7 @@ def check_signature(
     now: float,
     max_age_s: int,
 ) -> None:
-    """Return when one of the keys signed exactly this body, lately. Raise `Unsigned`.
+    """Return when one of the keys signed exactly this body, lately. Raise `InvalidSignature`.
 
     Args:
         headers: every value of `ZITADEL-Signature` and `X-ZITADEL-Signature`.
@@ -48,9 +48,9 @@ def check_signature(
         max_age_s: how far the signature's time may be from now, in both directions.
     """
     if not headers:
-        raise Unsigned("there is no signature")
+        raise InvalidSignature("there is no signature")
     if len(set(headers)) > 1:
-        raise Unsigned("there are different signature headers")
+        raise InvalidSignature("there are different signature headers")
     claim = read_signature(headers[0])
     message = b"%d.%b" % (claim.at, body)
     is_known = False
@@ -60,27 +60,27 @@ def check_signature(
             # No early exit: how long it takes must not say which key matched.
             is_known |= hmac.compare_digest(expected, signature)
     if not is_known:
-        raise Unsigned("no known signing key has made the signature")
+        raise InvalidSignature("no known signing key has made the signature")
     age = now - claim.at
     if not abs(age) <= max_age_s:
-        raise Unsigned(f"the signature is {'too old' if age > 0 else 'from the future'}")
+        raise InvalidSignature(f"the signature is {'too old' if age > 0 else 'from the future'}")
 
 
 def read_signature(header: str) -> Claim:
     """Read a header; parts of other names, and what cannot be a signature, count for nothing.
 
-    Raise `Unsigned` for one that is not written as it must be.
+    Raise `InvalidSignature` for one that is not written as it must be.
     """
     if len(header) > MAX_HEADER_CHARS or not header.isascii():
-        raise Unsigned("the signature is too long, or not ASCII")
+        raise InvalidSignature("the signature is too long, or not ASCII")
     parts = header.split(",", MAX_PARTS)
     if len(parts) > MAX_PARTS:
-        raise Unsigned("the signature has too many parts")
+        raise InvalidSignature("the signature has too many parts")
     named = [part.split("=") for part in parts]
     if any(len(each) != 2 for each in named):  # noqa: PLR2004 - name and value
-        raise Unsigned("a part of the signature is not name=value")
+        raise InvalidSignature("a part of the signature is not name=value")
     stamps = [value for name, value in named if name == "t"]
     if len(stamps) != 1 or not _TIMESTAMP.fullmatch(stamps[0]):
-        raise Unsigned("the signature has not exactly one time in seconds")
+        raise InvalidSignature("the signature has not exactly one time in seconds")
     signatures = [value for name, value in named if name == "v1" and _HEX.fullmatch(value)]
     return Claim(int(stamps[0]), tuple(map(bytes.fromhex, signatures)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from outrider.domain.access.external_issuer import OutsideIssuer, check_callable
+from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
 
 MAX_SOURCES = 100
 MAX_KEYS = 10
@@ -45,11 +45,11 @@ class RelaySource:
     max_age_s: int = DEFAULT_AGE_S
 
     @property
-    def publisher(self) -> OutsideIssuer | None:
+    def publisher(self) -> ExternalIssuer | None:
         """Who publishes the keys of its JWTs; None when its calls are no JWTs."""
         if not self.issuer and not self.jwks_url:
             return None
-        return OutsideIssuer(
+        return ExternalIssuer(
             issuer=self.issuer,
             audience=frozenset(),
             role_paths=(),

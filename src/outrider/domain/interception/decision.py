@@ -70,7 +70,7 @@ def forwarded_failure(forwarded: ForwardedError) -> OutriderError:
     return FailedPrecondition(message, "EXEC-bmhNhpcqpF")
 
 
-def share(remaining: float, timeouts: Sequence[float]) -> float:
+def time_slice(remaining: float, timeouts: Sequence[float]) -> float:
     """Return how many seconds the first of the targets still to be called may take.
 
     `timeouts` are their own, in order. When there is time for all of them each has its own. When

@@ -15,7 +15,7 @@ from typing import Any
 
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId
-from outrider.domain.interception.message import Inapplicable, JsonObject, parse_json
+from outrider.domain.interception.message import InvalidResponse, JsonObject, parse_json
 from outrider.domain.routing.condition import ConditionKind
 
 SET_METADATA = "set_user_metadata"
@@ -58,7 +58,7 @@ class FunctionAnswers:
     def apply(self, body: bytes) -> None:
         """Lay an answer over the earlier ones; an empty body or `null` changes nothing.
 
-        Raise `Inapplicable`; then nothing has changed.
+        Raise `InvalidResponse`; then nothing has changed.
         """
         if not body:
             return
@@ -66,7 +66,7 @@ class FunctionAnswers:
         if value is None:
             return
         if not isinstance(value, dict):
-            raise Inapplicable("the answer is not a JSON object")
+            raise InvalidResponse("the answer is not a JSON object")
         self.answer = {**self.answer, **_known_lists(self.function, value)}
         self._answered = True
 
@@ -93,11 +93,11 @@ def _checked_list(name: str, value: object, check: Callable[[Any], object]) -> l
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Inapplicable(f"{name} of the answer is not a list")
+        raise InvalidResponse(f"{name} of the answer is not a list")
     try:
         return [check(each) for each in value]
     except TypeError as failure:
-        raise Inapplicable(f"{name} of the answer: {failure}") from None
+        raise InvalidResponse(f"{name} of the answer: {failure}") from None
 
 
 def _text(value: object, what: str) -> str:

@@ -27,7 +27,7 @@ _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
 
 
-class Inapplicable(Exception):
+class InvalidResponse(Exception):
     """An answer that cannot be applied. The text is a sentence for the log, without the answer.
 
     `is_json` is False when the answer is no JSON at all.
@@ -47,7 +47,7 @@ class MessageType(Protocol[M]):
         ...
 
     def parse(self, body: bytes, /) -> M:
-        """Return the message that the body is. Raise `Inapplicable`."""
+        """Return the message that the body is. Raise `InvalidResponse`."""
         ...
 
     def empty(self) -> M:
@@ -63,10 +63,10 @@ class JsonObjects:
         return go_json.dumps(message)
 
     def parse(self, body: bytes, /) -> JsonObject:
-        """Return the object. Raise `Inapplicable` for everything else."""
+        """Return the object. Raise `InvalidResponse` for everything else."""
         value = parse_json(body)
         if not isinstance(value, dict):
-            raise Inapplicable("the answer is not a JSON object")
+            raise InvalidResponse("the answer is not a JSON object")
         return value
 
     def empty(self) -> JsonObject:
@@ -92,7 +92,7 @@ class Replaceable(Generic[M]):
         return self._text
 
     def apply(self, body: bytes) -> None:
-        """Let an answer replace the message; an empty one changes nothing. Raise `Inapplicable`.
+        """Let an answer replace the message; an empty one changes nothing. Raise `InvalidResponse`.
 
         What cannot be applied leaves the message as it was, but for `null`: as in ZITADEL, it
         leaves an empty message behind.
@@ -101,14 +101,14 @@ class Replaceable(Generic[M]):
             return
         if body.strip() == b"null":
             self.value, self._text = self.type.empty(), None
-            raise Inapplicable("the answer is null")
+            raise InvalidResponse("the answer is null")
         self.value, self._text = self.type.parse(body), None
 
 
 def parse_json(body: bytes) -> Any:
     """Return the JSON value of an answer, ready to be printed again.
 
-    Raise `Inapplicable` when it is not JSON (RFC 8259), and for what is nested too deep or too
+    Raise `InvalidResponse` when it is not JSON (RFC 8259), and for what is nested too deep or too
     large a number. Half a surrogate pair becomes U+FFFD, as in Go.
     """
     # To look at every whole number costs time, and nearly no answer has one so long.
@@ -116,12 +116,12 @@ def parse_json(body: bytes) -> Any:
     try:
         value = decoder.decode(body.decode())
     except RecursionError:
-        raise Inapplicable("the answer is nested too deep", is_json=False) from None
+        raise InvalidResponse("the answer is nested too deep", is_json=False) from None
     except ValueError:
-        raise Inapplicable("the answer is not JSON", is_json=False) from None
+        raise InvalidResponse("the answer is not JSON", is_json=False) from None
     # Counting brackets is quick, and nearly every answer has fewer than the bound.
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
-        raise Inapplicable(f"the answer is nested deeper than {MAX_DEPTH}")
+        raise InvalidResponse(f"the answer is nested deeper than {MAX_DEPTH}")
     return _without_half_pairs(value) if _MAY_BE_HALF.search(body) else value
 
 

@@ -96,7 +96,7 @@ class Subject(Protocol):
         ...
 
     def apply(self, body: bytes) -> None:
-        """Take a target's answer over; an empty body changes nothing. Raise `Inapplicable`."""
+        """Take a target's answer over; an empty body changes nothing. Raise `InvalidResponse`."""
         ...
 
 

@@ -2,8 +2,8 @@
 
 Two questions, both answered without any lookup:
 
-- `judge_endpoint`: can this URL ever be called? Asked when a target is saved.
-- `judge_address`: may a connection go to this very address? Asked before every connection.
+- `check_endpoint`: can this URL ever be called? Asked when a target is saved.
+- `check_address`: may a connection go to this very address? Asked before every connection.
 
 The ranges are written out from the IANA special-purpose registries (RFC 6890 and its updates)
 instead of asked from `ipaddress.is_global`, whose answer differs between Python releases.
@@ -32,12 +32,12 @@ from outrider.domain.net.endpoint import (
 __all__ = [
     "Address",
     "AllowEntry",
+    "EgressDecision",
     "EgressPolicy",
     "EgressProfile",
-    "Verdict",
-    "judge_address",
-    "judge_endpoint",
-    "judge_host",
+    "check_address",
+    "check_endpoint",
+    "check_host",
     "literal_address",
     "parse_allow",
 ]
@@ -68,7 +68,7 @@ class EgressPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EgressDecision:
     """`reason` is None when allowed, otherwise a sentence for the attempt log."""
 
     reason: str | None = None
@@ -151,7 +151,7 @@ _ZEROS = IPv4Network("0.0.0.0/8")
 _WIDTH = {profile: width for width, profile in enumerate(EgressProfile)}
 
 
-def judge_address(policy: EgressPolicy, address: Address) -> Verdict:
+def check_address(policy: EgressPolicy, address: Address) -> EgressDecision:
     """Judge the address a connection would go to.
 
     An IPv4-mapped address is the IPv4 address. Other forms that carry IPv4 addresses (NAT64,
@@ -161,15 +161,15 @@ def judge_address(policy: EgressPolicy, address: Address) -> Verdict:
         address = address.ipv4_mapped
     refusal = _refusal(policy, address)
     if refusal is not None:
-        return Verdict(f"{address} is {refusal}")
+        return EgressDecision(f"{address} is {refusal}")
     for carried in _carried(address):
         refusal = _refusal(policy, carried)
         if refusal is not None:
-            return Verdict(f"{address} leads to {carried}, which is {refusal}")
-    return Verdict()
+            return EgressDecision(f"{address} leads to {carried}, which is {refusal}")
+    return EgressDecision()
 
 
-def judge_host(policy: EgressPolicy, host: str) -> bool:
+def check_host(policy: EgressPolicy, host: str) -> bool:
     """Whether this host name is explicitly allowed, wherever it leads. Never raises."""
     try:
         return canonical_host(host) in policy.allow
@@ -177,7 +177,7 @@ def judge_host(policy: EgressPolicy, host: str) -> bool:
         return False
 
 
-def judge_endpoint(policy: EgressPolicy, url: str) -> str | None:
+def check_endpoint(policy: EgressPolicy, url: str) -> str | None:
     """Give the reason why a URL can never be called, or None.
 
     Names are not resolved: what they lead to is judged when a connection is made.
@@ -187,7 +187,7 @@ def judge_endpoint(policy: EgressPolicy, url: str) -> str | None:
     except ValueError as invalid:
         return str(invalid)
     literal = literal_address(endpoint.host)
-    return None if literal is None else judge_address(policy, literal).reason
+    return None if literal is None else check_address(policy, literal).reason
 
 
 def parse_allow(text: str) -> tuple[AllowEntry, ...]:

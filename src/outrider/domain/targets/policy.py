@@ -33,7 +33,7 @@ class OnDead(IntEnum):
     """As SKIP."""
     SKIP = 1
     """They go on without it."""
-    PARK = 2
+    HALT = 2
     """They wait until the dead one is replayed or the policy changes."""
 
 
@@ -106,9 +106,9 @@ class TargetPolicy:
         return self.ordering is Ordering.BY_AGGREGATE
 
     @property
-    def parks(self) -> bool:
+    def halts_on_dead(self) -> bool:
         """Whether later events of an aggregate wait behind a dead one."""
-        return self.is_ordered and self.on_dead is OnDead.PARK
+        return self.is_ordered and self.on_dead is OnDead.HALT
 
     def may_interrupt(self, interrupt_on_error: bool) -> bool:  # noqa: FBT001 - the target's flag
         """Whether an unreachable target interrupts the request that it intercepts."""

@@ -19,7 +19,7 @@ _LABELS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Tunnel:
+class ReverseTunnel:
     """A way to somebody's machine, of one instance."""
 
     instance: InstanceId
@@ -38,7 +38,7 @@ def is_tunnel_url(url: str) -> bool:
     return f".{parse_endpoint(url).host}".endswith(f".{TUNNEL_DOMAIN}")
 
 
-def tunnel_of(url: str) -> Tunnel | None:
+def tunnel_of(url: str) -> ReverseTunnel | None:
     """The tunnel that the URL leads into; None: it leads into none."""
     if TUNNEL_DOMAIN not in url.lower():
         return None
@@ -49,4 +49,4 @@ def tunnel_of(url: str) -> Tunnel | None:
     name, instance = labels
     if TUNNEL_NAME.fullmatch(name) is None:
         return None
-    return Tunnel(InstanceId(instance), name)
+    return ReverseTunnel(InstanceId(instance), name)

@@ -57,11 +57,11 @@ class Rules:
     render: Callable[[OutriderError], tuple[int, bytes]]
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client has left: nobody waits for an answer."""
 
 
-class Exchange:
+class InterceptedExchange:
     """One call of the application. `run` is called once."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Exchange:
         self._rules = rules
         self._full_method = full_method
         self._scope = scope
-        self._receive = _Watched(receive)
+        self._receive = DisconnectWatcher(receive)
         self._send = send
         self._request: JsonObject = {}
 
@@ -96,9 +96,11 @@ class Exchange:
         except OutriderError as error:
             await self.refuse(error)
             return
-        except Gone:
+        except ClientDisconnected:
             return
-        send: Send = Held(self, self._send) if on_response and self._may_answer else self._send
+        send: Send = (
+            BufferedSend(self, self._send) if on_response and self._may_answer else self._send
+        )
         await app(scope, _replayed(messages, self._receive), send)
 
     async def refuse(self, error: OutriderError) -> None:
@@ -107,7 +109,7 @@ class Exchange:
         await self._answer(status, body)
 
     async def response(self, message: JsonObject) -> JsonObject:
-        """Run a response through its targets. Raise `Gone` or what a target that interrupts says."""
+        """Run a response through its targets. Raise `ClientDisconnected` or what a target that interrupts says."""
         done = await self._receive.or_gone(
             self._rules.engine.intercept_response(
                 self._full_method, message, request=self._request, **self._about()
@@ -182,10 +184,10 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
 
-class Held:
+class BufferedSend:
     """A `send` that holds a response back while it may be one that targets can be shown."""
 
-    def __init__(self, exchange: Exchange, send: Send) -> None:
+    def __init__(self, exchange: InterceptedExchange, send: Send) -> None:
         self._exchange = exchange
         self._send = send
         self._start: Message | None = None
@@ -206,7 +208,7 @@ class Held:
         elif kind == "http.response.body":
             await self._take(self._start, message)
         else:
-            await self._let_go(self._start)
+            await self._promote(self._start)
             await self._send(message)
 
     async def _take(self, start: Message, message: Message) -> None:
@@ -214,11 +216,11 @@ class Held:
         self._size += len(self._chunks[-1])
         more = message.get("more_body", False)
         if self._size > self._exchange.max_body_bytes:
-            await self._let_go(start, more=more)
+            await self._promote(start, more=more)
         elif not more:
             await self._finish(start, b"".join(self._chunks))
 
-    async def _let_go(self, start: Message, *, more: bool = True) -> None:
+    async def _promote(self, start: Message, *, more: bool = True) -> None:
         self._start = None
         await self._send(start)
         if self._chunks:
@@ -234,7 +236,7 @@ class Held:
                 self._is_over = True
                 await self._exchange.refuse(error)
                 return
-            except Gone:
+            except ClientDisconnected:
                 self._is_over = True
                 return
             if changed is not message:
@@ -245,7 +247,7 @@ class Held:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-class _Watched:
+class DisconnectWatcher:
     """A `receive` that can also be watched for the client's leaving. No message is lost."""
 
     def __init__(self, receive: Receive) -> None:
@@ -262,7 +264,7 @@ class _Watched:
         return message
 
     async def or_gone(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what the work returns. Raise `Gone`, the work cancelled, when the client leaves."""
+        """Return what the work returns. Raise `ClientDisconnected`, the work cancelled, when the client leaves."""
         working = asyncio.ensure_future(work)
         if self._next is None:
             self._next = asyncio.ensure_future(self._receive())
@@ -277,7 +279,7 @@ class _Watched:
                 working.cancel()
                 await asyncio.wait({working})
         if working.cancelled():
-            raise Gone
+            raise ClientDisconnected
         return working.result()
 
     def close(self) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import Receive
 from outrider.embed.asgi.error_response import render
-from outrider.embed.asgi.exchange import Exchange, Identity, Rules
+from outrider.embed.asgi.exchange import Identity, InterceptedExchange, Rules
 from outrider.embed.asgi.routes import Routes, routes_from_table, routes_of_app
 from outrider.embed.engine import Engine
 from outrider.errors import OutriderError
 
-__all__ = ["Identity", "Outrider"]
+__all__ = ["Identity", "OutriderMiddleware"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,7 +44,7 @@ class _Known:
     is_registered: bool = False
 
 
-class Outrider:
+class OutriderMiddleware:
     """Runs the targets of an engine around the calls of `app`.
 
     - `methods`: `{"POST /orders/{id}": "/acme.v1.Shop/Create"}`; without it every route of the
@@ -102,7 +102,7 @@ class Outrider:
         if full_method is None:
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(self._rules, full_method, scope, receive, send)
+        exchange = InterceptedExchange(self._rules, full_method, scope, receive, send)
         try:
             await self._register(scope)
             on_request = self._engine.fires(ConditionKind.REQUEST, full_method)

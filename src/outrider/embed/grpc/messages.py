@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from outrider.domain.formats import go_json
-from outrider.domain.interception.message import JSON_OBJECTS, Inapplicable, MessageType
+from outrider.domain.interception.message import JSON_OBJECTS, InvalidResponse, MessageType
 
 
 class ProtobufMessages:
@@ -27,7 +27,7 @@ class ProtobufMessages:
         return go_json.compact(text)
 
     def parse(self, body: bytes, /) -> Any:
-        """Return the message that the body is. Raise `Inapplicable`."""
+        """Return the message that the body is. Raise `InvalidResponse`."""
         from google.protobuf import json_format  # noqa: PLC0415
 
         value = JSON_OBJECTS.parse(body)
@@ -35,7 +35,7 @@ class ProtobufMessages:
             return json_format.ParseDict(value, self._class())
         except json_format.ParseError:
             # Its text quotes the answer.
-            raise _misfit(self._class.DESCRIPTOR.full_name) from None
+            raise _invalid_response(self._class.DESCRIPTOR.full_name) from None
 
     def empty(self) -> Any:
         """Return the message without any field."""
@@ -53,12 +53,12 @@ class ProtobufPyMessages:
         return go_json.compact(message.to_json())
 
     def parse(self, body: bytes, /) -> Any:
-        """Return the message that the body is. Raise `Inapplicable`."""
+        """Return the message that the body is. Raise `InvalidResponse`."""
         value = JSON_OBJECTS.parse(body)
         try:
             return self._class.from_json(json.dumps(value))
         except (TypeError, ValueError):
-            raise _misfit(self._class.desc().type_name) from None
+            raise _invalid_response(self._class.desc().type_name) from None
 
     def empty(self) -> Any:
         """Return the message without any field."""
@@ -74,5 +74,5 @@ def message_type_of(message_class: type[Any]) -> MessageType[Any]:
     raise TypeError(f"nobody knows how to show {message_class.__name__} to targets")
 
 
-def _misfit(name: str) -> Inapplicable:
-    return Inapplicable(f"the answer is no {name}")
+def _invalid_response(name: str) -> InvalidResponse:
+    return InvalidResponse(f"the answer is no {name}")

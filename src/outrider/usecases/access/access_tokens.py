@@ -10,7 +10,7 @@ from outrider.domain.access.access_token import TYP, access_claims, check_access
 from outrider.domain.access.service_account import ServiceAccount
 from outrider.domain.access.web_key import WebKey, WebKeyState
 from outrider.domain.ids import AccountId, InstanceId, TokenId, WebKeyId
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import UseWebKeys
 from outrider.usecases.ports.access import Jwts
 from outrider.usecases.ports.store import Store, Token, Unit
@@ -32,7 +32,7 @@ class AccessTokens:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     instance: InstanceId
     jwts: Jwts
     external_url: str = ""
@@ -46,7 +46,7 @@ class AccessTokens:
     async def issue(self, account: AccountId, issuer: str) -> str:
         """Return a new token."""
         web_key = await UseWebKeys(self.store).signing(self.instance)
-        token_id, now = str(self.ambient.new_id()), self.ambient.now()
+        token_id, now = str(self.runtime.new_id()), self.runtime.now()
         claims = access_claims(account, self.instance, issuer, token_id, now)
         return await self.jwts.sign(claims, web_key, TYP)
 

@@ -11,7 +11,7 @@ from outrider.domain.access.permission import Actor
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.errors import InvalidRequest, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.tokens import Authenticate, checked_roles, hash_secret
 from outrider.usecases.ports.access import AccountKeyPairs
 from outrider.usecases.ports.store import Store, Unit
@@ -22,17 +22,17 @@ class ManageAccounts:
     """Everything about accounts but their opaque tokens."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     authenticate: Authenticate
     key_pairs: AccountKeyPairs
 
     async def create(self, actor: Actor, name: str, roles: Sequence[str]) -> ServiceAccount:
         """Add an account. Raise `AlreadyExists` when its name is taken."""
         account = ServiceAccount(
-            id=AccountId(str(self.ambient.new_id())),
+            id=AccountId(str(self.runtime.new_id())),
             name=name,
             roles=checked_roles(roles, "CreateAccountRequest"),
-            created_at=self.ambient.now(),
+            created_at=self.runtime.now(),
         )
         await self.store.write(lambda unit: unit.accounts.add(actor.instance_id, account))
         return account
@@ -53,7 +53,7 @@ class ManageAccounts:
 
         await self.store.write(apply)
         self.authenticate.forget()
-        return self.ambient.now()
+        return self.runtime.now()
 
     async def create_key(
         self, actor: Actor, account: AccountId, expires_at: datetime | None
@@ -62,7 +62,7 @@ class ManageAccounts:
 
         Raise `NotFound` for an account that is not there, `InvalidRequest` for a date that is over.
         """
-        if expires_at is not None and expires_at <= self.ambient.now():
+        if expires_at is not None and expires_at <= self.runtime.now():
             raise InvalidRequest(
                 "invalid CreateAccountKeyRequest.ExpirationDate: value must be in the future"
             )
@@ -71,10 +71,10 @@ class ManageAccounts:
         await self.store.read(lambda unit: _require(unit, instance, account))
         pair = await self.key_pairs.make()
         account_key = AccountKey(
-            id=AccountKeyId(str(self.ambient.new_id())),
+            id=AccountKeyId(str(self.runtime.new_id())),
             account_id=account,
             public_key=pair.public_key,
-            created_at=self.ambient.now(),
+            created_at=self.runtime.now(),
             expires_at=expires_at,
         )
 
@@ -108,11 +108,11 @@ class ManageAccounts:
                 raise NotFound("Account key not found", "OUTRIDER-account-key")
 
         await self.store.write(apply)
-        return self.ambient.now()
+        return self.runtime.now()
 
     async def create_secret(self, actor: Actor, account: AccountId) -> str:
         """Give the account a new secret, in place of a former one; it is shown this once."""
-        secret = self.ambient.new_token()
+        secret = self.runtime.new_token()
 
         def apply(unit: Unit) -> None:
             _require(unit, actor.instance_id, account)

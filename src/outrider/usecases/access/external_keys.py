@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from outrider.domain.access.external_issuer import OutsideIssuer, check_callable
-from outrider.domain.calls.request import CallFailed
-from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, KeySet, ReadsJwts
+from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
+from outrider.domain.calls.request import RequestError
+from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, JwtParser, KeySet
 
 FRESH_FOR = timedelta(minutes=10)
 """After this long keys are fetched again, and go on being used meanwhile."""
@@ -23,25 +23,25 @@ FETCH_TIMEOUT_S = 5.0
 _OK = 200
 
 
-class CannotFetch(Exception):
+class JwksFetchError(Exception):
     """No keys. The text is for the operator's log."""
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedBy:
+class JwksFetcher:
     """Fetches the key set of an issuer, which its discovery document or the operator points to."""
 
-    issuer: OutsideIssuer
+    issuer: ExternalIssuer
     fetcher: Fetcher = field(repr=False)
-    jwts: ReadsJwts = field(repr=False)
+    jwts: JwtParser = field(repr=False)
 
     async def __call__(self) -> KeySet:
-        """Return the keys that it publishes now. Raise `CannotFetch`."""
+        """Return the keys that it publishes now. Raise `JwksFetchError`."""
         try:
             url = self.issuer.jwks_url or await self._discovered()
             return self.jwts.key_set(await self._document("the keys", url))
         except ValueError as problem:
-            raise CannotFetch(str(problem)) from None
+            raise JwksFetchError(str(problem)) from None
 
     async def _discovered(self) -> str:
         """OpenID Connect Discovery 1.0, section 4.3: who describes another issuer is none."""
@@ -50,26 +50,26 @@ class PublishedBy:
             said = json.loads(document)
             named, url = said["issuer"], said["jwks_uri"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise CannotFetch("the discovery document lacks issuer or jwks_uri") from None
+            raise JwksFetchError("the discovery document lacks issuer or jwks_uri") from None
         if named != self.issuer.issuer or not isinstance(url, str):
-            raise CannotFetch("the discovery document is that of another issuer")
+            raise JwksFetchError("the discovery document is that of another issuer")
         check_callable(url)
         return url
 
     async def _document(self, name: str, url: str) -> bytes:
         try:
             answer = await self.fetcher.get(url, FETCH_TIMEOUT_S)
-        except CallFailed as failed:
-            raise CannotFetch(f"{name}: {failed.reason}") from None
+        except RequestError as failed:
+            raise JwksFetchError(f"{name}: {failed.reason}") from None
         if answer.status != _OK:
-            raise CannotFetch(f"{name}: the answer has the status {answer.status}")
+            raise JwksFetchError(f"{name}: the answer has the status {answer.status}")
         if len(answer.body) > MAX_DOCUMENT_BYTES:
-            raise CannotFetch(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
+            raise JwksFetchError(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
         return answer.body
 
 
 @dataclass(slots=True)
-class IssuerKeys:
+class JwksCache:
     """One key set. However many ask at once, one of them fetches.
 
     `failed` is told why a fetch brought nothing. Whoever stops waiting stops nobody else.
@@ -120,7 +120,7 @@ class IssuerKeys:
         try:
             found = await self.fetch()
             self._kept = (self.now(), found)
-        except CannotFetch as problem:
+        except JwksFetchError as problem:
             self.failed(str(problem))
         except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
             self.failed(f"{type(problem).__name__} while fetching")

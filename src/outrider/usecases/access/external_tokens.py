@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from outrider.domain.access.external_issuer import OutsideIssuer
+from outrider.domain.access.external_issuer import ExternalIssuer
 from outrider.domain.access.external_token import (
-    check_outside_claims,
+    check_external_claims,
     check_type,
     expiry,
+    external_account,
     granted_roles,
-    outside_account,
 )
 from outrider.domain.ids import InstanceId, TokenId
 from outrider.errors import Unavailable
-from outrider.runtime import Ambient
-from outrider.usecases.access.external_keys import IssuerKeys, PublishedBy
-from outrider.usecases.ports.external_tokens import Fetcher, OutsideJwt, ReadsJwts, UnknownKey
+from outrider.runtime import Runtime
+from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
+from outrider.usecases.ports.external_tokens import ExternalJwt, Fetcher, JwtParser, UnknownKey
 from outrider.usecases.ports.store import Token
 
 Report = Callable[[str, str], None]
@@ -28,19 +28,19 @@ Report = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class OutsideTokens:
+class ExternalTokens:
     """Tokens of the issuers that the operator trusts. Nothing about them is stored.
 
     Issuers that name no instance are those of `instance`.
     """
 
-    issuers: Sequence[OutsideIssuer]
+    issuers: Sequence[ExternalIssuer]
     instance: InstanceId
-    ambient: Ambient
-    jwts: ReadsJwts
+    runtime: Runtime
+    jwts: JwtParser
     fetcher: Fetcher = field(repr=False)
     report: Report = field(repr=False)
-    _keys: dict[tuple[str, str], IssuerKeys] = field(default_factory=dict, repr=False)
+    _keys: dict[tuple[str, str], JwksCache] = field(default_factory=dict, repr=False)
 
     def recognizes(self, compact: str) -> bool:
         """Whether a JWT says that it is from one of the issuers; it may be lying."""
@@ -58,9 +58,9 @@ class OutsideTokens:
             return None
         try:
             jwt = await self._verified(compact, issuer)
-            now = self.ambient.now()
+            now = self.runtime.now()
             check_type(jwt.header)
-            check_outside_claims(jwt.claims, issuer, now)
+            check_external_claims(jwt.claims, issuer, now)
             return _token(issuer, jwt, instance, now)
         except ValueError:
             return None
@@ -69,10 +69,10 @@ class OutsideTokens:
         """Fetch no more."""
         await asyncio.gather(*(each.aclose() for each in self._keys.values()))
 
-    def _is_for(self, issuer: OutsideIssuer, named: str | None, instance: InstanceId) -> bool:
+    def _is_for(self, issuer: ExternalIssuer, named: str | None, instance: InstanceId) -> bool:
         return issuer.issuer == named and (issuer.instance or self.instance) == instance
 
-    async def _verified(self, compact: str, issuer: OutsideIssuer) -> OutsideJwt:
+    async def _verified(self, compact: str, issuer: ExternalIssuer) -> ExternalJwt:
         keys = self._keys_of(issuer)
         known = await keys.current()
         if known is None:
@@ -85,17 +85,17 @@ class OutsideTokens:
                 raise
             return newer.verified(compact, issuer.algorithms)
 
-    def _keys_of(self, issuer: OutsideIssuer) -> IssuerKeys:
+    def _keys_of(self, issuer: ExternalIssuer) -> JwksCache:
         place = issuer.issuer, issuer.jwks_url
         if place not in self._keys:
-            fetch = PublishedBy(issuer, self.fetcher, self.jwts)
+            fetch = JwksFetcher(issuer, self.fetcher, self.jwts)
             failed = partial(self.report, issuer.issuer)
-            self._keys[place] = IssuerKeys(fetch, self.ambient.now, failed)
+            self._keys[place] = JwksCache(fetch, self.runtime.now, failed)
         return self._keys[place]
 
 
-def _token(issuer: OutsideIssuer, jwt: OutsideJwt, instance: InstanceId, now: datetime) -> Token:
-    account = outside_account(issuer, jwt.claims)
+def _token(issuer: ExternalIssuer, jwt: ExternalJwt, instance: InstanceId, now: datetime) -> Token:
+    account = external_account(issuer, jwt.claims)
     return Token(
         id=TokenId(""),
         instance_id=instance,

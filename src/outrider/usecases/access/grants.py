@@ -14,7 +14,7 @@ from outrider.usecases.access.tokens import hash_secret
 _NO_SECRET = bytes(32)
 
 
-class GrantRefused(Exception):
+class GrantError(Exception):
     """No token. `error` is one of RFC 6749, section 5.2; `description` is for the client's owner."""
 
     def __init__(self, error: str, description: str) -> None:
@@ -24,7 +24,7 @@ class GrantRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class TokenGrant:
     """An access token, and whose it is."""
 
     account_id: AccountId
@@ -33,7 +33,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The two grants of the sheet, section 7.6. Both raise `GrantRefused`."""
+    """The two grants of the sheet, section 7.6. Both raise `GrantError`."""
 
     access_tokens: AccessTokens
 
@@ -41,7 +41,9 @@ class Grants:
         """The same for accounts of this instance."""
         return type(self)(self.access_tokens.of(instance))
 
-    async def client_credentials(self, client_id: str, client_secret: str, issuer: str) -> Granted:
+    async def client_credentials(
+        self, client_id: str, client_secret: str, issuer: str
+    ) -> TokenGrant:
         """Return an access token for the account whose id and secret these are."""
         tokens = self.access_tokens
         account = AccountId(client_id)
@@ -50,19 +52,19 @@ class Grants:
         )
         is_right = hmac.compare_digest(stored or _NO_SECRET, hash_secret(client_secret))
         if stored is None or not is_right:
-            raise GrantRefused("invalid_client", "client id or client secret is wrong")
-        return Granted(account, await tokens.issue(account, issuer))
+            raise GrantError("invalid_client", "client id or client secret is wrong")
+        return TokenGrant(account, await tokens.issue(account, issuer))
 
-    async def assertion(self, assertion: str, issuer: str) -> Granted:
+    async def assertion(self, assertion: str, issuer: str) -> TokenGrant:
         """Return an access token for the account whose key signed `assertion`."""
         tokens = self.access_tokens
         try:
             header = tokens.jwts.header(assertion)
         except ValueError:
-            raise GrantRefused("invalid_grant", "the assertion is not a JWT") from None
+            raise GrantError("invalid_grant", "the assertion is not a JWT") from None
         key_id = AccountKeyId(str(header.get("kid")))
         known = await tokens.store.read(lambda unit: unit.accounts.get_key(tokens.instance, key_id))
-        now = tokens.ambient.now()
+        now = tokens.runtime.now()
         if known is None or not known.is_valid(now):
             raise _unverified()
         try:
@@ -72,10 +74,10 @@ class Grants:
         try:
             check_assertion(claims, known.account_id, issuer, now)
         except ValueError as problem:
-            raise GrantRefused("invalid_grant", str(problem)) from None
-        return Granted(known.account_id, await tokens.issue(known.account_id, issuer))
+            raise GrantError("invalid_grant", str(problem)) from None
+        return TokenGrant(known.account_id, await tokens.issue(known.account_id, issuer))
 
 
-def _unverified() -> GrantRefused:
+def _unverified() -> GrantError:
     # The same for an unknown key, an expired one and another's signature: nobody learns which.
-    return GrantRefused("invalid_grant", "no valid key of an account verifies the assertion")
+    return GrantError("invalid_grant", "no valid key of an account verifies the assertion")

@@ -10,7 +10,7 @@ from outrider.domain.access.instance import Instance, normal_hosts
 from outrider.domain.access.permission import Role
 from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.tokens import Authenticate, hash_secret
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.ports.store import Store, Token, Unit
@@ -21,7 +21,7 @@ FIRST_ACCOUNT = "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class ChooseInstance:
+class InstanceResolver:
     """Whose a request is. Every host name that is nobody's is the default instance's."""
 
     routing: Routing
@@ -40,7 +40,7 @@ class ManageInstances:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
     web_keys: ManageWebKeys
     authenticate: Authenticate
@@ -54,15 +54,15 @@ class ManageInstances:
         the name or a host is taken.
         """
         instance = Instance(
-            id=InstanceId(str(self.ambient.new_id())),
+            id=InstanceId(str(self.runtime.new_id())),
             name=name,
             hosts=_checked(hosts),
-            created_at=self.ambient.now(),
+            created_at=self.runtime.now(),
         )
         if not self.default_hosts.isdisjoint(instance.hosts):
             raise AlreadyExists("Host already exists", "OUTRIDER-host")
         pairs = await self.web_keys.first_pairs()
-        token, secret = self._first_token(instance), self.ambient.new_token()
+        token, secret = self._first_token(instance), self.runtime.new_token()
 
         def add(unit: Unit) -> None:
             unit.instances.add(instance)
@@ -70,7 +70,7 @@ class ManageInstances:
             unit.tokens.add(token, hash_secret(secret))
 
         await self.store.write(add)
-        await self.routing.catch_up()
+        await self.routing.refresh_after_commit()
         return instance, secret
 
     async def list(self) -> Sequence[Instance]:
@@ -91,14 +91,14 @@ class ManageInstances:
 
         await self.store.write(apply)
         self.authenticate.forget()
-        await self.routing.catch_up()
-        return self.ambient.now()
+        await self.routing.refresh_after_commit()
+        return self.runtime.now()
 
     def _first_token(self, instance: Instance) -> Token:
         return Token(
-            id=TokenId(str(self.ambient.new_id())),
+            id=TokenId(str(self.runtime.new_id())),
             instance_id=instance.id,
-            account_id=AccountId(str(self.ambient.new_id())),
+            account_id=AccountId(str(self.runtime.new_id())),
             account_name=FIRST_ACCOUNT,
             roles=frozenset({Role.IAM_OWNER}),
             created_at=instance.created_at,

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from outrider.domain.access.permission import ASSIGNABLE_ROLES, Actor, Role
 from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.access_tokens import AccessTokens, looks_like_jwt
-from outrider.usecases.access.external_tokens import OutsideTokens
+from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.ports.store import Store, Token, Unit
 
 _SCHEME = "Bearer "
@@ -38,11 +38,11 @@ class Authenticate:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     instance: InstanceId
     bootstrap_secret: str | None = field(default=None, repr=False)
     access_tokens: AccessTokens | None = None
-    outside_tokens: OutsideTokens | None = None
+    external_tokens: ExternalTokens | None = None
     _remembered: dict[tuple[InstanceId, bytes], tuple[datetime, Token]] = field(
         default_factory=dict, repr=False
     )
@@ -73,7 +73,7 @@ class Authenticate:
         self._remembered.clear()
 
     async def _token(self, secret: str, instance: InstanceId) -> Token:
-        now, secret_hash = self.ambient.now(), hash_secret(secret)
+        now, secret_hash = self.runtime.now(), hash_secret(secret)
         remembered = self._remembered.get((instance, secret_hash))
         if remembered is None or not now - _REMEMBERED_FOR <= remembered[0] <= now:
             forgotten = self._forgotten
@@ -92,9 +92,9 @@ class Authenticate:
         return token
 
     async def _look_up(self, secret: str, secret_hash: bytes, instance: InstanceId) -> Token | None:
-        is_jwt, outside = looks_like_jwt(secret), self.outside_tokens
-        if is_jwt and outside is not None and outside.recognizes(secret):
-            return await outside.find(secret, instance)
+        is_jwt, external = looks_like_jwt(secret), self.external_tokens
+        if is_jwt and external is not None and external.recognizes(secret):
+            return await external.find(secret, instance)
         if is_jwt and self.access_tokens is not None:
             return await self.access_tokens.of(instance).find(secret)
         return await self.store.read(lambda unit: unit.tokens.by_hash(secret_hash))
@@ -110,7 +110,7 @@ class ManageTokens:
     """Make, list and revoke tokens."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     authenticate: Authenticate
 
     async def create(
@@ -118,13 +118,13 @@ class ManageTokens:
     ) -> tuple[Token, str]:
         """Return the token and its secret, which is shown this once. The account is made when new."""
         checked = checked_roles(roles, "CreateTokenRequest")
-        now = self.ambient.now()
+        now = self.runtime.now()
         if expires_at is not None and expires_at <= now:
             raise InvalidRequest(
                 "invalid CreateTokenRequest.ExpirationDate: value must be in the future"
             )
-        secret = self.ambient.new_token()
-        new_id = self.ambient.new_id
+        secret = self.runtime.new_token()
+        new_id = self.runtime.new_id
 
         def add(unit: Unit) -> Token:
             account = unit.tokens.account_id(actor.instance_id, account_name)
@@ -150,7 +150,7 @@ class ManageTokens:
 
     async def revoke(self, actor: Actor, token_id: TokenId) -> datetime:
         """Return when it was revoked, now or before. Raise `NotFound` for another instance's."""
-        now = self.ambient.now()
+        now = self.runtime.now()
 
         def apply(unit: Unit) -> datetime:
             token = unit.tokens.get(actor.instance_id, token_id)

@@ -22,7 +22,7 @@ from outrider.domain.access.web_key import (
 )
 from outrider.domain.ids import InstanceId, WebKeyId
 from outrider.errors import Internal, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import KeyPairs, Store, Unit
 
 
@@ -31,7 +31,7 @@ class ManageWebKeys:
     """Create, activate, delete and list web keys (sheet, section 2.10)."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     key_pairs: KeyPairs
 
     async def create(self, actor: Actor, config: WebKeyConfig) -> WebKey:
@@ -63,7 +63,7 @@ class ManageWebKeys:
         Return when it was activated, now or before. Raise `NotFound` for a key that is removed
         or was never there.
         """
-        now = self.ambient.now()
+        now = self.runtime.now()
 
         def apply(unit: Unit) -> datetime:
             web_key = unit.web_keys.get(actor.instance_id, web_key_id)
@@ -82,7 +82,7 @@ class ManageWebKeys:
         Return when it was removed, now or before; None when it never existed. Raise
         `FailedPrecondition` for the active key.
         """
-        now = self.ambient.now()
+        now = self.runtime.now()
 
         def apply(unit: Unit) -> datetime | None:
             web_key = unit.web_keys.get(actor.instance_id, web_key_id)
@@ -103,9 +103,9 @@ class ManageWebKeys:
         web_key = new_web_key(
             config,
             pair.public_jwk,
-            WebKeyId(str(self.ambient.new_id())),
+            WebKeyId(str(self.runtime.new_id())),
             active=unit.web_keys.active(instance),
-            now=self.ambient.now(),
+            now=self.runtime.now(),
         )
         unit.web_keys.add(instance, web_key, pair.private_key)
         return web_key

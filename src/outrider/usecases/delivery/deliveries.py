@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
-from outrider.domain.delivery.stats import DeliveryStats, OpenTallies, StatsSearch
+from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
 from outrider.errors import FailedPrecondition, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
 MANY = 50_000
@@ -51,7 +51,7 @@ class CancelDelivery:
     """Stop one delivery."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
 
     async def __call__(self, actor: Actor, delivery_id: DeliveryId) -> Delivery:
         """Return it as it is then, without attempts and payload.
@@ -63,7 +63,7 @@ class CancelDelivery:
         instance = actor.instance_id
 
         def cancel(unit: Unit) -> Delivery:
-            unit.cancellations.cancel(instance, delivery_id, self.ambient.now())
+            unit.cancellations.cancel(instance, delivery_id, self.runtime.now())
             delivery = unit.deliveries.get(instance, delivery_id)
             if delivery is None:
                 raise NotFound("Delivery not found", "OUTRIDER-delivery")
@@ -78,7 +78,7 @@ class CancelDelivery:
 class _Counted:
     """What was not settled at one time. `until` is on the clock of durations."""
 
-    tallies: OpenTallies
+    state_counts: OpenCounts
     until: float
 
 
@@ -92,14 +92,14 @@ class CountDeliveries:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     many: int = MANY
     clock: Callable[[], float] = time.perf_counter
     _counted: dict[tuple[InstanceId, TargetId | None], _Counted] = field(default_factory=dict)
 
     async def __call__(self, actor: Actor, wanted: StatsSearch) -> DeliveryStats:
         """Nobody else waits while it counts."""
-        now = self.ambient.now()
+        now = self.runtime.now()
 
         def count(unit: Unit) -> DeliveryStats:
             instance, target = actor.instance_id, wanted.target_id
@@ -108,17 +108,17 @@ class CountDeliveries:
 
         return await self.store.read(count)
 
-    def _open(self, unit: Unit, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+    def _open(self, unit: Unit, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """Runs in threads of the store: two that come at the same time may both count."""
         began, name = self.clock(), (instance, target)
         known = self._counted.get(name)
         if known is not None and began < known.until:
-            return known.tallies
-        tallies = unit.delivery_counts.open(instance, target)
+            return known.state_counts
+        state_counts = unit.delivery_counts.open(instance, target)
         ended = self.clock()
         # Another dictionary: another thread may be reading this one.
         kept = {each: other for each, other in self._counted.items() if ended < other.until}
-        if sum(each.trouble for each in tallies.values()) > self.many:
-            kept[name] = _Counted(tallies, ended + _KEPT_TIMES * (ended - began))
+        if sum(each.trouble for each in state_counts.values()) > self.many:
+            kept[name] = _Counted(state_counts, ended + _KEPT_TIMES * (ended - began))
         self._counted = kept
-        return tallies
+        return state_counts

@@ -13,8 +13,8 @@ from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, Ta
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.domain.routing.router import Router
 from outrider.domain.targets.target import Target
-from outrider.runtime import Ambient
-from outrider.usecases.ports.deliveries import Remarkable
+from outrider.runtime import Runtime
+from outrider.usecases.ports.deliveries import NotableSettlement
 from outrider.usecases.ports.store import StoredEvent, Unit
 
 _GONE = "gone"
@@ -26,19 +26,19 @@ _BREAKER_EVENTS = {
 }
 
 
-def settle_and_tell(
-    unit: Unit, ambient: Ambient, owner: str, settlements: Sequence[Settlement], now: datetime
+def record_and_notify(
+    unit: Unit, runtime: Runtime, owner: str, settlements: Sequence[Settlement], now: datetime
 ) -> int:
     """Settle, pause targets that are gone, and tell operators; return how many were settled."""
     settled = unit.deliveries.settle(owner, settlements, now)
-    for each in settled.remarkable:
-        _after(unit, ambient, each, now)
+    for each in settled.notable:
+        _after(unit, runtime, each, now)
     return settled.count
 
 
-def tell(  # noqa: PLR0917 - where, about what, when
+def publish_operator_event(  # noqa: PLR0917 - where, about what, when
     unit: Unit,
-    ambient: Ambient,
+    runtime: Runtime,
     instance: InstanceId,
     event_type: OperatorEvent,
     aggregate_id: str,
@@ -49,31 +49,35 @@ def tell(  # noqa: PLR0917 - where, about what, when
     execution, targets = _route(unit, instance, event_type)
     if not targets:
         return
-    event_id = EventId(str(ambient.new_id()))
+    event_id = EventId(str(runtime.new_id()))
     event = operator_event(event_id, event_type, aggregate_id, payload, now)
     plan = plan_deliveries(
-        [(DeliveryId(str(ambient.new_id())), each.id, each.is_awaited) for each in targets]
+        [(DeliveryId(str(runtime.new_id())), each.id, each.is_awaited) for each in targets]
     )
     stored = StoredEvent(event, render_body(event, instance), execution, plan)
     unit.events.append(instance, [stored], now)
 
 
-def _after(unit: Unit, ambient: Ambient, each: Remarkable, now: datetime) -> None:
+def _after(unit: Unit, runtime: Runtime, each: NotableSettlement, now: datetime) -> None:
     # Without loops: what becomes of an operator event's own delivery is in the log alone.
     is_told = not is_own(each.event_type)
     if is_told and each.settlement.state is DeliveryState.DEAD:
         payload = _death(each)
         delivery = each.settlement.delivery_id
-        tell(unit, ambient, each.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now)
+        publish_operator_event(
+            unit, runtime, each.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now
+        )
     about = {"targetId": each.target_id, "deliveryId": each.settlement.delivery_id}
     if each.settlement.pauses_target and _pause(unit, each.instance_id, each.target_id, now):
         said = {**about, "reason": _GONE}
         if is_told:
             paused = OperatorEvent.TARGET_PAUSED
-            tell(unit, ambient, each.instance_id, paused, each.target_id, said, now)
+            publish_operator_event(
+                unit, runtime, each.instance_id, paused, each.target_id, said, now
+            )
     if is_told and each.breaker is not None:
         changed = _BREAKER_EVENTS[each.breaker]
-        tell(unit, ambient, each.instance_id, changed, each.target_id, about, now)
+        publish_operator_event(unit, runtime, each.instance_id, changed, each.target_id, about, now)
 
 
 def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:
@@ -87,7 +91,7 @@ def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) ->
     return True
 
 
-def _death(each: Remarkable) -> Mapping[str, object]:
+def _death(each: NotableSettlement) -> Mapping[str, object]:
     attempt = each.settlement.attempt
     return {
         "deliveryId": each.settlement.delivery_id,

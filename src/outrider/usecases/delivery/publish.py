@@ -10,15 +10,15 @@ from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event, check_event, render_body
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, StoredEvent, Unit
-from outrider.usecases.ports.telemetry import UNMEASURED, PublishMeasures
+from outrider.usecases.ports.telemetry import NO_METRICS, PublishMetrics
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """What became of one event: how many deliveries it has, and whether its id was known."""
 
     id: EventId
@@ -31,11 +31,11 @@ class PublishEvents:
     """Accept events. They are on disk, with their deliveries, when this returns."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
-    measures: PublishMeasures = field(default=UNMEASURED, repr=False)
+    metrics: PublishMetrics = field(default=NO_METRICS, repr=False)
 
-    async def __call__(self, actor: Actor, events: Sequence[Event]) -> list[Published]:
+    async def __call__(self, actor: Actor, events: Sequence[Event]) -> list[PublishResult]:
         """Return one result for each event, in order. Raise `InvalidRequest`: nothing is stored.
 
         An event without an id gets one. A known id is a duplicate whatever its content, and makes
@@ -48,14 +48,14 @@ class PublishEvents:
         bodies = [render_body(event, instance) for event in named]
         return await self._store(instance, named, bodies)
 
-    async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> Published:
+    async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> PublishResult:
         """The same for one event with an id, whose body was made by somebody else and is kept."""
         (published,) = await self._store(instance, [event], [body])
         return published
 
     async def _store(
         self, instance: InstanceId, events: Sequence[Event], bodies: Sequence[bytes]
-    ) -> list[Published]:
+    ) -> list[PublishResult]:
         stored = [
             self._routed(instance, event, body) for event, body in zip(events, bodies, strict=True)
         ]
@@ -64,28 +64,30 @@ class PublishEvents:
         def append(unit: Unit) -> tuple[list[int | None], dict[EventId, int]]:
             if new_types:
                 unit.catalogue.remember(instance, new_types)
-            written = unit.events.append(instance, stored, self.ambient.now())
+            written = unit.events.append(instance, stored, self.runtime.now())
             known = [each.id for each, count in zip(events, written, strict=True) if count is None]
             return written, unit.events.delivery_counts(instance, known) if known else {}
 
         written, counts = await self.store.write(append, shared=True)
         if new_types:
-            await self.routing.catch_up()
+            await self.routing.refresh_after_commit()
         made = [count for count in written if count is not None]
-        self.measures.published(len(made), len(written) - len(made), sum(made))
+        self.metrics.published(len(made), len(written) - len(made), sum(made))
         return [
-            Published(event.id, counts.get(event.id, 0) if count is None else count, count is None)
+            PublishResult(
+                event.id, counts.get(event.id, 0) if count is None else count, count is None
+            )
             for event, count in zip(events, written, strict=True)
         ]
 
     def _new_event_id(self) -> EventId:
-        return EventId(str(self.ambient.new_id()))
+        return EventId(str(self.runtime.new_id()))
 
     def _routed(self, instance: InstanceId, event: Event, body: bytes) -> StoredEvent:
         routes = self.routing.routes(instance)
         execution, targets = routes.match(event_lookup_id(event.event_type))
         plan = plan_deliveries(
-            [(DeliveryId(str(self.ambient.new_id())), each.id, each.is_awaited) for each in targets]
+            [(DeliveryId(str(self.runtime.new_id())), each.id, each.is_awaited) for each in targets]
         )
         trace = current_trace()
         return StoredEvent(event, body, execution, plan, "" if trace is None else trace.text)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.external_issuer import ALGORITHMS
 from outrider.domain.events.relay_event import read_relayed, relayed_id
-from outrider.domain.events.relay_signature import Unsigned, check_signature
+from outrider.domain.events.relay_signature import InvalidSignature, check_signature
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
-from outrider.runtime import Ambient
-from outrider.usecases.access.external_keys import IssuerKeys
-from outrider.usecases.delivery.publish import Published, PublishEvents
-from outrider.usecases.ports.external_tokens import Decrypts, UnknownKey
+from outrider.runtime import Runtime
+from outrider.usecases.access.external_keys import JwksCache
+from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.usecases.ports.external_tokens import JweDecrypter, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
@@ -36,8 +36,8 @@ class Lock:
     source: RelaySource
     instance: InstanceId
     signing_keys: Sequence[str] = field(repr=False)
-    keys: IssuerKeys | None = field(default=None, repr=False)
-    decrypts: Decrypts | None = field(default=None, repr=False)
+    keys: JwksCache | None = field(default=None, repr=False)
+    decrypts: JweDecrypter | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Relay:
     """Takes calls of other servers. Their signature is who they are."""
 
     locks: Mapping[str, Lock]
-    ambient: Ambient
+    runtime: Runtime
     publish: PublishEvents
     report: Report = field(repr=False)
     _nobodys: Lock = field(default_factory=nobodys_lock, repr=False)
@@ -74,14 +74,14 @@ class Relay:
         lock = self.locks.get(name, self._nobodys)
         try:
             if lock.signing_keys:
-                now, max_age_s = self.ambient.now().timestamp(), lock.source.max_age_s
+                now, max_age_s = self.runtime.now().timestamp(), lock.source.max_age_s
                 check_signature(signatures, body, lock.signing_keys, now, max_age_s)
             return RelayedCall(lock, await _inner(lock, body))
-        except Unsigned as problem:
+        except InvalidSignature as problem:
             self.report(name, str(problem) if name in self.locks else "there is no such source")
             raise Unauthenticated("this source has not signed the call") from None
 
-    async def accept(self, call: RelayedCall) -> Published:
+    async def accept(self, call: RelayedCall) -> PublishResult:
         """Store the event of a call, with the deliveries that it owes; it is on disk on return.
 
         The body goes to targets as it came. An event that is known already is a duplicate and
@@ -105,7 +105,7 @@ class Relay:
 
 
 async def _inner(lock: Lock, body: bytes) -> bytes:
-    """The JSON of a call whose own signature was checked. Raise `Unsigned`."""
+    """The JSON of a call whose own signature was checked. Raise `InvalidSignature`."""
     if lock.keys is None:
         return body
     compact = body.strip()
@@ -113,13 +113,13 @@ async def _inner(lock: Lock, body: bytes) -> bytes:
         try:
             compact = await asyncio.to_thread(lock.decrypts.decrypted, compact)
         except ValueError as problem:
-            raise Unsigned(str(problem)) from None
+            raise InvalidSignature(str(problem)) from None
     if compact.count(b".") != _PARTS_OF_JWS - 1 or not compact.isascii():
-        raise Unsigned("the body is no JWT, or is encrypted for somebody else")
+        raise InvalidSignature("the body is no JWT, or is encrypted for somebody else")
     return await _payload(lock.keys, compact.decode())
 
 
-async def _payload(keys: IssuerKeys, compact: str) -> bytes:
+async def _payload(keys: JwksCache, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
         raise Unavailable("the keys of the source's issuer cannot be fetched")
@@ -134,4 +134,4 @@ async def _payload(keys: IssuerKeys, compact: str) -> bytes:
         encoded = compact.split(".")[1]
         return b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
     except ValueError as problem:
-        raise Unsigned(f"no known web key has signed the JWT: {problem}") from None
+        raise InvalidSignature(f"no known web key has signed the JWT: {problem}") from None

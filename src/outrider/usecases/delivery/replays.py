@@ -6,11 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.delivery.replay import Replay, Replayed, ReplayRange, ReplaySource
+from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayResult, ReplaySource
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.domain.search import DeliverySearch
 from outrider.errors import NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
 MAX_FOUND = 10_000
@@ -29,17 +29,17 @@ class ReplayDeliveries:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
 
-    async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> Replayed:
+    async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> ReplayResult:
         """Replay these. Raise `NotFound` when one of them is not there: nothing is made then."""
 
-        def work(unit: Unit) -> Replayed:
+        def work(unit: Unit) -> ReplayResult:
             sources = unit.replays.named(actor.instance_id, ids)
             if len(sources) < len(set(ids)):
                 raise NotFound("Delivery not found", "OUTRIDER-delivery")
             made = self._add(unit, actor.instance_id, sources)
-            return Replayed(made, len(sources) - made)
+            return ReplayResult(made, len(sources) - made)
 
         return await self.store.write(work)
 
@@ -49,15 +49,15 @@ class ReplayDeliveries:
         wanted: DeliverySearch,
         rest: ReplayRange | None = None,
         limit: int = MAX_FOUND,
-    ) -> Replayed:
+    ) -> ReplayResult:
         """Replay what is found, oldest first, at most `limit` of it.
 
         `rest` is where the call before ended; None: this is the first. `rest` of the answer is
         None when all has been looked at. Each part is committed on its own: a call that is cut off
         has made some.
         """
-        within = rest or ReplayRange(DeliveryId("0"), DeliveryId(str(self.ambient.new_id())))
-        done = Replayed(rest=within)
+        within = rest or ReplayRange(DeliveryId("0"), DeliveryId(str(self.runtime.new_id())))
+        done = ReplayResult(rest=within)
         for _ in range(_LOOKS):
             left = limit - done.made - done.skipped
             if done.rest is None or left <= 0:
@@ -66,8 +66,8 @@ class ReplayDeliveries:
         return done
 
     async def _part(
-        self, instance: InstanceId, wanted: DeliverySearch, done: Replayed, limit: int
-    ) -> Replayed:
+        self, instance: InstanceId, wanted: DeliverySearch, done: ReplayResult, limit: int
+    ) -> ReplayResult:
         within = done.rest
         if within is None:
             return done
@@ -78,7 +78,7 @@ class ReplayDeliveries:
         made = 0
         if any(each.is_replayable for each in window.found):
             made = await self.store.write(lambda unit: self._add(unit, instance, window.found))
-        return Replayed(
+        return ReplayResult(
             done.made + made,
             done.skipped + len(window.found) - made,
             None if window.reached is None else replace(within, after=window.reached),
@@ -87,11 +87,11 @@ class ReplayDeliveries:
 
     def _add(self, unit: Unit, instance: InstanceId, sources: Sequence[ReplaySource]) -> int:
         replays = [
-            Replay(DeliveryId(str(self.ambient.new_id())), each.id)
+            Replay(DeliveryId(str(self.runtime.new_id())), each.id)
             for each in sources
             if each.is_replayable
         ]
-        written = unit.replays.add(instance, replays, self.ambient.now())
+        written = unit.replays.add(instance, replays, self.runtime.now())
         for each in written:
-            unit.deliveries.unpark(instance, each.of, each.id)
+            unit.deliveries.resume_key(instance, each.of, each.id)
         return len(written)

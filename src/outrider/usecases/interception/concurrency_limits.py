@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 
@@ -45,7 +45,7 @@ class Bulkheads:
     def place(self, instance: InstanceId, target: TargetId, places: int, seconds: float) -> _Place:
         """Hold one of the target's places in an `async with`; 0 `places` are `DEFAULT_ROOM`.
 
-        Entering raises `CallFailed` when none became free within `seconds`.
+        Entering raises `RequestError` when none became free within `seconds`.
         """
         return _Place(self, (instance, target), places or DEFAULT_ROOM, seconds)
 
@@ -75,7 +75,7 @@ class Bulkheads:
                 self._leave(name, room)
             if isinstance(failure, TimeoutError):
                 reason = f"all {room.places} places at this target were taken for {seconds:.3g} s"
-                raise CallFailed(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
+                raise RequestError(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
             raise
 
     def _leave(self, name: _Name, room: _Room) -> None:

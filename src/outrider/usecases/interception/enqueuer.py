@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.interception.target_chain import Log
 from outrider.usecases.ports.store import Store, StoredEvent
 
@@ -17,11 +17,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class Handover:
+class DeliveryEnqueuer:
     """Writes deliveries behind the caller's back. Its owner calls `aclose` before the store ends."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     log: Log
     _writing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
@@ -40,13 +40,13 @@ class Handover:
         In the delivery log its event type is the id that routing was asked for, such as
         `request/package.Service/Method`. A store that fails costs the delivery: a line in the log.
         """
-        now = self.ambient.now()
+        now = self.runtime.now()
         event = Event(
-            id=EventId(str(self.ambient.new_id())),
+            id=EventId(str(self.runtime.new_id())),
             event_type=lookup_id,
             created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
         )
-        plan = plan_deliveries([(DeliveryId(str(self.ambient.new_id())), target, False)])
+        plan = plan_deliveries([(DeliveryId(str(self.runtime.new_id())), target, False)])
         stored = StoredEvent(event, body, execution, plan, trace)
         task = asyncio.create_task(self._write(instance, stored))
         self._writing.add(task)
@@ -58,10 +58,10 @@ class Handover:
             await asyncio.wait(self._writing)
 
     async def _write(self, instance: InstanceId, stored: StoredEvent) -> None:
-        now = self.ambient.now()
+        now = self.runtime.now()
         try:
             await self.store.write(
                 lambda unit: unit.events.append(instance, [stored], now), shared=True
             )
         except Exception:
-            self.log.exception("interception.handover_failed", execution=stored.execution)
+            self.log.exception("interception.enqueue_failed", execution=stored.execution)

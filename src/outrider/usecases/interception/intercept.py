@@ -18,7 +18,7 @@ from outrider.domain.interception.decision import execution_failed, not_json
 from outrider.domain.interception.function import FunctionAnswers, function_lookup_id
 from outrider.domain.interception.message import (
     JSON_OBJECTS,
-    Inapplicable,
+    InvalidResponse,
     JsonObject,
     MessageType,
     Replaceable,
@@ -34,18 +34,18 @@ from outrider.domain.interception.payload import (
 )
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
-from outrider.usecases.interception.enqueuer import Handover
-from outrider.usecases.interception.target_chain import Run, TargetCall, TargetChain
+from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
+from outrider.usecases.interception.target_chain import PipelineRun, TargetCall, TargetChain
 from outrider.usecases.ports.store import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
-from outrider.usecases.routing.target_cache import KnownCallees
+from outrider.usecases.routing.target_cache import ResolvedTargetCache
 
 M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
-class Intercepted(Generic[M]):
+class InterceptionResult(Generic[M]):
     """A message as the targets left it, or the answer of a function.
 
     `execution` is the one that fired; None: none did, and `message` is what it was.
@@ -64,9 +64,9 @@ class Interceptions:
     """
 
     routing: Routing
-    callees: KnownCallees
+    resolved_targets: ResolvedTargetCache
     chain: TargetChain
-    handover: Handover
+    enqueuer: DeliveryEnqueuer
     longest: float
 
     async def request(
@@ -77,16 +77,16 @@ class Interceptions:
         type_: MessageType[M],
         *,
         seconds: float | None = None,
-    ) -> Intercepted[M]:
+    ) -> InterceptionResult[M]:
         """Before the application handles a request: return the request to handle."""
         fired = self._fired(instance, ConditionKind.REQUEST, call)
         if fired is None:
             self._unmatched("request")
-            return Intercepted(message)
+            return InterceptionResult(message)
         held = Replaceable(type_, message)
         subject = RequestSubject(call, instance, held)
-        calls = await self._run(fired, subject, _misfit, seconds, call)
-        return Intercepted(held.value, fired.execution, calls)
+        calls = await self._run(fired, subject, _invalid_response, seconds, call)
+        return InterceptionResult(held.value, fired.execution, calls)
 
     async def response(
         self,
@@ -97,7 +97,7 @@ class Interceptions:
         *,
         request: str,
         seconds: float | None = None,
-    ) -> Intercepted[M]:
+    ) -> InterceptionResult[M]:
         """Before the application sends a response: return the response to send.
 
         `request` is compact JSON, escaped as Go does (`MessageType.render`).
@@ -105,11 +105,11 @@ class Interceptions:
         fired = self._fired(instance, ConditionKind.RESPONSE, call)
         if fired is None:
             self._unmatched("response")
-            return Intercepted(message)
+            return InterceptionResult(message)
         held = Replaceable(type_, message)
         subject = ResponseSubject(call, instance, request, held)
-        calls = await self._run(fired, subject, _misfit, seconds, call)
-        return Intercepted(held.value, fired.execution, calls)
+        calls = await self._run(fired, subject, _invalid_response, seconds, call)
+        return InterceptionResult(held.value, fired.execution, calls)
 
     async def function(
         self,
@@ -118,32 +118,34 @@ class Interceptions:
         payload: Mapping[str, object],
         *,
         seconds: float | None = None,
-    ) -> Intercepted[JsonObject]:
+    ) -> InterceptionResult[JsonObject]:
         """Call a function: return what the answers of its targets add up to."""
         fired = self._matched(instance, function_lookup_id(function))
         if fired is None:
             self._unmatched("function")
-            return Intercepted({})
+            return InterceptionResult({})
         subject = FunctionAnswers(function, payload)
-        calls = await self._run(fired, subject, _function_misfit, seconds)
-        return Intercepted(subject.answer, fired.execution, calls)
+        calls = await self._run(fired, subject, _invalid_function_response, seconds)
+        return InterceptionResult(subject.answer, fired.execution, calls)
 
     def _fired(
         self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
-    ) -> _Fired | None:
+    ) -> MatchedExecution | None:
         fired = self._matched(instance, method_lookup_id(kind, call.full_method))
         # Few calls match anything: only those are looked at more closely.
         return None if fired is None or is_exempt(call.full_method) else fired
 
-    def _matched(self, instance: InstanceId, lookup_id: ExecutionId) -> _Fired | None:
+    def _matched(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
         execution, targets = self.routing.routes(instance).match(lookup_id)
-        return None if execution is None else _Fired(instance, lookup_id, execution, targets)
+        return (
+            None if execution is None else MatchedExecution(instance, lookup_id, execution, targets)
+        )
 
     async def _run(
         self,
-        fired: _Fired,
+        fired: MatchedExecution,
         subject: Subject,
-        misfit: Callable[[Inapplicable], OutriderError],
+        invalid_response: Callable[[InvalidResponse], OutriderError],
         seconds: float | None,
         call: InterceptedCall | None = None,
     ) -> tuple[TargetCall, ...]:
@@ -152,17 +154,17 @@ class Interceptions:
         until = clock() + (self.longest if seconds is None else min(seconds, self.longest))
         rendered = RenderedOnce(subject)
         _check_renders(rendered)
-        callees = await self.callees.of(fired.instance, fired.targets)
+        resolved_targets = await self.resolved_targets.of(fired.instance, fired.targets)
         trace = current_trace() or (trace_from_headers(call.headers) if call else None)
-        run = Run(
+        run = PipelineRun(
             instance=fired.instance,
             execution=fired.execution,
             subject=rendered,
-            callees=callees,
+            resolved_targets=resolved_targets,
             budget=until - clock(),
-            misfit=misfit,
-            hand_over=partial(
-                self.handover.take,
+            invalid_response=invalid_response,
+            enqueuer=partial(
+                self.enqueuer.take,
                 fired.instance,
                 fired.execution,
                 fired.lookup_id,
@@ -172,21 +174,23 @@ class Interceptions:
         )
         return await self._counted(run, fired.lookup_id.partition("/")[0])
 
-    async def _counted(self, run: Run, kind: str) -> tuple[TargetCall, ...]:
+    async def _counted(self, run: PipelineRun, kind: str) -> tuple[TargetCall, ...]:
         try:
             calls = await self.chain(run)
         except OutriderError:
-            self.chain.measures.intercepted(kind, "interrupted")
+            self.chain.metrics.intercepted(kind, "interrupted")
             raise
-        self.chain.measures.intercepted(kind, "passed")
+        self.chain.metrics.intercepted(kind, "passed")
         return calls
 
     def _unmatched(self, kind: str) -> None:
-        self.chain.measures.intercepted(kind, "unmatched")
+        self.chain.metrics.intercepted(kind, "unmatched")
 
 
 @dataclass(frozen=True, slots=True)
-class _Fired:
+class MatchedExecution:
+    """The execution that routing found for a call, and its targets."""
+
     instance: InstanceId
     lookup_id: ExecutionId
     execution: ExecutionId
@@ -208,9 +212,9 @@ def json_text(message: JsonObject) -> str:
         raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 
-def _misfit(misfit: Inapplicable) -> OutriderError:  # noqa: ARG001 - functions look at it
+def _invalid_response(invalid_response: InvalidResponse) -> OutriderError:  # noqa: ARG001 - functions look at it
     return execution_failed()
 
 
-def _function_misfit(misfit: Inapplicable) -> OutriderError:
-    return execution_failed() if misfit.is_json else not_json()
+def _invalid_function_response(invalid_response: InvalidResponse) -> OutriderError:
+    return execution_failed() if invalid_response.is_json else not_json()

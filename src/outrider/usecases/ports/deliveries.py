@@ -9,13 +9,13 @@ from typing import Protocol
 
 from outrider.domain.delivery.circuit_breaker import BreakerChange
 from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, Settlement
-from outrider.domain.delivery.target_queue import NO_CAPS, Caps, LaneName
+from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey
 from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
 
 
 @dataclass(frozen=True, slots=True)
-class Remarkable:
+class NotableSettlement:
     """A settlement that operators are told of: a death, a target that is gone, a breaker's change."""
 
     settlement: Settlement
@@ -27,11 +27,11 @@ class Remarkable:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettleResult:
     """How many settlements were written, and those of them that are remarkable, in order."""
 
     count: int = 0
-    remarkable: Sequence[Remarkable] = ()
+    notable: Sequence[NotableSettlement] = ()
 
 
 class Deliveries(Protocol):
@@ -46,17 +46,17 @@ class Deliveries(Protocol):
         ...
 
     def claim(
-        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+        self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
         """Take deliveries that are due; nobody else gets them while the lease holds.
 
-        Targets with a lane get equal shares, within their limits; all others are one queue, longest
+        Targets with a target queue get equal shares, within their limits; all others are one queue, longest
         due first, which has a share, too. Nothing is left while something may be taken. No target
         gets more than its cap.
         """
         ...
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """Write attempts and next states, in the order in which the attempts ended.
 
         What `owner` no longer holds is left alone: somebody else recorded it as LOST. A retry of
@@ -64,7 +64,7 @@ class Deliveries(Protocol):
         """
         ...
 
-    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
+    def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """Make claimed deliveries due again; no attempt is recorded."""
         ...
 
@@ -72,11 +72,11 @@ class Deliveries(Protocol):
         """All that the owner has claimed and neither settled nor given back."""
         ...
 
-    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
+    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
         """When something can be claimed that is of none of these targets; in the past when now."""
         ...
 
-    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """Return those of the targets that are paused, or whose breaker is open."""
         ...
 
@@ -87,13 +87,13 @@ class Deliveries(Protocol):
     def clock_went_back(self, now: datetime) -> None:
         """Let nothing wait for a time that only the clock before it went back would have shown.
 
-        What was never attempted is due now at the latest; lanes are served, and filled with tokens,
+        What was never attempted is due now at the latest; target queues are served, and filled with tokens,
         as if they had been now; a breaker is open for its time from now at the most. Retries keep
         the time of day that they were given.
         """
         ...
 
-    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """Put a replay, which is written already, into the line that a dead delivery holds up.
 
         What waits behind the dead one waits for the replay then. Return whether it held a line.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
-from outrider.domain.delivery.stats import DeliveryStats, HeldTargets, OpenTallies, StatsSearch
+from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch, SuspendedTargets
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
 
@@ -59,24 +59,24 @@ class DeliveryCounts(Protocol):
         instance: InstanceId,
         wanted: StatsSearch,
         now: datetime,
-        counted: OpenTallies | None = None,
+        counted: OpenCounts | None = None,
     ) -> DeliveryStats:
-        """Count, and find what is held. Rates and outcomes are of what `tally` has seen.
+        """Count, and find what is held. Rates and outcomes are of what `roll_up` has seen.
 
         `counted` is what `open` said before; None: it is counted now. A question about a type or a
         time does not need it.
         """
         ...
 
-    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """Count what is not settled; of all targets when None. It reads every one of them."""
         ...
 
-    def held(self, now: datetime) -> HeldTargets:
+    def held(self, now: datetime) -> SuspendedTargets:
         """Count the targets that are not called now, of all instances."""
         ...
 
-    def tally(self, now: datetime, limit: int) -> int:
+    def roll_up(self, now: datetime, limit: int) -> int:
         """Add up to `limit` deliveries that were settled to the counts; return how many.
 
         Those of the last ten seconds wait for the next time.
@@ -84,21 +84,23 @@ class DeliveryCounts(Protocol):
         ...
 
 
-class Forgetting(Protocol):
+class Retention(Protocol):
     """Deliveries and events that are kept no longer. Open deliveries are never touched."""
 
-    def take_turn(self, owner: str, now: datetime, until: datetime) -> bool:
+    def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
         """Whether `owner` may tally and forget until then: nobody else's turn lasts."""
         ...
 
-    def forget_deliveries(self, state: DeliveryState, finished_before: datetime, limit: int) -> int:
+    def delete_expired_deliveries(
+        self, state: DeliveryState, finished_before: datetime, limit: int
+    ) -> int:
         """Delete the first `limit` of one final state, with their attempts; return how many.
 
         A dead delivery that others stand behind stays: it tells them to wait.
         """
         ...
 
-    def forget_events(
+    def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
         """Look at `limit` events behind a place and delete those without deliveries.

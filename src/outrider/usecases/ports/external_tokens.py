@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 
 MAX_DOCUMENT_BYTES = 2**20
 MAX_KEYS = 100
@@ -20,13 +20,13 @@ class UnknownKey(ValueError):
 class Fetcher(Protocol):
     """Reads documents."""
 
-    async def get(self, url: str, timeout: float) -> Answer:  # noqa: ASYNC109 - of the whole exchange
-        """Return the answer, whatever its status. Raise `CallFailed` when there is none."""
+    async def get(self, url: str, timeout: float) -> Response:  # noqa: ASYNC109 - of the whole exchange
+        """Return the answer, whatever its status. Raise `RequestError` when there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class OutsideJwt:
+class ExternalJwt:
     """What a verified JWT says."""
 
     header: Mapping[str, Any]
@@ -36,7 +36,7 @@ class OutsideJwt:
 class KeySet(Protocol):
     """The public keys of one issuer."""
 
-    def verified(self, compact: str, algorithms: frozenset[str]) -> OutsideJwt:
+    def verified(self, compact: str, algorithms: frozenset[str]) -> ExternalJwt:
         """What one of the keys signed, with one of these algorithms.
 
         Raise `UnknownKey` when a newer set might do, `ValueError` for everything else.
@@ -44,7 +44,7 @@ class KeySet(Protocol):
         ...
 
 
-class ReadsJwts(Protocol):
+class JwtParser(Protocol):
     """Reads what other issuers write."""
 
     def unverified_issuer(self, compact: str) -> str | None:
@@ -59,7 +59,7 @@ class ReadsJwts(Protocol):
         ...
 
 
-class Decrypts(Protocol):
+class JweDecrypter(Protocol):
     """The private keys of one source."""
 
     def decrypted(self, compact: bytes) -> bytes:

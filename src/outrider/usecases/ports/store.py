@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from outrider.domain.access.permission import Role
 from outrider.domain.access.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
-from outrider.domain.calls.request import Answer, Call
+from outrider.domain.calls.request import OutboundRequest, Response
 from outrider.domain.delivery.delivery import PlannedDelivery
 from outrider.domain.events.event import Event
 from outrider.domain.ids import (
@@ -42,8 +42,8 @@ from outrider.usecases.ports.deliveries import Deliveries, Leases
 from outrider.usecases.ports.delivery_log import (
     Cancellations,
     DeliveryCounts,
-    Forgetting,
     Replays,
+    Retention,
 )
 from outrider.usecases.ports.targets import CatalogueEntries, TargetPolicies
 
@@ -309,7 +309,7 @@ class Unit(Protocol):
     @property
     def delivery_counts(self) -> DeliveryCounts: ...  # noqa: D102
     @property
-    def forgetting(self) -> Forgetting: ...  # noqa: D102
+    def retention(self) -> Retention: ...  # noqa: D102
     @property
     def leases(self) -> Leases: ...  # noqa: D102
     @property
@@ -348,7 +348,7 @@ class Store(Protocol):
         """A number that moves when another process has committed: cheap to ask often."""
         ...
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """Call `tell` soon after a commit, here or elsewhere, by which something may be due.
 
         In a thread of the store's, until it is closed. A hint: it may come late, twice or never.
@@ -356,9 +356,9 @@ class Store(Protocol):
         ...
 
 
-class Caller(Protocol):
+class HttpClient(Protocol):
     """Calls receivers."""
 
-    async def post(self, call: Call) -> Answer:
-        """Return the answer, whatever its status. Raise `CallFailed` when there is none."""
+    async def post(self, call: OutboundRequest) -> Response:
+        """Return the answer, whatever its status. Raise `RequestError` when there is none."""
         ...

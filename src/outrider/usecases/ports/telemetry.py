@@ -8,7 +8,7 @@ from outrider.domain.delivery.delivery import Attempt, DeliveryState
 from outrider.domain.outcome import Outcome
 
 
-class PublishMeasures(Protocol):
+class PublishMetrics(Protocol):
     """Told by who publishes, after the commit."""
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
@@ -16,7 +16,7 @@ class PublishMeasures(Protocol):
         ...
 
 
-class InterceptionMeasures(Protocol):
+class InterceptionMetrics(Protocol):
     """Told by who runs requests, responses and functions through their targets."""
 
     def intercepted(self, kind: str, result: str) -> None:
@@ -32,7 +32,7 @@ class InterceptionMeasures(Protocol):
         ...
 
 
-class DeliveryMeasures(Protocol):
+class DeliveryMetrics(Protocol):
     """Told by who delivers."""
 
     def claimed(self, deliveries: int) -> None:
@@ -48,29 +48,29 @@ class DeliveryMeasures(Protocol):
         ...
 
 
-class Unmeasured:
+class NoMetrics:
     """Counts nothing of all that."""
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
-        """See `PublishMeasures`."""
+        """See `PublishMetrics`."""
 
     def intercepted(self, kind: str, result: str) -> None:
-        """See `InterceptionMeasures`."""
+        """See `InterceptionMetrics`."""
 
     def call_began(self) -> None:
-        """See `InterceptionMeasures`."""
+        """See `InterceptionMetrics`."""
 
     def call_ended(self, outcome: Outcome | None, seconds: float) -> None:
-        """See `InterceptionMeasures`."""
+        """See `InterceptionMetrics`."""
 
     def claimed(self, deliveries: int) -> None:
-        """See `DeliveryMeasures`."""
+        """See `DeliveryMetrics`."""
 
     def attempted(self, attempt: Attempt, state: DeliveryState, delay: float) -> None:
-        """See `DeliveryMeasures`."""
+        """See `DeliveryMetrics`."""
 
     def rescued(self, deliveries: int) -> None:
-        """See `DeliveryMeasures`."""
+        """See `DeliveryMetrics`."""
 
 
-UNMEASURED = Unmeasured()
+NO_METRICS = NoMetrics()

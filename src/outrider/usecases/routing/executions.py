@@ -13,7 +13,7 @@ from outrider.domain.routing.catalogue import Catalogue
 from outrider.domain.routing.condition import Condition, check_exists
 from outrider.domain.routing.execution import Execution, check_target_list, check_targets_exist
 from outrider.domain.search import ExecutionFilter, ExecutionSort
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
@@ -23,7 +23,7 @@ class ManageExecutions:
     """Set and find executions, and say what they can be set for."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
 
     async def set(
@@ -43,7 +43,7 @@ class ManageExecutions:
             if wanted == (stored.targets if stored else ()):
                 return stored.changed_at if stored else None
             check_targets_exist(wanted, unit.targets.existing(actor.instance_id, wanted))
-            now = self.ambient.now()
+            now = self.runtime.now()
             created_at = stored.created_at if stored else now
             execution = Execution(
                 condition=condition, targets=wanted, created_at=created_at, changed_at=now
@@ -52,7 +52,7 @@ class ManageExecutions:
             return now
 
         set_at = await self.store.write(apply)
-        await self.routing.catch_up()
+        await self.routing.refresh_after_commit()
         return set_at
 
     async def search(

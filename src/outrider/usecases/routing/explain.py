@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.calls.resolved_target import Callee, takes_public_keys, takes_web_key
+from outrider.domain.calls.resolved_target import ResolvedTarget, takes_public_keys, takes_web_key
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.interception.function import function_lookup_id
 from outrider.domain.interception.payload import is_exempt, method_lookup_id
@@ -16,14 +16,14 @@ from outrider.domain.routing.router import Candidate
 from outrider.domain.targets.policy import StoredPolicy
 from outrider.domain.targets.public_key import encryption_key
 from outrider.domain.targets.target import TargetType
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import RoutedTarget, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
-from outrider.usecases.routing.target_cache import load_callees
+from outrider.usecases.routing.target_cache import load_resolved_targets
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExplainQuery:
     """What is asked about: a method spelled `/package.Service/Method`, a function or an event type."""
 
     kind: ConditionKind
@@ -54,10 +54,10 @@ class Explain:
     """Say what would happen. Nothing is called and nothing is written."""
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
 
-    async def __call__(self, actor: Actor, asked: Asked) -> Explanation:
+    async def __call__(self, actor: Actor, asked: ExplainQuery) -> Explanation:
         """Return the execution that fires, those that lost, and its targets in calling order."""
         instance = actor.instance_id
         routes = self.routing.routes(instance)
@@ -74,19 +74,22 @@ class Explain:
         return Explanation(matched, candidates, explained)
 
     def _targets(
-        self, unit: Unit, instance: InstanceId, asked: Asked, targets: Sequence[RoutedTarget]
+        self, unit: Unit, instance: InstanceId, asked: ExplainQuery, targets: Sequence[RoutedTarget]
     ) -> list[ExplainedTarget]:
         wanted = [(instance, each.id) for each in targets]
-        callees, stored = load_callees(unit, wanted), unit.policies.get_many(wanted)
-        now = self.ambient.now()
+        resolved_targets, stored = (
+            load_resolved_targets(unit, wanted),
+            unit.policies.get_many(wanted),
+        )
+        now = self.runtime.now()
         return [
-            _explained(callees[name], stored.get(name), asked, now)
+            _explained(resolved_targets[name], stored.get(name), asked, now)
             for name in wanted
-            if name in callees
+            if name in resolved_targets
         ]
 
 
-def _lookup_id(asked: Asked) -> ExecutionId:
+def _lookup_id(asked: ExplainQuery) -> ExecutionId:
     if asked.kind is ConditionKind.EVENT:
         return event_lookup_id(asked.name)
     if asked.kind is ConditionKind.FUNCTION:
@@ -94,7 +97,7 @@ def _lookup_id(asked: Asked) -> ExecutionId:
     return method_lookup_id(asked.kind, asked.name)
 
 
-def _never_triggers(asked: Asked) -> bool:
+def _never_triggers(asked: ExplainQuery) -> bool:
     is_call = asked.kind in {ConditionKind.REQUEST, ConditionKind.RESPONSE}
     return is_call and is_exempt(asked.name)
 
@@ -105,14 +108,16 @@ def _exempt(candidate: Candidate) -> Candidate:
 
 
 def _explained(
-    callee: Callee, stored: StoredPolicy | None, asked: Asked, now: datetime
+    resolved_target: ResolvedTarget, stored: StoredPolicy | None, asked: ExplainQuery, now: datetime
 ) -> ExplainedTarget:
-    target = callee.target
-    obstacle = _unbuildable(callee, now)
+    target = resolved_target.target
+    obstacle = _build_failed(resolved_target, now)
     is_delivery = asked.kind is ConditionKind.EVENT or not target.is_awaited
     if obstacle is None and is_delivery and stored is not None:
         obstacle = _held(stored)
-    reason = obstacle or (_delivery_reason(callee) if is_delivery else _call_reason(callee))
+    reason = obstacle or (
+        _delivery_reason(resolved_target) if is_delivery else _call_reason(resolved_target)
+    )
     return ExplainedTarget(target.id, target.name, obstacle is None, reason)
 
 
@@ -125,28 +130,32 @@ def _held(stored: StoredPolicy) -> str | None:
     return None
 
 
-def _unbuildable(callee: Callee, now: datetime) -> str | None:
-    target = callee.target
-    if takes_web_key(target) and callee.web_key is None:
+def _build_failed(resolved_target: ResolvedTarget, now: datetime) -> str | None:
+    target = resolved_target.target
+    if takes_web_key(target) and resolved_target.web_key is None:
         return "nothing can be sent: the instance has no active web key"
-    if takes_public_keys(target) and encryption_key(list(callee.public_keys), now) is None:
+    if takes_public_keys(target) and encryption_key(list(resolved_target.public_keys), now) is None:
         return "nothing can be sent: the target has no active public key that has not expired"
     return None
 
 
-def _delivery_reason(callee: Callee) -> str:
-    if callee.target.type is TargetType.REST_ASYNC:
+def _delivery_reason(resolved_target: ResolvedTarget) -> str:
+    if resolved_target.target.type is TargetType.REST_ASYNC:
         return "delivered, and tried again until it answers; nobody waits for it"
-    held = "; those behind it wait for that" if callee.target.interrupt_on_error else ""
+    held = "; those behind it wait for that" if resolved_target.target.interrupt_on_error else ""
     return f"delivered, and tried again until it accepts{held}"
 
 
-def _call_reason(callee: Callee) -> str:
-    target = callee.target
+def _call_reason(resolved_target: ResolvedTarget) -> str:
+    target = resolved_target.target
     is_replaced = target.type is TargetType.REST_CALL
     effect = "its answer replaces the message" if is_replaced else "its answer's body is ignored"
     refusal = "stops the call" if target.interrupt_on_error else "is ignored"
-    silence = "stops it" if callee.policy.may_interrupt(target.interrupt_on_error) else "is ignored"
+    silence = (
+        "stops it"
+        if resolved_target.policy.may_interrupt(target.interrupt_on_error)
+        else "is ignored"
+    )
     seconds = f"{target.timeout.total_seconds():g}"
     return (
         f"called, for up to {seconds} s: {effect}; an error that it answers {refusal}, no answer"

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class FollowedStore:
+class RefreshingStore:
     """`ports.Store`: when a write returns, this node's routing has caught up with it."""
 
     store: Store
@@ -22,7 +22,7 @@ class FollowedStore:
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
         """See the port."""
         result = await self.store.write(work, shared=shared)
-        await self.routing.catch_up()
+        await self.routing.refresh_after_commit()
         return result
 
     async def read(self, work: Callable[[Unit], T]) -> T:
@@ -33,6 +33,6 @@ class FollowedStore:
         """See the port."""
         return await self.store.changes()
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """See the port."""
-        self.store.on_news(tell)
+        self.store.subscribe(tell)

@@ -97,7 +97,7 @@ class Routing:
                 self._snapshot = snapshot
             return snapshot is not None
 
-    async def catch_up(self) -> None:
+    async def refresh_after_commit(self) -> None:
         """Refresh after a commit of this node.
 
         What is stored must not be answered as a failure: when this one fails, the next regular

@@ -18,8 +18,8 @@ from outrider.domain.targets.policy_validation import (
     with_kept_secrets,
 )
 from outrider.errors import FailedPrecondition, NotFound
-from outrider.runtime import Ambient
-from outrider.usecases.delivery.operator_events import REQUESTED, tell
+from outrider.runtime import Runtime
+from outrider.usecases.delivery.operator_events import REQUESTED, publish_operator_event
 from outrider.usecases.ports.store import Store, Unit
 
 _NOTHING = StoredPolicy()
@@ -34,7 +34,7 @@ class ManageTargetPolicies:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     check_tls: CheckTls
 
     async def get(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
@@ -60,7 +60,7 @@ class ManageTargetPolicies:
                 raise FailedPrecondition(
                     "The policy has just been changed: read it again", "OUTRIDER-policy"
                 )
-            now = self.ambient.now()
+            now = self.runtime.now()
             unit.policies.put(actor.instance_id, target_id, policy, now)
             return now
 
@@ -73,7 +73,7 @@ class ManageTargetPolicies:
             stored = _stored(unit, actor.instance_id, target_id)
             if stored.paused_at is not None:
                 return stored.paused_at
-            now = self.ambient.now()
+            now = self.runtime.now()
             unit.policies.pause(actor.instance_id, target_id, now)
             self._tell(unit, actor, target_id, OperatorEvent.TARGET_PAUSED, now, REQUESTED)
             return now
@@ -86,7 +86,7 @@ class ManageTargetPolicies:
         def apply(unit: Unit) -> datetime | None:
             if _stored(unit, actor.instance_id, target_id).paused_at is None:
                 return None
-            now = self.ambient.now()
+            now = self.runtime.now()
             unit.policies.resume(actor.instance_id, target_id)
             self._tell(unit, actor, target_id, OperatorEvent.TARGET_RESUMED, now)
             return now
@@ -103,7 +103,9 @@ class ManageTargetPolicies:
         reason: str | None = None,
     ) -> None:
         said = {"targetId": target_id, "reason": reason}
-        tell(unit, self.ambient, actor.instance_id, event_type, target_id, said, now)
+        publish_operator_event(
+            unit, self.runtime, actor.instance_id, event_type, target_id, said, now
+        )
 
     async def _stored(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
         return await self.store.read(lambda unit: _stored(unit, actor.instance_id, target_id))

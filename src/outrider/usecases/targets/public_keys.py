@@ -19,7 +19,7 @@ from outrider.domain.targets.public_key import (
     fingerprint,
 )
 from outrider.errors import FailedPrecondition, InvalidRequest
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
 _INVALID_KEY = (
@@ -35,7 +35,7 @@ class ManagePublicKeys:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     read_spki: Callable[[bytes], bytes]
 
     async def add(
@@ -43,12 +43,12 @@ class ManagePublicKeys:
     ) -> PublicKey:
         """Add a key, inactive. Adding the same key again makes another one."""
         _check_ids(target_id)
-        now = self.ambient.now()
+        now = self.runtime.now()
         if expires_at is not None and expires_at < now:
             text = "Key expiration date must be in the future"
             raise InvalidRequest(text, "ErrExpirationDateBeforeNow")
         public_key = PublicKey(
-            id=PublicKeyId(str(self.ambient.new_id())),
+            id=PublicKeyId(str(self.runtime.new_id())),
             pem=pem,
             fingerprint=fingerprint(self._spki(pem)),
             is_active=False,
@@ -70,7 +70,7 @@ class ManagePublicKeys:
         _check_ids(target_id, key_id)
 
         def apply(unit: Unit) -> PublicKey:
-            now = self.ambient.now()
+            now = self.runtime.now()
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
             wanted = activated(_found(keys, key_id), now)
             others = [deactivated(each, now) for each in keys if each.id != key_id]
@@ -85,7 +85,7 @@ class ManagePublicKeys:
 
         def apply(unit: Unit) -> PublicKey:
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            wanted = deactivated(_found(keys, key_id), self.ambient.now())
+            wanted = deactivated(_found(keys, key_id), self.runtime.now())
             _write_changed(unit, actor.instance_id, target_id, keys, [wanted])
             return wanted
 
@@ -107,7 +107,7 @@ class ManagePublicKeys:
             if wanted is None:
                 return _last_change(unit, actor.instance_id, target_id, keys)
             check_removable(wanted)
-            now = self.ambient.now()
+            now = self.runtime.now()
             unit.public_keys.remove(actor.instance_id, target_id, key_id, now)
             return now
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.calls.request import Answer, CallFailed, Stage
-from outrider.domain.calls.request_builder import Envelopes, Unbuildable
-from outrider.domain.calls.resolved_target import Callee
+from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
+from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import Attempt, answered, unanswered
 from outrider.domain.formats import go_json
 from outrider.domain.ids import InstanceId, TargetId
@@ -18,10 +18,10 @@ from outrider.domain.outcome import Outcome
 from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest, NotFound
-from outrider.runtime import Ambient
-from outrider.usecases.ports.store import Caller, Store, Unit
+from outrider.runtime import Runtime
+from outrider.usecases.ports.store import HttpClient, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
-from outrider.usecases.routing.target_cache import load_callees
+from outrider.usecases.routing.target_cache import load_resolved_targets
 from outrider.usecases.targets.sample_payload import sample_body
 
 _ENTRY_KINDS = {
@@ -33,7 +33,7 @@ _ENTRY_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class SampleCallResult:
     """How the call ended, and the body as it was before it was signed or encrypted."""
 
     attempt: Attempt
@@ -48,30 +48,30 @@ class TestTarget:
     __test__ = False
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
-    envelopes: Envelopes
-    caller: Caller
+    request_builder: RequestBuilder
+    caller: HttpClient
 
     async def __call__(
         self, actor: Actor, target_id: TargetId, payload: Mapping[str, object] | None
-    ) -> Tested:
+    ) -> SampleCallResult:
         """Send `payload`, or a sample of what the target gets from its first execution.
 
         Raise `NotFound` for another instance's target, as for no target.
         """
         instance = actor.instance_id
         condition = self._condition(instance, target_id)
-        callee, example = await self.store.read(
+        resolved_target, example = await self.store.read(
             lambda unit: _loaded(unit, instance, target_id, condition)
         )
-        now = self.ambient.now()
+        now = self.runtime.now()
         body = (
             sample_body(condition, example, instance, int(now.timestamp()) * 1_000_000_000)
             if payload is None
             else _given(payload)
         )
-        return Tested(await self._attempt(callee, body, now), body)
+        return SampleCallResult(await self._attempt(resolved_target, body, now), body)
 
     def _condition(self, instance: InstanceId, target_id: TargetId) -> Condition | None:
         routes = self.routing.routes(instance).targets
@@ -83,34 +83,42 @@ class TestTarget:
         first = min(bound, default=None)
         return None if first is None else condition_from_id(first)
 
-    async def _attempt(self, callee: Callee, body: bytes, started_at: datetime) -> Attempt:
+    async def _attempt(
+        self, resolved_target: ResolvedTarget, body: bytes, started_at: datetime
+    ) -> Attempt:
         clock = time.perf_counter()
         try:
-            answer = await self._answer(callee, body, started_at)
-        except CallFailed as failure:
+            answer = await self._answer(resolved_target, body, started_at)
+        except RequestError as failure:
             return unanswered(1, started_at, _since(clock), failure)
         return answered(1, started_at, _since(clock), answer)
 
-    async def _answer(self, callee: Callee, body: bytes, now: datetime) -> Answer:
-        call_id = str(self.ambient.new_id())
+    async def _answer(
+        self, resolved_target: ResolvedTarget, body: bytes, now: datetime
+    ) -> Response:
+        call_id = str(self.runtime.new_id())
         try:
-            call = self.envelopes.build(callee, body, message_id=call_id, now=now, is_test=True)
-        except Unbuildable as failure:
-            raise CallFailed(Outcome.UNBUILDABLE, Stage.BUILD, failure.reason) from None
+            call = self.request_builder.build(
+                resolved_target, body, message_id=call_id, now=now, is_test=True
+            )
+        except RequestBuildError as failure:
+            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, failure.reason) from None
         return await self.caller.post(call)
 
 
 def _loaded(
     unit: Unit, instance: InstanceId, target_id: TargetId, condition: Condition | None
-) -> tuple[Callee, str | None]:
-    callee = load_callees(unit, [(instance, target_id)]).get((instance, target_id))
-    if callee is None:
+) -> tuple[ResolvedTarget, str | None]:
+    resolved_target = load_resolved_targets(unit, [(instance, target_id)]).get(
+        (instance, target_id)
+    )
+    if resolved_target is None:
         raise NotFound("Target not found", "QUERY-hj5oaniyrz")
     if condition is None or condition.scope not in {Scope.METHOD, Scope.NAME, Scope.EVENT}:
-        return callee, None
+        return resolved_target, None
     name = EntryName(condition.value, _ENTRY_KINDS[condition.kind])
     entries = unit.catalogue.get_many(instance, [name])
-    return callee, entries[0].example_json if entries else None
+    return resolved_target, entries[0].example_json if entries else None
 
 
 def _given(payload: Mapping[str, object]) -> bytes:

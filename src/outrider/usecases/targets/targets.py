@@ -8,7 +8,7 @@ from datetime import datetime
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.ids import TargetId
-from outrider.domain.net.egress_policy import EgressPolicy, judge_endpoint
+from outrider.domain.net.egress_policy import EgressPolicy, check_endpoint
 from outrider.domain.net.endpoint import parse_written_endpoint
 from outrider.domain.page import Listing, Page
 from outrider.domain.search import TargetFilter, TargetSort
@@ -23,7 +23,7 @@ from outrider.domain.targets.target import (
 )
 from outrider.domain.targets.tunnel import is_tunnel_url, tunnel_of
 from outrider.errors import InvalidRequest, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
@@ -36,7 +36,7 @@ class ManageTargets:
     """
 
     store: Store
-    ambient: Ambient
+    runtime: Runtime
     routing: Routing
     egress: EgressPolicy
 
@@ -49,9 +49,9 @@ class ManageTargets:
         self._check_endpoint(actor, wanted.endpoint, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
         target = new_target(
             wanted,
-            TargetId(str(self.ambient.new_id())),
-            now=self.ambient.now(),
-            new_key=self.ambient.new_signing_key(),
+            TargetId(str(self.runtime.new_id())),
+            now=self.runtime.now(),
+            new_key=self.runtime.new_signing_key(),
         )
         await self.store.write(lambda unit: unit.targets.add(actor.instance_id, target))
         return target
@@ -67,19 +67,19 @@ class ManageTargets:
         check_target_change(change)
         if change.endpoint is not None:
             self._check_endpoint(actor, change.endpoint, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
-        new_key = self.ambient.new_signing_key()
+        new_key = self.runtime.new_signing_key()
 
         def apply(unit: Unit) -> Target:
             target = unit.targets.get(actor.instance_id, target_id)
             if target is None:
                 raise NotFound("Target not found", "COMMAND-xj14f2cccn")
-            changed = changed_target(target, change, now=self.ambient.now(), new_key=new_key)
+            changed = changed_target(target, change, now=self.runtime.now(), new_key=new_key)
             if changed is not target:
                 unit.targets.replace(actor.instance_id, changed)
             return changed
 
         target = await self.store.write(apply)
-        await self.routing.catch_up()
+        await self.routing.refresh_after_commit()
         return target
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
@@ -93,12 +93,12 @@ class ManageTargets:
         def apply(unit: Unit) -> datetime | None:
             if unit.targets.get(actor.instance_id, target_id) is None:
                 return unit.targets.deleted_at(actor.instance_id, target_id)
-            now = self.ambient.now()
+            now = self.runtime.now()
             unit.targets.delete(actor.instance_id, target_id, now)
             return now
 
         deleted_at = await self.store.write(apply)
-        await self.routing.catch_up()
+        await self.routing.refresh_after_commit()
         return deleted_at
 
     async def get(self, actor: Actor, target_id: TargetId) -> Target:
@@ -125,7 +125,7 @@ class ManageTargets:
             raise InvalidRequest("Target has an invalid URL", invalid_id) from None
         if is_tunnel_url(endpoint) and not _leads_to(actor, endpoint):
             raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
-        if judge_endpoint(self.egress, endpoint) is not None:
+        if check_endpoint(self.egress, endpoint) is not None:
             raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
 
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.calls.request import Answer, Call, CallFailed, Stage
+from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
 from outrider.domain.outcome import Outcome
-from outrider.domain.targets.tunnel import TUNNEL_NAME, Tunnel
+from outrider.domain.targets.tunnel import TUNNEL_NAME, ReverseTunnel
 from outrider.errors import FailedPrecondition, InvalidRequest, NotFound
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 
 # A listener that takes nothing must not gather calls without end.
 MAX_CALLS = 1000
 
-Post = Callable[[Call], Awaitable[Answer]]
+Post = Callable[[OutboundRequest], Awaitable[Response]]
 
 
-class Door(Protocol):
+class TunnelSocket(Protocol):
     """Where calls for one tunnel come in."""
 
     def is_ours(self) -> bool:
@@ -34,10 +34,10 @@ class Door(Protocol):
         ...
 
 
-class Doors(Protocol):
+class TunnelSockets(Protocol):
     """Where calls for tunnels come in from."""
 
-    def open(self, tunnel: Tunnel, post: Post) -> AbstractAsyncContextManager[Door]:
+    def open(self, tunnel: ReverseTunnel, post: Post) -> AbstractAsyncContextManager[TunnelSocket]:
         """Have calls for this tunnel made by `post`. The newest door gets them.
 
         Raise `Unavailable` where no door can be made.
@@ -46,39 +46,39 @@ class Doors(Protocol):
 
 
 @dataclass(slots=True)
-class WaitingCall:
+class PendingRequest:
     """A call on its way through a tunnel."""
 
     id: str
-    call: Call
-    answered: asyncio.Future[Answer] = field(repr=False)
+    call: OutboundRequest
+    answered: asyncio.Future[Response] = field(repr=False)
 
 
-class Listening:
+class TunnelSession:
     """One listener's side of a tunnel."""
 
-    def __init__(self, tunnel: Tunnel, new_id: Callable[[], int]) -> None:
+    def __init__(self, tunnel: ReverseTunnel, new_id: Callable[[], int]) -> None:
         self.tunnel = tunnel
         self._new_id = new_id
-        self._door: Door | None = None
-        self._waiting: dict[str, WaitingCall] = {}
-        self._fresh: deque[WaitingCall] = deque()
+        self._door: TunnelSocket | None = None
+        self._waiting: dict[str, PendingRequest] = {}
+        self._fresh: deque[PendingRequest] = deque()
         self._changed = asyncio.Event()
         self._is_over = False
 
     def __repr__(self) -> str:
         return f"<Listening {self.tunnel.name} [waiting {len(self._waiting)}]>"
 
-    def begin(self, door: Door) -> None:
+    def begin(self, door: TunnelSocket) -> None:
         """From now on calls may come."""
         self._door = door
 
-    async def post(self, call: Call) -> Answer:
-        """Give the listener a call and return its answer. Raise `CallFailed`."""
+    async def post(self, call: OutboundRequest) -> Response:
+        """Give the listener a call and return its answer. Raise `RequestError`."""
         if self._is_over or len(self._waiting) >= MAX_CALLS:
             raise _failed(Stage.CONNECT, "the listener of the tunnel takes no more calls")
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        waiting = WaitingCall(str(self._new_id()), call, answered)
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        waiting = PendingRequest(str(self._new_id()), call, answered)
         self._waiting[waiting.id] = waiting
         self._fresh.append(waiting)
         self._changed.set()
@@ -91,7 +91,7 @@ class Listening:
         finally:
             self._waiting.pop(waiting.id, None)
 
-    async def next_call(self, seconds: float) -> WaitingCall | None:
+    async def next_call(self, seconds: float) -> PendingRequest | None:
         """The next call that is still waited for; None when none came in this time.
 
         Raise `FailedPrecondition` when somebody else listens to this tunnel now.
@@ -111,12 +111,12 @@ class Listening:
                 return waiting
         return None
 
-    def answer(self, call_id: str, answer: Answer | CallFailed) -> None:
+    def answer(self, call_id: str, answer: Response | RequestError) -> None:
         """Say what came of a call. Raise `NotFound` when nobody waits for it any more."""
         waiting = self._waiting.pop(call_id, None)
         if waiting is None or waiting.answered.done():
             raise NotFound("nobody waits for this call any more")
-        if isinstance(answer, CallFailed):
+        if isinstance(answer, RequestError):
             waiting.answered.set_exception(answer)
         else:
             waiting.answered.set_result(answer)
@@ -134,13 +134,13 @@ class Listening:
 class Tunnels:
     """Every tunnel that is open in this process."""
 
-    def __init__(self, doors: Doors, ambient: Ambient) -> None:
+    def __init__(self, doors: TunnelSockets, runtime: Runtime) -> None:
         self._doors = doors
-        self._ambient = ambient
-        self._open: dict[Tunnel, Listening] = {}
+        self._runtime = runtime
+        self._open: dict[ReverseTunnel, TunnelSession] = {}
 
     @asynccontextmanager
-    async def listen(self, actor: Actor, name: str) -> AsyncIterator[Listening]:
+    async def listen(self, actor: Actor, name: str) -> AsyncIterator[TunnelSession]:
         """Listen to a tunnel of the actor's instance; who listened to it before is sent away.
 
         Raise `InvalidRequest` for a name that no tunnel has.
@@ -148,8 +148,8 @@ class Tunnels:
         if TUNNEL_NAME.fullmatch(name) is None:
             rule = "value must be of 1 to 40 lower-case letters, digits and inner hyphens"
             raise InvalidRequest(f"invalid ListenRequest.Name: {rule}")
-        tunnel = Tunnel(actor.instance_id, name)
-        listening = Listening(tunnel, self._ambient.new_id)
+        tunnel = ReverseTunnel(actor.instance_id, name)
+        listening = TunnelSession(tunnel, self._runtime.new_id)
         if tunnel in self._open:
             self._open[tunnel].end()
         self._open[tunnel] = listening
@@ -162,18 +162,20 @@ class Tunnels:
             if self._open.get(tunnel) is listening:
                 del self._open[tunnel]
 
-    def answer(self, actor: Actor, name: str, call_id: str, answer: Answer | CallFailed) -> None:
+    def answer(
+        self, actor: Actor, name: str, call_id: str, answer: Response | RequestError
+    ) -> None:
         """Say what came of a call. Raise `NotFound` when nobody waits for it here."""
-        listening = self._open.get(Tunnel(actor.instance_id, name))
+        listening = self._open.get(ReverseTunnel(actor.instance_id, name))
         if listening is None:
             raise NotFound("nobody waits for this call any more")
         listening.answer(call_id, answer)
 
 
-def unanswered(reason: str) -> CallFailed:
+def unanswered(reason: str) -> RequestError:
     """What a listener says that could not reach its own server."""
     return _failed(Stage.CONNECT, f"the listener says: {reason}")
 
 
-def _failed(stage: Stage, reason: str) -> CallFailed:
-    return CallFailed(Outcome.UNREACHABLE, stage, reason)
+def _failed(stage: Stage, reason: str) -> RequestError:
+    return RequestError(Outcome.UNREACHABLE, stage, reason)

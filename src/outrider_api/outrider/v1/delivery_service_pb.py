@@ -141,7 +141,7 @@ class Delivery(Message[_DeliveryFields]):
         payload: bytes
         replay_of: str
 
-_AttemptFields: TypeAlias = Literal["number", "started_at", "duration", "outcome", "status_code", "error", "response_excerpt", "stage"]
+_AttemptFields: TypeAlias = Literal["number", "started_at", "duration", "outcome", "status_code", "error", "response_body_prefix", "stage"]
 
 class Attempt(Message[_AttemptFields]):
     """
@@ -180,11 +180,11 @@ class Attempt(Message[_AttemptFields]):
             ```proto
             string error = 6;
             ```
-        response_excerpt:
+        response_body_prefix:
             The first 2 KiB of the answer.
 
             ```proto
-            bytes response_excerpt = 7;
+            bytes response_body_prefix = 7;
             ```
         stage:
             How far the attempt got.
@@ -194,7 +194,7 @@ class Attempt(Message[_AttemptFields]):
             ```
     """
 
-    __slots__ = ("number", "started_at", "duration", "outcome", "status_code", "error", "response_excerpt", "stage")
+    __slots__ = ("number", "started_at", "duration", "outcome", "status_code", "error", "response_body_prefix", "stage")
 
     if TYPE_CHECKING:
 
@@ -207,7 +207,7 @@ class Attempt(Message[_AttemptFields]):
             outcome: Outcome | None = None,
             status_code: int = 0,
             error: str = "",
-            response_excerpt: bytes = b"",
+            response_body_prefix: bytes = b"",
             stage: str = "",
         ) -> None:
             pass
@@ -218,7 +218,7 @@ class Attempt(Message[_AttemptFields]):
         outcome: Outcome
         status_code: int
         error: str
-        response_excerpt: bytes
+        response_body_prefix: bytes
         stage: str
 
 _ListDeliveriesRequestFields: TypeAlias = Literal["states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token"]
@@ -591,7 +591,7 @@ class CancelDeliveryResponse(Message[_CancelDeliveryResponseFields]):
 
         delivery: Delivery | None
 
-_GetDeliveryStatsRequestFields: TypeAlias = Literal["target_id", "event_type", "created_since", "created_until", "max_targets", "max_held_targets"]
+_GetDeliveryStatsRequestFields: TypeAlias = Literal["target_id", "event_type", "created_since", "created_until", "max_targets", "max_suspended_targets"]
 
 class GetDeliveryStatsRequest(Message[_GetDeliveryStatsRequestFields]):
     """
@@ -626,15 +626,15 @@ class GetDeliveryStatsRequest(Message[_GetDeliveryStatsRequestFields]):
             ```proto
             uint32 max_targets = 5;
             ```
-        max_held_targets:
+        max_suspended_targets:
             How many targets that are held are listed; 0: ten.
 
             ```proto
-            uint32 max_held_targets = 6;
+            uint32 max_suspended_targets = 6;
             ```
     """
 
-    __slots__ = ("target_id", "event_type", "created_since", "created_until", "max_targets", "max_held_targets")
+    __slots__ = ("target_id", "event_type", "created_since", "created_until", "max_targets", "max_suspended_targets")
 
     if TYPE_CHECKING:
 
@@ -646,7 +646,7 @@ class GetDeliveryStatsRequest(Message[_GetDeliveryStatsRequestFields]):
             created_since: Timestamp | None = None,
             created_until: Timestamp | None = None,
             max_targets: int = 0,
-            max_held_targets: int = 0,
+            max_suspended_targets: int = 0,
         ) -> None:
             pass
 
@@ -655,9 +655,9 @@ class GetDeliveryStatsRequest(Message[_GetDeliveryStatsRequestFields]):
         created_since: Timestamp | None
         created_until: Timestamp | None
         max_targets: int
-        max_held_targets: int
+        max_suspended_targets: int
 
-_GetDeliveryStatsResponseFields: TypeAlias = Literal["counts", "oldest_open_at", "targets", "outcomes", "rates", "partial", "held_targets"]
+_GetDeliveryStatsResponseFields: TypeAlias = Literal["counts", "oldest_open_at", "targets", "outcomes", "rates", "partial", "suspended_targets"]
 
 class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
     """
@@ -708,16 +708,16 @@ class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
             ```proto
             bool partial = 6;
             ```
-        held_targets:
+        suspended_targets:
             Targets that are paused or whose breaker is not closed, in the order of their ids. Absent when
             the request names an event type or a time.
 
             ```proto
-            repeated outrider.v1.HeldTarget held_targets = 7;
+            repeated outrider.v1.SuspendedTarget suspended_targets = 7;
             ```
     """
 
-    __slots__ = ("counts", "oldest_open_at", "targets", "outcomes", "rates", "partial", "held_targets")
+    __slots__ = ("counts", "oldest_open_at", "targets", "outcomes", "rates", "partial", "suspended_targets")
 
     if TYPE_CHECKING:
 
@@ -730,7 +730,7 @@ class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
             outcomes: list[OutcomeCount] | None = None,
             rates: list[DeliveryRate] | None = None,
             partial: bool = False,
-            held_targets: list[HeldTarget] | None = None,
+            suspended_targets: list[SuspendedTarget] | None = None,
         ) -> None:
             pass
 
@@ -740,7 +740,7 @@ class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
         outcomes: list[OutcomeCount]
         rates: list[DeliveryRate]
         partial: bool
-        held_targets: list[HeldTarget]
+        suspended_targets: list[SuspendedTarget]
 
 _DeliveryStateCountFields: TypeAlias = Literal["state", "count"]
 
@@ -844,14 +844,14 @@ class TargetDeliveryStats(Message[_TargetDeliveryStatsFields]):
         paused_at: Timestamp | None
         breaker_open_until: Timestamp | None
 
-_HeldTargetFields: TypeAlias = Literal["target_id", "target_name", "paused_at", "breaker_open_until"]
+_SuspendedTargetFields: TypeAlias = Literal["target_id", "target_name", "paused_at", "breaker_open_until"]
 
-class HeldTarget(Message[_HeldTargetFields]):
+class SuspendedTarget(Message[_SuspendedTargetFields]):
     """
     Its deliveries wait.
 
     ```proto
-    message outrider.v1.HeldTarget
+    message outrider.v1.SuspendedTarget
     ```
 
     Attributes:
@@ -1031,7 +1031,7 @@ class DeliveryState(Enum):
 
 
 _DESC = file_desc(
-    b'\n"outrider/v1/delivery_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x8b\x04\n\x08Delivery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n\x08event_id\x18\x02 \x01(\tR\x07eventId\x12\x1d\n\nevent_type\x18\x03 \x01(\tR\teventType\x12\x1b\n\ttarget_id\x18\x04 \x01(\tR\x08targetId\x12\x1c\n\texecution\x18\x05 \x01(\tR\texecution\x120\n\x05state\x18\x06 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x07 \x01(\rR\x0cattemptCount\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12B\n\x0fnext_attempt_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\rnextAttemptAt\x12;\n\x0bfinished_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x120\n\x08attempts\x18\x0b \x03(\x0b2\x14.outrider.v1.AttemptR\x08attempts\x12\x18\n\x07payload\x18\x0c \x01(\x0cR\x07payload\x12\x1b\n\treplay_of\x18\r \x01(\tR\x08replayOf"\xbb\x02\n\x07Attempt\x12\x16\n\x06number\x18\x01 \x01(\rR\x06number\x129\n\nstarted_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12.\n\x07outcome\x18\x04 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x1f\n\x0bstatus_code\x18\x05 \x01(\rR\nstatusCode\x12\x14\n\x05error\x18\x06 \x01(\tR\x05error\x12)\n\x10response_excerpt\x18\x07 \x01(\x0cR\x0fresponseExcerpt\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage"\xa4\x03\n\x15ListDeliveriesRequest\x12A\n\x06states\x18\x01 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x02 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x03 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x04 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x07 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x08 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"w\n\x16ListDeliveriesResponse\x125\n\ndeliveries\x18\x01 \x03(\x0b2\x15.outrider.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"/\n\x12GetDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"H\n\x13GetDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xca\x03\n\x17ReplayDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"\xb7\x01\n\x18ReplayDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt"2\n\x15CancelDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"K\n\x16CancelDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xd6\x02\n\x17GetDeliveryStatsRequest\x12$\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x02 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12?\n\rcreated_since\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x120\n\x0bmax_targets\x18\x05 \x01(\rR\nmaxTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x00Y@\x129\n\x10max_held_targets\x18\x06 \x01(\rR\x0emaxHeldTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@"\x8f\x03\n\x18GetDeliveryStatsResponse\x127\n\x06counts\x18\x01 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x12:\n\x07targets\x18\x03 \x03(\x0b2 .outrider.v1.TargetDeliveryStatsR\x07targets\x125\n\x08outcomes\x18\x04 \x03(\x0b2\x19.outrider.v1.OutcomeCountR\x08outcomes\x12/\n\x05rates\x18\x05 \x03(\x0b2\x19.outrider.v1.DeliveryRateR\x05rates\x12\x18\n\x07partial\x18\x06 \x01(\x08R\x07partial\x12:\n\x0cheld_targets\x18\x07 \x03(\x0b2\x17.outrider.v1.HeldTargetR\x0bheldTargets"\\\n\x12DeliveryStateCount\x120\n\x05state\x18\x01 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\xd1\x02\n\x13TargetDeliveryStats\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\x06counts\x18\x03 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x127\n\tpaused_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"\xcd\x01\n\nHeldTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"T\n\x0cOutcomeCount\x12.\n\x07outcome\x18\x01 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\x9b\x01\n\x0cDeliveryRate\x121\n\x06window\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06window\x120\n\x14delivered_per_second\x18\x02 \x01(\x01R\x12deliveredPerSecond\x12&\n\x0fdead_per_second\x18\x03 \x01(\x01R\rdeadPerSecond*\xdc\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x01\x12\x1d\n\x19DELIVERY_STATE_DELIVERING\x10\x02\x12\x1b\n\x17DELIVERY_STATE_RETRYING\x10\x03\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13DELIVERY_STATE_DEAD\x10\x05\x12\x1c\n\x18DELIVERY_STATE_CANCELLED\x10\x062\xdf\x05\n\x0fDeliveryService\x12\x8c\x01\n\x0eListDeliveries\x12".outrider.v1.ListDeliveriesRequest\x1a#.outrider.v1.ListDeliveriesResponse"1\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/search:\x01*\xea\xc7\x18\rdelivery.read\x12~\n\x0bGetDelivery\x12\x1f.outrider.v1.GetDeliveryRequest\x1a .outrider.v1.GetDeliveryResponse",\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/deliveries/{id}\xea\xc7\x18\rdelivery.read\x12\x93\x01\n\x10ReplayDeliveries\x12$.outrider.v1.ReplayDeliveriesRequest\x1a%.outrider.v1.ReplayDeliveriesResponse"2\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/replay:\x01*\xea\xc7\x18\x0edelivery.write\x12\x92\x01\n\x0eCancelDelivery\x12".outrider.v1.CancelDeliveryRequest\x1a#.outrider.v1.CancelDeliveryResponse"7\x82\xd3\xe4\x93\x02\x1f"\x1a/v1/deliveries/{id}/cancel:\x01*\xea\xc7\x18\x0edelivery.write\x12\x91\x01\n\x10GetDeliveryStats\x12$.outrider.v1.GetDeliveryStatsRequest\x1a%.outrider.v1.GetDeliveryStatsResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/deliveries/stats:\x01*\xea\xc7\x18\rdelivery.readb\x06proto3',
+    b'\n"outrider/v1/delivery_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x8b\x04\n\x08Delivery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n\x08event_id\x18\x02 \x01(\tR\x07eventId\x12\x1d\n\nevent_type\x18\x03 \x01(\tR\teventType\x12\x1b\n\ttarget_id\x18\x04 \x01(\tR\x08targetId\x12\x1c\n\texecution\x18\x05 \x01(\tR\texecution\x120\n\x05state\x18\x06 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x07 \x01(\rR\x0cattemptCount\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12B\n\x0fnext_attempt_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\rnextAttemptAt\x12;\n\x0bfinished_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x120\n\x08attempts\x18\x0b \x03(\x0b2\x14.outrider.v1.AttemptR\x08attempts\x12\x18\n\x07payload\x18\x0c \x01(\x0cR\x07payload\x12\x1b\n\treplay_of\x18\r \x01(\tR\x08replayOf"\xc2\x02\n\x07Attempt\x12\x16\n\x06number\x18\x01 \x01(\rR\x06number\x129\n\nstarted_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12.\n\x07outcome\x18\x04 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x1f\n\x0bstatus_code\x18\x05 \x01(\rR\nstatusCode\x12\x14\n\x05error\x18\x06 \x01(\tR\x05error\x120\n\x14response_body_prefix\x18\x07 \x01(\x0cR\x12responseBodyPrefix\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage"\xa4\x03\n\x15ListDeliveriesRequest\x12A\n\x06states\x18\x01 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x02 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x03 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x04 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x07 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x08 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"w\n\x16ListDeliveriesResponse\x125\n\ndeliveries\x18\x01 \x03(\x0b2\x15.outrider.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"/\n\x12GetDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"H\n\x13GetDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xca\x03\n\x17ReplayDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"\xb7\x01\n\x18ReplayDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt"2\n\x15CancelDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"K\n\x16CancelDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xe0\x02\n\x17GetDeliveryStatsRequest\x12$\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x02 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12?\n\rcreated_since\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x120\n\x0bmax_targets\x18\x05 \x01(\rR\nmaxTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x00Y@\x12C\n\x15max_suspended_targets\x18\x06 \x01(\rR\x13maxSuspendedTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@"\x9e\x03\n\x18GetDeliveryStatsResponse\x127\n\x06counts\x18\x01 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x12:\n\x07targets\x18\x03 \x03(\x0b2 .outrider.v1.TargetDeliveryStatsR\x07targets\x125\n\x08outcomes\x18\x04 \x03(\x0b2\x19.outrider.v1.OutcomeCountR\x08outcomes\x12/\n\x05rates\x18\x05 \x03(\x0b2\x19.outrider.v1.DeliveryRateR\x05rates\x12\x18\n\x07partial\x18\x06 \x01(\x08R\x07partial\x12I\n\x11suspended_targets\x18\x07 \x03(\x0b2\x1c.outrider.v1.SuspendedTargetR\x10suspendedTargets"\\\n\x12DeliveryStateCount\x120\n\x05state\x18\x01 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\xd1\x02\n\x13TargetDeliveryStats\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\x06counts\x18\x03 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x127\n\tpaused_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"\xd2\x01\n\x0fSuspendedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"T\n\x0cOutcomeCount\x12.\n\x07outcome\x18\x01 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\x9b\x01\n\x0cDeliveryRate\x121\n\x06window\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06window\x120\n\x14delivered_per_second\x18\x02 \x01(\x01R\x12deliveredPerSecond\x12&\n\x0fdead_per_second\x18\x03 \x01(\x01R\rdeadPerSecond*\xdc\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x01\x12\x1d\n\x19DELIVERY_STATE_DELIVERING\x10\x02\x12\x1b\n\x17DELIVERY_STATE_RETRYING\x10\x03\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13DELIVERY_STATE_DEAD\x10\x05\x12\x1c\n\x18DELIVERY_STATE_CANCELLED\x10\x062\xdf\x05\n\x0fDeliveryService\x12\x8c\x01\n\x0eListDeliveries\x12".outrider.v1.ListDeliveriesRequest\x1a#.outrider.v1.ListDeliveriesResponse"1\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/search:\x01*\xea\xc7\x18\rdelivery.read\x12~\n\x0bGetDelivery\x12\x1f.outrider.v1.GetDeliveryRequest\x1a .outrider.v1.GetDeliveryResponse",\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/deliveries/{id}\xea\xc7\x18\rdelivery.read\x12\x93\x01\n\x10ReplayDeliveries\x12$.outrider.v1.ReplayDeliveriesRequest\x1a%.outrider.v1.ReplayDeliveriesResponse"2\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/replay:\x01*\xea\xc7\x18\x0edelivery.write\x12\x92\x01\n\x0eCancelDelivery\x12".outrider.v1.CancelDeliveryRequest\x1a#.outrider.v1.CancelDeliveryResponse"7\x82\xd3\xe4\x93\x02\x1f"\x1a/v1/deliveries/{id}/cancel:\x01*\xea\xc7\x18\x0edelivery.write\x12\x91\x01\n\x10GetDeliveryStats\x12$.outrider.v1.GetDeliveryStatsRequest\x1a%.outrider.v1.GetDeliveryStatsResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/deliveries/stats:\x01*\xea\xc7\x18\rdelivery.readb\x06proto3',
     [
         annotations_pb.desc(),
         duration_pb.desc(),
@@ -1054,7 +1054,7 @@ _DESC = file_desc(
         "GetDeliveryStatsResponse": GetDeliveryStatsResponse,
         "DeliveryStateCount": DeliveryStateCount,
         "TargetDeliveryStats": TargetDeliveryStats,
-        "HeldTarget": HeldTarget,
+        "SuspendedTarget": SuspendedTarget,
         "OutcomeCount": OutcomeCount,
         "DeliveryRate": DeliveryRate,
         "DeliveryState": DeliveryState,

@@ -65,11 +65,11 @@ class Outcome(Enum):
             ```proto
             OUTCOME_BLOCKED = 6
             ```
-        UNBUILDABLE:
+        BUILD_FAILED:
             Nothing could be sent: a key is missing.
 
             ```proto
-            OUTCOME_UNBUILDABLE = 7
+            OUTCOME_BUILD_FAILED = 7
             ```
         LOST:
             The node died between sending and recording.
@@ -86,12 +86,12 @@ class Outcome(Enum):
     FAILED = 4
     UNREACHABLE = 5
     BLOCKED = 6
-    UNBUILDABLE = 7
+    BUILD_FAILED = 7
     LOST = 8
 
 
 _DESC = file_desc(
-    b'\n\x19outrider/v1/outcome.proto\x12\x0boutrider.v1*\xd2\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\x12\x16\n\x12OUTCOME_OVERLOADED\x10\x03\x12\x12\n\x0eOUTCOME_FAILED\x10\x04\x12\x17\n\x13OUTCOME_UNREACHABLE\x10\x05\x12\x13\n\x0fOUTCOME_BLOCKED\x10\x06\x12\x17\n\x13OUTCOME_UNBUILDABLE\x10\x07\x12\x10\n\x0cOUTCOME_LOST\x10\x08b\x06proto3',
+    b'\n\x19outrider/v1/outcome.proto\x12\x0boutrider.v1*\xd3\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\x12\x16\n\x12OUTCOME_OVERLOADED\x10\x03\x12\x12\n\x0eOUTCOME_FAILED\x10\x04\x12\x17\n\x13OUTCOME_UNREACHABLE\x10\x05\x12\x13\n\x0fOUTCOME_BLOCKED\x10\x06\x12\x18\n\x14OUTCOME_BUILD_FAILED\x10\x07\x12\x10\n\x0cOUTCOME_LOST\x10\x08b\x06proto3',
     [],
     {
         "Outcome": Outcome,

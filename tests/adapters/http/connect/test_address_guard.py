@@ -8,12 +8,12 @@ import pytest
 
 from adapters.http.hostile import Hostile, answer, says, says_then_closes
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile, parse_allow
 from outrider.domain.outcome import Outcome
 
-EVERY_TIME = CallerLimits(resolved=0.0)
+EVERY_TIME = ClientLimits(resolved=0.0)
 
 
 @pytest.mark.parametrize(
@@ -36,23 +36,23 @@ EVERY_TIME = CallerLimits(resolved=0.0)
         ),
     ],
 )
-async def test_a_blocked_address_is_never_connected_to(open_caller, url, reason):
+async def test_a_blocked_address_is_never_connected_to(open_http_client, url, reason):
     """
     The sentence is what the operator gets, so it says what to do.
     """
-    caller = open_caller(EgressPolicy(), resolver=Names(hooks_example="10.0.0.7"))
+    caller = open_http_client(EgressPolicy(), resolver=Names(hooks_example="10.0.0.7"))
     failed = await failure_of(caller, a_call(url))
 
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
     assert reason == failed.reason
 
 
-async def test_of_many_addresses_only_the_allowed_are_tried(open_caller):
+async def test_of_many_addresses_only_the_allowed_are_tried(open_http_client):
     """
     A name with a public and a private address is how a guard is asked to look away.
     """
     async with Hostile(says(answer())) as server, Hostile(says(answer()), host="127.0.0.2") as no:
-        caller = open_caller(
+        caller = open_http_client(
             EgressPolicy(allow=parse_allow("127.0.0.1")),
             resolver=Names(hooks_example="10.0.0.7 127.0.0.2 127.0.0.1"),
         )
@@ -61,12 +61,12 @@ async def test_of_many_addresses_only_the_allowed_are_tried(open_caller):
     assert (server.connections, no.connections) == (1, 0)
 
 
-async def test_a_name_that_turns_inwards_is_caught_at_the_next_connection(open_caller):
+async def test_a_name_that_turns_inwards_is_caught_at_the_next_connection(open_http_client):
     """
     DNS rebinding: harmless when it is checked, private when it is used.
     """
     names = Names(hooks_example=["127.0.0.1", "10.0.0.7"])
-    caller = open_caller(limits=EVERY_TIME, resolver=names)
+    caller = open_http_client(limits=EVERY_TIME, resolver=names)
     async with Hostile(says_then_closes(answer(200, b"", ("Connection", "close")))) as server:
         call = a_call(server.url(host="hooks.example"))
         await caller.post(call)
@@ -77,12 +77,12 @@ async def test_a_name_that_turns_inwards_is_caught_at_the_next_connection(open_c
     assert server.connections == 1
 
 
-async def test_a_name_is_resolved_once_for_a_connection(open_caller):
+async def test_a_name_is_resolved_once_for_a_connection(open_http_client):
     """
     The address that was judged is the one that is used: there is no second lookup to differ.
     """
     names = Names(hooks_example=["127.0.0.1", "10.0.0.7"])
-    caller = open_caller(limits=EVERY_TIME, resolver=names)
+    caller = open_http_client(limits=EVERY_TIME, resolver=names)
     async with Hostile(says(answer())) as server:
         for _ in range(3):
             await caller.post(a_call(server.url(host="hooks.example")))
@@ -91,12 +91,12 @@ async def test_a_name_is_resolved_once_for_a_connection(open_caller):
     assert server.connections == 1
 
 
-async def test_what_was_resolved_serves_for_a_moment(open_caller):
+async def test_what_was_resolved_serves_for_a_moment(open_http_client):
     """
     A burst of new connections must not become a burst of lookups.
     """
     names = Names(hooks_example="127.0.0.1")
-    caller = open_caller(resolver=names)
+    caller = open_http_client(resolver=names)
     async with Hostile(says(answer(200, b"", ("Connection", "close")))) as server:
         for _ in range(3):
             await caller.post(a_call(server.url(host="hooks.example")))
@@ -105,12 +105,12 @@ async def test_what_was_resolved_serves_for_a_moment(open_caller):
     assert server.connections == 3
 
 
-async def test_calls_at_the_same_time_share_a_lookup(open_caller):
+async def test_calls_at_the_same_time_share_a_lookup(open_http_client):
     """
     A name server that hangs must hold one thread, not one for each call.
     """
     names = Names(hooks_example="127.0.0.1")
-    caller = open_caller(limits=EVERY_TIME, resolver=names)
+    caller = open_http_client(limits=EVERY_TIME, resolver=names)
     async with Hostile(says(answer())) as server:
         call = a_call(server.url(host="hooks.example"))
         await asyncio.gather(*[caller.post(call) for _ in range(10)])
@@ -119,7 +119,7 @@ async def test_calls_at_the_same_time_share_a_lookup(open_caller):
     assert server.connections == 10
 
 
-async def test_who_gives_up_a_shared_lookup_ends_it_for_nobody_else(open_caller):
+async def test_who_gives_up_a_shared_lookup_ends_it_for_nobody_else(open_http_client):
     """
     One impatient call must not fail the others that wait for the same name.
     """
@@ -131,7 +131,7 @@ async def test_who_gives_up_a_shared_lookup_ends_it_for_nobody_else(open_caller)
             await may_answer.wait()
             return await super().resolve(host)
 
-    caller = open_caller(resolver=Slow(hooks_example="127.0.0.1"))
+    caller = open_http_client(resolver=Slow(hooks_example="127.0.0.1"))
     async with Hostile(says(answer())) as server:
         call = a_call(server.url(host="hooks.example"))
         impatient = asyncio.create_task(caller.post(call))
@@ -146,11 +146,11 @@ async def test_who_gives_up_a_shared_lookup_ends_it_for_nobody_else(open_caller)
     assert result.status == 200
 
 
-async def test_an_allowed_name_may_lead_anywhere(open_caller):
+async def test_an_allowed_name_may_lead_anywhere(open_http_client):
     """
     It is how one service inside is opened without opening its whole network.
     """
-    caller = open_caller(
+    caller = open_http_client(
         EgressPolicy(allow=parse_allow("hooks.internal")),
         resolver=Names(hooks_internal="127.0.0.1", other_internal="127.0.0.1"),
     )
@@ -162,11 +162,11 @@ async def test_an_allowed_name_may_lead_anywhere(open_caller):
     assert server.connections == 1
 
 
-async def test_an_allowed_name_does_not_vouch_for_another_on_the_same_address(open_caller):
+async def test_an_allowed_name_does_not_vouch_for_another_on_the_same_address(open_http_client):
     """
     Connections are kept by name, so one name's trust must not be another's way in.
     """
-    caller = open_caller(
+    caller = open_http_client(
         EgressPolicy(allow=parse_allow("hooks.internal")),
         resolver=Names(hooks_internal="127.0.0.1"),
     )
@@ -177,12 +177,12 @@ async def test_an_allowed_name_does_not_vouch_for_another_on_the_same_address(op
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
 
 
-async def test_a_rooted_name_is_resolved_as_it_is_written(open_caller):
+async def test_a_rooted_name_is_resolved_as_it_is_written(open_http_client):
     """
     In a cluster the dot keeps the resolver from trying five search domains first.
     """
     names = Names(**{"hooks.example.": "127.0.0.1"})
-    caller = open_caller(resolver=names)
+    caller = open_http_client(resolver=names)
     async with Hostile(says(answer())) as server:
         await caller.post(a_call(server.url(host="hooks.example.")))
 
@@ -190,26 +190,26 @@ async def test_a_rooted_name_is_resolved_as_it_is_written(open_caller):
     assert server.requests[0].header("Host") == f"hooks.example:{server.port}"
 
 
-async def test_closing_ends_the_lookups_under_way(open_caller):
+async def test_closing_ends_the_lookups_under_way(open_http_client):
     """
     A name server that hangs must not keep the process from stopping.
     """
     silence = Silence()
-    caller = open_caller(ALLOW_LOOPBACK, resolver=silence)
+    caller = open_http_client(ALLOW_LOOPBACK, resolver=silence)
     waiting = asyncio.create_task(caller.post(a_call("http://hooks.example/")))
     await silence.asked.wait()
     await caller.aclose()
-    with pytest.raises(CallFailed) as failed:
+    with pytest.raises(RequestError) as failed:
         await waiting
 
     assert (failed.value.stage, failed.value.reason) == (Stage.RESOLVE, "the caller was closed")
 
 
-async def test_a_mapped_address_is_connected_to_as_what_it_is(open_caller):
+async def test_a_mapped_address_is_connected_to_as_what_it_is(open_http_client):
     """
     Some resolvers answer with IPv4-mapped addresses on machines without IPv6.
     """
-    caller = open_caller(
+    caller = open_http_client(
         EgressPolicy(EgressProfile.DEV), resolver=Names(hooks_example="::ffff:127.0.0.1")
     )
     async with Hostile(says(answer())) as server:

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.http.hostile import Hostile, says_then_closes
 from adapters.http.names import a_call, failure_of
-from outrider.domain.calls.classify import judge
+from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import Stage
 from outrider.domain.outcome import Outcome
 
@@ -34,7 +34,7 @@ async def test_every_answer_has_its_outcome(caller, case):
         else:
             answer = await caller.post(call)
             assert case["status"] == answer.status
-            assert case["outcome"] == judge(answer).outcome.name.lower()
+            assert case["outcome"] == classify_response(answer).outcome.name.lower()
 
 
 def test_there_are_more_than_a_hundred():

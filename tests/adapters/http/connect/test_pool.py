@@ -15,14 +15,14 @@ from adapters.http.hostile import (
     says_then_resets,
 )
 from adapters.http.names import a_call, failure_of
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.transports import MAX_PASSAGES
 from outrider.adapters.http.request import MAX_KEPT, destination_of
 from outrider.domain.calls.request import DIRECT, Route, Stage
 
 
 def state(caller) -> str:
-    return repr(caller).removeprefix("<HttpCaller strict ").removesuffix(">")
+    return repr(caller).removeprefix("<EgressClient strict ").removesuffix(">")
 
 
 async def test_the_pool_tells_its_story(caller):
@@ -83,22 +83,22 @@ async def test_another_path_of_the_same_origin_shares_the_connection(caller):
     assert server.connections == 1
 
 
-async def test_an_origin_keeps_no_more_than_its_share(open_caller):
+async def test_an_origin_keeps_no_more_than_its_share(open_http_client):
     """
     A burst at one receiver must not stay open at its cost.
     """
-    caller = open_caller(limits=CallerLimits(max_idle_per_origin=2))
+    caller = open_http_client(limits=ClientLimits(max_idle_per_origin=2))
     async with Hostile(says(answer())) as server:
         await asyncio.gather(*[caller.post(a_call(server.url())) for _ in range(5)])
 
         assert state(caller).endswith("idle 2]")
 
 
-async def test_over_the_total_the_one_unused_for_longest_is_closed(open_caller):
+async def test_over_the_total_the_one_unused_for_longest_is_closed(open_http_client):
     """
     Many receivers must not use up the process's files.
     """
-    caller = open_caller(limits=CallerLimits(max_idle=2))
+    caller = open_http_client(limits=ClientLimits(max_idle=2))
     async with (
         Hostile(says_in_turn(answer())) as first,
         Hostile(says(answer())) as second,
@@ -114,11 +114,11 @@ async def test_over_the_total_the_one_unused_for_longest_is_closed(open_caller):
     assert (second.connections, third.connections) == (1, 1)
 
 
-async def test_an_unused_connection_is_closed_after_a_while(open_caller):
+async def test_an_unused_connection_is_closed_after_a_while(open_http_client):
     """
     Firewalls forget quiet connections, and the next call would pay for it.
     """
-    caller = open_caller(limits=CallerLimits(idle=0.05))
+    caller = open_http_client(limits=ClientLimits(idle=0.05))
     async with Hostile(says_in_turn(answer())) as server:
         await caller.post(a_call(server.url()))
         await server.gone.wait()
@@ -126,11 +126,11 @@ async def test_an_unused_connection_is_closed_after_a_while(open_caller):
     assert state(caller) == "[busy 0 | idle 0]"
 
 
-async def test_the_time_out_of_the_last_call_does_not_end_the_rest(open_caller):
+async def test_the_time_out_of_the_last_call_does_not_end_the_rest(open_http_client):
     """
     One timer serves both, so a short call must not shorten what comes after it.
     """
-    caller, clock = open_caller(), open_caller(limits=CallerLimits(idle=0.6))
+    caller, clock = open_http_client(), open_http_client(limits=ClientLimits(idle=0.6))
     async with Hostile(says(answer())) as server, Hostile(says_in_turn(answer())) as ticking:
         await caller.post(a_call(server.url(), timeout=0.5))
         await clock.post(a_call(ticking.url()))
@@ -139,7 +139,7 @@ async def test_the_time_out_of_the_last_call_does_not_end_the_rest(open_caller):
         assert state(caller) == "[busy 0 | idle 1]"
 
 
-async def test_the_end_of_the_rest_does_not_end_a_call(open_caller):
+async def test_the_end_of_the_rest_does_not_end_a_call(open_http_client):
     """
     The same timer, the other way around: it must not ring into an exchange.
     """
@@ -152,7 +152,7 @@ async def test_the_end_of_the_rest_does_not_end_a_call(open_caller):
         await may_answer.wait()
         await peer.say(answer(200, b"late"))
 
-    caller = open_caller(limits=CallerLimits(idle=0.05))
+    caller = open_http_client(limits=ClientLimits(idle=0.05))
     async with Hostile(answers_late) as server, Hostile(says_in_turn(answer())) as ticking:
         await caller.post(a_call(server.url()))
         await caller.post(a_call(ticking.url()))
@@ -288,11 +288,11 @@ async def test_closing_closes_everything_and_tells_who_waits(caller):
     assert state(caller) == "[busy 0 | idle 0]"
 
 
-async def test_closing_twice_or_before_the_first_call_is_fine(open_caller):
+async def test_closing_twice_or_before_the_first_call_is_fine(open_http_client):
     """
     Stopping must never be the thing that fails.
     """
-    caller = open_caller()
+    caller = open_http_client()
     await caller.aclose()
     await caller.aclose()
 

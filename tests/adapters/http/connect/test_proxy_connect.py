@@ -22,8 +22,8 @@ from adapters.http.hostile import (
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
 from adapters.http.proxies import OPEN, Proxy
 from adapters.http.secure import SecureServer
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import Answer, Route, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import Response, Route, Stage
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile, parse_allow
 from outrider.domain.net.proxy import parse_proxy
 from outrider.domain.outcome import Outcome
@@ -65,11 +65,11 @@ def after_connect(script):
 
 @pytest.mark.parametrize("is_proxy_secure", [False, True], ids=["http proxy", "https proxy"])
 @pytest.mark.parametrize("is_target_secure", [False, True], ids=["http target", "https target"])
-async def test_a_call_goes_through_the_proxy(open_caller, is_proxy_secure, is_target_secure):
+async def test_a_call_goes_through_the_proxy(open_http_client, is_proxy_secure, is_target_secure):
     """
     Many networks have no other way out, and TLS inside of TLS is the hard corner of it.
     """
-    caller = open_caller(ssl_context=AUTHORITY.client_context())
+    caller = open_http_client(ssl_context=AUTHORITY.client_context())
     context = AUTHORITY.server_context("127.0.0.1") if is_proxy_secure else None
     target = (
         SecureServer(AUTHORITY.server_context("127.0.0.1"), answer(200, bytes(300_000)))
@@ -102,11 +102,11 @@ async def test_a_proxy_learns_where_and_who_and_nothing_else(caller):
     assert request.all("Proxy-Authorization") == []
 
 
-async def test_the_proxy_resolves_what_we_cannot(open_caller):
+async def test_the_proxy_resolves_what_we_cannot(open_http_client):
     """
     Inside some networks only the proxy knows the names outside.
     """
-    caller = open_caller(resolver=Names())
+    caller = open_http_client(resolver=Names())
     async with Proxy() as proxy, Hostile(says(answer())) as target:
         await caller.post(through(proxy.url(), target.url(host="hooks.example.")))
 
@@ -114,11 +114,11 @@ async def test_the_proxy_resolves_what_we_cannot(open_caller):
     assert target.requests[0].header("Host") == f"hooks.example:{target.port}"
 
 
-async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(open_caller):
+async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(open_http_client):
     """
     The same where questions to the outside are dropped instead of refused.
     """
-    caller = open_caller(resolver=Silence(), limits=CallerLimits(beyond_proxy=0.05))
+    caller = open_http_client(resolver=Silence(), limits=ClientLimits(beyond_proxy=0.05))
     async with Proxy() as proxy, Hostile(says(answer())) as target:
         result = await caller.post(through(proxy.url(), target.url(host="hooks.example")))
 
@@ -135,12 +135,12 @@ async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(op
         ("mixed.example", "10.0.0.7 is private"),
     ],
 )
-async def test_a_proxy_is_no_way_into_the_network(open_caller, host, reason):
+async def test_a_proxy_is_no_way_into_the_network(open_http_client, host, reason):
     """
     A proxy stands inside, so what is blocked without one is blocked with one.
     """
     names = Names(inside_example="10.0.0.7", mixed_example="8.8.8.8 10.0.0.7")
-    caller = open_caller(resolver=names)
+    caller = open_http_client(resolver=names)
     async with Proxy() as proxy:
         failed = await failure_of(caller, through(proxy.url(), f"http://{host}/"))
 
@@ -160,12 +160,12 @@ async def test_a_redirect_inwards_is_blocked_through_a_proxy_too(caller):
     assert len(proxy.asked) == 1
 
 
-async def test_an_allowed_name_is_not_looked_up(open_caller):
+async def test_an_allowed_name_is_not_looked_up(open_http_client):
     """
     The operator vouched for it, wherever it leads.
     """
     names = Names(hooks_internal="10.0.0.7")
-    caller = open_caller(
+    caller = open_http_client(
         EgressPolicy(allow=parse_allow("127.0.0.1, hooks.internal")), resolver=names
     )
     async with Proxy() as proxy, Hostile(says(answer())) as target:
@@ -174,11 +174,11 @@ async def test_an_allowed_name_is_not_looked_up(open_caller):
     assert names.lookups == []
 
 
-async def test_a_targets_proxy_is_judged_like_a_target(open_caller):
+async def test_a_targets_proxy_is_judged_like_a_target(open_http_client):
     """
     Else a policy would open every port inside with a CONNECT.
     """
-    caller = open_caller(EgressPolicy(), resolver=Names(proxy_example="127.0.0.1"))
+    caller = open_http_client(EgressPolicy(), resolver=Names(proxy_example="127.0.0.1"))
     async with Proxy() as proxy:
         by_address = await failure_of(caller, through(proxy.url(), "http://8.8.8.8/"))
         by_name = through(proxy.url(host="proxy.example"), "http://8.8.8.8/")
@@ -190,13 +190,13 @@ async def test_a_targets_proxy_is_judged_like_a_target(open_caller):
     assert proxy.asked == []
 
 
-async def test_the_servers_own_proxy_needs_no_entry(open_caller):
+async def test_the_servers_own_proxy_needs_no_entry(open_http_client):
     """
     Who operates the server named it; an entry would open its address to every target.
     """
     async with Proxy() as proxy:
-        caller = open_caller(
-            EgressPolicy(), proxy=parse_proxy(proxy.url()), limits=CallerLimits(tunnel=0.05)
+        caller = open_http_client(
+            EgressPolicy(), proxy=parse_proxy(proxy.url()), limits=ClientLimits(tunnel=0.05)
         )
         await failure_of(caller, a_call("http://8.8.8.8:1/"))
         blocked = await failure_of(caller, a_call(f"http://127.0.0.1:{proxy.port}/"))
@@ -205,12 +205,12 @@ async def test_the_servers_own_proxy_needs_no_entry(open_caller):
     assert blocked.outcome == Outcome.BLOCKED
 
 
-async def test_a_targets_proxy_takes_the_place_of_the_servers(open_caller):
+async def test_a_targets_proxy_takes_the_place_of_the_servers(open_http_client):
     """
     One of two ways out, never both.
     """
     async with Proxy() as servers, Proxy() as targets, Hostile(says(answer())) as target:
-        caller = open_caller(proxy=parse_proxy(servers.url()))
+        caller = open_http_client(proxy=parse_proxy(servers.url()))
         await caller.post(through(targets.url(), target.url()))
         await caller.post(a_call(target.url()))
         await caller.get(target.url(), 10.0)
@@ -270,11 +270,11 @@ async def test_a_targets_proxy_takes_the_place_of_the_servers(open_caller):
     ],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_fault_of_the_proxy_is_not_the_targets(open_caller, script, reason, scheme):
+async def test_a_fault_of_the_proxy_is_not_the_targets(open_http_client, script, reason, scheme):
     """
     A breaker that opens for a target because a proxy is down would punish the wrong one.
     """
-    caller = open_caller(limits=CallerLimits(tunnel=0.2))
+    caller = open_http_client(limits=ClientLimits(tunnel=0.2))
     async with Hostile(script) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", f"{scheme}://8.8.8.8:81/")
         failed = await failure_of(caller, call)
@@ -304,11 +304,11 @@ async def test_interim_answers_of_a_proxy_are_passed_over(caller):
     assert result.body == b"there"
 
 
-async def test_a_proxy_that_refuses_or_has_no_address_says_so(open_caller):
+async def test_a_proxy_that_refuses_or_has_no_address_says_so(open_http_client):
     """
     The sentence names the proxy, for whoever looks after it.
     """
-    caller = open_caller(resolver=Names())
+    caller = open_http_client(resolver=Names())
     with refusing_port() as port:
         refused = await failure_of(caller, through(f"http://127.0.0.1:{port}", "http://8.8.8.8/"))
     unknown = await failure_of(caller, through("http://proxy.example", "http://8.8.8.8/"))
@@ -334,11 +334,11 @@ async def test_a_proxy_that_refuses_or_has_no_address_says_so(open_caller):
         ),
     ],
 )
-async def test_a_proxy_must_prove_who_it_is(open_caller, certificate, reason):
+async def test_a_proxy_must_prove_who_it_is(open_http_client, certificate, reason):
     """
     Its password goes to it, so it must be the right one.
     """
-    caller = open_caller(ssl_context=AUTHORITY.client_context())
+    caller = open_http_client(ssl_context=AUTHORITY.client_context())
     async with Proxy(AUTHORITY.server_context(**certificate)) as proxy:
         failed = await failure_of(caller, through(proxy.url("a:b@"), "https://8.8.8.8/"))
 
@@ -347,11 +347,11 @@ async def test_a_proxy_must_prove_who_it_is(open_caller, certificate, reason):
 
 
 @pytest.mark.parametrize("is_proxy_secure", [False, True], ids=["http proxy", "https proxy"])
-async def test_a_target_behind_a_proxy_must_prove_who_it_is(open_caller, is_proxy_secure):
+async def test_a_target_behind_a_proxy_must_prove_who_it_is(open_http_client, is_proxy_secure):
     """
     A proxy could answer in its place; and this failure is the target's own.
     """
-    caller = open_caller(ssl_context=AUTHORITY.client_context())
+    caller = open_http_client(ssl_context=AUTHORITY.client_context())
     context = AUTHORITY.server_context("127.0.0.1") if is_proxy_secure else None
     wrong = SecureServer(AUTHORITY.server_context("127.0.0.1", until=EXPIRED), answer())
     async with Proxy(context) as proxy, wrong:
@@ -362,7 +362,7 @@ async def test_a_target_behind_a_proxy_must_prove_who_it_is(open_caller, is_prox
     assert failed.stage.concerns_target
 
 
-async def test_a_tunnel_that_ends_in_the_handshake_is_told(open_caller):
+async def test_a_tunnel_that_ends_in_the_handshake_is_told(open_http_client):
     """
     Half of all firewalls let CONNECT pass and cut what follows.
     """
@@ -372,7 +372,7 @@ async def test_a_tunnel_that_ends_in_the_handshake_is_told(open_caller):
         await peer.say(OPEN)
         await peer.receive()
 
-    caller = open_caller()
+    caller = open_http_client()
     async with Hostile(cuts) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", "https://8.8.8.8/")
         failed = await failure_of(caller, call)
@@ -446,11 +446,11 @@ async def test_a_proxy_that_cannot_be_one_fails_before_anything_else(caller):
     assert "the policy's proxy: the URL's scheme is neither http nor https" == failed.reason
 
 
-async def test_nothing_secret_of_a_proxy_shows(open_caller):
+async def test_nothing_secret_of_a_proxy_shows(open_http_client):
     """
     Reasons, calls and callers are printed into logs.
     """
-    caller = open_caller(EgressPolicy(EgressProfile.DEV))
+    caller = open_http_client(EgressPolicy(EgressProfile.DEV))
     with refusing_port() as port:
         call = through(f"http://user:hunter2@127.0.0.1:{port}", "http://8.8.8.8/")
         failed = await failure_of(caller, call)
@@ -459,12 +459,12 @@ async def test_nothing_secret_of_a_proxy_shows(open_caller):
     assert "hunter2" not in shown
 
 
-async def test_an_http_answer_through_a_tunnel_is_the_targets(open_caller):
+async def test_an_http_answer_through_a_tunnel_is_the_targets(open_http_client):
     """
     After the tunnel is open a 502 is the target's own, and charged to it.
     """
-    caller = open_caller(ALLOW_LOOPBACK)
+    caller = open_http_client(ALLOW_LOOPBACK)
     async with Proxy() as proxy, Hostile(says(answer(502, b"mine"))) as target:
         result = await caller.post(through(proxy.url(), target.url()))
 
-    assert Answer(502, (("content-length", "4"),), b"mine") == result
+    assert Response(502, (("content-length", "4"),), b"mine") == result

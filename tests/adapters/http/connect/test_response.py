@@ -7,14 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.http.hostile import answer, chunked
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.adapters.http.connect.response import AnswerReader, BadAnswer
-from outrider.domain.calls.classify import JUDGED_BYTES, judge
-from outrider.domain.calls.request import Answer
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.adapters.http.connect.response import InvalidHttpResponse, ResponseParser
+from outrider.domain.calls.classify import CLASSIFIED_BYTES, classify_response
+from outrider.domain.calls.request import Response
 from outrider.domain.outcome import Outcome
 
-SMALL = CallerLimits(max_head_bytes=1024, max_fields=5, max_interim_answers=2, max_body_bytes=2048)
-USUAL = CallerLimits()
+SMALL = ClientLimits(max_head_bytes=1024, max_fields=5, max_interim_answers=2, max_body_bytes=2048)
+USUAL = ClientLimits()
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 WHOLE = {
@@ -32,9 +32,9 @@ WHOLE = {
 }
 
 
-def read(data: bytes, *, pieces: int | None = None, limits: CallerLimits = USUAL):
+def read(data: bytes, *, pieces: int | None = None, limits: ClientLimits = USUAL):
     """Feed `data`, all at once or in pieces; give the answer, or the sentence of its refusal."""
-    reader = AnswerReader(limits)
+    reader = ResponseParser(limits)
     size = pieces or len(data) or 1
     try:
         for start in range(0, len(data), size):
@@ -42,7 +42,7 @@ def read(data: bytes, *, pieces: int | None = None, limits: CallerLimits = USUAL
             if whole is not None:
                 return whole
         return reader.end()
-    except BadAnswer as bad:
+    except InvalidHttpResponse as bad:
         return str(bad)
 
 
@@ -50,7 +50,7 @@ def test_an_answer_has_its_status_fields_and_body():
     """
     Status, Retry-After and body are what deliveries and interceptions are judged by.
     """
-    expected = Answer(
+    expected = Response(
         429, (("content-length", "5"), ("retry-after", "7"), ("set-cookie", "a=b")), b"later"
     )
     fields = (("Retry-After", "7"), ("SET-COOKIE", "a=b"))
@@ -66,7 +66,7 @@ def test_an_answer_is_the_same_however_it_is_cut(data):
     expected = read(data)
     results = {repr(read(data, pieces=size)) for size in range(1, len(data))}
 
-    assert isinstance(expected, Answer)
+    assert isinstance(expected, Response)
     assert {repr(expected)} == results
 
 
@@ -77,7 +77,7 @@ def test_an_answer_survives_any_cuts(data):
     """
     whole = data.draw(st.sampled_from(list(WHOLE.values())))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1))))
-    reader = AnswerReader(USUAL)
+    reader = ResponseParser(USUAL)
     results = [
         reader.feed(whole[start:end])
         for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)
@@ -96,7 +96,7 @@ def test_any_bytes_are_an_answer_or_a_sentence(data):
     """
     result = read(data, limits=SMALL)
 
-    assert isinstance(result, Answer) or 0 < len(result) < 200
+    assert isinstance(result, Response) or 0 < len(result) < 200
 
 
 @given(st.binary(max_size=300))
@@ -106,17 +106,17 @@ def test_any_bytes_after_a_head_are_an_answer_or_a_sentence(data):
     """
     result = read(HEAD + data, limits=SMALL)
 
-    assert isinstance(result, Answer) or 0 < len(result) < 200
+    assert isinstance(result, Response) or 0 < len(result) < 200
 
 
 def test_a_body_without_a_length_ends_with_the_connection():
     """
     HTTP/1.0 receivers still answer this way.
     """
-    reader = AnswerReader(USUAL)
+    reader = ResponseParser(USUAL)
 
     assert reader.feed(b"HTTP/1.0 200 OK\r\n\r\nall there") is None
-    assert Answer(200, (), b"all there is") == (reader.feed(b" is") or reader.end())
+    assert Response(200, (), b"all there is") == (reader.feed(b" is") or reader.end())
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_bound_itself_is_allowed(data):
     """
     The limits are the documented ones, not one less.
     """
-    assert isinstance(read(data, limits=SMALL), Answer)
+    assert isinstance(read(data, limits=SMALL), Response)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_only_a_clean_connection_is_used_again(data, expected):
     """
     Bytes left over would be read as the answer to somebody else's call.
     """
-    reader = AnswerReader(USUAL)
+    reader = ResponseParser(USUAL)
     whole = reader.feed(data)
 
     assert whole is not None
@@ -259,25 +259,25 @@ def test_what_is_not_kept_changes_no_judgement(size, is_chunked):
     Dropping the rest of a large answer must not make an error of data, nor data of an error.
     """
     error = b'{"forwardedStatusCode": 403}'
-    body = error.ljust(JUDGED_BYTES - 1 + size)
+    body = error.ljust(CLASSIFIED_BYTES - 1 + size)
     data = chunked(body[:100], body[100:]) if is_chunked else answer(200, body)
-    reader = AnswerReader(USUAL)
-    reader.begin(JUDGED_BYTES)
+    reader = ResponseParser(USUAL)
+    reader.begin(CLASSIFIED_BYTES)
     wholes = [reader.feed(data[at : at + 50_000]) for at in range(0, len(data), 50_000)]
 
-    assert judge(read(data)) == judge(wholes[-1])
-    assert (size < 1) == (judge(wholes[-1]).outcome is Outcome.FAILED)
-    assert len(wholes[-1].body) <= JUDGED_BYTES + 50_000
+    assert classify_response(read(data)) == classify_response(wholes[-1])
+    assert (size < 1) == (classify_response(wholes[-1]).outcome is Outcome.FAILED)
+    assert len(wholes[-1].body) <= CLASSIFIED_BYTES + 50_000
 
 
 def test_what_is_not_kept_still_counts():
     """
     Else an answer without an end would be read without an end.
     """
-    reader = AnswerReader(SMALL)
+    reader = ResponseParser(SMALL)
     reader.begin(10)
 
-    with pytest.raises(BadAnswer, match="answer larger than"):
+    with pytest.raises(InvalidHttpResponse, match="answer larger than"):
         reader.feed(chunked(*[b"x" * 100] * 21))
 
 
@@ -285,7 +285,7 @@ def test_a_reader_reads_one_answer_after_the_other():
     """
     A kept connection must not mix the fields of two answers.
     """
-    reader = AnswerReader(USUAL)
+    reader = ResponseParser(USUAL)
     for data in [chunked(b"one", end=b"0\r\nX-Trailer: a\r\n\r\n"), answer(204), chunked(b"two")]:
         reader.begin()
         assert read(data) == reader.feed(data)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from adapters.http.names import Names
-from outrider.adapters.http.connect.address_guard import Guard
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.adapters.http.connect.address_guard import AddressGuard
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.egress_policy import (
     EgressPolicy,
     EgressProfile,
-    judge_endpoint,
+    check_endpoint,
     parse_allow,
 )
 from outrider.domain.net.endpoint import parse_endpoint
@@ -29,7 +29,7 @@ ALLOW = EgressPolicy(allow=parse_allow(VECTORS["spellings_allow"]))
 WIDTH = {profile.value: width for width, profile in enumerate(EgressProfile)}
 POLICIES = [pytest.param(EgressPolicy(profile), id=profile) for profile in EgressProfile]
 POLICIES.append(pytest.param(ALLOW, id="allow"))
-EVERY_TIME = CallerLimits(resolved=0.0)
+EVERY_TIME = ClientLimits(resolved=0.0)
 
 
 def is_callable(case, policy: EgressPolicy) -> bool:
@@ -46,11 +46,11 @@ def plain(case) -> str:
     return str(getattr(then, "ipv4_mapped", None) or then)
 
 
-async def led_to(guard: Guard, url: str) -> str | None:
+async def led_to(guard: AddressGuard, url: str) -> str | None:
     """The one address a connection may go to; None: it is blocked."""
     try:
         (address,) = await guard.addresses(parse_endpoint(url))
-    except CallFailed as failed:
+    except RequestError as failed:
         blocked = (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
         return None if blocked else failed.reason
     return str(address)
@@ -88,7 +88,7 @@ def test_a_spelling_is_refused_when_it_is_saved(kind, policy):
     wrong = [
         case["url"]
         for case in SPELLINGS[kind]
-        if is_callable(case, policy) != (judge_endpoint(policy, case["url"]) is None)
+        if is_callable(case, policy) != (check_endpoint(policy, case["url"]) is None)
     ]
 
     assert [] == wrong
@@ -101,7 +101,7 @@ async def test_a_spelling_is_judged_as_the_address_it_leads_to(kind, policy):
     The guard sees the very address, and asks nobody: a literal is never looked up.
     """
     names = Names()
-    guard = Guard(policy, names, EVERY_TIME)
+    guard = AddressGuard(policy, names, EVERY_TIME)
     cases = [case for case in SPELLINGS[kind] if "leads_to" in case]
     expected = {
         case["url"]: str(ip_address(case["leads_to"])) if is_callable(case, policy) else None
@@ -132,7 +132,7 @@ async def test_a_name_that_changes_its_address_is_judged_by_the_one_it_has(polic
     expected, led = [], []
     for case in REBINDING:
         names = Names(hooks_example=[case["first"], case["then"]])
-        guard = Guard(policy, names, EVERY_TIME)
+        guard = AddressGuard(policy, names, EVERY_TIME)
         led.append([await led_to(guard, "http://hooks.example/") for _ in range(2)])
         expected.append([case["first"], plain(case) if is_callable(case, policy) else None])
         assert 2 == len(names.lookups)
@@ -147,7 +147,7 @@ async def test_a_name_with_both_addresses_leads_to_the_allowed_one_only(policy):
     """
     for case in REBINDING:
         for answer in (f"{case['first']} {case['then']}", f"{case['then']} {case['first']}"):
-            guard = Guard(policy, Names(hooks_example=answer), EVERY_TIME)
+            guard = AddressGuard(policy, Names(hooks_example=answer), EVERY_TIME)
             found = await guard.addresses(parse_endpoint("http://hooks.example/"))
 
             allowed = {plain(case)} if is_callable(case, policy) else set()

@@ -13,7 +13,7 @@ from adapters.http.certificates import EXPIRED, Authority
 from adapters.http.hostile import Hostile, answer, closes_before_reading
 from adapters.http.names import Names, a_call, failure_of
 from adapters.http.secure import SecureServer
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.tls import client_context
 from outrider.domain.calls.request import Stage
 from outrider.domain.outcome import Outcome
@@ -26,11 +26,11 @@ def authority() -> Authority:
     return Authority()
 
 
-async def test_a_trusted_receiver_is_called_by_its_name(open_caller, authority):
+async def test_a_trusted_receiver_is_called_by_its_name(open_http_client, authority):
     """
     The connection goes to an address, the certificate and SNI speak of a name.
     """
-    caller = open_caller(
+    caller = open_http_client(
         ssl_context=authority.client_context(), resolver=Names(**{"hooks.example.": "127.0.0.1"})
     )
     async with SecureServer(
@@ -38,18 +38,18 @@ async def test_a_trusted_receiver_is_called_by_its_name(open_caller, authority):
     ) as server:
         result = await caller.post(a_call(server.url(host="Hooks.Example.")))
 
-        assert repr(caller) == "<HttpCaller strict [busy 0 | idle 1]>"
+        assert repr(caller) == "<EgressClient strict [busy 0 | idle 1]>"
 
     assert result.body == b"ok"
     assert server.sent_names == ["hooks.example"]
     assert server.protocols[0] in {"TLSv1.2", "TLSv1.3"}
 
 
-async def test_a_kept_tls_connection_is_used_again(open_caller, authority):
+async def test_a_kept_tls_connection_is_used_again(open_http_client, authority):
     """
     A handshake costs more than the whole rest of a call.
     """
-    caller = open_caller(ssl_context=authority.client_context())
+    caller = open_http_client(ssl_context=authority.client_context())
     async with SecureServer(authority.server_context("127.0.0.1"), answer(200, b"ok")) as server:
         for _ in range(3):
             await caller.post(a_call(server.url(), body=bytes(100_000)))
@@ -82,12 +82,12 @@ async def test_a_kept_tls_connection_is_used_again(open_caller, authority):
     ],
 )
 async def test_a_certificate_we_cannot_trust_ends_the_call(
-    open_caller, authority, certificate, trusted, reason
+    open_http_client, authority, certificate, trusted, reason
 ):
     """
     Signed payloads carry personal data: no doubt about the receiver is small enough.
     """
-    caller = open_caller(ssl_context=(trusted or authority).client_context())
+    caller = open_http_client(ssl_context=(trusted or authority).client_context())
     async with SecureServer(authority.server_context(**certificate), answer()) as server:
         failed = await failure_of(caller, a_call(server.url()))
 
@@ -95,11 +95,11 @@ async def test_a_certificate_we_cannot_trust_ends_the_call(
     assert reason == failed.reason
 
 
-async def test_the_usual_context_trusts_the_system_and_nobody_else(open_caller, authority):
+async def test_the_usual_context_trusts_the_system_and_nobody_else(open_http_client, authority):
     """
     Without a context of its own a caller must verify, too.
     """
-    caller = open_caller()
+    caller = open_http_client()
     async with SecureServer(authority.server_context("127.0.0.1"), answer()) as server:
         failed = await failure_of(caller, a_call(server.url()))
 
@@ -174,11 +174,11 @@ async def test_a_handshake_counts_against_the_call(caller):
     assert failed.reason == "time-out after 0.3 s during the TLS handshake"
 
 
-async def test_a_handshake_has_a_limit_of_its_own(open_caller):
+async def test_a_handshake_has_a_limit_of_its_own(open_http_client):
     """
     A target may wait 270 s for its answer, but not for a handshake.
     """
-    caller = open_caller(limits=CallerLimits(handshake=0.1))
+    caller = open_http_client(limits=ClientLimits(handshake=0.1))
     async with Hostile(swallows) as server:
         failed = await failure_of(caller, a_call(server.url().replace("http:", "https:")))
         await server.gone.wait()

@@ -22,21 +22,21 @@ from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.schema.migrations import all_migrations
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.access.instance import Instance
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from support.runtime import NOW
 
 SEALING = Sealing(bytes(range(32)))
 BEFORE_INSTANCES = 6
 # Rows that are of no instance, or of one by way of another table that is asked first.
 OF_THE_STORE = {
-    "facts",
+    "metadata",
     "instances",
     "routing_revision",
     "leases",
     "schema_migrations",
-    "general_queue",
-    "tally_marks",
-    "turns",
+    "shared_queue",
+    "rollup_marks",
+    "leader_leases",
 }
 BY_ANOTHER = {"attempts", "cancel_requests"}
 
@@ -113,10 +113,10 @@ async def test_the_default_instance_stays_the_default(sqlite_store):
     """
     A clock that was set back makes a younger instance look older.
     """
-    default = sqlite_store.default_instance(Ambient())
+    default = sqlite_store.default_instance(Runtime())
     await add(sqlite_store, an_instance("1", "shop", created_at=NOW - SECOND))
 
-    assert default == sqlite_store.default_instance(Ambient())
+    assert default == sqlite_store.default_instance(Runtime())
 
 
 async def test_an_older_store_keeps_its_instance(path):
@@ -136,7 +136,7 @@ async def test_an_older_store_keeps_its_instance(path):
         connection.execute("INSERT INTO instances (id, created_at) VALUES ('9001', 0)")
         connection.execute("INSERT INTO instances (id, created_at) VALUES ('9002', 1)")
     async with open_sqlite(path, SEALING, now=NOW) as store:
-        assert SHOP == store.default_instance(Ambient())
+        assert SHOP == store.default_instance(Runtime())
         assert [("9001", "default", ()), ("9002", "9002", ())] == [
             shown(each) for each in await read(store, lambda instances: instances.list())
         ]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.store.delivery.ordering import PARKS, SKIPS, happens
 from contracts.store.delivery.target_queues import set_policy
-from contracts.store.steps import add_targets, give_back, log_of
+from contracts.store.steps import add_targets, log_of, release_claims
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
@@ -69,7 +69,7 @@ class Receiver:
         due_at = None
         if self.troubles[number]:
             if self.troubles[number].pop() == "give back":
-                await give_back(self.store, number, now=now)
+                await release_claims(self.store, number, now=now)
                 return
             state, due_at = DeliveryState.RETRYING, now + STEP
         else:
@@ -89,12 +89,12 @@ class Receiver:
             if aggregate in stopped:
                 continue
             lines[aggregate].append(number)
-            if final is DeliveryState.DEAD and on_dead is OnDead.PARK:
+            if final is DeliveryState.DEAD and on_dead is OnDead.HALT:
                 stopped.add(aggregate)
         return lines
 
 
-@pytest.mark.parametrize("policy", [SKIPS, PARKS], ids=["skip", "park"])
+@pytest.mark.parametrize("policy", [SKIPS, PARKS], ids=["skip", "halt"])
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @settings(max_examples=25)
 @given(fates=FATES, limits=st.lists(st.integers(1, 5), min_size=1, max_size=4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.store.delivery.ordering import OrderingContract
-from contracts.store.delivery.target_queues import LanesContract
+from contracts.store.delivery.target_queues import TargetQueuesContract
 from contracts.store.targets.limits import LimitsContract
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
@@ -26,10 +26,10 @@ class OnSqlite:
             yield store
 
 
-class TestLanesOnMemory(OnMemory, LanesContract): ...
+class TestTargetQueuesOnMemory(OnMemory, TargetQueuesContract): ...
 
 
-class TestLanesOnSqlite(OnSqlite, LanesContract): ...
+class TestTargetQueuesOnSqlite(OnSqlite, TargetQueuesContract): ...
 
 
 class TestLimitsOnMemory(OnMemory, LimitsContract): ...

@@ -56,7 +56,7 @@ def _written(value):
 def main():
     """Run the contracts and write the file."""
     recorder = Recorder()
-    suite = str(HERE / "test_postgres.py")
+    suite = str(HERE.parent / "stores" / "test_postgres.py")
     code = pytest.main(["-q", "-p", "no:cacheprovider", suite], plugins=[recorder])
     version = all_migrations(POSTGRES)[-1].version
     rows = [[sql, *values] for sql, values in sorted(recorder.statements.items())]

@@ -1,4 +1,4 @@
-"""Policies of releases that had no lanes: they hold after the upgrade without being set again."""
+"""Policies of releases that had no target queues: they hold after the upgrade without being set again."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pytest
 from contracts.store.delivery.ordering import happens
 from contracts.store.steps import add_targets, claimed_ids, owe, settle
 from outrider.adapters.crypto.sealing import Sealing
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import from_time
 from outrider.adapters.sql.schema.migrations import all_migrations, migrate
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.adapters.sql.targets.policy_columns import plain_json, secret_json
-from outrider.domain.delivery.target_queue import Lane, with_policy
+from outrider.domain.delivery.target_queue import TargetQueue, with_policy
 from outrider.domain.ids import TargetId
 from outrider.domain.targets.policy import Breaker, OnDead, Ordering, TargetPolicy
 from support.builders import INSTANCE, a_settlement, planned
 from support.runtime import NOW
 
 SEALING = Sealing(bytes(32))
-BEFORE_LANES = 8
-WITH_LANES = 11
-LANE = (INSTANCE, TargetId("101"))
+BEFORE_TARGET_QUEUES = 8
+WITH_TARGET_QUEUES = 11
+TARGET_QUEUE = (INSTANCE, TargetId("101"))
 ONE_AT_A_TIME = TargetPolicy(max_concurrency=1)
 IN_ORDER = TargetPolicy(ordering=Ordering.BY_AGGREGATE)
 LIMITS = (
@@ -33,11 +33,11 @@ LIMITS = (
     TargetPolicy(rate_per_second=0.5),
     TargetPolicy(rate_per_second=20),
     IN_ORDER,
-    TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK),
+    TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT),
     TargetPolicy(breaker=Breaker(5, timedelta(seconds=7))),
     TargetPolicy(max_concurrency=3, rate_per_second=2, breaker=Breaker(1, timedelta(seconds=1))),
 )
-NO_LIMITS = TargetPolicy(headers=(("x", "y"),), on_dead=OnDead.PARK, ordering=Ordering.UNORDERED)
+NO_LIMITS = TargetPolicy(headers=(("x", "y"),), on_dead=OnDead.HALT, ordering=Ordering.UNORDERED)
 
 
 @pytest.fixture
@@ -81,25 +81,27 @@ def pause(path):
     write(path, "INSERT INTO paused_targets VALUES (?, '101', ?)", INSTANCE, from_time(NOW))
 
 
-def lane_of(path):
-    """The lane of target 101 after the upgrade."""
+def target_queue_of(path):
+    """The target queue of target 101 after the upgrade."""
     with closing(connect(path)) as connection:
         migrate(connection, NOW)
-        return SqlLanes(connection).get(LANE)
+        return SqlTargetQueues(connection).get(TARGET_QUEUE)
 
 
 @pytest.mark.parametrize("policy", LIMITS, ids=repr)
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_the_lane_is_as_if_the_policy_had_been_set_with_this_release(path, policy, is_paused):
+def test_the_target_queue_is_as_if_the_policy_had_been_set_with_this_release(
+    path, policy, is_paused
+):
     """
     Nobody reads in release notes that limits must be set again.
     """
-    make(path, BEFORE_LANES)
+    make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, policy)
     if is_paused:
         pause(path)
-    expected = with_policy(Lane(is_paused=is_paused), policy, NOW)
-    found = lane_of(path)
+    expected = with_policy(TargetQueue(is_paused=is_paused), policy, NOW)
+    found = target_queue_of(path)
 
     assert expected.is_paused == found.is_paused
     assert policy == TargetPolicy(
@@ -107,7 +109,7 @@ def test_the_lane_is_as_if_the_policy_had_been_set_with_this_release(path, polic
         rate_per_second=found.rate_per_second,
         breaker=found.breaker,
         ordering=policy.ordering if found.is_ordered else Ordering.UNSPECIFIED,
-        on_dead=OnDead.PARK if found.parks else OnDead.UNSPECIFIED,
+        on_dead=OnDead.HALT if found.halts_on_dead else OnDead.UNSPECIFIED,
     )
     assert expected.state == found.state
     if policy.rate_per_second:
@@ -115,27 +117,27 @@ def test_the_lane_is_as_if_the_policy_had_been_set_with_this_release(path, polic
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-def test_a_policy_without_limits_makes_no_lane(path, is_paused):
+def test_a_policy_without_limits_makes_no_target_queue(path, is_paused):
     """
-    A lane for each of a hundred thousand targets would cost every claim.
+    A target queue for each of a hundred thousand targets would cost every claim.
     """
-    make(path, BEFORE_LANES)
+    make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, NO_LIMITS)
     if is_paused:
         pause(path)
 
-    found = lane_of(path)
+    found = target_queue_of(path)
 
     assert is_paused == (found is not None)
-    assert found is None or (found.is_paused and not replace(found, is_paused=False).is_gate)
+    assert found is None or (found.is_paused and not replace(found, is_paused=False).is_limited)
 
 
-def test_a_lane_of_a_later_release_keeps_its_state(path):
+def test_a_target_queue_of_a_later_release_keeps_its_state(path):
     """
     A breaker that is open stays open, and a bucket that is empty is not filled.
     """
     policy = TargetPolicy(rate_per_second=2, breaker=Breaker(3, timedelta(seconds=9)))
-    make(path, WITH_LANES)
+    make(path, WITH_TARGET_QUEUES)
     store_policy(path, policy)
     write(
         path,
@@ -143,19 +145,18 @@ def test_a_lane_of_a_later_release_keeps_its_state(path):
         " NULL, 0)",
         INSTANCE,
     )
-    before = "SELECT * FROM lanes"
     with closing(connect(path)) as connection:
-        expected = connection.execute(before).fetchall()
+        expected = connection.execute("SELECT * FROM lanes").fetchall()
         migrate(connection, NOW)
 
-        assert expected == connection.execute(before).fetchall()
+        assert expected == connection.execute("SELECT * FROM target_queues").fetchall()
 
 
 async def test_what_waited_before_the_upgrade_obeys_the_limit(path):
     """
     One call at a time, as the operator had asked for.
     """
-    make(path, BEFORE_LANES)
+    make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, ONE_AT_A_TIME)
     write(
         path,
@@ -188,7 +189,7 @@ async def test_events_after_the_upgrade_are_in_order(path):
     """
     The second event of an aggregate waits for the first, and other aggregates for nobody.
     """
-    make(path, BEFORE_LANES)
+    make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, IN_ORDER)
     async with open_sqlite(path, SEALING, now=NOW) as store:
         await add_targets(store)

@@ -18,7 +18,7 @@ from outrider.adapters.sql.stores.postgres_connection import _placed, connect
 from outrider.adapters.sql.stores.postgres_open import open_postgres
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.adapters.sql.stores.sqlite import connect as connect_sqlite
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from support.postgres_databases import SEALING, SharedStore, a_database
 from support.runtime import NOW
 
@@ -85,7 +85,7 @@ async def test_nodes_that_start_together_make_the_schema_once(postgres_url):
     async with AsyncExitStack() as stack:
         opening = (open_postgres(postgres_url, SEALING, now=NOW) for _ in range(4))
         stores = await asyncio.gather(*map(stack.enter_async_context, opening))
-        instances = {each.default_instance(Ambient()) for each in stores}
+        instances = {each.default_instance(Runtime()) for each in stores}
 
     assert 1 == len(instances)
     assert len(all_migrations(POSTGRES)) == len(

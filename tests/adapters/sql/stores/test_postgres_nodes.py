@@ -100,14 +100,14 @@ async def test_the_concurrency_of_a_target_holds_over_all_nodes(nodes):
     assert 2 == sum(map(len, claims))
 
 
-@pytest.mark.parametrize("has_lanes", [False, True])
-async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, has_lanes):
+@pytest.mark.parametrize("has_target_queues", [False, True])
+async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, has_target_queues):
     """
     Whoever has them may say that it recorded them: the other one waits, and gets the rest.
     """
     policy = replace(DEFAULT_POLICY, max_concurrency=9)
     await add_targets(nodes[0])
-    if has_lanes:
+    if has_target_queues:
         await nodes[0].write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), policy, NOW))
     await nodes[0].write(publish(1, 2, 3), shared=True)
     await nodes[0].write(lambda unit: unit.deliveries.claim("dead", NOW, 3), shared=True)
@@ -197,7 +197,7 @@ async def test_who_asked_is_told_of_news(nodes):
     here, there, _ = nodes
     await add_targets(there)
     told = threading.Semaphore(0)
-    here.on_news(told.release)
+    here.subscribe(told.release)
     for number, node in enumerate((there, here), start=1):
         await node.write(publish(number), shared=True)
         assert await asyncio.to_thread(told.acquire, timeout=5)

@@ -9,7 +9,7 @@ import pytest
 from contracts.store.access.accounts import AccountsContract
 from contracts.store.access.tokens import TokensContract
 from contracts.store.delivery.delivery_log import DeliveryLogContract
-from contracts.store.delivery.dependents import DeletedTargetContract, FollowersContract
+from contracts.store.delivery.dependents import DeletedTargetContract, DependentsContract
 from contracts.store.delivery.events import EventsContract
 from contracts.store.delivery.leases import LeasesContract
 from contracts.store.delivery.queue import QueueContract
@@ -67,7 +67,7 @@ class TestQueue(OnSqlite, QueueContract): ...
 class TestSettling(OnSqlite, SettlingContract): ...
 
 
-class TestFollowers(OnSqlite, FollowersContract): ...
+class TestDependents(OnSqlite, DependentsContract): ...
 
 
 class TestDeletedTarget(OnSqlite, DeletedTargetContract): ...

@@ -12,7 +12,7 @@ import pytest
 from contracts.store.steps import add_targets, owe
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
-from outrider.adapters.sql.stores.sqlite_notify import Hints
+from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from support.builders import planned
 from support.runtime import NOW
 
@@ -20,8 +20,8 @@ WITHIN_S = 20.0
 LISTEN = """
 import sys, time
 from pathlib import Path
-from outrider.adapters.sql.stores.sqlite_notify import Hints
-Hints(Path(sys.argv[1])).listen(lambda: None)
+from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
+SqliteNotifier(Path(sys.argv[1])).listen(lambda: None)
 print("listening", flush=True)
 time.sleep(600)
 """
@@ -34,14 +34,14 @@ def directory(tmp_path):
 
 @pytest.fixture
 def speaker(directory):
-    hints = Hints(directory)
+    hints = SqliteNotifier(directory)
     yield hints
     hints.close()
 
 
 @pytest.fixture
 def listener(directory):
-    hints = Hints(directory)
+    hints = SqliteNotifier(directory)
     yield hints
     hints.close()
 
@@ -68,7 +68,7 @@ def test_who_stopped_leaves_nothing_behind(directory, speaker):
     """
     Nobody cleans the data directory.
     """
-    leaving = Hints(directory)
+    leaving = SqliteNotifier(directory)
     leaving.listen(lambda: None)
     speaker.tell()
     leaving.close()
@@ -125,7 +125,7 @@ async def test_without_pipes_there_are_no_hints_and_nothing_else_is_missing(tmp_
     """
     (tmp_path / "hints").write_text("in the way")
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
-        store.on_news(lambda: None)
+        store.subscribe(lambda: None)
         await add_targets(store)
         await owe(store, planned("1"))
 
@@ -137,7 +137,7 @@ async def test_only_what_may_be_due_is_told(tmp_path):
     told = threading.Semaphore(0)
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         await add_targets(store)
-        store.on_news(told.release)
+        store.subscribe(told.release)
         await store.write(lambda unit: unit.leases.renew("worker-a", NOW))
         await owe(store, planned("1"))
         assert told.acquire(timeout=WITHIN_S)

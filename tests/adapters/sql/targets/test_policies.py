@@ -22,7 +22,7 @@ from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey
 from outrider.adapters.sql.delivery import claims
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
-from outrider.domain.delivery.target_queue import NO_CAPS
+from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS
 from support.builders import planned
 from support.runtime import NOW
 
@@ -115,13 +115,13 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
     """
     with closing(connect(tmp_path / "outrider.db")) as connection:
         statements = []
-        connection.execute("INSERT INTO general_queue VALUES (0)")
+        connection.execute("INSERT INTO shared_queue VALUES (0)")
         connection.execute(
-            "INSERT INTO lanes SELECT 'instance-a', '101', 0, 1, 1.0, 1, 1, 1, 1, 0, NULL, 1.0, 0, 0,"
+            "INSERT INTO target_queues SELECT 'instance-a', '101', 0, 1, 1.0, 1, 1, 1, 1, 0, NULL, 1.0, 0, 0,"
             " NULL, 0, NULL, 0"
         )
         connection.set_trace_callback(statements.append)
-        claims.Claim(connection, "worker", NOW, 10, NO_CAPS).run()
+        claims.Claim(connection, "worker", NOW, 10, NO_CLAIM_LIMITS).run()
         claims.hold(connection, 1)
         claims.next_due(connection, ())
         connection.set_trace_callback(None)
@@ -139,4 +139,4 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
         if each.startswith("SCAN ")
         and not any(known in each for known in ("deliveries_due", "deliveries_owner", "first"))
     ]
-    assert any("deliveries_lane" in each for each in plans)
+    assert any("deliveries_queued" in each for each in plans)

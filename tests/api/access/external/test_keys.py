@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from api.access.external.issuer import DISCOVERY, KEYS, OidcIssuer, published, signed
-from outrider.adapters.crypto.external_jwt import OutsideJwts
-from outrider.adapters.http.client import HttpCaller
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.crypto.external_jwt import ExternalJwts
+from outrider.adapters.http.client import EgressClient
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.access.external_issuer import parse_issuers
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.errors import Unavailable
 from outrider.testing.receiver import Answer
 from outrider.usecases.access.external_keys import COOL_DOWN, FRESH_FOR, STALE_FOR
-from outrider.usecases.access.external_tokens import OutsideTokens
+from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, MAX_KEYS
-from support.runtime import FixedClock, fixed_ambient
+from support.runtime import FixedClock, fixed_runtime
 
 DOWN = Answer(reset=True)
 ONCE = [DISCOVERY, KEYS]
@@ -34,7 +34,7 @@ class Rig:
     """Tokens of one issuer, a clock that stands still, and what was said about failures."""
 
     issuer: OidcIssuer
-    tokens: OutsideTokens
+    tokens: ExternalTokens
     clock: FixedClock
     reports: list[tuple[str, str]]
 
@@ -63,14 +63,14 @@ async def open_rig() -> AsyncIterator[Callable[..., Any]]:
         opened = []
 
         def open_one(policy: EgressProfile = EgressProfile.DEV, **entry: Any) -> Rig:
-            limits = CallerLimits(max_body_bytes=MAX_DOCUMENT_BYTES)
-            caller = HttpCaller(EgressPolicy(policy), user_agent="t", limits=limits)
+            limits = ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES)
+            caller = EgressClient(EgressPolicy(policy), user_agent="t", limits=limits)
             clock, reports = FixedClock(), []
-            tokens = OutsideTokens(
+            tokens = ExternalTokens(
                 parse_issuers(json.dumps([issuer.entry(**entry)])),
                 "1",
-                fixed_ambient(clock),
-                OutsideJwts(),
+                fixed_runtime(clock),
+                ExternalJwts(),
                 caller,
                 lambda *said: reports.append(said),
             )

@@ -20,7 +20,7 @@ from outrider.domain.access.permission import Actor, Role
 from outrider.domain.access.web_key import ecdsa_config, ed25519_config
 from outrider.usecases.access.access_tokens import AccessTokens
 from outrider.usecases.access.web_keys import UseWebKeys
-from support.runtime import fixed_ambient
+from support.runtime import fixed_runtime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -207,7 +207,7 @@ async def test_a_server_with_one_name_takes_tokens_of_this_name_alone(issuer: Is
     service = issuer.service
     tokens = {
         url: AccessTokens(
-            service.store, fixed_ambient(service.clock), service.instance, Jwts(), url
+            service.store, fixed_runtime(service.clock), service.instance, Jwts(), url
         )
         for url in ("http://outrider.test", "https://outrider.example")
     }
@@ -223,6 +223,6 @@ async def test_another_instances_tokens_are_strangers(issuer: Issuer):
     Its keys are not ours.
     """
     service = issuer.service
-    elsewhere = AccessTokens(service.store, fixed_ambient(service.clock), "another", Jwts())
+    elsewhere = AccessTokens(service.store, fixed_runtime(service.clock), "another", Jwts())
 
     assert None is await elsewhere.find(await issuer.token())

@@ -69,7 +69,7 @@ async def test_a_delivery_is_shown_on_its_way(service: Service, wire: Wire):
     assert [{**known, "state": "DELIVERY_STATE_DELIVERING"}] == await listed()
 
     failed = an_attempt(
-        1, Outcome.FAILED, started_at=started, error="503? no: 500", excerpt=b"\xff" * 2048
+        1, Outcome.FAILED, started_at=started, error="503? no: 500", body_prefix=b"\xff" * 2048
     )
     retry = a_settlement(due["id"], DeliveryState.RETRYING, attempt=failed, due_at=in_a_minute)
     await settle(service.store, retry, now=started)
@@ -104,7 +104,7 @@ async def test_a_delivery_is_shown_on_its_way(service: Service, wire: Wire):
                 "outcome": "OUTCOME_FAILED",
                 "statusCode": 500,
                 "error": "503? no: 500",
-                "responseExcerpt": b64encode(b"\xff" * 2048).decode(),
+                "responseBodyPrefix": b64encode(b"\xff" * 2048).decode(),
                 "stage": "answer",
             },
             {
@@ -122,7 +122,7 @@ async def test_a_delivery_is_shown_on_its_way(service: Service, wire: Wire):
 NOT_ANSWERED = {
     Outcome.UNREACHABLE: Stage.CONNECT,
     Outcome.BLOCKED: Stage.GUARD,
-    Outcome.UNBUILDABLE: Stage.BUILD,
+    Outcome.BUILD_FAILED: Stage.BUILD,
     Outcome.LOST: Stage.SEND,
 }
 

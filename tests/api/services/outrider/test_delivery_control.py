@@ -339,7 +339,7 @@ STATS = [
                     "pausedAt": "$paused",
                 }
             ],
-            "heldTargets": [
+            "suspendedTargets": [
                 {"targetId": "$target", "targetName": "target $unique", "pausedAt": "$paused"}
             ],
             **RATES,
@@ -348,7 +348,7 @@ STATS = [
     ),
     Row(
         "too many held targets",
-        counting(maxHeldTargets=1001),
+        counting(maxSuspendedTargets=1001),
         refused("GetDeliveryStatsRequest.MaxHeldTargets: value must be less than or equal to 1000"),
     ),
     Row(

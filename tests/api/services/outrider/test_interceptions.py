@@ -110,7 +110,7 @@ REQUESTS = [
             failed("FAILED", "500", "$fails"),
             failed("UNREACHABLE", "", "$nobody"),
             failed("BLOCKED", "127.0.0.1", "$blocked"),
-            failed("UNBUILDABLE", "key", "$keyless"),
+            failed("BUILD_FAILED", "key", "$keyless"),
             accepted("$last"),
         ),
         at_request(

@@ -25,7 +25,7 @@ from api.calls.table import Caller
 from api.services.zitadel.test_public_keys import encoded
 from api.wires import HttpRequest, Result, Wire, request_of
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.outrider.v1 import target_policy_service_pb as policy_pb
@@ -153,7 +153,7 @@ async def test_functions_can_be_signed_and_encrypted(tmp_path: Path):
     What is known about a user at login is the last thing that should travel openly.
     """
     async with running(tmp_path) as service, Receiver(host=HOST) as receiver:
-        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
         await web_keys.ensure_first(service.instance)
         signed = await make(service, receiver.url, payloadType="PAYLOAD_TYPE_JWT")
         secret = await make(service, receiver.url, payloadType="PAYLOAD_TYPE_JWE")
@@ -265,7 +265,7 @@ async def test_a_caller_with_a_deadline_hears_before_it(service: Service):
     async with Receiver(lambda _: Answer(hang_until=silence), host=HOST) as receiver:
         patient = await make(service, receiver.url)
         strict = await make(service, receiver.url, interrupts=True)
-        keeps = await a_method(service, patient["id"])
+        body_limit = await a_method(service, patient["id"])
         stops = await a_method(service, strict["id"])
         message = Struct.from_python({"a": 1.0})
         began = asyncio.get_running_loop().time()
@@ -278,7 +278,7 @@ async def test_a_caller_with_a_deadline_hears_before_it(service: Service):
                     InterceptRequestRequest(full_method=method, request=message),
                     deadline(wire),
                 )
-                for method in (keeps, stops)
+                for method in (body_limit, stops)
                 for wire in Wire
             )
         )

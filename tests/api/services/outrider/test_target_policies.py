@@ -44,7 +44,7 @@ EVERYTHING = {
     "breaker": {"failures": 5, "openFor": "300s"},
     "onUnreachable": "ON_UNREACHABLE_INTERRUPT",
     "checkAsyncStatus": True,
-    "onDead": "ON_DEAD_PARK",
+    "onDead": "ON_DEAD_HALT",
     "tls": {"caPem": CA},
     "proxyUrl": "http://user@proxy.example:3128",
 }

@@ -35,7 +35,7 @@ from api.calls.steps import (
 from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
 from api.wires import HttpRequest, Wire
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.testing.receiver import Answer, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
 
@@ -69,7 +69,7 @@ def saying(text: str) -> Like:
     return Like(f"text with {text}", lambda error: isinstance(error, str) and text in error)
 
 
-FINE = attempt(statusCode=200, responseExcerpt=Bytes("fine"))
+FINE = attempt(statusCode=200, responseBodyPrefix=Bytes("fine"))
 
 
 def sample(says: str, given: Sequence[Call], payload: Mapping[str, Any], after: Any = ()) -> Row:
@@ -180,7 +180,7 @@ SAMPLES = [
     ),
 ]
 
-REFUSED = {"statusCode": 418, "error": saying("418"), "responseExcerpt": Bytes("no")}
+REFUSED = {"statusCode": 418, "error": saying("418"), "responseBodyPrefix": Bytes("no")}
 FORWARDED = {"statusCode": 200, "error": saying("the error 403: no")}
 OUTCOMES = [
     Row(
@@ -199,7 +199,7 @@ OUTCOMES = [
         "no more than the first 2 KiB of the answer come back",
         sending({}),
         {
-            "attempt": attempt(statusCode=200, responseExcerpt=Bytes("x" * 2048)),
+            "attempt": attempt(statusCode=200, responseBodyPrefix=Bytes("x" * 2048)),
             "payload": Bytes("{}"),
         },
         [responder(endpoint=f"{LONG}2049")],
@@ -217,7 +217,7 @@ OUTCOMES = [
             "attempt": attempt(
                 "FAILED",
                 **FORWARDED,
-                responseExcerpt=JsonBytes(
+                responseBodyPrefix=JsonBytes(
                     {"forwardedStatusCode": 403, "forwardedErrorMessage": "no"}
                 ),
             ),
@@ -243,7 +243,7 @@ OUTCOMES = [
     Row(
         "nothing can be encrypted",
         sending({}),
-        {"attempt": attempt("UNBUILDABLE", "build", error=saying("key")), "payload": Bytes("{}")},
+        {"attempt": attempt("BUILD_FAILED", "build", error=saying("key")), "payload": Bytes("{}")},
         [responder(payloadType="PAYLOAD_TYPE_JWE", endpoint=NOBODY)],
     ),
     Row(
@@ -312,7 +312,7 @@ async def test_another_payload_type_is_sent_and_its_plain_text_shown(tmp_path: P
     Who debugs a receiver that cannot read a JWT wants to see what is in it.
     """
     async with running(tmp_path) as service, Receiver(host=HOST) as receiver:
-        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
         await web_keys.ensure_first(service.instance)
         request = of_type("restCall", payloadType="PAYLOAD_TYPE_JWT", endpoint=receiver.url)
         target = (await service.ask("CreateTarget", request))["id"]

@@ -20,7 +20,7 @@ from api.calls.table import Caller, Refused, Row
 from api.services.zitadel.test_public_keys import KEY, encoded, spki
 from api.wires import Result, Wire, method_named
 from outrider.adapters.crypto.jose import KeyPairs
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
 
@@ -109,7 +109,7 @@ async def test_web_keys_refuse_with_their_ids(service: Service):
     """
     The key that signs stays, and one that nobody has signs nothing.
     """
-    await ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs()).ensure_first(
+    await ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs()).ensure_first(
         service.instance
     )
 
@@ -149,7 +149,7 @@ async def test_what_cannot_be_signed_or_encrypted_stops_the_call(tmp_path: Path)
         everything = {"condition": {"request": {"all": True}}, "targets": [target]}
         await stopped_by("QUERY-Opoh7")
 
-        web_keys = ManageWebKeys(service.store, Ambient(now=service.clock), KeyPairs())
+        web_keys = ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs())
         await web_keys.ensure_first(service.instance)
         await stopped_by("EXEC-2n8fhs7g")
 

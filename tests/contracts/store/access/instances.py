@@ -9,10 +9,10 @@ import pytest
 
 from contracts.store.access.accounts import an_account, an_account_key
 from contracts.store.access.web_keys import a_web_key
-from contracts.store.steps import WORKER, claim, claimed_ids, give_back, settle
+from contracts.store.steps import WORKER, claim, claimed_ids, release_claims, settle
 from contracts.store.store import StoreContract
 from outrider.domain.access.instance import Instance
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.domain.ids import AccountId, AccountKeyId, DeliveryId, InstanceId, TargetId, WebKeyId
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.errors import AlreadyExists
@@ -74,8 +74,8 @@ def fill(unit: Unit, instance: InstanceId, first: int) -> None:
     unit.accounts.set_secret(instance, AccountId("12"), b"hash")
     unit.web_keys.add(instance, a_web_key(str(first + 7)), b"private part")
     unit.catalogue.put(instance, [Entry(kind=EntryKind.FUNCTION, name="price")])
-    front = planned(str(first), "101", is_waited_for=True)
-    behind = planned(str(first + 1), "101", waits_for=str(first))
+    front = planned(str(first), "101", has_dependents=True)
+    behind = planned(str(first + 1), "101", depends_on=str(first))
     event = a_stored_event(front, behind, planned(str(first + 2), "101"), instance=instance)
     unit.events.append(instance, [event], NOW)
 
@@ -157,7 +157,8 @@ class InstancesContract(StoreContract):
             await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))  # type: ignore[misc]
         await claim(store, limit=1)
         await settle(
-            store, a_settlement("100", DeliveryState.RETRYING, due_at=NOW, followers=Followers.WAIT)
+            store,
+            a_settlement("100", DeliveryState.RETRYING, due_at=NOW, dependents=Dependents.WAIT),
         )
         seen = [await store.read(lambda unit: all_of(unit, BANK, 200))]
         had = await store.read(lambda unit: all_of(unit, SHOP, 100))
@@ -201,8 +202,8 @@ class InstancesContract(StoreContract):
         assert {"200", "202"} == {each.claimed.id for each in orphans}
         assert 1 == await settle(
             store,
-            a_settlement("100", followers=Followers.RELEASE),
-            a_settlement("200", followers=Followers.RELEASE),
+            a_settlement("100", dependents=Dependents.RELEASE),
+            a_settlement("200", dependents=Dependents.RELEASE),
         )
-        await give_back(store, "102", "202")
+        await release_claims(store, "102", "202")
         assert {"201", "202"} == set(await claimed_ids(store, WORKER))

@@ -175,11 +175,11 @@ class WebKeysContract(StoreContract):
         await add(store, former, b"former")
         await add(store, next_one, b"next")
 
-        def hand_over(unit: Unit) -> None:
+        def enqueuer(unit: Unit) -> None:
             unit.web_keys.replace(INSTANCE, replace(former, state=WebKeyState.INACTIVE))
             unit.web_keys.replace(INSTANCE, replace(next_one, state=WebKeyState.ACTIVE))
 
-        await store.write(hand_over)
+        await store.write(enqueuer)
         found = await signing(store)
 
         assert found is not None

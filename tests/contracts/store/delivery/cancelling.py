@@ -10,16 +10,16 @@ from contracts.store.steps import (
     add_targets,
     claim,
     claimed_ids,
-    give_back,
     log_of,
     next_due,
     owe,
+    release_claims,
     settle,
     states,
 )
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.usecases.ports.store import Store
 from support.builders import (
@@ -86,7 +86,7 @@ class CancellingContract(StoreContract):
         await owe(store, *planned_line(("1", "101"), ("2", "102"), ("3", "103")))
         await cancel(store, "2")
         claimed = [await claimed_ids(store), await claimed_ids(store)]
-        await settle(store, a_settlement("1", followers=Followers.RELEASE))
+        await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
 
         assert [["1"], []] == claimed
         assert ["3"] == await claimed_ids(store)
@@ -95,7 +95,7 @@ class CancellingContract(StoreContract):
         """Its failure held them; nobody waits for a delivery that will not come."""
         await owe(store, *planned_line(("1", "101"), ("2", "102")))
         await claim(store)
-        held = a_settlement("1", RETRYING, due_at=NOW + HOUR, followers=Followers.WAIT)
+        held = a_settlement("1", RETRYING, due_at=NOW + HOUR, dependents=Dependents.WAIT)
         await settle(store, held)
         await cancel(store, "1")
 
@@ -108,7 +108,7 @@ class CancellingContract(StoreContract):
         await cancel(store, "1")
         await cancel(store, "1")
         before = await states(store)
-        held = a_settlement("1", RETRYING, due_at=NOW + HOUR, followers=Followers.WAIT)
+        held = a_settlement("1", RETRYING, due_at=NOW + HOUR, dependents=Dependents.WAIT)
 
         assert 1 == await settle(store, held)
         assert "DELIVERING" == before["1"]
@@ -130,7 +130,7 @@ class CancellingContract(StoreContract):
         await owe(store, planned("1"), planned("2"))
         await claim(store)
         await cancel(store, "1")
-        await give_back(store, "1", "2")
+        await release_claims(store, "1", "2")
 
         assert {"1": "CANCELLED", "2": "PENDING"} == await states(store)
 

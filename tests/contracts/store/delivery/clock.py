@@ -13,9 +13,9 @@ from contracts.store.steps import (
     add_targets,
     claim,
     claimed_ids,
-    give_back,
     next_due,
     owe,
+    release_claims,
     settle,
 )
 from contracts.store.store import StoreContract
@@ -63,7 +63,7 @@ class ClockContract(StoreContract):
         """Its publisher was promised a delivery, not one in an hour."""
         await owe(store, planned("1"), planned("2"), event="a", now=LATER)
         await claim(store, now=LATER, limit=1)
-        await give_back(store, "1", now=LATER)
+        await release_claims(store, "1", now=LATER)
         before = await claimed_ids(store)
         await go_back(store)
 

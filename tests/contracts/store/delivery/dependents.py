@@ -11,15 +11,15 @@ from contracts.store.steps import (
     claim,
     claimed_ids,
     delete_target,
-    give_back,
     log_of,
     next_due,
     owe,
+    release_claims,
     settle,
     states,
 )
 from contracts.store.store import StoreContract
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.domain.outcome import Outcome
 from outrider.usecases.ports.store import Store
 from support.builders import (
@@ -47,7 +47,7 @@ class LineContract(StoreContract):
         return store
 
 
-class FollowersContract(LineContract):
+class DependentsContract(LineContract):
     """Who waits, who is let go, who is cancelled."""
 
     async def test_only_the_first_in_line_is_due(self, line: Store) -> None:
@@ -64,7 +64,7 @@ class FollowersContract(LineContract):
     ) -> None:
         """Whatever became of it; and the one behind the next waits on."""
         await claim(line)
-        await settle(line, a_settlement("1", state, due_at=LATER, followers=Followers.RELEASE))
+        await settle(line, a_settlement("1", state, due_at=LATER, dependents=Dependents.RELEASE))
 
         assert NOW == (await log_of(line, "2")).next_attempt_at
         assert ["2"] == await claimed_ids(line)
@@ -72,7 +72,7 @@ class FollowersContract(LineContract):
     async def test_what_is_let_go_is_due_at_once(self, line: Store) -> None:
         """At the time of settling, not of the attempt, nor of the event."""
         await claim(line)
-        await settle(line, a_settlement("1", followers=Followers.RELEASE), now=LATER)
+        await settle(line, a_settlement("1", dependents=Dependents.RELEASE), now=LATER)
 
         assert LATER == await next_due(line)
         assert [] == await claimed_ids(line, now=LATER - timedelta(microseconds=1))
@@ -87,7 +87,7 @@ class FollowersContract(LineContract):
             await settle(line, retry, now=LATER)
 
         assert ["1"] == await claimed_ids(line, now=LATER)
-        delivered = a_settlement("1", attempt=an_attempt(4), followers=Followers.RELEASE)
+        delivered = a_settlement("1", attempt=an_attempt(4), dependents=Dependents.RELEASE)
         await settle(line, delivered)
         assert ["2"] == await claimed_ids(line, now=LATER)
 
@@ -96,7 +96,7 @@ class FollowersContract(LineContract):
         await claim(line)
         await settle(
             line,
-            a_settlement("1", DeliveryState.DEAD, followers=Followers.CANCEL),
+            a_settlement("1", DeliveryState.DEAD, dependents=Dependents.CANCEL),
             now=LATER,
         )
 
@@ -114,11 +114,11 @@ class FollowersContract(LineContract):
         await claim(line)
         await settle(
             line,
-            a_settlement("1", DeliveryState.RETRYING, due_at=NOW, followers=Followers.RELEASE),
+            a_settlement("1", DeliveryState.RETRYING, due_at=NOW, dependents=Dependents.RELEASE),
         )
         await claim(line)
         last = an_attempt(2, Outcome.FAILED)
-        dead = a_settlement("1", DeliveryState.DEAD, attempt=last, followers=Followers.CANCEL)
+        dead = a_settlement("1", DeliveryState.DEAD, attempt=last, dependents=Dependents.CANCEL)
         await settle(line, dead)
 
         assert {"1": "DEAD", "2": "DELIVERING", "3": "PENDING", "4": "PENDING"} == await states(
@@ -129,26 +129,26 @@ class FollowersContract(LineContract):
         """Each event has a line of its own."""
         await owe(line, *planned_line(("11", "101"), ("12", "102")), event="event-2")
         await claim(line)
-        await settle(line, a_settlement("1", DeliveryState.DEAD, followers=Followers.CANCEL))
-        await settle(line, a_settlement("11", followers=Followers.RELEASE))
+        await settle(line, a_settlement("1", DeliveryState.DEAD, dependents=Dependents.CANCEL))
+        await settle(line, a_settlement("11", dependents=Dependents.RELEASE))
 
         assert ["12"] == await claimed_ids(line)
 
     async def test_several_may_wait_for_one(self, store: Store) -> None:
         """Nobody waits for a rest_async target, so the one behind it waits for what is in front."""
         await add_targets(store)
-        front = planned("1", "101", is_waited_for=True)
-        behind = (planned("2", "102", waits_for="1"), planned("3", "103", waits_for="1"))
+        front = planned("1", "101", has_dependents=True)
+        behind = (planned("2", "102", depends_on="1"), planned("3", "103", depends_on="1"))
         await owe(store, front, *behind)
         await claim(store)
-        await settle(store, a_settlement("1", followers=Followers.RELEASE))
+        await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
 
         assert ["2", "3"] == await claimed_ids(store)
 
     async def test_giving_back_lets_nobody_go(self, line: Store) -> None:
         """No attempt has ended."""
         await claim(line)
-        await give_back(line, "1")
+        await release_claims(line, "1")
 
         assert ["1"] == await claimed_ids(line)
 
@@ -158,7 +158,7 @@ class FollowersContract(LineContract):
         for _ in LINE:
             [each] = await claimed_ids(line)
             rounds.append(each)
-            await settle(line, a_settlement(each, followers=Followers.RELEASE))
+            await settle(line, a_settlement(each, dependents=Dependents.RELEASE))
 
         assert ["1", "2", "3", "4"] == rounds
         assert {"DELIVERED"} == set((await states(line)).values())
@@ -200,7 +200,7 @@ class DeletedTargetContract(LineContract):
 
         assert [] == await claimed_ids(line)
         assert "DELIVERING" == (await states(line))["1"]
-        assert 1 == await settle(line, a_settlement("1", followers=Followers.RELEASE))
+        assert 1 == await settle(line, a_settlement("1", dependents=Dependents.RELEASE))
         assert ["2"] == await claimed_ids(line)
 
     async def test_others_are_left_alone(self, store: Store) -> None:
@@ -226,8 +226,8 @@ class DeletedTargetContract(LineContract):
         await delete_target(line, "102")
         claimed = await claim(line)
 
-        assert [("1", True)] == [(each.id, each.is_waited_for) for each in claimed]
-        await settle(line, a_settlement("1", followers=Followers.RELEASE))
+        assert [("1", True)] == [(each.id, each.has_dependents) for each in claimed]
+        await settle(line, a_settlement("1", dependents=Dependents.RELEASE))
         assert ["3"] == await claimed_ids(line)
 
     @pytest.mark.parametrize("order", ["102 103", "103 102", "101 102", "102 101", "104 103"])
@@ -240,7 +240,7 @@ class DeletedTargetContract(LineContract):
         for _ in range(2):
             [claimed] = await claim(line)
             called.append(claimed.target_id)
-            await settle(line, a_settlement(claimed.id, followers=Followers.RELEASE))
+            await settle(line, a_settlement(claimed.id, dependents=Dependents.RELEASE))
 
         assert sorted({"101", "102", "103", "104"} - set(deleted)) == called
 
@@ -248,7 +248,7 @@ class DeletedTargetContract(LineContract):
         """An interrupting target that dies takes all that are behind it."""
         await delete_target(line, "102")
         await claim(line)
-        await settle(line, a_settlement("1", DeliveryState.DEAD, followers=Followers.CANCEL))
+        await settle(line, a_settlement("1", DeliveryState.DEAD, dependents=Dependents.CANCEL))
 
         assert {"1": "DEAD", "2": "CANCELLED", "3": "CANCELLED", "4": "CANCELLED"} == await states(
             line

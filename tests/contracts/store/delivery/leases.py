@@ -13,14 +13,14 @@ from contracts.store.steps import (
     add_targets,
     claim,
     claimed_ids,
-    give_back,
     log_of,
     owe,
+    release_claims,
     settle,
     states,
 )
 from contracts.store.store import StoreContract
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.domain.outcome import Outcome
 from outrider.usecases.ports.deliveries import OrphanedDelivery
 from outrider.usecases.ports.store import Store
@@ -139,7 +139,7 @@ class LeasesContract(StoreContract):
         """Not what has ended, nor what is due, nor what was given back."""
         await owe(held, *planned_line(("3", "101"), ("4", "102")), event="event-2")
         await settle(held, a_settlement("1"))
-        await give_back(held, "2")
+        await release_claims(held, "2")
 
         assert [] == await orphaned_ids(held)
 
@@ -160,12 +160,12 @@ class LeasesContract(StoreContract):
         lost = an_attempt(1, Outcome.LOST)
         rescue = a_settlement("1", DeliveryState.RETRYING, attempt=lost, due_at=OVER)
         await settle(held, rescue, now=OVER)
-        late = a_settlement("1", followers=Followers.RELEASE)
+        late = a_settlement("1", dependents=Dependents.RELEASE)
 
         assert 0 == await settle(held, late, now=OVER)
         await claim(held, "worker-2", now=OVER)
         assert 0 == await settle(held, late, now=OVER)
-        await give_back(held, "1", now=OVER)
+        await release_claims(held, "1", now=OVER)
         log = await log_of(held, "1")
         assert (DeliveryState.DELIVERING, (lost,)) == (log.state, log.attempts)
 

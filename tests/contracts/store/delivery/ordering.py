@@ -11,13 +11,13 @@ from contracts.store.steps import (
     add_targets,
     claimed_ids,
     delete_target,
-    give_back,
     log_of,
     next_due,
+    release_claims,
     settle,
 )
 from contracts.store.store import StoreContract
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.domain.targets.policy import OnDead, Ordering, TargetPolicy
 from outrider.usecases.ports.store import Store
@@ -33,7 +33,7 @@ from support.runtime import NOW
 
 HOUR = timedelta(hours=1)
 SKIPS = TargetPolicy(ordering=Ordering.BY_AGGREGATE)
-PARKS = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK)
+PARKS = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 DEAD = DeliveryState.DEAD
 
 
@@ -76,7 +76,7 @@ class OrderingContract(StoreContract):
         assert (DeliveryState.PENDING, None) == (waiting.state, waiting.next_attempt_at)
         assert NOW + HOUR == await next_due(store)
 
-        await give_back(store, *await claimed_ids(store, now=NOW + HOUR), now=NOW + HOUR)
+        await release_claims(store, *await claimed_ids(store, now=NOW + HOUR), now=NOW + HOUR)
         again = await claimed_ids(store, now=NOW + HOUR)
         log = await log_of(store, "1")
 
@@ -156,9 +156,9 @@ class OrderingContract(StoreContract):
         for first in ("1", "3"):
             await happens_in_line(store, first)
         await claimed_ids(store)
-        await settle(store, a_settlement("3", followers=Followers.RELEASE))
+        await settle(store, a_settlement("3", dependents=Dependents.RELEASE))
         behind_its_aggregate = await claimed_ids(store)
-        await settle(store, a_settlement("1", followers=Followers.RELEASE))
+        await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
 
         assert [] == behind_its_aggregate
         assert ["2"] == await claimed_ids(store)
@@ -173,8 +173,8 @@ class OrderingContract(StoreContract):
         for first in ("1", "3"):
             await happens_in_line(store, first)
         await claimed_ids(store)
-        await settle(store, a_settlement("1", DEAD, followers=Followers.CANCEL))
-        await settle(store, a_settlement("3", followers=Followers.RELEASE))
+        await settle(store, a_settlement("1", DEAD, dependents=Dependents.CANCEL))
+        await settle(store, a_settlement("3", dependents=Dependents.RELEASE))
 
         assert ["4"] == await claimed_ids(store)
 
@@ -193,5 +193,5 @@ class OrderingContract(StoreContract):
     @staticmethod
     async def _unpark(store: Store, dead: str, replay: str) -> bool:
         return await store.write(
-            lambda unit: unit.deliveries.unpark(INSTANCE, DeliveryId(dead), DeliveryId(replay))
+            lambda unit: unit.deliveries.resume_key(INSTANCE, DeliveryId(dead), DeliveryId(replay))
         )

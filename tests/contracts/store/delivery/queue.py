@@ -10,10 +10,10 @@ from contracts.store.steps import (
     add_targets,
     claim,
     claimed_ids,
-    give_back,
     log_of,
     next_due,
     owe,
+    release_claims,
     settle,
     states,
 )
@@ -53,7 +53,7 @@ class QueueContract(StoreContract):
                 target_id=TargetId("102"),
                 attempt_number=1,
                 created_at=NOW,
-                is_waited_for=True,
+                has_dependents=True,
                 body=body,
             )
         ] == await claim(store)
@@ -139,7 +139,7 @@ class QueueContract(StoreContract):
         await add_targets(store)
         await owe(store, planned("1"), planned("2"))
         await claim(store)
-        await give_back(store, "1", now=NOW + SECOND)
+        await release_claims(store, "1", now=NOW + SECOND)
         log = await log_of(store, "1")
 
         assert (DeliveryState.PENDING, NOW + SECOND) == (log.state, log.next_attempt_at)
@@ -156,7 +156,7 @@ class QueueContract(StoreContract):
         await claim(store)
         await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=NOW))
         await claim(store)
-        await give_back(store, "1")
+        await release_claims(store, "1")
         log = await log_of(store, "1")
 
         assert (DeliveryState.RETRYING, 1) == (log.state, log.attempt_count)
@@ -169,7 +169,7 @@ class QueueContract(StoreContract):
         await claim(store, limit=3)
         await claim(store, "worker-2", limit=1)
         await settle(store, a_settlement("1"))
-        await give_back(store, "2")
+        await release_claims(store, "2")
 
         assert {"3"} == await store.read(lambda unit: unit.deliveries.held(WORKER))
         assert set() == await store.read(lambda unit: unit.deliveries.held("nobody"))
@@ -179,8 +179,8 @@ class QueueContract(StoreContract):
         await add_targets(store)
         await owe(store, planned("1"), planned("2"))
         await claim(store, limit=1)
-        await give_back(store, "1", "2", "3", owner="worker-2")
-        await give_back(store, "2")
+        await release_claims(store, "1", "2", "3", owner="worker-2")
+        await release_claims(store, "2")
 
         assert {"1": "DELIVERING", "2": "PENDING"} == await states(store)
 
@@ -190,7 +190,7 @@ class QueueContract(StoreContract):
         await owe(store, planned("1"))
         await claim(store)
         await settle(store, a_settlement("1"))
-        await give_back(store, "1")
+        await release_claims(store, "1")
 
         assert {"1": "DELIVERED"} == await states(store)
         assert [] == await claimed_ids(store)

@@ -179,7 +179,7 @@ class ReplaysContract(StoreContract):
         claimed = {each.id: each for each in await claim(store, now=later)}
         assert (1, False, original.payload) == (
             claimed[DeliveryId("20")].attempt_number,
-            claimed[DeliveryId("20")].is_waited_for,
+            claimed[DeliveryId("20")].has_dependents,
             claimed[DeliveryId("20")].body,
         )
 
@@ -231,7 +231,7 @@ class ReplaysContract(StoreContract):
     ) -> None:
         """Where a dead delivery holds up its aggregate, a replay is the way on."""
         name = TargetId("103")
-        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK)
+        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 
         def in_order(unit: Unit) -> None:
             unit.policies.put(INSTANCE, name, policy, NOW)
@@ -246,7 +246,7 @@ class ReplaysContract(StoreContract):
 
         def replay_in_place(unit: Unit) -> bool:
             unit.replays.add(INSTANCE, [Replay(DeliveryId("41"), DeliveryId("31"))], NOW)
-            return unit.deliveries.unpark(INSTANCE, DeliveryId("31"), DeliveryId("41"))
+            return unit.deliveries.resume_key(INSTANCE, DeliveryId("31"), DeliveryId("41"))
 
         assert await store.write(replay_in_place)
         assert ["41"] == await claimed_ids(store, now=NOW + HOUR)

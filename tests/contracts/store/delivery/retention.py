@@ -9,7 +9,7 @@ import pytest
 
 from contracts.store.delivery.cancelling import cancel
 from contracts.store.delivery.replays import replay
-from contracts.store.delivery.stats import named, stats, tally
+from contracts.store.delivery.stats import named, roll_up, stats
 from contracts.store.steps import (
     add_targets,
     claim,
@@ -35,10 +35,12 @@ async def forget(
     store: Store, state: DeliveryState, before: datetime = NOW + HOUR, limit: int = 100
 ) -> int:
     """Forget deliveries; how many."""
-    return await store.write(lambda unit: unit.forgetting.forget_deliveries(state, before, limit))
+    return await store.write(
+        lambda unit: unit.retention.delete_expired_deliveries(state, before, limit)
+    )
 
 
-async def forget_events(store: Store, before: datetime = NOW + HOUR, limit: int = 2) -> int:
+async def delete_expired_events(store: Store, before: datetime = NOW + HOUR, limit: int = 2) -> int:
     """Forget events, part by part to the end; how many."""
     forgotten, after = 0, 0
     for _ in range(100):
@@ -52,7 +54,7 @@ async def forget_events(store: Store, before: datetime = NOW + HOUR, limit: int 
 
 
 def _forget_part(before: datetime, after: int, limit: int, unit: Unit) -> tuple[int, int | None]:
-    return unit.forgetting.forget_events(before, after, limit)
+    return unit.retention.delete_expired_events(before, after, limit)
 
 
 async def is_known(store: Store, event: str) -> bool:
@@ -62,7 +64,7 @@ async def is_known(store: Store, event: str) -> bool:
     return written is None
 
 
-class ForgettingContract(StoreContract):
+class RetentionContract(StoreContract):
     """Each test has the targets 101, 102 and 103."""
 
     @pytest.fixture(autouse=True)
@@ -108,7 +110,7 @@ class ForgettingContract(StoreContract):
             if state.is_final:
                 await forget(store, state, NOW + 1000 * HOUR)
 
-        assert 0 == await forget_events(store, NOW + 1000 * HOUR)
+        assert 0 == await delete_expired_events(store, NOW + 1000 * HOUR)
         assert {"1": "RETRYING", "2": "DELIVERING", "3": "PENDING"} == await states(store)
 
     async def test_what_is_forgotten_is_not_counted(self, store: Store) -> None:
@@ -116,9 +118,9 @@ class ForgettingContract(StoreContract):
         await self.settled(store)
         await forget(store, DELIVERED, limit=1)
         untallied = named((await stats(store)).counts)
-        await tally(store, NOW + HOUR)
+        await roll_up(store, NOW + HOUR)
         await forget(store, DELIVERED, limit=1)
-        await tally(store, NOW + HOUR)
+        await roll_up(store, NOW + HOUR)
 
         assert {"DELIVERED": 3, "DEAD": 1, "CANCELLED": 1} == untallied
         assert {"DELIVERED": 2, "DEAD": 1, "CANCELLED": 1} == named((await stats(store)).counts)
@@ -127,12 +129,12 @@ class ForgettingContract(StoreContract):
         """A delivery that stays keeps its payload."""
         await self.settled(store)
         await owe(store, event="for nobody")
-        first = await forget_events(store)
+        first = await delete_expired_events(store)
         for state in (DELIVERED, DEAD, DeliveryState.CANCELLED):
             await forget(store, state)
 
         assert 1 == first
-        assert 1 == await forget_events(store)
+        assert 1 == await delete_expired_events(store)
         assert [False, False] == [await is_known(store, each) for each in ("event-1", "for nobody")]
 
     async def test_a_replay_keeps_the_event(self, store: Store) -> None:
@@ -143,7 +145,7 @@ class ForgettingContract(StoreContract):
         await replay(store, ("2", "1"))
         await forget(store, DELIVERED)
 
-        assert 0 == await forget_events(store)
+        assert 0 == await delete_expired_events(store)
         assert ["2"] == await claimed_ids(store)
 
     async def test_an_id_is_known_until_its_time_is_over(self, store: Store) -> None:
@@ -152,14 +154,14 @@ class ForgettingContract(StoreContract):
         for number in range(5):
             await owe(store, event=f"event-{number}", now=NOW + number * SECOND)
 
-        assert old == await forget_events(store, NOW + old * SECOND)
+        assert old == await delete_expired_events(store, NOW + old * SECOND)
         assert [False, True, True] == [
             await is_known(store, f"event-{number}") for number in (2, 3, 4)
         ]
 
     async def test_a_dead_delivery_that_holds_others_stays(self, store: Store) -> None:
         """They would wait for ever, or go out of order."""
-        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.PARK)
+        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
         await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), policy, NOW))
         await owe(store, planned("1"), event="first")
         await owe(store, planned("2"), event="second")
@@ -174,7 +176,9 @@ class ForgettingContract(StoreContract):
 
         async def take(owner: str, at: int, until: int) -> bool:
             now, then = NOW + at * SECOND, NOW + until * SECOND
-            return await store.write(lambda unit: unit.forgetting.take_turn(owner, now, then))
+            return await store.write(
+                lambda unit: unit.retention.acquire_leadership(owner, now, then)
+            )
 
         turns = [
             await take("a", 0, 10),

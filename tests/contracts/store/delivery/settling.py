@@ -21,10 +21,10 @@ from contracts.store.steps import (
 from contracts.store.store import StoreContract
 from outrider.domain.calls.request import Stage
 from outrider.domain.delivery.delivery import (
-    EXCERPT_BYTES,
+    BODY_PREFIX_BYTES,
     Attempt,
     DeliveryState,
-    Followers,
+    Dependents,
     Settlement,
 )
 from outrider.domain.ids import DeliveryId
@@ -43,7 +43,7 @@ FULL = Attempt(
     stage=Stage.ANSWER,
     status_code=599,
     error="the receiver forwarded the error 500: Größe 🪝 'quoted'",
-    excerpt=bytes(range(256)) * (EXCERPT_BYTES // 256),
+    body_prefix=bytes(range(256)) * (BODY_PREFIX_BYTES // 256),
 )
 
 
@@ -112,7 +112,7 @@ class SettlingContract(StoreContract):
 
     async def test_a_settlement_without_an_attempt_records_none(self, claimed: Store) -> None:
         """A delivery whose target is gone was never tried."""
-        gone = Settlement(DeliveryId("1"), DeliveryState.CANCELLED, None, None, Followers.RELEASE)
+        gone = Settlement(DeliveryId("1"), DeliveryState.CANCELLED, None, None, Dependents.RELEASE)
 
         assert 1 == await settle(claimed, gone)
         log = await log_of(claimed, "1")
@@ -185,7 +185,7 @@ class SettlingContract(StoreContract):
         await owe(store, *planned_line(("1", "101"), ("2", "102")))
         await claim(store)
         await delete_target(store, "101")
-        held = a_settlement("1", DeliveryState.RETRYING, due_at=LATER, followers=Followers.WAIT)
+        held = a_settlement("1", DeliveryState.RETRYING, due_at=LATER, dependents=Dependents.WAIT)
         await settle(store, held, owner=WORKER)
 
         assert {"1": "CANCELLED", "2": "PENDING"} == await states(store)

@@ -16,12 +16,12 @@ from contracts.store.targets.policies import pause, resume
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import (
     LOOKED_AT,
-    TALLY_LAG,
+    ROLLUP_LAG,
     DeliveryStats,
-    HeldTarget,
-    Hold,
-    OpenTallies,
+    OpenCounts,
     StatsSearch,
+    SuspendedTarget,
+    Suspension,
 )
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
@@ -51,17 +51,17 @@ async def stats(
     return await store.read(lambda unit: unit.delivery_counts.get(instance, search, now))
 
 
-async def asked_with(store: Store, counted: OpenTallies) -> DeliveryStats:
+async def asked_with(store: Store, counted: OpenCounts) -> DeliveryStats:
     """The numbers, with what was counted before."""
     return await store.read(
         lambda unit: unit.delivery_counts.get(INSTANCE, StatsSearch(), NOW, counted)
     )
 
 
-async def tally(store: Store, now: datetime) -> None:
+async def roll_up(store: Store, now: datetime) -> None:
     """Count all that can be counted by then, in parts."""
     for _ in range(100):
-        if not await store.write(lambda unit: unit.delivery_counts.tally(now, AT_ONCE)):
+        if not await store.write(lambda unit: unit.delivery_counts.roll_up(now, AT_ONCE)):
             return
     raise AssertionError("it has no end")
 
@@ -119,7 +119,7 @@ class CountingContract(StoreContract):
             "CANCELLED": 1,
         }
         before = await stats(store)
-        await tally(store, NOW + 10 * MINUTE)
+        await roll_up(store, NOW + 10 * MINUTE)
         after = await stats(store)
 
         assert (expected, expected) == (named(before.counts), named(after.counts))
@@ -130,10 +130,10 @@ class CountingContract(StoreContract):
         await owe(store, planned("1"), planned("2"))
         await claim(store)
         await settle(store, a_settlement("2", DeliveryState.DEAD))
-        await tally(store, NOW + TALLY_LAG)
+        await roll_up(store, NOW + ROLLUP_LAG)
         await settle(store, a_settlement("1", DeliveryState.DEAD))
         before = await stats(store)
-        await tally(store, NOW + MINUTE)
+        await roll_up(store, NOW + MINUTE)
         after = await stats(store)
 
         assert ({"DEAD": 2}, {"DEAD": 2}) == (named(before.counts), named(after.counts))
@@ -205,17 +205,19 @@ class CountingContract(StoreContract):
         retry = a_settlement("1", DeliveryState.RETRYING, attempt=failed, due_at=NOW + MINUTE)
         await settle(store, retry)
         await pause(store, "103")
-        is_open, paused = Hold(None, NOW + failed.duration + MINUTE), Hold(NOW, None)
+        is_open, paused = Suspension(None, NOW + failed.duration + MINUTE), Suspension(NOW, None)
         told = await stats(store)
         first = await stats(store, held=1)
         rest = [await stats(store, target_id="103"), await stats(store, held=1, targets=1)]
         narrow = await stats(store, created_since=NOW)
 
         assert [
-            HeldTarget(TargetId("102"), "target 102", is_open),
-            HeldTarget(TargetId("103"), "target 103", paused),
+            SuspendedTarget(TargetId("102"), "target 102", is_open),
+            SuspendedTarget(TargetId("103"), "target 103", paused),
         ] == [*told.held]
-        assert [("101", Hold()), ("102", is_open)] == [(e.target_id, e.hold) for e in told.targets]
+        assert [("101", Suspension()), ("102", is_open)] == [
+            (e.target_id, e.hold) for e in told.targets
+        ]
         assert told.targets == first.targets == narrow.targets
         assert [["102"], ["103"], ["102"], []] == [
             [each.target_id for each in answer.held] for answer in (first, *rest, narrow)
@@ -236,7 +238,7 @@ class CountingContract(StoreContract):
     async def test_one_target_has_numbers_of_its_own(self, store: Store) -> None:
         """As if there were no other."""
         await self.every_state(store)
-        await tally(store, NOW + 10 * MINUTE)
+        await roll_up(store, NOW + 10 * MINUTE)
         told = await stats(store, target_id="102")
 
         assert ({"PENDING": 2}, NOW + 6 * SECOND) == (named(told.counts), told.oldest_open_at)
@@ -246,7 +248,7 @@ class CountingContract(StoreContract):
     async def test_another_instance_has_other_numbers(self, store: Store) -> None:
         """Nobody sees how busy others are."""
         await self.every_state(store)
-        await tally(store, NOW + 10 * MINUTE)
+        await roll_up(store, NOW + 10 * MINUTE)
         strangers = await stats(store, now=NOW + 10 * MINUTE, instance=ANOTHER_INSTANCE)
         narrow = await stats(store, instance=ANOTHER_INSTANCE, created_since=NOW)
 
@@ -298,7 +300,7 @@ class CountingContract(StoreContract):
         for number, ago in settled.items():
             await settle(store, a_settlement(str(number)), now=now - ago)
         await settle(store, a_settlement("5", DeliveryState.DEAD), now=now - 45 * SECOND)
-        await tally(store, now)
+        await roll_up(store, now)
         told = await stats(store, now=now)
 
         assert [(1 / 60, 1 / 60), (2 / 300, 1 / 300), (3 / 3600, 1 / 3600)] == [
@@ -324,10 +326,10 @@ class CountingContract(StoreContract):
         await owe(store, planned("5"), event="untried")
         await cancel(store, "5")
         soon, later = NOW + 2 * MINUTE, NOW + timedelta(hours=2)
-        await tally(store, soon)
+        await roll_up(store, soon)
 
         assert {Outcome.ACCEPTED: 1, Outcome.FAILED: 1, Outcome.UNREACHABLE: 1} == (
             await stats(store, now=soon)
         ).outcomes
-        await tally(store, later)
+        await roll_up(store, later)
         assert {} == (await stats(store, now=later)).outcomes

@@ -10,7 +10,7 @@ import pytest
 from contracts.store.steps import WORKER, add_targets, claimed_ids, next_due, owe, settle
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
-from outrider.domain.delivery.target_queue import NO_CAPS, Caps
+from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits
 from outrider.domain.ids import TargetId
 from outrider.domain.targets.policy import TargetPolicy
 from outrider.usecases.ports.store import Store
@@ -18,7 +18,7 @@ from support.builders import INSTANCE, a_settlement, planned
 from support.runtime import NOW
 
 SECOND = timedelta(seconds=1)
-# A limit that is never reached: enough for a lane.
+# A limit that is never reached: enough for a target queue.
 LOOSE = TargetPolicy(max_concurrency=1000)
 
 
@@ -29,7 +29,7 @@ async def set_policy(
     await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId(target), policy, now))
 
 
-async def owe_many(
+async def create_many_pending(
     store: Store, count: int, target: str = "101", *, first: int, now: datetime = NOW
 ) -> None:
     """That many deliveries, of one event."""
@@ -38,14 +38,16 @@ async def owe_many(
 
 
 async def claimed_of(
-    store: Store, limit: int, *, caps: Caps = NO_CAPS, now: datetime = NOW
+    store: Store, limit: int, *, claim_limits: ClaimLimits = NO_CLAIM_LIMITS, now: datetime = NOW
 ) -> Counter[str]:
     """Take what is due; return how many of each target."""
-    claimed = await store.write(lambda unit: unit.deliveries.claim(WORKER, now, limit, caps))
+    claimed = await store.write(
+        lambda unit: unit.deliveries.claim(WORKER, now, limit, claim_limits)
+    )
     return Counter(str(each.target_id) for each in claimed)
 
 
-class LanesContract(StoreContract):
+class TargetQueuesContract(StoreContract):
     """Each test has the targets 101, 102 and 103."""
 
     @pytest.fixture(autouse=True)
@@ -53,41 +55,41 @@ class LanesContract(StoreContract):
         """The targets that deliveries are owed to."""
         await add_targets(store)
 
-    async def test_lanes_and_all_others_get_equal_shares(self, store: Store) -> None:
+    async def test_target_queues_and_all_others_get_equal_shares(self, store: Store) -> None:
         """However long one of the queues is."""
         await set_policy(store, LOOSE, "101")
         await set_policy(store, LOOSE, "102")
-        await owe_many(store, 50, "101", first=100)
-        await owe_many(store, 30, "102", first=200)
-        await owe_many(store, 40, "103", first=300)
+        await create_many_pending(store, 50, "101", first=100)
+        await create_many_pending(store, 30, "102", first=200)
+        await create_many_pending(store, 40, "103", first=300)
 
         assert {"101": 5, "102": 5, "103": 5} == await claimed_of(store, 15)
 
     async def test_what_one_leaves_over_goes_to_the_others(self, store: Store) -> None:
         """Nothing is left while there is room."""
         await set_policy(store, LOOSE, "101")
-        await owe_many(store, 2, "101", first=100)
-        await owe_many(store, 40, "103", first=300)
+        await create_many_pending(store, 2, "101", first=100)
+        await create_many_pending(store, 40, "103", first=300)
 
         assert {"101": 2, "103": 18} == await claimed_of(store, 20)
         assert {"103": 20} == await claimed_of(store, 20)
 
     async def test_with_room_for_one_they_take_turns(self, store: Store) -> None:
-        """Neither lanes nor the general queue starve when a worker takes one at a time."""
+        """Neither target queues nor the shared queue starve when a worker takes one at a time."""
         await set_policy(store, LOOSE, "101")
         await set_policy(store, LOOSE, "102")
         for first, target in ((100, "101"), (200, "102"), (300, "103")):
-            await owe_many(store, 20, target, first=first)
+            await create_many_pending(store, 20, target, first=first)
         turns: Counter[str] = Counter()
         for step in range(12):
             turns += await claimed_of(store, 1, now=NOW + step * SECOND)
 
         assert {"101": 4, "102": 4, "103": 4} == turns
 
-    async def test_a_target_that_crowds_the_queue_gets_a_lane(self, store: Store) -> None:
+    async def test_a_target_that_crowds_the_queue_gets_a_target_queue(self, store: Store) -> None:
         """Who was published a million events lets others pass that were published after them."""
-        await owe_many(store, 500, "101", first=1000)
-        await owe_many(store, 3, "102", first=200, now=NOW)
+        await create_many_pending(store, 500, "101", first=1000)
+        await create_many_pending(store, 3, "102", first=200, now=NOW)
         claimed = await claimed_of(store, 16)
 
         assert 3 == claimed["102"]
@@ -95,28 +97,30 @@ class LanesContract(StoreContract):
 
     async def test_alone_it_gets_everything(self, store: Store) -> None:
         """There is nobody to be fair to."""
-        await owe_many(store, 100, "101", first=1000)
+        await create_many_pending(store, 100, "101", first=1000)
 
         assert {"101": 16} == await claimed_of(store, 16)
 
     async def test_nobody_gets_more_than_the_worker_allows(self, store: Store) -> None:
-        """In a lane or not; what is behind a capped target is found."""
+        """In a target queue or not; what is behind a capped target is found."""
         await set_policy(store, LOOSE, "101")
-        await owe_many(store, 30, "101", first=100)
-        await owe_many(store, 30, "102", first=200)
-        await owe_many(store, 30, "103", first=300)
-        caps = Caps(10, {(INSTANCE, TargetId("101")): 2, (INSTANCE, TargetId("102")): 0})
+        await create_many_pending(store, 30, "101", first=100)
+        await create_many_pending(store, 30, "102", first=200)
+        await create_many_pending(store, 30, "103", first=300)
+        claim_limits = ClaimLimits(
+            10, {(INSTANCE, TargetId("101")): 2, (INSTANCE, TargetId("102")): 0}
+        )
 
-        assert {"101": 2, "103": 10} == await claimed_of(store, 20, caps=caps)
+        assert {"101": 2, "103": 10} == await claimed_of(store, 20, claim_limits=claim_limits)
 
     async def test_who_may_have_no_more_wakes_nobody(self, store: Store) -> None:
         """A worker whose target is full would ask again and again."""
         await set_policy(store, LOOSE, "101")
-        await owe_many(store, 3, "101", first=100)
-        await owe_many(store, 3, "102", first=200)
+        await create_many_pending(store, 3, "101", first=100)
+        await create_many_pending(store, 3, "102", first=200)
         full = {(INSTANCE, TargetId("101")), (INSTANCE, TargetId("102"))}
         later = NOW + SECOND
-        await owe_many(store, 1, "103", first=300, now=later)
+        await create_many_pending(store, 1, "103", first=300, now=later)
 
         assert NOW == await next_due(store)
         assert later == await store.read(lambda unit: unit.deliveries.next_due(full))
@@ -134,7 +138,7 @@ class LanesContract(StoreContract):
     async def test_a_target_that_goes_on_gets_more_with_each_success(self, store: Store) -> None:
         """A receiver that comes back from an outage is not met by all that it missed at once."""
         await pause(store)
-        await owe_many(store, 40, "101", first=100)
+        await create_many_pending(store, 40, "101", first=100)
         await resume(store)
         seen = []
         for _ in range(4):

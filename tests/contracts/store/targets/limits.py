@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from contracts.store.delivery.target_queues import owe_many, set_policy
+from contracts.store.delivery.target_queues import create_many_pending, set_policy
 from contracts.store.steps import (
     WORKER,
     add_targets,
     claim,
     claimed_ids,
     delete_target,
-    give_back,
     next_due,
+    release_claims,
     settle,
 )
 from contracts.store.store import StoreContract
@@ -52,7 +52,7 @@ async def end_next(
     due_at = None if is_success else due_at or now + timedelta(days=1)
     settlement = a_settlement(claimed.id, state, attempt=attempt, due_at=due_at)
     settled = await store.write(lambda unit: unit.deliveries.settle(WORKER, [settlement], now))
-    return next((each.breaker for each in settled.remarkable), None)
+    return next((each.breaker for each in settled.notable), None)
 
 
 async def open_until(store: Store) -> datetime | None:
@@ -69,7 +69,7 @@ class LimitsContract(StoreContract):
     async def backlog(self, store: Store) -> None:
         """What is owed to a target with limits."""
         await add_targets(store)
-        await owe_many(store, 40, first=100)
+        await create_many_pending(store, 40, first=100)
 
     async def test_no_more_than_allowed_are_attempted_at_once(self, store: Store) -> None:
         """By all workers together, whether the limit came before the backlog or after it."""
@@ -87,7 +87,7 @@ class LimitsContract(StoreContract):
         """It is attempted no longer."""
         await set_policy(store, TargetPolicy(max_concurrency=1))
         [held] = await claimed_ids(store)
-        await give_back(store, held)
+        await release_claims(store, held)
 
         assert [held] == await claimed_ids(store, "worker-2")
 
@@ -140,7 +140,7 @@ class LimitsContract(StoreContract):
         # The last attempt took a second.
         assert NOW + SECOND + OPEN_FOR == await next_due(store)
 
-    @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.UNBUILDABLE, Outcome.LOST])
+    @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.BUILD_FAILED, Outcome.LOST])
     async def test_what_is_our_own_fault_opens_no_breaker(
         self, store: Store, outcome: Outcome
     ) -> None:
@@ -181,7 +181,7 @@ class LimitsContract(StoreContract):
         again_at = probe_at + SECOND + OPEN_FOR
         [probe] = await claimed_ids(store, now=again_at)
         meanwhile = await claimed_ids(store, now=again_at)
-        await give_back(store, probe, now=again_at)
+        await release_claims(store, probe, now=again_at)
         closed = await end_next(store, Outcome.ACCEPTED, again_at)
 
         assert (None, [], []) == (failed, still_open, meanwhile)

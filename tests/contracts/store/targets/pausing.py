@@ -11,16 +11,16 @@ from contracts.store.steps import (
     claim,
     claimed_ids,
     delete_target,
-    give_back,
     log_of,
     next_due,
     owe,
+    release_claims,
     settle,
     states,
 )
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
-from outrider.domain.delivery.delivery import DeliveryState, Followers
+from outrider.domain.delivery.delivery import DeliveryState, Dependents
 from outrider.usecases.ports.store import Store
 from support.builders import (
     ANOTHER_INSTANCE,
@@ -106,7 +106,7 @@ class PausingContract(StoreContract):
         await settle(
             store, a_settlement("1"), a_settlement("2", DeliveryState.RETRYING, due_at=NOW)
         )
-        await give_back(store, "3")
+        await release_claims(store, "3")
 
         assert {"1": "DELIVERED", "2": "RETRYING", "3": "PENDING"} == await states(store)
         assert [] == await claimed_ids(store)
@@ -147,7 +147,7 @@ class PausingContract(StoreContract):
         await owe(store, *planned_line(("1", "101"), ("2", "102")))
         await pause(store, "102")
         await claim(store)
-        await settle(store, a_settlement("1", followers=Followers.RELEASE))
+        await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
 
         assert [] == await claimed_ids(store)
 

@@ -44,7 +44,7 @@ FULL = TargetPolicy(
     tls=TlsPolicy(ca_pem="a", client_cert_pem="b", client_key_pem=SECRETS[1]),
     check_async_status=True,
     proxy_url=f"http://user:{SECRETS[2]}@proxy.example:3128",
-    on_dead=OnDead.PARK,
+    on_dead=OnDead.HALT,
 )
 
 

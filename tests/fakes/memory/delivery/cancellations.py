@@ -41,15 +41,15 @@ def take_effect(tables: Tables, now: datetime) -> None:
 def _cancel_waiting(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
     """Cancel a delivery that nobody attempts; those behind it move up."""
     number = owed.delivery.id
-    for behind in [each for each in tables.deliveries.values() if each.waits_for == number]:
+    for behind in [each for each in tables.deliveries.values() if each.depends_on == number]:
         delivery = behind.delivery
-        if owed.waits_for is None:
+        if owed.depends_on is None:
             delivery = replace(delivery, next_attempt_at=now)
         tables.deliveries[delivery.id] = replace(
-            behind, delivery=delivery, waits_for=owed.waits_for
+            behind, delivery=delivery, depends_on=owed.depends_on
         )
     cancelled = replace(
         owed.delivery, state=DeliveryState.CANCELLED, next_attempt_at=None, finished_at=now
     )
-    tables.deliveries[number] = replace(owed, delivery=cancelled, waits_for=None)
+    tables.deliveries[number] = replace(owed, delivery=cancelled, depends_on=None)
     ordering.leave_if_final(tables, number)

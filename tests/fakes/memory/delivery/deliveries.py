@@ -9,10 +9,10 @@ from datetime import datetime
 from fakes.memory.delivery import cancellations, ordering, target_queues, transitions
 from fakes.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
-from outrider.domain.delivery.target_queue import NO_CAPS, Caps, LaneName, not_after
+from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey, not_after
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.domain.search import DeliverySearch
-from outrider.usecases.ports.deliveries import Remarkable, Settled
+from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
 
 
 class MemoryDeliveries:
@@ -37,25 +37,25 @@ class MemoryDeliveries:
         return owed.shown if owed is not None and owed.instance == instance else None
 
     def claim(
-        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+        self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
         """See the port."""
-        taken = target_queues.Claim(self._tables, owner, now, limit, caps).run()
+        taken = target_queues.Claim(self._tables, owner, now, limit, claim_limits).run()
         return [transitions.claimed(self._tables, owed) for owed in taken]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """See the port."""
-        written, remarkable = 0, []
+        written, notable = 0, []
         for settlement in settlements:
             owed = self._held(owner, settlement.delivery_id)
             if owed is not None and transitions.is_of_this_claim(owed, settlement):
                 change, settled = transitions.settle(self._tables, settlement, now)
                 written += 1
                 if settled.state is DeliveryState.DEAD or change is not None:
-                    remarkable.append(
-                        Remarkable(
+                    notable.append(
+                        NotableSettlement(
                             settled,
-                            *owed.lane_name,
+                            *owed.target_queue_name,
                             owed.delivery.event_id,
                             owed.delivery.event_type,
                             change,
@@ -63,28 +63,28 @@ class MemoryDeliveries:
                     )
         target_queues.drop_empty(self._tables)
         cancellations.take_effect(self._tables, now)
-        return Settled(written, remarkable)
+        return SettleResult(written, notable)
 
-    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
+    def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
         for each in deliveries:
             owed = self._held(owner, each)
             if owed is not None:
-                transitions.give_back(self._tables, owed, now)
+                transitions.release_claims(self._tables, owed, now)
         cancellations.take_effect(self._tables, now)
 
     def held(self, owner: str) -> set[DeliveryId]:
         """See the port."""
         return {each for each in self._tables.deliveries if self._held(owner, each) is not None}
 
-    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
+    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
         """See the port."""
         return target_queues.next_due(self._tables, passed_over)
 
-    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """See the port."""
-        known = self._tables.lanes
-        return {each for each in names if each in known and known[each].is_shut(now)}
+        known = self._tables.target_queues
+        return {each for each in names if each in known and known[each].is_suspended(now)}
 
     def newest(self) -> datetime | None:
         """See the port."""
@@ -96,16 +96,16 @@ class MemoryDeliveries:
     def clock_went_back(self, now: datetime) -> None:
         """See the port."""
         transitions.first_attempts_now(self._tables, now)
-        for name, lane in self._tables.lanes.items():
-            self._tables.lanes[name] = not_after(lane, now)
+        for name, target_queue in self._tables.target_queues.items():
+            self._tables.target_queues[name] = not_after(target_queue, now)
         self._tables.general_served_at = min(self._tables.general_served_at, now)
 
-    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""
         owed = self._tables.deliveries.get(dead)
         if owed is None or owed.instance != instance:
             return False
-        return ordering.unpark(self._tables, dead, replay)
+        return ordering.resume_key(self._tables, dead, replay)
 
     def _held(self, owner: str, delivery: DeliveryId) -> OwedDelivery | None:
         owed = self._tables.deliveries.get(delivery)

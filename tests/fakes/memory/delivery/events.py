@@ -60,12 +60,12 @@ def _owed(
         state=DeliveryState.PENDING,
         attempt_count=0,
         created_at=now,
-        next_attempt_at=now if planned.waits_for is None else None,
+        next_attempt_at=now if planned.depends_on is None else None,
         payload=stored.body,
     )
     return OwedDelivery(
         instance=instance,
         delivery=delivery,
-        is_waited_for=planned.is_waited_for,
-        waits_for=planned.waits_for,
+        has_dependents=planned.has_dependents,
+        depends_on=planned.depends_on,
     )

@@ -53,7 +53,7 @@ class MemoryReplays:
         for each in wanted:
             again = _again(sources[each.of].delivery, each, now)
             self._tables.deliveries[each.id] = OwedDelivery(
-                instance=instance, delivery=again, is_waited_for=False
+                instance=instance, delivery=again, has_dependents=False
             )
         return wanted
 
@@ -63,7 +63,9 @@ class MemoryReplays:
 
     def _source(self, owed: OwedDelivery) -> ReplaySource:
         is_final = owed.delivery.state.is_final
-        return ReplaySource(owed.delivery.id, is_final and owed.lane_name in self._tables.targets)
+        return ReplaySource(
+            owed.delivery.id, is_final and owed.target_queue_name in self._tables.targets
+        )
 
 
 def _again(delivery: Delivery, replay: Replay, now: datetime) -> Delivery:

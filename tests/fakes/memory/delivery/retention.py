@@ -8,13 +8,13 @@ from fakes.memory.tables import Tables
 from outrider.domain.delivery.delivery import DeliveryState
 
 
-class MemoryForgetting:
+class MemoryRetention:
     """`delivery_log_ports.Forgetting` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def take_turn(self, owner: str, now: datetime, until: datetime) -> bool:
+    def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
         """See the port."""
         turn = self._tables.upkeep_turn
         if turn is not None and turn[0] != owner and now < turn[1]:
@@ -22,10 +22,12 @@ class MemoryForgetting:
         self._tables.upkeep_turn = (owner, until)
         return True
 
-    def forget_deliveries(self, state: DeliveryState, finished_before: datetime, limit: int) -> int:
+    def delete_expired_deliveries(
+        self, state: DeliveryState, finished_before: datetime, limit: int
+    ) -> int:
         """See the port."""
         everything = self._tables.deliveries
-        waited_for = {each.waits_for for each in everything.values()}
+        waited_for = {each.depends_on for each in everything.values()}
         waited_for |= {each.behind for each in everything.values()}
         old = [
             (each.delivery.finished_at, int(each.delivery.id), each.delivery.id)
@@ -39,7 +41,7 @@ class MemoryForgetting:
             del everything[each]
         return min(len(old), limit)
 
-    def forget_events(
+    def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
         """See the port. It looks at all there are: nothing makes it slow."""

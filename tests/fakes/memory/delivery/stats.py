@@ -12,16 +12,16 @@ from outrider.domain.delivery.delivery import Delivery
 from outrider.domain.delivery.stats import (
     LOOKED_AT,
     DeliveryStats,
-    HeldTargets,
-    Hold,
-    Holds,
-    OpenTallies,
-    SettledSlots,
+    OpenCounts,
+    SettledBuckets,
+    StateCounts,
     StatsSearch,
-    Tally,
-    answered,
-    measured_slots,
-    slot_of,
+    SuspendedTargets,
+    Suspension,
+    Suspensions,
+    bucket_of,
+    measured_buckets,
+    stats_of,
 )
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
@@ -38,7 +38,7 @@ class MemoryDeliveryCounts:
         instance: InstanceId,
         wanted: StatsSearch,
         now: datetime,
-        counted: OpenTallies | None = None,
+        counted: OpenCounts | None = None,
     ) -> DeliveryStats:
         """See the port."""
         before = [
@@ -48,17 +48,17 @@ class MemoryDeliveryCounts:
         ]
         newest = sorted(before, key=lambda delivery: int(delivery.id), reverse=True)
         seen = newest[:LOOKED_AT] if wanted.is_narrow else newest
-        tallies: dict[TargetId, Tally] = defaultdict(Tally)
+        state_counts: dict[TargetId, StateCounts] = defaultdict(StateCounts)
         for each in seen:
             if wanted.event_type in {None, each.event_type} and (
                 counted is None or each.state.is_final
             ):
-                _add(tallies, each)
-        for name, tally in (counted or {}).items():
-            tallies[name].merge(tally)
+                _add(state_counts, each)
+        for name, roll_up in (counted or {}).items():
+            state_counts[name].merge(roll_up)
         targets = self._tables.targets.items()
-        return answered(
-            tallies,
+        return stats_of(
+            state_counts,
             {name: target.name for (owner, name), target in targets if owner == instance},
             wanted,
             None if wanted.is_narrow else _settled(seen, now),
@@ -67,44 +67,44 @@ class MemoryDeliveryCounts:
             is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
         )
 
-    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """See the port."""
-        tallies: dict[TargetId, Tally] = defaultdict(Tally)
+        state_counts: dict[TargetId, StateCounts] = defaultdict(StateCounts)
         for each in self._tables.deliveries.values():
             delivery = each.delivery
             is_asked = each.instance == instance and target in {None, delivery.target_id}
             if is_asked and not delivery.state.is_final:
-                _add(tallies, delivery)
-        return tallies
+                _add(state_counts, delivery)
+        return state_counts
 
-    def _holds(self, instance: InstanceId, target: TargetId | None) -> Holds:
+    def _holds(self, instance: InstanceId, target: TargetId | None) -> Suspensions:
         holds = {}
-        for (owner, name), lane in self._tables.lanes.items():
+        for (owner, name), target_queue in self._tables.target_queues.items():
             if owner == instance and target in {None, name}:
                 stored = self._tables.policies.get((owner, name))
                 paused_at = None if stored is None else stored.paused_at
-                hold = Hold(paused_at, lane.state.open_until)
-                if hold != Hold():
+                hold = Suspension(paused_at, target_queue.state.open_until)
+                if hold != Suspension():
                     holds[name] = hold
         return holds
 
-    def held(self, now: datetime) -> HeldTargets:
+    def held(self, now: datetime) -> SuspendedTargets:
         """See the port."""
-        lanes = self._tables.lanes.values()
-        return HeldTargets(
-            sum(each.is_paused for each in lanes),
-            sum(each.state.is_open(now) for each in lanes),
-            len(lanes),
+        target_queues = self._tables.target_queues.values()
+        return SuspendedTargets(
+            sum(each.is_paused for each in target_queues),
+            sum(each.state.is_open(now) for each in target_queues),
+            len(target_queues),
         )
 
-    def tally(self, now: datetime, limit: int) -> int:
+    def roll_up(self, now: datetime, limit: int) -> int:
         """See the port."""
         return 0
 
 
-def _add(tallies: dict[TargetId, Tally], delivery: Delivery) -> None:
+def _add(state_counts: dict[TargetId, StateCounts], delivery: Delivery) -> None:
     oldest = None if delivery.state.is_final else delivery.created_at
-    tallies[delivery.target_id].add(delivery.state, 1, oldest)
+    state_counts[delivery.target_id].add(delivery.state, 1, oldest)
 
 
 def _without_type(wanted: StatsSearch) -> DeliverySearch:
@@ -115,15 +115,15 @@ def _without_type(wanted: StatsSearch) -> DeliverySearch:
     )
 
 
-def _settled(deliveries: Sequence[Delivery], now: datetime) -> SettledSlots:
-    first, end = measured_slots(now)
+def _settled(deliveries: Sequence[Delivery], now: datetime) -> SettledBuckets:
+    first, end = measured_buckets(now)
     counts = Counter(
         (
-            slot_of(each.finished_at),
+            bucket_of(each.finished_at),
             each.state,
             each.attempts[-1].outcome if each.attempts else None,
         )
         for each in deliveries
-        if each.finished_at is not None and first <= slot_of(each.finished_at) < end
+        if each.finished_at is not None and first <= bucket_of(each.finished_at) < end
     )
     return [(*name, count) for name, count in counts.items()]

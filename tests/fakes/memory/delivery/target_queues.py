@@ -1,4 +1,4 @@
-"""Lanes in memory: when each can be served, and who gets the next attempts."""
+"""Target queues in memory: when each can be served, and who gets the next attempts."""
 
 from __future__ import annotations
 
@@ -12,59 +12,64 @@ from fakes.memory.delivery import ordering
 from fakes.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import (
-    Caps,
-    Lane,
-    LaneName,
+    ClaimLimits,
+    TargetKey,
+    TargetQueue,
     after_claim,
+    capacity,
     ready_at,
-    room,
-    serve,
+    share_evenly,
 )
 
 _CROWD = 8
 
 
-def change(tables: Tables, name: LaneName, how: Callable[[Lane], Lane]) -> None:
-    """Change a lane; it is made when there is a reason now, and goes when there is none left."""
-    before = tables.lanes.get(name)
-    after = how(before or Lane())
-    if before is None and not after.is_gate:
+def change(tables: Tables, name: TargetKey, how: Callable[[TargetQueue], TargetQueue]) -> None:
+    """Change a target queue; it is made when there is a reason now, and goes when there is none left."""
+    before = tables.target_queues.get(name)
+    after = how(before or TargetQueue())
+    if before is None and not after.is_limited:
         return
-    tables.lanes[name] = after
-    ordering.order_changed(tables, name, before or Lane(), after)
+    tables.target_queues[name] = after
+    ordering.order_changed(tables, name, before or TargetQueue(), after)
     drop_empty(tables)
 
 
 def drop_empty(tables: Tables) -> None:
-    """Lanes that nothing keeps go when they are empty."""
-    owed = {each.lane_name for each in tables.deliveries.values() if each.due_at is not None}
-    for name, lane in list(tables.lanes.items()):
-        if not lane.is_gate and name not in owed:
-            del tables.lanes[name]
+    """Target queues that nothing keeps go when they are empty."""
+    owed = {
+        each.target_queue_name for each in tables.deliveries.values() if each.due_at is not None
+    }
+    for name, target_queue in list(tables.target_queues.items()):
+        if not target_queue.is_limited and name not in owed:
+            del tables.target_queues[name]
 
 
-def ready_times(tables: Tables) -> dict[LaneName, datetime]:
-    """When each lane can be served; absent: not before something else has changed."""
+def ready_times(tables: Tables) -> dict[TargetKey, datetime]:
+    """When each target queue can be served; absent: not before something else has changed."""
     counts = _in_flight(tables)
-    first: dict[LaneName, datetime] = {}
+    first: dict[TargetKey, datetime] = {}
     for owed in tables.deliveries.values():
         if owed.due_at is not None:
-            first[owed.lane_name] = min(owed.due_at, first.get(owed.lane_name, owed.due_at))
+            first[owed.target_queue_name] = min(
+                owed.due_at, first.get(owed.target_queue_name, owed.due_at)
+            )
     times = {
-        name: ready_at(lane, counts[name], first.get(name)) for name, lane in tables.lanes.items()
+        name: ready_at(target_queue, counts[name], first.get(name))
+        for name, target_queue in tables.target_queues.items()
     }
     return {name: at for name, at in times.items() if at is not None}
 
 
-def next_due(tables: Tables, passed_over: Collection[LaneName]) -> datetime | None:
+def next_due(tables: Tables, passed_over: Collection[TargetKey]) -> datetime | None:
     """When something can be claimed that is of none of these targets."""
     times = [at for name, at in ready_times(tables).items() if name not in passed_over]
     times += [
         owed.due_at
         for owed in tables.deliveries.values()
         if owed.due_at is not None
-        and owed.lane_name not in tables.lanes
-        and owed.lane_name not in passed_over
+        and owed.target_queue_name not in tables.target_queues
+        and owed.target_queue_name not in passed_over
     ]
     return min(times, default=None)
 
@@ -77,17 +82,19 @@ class Claim:
     owner: str
     now: datetime
     limit: int
-    caps: Caps
+    claim_limits: ClaimLimits
     _general: list[OwedDelivery] = field(default_factory=list)
     _taken: list[OwedDelivery] = field(default_factory=list)
-    _served: Counter[LaneName] = field(default_factory=Counter)
+    _served: Counter[TargetKey] = field(default_factory=Counter)
 
     def run(self) -> Sequence[OwedDelivery]:
         """Take what is due, in equal shares."""
         self._general = self._look()
-        serve(self._participants(), self.limit)
+        share_evenly(self._participants(), self.limit)
         for name, count in self._served.items():
-            self.tables.lanes[name] = after_claim(self.tables.lanes[name], count, self.now)
+            self.tables.target_queues[name] = after_claim(
+                self.tables.target_queues[name], count, self.now
+            )
         drop_empty(self.tables)
         return self._taken
 
@@ -96,12 +103,14 @@ class Claim:
         ready = sorted(
             (at, name)
             for name, at in ready_times(self.tables).items()
-            if at <= self.now and self.caps.get(name) > 0
+            if at <= self.now and self.claim_limits.get(name) > 0
         )
         takers: list[Callable[[int], int]] = []
         for _, name in ready:
-            most = room(self.tables.lanes[name], counts[name], self.now)
-            takers.append(partial(self._take_lane, name, min(most, self.caps.get(name))))
+            most = capacity(self.tables.target_queues[name], counts[name], self.now)
+            takers.append(
+                partial(self._take_target_queue, name, min(most, self.claim_limits.get(name)))
+            )
         if self._general:
             takers.insert(self._turn([at for at, _ in ready]), self._take_general)
         return takers
@@ -119,8 +128,8 @@ class Claim:
         self._mark(taken)
         return len(taken)
 
-    def _take_lane(self, name: LaneName, most: int, count: int) -> int:
-        due = [owed for owed in _due(self.tables, self.now) if owed.lane_name == name]
+    def _take_target_queue(self, name: TargetKey, most: int, count: int) -> int:
+        due = [owed for owed in _due(self.tables, self.now) if owed.target_queue_name == name]
         taken = due[: max(min(count, most - self._served[name]), 0)]
         self._served[name] += len(taken)
         self._mark(taken)
@@ -135,37 +144,37 @@ class Claim:
         self._taken.extend(rows)
 
     def _look(self) -> list[OwedDelivery]:
-        """What is in no lane, longest due first; a target that crowds it gets one."""
+        """What is in no target queue, longest due first; a target that crowds it gets one."""
         while True:
-            due = [each for each in _due(self.tables, self.now) if not self._has_lane(each)]
-            crowd = self._crowd([each.lane_name for each in due])
+            due = [each for each in _due(self.tables, self.now) if not self._has_target_queue(each)]
+            crowd = self._crowd([each.target_queue_name for each in due])
             if crowd is None:
                 return self._capped(due[: self.limit])
-            self.tables.lanes[crowd] = Lane()
+            self.tables.target_queues[crowd] = TargetQueue()
 
-    def _has_lane(self, owed: OwedDelivery) -> bool:
-        return owed.lane_name in self.tables.lanes
+    def _has_target_queue(self, owed: OwedDelivery) -> bool:
+        return owed.target_queue_name in self.tables.target_queues
 
     def _capped(self, rows: Sequence[OwedDelivery]) -> list[OwedDelivery]:
-        counts: Counter[LaneName] = Counter()
+        counts: Counter[TargetKey] = Counter()
         allowed = []
         for owed in rows:
-            if counts[owed.lane_name] < self.caps.get(owed.lane_name):
-                counts[owed.lane_name] += 1
+            if counts[owed.target_queue_name] < self.claim_limits.get(owed.target_queue_name):
+                counts[owed.target_queue_name] += 1
                 allowed.append(owed)
         return allowed
 
-    def _crowd(self, due: Sequence[LaneName]) -> LaneName | None:
+    def _crowd(self, due: Sequence[TargetKey]) -> TargetKey | None:
         front = Counter(due[: self.limit])
         is_full = front.total() >= self.limit
         for name, count in front.items():
-            if not self.caps.get(name) and (is_full or count >= _CROWD):
+            if not self.claim_limits.get(name) and (is_full or count >= _CROWD):
                 return name
         if not is_full or not front:
             return None
         name, count = front.most_common(1)[0]
         is_crowd = self.limit >= _CROWD and 2 * count >= self.limit
-        if not is_crowd and count <= self.caps.get(name):
+        if not is_crowd and count <= self.claim_limits.get(name):
             return None
         return name if len(set(due)) > 1 else None
 
@@ -180,5 +189,7 @@ def _due(tables: Tables, now: datetime) -> list[OwedDelivery]:
     return [owed for *_, owed in sorted(due, key=lambda each: each[:2])]
 
 
-def _in_flight(tables: Tables) -> Counter[LaneName]:
-    return Counter(owed.lane_name for owed in tables.deliveries.values() if owed.owner is not None)
+def _in_flight(tables: Tables) -> Counter[TargetKey]:
+    return Counter(
+        owed.target_queue_name for owed in tables.deliveries.values() if owed.owner is not None
+    )

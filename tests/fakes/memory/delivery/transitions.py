@@ -12,7 +12,7 @@ from outrider.domain.delivery.delivery import (
     ClaimedDelivery,
     Delivery,
     DeliveryState,
-    Followers,
+    Dependents,
     Settlement,
 )
 from outrider.domain.delivery.target_queue import after_settlement
@@ -29,7 +29,7 @@ def claimed(tables: Tables, owed: OwedDelivery) -> ClaimedDelivery:
         target_id=owed.delivery.target_id,
         attempt_number=owed.delivery.attempt_count + 1,
         created_at=owed.delivery.created_at,
-        is_waited_for=owed.is_waited_for,
+        has_dependents=owed.has_dependents,
         body=owed.delivery.payload,
         trace=tables.events[owed.instance, owed.delivery.event_id].trace,
         due_at=owed.due_at,
@@ -51,13 +51,15 @@ def settle(
     """
     owed = tables.deliveries[settlement.delivery_id]
     target_exists = (owed.instance, owed.delivery.target_id) in tables.targets
-    state, followers = settlement.state, settlement.followers
+    state, dependents = settlement.state, settlement.dependents
     if state is DeliveryState.RETRYING and not target_exists:
-        state, followers = DeliveryState.CANCELLED, Followers.RELEASE
-        settlement = replace(settlement, state=state, due_at=None, followers=followers)
-    lane, change = tables.lanes.get(owed.lane_name), None
-    if lane is not None:
-        tables.lanes[owed.lane_name], change = after_settlement(lane, settlement)
+        state, dependents = DeliveryState.CANCELLED, Dependents.RELEASE
+        settlement = replace(settlement, state=state, due_at=None, dependents=dependents)
+    target_queue, change = tables.target_queues.get(owed.target_queue_name), None
+    if target_queue is not None:
+        tables.target_queues[owed.target_queue_name], change = after_settlement(
+            target_queue, settlement
+        )
     delivery = owed.delivery
     if settlement.attempt is not None:
         delivery = replace(
@@ -68,11 +70,11 @@ def settle(
     due_at = settlement.due_at if state is DeliveryState.RETRYING else None
     _put(tables, owed, _moved(delivery, state, due_at, now))
     ordering.leave_if_final(tables, settlement.delivery_id)
-    _let_go(tables, settlement.delivery_id, followers, now)
+    _promote(tables, settlement.delivery_id, dependents, now)
     return change, settlement
 
 
-def give_back(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
+def release_claims(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
     """Make a claimed delivery due again."""
     tried = owed.delivery.attempt_count > 0
     state = DeliveryState.RETRYING if tried else DeliveryState.PENDING
@@ -94,7 +96,7 @@ def cancel_deliveries_to(
 ) -> None:
     """Cancel what a deleted target is owed and nobody is attempting."""
     for each, owed in list(tables.deliveries.items()):
-        if owed.lane_name == (instance, target):
+        if owed.target_queue_name == (instance, target):
             tables.deliveries[each] = replace(owed, aggregate=None, behind=None)
     for number in list(tables.deliveries):
         owed = tables.deliveries[number]
@@ -104,28 +106,28 @@ def cancel_deliveries_to(
             _pass_on(tables, owed, now)
 
 
-def _let_go(tables: Tables, front: DeliveryId, what: Followers, now: datetime) -> None:
-    if what is Followers.WAIT:
+def _promote(tables: Tables, front: DeliveryId, what: Dependents, now: datetime) -> None:
+    if what is Dependents.WAIT:
         return
     for owed in _waiting_for(tables, front):
-        if what is Followers.RELEASE:
+        if what is Dependents.RELEASE:
             _release(tables, owed, now)
         else:
             _cancel(tables, owed, now)
-            _let_go(tables, owed.delivery.id, Followers.CANCEL, now)
+            _promote(tables, owed.delivery.id, Dependents.CANCEL, now)
 
 
 def _pass_on(tables: Tables, cancelled: OwedDelivery, now: datetime) -> None:
     # Whoever waited for it waits for what it waited for itself, if anything.
     for owed in _waiting_for(tables, cancelled.delivery.id):
-        if cancelled.waits_for is None:
+        if cancelled.depends_on is None:
             _release(tables, owed, now)
         else:
-            tables.deliveries[owed.delivery.id] = replace(owed, waits_for=cancelled.waits_for)
+            tables.deliveries[owed.delivery.id] = replace(owed, depends_on=cancelled.depends_on)
 
 
 def _waiting_for(tables: Tables, front: DeliveryId) -> list[OwedDelivery]:
-    return [owed for owed in tables.deliveries.values() if owed.waits_for == front]
+    return [owed for owed in tables.deliveries.values() if owed.depends_on == front]
 
 
 def _release(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
@@ -151,5 +153,5 @@ def _moved(
 def _put(tables: Tables, owed: OwedDelivery, delivery: Delivery) -> None:
     """Write a delivery that nobody holds and that waits for nobody in its execution."""
     tables.deliveries[delivery.id] = replace(
-        owed, delivery=delivery, waits_for=None, owner=None, claimed_at=None
+        owed, delivery=delivery, depends_on=None, owner=None, claimed_at=None
     )

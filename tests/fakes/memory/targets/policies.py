@@ -24,10 +24,10 @@ class MemoryTargetPolicies:
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
         """See the port."""
         stored = self._tables.policies.get((instance, target))
-        lane = self._tables.lanes.get((instance, target))
-        if stored is None or lane is None:
+        target_queue = self._tables.target_queues.get((instance, target))
+        if stored is None or target_queue is None:
             return stored
-        return replace(stored, breaker_open_until=lane.state.open_until)
+        return replace(stored, breaker_open_until=target_queue.state.open_until)
 
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
@@ -43,7 +43,9 @@ class MemoryTargetPolicies:
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, policy=policy, changed_at=at))
         target_queues.change(
-            self._tables, (instance, target), lambda lane: with_policy(lane, policy, at)
+            self._tables,
+            (instance, target),
+            lambda target_queue: with_policy(target_queue, policy, at),
         )
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
@@ -51,7 +53,9 @@ class MemoryTargetPolicies:
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
         target_queues.change(
-            self._tables, (instance, target), lambda lane: replace(lane, is_paused=True)
+            self._tables,
+            (instance, target),
+            lambda target_queue: replace(target_queue, is_paused=True),
         )
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
@@ -61,7 +65,7 @@ class MemoryTargetPolicies:
         target_queues.change(self._tables, (instance, target), resumed)
 
     def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
-        stored = replace(stored, breaker_open_until=None)  # the lane knows
+        stored = replace(stored, breaker_open_until=None)  # the target queue knows
         if stored == _NOTHING:
             self._tables.policies.pop((instance, target), None)
         else:

@@ -64,7 +64,7 @@ class MemoryTargets:
             return
         self._tables.deleted_targets[instance, target] = at
         self._tables.policies.pop((instance, target), None)
-        self._tables.lanes.pop((instance, target), None)
+        self._tables.target_queues.pop((instance, target), None)
         self._tables.routing_revision += 1
         transitions.cancel_deliveries_to(self._tables, instance, target, at)
 

@@ -9,12 +9,12 @@ from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
 from outrider.adapters.http.connect.errors import blocked, unreachable
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.egress_policy import (
     EgressPolicy,
-    judge_address,
-    judge_host,
+    check_address,
+    check_host,
     literal_address,
 )
 from outrider.domain.net.endpoint import Address, Endpoint
@@ -45,7 +45,7 @@ class SystemResolver:
         return [ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
 
 
-class Guard:
+class AddressGuard:
     """Gives the addresses a connection may go to, and no other.
 
     Judging happens for every connection. Resolving is shared: calls that need the same name at
@@ -53,7 +53,7 @@ class Guard:
     and what was found serves for `limits.resolved` seconds.
     """
 
-    def __init__(self, policy: EgressPolicy, resolver: Resolver, limits: CallerLimits) -> None:
+    def __init__(self, policy: EgressPolicy, resolver: Resolver, limits: ClientLimits) -> None:
         self._policy = policy
         self._resolver = resolver
         self._limits = limits
@@ -65,14 +65,14 @@ class Guard:
     ) -> tuple[Address, ...]:
         """Give at least one allowed address, in the order to try.
 
-        What `is_trusted` may be anywhere: the operator named it. Raise `CallFailed`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in
+        What `is_trusted` may be anywhere: the operator named it. Raise `RequestError`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in
         GUARD when none of them is allowed.
         """
         literal = literal_address(endpoint.host)
         found = (literal,) if literal is not None else await self._resolved(endpoint)
-        if is_trusted or (literal is None and judge_host(self._policy, endpoint.host)):
+        if is_trusted or (literal is None and check_host(self._policy, endpoint.host)):
             return found[: self._limits.max_addresses]
-        verdicts = [judge_address(self._policy, address) for address in found]
+        verdicts = [check_address(self._policy, address) for address in found]
         allowed = [
             address for address, verdict in zip(found, verdicts, strict=True) if verdict.allowed
         ]
@@ -81,17 +81,17 @@ class Guard:
         return tuple(allowed[: self._limits.max_addresses])
 
     async def check_beyond_proxy(self, endpoint: Endpoint) -> None:
-        """Raise `CallFailed`, BLOCKED, when any address of the endpoint is not allowed.
+        """Raise `RequestError`, BLOCKED, when any address of the endpoint is not allowed.
 
         Which one the proxy would take is not ours to say. A name that we cannot resolve passes:
         where only the proxy knows the names outside, it is the proxy that has to judge.
         """
         literal = literal_address(endpoint.host)
-        if literal is None and judge_host(self._policy, endpoint.host):
+        if literal is None and check_host(self._policy, endpoint.host):
             return
         found = (literal,) if literal is not None else await self._known(endpoint)
         for address in found:
-            verdict = judge_address(self._policy, address)
+            verdict = check_address(self._policy, address)
             if not verdict.allowed:
                 raise blocked(verdict.reason or "")
 
@@ -106,7 +106,7 @@ class Guard:
         try:
             async with asyncio.timeout(self._limits.beyond_proxy):
                 return await self._resolved(endpoint)
-        except (CallFailed, TimeoutError):
+        except (RequestError, TimeoutError):
             return ()
 
     async def _resolved(self, endpoint: Endpoint) -> tuple[Address, ...]:

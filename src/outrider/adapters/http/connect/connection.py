@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from outrider.adapters.http.connect.errors import timed_out, unreachable
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.adapters.http.connect.response import AnswerReader, BadAnswer
-from outrider.domain.calls.request import Answer, Stage
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.adapters.http.connect.response import InvalidHttpResponse, ResponseParser
+from outrider.domain.calls.request import Response, Stage
 from outrider.domain.net.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _NEVER = float("inf")
 _CLOCK_TICK = 0.001  # event loops round timers to milliseconds, so they may ring this early
 
 
-class Stale(Exception):
+class ConnectionClosed(Exception):
     """A kept connection turned out closed before a byte of the answer came."""
 
 
@@ -71,17 +71,17 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         origin: Origin,
-        limits: CallerLimits,
+        limits: ClientLimits,
         on_made: Callable[[Connection], None],
         on_lost: Callable[[Connection], None],
     ) -> None:
         self.origin = origin
         self._loop = asyncio.get_running_loop()
-        self._reader = AnswerReader(limits)
+        self._reader = ResponseParser(limits)
         self._on_made = on_made
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Answer] | None = None
+        self._waiter: asyncio.Future[Response] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._rings_at = self._deadline = _NEVER
         self._seconds = 0.0
@@ -98,16 +98,16 @@ class Connection(asyncio.Protocol):
         return self._reader.reusable and self._transport is not None and not self._is_sending
 
     def ask(
-        self, request: bytes, deadline: float, seconds: float, keeps: int
-    ) -> asyncio.Future[Answer]:
-        """Send a request. The future gives the answer, or raises `CallFailed` or `Stale`.
+        self, request: bytes, deadline: float, seconds: float, body_limit: int
+    ) -> asyncio.Future[Response]:
+        """Send a request. The future gives the answer, or raises `RequestError` or `ConnectionClosed`.
 
-        `deadline` is the loop's time at which `seconds`, the whole call's time, are over. `keeps`
+        `deadline` is the loop's time at which `seconds`, the whole call's time, are over. `body_limit`
         is how much of the answer's body is of use.
         """
         self._exchanges += 1
         self._heard = False
-        self._reader.begin(keeps)
+        self._reader.begin(body_limit)
         waiter = self._waiter = self._loop.create_future()
         self._seconds = seconds
         self._watch(deadline)
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._heard = True
         try:
             answer = self._reader.feed(data)
-        except BadAnswer as bad:
+        except InvalidHttpResponse as bad:
             self._fail(unreachable(Stage.ANSWER, str(bad)))
             return
         if answer is not None:
@@ -180,16 +180,16 @@ class Connection(asyncio.Protocol):
         if waiter is None or waiter.done():
             self.abort()
         elif self._exchanges > 1 and not self._heard:
-            self._fail(Stale())
+            self._fail(ConnectionClosed())
         elif self._is_sending:
             self._fail(unreachable(Stage.SEND, "connection closed while sending the request"))
         else:
             self._end(waiter)
 
-    def _end(self, waiter: asyncio.Future[Answer]) -> None:
+    def _end(self, waiter: asyncio.Future[Response]) -> None:
         try:
             answer = self._reader.end()
-        except BadAnswer as bad:
+        except InvalidHttpResponse as bad:
             self._fail(unreachable(Stage.ANSWER, str(bad)))
         else:
             waiter.set_result(answer)

@@ -7,15 +7,15 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from outrider.adapters.http.connect.address_guard import Guard
+from outrider.adapters.http.connect.address_guard import AddressGuard
 from outrider.adapters.http.connect.connection import Connection, Origin
 from outrider.adapters.http.connect.errors import of_proxy, timed_out, unreachable
 from outrider.adapters.http.connect.happy_eyeballs import first_connected, plainly
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.pool import Pool
 from outrider.adapters.http.connect.proxy_connect import open_tunnel
 from outrider.adapters.http.connect.tls import handshake_failure
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.endpoint import Address, Endpoint
 from outrider.domain.net.proxy import Proxy
 
@@ -27,7 +27,7 @@ class Dialer:
     """
 
     def __init__(
-        self, guard: Guard, pool: Pool, limits: CallerLimits, ssl_context: ssl.SSLContext
+        self, guard: AddressGuard, pool: Pool, limits: ClientLimits, ssl_context: ssl.SSLContext
     ) -> None:
         self._guard = guard
         self._pool = pool
@@ -35,7 +35,7 @@ class Dialer:
         self._ssl_context = ssl_context
 
     async def dial(self, origin: Origin, deadline: float, seconds: float) -> Connection:
-        """Give a fresh connection, busy from the start. Raise `CallFailed`.
+        """Give a fresh connection, busy from the start. Raise `RequestError`.
 
         `deadline` is the loop's time at which `seconds`, the whole call's time, are over.
         """
@@ -75,7 +75,7 @@ class Dialer:
         try:
             addresses = await self._guard.addresses(proxy.endpoint, is_trusted=is_trusted)
             sock = await self._connect(proxy.endpoint, addresses)
-        except CallFailed as failed:
+        except RequestError as failed:
             raise of_proxy(failed) from None
         return await open_tunnel(sock, proxy, origin.endpoint, self._ssl_context, self._limits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.outcome import Outcome
 
 _WHILE = {
@@ -15,21 +15,21 @@ _WHILE = {
 }
 
 
-def unreachable(stage: Stage, reason: str) -> CallFailed:
+def unreachable(stage: Stage, reason: str) -> RequestError:
     """A call that got as far as `stage` and brought no answer."""
-    return CallFailed(Outcome.UNREACHABLE, stage, reason)
+    return RequestError(Outcome.UNREACHABLE, stage, reason)
 
 
-def blocked(reason: str) -> CallFailed:
+def blocked(reason: str) -> RequestError:
     """A call that our own rules stopped before anything was sent to that place."""
-    return CallFailed(Outcome.BLOCKED, Stage.GUARD, reason)
+    return RequestError(Outcome.BLOCKED, Stage.GUARD, reason)
 
 
-def of_proxy(failed: CallFailed) -> CallFailed:
+def of_proxy(failed: RequestError) -> RequestError:
     """What failed on the way to a proxy: the same end, in PROXY."""
-    return CallFailed(failed.outcome, Stage.PROXY, f"proxy: {failed.reason}")
+    return RequestError(failed.outcome, Stage.PROXY, f"proxy: {failed.reason}")
 
 
-def timed_out(stage: Stage, seconds: float) -> CallFailed:
+def timed_out(stage: Stage, seconds: float) -> RequestError:
     """A call whose `seconds` were over in `stage`."""
     return unreachable(stage, f"time-out after {seconds:.3g} s {_WHILE[stage]}")

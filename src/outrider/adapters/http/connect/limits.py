@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from outrider.domain.calls.request import MAX_ANSWER_BYTES
+from outrider.domain.calls.request import MAX_RESPONSE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallerLimits:
+class ClientLimits:
     """What a caller allows itself and its receivers. Durations are seconds."""
 
     dial: float = 5.0
@@ -47,4 +47,4 @@ class CallerLimits:
     max_interim_answers: int = 20
     """1xx answers before the final one; a receiver has no use for more than one or two."""
 
-    max_body_bytes: int = MAX_ANSWER_BYTES
+    max_body_bytes: int = MAX_RESPONSE_BYTES

@@ -7,7 +7,7 @@ import contextlib
 from collections import OrderedDict
 
 from outrider.adapters.http.connect.connection import Connection, Origin
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 
 CLOSING_SECONDS = 5.0  # closing takes one turn of the loop; a process must stop in any case
 
@@ -19,7 +19,7 @@ class Pool:
     `_by_age`), or closed and forgotten.
     """
 
-    def __init__(self, limits: CallerLimits) -> None:
+    def __init__(self, limits: ClientLimits) -> None:
         self._limits = limits
         self._open: set[Connection] = set()
         self._by_age: OrderedDict[Connection, None] = OrderedDict()

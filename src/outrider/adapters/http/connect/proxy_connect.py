@@ -15,9 +15,9 @@ from base64 import b64encode
 from typing import cast
 
 from outrider.adapters.http.connect.errors import unreachable
-from outrider.adapters.http.connect.limits import CallerLimits
+from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.tls import handshake_failure
-from outrider.domain.calls.request import CallFailed, Stage
+from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.endpoint import Endpoint
 from outrider.domain.net.proxy import Proxy
 
@@ -26,10 +26,10 @@ _HEAD_END = b"\r\n\r\n"
 _FIRST_FINAL, _FIRST_BEYOND_SUCCESS = 200, 300
 
 
-class Tunnel(asyncio.Protocol):
+class ProxyConnect(asyncio.Protocol):
     """The conversation with the proxy, until the tunnel is open; then `transport` leads there.
 
-    `opened` raises `CallFailed` in PROXY.
+    `opened` raises `RequestError` in PROXY.
     """
 
     def __init__(self, max_head_bytes: int) -> None:
@@ -104,7 +104,7 @@ class Tunnel(asyncio.Protocol):
             self.transport.abort()
 
 
-def proxy_failed(reason: str) -> CallFailed:
+def proxy_failed(reason: str) -> RequestError:
     """A call that a proxy brought to an end: no fault of the target."""
     return unreachable(Stage.PROXY, f"proxy: {reason}")
 
@@ -114,13 +114,13 @@ async def open_tunnel(
     proxy: Proxy,
     endpoint: Endpoint,
     context: ssl.SSLContext,
-    limits: CallerLimits,
+    limits: ClientLimits,
 ) -> asyncio.Transport:
-    """Give a transport that leads to the endpoint. Raise `CallFailed` in PROXY.
+    """Give a transport that leads to the endpoint. Raise `RequestError` in PROXY.
 
     `sock` leads to the proxy. The caller gives the transport its protocol before the next await.
     """
-    tunnel = Tunnel(limits.max_head_bytes)
+    tunnel = ProxyConnect(limits.max_head_bytes)
     try:
         await _reach(tunnel, sock, proxy.endpoint, context, limits.handshake)
         tunnel.ask(connect_request(proxy, endpoint))
@@ -137,7 +137,11 @@ async def open_tunnel(
 
 
 async def _reach(
-    tunnel: Tunnel, sock: socket.socket, where: Endpoint, context: ssl.SSLContext, seconds: float
+    tunnel: ProxyConnect,
+    sock: socket.socket,
+    where: Endpoint,
+    context: ssl.SSLContext,
+    seconds: float,
 ) -> None:
     is_secure = where.scheme == "https"
     timer = asyncio.timeout(seconds)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from outrider.adapters.http.connect.limits import CallerLimits
-from outrider.domain.calls.request import MAX_ANSWER_BYTES, Answer
+from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.domain.calls.request import MAX_RESPONSE_BYTES, Response
 
 FIRST_STATUS = 100
 FIRST_FINAL_STATUS = 200
@@ -16,15 +16,15 @@ SWITCHING_PROTOCOLS = 101
 _FRAMING = {"content-length", "transfer-encoding"}
 
 
-class BadAnswer(Exception):
+class InvalidHttpResponse(Exception):
     """The bytes are no answer, or break a limit. The text goes to the attempt log."""
 
 
-class AnswerReader:
+class ResponseParser:
     """Reads the answers of one connection, one after the other.
 
     `begin` before every request, `feed` what arrives, `end` when the peer has said its last byte.
-    After `BadAnswer`, or when `reusable` is False, the reader and its connection are used up.
+    After `InvalidHttpResponse`, or when `reusable` is False, the reader and its connection are used up.
     """
 
     __slots__ = (
@@ -32,27 +32,27 @@ class AnswerReader:
         "_barren",
         "_body",
         "_body_bytes",
+        "_body_limit",
         "_failure",
         "_fields",
         "_headers",
         "_interims",
-        "_keeps",
         "_limits",
         "_parser",
         "_status",
         "reusable",
     )
 
-    def __init__(self, limits: CallerLimits) -> None:
+    def __init__(self, limits: ClientLimits) -> None:
         self._limits = limits
         self._parser = HttpResponseParser(self)
         self.begin()
 
-    def begin(self, keeps: int = MAX_ANSWER_BYTES) -> None:
-        """Forget the last answer. Of the next one's body no more than needed is kept, `keeps`."""
-        self._keeps = keeps
+    def begin(self, body_limit: int = MAX_RESPONSE_BYTES) -> None:
+        """Forget the last answer. Of the next one's body no more than needed is kept, `body_limit`."""
+        self._body_limit = body_limit
         self.reusable = False
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._failure: str | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: tuple[tuple[str, str], ...] = ()
@@ -62,8 +62,8 @@ class AnswerReader:
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
 
-    def feed(self, data: bytes) -> Answer | None:
-        """Take the next bytes; give the answer as soon as it is whole. Raise `BadAnswer`."""
+    def feed(self, data: bytes) -> Response | None:
+        """Take the next bytes; give the answer as soon as it is whole. Raise `InvalidHttpResponse`."""
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
@@ -71,21 +71,21 @@ class AnswerReader:
             # Bytes after a whole answer spoil the connection, not the answer.
             self.reusable = False
             if self._answer is None:
-                raise BadAnswer(self._failure or _sentence(error)) from None
+                raise InvalidHttpResponse(self._failure or _sentence(error)) from None
         answer = self._answer
         if answer is None and self._barren > self._limits.max_head_bytes:
-            raise BadAnswer(self._too_much_around())
+            raise InvalidHttpResponse(self._too_much_around())
         # A connection may rest for a while, and a body weighs up to 20 MiB.
         self._answer = None
         return answer
 
-    def end(self) -> Answer:
-        """The peer closed. Give the answer if closing is what ends it, else raise `BadAnswer`."""
+    def end(self) -> Response:
+        """The peer closed. Give the answer if closing is what ends it, else raise `InvalidHttpResponse`."""
         if not self._status:
-            raise BadAnswer("connection closed before the answer was complete")
+            raise InvalidHttpResponse("connection closed before the answer was complete")
         if any(name in _FRAMING for name, _ in self._headers):
-            raise BadAnswer("connection closed in the middle of the answer's body")
-        return Answer(self._status, self._headers, bytes(self._body))
+            raise InvalidHttpResponse("connection closed in the middle of the answer's body")
+        return Response(self._status, self._headers, bytes(self._body))
 
     # What follows is called by the parser. An exception raised in there loses its text on the
     # way, so `_fail` keeps the sentence.
@@ -128,7 +128,7 @@ class AnswerReader:
             self._fail(f"answer larger than {self._limits.max_body_bytes / 2**20:g} MiB")
         if not body:
             self._body = part
-        elif len(body) >= self._keeps:
+        elif len(body) >= self._body_limit:
             pass
         elif isinstance(body, bytearray):
             body += part
@@ -140,7 +140,7 @@ class AnswerReader:
         """An answer is whole: an interim one (RFC 9110, 15.2) is dropped, a final one is kept."""
         if self._status:
             self.reusable = self._parser.should_keep_alive()
-            self._answer = Answer(self._status, self._headers, bytes(self._body))
+            self._answer = Response(self._status, self._headers, bytes(self._body))
             self._body = b""
             return
         self._interims += 1
@@ -155,7 +155,7 @@ class AnswerReader:
 
     def _fail(self, reason: str) -> None:
         self._failure = reason
-        raise BadAnswer(reason)
+        raise InvalidHttpResponse(reason)
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

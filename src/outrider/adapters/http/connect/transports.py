@@ -74,7 +74,7 @@ class Passage:
         return origin
 
     async def context(self) -> ssl.SSLContext:
-        """Give the context for TLS to targets. Raise `CallFailed` in BUILD when none can be made."""
+        """Give the context for TLS to targets. Raise `RequestError` in BUILD when none can be made."""
         async with self._making:
             if self._context is None:
                 # Reading the system's authorities takes longer than hundreds of calls.
@@ -95,7 +95,7 @@ class Passages:
         self._known: OrderedDict[Route, Passage] = OrderedDict()
 
     def of(self, route: Route) -> Passage:
-        """Raise `CallFailed` in BUILD for a proxy that cannot be one."""
+        """Raise `RequestError` in BUILD for a proxy that cannot be one."""
         if route is DIRECT or route == DIRECT:
             return self._usual
         passage = self._known.get(route)

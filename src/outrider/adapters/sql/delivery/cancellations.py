@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering, transitions
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, from_time, to_number
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.target_queue import LaneName
+from outrider.domain.delivery.target_queue import TargetKey
 from outrider.domain.ids import DeliveryId, InstanceId
 
 _CANCELLED = DeliveryState.CANCELLED.value
@@ -69,29 +69,29 @@ def _still_waits(connection: Connection, number: int) -> bool:
 
 def _cancel_waiting(connection: Connection, number: int, at: int) -> None:
     """Cancel a delivery that nobody attempts; those behind it move up."""
-    instance, target, waits_for, aggregate = connection.execute(
-        "SELECT instance_id, target_id, waits_for, aggregate FROM deliveries WHERE id = ?",
+    instance, target, depends_on, aggregate = connection.execute(
+        "SELECT instance_id, target_id, depends_on, aggregate FROM deliveries WHERE id = ?",
         (number,),
     ).fetchone()
-    moved = _move_followers_up(connection, number, waits_for, at)
+    moved = _move_dependents_up(connection, number, depends_on, at)
     if aggregate is not None:
         ordering.leave(connection, number)
     connection.execute(
-        "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, waits_for = NULL,"
+        "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    SqlLanes(connection).refresh_names(moved | {(instance, target)})
+    SqlTargetQueues(connection).refresh_names(moved | {(instance, target)})
 
 
-def _move_followers_up(
-    connection: Connection, number: int, waits_for: int | None, at: int
-) -> set[LaneName]:
+def _move_dependents_up(
+    connection: Connection, number: int, depends_on: int | None, at: int
+) -> set[TargetKey]:
     """Whoever waited for it waits for what it waited for itself; return whose are due now."""
-    if waits_for is None:
-        return transitions.release_followers(connection, number, at)
+    if depends_on is None:
+        return transitions.release_dependents(connection, number, at)
     connection.execute(
-        "UPDATE deliveries SET waits_for = ? WHERE waits_for = ?", (waits_for, number)
+        "UPDATE deliveries SET depends_on = ? WHERE depends_on = ?", (depends_on, number)
     )
-    connection.execute("UPDATE deliveries SET is_waited_for = 1 WHERE id = ?", (waits_for,))
+    connection.execute("UPDATE deliveries SET has_dependents = 1 WHERE id = ?", (depends_on,))
     return set()

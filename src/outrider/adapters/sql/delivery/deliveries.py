@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from outrider.adapters.sql.delivery import cancellations, ordering, transitions
 from outrider.adapters.sql.delivery.claims import Claim, next_due
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
@@ -27,55 +27,57 @@ from outrider.domain.delivery.delivery import (
     ClaimedDelivery,
     Delivery,
     DeliveryState,
-    Followers,
+    Dependents,
     Settlement,
 )
 from outrider.domain.delivery.target_queue import (
-    NO_CAPS,
-    Caps,
-    Lane,
-    LaneName,
+    NO_CLAIM_LIMITS,
+    ClaimLimits,
+    TargetKey,
+    TargetQueue,
     after_settlement,
     not_after,
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 from outrider.domain.search import DeliverySearch
-from outrider.usecases.ports.deliveries import Remarkable, Settled
+from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
 
 _SELECT = (
     "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
     " deliveries.state, deliveries.attempt_count, deliveries.created_at,"
-    " CASE WHEN deliveries.behind IS NULL THEN coalesce(deliveries.due_at, deliveries.held_due_at)"
+    " CASE WHEN deliveries.waits_on IS NULL THEN coalesce(deliveries.due_at, deliveries.queued_due_at)"
     " END,"
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
 )
 
 
-class _Held(NamedTuple):
+class _ClaimedRow(NamedTuple):
     """A settlement of a delivery that its owner still holds."""
 
     number: int
     settlement: Settlement
-    name: LaneName
-    is_in_line: bool
+    name: TargetKey
+    has_key: bool
 
-    def cancelled(self) -> _Held:
+    def cancelled(self) -> _ClaimedRow:
         """Its target was deleted while it was attempted: nobody will try it again."""
         cancelled = replace(
             self.settlement,
             state=DeliveryState.CANCELLED,
             due_at=None,
-            followers=Followers.RELEASE,
+            dependents=Dependents.RELEASE,
         )
         return self._replace(settlement=cancelled)
 
-    def leaves_line(self, lane: Lane | None) -> bool:
+    def leaves_key(self, target_queue: TargetQueue | None) -> bool:
         """Whether those behind it move up."""
         state = self.settlement.state
-        is_parked = state is DeliveryState.DEAD and lane is not None and lane.parks
-        return self.is_in_line and state.is_final and not is_parked
+        is_parked = (
+            state is DeliveryState.DEAD and target_queue is not None and target_queue.halts_on_dead
+        )
+        return self.has_key and state.is_final and not is_parked
 
 
 class SqlDeliveries:
@@ -83,7 +85,7 @@ class SqlDeliveries:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lanes = SqlLanes(connection)
+        self._target_queues = SqlTargetQueues(connection)
 
     def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
         """See the port."""
@@ -100,46 +102,46 @@ class SqlDeliveries:
         if row is None:
             return None
         attempts = self._connection.execute(
-            "SELECT number, started_at, duration, outcome, stage, status_code, error, excerpt"
+            "SELECT number, started_at, duration, outcome, stage, status_code, error, body_prefix"
             " FROM attempts WHERE delivery_id = ? ORDER BY number",
             (number,),
         )
         return replace(_delivery(row), payload=row[11], attempts=tuple(map(_attempt, attempts)))
 
     def claim(
-        self, owner: str, now: datetime, limit: int, caps: Caps = NO_CAPS
+        self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
         """See the port."""
-        rows = Claim(self._connection, owner, now, limit, caps).run()
+        rows = Claim(self._connection, owner, now, limit, claim_limits).run()
         return [claimed_from_row(row) for row in rows]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> Settled:
+    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """See the port."""
-        lanes = self._lanes.of_owner(owner)
+        target_queues = self._target_queues.of_owner(owner)
         held = self._held(owner, settlements)
         gone = self._of_deleted_targets(
             [each.number for each in held if each.settlement.state is DeliveryState.RETRYING]
         )
         if gone:
             held = [each.cancelled() if each.number in gone else each for each in held]
-        changes = _move_on(lanes, held)
-        moved = transitions.settle_held(
+        changes = _move_on(target_queues, held)
+        moved = transitions.settle_claimed(
             self._connection,
             [(each.number, each.settlement, each.name) for each in held],
-            lanes,
+            target_queues,
             from_time(now),
         )
-        for each in held if lanes else ():
-            if each.leaves_line(lanes.get(each.name)):
+        for each in held if target_queues else ():
+            if each.leaves_key(target_queues.get(each.name)):
                 ordering.leave(self._connection, each.number)
-        self._lanes.refresh(lanes)
-        self._lanes.refresh_names(moved - lanes.keys())
+        self._target_queues.refresh(target_queues)
+        self._target_queues.refresh_names(moved - target_queues.keys())
         cancellations.take_effect(self._connection, from_time(now))
-        return Settled(len(held), self._remarkable(held, changes))
+        return SettleResult(len(held), self._notable(held, changes))
 
-    def give_back(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
+    def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
-        transitions.give_back(self._connection, owner, map(int, deliveries), from_time(now))
+        transitions.release_claims(self._connection, owner, map(int, deliveries), from_time(now))
         cancellations.take_effect(self._connection, from_time(now))
 
     def held(self, owner: str) -> set[DeliveryId]:
@@ -147,14 +149,16 @@ class SqlDeliveries:
         rows = self._connection.execute("SELECT id FROM deliveries WHERE owner = ?", (owner,))
         return {DeliveryId(str(number)) for (number,) in rows}
 
-    def next_due(self, passed_over: Collection[LaneName] = ()) -> datetime | None:
+    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
         """See the port."""
         return to_optional_time(next_due(self._connection, passed_over))
 
-    def shut(self, names: Collection[LaneName], now: datetime) -> set[LaneName]:
+    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """See the port."""
-        lanes = self._lanes.get_many(names)
-        return {name for name, lane in lanes.items() if lane.is_shut(now)}
+        target_queues = self._target_queues.get_many(names)
+        return {
+            name for name, target_queue in target_queues.items() if target_queue.is_suspended(now)
+        }
 
     def newest(self) -> datetime | None:
         """See the port."""
@@ -166,21 +170,23 @@ class SqlDeliveries:
     def clock_went_back(self, now: datetime) -> None:
         """See the port."""
         transitions.first_attempts_now(self._connection, from_time(now))
-        lanes = self._lanes.all()
-        self._lanes.refresh({name: not_after(lane, now) for name, lane in lanes.items()})
+        target_queues = self._target_queues.all()
+        self._target_queues.refresh(
+            {name: not_after(target_queue, now) for name, target_queue in target_queues.items()}
+        )
 
-    def unpark(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
+    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""
         names = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
             " AND id IN (?, ?)",
             (instance, to_number(dead), to_number(replay)),
         ).fetchall()
-        is_moved = bool(names) and ordering.unpark(self._connection, int(dead), int(replay))
-        self._lanes.refresh_names(names if is_moved else ())
+        is_moved = bool(names) and ordering.resume_key(self._connection, int(dead), int(replay))
+        self._target_queues.refresh_names(names if is_moved else ())
         return is_moved
 
-    def _held(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_Held]:
+    def _held(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_ClaimedRow]:
         """Those that the owner may write, one for each delivery.
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
@@ -195,24 +201,28 @@ class SqlDeliveries:
             (value, owner),
         )
         known: dict[int, Row] = {row[0]: row for row in rows}
-        held: dict[int, _Held] = {}
+        held: dict[int, _ClaimedRow] = {}
         for each in settlements:
             number = int(each.delivery_id)
             row = known.get(number)
             if row is not None and (each.attempt is None or each.attempt.number == row[1]):
-                held.setdefault(number, _Held(number, each, (row[2], row[3]), row[4] is not None))
+                held.setdefault(
+                    number, _ClaimedRow(number, each, (row[2], row[3]), row[4] is not None)
+                )
         return list(held.values())
 
-    def _remarkable(
-        self, held: Sequence[_Held], changes: Mapping[int, BreakerChange]
-    ) -> list[Remarkable]:
+    def _notable(
+        self, held: Sequence[_ClaimedRow], changes: Mapping[int, BreakerChange]
+    ) -> list[NotableSettlement]:
         return [
-            Remarkable(each.settlement, *each.name, *self._event_of(each), changes.get(each.number))
+            NotableSettlement(
+                each.settlement, *each.name, *self._event_of(each), changes.get(each.number)
+            )
             for each in held
             if each.settlement.state is DeliveryState.DEAD or each.number in changes
         ]
 
-    def _event_of(self, held: _Held) -> tuple[EventId, str]:
+    def _event_of(self, held: _ClaimedRow) -> tuple[EventId, str]:
         event_id, event_type = self._connection.execute(
             "SELECT events.id, events.type FROM events JOIN deliveries"
             " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
@@ -235,7 +245,7 @@ class SqlDeliveries:
 
 
 def claimed_from_row(row: Row) -> ClaimedDelivery:
-    """From the columns id, instance, target, attempt_count, created_at, is_waited_for, body, trace, due_at."""
+    """From the columns id, instance, target, attempt_count, created_at, has_dependents, body, trace, due_at."""
     return ClaimedDelivery(
         DeliveryId(str(row[0])),
         row[1],
@@ -249,13 +259,15 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
     )
 
 
-def _move_on(lanes: dict[LaneName, Lane], held: Sequence[_Held]) -> dict[int, BreakerChange]:
-    """Let lanes see how attempts ended; return what that did to breakers, by delivery."""
+def _move_on(
+    target_queues: dict[TargetKey, TargetQueue], held: Sequence[_ClaimedRow]
+) -> dict[int, BreakerChange]:
+    """Let target queues see how attempts ended; return what that did to breakers, by delivery."""
     changes: dict[int, BreakerChange] = {}
-    for each in held if lanes else ():
-        lane = lanes.get(each.name)
-        if lane is not None:
-            lanes[each.name], change = after_settlement(lane, each.settlement)
+    for each in held if target_queues else ():
+        target_queue = target_queues.get(each.name)
+        if target_queue is not None:
+            target_queues[each.name], change = after_settlement(target_queue, each.settlement)
             if change is not None:
                 changes[each.number] = change
     return changes
@@ -307,5 +319,5 @@ def _attempt(row: Row) -> Attempt:
         stage=Stage(row[4]),
         status_code=row[5],
         error=row[6],
-        excerpt=row[7],
+        body_prefix=row[7],
     )

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState, PlannedDelivery
-from outrider.domain.delivery.target_queue import Lane, LaneName
+from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.events.event import aggregate_of
 from outrider.domain.ids import EventId, InstanceId
 from outrider.usecases.ports.store import StoredEvent
@@ -20,17 +20,17 @@ class SqlEvents:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lanes = SqlLanes(connection)
+        self._target_queues = SqlTargetQueues(connection)
 
     def append(
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
         """See the port."""
         at = from_time(now)
-        lanes = self._lanes_of(instance, events)
-        written = [self._append_one(instance, each, at, lanes) for each in events]
-        self._lanes.refresh(lanes)
-        self._connection.announce()
+        target_queues = self._target_queues_of(instance, events)
+        written = [self._append_one(instance, each, at, target_queues) for each in events]
+        self._target_queues.refresh(target_queues)
+        self._connection.notify_on_commit()
         return written
 
     def delivery_counts(
@@ -46,15 +46,19 @@ class SqlEvents:
             each: self._connection.execute(query, (instance, each)).fetchone()[0] for each in events
         }
 
-    def _lanes_of(
+    def _target_queues_of(
         self, instance: InstanceId, events: Sequence[StoredEvent]
-    ) -> dict[LaneName, Lane]:
-        return self._lanes.get_many(
+    ) -> dict[TargetKey, TargetQueue]:
+        return self._target_queues.get_many(
             {(instance, planned.target_id) for each in events for planned in each.deliveries}
         )
 
     def _append_one(
-        self, instance: InstanceId, stored: StoredEvent, at: int, lanes: Mapping[LaneName, Lane]
+        self,
+        instance: InstanceId,
+        stored: StoredEvent,
+        at: int,
+        target_queues: Mapping[TargetKey, TargetQueue],
     ) -> int | None:
         event, aggregate = stored.event, aggregate_of(stored.event)
         row = self._connection.execute(
@@ -70,10 +74,12 @@ class SqlEvents:
             return None
         self._connection.executemany(
             "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"
-            " due_at, held_due_at, waits_for, is_waited_for, aggregate, behind)"
+            " due_at, queued_due_at, depends_on, has_dependents, aggregate, waits_on)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                self._planned_row((instance, each.target_id), row[0], each, at, lanes, aggregate)
+                self._planned_row(
+                    (instance, each.target_id), row[0], each, at, target_queues, aggregate
+                )
                 for each in stored.deliveries
             ],
         )
@@ -81,16 +87,16 @@ class SqlEvents:
 
     def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
         self,
-        name: LaneName,
+        name: TargetKey,
         event_number: int,
         planned: PlannedDelivery,
         at: int,
-        lanes: Mapping[LaneName, Lane],
+        target_queues: Mapping[TargetKey, TargetQueue],
         aggregate: str,
     ) -> Row:
-        lane = lanes.get(name)
-        due_at = at if planned.waits_for is None else None
-        line, behind = self._place_in_line(name, lane, aggregate)
+        target_queue = target_queues.get(name)
+        due_at = at if planned.depends_on is None else None
+        line, waits_on = self._append_to_key(name, target_queue, aggregate)
         return (
             int(planned.id),
             name[0],
@@ -98,19 +104,19 @@ class SqlEvents:
             planned.target_id,
             DeliveryState.PENDING.value,
             at,
-            due_at if lane is None else None,
-            None if lane is None else due_at,
-            None if planned.waits_for is None else int(planned.waits_for),
-            int(planned.is_waited_for),
+            due_at if target_queue is None else None,
+            None if target_queue is None else due_at,
+            None if planned.depends_on is None else int(planned.depends_on),
+            int(planned.has_dependents),
             line,
-            behind,
+            waits_on,
         )
 
-    def _place_in_line(
-        self, name: LaneName, lane: Lane | None, aggregate: str
+    def _append_to_key(
+        self, name: TargetKey, target_queue: TargetQueue | None, aggregate: str
     ) -> tuple[str | None, int | None]:
-        if lane is None or not lane.is_ordered or not aggregate:
+        if target_queue is None or not target_queue.is_ordered or not aggregate:
             return None, None
-        if ordering.is_lining_up(self._connection, name):
+        if ordering.is_backfilling(self._connection, name):
             return None, None  # it gets its place when it is looked at, after those before it
-        return aggregate, ordering.last_in_line(self._connection, name, aggregate)
+        return aggregate, ordering.last_of_key(self._connection, name, aggregate)

@@ -23,15 +23,15 @@ def ids_until(connection: Connection, until: datetime | None) -> int:
 
 def _first_made_at(connection: Connection, at: int) -> int:
     """The smallest id from which on deliveries were made at this time or later, by bisection."""
-    before, behind = 0, _MAX_ID
-    while behind - before > 1:
-        middle = (before + behind) // 2
+    before, beyond = 0, _MAX_ID
+    while beyond - before > 1:
+        middle = (before + beyond) // 2
         row = connection.execute(
             "SELECT id, created_at FROM deliveries WHERE id >= ? AND id < ? ORDER BY id LIMIT 1",
-            (middle, behind),
+            (middle, beyond),
         ).fetchone()
         if row is None or row[1] >= at:
-            behind = middle
+            beyond = middle
         else:
             before = row[0]
-    return behind
+    return beyond

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery.deliveries import claimed_from_row
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, from_time, to_time
 from outrider.usecases.ports.deliveries import OrphanedDelivery
 
@@ -35,7 +35,7 @@ class SqlLeases:
         # held, and they have an index of their own.
         rows = self._connection.execute(
             "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
-            " deliveries.attempt_count, deliveries.created_at, deliveries.is_waited_for, events.body,"
+            " deliveries.attempt_count, deliveries.created_at, deliveries.has_dependents, events.body,"
             " events.trace, NULL, deliveries.owner, deliveries.claimed_at"
             " FROM deliveries JOIN events ON events.number = deliveries.event_number"
             " LEFT JOIN leases ON leases.owner = deliveries.owner"
@@ -52,7 +52,7 @@ class SqlLeases:
         if not locked:
             return orphans
         # Before the rows, as whoever settles does: else two of them could wait for each other.
-        SqlLanes(self._connection).lock()
+        SqlTargetQueues(self._connection).lock()
         clause, value = self._connection.dialect.one_of(
             "id", [int(each.claimed.id) for each in orphans]
         )

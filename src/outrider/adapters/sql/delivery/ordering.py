@@ -1,6 +1,6 @@
 """Lines of deliveries that wait for earlier ones of their aggregate, in SQL.
 
-`aggregate` is set while a delivery stands in a line, `behind` names the one in front of it. The
+`aggregate` is set while a delivery stands in a line, `waits_on` names the one in front of it. The
 first of a line is behind nobody. A delivery leaves its line when it is final; where the policy
 parks, a dead one stays, and holds the others.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.target_queue import Lane, LaneName
+from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 
 _AT_ONCE = 1000
 _LOOKED_AT = 2000
@@ -18,11 +18,11 @@ _DEAD = DeliveryState.DEAD.value
 _ALL, _PARKED = 1, 2
 
 
-def last_in_line(connection: Connection, name: LaneName, aggregate: str) -> int | None:
+def last_of_key(connection: Connection, name: TargetKey, aggregate: str) -> int | None:
     """Whom the next delivery of an aggregate stands behind; None: nobody."""
     row = connection.execute(
         "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ? AND aggregate = ?"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.behind = deliveries.id)"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
         " ORDER BY event_number DESC LIMIT 1",
         (*name, aggregate),
     ).fetchone()
@@ -31,13 +31,13 @@ def last_in_line(connection: Connection, name: LaneName, aggregate: str) -> int 
 
 def leave(connection: Connection, number: int) -> None:
     """The delivery leaves its line; who stood behind it is first now."""
-    connection.execute("UPDATE deliveries SET behind = NULL WHERE behind = ?", (number,))
+    connection.execute("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", (number,))
     connection.execute(
-        "UPDATE deliveries SET aggregate = NULL, behind = NULL WHERE id = ?", (number,)
+        "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", (number,)
     )
 
 
-def unpark(connection: Connection, dead: int, replay: int) -> bool:
+def resume_key(connection: Connection, dead: int, replay: int) -> bool:
     """Put a replay in the place of a dead delivery that holds its line; whether it held one."""
     row = connection.execute(
         "SELECT aggregate FROM deliveries WHERE id = ? AND state = ? AND aggregate IS NOT NULL",
@@ -45,64 +45,66 @@ def unpark(connection: Connection, dead: int, replay: int) -> bool:
     ).fetchone()
     if row is None:
         return False
-    connection.execute("UPDATE deliveries SET behind = ? WHERE behind = ?", (replay, dead))
+    connection.execute("UPDATE deliveries SET waits_on = ? WHERE waits_on = ?", (replay, dead))
     connection.execute("UPDATE deliveries SET aggregate = NULL WHERE id = ?", (dead,))
     connection.execute(
-        "UPDATE deliveries SET aggregate = ?, behind = NULL WHERE id = ?", (row[0], replay)
+        "UPDATE deliveries SET aggregate = ?, waits_on = NULL WHERE id = ?", (row[0], replay)
     )
     return True
 
 
-def order_changed(connection: Connection, name: LaneName, before: Lane, after: Lane) -> None:
-    """Note what is to be done with the lines of a lane; `put_in_order` does it, part by part."""
+def order_changed(
+    connection: Connection, name: TargetKey, before: TargetQueue, after: TargetQueue
+) -> None:
+    """Note what is to be done with the lines of a target queue; `put_in_order` does it, part by part."""
     if after.is_ordered and not before.is_ordered:
         work: tuple[int | None, int] = (0, 0)
     elif before.is_ordered and not after.is_ordered:
         work = (None, _ALL)
-    elif before.parks and not after.parks:
+    elif before.halts_on_dead and not after.halts_on_dead:
         work = (None, _PARKED)
     else:
         return
     # Switched off before everything stood in line: then on again, all of it is looked at again.
     connection.execute(
-        "UPDATE lanes SET lining_up_after = ?, letting_go = ? WHERE instance_id = ?"
+        "UPDATE target_queues SET backfill_after = ?, promoting = ? WHERE instance_id = ?"
         " AND target_id = ?",
         (*work, *name),
     )
 
 
-def is_lining_up(connection: Connection, name: LaneName) -> bool:
+def is_backfilling(connection: Connection, name: TargetKey) -> bool:
     """Whether deliveries that came before the order are still to be lined up."""
     row = connection.execute(
-        "SELECT 1 FROM lanes WHERE instance_id = ? AND target_id = ?"
-        " AND lining_up_after IS NOT NULL",
+        "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
+        " AND backfill_after IS NOT NULL",
         name,
     ).fetchone()
     return row is not None
 
 
-def put_in_order(connection: Connection, name: LaneName) -> bool:
+def put_in_order(connection: Connection, name: TargetKey) -> bool:
     """Do a bounded part of what is to be done; whether all is done."""
-    after, letting_go = connection.execute(
-        "SELECT lining_up_after, letting_go FROM lanes WHERE instance_id = ? AND target_id = ?",
+    after, promoting = connection.execute(
+        "SELECT backfill_after, promoting FROM target_queues WHERE instance_id = ? AND target_id = ?",
         name,
     ).fetchone() or (None, 0)
-    if letting_go:
-        last, is_done = None, _let_go(connection, name, letting_go)
+    if promoting:
+        last, is_done = None, _promote(connection, name, promoting)
     elif after is not None:
-        last = _line_up(connection, name, after)
+        last = _backfill(connection, name, after)
         is_done = last is None
     else:
         return True
     connection.execute(
-        "UPDATE lanes SET lining_up_after = ?, letting_go = ? WHERE instance_id = ?"
+        "UPDATE target_queues SET backfill_after = ?, promoting = ? WHERE instance_id = ?"
         " AND target_id = ?",
-        (last, 0 if is_done else letting_go, *name),
+        (last, 0 if is_done else promoting, *name),
     )
     return is_done
 
 
-def _let_go(connection: Connection, name: LaneName, what: int) -> bool:
+def _promote(connection: Connection, name: TargetKey, what: int) -> bool:
     dead = f" AND state = {_DEAD}" if what == _PARKED else ""
     numbers = connection.execute(
         "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
@@ -114,7 +116,7 @@ def _let_go(connection: Connection, name: LaneName, what: int) -> bool:
     return len(numbers) < _AT_ONCE
 
 
-def _line_up(connection: Connection, name: LaneName, after: int) -> int | None:
+def _backfill(connection: Connection, name: TargetKey, after: int) -> int | None:
     """Line up open deliveries that came before the order; return up to which id, None: all."""
     rows = connection.execute(
         "SELECT deliveries.id, deliveries.state, deliveries.aggregate, events.aggregate"
@@ -126,8 +128,8 @@ def _line_up(connection: Connection, name: LaneName, after: int) -> int | None:
     for number, state, line, aggregate in rows:
         if state in _OPEN and line is None and aggregate:
             connection.execute(
-                "UPDATE deliveries SET aggregate = ?, behind = ?, due_at = NULL,"
-                " held_due_at = coalesce(held_due_at, due_at) WHERE id = ?",
-                (aggregate, last_in_line(connection, name, aggregate), number),
+                "UPDATE deliveries SET aggregate = ?, waits_on = ?, due_at = NULL,"
+                " queued_due_at = coalesce(queued_due_at, due_at) WHERE id = ?",
+                (aggregate, last_of_key(connection, name, aggregate), number),
             )
     return None if len(rows) < _LOOKED_AT else int(rows[-1][0])

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 
 from outrider.adapters.sql.delivery.id_range import ids_since, ids_until
-from outrider.adapters.sql.delivery.target_queues import HAS_LANE, SqlLanes
+from outrider.adapters.sql.delivery.target_queues import HAS_TARGET_QUEUE, SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, from_time, marks, to_number, to_time
 from outrider.adapters.sql.schema.filters import Where
 from outrider.domain.delivery.delivery import DeliveryState
@@ -81,7 +81,7 @@ class SqlReplays:
     ) -> Sequence[Replay]:
         """See the port."""
         targets = [self._add_one(instance, each, from_time(now)) for each in replays]
-        SqlLanes(self._connection).refresh_names(
+        SqlTargetQueues(self._connection).refresh_names(
             {(instance, TargetId(each)) for each in targets if each is not None}
         )
         return [each for each, target in zip(replays, targets, strict=True) if target is not None]
@@ -90,11 +90,11 @@ class SqlReplays:
         """The target of the new delivery, if one was written."""
         row = self._connection.execute(
             "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"  # noqa: S608 - ours
-            " due_at, held_due_at, is_waited_for, replay_of)"
+            " due_at, queued_due_at, has_dependents, replay_of)"
             " SELECT CAST(? AS BIGINT), deliveries.instance_id, event_number, target_id,"
             " CAST(? AS INTEGER), CAST(? AS BIGINT),"
-            f" CASE WHEN {HAS_LANE} THEN NULL ELSE CAST(? AS BIGINT) END,"
-            f" CASE WHEN {HAS_LANE} THEN CAST(? AS BIGINT) END, 0, deliveries.id"
+            f" CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE CAST(? AS BIGINT) END,"
+            f" CASE WHEN {HAS_TARGET_QUEUE} THEN CAST(? AS BIGINT) END, 0, deliveries.id"
             " FROM deliveries JOIN targets ON targets.instance_id = deliveries.instance_id"
             " AND targets.id = deliveries.target_id AND targets.deleted_at IS NULL"
             f" WHERE deliveries.instance_id = ? AND deliveries.id = ? AND state IN {_FINAL}"

@@ -12,30 +12,32 @@ from outrider.domain.delivery.delivery import DeliveryState
 _TURN = "upkeep"
 
 
-class SqlForgetting:
+class SqlRetention:
     """`delivery_log_ports.Forgetting` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def take_turn(self, owner: str, now: datetime, until: datetime) -> bool:
+    def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
         """See the port."""
         row = self._connection.execute(
-            "INSERT INTO turns (name, owner, expires_at) VALUES (?, ?, ?)"
+            "INSERT INTO leader_leases (name, owner, expires_at) VALUES (?, ?, ?)"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
             " expires_at = excluded.expires_at"
-            " WHERE turns.owner = excluded.owner OR turns.expires_at <= ? RETURNING owner",
+            " WHERE leader_leases.owner = excluded.owner OR leader_leases.expires_at <= ? RETURNING owner",
             (_TURN, owner, from_time(until), from_time(now)),
         ).fetchone()
         return row is not None
 
-    def forget_deliveries(self, state: DeliveryState, finished_before: datetime, limit: int) -> int:
+    def delete_expired_deliveries(
+        self, state: DeliveryState, finished_before: datetime, limit: int
+    ) -> int:
         """See the port."""
         rows = self._connection.execute(
             "SELECT id, instance_id, target_id, finished_at FROM deliveries"  # noqa: S608 - ours
             f" WHERE state = {state.value} AND finished_at < ?"
-            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.waits_for = deliveries.id)"
-            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.behind = deliveries.id)"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.depends_on = deliveries.id)"
+            " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.waits_on = deliveries.id)"
             " ORDER BY finished_at, id LIMIT ?",
             (from_time(finished_before), limit),
         ).fetchall()
@@ -45,7 +47,7 @@ class SqlForgetting:
         self._uncount(state, rows)
         return len(rows)
 
-    def forget_events(
+    def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
         """See the port."""
@@ -65,7 +67,7 @@ class SqlForgetting:
 
     def _uncount(self, state: DeliveryState, rows: Sequence[Row]) -> None:
         mark = self._connection.execute(
-            "SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?", (state.value,)
+            "SELECT finished_at, delivery_id FROM rollup_marks WHERE state = ?", (state.value,)
         ).fetchone()
         counts = Counter((row[1], row[2]) for row in rows if (row[3], row[0]) <= mark)
         self._connection.executemany(

@@ -21,37 +21,37 @@ from outrider.adapters.sql.schema.connection import (
 from outrider.adapters.sql.schema.filters import Where
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import (
+    BUCKET,
     LOOKED_AT,
-    SLOT,
-    TALLY_LAG,
+    ROLLUP_LAG,
     DeliveryStats,
-    HeldTargets,
-    Hold,
-    Holds,
-    OpenTallies,
-    SettledSlots,
+    OpenCounts,
+    SettledBuckets,
+    StateCounts,
     StatsSearch,
-    Tally,
-    answered,
-    measured_slots,
+    SuspendedTargets,
+    Suspension,
+    Suspensions,
+    measured_buckets,
+    stats_of,
     worst_first,
 )
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 
 _FINAL = tuple(each for each in DeliveryState if each.is_final)
-_SLOT = from_duration(SLOT)
+_SLOT = from_duration(BUCKET)
 # What was settled since the last tally, a matter of seconds: more than this is counted by the next.
-_SINCE_TALLY = 20_000
-# A lane knows that its target is paused, and not since when.
+_SINCE_ROLLUP = 20_000
+# A target queue knows that its target is paused, and not since when.
 _HOLDS = (
     "SELECT target_id, (SELECT paused_at FROM paused_targets"
-    " WHERE paused_targets.instance_id = lanes.instance_id"
-    " AND paused_targets.target_id = lanes.target_id), open_until FROM lanes"
+    " WHERE paused_targets.instance_id = target_queues.instance_id"
+    " AND paused_targets.target_id = target_queues.target_id), open_until FROM target_queues"
     " WHERE (is_paused = 1 OR open_until IS NOT NULL)"
 )
 
-_Tallies = dict[TargetId, Tally]
+_Tallies = dict[TargetId, StateCounts]
 
 
 class SqlDeliveryCounts:
@@ -65,45 +65,47 @@ class SqlDeliveryCounts:
         instance: InstanceId,
         wanted: StatsSearch,
         now: datetime,
-        counted: OpenTallies | None = None,
+        counted: OpenCounts | None = None,
     ) -> DeliveryStats:
         """See the port."""
-        tallies: _Tallies = defaultdict(Tally)
+        state_counts: _Tallies = defaultdict(StateCounts)
         is_partial, settled = False, None
         if wanted.is_narrow:
-            is_partial = self._count_newest(instance, wanted, tallies)
+            is_partial = self._count_newest(instance, wanted, state_counts)
         else:
             if counted is None:
                 counted = self.open(instance, wanted.target_id)
             for name, each in counted.items():
-                tallies[name].merge(each)
-            self._count_settled(instance, wanted.target_id, tallies)
+                state_counts[name].merge(each)
+            self._count_settled(instance, wanted.target_id, state_counts)
             settled = self._settled(instance, wanted.target_id, now)
-        listed = worst_first(tallies, wanted.targets)
+        listed = worst_first(state_counts, wanted.targets)
         holds = self._holds(instance, wanted, listed)
         names = self._names(instance, {*listed, *holds})
-        return answered(tallies, names, wanted, settled, now, holds=holds, is_partial=is_partial)
+        return stats_of(
+            state_counts, names, wanted, settled, now, holds=holds, is_partial=is_partial
+        )
 
-    def held(self, now: datetime) -> HeldTargets:
+    def held(self, now: datetime) -> SuspendedTargets:
         """See the port."""
-        paused, breaker_open, lanes = self._connection.execute(
+        paused, breaker_open, target_queues = self._connection.execute(
             "SELECT coalesce(sum(is_paused), 0),"
-            " coalesce(sum(CASE WHEN open_until > ? THEN 1 ELSE 0 END), 0), count(*) FROM lanes",
+            " coalesce(sum(CASE WHEN open_until > ? THEN 1 ELSE 0 END), 0), count(*) FROM target_queues",
             (from_time(now),),
         ).fetchone()
-        return HeldTargets(int(paused), int(breaker_open), int(lanes))
+        return SuspendedTargets(int(paused), int(breaker_open), int(target_queues))
 
-    def tally(self, now: datetime, limit: int) -> int:
+    def roll_up(self, now: datetime, limit: int) -> int:
         """See the port."""
-        until = from_time(now - TALLY_LAG)
-        oldest = measured_slots(now)[0]
-        self._connection.execute("DELETE FROM delivery_slots WHERE slot < ?", (oldest,))
+        until = from_time(now - ROLLUP_LAG)
+        oldest = measured_buckets(now)[0]
+        self._connection.execute("DELETE FROM delivery_buckets WHERE bucket < ?", (oldest,))
         rest = limit
         for state in _FINAL:
-            rest -= self._tally_state(state, until, oldest, rest) if rest else 0
+            rest -= self._roll_up_state(state, until, oldest, rest) if rest else 0
         return limit - rest
 
-    def _tally_state(self, state: DeliveryState, until: int, oldest: int, limit: int) -> int:
+    def _roll_up_state(self, state: DeliveryState, until: int, oldest: int, limit: int) -> int:
         rows = self._connection.execute(
             "SELECT deliveries.instance_id, deliveries.target_id, deliveries.finished_at,"  # noqa: S608 - ours
             " deliveries.id, coalesce(attempts.outcome, 0) FROM deliveries"
@@ -111,7 +113,7 @@ class SqlDeliveryCounts:
             " AND attempts.number = deliveries.attempt_count"
             f" WHERE deliveries.state = {state.value} AND deliveries.finished_at IS NOT NULL"
             " AND (deliveries.finished_at, deliveries.id) >"
-            " (SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?)"
+            " (SELECT finished_at, delivery_id FROM rollup_marks WHERE state = ?)"
             " AND deliveries.finished_at < ?"
             " ORDER BY deliveries.finished_at, deliveries.id LIMIT ?",
             (state.value, until, limit),
@@ -134,19 +136,19 @@ class SqlDeliveryCounts:
             [(*name, count) for name, count in totals.items()],
         )
         self._connection.executemany(
-            "INSERT INTO delivery_slots (instance_id, slot, target_id, state, outcome, count)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, slot, target_id, state, outcome)"
-            " DO UPDATE SET count = delivery_slots.count + excluded.count",
+            "INSERT INTO delivery_buckets (instance_id, bucket, target_id, state, outcome, count)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, bucket, target_id, state, outcome)"
+            " DO UPDATE SET count = delivery_buckets.count + excluded.count",
             [(*name, count) for name, count in slots.items()],
         )
         self._connection.execute(
-            "UPDATE tally_marks SET finished_at = ?, delivery_id = ? WHERE state = ?",
+            "UPDATE rollup_marks SET finished_at = ?, delivery_id = ? WHERE state = ?",
             (rows[-1][2], rows[-1][3], state.value),
         )
 
-    def open(self, instance: InstanceId, target: TargetId | None) -> OpenTallies:
+    def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """See the port."""
-        tallies: _Tallies = defaultdict(Tally)
+        state_counts: _Tallies = defaultdict(StateCounts)
         where = _of(instance, target)
         delivering = self._delivering(instance)
         rows = self._connection.execute(
@@ -157,13 +159,13 @@ class SqlDeliveryCounts:
         waiting: Counter[tuple[str, bool]] = Counter()
         for name, attempts, count, oldest in rows:
             waiting[name, attempts > 0] += count
-            tallies[name].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
+            state_counts[name].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
         for (name, is_retry), count in waiting.items():
             under_way = delivering[name, is_retry]
             state = DeliveryState.RETRYING if is_retry else DeliveryState.PENDING
-            tallies[TargetId(name)].add(state, count - under_way)
-            tallies[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
-        return tallies
+            state_counts[TargetId(name)].add(state, count - under_way)
+            state_counts[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
+        return state_counts
 
     def _delivering(self, instance: InstanceId) -> Counter[tuple[str, bool]]:
         # Of all instances, and counted here: asked for one instance, or for groups, SQLite reads
@@ -176,7 +178,7 @@ class SqlDeliveryCounts:
         )
 
     def _count_settled(
-        self, instance: InstanceId, target: TargetId | None, tallies: _Tallies
+        self, instance: InstanceId, target: TargetId | None, state_counts: _Tallies
     ) -> None:
         where = _of(instance, target)
         totals = self._connection.execute(
@@ -184,35 +186,37 @@ class SqlDeliveryCounts:
             where.values,
         )
         for name, state, count in totals:
-            tallies[name].add(DeliveryState(state), count)
+            state_counts[name].add(DeliveryState(state), count)
         for final in _FINAL:
             rows = self._connection.execute(
                 "SELECT target_id, count(*) FROM (SELECT instance_id, target_id FROM deliveries"  # noqa: S608 - ours
                 f" WHERE state = {final.value} AND finished_at IS NOT NULL AND (finished_at, id) >"
-                " (SELECT finished_at, delivery_id FROM tally_marks WHERE state = ?)"
-                " ORDER BY finished_at, id LIMIT ?) AS since_tally"
+                " (SELECT finished_at, delivery_id FROM rollup_marks WHERE state = ?)"
+                " ORDER BY finished_at, id LIMIT ?) AS since_rollup"
                 f" WHERE {where.text} GROUP BY target_id",
-                (final.value, _SINCE_TALLY, *where.values),
+                (final.value, _SINCE_ROLLUP, *where.values),
             )
             for name, count in rows:
-                tallies[name].add(final, count)
+                state_counts[name].add(final, count)
 
     def _settled(
         self, instance: InstanceId, target: TargetId | None, now: datetime
-    ) -> SettledSlots:
+    ) -> SettledBuckets:
         where = _of(instance, target)
-        first, end = measured_slots(now)
+        first, end = measured_buckets(now)
         rows = self._connection.execute(
-            f"SELECT slot, state, outcome, sum(count) FROM delivery_slots WHERE {where.text}"  # noqa: S608 - ours
-            " AND slot >= ? AND slot < ? GROUP BY slot, state, outcome",
+            f"SELECT bucket, state, outcome, sum(count) FROM delivery_buckets WHERE {where.text}"  # noqa: S608 - ours
+            " AND bucket >= ? AND bucket < ? GROUP BY bucket, state, outcome",
             (*where.values, first, end),
         )
         return [
-            (slot, DeliveryState(state), Outcome(outcome) if outcome else None, int(count))
-            for slot, state, outcome, count in rows
+            (bucket, DeliveryState(state), Outcome(outcome) if outcome else None, int(count))
+            for bucket, state, outcome, count in rows
         ]
 
-    def _count_newest(self, instance: InstanceId, wanted: StatsSearch, tallies: _Tallies) -> bool:
+    def _count_newest(
+        self, instance: InstanceId, wanted: StatsSearch, state_counts: _Tallies
+    ) -> bool:
         """Count what fits among the newest `LOOKED_AT`; whether there are more."""
         newest, fits = _of(instance, wanted.target_id), _fits(wanted)
         newest.add("id <= ?", ids_until(self._connection, wanted.created_until))
@@ -226,12 +230,12 @@ class SqlDeliveryCounts:
             (*fits.values, *fits.values, *newest.values, LOOKED_AT),
         ).fetchall()
         for name, state, _, count, oldest in rows:
-            tallies[name].add(DeliveryState(state), count, to_optional_time(oldest))
+            state_counts[name].add(DeliveryState(state), count, to_optional_time(oldest))
         return sum(int(row[2]) for row in rows) >= LOOKED_AT
 
     def _holds(
         self, instance: InstanceId, wanted: StatsSearch, listed: Sequence[TargetId]
-    ) -> Holds:
+    ) -> Suspensions:
         """What holds the first `wanted.held` targets, and those that are listed."""
         where = _of(instance, wanted.target_id)
         rows = self._connection.execute(
@@ -243,7 +247,7 @@ class SqlDeliveryCounts:
                 f"{_HOLDS} AND instance_id = ? AND {clause}", (instance, value)
             ).fetchall()
         return {
-            TargetId(name): Hold(to_optional_time(paused_at), to_optional_time(open_until))
+            TargetId(name): Suspension(to_optional_time(paused_at), to_optional_time(open_until))
             for name, paused_at, open_until in rows
         }
 

@@ -1,4 +1,4 @@
-"""Lanes in SQL: what holds targets back, and when each can be served."""
+"""Target queues in SQL: what holds targets back, and when each can be served."""
 
 from __future__ import annotations
 
@@ -14,54 +14,61 @@ from outrider.adapters.sql.schema.connection import (
     to_optional_time,
 )
 from outrider.domain.delivery.circuit_breaker import BreakerState
-from outrider.domain.delivery.target_queue import Lane, LaneName, ready_at
+from outrider.domain.delivery.target_queue import TargetKey, TargetQueue, ready_at
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.targets.policy import Breaker
 
 _COLUMNS = (
-    "is_paused, max_concurrency, rate_per_second, is_ordered, parks, breaker_failures,"
-    " breaker_open_for, failures, open_until, tokens, tokens_at, ramp, served_at"
+    "is_paused, max_concurrency, rate_per_second, is_ordered, halts_on_dead, breaker_failures,"
+    " breaker_open_for, failures, open_until, tokens, tokens_at, slow_start_window, last_claimed_at"
 )
 _NAMES = [each.strip() for each in _COLUMNS.split(",")]
-HAS_LANE = (
-    "EXISTS (SELECT 1 FROM lanes WHERE lanes.instance_id = deliveries.instance_id"
-    " AND lanes.target_id = deliveries.target_id)"
+HAS_TARGET_QUEUE = (
+    "EXISTS (SELECT 1 FROM target_queues WHERE target_queues.instance_id = deliveries.instance_id"
+    " AND target_queues.target_id = deliveries.target_id)"
 )
 """A condition on a row of deliveries."""
 
 
-class SqlLanes:
-    """The lanes on one connection, inside its transaction."""
+class SqlTargetQueues:
+    """The target queues on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def lock(self) -> None:
-        """Let nobody else change lanes until this transaction ends. Without any, nothing is locked."""
+        """Let nobody else change target queues until this transaction ends. Without any, nothing is locked."""
         self._take_any()
 
-    def get(self, name: LaneName) -> Lane | None:
+    def get(self, name: TargetKey) -> TargetQueue | None:
         """None: the target has none."""
-        query = f"SELECT {_COLUMNS} FROM lanes WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
+        query = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
         row = self._connection.execute(query, name).fetchone()
-        return None if row is None else _lane(row)
+        return None if row is None else _target_queue(row)
 
-    def get_many(self, names: Iterable[LaneName]) -> dict[LaneName, Lane]:
+    def get_many(self, names: Iterable[TargetKey]) -> dict[TargetKey, TargetQueue]:
         """Return those that exist."""
         if not self._take_any():
             return {}
         found = {each: self.get(each) for each in set(names)}
-        return {name: lane for name, lane in found.items() if lane is not None}
+        return {
+            name: target_queue for name, target_queue in found.items() if target_queue is not None
+        }
 
-    def all(self) -> dict[LaneName, Lane]:
-        """Every lane there is."""
+    def all(self) -> dict[TargetKey, TargetQueue]:
+        """Every target queue there is."""
         if not self._take_any():
             return {}
-        rows = self._connection.execute(f"SELECT instance_id, target_id, {_COLUMNS} FROM lanes")  # noqa: S608 - ours
-        return {(InstanceId(row[0]), TargetId(row[1])): _lane(row[2:]) for row in rows.fetchall()}
+        rows = self._connection.execute(
+            f"SELECT instance_id, target_id, {_COLUMNS} FROM target_queues"  # noqa: S608 - ours
+        )
+        return {
+            (InstanceId(row[0]), TargetId(row[1])): _target_queue(row[2:])
+            for row in rows.fetchall()
+        }
 
-    def of_owner(self, owner: str) -> dict[LaneName, Lane]:
-        """The lanes of what a worker holds."""
+    def of_owner(self, owner: str) -> dict[TargetKey, TargetQueue]:
+        """The target queues of what a worker holds."""
         if not self._take_any():
             return {}
         names = self._connection.execute(
@@ -69,28 +76,30 @@ class SqlLanes:
         )
         return self.get_many([(InstanceId(each[0]), TargetId(each[1])) for each in names])
 
-    def ready(self, at: int, limit: int) -> list[tuple[LaneName, Lane, int]]:
-        """Lanes that can be served, in the order of their turns, each with when it became ready."""
+    def ready(self, at: int, limit: int) -> list[tuple[TargetKey, TargetQueue, int]]:
+        """Target queues that can be served, in the order of their turns, each with when it became ready."""
         if not self._take_any():
             return []
         rows = self._connection.execute(
-            f"SELECT instance_id, target_id, ready_at, {_COLUMNS} FROM lanes WHERE ready_at <= ?"  # noqa: S608 - ours
+            f"SELECT instance_id, target_id, ready_at, {_COLUMNS} FROM target_queues WHERE ready_at <= ?"  # noqa: S608 - ours
             " ORDER BY ready_at, instance_id, target_id LIMIT ?",
             (at, limit),
         )
-        return [((InstanceId(row[0]), TargetId(row[1])), _lane(row[3:]), row[2]) for row in rows]
+        return [
+            ((InstanceId(row[0]), TargetId(row[1])), _target_queue(row[3:]), row[2]) for row in rows
+        ]
 
-    def first_ready(self, passed_over: Iterable[LaneName]) -> int | None:
-        """When the first lane can be served that is none of these."""
+    def first_ready(self, passed_over: Iterable[TargetKey]) -> int | None:
+        """When the first target queue can be served that is none of these."""
         passed = set(passed_over)
         rows = self._connection.execute(
-            "SELECT ready_at, instance_id, target_id FROM lanes WHERE ready_at IS NOT NULL"
+            "SELECT ready_at, instance_id, target_id FROM target_queues WHERE ready_at IS NOT NULL"
             " ORDER BY ready_at, instance_id, target_id LIMIT ?",
             (len(passed) + 1,),
         )
         return next((int(row[0]) for row in rows if (row[1], row[2]) not in passed), None)
 
-    def in_flight(self) -> dict[LaneName, int]:
+    def in_flight(self) -> dict[TargetKey, int]:
         """How many deliveries are being attempted, of every target with any."""
         # Counted here: asked to group, SQLite reads the index that has the names in order, whole.
         rows = self._connection.execute(
@@ -98,41 +107,42 @@ class SqlLanes:
         )
         return Counter((InstanceId(instance), TargetId(target)) for instance, target in rows)
 
-    def put(self, name: LaneName, lane: Lane) -> None:
+    def put(self, name: TargetKey, target_queue: TargetQueue) -> None:
         """Write it; `refresh` says when it can be served."""
         self._take()
         self._connection.execute(
-            f"INSERT INTO lanes (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - ours
+            f"INSERT INTO target_queues (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - ours
             f" VALUES (?, ?, {', '.join('?' for _ in _NAMES)})"
             " ON CONFLICT (instance_id, target_id) DO UPDATE SET "
             + ", ".join(f"{each} = excluded.{each}" for each in _NAMES),
-            (*name, *_row(lane)),
+            (*name, *_row(target_queue)),
         )
 
-    def refresh(self, lanes: Mapping[LaneName, Lane]) -> None:
+    def refresh(self, target_queues: Mapping[TargetKey, TargetQueue]) -> None:
         """Say anew when each can be served. One that nothing keeps goes when it is empty."""
-        if not lanes:
+        if not target_queues:
             return
-        counts: Mapping[LaneName, int] = {}
+        counts: Mapping[TargetKey, int] = {}
         if any(
-            each.max_concurrency or each.ramp or each.state.open_until for each in lanes.values()
+            each.max_concurrency or each.slow_start_window or each.state.open_until
+            for each in target_queues.values()
         ):
             counts = self.in_flight()
-        for name, lane in lanes.items():
+        for name, target_queue in target_queues.items():
             first = self._first_due(name)
-            if first is None and not lane.is_gate and self._remove(name):
+            if first is None and not target_queue.is_limited and self._remove(name):
                 continue
-            ready = ready_at(lane, counts.get(name, 0), to_optional_time(first))
+            ready = ready_at(target_queue, counts.get(name, 0), to_optional_time(first))
             self._connection.execute(
                 # Lines that are still to be put in order are work, too.
-                "UPDATE lanes SET ready_at = CASE WHEN letting_go <> 0 OR lining_up_after IS NOT NULL"  # noqa: S608 - ours
-                f" THEN coalesce(served_at, 0) ELSE ? END, {', '.join(f'{each} = ?' for each in _NAMES)}"
+                "UPDATE target_queues SET ready_at = CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL"  # noqa: S608 - ours
+                f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {', '.join(f'{each} = ?' for each in _NAMES)}"
                 " WHERE instance_id = ? AND target_id = ?",
-                (from_optional_time(ready), *_row(lane), *name),
+                (from_optional_time(ready), *_row(target_queue), *name),
             )
 
-    def refresh_names(self, names: Iterable[LaneName]) -> None:
-        """`refresh` for those of these targets that have a lane."""
+    def refresh_names(self, names: Iterable[TargetKey]) -> None:
+        """`refresh` for those of these targets that have a target queue."""
         self.refresh(self.get_many(names))
 
     def _take_any(self) -> bool:
@@ -140,25 +150,25 @@ class SqlLanes:
 
         So the limits of a target hold over all nodes: what is read is still so when it is written.
         """
-        if self._connection.execute("SELECT 1 FROM lanes LIMIT 1").fetchone() is None:
+        if self._connection.execute("SELECT 1 FROM target_queues LIMIT 1").fetchone() is None:
             return False
         self._take()
         return True
 
     def _take(self) -> None:
-        lock = self._connection.dialect.lock_lanes
+        lock = self._connection.dialect.lock_target_queues
         if lock:
             self._connection.execute(lock)
 
-    def _first_due(self, name: LaneName) -> int | None:
+    def _first_due(self, name: TargetKey) -> int | None:
         row = self._connection.execute(
-            "SELECT held_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
-            " AND held_due_at IS NOT NULL AND behind IS NULL ORDER BY held_due_at, id LIMIT 1",
+            "SELECT queued_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
+            " AND queued_due_at IS NOT NULL AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1",
             name,
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def _remove(self, name: LaneName) -> bool:
+    def _remove(self, name: TargetKey) -> bool:
         """Whether it is gone: lines that are being let go keep it, and others who are writing.
 
         These may be about to put a delivery into it.
@@ -168,42 +178,42 @@ class SqlLanes:
             return False
         return bool(
             self._connection.execute(
-                "DELETE FROM lanes WHERE instance_id = ? AND target_id = ? AND letting_go = 0"
-                " AND lining_up_after IS NULL",
+                "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
+                " AND backfill_after IS NULL",
                 name,
             ).rowcount
         )
 
 
-def _lane(row: Row) -> Lane:
-    return Lane(
+def _target_queue(row: Row) -> TargetQueue:
+    return TargetQueue(
         is_paused=bool(row[0]),
         max_concurrency=row[1],
         rate_per_second=row[2],
         is_ordered=bool(row[3]),
-        parks=bool(row[4]),
+        halts_on_dead=bool(row[4]),
         breaker=Breaker(row[5], to_duration(row[6])),
         state=BreakerState(row[7], to_optional_time(row[8])),
         tokens=row[9],
         tokens_at=to_optional_time(row[10]),
-        ramp=row[11],
-        served_at=to_optional_time(row[12]),
+        slow_start_window=row[11],
+        last_claimed_at=to_optional_time(row[12]),
     )
 
 
-def _row(lane: Lane) -> Row:
+def _row(target_queue: TargetQueue) -> Row:
     return (
-        int(lane.is_paused),
-        lane.max_concurrency,
-        lane.rate_per_second,
-        int(lane.is_ordered),
-        int(lane.parks),
-        lane.breaker.failures,
-        from_duration(lane.breaker.open_for),
-        lane.state.failures,
-        from_optional_time(lane.state.open_until),
-        lane.tokens,
-        from_optional_time(lane.tokens_at),
-        lane.ramp,
-        from_optional_time(lane.served_at),
+        int(target_queue.is_paused),
+        target_queue.max_concurrency,
+        target_queue.rate_per_second,
+        int(target_queue.is_ordered),
+        int(target_queue.halts_on_dead),
+        target_queue.breaker.failures,
+        from_duration(target_queue.breaker.open_for),
+        target_queue.state.failures,
+        from_optional_time(target_queue.state.open_until),
+        target_queue.tokens,
+        from_optional_time(target_queue.tokens_at),
+        target_queue.slow_start_window,
+        from_optional_time(target_queue.last_claimed_at),
     )

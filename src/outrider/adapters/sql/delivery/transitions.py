@@ -1,6 +1,6 @@
 """What happens to deliveries in SQL: who holds what, who waits for whom, and where each is due.
 
-The due time of a delivery is in `due_at`, or in `held_due_at` when its target has a lane.
+The due time of a delivery is in `due_at`, or in `queued_due_at` when its target has a target queue.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering
-from outrider.adapters.sql.delivery.target_queues import HAS_LANE, SqlLanes
+from outrider.adapters.sql.delivery.target_queues import HAS_TARGET_QUEUE, SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, Row, from_duration, from_time
-from outrider.domain.delivery.delivery import Attempt, DeliveryState, Followers, Settlement
-from outrider.domain.delivery.target_queue import LaneName
+from outrider.domain.delivery.delivery import Attempt, DeliveryState, Dependents, Settlement
+from outrider.domain.delivery.target_queue import TargetKey
 from outrider.domain.ids import InstanceId, TargetId
 
 _PENDING = DeliveryState.PENDING.value
@@ -20,24 +20,24 @@ _RETRYING = DeliveryState.RETRYING.value
 _CANCELLED = DeliveryState.CANCELLED.value
 
 _DUE_NOW = (
-    f"due_at = CASE WHEN {HAS_LANE} THEN NULL ELSE ? END,"
-    f" held_due_at = CASE WHEN {HAS_LANE} THEN ? END"
+    f"due_at = CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE ? END,"
+    f" queued_due_at = CASE WHEN {HAS_TARGET_QUEUE} THEN ? END"
 )
 
 
-def settle_held(
+def settle_claimed(
     connection: Connection,
-    held: Sequence[tuple[int, Settlement, LaneName]],
-    lanes: Collection[LaneName],
+    held: Sequence[tuple[int, Settlement, TargetKey]],
+    target_queues: Collection[TargetKey],
     at: int,
-) -> set[LaneName]:
+) -> set[TargetKey]:
     """Write attempts and next states of deliveries that are known to be held.
 
-    `lanes` are those of their targets that have one. Return the targets of those that were let go.
+    `target_queues` are those of their targets that have one. Return the targets of those that were let go.
     """
     connection.executemany(
         "INSERT INTO attempts (delivery_id, number, started_at, duration, outcome, stage,"
-        " status_code, error, excerpt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " status_code, error, body_prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             _attempt_row(number, each.attempt)
             for number, each, _ in held
@@ -47,34 +47,36 @@ def settle_held(
     # Nearly all of a group become the same: one statement for them costs half of one for each.
     alike: dict[Row, list[int]] = {}
     for number, each, name in held:
-        alike.setdefault(_next_state(each, at, has_lane=name in lanes), []).append(number)
+        alike.setdefault(_next_state(each, at, has_target_queue=name in target_queues), []).append(
+            number
+        )
     for state, numbers in alike.items():
         clause, value = connection.dialect.one_of("id", numbers)
         connection.execute(
             "UPDATE deliveries SET state = ?, attempt_count = attempt_count + ?, due_at = ?,"  # noqa: S608 - ours
-            f" held_due_at = ?, finished_at = ?, owner = NULL, claimed_at = NULL WHERE {clause}",
+            f" queued_due_at = ?, finished_at = ?, owner = NULL, claimed_at = NULL WHERE {clause}",
             (*state, value),
         )
-    moved: set[LaneName] = set()
+    moved: set[TargetKey] = set()
     for number, each, _ in held:
-        if each.followers is Followers.RELEASE:
-            moved |= release_followers(connection, number, at)
-        elif each.followers is Followers.CANCEL:
-            moved |= cancel_followers(connection, number, at)
+        if each.dependents is Dependents.RELEASE:
+            moved |= release_dependents(connection, number, at)
+        elif each.dependents is Dependents.CANCEL:
+            moved |= cancel_dependents(connection, number, at)
     return moved
 
 
-def release_followers(connection: Connection, number: int, at: int) -> set[LaneName]:
+def release_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
     """Make due what waited for this delivery; it never waits again. Return their targets."""
     rows = connection.execute(
-        f"UPDATE deliveries SET {_DUE_NOW}, waits_for = NULL WHERE waits_for = ?"  # noqa: S608 - ours
+        f"UPDATE deliveries SET {_DUE_NOW}, depends_on = NULL WHERE depends_on = ?"  # noqa: S608 - ours
         " RETURNING instance_id, target_id",
         (at, at, number),
     )
     return set(rows.fetchall())
 
 
-def cancel_followers(connection: Connection, number: int, at: int) -> set[LaneName]:
+def cancel_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
     """Cancel what waits for this delivery, and what waits for that, to the end of the line.
 
     Return the targets of those that were cancelled.
@@ -82,14 +84,14 @@ def cancel_followers(connection: Connection, number: int, at: int) -> set[LaneNa
     front, names = [number], set()
     while front:
         rows = connection.execute(
-            "UPDATE deliveries SET state = ?, finished_at = ?, waits_for = NULL"
-            " WHERE waits_for = ? RETURNING id, instance_id, target_id, aggregate",
+            "UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL"
+            " WHERE depends_on = ? RETURNING id, instance_id, target_id, aggregate",
             (_CANCELLED, at, front.pop()),
         ).fetchall()
-        for follower, instance, target, aggregate in rows:
-            front.append(follower)
+        for dependent, instance, target, aggregate in rows:
+            front.append(dependent)
             if aggregate is not None:
-                ordering.leave(connection, follower)
+                ordering.leave(connection, dependent)
             names.add((instance, target))
     return names
 
@@ -100,34 +102,34 @@ def cancel_deliveries_to(
     """Cancel the open deliveries to a deleted target; those behind them move up."""
     # Also of those that are being attempted, and of dead ones that hold up others.
     connection.execute(
-        "UPDATE deliveries SET aggregate = NULL, behind = NULL WHERE instance_id = ?"
+        "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE instance_id = ?"
         " AND target_id = ? AND aggregate IS NOT NULL",
         (instance, target),
     )
     rows = connection.execute(
-        "SELECT id, waits_for FROM deliveries"
+        "SELECT id, depends_on FROM deliveries"
         " WHERE instance_id = ? AND target_id = ? AND state IN (?, ?) ORDER BY id",
         (instance, target, _PENDING, _RETRYING),
     ).fetchall()
     now = from_time(at)
-    moved: set[LaneName] = set()
+    moved: set[TargetKey] = set()
     for number, _ in rows:
         # Read anew: cancelling one in front may have changed for whom this one waits.
-        (waits_for,) = connection.execute(
-            "SELECT waits_for FROM deliveries WHERE id = ?", (number,)
+        (depends_on,) = connection.execute(
+            "SELECT depends_on FROM deliveries WHERE id = ?", (number,)
         ).fetchone()
-        moved |= _move_followers_up(connection, number, waits_for, now)
+        moved |= _move_dependents_up(connection, number, depends_on, now)
         connection.execute(
-            "UPDATE deliveries SET state = ?, due_at = NULL, held_due_at = NULL, waits_for = NULL,"
+            "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"
             " finished_at = ? WHERE id = ?",
             (_CANCELLED, now, number),
         )
-    SqlLanes(connection).refresh_names(moved)
+    SqlTargetQueues(connection).refresh_names(moved)
 
 
-def give_back(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
+def release_claims(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
     """Make claimed deliveries due again, without an attempt."""
-    names: set[LaneName] = set()
+    names: set[TargetKey] = set()
     for number in numbers:
         rows = connection.execute(
             "UPDATE deliveries SET state = CASE attempt_count WHEN 0 THEN ? ELSE ? END,"  # noqa: S608 - ours
@@ -136,41 +138,41 @@ def give_back(connection: Connection, owner: str, numbers: Iterable[int], at: in
             (_PENDING, _RETRYING, at, at, number, owner),
         )
         names.update(rows.fetchall())
-    SqlLanes(connection).refresh_names(names)
+    SqlTargetQueues(connection).refresh_names(names)
 
 
 def first_attempts_now(connection: Connection, at: int) -> None:
-    """Make due what was never attempted and is due later; the general queue waits no longer."""
-    for column in ("due_at", "held_due_at"):
+    """Make due what was never attempted and is due later; the shared queue waits no longer."""
+    for column in ("due_at", "queued_due_at"):
         connection.execute(
             f"UPDATE deliveries SET {column} = ? WHERE {column} > ? AND attempt_count = 0",  # noqa: S608 - ours
             (at, at),
         )
     connection.execute(
-        "UPDATE general_queue SET served_at = ? WHERE served_at > ?",
+        "UPDATE shared_queue SET last_claimed_at = ? WHERE last_claimed_at > ?",
         (at, at),
     )
 
 
-def _move_followers_up(
-    connection: Connection, number: int, waits_for: int | None, at: int
-) -> set[LaneName]:
-    if waits_for is None:
-        return release_followers(connection, number, at)
+def _move_dependents_up(
+    connection: Connection, number: int, depends_on: int | None, at: int
+) -> set[TargetKey]:
+    if depends_on is None:
+        return release_dependents(connection, number, at)
     connection.execute(
-        "UPDATE deliveries SET waits_for = ? WHERE waits_for = ?", (waits_for, number)
+        "UPDATE deliveries SET depends_on = ? WHERE depends_on = ?", (depends_on, number)
     )
-    connection.execute("UPDATE deliveries SET is_waited_for = 1 WHERE id = ?", (waits_for,))
+    connection.execute("UPDATE deliveries SET has_dependents = 1 WHERE id = ?", (depends_on,))
     return set()
 
 
-def _next_state(settlement: Settlement, at: int, *, has_lane: bool) -> Row:
+def _next_state(settlement: Settlement, at: int, *, has_target_queue: bool) -> Row:
     due_at = None if settlement.due_at is None else from_time(settlement.due_at)
     return (
         settlement.state.value,
         0 if settlement.attempt is None else 1,
-        None if has_lane else due_at,
-        due_at if has_lane else None,
+        None if has_target_queue else due_at,
+        due_at if has_target_queue else None,
         at if settlement.state.is_final else None,
     )
 
@@ -185,5 +187,5 @@ def _attempt_row(number: int, attempt: Attempt) -> Row:
         attempt.stage.value,
         attempt.status_code,
         attempt.error,
-        attempt.excerpt,
+        attempt.body_prefix,
     )

@@ -46,7 +46,7 @@ class Connection(Protocol):
         """Run one statement for each row of parameters."""
         ...
 
-    def announce(self) -> None:
+    def notify_on_commit(self) -> None:
         """Let other processes look, once this is committed: something is due or has changed.
 
         A hint: they look anyway, only later.
@@ -106,4 +106,4 @@ def marks(values: Iterable[object]) -> str:
 def bump_routing_revision(connection: Connection) -> None:
     """Tell every node that routing has changed, when this transaction commits."""
     connection.execute("UPDATE routing_revision SET value = value + 1")
-    connection.announce()
+    connection.notify_on_commit()

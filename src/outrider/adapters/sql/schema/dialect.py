@@ -16,7 +16,7 @@ _NUL = "\0"
 # the same by them.
 UNITS_LOCK = 7_236_841_001
 MIGRATION_LOCK = 7_236_841_002
-LANES_LOCK = 7_236_841_003
+TARGET_QUEUES_LOCK = 7_236_841_003
 
 
 class Membership(Protocol):
@@ -43,7 +43,7 @@ class Dialect:
     free_only: str
     # Statements that hold a lock until the commit; empty where nobody else writes meanwhile.
     # The second says whether this transaction is the only one that writes, and stays it.
-    lock_lanes: str
+    lock_target_queues: str
     is_alone: str
     # A row's address within one statement.
     row: str
@@ -86,7 +86,7 @@ SQLITE = Dialect(
     one_of=_sqlite_one_of,
     locked="",
     free_only="",
-    lock_lanes="",
+    lock_target_queues="",
     is_alone="",
     row="rowid",
     # GLOB and not LIKE: SQLite's LIKE ignores the case of ASCII letters.
@@ -109,7 +109,7 @@ POSTGRES = Dialect(
     one_of=_postgres_one_of,
     locked=" FOR UPDATE OF {}",
     free_only=" FOR UPDATE OF {} SKIP LOCKED",
-    lock_lanes=f"SELECT pg_advisory_xact_lock({LANES_LOCK})",
+    lock_target_queues=f"SELECT pg_advisory_xact_lock({TARGET_QUEUES_LOCK})",
     is_alone=f"SELECT pg_try_advisory_xact_lock({UNITS_LOCK})",
     row="ctid",
     like="{} LIKE ?",

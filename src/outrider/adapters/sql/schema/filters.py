@@ -73,5 +73,5 @@ def name_clause(wanted: NameFilter, dialect: Dialect) -> tuple[str, str]:
     exact = TextMethod(wanted.method - wanted.method.ignores_case)
     if exact is TextMethod.EQUALS:
         return f"{column} = ?", text
-    before, behind = (dialect.any_text * each for each in _ANY_TEXT[exact])
-    return dialect.like.format(column), before + dialect.pattern(text) + behind
+    before, waits_on = (dialect.any_text * each for each in _ANY_TEXT[exact])
+    return dialect.like.format(column), before + dialect.pattern(text) + waits_on

@@ -5,7 +5,7 @@ from __future__ import annotations
 from outrider.adapters.sql.schema.connection import Connection, from_time
 from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.domain.ids import InstanceId
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 
 _CHECK = "master key check"
 _CHECK_TEXT = b"outrider"
@@ -24,10 +24,10 @@ _IDENTIFIERS = {
 
 def check_secrets(connection: Connection, secrets: Secrets) -> None:
     """Seal a known text on first use, open it later: a wrong key is found before it does harm."""
-    row = connection.execute("SELECT value FROM facts WHERE name = ?", (_CHECK,)).fetchone()
+    row = connection.execute("SELECT value FROM metadata WHERE name = ?", (_CHECK,)).fetchone()
     if row is None:
         sealed = secrets.seal(_CHECK_TEXT, belongs_to=_CHECK)
-        connection.execute("INSERT INTO facts (name, value) VALUES (?, ?)", (_CHECK, sealed))
+        connection.execute("INSERT INTO metadata (name, value) VALUES (?, ?)", (_CHECK, sealed))
     else:
         secrets.open(row[0], belongs_to=_CHECK)
 
@@ -42,14 +42,14 @@ def last_identifier(connection: Connection) -> int:
     return int(found or 0)
 
 
-def default_instance(connection: Connection, ambient: Ambient) -> InstanceId:
+def default_instance(connection: Connection, runtime: Runtime) -> InstanceId:
     """The instance of every host name that is no other's; made when there is none."""
     row = connection.execute("SELECT id FROM instances WHERE is_default = 1").fetchone()
     if row is not None:
         return InstanceId(row[0])
-    instance = InstanceId(str(ambient.new_id()))
+    instance = InstanceId(str(runtime.new_id()))
     connection.execute(
         "INSERT INTO instances (id, name, is_default, created_at) VALUES (?, 'default', 1, ?)",
-        (instance, from_time(ambient.now())),
+        (instance, from_time(runtime.now())),
     )
     return instance

@@ -38,11 +38,11 @@ from outrider.adapters.sql.stores.postgres_connection import (
     connect,
     explained,
 )
-from outrider.adapters.sql.stores.postgres_notify import NOTIFY, Hints
+from outrider.adapters.sql.stores.postgres_notify import NOTIFY, PostgresNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Unit
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class PostgresStore:
     url: str = field(repr=False)
     secrets: Secrets = field(repr=False)
     _writing: _Writing = field(init=False, repr=False)
-    _hints: Hints = field(init=False, repr=False)
+    _hints: PostgresNotifier = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
     _reader_links: threading.local = field(default_factory=threading.local, repr=False)
@@ -75,8 +75,8 @@ class PostgresStore:
     def __post_init__(self) -> None:
         # Opened here and not in the threads: what is wrong is told to who opens.
         self._writing = _Writing(self.url, self.secrets, connect(self.url))
-        self._hints = Hints(self.url, lambda: self._writing.process)
-        self._writing.announced = self._hints.bump
+        self._hints = PostgresNotifier(self.url, lambda: self._writing.process)
+        self._writing.notified = self._hints.bump
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="postgres-reader")
         self._writer = GroupWriter("postgres-writer", self._writing.commit, self._writing.close)
 
@@ -93,7 +93,7 @@ class PostgresStore:
         """See the port. A hint: it also moves when nobody can say whether something has changed."""
         return self._hints.count
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """See the port."""
         self._hints.listeners.append(tell)
 
@@ -114,9 +114,9 @@ class PostgresStore:
         """The largest identifier in use; 0 in a new store."""
         return self._at_start(metadata.last_identifier)
 
-    def default_instance(self, ambient: Ambient) -> InstanceId:
+    def default_instance(self, runtime: Runtime) -> InstanceId:
         """The instance that exists from the first start on."""
-        return self._at_start(lambda connection: metadata.default_instance(connection, ambient))
+        return self._at_start(lambda connection: metadata.default_instance(connection, runtime))
 
     def close(self) -> None:
         """Finish what was handed over, then close."""
@@ -161,7 +161,7 @@ class _Writing:
     """The writer's thread: commits groups, on a new connection when the old one is lost."""
 
     def __init__(self, url: str, secrets: Secrets, link: PostgresLink) -> None:
-        self.announced: Callable[[], None] = lambda: None
+        self.notified: Callable[[], None] = lambda: None
         self._url = url
         self._secrets = secrets
         self._link = link
@@ -205,7 +205,7 @@ class _Writing:
         self._link.close()
 
     def _try(self, group: Group, begin: str) -> Sequence[Outcome]:
-        self._link.is_announced = False
+        self._link.is_notified = False
         self._link.script(begin)
         if len(group) == 1:
             return self._try_one(group)
@@ -228,8 +228,8 @@ class _Writing:
         return [(result, None)]
 
     def _tell(self) -> None:
-        if self._link.is_announced:
-            self.announced()
+        if self._link.is_notified:
+            self.notified()
             with suppress(psycopg.Error):
                 # After the commit and in a transaction of its own: those with a notification in
                 # them are committed one after the other, in the whole cluster.

@@ -61,7 +61,7 @@ class PostgresLink:
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
-        self.is_announced = False
+        self.is_notified = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
         """See the protocol."""
@@ -81,9 +81,9 @@ class PostgresLink:
         cursor.executemany(_placed(sql), [_without_nul(each) for each in parameters])
         return cursor
 
-    def announce(self) -> None:
+    def notify_on_commit(self) -> None:
         """See the protocol. The store sends it after the commit."""
-        self.is_announced = True
+        self.is_notified = True
 
     def script(self, text: str) -> None:
         """Run statements without parameters, in one round trip."""

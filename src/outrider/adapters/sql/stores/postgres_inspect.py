@@ -43,7 +43,7 @@ _EXISTS = "SELECT to_regclass(?) IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseLook:
+class DatabaseInspection:
     """What was seen. `where` is the URL without its secrets.
 
     `version`, and the `oldest` that is used, are numbers as 160004 is 16.4.
@@ -65,7 +65,7 @@ class DatabaseLook:
     free: int
 
 
-def look(url: str) -> DatabaseLook:
+def look(url: str) -> DatabaseInspection:
     """Connect once and ask. Raise `CannotOpen`, without secrets, when that does not work."""
     try:
         link = connect(url)
@@ -84,12 +84,12 @@ def driver() -> str:
     return f"psycopg {psycopg.__version__} ({psycopg.pq.__impl__}), libpq {psycopg.pq.version()}"
 
 
-def _seen(link: PostgresLink, where: str) -> DatabaseLook:
+def _seen(link: PostgresLink, where: str) -> DatabaseInspection:
     known = all_migrations(POSTGRES)[-1].version
     schema, needed = versions(link, known) if _exists(link, "schema_migrations") else (0, 0)
     may_create, is_standby = link.execute(_MAY_CREATE).fetchone()
     most, free = link.execute(_LIMITS).fetchone()
-    return DatabaseLook(
+    return DatabaseInspection(
         where=where,
         version=link.raw.info.server_version,
         is_encrypted=bool(link.raw.pgconn.ssl_in_use),
@@ -106,9 +106,9 @@ def _seen(link: PostgresLink, where: str) -> DatabaseLook:
 
 def is_sealed(link: PostgresLink) -> bool:
     """Whether somebody has sealed secrets here already."""
-    if not _exists(link, "facts"):
+    if not _exists(link, "metadata"):
         return False
-    return link.execute("SELECT 1 FROM facts").fetchone() is not None
+    return link.execute("SELECT 1 FROM metadata").fetchone() is not None
 
 
 def _exists(link: PostgresLink, table: str) -> bool:

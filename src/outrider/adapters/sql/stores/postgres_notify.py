@@ -18,11 +18,11 @@ from outrider.adapters.sql.stores.postgres_connection import PostgresLink, conne
 _CHANNEL = "outrider"
 NOTIFY = f"NOTIFY {_CHANNEL}"
 _NODES = 0x6F757472  # "outr": the space of our advisory locks that number processes
-_MAX_NODE = 1023  # what `ambient.IdGenerator` takes; 0 is a store that has one process
+_MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is a store that has one process
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
-class Hints:
+class PostgresNotifier:
     """Listens in a thread of its own, on a connection of its own.
 
     The connection also holds the number by which this process makes identifiers unlike those of

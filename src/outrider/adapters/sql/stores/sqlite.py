@@ -31,11 +31,11 @@ from outrider.adapters.sql.stores.group_commit import (
     Watch,
     run_under_savepoint,
 )
-from outrider.adapters.sql.stores.sqlite_notify import Hints
+from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
-from outrider.runtime import Ambient
+from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Unit
 
 T = TypeVar("T")
@@ -58,11 +58,11 @@ class SqliteConnection(sqlite3.Connection):
 
     dialect = SQLITE
 
-    is_announced = False
+    is_notified = False
 
-    def announce(self) -> None:
+    def notify_on_commit(self) -> None:
         """Tell others when this is committed: at once, and not only when they look."""
-        self.is_announced = True
+        self.is_notified = True
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class SqliteStore:
     _watch: SqliteConnection = field(init=False, repr=False)
     _connection: SqliteConnection = field(init=False, repr=False)
     _unit: SqlUnit = field(init=False, repr=False)
-    _hints: Hints = field(init=False, repr=False)
+    _hints: SqliteNotifier = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._connection = connect(self.path)
         self._unit = SqlUnit(self._connection, self.secrets)
-        self._hints = Hints(self.path.with_name("hints"))
+        self._hints = SqliteNotifier(self.path.with_name("hints"))
         self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
@@ -105,7 +105,7 @@ class SqliteStore:
         """See the port. Reads a counter in shared memory: no thread is asked."""
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
-    def on_news(self, tell: Callable[[], None]) -> None:
+    def subscribe(self, tell: Callable[[], None]) -> None:
         """See the port."""
         self._hints.listen(tell)
 
@@ -126,9 +126,9 @@ class SqliteStore:
         """The largest identifier in use; 0 in a new store."""
         return self._at_start(metadata.last_identifier)
 
-    def default_instance(self, ambient: Ambient) -> InstanceId:
+    def default_instance(self, runtime: Runtime) -> InstanceId:
         """The instance that exists from the first start on."""
-        return self._at_start(lambda connection: metadata.default_instance(connection, ambient))
+        return self._at_start(lambda connection: metadata.default_instance(connection, runtime))
 
     def close(self) -> None:
         """Finish what was handed over, then close."""
@@ -164,10 +164,10 @@ class SqliteStore:
         return found
 
     def _commit(self, group: Group) -> Sequence[Outcome]:
-        self._connection.is_announced = False
+        self._connection.is_notified = False
         with _turn(self._turnstile):
             outcomes = _commit_group(self._connection, self._unit, group)
-        if self._connection.is_announced:
+        if self._connection.is_notified:
             self._hints.tell()
         return outcomes
 

@@ -20,7 +20,7 @@ _READ_BYTES = 4096
 _BEING_MADE = ".new-"
 
 
-class Hints:
+class SqliteNotifier:
     """The pipes in one directory. `tell` belongs to one thread, the others to any.
 
     Telling costs one look at the directory, and one write for each process that listens.

@@ -11,7 +11,7 @@ from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
 from outrider.adapters.sql.delivery.events import SqlEvents
 from outrider.adapters.sql.delivery.leases import SqlLeases
 from outrider.adapters.sql.delivery.replays import SqlReplays
-from outrider.adapters.sql.delivery.retention import SqlForgetting
+from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.adapters.sql.schema.secrets import Secrets
@@ -40,7 +40,7 @@ class SqlUnit:
         self.replays = SqlReplays(connection)
         self.cancellations = SqlCancellations(connection)
         self.delivery_counts = SqlDeliveryCounts(connection)
-        self.forgetting = SqlForgetting(connection)
+        self.retention = SqlRetention(connection)
         self.leases = SqlLeases(connection)
         self.catalogue = SqlCatalogueEntries(connection)
 

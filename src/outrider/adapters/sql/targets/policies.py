@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering
-from outrider.adapters.sql.delivery.target_queues import SqlLanes
+from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import (
     Connection,
     bump_routing_revision,
@@ -16,21 +16,21 @@ from outrider.adapters.sql.schema.connection import (
 )
 from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.targets.policy_columns import plain_json, policy_from_json, secret_json
-from outrider.domain.delivery.target_queue import Lane, LaneName, resumed, with_policy
+from outrider.domain.delivery.target_queue import TargetKey, TargetQueue, resumed, with_policy
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.targets.policy import DEFAULT_POLICY, StoredPolicy, TargetPolicy
 
 # Each of the three tables may have a row or none.
 _SELECT = (
     "SELECT policy.plain, policy.sealed_secrets, policy.changed_at, paused.paused_at,"
-    " lanes.open_until"
+    " target_queues.open_until"
     " FROM (SELECT ? AS instance_id, ? AS target_id) AS wanted"
     " LEFT JOIN target_policies AS policy ON policy.instance_id = wanted.instance_id"
     " AND policy.target_id = wanted.target_id"
     " LEFT JOIN paused_targets AS paused ON paused.instance_id = wanted.instance_id"
     " AND paused.target_id = wanted.target_id"
-    " LEFT JOIN lanes ON lanes.instance_id = wanted.instance_id"
-    " AND lanes.target_id = wanted.target_id"
+    " LEFT JOIN target_queues ON target_queues.instance_id = wanted.instance_id"
+    " AND target_queues.target_id = wanted.target_id"
 )
 
 
@@ -74,7 +74,9 @@ class SqlTargetPolicies:
             " sealed_secrets = excluded.sealed_secrets, changed_at = excluded.changed_at",
             (instance, target, plain_json(policy), sealed, from_time(at)),
         )
-        self._change_lane((instance, target), lambda lane: with_policy(lane, policy, at))
+        self._change_target_queue(
+            (instance, target), lambda target_queue: with_policy(target_queue, policy, at)
+        )
         bump_routing_revision(self._connection)
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
@@ -84,7 +86,9 @@ class SqlTargetPolicies:
             " VALUES (?, ?, ?) ON CONFLICT (instance_id, target_id) DO NOTHING",
             (instance, target, from_time(at)),
         )
-        self._change_lane((instance, target), lambda lane: replace(lane, is_paused=True))
+        self._change_target_queue(
+            (instance, target), lambda target_queue: replace(target_queue, is_paused=True)
+        )
         bump_routing_revision(self._connection)
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
@@ -92,19 +96,21 @@ class SqlTargetPolicies:
         self._connection.execute(
             "DELETE FROM paused_targets WHERE instance_id = ? AND target_id = ?", (instance, target)
         )
-        self._change_lane((instance, target), resumed)
+        self._change_target_queue((instance, target), resumed)
         bump_routing_revision(self._connection)
 
-    def _change_lane(self, name: LaneName, change: Callable[[Lane], Lane]) -> None:
-        lanes = SqlLanes(self._connection)
-        before = lanes.get(name)
-        after = change(before or Lane())
-        if before is None and not after.is_gate:
+    def _change_target_queue(
+        self, name: TargetKey, change: Callable[[TargetQueue], TargetQueue]
+    ) -> None:
+        target_queues = SqlTargetQueues(self._connection)
+        before = target_queues.get(name)
+        after = change(before or TargetQueue())
+        if before is None and not after.is_limited:
             return
-        lanes.put(name, after)
-        ordering.order_changed(self._connection, name, before or Lane(), after)
+        target_queues.put(name, after)
+        ordering.order_changed(self._connection, name, before or TargetQueue(), after)
         ordering.put_in_order(self._connection, name)
-        lanes.refresh({name: after})
+        target_queues.refresh({name: after})
 
     def _opened(
         self, instance: InstanceId, target: TargetId, plain: str, sealed: bytes
@@ -115,7 +121,7 @@ class SqlTargetPolicies:
 
 def forget_policy(connection: Connection, instance: InstanceId, target: TargetId) -> None:
     """Delete what was written about a target that is deleted."""
-    for table in ("target_policies", "paused_targets", "lanes"):
+    for table in ("target_policies", "paused_targets", "target_queues"):
         connection.execute(
             f"DELETE FROM {table} WHERE instance_id = ? AND target_id = ?",  # noqa: S608 - our names
             (instance, target),

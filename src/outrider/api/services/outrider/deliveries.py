@@ -12,8 +12,13 @@ from outrider.api.services.messages.times import (
     to_timestamp,
 )
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
-from outrider.domain.delivery.replay import Replayed, ReplayRange
-from outrider.domain.delivery.stats import DEFAULT_HELD, DEFAULT_TARGETS, DeliveryStats, StatsSearch
+from outrider.domain.delivery.replay import ReplayRange, ReplayResult
+from outrider.domain.delivery.stats import (
+    DEFAULT_SUSPENDED,
+    DEFAULT_TARGETS,
+    DeliveryStats,
+    StatsSearch,
+)
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
 from outrider.domain.search import DeliverySearch
@@ -54,8 +59,8 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
             for each in stats.rates
         ],
         partial=stats.is_partial,
-        held_targets=[
-            pb.HeldTarget(
+        suspended_targets=[
+            pb.SuspendedTarget(
                 target_id=each.target_id,
                 target_name=each.name,
                 paused_at=to_optional_timestamp(each.hold.paused_at),
@@ -142,7 +147,7 @@ class DeliveryHandlers(DeliveryService):
             created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
             created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
             targets=request.max_targets or DEFAULT_TARGETS,
-            held=request.max_held_targets or DEFAULT_HELD,
+            held=request.max_suspended_targets or DEFAULT_SUSPENDED,
         )
         return stats_to_proto(await self._count(actor_of(ctx), wanted))
 
@@ -211,7 +216,7 @@ def _replay_range(token: str) -> ReplayRange | None:
     return ReplayRange(DeliveryId(after), DeliveryId(until))
 
 
-def _replayed_to_proto(replayed: Replayed) -> pb.ReplayDeliveriesResponse:
+def _replayed_to_proto(replayed: ReplayResult) -> pb.ReplayDeliveriesResponse:
     rest = replayed.rest
     return pb.ReplayDeliveriesResponse(
         deliveries=replayed.made,
@@ -248,6 +253,6 @@ def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
         outcome=Outcome(attempt.outcome.value),
         status_code=attempt.status_code,
         error=attempt.error,
-        response_excerpt=attempt.excerpt,
+        response_body_prefix=attempt.body_prefix,
         stage=attempt.stage.value,
     )

@@ -25,7 +25,7 @@ class EventHandlers(EventService):
         self, request: pb.PublishEventsRequest, ctx: Context, /
     ) -> pb.PublishEventsResponse:
         """The answer waits for the commit."""
-        now_ns = to_timestamp(self._publish.ambient.now()).to_nanos()
+        now_ns = to_timestamp(self._publish.runtime.now()).to_nanos()
         events = [_event(each, position, now_ns) for position, each in enumerate(request.events)]
         results = await self._publish(actor_of(ctx), events)
         return pb.PublishEventsResponse(

@@ -17,7 +17,7 @@ from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest
 from outrider.usecases.interception.intercept import Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
-from outrider.usecases.routing.explain import Asked, Explain, Explanation
+from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
 from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1.interception_service_connect import InterceptionService
 from outrider_api.outrider.v1.outcome_pb import Outcome
@@ -137,16 +137,16 @@ def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
     ]
 
 
-def _asked(request: pb.ExplainRequest) -> Asked:
+def _asked(request: pb.ExplainRequest) -> ExplainQuery:
     subject = request.subject
     if subject is None:  # the rules of the contract have refused it
         raise InvalidRequest("invalid ExplainRequest.Subject: value is required")
     if subject.field == "function":
-        return Asked(ConditionKind.FUNCTION, subject.value)
+        return ExplainQuery(ConditionKind.FUNCTION, subject.value)
     if subject.field == "event_type":
-        return Asked(ConditionKind.EVENT, subject.value)
+        return ExplainQuery(ConditionKind.EVENT, subject.value)
     kind = ConditionKind.RESPONSE if request.response else ConditionKind.REQUEST
-    return Asked(kind, subject.value)
+    return ExplainQuery(kind, subject.value)
 
 
 def _explained(explanation: Explanation) -> pb.ExplainResponse:

@@ -9,7 +9,7 @@ from typing import Any
 
 from protobuf.wkt import Duration
 
-from outrider.api.asgi.shutdown import until
+from outrider.api.asgi.shutdown import until_shutdown
 from outrider.api.rpc.interceptors import (
     Authenticator,
     Context,
@@ -17,10 +17,10 @@ from outrider.api.rpc.interceptors import (
     authenticated,
     permission_of,
 )
-from outrider.domain.calls.request import Answer
+from outrider.domain.calls.request import Response
 from outrider.domain.net.endpoint import parse_endpoint
 from outrider.errors import InvalidRequest
-from outrider.usecases.targets.tunnels import Tunnels, WaitingCall, unanswered
+from outrider.usecases.targets.tunnels import PendingRequest, Tunnels, unanswered
 from outrider_api.outrider.v1 import tunnel_service_pb as pb
 from outrider_api.outrider.v1.tunnel_service_connect import TunnelService
 
@@ -53,7 +53,7 @@ class TunnelHandlers(TunnelService):
 
         Raise `Unavailable` when the server stops.
         """
-        return until(self._stopping, self._frames(request.name, ctx))
+        return until_shutdown(self._stopping, self._frames(request.name, ctx))
 
     async def answer_call(
         self, request: pb.AnswerCallRequest, ctx: Context, /
@@ -81,7 +81,7 @@ class TunnelHandlers(TunnelService):
         self._authenticator.require(actor, PERMISSION)
 
 
-def _to_proto(waiting: WaitingCall) -> pb.TunnelCall:
+def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
     call = waiting.call
     return pb.TunnelCall(
         id=waiting.id,
@@ -92,8 +92,8 @@ def _to_proto(waiting: WaitingCall) -> pb.TunnelCall:
     )
 
 
-def _answer(request: pb.AnswerCallRequest) -> Answer:
+def _answer(request: pb.AnswerCallRequest) -> Response:
     if request.status < MIN_STATUS:
         raise InvalidRequest("invalid AnswerCallRequest.Status: value must be from 100 to 599")
     headers = tuple((each.name.lower(), each.value) for each in request.headers)
-    return Answer(request.status, headers, request.body)
+    return Response(request.status, headers, request.body)

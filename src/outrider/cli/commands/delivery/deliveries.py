@@ -11,7 +11,7 @@ import typer
 
 from outrider.cli.commands.delivery import delivery_stats, replay
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
-from outrider.cli.commands.targets.target_status import hold_of, state_of, times_of
+from outrider.cli.commands.targets.target_status import state_of, suspension_of, times_of
 from outrider.cli.remote.client import Server, connect
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
@@ -132,7 +132,7 @@ def _held(server: Server, delivery: Mapping[str, Any]) -> str:
         return ""
     request = GetTargetPolicyRequest(target_id=text_of(delivery, "targetId"))
     try:
-        hold = hold_of(server.ask(server.policies.get_target_policy, request))
+        hold = suspension_of(server.ask(server.policies.get_target_policy, request))
     except CommandError:
         # Who may see deliveries may perhaps not see this; the rest is of use without it.
         return ""
@@ -152,7 +152,7 @@ def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:
                 short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX),
                 text_of(attempt, "statusCode") or "-",
                 text_of(attempt, "stage"),
-                text_of(attempt, "error") or _excerpt(attempt),
+                text_of(attempt, "error") or _body_prefix(attempt),
             )
             for attempt in delivery.get("attempts", ())
         ],
@@ -196,7 +196,7 @@ def _print_deliveries(answer: Mapping[str, Any]) -> None:
     )
 
 
-def _excerpt(attempt: Mapping[str, Any]) -> str:
-    answer = base64.b64decode(text_of(attempt, "responseExcerpt")).decode("utf-8", "replace")
+def _body_prefix(attempt: Mapping[str, Any]) -> str:
+    answer = base64.b64decode(text_of(attempt, "responseBodyPrefix")).decode("utf-8", "replace")
     first, _, rest = answer.strip().partition("\n")
     return f"{first} …" if rest else first

@@ -12,7 +12,7 @@ import typer
 
 from outrider.cli.commands.delivery.replay import Since, Until, moment
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
-from outrider.cli.commands.targets.target_status import held_in, state_of, times_of
+from outrider.cli.commands.targets.target_status import state_of, suspended_in, times_of
 from outrider.cli.remote.client import connect
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -69,7 +69,7 @@ def stats(
         created_since=moment(since, "--since"),
         created_until=moment(until, "--until"),
         max_targets=targets,
-        max_held_targets=targets,
+        max_suspended_targets=targets,
     )
     try:
         while True:
@@ -111,7 +111,7 @@ def _show(answer: Mapping[str, Any]) -> None:
             [_target(each) for each in answer["targets"]],
             empty="",
         )
-    held = [_held(each) for each in held_in(answer)]
+    held = [_held(each) for each in suspended_in(answer)]
     if held:
         print("\nTargets that are held")
         print_table(("ID", "NAME", "STATE", "WHEN"), held, empty="")

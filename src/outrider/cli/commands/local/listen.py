@@ -97,26 +97,26 @@ def listen(
     import asyncio
 
     from outrider.cli.receive.listen import listen_until_stopped, print_call, print_call_json
-    from outrider.cli.receive.listener import Listener, Manners
+    from outrider.cli.receive.listener import Listener, ResponseScript
 
     if any(not each for each in signing_key or ()):
         raise typer.BadParameter("a signing key is empty: is a variable missing?")
     listener = Listener(
         print_call_json if as_json else print_call,
         signing_keys=signing_key or (),
-        manners=Manners(status=status, fail=fail, delay=delay, body=body.encode() or None),
+        manners=ResponseScript(status=status, fail=fail, delay=delay, body=body.encode() or None),
     )
     asyncio.run(listen_until_stopped(listener, host, port))
 
 
 def _forward(url: str, name: str, target: str, *, server: Server, as_json: bool) -> None:
     from outrider.cli.receive.forward import (
-        Wanted,
+        ForwardOptions,
         checked_name,
         forward,
         print_exchange,
         print_exchange_json,
     )
 
-    wanted = Wanted(url=url, name=checked_name(name), target_id=target)
+    wanted = ForwardOptions(url=url, name=checked_name(name), target_id=target)
     forward(server, wanted, print_exchange_json if as_json else print_exchange)

@@ -67,14 +67,14 @@ def record(
     names of people and values of user metadata. Read the file before you give it away.
     """
     from outrider.cli.receive.recording import open_recording
-    from outrider.cli.receive.redaction import CallMask
+    from outrider.cli.receive.redaction import CallRedaction
 
-    with open_recording(out, CallMask(keep or ())) as recording:
+    with open_recording(out, CallRedaction(keep or ())) as recording:
         if forward:
-            from outrider.cli.receive.forward import Wanted, checked_name
+            from outrider.cli.receive.forward import ForwardOptions, checked_name
             from outrider.cli.receive.forward import forward as run_forward
 
-            wanted = Wanted(url=forward, name=checked_name(name), target_id=target)
+            wanted = ForwardOptions(url=forward, name=checked_name(name), target_id=target)
             run_forward(connect(url, token, data_dir), wanted, _recorded(recording))
         else:
             from outrider.cli.receive.recorder import record_here
@@ -108,10 +108,10 @@ def replay(
 
 
 def _recorded(recording: Recording) -> OnExchange:
-    from outrider.cli.receive.exchange import Exchange
+    from outrider.cli.receive.exchange import AnsweredCall
     from outrider.cli.receive.forward import print_exchange
 
-    def both(exchange: Exchange) -> None:
+    def both(exchange: AnsweredCall) -> None:
         recording.add(exchange)
         print_exchange(exchange)
 

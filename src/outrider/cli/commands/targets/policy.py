@@ -46,7 +46,7 @@ class OnDead(StrEnum):
     """What later events of an aggregate do when one has died."""
 
     SKIP = "skip"
-    PARK = "park"
+    HALT = "halt"
 
 
 class OnUnreachable(StrEnum):

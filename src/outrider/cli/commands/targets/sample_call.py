@@ -73,9 +73,9 @@ def _print_attempt(attempt: Mapping[str, Any], answer: Mapping[str, Any]) -> Non
             "error": text_of(attempt, "error"),
         }
     )
-    excerpt = base64.b64decode(text_of(attempt, "responseExcerpt"))
-    if excerpt:
+    body_prefix = base64.b64decode(text_of(attempt, "responseBodyPrefix"))
+    if body_prefix:
         print("\nAnswer")
-        print(pretty_body(excerpt))
+        print(pretty_body(body_prefix))
     print("\nPayload")
     print(pretty_body(base64.b64decode(text_of(answer, "payload"))))

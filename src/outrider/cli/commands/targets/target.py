@@ -14,7 +14,7 @@ from outrider.cli.commands.targets.target_status import (
     Hold,
     Kind,
     Payload,
-    ask_holds,
+    fetch_suspensions,
     interrupts,
     kind_of,
     state_of,
@@ -246,7 +246,7 @@ def _targets(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _holds(server: Server) -> dict[str, Hold]:
     try:
-        holds = ask_holds(server)
+        holds = fetch_suspensions(server)
     except CommandError as error:
         # The list is of use without it.
         note(f"Which targets are held is not known: {printable(error.says)}.")

@@ -21,7 +21,7 @@ Hold = Mapping[str, Any]
 """The parts of an answer that tell of one target what holds it; none of them: nothing does."""
 
 
-def ask_holds(server: Server) -> dict[str, Hold]:
+def fetch_suspensions(server: Server) -> dict[str, Hold]:
     """What holds each target that is held, by ids; of more than `MOST` the first.
 
     Raises:
@@ -29,18 +29,18 @@ def ask_holds(server: Server) -> dict[str, Hold]:
     """
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
-    request = GetDeliveryStatsRequest(max_targets=1, max_held_targets=MOST)
+    request = GetDeliveryStatsRequest(max_targets=1, max_suspended_targets=MOST)
     answer = server.ask(server.deliveries.get_delivery_stats, request)
-    return {text_of(each, "targetId"): hold_of(each) for each in held_in(answer)}
+    return {text_of(each, "targetId"): suspension_of(each) for each in suspended_in(answer)}
 
 
-def held_in(stats: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+def suspended_in(stats: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """The targets that an answer says are held."""
-    found: Iterable[Mapping[str, Any]] = stats.get("heldTargets", ())
+    found: Iterable[Mapping[str, Any]] = stats.get("suspendedTargets", ())
     return found
 
 
-def hold_of(part: Mapping[str, Any]) -> Hold:
+def suspension_of(part: Mapping[str, Any]) -> Hold:
     """What an answer says of one target."""
     return {name: part[name] for name in (_PAUSED, _OPEN) if name in part}
 
