@@ -36,8 +36,13 @@ def run(options: Options) -> Result:
     result.rounds.append({"threads_us": threads, "functions": functions})
     shares = [(name, f"{us:.1f}") for name, us in threads.items()]
     rows = [
-        (each["where"], f"{each['calls']:.2f}", f"{each['own_us']:.1f}", f"{each['share']:.1%}")
-        for each in functions
+        (
+            function["where"],
+            f"{function['calls']:.2f}",
+            f"{function['own_us']:.1f}",
+            f"{function['share']:.1%}",
+        )
+        for function in functions
     ]
     result.table = "\n\n".join(
         [

@@ -200,8 +200,10 @@ def _store_ms(
         page_query, *count_queries = queries
         return {
             "page_ms": _median_ms(connection, page_query, rounds),
-            "total_ms": sum(_median_ms(connection, each, rounds) for each in count_queries),
-            "plans": {each: _plan(connection, each) for each in queries},
+            "total_ms": sum(
+                _median_ms(connection, count_query, rounds) for count_query in count_queries
+            ),
+            "plans": {query: _plan(connection, query) for query in queries},
         }
 
 

@@ -73,7 +73,7 @@ def _goes_on(cell: Cell) -> str:
 
 def _error(cells: Sequence[Cell]) -> str:
     shown = sorted(
-        {f"`{each['code']}` {each['text']} ({each['id']})" for each in cells if each["stops"]}
+        {f"`{cell['code']}` {cell['text']} ({cell['id']})" for cell in cells if cell["stops"]}
     )
     return ", ".join(shown) or "none"
 

@@ -29,9 +29,9 @@ def lines() -> Iterator[str]:
     """One line for each kind of line."""
     yield "| event | level | when | fields |"
     yield "|---|---|---|---|"
-    for each in LOG_EVENTS:
-        fields = ", ".join(f"`{name}`" for name in each.fields)
-        yield f"| `{each.event}` | {each.level} | {each.says} | {fields} |"
+    for log_event in LOG_EVENTS:
+        fields = ", ".join(f"`{name}`" for name in log_event.fields)
+        yield f"| `{log_event.event}` | {log_event.level} | {log_event.says} | {fields} |"
 
 
 def fields() -> Iterator[str]:

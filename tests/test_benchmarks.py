@@ -108,4 +108,4 @@ def test_the_hot_path_is_profiled_by_thread_and_by_function(tmp_path: Path) -> N
 
     [measured] = document["rounds"]
     assert "main" in measured["threads_us"]
-    assert any("worker.py" in each["where"] for each in measured["functions"])
+    assert any("worker.py" in function["where"] for function in measured["functions"])

@@ -15,7 +15,7 @@ OLD = {"ada@example.com": ("old-1", hashed(b"old password"))}  # stands for the 
 @receiver.response(f"{USERS}/ListUsers")
 def find(call: Response) -> dict[str, Any] | None:
     """ZITADEL knows nobody of that name: if the old system does, create the user here."""
-    names = [each.get("loginNameQuery", {}).get("loginName") for each in call.request["queries"]]
+    names = [query.get("loginNameQuery", {}).get("loginName") for query in call.request["queries"]]
     found = [{"userId": OLD[name][0], "username": name} for name in names if name in OLD]
     if not found or call.response.get("details", {}).get("totalResult", "0") != "0":
         return None

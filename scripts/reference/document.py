@@ -109,7 +109,9 @@ class Calls:
         in_path = VARIABLE.findall(route.path)
         parameters = [self._parameter(self._field(each), "path") for each in in_path]
         if route.body != WHOLE_MESSAGE:
-            rest = (each for each in self._input.fields if each.name not in {*in_path, route.body})
+            rest = (
+                field for field in self._input.fields if field.name not in {*in_path, route.body}
+            )
             parameters += [self._parameter(each, "query") for each in rest if is_plain(each)]
         operation = self._operation(name)
         if parameters:

@@ -172,9 +172,9 @@ class Page:
             members = choice.get("oneOf", [])
             how = "At most one of" if members and "not" in members[-1] else "Exactly one of"
             names = [
-                f"<code>{escape(each['required'][0])}</code>"
-                for each in members
-                if "required" in each
+                f"<code>{escape(member['required'][0])}</code>"
+                for member in members
+                if "required" in member
             ]
             if names:
                 parts.append(f"<p>{how} {', '.join(names)}.</p>")

@@ -155,7 +155,9 @@ def test_lists_are_filtered_sorted_and_counted(answers, wire):
     listed = answers["listed"]
 
     assert {"totalResult": "2", "appliedLimit": "10"} == listed["pagination"]
-    assert [f"a {wire} one", f"renamed over {wire}"] == [each["name"] for each in listed["targets"]]
+    assert [f"a {wire} one", f"renamed over {wire}"] == [
+        target["name"] for target in listed["targets"]
+    ]
 
 
 def test_an_execution_is_set_listed_and_removed(answers):
@@ -166,8 +168,8 @@ def test_an_execution_is_set_listed_and_removed(answers):
     done = answers["set"]["setDate"]
 
     ((condition, targets, changed),) = [
-        (each["condition"], each["targets"], each["changeDate"])
-        for each in answers["executions"]["executions"]
+        (execution["condition"], execution["targets"], execution["changeDate"])
+        for execution in answers["executions"]["executions"]
     ]
     assert (EVENT, ids, done) == (condition, targets, changed)
     assert datetime.fromisoformat(done) < datetime.fromisoformat(answers["removed"]["setDate"])
@@ -196,7 +198,7 @@ def test_web_keys_are_made_activated_listed_and_deleted(answers):
     """
     One is active; v2beta shows the same keys.
     """
-    keys = {each["id"]: each for each in answers["web keys"]["webKeys"]}
+    keys = {webkey["id"]: webkey for webkey in answers["web keys"]["webKeys"]}
     rsa, ecdsa, ed25519 = (
         keys[answers[f"{kind} key"]["id"]] for kind in ("rsa", "ecdsa", "ed25519")
     )
@@ -209,7 +211,7 @@ def test_web_keys_are_made_activated_listed_and_deleted(answers):
     assert answers["web keys"] == answers["web keys of v2beta"]
     assert {"deletionDate"} == set(answers["deleted key"])
     assert keys.keys() - {rsa["id"]} == {
-        each["id"] for each in answers["web keys after"]["webKeys"]
+        webkey["id"] for webkey in answers["web keys after"]["webKeys"]
     }
 
 

@@ -290,7 +290,7 @@ def test_an_empty_request_lists_the_newest_hundred(connection):
         empty.pagination.applied_limit,
     )
     assert (101, 100) == (listed.pagination.total_result, listed.pagination.applied_limit)
-    assert methods[:0:-1] == [each.condition.request.method for each in listed.executions]
+    assert methods[:0:-1] == [execution.condition.request.method for execution in listed.executions]
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_a_walk_through_targets_sees_each_once_while_more_are_made(client):
     made = [client.target(f"walked {number}") for number in range(8)]
 
     def read(page: dict[str, Any]) -> list[str]:
-        return [each.id for each in client.ask("list_targets", pagination=page).targets or []]
+        return [target.id for target in client.ask("list_targets", pagination=page).targets or []]
 
     seen = walk(read, lambda number: made.append(client.target(f"late {number}")))
 

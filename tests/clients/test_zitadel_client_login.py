@@ -183,4 +183,4 @@ async def test_no_secret_is_in_the_logs_or_in_the_database(robot: Robot):
     said = (robot.server.logged.text + robot.server.said.text).encode()
 
     for secret in (robot.secret, robot.token, private):
-        assert not [each for each in (*files, said) if secret.encode() in each]
+        assert not [file for file in (*files, said) if secret.encode() in file]

@@ -226,7 +226,7 @@ async def test_processes_that_put_the_same_target_at_once_all_have_it(engine, re
     made = await asyncio.gather(*put)
 
     assert 1 == len({each.id for each in made})
-    assert ["shared"] == [each.name for each in await engine.list_targets()]
+    assert ["shared"] == [list_target.name for list_target in await engine.list_targets()]
 
 
 async def test_what_cannot_be_is_refused_with_the_errors_of_outrider(engine, receiver):

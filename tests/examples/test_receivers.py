@@ -229,13 +229,13 @@ async def test_set_role(engine, monkeypatch):
             calls = await zitadel.wait_for(3)
             deliveries = await settled(engine, 2)
 
-    assert {"/management/v1/users/42/grants"} == {each.path for each in calls}
+    assert {"/management/v1/users/42/grants"} == {call.path for call in calls}
     assert {"projectId": "1", "roleKeys": ["member"]} == json.loads(calls[0].body)
     assert ("Bearer secret", "7") == (
         calls[0].header("authorization"),
         calls[0].header("x-zitadel-orgid"),
     )
-    assert {"DELIVERED"} == {each.state.name for each in deliveries}
+    assert {"DELIVERED"} == {delivery.state.name for delivery in deliveries}
 
 
 async def test_forward_events(engine, monkeypatch):
@@ -255,7 +255,7 @@ async def test_forward_events(engine, monkeypatch):
             calls = await store.wait_for(2)
             await settled(engine, 2)
 
-    lines = sorted((json.loads(each.body)[0] for each in calls), key=lambda line: line["type"])
+    lines = sorted((json.loads(call.body)[0] for call in calls), key=lambda line: line["type"])
     assert ["order.created", "user.removed"] == [each["type"] for each in lines]
     assert [{"total": 3}, None] == [each["payload"] for each in lines]
     assert 2 == len({each["id"] for each in lines})

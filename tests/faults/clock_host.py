@@ -30,7 +30,7 @@ async def main() -> None:
             names = [f"{each:06d}" for each in range(number, last)]
             number = last
             for answered in await engine.publish(
-                [Event(event_type="order.created", id=each, aggregate_id=each) for each in names]
+                [Event(event_type="order.created", id=name, aggregate_id=name) for name in names]
             ):
                 say(answered.id)
             say("published")

@@ -41,7 +41,7 @@ class Reckoning:
     @property
     def lost(self) -> int:
         """How many attempts nobody knows the end of."""
-        return sum(each.count(LOST) for each in self.attempts.values())
+        return sum(attempt.count(LOST) for attempt in self.attempts.values())
 
 
 async def reckon(
@@ -56,7 +56,7 @@ async def reckon(
     await subject.api.settled(within=within)
     rows = rows or rows_of(subject.server.data_dir)
     await leases_end(rows, len(subject.nodes))
-    codes = [await each.stop() for each in subject.nodes]
+    codes = [await node.stop() for node in subject.nodes]
     attempts = check_log(rows)
     repeated = check_calls(subject, rows, attempts)
 
@@ -64,7 +64,7 @@ async def reckon(
     assert repeated <= most_repeated
     assert [] == rows("SELECT id, owner FROM deliveries WHERE owner IS NOT NULL")
     assert [] == rows("SELECT owner FROM leases")
-    for each in {each.data_dir for each in (*subject.nodes, *subject.dead)}:
+    for each in {node.data_dir for node in (*subject.nodes, *subject.dead)}:
         assert set() == leaks(logs_of(each), subject.secrets)
     return Reckoning(attempts, repeated, longest_held(rows))
 
@@ -98,7 +98,9 @@ def check_log(rows: Rows) -> dict[int, list[int]]:
 
     assert {DELIVERED} == set(states)
     assert states.total() == len(attempts)
-    assert all([ACCEPTED] == each[-1:] and ACCEPTED not in each[:-1] for each in attempts.values())
+    assert all(
+        [ACCEPTED] == attempt[-1:] and ACCEPTED not in attempt[:-1] for attempt in attempts.values()
+    )
     return attempts
 
 

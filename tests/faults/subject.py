@@ -73,7 +73,7 @@ class Subject:
             body["eventPayload"] = {"text": payload}
         events = [{"id": each, "aggregateId": each, **body} for each in ids]
         results = (await self.api.post("/v1/events", {"events": events}))["results"]
-        assert ids == [each["id"] for each in results]
+        assert ids == [result["id"] for result in results]
         self.answered.update(ids)
         return results
 

@@ -53,7 +53,7 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
     assert (503, "unavailable") == (refusal.status, refusal.error["code"])
     assert refusal.error["message"] == "the store's disk is full: nothing of this call was stored"
     assert "the store's disk is full" in failed["exception"]
-    assert not any(each.get("duplicate") for each in results)
+    assert not any(result.get("duplicate") for result in results)
     assert len(subject.answered) == len(reckoning.attempts)
 
 

@@ -74,8 +74,8 @@ async def told(tell: Story, server: Server, late: Late) -> Reckoning:
 def stand_still(server: Server, processes: list[int]) -> None:
     """Stop them, none of them while it has the turn to write: the others would stop with it."""
     with hold(server.data_dir / "outrider.db.turn"):
-        for each in processes:
-            kill(each, signal.SIGSTOP)
+        for process in processes:
+            kill(process, signal.SIGSTOP)
 
 
 async def one_worker(subject: Subject, late: Late) -> Reckoning:

@@ -86,7 +86,7 @@ async def test_all_before_the_damaged_tail_is_there(launch, held, damage: Damage
         held.set()
         await reckon(subject, most_repeated=IN_FLIGHT)
 
-    known = [each["id"] for each in results if each.get("duplicate")]
+    known = [result["id"] for result in results if result.get("duplicate")]
     assert known == answered[: len(known)]
     assert EVENTS - TORN <= len(known) < EVENTS
 

@@ -38,13 +38,13 @@ class Wire:
     def cut(self) -> None:
         """Reset everything that goes through it, at both ends; new connections pass."""
         self.cuts += self.connection_count
-        for each in list(self._ends):
-            if each.transport.is_closing():
+        for end in list(self._ends):
+            if end.transport.is_closing():
                 continue
-            sock = each.get_extra_info("socket")
+            sock = end.get_extra_info("socket")
             if sock.family in {socket.AF_INET, socket.AF_INET6}:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
-            each.transport.abort()
+            end.transport.abort()
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._pass_on(reader, writer))

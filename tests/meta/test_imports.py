@@ -214,10 +214,10 @@ def in_circles(modules: list[Module]) -> set[str]:
     names = {module.name for module in modules}
     leads_to = {
         module.name: {
-            each
+            with_package
             for name in {module.name, *module.imports_at_once()}
-            for each in with_packages(name)
-            if each in names and each != module.name
+            for with_package in with_packages(name)
+            if with_package in names and with_package != module.name
         }
         for module in modules
     }
@@ -284,7 +284,7 @@ def test_every_module_can_be_imported_first(tmp_path):
         ({"p": "", "p.a": "from . import b", "p.b": ""}, set()),
     ],
     # Sets come in another order in every process; several collect the same tests.
-    ids=lambda each: str(sorted(each) if isinstance(each, set) else each),
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_circle_is_found_and_nothing_else(texts, expected):
     """

@@ -56,7 +56,7 @@ def unheld(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("document", [FAULTS, THREATS], ids=lambda each: each.name)
+@pytest.mark.parametrize("document", [FAULTS, THREATS], ids=lambda value: value.name)
 def test_every_test_that_a_document_names_is_there(document):
     """
     A promise whose test was renamed or removed is held by nobody.

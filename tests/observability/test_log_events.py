@@ -28,10 +28,11 @@ def written(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
         event = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
         if name in LEVELS and isinstance(event, str) and EVENT.fullmatch(event):
-            fields = {each.arg for each in node.keywords if each.arg is not None}
+            fields = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
             yield (
                 event,
-                fields | (TRACED if any(each.arg is None for each in node.keywords) else set()),
+                fields
+                | (TRACED if any(keyword.arg is None for keyword in node.keywords) else set()),
             )
 
 

@@ -83,7 +83,7 @@ def test_no_label_is_an_identifier(metric: Metric):
     A label for each target is a bill that grows with every customer.
     """
     assert [] == [name for name in metric.label_names if FORBIDDEN_LABELS.search(name)]
-    bounded = [each for each in metric.dimensions if not each.is_open]
+    bounded = [dimension for dimension in metric.dimensions if not dimension.is_open]
     assert all(0 < len(each.values) <= 20 for each in bounded)
 
 
@@ -92,7 +92,10 @@ def test_only_procedures_and_the_release_are_left_to_the_process():
     Every other set of values is written down.
     """
     open_ones = {
-        each.names for metric in DECLARED.values() for each in metric.dimensions if each.is_open
+        dimension.names
+        for metric in DECLARED.values()
+        for dimension in metric.dimensions
+        if dimension.is_open
     }
 
     assert {("service", "method"), ("version",)} == open_ones
@@ -268,7 +271,7 @@ def test_every_outcome_and_state_has_its_place():
     """
     A new outcome without one would be an error in the middle of a delivery.
     """
-    assert {each.name.lower() for each in Outcome} == set(metrics.OUTCOMES)
+    assert {outcome.name.lower() for outcome in Outcome} == set(metrics.OUTCOMES)
     meter = memory_metrics()
     PublishCollector(meter).published(1, 1, 1)
     StoreCollector(meter)(3, 0.01, failed=True)

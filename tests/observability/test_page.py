@@ -59,7 +59,7 @@ def test_every_label_in_an_alert_has_that_value():
             if dimension.names == (label,)
             for value in dimension.values
         }
-        wrong += [(name, label, each) for each in wanted.split("|") if each not in known]
+        wrong += [(name, label, part) for part in wanted.split("|") if part not in known]
 
     assert [] == wrong
     assert len(matchers) >= 4
@@ -72,7 +72,7 @@ def test_expressions_are_balanced():
     expressions = re.findall(r"expr: (?:\|\n)?((?:.*\n)(?:            .*\n)*)", EXPRESSIONS)
 
     assert len(expressions) == PAGE.count("- alert:")
-    for each in expressions:
-        without_comment = re.sub(r"  +#.*", "", each)
+    for expression in expressions:
+        without_comment = re.sub(r"  +#.*", "", expression)
         assert without_comment.count("(") == without_comment.count(")")
         assert without_comment.count("{") == without_comment.count("}")

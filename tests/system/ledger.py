@@ -33,7 +33,7 @@ class Publisher:
         unanswered = {f"event-{number}" for number in range(self.asked)} - self.answered
         ids = sorted(unanswered | set(sorted(self.answered)[:100]))
         results = await self.api.publish(self.event_type, ids)
-        known = {each["id"]: each.get("duplicate", False) for each in results}
+        known = {result["id"]: result.get("duplicate", False) for result in results}
         self.answered |= known.keys()
         return known
 
@@ -49,7 +49,7 @@ class Publisher:
         ids = [f"event-{self.asked + number}" for number in range(events)]
         self.asked += events
         results = await self.api.publish(self.event_type, ids)
-        assert ids == [each["id"] for each in results]
+        assert ids == [result["id"] for result in results]
         self.answered.update(ids)
 
 
@@ -79,18 +79,20 @@ def unsigned(calls: Iterable[ReceivedCall]) -> list[ReceivedCall]:
 async def outcomes(api: Api, deliveries: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     """How each attempt of these deliveries ended, in order, by delivery."""
     found: dict[str, list[str]] = {}
-    for each in deliveries:
-        attempts = (await api.delivery(each["id"]))["attempts"]
+    for delivery in deliveries:
+        attempts = (await api.delivery(delivery["id"]))["attempts"]
         assert [*range(1, len(attempts) + 1)] == [attempt["number"] for attempt in attempts]
-        found[each["id"]] = [attempt["outcome"].removeprefix("OUTCOME_") for attempt in attempts]
+        found[delivery["id"]] = [
+            attempt["outcome"].removeprefix("OUTCOME_") for attempt in attempts
+        ]
     return found
 
 
 def tried_again(deliveries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those with more than one attempt."""
-    return [each for each in deliveries if each["attemptCount"] > 1]
+    return [delivery for delivery in deliveries if delivery["attemptCount"] > 1]
 
 
 def states_of(deliveries: Iterable[dict[str, Any]]) -> Counter[str]:
     """How many deliveries are in which state."""
-    return Counter(each["state"].removeprefix("DELIVERY_STATE_") for each in deliveries)
+    return Counter(delivery["state"].removeprefix("DELIVERY_STATE_") for delivery in deliveries)

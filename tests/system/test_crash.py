@@ -42,14 +42,14 @@ async def check_nothing_is_lost(api: Api, publisher: Publisher, receiver: Receiv
     assert [] == unsigned(receiver.calls)
 
     attempts = await outcomes(api, tried_again(deliveries))
-    assert all(set(each[:-1]) == {"LOST"} for each in attempts.values())
-    assert {"ACCEPTED"} >= {each[-1] for each in attempts.values()}
+    assert all(set(attempt[:-1]) == {"LOST"} for attempt in attempts.values())
+    assert {"ACCEPTED"} >= {attempt[-1] for attempt in attempts.values()}
 
     calls = calls_by_delivery(receiver.calls)
     assert {each["id"] for each in deliveries} == set(calls)
     repeated = {delivery: count for delivery, count in calls.items() if count > 1}
     assert all(count <= len(attempts.get(each, ())) for each, count in repeated.items())
-    return sum(len(each) - 1 for each in attempts.values())
+    return sum(len(attempt) - 1 for attempt in attempts.values())
 
 
 @pytest.mark.timeout(90)

@@ -52,7 +52,7 @@ async def names_over_grpc(server, authority: str, token: str) -> list[str]:
         )
         metadata = [("authorization", f"Bearer {token}")]
         answer = await call(pb.ListTargetsRequest(), metadata=metadata, timeout=20)
-        return [each.name for each in answer.targets]
+        return [target.name for target in answer.targets]
 
 
 async def test_the_name_chooses_the_tenant_on_every_wire(launch, receiver: Receiver):
@@ -72,7 +72,7 @@ async def test_the_name_chooses_the_tenant_on_every_wire(launch, receiver: Recei
     results = await shop.publish("user.human.added", ["1"])
     await shop.settled()
 
-    assert [1] == [each["deliveries"] for each in results]
+    assert [1] == [result["deliveries"] for result in results]
     assert ["/hook/shop"] == [call.path for call in receiver.calls]
     assert [] == await bank.deliveries()
     assert [] == await server.api.deliveries()

@@ -26,7 +26,7 @@ SLOW = Answer(delay=0.1)
 STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
-@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda each: each.name)
+@pytest.mark.parametrize("number", STOP_SIGNALS, ids=lambda value: value.name)
 async def test_what_runs_is_finished_and_the_rest_goes_back(launch, data_dir, number):
     """
     A deploy is no incident: no receiver sees anything twice, and no attempt counts as LOST.

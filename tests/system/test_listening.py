@@ -13,7 +13,7 @@ LISTENS = "0A"
 
 def listening_ports(processes: list[int]) -> set[int]:
     """The TCP ports that these processes listen on, at whatever address."""
-    own = {inode for each in processes for inode in sockets_of(each)}
+    own = {inode for process in processes for inode in sockets_of(process)}
     rows = [
         line.split()
         for table in ("tcp", "tcp6")

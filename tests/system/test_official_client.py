@@ -94,9 +94,9 @@ def refused(status: int, code: str, text: str, error_id: str | None) -> Iterator
     debug = [] if error_id is None else [{"id": error_id, "message": text}]
 
     assert (status, code, message) == (caught.value.code, body["code"], body["message"])
-    assert debug == [each["debug"] for each in details]
-    assert ["zitadel.v1.ErrorDetail"] * len(debug) == [each["type"] for each in details]
-    packed = [base64.b64decode(each["value"] + "===") for each in details]
+    assert debug == [detail["debug"] for detail in details]
+    assert ["zitadel.v1.ErrorDetail"] * len(debug) == [detail["type"] for detail in details]
+    packed = [base64.b64decode(detail["value"] + "===") for detail in details]
     assert all(error_id.encode() in each and text.encode() in each for each in packed)
 
 
@@ -281,9 +281,13 @@ def test_every_condition_comes_back_as_it_was_set(client, condition):
         target_filter=models.ActionServiceTargetFilter(target_id=target)
     )
 
-    assert [condition] == [each.condition for each in executions(client)]
-    assert [condition] == [each.condition for each in executions(client, filters=[by_condition])]
-    assert [condition] == [each.condition for each in executions(client, filters=[by_target])]
+    assert [condition] == [execution.condition for execution in executions(client)]
+    assert [condition] == [
+        execution.condition for execution in executions(client, filters=[by_condition])
+    ]
+    assert [condition] == [
+        execution.condition for execution in executions(client, filters=[by_target])
+    ]
 
 
 def test_executions_are_filtered_by_type(client):

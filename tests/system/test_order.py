@@ -64,7 +64,8 @@ class Line:
     async def states(self, event: str) -> dict[str, str]:
         """Where each target's delivery of an event stands, in the order of the row."""
         found = {
-            each["targetId"]: each["state"] for each in await self.api.deliveries(eventId=event)
+            delivery["targetId"]: delivery["state"]
+            for delivery in await self.api.deliveries(eventId=event)
         }
         prefix = "DELIVERY_STATE_"
         return {name: found[target].removeprefix(prefix) for name, target in self.targets.items()}

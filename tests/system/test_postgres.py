@@ -107,9 +107,9 @@ async def test_a_node_killed_amid_2000_deliveries_is_replaced_by_the_others(
     assert all(known.values())
     assert not (tmp_path / "nothing").exists()
     assert {"DELIVERED": len(publisher.answered)} == states_of(deliveries)
-    assert publisher.answered == {each["eventId"] for each in deliveries}
+    assert publisher.answered == {delivery["eventId"] for delivery in deliveries}
     assert publisher.answered == {event_of(call) for call in receiver.calls}
-    assert {each["id"] for each in deliveries} == set(calls_by_delivery(receiver.calls))
+    assert {delivery["id"] for delivery in deliveries} == set(calls_by_delivery(receiver.calls))
     assert [] == unsigned(receiver.calls)
     assert (0, 1) == (owners, keys)
 

@@ -83,7 +83,7 @@ async def test_one_server_relays_to_another(launch, tmp_path):
             await first.api.publish(each, [f"7 {each}"])
         calls = await receiver.wait_for(2 * len(TYPES))
         await first.api.settled()
-        states = {each["state"] for each in await first.api.deliveries()}
+        states = {delivery["state"] for delivery in await first.api.deliveries()}
         log = second.logged.text
 
     assert set(types) == set(by_path(calls, "/hook"))

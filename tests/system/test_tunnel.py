@@ -149,7 +149,7 @@ async def test_it_connects_again_when_the_server_comes_back(launch, receiver, li
     await back.api.publish("user.human.added", ["r2"])
     calls = await receiver.wait_for(2)
 
-    assert ["r1", "r2"] == [json.loads(each.body)["aggregateID"] for each in calls]
+    assert ["r1", "r2"] == [json.loads(call.body)["aggregateID"] for call in calls]
 
 
 async def test_the_newest_listener_of_a_tunnel_has_it(server, receiver, listen):

@@ -154,7 +154,7 @@ class Harness:
 
     async def attempts(self, number: str = "1") -> list[str]:
         """How each attempt of a delivery ended."""
-        return [each.outcome.name for each in (await self.delivery(number)).attempts]
+        return [attempt.outcome.name for attempt in (await self.delivery(number)).attempts]
 
     async def tried(self, worker: Worker, times: int, number: str = "1") -> None:
         """Let the worker take turns until a delivery has so many attempts."""

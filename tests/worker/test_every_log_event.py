@@ -70,7 +70,7 @@ class Play:
         await self.rig.owe(*plan_deliveries(row), targets=self.targets)
         for _ in range(MAX_STEPS):
             deliveries = [await self.rig.delivery(number) for number in numbers]
-            if {each.state for each in deliveries} <= FINAL:
+            if {delivery.state for delivery in deliveries} <= FINAL:
                 return deliveries
             await self.something_happens(deliveries)
         raise AssertionError(f"it does not end: {self.story}")
@@ -87,7 +87,11 @@ class Play:
             number = self.draw.draw(st.sampled_from(sorted(self.held)))
             await self.ends(number, self.draw.draw(st.sampled_from((*STATUSES, None))))
         else:
-            due = [each.next_attempt_at for each in deliveries if each.next_attempt_at is not None]
+            due = [
+                delivery.next_attempt_at
+                for delivery in deliveries
+                if delivery.next_attempt_at is not None
+            ]
             assert due, f"nobody would ever attempt what is open: {self.story}"
             self.rig.clock.advance(max(min(due) - now, timedelta(0)))
 
@@ -114,7 +118,7 @@ class Play:
 
 def in_front_of(targets: Sequence[Target], place: int) -> int | None:
     """The place of the target that this one waits for."""
-    awaited = [each for each in range(place) if targets[each].is_awaited]
+    awaited = [number for number in range(place) if targets[number].is_awaited]
     return awaited[-1] if awaited else None
 
 

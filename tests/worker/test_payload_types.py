@@ -153,8 +153,8 @@ every_kind = pytest.mark.parametrize("kind", CALLS)
 
 
 @every_kind
-@pytest.mark.parametrize("type_", list(TargetType), ids=lambda each: each.name)
-@pytest.mark.parametrize("payload_type", [JSON, JWT, JWE], ids=lambda each: each.name)
+@pytest.mark.parametrize("type_", list(TargetType), ids=lambda value: value.name)
+@pytest.mark.parametrize("payload_type", [JSON, JWT, JWE], ids=lambda value: value.name)
 async def test_every_payload_type_reaches_every_type_of_target(instance, kind, type_, payload_type):
     """
     As JSON to HTTP, signed with the target's key as it is on the wire, and readable inside.
@@ -195,7 +195,7 @@ async def retried(instance: Instance) -> str:
     return instance.body_of("1")
 
 
-@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda each: each.name)
+@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda value: value.name)
 async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type):
     """
     Nothing is sent unsigned meanwhile, and nothing has to be published again.
@@ -273,7 +273,7 @@ async def delivered_around(
     return before, after
 
 
-@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda each: each.name)
+@pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda value: value.name)
 async def test_the_web_key_changes_under_load_and_every_call_verifies(instance, payload_type):
     """
     With what the instance publishes; what is published after the change has the new key.

@@ -253,7 +253,7 @@ async def test_followers_are_released_by_the_first_attempt(rig: Harness):
     async with working(worker := rig.worker()):
         await rig.reaches(worker, "RETRYING", "DELIVERED")
 
-    assert [each.endpoint for each in targets] == [call.url for call in rig.caller.calls]
+    assert [target.endpoint for target in targets] == [call.url for call in rig.caller.calls]
 
 
 @pytest.mark.parametrize(

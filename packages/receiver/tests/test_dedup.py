@@ -361,7 +361,7 @@ async def test_of_many_attempts_in_a_loop_one_does_the_work(tmp_path):
     others = [await receiver.handle_async(*call) for _ in range(3)]
     go_on.set()
 
-    assert [503, 503, 503] == [each.status for each in others]
+    assert [503, 503, 503] == [other.status for other in others]
     assert 204 == (await first).status == (await receiver.handle_async(*call)).status
     assert 1 == len(seen)
     store.close()

@@ -250,4 +250,4 @@ def test_what_was_answered_survives_a_kill(tmp_path):
     while inbox.work_once(receiver):
         pass
     inbox.close()
-    assert [str(each) for each in range(10)] == done
+    assert [str(number) for number in range(10)] == done

@@ -42,11 +42,11 @@ def unset(value, path: str = "") -> list[str]:
     found: list[str] = []
     if dataclasses.is_dataclass(value):
         empty = type(value)()
-        for each in dataclasses.fields(value):
-            current = getattr(value, each.name)
-            if each.name != "extra" and current == getattr(empty, each.name):
-                found.append(f"{path}.{each.name}")
-            found += unset(current, f"{path}.{each.name}")
+        for field in dataclasses.fields(value):
+            current = getattr(value, field.name)
+            if field.name != "extra" and current == getattr(empty, field.name):
+                found.append(f"{path}.{field.name}")
+            found += unset(current, f"{path}.{field.name}")
     elif isinstance(value, tuple):
         for each in value:
             found += unset(each, path)
@@ -58,8 +58,8 @@ def extras(value) -> list[object]:
     found: list[object] = []
     if dataclasses.is_dataclass(value):
         found += [value.extra] if value.extra else []
-        for each in dataclasses.fields(value):
-            found += extras(getattr(value, each.name))
+        for field in dataclasses.fields(value):
+            found += extras(getattr(value, field.name))
     elif isinstance(value, tuple):
         for each in value:
             found += extras(each)

@@ -177,7 +177,9 @@ def test_two_handlers_for_one_thing_are_a_mistake(receiver):
         receiver.function("function/preuserinfo")(lambda _: None)
     with pytest.raises(ValueError, match="which ones"):
         receiver.function()
-    assert [("function", "preuserinfo")] == [(each.kind, each.name) for each in receiver.handlers]
+    assert [("function", "preuserinfo")] == [
+        (handler.kind, handler.name) for handler in receiver.handlers
+    ]
 
 
 def test_what_nobody_wants_is_accepted_and_changes_nothing(receiver):
@@ -339,7 +341,7 @@ async def test_a_loop_is_not_held_up_by_a_plain_function(receiver):
 
     for name in ("plain", "coroutine"):
         assert 204 == (await receiver.handle_async(*SENDER.event(name))).status
-    assert [False, True] == [each is threading.main_thread() for each in threads]
+    assert [False, True] == [thread is threading.main_thread() for thread in threads]
 
 
 def test_the_keys_of_the_environment_are_believed(monkeypatch):

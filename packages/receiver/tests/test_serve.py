@@ -172,7 +172,7 @@ def test_it_stops_after_what_it_is_doing_and_hangs_up_on_the_idle(tmp_path, sent
         (b"POST / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n", b"431"),
         (b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
     ],
-    ids=lambda each: each[:40].decode() if isinstance(each, bytes) else None,
+    ids=lambda value: value[:40].decode() if isinstance(value, bytes) else None,
 )
 def test_what_is_no_call_gets_a_status(tmp_path_factory, request_, status, one_server):
     """

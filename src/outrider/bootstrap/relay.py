@@ -35,7 +35,7 @@ async def open_relay(
     sources = parse_relay_sources(settings.relay_sources)
     async with AsyncExitStack() as stack:
         fetched = await _fetched(settings, opened, sources, log, stack)
-        locks = {each.name: _lock(each, opened, fetched) for each in sources}
+        locks = {source.name: _lock(source, opened, fetched) for source in sources}
         yield Relay(locks, opened.runtime, publish, partial(_report, log))
 
 
@@ -51,7 +51,7 @@ async def _fetched(
     stack: AsyncExitStack,
 ) -> dict[tuple[str, str], JwksCache]:
     """The keys of every issuer, by its name and the place of its keys."""
-    publishers = [each.publisher for each in sources if each.publisher is not None]
+    publishers = [source.publisher for source in sources if source.publisher is not None]
     if not publishers:
         return {}
     # Reading the system's certificates takes a moment that most starts need not wait for.
@@ -67,12 +67,14 @@ async def _fetched(
     )
     stack.push_async_callback(fetcher.aclose)
     found: dict[tuple[str, str], JwksCache] = {}
-    for each in publishers:
-        if (each.issuer, each.jwks_url) in found:
+    for publisher in publishers:
+        if (publisher.issuer, publisher.jwks_url) in found:
             continue
-        failed = partial(_fetch_failed, log, each)
-        keys = JwksCache(JwksFetcher(each, fetcher, ExternalJwts()), opened.runtime.now, failed)
-        found[each.issuer, each.jwks_url] = keys
+        failed = partial(_fetch_failed, log, publisher)
+        keys = JwksCache(
+            JwksFetcher(publisher, fetcher, ExternalJwts()), opened.runtime.now, failed
+        )
+        found[publisher.issuer, publisher.jwks_url] = keys
         stack.push_async_callback(keys.aclose)
     return found
 
@@ -83,9 +85,9 @@ def _fetch_failed(log: Any, publisher: ExternalIssuer, reason: str) -> None:
 
 def check_relay_files(settings: Settings) -> None:
     """Raise `StartupError` for a file of a source that cannot be used, before any process starts."""
-    for each in parse_relay_sources(settings.relay_sources):
-        _signing_keys(each)
-        _decrypts(each)
+    for parse_relay_source in parse_relay_sources(settings.relay_sources):
+        _signing_keys(parse_relay_source)
+        _decrypts(parse_relay_source)
 
 
 def _lock(

@@ -56,12 +56,12 @@ class ProcessMetrics:
 
     def connections(self) -> tuple[int, int]:
         """Of all callers: busy and idle."""
-        counts = [each.connections for each in self.callers]
+        counts = [caller.connections for caller in self.callers]
         return sum(busy for busy, _ in counts), sum(idle for _, idle in counts)
 
     def attempts(self) -> int:
         """How many attempts run."""
-        return sum(each.running_count for each in self.workers)
+        return sum(worker.running_count for worker in self.workers)
 
 
 class Committed(Protocol):
@@ -117,8 +117,8 @@ async def sampled(counting: ProcessMetrics, role: str) -> AsyncIterator[None]:
 
 async def _sample(samples: Sequence[Callable[[], None]]) -> None:
     while True:
-        for each in samples:
-            each()
+        for sample in samples:
+            sample()
         await asyncio.sleep(_SAMPLE_EVERY_S)
 
 
@@ -198,9 +198,9 @@ def count_rpcs(
     if counting.directory is None:
         return None
     procedures = [
-        (each.descriptor.type_name, method.name)
-        for each in services
-        for method in each.descriptor.methods
+        (service.descriptor.type_name, method.name)
+        for service in services
+        for method in service.descriptor.methods
     ]
     meter = open_shared_metrics(
         counting.directory, {metrics.RPC_REQUESTS.label_names[0]: procedures}

@@ -178,7 +178,9 @@ def read_relay_sources(text: str) -> str:
 
 def is_own_issuer(external_url: str | None, oidc_issuers: str) -> bool:
     """Whether somebody listed this server: its tokens are judged by its own rules alone."""
-    return external_url in {each.issuer.rstrip("/") for each in parse_issuers(oidc_issuers)}
+    return external_url in {
+        parse_issuer.issuer.rstrip("/") for parse_issuer in parse_issuers(oidc_issuers)
+    }
 
 
 def read_visible(text: str) -> str:

@@ -152,7 +152,7 @@ class Management:
         The method, function or event type must be in the catalogue: `NotFound` otherwise.
         """
         parts = self._parts
-        wanted = [_id_of(each) for each in targets]
+        wanted = [_id_of(target) for target in targets]
         return await parts.executions.set(parts.actor, read_condition(condition), wanted)
 
     async def get_execution(self, condition: Condition | str) -> Execution | None:
@@ -181,15 +181,15 @@ class Management:
 
     async def register_methods(self, names: Iterable[str]) -> int:
         """Let executions be set for these `/package.Service/Method`; return how many are new."""
-        return await self.register(Entry(kind=EntryKind.METHOD, name=each) for each in names)
+        return await self.register(Entry(kind=EntryKind.METHOD, name=name) for name in names)
 
     async def register_functions(self, names: Iterable[str]) -> int:
         """Let executions be set for these functions; return how many are new."""
-        return await self.register(Entry(kind=EntryKind.FUNCTION, name=each) for each in names)
+        return await self.register(Entry(kind=EntryKind.FUNCTION, name=name) for name in names)
 
     async def register_event_types(self, names: Iterable[str]) -> int:
         """Let executions be set for these event types; return how many are new."""
-        return await self.register(Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in names)
+        return await self.register(Entry(kind=EntryKind.EVENT_TYPE, name=name) for name in names)
 
     async def register(self, entries: Iterable[Entry]) -> int:
         """Add entries to the catalogue, described or not; return how many are new.
@@ -197,7 +197,7 @@ class Management:
         Nothing is written when all of them are known and say nothing about themselves.
         """
         parts = self._parts
-        wanted = [each for each in entries if not _is_known(parts, each)]
+        wanted = [entry for entry in entries if not _is_known(parts, entry)]
         return await parts.catalogue.add(parts.actor, wanted) if wanted else 0
 
     async def list_deliveries(self, wanted: DeliverySearch | None = None) -> Sequence[Delivery]:

@@ -40,7 +40,8 @@ class InterceptionCollector:
             for result in metrics.INTERCEPTION_RESULTS
         }
         self._calls = {
-            each: meter.counter(metrics.INTERCEPTION_CALLS, each.name.lower()) for each in Outcome
+            outcome: meter.counter(metrics.INTERCEPTION_CALLS, outcome.name.lower())
+            for outcome in Outcome
         }
         self._duration = meter.histogram(metrics.INTERCEPTION_CALL_DURATION)
         self._in_flight = meter.gauge(metrics.CALLS_IN_FLIGHT, "interception")
@@ -68,13 +69,13 @@ class DeliveryCollector:
         self._claimed = meter.counter(metrics.CLAIMED)
         self._at_once = meter.histogram(metrics.CLAIM_BATCH_SIZE)
         self._attempts = {
-            each: meter.counter(metrics.ATTEMPTS, each.name.lower()) for each in Outcome
+            outcome: meter.counter(metrics.ATTEMPTS, outcome.name.lower()) for outcome in Outcome
         }
         self._duration = meter.histogram(metrics.ATTEMPT_DURATION)
         self._delay = meter.histogram(metrics.ATTEMPT_DELAY)
         self._settled = {
-            DeliveryState[each.upper()]: meter.counter(metrics.SETTLED, each)
-            for each in metrics.SETTLED_STATES
+            DeliveryState[settled_state.upper()]: meter.counter(metrics.SETTLED, settled_state)
+            for settled_state in metrics.SETTLED_STATES
         }
 
     def claimed(self, deliveries: int) -> None:

@@ -53,12 +53,12 @@ class Metric:
     @property
     def label_names(self) -> Values:
         """All labels, in order."""
-        return tuple(name for each in self.dimensions for name in each.names)
+        return tuple(name for dimension in self.dimensions for name in dimension.names)
 
     @property
     def is_open(self) -> bool:
         """Whether some values are known to the counting process alone: zeros are not shown then."""
-        return any(each.is_open for each in self.dimensions)
+        return any(dimension.is_open for dimension in self.dimensions)
 
     @property
     def width(self) -> int:
@@ -67,7 +67,7 @@ class Metric:
 
     def series(self, given: Given) -> Iterator[Values]:
         """The label values of every series, in the order in which they are kept."""
-        for parts in product(*(_values(each, given) for each in self.dimensions)):
+        for parts in product(*(_values(dimension, given) for dimension in self.dimensions)):
             yield tuple(value for part in parts for value in part)
 
 
@@ -76,7 +76,7 @@ def _values(dimension: Dimension, given: Given) -> Sequence[Values]:
 
 
 def _one(name: str, *values: str) -> Dimension:
-    return Dimension((name,), tuple((each,) for each in values))
+    return Dimension((name,), tuple((value,) for value in values))
 
 
 @dataclass(slots=True)
@@ -131,8 +131,8 @@ CODES = (
 )
 """How a call ends, in Connect's words."""
 
-OUTCOMES = tuple(each.name.lower() for each in Outcome)
-STATES = tuple(each.name.lower() for each in DeliveryState)
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+STATES = tuple(delivery_state.name.lower() for delivery_state in DeliveryState)
 SETTLED_STATES = ("retrying", "delivered", "dead", "cancelled")
 ROLES = ("api", "worker", "engine")
 INTERCEPTION_KINDS = ("request", "response", "function")

@@ -102,7 +102,7 @@ def tracing_from(otherwise: T, environ: Mapping[str, str] = os.environ) -> OtelT
         if type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider":
             return OtelTracing(trace.get_tracer("outrider", __version__))
     wanted = environ.get("OTEL_TRACES_EXPORTER", "otlp")
-    if wanted == "none" or not any(environ.get(each) for each in _ASKS):
+    if wanted == "none" or not any(environ.get(ask) for ask in _ASKS):
         return None
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         return otherwise

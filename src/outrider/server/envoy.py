@@ -136,7 +136,9 @@ class EnvoyServer:
 
     def _listening_port(self) -> int:
         statuses = json.loads(self._admin.ask("/listeners?format=json", "GET"))["listener_statuses"]
-        addresses = {each["name"]: each["local_address"]["socket_address"] for each in statuses}
+        addresses = {
+            status["name"]: status["local_address"]["socket_address"] for status in statuses
+        }
         return int(addresses["listener"]["port_value"])
 
     def _config(self) -> dict[str, Any]:

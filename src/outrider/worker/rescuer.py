@@ -93,15 +93,15 @@ class Rescuer:
         orphans = unit.leases.secure(orphans) if orphans else ()
         if not orphans:
             return 0
-        names = {(each.claimed.instance_id, each.claimed.target_id) for each in orphans}
+        names = {(orphan.claimed.instance_id, orphan.claimed.target_id) for orphan in orphans}
         targets, policies = unit.targets.get_many(names), unit.policies.get_many(names)
         by_owner: dict[str, list[Settlement]] = {}
-        for each in orphans:
-            name = (each.claimed.instance_id, each.claimed.target_id)
+        for orphan in orphans:
+            name = (orphan.claimed.instance_id, orphan.claimed.target_id)
             policy = policies.get(name, _NOTHING_STORED).policy
-            settlement = self._settlement(each, targets.get(name), policy, now)
-            by_owner.setdefault(each.owner, []).append(settlement)
-            self._settled.append((each.claimed, settlement))
+            settlement = self._settlement(orphan, targets.get(name), policy, now)
+            by_owner.setdefault(orphan.owner, []).append(settlement)
+            self._settled.append((orphan.claimed, settlement))
         return sum(
             record_and_notify(unit, self.runtime, owner, each, now)
             for owner, each in by_owner.items()

@@ -35,7 +35,7 @@ CONFIGS = [
     ed25519_config(),
 ]
 every_config = pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda each: f"{each.algorithm}-{each.rsa_bits}"
+    "config", CONFIGS, ids=lambda value: f"{value.algorithm}-{value.rsa_bits}"
 )
 pair_of = cache(make_key_pair)
 

@@ -47,7 +47,7 @@ QUICK = ed25519_config()
 RECIPIENTS = ["RSA-2048", "RSA-4096", "P-256", "P-384", "P-521"]
 SECOND = timedelta(seconds=1)
 
-every_signer = pytest.mark.parametrize("signer", SIGNERS, ids=lambda each: each.algorithm)
+every_signer = pytest.mark.parametrize("signer", SIGNERS, ids=lambda value: value.algorithm)
 every_recipient = pytest.mark.parametrize("recipient", RECIPIENTS)
 pair_of = cache(make_key_pair)
 

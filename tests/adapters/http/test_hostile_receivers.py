@@ -542,7 +542,7 @@ async def test_a_name_that_turns_inwards_between_judging_and_connecting_gains_no
         call = a_call(server.url(host="hooks.example"))
         results = [await outcome_of(caller, call) for _ in range(3)]
 
-    assert [Outcome.ACCEPTED, Outcome.BLOCKED, Outcome.BLOCKED] == [each[0] for each in results]
+    assert [Outcome.ACCEPTED, Outcome.BLOCKED, Outcome.BLOCKED] == [result[0] for result in results]
     assert server.connections == 1
     assert len(names.lookups) == 3
 

@@ -218,8 +218,8 @@ def numbers(stats):
         return rest, sum(counts.get(each, 0) for each in waiting)
 
     targets = [
-        (each.target_id, each.name, merged(each.counts), each.oldest_open_at, each.hold)
-        for each in stats.targets
+        (target.target_id, target.name, merged(target.counts), target.oldest_open_at, target.hold)
+        for target in stats.targets
     ]
     return merged(stats.counts), stats.oldest_open_at, targets, [*stats.held]
 
@@ -229,7 +229,7 @@ def what_shows(now):
 
     def work(unit):
         rows = unit.deliveries.search(INSTANCE, DeliverySearch(limit=1000))
-        orphans = sorted(unit.leases.orphans(now, 1000), key=lambda each: int(each.claimed.id))
+        orphans = sorted(unit.leases.orphans(now, 1000), key=lambda orphan: int(orphan.claimed.id))
         return (
             [unit.deliveries.get(INSTANCE, row.id) for row in rows],
             orphans,
@@ -242,8 +242,8 @@ def what_shows(now):
 
 
 def add_targets(unit):
-    for each in TARGETS:
-        unit.targets.add(INSTANCE, a_target(each))
+    for target in TARGETS:
+        unit.targets.add(INSTANCE, a_target(target))
 
 
 @settings(max_examples=120)

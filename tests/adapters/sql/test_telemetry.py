@@ -67,7 +67,7 @@ async def test_an_orphan_knows_its_trace_and_no_time(store):
     orphans = await store.write(lambda unit: unit.leases.orphans(LATER, 10))
 
     assert [(WORKER, TRACE, None)] == [
-        (each.owner, each.claimed.trace, each.claimed.due_at) for each in orphans
+        (orphan.owner, orphan.claimed.trace, orphan.claimed.due_at) for orphan in orphans
     ]
 
 

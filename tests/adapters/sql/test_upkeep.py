@@ -133,12 +133,12 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         ]
 
     # A look at the log ends at its limit: then the log must not be sorted first.
-    assert [] == [each for each in plans if "FOR ORDER BY" in each]
+    assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
     allowed = ("seen", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
     assert [] == [
-        each
-        for each in plans
-        if each.startswith("SCAN ") and not any(name in each for name in allowed)
+        plan
+        for plan in plans
+        if plan.startswith("SCAN ") and not any(name in plan for name in allowed)
     ]
     for index in ("open", "finished", "dead", "target", "owner", "log"):
-        assert any(f"deliveries_{index}" in each for each in plans), index
+        assert any(f"deliveries_{index}" in plan for plan in plans), index

@@ -28,7 +28,7 @@ class Case:
 
 def about(*requests: Mapping[str, Any]) -> Sequence[Case]:
     """Requests whose owner is answered otherwise."""
-    return [Case(each) for each in requests]
+    return [Case(request) for request in requests]
 
 
 def making(request: Mapping[str, Any]) -> Sequence[Case]:
@@ -60,7 +60,7 @@ CASES: Mapping[str, Sequence[Case]] = {
     "ListPublicKeys": about(ONE_TARGET),
     "SetExecution": about(
         {"condition": REGISTERED, "targets": ["$target"]},
-        *({"condition": each, "targets": []} for each in CONDITIONS),
+        *({"condition": condition, "targets": []} for condition in CONDITIONS),
     ),
     "ListExecutions": about(
         EVERYTHING,

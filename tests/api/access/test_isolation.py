@@ -28,8 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Tenants = tuple[Tenant, Tenant]
 
 
-CALLS = [each for each in METHODS if each.method_kind == "unary"]
-GUARDED = [each for each in CALLS if permission_of(each) != PUBLIC]
+CALLS = [method for method in METHODS if method.method_kind == "unary"]
+GUARDED = [call for call in CALLS if permission_of(call) != PUBLIC]
 
 
 def each_case(cases) -> pytest.MarkDecorator:
@@ -75,7 +75,9 @@ async def test_only_these_streams_are_tried_elsewhere():
     """
     A tunnel's name holds its instance, and targets of others are refused it: tests/tunnel.
     """
-    streams = {each.name for each in METHODS if each not in CALLS and permission_of(each) != PUBLIC}
+    streams = {
+        method.name for method in METHODS if method not in CALLS and permission_of(method) != PUBLIC
+    }
     assert {"Listen"} == streams
 
 
@@ -84,7 +86,7 @@ async def test_only_these_are_for_everybody():
     Whoever makes a call public says here that it shows nothing of an instance.
     """
     assert PUBLIC_SERVICES == {
-        each.parent.type_name for each in METHODS if permission_of(each) == PUBLIC
+        method.parent.type_name for method in METHODS if permission_of(method) == PUBLIC
     }
 
 
@@ -133,7 +135,7 @@ async def test_a_token_is_unknown_at_anothers_host(tenants: Tenants, method: Des
     answers = [await each.answer(method, {}) for each in (lost, at_default)]
 
     assert [("unauthenticated", "AUTH-7fs1e")] * 2 == [
-        (each.code, each.detail_id) for each in answers
+        (answer.code, answer.detail_id) for answer in answers
     ]
 
 

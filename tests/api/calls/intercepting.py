@@ -27,5 +27,5 @@ def failed(outcome: str, error: str, target: str = "$target") -> dict[str, Any]:
 
 def bound(condition: Mapping[str, Any], *targets: Call) -> Sequence[Call]:
     """Targets made in this order, and called in it."""
-    names = [f"${name}" for each in targets for name in list(each.keep)[:1]]
+    names = [f"${name}" for target in targets for name in list(target.keep)[:1]]
     return [KNOWN_METHOD, KNOWN_FUNCTION, *targets, set_targets(condition, names)]

@@ -38,7 +38,7 @@ async def at_once(
 
 def codes(results: Sequence[Result[Any]]) -> dict[str, int]:
     """How many calls ended how."""
-    return dict(Counter(each.code for each in results))
+    return dict(Counter(result.code for result in results))
 
 
 async def ready(service: Service, event_type: str, targets: int = 1) -> list[str]:
@@ -74,7 +74,7 @@ async def test_one_of_many_gets_the_name(service: Service):
     )
 
     assert {"ok": 1, "already_exists": MANY - 1} == codes(results)
-    assert {"V3-DKcYh", None} == {each.detail_id for each in results}
+    assert {"V3-DKcYh", None} == {result.detail_id for result in results}
     assert ["1"] == [found["pagination"]["totalResult"]]
 
 
@@ -96,11 +96,11 @@ async def test_one_of_many_publishes_the_event(service: Service):
     await ready(service, "order.paid", targets=2)
     event = {"id": "order 1 paid", "eventType": "order.paid"}
     results = await at_once(service, "PublishEvents", [{"events": [event]}] * MANY)
-    answers = [each.message.results[0] for each in results]
+    answers = [result.message.results[0] for result in results]
     owed = await service.ask("ListDeliveries", {"eventId": "order 1 paid"})
 
-    assert {False: 1, True: MANY - 1} == Counter(each.duplicate for each in answers)
-    assert {2} == {each.deliveries for each in answers}
+    assert {False: 1, True: MANY - 1} == Counter(answer.duplicate for answer in answers)
+    assert {2} == {answer.deliveries for answer in answers}
     assert 2 == len(owed["deliveries"])
 
 
@@ -121,7 +121,7 @@ async def test_calls_that_share_events_share_them_out(service: Service):
     owed = await service.ask("ListDeliveries", {"eventType": "order.sent", "pageSize": 1000})
 
     assert dict.fromkeys(ids, 1) == new
-    assert sorted(ids) == sorted(each["eventId"] for each in owed["deliveries"])
+    assert sorted(ids) == sorted(delivery["eventId"] for delivery in owed["deliveries"])
 
 
 async def test_an_event_after_the_answer_finds_the_execution(service: Service):
@@ -204,7 +204,7 @@ async def test_a_walk_through_deliveries_sees_each_once_while_more_are_owed(serv
         found, _ = await asyncio.gather(
             service.ask("ListDeliveries", search), publishing(100 + 10 * len(pages), 3)
         )
-        seen += [each["eventId"] for each in found["deliveries"]]
+        seen += [delivery["eventId"] for delivery in found["deliveries"]]
         pages.append(len(found["deliveries"]))
         token = found.get("nextPageToken", "")
         assert len(pages) < 10

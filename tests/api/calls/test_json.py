@@ -300,7 +300,7 @@ async def test_the_id_in_a_path_wins(service: Service):
     await send(service, "POST", f"{TARGETS}/{one}", {"id": other, "timeout": "3s"})
     answers = [await service.ask("GetTarget", {"id": each}) for each in (one, other)]
 
-    assert ["3s", "10s"] == [each["target"]["timeout"] for each in answers]
+    assert ["3s", "10s"] == [answer["target"]["timeout"] for answer in answers]
 
 
 async def test_a_search_without_a_body_finds_everything(service: Service):

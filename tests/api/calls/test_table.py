@@ -25,7 +25,7 @@ async def test_every_call_has_a_row():
     """
     A call that nobody put into the table is a promise that nobody keeps.
     """
-    known = {each.name for each in METHODS if BETA not in each.parent.type_name}
+    known = {method.name for method in METHODS if BETA not in method.parent.type_name}
 
     assert set() == known - {row.call.rpc for row in rows() if row.call.caller is Caller.ADMIN}
 

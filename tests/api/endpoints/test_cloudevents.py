@@ -157,7 +157,7 @@ async def test_a_batch_of_events_that_the_sdk_wrote(service):
     body = b"[" + b" , ".join(to_structured_event(each).body for each in made) + b"]"
     results = accepted(await post(service, {"content-type": BATCH}, body))
 
-    assert [each.get_id() for each in made] == [each["id"] for each in results]
+    assert [each.get_id() for each in made] == [result["id"] for result in results]
     for each in made:
         assert expected_body(service) == json.loads(await body_of(service, each.get_id()))
 

@@ -52,7 +52,7 @@ nearly = st.builds(
     },
     st.dictionaries(st.sampled_from(NAMES), values, max_size=2),
 )
-header_values = st.sampled_from([each.encode().decode("latin-1") for each in TEXTS]) | st.text(
+header_values = st.sampled_from([text.encode().decode("latin-1") for text in TEXTS]) | st.text(
     st.characters(codec="latin-1", exclude_characters="\r\n\0"), max_size=20
 )
 headers = st.dictionaries(

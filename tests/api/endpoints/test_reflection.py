@@ -61,7 +61,7 @@ async def answers(service: Service, pb, *requests):
     path = INFO.format("v1" if pb is v1 else "v1alpha")
     messages, response = await stream(service, path, "application/grpc", *requests)
     assert "0" == response.trailers["grpc-status"]
-    return [pb.ServerReflectionResponse.from_binary(each) for each in messages]
+    return [pb.ServerReflectionResponse.from_binary(message) for message in messages]
 
 
 async def files(service: Service, pb, **question):
@@ -82,7 +82,7 @@ async def test_every_service_is_listed_on_every_wire_without_a_token(
     messages, _ = await stream(
         service, INFO.format("v1"), content_type, asked(v1, list_services="")
     )
-    (answer,) = [v1.ServerReflectionResponse.from_binary(each) for each in messages]
+    (answer,) = [v1.ServerReflectionResponse.from_binary(message) for message in messages]
     listed = [each.name for each in answer.message_response.value.service]
 
     assert sorted(listed) == listed
@@ -164,8 +164,8 @@ async def test_extensions_are_told_by_their_numbers(service: Service, pb):
     )
     numbers = [each.message_response.value for each in told]
 
-    assert [OPTIONS, "outrider.v1.Event"] == [each.base_type_name for each in numbers]
-    assert [[50301, 72295728], []] == [list(each.extension_number) for each in numbers]
+    assert [OPTIONS, "outrider.v1.Event"] == [number.base_type_name for number in numbers]
+    assert [[50301, 72295728], []] == [list(number.extension_number) for number in numbers]
 
 
 @versions
@@ -272,7 +272,7 @@ async def test_the_health_of_everything_is_listed(service: Service):
     )
 
     assert {"", "grpc.health.v1.Health", "outrider.v1.EventService"} <= set(result.message.statuses)
-    assert {Status.SERVING} == {each.status for each in result.message.statuses.values()}
+    assert {Status.SERVING} == {status.status for status in result.message.statuses.values()}
 
 
 async def test_who_watches_sees_every_change():

@@ -41,7 +41,10 @@ def operations() -> dict[tuple[str, str], Any]:
 @cache
 def services() -> list[DescService]:
     """Every generated service that is called with curl: those with streams are for programs."""
-    names = [each.name for each in pkgutil.walk_packages(outrider_api.__path__, "outrider_api.")]
+    names = [
+        walk_package.name
+        for walk_package in pkgutil.walk_packages(outrider_api.__path__, "outrider_api.")
+    ]
     modules = (importlib.import_module(name) for name in names if name.endswith("_service_pb"))
     found = [service for module in modules for service in module.desc().services]
     return [each for each in found if all(rpc.method_kind == "unary" for rpc in each.methods)]
@@ -71,7 +74,7 @@ def test_it_has_every_route_of_every_service_and_no_other():
     """
     A route that is not in it is found by nobody; one that is not there breaks what is generated.
     """
-    connect = {("POST", f"/{each.parent.type_name}/{each.name}") for each in methods()}
+    connect = {("POST", f"/{method.parent.type_name}/{method.name}") for method in methods()}
     rest = {
         (route.verb, "/" + "/".join(route.segments))
         for service in services()
@@ -111,7 +114,7 @@ def test_every_operation_says_what_it_needs():
         if "x-permission" in operation
     }
 
-    assert {f"{each.parent.type_name}.{each.name}" for each in methods()} == declared.keys()
+    assert {f"{method.parent.type_name}.{method.name}" for method in methods()} == declared.keys()
     assert declared["zitadel.action.v2.ActionService.CreateTarget"] == "action.target.write"
     assert "" not in declared.values()
 
@@ -189,7 +192,9 @@ def test_path_parameters_are_not_in_the_body():
     update = operations()["POST", "/v2/actions/targets/{id}"]
     body = update["requestBody"]["content"]["application/json"]["schema"]
 
-    assert [("id", "path")] == [(each["name"], each["in"]) for each in update["parameters"]]
+    assert [("id", "path")] == [
+        (parameter["name"], parameter["in"]) for parameter in update["parameters"]
+    ]
     assert "id" not in body["properties"]
     assert "required" not in body
 
@@ -204,7 +209,7 @@ def test_nothing_is_required_in_an_answer():
         if call not in HEALTH
     ]
 
-    assert [] == [each for each in answers if not checker(each).is_valid({})]
+    assert [] == [answer for answer in answers if not checker(answer).is_valid({})]
     assert "required" not in schema("zitadel.action.v2.EventExecution.Answer")
     assert checker(schema("outrider.v1.ListEntriesResponse")).is_valid({"entries": [{}]})
 
@@ -219,7 +224,7 @@ def test_every_example_satisfies_its_schema():
         if "requestBody" in operation
     ]
 
-    assert [] == [each for each in bodies if not checker(each["schema"]).is_valid(each["example"])]
+    assert [] == [body for body in bodies if not checker(body["schema"]).is_valid(body["example"])]
 
 
 def test_errors_have_the_shape_of_their_face():
@@ -243,5 +248,5 @@ def test_cloud_events_are_media_types_of_the_path_of_events():
 
     assert ["application/json", *kinds] == list(content)
     assert all(
-        checker(content[each]["schema"]).is_valid(content[each]["example"]) for each in kinds
+        checker(content[kind]["schema"]).is_valid(content[kind]["example"]) for kind in kinds
     )

@@ -126,9 +126,9 @@ def messages(message: DescMessage, depth: int = DEPTH) -> st.SearchStrategy[byte
     if depth == 0:
         return st.just(b"")
     fields = [
-        made.map(lambda value, number=each.number, kind=wire_type: tagged(number, kind, value))
-        for each in message.fields
-        for wire_type, made in [values(each.value, depth)]
+        made.map(lambda value, number=field.number, kind=wire_type: tagged(number, kind, value))
+        for field in message.fields
+        for wire_type, made in [values(field.value, depth)]
     ]
     strange = st.builds(tagged, st.integers(1, 40), st.just(LENGTH), st.binary(max_size=4))
     return st.lists(st.one_of(*fields, *fields, strange), max_size=6).map(b"".join)
@@ -204,5 +204,5 @@ async def test_enough_of_it_comes_through_the_parser(service: Service):
     ]
 
     for beginning in ("unmarshal message: ", "invalid ", "Execution condition is invalid"):
-        assert any(each.text.startswith(beginning) for each in results), beginning
-    assert any(each.code == "not_found" for each in results)
+        assert any(result.text.startswith(beginning) for result in results), beginning
+    assert any(result.code == "not_found" for result in results)

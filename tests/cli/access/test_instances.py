@@ -27,7 +27,7 @@ def test_an_instance_lives_until_it_is_deleted(server, name):
     assert [made["id"], name, f"{name}.example,", "::2"] == line.split()[:4]
     assert (0, "deleted") == (deleted.code, deleted.out.split()[0]), deleted.err
     instances = server.ok("instance", "list")["instances"]
-    assert made["id"] not in {each["id"] for each in instances}
+    assert made["id"] not in {instance["id"] for instance in instances}
 
 
 def test_the_first_instance_has_every_other_name(server):

@@ -67,7 +67,9 @@ def test_a_delivery_is_cancelled_and_replayed(server, target, owed):
     pending = server.ok("deliveries", "list", "--target", target, "--state", "pending")
 
     assert (0, "1 replayed, 1 skipped\n") == (ended.code, ended.out)
-    assert [owed[0]] == [each["replayOf"] for each in pending["deliveries"] if "replayOf" in each]
+    assert [owed[0]] == [
+        delivery["replayOf"] for delivery in pending["deliveries"] if "replayOf" in delivery
+    ]
 
 
 def test_what_is_found_is_replayed(server, target, cancelled):

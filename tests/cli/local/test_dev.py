@@ -242,5 +242,5 @@ def test_the_file_of_the_documentation_runs(tmp_path):
     receiver = HandlersFile(tmp_path / "documented_handlers.py").load()
 
     assert ["event/order.created", "function/preuserinfo", "request/acme.v1.Shop/Create"] == [
-        condition_of(each) for each in receiver.handlers
+        condition_of(handler) for handler in receiver.handlers
     ]

@@ -21,8 +21,8 @@ async def silent_server():
         yield server.sockets[0].getsockname()[1], connections
     finally:
         server.close()
-        for each in connections:
-            each.close()
+        for connection in connections:
+            connection.close()
 
 
 def forwarder(port: int, said: asyncio.Queue[str]) -> Forwarder:

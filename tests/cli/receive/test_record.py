@@ -116,7 +116,7 @@ def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, 
     broken = run(*replay)
 
     assert 2 == len(text.splitlines())
-    assert [] == [each for each in (*SECRETS, "192.0.2.7", "v1=") if each in text]
+    assert [] == [secret for secret in (*SECRETS, "192.0.2.7", "v1=") if secret in text]
     assert 0o600 == out.stat().st_mode & 0o777
     assert 1 == first.code  # a 204 for the event is not the 200 of the recorder
     event, call = seen

@@ -123,7 +123,7 @@ async def test_a_response_for_programs(user):
 
     assert json.loads(CHANGED) == answer["response"]
     assert f"response{METHOD}" == answer["execution"]
-    assert [target] == [each["targetId"] for each in answer["calls"]]
+    assert [target] == [call["targetId"] for call in answer["calls"]]
 
 
 async def test_a_function_shows_the_claims_too(user):
@@ -190,7 +190,7 @@ async def test_the_time_is_the_callers(user):
         await user.bind(f"request{METHOD}", await user.target(receiver.url))
         answer = await user.ok("intercept", "request", user.file(REQUEST), "--timeout", "500ms")
 
-    assert ["OUTCOME_UNREACHABLE"] == [each["outcome"] for each in answer["calls"]]
+    assert ["OUTCOME_UNREACHABLE"] == [call["outcome"] for call in answer["calls"]]
 
 
 @pytest.mark.parametrize(

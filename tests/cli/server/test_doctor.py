@@ -178,7 +178,7 @@ def test_a_server_with_a_name_may_listen_anywhere(tmp_path):
     options = ("--host", "0.0.0.0", "--port", 0, "--data-dir", tmp_path / "data", "--json")
     name = "https://actions.example.com"
     with_name, without = (
-        {each["name"]: each["status"] for each in run("doctor", *options, *more).json["checks"]}
+        {check["name"]: check["status"] for check in run("doctor", *options, *more).json["checks"]}
         for more in (("--external-url", name), ())
     )
 

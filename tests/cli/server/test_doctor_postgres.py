@@ -51,15 +51,19 @@ def settings(tmp_path) -> Settings:
 
 def execute(url: str, *statements: str) -> None:
     with closing(psycopg.connect(url, autocommit=True)) as connection:
-        for each in statements:
-            connection.execute(each)
+        for statement in statements:
+            connection.execute(statement)
 
 
 def found(settings: Settings, url: str) -> dict[str, tuple[Status, str]]:
     findings = list(postgres_checks.check_postgres(settings, url))
     assert PASSWORD not in repr(findings)
-    assert [each.name for each in findings if each.status is Status.FAIL and not each.advice] == []
-    return {each.name: (each.status, f"{each.says} {each.advice}") for each in findings}
+    assert [
+        finding.name for finding in findings if finding.status is Status.FAIL and not finding.advice
+    ] == []
+    return {
+        finding.name: (finding.status, f"{finding.says} {finding.advice}") for finding in findings
+    }
 
 
 async def test_nothing_is_wrong_with_a_new_database(settings, url):
@@ -169,7 +173,7 @@ def test_what_a_database_says_is_judged(settings, change, name, status, says):
         postgres_checks._check_version(seen),
         postgres_checks._check_connections(seen, settings.workers),
     ]
-    (judged,) = [each for each in findings if each.name == name]
+    (judged,) = [finding for finding in findings if finding.name == name]
 
     assert status is judged.status
     assert says in f"{judged.says} {judged.advice}"
@@ -195,7 +199,7 @@ def test_a_database_that_does_not_answer_shows_no_password(tmp_path, url):
     """
     environ = {"OUTRIDER_DATABASE_URL": url}
     ended = run("doctor", "--port", 0, "--json", cwd=tmp_path, **environ)
-    findings = {each["name"]: each for each in ended.json["checks"]}
+    findings = {check["name"]: check for check in ended.json["checks"]}
 
     assert 1 == ended.code
     assert "fail" == findings["database"]["status"]

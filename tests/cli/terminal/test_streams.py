@@ -142,8 +142,8 @@ class Frames:
         self._frames = frames
 
     async def listen(self, _request: object, **_: object):
-        for each in self._frames:
-            yield each
+        for frame in self._frames:
+            yield frame
         await asyncio.Event().wait()
 
     async def answer_call(self, request: object, **_: object) -> None:
@@ -196,7 +196,7 @@ async def test_forwarding_ends_when_nobody_reads_what_it_prints(size):
 
     tunnel = await forwarded(Response(status=200, headers=(), body=b"x" * size), show)
 
-    assert ["7"] == [each.call_id for each in tunnel.answers]
+    assert ["7"] == [answer.call_id for answer in tunnel.answers]
     # Too large for the server: it is not shown as answered, either.
     assert (200 if size == 2 else 0) == shown[0].status == tunnel.answers[0].status
 

@@ -25,8 +25,8 @@ async def add_targets(store: Store, *targets: Target, instance: InstanceId = INS
     """Add targets; 101, 102 and 103 when none are given."""
 
     def add_all(unit: Unit) -> None:
-        for each in targets or (a_target("101"), a_target("102"), a_target("103")):
-            unit.targets.add(instance, each)
+        for target in targets or (a_target("101"), a_target("102"), a_target("103")):
+            unit.targets.add(instance, target)
 
     await store.write(add_all)
 
@@ -76,7 +76,7 @@ async def release_claims(
     store: Store, *deliveries: str, owner: str = WORKER, now: datetime = NOW
 ) -> None:
     """Make claimed deliveries due again."""
-    given: Collection[DeliveryId] = [DeliveryId(each) for each in deliveries]
+    given: Collection[DeliveryId] = [DeliveryId(delivery) for delivery in deliveries]
     await store.write(lambda unit: unit.deliveries.release_claims(owner, given, now))
 
 

@@ -159,7 +159,7 @@ class UnitsContract(StoreContract):
         wanted = [TargetId(str(number)) for number in range(101, 161)]
         existing = await store.read(lambda unit: unit.targets.existing(INSTANCE, wanted))
 
-        assert 20 == sum(isinstance(each, ChangedMindError) for each in results)
+        assert 20 == sum(isinstance(result, ChangedMindError) for result in results)
         assert {each for each in wanted if int(each) % 3} == existing
 
     async def test_units_happen_one_after_the_other(self, store: Store) -> None:

@@ -30,7 +30,7 @@ from support.runtime import NOW
 VECTORS = json.loads(
     Path(__file__).parents[3].joinpath("vectors", "executions.json").read_text(encoding="utf-8")
 )
-TYPES = {each.name.lower(): each for each in TargetType}
+TYPES = {target_type.name.lower(): target_type for target_type in TargetType}
 # Two retries, so that deliveries die soon; 410 is final.
 SHORT = RetrySchedule(waits=(timedelta(seconds=1), timedelta(seconds=2)))
 OUTCOMES = st.sampled_from(
@@ -65,7 +65,7 @@ def test_deliveries_line_up_as_in_the_vectors(case):
     """
     Each waits for the last one in front that anybody waits for.
     """
-    planned = plan_of([a_target(type=TYPES[each]) for each in case["targets"]])
+    planned = plan_of([a_target(type=TYPES[target]) for target in case["targets"]])
     fronts = [None if each is None else str(each) for each in case["depends_on"]]
 
     assert fronts == [each.depends_on for each in planned]
@@ -182,7 +182,7 @@ class Line:
 
     def may_begin(self, place: int) -> bool:
         """The rule as the documentation tells it, word by word."""
-        in_front = [each for each in range(place) if self.targets[each].is_awaited]
+        in_front = [number for number in range(place) if self.targets[number].is_awaited]
         if not in_front:
             return True
         front = in_front[-1]

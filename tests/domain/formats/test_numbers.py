@@ -21,25 +21,25 @@ from outrider_api.zitadel.filter.v2 import filter_pb
         (PayloadType, target_pb.PayloadType),
         (TextMethod, filter_pb.TextFilterMethod),
     ],
-    ids=lambda each: each.__module__.rpartition(".")[2],
+    ids=lambda value: value.__module__.rpartition(".")[2],
 )
 def test_numbers_and_names_are_those_of_the_wire(ours, wire):
     """
     They are passed through without a table in between.
     """
-    assert {each.name: each.value for each in ours} == {
+    assert {our.name: our.value for our in ours} == {
         each.name: each.value for each in wire if each.name in ours.__members__
     }
-    assert {each.value for each in wire} - {each.value for each in ours} <= {0}
+    assert {each.value for each in wire} - {our.value for our in ours} <= {0}
 
 
 def test_half_of_the_methods_ignore_case():
     """
     Every second one, by their numbers.
     """
-    assert [each for each in TextMethod if each.name.endswith("_IGNORE_CASE")] == [
-        each for each in TextMethod if each.ignores_case
-    ]
+    assert [
+        text_method for text_method in TextMethod if text_method.name.endswith("_IGNORE_CASE")
+    ] == [text_method for text_method in TextMethod if text_method.ignores_case]
 
 
 def test_an_answer_is_what_a_receiver_sent():

@@ -23,8 +23,8 @@ for_tokens = pytest.mark.parametrize("function", TOKENS)
 def after(*answers: object, function: str = "preuserinfo", payload=None) -> dict:
     """What these answers add up to; text is sent as it is."""
     run = FunctionAnswers(function, payload or {})
-    for each in answers:
-        run.apply((each if isinstance(each, str) else json.dumps(each)).encode())
+    for answer in answers:
+        run.apply((answer if isinstance(answer, str) else json.dumps(answer)).encode())
     return run.answer
 
 
@@ -254,10 +254,10 @@ def test_no_answer_breaks_a_run(answers, function):
     Whatever targets say, the next one is told what was taken, and it is JSON.
     """
     run = FunctionAnswers(function, {"user": {"id": "1"}})
-    for each in answers:
+    for answer in answers:
         before = run.render()
         try:
-            run.apply(each)
+            run.apply(answer)
         except InvalidResponse:
             assert before == run.render()
         assert run.answer == json.loads(run.render()).get("response", {}) or has_float(run.answer)

@@ -81,7 +81,7 @@ def test_an_answer_replaces_the_message_whole(body, after):
         (b'[{"a":1}]', True),
         (b'{"a":' * MAX_DEPTH + b"{}" + b"}" * MAX_DEPTH, True),
     ],
-    ids=lambda each: str(each)[:40],
+    ids=lambda value: str(value)[:40],
 )
 def test_what_cannot_be_applied_changes_nothing(body, is_json):
     """

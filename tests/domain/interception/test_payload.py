@@ -32,8 +32,8 @@ CALL = InterceptedCall(full_method="/a.B/C")
 def subject_of(case):
     if case["kind"] == "function":
         answers = FunctionAnswers(case["function"], json.loads(case["payload_json"]))
-        for each in case["answers"]:
-            answers.apply(each.encode())
+        for answer in case["answers"]:
+            answers.apply(answer.encode())
         return answers
     call = InterceptedCall(**case["call"])
     instance = InstanceId(case["instance_id"])
@@ -126,7 +126,7 @@ def test_no_header_but_the_listed_ones_is_ever_shown(headers):
     """
     listed = {"content-type", "x-forwarded-for", "x-forwarded-host", "host", "origin"}
 
-    assert {each.lower() for each in shown_headers(headers)} <= listed
+    assert {shown_header.lower() for shown_header in shown_headers(headers)} <= listed
 
 
 @pytest.mark.parametrize("name", ["authorization", "Cookie", "x-api-key", "ho\u017ft", "host "])

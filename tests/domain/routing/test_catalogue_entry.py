@@ -38,7 +38,7 @@ def test_pages_are_the_sorted_list_in_pieces(kinds, names, prefix, size):
     Whoever follows the tokens sees every entry once, the same name of two kinds included.
     """
     services, functions, types = names
-    methods = {f"/{each}/B" for each in services}
+    methods = {f"/{service}/B" for service in services}
     catalogue = Catalogue(methods=list(methods), functions=list(functions), event_types=list(types))
     everything = of_kinds(kinds, methods, functions, types)
     expected = [each for each in everything if each.name.startswith(prefix)]

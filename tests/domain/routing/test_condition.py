@@ -112,7 +112,7 @@ def test_an_event_is_looked_up_under_its_type():
         condition("event", "group", "user.human.added"),
         condition("event", "all"),
     ],
-    ids=lambda each: each.execution_id,
+    ids=lambda value: value.execution_id,
 )
 def test_what_is_registered_can_be_set(existing):
     """
@@ -140,7 +140,7 @@ def test_what_is_registered_can_be_set(existing):
         (condition("event", "group", "user.*"), "er5oneb5lz"),
         (condition("event", "group", "user.human.added.x"), "er5oneb5lz"),
     ],
-    ids=lambda each: getattr(each, "execution_id", each),
+    ids=lambda value: getattr(value, "execution_id", value),
 )
 def test_what_nobody_registered_cannot_be_set(missing, id_):
     """

@@ -19,7 +19,7 @@ VECTORS = json.loads(
 NOW = datetime(1994, 11, 6, 8, 49, 30, tzinfo=UTC)
 
 WAITS = st.lists(st.timedeltas(timedelta(milliseconds=1), timedelta(days=7)), max_size=12)
-FAILURES = st.sampled_from([each for each in Outcome if each is not Outcome.ACCEPTED])
+FAILURES = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])
 STATUSES = st.sampled_from([0, 200, 302, 400, 410, 429, 500, 503])
 DRAWS = st.floats(0, 1, exclude_max=True)
 ASKED = st.none() | st.timedeltas(timedelta(0), timedelta(days=4000))
@@ -37,7 +37,7 @@ def schedules(draw):
 def schedule_of(case) -> RetrySchedule:
     if "waits_seconds" not in case:
         return RetrySchedule()
-    waits = tuple(timedelta(seconds=each) for each in case["waits_seconds"])
+    waits = tuple(timedelta(seconds=waits_second) for waits_second in case["waits_seconds"])
     return RetrySchedule(waits, case["jitter"], frozenset(case["final_statuses"]))
 
 

@@ -54,8 +54,8 @@ def shop(engine: Engine, **options) -> FastAPI:
 
 
 async def chunks(*parts: bytes):
-    for each in parts:
-        yield each
+    for part in parts:
+        yield part
 
 
 SHAPES = {

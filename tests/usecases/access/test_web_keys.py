@@ -108,7 +108,7 @@ async def test_keys_that_are_made_at_once_leave_one_active(web_keys):
     """
     await asyncio.gather(*(web_keys.create(ACTOR, ed25519_config()) for _ in range(10)))
 
-    assert [ACTIVE, *[INITIAL] * 9] == sorted(await states(web_keys), key=lambda each: -each)
+    assert [ACTIVE, *[INITIAL] * 9] == sorted(await states(web_keys), key=lambda state: -state)
 
 
 async def test_activating_hands_over(web_keys, use, clock):

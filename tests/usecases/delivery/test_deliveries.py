@@ -32,7 +32,7 @@ async def test_pages_together_are_the_log_and_the_last_one_says_so(filled, deliv
     seen, before, pages = [], None, 0
     while True:
         rows, before = await deliveries.search(ACTOR, DeliverySearch(before=before, limit=size))
-        seen += [each.id for each in rows]
+        seen += [row.id for row in rows]
         pages += 1
         assert len(rows) <= size
         if before is None:
@@ -49,7 +49,7 @@ async def test_filters_reach_the_store(filled, deliveries):
     wanted = DeliverySearch(states=(DeliveryState.DELIVERED,), limit=1)
     rows, before = await deliveries.search(ACTOR, wanted)
 
-    assert (["1"], None) == ([each.id for each in rows], before)
+    assert (["1"], None) == ([row.id for row in rows], before)
 
 
 async def test_an_empty_log_has_an_empty_page(deliveries):

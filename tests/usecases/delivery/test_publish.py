@@ -97,7 +97,7 @@ async def test_one_execution_fires_and_the_broader_ones_do_not(
     ]
     results = await publish(ACTOR, events)
 
-    assert [2, 1, 1] == [each.deliveries for each in results]
+    assert [2, 1, 1] == [result.deliveries for result in results]
     assert ["event/user.human.added"] * 2 + ["event/user.*", "event"] == [
         each.execution for each in await log(deliveries)
     ]
@@ -166,9 +166,9 @@ async def test_an_event_without_an_id_gets_one(publish, ids):
     """
     results = await publish(ACTOR, [an_event(""), an_event("")])
 
-    assert [False, False] == [each.is_duplicate for each in results]
-    assert 2 == len({each.id for each in results})
-    assert all(each.id.isdigit() for each in results)
+    assert [False, False] == [result.is_duplicate for result in results]
+    assert 2 == len({result.id for result in results})
+    assert all(result.id.isdigit() for result in results)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def replay(filled, runtime) -> ReplayDeliveries:
 
 async def repeated(store) -> list[str]:
     """The originals of all replays, in their order."""
-    found = [await log_of(store, each) for each in await states(store)]
+    found = [await log_of(store, state) for state in await states(store)]
     return [each.replay_of for each in found if each.replay_of]
 
 

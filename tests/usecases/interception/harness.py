@@ -92,7 +92,7 @@ class Harness:
         """Add the targets, and an execution that calls them in this order."""
         if targets:
             await add_targets(self.store, *targets)
-        await self.execute(condition, *(each.id for each in targets))
+        await self.execute(condition, *(target.id for target in targets))
 
     async def execute(self, condition: Condition | str, *targets: str) -> None:
         """Set an execution."""

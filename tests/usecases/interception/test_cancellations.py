@@ -34,7 +34,7 @@ async def works(rig: Harness, kind: str) -> bool:
     async with Receiver() as receiver:
         await rig.bind(kind, call_target(receiver.url, "901"))
         done = await rig.run(kind)
-    return ["ACCEPTED"] == [each.outcome.name for each in done.calls]
+    return ["ACCEPTED"] == [call.outcome.name for call in done.calls]
 
 
 for_every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -58,7 +58,7 @@ async def test_while_waiting_for_a_place(rig, kind):
         first.cancel()
         done = await third
 
-        assert ["ACCEPTED"] == [each.outcome.name for each in done.calls]
+        assert ["ACCEPTED"] == [call.outcome.name for call in done.calls]
     await asyncio.wait([first])
     assert first.cancelled()
     assert second.cancelled()

@@ -73,7 +73,7 @@ async def test_a_rotated_signing_key_signs_the_next_call(stored_rig):
         for grace in (timedelta(hours=1), timedelta(0)):
             await managing(rig).update(ACTOR, T1, TargetChange(key_grace=grace))
             await rig.run("request")
-        signatures = [each.header("zitadel-signature").count("v1=") for each in receiver.calls]
+        signatures = [call.header("zitadel-signature").count("v1=") for call in receiver.calls]
 
     assert [1, 2, 1] == signatures
 
@@ -89,7 +89,7 @@ async def test_a_key_in_grace_ends_without_anybody_changing_anything(rig):
         rig.clock.advance(timedelta(hours=1))
         await rig.run("request")
 
-        assert [2, 1] == [each.header("zitadel-signature").count("v1=") for each in receiver.calls]
+        assert [2, 1] == [call.header("zitadel-signature").count("v1=") for call in receiver.calls]
 
 
 async def test_a_deleted_target_is_not_called_again(stored_rig, two):
@@ -105,7 +105,7 @@ async def test_a_deleted_target_is_not_called_again(stored_rig, two):
     none = await rig.run("request")
 
     assert (1, 2) == (len(first.calls), len(second.calls))
-    assert [T2] == [each.target_id for each in one.calls]
+    assert [T2] == [call.target_id for call in one.calls]
     assert (None, ()) == (none.execution, none.calls)
 
 
@@ -118,7 +118,7 @@ async def test_a_target_that_another_node_deleted_is_left_out(rig, two):
     await delete_target(rig.store, T1)
     done = await rig.run("request")
 
-    assert [T2] == [each.target_id for each in done.calls]
+    assert [T2] == [call.target_id for call in done.calls]
     assert {"by": "second"} == done.message
 
 
@@ -137,8 +137,8 @@ async def test_a_changed_policy_counts(stored_rig):
         await rig.policy(T1, on_unreachable=OnUnreachable.CONTINUE)
         done = await rig.run("request")
 
-        assert ["a", "b", None] == [each.header("x-tenant") for each in receiver.calls]
-    assert ["UNREACHABLE"] == [each.outcome.name for each in done.calls]
+        assert ["a", "b", None] == [call.header("x-tenant") for call in receiver.calls]
+    assert ["UNREACHABLE"] == [call.outcome.name for call in done.calls]
 
 
 async def test_changed_keys_count(stored_rig):
@@ -163,7 +163,7 @@ async def test_changed_keys_count(stored_rig):
             await rig.run("request")
             kids += [web_key, added.id]
 
-        assert kids == [header_of(each.body.decode())["kid"] for each in receiver.calls]
+        assert kids == [header_of(call.body.decode())["kid"] for call in receiver.calls]
 
 
 async def test_a_public_key_that_expires_is_used_no_more(rig, receiver):
@@ -227,7 +227,7 @@ async def test_nothing_is_loaded_twice(receiver):
 
 
 def routed(*targets: str) -> list[RoutedTarget]:
-    return [RoutedTarget(TargetId(each), is_awaited=True) for each in targets]
+    return [RoutedTarget(TargetId(target), is_awaited=True) for target in targets]
 
 
 async def ids_of(known: ResolvedTargetCache, *targets: str) -> list[str]:

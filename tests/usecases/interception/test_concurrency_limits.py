@@ -70,8 +70,8 @@ async def test_who_waits_longest_is_next():
     assert [1, 2] == await who_is_in(guests)
     await guests[2].leave()
     assert [1, 3] == await who_is_in(guests)
-    for each in guests:
-        await each.leave()
+    for guest in guests:
+        await guest.leave()
 
     assert len(bulkheads) == 0
 
@@ -83,8 +83,8 @@ async def test_without_a_number_there_are_many_places():
     bulkheads = Bulkheads()
     guests = [Guest(bulkheads, 0) for _ in range(DEFAULT_ROOM + 2)]
     assert list(range(DEFAULT_ROOM)) == await who_is_in(guests)
-    for each in guests:
-        await each.leave()
+    for guest in guests:
+        await guest.leave()
 
     assert len(bulkheads) == 0
 
@@ -102,8 +102,8 @@ async def test_every_target_of_every_instance_has_its_own_room():
     ]
     assert [0, 1, 2] == await who_is_in(guests)
     assert len(bulkheads) == 3
-    for each in guests:
-        await each.leave()
+    for guest in guests:
+        await guest.leave()
 
     assert len(bulkheads) == 0
 
@@ -143,8 +143,8 @@ async def test_cancelled_in_the_moment_of_being_admitted(is_another_waiting):
     await asyncio.wait([guests[1].task])
     assert guests[1].task.cancelled()
     assert ([2] if is_another_waiting else []) == await who_is_in(guests)
-    for each in guests:
-        await each.leave()
+    for guest in guests:
+        await guest.leave()
 
     assert len(bulkheads) == 0
 
@@ -157,9 +157,9 @@ async def test_everybody_who_waits_is_cancelled(waiting):
     bulkheads = Bulkheads()
     guests = [Guest(bulkheads) for _ in range(1 + waiting)]
     await settled()
-    for each in guests:
-        each.task.cancel()
-    await asyncio.wait([each.task for each in guests])
+    for guest in guests:
+        guest.task.cancel()
+    await asyncio.wait([guest.task for guest in guests])
 
     assert len(bulkheads) == 0
 
@@ -177,8 +177,8 @@ async def test_a_policy_that_makes_room_lets_waiters_in():
     await guests[0].leave()
     await guests[1].leave()
     assert [2] == await who_is_in(guests)
-    for each in guests:
-        await each.leave()
+    for guest in guests:
+        await guest.leave()
 
     assert len(bulkheads) == 0
 

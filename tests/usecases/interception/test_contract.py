@@ -155,7 +155,7 @@ async def test_a_list_of_targets_does_what_zitadels_does(rig, kind, row):
         assert called == len(receiver.calls)
         # What interrupts is the last that was called.
         assert named == (str(100 + called) if isinstance(expected, str) else "")
-        assert all(each.verified for each in receiver.calls)
+        assert all(call.verified for call in receiver.calls)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -202,12 +202,12 @@ async def test_each_target_is_told_what_the_ones_before_it_made_of_the_message(r
     async with Receiver(by_path(steps)) as receiver:
         await bound(rig, kind, receiver, steps)
         done = await rig.run(kind, dict(SENT))
-        told = [json.loads(each.body)[kind] for each in receiver.calls]
+        told = [json.loads(call.body)[kind] for call in receiver.calls]
 
     assert {} == done.message
     assert [SENT, CHANGED, CHANGED, CHANGED, {}] == told
-    assert [str(101 + place) for place in range(6)] == [each.target_id for each in done.calls]
-    outcomes = [each.outcome and each.outcome.name for each in done.calls]
+    assert [str(101 + place) for place in range(6)] == [call.target_id for call in done.calls]
+    outcomes = [call.outcome and call.outcome.name for call in done.calls]
     assert ["ACCEPTED", "ACCEPTED", None, "REFUSED", "ACCEPTED", "ACCEPTED"] == outcomes
 
 
@@ -218,12 +218,12 @@ async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(rig, receiver, 
     """
     await rig.bind(kind, call_target(receiver.url, "101"), call_target(receiver.url, "102"))
     await rig.run(kind)
-    ids = {each.header("webhook-id") for each in receiver.calls}
-    about_deliveries = {each.header("outrider-delivery") for each in receiver.calls}
+    ids = {call.header("webhook-id") for call in receiver.calls}
+    about_deliveries = {call.header("outrider-delivery") for call in receiver.calls}
 
     assert 2 == len(ids - {None})
     assert {None} == about_deliveries
-    assert {"application/json"} == {each.header("content-type") for each in receiver.calls}
+    assert {"application/json"} == {call.header("content-type") for call in receiver.calls}
 
 
 async def test_the_answers_to_a_function_add_up(rig):
@@ -240,7 +240,7 @@ async def test_the_answers_to_a_function_add_up(rig):
     async with Receiver(by_path(steps)) as receiver:
         await bound(rig, "function", receiver, steps)
         done = await rig.run("function", {"user": {"id": "1"}})
-        told = [json.loads(each.body) for each in receiver.calls]
+        told = [json.loads(call.body) for call in receiver.calls]
 
     alone = {"function": f"function/{FUNCTION}", "user": {"id": "1"}}
     assert {**first, **second} == done.message
@@ -291,7 +291,7 @@ async def test_null_leaves_an_empty_typed_message(rig):
         done = await rig.run("request", GetTargetRequest(id="1"), GET_TARGET)
 
     assert GetTargetRequest() == done.message
-    assert ["FAILED"] == [each.outcome.name for each in done.calls]
+    assert ["FAILED"] == [call.outcome.name for call in done.calls]
 
 
 @pytest.mark.parametrize("message", [{"a": float("nan")}, {"a": "\ud800"}, {"a": {1, 2}}])
@@ -349,7 +349,7 @@ async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
             with pytest.raises(OutriderError, match=FAILED):
                 await running
         else:
-            outcomes = [each.outcome for each in (await running).calls]
+            outcomes = [call.outcome for call in (await running).calls]
             parsed, rendered = [Outcome.FAILED, None], [Outcome.ACCEPTED, Outcome.BUILD_FAILED]
             assert {"parse": parsed, "render": rendered}[fails_in] == outcomes
 

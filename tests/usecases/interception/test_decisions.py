@@ -22,7 +22,7 @@ CHOICES = ("UNSPECIFIED", "CONTINUE", "INTERRUPT")
 
 def cells_of(fault: str, kind: str) -> list[dict[str, Any]]:
     """What the table says of one fault."""
-    return [each for each in CELLS if (fault, kind) == (each["fault"], each["kind"])]
+    return [cell for cell in CELLS if (fault, kind) == (cell["fault"], cell["kind"])]
 
 
 async def decided(fault: Fault, kind: str, sent: dict[str, str]) -> dict[str, Any]:
@@ -85,4 +85,4 @@ def test_the_table_is_whole():
     A cell that nobody decided is decided by accident.
     """
     assert len(FAULTS) * len(KINDS) * len(CHOICES) * 2 == len(CELLS)
-    assert set(FAULTS) == {each["fault"] for each in CELLS}
+    assert set(FAULTS) == {cell["fault"] for cell in CELLS}

@@ -112,12 +112,12 @@ async def test_the_caller_does_not_wait_for_the_disk(store, kind):
         )
         gated.is_open.clear()
         done = await rig.run(kind)
-        assert [None, "ACCEPTED"] == [each.outcome and each.outcome.name for each in done.calls]
+        assert [None, "ACCEPTED"] == [call.outcome and call.outcome.name for call in done.calls]
         assert [] == await deliveries(rig)
         gated.is_open.set()
         await rig.enqueuer.aclose()
 
-        assert ["101"] == [each.target_id for each in await deliveries(rig)]
+        assert ["101"] == [delivery.target_id for delivery in await deliveries(rig)]
 
 
 @for_every_kind
@@ -153,9 +153,9 @@ async def test_a_missing_key_never_disturbs_the_caller(stored_rig, kind, payload
         await worked(rig, "RETRYING")
 
         assert 1 == len(receiver.calls)
-    assert [None, "ACCEPTED"] == [each.outcome and each.outcome.name for each in done.calls]
+    assert [None, "ACCEPTED"] == [call.outcome and call.outcome.name for call in done.calls]
     [owed] = await deliveries(rig)
-    assert ["BUILD_FAILED"] == [each.outcome.name for each in owed.attempts]
+    assert ["BUILD_FAILED"] == [attempt.outcome.name for attempt in owed.attempts]
 
 
 async def test_a_paused_target_is_owed_its_calls(stored_rig):

@@ -34,7 +34,7 @@ def served_methods() -> list[str]:
         for service in re.finditer(r"^service (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL):
             package = re.search(r"^package ([\w.]+);", text, re.MULTILINE)[1]
             methods = re.findall(r"^\s*rpc (\w+)", service[2], re.MULTILINE)
-            found += [f"/{package}.{service[1]}/{each}" for each in methods]
+            found += [f"/{package}.{service[1]}/{method}" for method in methods]
     return found
 
 

@@ -18,12 +18,12 @@ A_LITTLE = 0.5
 
 
 def durations(done) -> list[float]:
-    return [each.duration.total_seconds() for each in done.calls]
+    return [call.duration.total_seconds() for call in done.calls]
 
 
 def allowed(done) -> list[float]:
     """The seconds that each had, as its error tells them."""
-    return [seconds_in(each.error) for each in done.calls]
+    return [seconds_in(call.error) for call in done.calls]
 
 
 def seconds_in(error: str) -> float:
@@ -48,7 +48,7 @@ async def test_three_that_hang_share_what_there_is(rig, kind):
 
         assert 0.25 <= took <= 0.3 + A_LITTLE
         assert 3 == len(server.requests)
-    assert ["UNREACHABLE"] * 3 == [each.outcome.name for each in done.calls]
+    assert ["UNREACHABLE"] * 3 == [call.outcome.name for call in done.calls]
     assert 0.075 == pytest.approx(allowed(done)[0], abs=0.01)
     assert sum(allowed(done)) <= 0.301
     first, second, third = durations(done)
@@ -68,7 +68,7 @@ async def test_a_fast_one_leaves_its_time_to_the_others(rig):
         )
         done = await rig.run("request", seconds=0.3)
 
-    assert ["ACCEPTED", "UNREACHABLE"] == [each.outcome.name for each in done.calls]
+    assert ["ACCEPTED", "UNREACHABLE"] == [call.outcome.name for call in done.calls]
     assert durations(done)[1] > 0.15
 
 
@@ -86,7 +86,7 @@ async def test_a_target_that_nobody_waits_for_has_no_part_of_the_time(rig):
         )
         done = await rig.run("request", seconds=0.1)
 
-    [error] = [each.error for each in done.calls if each.error]
+    [error] = [call.error for call in done.calls if call.error]
     assert "102" == done.calls[1].target_id
     assert 0.1 == pytest.approx(seconds_in(error), abs=0.02)
 
@@ -115,7 +115,7 @@ async def test_a_caller_without_time(rig, receiver, seconds, interrupts):
     else:
         done = await rig.run("request", seconds=seconds)
         assert ["the caller's time was over before it was this target's turn"] == [
-            each.error for each in done.calls
+            call.error for call in done.calls
         ]
 
     assert [] == receiver.calls
@@ -151,5 +151,5 @@ async def test_waiting_for_a_place_counts(rig):
         assert 1 == len(server.requests)
         first.cancel()
         await asyncio.wait([first])
-    assert ["UNREACHABLE", "ACCEPTED"] == [each.outcome.name for each in done.calls]
+    assert ["UNREACHABLE", "ACCEPTED"] == [call.outcome.name for call in done.calls]
     assert done.calls[0].error.startswith("all 1 places at this target were taken for 0.")

@@ -55,7 +55,7 @@ async def test_a_list_is_set_and_shown(executions, ids):
         (an_event_condition(), ["7"], "Target not found (COMMAND-17e8fq1ggk)"),
         (an_event_condition(), ["first", "first"], "Target not found (COMMAND-17e8fq1ggk)"),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_request_is_checked_in_the_contracts_order(executions, ids, condition, asked, text):
     """

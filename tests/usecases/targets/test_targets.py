@@ -69,7 +69,7 @@ async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
             "Errors.Target.AlreadyExists (V3-DKcYh)",
         ),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_request_to_create_is_checked_in_the_contracts_order(targets, mended, text):
     """
@@ -169,7 +169,7 @@ async def test_a_name_is_taken_inside_an_instance(targets):
             "Errors.Target.AlreadyExists (V3-DKcYh)",
         ),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_request_to_update_is_checked_in_the_contracts_order(targets, id_, change, text):
     """

@@ -65,7 +65,7 @@ def loaded(path: Path) -> Receiver:
 def _line_of(failure: BaseException, path: Path) -> int | None:
     """The line of the file in which it happened; None when it happened elsewhere."""
     frames = traceback.extract_tb(failure.__traceback__)
-    places = [(each.filename, each.lineno) for each in frames]
+    places = [(frame.filename, frame.lineno) for frame in frames]
     if isinstance(failure, SyntaxError) and failure.filename:
         places.append((failure.filename, failure.lineno))
     file = path.resolve()

@@ -115,9 +115,9 @@ def _event_names(event_type: str) -> list[str]:
 def _takes_two(function: Callable[..., Any]) -> bool:
     positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     parameters = [
-        each
-        for each in inspect.signature(function).parameters.values()
-        if each.kind in positional and each.default is inspect.Parameter.empty
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind in positional and parameter.default is inspect.Parameter.empty
     ]
     if len(parameters) not in {1, 2}:
         raise TypeError("a handler takes the payload, or the payload and the verified call")

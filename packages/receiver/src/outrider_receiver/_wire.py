@@ -91,14 +91,14 @@ def _plan(kind: type[Any]) -> dict[str, tuple[str, Read]]:
     names: Mapping[str, str] = getattr(kind, "_wire", {})
     hints = get_type_hints(kind)
     return {
-        names.get(each.name, each.name): (each.name, _reader(hints[each.name]))
-        for each in fields(cast("Any", kind))
-        if each.name != "extra"
+        names.get(field.name, field.name): (field.name, _reader(hints[field.name]))
+        for field in fields(cast("Any", kind))
+        if field.name != "extra"
     }
 
 
 def _reader(hint: Any) -> Read:
-    parts = [each for each in get_args(hint) if each is not type(None)]
+    parts = [get_argument for get_argument in get_args(hint) if get_argument is not type(None)]
     if hint in _READERS:
         return _READERS[hint]
     if get_origin(hint) is tuple:

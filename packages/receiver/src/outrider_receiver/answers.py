@@ -135,8 +135,12 @@ def _lists(answer: Answer) -> dict[str, Any]:
         lists["append_log_claims"] = list(answer.log)
     if answer.attributes:
         lists["append_attribute"] = [
-            {"name": each.name, "name_format": each.name_format, "value": list(each.values)}
-            for each in _attributes(answer.attributes)
+            {
+                "name": attribute.name,
+                "name_format": attribute.name_format,
+                "value": list(attribute.values),
+            }
+            for attribute in _attributes(answer.attributes)
         ]
     return lists
 

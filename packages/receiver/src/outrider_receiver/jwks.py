@@ -281,7 +281,7 @@ def _by_kid(document: Mapping[str, Any]) -> dict[str, Jwk]:
     if not isinstance(members, list) or len(members) > MAX_KEYS:
         raise ValueError("a JWK set has a list of keys, of at most a hundred")
     return {
-        each["kid"]: each
-        for each in members
-        if isinstance(each, dict) and isinstance(each.get("kid"), str)
+        member["kid"]: member
+        for member in members
+        if isinstance(member, dict) and isinstance(member.get("kid"), str)
     }

@@ -63,7 +63,9 @@ def covers(scope: Scope) -> bool:
 def events_app(services: Sequence[Service]) -> App | None:
     """The application that publishes; None where there is none."""
     wanted = _PUBLISH[1:].partition("/")[0]
-    return next((each.app for each in services if each.descriptor.type_name == wanted), None)
+    return next(
+        (service.app for service in services if service.descriptor.type_name == wanted), None
+    )
 
 
 class CloudEvents:
@@ -108,7 +110,7 @@ def _translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
             return await receive()
         given = True
         events = reader(scope, await _body(scope, receive))
-        message = pb.PublishEventsRequest(events=[_message(each) for each in events])
+        message = pb.PublishEventsRequest(events=[_message(event) for event in events])
         return {"type": "http.request", "body": message.to_binary(), "more_body": False}
 
     return translated

@@ -97,7 +97,7 @@ def grpc_health(
     """The health of these services, and of itself. Who watches is sent away by `stopping`."""
     handlers: Health = HealthHandlers(
         Readiness(ready, log),
-        [each.descriptor.type_name for each in services],
+        [service.descriptor.type_name for service in services],
         stopping=stopping,
     )
     return serve(

@@ -177,7 +177,7 @@ def _sparkline(rates: Sequence[float]) -> str:
     highest = max(rates, default=0.0)
     if not highest:
         return ""
-    return "".join(_BARS[min(len(_BARS) - 1, int(each / highest * len(_BARS)))] for each in rates)
+    return "".join(_BARS[min(len(_BARS) - 1, int(rate / highest * len(_BARS)))] for rate in rates)
 
 
 def _age(look: StatsSample, timestamp: str) -> timedelta | None:

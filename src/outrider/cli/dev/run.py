@@ -109,8 +109,8 @@ class DevSession:
         ]
         if commands:
             _say("In another terminal:")
-        for each in dict.fromkeys(commands):
-            _say(f"  {each}")
+        for fromkey in dict.fromkeys(commands):
+            _say(f"  {fromkey}")
         _say(f"Save {self._file.path.name} and it is loaded again. Ctrl-C ends everything.\n")
 
 

@@ -76,7 +76,7 @@ def check_libpython(_settings: Settings) -> Finding:
     """The server runs Python inside Envoy, which needs Python as a shared library."""
     import find_libpython  # noqa: PLC0415 - only here
 
-    found = [Path(each) for each in find_libpython.candidate_paths()]
+    found = [Path(candidate_path) for candidate_path in find_libpython.candidate_paths()]
     shared = [path for path in found if path.name.startswith("libpython") and path.exists()]
     if shared:
         return Finding("libpython", Status.OK, str(shared[0]))
@@ -282,7 +282,7 @@ def _is_locked(path: Path) -> bool:
 
 def _existing(path: Path) -> Path:
     """The directory itself, or the nearest one above it that exists."""
-    return next(each for each in (path, *path.parents) if each.exists())
+    return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
 def _fsync_times(directory: Path) -> Iterator[float]:

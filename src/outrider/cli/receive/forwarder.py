@@ -93,8 +93,8 @@ class Forwarder:
                 raise self._failure from None
             raise
         finally:
-            for each in self._calls:
-                each.cancel()
+            for call in self._calls:
+                call.cancel()
 
     async def _listen(self) -> AsyncIterator[str]:
         """Take calls while the connection lasts; gives the endpoint once."""
@@ -147,7 +147,7 @@ class Forwarder:
 
     async def _forward(self, given: TunnelCall) -> None:
         began = time.perf_counter()
-        headers = tuple((each.name, each.value) for each in given.headers)
+        headers = tuple((header.name, header.value) for header in given.headers)
         facts: dict[str, Any] = {
             "at": utc_now(),
             "target": given.target,
@@ -171,7 +171,7 @@ class Forwarder:
             await self._answer(given.id, exchange)
 
     def _call(self, given: TunnelCall) -> OutboundRequest:
-        headers = tuple((each.name, each.value) for each in given.headers)
+        headers = tuple((header.name, header.value) for header in given.headers)
         seconds = given.timeout.to_timedelta().total_seconds() if given.timeout else 0.0
         return OutboundRequest(self.url, headers, bytes(given.body), seconds)
 

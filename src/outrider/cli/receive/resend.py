@@ -76,7 +76,7 @@ def signed_headers(
 ) -> tuple[tuple[str, str], ...]:
     """The headers of a call as outrider would send it now."""
     at = int(utc_now().timestamp())
-    kept = [each for each in recorded.headers if each[0].lower() not in _NOT_SENT_AGAIN]
+    kept = [header for header in recorded.headers if header[0].lower() not in _NOT_SENT_AGAIN]
     message_id = recorded.header("webhook-id").replace(".", "") or f"replay-{number}"
     signature = zitadel_signature(recorded.body, [signing_key], at)
     standard = standard_webhooks_headers(recorded.body, message_id, [signing_key], at)

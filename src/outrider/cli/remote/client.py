@@ -284,14 +284,14 @@ def _interrupting_target(error: ConnectError) -> str:
     from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 
     name = InterruptDetail.desc().type_name
-    of_targets = [each for each in error.details if each.type_name == name]
+    of_targets = [detail for detail in error.details if detail.type_name == name]
     found = of_targets[0].value(InterruptDetail) if of_targets else None
     return found.target_id if found else ""
 
 
 def _is_of_the_server(error: ConnectError) -> bool:
     # The library's own have a cause, and what a proxy answers has the name of its status.
-    phrases = {each.phrase for each in HTTPStatus}
+    phrases = {httpstatus.phrase for httpstatus in HTTPStatus}
     return error.__cause__ is None and error.message not in phrases
 
 

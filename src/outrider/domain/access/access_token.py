@@ -47,7 +47,7 @@ def check_access_claims(claims: Mapping[str, Any], instance: InstanceId, issuer:
     The date of expiry is there, and is not compared.
     """
     texts = [claims.get(name) for name in ("iss", "sub", "jti")]
-    if not all(isinstance(each, str) and each for each in texts):
+    if not all(isinstance(text, str) and text for text in texts):
         raise ValueError("a claim is missing")
     if issuer and claims["iss"] != issuer:
         raise ValueError("another issuer")

@@ -70,8 +70,10 @@ def parse_issuers(text: str) -> tuple[ExternalIssuer, ...]:
     if len(entries) > MAX_ISSUERS:
         raise ValueError(f"must be at most {MAX_ISSUERS} issuers")
     issuers = tuple(_numbered(number, entry) for number, entry in enumerate(entries, 1))
-    for number, each in enumerate(issuers, 1):
-        if (each.issuer, each.instance) in [(one.issuer, one.instance) for one in issuers[number:]]:
+    for number, issuer in enumerate(issuers, 1):
+        if (issuer.issuer, issuer.instance) in [
+            (one.issuer, one.instance) for one in issuers[number:]
+        ]:
             raise ValueError(f"entry {number}: its issuer stands there twice for one instance")
     return issuers
 

@@ -43,7 +43,7 @@ def normal_host(text: str) -> str:
     if labels[-1].isdecimal():
         # What ends like an address is one, or nothing (WHATWG URL, section 3.5).
         return str(ipaddress.IPv4Address(name))
-    if len(name) > _MAX_NAME or not all(_LABEL.fullmatch(each) for each in labels):
+    if len(name) > _MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("neither a DNS name nor an IP address")
     return name
 

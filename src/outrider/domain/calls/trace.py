@@ -92,9 +92,9 @@ def parse_state(text: str) -> str:
 
     What would make it longer than 512 characters is cut at its end: the oldest entries.
     """
-    members = [each.strip(" \t") for each in text.split(",")]
-    members = [each for each in members if each]
-    found = [_MEMBER.fullmatch(each) for each in members]
+    members = [part.strip(" \t") for part in text.split(",")]
+    members = [member for member in members if member]
+    found = [_MEMBER.fullmatch(member) for member in members]
     names = [each[1] for each in found if each is not None]
     if len(names) != len(members) or len(set(names)) != len(names) or len(names) > _MAX_MEMBERS:
         return ""

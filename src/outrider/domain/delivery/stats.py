@@ -203,8 +203,8 @@ def outcomes(settled: SettledBuckets) -> dict[Outcome, int]:
 def total(state_counts: Mapping[TargetId, StateCounts]) -> StateCounts:
     """All targets together."""
     whole = StateCounts()
-    for each in state_counts.values():
-        whole.merge(each)
+    for state_count in state_counts.values():
+        whole.merge(state_count)
     whole.counts = dict(sorted(whole.counts.items()))
     return whole
 
@@ -247,7 +247,7 @@ def stats_of(
         rates=() if settled is None else rates(settled, now),
         is_partial=is_partial,
         held=[
-            SuspendedTarget(each, names.get(each, ""), holds[each])
-            for each in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
+            SuspendedTarget(hold, names.get(hold, ""), holds[hold])
+            for hold in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
         ],
     )

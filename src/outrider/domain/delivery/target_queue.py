@@ -116,7 +116,7 @@ def capacity(target_queue: TargetQueue, in_flight: int, now: datetime) -> int:
         target_queue.slow_start_window,
         1 if target_queue.state.is_half_open(now) else 0,
     ]
-    most = min((each - in_flight for each in limits if each), default=_UNLIMITED)
+    most = min((limit - in_flight for limit in limits if limit), default=_UNLIMITED)
     if target_queue.rate_per_second:
         most = min(most, int(_tokens(target_queue, now) + 1e-9))
     return max(most, 0)
@@ -137,7 +137,7 @@ def ready_at(
         target_queue.slow_start_window,
         1 if target_queue.state.open_until else 0,
     ]
-    if any(each and in_flight >= each for each in limits):
+    if any(limit and in_flight >= limit for limit in limits):
         return None
     gates = (
         first_due_at,
@@ -145,7 +145,7 @@ def ready_at(
         target_queue.state.open_until,
         _next_tokens_at(target_queue),
     )
-    return max(each for each in gates if each is not None)
+    return max(gate for gate in gates if gate is not None)
 
 
 def after_claim(target_queue: TargetQueue, count: int, now: datetime) -> TargetQueue:

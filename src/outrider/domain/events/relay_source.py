@@ -72,7 +72,7 @@ def parse_relay_sources(text: str) -> tuple[RelaySource, ...]:
     if len(entries) > MAX_SOURCES:
         raise ValueError(f"must be at most {MAX_SOURCES} sources")
     sources = tuple(_numbered(number, entry) for number, entry in enumerate(entries, 1))
-    names = [each.name for each in sources]
+    names = [source.name for source in sources]
     for number, name in enumerate(names, 1):
         if name in names[number:]:
             raise ValueError(f"entry {number}: its name stands there twice")
@@ -125,26 +125,26 @@ def _texts(entry: Mapping[str, Any], name: str, most: int = MAX_KEYS) -> tuple[s
         raise ValueError(f"{name} must be a text, or a list of 1 to {most} texts")
     texts = [each for each in several if isinstance(each, str) and 0 < len(each) <= MAX_CHARS]
     # Half of a surrogate pair could not be made bytes of.
-    if len(texts) < len(several) or not all(each.isprintable() for each in texts):
+    if len(texts) < len(several) or not all(text.isprintable() for text in texts):
         raise ValueError(f"{name} must be printable texts of 1 to {MAX_CHARS} characters")
     return tuple(texts)
 
 
 def _files(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
     paths = _texts(entry, name)
-    if not all(each.startswith("/") for each in paths):
+    if not all(path.startswith("/") for path in paths):
         # The processes that read them may work in another directory.
         raise ValueError(f"{name} must be absolute paths")
     return paths
 
 
 def _url(entry: Mapping[str, Any], name: str) -> str:
-    for each in _texts(entry, name, 1):
+    for text in _texts(entry, name, 1):
         try:
-            check_callable(each)
+            check_callable(text)
         except ValueError as problem:
             raise ValueError(f"{name}: {problem}") from None
-        return each
+        return text
     return ""
 
 

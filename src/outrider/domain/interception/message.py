@@ -158,7 +158,7 @@ def _is_deep(value: Any) -> bool:
 
 def _containers_in(value: JsonObject | list[Any]) -> Iterator[JsonObject | list[Any]]:
     members = value.values() if isinstance(value, dict) else value
-    return (each for each in members if isinstance(each, dict | list))
+    return (member for member in members if isinstance(member, dict | list))
 
 
 def _without_half_pairs(value: object) -> object:

@@ -101,7 +101,7 @@ def _beginning(
     place = bisect_left(ascending, prefix if after is None else max(prefix, after.name))
     rest = (ascending[index] for index in range(place, len(ascending)))
     names = (EntryName(each, kind) for each in takewhile(lambda it: it.startswith(prefix), rest))
-    return (each for each in names if after is None or each > after)
+    return (name for name in names if after is None or name > after)
 
 
 def _name_reason(entry: Entry) -> str | None:

@@ -17,7 +17,7 @@ def render(error: OutriderError) -> tuple[int, bytes]:
 
     shown = from_outrider(error)
     body: dict[str, Any] = {"code": shown.code.value, "message": shown.message}
-    details = [_detail(each) for each in shown.details]
+    details = [_detail(detail) for detail in shown.details]
     if details:
         body |= {"detail": details[0], "details": details}
     return HTTP_STATUS[shown.code], json.dumps(body, ensure_ascii=False).encode()

@@ -54,7 +54,7 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> None:
         self._engine = engine
         self._message_type = message_type
-        self._methods = [name for each in services for name in _methods_of(each)]
+        self._methods = [name for service in services for name in _methods_of(service)]
         self._identify = identify
         self._is_registered = False
 
@@ -177,4 +177,4 @@ def _headers(metadata: Iterable[tuple[str, Any]] | None) -> dict[str, list[str]]
 def _methods_of(service: Any) -> Sequence[str]:
     if isinstance(service, str):
         return [service]
-    return [f"/{service.full_name}/{each.name}" for each in service.methods]
+    return [f"/{service.full_name}/{method.name}" for method in service.methods]

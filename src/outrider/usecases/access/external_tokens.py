@@ -45,7 +45,7 @@ class ExternalTokens:
     def recognizes(self, compact: str) -> bool:
         """Whether a JWT says that it is from one of the issuers; it may be lying."""
         named = self.jwts.unverified_issuer(compact)
-        return any(each.issuer == named for each in self.issuers)
+        return any(issuer.issuer == named for issuer in self.issuers)
 
     async def find(self, compact: str, instance: InstanceId) -> Token | None:
         """The token with the roles that its claims are mapped to; None for what does not count.

@@ -118,7 +118,7 @@ class CountDeliveries:
         ended = self.clock()
         # Another dictionary: another thread may be reading this one.
         kept = {each: other for each, other in self._counted.items() if ended < other.until}
-        if sum(each.trouble for each in state_counts.values()) > self.many:
+        if sum(state_count.trouble for state_count in state_counts.values()) > self.many:
             kept[name] = _Counted(state_counts, ended + _KEPT_TIMES * (ended - began))
         self._counted = kept
         return state_counts

@@ -52,7 +52,7 @@ def publish_operator_event(  # noqa: PLR0917 - where, about what, when
     event_id = EventId(str(runtime.new_id()))
     event = operator_event(event_id, event_type, aggregate_id, payload, now)
     plan = plan_deliveries(
-        [(DeliveryId(str(runtime.new_id())), each.id, each.is_awaited) for each in targets]
+        [(DeliveryId(str(runtime.new_id())), target.id, target.is_awaited) for target in targets]
     )
     stored = StoredEvent(event, render_body(event, instance), execution, plan)
     unit.events.append(instance, [stored], now)
@@ -115,13 +115,13 @@ def _route(
     asked = event_lookup_id(event_type)
     prefixes = [asked[:length] for length in range(len("event"), len(asked) + 1)]
     lists: dict[ExecutionId, list[TargetId]] = {}
-    for wanted in [*prefixes, *(f"{each}.*" for each in prefixes)]:
+    for wanted in [*prefixes, *(f"{prefix}.*" for prefix in prefixes)]:
         found = unit.executions.get(instance, ExecutionId(wanted))
         if found is not None:
             existing = unit.targets.existing(instance, found.targets)
-            lists[found.id] = [each for each in found.targets if each in existing]
+            lists[found.id] = [target for target in found.targets if target in existing]
     match = Router(lists).match(asked)
     if match is None:
         return None, ()
-    targets = unit.targets.get_many({(instance, each) for each in match.targets})
-    return match.execution_id, [targets[instance, each] for each in match.targets]
+    targets = unit.targets.get_many({(instance, target) for target in match.targets})
+    return match.execution_id, [targets[instance, target] for target in match.targets]

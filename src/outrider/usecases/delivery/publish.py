@@ -87,11 +87,16 @@ class PublishEvents:
         routes = self.routing.routes(instance)
         execution, targets = routes.match(event_lookup_id(event.event_type))
         plan = plan_deliveries(
-            [(DeliveryId(str(self.runtime.new_id())), each.id, each.is_awaited) for each in targets]
+            [
+                (DeliveryId(str(self.runtime.new_id())), target.id, target.is_awaited)
+                for target in targets
+            ]
         )
         trace = current_trace()
         return StoredEvent(event, body, execution, plan, "" if trace is None else trace.text)
 
     def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
         catalogue = self.routing.catalogue(instance)
-        return {each.event_type for each in events if not catalogue.has_event_type(each.event_type)}
+        return {
+            event.event_type for event in events if not catalogue.has_event_type(event.event_type)
+        }

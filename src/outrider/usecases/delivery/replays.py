@@ -87,9 +87,9 @@ class ReplayDeliveries:
 
     def _add(self, unit: Unit, instance: InstanceId, sources: Sequence[ReplaySource]) -> int:
         replays = [
-            Replay(DeliveryId(str(self.runtime.new_id())), each.id)
-            for each in sources
-            if each.is_replayable
+            Replay(DeliveryId(str(self.runtime.new_id())), source.id)
+            for source in sources
+            if source.is_replayable
         ]
         written = unit.replays.add(instance, replays, self.runtime.now())
         for each in written:

@@ -64,7 +64,7 @@ class Explain:
         lookup_id = _lookup_id(asked)
         candidates = routes.router.candidates(lookup_id)
         if _never_triggers(asked):
-            return Explanation(None, [_exempt(each) for each in candidates], ())
+            return Explanation(None, [_exempt(candidate) for candidate in candidates], ())
         matched, targets = routes.match(lookup_id)
         if matched is None:
             return Explanation(None, (), ())
@@ -76,7 +76,7 @@ class Explain:
     def _targets(
         self, unit: Unit, instance: InstanceId, asked: ExplainQuery, targets: Sequence[RoutedTarget]
     ) -> list[ExplainedTarget]:
-        wanted = [(instance, each.id) for each in targets]
+        wanted = [(instance, target.id) for target in targets]
         resolved_targets, stored = (
             load_resolved_targets(unit, wanted),
             unit.policies.get_many(wanted),

@@ -136,4 +136,4 @@ def _extended(registered: Catalogue, names: Mapping[EntryKind, frozenset[str]]) 
 
 
 def _router(executions: Mapping[ExecutionId, tuple[RoutedTarget, ...]]) -> Router:
-    return Router({name: [each.id for each in targets] for name, targets in executions.items()})
+    return Router({name: [target.id for target in targets] for name, targets in executions.items()})

@@ -57,7 +57,7 @@ class ResolvedTargetCache:
         if self._revision != self.routing.revision:
             self._known, self._revision = {}, self.routing.revision
         known = self._known
-        wanted = [(instance, each.id) for each in targets]
+        wanted = [(instance, target.id) for target in targets]
         found = {name: known[name] for name in wanted if name in known}
         missing = [name for name in wanted if name not in found]
         if missing:

@@ -78,7 +78,7 @@ class TestTarget:
         bound = (
             execution
             for execution, targets in routes.items()
-            if any(each.id == target_id for each in targets)
+            if any(target.id == target_id for target in targets)
         )
         first = min(bound, default=None)
         return None if first is None else condition_from_id(first)

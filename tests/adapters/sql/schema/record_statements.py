@@ -46,7 +46,7 @@ class Recorder:
         is_seed = word == "INSERT" and not parameters
         known = {"SELECT", "INSERT", "UPDATE", "DELETE"}
         if word in known and not is_seed and "schema_migrations" not in sql:
-            self.statements.setdefault(sql, [_written(each) for each in parameters])
+            self.statements.setdefault(sql, [_written(parameter) for parameter in parameters])
 
 
 def _written(value):

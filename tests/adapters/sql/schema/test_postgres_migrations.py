@@ -37,8 +37,8 @@ def asked(url, query):
 
 def change(url, *statements):
     with closing(psycopg.connect(url, autocommit=True)) as connection:
-        for each in statements:
-            connection.execute(each)
+        for statement in statements:
+            connection.execute(statement)
 
 
 async def opened(url):
@@ -85,7 +85,7 @@ async def test_nodes_that_start_together_make_the_schema_once(postgres_url):
     async with AsyncExitStack() as stack:
         opening = (open_postgres(postgres_url, SEALING, now=NOW) for _ in range(4))
         stores = await asyncio.gather(*map(stack.enter_async_context, opening))
-        instances = {each.default_instance(Runtime()) for each in stores}
+        instances = {store.default_instance(Runtime()) for store in stores}
 
     assert 1 == len(instances)
     assert len(all_migrations(POSTGRES)) == len(
@@ -154,7 +154,7 @@ def test_statements_of_an_earlier_release_run_on_this_schema(path, shared_postgr
         for sql, *parameters in recorded["statements"]:
             link.script("BEGIN")
             try:
-                link.execute(sql, [_value(each) for each in parameters])
+                link.execute(sql, [_value(parameter) for parameter in parameters])
             except psycopg.Error as failure:
                 failed.append(f"{failure}: {_placed(sql)}")
             link.script("ROLLBACK")

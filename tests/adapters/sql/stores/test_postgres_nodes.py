@@ -267,7 +267,7 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_answered():
             await asyncio.to_thread(server.start)
             await asyncio.gather(*publishing)
             await until_it_answers(node)
-            stored = {int(each) for each in await all_states(node)}
+            stored = {int(state) for state in await all_states(node)}
             again = await node.write(publish(*sorted(failed)[:500]), shared=True)
 
     assert isinstance(refused[0], Unavailable)

@@ -135,5 +135,5 @@ async def test_looking_for_orphans_costs_what_is_held_and_not_what_is_there(tmp_
                 for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
             ]
 
-    assert any("deliveries_owner" in each for each in plans)
-    assert [] == [each for each in plans if each.startswith("SCAN deliveries")]
+    assert any("deliveries_owner" in plan for plan in plans)
+    assert [] == [plan for plan in plans if plan.startswith("SCAN deliveries")]

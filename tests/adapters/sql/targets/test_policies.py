@@ -68,8 +68,8 @@ async def test_no_secret_is_in_the_files(sqlite_store, tmp_path):
     on_disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
     assert b"final_statuses" in on_disk
-    assert [] == [each for each in SECRETS if each.encode() in on_disk]
-    assert [] == [each for each in SECRETS if each in repr(FULL)]
+    assert [] == [secret for secret in SECRETS if secret.encode() in on_disk]
+    assert [] == [secret for secret in SECRETS if secret in repr(FULL)]
 
 
 async def test_secrets_cannot_be_moved_to_another_target(sqlite_store, tmp_path):
@@ -132,11 +132,11 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
 
-    assert [] == [each for each in plans if "TEMP B-TREE" in each]
+    assert [] == [plan for plan in plans if "TEMP B-TREE" in plan]
     assert [] == [
-        each
-        for each in plans
-        if each.startswith("SCAN ")
-        and not any(known in each for known in ("deliveries_due", "deliveries_owner", "first"))
+        plan
+        for plan in plans
+        if plan.startswith("SCAN ")
+        and not any(known in plan for known in ("deliveries_due", "deliveries_owner", "first"))
     ]
-    assert any("deliveries_queued" in each for each in plans)
+    assert any("deliveries_queued" in plan for plan in plans)

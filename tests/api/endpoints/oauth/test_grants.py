@@ -423,7 +423,7 @@ async def test_a_proxy_says_that_its_side_is_encrypted(issuer: Issuer):
         for proto in ("https", "gopher")
     ]
 
-    assert ["https://outrider.test", URL] == [each.json()["issuer"] for each in answers]
+    assert ["https://outrider.test", URL] == [answer.json()["issuer"] for answer in answers]
 
 
 async def test_the_setting_is_the_issuer_whatever_name_was_used():

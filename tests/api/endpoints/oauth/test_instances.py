@@ -157,9 +157,9 @@ async def test_discovery_names_the_host_that_was_asked(robots):
     """
     documents = [(await robot.home.fetch("GET", DISCOVERY_PATH)).json() for robot in robots]
 
-    assert ["http://a.test", "http://b.test"] == [each["issuer"] for each in documents]
+    assert ["http://a.test", "http://b.test"] == [document["issuer"] for document in documents]
     assert [f"http://{host}.test{KEYS_PATH}" for host in "ab"] == [
-        each["jwks_uri"] for each in documents
+        document["jwks_uri"] for document in documents
     ]
 
 

@@ -277,14 +277,14 @@ async def test_pages_lead_through_everything_once(service: Service):
     names, token = [], ""
     for _ in range(100):
         answer = await service.ask("ListEntries", {"pageSize": 97, "pageToken": token})
-        names += [each["name"] for each in answer["entries"]]
+        names += [entry["name"] for entry in answer["entries"]]
         token = answer.get("nextPageToken", "")
         if not token:
             break
     everything = await service.ask("ListEntries", {"pageSize": 1000, "kinds": [METHOD]})
 
     assert sorted(names) == names
-    assert {each["name"] for each in everything["entries"]} <= set(names)
+    assert {entry["name"] for entry in everything["entries"]} <= set(names)
 
 
 async def test_a_page_of_long_descriptions_is_short(service: Service):
@@ -300,7 +300,7 @@ async def test_a_page_of_long_descriptions_is_short(service: Service):
     for _ in range(10):
         request = {"prefix": "long.example", "pageToken": token}
         answer = await service.ask("ListEntries", request)
-        pages.append([each["name"] for each in answer["entries"]])
+        pages.append([entry["name"] for entry in answer["entries"]])
         token = answer.get("nextPageToken", "")
         if not token:
             break

@@ -69,13 +69,14 @@ async def test_what_is_listed_can_be_set(service: Service):
     methods = (await service.ask("ListExecutionMethods", {}))["methods"]
     services = (await service.ask("ListExecutionServices", {}))["services"]
     conditions = [
-        *({"function": {"name": each}} for each in functions),
-        *({"request": {"method": each}} for each in methods),
+        *({"function": {"name": function}} for function in functions),
+        *({"request": {"method": method}} for method in methods),
         *({"response": {"service": each}} for each in services),
     ]
     answers = {
-        (await service.ask("SetExecution", {"condition": each}))["setDate"] for each in conditions
+        (await service.ask("SetExecution", {"condition": condition}))["setDate"]
+        for condition in conditions
     }
 
     assert {"0001-01-01T00:00:00Z"} == answers
-    assert {each.split("/")[1] for each in methods} <= set(services)
+    assert {method.split("/")[1] for method in methods} <= set(services)

@@ -83,7 +83,7 @@ def exactly(execution: str, *targets: Mapping[str, Any]) -> dict[str, Any]:
 
 def bound(*targets: Call, condition: Mapping[str, Any] | None = None) -> Sequence[Call]:
     """Targets, in this order, of the requests of the row's method or of something else."""
-    names = [f"${name}" for each in targets for name in list(each.keep)[:1]]
+    names = [f"${name}" for target in targets for name in list(target.keep)[:1]]
     known = [KNOWN, KNOWN_METHOD, KNOWN_FUNCTION]
     return [*known, *targets, set_targets(condition or on_request(), names)]
 

@@ -172,7 +172,7 @@ async def test_functions_can_be_signed_and_encrypted(tmp_path: Path):
     keys = KeySet.import_key_set(json.loads(published.body))
     private = ECKey.import_key(key_files("P-256").private_pem)
     inner = jwe.decrypt_compact(encrypted.body, private, ["ECDH-ES+A256KW", "A256GCM"]).plaintext
-    assert ["OUTCOME_ACCEPTED"] * 2 == [each["outcome"] for each in answer["calls"]]
+    assert ["OUTCOME_ACCEPTED"] * 2 == [call["outcome"] for call in answer["calls"]]
     for compact in (jwt.body, inner):
         found = jws.deserialize_compact(compact, keys, ["RS256"]).payload
         assert {"function": "function/preuserinfo", **payload} == json.loads(found)
@@ -289,7 +289,7 @@ async def test_a_caller_with_a_deadline_hears_before_it(service: Service):
         assert result.message is not None, heard(result)
         assert message == result.message.request
         assert ["OUTCOME_UNREACHABLE"] == [
-            each["outcome"] for each in json.loads(result.message.to_json())["calls"]
+            call["outcome"] for call in json.loads(result.message.to_json())["calls"]
         ]
     for result in errors:
         assert (*FAILED, strict["id"]) == (*heard(result), result.target_id)

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 VECTORS = Path(__file__).parents[4] / "vectors" / "error_ids.json"
 CASES = json.loads(VECTORS.read_text())["cases"]
-REACHABLE = {each["id"]: each for each in CASES if "unreachable" not in each}
-UNREACHABLE = {each["id"]: each for each in CASES if "unreachable" in each}
+REACHABLE = {case["id"]: case for case in CASES if "unreachable" not in case}
+UNREACHABLE = {case["id"]: case for case in CASES if "unreachable" in case}
 
 
 def rows() -> Iterator[Row]:
@@ -64,7 +64,7 @@ async def test_every_id_that_can_be_answered_is_answered_by_a_call():
     """
     Support finds an error by its id, and a client may branch on it: none is promised in vain.
     """
-    assert set(REACHABLE) == (set(FIRST) | OWN) & {each["id"] for each in CASES}
+    assert set(REACHABLE) == (set(FIRST) | OWN) & {case["id"] for case in CASES}
     assert set() == set(FIRST) & OWN
 
 

@@ -58,7 +58,9 @@ def page(*executions: Any, total: int | None = None, limit: int = 100) -> dict[s
     """An answer with these executions: names of set ones, or whole ones."""
     count = len(executions) if total is None else total
     paging = {"totalResult": str(count)} if count else {}
-    rows = [shown(each) if isinstance(each, str) else each for each in executions]
+    rows = [
+        shown(execution) if isinstance(execution, str) else execution for execution in executions
+    ]
     answer: dict[str, Any] = {"pagination": {**paging, "appliedLimit": str(limit)}}
     return {**answer, "executions": rows} if rows else answer
 

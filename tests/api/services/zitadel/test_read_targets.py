@@ -153,7 +153,7 @@ def page(*targets: Any, total: int | None = None, limit: int = 100) -> dict[str,
     """An answer with these targets: names of created ones, or whole ones."""
     count = len(targets) if total is None else total
     paging = {"totalResult": str(count)} if count else {}
-    rows = [shown(each) if isinstance(each, str) else each for each in targets]
+    rows = [shown(target) if isinstance(target, str) else target for target in targets]
     answer: dict[str, Any] = {"pagination": {**paging, "appliedLimit": str(limit)}}
     return {**answer, "targets": rows} if rows else answer
 

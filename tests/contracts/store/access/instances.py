@@ -96,7 +96,7 @@ def all_of(unit: Unit, instance: InstanceId, first: int) -> list[object]:
         unit.catalogue.get_many(instance, [EntryName("price", EntryKind.FUNCTION)]),
         unit.catalogue.names().get(instance),
         sum(unit.events.delivery_counts(instance, [a_stored_event().event.id]).values()),
-        *(unit.deliveries.get(instance, DeliveryId(str(first + each))) for each in range(3)),
+        *(unit.deliveries.get(instance, DeliveryId(str(first + number))) for number in range(3)),
     ]
 
 
@@ -199,7 +199,7 @@ class InstancesContract(StoreContract):
         await write(store, lambda instances: instances.delete(SHOP))
         orphans = await store.read(lambda unit: unit.leases.orphans(NOW, 100))
 
-        assert {"200", "202"} == {each.claimed.id for each in orphans}
+        assert {"200", "202"} == {orphan.claimed.id for orphan in orphans}
         assert 1 == await settle(
             store,
             a_settlement("100", dependents=Dependents.RELEASE),

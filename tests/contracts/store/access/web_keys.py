@@ -88,7 +88,7 @@ class WebKeysContract(StoreContract):
     """Keys, which of them is active, and where their private parts are."""
 
     @pytest.mark.parametrize(
-        "config", CONFIGS, ids=lambda each: f"{each.algorithm}-{each.rsa_bits}"
+        "config", CONFIGS, ids=lambda value: f"{value.algorithm}-{value.rsa_bits}"
     )
     @pytest.mark.parametrize("state", [WebKeyState.INITIAL, WebKeyState.ACTIVE])
     async def test_a_key_is_read_as_it_was_written(

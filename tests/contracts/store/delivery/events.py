@@ -31,9 +31,9 @@ async def append(
 
 async def counts(store: Store, *events: str) -> dict[str, int]:
     """How many deliveries events have; 0 for those that are not mentioned."""
-    wanted = [EventId(each) for each in events]
+    wanted = [EventId(event) for event in events]
     found = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, wanted))
-    return {each: found.get(EventId(each), 0) for each in events}
+    return {event: found.get(EventId(event), 0) for event in events}
 
 
 class EventsContract(StoreContract):

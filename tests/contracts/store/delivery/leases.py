@@ -52,7 +52,7 @@ async def orphans(
 
 async def orphaned_ids(store: Store, now: datetime = OVER, limit: int = 100) -> list[str]:
     """Only the ids."""
-    return sorted(each.claimed.id for each in await orphans(store, now, limit))
+    return sorted(orphan.claimed.id for orphan in await orphans(store, now, limit))
 
 
 class LeasesContract(StoreContract):
@@ -75,7 +75,7 @@ class LeasesContract(StoreContract):
 
     async def test_what_a_dead_worker_held_is_orphaned(self, held: Store) -> None:
         """With all that a rescuer needs to write the attempt that nobody recorded."""
-        found = sorted(await orphans(held), key=lambda each: each.claimed.id)
+        found = sorted(await orphans(held), key=lambda orphan: orphan.claimed.id)
         body = a_stored_event().body
 
         assert [

@@ -102,8 +102,8 @@ class SettlingContract(StoreContract):
             an_attempt(number, Outcome.UNREACHABLE, started_at=NOW - timedelta(seconds=number))
             for number in range(1, 13)
         ]
-        for each in attempts:
-            retry = a_settlement("1", DeliveryState.RETRYING, attempt=each, due_at=NOW)
+        for attempt in attempts:
+            retry = a_settlement("1", DeliveryState.RETRYING, attempt=attempt, due_at=NOW)
             await settle(claimed, retry)
             await claim(claimed)
         log = await log_of(claimed, "1")

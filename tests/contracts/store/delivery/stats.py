@@ -104,8 +104,8 @@ class CountingContract(StoreContract):
             [*empty.targets],
             empty.outcomes,
         )
-        assert [(0.0, 0.0)] * 3 == [(each.delivered, each.dead) for each in empty.rates]
-        assert [60, 300, 3600] == [each.window.total_seconds() for each in empty.rates]
+        assert [(0.0, 0.0)] * 3 == [(rate.delivered, rate.dead) for rate in empty.rates]
+        assert [60, 300, 3600] == [rate.window.total_seconds() for rate in empty.rates]
 
     async def test_states_are_counted(self, store: Store) -> None:
         """At once, by the hour, and after everything was tallied: always the same."""
@@ -143,7 +143,7 @@ class CountingContract(StoreContract):
         await self.every_state(store)
         told = await stats(store)
         await settle(store, a_settlement("4"))
-        by_target = {each.target_id: each.oldest_open_at for each in told.targets}
+        by_target = {target.target_id: target.oldest_open_at for target in told.targets}
 
         assert NOW + 3 * SECOND == told.oldest_open_at
         assert {"101": NOW + 3 * SECOND, "102": NOW + 6 * SECOND} == by_target
@@ -158,12 +158,12 @@ class CountingContract(StoreContract):
         few = await stats(store, targets=1)
 
         assert [("102", "target 102"), ("103", "target 103"), ("101", "target 101")] == [
-            (each.target_id, each.name) for each in told.targets
+            (target.target_id, target.name) for target in told.targets
         ]
         assert [{"DELIVERING": 2}, {"DELIVERING": 1}, {"DELIVERED": 5}] == [
-            named(each.counts) for each in told.targets
+            named(target.counts) for target in told.targets
         ]
-        assert [["102"], told.counts] == [[each.target_id for each in few.targets], few.counts]
+        assert [["102"], told.counts] == [[target.target_id for target in few.targets], few.counts]
 
     async def test_a_deleted_target_has_no_name(self, store: Store) -> None:
         """Its deliveries are in the log all the same."""
@@ -172,7 +172,7 @@ class CountingContract(StoreContract):
         told = await stats(store)
 
         assert [("101", "", {"CANCELLED": 1})] == [
-            (each.target_id, each.name, named(each.counts)) for each in told.targets
+            (target.target_id, target.name, named(target.counts)) for target in told.targets
         ]
 
     async def test_what_is_open_may_have_been_counted_before(self, store: Store) -> None:
@@ -242,7 +242,7 @@ class CountingContract(StoreContract):
         told = await stats(store, target_id="102")
 
         assert ({"PENDING": 2}, NOW + 6 * SECOND) == (named(told.counts), told.oldest_open_at)
-        assert ["102"] == [each.target_id for each in told.targets]
+        assert ["102"] == [target.target_id for target in told.targets]
         assert {} == (await stats(store, target_id="109")).counts
 
     async def test_another_instance_has_other_numbers(self, store: Store) -> None:
@@ -258,7 +258,7 @@ class CountingContract(StoreContract):
             [*strangers.targets],
         )
         assert ({}, {}) == (strangers.outcomes, narrow.counts)
-        assert not any(each.delivered or each.dead for each in strangers.rates)
+        assert not any(rate.delivered or rate.dead for rate in strangers.rates)
 
     async def test_types_and_times_narrow_the_numbers(self, store: Store) -> None:
         """An outage has a beginning and an end."""
@@ -304,11 +304,11 @@ class CountingContract(StoreContract):
         told = await stats(store, now=now)
 
         assert [(1 / 60, 1 / 60), (2 / 300, 1 / 300), (3 / 3600, 1 / 3600)] == [
-            (each.delivered, each.dead) for each in told.rates
+            (rate.delivered, rate.dead) for rate in told.rates
         ]
         assert {"DELIVERED": 4, "DEAD": 1} == named(told.counts)
         assert not any(
-            each.delivered for each in (await stats(store, now=now, target_id="102")).rates
+            rate.delivered for rate in (await stats(store, now=now, target_id="102")).rates
         )
 
     async def test_outcomes_are_of_last_attempts(self, store: Store) -> None:

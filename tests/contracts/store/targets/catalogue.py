@@ -36,7 +36,7 @@ async def found(
 ) -> Sequence[Entry]:
     """The entries of these names, in the order of their names."""
     entries = await store.read(lambda unit: unit.catalogue.get_many(instance, names))
-    return sorted(entries, key=lambda each: each.entry_name)
+    return sorted(entries, key=lambda entry: entry.entry_name)
 
 
 async def names(store: Store) -> dict[InstanceId, dict[EntryKind, Collection[str]]]:
@@ -130,4 +130,4 @@ class CatalogueContract(StoreContract):
         entries = [Entry(kind=EntryKind.FUNCTION, name=f"f{number}") for number in range(1000)]
 
         assert 1000 == len(await put(store, *entries))
-        assert 1000 == len(await found(store, *(each.entry_name for each in entries)))
+        assert 1000 == len(await found(store, *(entry.entry_name for entry in entries)))

@@ -64,8 +64,8 @@ async def put(store: Store, *executions: Execution, instance: InstanceId = INSTA
     """Write executions, one after the other."""
 
     def put_all(unit: Unit) -> None:
-        for each in executions:
-            unit.executions.put(instance, each)
+        for execution in executions:
+            unit.executions.put(instance, execution)
 
     await store.write(put_all)
 
@@ -97,13 +97,13 @@ async def routes(store: Store) -> dict[InstanceId, dict[ExecutionId, tuple[Route
 
 def awaited(*targets: str) -> tuple[RoutedTarget, ...]:
     """Routed targets that others wait for."""
-    return tuple(RoutedTarget(TargetId(each), is_awaited=True) for each in targets)
+    return tuple(RoutedTarget(TargetId(target), is_awaited=True) for target in targets)
 
 
 class ExecutionsContract(StoreContract):
     """Setting, reading, and what deleted targets leave of them."""
 
-    @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda each: each.execution_id)
+    @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda value: value.execution_id)
     async def test_every_condition_comes_back_as_it_was_set(
         self, store: Store, condition: Condition
     ) -> None:
@@ -211,11 +211,13 @@ class ExecutionsContract(StoreContract):
         """One router a tenant, built in one reading."""
         for instance in (INSTANCE, ANOTHER_INSTANCE):
             await add_targets(store, instance=instance)
-        await put(store, *(an_execution("101", condition=each) for each in CONDITIONS))
+        await put(store, *(an_execution("101", condition=condition) for condition in CONDITIONS))
         await put(store, an_execution("102"), instance=ANOTHER_INSTANCE)
         found = await routes(store)
 
-        assert {each.execution_id: awaited("101") for each in CONDITIONS} == found[INSTANCE]
+        assert {condition.execution_id: awaited("101") for condition in CONDITIONS} == found[
+            INSTANCE
+        ]
         assert {an_event_condition().execution_id: awaited("102")} == found[ANOTHER_INSTANCE]
 
 
@@ -258,7 +260,7 @@ class ExecutionSearchContract(StoreContract):
     @pytest.mark.parametrize("kind", ConditionKind)
     async def test_kinds_select(self, filled: Store, kind: ConditionKind) -> None:
         """What is set for all of a kind belongs to it."""
-        expected = {each for each in CONDITIONS if each.kind is kind}
+        expected = {condition for condition in CONDITIONS if condition.kind is kind}
 
         assert expected == {row.condition for row in (await search(filled, KindFilter(kind))).rows}
 

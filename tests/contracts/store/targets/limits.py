@@ -133,7 +133,7 @@ class LimitsContract(StoreContract):
             Outcome.FAILED,
             Outcome.UNREACHABLE,
         ]
-        changes = [await end_next(store, each, NOW) for each in outcomes]
+        changes = [await end_next(store, outcome, NOW) for outcome in outcomes]
 
         assert [None] * 5 + [BreakerChange.OPENED] == changes
         assert [] == await claimed_ids(store, now=NOW + OPEN_FOR)

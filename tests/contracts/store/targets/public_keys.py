@@ -62,7 +62,7 @@ async def search(
 
 async def ids(store: Store, *filters: PublicKeyFilter) -> list[str]:
     """The ids that a search finds, oldest first."""
-    return [each.id for each in (await search(store, *filters, page=Page(ascending=True))).rows]
+    return [row.id for row in (await search(store, *filters, page=Page(ascending=True))).rows]
 
 
 class PublicKeysContract(StoreContract):
@@ -174,7 +174,7 @@ class PublicKeysContract(StoreContract):
 
         async def sorted_by(sort: PublicKeySort, page: Page) -> tuple[list[str], int]:
             found = await search(store, sort=sort, page=page)
-            return [each.id for each in found.rows], found.total
+            return [row.id for row in found.rows], found.total
 
         assert (["603", "602", "601"], 3) == await sorted_by(PublicKeySort.CREATED, Page())
         up = Page(ascending=True)

@@ -172,7 +172,7 @@ class TargetsContract(StoreContract):
             *(add_targets(store, each) for each in wanted), return_exceptions=True
         )
 
-        assert 49 == sum(isinstance(each, AlreadyExists) for each in results)
+        assert 49 == sum(isinstance(result, AlreadyExists) for result in results)
         assert 1 == results.count(None)
 
     async def test_a_changed_target_is_replaced_whole(self, store: Store) -> None:

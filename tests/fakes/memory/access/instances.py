@@ -31,7 +31,8 @@ class MemoryInstances:
     def list(self) -> Sequence[Instance]:
         """See the port."""
         return sorted(
-            self._tables.instances.values(), key=lambda each: (each.created_at, int(each.id))
+            self._tables.instances.values(),
+            key=lambda instance: (instance.created_at, int(instance.id)),
         )
 
     def delete(self, instance: InstanceId) -> bool:
@@ -58,6 +59,6 @@ class MemoryInstances:
 
     def _of_instances(self) -> builtins.list[dict[tuple[InstanceId, object], object]]:
         """The tables whose rows are found by their instance first."""
-        every = (getattr(self._tables, each.name) for each in fields(self._tables))
+        every = (getattr(self._tables, field.name) for field in fields(self._tables))
         tables = [table for table in every if isinstance(table, dict) and table]
         return [table for table in tables if isinstance(next(iter(table)), tuple)]

@@ -60,7 +60,7 @@ class MemoryTokens:
 
     def _all(self, instance: InstanceId) -> builtins.list[Token]:
         tokens = self._tables.tokens.values()
-        return [self._with_roles(each) for each in tokens if each.instance_id == instance]
+        return [self._with_roles(token) for token in tokens if token.instance_id == instance]
 
     def _with_roles(self, token: Token) -> Token:
         return replace(

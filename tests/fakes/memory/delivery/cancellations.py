@@ -30,10 +30,10 @@ class MemoryCancellations:
 
 def take_effect(tables: Tables, now: datetime) -> None:
     """Cancel what was to be cancelled and is attempted no longer: called where attempts end."""
-    for each in list(tables.cancel_requests):
-        owed = tables.deliveries.get(each)
+    for cancel_request in list(tables.cancel_requests):
+        owed = tables.deliveries.get(cancel_request)
         if owed is None or owed.owner is None:
-            tables.cancel_requests.discard(each)
+            tables.cancel_requests.discard(cancel_request)
             if owed is not None and not owed.delivery.state.is_final:
                 _cancel_waiting(tables, owed, now)
 

@@ -67,15 +67,19 @@ class MemoryDeliveries:
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
-        for each in deliveries:
-            owed = self._held(owner, each)
+        for delivery in deliveries:
+            owed = self._held(owner, delivery)
             if owed is not None:
                 transitions.release_claims(self._tables, owed, now)
         cancellations.take_effect(self._tables, now)
 
     def held(self, owner: str) -> set[DeliveryId]:
         """See the port."""
-        return {each for each in self._tables.deliveries if self._held(owner, each) is not None}
+        return {
+            delivery
+            for delivery in self._tables.deliveries
+            if self._held(owner, delivery) is not None
+        }
 
     def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
         """See the port."""
@@ -84,12 +88,14 @@ class MemoryDeliveries:
     def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """See the port."""
         known = self._tables.target_queues
-        return {each for each in names if each in known and known[each].is_suspended(now)}
+        return {name for name in names if name in known and known[name].is_suspended(now)}
 
     def newest(self) -> datetime | None:
         """See the port."""
         found = max(
-            self._tables.deliveries.values(), key=lambda each: int(each.delivery.id), default=None
+            self._tables.deliveries.values(),
+            key=lambda delivery: int(delivery.delivery.id),
+            default=None,
         )
         return None if found is None else found.delivery.created_at
 

@@ -22,7 +22,7 @@ class MemoryEvents:
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
         """See the port."""
-        return [self._append(instance, each, now) for each in events]
+        return [self._append(instance, event, now) for event in events]
 
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
@@ -30,9 +30,9 @@ class MemoryEvents:
         """See the port."""
         known = self._tables.events
         return {
-            each: len(known[instance, each].deliveries)
-            for each in events
-            if (instance, each) in known
+            event: len(known[instance, event].deliveries)
+            for event in events
+            if (instance, event) in known
         }
 
     def _append(self, instance: InstanceId, stored: StoredEvent, now: datetime) -> int | None:

@@ -46,9 +46,9 @@ class MemoryReplays:
         """See the port."""
         sources = {each.delivery.id: each for each in self._of(instance)}
         wanted = [
-            each
-            for each in replays
-            if each.of in sources and self._source(sources[each.of]).is_replayable
+            replay
+            for replay in replays
+            if replay.of in sources and self._source(sources[replay.of]).is_replayable
         ]
         for each in wanted:
             again = _again(sources[each.of].delivery, each, now)
@@ -58,7 +58,11 @@ class MemoryReplays:
         return wanted
 
     def _of(self, instance: InstanceId) -> list[OwedDelivery]:
-        owed = [each for each in self._tables.deliveries.values() if each.instance == instance]
+        owed = [
+            delivery
+            for delivery in self._tables.deliveries.values()
+            if delivery.instance == instance
+        ]
         return sorted(owed, key=lambda each: int(each.delivery.id))
 
     def _source(self, owed: OwedDelivery) -> ReplaySource:

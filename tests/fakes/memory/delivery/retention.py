@@ -47,7 +47,8 @@ class MemoryRetention:
         """See the port. It looks at all there are: nothing makes it slow."""
         del after
         owed = {
-            (each.instance, each.delivery.event_id) for each in self._tables.deliveries.values()
+            (delivery.instance, delivery.delivery.event_id)
+            for delivery in self._tables.deliveries.values()
         }
         unowed = [
             each

@@ -92,8 +92,8 @@ class MemoryDeliveryCounts:
         """See the port."""
         target_queues = self._tables.target_queues.values()
         return SuspendedTargets(
-            sum(each.is_paused for each in target_queues),
-            sum(each.state.is_open(now) for each in target_queues),
+            sum(target_queue.is_paused for target_queue in target_queues),
+            sum(target_queue.state.is_open(now) for target_queue in target_queues),
             len(target_queues),
         )
 
@@ -119,11 +119,11 @@ def _settled(deliveries: Sequence[Delivery], now: datetime) -> SettledBuckets:
     first, end = measured_buckets(now)
     counts = Counter(
         (
-            bucket_of(each.finished_at),
-            each.state,
-            each.attempts[-1].outcome if each.attempts else None,
+            bucket_of(delivery.finished_at),
+            delivery.state,
+            delivery.attempts[-1].outcome if delivery.attempts else None,
         )
-        for each in deliveries
-        if each.finished_at is not None and first <= bucket_of(each.finished_at) < end
+        for delivery in deliveries
+        if delivery.finished_at is not None and first <= bucket_of(delivery.finished_at) < end
     )
     return [(*name, count) for name, count in counts.items()]

@@ -38,7 +38,9 @@ def change(tables: Tables, name: TargetKey, how: Callable[[TargetQueue], TargetQ
 def drop_empty(tables: Tables) -> None:
     """Target queues that nothing keeps go when they are empty."""
     owed = {
-        each.target_queue_name for each in tables.deliveries.values() if each.due_at is not None
+        delivery.target_queue_name
+        for delivery in tables.deliveries.values()
+        if delivery.due_at is not None
     }
     for name, target_queue in list(tables.target_queues.items()):
         if not target_queue.is_limited and name not in owed:

@@ -17,7 +17,7 @@ class MemoryCatalogueEntries:
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
         """See the port."""
-        named = {(instance, each.entry_name): each for each in entries}
+        named = {(instance, entry.entry_name): entry for entry in entries}
         new = {name for _, name in named.keys() - self._tables.entries.keys()}
         self._tables.entries |= named
         if new:
@@ -28,12 +28,14 @@ class MemoryCatalogueEntries:
         """See the port."""
         entries = [Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in event_types]
         known = self._tables.entries.keys()
-        self.put(instance, [each for each in entries if (instance, each.entry_name) not in known])
+        self.put(
+            instance, [entry for entry in entries if (instance, entry.entry_name) not in known]
+        )
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
         """See the port."""
         entries = self._tables.entries
-        return [entries[instance, each] for each in names if (instance, each) in entries]
+        return [entries[instance, name] for name in names if (instance, name) in entries]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
         """See the port."""

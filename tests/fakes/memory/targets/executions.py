@@ -62,7 +62,8 @@ class MemoryExecutions:
         targets = self._tables.targets
         return {
             execution.id: tuple(
-                RoutedTarget(each, targets[instance, each].is_awaited) for each in execution.targets
+                RoutedTarget(target, targets[instance, target].is_awaited)
+                for target in execution.targets
             )
             for execution in self._firing(instance)
         }
@@ -77,7 +78,9 @@ class MemoryExecutions:
         return [execution for execution in live if execution.targets]
 
     def _existing(self, instance: InstanceId, execution: Execution) -> tuple[TargetId, ...]:
-        return tuple(each for each in execution.targets if (instance, each) in self._tables.targets)
+        return tuple(
+            target for target in execution.targets if (instance, target) in self._tables.targets
+        )
 
 
 def _matches(execution: Execution, wanted: ExecutionFilter) -> bool:

@@ -74,7 +74,7 @@ class MemoryTargets:
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
         """See the port."""
-        return {each for each in targets if (instance, each) in self._tables.targets}
+        return {target for target in targets if (instance, target) in self._tables.targets}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page

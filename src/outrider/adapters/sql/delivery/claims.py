@@ -235,7 +235,7 @@ def next_due(connection: Connection, passed_over: Collection[TargetKey]) -> int 
         target_queues.first_ready(passed_over),
         _next_in_general(connection, target_queues, passed_over),
     ]
-    return min((each for each in moments if each is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _next_in_general(
@@ -261,7 +261,7 @@ def _next_in_general(
         if has_target_queue and name not in seen:
             moments.append(_due_in_target_queue(target_queues, name, due_at))
             seen.add(name)
-    return min((each for each in moments if each is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _due_in_target_queue(

@@ -193,7 +193,9 @@ class SqlDeliveries:
         under way: that one was recorded as LOST, and its number gives it away.
         """
         dialect = self._connection.dialect
-        clause, value = dialect.one_of("id", [int(each.delivery_id) for each in settlements])
+        clause, value = dialect.one_of(
+            "id", [int(settlement.delivery_id) for settlement in settlements]
+        )
         rows = self._connection.execute(
             # Not "owner = ?": found by owner it would be all that the owner holds, thrice as much.
             "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
@@ -202,12 +204,14 @@ class SqlDeliveries:
         )
         known: dict[int, Row] = {row[0]: row for row in rows}
         held: dict[int, _ClaimedRow] = {}
-        for each in settlements:
-            number = int(each.delivery_id)
+        for settlement in settlements:
+            number = int(settlement.delivery_id)
             row = known.get(number)
-            if row is not None and (each.attempt is None or each.attempt.number == row[1]):
+            if row is not None and (
+                settlement.attempt is None or settlement.attempt.number == row[1]
+            ):
                 held.setdefault(
-                    number, _ClaimedRow(number, each, (row[2], row[3]), row[4] is not None)
+                    number, _ClaimedRow(number, settlement, (row[2], row[3]), row[4] is not None)
                 )
         return list(held.values())
 
@@ -277,7 +281,7 @@ def _where(instance: InstanceId, wanted: DeliverySearch) -> Where:
     where = Where("deliveries.instance_id = ?", instance)
     if wanted.states:
         # Numbers of an enumeration: with a parameter SQLite does not see that the dead have an index.
-        states = ", ".join(str(each.value) for each in wanted.states)
+        states = ", ".join(str(state.value) for state in wanted.states)
         where.add(f"deliveries.state IN ({states})")
     if wanted.target_id is not None:
         where.add("deliveries.target_id = ?", wanted.target_id)

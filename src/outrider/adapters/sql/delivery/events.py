@@ -28,7 +28,7 @@ class SqlEvents:
         """See the port."""
         at = from_time(now)
         target_queues = self._target_queues_of(instance, events)
-        written = [self._append_one(instance, each, at, target_queues) for each in events]
+        written = [self._append_one(instance, event, at, target_queues) for event in events]
         self._target_queues.refresh(target_queues)
         self._connection.notify_on_commit()
         return written
@@ -43,14 +43,15 @@ class SqlEvents:
             " WHERE events.instance_id = ? AND events.id = ? AND deliveries.replay_of IS NULL"
         )
         return {
-            each: self._connection.execute(query, (instance, each)).fetchone()[0] for each in events
+            event: self._connection.execute(query, (instance, event)).fetchone()[0]
+            for event in events
         }
 
     def _target_queues_of(
         self, instance: InstanceId, events: Sequence[StoredEvent]
     ) -> dict[TargetKey, TargetQueue]:
         return self._target_queues.get_many(
-            {(instance, planned.target_id) for each in events for planned in each.deliveries}
+            {(instance, planned.target_id) for event in events for planned in event.deliveries}
         )
 
     def _append_one(
@@ -78,9 +79,9 @@ class SqlEvents:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 self._planned_row(
-                    (instance, each.target_id), row[0], each, at, target_queues, aggregate
+                    (instance, delivery.target_id), row[0], delivery, at, target_queues, aggregate
                 )
-                for each in stored.deliveries
+                for delivery in stored.deliveries
             ],
         )
         return len(stored.deliveries)

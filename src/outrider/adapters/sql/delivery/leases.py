@@ -54,7 +54,7 @@ class SqlLeases:
         # Before the rows, as whoever settles does: else two of them could wait for each other.
         SqlTargetQueues(self._connection).lock()
         clause, value = self._connection.dialect.one_of(
-            "id", [int(each.claimed.id) for each in orphans]
+            "id", [int(orphan.claimed.id) for orphan in orphans]
         )
         rows = self._connection.execute(
             f"SELECT id, owner, attempt_count + 1 FROM deliveries WHERE {clause}"  # noqa: S608 - ours
@@ -63,9 +63,9 @@ class SqlLeases:
         )
         held = {(str(number), owner, attempt) for number, owner, attempt in rows}
         return [
-            each
-            for each in orphans
-            if (each.claimed.id, each.owner, each.claimed.attempt_number) in held
+            orphan
+            for orphan in orphans
+            if (orphan.claimed.id, orphan.owner, orphan.claimed.attempt_number) in held
         ]
 
     def tidy(self, now: datetime, latest: datetime) -> None:

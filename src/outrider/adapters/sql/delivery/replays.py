@@ -17,7 +17,7 @@ from outrider.domain.search import DeliverySearch
 
 _DEAD = DeliveryState.DEAD
 # Of ours: the numbers of an enumeration. SQLite finds `state = 5` in its index, not `state = ?`.
-_FINAL = f"({', '.join(str(each.value) for each in DeliveryState if each.is_final)})"
+_FINAL = f"({', '.join(str(delivery_state.value) for delivery_state in DeliveryState if delivery_state.is_final)})"
 _TARGET = (
     "LEFT JOIN targets ON targets.instance_id = {0}.instance_id AND targets.id = {0}.target_id"
     " AND targets.deleted_at IS NULL"
@@ -80,7 +80,7 @@ class SqlReplays:
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
         """See the port."""
-        targets = [self._add_one(instance, each, from_time(now)) for each in replays]
+        targets = [self._add_one(instance, replay, from_time(now)) for replay in replays]
         SqlTargetQueues(self._connection).refresh_names(
             {(instance, TargetId(each)) for each in targets if each is not None}
         )
@@ -133,7 +133,7 @@ def _matching(instance: InstanceId, wanted: DeliverySearch) -> Where:
     where = Where("seen.instance_id = ?", instance)
     if wanted.states:
         where.add(
-            f"seen.state IN ({marks(wanted.states)})", *(each.value for each in wanted.states)
+            f"seen.state IN ({marks(wanted.states)})", *(state.value for state in wanted.states)
         )
     if wanted.target_id is not None:
         where.add("seen.target_id = ?", wanted.target_id)

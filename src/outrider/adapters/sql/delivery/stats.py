@@ -39,7 +39,7 @@ from outrider.domain.delivery.stats import (
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 
-_FINAL = tuple(each for each in DeliveryState if each.is_final)
+_FINAL = tuple(delivery_state for delivery_state in DeliveryState if delivery_state.is_final)
 _SLOT = from_duration(BUCKET)
 # What was settled since the last tally, a matter of seconds: more than this is counted by the next.
 _SINCE_ROLLUP = 20_000

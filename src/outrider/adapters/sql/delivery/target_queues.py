@@ -22,7 +22,7 @@ _COLUMNS = (
     "is_paused, max_concurrency, rate_per_second, is_ordered, halts_on_dead, breaker_failures,"
     " breaker_open_for, failures, open_until, tokens, tokens_at, slow_start_window, last_claimed_at"
 )
-_NAMES = [each.strip() for each in _COLUMNS.split(",")]
+_NAMES = [part.strip() for part in _COLUMNS.split(",")]
 HAS_TARGET_QUEUE = (
     "EXISTS (SELECT 1 FROM target_queues WHERE target_queues.instance_id = deliveries.instance_id"
     " AND target_queues.target_id = deliveries.target_id)"
@@ -74,7 +74,7 @@ class SqlTargetQueues:
         names = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE owner = ?", (owner,)
         )
-        return self.get_many([(InstanceId(each[0]), TargetId(each[1])) for each in names])
+        return self.get_many([(InstanceId(name[0]), TargetId(name[1])) for name in names])
 
     def ready(self, at: int, limit: int) -> list[tuple[TargetKey, TargetQueue, int]]:
         """Target queues that can be served, in the order of their turns, each with when it became ready."""

@@ -77,7 +77,7 @@ def _postgres_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tupl
 
 def _findable(values: Sequence[str] | Sequence[int]) -> Sequence[str | int]:
     """Without texts that have a NUL: no row has one, so nothing that has one is found."""
-    return [each for each in values if isinstance(each, int) or _NUL not in each]
+    return [value for value in values if isinstance(value, int) or _NUL not in value]
 
 
 SQLITE = Dialect(

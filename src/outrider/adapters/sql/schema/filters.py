@@ -33,7 +33,7 @@ class Where:
     @property
     def text(self) -> str:
         """What follows WHERE."""
-        return " AND ".join(f"({each})" for each in self._clauses)
+        return " AND ".join(f"({clause})" for clause in self._clauses)
 
     @property
     def values(self) -> tuple[object, ...]:
@@ -73,5 +73,5 @@ def name_clause(wanted: NameFilter, dialect: Dialect) -> tuple[str, str]:
     exact = TextMethod(wanted.method - wanted.method.ignores_case)
     if exact is TextMethod.EQUALS:
         return f"{column} = ?", text
-    before, waits_on = (dialect.any_text * each for each in _ANY_TEXT[exact])
-    return dialect.like.format(column), before + dialect.pattern(text) + waits_on
+    before, after = (dialect.any_text * each for each in _ANY_TEXT[exact])
+    return dialect.like.format(column), before + dialect.pattern(text) + after

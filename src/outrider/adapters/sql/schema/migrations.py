@@ -40,8 +40,8 @@ class Migration:
 def all_migrations(dialect: Dialect = SQLITE) -> list[Migration]:
     """Every step there is, in order."""
     folder = resources.files(dialect.migrations)
-    files = [each for each in folder.iterdir() if each.name.endswith(".sql")]
-    steps = [Migration(int(each.name[:4]), each.name[5:-4], each.read_text()) for each in files]
+    files = [path for path in folder.iterdir() if path.name.endswith(".sql")]
+    steps = [Migration(int(file.name[:4]), file.name[5:-4], file.read_text()) for file in files]
     return sorted(steps, key=lambda step: step.version)
 
 
@@ -108,4 +108,4 @@ def _apply(connection: Connection, step: Migration, now: datetime) -> None:
 
 def _statements(sql: str) -> list[str]:
     lines = (line.partition("--")[0] for line in sql.splitlines())
-    return [each.strip() for each in "\n".join(lines).split(";") if each.strip()]
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]

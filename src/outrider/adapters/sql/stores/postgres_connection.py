@@ -78,7 +78,7 @@ class PostgresLink:
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
         """See the protocol. All rows leave in one go."""
         cursor = self._connection.cursor()
-        cursor.executemany(_placed(sql), [_without_nul(each) for each in parameters])
+        cursor.executemany(_placed(sql), [_without_nul(parameter) for parameter in parameters])
         return cursor
 
     def notify_on_commit(self) -> None:
@@ -182,7 +182,7 @@ def _read(url: str) -> dict[str, Any] | None:
     except psycopg.Error:
         return None
     ports = str(given.get("port") or "").split(",")
-    is_meant = all(not each or each.isdigit() for each in ports) and not any(
+    is_meant = all(not port or port.isdigit() for port in ports) and not any(
         "@" in str(given.get(part) or "") for part in ("host", "dbname")
     )
     return given if is_meant else None
@@ -205,8 +205,8 @@ def _placed(sql: str) -> str:
 
 def _without_nul(parameters: Sequence[Any]) -> list[Any]:
     return [
-        each.replace(_NUL, "\N{SYMBOL FOR NULL}")
-        if isinstance(each, str) and _NUL in each
-        else each
-        for each in parameters
+        parameter.replace(_NUL, "\N{SYMBOL FOR NULL}")
+        if isinstance(parameter, str) and _NUL in parameter
+        else parameter
+        for parameter in parameters
     ]

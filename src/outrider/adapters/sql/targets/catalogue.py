@@ -17,15 +17,15 @@ class SqlCatalogueEntries:
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
         """See the port."""
-        wanted = {each.entry_name for each in entries}
+        wanted = {entry.entry_name for entry in entries}
         new = wanted - {each.entry_name for each in self.get_many(instance, wanted)}
         self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
             " DO UPDATE SET schema = excluded.schema, example = excluded.example",
             [
-                (instance, each.kind.value, each.name, each.schema_json, each.example_json)
-                for each in entries
+                (instance, entry.kind.value, entry.name, entry.schema_json, entry.example_json)
+                for entry in entries
             ],
         )
         if new:

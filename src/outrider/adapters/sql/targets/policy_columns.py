@@ -72,7 +72,7 @@ def policy_from_json(plain_text: str, secret_text: bytes) -> TargetPolicy:
 
 def _retry_members(retry: RetryPolicy) -> Mapping[str, Any]:
     return {
-        "waits": [from_duration(each) for each in retry.waits],
+        "waits": [from_duration(wait) for wait in retry.waits],
         "jitter": retry.jitter,
         "max_age": None if retry.max_age is None else from_duration(retry.max_age),
         "final_statuses": sorted(retry.final_statuses),

@@ -36,7 +36,7 @@ class TokenHandlers(AccountService):
     ) -> pb.ListTokensResponse:
         """Oldest first, without revoked ones."""
         tokens = await self._tokens.list(actor_of(ctx))
-        return pb.ListTokensResponse(tokens=[_token_to_proto(each) for each in tokens])
+        return pb.ListTokensResponse(tokens=[_token_to_proto(token) for token in tokens])
 
     async def revoke_token(
         self, request: pb.RevokeTokenRequest, ctx: Context, /
@@ -77,7 +77,9 @@ class AccountHandlers(TokenHandlers):
     ) -> pb.ListAccountsResponse:
         """Oldest first."""
         accounts = await self._accounts.list(actor_of(ctx))
-        return pb.ListAccountsResponse(accounts=[_account_to_proto(each) for each in accounts])
+        return pb.ListAccountsResponse(
+            accounts=[_account_to_proto(account) for account in accounts]
+        )
 
     async def delete_account(
         self, request: pb.DeleteAccountRequest, ctx: Context, /

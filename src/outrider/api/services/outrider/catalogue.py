@@ -12,7 +12,7 @@ from outrider.usecases.routing.catalogue import EntrySearch, ManageCatalogue
 from outrider_api.outrider.v1 import catalogue_service_pb as pb
 from outrider_api.outrider.v1.catalogue_service_connect import CatalogueService
 
-_KINDS = {str(each.value): each for each in EntryKind}
+_KINDS = {str(entry_kind.value): entry_kind for entry_kind in EntryKind}
 
 
 class CatalogueHandlers(CatalogueService):
@@ -26,14 +26,14 @@ class CatalogueHandlers(CatalogueService):
     ) -> pb.ListEntriesResponse:
         """In the order of names. A page may be shorter than asked for: its token tells the last."""
         wanted = EntrySearch(
-            kinds=[EntryKind(int(each)) for each in request.kinds],
+            kinds=[EntryKind(int(kind)) for kind in request.kinds],
             prefix=request.prefix,
             after=_from_token(request.page_token),
             limit=request.page_size,
         )
         entries, last = await self._catalogue.search(actor_of(ctx), wanted)
         return pb.ListEntriesResponse(
-            entries=[_entry_to_proto(each) for each in entries],
+            entries=[_entry_to_proto(entry) for entry in entries],
             next_page_token="" if last is None else f"{last.kind.value}{last.name}",
         )
 

@@ -37,14 +37,14 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
         oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
         targets=[
             pb.TargetDeliveryStats(
-                target_id=each.target_id,
-                target_name=each.name,
-                counts=_counts(each.counts),
-                oldest_open_at=to_optional_timestamp(each.oldest_open_at),
-                paused_at=to_optional_timestamp(each.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+                target_id=target.target_id,
+                target_name=target.name,
+                counts=_counts(target.counts),
+                oldest_open_at=to_optional_timestamp(target.oldest_open_at),
+                paused_at=to_optional_timestamp(target.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(target.hold.breaker_open_until),
             )
-            for each in stats.targets
+            for target in stats.targets
         ],
         outcomes=[
             pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
@@ -52,11 +52,11 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
         ],
         rates=[
             pb.DeliveryRate(
-                window=to_duration(each.window),
-                delivered_per_second=each.delivered,
-                dead_per_second=each.dead,
+                window=to_duration(rate.window),
+                delivered_per_second=rate.delivered,
+                dead_per_second=rate.dead,
             )
-            for each in stats.rates
+            for rate in stats.rates
         ],
         partial=stats.is_partial,
         suspended_targets=[
@@ -102,7 +102,7 @@ class DeliveryHandlers(DeliveryService):
         """Newest first."""
         rows, next_before = await self._deliveries.search(actor_of(ctx), _search(request))
         return pb.ListDeliveriesResponse(
-            deliveries=[_delivery_to_proto(each) for each in rows],
+            deliveries=[_delivery_to_proto(row) for row in rows],
             next_page_token=next_before or "",
         )
 
@@ -155,7 +155,7 @@ class DeliveryHandlers(DeliveryService):
 def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
     since, until = request.created_since, request.created_until
     return DeliverySearch(
-        states=tuple(DeliveryState(int(each)) for each in request.states),
+        states=tuple(DeliveryState(int(state)) for state in request.states),
         target_id=TargetId(request.target_id) if request.target_id else None,
         event_type=request.event_type or None,
         event_id=EventId(request.event_id) if request.event_id else None,
@@ -191,7 +191,7 @@ def _refuse_more_than_ids(request: pb.ReplayDeliveriesRequest) -> None:
 def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
     since, until = request.created_since, request.created_until
     search = DeliverySearch(
-        states=tuple(DeliveryState(int(each)) for each in request.states),
+        states=tuple(DeliveryState(int(state)) for state in request.states),
         target_id=TargetId(request.target_id) if request.target_id else None,
         event_type=request.event_type or None,
         event_id=EventId(request.event_id) if request.event_id else None,
@@ -238,7 +238,7 @@ def _delivery_to_proto(delivery: Delivery) -> pb.Delivery:
         created_at=to_timestamp(delivery.created_at),
         next_attempt_at=to_optional_timestamp(delivery.next_attempt_at),
         finished_at=to_optional_timestamp(delivery.finished_at),
-        attempts=[attempt_to_proto(each) for each in delivery.attempts],
+        attempts=[attempt_to_proto(attempt) for attempt in delivery.attempts],
         payload=delivery.payload,
         replay_of=delivery.replay_of or "",
     )

@@ -31,9 +31,9 @@ class EventHandlers(EventService):
         return pb.PublishEventsResponse(
             results=[
                 pb.PublishedEvent(
-                    id=each.id, deliveries=each.deliveries, duplicate=each.is_duplicate
+                    id=result.id, deliveries=result.deliveries, duplicate=result.is_duplicate
                 )
-                for each in results
+                for result in results
             ]
         )
 

@@ -88,9 +88,11 @@ class InterceptionHandlers(InterceptionService):
             claims=Struct.from_python(claims),
             attributes=[
                 pb.SamlAttribute(
-                    name=each.name, name_format=each.name_format, values=list(each.values)
+                    name=added_attribute.name,
+                    name_format=added_attribute.name_format,
+                    values=list(added_attribute.values),
                 )
-                for each in added_attributes(request.function, done.message)
+                for added_attribute in added_attributes(request.function, done.message)
             ],
         )
 
@@ -128,12 +130,12 @@ def _seconds(ctx: Context) -> float | None:
 def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
     return [
         pb.TargetCall(
-            target_id=each.target_id,
-            outcome=Outcome(0 if each.outcome is None else each.outcome.value),
-            duration=None if each.outcome is None else to_duration(each.duration),
-            error=each.error,
+            target_id=call.target_id,
+            outcome=Outcome(0 if call.outcome is None else call.outcome.value),
+            duration=None if call.outcome is None else to_duration(call.duration),
+            error=call.error,
         )
-        for each in calls
+        for call in calls
     ]
 
 
@@ -153,16 +155,16 @@ def _explained(explanation: Explanation) -> pb.ExplainResponse:
     return pb.ExplainResponse(
         matched=explanation.matched or ExecutionId(""),
         candidates=[
-            pb.Candidate(id=each.execution_id, reason=each.reason)
-            for each in explanation.candidates
+            pb.Candidate(id=candidate.execution_id, reason=candidate.reason)
+            for candidate in explanation.candidates
         ],
         targets=[
             pb.ExplainedTarget(
-                target_id=each.target_id,
-                name=each.name,
-                will_call=each.will_call,
-                reason=each.reason,
+                target_id=target.target_id,
+                name=target.name,
+                will_call=target.will_call,
+                reason=target.reason,
             )
-            for each in explanation.targets
+            for target in explanation.targets
         ],
     )

@@ -123,7 +123,7 @@ def policy_to_proto(policy: TargetPolicy) -> pb.TargetPolicy:
 
 def _retry(retry: pb.RetryPolicy) -> RetryPolicy:
     return RetryPolicy(
-        waits=tuple(each.to_timedelta() for each in retry.waits),
+        waits=tuple(wait.to_timedelta() for wait in retry.waits),
         jitter=retry.jitter if retry.has_field("jitter") else None,
         max_age=optional_duration(retry.max_age) or None,
         final_statuses=frozenset(retry.final_statuses),
@@ -135,7 +135,7 @@ def _retry(retry: pb.RetryPolicy) -> RetryPolicy:
 
 def _retry_to_proto(retry: RetryPolicy) -> pb.RetryPolicy:
     return pb.RetryPolicy(
-        waits=[to_duration(each) for each in retry.waits],
+        waits=[to_duration(wait) for wait in retry.waits],
         jitter=retry.jitter,
         max_age=None if retry.max_age is None else to_duration(retry.max_age),
         final_statuses=sorted(retry.final_statuses),

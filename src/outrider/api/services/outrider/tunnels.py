@@ -95,5 +95,5 @@ def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
 def _answer(request: pb.AnswerCallRequest) -> Response:
     if request.status < MIN_STATUS:
         raise InvalidRequest("invalid AnswerCallRequest.Status: value must be from 100 to 599")
-    headers = tuple((each.name.lower(), each.value) for each in request.headers)
+    headers = tuple((header.name.lower(), header.value) for header in request.headers)
     return Response(request.status, headers, request.body)

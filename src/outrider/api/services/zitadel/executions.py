@@ -52,7 +52,7 @@ class ExecutionHandlers:
     ) -> pb.SetExecutionResponse:
         """Sheet, section 2.6."""
         condition = condition_from_proto(request.condition)
-        targets = [TargetId(each) for each in request.targets]
+        targets = [TargetId(target) for target in request.targets]
         set_at = await self._executions.set(actor_of(ctx), condition, targets)
         date = zero_timestamp() if set_at is None else to_timestamp(set_at)
         return pb.SetExecutionResponse(set_date=date)
@@ -68,7 +68,7 @@ class ExecutionHandlers:
         found = await self._executions.search(actor_of(ctx), filters, sort, page)
         return pb.ListExecutionsResponse(
             pagination=page_to_proto(page, found.total),
-            executions=[_execution_to_proto(each) for each in found.rows],
+            executions=[_execution_to_proto(row) for row in found.rows],
         )
 
     async def list_execution_functions(
@@ -113,4 +113,4 @@ def _filter(wanted: ExecutionSearchFilter) -> ExecutionFilter | None:
     if not chosen.value.conditions:
         raise UnknownFailure("values array must not be empty")
     conditions = map(condition_from_proto, chosen.value.conditions)
-    return ExecutionIdsFilter(tuple(each.execution_id for each in conditions))
+    return ExecutionIdsFilter(tuple(condition.execution_id for condition in conditions))

@@ -90,7 +90,7 @@ class PublicKeyHandlers:
         )
         return pb.ListPublicKeysResponse(
             pagination=page_to_proto(page, found.total),
-            public_keys=[_public_key_to_proto(each) for each in found.rows],
+            public_keys=[_public_key_to_proto(row) for row in found.rows],
         )
 
 

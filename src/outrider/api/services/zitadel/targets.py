@@ -94,7 +94,7 @@ class TargetHandlers:
         found = await self._targets.search(actor_of(ctx), filters, sort, page)
         return pb.ListTargetsResponse(
             pagination=page_to_proto(page, found.total),
-            targets=[target_to_proto(each) for each in found.rows],
+            targets=[target_to_proto(row) for row in found.rows],
         )
 
 

@@ -108,7 +108,7 @@ def _show(answer: Mapping[str, Any]) -> None:
         print("\nTargets, those in trouble first")
         print_table(
             ("ID", "NAME", *(state.upper() for state in State), "OLDEST OPEN", "STATE"),
-            [_target(each) for each in answer["targets"]],
+            [_target(target) for target in answer["targets"]],
             empty="",
         )
     held = [_held(each) for each in suspended_in(answer)]
@@ -130,18 +130,18 @@ def counts_of(part: Mapping[str, Any]) -> dict[str, int]:
 def _rates(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (
-            text_of(each, "window"),
-            f"{each.get('deliveredPerSecond', 0):.2f}",
-            f"{each.get('deadPerSecond', 0):.2f}",
+            text_of(rate, "window"),
+            f"{rate.get('deliveredPerSecond', 0):.2f}",
+            f"{rate.get('deadPerSecond', 0):.2f}",
         )
-        for each in answer["rates"]
+        for rate in answer["rates"]
     ]
 
 
 def _outcomes(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
-        (short_enum(text_of(each, "outcome"), OUTCOME_PREFIX), text_of(each, "count"))
-        for each in answer["outcomes"]
+        (short_enum(text_of(outcome, "outcome"), OUTCOME_PREFIX), text_of(outcome, "count"))
+        for outcome in answer["outcomes"]
     ]
 
 

@@ -46,7 +46,7 @@ def print_first_attempts(deliveries: Sequence[dict[str, Any]]) -> None:
 
 def all_delivered(deliveries: Sequence[dict[str, Any]]) -> bool:
     """Whether each was accepted at once."""
-    return all(each.get("state") == f"{STATE_PREFIX}DELIVERED" for each in deliveries)
+    return all(delivery.get("state") == f"{STATE_PREFIX}DELIVERED" for delivery in deliveries)
 
 
 def _attempted(server: Server, event_id: str, deadline: float) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def _attempted(server: Server, event_id: str, deadline: float) -> list[dict[str,
     while True:
         answer = server.ask(server.deliveries.list_deliveries, request)
         deliveries: list[dict[str, Any]] = answer.get("deliveries", [])
-        if not any(each.get("state") in _UNTRIED for each in deliveries):
+        if not any(delivery.get("state") in _UNTRIED for delivery in deliveries):
             return deliveries
         if time.monotonic() > deadline:
             raise CommandError(

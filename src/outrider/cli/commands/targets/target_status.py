@@ -96,7 +96,7 @@ def kind_of(target: Mapping[str, Any]) -> Kind | None:
 
 def interrupts(target: Mapping[str, Any]) -> bool:
     """Whether a failure of it stops the execution."""
-    return any(target.get(each, {}).get("interruptOnError", False) for each in _FIELDS.values())
+    return any(target.get(field, {}).get("interruptOnError", False) for field in _FIELDS.values())
 
 
 def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:

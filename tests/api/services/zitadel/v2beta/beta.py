@@ -11,7 +11,7 @@ from api.calls.table import Caller
 from api.wires import Result, Wire
 from outrider_api.zitadel.action.v2beta.action_service_connect import ActionService
 
-METHODS = {each.name: each for each in ActionService.desc().methods}
+METHODS = {method.name: method for method in ActionService.desc().methods}
 
 
 async def answer(

@@ -100,7 +100,7 @@ async def test_targets_are_listed_by_filter_page_and_order(
     listed = await ask(service, "ListTargets", request, wire)
 
     assert {"totalResult": "3", "appliedLimit": "2"} == listed["pagination"]
-    assert [f"{unique}-b", f"{unique}-c"] == [each["name"] for each in listed["targets"]]
+    assert [f"{unique}-b", f"{unique}-c"] == [target["name"] for target in listed["targets"]]
 
 
 @EACH_WIRE
@@ -112,7 +112,7 @@ async def test_targets_are_listed_by_id(service: Service, unique: str, wire: Wir
     request = {"filters": [{"inTargetIdsFilter": {"targetIds": [created[0]["id"]]}}]}
     listed = await ask(service, "ListTargets", request, wire)
 
-    assert [created[0]["id"]] == [each["id"] for each in listed["targets"]]
+    assert [created[0]["id"]] == [target["id"] for target in listed["targets"]]
 
 
 @EACH_WIRE
@@ -178,7 +178,7 @@ async def test_every_condition_comes_back_as_it_was_set(
     listed = await ask(service, "ListExecutions", request, wire)
 
     assert [(condition, [target])] == [
-        (each["condition"], each["targets"]) for each in listed["executions"]
+        (execution["condition"], execution["targets"]) for execution in listed["executions"]
     ]
 
 

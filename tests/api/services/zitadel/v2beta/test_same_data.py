@@ -161,8 +161,8 @@ async def test_executions_are_the_same_in_both(service: Service, unique: str, wi
     await ask(service, "SetExecution", {"condition": EVENT, "targets": [by_v2, by_beta]}, wire)
     seen_by_v2 = await service.ask(f"{V2}/ListExecutions", found)
 
-    assert [[by_beta, by_v2]] == [each["targets"] for each in seen_by_beta["executions"]]
-    assert [[by_v2, by_beta]] == [each["targets"] for each in seen_by_v2["executions"]]
+    assert [[by_beta, by_v2]] == [execution["targets"] for execution in seen_by_beta["executions"]]
+    assert [[by_v2, by_beta]] == [execution["targets"] for execution in seen_by_v2["executions"]]
 
 
 def proto_request(service: Service, rpc: str, message: Any) -> HttpRequest:
