@@ -1,0 +1,135 @@
+"""Data of the schema before the renaming opens after the upgrade, and its deliveries go on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from outrider.testing.receiver import Receiver
+from system.api import Api, Refused
+
+FORMER = Path(__file__).with_name("former")
+TOKEN = "former-admin-token-0123456789abcdef"
+# What was finished when the copies were made is kept, however long ago that is.
+KEEP = {f"OUTRIDER_RETENTION_{name}": "36500d" for name in ("DELIVERED", "DEAD", "EVENTS")}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def former(request, tmp_path):
+    """The facts of the former server, and what a server needs to open its data."""
+    environ = {"OUTRIDER_ADMIN_TOKEN": TOKEN, **KEEP}
+    if request.param == "sqlite":
+        with tarfile.open(FORMER / "sqlite.tar.gz") as archive:
+            archive.extractall(tmp_path / "data", filter="data")
+        return json.loads((tmp_path / "data" / "facts.json").read_text()), environ
+    url = request.getfixturevalue("postgres_url")
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute((FORMER / "postgresql.sql").read_text())
+    environ["OUTRIDER_DATABASE_URL"] = url
+    environ["OUTRIDER_MASTER_KEY"] = base64.b64encode(bytes(range(32))).decode()
+    return json.loads((FORMER / "postgresql.json").read_text()), environ
+
+
+@pytest.fixture
+async def upgraded(former, launch, tmp_path):
+    """This release on that data."""
+    _, environ = former
+    server = await launch(data_dir=tmp_path / "data", environ=environ).ready()
+    return Api(server.url, TOKEN)
+
+
+async def every_target(api, facts):
+    """The targets as GetTarget shows them, by name."""
+    return {
+        name: (await api.get(f"/v2/actions/targets/{target['id']}"))["target"]
+        for name, target in facts["targets"].items()
+    }
+
+
+async def test_everything_that_was_configured_is_there(former, upgraded):
+    """
+    Targets with their keys, policies and pauses, executions, accounts, tokens and instances.
+    """
+    facts, _ = former
+
+    targets = await every_target(upgraded, facts)
+    assert {name: target["signingKey"] for name, target in facts["targets"].items()} == {
+        name: target["signingKey"] for name, target in targets.items()
+    }
+    for name, policy in facts["policies"].items():
+        target = facts["targets"][name]["id"]
+        stored = await upgraded.get(f"/v1/targets/{target}/policy")
+        halting = json.loads(json.dumps(policy).replace("ON_DEAD_PARK", "ON_DEAD_HALT"))
+        assert halting == stored, name
+    executions = await upgraded.post("/v2/actions/executions/search", {})
+    assert facts["executions"]["executions"] == executions["executions"]
+    public_keys = await upgraded.post(
+        f"/v2/actions/targets/{facts['targets']['encrypted']['id']}/publickeys/search", {}
+    )
+    assert [facts["publicKey"]["keyId"]] == [found["keyId"] for found in public_keys["publicKeys"]]
+    publisher = Api(upgraded.url, facts["token"]["token"])
+    assert (await publisher.publish("order.unbound", ["by the old token"]))[0]["id"]
+    with pytest.raises(Refused) as refused:
+        await Api(upgraded.url, facts["instance"]["token"]).post("/v2/actions/targets/search", {})
+    assert 401 == refused.value.status, "another instance's token, at this host"
+
+
+async def test_what_was_finished_stays_as_it_was(former, upgraded):
+    """
+    The log of the former release is the log of this one.
+    """
+    facts, _ = former
+    finished = {
+        delivery["id"]: delivery
+        for delivery in facts["deliveries"]["deliveries"]
+        if delivery["state"].endswith(("DELIVERED", "DEAD", "CANCELLED"))
+    }
+
+    found = await upgraded.deliveries("DELIVERED", "DEAD", "CANCELLED")
+    assert finished.items() <= {delivery["id"]: delivery for delivery in found}.items()
+    dead = next(delivery for delivery in found if delivery["state"].endswith("DEAD"))
+    attempt = (await upgraded.delivery(dead["id"]))["attempts"][0]
+    assert base64.b64decode(attempt["responseBodyPrefix"]).startswith(b"answer of /")
+
+
+async def test_what_was_open_is_delivered(former, upgraded):
+    """
+    Pending behind a pause, waiting for a retry, halted behind a dead one, and under way at the kill.
+    """
+    facts, _ = former
+    targets = {name: target["id"] for name, target in facts["targets"].items()}
+    events_open = {
+        delivery["eventId"]
+        for delivery in facts["deliveries"]["deliveries"]
+        if delivery["state"].endswith(("PENDING", "RETRYING"))
+    }
+    secrets = [target["signingKey"] for target in facts["targets"].values()]
+
+    async with Receiver(signing_keys=secrets) as receiver:
+        for name in ("fails", "paused", "ordered", "broken", "slow", "accepts"):
+            change = {"endpoint": receiver.url}
+            await upgraded.post(f"/v2/actions/targets/{targets[name]}", change)
+        # Without a breaker and with short waits, nothing waits for an hour of the former policy.
+        for name in ("fails", "broken", "ordered"):
+            await upgraded.post(f"/v1/targets/{targets[name]}/policy", {"policy": {}}, method="PUT")
+        await upgraded.post(f"/v1/targets/{targets['paused']}/resume", {})
+        still_retrying = await upgraded.deliveries("RETRYING")
+        for delivery in still_retrying:
+            await upgraded.post(f"/v1/deliveries/{delivery['id']}/cancel", {})
+            await upgraded.post("/v1/deliveries/replay", {"ids": [delivery["id"]]})
+        await upgraded.settled()
+
+        arrived = {json.loads(call.body).get("aggregateID") for call in receiver.calls}
+        assert all(call.verified for call in receiver.calls)
+
+    found = await upgraded.deliveries("DELIVERED")
+    delivered = {delivery["eventId"] for delivery in found}
+    assert events_open <= delivered
+    assert "event-slow" in delivered
+    assert {"a", "x", "z"} <= arrived
