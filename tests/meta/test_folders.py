@@ -1,0 +1,93 @@
+"""The folders show the flows: small, and each imports only those that come before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from meta.source import SERVICE, Module, modules_under
+
+MODULES = modules_under(SERVICE)
+MAX_MODULES = 12
+
+# Folders with more modules than MAX_MODULES, each with the reason.
+LARGER: dict[str, str] = {}
+
+# The folders of each layer, inner first: a folder imports folders before it, never one after it.
+# Folders in one tuple do not import each other.
+ORDER: dict[str, list[tuple[str, ...]]] = {}
+
+
+def folder_of(module: Module) -> str:
+    """The package that a module lies in: `domain.targets` for `outrider.domain.targets.target`."""
+    parts = module.name.split(".")[1:]
+    return ".".join(parts if module.is_package else parts[:-1])
+
+
+FOLDERS = {folder_of(module) for module in MODULES} - {""}
+
+
+def layer_of(folder: str) -> str:
+    return folder.partition(".")[0]
+
+
+def rank_of(folder: str) -> int:
+    """Where a folder stands in the order of its layer."""
+    ranks = ORDER[layer_of(folder)]
+    return next(rank for rank, folders in enumerate(ranks) if folder in folders)
+
+
+def folders_imported(module: Module) -> set[str]:
+    """The other folders of its own layer that a module imports."""
+    own = folder_of(module)
+    names = (name.removeprefix("outrider.") for name in module.imports())
+    found = {
+        next((folder for folder in (name, name.rpartition(".")[0]) if folder in FOLDERS), "")
+        for name in names
+    }
+    return {folder for folder in found - {own, ""} if layer_of(folder) == layer_of(own)}
+
+
+def outward(module: Module) -> set[str]:
+    """The folders that a module imports and must not: those not before its own."""
+    own = folder_of(module)
+    if layer_of(own) not in ORDER:
+        return set()
+    return {folder for folder in folders_imported(module) if rank_of(folder) >= rank_of(own)}
+
+
+def test_every_folder_of_an_ordered_layer_has_its_place():
+    """
+    A new folder that is not in the order would be outside the rule.
+    """
+    ordered = [folder for ranks in ORDER.values() for folders in ranks for folder in folders]
+    expected = {folder for folder in FOLDERS if layer_of(folder) in ORDER}
+
+    assert sorted(expected) == sorted(ordered)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_folders_import_in_one_direction(module):
+    """
+    A reader who follows a flow never comes back to a folder by its imports.
+    """
+    assert set() == outward(module)
+
+
+def test_folders_are_small():
+    """
+    About a dozen files are seen at a glance; more need a folder between.
+    """
+    sizes = Counter(folder_of(module) for module in MODULES if not module.is_package)
+
+    assert LARGER.keys() == {folder for folder, size in sizes.items() if size > MAX_MODULES}
+
+
+def test_an_import_against_the_order_is_found():
+    """
+    The check itself must be able to fail.
+    """
+    module = Module("outrider.domain.net.x", "from outrider.domain.targets.target import Target")
+
+    assert {"domain.targets"} == outward(module)
