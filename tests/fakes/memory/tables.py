@@ -27,7 +27,8 @@ from outrider.domain.routing.execution import Execution
 from outrider.domain.targets.policy import StoredPolicy
 from outrider.domain.targets.public_key import PublicKey
 from outrider.domain.targets.target import Target
-from outrider.usecases.ports.store import StoredEvent, Token
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.deliveries import StoredEvent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

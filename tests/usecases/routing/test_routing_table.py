@@ -9,7 +9,7 @@ import pytest
 from contracts.store.access.instances import SHOP, an_instance
 from contracts.store.steps import add_targets
 from outrider.domain.ids import ExecutionId, TargetId
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,

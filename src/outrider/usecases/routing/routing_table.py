@@ -17,7 +17,8 @@ from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.routing.catalogue import Catalogue
 from outrider.domain.routing.catalogue_entry import EntryKind
 from outrider.domain.routing.router import Router
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from outrider.domain.search import (
     KindFilter,
 )
 from outrider.domain.targets.target import TargetType
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 from support.builders import (
     ANOTHER_INSTANCE,
     INSTANCE,

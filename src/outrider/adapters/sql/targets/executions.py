@@ -19,7 +19,7 @@ from outrider.domain.routing.condition import condition_from_id
 from outrider.domain.routing.execution import Execution
 from outrider.domain.search import ExecutionFilter, ExecutionIdsFilter, ExecutionSort, KindFilter
 from outrider.domain.targets.target import TargetType
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 
 _SORT_COLUMNS = {
     ExecutionSort.ID: "id",
