@@ -55,7 +55,6 @@ class MemoryUnit:
         self.catalogue = MemoryCatalogueEntries(tables)
 
     def routing_revision(self) -> int:
-        """See the port."""
         return self._tables.routing_revision
 
 
@@ -73,7 +72,6 @@ class MemoryStore:
         )
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port."""
         await asyncio.sleep(0)  # a real store lets others run, too
         changed = self._tables.copied()
         result = work(MemoryUnit(changed))

@@ -66,7 +66,7 @@ class Unit(Protocol):
     def catalogue(self) -> CatalogueEntries: ...  # noqa: D102
 
     def routing_revision(self) -> int:
-        """Grows with every change of what routing and calls go by.
+        """Grows with every change of what routing and calls depend on.
 
         These are targets, executions, public keys, web keys, the names of the catalogue, and
         instances with their hosts.
@@ -98,9 +98,10 @@ class Store(Protocol):
         """A number that moves when another process has committed: cheap to ask often."""
         ...
 
-    def subscribe(self, tell: Callable[[], None]) -> None:
-        """Call `tell` soon after a commit, here or elsewhere, by which something may be due.
+    def subscribe(self, on_notification: Callable[[], None]) -> None:
+        """Call it soon after a commit, here or elsewhere, by which a delivery may be due.
 
-        In a thread of the store's, until it is closed. A hint: it may come late, twice or never.
+        In a thread of the store's, until it is closed. A notification may come late, twice or
+        never.
         """
         ...

@@ -34,7 +34,7 @@ class Targets(Protocol):
         ...
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], Target]:
         """Return those that exist."""
         ...
@@ -44,7 +44,7 @@ class Targets(Protocol):
         ...
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """Delete it, cancel its open deliveries and release those that waited for them.
+        """Delete it, cancel its open deliveries and release those that depend on them.
 
         A delivery that is being attempted ends with that attempt.
         """
@@ -83,7 +83,7 @@ class PublicKeys(Protocol):
     def remove(
         self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
     ) -> None:
-        """Nobody finds it any more."""
+        """No other method finds it any more."""
         ...
 
     def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
@@ -119,7 +119,7 @@ class TargetPolicies(Protocol):
         ...
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
         """Return those of which something was written."""
         ...
@@ -131,14 +131,14 @@ class TargetPolicies(Protocol):
         ...
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """Hold the deliveries of a target: nobody claims them. It stays paused when it was.
+        """Suspend a target: its deliveries are not claimed. It stays paused when it was.
 
-        What is being attempted ends with that attempt.
+        A delivery that is being attempted ends with that attempt.
         """
         ...
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """Let them go on: each is due when it would have been, so most of them at once."""
+        """End the pause: each delivery is due when it would have been, so most of them at once."""
         ...
 
 
@@ -172,7 +172,7 @@ class Executions(Protocol):
         ...
 
     def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
-        """Every execution that can fire, with its existing targets in order."""
+        """Every execution that has an existing target, with these targets in order."""
         ...
 
 

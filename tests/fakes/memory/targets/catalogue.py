@@ -16,7 +16,6 @@ class MemoryCatalogueEntries:
         self._tables = tables
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
-        """See the port."""
         named = {(instance, entry.entry_name): entry for entry in entries}
         new = {name for _, name in named.keys() - self._tables.entries.keys()}
         self._tables.entries |= named
@@ -25,7 +24,6 @@ class MemoryCatalogueEntries:
         return new
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """See the port."""
         entries = [Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in event_types]
         known = self._tables.entries.keys()
         self.put(
@@ -33,12 +31,10 @@ class MemoryCatalogueEntries:
         )
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
-        """See the port."""
         entries = self._tables.entries
         return [entries[instance, name] for name in names if (instance, name) in entries]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
-        """See the port."""
         known: dict[InstanceId, dict[EntryKind, frozenset[str]]] = {}
         for instance, (name, kind) in self._tables.entries:
             kinds = known.setdefault(instance, {})

@@ -28,11 +28,9 @@ class MemoryExecutions:
         self._tables = tables
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
-        """See the port."""
         return self._tables.executions.get((instance, execution))
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
-        """See the port."""
         self._tables.executions[instance, execution.id] = execution
         self._tables.routing_revision += 1
 
@@ -43,7 +41,6 @@ class MemoryExecutions:
         sort: ExecutionSort,
         page: Page,
     ) -> Listing[Execution]:
-        """See the port."""
         matching = [
             execution
             for execution in self._firing(instance)
@@ -53,7 +50,6 @@ class MemoryExecutions:
         return page_of(matching, lambda execution: (value(execution), execution.id), page)
 
     def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
-        """See the port."""
         instances = {instance for instance, _ in self._tables.executions}
         routes = {instance: self._routes_of(instance) for instance in instances}
         return {instance: executions for instance, executions in routes.items() if executions}

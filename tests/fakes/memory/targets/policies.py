@@ -22,7 +22,6 @@ class MemoryTargetPolicies:
         self._tables = tables
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
-        """See the port."""
         stored = self._tables.policies.get((instance, target))
         target_queue = self._tables.target_queues.get((instance, target))
         if stored is None or target_queue is None:
@@ -32,14 +31,12 @@ class MemoryTargetPolicies:
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
-        """See the port."""
         found = {each: self.get(*each) for each in wanted}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def put(
         self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
     ) -> None:
-        """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, policy=policy, changed_at=at))
         target_queues.change(
@@ -49,7 +46,6 @@ class MemoryTargetPolicies:
         )
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
         target_queues.change(
@@ -59,7 +55,6 @@ class MemoryTargetPolicies:
         )
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """See the port."""
         stored = self.get(instance, target) or _NOTHING
         self._write(instance, target, replace(stored, paused_at=None))
         target_queues.change(self._tables, (instance, target), resumed)

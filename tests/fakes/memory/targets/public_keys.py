@@ -42,16 +42,13 @@ class MemoryPublicKeys:
         self._tables = tables
 
     def add(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
         self._write(instance, target, (*self._all(instance, target), public_key))
 
     def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
-        """See the port."""
         exists = (instance, target) in self._tables.targets
         return list(self._all(instance, target)) if exists else []
 
     def replace(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
         everything = self._all(instance, target)
         changed = tuple(public_key if each.id == public_key.id else each for each in everything)
         self._write(instance, target, changed)
@@ -59,7 +56,6 @@ class MemoryPublicKeys:
     def remove(
         self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
     ) -> None:
-        """See the port."""
         everything = self._all(instance, target)
         left = tuple(each for each in everything if each.id != public_key)
         if len(left) < len(everything):
@@ -67,7 +63,6 @@ class MemoryPublicKeys:
             self._tables.public_key_removals[instance, target] = at
 
     def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         return self._tables.public_key_removals.get((instance, target))
 
     def search(
@@ -78,7 +73,6 @@ class MemoryPublicKeys:
         sort: PublicKeySort,
         page: Page,
     ) -> Listing[PublicKey]:
-        """See the port."""
         found = (
             each
             for each in self.of_target(instance, target)

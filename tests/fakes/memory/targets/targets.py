@@ -40,26 +40,21 @@ class MemoryTargets:
         self._tables = tables
 
     def add(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         self._write(instance, target)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:
-        """See the port."""
         return self._tables.targets.get((instance, target))
 
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], Target]:
-        """See the port."""
         targets = self._tables.targets
         return {each: targets[each] for each in wanted if each in targets}
 
     def replace(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         self._write(instance, target)
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         if self._tables.targets.pop((instance, target), None) is None:
             return
         self._tables.deleted_targets[instance, target] = at
@@ -69,17 +64,14 @@ class MemoryTargets:
         transitions.cancel_deliveries_to(self._tables, instance, target, at)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         return self._tables.deleted_targets.get((instance, target))
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        """See the port."""
         return {target for target in targets if (instance, target) in self._tables.targets}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
     ) -> Listing[Target]:
-        """See the port."""
         matching = [
             target
             for (owner, _), target in self._tables.targets.items()

@@ -81,11 +81,9 @@ class PostgresStore:
         self._writer = GroupWriter("postgres-writer", self._writing.commit, self._writing.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port."""
         return await self._writer.write(work, shared=shared)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
 
@@ -94,7 +92,6 @@ class PostgresStore:
         return self._hints.count
 
     def subscribe(self, tell: Callable[[], None]) -> None:
-        """See the port."""
         self._hints.listeners.append(tell)
 
     def watch_commits(self, watch: Watch) -> None:

@@ -64,7 +64,6 @@ class PostgresLink:
         self.is_notified = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """See the protocol."""
         text = _placed(sql)
         try:
             return self._connection.execute(text, parameters, binary=True)

@@ -97,7 +97,6 @@ class SqliteStore:
         return await self._writer.write(work, shared=shared)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
 
@@ -106,7 +105,6 @@ class SqliteStore:
         return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
     def subscribe(self, tell: Callable[[], None]) -> None:
-        """See the port."""
         self._hints.listen(tell)
 
     @property

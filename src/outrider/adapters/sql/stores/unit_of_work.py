@@ -45,5 +45,4 @@ class SqlUnit:
         self.catalogue = SqlCatalogueEntries(connection)
 
     def routing_revision(self) -> int:
-        """See the port."""
         return int(self._connection.execute("SELECT value FROM routing_revision").fetchone()[0])

@@ -16,7 +16,6 @@ class SqlCatalogueEntries:
         self._connection = connection
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
-        """See the port."""
         wanted = {entry.entry_name for entry in entries}
         new = wanted - {each.entry_name for each in self.get_many(instance, wanted)}
         self._connection.executemany(
@@ -33,7 +32,6 @@ class SqlCatalogueEntries:
         return new
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """See the port."""
         added = self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name) VALUES (?, ?, ?)"
             " ON CONFLICT DO NOTHING",
@@ -45,7 +43,6 @@ class SqlCatalogueEntries:
             bump_routing_revision(self._connection)
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
-        """See the port."""
         named = [each.name for each in names]
         clause, values = self._connection.dialect.one_of("name", named)
         rows = self._connection.execute(
@@ -61,7 +58,6 @@ class SqlCatalogueEntries:
         return [each for each in found if each.entry_name in wanted]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
-        """See the port."""
         known: dict[InstanceId, dict[EntryKind, set[str]]] = {}
         query = "SELECT instance_id, kind, name FROM catalogue_entries"
         for instance, kind, name in self._connection.execute(query):

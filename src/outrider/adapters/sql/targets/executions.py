@@ -45,7 +45,6 @@ class SqlExecutions:
         self._connection = connection
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT created_at, changed_at FROM executions WHERE instance_id = ? AND id = ?",
             (instance, execution),
@@ -60,7 +59,6 @@ class SqlExecutions:
         return _execution(execution, (each for (each,) in targets), row[0], row[1])
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO executions (instance_id, id, created_at, changed_at) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (instance_id, id) DO UPDATE SET changed_at = excluded.changed_at,"
@@ -93,7 +91,6 @@ class SqlExecutions:
         sort: ExecutionSort,
         page: Page,
     ) -> Listing[Execution]:
-        """See the port."""
         where = Where("instance_id = ?", instance)
         where.add(_LIVE)
         for each in filters:
@@ -108,7 +105,6 @@ class SqlExecutions:
         return Listing([self._with_live_targets(instance, *row) for row in rows], total)
 
     def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
-        """See the port."""
         rows = self._connection.execute(
             "SELECT member.instance_id, member.execution_id, member.target_id, targets.type"
             " FROM execution_targets AS member"

@@ -42,7 +42,6 @@ class SqlTargetPolicies:
         self._secrets = secrets
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
-        """See the port."""
         plain, sealed, changed_at, paused_at, open_until = self._connection.execute(
             _SELECT, (instance, target)
         ).fetchone()
@@ -58,14 +57,12 @@ class SqlTargetPolicies:
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
-        """See the port."""
         found = {each: self.get(*each) for each in wanted}
         return {each: stored for each, stored in found.items() if stored is not None}
 
     def put(
         self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
     ) -> None:
-        """See the port."""
         sealed = self._secrets.seal(secret_json(policy), belongs_to=_owner(instance, target))
         self._connection.execute(
             "INSERT INTO target_policies"
@@ -80,7 +77,6 @@ class SqlTargetPolicies:
         bump_routing_revision(self._connection)
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO paused_targets (instance_id, target_id, paused_at)"
             " VALUES (?, ?, ?) ON CONFLICT (instance_id, target_id) DO NOTHING",
@@ -92,7 +88,6 @@ class SqlTargetPolicies:
         bump_routing_revision(self._connection)
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """See the port."""
         self._connection.execute(
             "DELETE FROM paused_targets WHERE instance_id = ? AND target_id = ?", (instance, target)
         )

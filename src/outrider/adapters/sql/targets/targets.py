@@ -53,7 +53,6 @@ class SqlTargets:
         self._secrets = secrets
 
     def add(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         columns = f"instance_id, folded_name, {_COLUMNS}"
         values = (instance, target.name.lower(), *self._row(instance, target))
         self._refuse_taken_name(instance, target)
@@ -64,13 +63,11 @@ class SqlTargets:
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:
-        """See the port."""
         return self.get_many([(instance, target)]).get((instance, target))
 
     def get_many(
         self, wanted: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], Target]:
-        """See the port."""
         query = (
             f"SELECT {_COLUMNS} FROM targets"  # noqa: S608 - our names
             " WHERE instance_id = ? AND id = ? AND deleted_at IS NULL"
@@ -83,7 +80,6 @@ class SqlTargets:
         return found
 
     def replace(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         names = _COLUMNS.split(", ")
         assignments = ", ".join(f"{name} = ?" for name in ("folded_name", *names))
         values = (target.name.lower(), *self._row(instance, target), instance, target.id)
@@ -95,7 +91,6 @@ class SqlTargets:
         bump_routing_revision(self._connection)
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE targets SET deleted_at = ? WHERE instance_id = ? AND id = ?",
             (from_time(at), instance, target),
@@ -105,20 +100,17 @@ class SqlTargets:
         bump_routing_revision(self._connection)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT deleted_at FROM targets WHERE instance_id = ? AND id = ?", (instance, target)
         ).fetchone()
         return None if row is None else to_optional_time(row[0])
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        """See the port."""
         return {target for _, target in self.get_many({(instance, each) for each in targets})}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
     ) -> Listing[Target]:
-        """See the port."""
         where = Where("instance_id = ? AND deleted_at IS NULL", instance)
         for each in filters:
             _add_filter(where, each, self._connection.dialect)
