@@ -56,7 +56,7 @@ async def put(
 
 
 async def get(store: Store, *, instance: InstanceId = INSTANCE) -> StoredPolicy | None:
-    """What is written about target 101."""
+    """What is stored about target 101."""
     return await store.read(lambda unit: unit.policies.get(instance, TARGET))
 
 
@@ -85,7 +85,7 @@ class TargetPoliciesContract(StoreContract):
 
     @pytest.mark.parametrize("policy", [FULL, DEFAULT_POLICY], ids=["full", "default"])
     async def test_every_field_comes_back(self, store: Store, policy: TargetPolicy) -> None:
-        """A field that is lost is a limit that nobody keeps."""
+        """A field that is lost is a limit that no worker keeps."""
         await put(store, policy)
 
         assert StoredPolicy(policy, NOW) == await get(store)
@@ -150,12 +150,12 @@ class TargetPoliciesContract(StoreContract):
         """Those without a policy are absent."""
         await put(store)
         await pause(store, "102", instance=ANOTHER_INSTANCE)
-        wanted = [
+        ids = [
             (instance, TargetId(target))
             for instance in (INSTANCE, ANOTHER_INSTANCE)
             for target in ("101", "102", "103")
         ]
-        found = await store.read(lambda unit: unit.policies.get_many(wanted))
+        found = await store.read(lambda unit: unit.policies.get_many(ids))
 
         assert {
             (INSTANCE, "101"): StoredPolicy(FULL, NOW),

@@ -1,4 +1,4 @@
-"""What was added to the catalogue, in memory."""
+"""Entries of the catalogue in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 
 
 class MemoryCatalogueEntries:
-    """`catalogue_port.CatalogueEntries` on one unit's tables."""
+    """`ports.targets.CatalogueEntries` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -24,7 +24,7 @@ class MemoryCatalogueEntries:
         return new
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        entries = [Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in event_types]
+        entries = [Entry(kind=EntryKind.EVENT_TYPE, name=name) for name in event_types]
         known = self._tables.entries.keys()
         self.put(
             instance, [entry for entry in entries if (instance, entry.entry_name) not in known]

@@ -22,7 +22,7 @@ _SORTED_BY: dict[ExecutionSort, Callable[[Execution], Any]] = {
 
 
 class MemoryExecutions:
-    """`ports.Executions` on one unit's tables."""
+    """`ports.targets.Executions` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -43,8 +43,8 @@ class MemoryExecutions:
     ) -> Listing[Execution]:
         matching = [
             execution
-            for execution in self._firing(instance)
-            if all(_matches(execution, each) for each in filters)
+            for execution in self._live(instance)
+            if all(_matches(execution, condition) for condition in filters)
         ]
         value = _SORTED_BY[sort]
         return page_of(matching, lambda execution: (value(execution), execution.id), page)
@@ -61,10 +61,10 @@ class MemoryExecutions:
                 RoutedTarget(target, targets[instance, target].is_awaited)
                 for target in execution.targets
             )
-            for execution in self._firing(instance)
+            for execution in self._live(instance)
         }
 
-    def _firing(self, instance: InstanceId) -> list[Execution]:
+    def _live(self, instance: InstanceId) -> list[Execution]:
         """Executions with a target that still exists, with only those targets."""
         live = (
             replace(execution, targets=self._existing(instance, execution))
@@ -79,9 +79,9 @@ class MemoryExecutions:
         )
 
 
-def _matches(execution: Execution, wanted: ExecutionFilter) -> bool:
-    if isinstance(wanted, ExecutionIdsFilter):
-        return execution.id in wanted.ids
-    if isinstance(wanted, KindFilter):
-        return execution.condition.kind is wanted.kind
-    return wanted.target_id in execution.targets
+def _matches(execution: Execution, condition: ExecutionFilter) -> bool:
+    if isinstance(condition, ExecutionIdsFilter):
+        return execution.id in condition.ids
+    if isinstance(condition, KindFilter):
+        return execution.condition.kind is condition.kind
+    return condition.target_id in execution.targets

@@ -48,7 +48,7 @@ _COMPARISONS = {
 
 
 class SqlPublicKeys:
-    """`ports.PublicKeys` on one connection, inside its transaction."""
+    """`ports.targets.PublicKeys` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -119,8 +119,8 @@ class SqlPublicKeys:
         page: Page,
     ) -> Listing[PublicKey]:
         where = _where(instance, target)
-        for each in filters:
-            _add_filter(where, each, self._connection.dialect)
+        for condition in filters:
+            _add_filter(where, condition, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} {order} LIMIT ? OFFSET ?",  # noqa: S608
@@ -139,10 +139,10 @@ def _where(instance: InstanceId, target: TargetId) -> Where:
     return where
 
 
-def _add_filter(where: Where, wanted: PublicKeyFilter, dialect: Dialect) -> None:
-    match wanted:
+def _add_filter(where: Where, condition: PublicKeyFilter, dialect: Dialect) -> None:
+    match condition:
         case PublicKeyIdsFilter(ids):
-            numbers = [number for each in ids if (number := to_number(each)) is not None]
+            numbers = [number for key_id in ids if (number := to_number(key_id)) is not None]
             where.add(*dialect.one_of("id", numbers))
         case ActiveFilter(is_active):
             where.add("is_active = ?", int(is_active))
