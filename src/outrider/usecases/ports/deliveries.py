@@ -152,7 +152,7 @@ class Leases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event with the body that its targets get and the deliveries that it owes.
+    """An event with the body that its targets get and the deliveries that it creates.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none.
     """

@@ -81,8 +81,8 @@ class Store(Protocol):
         """Run `work` in a transaction; return when it is on disk (fsync).
 
         Units happen one after the other, also those of other processes: what one of them read is
-        still so when it writes. A `shared` unit gives that up among shared ones: of what it is
-        about to change it takes what no other has, as `claim`, `settle` and `append` do.
+        still so when it writes. That does not hold among `shared` units: of the rows that one is
+        about to change it takes those that no other has, as `claim`, `settle` and `append` do.
 
         Raise `Unavailable` when the store cannot be reached. When the connection was lost during
         the commit, whether it happened is not known: the unit may then be repeated, so that it
