@@ -34,7 +34,7 @@ def test_an_empty_entry_is_refused(targets):
 
 
 @given(st.lists(st.sampled_from("12345")), st.sets(st.sampled_from("1234")))
-def test_a_list_is_taken_when_each_entry_exists_and_none_is_there_twice(targets, existing):
+def test_a_list_is_valid_when_all_entries_exist_and_none_is_there_twice(targets, existing):
     """
     ZITADEL counts distinct ids, so that a duplicate is not found.
     """

@@ -139,7 +139,7 @@ def test_a_router_does_not_change_with_the_lists_it_was_built_from():
     assert Match("event", ("1",)) == router.match("event/a")
 
 
-def test_every_candidate_says_why():
+def test_every_candidate_has_a_reason():
     """
     "Why was my execution not chosen?" is the question that people ask most.
     """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.domain.net.proxy import masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import parse_proxy, redacted_proxy_url
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import (
     DEFAULT_POLICY,
@@ -116,7 +116,7 @@ def test_order_is_kept_only_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize("flag", [True, False])
-def test_an_unreachable_target_does_what_the_policy_says_then_what_the_target_says(flag):
+def test_an_unreachable_target_follows_the_policy_then_its_own_flag(flag):
     """
     The target's own flag is about responses that are errors.
     """
@@ -307,7 +307,7 @@ def test_a_proxys_password_is_redacted(url, redacted):
     """
     The rest stays: it tells where calls go.
     """
-    assert redacted == masked_proxy_url(url)
+    assert redacted == redacted_proxy_url(url)
 
 
 # What is redacted, and what is kept

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from outrider.domain.net.proxy import is_masked, masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import is_redacted, parse_proxy, redacted_proxy_url
 from outrider.domain.targets.policy import DEFAULT_POLICY, TargetPolicy, TlsPolicy
 from outrider.errors import InvalidRequest
 
@@ -75,7 +75,7 @@ def redacted_policy(policy: TargetPolicy) -> TargetPolicy:
         policy,
         headers=tuple((name, "") for name, _ in policy.headers),
         tls=replace(policy.tls, client_key_pem=""),
-        proxy_url=masked_proxy_url(policy.proxy_url),
+        proxy_url=redacted_proxy_url(policy.proxy_url),
     )
 
 
@@ -128,9 +128,9 @@ def _kept_client_key(tls: TlsPolicy, stored: TlsPolicy) -> TlsPolicy:
 
 
 def _kept_proxy_url(url: str, stored: str) -> str:
-    if not is_masked(url):
+    if not is_redacted(url):
         return url
-    if url != masked_proxy_url(stored):
+    if url != redacted_proxy_url(stored):
         raise _invalid(
             "TargetPolicy.ProxyUrl", "the password is redacted, and there is none to keep"
         )

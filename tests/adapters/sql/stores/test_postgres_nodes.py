@@ -103,7 +103,7 @@ async def test_the_concurrency_of_a_target_holds_over_all_nodes(nodes):
 
 
 @pytest.mark.parametrize("has_target_queues", [False, True])
-async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, has_target_queues):
+async def test_of_two_nodes_that_find_the_same_orphans_one_secures_them(nodes, has_target_queues):
     """
     The one that has them may say that it recorded them: the other waits, and gets the rest.
     """

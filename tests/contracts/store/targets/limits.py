@@ -111,7 +111,7 @@ class LimitsContract(StoreContract):
         assert 12 == sum(taken)
         assert 2 == len(await claimed_ids(store, now=NOW + timedelta(hours=1)))
 
-    async def test_a_rate_says_when_to_come_again(self, store: Store) -> None:
+    async def test_a_rate_sets_when_the_next_is_due(self, store: Store) -> None:
         """No worker polls in vain meanwhile."""
         await set_policy(store, TargetPolicy(rate_per_second=0.5))
         await claimed_ids(store)

@@ -120,7 +120,7 @@ class TargetPoliciesContract(StoreContract):
         assert None is await get(store)
         assert StoredPolicy(FULL, NOW, NOW) == await get(store, instance=ANOTHER_INSTANCE)
 
-    async def test_pausing_and_policies_do_not_touch_each_other(self, store: Store) -> None:
+    async def test_pausing_and_policies_do_not_touch_one_another(self, store: Store) -> None:
         """A paused target may be given a policy, and one with a policy may be paused."""
         seen = []
         for step in (pause(store), put(store), resume(store), pause(store)):

@@ -93,7 +93,7 @@ class TargetsContract(StoreContract):
 
         assert {ids[0]: a_target("102"), ids[3]: a_target("201")} == found
 
-    async def test_existing_says_which(self, store: Store) -> None:
+    async def test_existing_returns_the_ids_that_exist(self, store: Store) -> None:
         """An execution may name only what is there."""
         await add_targets(store, a_target("101"), a_target("102"), a_target("103"))
         await delete_target(store, "103")
