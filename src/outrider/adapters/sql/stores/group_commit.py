@@ -24,7 +24,7 @@ T = TypeVar("T")
 # How many units share one commit. More would only make the first of them wait longer.
 _MAX_GROUP = 256
 
-Outcome = tuple[Any, BaseException | None]
+UnitOutcome = tuple[Any, BaseException | None]
 """What a unit returned, or what it raised."""
 
 
@@ -56,7 +56,7 @@ class GroupWriter:
     """
 
     def __init__(
-        self, name: str, commit: Callable[[Group], Sequence[Outcome]], close: Callable[[], None]
+        self, name: str, commit: Callable[[Group], Sequence[UnitOutcome]], close: Callable[[], None]
     ) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._commit = commit
@@ -82,7 +82,7 @@ class GroupWriter:
             _finish(group, self._outcomes(group))
         self._close()
 
-    def _outcomes(self, group: Group) -> Sequence[Outcome]:
+    def _outcomes(self, group: Group) -> Sequence[UnitOutcome]:
         began = time.perf_counter()
         try:
             outcomes = self._commit(group)
@@ -111,14 +111,14 @@ class GroupWriter:
 
 def run_under_savepoint(
     connection: Connection, unit: SqlUnit, job: Job, fatal: type[Exception]
-) -> Outcome:
+) -> UnitOutcome:
     """Run one unit of several: when it raises, only its own changes are rolled back.
 
     `fatal` errors concern the whole group, such as a full disk: they are raised.
     """
     connection.execute("SAVEPOINT one")
     try:
-        outcome: Outcome = (job.work(unit), None)
+        outcome: UnitOutcome = (job.work(unit), None)
     except fatal:
         raise
     except Exception as failure:  # noqa: BLE001 - its caller gets it, not this thread
@@ -128,7 +128,7 @@ def run_under_savepoint(
     return outcome
 
 
-def _is_failed(outcomes: Sequence[Outcome]) -> bool:
+def _is_failed(outcomes: Sequence[UnitOutcome]) -> bool:
     """Whether the group has failed as a whole, and not only one of its units."""
     failure = outcomes[0][1]
     if failure is None or any(other is not failure for _, other in outcomes):
@@ -136,8 +136,8 @@ def _is_failed(outcomes: Sequence[Outcome]) -> bool:
     return isinstance(failure, Unavailable) or not isinstance(failure, OutriderError)
 
 
-def _finish(group: Group, outcomes: Sequence[Outcome]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+def _finish(group: Group, outcomes: Sequence[UnitOutcome]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], UnitOutcome]]] = {}
     for job, outcome in zip(group, outcomes, strict=True):
         by_loop.setdefault(job.loop, []).append((job.future, outcome))
     for loop, results in by_loop.items():
@@ -146,7 +146,7 @@ def _finish(group: Group, outcomes: Sequence[Outcome]) -> None:
             loop.call_soon_threadsafe(_resolve, results)
 
 
-def _resolve(results: list[tuple[asyncio.Future[Any], Outcome]]) -> None:
+def _resolve(results: list[tuple[asyncio.Future[Any], UnitOutcome]]) -> None:
     for future, (result, failure) in results:
         if future.done():
             continue

@@ -27,7 +27,7 @@ from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,
     GroupWriter,
-    Outcome,
+    UnitOutcome,
     Watch,
     run_under_savepoint,
 )
@@ -174,7 +174,7 @@ class _GroupCommitter:
         """The server's process for the connection."""
         return None if self._connection.is_lost else self._connection.process
 
-    def commit(self, group: Group) -> Sequence[Outcome]:
+    def commit(self, group: Group) -> Sequence[UnitOutcome]:
         """How each unit ended; all as `Unavailable` when the database cannot be reached."""
         # Two groups that deadlocked would do so again: the one that lost goes on alone.
         is_shared = all(job.is_shared for job in group)
@@ -204,7 +204,7 @@ class _GroupCommitter:
         """Close the connection."""
         self._connection.close()
 
-    def _try(self, group: Group, begin: str) -> Sequence[Outcome]:
+    def _try(self, group: Group, begin: str) -> Sequence[UnitOutcome]:
         self._connection.must_notify = False
         self._connection.script(begin)
         if len(group) == 1:
@@ -213,7 +213,7 @@ class _GroupCommitter:
         self._connection.commit()
         return outcomes
 
-    def _try_one(self, group: Group) -> Sequence[Outcome]:
+    def _try_one(self, group: Group) -> Sequence[UnitOutcome]:
         # Alone in its transaction: a savepoint would be two more round trips.
         try:
             result = group[0].work(self._unit)
@@ -259,7 +259,7 @@ def _snapshot(connection: PostgresConnection, unit: SqlUnit, work: Callable[[Uni
         connection.rollback()
 
 
-def _all(group: Group, failure: Exception) -> Sequence[Outcome]:
+def _all(group: Group, failure: Exception) -> Sequence[UnitOutcome]:
     return [(None, failure)] * len(group)
 
 

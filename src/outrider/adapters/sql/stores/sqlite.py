@@ -27,7 +27,7 @@ from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,
     GroupWriter,
-    Outcome,
+    UnitOutcome,
     Watch,
     run_under_savepoint,
 )
@@ -160,7 +160,7 @@ class SqliteStore:
             found = self._reader_units.unit = (SqlUnit(connection, self.secrets), connection)
         return found
 
-    def _commit(self, group: Group) -> Sequence[Outcome]:
+    def _commit(self, group: Group) -> Sequence[UnitOutcome]:
         self._connection.must_notify = False
         with _locked(self._write_lock):
             outcomes = _commit_group(self._connection, self._unit, group)
@@ -205,7 +205,9 @@ def connect(path: Path) -> SqliteConnection:
     return connection
 
 
-def _commit_group(connection: SqliteConnection, unit: SqlUnit, group: Group) -> Sequence[Outcome]:
+def _commit_group(
+    connection: SqliteConnection, unit: SqlUnit, group: Group
+) -> Sequence[UnitOutcome]:
     try:
         connection.execute("BEGIN IMMEDIATE")
         # The disk is full or failing: that concerns the whole group.
