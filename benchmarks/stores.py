@@ -18,7 +18,8 @@ from outrider.domain.delivery.delivery import DeliveryState, plan_deliveries
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import StoredEvent, Unit
+from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.store import Unit
 from support.builders import a_target, an_execution
 
 EVENT_TYPE = "user.human.added"

@@ -19,10 +19,10 @@ pytest.register_assert_rewrite(
 )
 
 settings.register_profile(
-    "house", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "project", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_server: str) -> Iterator[SharedStore]:
-    """One open store for all tests that only want an empty one."""
+    """One open store for all tests that only need an empty one."""
     from support.postgres_databases import SharedStore, a_database
 
     with a_database(postgres_server) as url:

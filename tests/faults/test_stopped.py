@@ -72,8 +72,8 @@ async def told(tell: Story, server: Server, late: Late) -> Reckoning:
 
 
 def stand_still(server: Server, processes: list[int]) -> None:
-    """Stop them, none of them while it has the turn to write: the others would stop with it."""
-    with hold(server.data_dir / "outrider.db.turn"):
+    """Stop them, none of them while it has the write lock: the others would stop with it."""
+    with hold(server.data_dir / "outrider.db.lock"):
         for process in processes:
             kill(process, signal.SIGSTOP)
 

@@ -18,7 +18,7 @@ DRAWERS = {"base", "common", "helper", "helpers", "manager", "managers", "misc",
 DOCUMENTED = (
     "outrider.domain.",
     "outrider.errors",
-    "outrider.usecases.ports.store",
+    "outrider.usecases.ports.",
     "outrider_receiver",
 )
 

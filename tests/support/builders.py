@@ -35,7 +35,8 @@ from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.routing.execution import Execution
 from outrider.domain.targets.public_key import PublicKey
 from outrider.domain.targets.target import NewTarget, PayloadType, SigningKey, Target, TargetType
-from outrider.usecases.ports.store import StoredEvent, Token
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.deliveries import StoredEvent
 from support.runtime import NOW
 
 INSTANCE = InstanceId("instance-a")

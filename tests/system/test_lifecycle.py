@@ -58,7 +58,7 @@ async def test_a_call_under_way_is_answered_before_the_server_ends(launch, recei
     server = await launch().ready()
     publisher = await prepared(server.api, receiver)
     [front] = children_running(server.pid, FRONT)
-    turn = server.data_dir / "outrider.db.turn"
+    turn = server.data_dir / "outrider.db.lock"
     with hold(turn):
         publishing = asyncio.create_task(publisher.publish(1))
         await somebody_waits(front, turn, within=5)

@@ -131,7 +131,7 @@ async def test_a_directory_that_cannot_be_made_is_named(launch, data_dir):
         ("master.key", " cannot be read or made: Permission denied"),
         ("admin.token", ": Permission denied"),
         ("outrider.db", ": unable to open"),
-        ("outrider.db.turn", ": Permission denied"),
+        ("outrider.db.lock", ": Permission denied"),
     ],
 )
 async def test_a_file_that_may_not_be_used_is_named(launch, used_dir, name, reason):

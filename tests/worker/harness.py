@@ -17,7 +17,8 @@ from outrider.domain.delivery.delivery import Delivery, PlannedDelivery
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import HttpClient, Store
+from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.ports.store import Store
 from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import Worker

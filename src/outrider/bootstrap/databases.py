@@ -39,7 +39,7 @@ def inspect_postgres(url: str) -> DatabaseInspection:
     from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
 
     try:
-        return postgres_inspect.look(url)
+        return postgres_inspect.inspect(url)
     except CannotOpen as failure:
         raise StartupError(str(failure)) from None
 
@@ -151,9 +151,9 @@ def _advice(settings: Settings, failure: CannotOpen) -> str:
 def _shown(settings: Settings) -> str:
     if settings.postgres_url is None:
         return str(settings.database_file)
-    from outrider.adapters.sql.stores.postgres_connection import shown  # noqa: PLC0415 - see above
+    from outrider.adapters.sql.stores.postgres_connection import redacted_url  # noqa: PLC0415 - see above
 
-    return shown(settings.postgres_url)
+    return redacted_url(settings.postgres_url)
 
 
 def _local_master_key(settings: Settings) -> bytes:

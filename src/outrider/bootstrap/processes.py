@@ -26,7 +26,7 @@ from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.logging_setup import configure_logs, name_process
 from outrider.server.data_directory import free_node, joined, locked
 from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
-from outrider.usecases.ports.store import HttpClient
+from outrider.usecases.ports.http_client import HttpClient
 from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import Worker

@@ -30,8 +30,8 @@ from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy, retry_schedule
 from outrider.domain.targets.retry_schedule import RetrySchedule, parse_retry_after
 from outrider.runtime import Runtime
+from outrider.usecases.ports.http_client import HttpClient
 from outrider.usecases.ports.log import Log
-from outrider.usecases.ports.store import HttpClient
 from outrider.usecases.ports.telemetry import NO_METRICS, DeliveryMetrics
 from outrider.usecases.ports.tracing import NO_SPAN, PassedOn, Span, Tracing
 

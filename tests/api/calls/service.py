@@ -28,7 +28,8 @@ from outrider.config.loading import Settings
 from outrider.domain.ids import AccountId, TokenId
 from outrider.testing.receiver import Receiver
 from outrider.usecases.access.tokens import hash_secret
-from outrider.usecases.ports.store import Store, Token
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.store import Store
 from support.runtime import NOW
 
 BETA = ".v2beta."

@@ -25,7 +25,7 @@ def catalogue():
 
 def test_it_begins_with_all_that_zitadel_registers(catalogue):
     """
-    The numbers of appendices A and B: an entry lost on the way would be refused to its user.
+    Counted by eye: an entry lost on the way would be refused to its user.
     """
     counts = {service: len(methods) for service, methods in DATA["services"].items()}
 
@@ -56,7 +56,7 @@ def test_it_begins_with_all_that_zitadel_registers(catalogue):
 )
 def test_it_has_every_event_type_of_an_aggregate(catalogue, aggregate, count):
     """
-    Counted by eye against appendix B; `user.` has the grants' seven too.
+    Counted by eye; `user.` has the grants' seven too.
     """
     assert count == sum(event_type.startswith(aggregate) for event_type in catalogue.event_types)
 
@@ -195,7 +195,7 @@ def test_an_empty_catalogue_knows_nothing():
 
 def test_the_lists_are_shown_as_zitadel_shows_them(catalogue):
     """
-    Section 2.9: methods and services ascending, functions in the order of registration.
+    Methods and services ascending, functions in the order of registration.
     """
     assert ("preuserinfo", "preaccesstoken", "presamlresponse") == catalogue.functions
     assert sorted(catalogue.methods) == list(catalogue.methods)
@@ -205,7 +205,7 @@ def test_the_lists_are_shown_as_zitadel_shows_them(catalogue):
 
 def test_a_new_entry_makes_a_new_catalogue(catalogue):
     """
-    Whoever reads the old one meanwhile reads one state of it.
+    A reader of the old one meanwhile reads one state of it.
     """
     grown = catalogue.with_entries(
         methods=["/shop.v1.OrderService/PlaceOrder"],

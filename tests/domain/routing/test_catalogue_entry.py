@@ -35,13 +35,13 @@ def of_kinds(kinds, methods, functions, event_types):
 @given(KINDS, NAMES, SHORT | st.just(""), st.integers(1, 5))
 def test_pages_are_the_sorted_list_in_pieces(kinds, names, prefix, size):
     """
-    Whoever follows the tokens sees every entry once, the same name of two kinds included.
+    A caller that follows the tokens sees every entry once, the same name of two kinds included.
     """
     services, functions, types = names
     methods = {f"/{service}/B" for service in services}
     catalogue = Catalogue(methods=list(methods), functions=list(functions), event_types=list(types))
     everything = of_kinds(kinds, methods, functions, types)
-    expected = [each for each in everything if each.name.startswith(prefix)]
+    expected = [name for name in everything if name.name.startswith(prefix)]
     found: list[EntryName] = []
     for _ in range(len(expected) + 1):
         page = names_after(catalogue, kinds, prefix, found[-1] if found else None, size)
@@ -53,7 +53,7 @@ def test_pages_are_the_sorted_list_in_pieces(kinds, names, prefix, size):
 
 def test_a_page_may_begin_after_what_is_not_there():
     """
-    Entries may come between two pages, and a token is nobody's promise.
+    Entries may come between two pages: a token names an entry that may not be there.
     """
     catalogue = Catalogue(event_types=["a", "c"])
     after = EntryName("b", EntryKind.METHOD)

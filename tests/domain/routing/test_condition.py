@@ -52,7 +52,7 @@ def condition(kind: str, scope: str, value: str = "") -> Condition:
 @pytest.mark.parametrize("case", VECTORS["ids"], ids=lambda case: case["id"])
 def test_a_condition_is_stored_under_the_id_in_the_vectors(case):
     """
-    Section 2.7 of the contract, in both directions.
+    In both directions.
     """
     expected = condition(case["kind"], case["scope"], case["value"])
 
@@ -142,9 +142,9 @@ def test_what_is_registered_can_be_set(existing):
     ],
     ids=lambda value: getattr(value, "execution_id", value),
 )
-def test_what_nobody_registered_cannot_be_set(missing, id_):
+def test_what_is_not_registered_cannot_be_set(missing, id_):
     """
-    Section 2.6, step 5: an id for each kind of condition, one text for all.
+    ZITADEL's id for each kind of condition, one text for all.
     """
     with pytest.raises(NotFound) as refused:
         check_exists(missing, CATALOGUE)

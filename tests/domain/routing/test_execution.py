@@ -25,7 +25,7 @@ def test_an_execution_is_known_by_its_condition():
 @pytest.mark.parametrize("targets", [[""], ["1", ""], ["", "1"]])
 def test_an_empty_entry_is_refused(targets):
     """
-    Section 2.6 of the contract, step 4.
+    With ZITADEL's id.
     """
     with pytest.raises(InvalidRequest) as refused:
         check_target_list(targets)
@@ -34,9 +34,9 @@ def test_an_empty_entry_is_refused(targets):
 
 
 @given(st.lists(st.sampled_from("12345")), st.sets(st.sampled_from("1234")))
-def test_a_list_is_taken_when_each_entry_exists_and_none_is_there_twice(targets, existing):
+def test_a_list_is_valid_when_all_entries_exist_and_none_is_there_twice(targets, existing):
     """
-    ZITADEL counts distinct ids, so that a duplicate is not found (step 7).
+    ZITADEL counts distinct ids, so that a duplicate is not found.
     """
     check_target_list(targets)
     if set(targets) <= existing and len(set(targets)) == len(targets):
@@ -47,12 +47,12 @@ def test_a_list_is_taken_when_each_entry_exists_and_none_is_there_twice(targets,
     assert "Target not found (COMMAND-17e8fq1ggk)" == str(refused.value)
 
 
-@pytest.mark.parametrize(("asked", "applied"), [(0, 100), (1, 1), (100, 100), (1000, 1000)])
-def test_a_page_has_the_limit_that_was_asked_for(asked, applied):
+@pytest.mark.parametrize(("limit", "applied"), [(0, 100), (1, 1), (100, 100), (1000, 1000)])
+def test_a_page_has_the_limit_that_was_asked_for(limit, applied):
     """
-    And a hundred rows when nothing was (section 2.8).
+    And a hundred rows when none was.
     """
-    assert Page(5, applied, ascending=True) == checked_page(5, asked, ascending=True)
+    assert Page(5, applied, ascending=True) == checked_page(5, limit, ascending=True)
 
 
 @pytest.mark.parametrize("limit", [MAX_LIMIT + 1, 2**32 - 1])

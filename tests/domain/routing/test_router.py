@@ -1,4 +1,4 @@
-"""One execution fires, and which one is a matter of text: proved against the rule written out."""
+"""One execution is chosen, and its text alone decides: proved against the rule written out."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def chained(draw):
 
 
 @st.composite
-def asked_of(draw):
-    """Executions, and something to ask that begins like one of them."""
+def lookups(draw):
+    """Executions, and a lookup id that begins like one of them."""
     execution_ids = draw(chained())
     counts = draw(st.lists(st.integers(0, 2), min_size=len(execution_ids)))
     executions = {
@@ -49,68 +49,68 @@ def asked_of(draw):
     return executions, draw(st.sampled_from([stem, stem.removesuffix(".*"), ""])) + draw(TEXTS)
 
 
-def matching(executions: Mapping[str, Sequence[str]], asked: str) -> list[str]:
-    """Section 3.1 of the contract, word by word, over bytes."""
-    wanted = asked.encode()
+def matching(executions: Mapping[str, Sequence[str]], lookup_id: str) -> list[str]:
+    """ZITADEL's rule, word by word, over bytes."""
+    text = lookup_id.encode()
     live = sorted(one.encode() for one, targets in executions.items() if targets)
     return [
         one.decode()
         for one in live
-        if wanted.startswith(one) or (one.endswith(b".*") and wanted.startswith(one[:-2]))
+        if text.startswith(one) or (one.endswith(b".*") and text.startswith(one[:-2]))
     ]
 
 
-def firing(executions: Mapping[str, Sequence[str]], asked: str) -> str | None:
-    if executions.get(asked):
-        return asked
-    return next(reversed(matching(executions, asked)), None)
+def chosen(executions: Mapping[str, Sequence[str]], lookup_id: str) -> str | None:
+    if executions.get(lookup_id):
+        return lookup_id
+    return next(reversed(matching(executions, lookup_id)), None)
 
 
 @pytest.mark.parametrize(("executions", "case"), CASES)
-def test_the_execution_that_fires_is_the_one_in_the_vectors(executions, case):
+def test_the_chosen_execution_is_the_one_in_the_vectors(executions, case):
     """
-    Whoever moves from ZITADEL brings executions along, and expects the same one to fire.
+    A user of ZITADEL brings executions along, and expects the same one to be chosen.
     """
     found = Router(executions).match(case["asked"])
 
     assert case["fires"] == (found and found.execution_id)
 
 
-@given(asked_of())
+@given(lookups())
 @example(({"a.*": ["1"], "a-b.*": ["1"]}, "a-b.c"))
 @example(({"a.*": ["1"], "a": ["1"], "": ["1"], ".*": ["1"]}, "a"))
-def test_the_router_is_the_rule_written_out(asked):
+def test_the_router_is_the_rule_written_out(lookup):
     """
-    The fast way must be the contract's way for every text, not only for sensible ones.
+    The fast algorithm must agree with the rule for every text, not only for sensible ones.
     """
-    executions, text = asked
+    executions, text = lookup
     found = Router(executions).match(text)
 
-    assert firing(executions, text) == (found and found.execution_id)
+    assert chosen(executions, text) == (found and found.execution_id)
     assert found is None or tuple(executions[found.execution_id]) == found.targets
 
 
-@given(asked_of())
-def test_the_candidates_are_all_that_match_and_the_first_one_fires(asked):
+@given(lookups())
+def test_the_candidates_are_all_that_match_and_the_first_one_is_chosen(lookup):
     """
     Explain answers with what really routes: it may neither hide nor invent a candidate.
     """
-    executions, text = asked
+    executions, text = lookup
     candidates = Router(executions).candidates(text)
 
     assert set(matching(executions, text)) == {one.execution_id for one in candidates}
-    assert firing(executions, text) == next((one.execution_id for one in candidates), None)
+    assert chosen(executions, text) == next((one.execution_id for one in candidates), None)
     assert [True] + [False] * (len(candidates) - 1) == [
         one.reason.startswith("chosen: ") for one in candidates
     ] or not candidates
 
 
-@given(asked_of(), st.randoms(use_true_random=False))
-def test_the_order_in_which_executions_were_set_does_not_matter(asked, shuffler):
+@given(lookups(), st.randoms(use_true_random=False))
+def test_the_order_in_which_executions_were_set_does_not_matter(lookup, shuffler):
     """
     Two nodes that read the same rows in another order must route alike.
     """
-    executions, text = asked
+    executions, text = lookup
     rows = list(executions.items())
     shuffler.shuffle(rows)
 
@@ -128,7 +128,7 @@ def test_the_targets_keep_their_order():
 
 def test_a_router_does_not_change_with_the_lists_it_was_built_from():
     """
-    A route in use is a value: somebody else's edit must not change it half-way.
+    A route in use is a value: another caller's edit must not change it half-way.
     """
     targets = ["1"]
     executions = {"event": targets}
@@ -139,9 +139,9 @@ def test_a_router_does_not_change_with_the_lists_it_was_built_from():
     assert Match("event", ("1",)) == router.match("event/a")
 
 
-def test_every_candidate_says_why():
+def test_every_candidate_has_a_reason():
     """
-    "Why did my execution not fire?" is the question that people ask most.
+    "Why was my execution not chosen?" is the question that people ask most.
     """
     router = Router({"event": ["1"], "event/foo.*": ["2"], "event/foo.bar": ["3"]})
 
@@ -165,17 +165,17 @@ def test_a_router_prints_what_it_holds():
     assert "<Router 1 executions>" == repr(Router({"event": ["1"], "event/a": []}))
 
 
-def test_a_hundred_thousand_executions_are_asked_in_no_time():
+def test_lookups_among_a_hundred_thousand_executions_take_no_time():
     """
-    Every event that is published asks: one look at each execution would take minutes here.
+    Every published event is a lookup: a scan of all executions would take minutes here.
     """
     executions = {f"event/{number % 977}.{number}": ["1"] for number in range(100_000)}
     executions |= {f"event/{number}.*": ["1"] for number in range(977)}
     router = Router(executions)
-    asked = [f"event/{number % 977}.{number}x" for number in range(0, 100_000, 5)]
+    lookup_ids = [f"event/{number % 977}.{number}x" for number in range(0, 100_000, 5)]
 
     before = time.perf_counter()
-    found = {router.match(text) for text in asked}
+    found = {router.match(lookup_id) for lookup_id in lookup_ids}
     taken = time.perf_counter() - before
 
     assert len(found) > 10_000

@@ -1,4 +1,4 @@
-"""What policies say, what they may not say, and what is shown of them."""
+"""What policies say, what they may not say, and how they are redacted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.domain.net.proxy import masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import parse_proxy, redacted_proxy_url
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import (
     DEFAULT_POLICY,
@@ -24,7 +24,7 @@ from outrider.domain.targets.policy import (
 from outrider.domain.targets.policy_validation import (
     check_policy,
     check_tls,
-    shown_policy,
+    redacted_policy,
     with_kept_secrets,
 )
 from outrider.domain.targets.retry_schedule import RetrySchedule
@@ -50,16 +50,16 @@ def refusal(check, *arguments) -> str:
 
 def test_no_policy_is_the_default_schedule():
     """
-    Whoever sets nothing gets what Standard Webhooks recommends.
+    A target without a policy gets what Standard Webhooks recommends.
     """
     assert RetrySchedule() == retry_schedule(DEFAULT_POLICY)
 
 
-def test_every_part_of_a_schedule_can_be_said():
+def test_every_part_of_a_schedule_can_be_set():
     """
-    Each field ends in its own.
+    Each field of the policy becomes the field of that name.
     """
-    said = RetryPolicy(
+    retry = RetryPolicy(
         waits=(SECOND, 2 * SECOND),
         jitter=0.0,
         max_age=9 * SECOND,
@@ -73,7 +73,7 @@ def test_every_part_of_a_schedule_can_be_said():
         final_statuses=frozenset({404}),
         max_age=9 * SECOND,
         honor_retry_after=False,
-    ) == retry_schedule(TargetPolicy(retry=said))
+    ) == retry_schedule(TargetPolicy(retry=retry))
 
 
 def test_nothing_is_tried_again_beyond_the_greatest_age():
@@ -105,7 +105,7 @@ def test_what_a_receiver_asks_for_may_be_ignored():
 
 def test_order_is_kept_only_where_it_is_asked_for():
     """
-    Parking without order would hold a delivery for nothing.
+    Halting without order would make a delivery wait for nothing.
     """
     ordered = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 
@@ -116,9 +116,9 @@ def test_order_is_kept_only_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize("flag", [True, False])
-def test_an_unreachable_target_does_what_the_policy_says_then_what_the_target_says(flag):
+def test_an_unreachable_target_follows_the_policy_then_its_own_flag(flag):
     """
-    The target's own flag is about errors that it answers.
+    The target's own flag is about responses that are errors.
     """
     assert flag is DEFAULT_POLICY.may_interrupt(flag)
     assert TargetPolicy(on_unreachable=OnUnreachable.INTERRUPT).may_interrupt(flag)
@@ -215,7 +215,7 @@ def test_one_name_in_two_cases_is_refused():
 
 def test_a_breaker_that_opens_must_be_open_for_a_while():
     """
-    Else it is none, and nobody sees why.
+    Else there is none, and no operator sees why.
     """
     check_policy(TargetPolicy(breaker=Breaker(0, timedelta(0))))
     text = refusal(check_policy, TargetPolicy(breaker=Breaker(1, timedelta(0))))
@@ -236,7 +236,7 @@ def test_certificates_and_keys_come_together():
 
 def test_what_a_tls_context_cannot_be_made_of_is_refused():
     """
-    Else every delivery finds out. Nothing is asked where nothing is said.
+    Else every delivery finds out. A policy without certificates is not checked.
     """
 
     def check(tls: TlsPolicy) -> None:
@@ -293,7 +293,7 @@ def test_a_proxy_is_read():
 
 
 @pytest.mark.parametrize(
-    ("url", "masked"),
+    ("url", "redacted"),
     [
         ("", ""),
         ("http://proxy.example", "http://proxy.example"),
@@ -303,27 +303,27 @@ def test_a_proxy_is_read():
         ("http://:hidden@proxy.example", "http://:***@proxy.example"),
     ],
 )
-def test_a_proxys_password_is_masked(url, masked):
+def test_a_proxys_password_is_redacted(url, redacted):
     """
-    Everything else is shown: it tells where calls go.
+    The rest stays: it tells where calls go.
     """
-    assert masked == masked_proxy_url(url)
+    assert redacted == redacted_proxy_url(url)
 
 
-# What is shown, and what is kept
+# What is redacted, and what is kept
 
 
 def test_nothing_secret_is_shown():
     """
-    Neither to whoever reads the policy, nor in a repr.
+    Neither to a reader of the policy, nor in a repr.
     """
-    shown = shown_policy(FULL)
+    redacted = redacted_policy(FULL)
 
-    assert (("X-Api-Key", ""), ("authorization", "")) == shown.headers
-    assert "http://user:***@proxy.example:3128" == shown.proxy_url
-    assert TlsPolicy(client_cert_pem="certificate") == shown.tls
+    assert (("X-Api-Key", ""), ("authorization", "")) == redacted.headers
+    assert "http://user:***@proxy.example:3128" == redacted.proxy_url
+    assert TlsPolicy(client_cert_pem="certificate") == redacted.tls
     assert SECRET not in repr(FULL)
-    assert SECRET not in f"{shown.headers}{shown.proxy_url}{shown.tls.client_key_pem}"
+    assert SECRET not in f"{redacted.headers}{redacted.proxy_url}{redacted.tls.client_key_pem}"
 
 
 TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=5)
@@ -342,15 +342,15 @@ POLICIES = st.builds(
 
 
 @given(policy=POLICIES)
-def test_what_is_shown_can_be_set_again(policy):
+def test_a_redacted_policy_can_be_set_again(policy):
     """
-    Whoever changes one number must not lose a secret that they cannot read.
+    A change of one number must not lose a secret that its author cannot read.
     """
-    assert policy == with_kept_secrets(shown_policy(policy), policy)
+    assert policy == with_kept_secrets(redacted_policy(policy), policy)
 
 
 @given(policy=POLICIES, stored=POLICIES)
-def test_secrets_that_are_given_are_taken(policy, stored):
+def test_secrets_that_are_given_replace_the_stored_ones(policy, stored):
     """
     Whatever was there before: setting replaces.
     """
@@ -361,15 +361,15 @@ def test_a_kept_value_follows_the_name_in_any_case():
     """
     Names of headers have no case.
     """
-    wanted = TargetPolicy(headers=(("AUTHORIZATION", ""), ("X-Other", "new")))
+    policy = TargetPolicy(headers=(("AUTHORIZATION", ""), ("X-Other", "new")))
 
     assert (("AUTHORIZATION", f"Bearer {SECRET}"), ("X-Other", "new")) == with_kept_secrets(
-        wanted, FULL
+        policy, FULL
     ).headers
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("policy", "text"),
     [
         (
             TargetPolicy(headers=(("X-New", ""),)),
@@ -377,12 +377,12 @@ def test_a_kept_value_follows_the_name_in_any_case():
         ),
         (
             TargetPolicy(proxy_url="http://user:***@other.example:3128"),
-            "invalid TargetPolicy.ProxyUrl: the password is masked, and there is none to keep",
+            "invalid TargetPolicy.ProxyUrl: the password is redacted, and there is none to keep",
         ),
     ],
 )
-def test_what_is_not_there_cannot_be_kept(wanted, text):
+def test_a_missing_secret_cannot_be_kept(policy, text):
     """
     A password goes to the proxy that it was given for, and to no other.
     """
-    assert text == refusal(with_kept_secrets, wanted, FULL)
+    assert text == refusal(with_kept_secrets, policy, FULL)

@@ -22,7 +22,7 @@ WAITS = st.lists(st.timedeltas(timedelta(milliseconds=1), timedelta(days=7)), ma
 FAILURES = st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])
 STATUSES = st.sampled_from([0, 200, 302, 400, 410, 429, 500, 503])
 DRAWS = st.floats(0, 1, exclude_max=True)
-ASKED = st.none() | st.timedeltas(timedelta(0), timedelta(days=4000))
+RETRY_AFTERS = st.none() | st.timedeltas(timedelta(0), timedelta(days=4000))
 
 
 @st.composite
@@ -37,7 +37,7 @@ def schedules(draw):
 def schedule_of(case) -> RetrySchedule:
     if "waits_seconds" not in case:
         return RetrySchedule()
-    waits = tuple(timedelta(seconds=waits_second) for waits_second in case["waits_seconds"])
+    waits = tuple(timedelta(seconds=wait) for wait in case["waits_seconds"])
     return RetrySchedule(waits, case["jitter"], frozenset(case["final_statuses"]))
 
 
@@ -50,13 +50,13 @@ def test_the_wait_is_the_one_in_the_vectors(case):
     """
     Operators plan by these numbers: how long may a receiver be down?
     """
-    asked = case.get("retry_after_seconds")
+    retry_after = case.get("retry_after_seconds")
     wait = schedule_of(case).wait_after(
         case["attempt"],
         Outcome[case["outcome"]],
         case["status_code"],
         case["draw"],
-        None if asked is None else timedelta(seconds=asked),
+        None if retry_after is None else timedelta(seconds=retry_after),
     )
 
     assert case["wait_seconds"] == seconds(wait)
@@ -83,7 +83,11 @@ def test_every_delivery_ends(schedule, data):
     while wait is not None:
         attempts += 1
         wait = schedule.wait_after(
-            attempts, data.draw(FAILURES), data.draw(STATUSES), data.draw(DRAWS), data.draw(ASKED)
+            attempts,
+            data.draw(FAILURES),
+            data.draw(STATUSES),
+            data.draw(DRAWS),
+            data.draw(RETRY_AFTERS),
         )
 
         assert wait is None or wait >= timedelta(0)
@@ -96,30 +100,30 @@ def test_every_delivery_ends(schedule, data):
     outcome=FAILURES,
     status=STATUSES,
     draw=DRAWS,
-    asked=ASKED,
+    retry_after=RETRY_AFTERS,
 )
 def test_a_wait_stays_within_what_the_schedule_and_the_receiver_say(
-    *, schedule, attempt, outcome, status, draw, asked
+    *, schedule, attempt, outcome, status, draw, retry_after
 ):
     """
     Never before Retry-After, never after the longest wait with its jitter.
     """
-    wait = schedule.wait_after(attempt, outcome, status, draw, asked)
+    wait = schedule.wait_after(attempt, outcome, status, draw, retry_after)
     if wait is None or outcome is Outcome.LOST:
         return
 
     longest = max(schedule.waits)
     assert wait >= schedule.waits[attempt - 1]
-    assert wait >= min(asked or timedelta(0), longest)
+    assert wait >= min(retry_after or timedelta(0), longest)
     assert wait <= longest * (1 + schedule.jitter)
 
 
-@given(schedules(), st.integers(1, 12), STATUSES, DRAWS, ASKED)
-def test_a_lost_attempt_is_made_again_at_once(schedule, attempt, status, draw, asked):
+@given(schedules(), st.integers(1, 12), STATUSES, DRAWS, RETRY_AFTERS)
+def test_a_lost_attempt_is_made_again_at_once(schedule, attempt, status, draw, retry_after):
     """
     Our node died; the receiver did nothing wrong, and nothing that it should wait for.
     """
-    wait = schedule.wait_after(attempt, Outcome.LOST, status, draw, asked)
+    wait = schedule.wait_after(attempt, Outcome.LOST, status, draw, retry_after)
 
     assert wait in {None, timedelta(0)}
 
@@ -158,6 +162,6 @@ def test_any_header_is_answered_with_a_wait_or_none(text):
 @given(st.integers(0, 999_999_999))
 def test_seconds_are_seconds(number):
     """
-    The form that nearly everybody sends.
+    The form that nearly every receiver sends.
     """
     assert timedelta(seconds=number) == parse_retry_after(str(number), NOW)

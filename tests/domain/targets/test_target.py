@@ -1,4 +1,4 @@
-"""What becomes of a target when somebody changes it, and which keys sign when."""
+"""What makes a valid target, what a change makes of it, and which keys sign when."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.domain.ids import TargetId
+from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.targets.target import (
     DEFAULT_TIMEOUT,
     MAX_KEY_GRACE,
+    NewTarget,
     PayloadType,
     SigningKey,
     Target,
     TargetChange,
     TargetType,
-    changed_target,
-    check_new_target,
+    change_target,
     check_target_change,
-    new_target,
+    create_target,
 )
+from outrider.domain.targets.tunnel import ReverseTunnel
 from outrider.errors import InvalidRequest
-from support.builders import a_new_target, a_target
+from support.builders import ANOTHER_INSTANCE, INSTANCE, a_new_target, a_target
 from support.runtime import NOW
 
 LATER = NOW + timedelta(days=1)
 NEW_KEY = "the new signing key"
+STRICT = EgressPolicy()
+NO_TIME = timedelta(0)
+A_URL = "https://receiver.example/hook"
 
 TYPES = st.sampled_from(TargetType)
 GRACES = st.timedeltas(timedelta(0), MAX_KEY_GRACE)
@@ -49,15 +54,25 @@ TARGETS = st.builds(
 )
 
 
-def change(target: Target, wanted: TargetChange, *, now=LATER) -> Target:
-    return changed_target(target, wanted, now=now, new_key=NEW_KEY)
+def create(new: NewTarget) -> Target:
+    return create_target(
+        new, TargetId("7"), instance=INSTANCE, egress=STRICT, now=NOW, signing_key=NEW_KEY
+    )
+
+
+def check(change: TargetChange) -> None:
+    check_target_change(change, INSTANCE, STRICT)
+
+
+def changed_by(change: TargetChange, target: Target, *, now=LATER) -> Target:
+    return change_target(target, change, now=now, signing_key=NEW_KEY)
 
 
 def test_a_new_target_is_what_was_asked_for():
     """
     With one key that never expires, created and changed now.
     """
-    wanted = a_new_target(
+    new = a_new_target(
         name="audit",
         type=TargetType.REST_CALL,
         endpoint="https://a.example",
@@ -65,7 +80,7 @@ def test_a_new_target_is_what_was_asked_for():
         interrupt_on_error=True,
         payload_type=PayloadType.JWE,
     )
-    created = new_target(wanted, TargetId("7"), now=NOW, new_key=NEW_KEY)
+    created = create(new)
 
     assert created == a_target(
         "7",
@@ -84,19 +99,18 @@ def test_an_absent_timeout_is_the_default():
     """
     The API reference shows the field as optional.
     """
-    created = new_target(a_new_target(timeout=None), TargetId("7"), now=NOW, new_key=NEW_KEY)
+    created = create(a_new_target(timeout=None))
 
     assert timedelta(seconds=10) == DEFAULT_TIMEOUT == created.timeout
 
 
 @pytest.mark.parametrize("type_", TargetType)
-def test_nobody_waits_for_rest_async_so_it_cannot_interrupt(type_):
+def test_no_caller_waits_for_rest_async_so_it_cannot_interrupt(type_):
     """
     Neither when it is created, nor when it becomes one.
     """
-    wanted = a_new_target(type=type_, interrupt_on_error=True)
-    created = new_target(wanted, TargetId("7"), now=NOW, new_key=NEW_KEY)
-    changed = change(a_target(), TargetChange(type=type_, interrupt_on_error=True))
+    created = create(a_new_target(type=type_, interrupt_on_error=True))
+    changed = changed_by(TargetChange(type=type_, interrupt_on_error=True), a_target())
 
     assert (type_ is not TargetType.REST_ASYNC) == created.interrupt_on_error
     assert (type_ is not TargetType.REST_ASYNC) == changed.interrupt_on_error
@@ -104,37 +118,43 @@ def test_nobody_waits_for_rest_async_so_it_cannot_interrupt(type_):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("new", "text"),
     [
         (a_new_target(name=""), "Target is invalid (COMMAND-ddqbm9us5p)"),
-        (a_new_target(timeout=timedelta(0)), "Target has no timeout (COMMAND-39f35d8uri)"),
-        (a_new_target(name="", timeout=timedelta(0)), "Target is invalid (COMMAND-ddqbm9us5p)"),
+        (a_new_target(timeout=NO_TIME), "Target has no timeout (COMMAND-39f35d8uri)"),
+        (a_new_target(name="", timeout=NO_TIME), "Target is invalid (COMMAND-ddqbm9us5p)"),
+        (a_new_target(endpoint="x"), "Target has an invalid URL (COMMAND-1r2k6qo6wg)"),
+        (a_new_target(timeout=NO_TIME, endpoint="x"), "Target has no timeout (COMMAND-39f35d8uri)"),
+        (a_new_target(endpoint="http://[::1]"), "Errors.Target.DeniedURL (COMMAND-NcJUKo)"),
     ],
 )
-def test_what_cannot_be_a_target_is_refused_in_order(wanted, text):
+def test_what_cannot_be_a_target_is_refused_in_order(new, text):
     """
-    Section 2.1 of the contract, steps 2 and 3.
+    ZITADEL's order: the name, the timeout, the URL, where it leads.
     """
     with pytest.raises(InvalidRequest) as refused:
-        check_new_target(wanted)
+        create(new)
 
     assert text == str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("change", "text"),
     [
         (TargetChange(name=""), "Target is invalid (COMMAND-d1wx4lm0zr)"),
-        (TargetChange(timeout=timedelta(0)), "Target has no timeout (COMMAND-08b39vdi57)"),
-        (TargetChange(name="", timeout=timedelta(0)), "Target is invalid (COMMAND-d1wx4lm0zr)"),
+        (TargetChange(timeout=NO_TIME), "Target has no timeout (COMMAND-08b39vdi57)"),
+        (TargetChange(name="", timeout=NO_TIME), "Target is invalid (COMMAND-d1wx4lm0zr)"),
+        (TargetChange(endpoint="x"), "Target has an invalid URL (COMMAND-jsbaera7b6)"),
+        (TargetChange(timeout=NO_TIME, endpoint="x"), "Target has no timeout (COMMAND-08b39vdi57)"),
+        (TargetChange(endpoint="http://[::1]"), "Errors.Target.DeniedURL (COMMAND-jKbbu2)"),
     ],
 )
-def test_what_cannot_be_changed_is_refused_in_order(wanted, text):
+def test_what_cannot_be_changed_is_refused_in_order(change, text):
     """
-    Section 2.2 of the contract.
+    The same order, with other ids.
     """
     with pytest.raises(InvalidRequest) as refused:
-        check_target_change(wanted)
+        check(change)
 
     assert text == str(refused.value)
 
@@ -143,21 +163,39 @@ def test_what_can_be_a_target_passes():
     """
     The shortest time-out there is, and none at all.
     """
-    check_new_target(a_new_target(timeout=timedelta(microseconds=1)))
-    check_new_target(a_new_target(timeout=None))
-    check_target_change(TargetChange(name="n", timeout=timedelta(microseconds=1)))
-    check_target_change(TargetChange())
+    create(a_new_target(timeout=timedelta(microseconds=1)))
+    create(a_new_target(timeout=None))
+    check(TargetChange(name="n", timeout=timedelta(microseconds=1)))
+    check(TargetChange(endpoint=A_URL))
+    check(TargetChange())
+
+
+@pytest.mark.parametrize(
+    ("instance", "is_allowed"), [(INSTANCE, True), (ANOTHER_INSTANCE, False)], ids=["own", "other"]
+)
+def test_a_target_leads_into_tunnels_of_its_own_instance_only(instance, is_allowed):
+    """
+    Else a tenant could call the machine of another tenant's developer.
+    """
+    endpoint = ReverseTunnel(instance, "laptop").endpoint
+    if is_allowed:
+        assert endpoint == create(a_new_target(endpoint=endpoint)).endpoint
+        return
+    with pytest.raises(InvalidRequest, match="COMMAND-NcJUKo"):
+        create(a_new_target(endpoint=endpoint))
+    with pytest.raises(InvalidRequest, match="COMMAND-jKbbu2"):
+        check(TargetChange(endpoint=endpoint))
 
 
 @given(TARGETS, CHANGES)
-def test_only_what_is_named_changes(target, wanted):
+def test_only_what_is_named_changes(target, change):
     """
     A partial update leaves everything else as it is.
     """
-    changed = change(target, wanted)
-    named = {name for name in ("name", "endpoint", "timeout") if getattr(wanted, name) is not None}
-    named |= {"type", "interrupt_on_error"} if wanted.type is not None else set()
-    named |= {"payload_type"} if wanted.payload_type else set()
+    changed = changed_by(change, target)
+    named = {name for name in ("name", "endpoint", "timeout") if getattr(change, name) is not None}
+    named |= {"type", "interrupt_on_error"} if change.type is not None else set()
+    named |= {"payload_type"} if change.payload_type else set()
 
     for field in fields(Target):
         before, after = getattr(target, field.name), getattr(changed, field.name)
@@ -165,20 +203,20 @@ def test_only_what_is_named_changes(target, wanted):
             continue
         assert field.name in named or before == after
     for name in named - {"interrupt_on_error"}:
-        assert getattr(wanted, name) == getattr(changed, name)
+        assert getattr(change, name) == getattr(changed, name)
 
 
 @given(TARGETS, CHANGES)
-def test_no_difference_is_no_change(target, wanted):
+def test_no_difference_is_no_change(target, change):
     """
     The date of the last change is answered again, and nothing is written.
     """
-    changed = change(target, wanted)
+    changed = changed_by(change, target)
     differs = replace(changed, changed_at=target.changed_at) != target
 
     assert differs == (changed is not target)
     assert changed.changed_at == (LATER if differs else NOW)
-    assert changed is change(changed, wanted)
+    assert changed is changed_by(change, changed)
 
 
 def test_interrupt_can_be_switched_off_right_after_creation():
@@ -186,7 +224,7 @@ def test_interrupt_can_be_switched_off_right_after_creation():
     ZITADEL loses this change; we do not copy that.
     """
     created = a_target(type=TargetType.REST_CALL, interrupt_on_error=True)
-    changed = change(created, TargetChange(type=TargetType.REST_CALL))
+    changed = changed_by(TargetChange(type=TargetType.REST_CALL), created)
 
     assert not changed.interrupt_on_error
     assert LATER == changed.changed_at
@@ -198,7 +236,7 @@ def test_a_rotated_key_signs_until_its_grace_is_over(grace):
     Receivers learn the new key while the old one still works.
     """
     old = a_target().signing_key
-    changed = change(a_target(), TargetChange(key_grace=grace))
+    changed = changed_by(TargetChange(key_grace=grace), a_target())
     just_before = LATER + grace - timedelta(microseconds=1)
 
     assert NEW_KEY == changed.signing_key
@@ -217,11 +255,11 @@ def test_at_every_moment_the_valid_keys_sign_newest_first(rotations):
     for number, (pause, grace) in enumerate(rotations):
         now += pause
         secret = f"key {number}"
-        target = changed_target(target, TargetChange(key_grace=grace), now=now, new_key=secret)
+        target = change_target(target, TargetChange(key_grace=grace), now=now, signing_key=secret)
         newest, *older = born
         retired = [(newest[0], now + grace)]
         born = [(secret, None), *retired, *older] if grace else [(secret, None)]
-        valid = tuple(each for each, until in born if until is None or now < until)
+        valid = tuple(old for old, until in born if until is None or now < until)
 
         assert valid == target.signing_secrets(now)
         assert secret == target.signing_key
@@ -232,19 +270,19 @@ def test_expired_keys_are_forgotten_with_the_next_rotation():
     A secret that signs nothing any more is only there to leak.
     """
     week = timedelta(days=7)
-    once = change(a_target(), TargetChange(key_grace=week))
-    twice = changed_target(
-        once, TargetChange(key_grace=week), now=LATER + week, new_key="the newest"
+    once = changed_by(TargetChange(key_grace=week), a_target())
+    twice = change_target(
+        once, TargetChange(key_grace=week), now=LATER + week, signing_key="the newest"
     )
 
-    assert ["the newest", NEW_KEY] == [each.secret for each in twice.signing_keys]
+    assert ["the newest", NEW_KEY] == [signing_key.secret for signing_key in twice.signing_keys]
 
 
 def test_secrets_are_not_shown():
     """
     Targets are printed in logs and in failed tests.
     """
-    target = change(a_target(), TargetChange(key_grace=timedelta(days=1)))
+    target = changed_by(TargetChange(key_grace=timedelta(days=1)), a_target())
 
     assert NEW_KEY not in repr(target)
     assert a_target().signing_key not in repr(target)
@@ -252,14 +290,14 @@ def test_secrets_are_not_shown():
 
 def test_keys_in_grace_are_bounded():
     """
-    Whoever rotates a key a thousand times must not make headers that receivers refuse.
+    A thousand rotations must not make headers that receivers refuse.
     """
     target = a_target()
-    for turn in range(20):
+    for number in range(20):
         change = TargetChange(key_grace=timedelta(days=7))
-        target = changed_target(target, change, now=NOW, new_key=f"key {turn}")
+        target = change_target(target, change, now=NOW, signing_key=f"key {number}")
 
-    assert [f"key {turn}" for turn in range(19, 11, -1)] == list(target.signing_secrets(NOW))
+    assert [f"key {number}" for number in range(19, 11, -1)] == list(target.signing_secrets(NOW))
 
 
 @pytest.mark.parametrize("name", ["", "\0", "audit\0log"])
@@ -268,6 +306,6 @@ def test_a_name_that_no_store_can_keep_is_refused(name):
     SQL texts end at NUL in one store and cannot hold it in another.
     """
     with pytest.raises(InvalidRequest, match="COMMAND-ddqbm9us5p"):
-        check_new_target(a_new_target(name=name))
+        create(a_new_target(name=name))
     with pytest.raises(InvalidRequest, match="COMMAND-d1wx4lm0zr"):
-        check_target_change(TargetChange(name=name))
+        check(TargetChange(name=name))

@@ -1,4 +1,4 @@
-"""The store that forgets: for tests, and the measure of what a store has to do.
+"""A store in memory: for tests, and the measure of what a store has to do.
 
 It is as simple as it can be, so that reading it is enough to believe it. A unit of work changes a
 copy of everything, which takes the place of the original when the unit has ended well.
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class MemoryUnit:
-    """`ports.Unit` on tables that nobody else sees."""
+    """`ports.store.Unit` on tables that no other unit sees."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -55,12 +55,11 @@ class MemoryUnit:
         self.catalogue = MemoryCatalogueEntries(tables)
 
     def routing_revision(self) -> int:
-        """See the port."""
         return self._tables.routing_revision
 
 
 class MemoryStore:
-    """`ports.Store` in one process, for as long as it lives."""
+    """`ports.store.Store` in one process, for as long as it lives."""
 
     def __init__(self) -> None:
         self._tables = Tables()
@@ -73,7 +72,6 @@ class MemoryStore:
         )
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port."""
         await asyncio.sleep(0)  # a real store lets others run, too
         changed = self._tables.copied()
         result = work(MemoryUnit(changed))
@@ -81,7 +79,7 @@ class MemoryStore:
         return result
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port. Raise `RuntimeError` when `work` has changed something."""
+        """Raise `RuntimeError` when `work` has changed something."""
         await asyncio.sleep(0)
         snapshot = self._tables.copied()
         result = work(MemoryUnit(snapshot))
@@ -93,5 +91,5 @@ class MemoryStore:
         """Always the same: there is no other process."""
         return 0
 
-    def subscribe(self, tell: Callable[[], None]) -> None:
-        """Never tells: who uses it looks by himself, as with a hint that was lost."""
+    def subscribe(self, on_notification: Callable[[], None]) -> None:
+        """Never notify: subscribers poll, as with a notification that was lost."""

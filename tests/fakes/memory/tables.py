@@ -1,4 +1,4 @@
-"""What a memory store holds: dictionaries of values that never change."""
+"""The tables of a memory store: dictionaries of values that never change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from outrider.domain.routing.execution import Execution
 from outrider.domain.targets.policy import StoredPolicy
 from outrider.domain.targets.public_key import PublicKey
 from outrider.domain.targets.target import Target
-from outrider.usecases.ports.store import StoredEvent, Token
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.deliveries import StoredEvent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,7 +69,7 @@ class OwedDelivery:
 
 @dataclass(slots=True)
 class Tables:
-    """Everything there is."""
+    """All tables."""
 
     instances: dict[InstanceId, Instance] = field(default_factory=dict)
     targets: dict[tuple[InstanceId, TargetId], Target] = field(default_factory=dict)
@@ -105,4 +106,4 @@ class Tables:
 
     def copied(self) -> Self:
         """The same values in dictionaries of their own: changes there do not show here."""
-        return type(self)(**{each.name: copy(getattr(self, each.name)) for each in fields(self)})
+        return type(self)(**{table.name: copy(getattr(self, table.name)) for table in fields(self)})

@@ -30,7 +30,8 @@ from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import InterceptionResult, Interceptions
 from outrider.usecases.interception.target_chain import TargetChain
-from outrider.usecases.ports.store import HttpClient, Store
+from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from support.builders import INSTANCE, a_target, an_execution

@@ -22,7 +22,7 @@ from outrider.domain.targets.target import PayloadType, TargetChange
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Answer, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from outrider.usecases.targets.public_keys import ManagePublicKeys
 from outrider.usecases.targets.targets import ManageTargets

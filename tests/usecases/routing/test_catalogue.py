@@ -47,7 +47,7 @@ async def test_what_is_registered_can_be_described_and_is_not_new(catalogue):
 
 async def test_one_wrong_entry_refuses_all(catalogue, routing):
     """
-    Who corrects it adds the rest as well.
+    A caller that corrects it adds the rest as well.
     """
     with pytest.raises(InvalidRequest):
         await catalogue.add(ACTOR, [event_type("shop.order.placed"), event_type("a..b")])
@@ -65,7 +65,7 @@ async def test_a_full_page_ends_early_and_the_next_goes_on(catalogue):
     for _ in range(10):
         page, after = await catalogue.search(ACTOR, EntrySearch(prefix="long.", after=after))
         found += page
-        sizes.append(sum(each.description_size for each in page[:-1]))
+        sizes.append(sum(entry.description_size for entry in page[:-1]))
         if after is None:
             break
 

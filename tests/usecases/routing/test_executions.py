@@ -1,4 +1,4 @@
-"""Executions: the checks of the contract in their order, and what is answered."""
+"""Executions: the checks in ZITADEL's order, and what is answered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MISSING = an_event_condition("user.human.notexisting")
 @pytest.fixture
 async def ids(targets) -> list[str]:
     """Three targets of the actor's instance."""
-    return [(await targets.create(ACTOR, a_new_target(name=each))).id for each in "abc"]
+    return [(await targets.create(ACTOR, a_new_target(name=name))).id for name in "abc"]
 
 
 async def listed(executions, actor=ACTOR):
@@ -41,14 +41,14 @@ async def test_a_list_is_set_and_shown(executions, ids):
     """
     In the order in which the targets will be called.
     """
-    wanted = [ids[2], ids[0]]
+    target_list = [ids[2], ids[0]]
 
-    assert NOW == await executions.set(ACTOR, an_event_condition(), wanted)
-    assert [an_execution(*wanted)] == await listed(executions)
+    assert NOW == await executions.set(ACTOR, an_event_condition(), target_list)
+    assert [an_execution(*target_list)] == await listed(executions)
 
 
 @pytest.mark.parametrize(
-    ("condition", "asked", "text"),
+    ("condition", "names", "text"),
     [
         (MISSING, ["7", ""], "Execution is invalid (COMMAND-hdm4zl1hmd)"),
         (MISSING, ["7"], "Execution condition is invalid (COMMAND-74aaqj8fv9)"),
@@ -57,14 +57,14 @@ async def test_a_list_is_set_and_shown(executions, ids):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_request_is_checked_in_the_contracts_order(executions, ids, condition, asked, text):
+async def test_a_request_is_checked_in_zitadels_order(executions, ids, condition, names, text):
     """
-    Section 2.6; each case mends what the one before was refused for. Nothing is stored.
+    Each case mends what the one before was refused for. Nothing is stored.
     """
-    wanted = [ids[0] if each == "first" else each for each in asked]
+    target_list = [ids[0] if name == "first" else name for name in names]
 
     with pytest.raises((InvalidRequest, NotFound)) as refused:
-        await executions.set(ACTOR, condition, wanted)
+        await executions.set(ACTOR, condition, target_list)
     assert text == str(refused.value)
     assert [] == await listed(executions)
 
@@ -81,7 +81,7 @@ async def test_a_request_is_checked_in_the_contracts_order(executions, ids, cond
 )
 async def test_a_condition_that_does_not_exist_is_not_found(executions, kind, scope, value, id_):
     """
-    ZITADEL's own test cases (section 8.5), even for an empty list.
+    ZITADEL's own test cases, even for an empty list.
     """
     condition = Condition(ConditionKind(kind), Scope(scope), value)
 
@@ -105,12 +105,12 @@ async def test_a_condition_that_does_not_exist_is_not_found(executions, kind, sc
 )
 async def test_a_condition_that_exists_can_be_set(executions, ids, kind, scope, value):
     """
-    ZITADEL's own test cases (section 8.5), and they come back as they were sent.
+    ZITADEL's own test cases, and they come back as they were sent.
     """
     condition = Condition(ConditionKind(kind), Scope(scope), value)
     await executions.set(ACTOR, condition, ids)
 
-    assert [condition] == [each.condition for each in await listed(executions)]
+    assert [condition] == [execution.condition for execution in await listed(executions)]
 
 
 async def test_the_same_list_again_answers_the_stored_date(executions, ids, clock):
@@ -126,7 +126,7 @@ async def test_the_same_list_again_answers_the_stored_date(executions, ids, cloc
 
 async def test_the_same_list_is_taken_although_a_target_is_gone(executions, targets, ids, clock):
     """
-    Existence is not checked again (step 6); any other list with that target is refused.
+    Existence is not checked again; any other list with that target is refused.
     """
     await executions.set(ACTOR, an_event_condition(), ids)
     await targets.delete(ACTOR, ids[1])
@@ -182,9 +182,9 @@ async def test_another_instances_targets_are_not_found(executions, ids):
     assert [] == await listed(executions, STRANGER)
 
 
-async def test_an_execution_fires_for_the_very_next_event(executions, publish, ids):
+async def test_an_execution_counts_for_the_very_next_event(executions, publish, ids):
     """
-    ZITADEL has a known defect here: fresh executions that did not fire until an update.
+    ZITADEL has a known defect here: fresh executions that had no effect until an update.
     """
     [before] = await publish(ACTOR, [an_event("before")])
     await executions.set(ACTOR, an_event_condition(), ids)
@@ -197,7 +197,7 @@ async def test_an_execution_fires_for_the_very_next_event(executions, publish, i
 
 async def test_functions_methods_and_services_are_known(executions):
     """
-    Section 2.9: functions in ZITADEL's order, the others sorted.
+    Functions in ZITADEL's order, the others sorted.
     """
     known = executions.known(ACTOR)
 

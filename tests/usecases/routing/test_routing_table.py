@@ -9,7 +9,7 @@ import pytest
 from contracts.store.access.instances import SHOP, an_instance
 from contracts.store.steps import add_targets
 from outrider.domain.ids import ExecutionId, TargetId
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,
@@ -84,18 +84,18 @@ async def test_refreshing_without_a_change_does_nothing(routing, store):
     assert router is routing.routes(INSTANCE).router
 
 
-async def test_who_has_routes_keeps_them_while_others_come(routing, store):
+async def test_routes_in_use_stay_as_they_are(routing, store):
     """
     A call in the middle of its work never sees half a change.
     """
     await add_targets(store)
     await put(store, an_execution("101"))
     await routing.refresh()
-    held = routing.routes(INSTANCE)
+    routes = routing.routes(INSTANCE)
     await store.write(lambda unit: unit.targets.delete(INSTANCE, TargetId("101"), NOW))
     await routing.refresh()
 
-    assert LOOKUP == held.match(LOOKUP)[0]
+    assert LOOKUP == routes.match(LOOKUP)[0]
     assert NOTHING == routing.routes(INSTANCE).match(LOOKUP)
 
 
@@ -125,7 +125,7 @@ async def test_published_event_types_extend_the_catalogue(routing, store, regist
 
 async def test_a_host_name_chooses_its_instance(routing, store):
     """
-    In any spelling and with any port; every other name is nobody's.
+    In any spelling and with any port; every other name has no instance.
     """
     before = routing.instance_at("shop.example")
     await store.write(lambda unit: unit.instances.add(an_instance("9001", "shop", "shop.example")))
@@ -133,9 +133,9 @@ async def test_a_host_name_chooses_its_instance(routing, store):
 
     assert before is None
     assert [SHOP] * 3 == [
-        routing.instance_at(each) for each in ("shop.example", "SHOP.example.", "shop.example:80")
+        routing.instance_at(host) for host in ("shop.example", "SHOP.example.", "shop.example:80")
     ]
-    assert [None] * 3 == [routing.instance_at(each) for each in ("", "example", "shop.example/")]
+    assert [None] * 3 == [routing.instance_at(host) for host in ("", "example", "shop.example/")]
 
 
 async def test_a_deleted_instance_is_chosen_no_more(routing, store):

@@ -1,4 +1,4 @@
-"""Policies and pauses: whose they are, what stays, and what two callers at once do to each other."""
+"""Policies and pauses: whose they are, what stays, and what two callers at once do to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACTOR = an_actor()
 STRANGER = an_actor(instance=ANOTHER_INSTANCE)
 HOUR = timedelta(hours=1)
 SECRET = TargetPolicy(headers=(("X-Key", "secret"),))
-SHOWN = TargetPolicy(headers=(("X-Key", ""),))
+REDACTED = TargetPolicy(headers=(("X-Key", ""),))
 
 
 def no_check(_: TlsPolicy) -> None:
@@ -40,7 +40,7 @@ async def target(targets):
     return (await targets.create(ACTOR, a_new_target())).id
 
 
-async def written(store, target):
+async def stored(store, target):
     """What is in the store, secrets included."""
     return await store.read(lambda unit: unit.policies.get(INSTANCE, target))
 
@@ -54,15 +54,15 @@ async def test_a_target_has_the_default_policy(policies, target):
 
 async def test_a_policy_is_set_whole(policies, target, store, clock):
     """
-    What is not said again has its default again.
+    What a new policy does not say has its default again.
     """
     first = TargetPolicy(max_concurrency=3, retry=RetryPolicy(jitter=0.0))
     assert NOW == await policies.set(ACTOR, target, first)
     clock.advance(HOUR)
     assert NOW + HOUR == await policies.set(ACTOR, target, SECRET)
 
-    assert StoredPolicy(SECRET, NOW + HOUR) == await written(store, target)
-    assert StoredPolicy(SHOWN, NOW + HOUR) == await policies.get(ACTOR, target)
+    assert StoredPolicy(SECRET, NOW + HOUR) == await stored(store, target)
+    assert StoredPolicy(REDACTED, NOW + HOUR) == await policies.get(ACTOR, target)
 
 
 async def test_what_was_read_can_be_set_again(policies, target, store):
@@ -72,11 +72,11 @@ async def test_what_was_read_can_be_set_again(policies, target, store):
     await policies.set(ACTOR, target, SECRET)
     await policies.set(ACTOR, target, (await policies.get(ACTOR, target)).policy)
 
-    assert SECRET == (await written(store, target)).policy
+    assert SECRET == (await stored(store, target)).policy
 
     await policies.set(ACTOR, target, DEFAULT_POLICY)
     with pytest.raises(InvalidRequest):
-        await policies.set(ACTOR, target, SHOWN)
+        await policies.set(ACTOR, target, REDACTED)
 
 
 async def test_a_target_that_is_not_there_has_no_policy(policies, targets, target):
@@ -85,14 +85,14 @@ async def test_a_target_that_is_not_there_has_no_policy(policies, targets, targe
     """
     calls = (
         policies.get,
-        lambda actor, each: policies.set(actor, each, DEFAULT_POLICY),
+        lambda actor, target_id: policies.set(actor, target_id, DEFAULT_POLICY),
         policies.pause,
         policies.resume,
     )
     for call in calls:
-        for actor, each in ((ACTOR, "1"), (STRANGER, target)):
+        for actor, target_id in ((ACTOR, "1"), (STRANGER, target)):
             with pytest.raises(NotFound, match="QUERY-hj5oaniyrz"):
-                await call(actor, each)
+                await call(actor, target_id)
     await policies.set(ACTOR, target, SECRET)
     await targets.delete(ACTOR, target)
     for call in calls:
@@ -116,16 +116,16 @@ async def test_certificates_are_checked_with_the_key_that_stays(store, runtime, 
     policies = ManageTargetPolicies(store, runtime, seen.append)
     pair = TlsPolicy(client_cert_pem="certificate", client_key_pem="key")
     await policies.set(ACTOR, target, TargetPolicy(tls=pair))
-    shown = (await policies.get(ACTOR, target)).policy
-    await policies.set(ACTOR, target, shown)
+    redacted = (await policies.get(ACTOR, target)).policy
+    await policies.set(ACTOR, target, redacted)
 
-    assert TlsPolicy(client_cert_pem="certificate") == shown.tls
+    assert TlsPolicy(client_cert_pem="certificate") == redacted.tls
     assert [pair, pair] == seen
 
 
 async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, runtime, target):
     """
-    A rotated credential must not come back because somebody changed a number beside it.
+    A rotated credential must not come back because another caller changed a number beside it.
     """
     rotated = TargetPolicy(headers=(("X-Key", "new"),))
     loop = asyncio.get_running_loop()
@@ -138,11 +138,11 @@ async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, ru
 
     await ManageTargetPolicies(store, runtime, no_check).set(ACTOR, target, SECRET)
     slow = ManageTargetPolicies(store, runtime, rotates_meanwhile)
-    wanted = TargetPolicy(headers=SHOWN.headers, tls=TlsPolicy(ca_pem="an authority"))
+    policy = TargetPolicy(headers=REDACTED.headers, tls=TlsPolicy(ca_pem="an authority"))
     with pytest.raises(FailedPrecondition, match="OUTRIDER-policy"):
-        await slow.set(ACTOR, target, wanted)
+        await slow.set(ACTOR, target, policy)
 
-    assert rotated == (await written(store, target)).policy
+    assert rotated == (await stored(store, target)).policy
 
 
 async def test_a_pause_is_one_however_often_it_is_asked_for(policies, target, clock):
@@ -153,8 +153,8 @@ async def test_a_pause_is_one_however_often_it_is_asked_for(policies, target, cl
     assert NOW == await policies.pause(ACTOR, target)
     clock.advance(HOUR)
     assert NOW == await policies.pause(ACTOR, target)
-    assert StoredPolicy(SHOWN, NOW, NOW) == await policies.get(ACTOR, target)
+    assert StoredPolicy(REDACTED, NOW, NOW) == await policies.get(ACTOR, target)
 
     assert NOW + HOUR == await policies.resume(ACTOR, target)
     assert None is await policies.resume(ACTOR, target)
-    assert StoredPolicy(SHOWN, NOW) == await policies.get(ACTOR, target)
+    assert StoredPolicy(REDACTED, NOW) == await policies.get(ACTOR, target)

@@ -1,4 +1,4 @@
-"""Public keys of targets: the checks of the contract's section 2.5 in their order."""
+"""Public keys of targets: the checks in ZITADEL's order."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ async def test_at_most_one_key_is_active(public_keys, target, clock):
 
     assert later == changed.changed_at == again.changed_at
     keys = await listed(public_keys, target)
-    assert [False, True] == [each.is_active for each in keys]
-    assert [later, later] == [each.changed_at for each in keys]
+    assert [False, True] == [public_key.is_active for public_key in keys]
+    assert [later, later] == [public_key.changed_at for public_key in keys]
     assert changed == encryption_key(keys, later)
 
 
@@ -103,17 +103,17 @@ async def test_an_expired_key_is_not_activated_but_can_be_deactivated(public_key
     """
     Expiry counts when the key is used, so an active key may expire.
     """
-    key = await public_keys.add(ACTOR, target, b"key", NOW + HOUR)
-    await public_keys.activate(ACTOR, target, key.id)
+    public_key = await public_keys.add(ACTOR, target, b"key", NOW + HOUR)
+    await public_keys.activate(ACTOR, target, public_key.id)
     later = clock.advance(HOUR)
 
     assert "Target public key is expired (ErrPublicKeyExpired)" == await refusal(
-        public_keys.activate(ACTOR, target, key.id)
+        public_keys.activate(ACTOR, target, public_key.id)
     )
     assert None is encryption_key(await listed(public_keys, target), later)
-    first = await public_keys.deactivate(ACTOR, target, key.id)
+    first = await public_keys.deactivate(ACTOR, target, public_key.id)
     clock.advance(HOUR)
-    assert first == await public_keys.deactivate(ACTOR, target, key.id)
+    assert first == await public_keys.deactivate(ACTOR, target, public_key.id)
     assert (False, later) == (first.is_active, first.changed_at)
 
 
@@ -122,15 +122,15 @@ async def test_a_key_that_is_not_there_cannot_be_switched(public_keys, target, m
     """
     FailedPrecondition, although the API reference speaks of 404.
     """
-    key = await public_keys.add(ACTOR, target, b"key", None)
+    public_key = await public_keys.add(ACTOR, target, b"key", None)
     switch = getattr(public_keys, method)
 
     assert "ID missing (ErrTargetIDMissing)" == await refusal(switch(ACTOR, target, ""))
-    assert "ID missing (ErrTargetIDMissing)" == await refusal(switch(ACTOR, "", key.id))
+    assert "ID missing (ErrTargetIDMissing)" == await refusal(switch(ACTOR, "", public_key.id))
     for call in (
         switch(ACTOR, target, "9"),
-        switch(ACTOR, "9", key.id),
-        switch(STRANGER, target, key.id),
+        switch(ACTOR, "9", public_key.id),
+        switch(STRANGER, target, public_key.id),
     ):
         assert "Target not found (ErrKeyNotFound)" == await refusal(call)
 
@@ -139,22 +139,22 @@ async def test_removing(public_keys, targets, target, clock):
     """
     The active key stays; a second removal answers when the target changed last.
     """
-    key = await public_keys.add(ACTOR, target, b"key", None)
-    await public_keys.activate(ACTOR, target, key.id)
+    public_key = await public_keys.add(ACTOR, target, b"key", None)
+    await public_keys.activate(ACTOR, target, public_key.id)
     assert "Cannot delete active target public key (ErrPublicKeyDeleteActiveKey)" == await refusal(
-        public_keys.remove(ACTOR, target, key.id)
+        public_keys.remove(ACTOR, target, public_key.id)
     )
-    await public_keys.deactivate(ACTOR, target, key.id)
+    await public_keys.deactivate(ACTOR, target, public_key.id)
     assert NOW == await public_keys.remove(ACTOR, target, "9")
     removed = clock.advance(HOUR)
-    assert removed == await public_keys.remove(ACTOR, target, key.id)
+    assert removed == await public_keys.remove(ACTOR, target, public_key.id)
     clock.advance(HOUR)
-    assert removed == await public_keys.remove(ACTOR, target, key.id)
+    assert removed == await public_keys.remove(ACTOR, target, public_key.id)
     assert [] == await listed(public_keys, target)
-    assert None is await public_keys.remove(ACTOR, "9", key.id)
+    assert None is await public_keys.remove(ACTOR, "9", public_key.id)
     with pytest.raises(InvalidRequest):
         await public_keys.remove(ACTOR, target, "")
     deleted = clock.advance(HOUR)
     await targets.delete(ACTOR, target)
     clock.advance(HOUR)
-    assert deleted == await public_keys.remove(ACTOR, target, key.id)
+    assert deleted == await public_keys.remove(ACTOR, target, public_key.id)

@@ -1,4 +1,4 @@
-"""Targets: the checks of the contract in their order, and what is answered."""
+"""Targets: the checks in ZITADEL's order, and what is answered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_TIME = timedelta(0)
 
 NOT_URLS = ["", "example.com", "/hook", "::", "http://", "ftp://example.com", "http://ex ample.com"]
 UNREACHABLE = ["http://127.0.0.1/", "https://[::1]/", "http://10.0.0.1", "http://0x7f.1/"]
-# One request that is wrong in several ways, from the first check of section 2.1 to the last.
+# One request that is wrong in several ways, from the first check to the last.
 # Each case mends what the case before it was refused for.
 WRONG = a_new_target(name="", timeout=NO_TIME, endpoint="")
 
@@ -71,9 +71,9 @@ async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_request_to_create_is_checked_in_the_contracts_order(targets, mended, text):
+async def test_a_request_to_create_is_checked_in_zitadels_order(targets, mended, text):
     """
-    Section 2.1: whoever sees the first complaint mends that one first.
+    A caller that sees the first complaint mends that one first.
     """
     await targets.create(ACTOR, a_new_target(name="audit"))
 
@@ -113,7 +113,7 @@ async def test_what_the_egress_profile_never_allows_is_refused_at_once(targets, 
     assert "Errors.Target.DeniedURL (COMMAND-jKbbu2)" == str(refused.value)
 
 
-async def test_names_are_judged_when_the_connection_is_made(targets):
+async def test_names_are_resolved_when_the_connection_is_made(targets):
     """
     A receiver may get its address after its target was created.
     """
@@ -171,9 +171,9 @@ async def test_a_name_is_taken_inside_an_instance(targets):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_request_to_update_is_checked_in_the_contracts_order(targets, id_, change, text):
+async def test_a_request_to_update_is_checked_in_zitadels_order(targets, id_, change, text):
     """
-    Section 2.2; each case mends what the one before was refused for.
+    Each case mends what the one before was refused for.
     """
     existing = await targets.create(ACTOR, a_new_target(name="audit"))
     await targets.create(ACTOR, a_new_target(name="taken"))
@@ -257,7 +257,7 @@ async def test_another_instances_target_cannot_be_touched(targets):
 
 async def test_a_missing_target_is_not_found(targets):
     """
-    Section 2.4, with its text and id.
+    With ZITADEL's text and id.
     """
     with pytest.raises(NotFound) as refused:
         await targets.get(ACTOR, "7")
@@ -267,7 +267,7 @@ async def test_a_missing_target_is_not_found(targets):
 
 async def test_deleting_answers_the_date_of_the_first_deletion(targets, clock):
     """
-    Section 2.3: whatever exists is deleted, whatever does not is no error.
+    A target that does not exist is no error, as in ZITADEL.
     """
     created = await targets.create(ACTOR, a_new_target())
     deleted_at = clock.advance(HOUR)
@@ -283,7 +283,7 @@ async def test_deleting_answers_the_date_of_the_first_deletion(targets, clock):
     assert "ID missing (COMMAND-obqos2l3no)" == str(refused.value)
 
 
-async def test_deleting_a_target_stops_what_it_is_owed(targets, executions, publish, deliveries):
+async def test_deleting_a_target_stops_its_deliveries(targets, executions, publish, deliveries):
     """
     At once on the node that deleted it: the next event is not even planned for it.
     """
@@ -295,7 +295,7 @@ async def test_deleting_a_target_stops_what_it_is_owed(targets, executions, publ
     log, _ = await deliveries.search(ACTOR, DeliverySearch())
 
     assert (1, 0) == (before.deliveries, after.deliveries)
-    assert [DeliveryState.CANCELLED] == [each.state for each in log]
+    assert [DeliveryState.CANCELLED] == [delivery.state for delivery in log]
 
 
 async def test_a_changed_type_changes_who_waits(targets, executions, publish, deliveries):
@@ -309,12 +309,12 @@ async def test_a_changed_type_changes_who_waits(targets, executions, publish, de
     await publish(ACTOR, [an_event()])
     log, _ = await deliveries.search(ACTOR, DeliverySearch())
 
-    assert [NOW, NOW] == [each.next_attempt_at for each in log]
+    assert [NOW, NOW] == [delivery.next_attempt_at for delivery in log]
 
 
 async def test_targets_are_found(targets):
     """
-    Filters, sorting and pages are the store's; this is the way to them.
+    Filters, sorting and pages are the store's.
     """
     for name in ("audit", "archive", "mail"):
         await targets.create(ACTOR, a_new_target(name=name))

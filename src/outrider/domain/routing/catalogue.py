@@ -1,7 +1,7 @@
 """What an execution may be set for: the methods, services, functions and event types that exist.
 
-Conditions are checked against it by exact text, and event groups by plain prefix (contract section
-2.6). It begins with what ZITADEL registers and grows by what others publish.
+Conditions are checked against it by exact text, and event groups by plain prefix, as in ZITADEL. It
+begins with what ZITADEL registers and grows by what others publish.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """Everything known, without repetition. Immutable: a change is a new catalogue.
+    """All known entries, without repetition. Immutable: a change is a new catalogue.
 
     Entries may be given in any order. A method's service is known with it.
     """
@@ -40,11 +40,11 @@ class Catalogue:
 
     def has_method(self, text: str) -> bool:
         """Whether this is a method, with its leading slash."""
-        return _holds(self.methods, text)
+        return _contains(self.methods, text)
 
     def has_service(self, text: str) -> bool:
         """Whether this is the full name of a service, without slashes."""
-        return _holds(self.services, text)
+        return _contains(self.services, text)
 
     def has_function(self, text: str) -> bool:
         """Whether this is a function: exact, without `function/`."""
@@ -52,15 +52,15 @@ class Catalogue:
 
     def has_event_type(self, text: str) -> bool:
         """Whether this is an event type."""
-        return _holds(self.event_types, text)
+        return _contains(self.event_types, text)
 
     def has_event_group(self, prefix: str) -> bool:
         """Whether any event type starts with this text.
 
         A plain prefix without regard to dots: `user.hum` is a group, `user.*` is none.
         """
-        place = bisect_left(self.event_types, prefix)
-        return place < len(self.event_types) and self.event_types[place].startswith(prefix)
+        index = bisect_left(self.event_types, prefix)
+        return index < len(self.event_types) and self.event_types[index].startswith(prefix)
 
     def with_entries(
         self,
@@ -113,6 +113,6 @@ def _ascending(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(texts)))
 
 
-def _holds(ascending: Sequence[str], text: str) -> bool:
-    place = bisect_left(ascending, text)
-    return place < len(ascending) and ascending[place] == text
+def _contains(ascending: Sequence[str], text: str) -> bool:
+    index = bisect_left(ascending, text)
+    return index < len(ascending) and ascending[index] == text

@@ -1,4 +1,4 @@
-"""One entry of the catalogue, as callers add and list them (outrider-v1, CatalogueService)."""
+"""One entry of the catalogue, as callers add and list them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FUNCTION = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class EntryKind(IntEnum):
-    """What an entry is; the numbers are those of the wire and of the store."""
+    """The kind of an entry; the numbers are those of the wire and of the store."""
 
     METHOD = 1
     FUNCTION = 2
@@ -67,10 +67,10 @@ def check_entry(entry: Entry, position: int) -> None:
     """Raise `InvalidRequest` naming the field, such as `Entries[3].Name`."""
     reason = _name_reason(entry)
     if reason is not None:
-        _refuse(position, "Name", reason)
+        _reject(position, "Name", reason)
     for field_name, text in (("Schema", entry.schema_json), ("Example", entry.example_json)):
         if text is not None and len(text.encode()) > MAX_DESCRIPTION_BYTES:
-            _refuse(
+            _reject(
                 position, field_name, f"value length must be at most {MAX_DESCRIPTION_BYTES} bytes"
             )
 
@@ -98,9 +98,10 @@ def names_after(
 def _beginning(
     ascending: Sequence[str], kind: EntryKind, prefix: str, after: EntryName | None
 ) -> Iterator[EntryName]:
-    place = bisect_left(ascending, prefix if after is None else max(prefix, after.name))
-    rest = (ascending[index] for index in range(place, len(ascending)))
-    names = (EntryName(each, kind) for each in takewhile(lambda it: it.startswith(prefix), rest))
+    start = bisect_left(ascending, prefix if after is None else max(prefix, after.name))
+    rest = (ascending[index] for index in range(start, len(ascending)))
+    texts = takewhile(lambda text: text.startswith(prefix), rest)
+    names = (EntryName(text, kind) for text in texts)
     return (name for name in names if after is None or name > after)
 
 
@@ -118,5 +119,5 @@ def _name_reason(entry: Entry) -> str | None:
             return None
 
 
-def _refuse(position: int, field_name: str, reason: str) -> None:
+def _reject(position: int, field_name: str, reason: str) -> None:
     raise InvalidRequest(f"invalid AddEntriesRequest.Entries[{position}].{field_name}: {reason}")

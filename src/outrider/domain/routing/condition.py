@@ -1,4 +1,4 @@
-"""When an execution fires, and the id that it is stored under (sheet, section 2.7)."""
+"""What an execution is set for, and the id that it is stored under."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """When an execution fires. `value` is empty for `Scope.ALL`.
+    """What an execution is set for. `value` is empty for `Scope.ALL`.
 
     A method is spelled `/package.Service/Method`, a group without its trailing `.*`.
     """
@@ -73,14 +73,14 @@ def condition_from_id(execution_id: ExecutionId) -> Condition:
 
 
 def event_lookup_id(event_type: str) -> ExecutionId:
-    """What the router is asked for when an event of this type happens."""
+    """What the router looks up when an event of this type is published."""
     return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
 
 
 def check_exists(condition: Condition, catalogue: Catalogue) -> None:
-    """Raise `NotFound` when the condition is about something nobody registered.
+    """Raise `NotFound` when the condition is about something that the catalogue does not have.
 
-    Ids and texts: sheet, section 2.6, step 5.
+    Ids and texts are ZITADEL's.
     """
     unknown_id = {
         Scope.METHOD: "COMMAND-vysplsevt8",

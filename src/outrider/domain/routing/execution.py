@@ -30,7 +30,7 @@ class Execution:
 
 
 def check_target_list(targets: Sequence[TargetId]) -> None:
-    """Raise `InvalidRequest` when an entry is empty (sheet, section 2.6, step 4)."""
+    """Raise `InvalidRequest` when an entry is empty."""
     if not all(targets):
         raise InvalidRequest("Execution is invalid", "COMMAND-hdm4zl1hmd")
 
@@ -38,7 +38,7 @@ def check_target_list(targets: Sequence[TargetId]) -> None:
 def check_targets_exist(targets: Sequence[TargetId], existing: Collection[TargetId]) -> None:
     """Raise `NotFound` for unknown targets, and for duplicates as ZITADEL does.
 
-    It counts the distinct existing ids against the list's length (sheet, section 2.6, step 7).
+    It counts the distinct existing ids against the list's length.
     """
     if len(set(targets) & set(existing)) != len(targets):
         raise NotFound("Target not found", "COMMAND-17e8fq1ggk")

@@ -27,14 +27,14 @@ class Ordering(IntEnum):
 
 
 class OnDead(IntEnum):
-    """What a death means for later events of its aggregate, where they wait for each other."""
+    """What a dead delivery means for later events of its aggregate, where they wait in order."""
 
     UNSPECIFIED = 0
     """As SKIP."""
     SKIP = 1
     """They go on without it."""
     HALT = 2
-    """They wait until the dead one is replayed or the policy changes."""
+    """They wait until the dead delivery is replayed or the policy changes."""
 
 
 class OnUnreachable(IntEnum):
@@ -50,8 +50,8 @@ class OnUnreachable(IntEnum):
 class RetryPolicy:
     """When to try again.
 
-    `waits` empty: the default schedule. `jitter` None: 0.2. `max_age` is counted from the making
-    of the delivery; None: no bound besides the waits. `final_statuses` empty: 410 alone; those
+    `waits` empty: the default schedule. `jitter` None: 0.2. `max_age` counts from the creation of
+    the delivery; None: no bound besides the waits. `final_statuses` empty: 410 alone; those
     that are given replace it. `honor_retry_after` None: yes.
     """
 
@@ -64,7 +64,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """After `failures` in a row nobody calls for `open_for`. No failures: no breaker."""
+    """After `failures` in a row the target is not called for `open_for`. Zero: no breaker."""
 
     failures: int = 0
     open_for: timedelta = DEFAULT_OPEN_FOR
@@ -85,7 +85,7 @@ class TargetPolicy:
 
     `max_concurrency` 0 and `rate_per_second` 0: unlimited. `headers` are names and values in the
     order of their names; no name is there twice, in any case of its letters. `proxy_url` may hold
-    a password. `check_async_status` judges the answers of a rest_async target like a webhook's.
+    a password. `check_async_status` classifies the responses of a rest_async target like a webhook's.
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -137,11 +137,11 @@ class StoredPolicy:
 
 def retry_schedule(policy: TargetPolicy) -> RetrySchedule:
     """Return the schedule of a policy: the default one, with what the policy says otherwise."""
-    usual, retry = RetrySchedule(), policy.retry
+    default, retry = RetrySchedule(), policy.retry
     return RetrySchedule(
-        waits=retry.waits or usual.waits,
-        jitter=usual.jitter if retry.jitter is None else retry.jitter,
-        final_statuses=retry.final_statuses or usual.final_statuses,
+        waits=retry.waits or default.waits,
+        jitter=default.jitter if retry.jitter is None else retry.jitter,
+        final_statuses=retry.final_statuses or default.final_statuses,
         max_age=retry.max_age,
         honor_retry_after=retry.honor_retry_after is not False,
     )

@@ -1,4 +1,4 @@
-"""What a policy may say, what is shown of it, and which of its secrets stay when it is set again.
+"""What a policy may say, how it is redacted, and which of its secrets stay when it is set again.
 
 Ranges and lengths are rules of the proto file; these are the checks that no rule can write.
 """
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from outrider.domain.net.proxy import is_masked, masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import is_redacted, parse_proxy, redacted_proxy_url
 from outrider.domain.targets.policy import DEFAULT_POLICY, TargetPolicy, TlsPolicy
 from outrider.errors import InvalidRequest
 
@@ -46,7 +46,7 @@ _BOTH = "value and TlsPolicy.ClientCertPem must be given together"
 
 
 def check_policy(policy: TargetPolicy) -> None:
-    """Raise `InvalidRequest` for what is wrong whatever was set before."""
+    """Raise `InvalidRequest` for what no policy may say, whatever was set before."""
     _check_headers(policy)
     if policy.breaker.failures and not policy.breaker.open_for:
         raise _invalid("BreakerPolicy.OpenFor", "value must be greater than 0s")
@@ -69,28 +69,28 @@ def check_tls(policy: TargetPolicy, check: CheckTls) -> None:
         raise _invalid("TargetPolicy.Tls", str(wrong)) from None
 
 
-def shown_policy(policy: TargetPolicy) -> TargetPolicy:
-    """Give it without its secrets: headers have empty values, the proxy's password is `***`."""
+def redacted_policy(policy: TargetPolicy) -> TargetPolicy:
+    """Return it without its secrets: headers have empty values, the proxy's password is `***`."""
     return replace(
         policy,
         headers=tuple((name, "") for name, _ in policy.headers),
         tls=replace(policy.tls, client_key_pem=""),
-        proxy_url=masked_proxy_url(policy.proxy_url),
+        proxy_url=redacted_proxy_url(policy.proxy_url),
     )
 
 
-def with_kept_secrets(wanted: TargetPolicy, stored: TargetPolicy) -> TargetPolicy:
-    """Fill what `wanted` leaves open with the secrets of `stored`, so that what is shown can be set.
+def with_kept_secrets(policy: TargetPolicy, stored: TargetPolicy) -> TargetPolicy:
+    """Fill what `policy` leaves open from `stored`, so that a redacted policy can be set again.
 
     An empty header value stands for that of the same name; an empty client key for the one beside
-    the same certificate; the mask `***` for the password of the same proxy and user. Raise
-    `InvalidRequest` where there is none.
+    the same certificate; `***` for the password of the same proxy and user. Raise `InvalidRequest`
+    where there is none.
     """
     return replace(
-        wanted,
-        headers=_kept_headers(wanted, stored),
-        tls=_kept_client_key(wanted.tls, stored.tls),
-        proxy_url=_kept_proxy_url(wanted.proxy_url, stored.proxy_url),
+        policy,
+        headers=_kept_headers(policy, stored),
+        tls=_kept_client_key(policy.tls, stored.tls),
+        proxy_url=_kept_proxy_url(policy.proxy_url, stored.proxy_url),
     )
 
 
@@ -110,28 +110,30 @@ def _check_headers(policy: TargetPolicy) -> None:
         seen.add(folded)
 
 
-def _kept_headers(wanted: TargetPolicy, stored: TargetPolicy) -> tuple[tuple[str, str], ...]:
+def _kept_headers(policy: TargetPolicy, stored: TargetPolicy) -> tuple[tuple[str, str], ...]:
     known = {name.lower(): value for name, value in stored.headers}
-    kept = tuple((name, value or known.get(name.lower(), "")) for name, value in wanted.headers)
+    kept = tuple((name, value or known.get(name.lower(), "")) for name, value in policy.headers)
     for name, value in kept:
         if not value:
             raise _invalid(_header(name), "value is required")
     return kept
 
 
-def _kept_client_key(wanted: TlsPolicy, stored: TlsPolicy) -> TlsPolicy:
-    if not wanted.client_cert_pem or wanted.client_key_pem:
-        return wanted
-    if wanted.client_cert_pem != stored.client_cert_pem:
+def _kept_client_key(tls: TlsPolicy, stored: TlsPolicy) -> TlsPolicy:
+    if not tls.client_cert_pem or tls.client_key_pem:
+        return tls
+    if tls.client_cert_pem != stored.client_cert_pem:
         raise _invalid("TlsPolicy.ClientKeyPem", _BOTH)
-    return replace(wanted, client_key_pem=stored.client_key_pem)
+    return replace(tls, client_key_pem=stored.client_key_pem)
 
 
-def _kept_proxy_url(wanted: str, stored: str) -> str:
-    if not is_masked(wanted):
-        return wanted
-    if wanted != masked_proxy_url(stored):
-        raise _invalid("TargetPolicy.ProxyUrl", "the password is masked, and there is none to keep")
+def _kept_proxy_url(url: str, stored: str) -> str:
+    if not is_redacted(url):
+        return url
+    if url != redacted_proxy_url(stored):
+        raise _invalid(
+            "TargetPolicy.ProxyUrl", "the password is redacted, and there is none to keep"
+        )
     return stored
 
 
@@ -139,5 +141,5 @@ def _header(name: str) -> str:
     return f"TargetPolicy.Headers[{name}]"
 
 
-def _invalid(what: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"invalid {what}: {reason}")
+def _invalid(field: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(f"invalid {field}: {reason}")

@@ -29,12 +29,12 @@ class PublicKey:
     changed_at: datetime
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether nothing may be encrypted to it any more."""
+        """Whether no payload may be encrypted to it any more."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 def fingerprint(spki: bytes) -> str:
-    """`SHA256:` and unpadded Base64 of the hash of a SubjectPublicKeyInfo in DER (sheet, 2.5)."""
+    """`SHA256:` and unpadded Base64 of the hash of a SubjectPublicKeyInfo in DER."""
     digest = base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii")
     return f"SHA256:{digest.rstrip('=')}"
 
@@ -61,8 +61,10 @@ def check_removable(public_key: PublicKey) -> None:
 
 def encryption_key(public_keys: Sequence[PublicKey], now: datetime) -> PublicKey | None:
     """The key to encrypt to: the active one, unless it has expired; expiry counts when it is used."""
-    usable = (each for each in public_keys if each.is_active and not each.has_expired(now))
-    return next(usable, None)
+    for public_key in public_keys:
+        if public_key.is_active and not public_key.has_expired(now):
+            return public_key
+    return None
 
 
 def _with_state(public_key: PublicKey, *, is_active: bool, now: datetime) -> PublicKey:

@@ -62,7 +62,7 @@ class RetrySchedule:
         """Return the wait after failed attempt `attempt_number` (from 1), None: not again.
 
         Never below `retry_after`, which is itself bounded by the longest wait: a receiver may slow
-        us down, it may not park a delivery for a month. `age` is how old the delivery was when the
+        us down, it may not put a delivery off for a month. `age` is how old the delivery was when the
         attempt ended.
         """
         if status_code in self.final_statuses or attempt_number > len(self.waits):

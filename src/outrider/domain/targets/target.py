@@ -1,4 +1,4 @@
-"""Where to call, and how."""
+"""Where to call, and how; and the checks that every target has passed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from outrider.domain.ids import TargetId
+from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.net.egress_policy import EgressPolicy, check_endpoint
+from outrider.domain.net.endpoint import parse_written_endpoint
+from outrider.domain.targets.tunnel import is_tunnel_url, tunnel_of
 from outrider.errors import InvalidRequest
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)  # what the API reference's example gets
@@ -25,7 +28,7 @@ class TargetType(IntEnum):
     REST_CALL = 1
     """The body of the answer replaces what was sent."""
     REST_ASYNC = 2
-    """Nobody waits for the answer."""
+    """No caller waits for the answer."""
 
 
 class PayloadType(IntEnum):
@@ -75,7 +78,9 @@ class Target:
 
     def signing_secrets(self, now: datetime) -> tuple[str, ...]:
         """Every key that signs at `now`, the current one first."""
-        return tuple([each.secret for each in self.signing_keys if each.is_valid(now)])
+        return tuple(
+            [signing_key.secret for signing_key in self.signing_keys if signing_key.is_valid(now)]
+        )
 
     @property
     def is_awaited(self) -> bool:
@@ -112,16 +117,45 @@ class TargetChange:
     key_grace: timedelta | None = None
 
 
-def check_new_target(wanted: NewTarget) -> None:
-    """Raise `InvalidRequest` in the order of the sheet's section 2.1, steps 2 and 3."""
-    if not wanted.name or _NUL in wanted.name:
+def create_target(
+    new: NewTarget,
+    target_id: TargetId,
+    *,
+    instance: InstanceId,
+    egress: EgressPolicy,
+    now: datetime,
+    signing_key: str,
+) -> Target:
+    """Return the target that `new` describes, valid in every field.
+
+    Raise `InvalidRequest` for the first of these that is wrong, in ZITADEL's order: the name, the
+    timeout, the endpoint as a URL, where it leads.
+    """
+    if not new.name or _NUL in new.name:
         raise InvalidRequest("Target is invalid", "COMMAND-ddqbm9us5p")
-    if wanted.timeout is not None and not wanted.timeout:
+    if new.timeout is not None and not new.timeout:
         raise InvalidRequest("Target has no timeout", "COMMAND-39f35d8uri")
+    _check_endpoint(new.endpoint, instance, egress, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
+    return Target(
+        id=target_id,
+        name=new.name,
+        type=new.type,
+        endpoint=new.endpoint,
+        timeout=DEFAULT_TIMEOUT if new.timeout is None else new.timeout,
+        interrupt_on_error=_interrupts(new.type, new.interrupt_on_error),
+        payload_type=new.payload_type,
+        signing_keys=(SigningKey(signing_key),),
+        created_at=now,
+        changed_at=now,
+    )
 
 
-def check_target_change(change: TargetChange) -> None:
-    """Raise `InvalidRequest` in the order of the sheet's section 2.2, before the endpoint."""
+def check_target_change(change: TargetChange, instance: InstanceId, egress: EgressPolicy) -> None:
+    """Raise `InvalidRequest` for what no target may become, whatever it is now.
+
+    In ZITADEL's order: the name, the timeout, the grace period, the endpoint as a URL, where it
+    leads.
+    """
     if change.name is not None and (not change.name or _NUL in change.name):
         raise InvalidRequest("Target is invalid", "COMMAND-d1wx4lm0zr")
     if change.timeout is not None and not change.timeout:
@@ -131,10 +165,17 @@ def check_target_change(change: TargetChange) -> None:
             "invalid UpdateTargetRequest.ExpirationSigningKey:"
             " value must be inside range [0s, 168h0m0s]"
         )
+    if change.endpoint is not None:
+        _check_endpoint(change.endpoint, instance, egress, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
 
 
-def changed_target(target: Target, change: TargetChange, *, now: datetime, new_key: str) -> Target:
-    """Return the target with `change` applied, or `target` itself when nothing differs."""
+def change_target(
+    target: Target, change: TargetChange, *, now: datetime, signing_key: str
+) -> Target:
+    """Return the target with a checked `change`, or `target` itself when nothing differs.
+
+    `signing_key` is the new one, for a change that asks for one.
+    """
     fields: dict[str, object] = {}
     if change.name is not None:
         fields["name"] = change.name
@@ -144,40 +185,48 @@ def changed_target(target: Target, change: TargetChange, *, now: datetime, new_k
         fields["timeout"] = change.timeout
     if change.type is not None:
         fields["type"] = change.type
-        fields["interrupt_on_error"] = _may_interrupt(change.type, change.interrupt_on_error)
+        fields["interrupt_on_error"] = _interrupts(change.type, change.interrupt_on_error)
     if change.payload_type != PayloadType.UNSPECIFIED:
         fields["payload_type"] = change.payload_type
     if change.key_grace is not None:
-        fields["signing_keys"] = _rotated(target, new_key, change.key_grace, now)
-    wanted = replace(target, **fields)  # type: ignore[arg-type]
-    return target if wanted == target else replace(wanted, changed_at=now)
+        fields["signing_keys"] = _rotated_keys(target, signing_key, change.key_grace, now)
+    changed = replace(target, **fields)  # type: ignore[arg-type]
+    return target if changed == target else replace(changed, changed_at=now)
 
 
-def new_target(wanted: NewTarget, target_id: TargetId, *, now: datetime, new_key: str) -> Target:
-    """Return the target that `wanted` describes. The checks are `check_new_target`'s."""
-    return Target(
-        id=target_id,
-        name=wanted.name,
-        type=wanted.type,
-        endpoint=wanted.endpoint,
-        timeout=DEFAULT_TIMEOUT if wanted.timeout is None else wanted.timeout,
-        interrupt_on_error=_may_interrupt(wanted.type, wanted.interrupt_on_error),
-        payload_type=wanted.payload_type,
-        signing_keys=(SigningKey(new_key),),
-        created_at=now,
-        changed_at=now,
-    )
+def _check_endpoint(
+    endpoint: str, instance: InstanceId, egress: EgressPolicy, invalid_id: str, denied_id: str
+) -> None:
+    # This refuses only what can never be called. Unlike in ZITADEL, a name is resolved, and its
+    # address checked, when a connection is made.
+    try:
+        parse_written_endpoint(endpoint)
+    except ValueError:
+        raise InvalidRequest("Target has an invalid URL", invalid_id) from None
+    if is_tunnel_url(endpoint) and not _is_tunnel_of(instance, endpoint):
+        raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
+    if check_endpoint(egress, endpoint) is not None:
+        raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
 
 
-def _may_interrupt(type_: TargetType, wanted: bool) -> bool:  # noqa: FBT001 - one flag, private
-    # Nobody waits for a rest_async target, so it cannot interrupt (sheet, section 2.2).
-    return wanted and type_ is not TargetType.REST_ASYNC
+def _is_tunnel_of(instance: InstanceId, endpoint: str) -> bool:
+    tunnel = tunnel_of(endpoint)
+    return tunnel is not None and tunnel.instance == instance
 
 
-def _rotated(
+def _interrupts(type_: TargetType, interrupt_on_error: bool) -> bool:  # noqa: FBT001 - one flag, private
+    # No caller waits for a rest_async target, so it cannot interrupt one.
+    return interrupt_on_error and type_ is not TargetType.REST_ASYNC
+
+
+def _rotated_keys(
     target: Target, new_key: str, grace: timedelta, now: datetime
 ) -> tuple[SigningKey, ...]:
     retiring = [SigningKey(target.signing_key, now + grace)] if grace else []
     # A rotation without grace ends the grace of earlier keys too: it is how a leaked key is dropped.
-    older = [each for each in target.signing_keys[1:] if grace and each.is_valid(now)]
+    older = [
+        signing_key
+        for signing_key in target.signing_keys[1:]
+        if grace and signing_key.is_valid(now)
+    ]
     return (SigningKey(new_key), *retiring, *older)[:MAX_SIGNING_KEYS]

@@ -12,8 +12,8 @@ from outrider.domain.access.web_key import WebKey, WebKeyState
 from outrider.domain.ids import AccountId, InstanceId, TokenId, WebKeyId
 from outrider.runtime import Runtime
 from outrider.usecases.access.web_keys import UseWebKeys
-from outrider.usecases.ports.access import Jwts
-from outrider.usecases.ports.store import Store, Token, Unit
+from outrider.usecases.ports.access import Jwts, Token
+from outrider.usecases.ports.store import Store, Unit
 
 _MAX_CHARS = 8192
 

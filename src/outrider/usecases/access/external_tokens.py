@@ -20,8 +20,8 @@ from outrider.domain.ids import InstanceId, TokenId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
+from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.external_tokens import ExternalJwt, Fetcher, JwtParser, UnknownKey
-from outrider.usecases.ports.store import Token
 
 Report = Callable[[str, str], None]
 """Told the issuer, and why its keys could not be fetched."""

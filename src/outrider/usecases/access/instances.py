@@ -13,7 +13,8 @@ from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, N
 from outrider.runtime import Runtime
 from outrider.usecases.access.tokens import Authenticate, hash_secret
 from outrider.usecases.access.web_keys import ManageWebKeys
-from outrider.usecases.ports.store import Store, Token, Unit
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 FIRST_ACCOUNT = "admin"

@@ -14,7 +14,8 @@ from outrider.errors import InvalidRequest, NotFound, Unauthenticated
 from outrider.runtime import Runtime
 from outrider.usecases.access.access_tokens import AccessTokens, looks_like_jwt
 from outrider.usecases.access.external_tokens import ExternalTokens
-from outrider.usecases.ports.store import Store, Token, Unit
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.store import Store, Unit
 
 _SCHEME = "Bearer "
 # A token is looked up again after this long: so long may a revoked one go on working on a node

@@ -23,7 +23,8 @@ from outrider.domain.access.web_key import (
 from outrider.domain.ids import InstanceId, WebKeyId
 from outrider.errors import Internal, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import KeyPairs, Store, Unit
+from outrider.usecases.ports.access import KeyPairs
+from outrider.usecases.ports.store import Store, Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from outrider.domain.routing.condition import event_lookup_id
 from outrider.domain.routing.router import Router
 from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
-from outrider.usecases.ports.deliveries import NotableSettlement
-from outrider.usecases.ports.store import StoredEvent, Unit
+from outrider.usecases.ports.deliveries import NotableSettlement, StoredEvent
+from outrider.usecases.ports.store import Unit
 
 _GONE = "gone"
 REQUESTED = "requested"

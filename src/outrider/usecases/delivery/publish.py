@@ -11,7 +11,8 @@ from outrider.domain.events.event import Event, check_event, render_body
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Store, StoredEvent, Unit
+from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.telemetry import NO_METRICS, PublishMetrics
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing

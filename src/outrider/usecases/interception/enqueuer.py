@@ -11,7 +11,8 @@ from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.runtime import Runtime
 from outrider.usecases.interception.target_chain import Log
-from outrider.usecases.ports.store import Store, StoredEvent
+from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.store import Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -36,7 +36,7 @@ from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.target_chain import PipelineRun, TargetCall, TargetChain
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache

@@ -32,7 +32,7 @@ from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
 from outrider.runtime import Runtime
 from outrider.usecases.interception.concurrency_limits import Bulkheads
-from outrider.usecases.ports.store import HttpClient
+from outrider.usecases.ports.http_client import HttpClient
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import PassedOn, Tracing
 

@@ -1,15 +1,17 @@
-"""What service accounts need from the outside; `ports.Unit` has the store's part."""
+"""What accounts, tokens, web keys and instances need; `ports.store.Unit` has the store's part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from outrider.domain.access.instance import Instance
+from outrider.domain.access.permission import Role
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
-from outrider.domain.access.web_key import SigningWebKey, WebKey
-from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
+from outrider.domain.access.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
+from outrider.domain.ids import AccountId, AccountKeyId, InstanceId, TokenId, WebKeyId
 
 
 class Accounts(Protocol):
@@ -117,4 +119,82 @@ class Instances(Protocol):
 
     def hosts(self) -> Mapping[str, InstanceId]:
         """Whose each host name is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token of a service account; the secret itself is not kept."""
+
+    id: TokenId
+    instance_id: InstanceId
+    account_id: AccountId
+    account_name: str
+    roles: frozenset[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None = None
+
+
+class Tokens(Protocol):
+    """Tokens and the accounts they belong to. Found by the hash of the secret."""
+
+    def add(self, token: Token, secret_hash: bytes) -> None:
+        """Write the token, and its account when that is new; an account's roles are replaced."""
+        ...
+
+    def account_id(self, instance: InstanceId, account_name: str) -> AccountId | None:
+        """The account of that name."""
+        ...
+
+    def by_hash(self, secret_hash: bytes) -> Token | None:
+        """The token with its account's roles, revoked or expired as it may be."""
+        ...
+
+    def get(self, instance: InstanceId, token: TokenId) -> Token | None:
+        """None for another instance's."""
+        ...
+
+    def list(self, instance: InstanceId) -> Sequence[Token]:
+        """Tokens that are not revoked, oldest first."""
+        ...
+
+    def revoke(self, instance: InstanceId, token: TokenId, at: datetime) -> None:
+        """Nothing accepts it from now on."""
+        ...
+
+
+class WebKeys(Protocol):
+    """Web keys of all instances. A removed key is found by `get` alone."""
+
+    def add(self, instance: InstanceId, web_key: WebKey, private_key: bytes) -> None:
+        """Write a new key; the private part is sealed."""
+        ...
+
+    def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
+        """None for another instance's key, as for no key."""
+        ...
+
+    def replace(self, instance: InstanceId, web_key: WebKey) -> None:
+        """Write a changed state. The private part of a removed key is erased."""
+        ...
+
+    def list(self, instance: InstanceId) -> Sequence[WebKey]:
+        """In the order of their creation."""
+        ...
+
+    def active(self, instance: InstanceId) -> WebKey | None:
+        """The one that signs."""
+        ...
+
+    def signing(self, instance: InstanceId) -> SigningWebKey | None:
+        """The active key with its private part."""
+        ...
+
+
+class KeyPairs(Protocol):
+    """Makes keys: the slow half of a new web key."""
+
+    async def make(self, config: WebKeyConfig) -> KeyPair:
+        """Return a new pair each time; others go on meanwhile."""
         ...

@@ -8,9 +8,15 @@ from datetime import datetime
 from typing import Protocol
 
 from outrider.domain.delivery.circuit_breaker import BreakerChange
-from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, Settlement
+from outrider.domain.delivery.delivery import (
+    ClaimedDelivery,
+    Delivery,
+    PlannedDelivery,
+    Settlement,
+)
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey
-from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
+from outrider.domain.events.event import Event
+from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
 
 
@@ -141,4 +147,38 @@ class Leases(Protocol):
 
     def expire_all(self) -> None:
         """End every lease: for the process that holds the data directory alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the body that its targets get and the deliveries that it creates.
+
+    `trace` is that of the publish (`TraceContext.text`), empty when it had none.
+    """
+
+    event: Event
+    body: bytes
+    execution: ExecutionId | None
+    deliveries: Sequence[PlannedDelivery]
+    trace: str = ""
+
+
+class Events(Protocol):
+    """Events with their deliveries."""
+
+    def append(
+        self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
+    ) -> list[int | None]:
+        """Write events and deliveries; for an id that is known already, write nothing.
+
+        Return, in order, how many deliveries were written, None for a known id: also for the
+        second of two with the same id in one call.
+        """
+        ...
+
+    def delivery_counts(
+        self, instance: InstanceId, events: Collection[EventId]
+    ) -> dict[EventId, int]:
+        """How many deliveries each of these events has."""
         ...

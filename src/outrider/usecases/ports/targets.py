@@ -1,14 +1,108 @@
-"""The store's part of target policies; `ports.Unit` has it."""
+"""The store's part of targets, executions and the catalogue; `ports.store.Unit` has it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.ids import ExecutionId, InstanceId, PublicKeyId, TargetId
+from outrider.domain.page import Listing, Page
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+from outrider.domain.routing.execution import Execution
+from outrider.domain.search import (
+    ExecutionFilter,
+    ExecutionSort,
+    TargetFilter,
+    TargetSort,
+)
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.public_key import PublicKey, PublicKeyFilter, PublicKeySort
+from outrider.domain.targets.target import Target
+
+
+class Targets(Protocol):
+    """Targets of all instances. A deleted target is absent everywhere but in `deleted_at`."""
+
+    def add(self, instance: InstanceId, target: Target) -> None:
+        """Raise `AlreadyExists` when the name is taken, in any case of its letters."""
+        ...
+
+    def get(self, instance: InstanceId, target: TargetId) -> Target | None:
+        """Return None for another instance's target, as for no target."""
+        ...
+
+    def get_many(
+        self, ids: Collection[tuple[InstanceId, TargetId]]
+    ) -> dict[tuple[InstanceId, TargetId], Target]:
+        """Return those that exist."""
+        ...
+
+    def replace(self, instance: InstanceId, target: Target) -> None:
+        """Write a changed target. Raise `AlreadyExists` when its new name is taken."""
+        ...
+
+    def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
+        """Delete it, cancel its open deliveries and release those that depend on them.
+
+        A delivery that is being attempted ends with that attempt.
+        """
+        ...
+
+    def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
+        """When it was deleted; None when it exists or never did."""
+        ...
+
+    def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
+        """Return those of `targets` that exist."""
+        ...
+
+    def search(
+        self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
+    ) -> Listing[Target]:
+        """Filters are ANDed. Rows that compare equal are in the order of their ids."""
+        ...
+
+
+class PublicKeys(Protocol):
+    """Public keys of targets. A deleted target has none, and neither has a removed key an effect."""
+
+    def add(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
+        """Write a new key."""
+        ...
+
+    def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
+        """Every key that was not removed, oldest first; none for a target that does not exist."""
+        ...
+
+    def replace(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
+        """Write a changed key."""
+        ...
+
+    def remove(
+        self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
+    ) -> None:
+        """No other method finds it any more."""
+        ...
+
+    def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
+        """When a key of this target was removed last; None when none was."""
+        ...
+
+    def search(
+        self,
+        instance: InstanceId,
+        target: TargetId,
+        filters: Sequence[PublicKeyFilter],
+        sort: PublicKeySort,
+        page: Page,
+    ) -> Listing[PublicKey]:
+        """Filters are ANDed. Rows that compare equal are in the order of their ids.
+
+        Keys that never expire sort as the last to expire. A target that does not exist has none.
+        """
+        ...
 
 
 class TargetPolicies(Protocol):
@@ -25,7 +119,7 @@ class TargetPolicies(Protocol):
         ...
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
         """Return those of which something was written."""
         ...
@@ -37,14 +131,48 @@ class TargetPolicies(Protocol):
         ...
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """Hold the deliveries of a target: nobody claims them. It stays paused when it was.
+        """Suspend a target: its deliveries are not claimed. It stays paused when it was.
 
-        What is being attempted ends with that attempt.
+        A delivery that is being attempted ends with that attempt.
         """
         ...
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """Let them go on: each is due when it would have been, so most of them at once."""
+        """End the pause: each delivery is due when it would have been, so most of them at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedTarget:
+    """What routing needs to know of a target."""
+
+    id: TargetId
+    is_awaited: bool
+
+
+class Executions(Protocol):
+    """Executions of all instances, under the ids of their conditions."""
+
+    def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
+        """The list as it was set, deleted targets included; None when it was never set."""
+        ...
+
+    def put(self, instance: InstanceId, execution: Execution) -> None:
+        """Write it whole, over what is there."""
+        ...
+
+    def search(
+        self,
+        instance: InstanceId,
+        filters: Sequence[ExecutionFilter],
+        sort: ExecutionSort,
+        page: Page,
+    ) -> Listing[Execution]:
+        """Only executions with a target that still exists, and only those targets, in order."""
+        ...
+
+    def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
+        """Every execution that has an existing target, with these targets in order."""
         ...
 
 

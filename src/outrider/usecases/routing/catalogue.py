@@ -25,12 +25,12 @@ PAGE_BYTES = 1024 * 1024
 Clients of gRPC take messages of 4 MiB unless they are told otherwise.
 """
 
-_AT_ONCE = 50
+_BATCH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntrySearch:
-    """Which entries are wanted. No kind means all of them; `limit` 0 is the default.
+    """Which entries to find. No kind means all of them; `limit` 0 is the default.
 
     `after` is the last entry of the page before.
     """
@@ -49,26 +49,27 @@ class ManageCatalogue:
     routing: Routing
 
     async def add(self, actor: Actor, entries: Sequence[Entry]) -> int:
-        """Add entries, or describe known ones anew; return how many were not known before.
+        """Add entries, or describe known ones again; return how many were not known before.
 
-        Executions can be set for them when this returns. Raise `InvalidRequest`: nothing is added.
+        Executions can be set for them when this returns. When it raises `InvalidRequest`, it has
+        added none.
         """
         for position, entry in enumerate(entries):
             check_entry(entry, position)
         new = await self.store.write(lambda unit: unit.catalogue.put(actor.instance_id, entries))
         await self.routing.refresh()
-        return sum(not _holds(self.routing.registered, each) for each in new)
+        return sum(not _contains(self.routing.registered, name) for name in new)
 
     async def search(
-        self, actor: Actor, wanted: EntrySearch
+        self, actor: Actor, query: EntrySearch
     ) -> tuple[Sequence[Entry], EntryName | None]:
         """One page in the order of names, and where the next one begins after; None: the last."""
-        limit = wanted.limit or DEFAULT_LIMIT
+        limit = query.limit or DEFAULT_LIMIT
         names = names_after(
             self.routing.catalogue(actor.instance_id),
-            set(wanted.kinds) or set(EntryKind),
-            wanted.prefix,
-            wanted.after,
+            set(query.kinds) or set(EntryKind),
+            query.prefix,
+            query.after,
             limit + 1,
         )
         page = names[:limit]
@@ -82,12 +83,12 @@ def _described(unit: Unit, actor: Actor, names: Sequence[EntryName]) -> list[Ent
     entries: list[Entry] = []
     size = 0
     rest = iter(names)
-    while some := list(islice(rest, _AT_ONCE)):
+    while batch := list(islice(rest, _BATCH)):
         stored = {
-            each.entry_name: each for each in unit.catalogue.get_many(actor.instance_id, some)
+            entry.entry_name: entry for entry in unit.catalogue.get_many(actor.instance_id, batch)
         }
-        for each in some:
-            entry = stored.get(each) or Entry(kind=each.kind, name=each.name)
+        for name in batch:
+            entry = stored.get(name) or Entry(kind=name.kind, name=name.name)
             entries.append(entry)
             size += entry.description_size
             if size > PAGE_BYTES:
@@ -95,7 +96,7 @@ def _described(unit: Unit, actor: Actor, names: Sequence[EntryName]) -> list[Ent
     return entries
 
 
-def _holds(catalogue: Catalogue, entry: EntryName) -> bool:
+def _contains(catalogue: Catalogue, entry: EntryName) -> bool:
     has = {
         EntryKind.METHOD: catalogue.has_method,
         EntryKind.FUNCTION: catalogue.has_function,

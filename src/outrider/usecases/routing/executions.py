@@ -31,22 +31,22 @@ class ManageExecutions:
     ) -> datetime | None:
         """Replace the list of a condition; an empty list clears it.
 
-        Checks and their order: sheet, section 2.6. Return when the list was set: the stored date
-        when it is the same list, None when an empty list was never anything else.
+        Checks and their order are ZITADEL's. Return when the list was set: the stored date when it
+        is the same list, None when an empty list was never anything else.
         """
         check_target_list(targets)
         check_exists(condition, self.routing.catalogue(actor.instance_id))
-        wanted = tuple(targets)
+        new = tuple(targets)
 
         def apply(unit: Unit) -> datetime | None:
             stored = unit.executions.get(actor.instance_id, condition.execution_id)
-            if wanted == (stored.targets if stored else ()):
+            if new == (stored.targets if stored else ()):
                 return stored.changed_at if stored else None
-            check_targets_exist(wanted, unit.targets.existing(actor.instance_id, wanted))
+            check_targets_exist(new, unit.targets.existing(actor.instance_id, new))
             now = self.runtime.now()
             created_at = stored.created_at if stored else now
             execution = Execution(
-                condition=condition, targets=wanted, created_at=created_at, changed_at=now
+                condition=condition, targets=new, created_at=created_at, changed_at=now
             )
             unit.executions.put(actor.instance_id, execution)
             return now

@@ -17,7 +17,8 @@ from outrider.domain.targets.policy import StoredPolicy
 from outrider.domain.targets.public_key import encryption_key
 from outrider.domain.targets.target import TargetType
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import load_resolved_targets
 

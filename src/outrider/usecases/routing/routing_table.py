@@ -17,18 +17,19 @@ from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.routing.catalogue import Catalogue
 from outrider.domain.routing.catalogue_entry import EntryKind
 from outrider.domain.routing.router import Router
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """One instance's executions: which one fires, and its targets in order."""
+    """One instance's executions: which one is chosen, and its targets in order."""
 
     router: Router
     targets: Mapping[ExecutionId, tuple[RoutedTarget, ...]]
 
     def match(self, lookup_id: ExecutionId) -> tuple[ExecutionId | None, tuple[RoutedTarget, ...]]:
-        """The execution that fires and its targets; None and nothing when none does."""
+        """The chosen execution and its targets; None and no targets when there is none."""
         found = self.router.match(lookup_id)
         if found is None:
             return None, ()
@@ -49,7 +50,7 @@ class _Snapshot:
 
 @dataclass(slots=True)
 class Routing:
-    """Routes and catalogues of all instances, and their host names. Call `refresh` before the first use."""
+    """Routes, catalogues and host names of all instances. Call `refresh` before the first use."""
 
     store: Store
     registered: Catalogue
@@ -76,7 +77,7 @@ class Routing:
         return self._current.catalogues.get(instance, self.registered)
 
     def instance_at(self, authority: str) -> InstanceId | None:
-        """Whose host name this is, written as in the header `Host`; None for nobody's."""
+        """Whose host name this is, written as in the header `Host`; None: of no instance."""
         hosts = self._current.hosts
         if not hosts:
             return None
@@ -100,8 +101,8 @@ class Routing:
     async def refresh_after_commit(self) -> None:
         """Refresh after a commit of this node.
 
-        What is stored must not be answered as a failure: when this one fails, the next regular
-        look at the store catches up.
+        What is stored must not be answered as a failure: when this refresh fails, the next regular
+        one catches up.
         """
         with suppress(Exception):
             await self.refresh()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from outrider.domain.calls.resolved_target import ResolvedTarget, takes_public_keys, takes_web_key
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.targets.policy import StoredPolicy
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.routing_table import Routing
 
 _NOTHING_STORED = StoredPolicy()

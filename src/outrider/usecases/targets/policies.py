@@ -14,7 +14,7 @@ from outrider.domain.targets.policy_validation import (
     CheckTls,
     check_policy,
     check_tls,
-    shown_policy,
+    redacted_policy,
     with_kept_secrets,
 )
 from outrider.errors import FailedPrecondition, NotFound
@@ -22,14 +22,14 @@ from outrider.runtime import Runtime
 from outrider.usecases.delivery.operator_events import REQUESTED, publish_operator_event
 from outrider.usecases.ports.store import Store, Unit
 
-_NOTHING = StoredPolicy()
+_NO_POLICY = StoredPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class ManageTargetPolicies:
     """Read and set policies, pause and resume targets.
 
-    Whether the actor may is decided before: each RPC declares its permission. Every one raises
+    Permissions are checked before: each RPC declares the one that it needs. Every method raises
     `NotFound` for another instance's target, as for no target.
     """
 
@@ -38,25 +38,25 @@ class ManageTargetPolicies:
     check_tls: CheckTls
 
     async def get(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
-        """Return what is written, without its secrets; the default when nothing is."""
-        stored = await self._stored(actor, target_id)
-        return replace(stored, policy=shown_policy(stored.policy))
+        """Return what is stored, without its secrets; the default when nothing is."""
+        stored = await self._read(actor, target_id)
+        return replace(stored, policy=redacted_policy(stored.policy))
 
-    async def set(self, actor: Actor, target_id: TargetId, wanted: TargetPolicy) -> datetime:
+    async def set(self, actor: Actor, target_id: TargetId, new: TargetPolicy) -> datetime:
         """Replace the policy and return when; secrets that are left open stay as they were.
 
-        Raise `InvalidRequest` for what no policy may say, and `FailedPrecondition` when somebody
-        else has just changed a secret that was to stay.
+        Raise `InvalidRequest` for what no policy may say, and `FailedPrecondition` when another
+        caller has just changed a secret that was to stay.
         """
-        check_policy(wanted)
-        stored = await self._stored(actor, target_id)
-        policy = with_kept_secrets(wanted, stored.policy)
+        check_policy(new)
+        stored = await self._read(actor, target_id)
+        policy = with_kept_secrets(new, stored.policy)
         # Reading long PEM takes a while: not in the loop, and not in the store's thread.
         await asyncio.to_thread(check_tls, policy, self.check_tls)
 
         def apply(unit: Unit) -> datetime:
             stored = _stored(unit, actor.instance_id, target_id)
-            if with_kept_secrets(wanted, stored.policy) != policy:
+            if with_kept_secrets(new, stored.policy) != policy:
                 raise FailedPrecondition(
                     "The policy has just been changed: read it again", "OUTRIDER-policy"
                 )
@@ -67,7 +67,7 @@ class ManageTargetPolicies:
         return await self.store.write(apply)
 
     async def pause(self, actor: Actor, target_id: TargetId) -> datetime:
-        """Hold the target's deliveries. Return since when: earlier when it was paused already."""
+        """Stop calling the target. Return since when: earlier when it was paused already."""
 
         def apply(unit: Unit) -> datetime:
             stored = _stored(unit, actor.instance_id, target_id)
@@ -75,7 +75,9 @@ class ManageTargetPolicies:
                 return stored.paused_at
             now = self.runtime.now()
             unit.policies.pause(actor.instance_id, target_id, now)
-            self._tell(unit, actor, target_id, OperatorEvent.TARGET_PAUSED, now, REQUESTED)
+            self._notify_operators(
+                unit, actor, target_id, OperatorEvent.TARGET_PAUSED, now, REQUESTED
+            )
             return now
 
         return await self.store.write(apply)
@@ -88,12 +90,12 @@ class ManageTargetPolicies:
                 return None
             now = self.runtime.now()
             unit.policies.resume(actor.instance_id, target_id)
-            self._tell(unit, actor, target_id, OperatorEvent.TARGET_RESUMED, now)
+            self._notify_operators(unit, actor, target_id, OperatorEvent.TARGET_RESUMED, now)
             return now
 
         return await self.store.write(apply)
 
-    def _tell(  # noqa: PLR0917 - where, about what, when
+    def _notify_operators(  # noqa: PLR0917 - where, about what, when
         self,
         unit: Unit,
         actor: Actor,
@@ -102,16 +104,16 @@ class ManageTargetPolicies:
         now: datetime,
         reason: str | None = None,
     ) -> None:
-        said = {"targetId": target_id, "reason": reason}
+        data = {"targetId": target_id, "reason": reason}
         publish_operator_event(
-            unit, self.runtime, actor.instance_id, event_type, target_id, said, now
+            unit, self.runtime, actor.instance_id, event_type, target_id, data, now
         )
 
-    async def _stored(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
+    async def _read(self, actor: Actor, target_id: TargetId) -> StoredPolicy:
         return await self.store.read(lambda unit: _stored(unit, actor.instance_id, target_id))
 
 
 def _stored(unit: Unit, instance: InstanceId, target_id: TargetId) -> StoredPolicy:
     if unit.targets.get(instance, target_id) is None:
         raise NotFound("Target not found", "QUERY-hj5oaniyrz")
-    return unit.policies.get(instance, target_id) or _NOTHING
+    return unit.policies.get(instance, target_id) or _NO_POLICY

@@ -29,9 +29,9 @@ _INVALID_KEY = (
 
 @dataclass(frozen=True, slots=True)
 class ManagePublicKeys:
-    """Add, switch, remove and find the keys of a target (sheet, section 2.5).
+    """Add, switch, remove and find the keys of a target.
 
-    `read_spki` gives the SubjectPublicKeyInfo of a key in PEM, or raises `ValueError`.
+    `read_spki` returns the SubjectPublicKeyInfo of a key in PEM, or raises `ValueError`.
     """
 
     store: Store
@@ -72,10 +72,12 @@ class ManagePublicKeys:
         def apply(unit: Unit) -> PublicKey:
             now = self.runtime.now()
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            wanted = activated(_found(keys, key_id), now)
-            others = [deactivated(each, now) for each in keys if each.id != key_id]
-            _write_changed(unit, actor.instance_id, target_id, keys, [*others, wanted])
-            return wanted
+            active = activated(_require(keys, key_id), now)
+            others = [
+                deactivated(public_key, now) for public_key in keys if public_key.id != key_id
+            ]
+            _write_changed(unit, actor.instance_id, target_id, keys, [*others, active])
+            return active
 
         return await self.store.write(apply)
 
@@ -85,9 +87,9 @@ class ManagePublicKeys:
 
         def apply(unit: Unit) -> PublicKey:
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            wanted = deactivated(_found(keys, key_id), self.runtime.now())
-            _write_changed(unit, actor.instance_id, target_id, keys, [wanted])
-            return wanted
+            inactive = deactivated(_require(keys, key_id), self.runtime.now())
+            _write_changed(unit, actor.instance_id, target_id, keys, [inactive])
+            return inactive
 
         return await self.store.write(apply)
 
@@ -96,17 +98,17 @@ class ManagePublicKeys:
     ) -> datetime | None:
         """Remove a key that is not active.
 
-        Return when; for a key that is not there, when its target changed last; None when nothing
-        is known of the target either.
+        Return when; for a key that is not there, when its target changed last; None when the
+        target is unknown, too.
         """
         _check_ids(target_id, key_id)
 
         def apply(unit: Unit) -> datetime | None:
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            wanted = next((each for each in keys if each.id == key_id), None)
-            if wanted is None:
+            public_key = _find(keys, key_id)
+            if public_key is None:
                 return _last_change(unit, actor.instance_id, target_id, keys)
-            check_removable(wanted)
+            check_removable(public_key)
             now = self.runtime.now()
             unit.public_keys.remove(actor.instance_id, target_id, key_id, now)
             return now
@@ -138,11 +140,15 @@ def _check_ids(*ids: str) -> None:
         raise InvalidRequest("ID missing", "ErrTargetIDMissing")
 
 
-def _found(public_keys: Sequence[PublicKey], key_id: PublicKeyId) -> PublicKey:
-    for each in public_keys:
-        if each.id == key_id:
-            return each
-    raise FailedPrecondition("Target not found", "ErrKeyNotFound")
+def _require(public_keys: Sequence[PublicKey], key_id: PublicKeyId) -> PublicKey:
+    public_key = _find(public_keys, key_id)
+    if public_key is None:
+        raise FailedPrecondition("Target not found", "ErrKeyNotFound")
+    return public_key
+
+
+def _find(public_keys: Sequence[PublicKey], key_id: PublicKeyId) -> PublicKey | None:
+    return next((public_key for public_key in public_keys if public_key.id == key_id), None)
 
 
 def _write_changed(
@@ -152,9 +158,9 @@ def _write_changed(
     before: Sequence[PublicKey],
     after: Sequence[PublicKey],
 ) -> None:
-    for each in after:
-        if each not in before:
-            unit.public_keys.replace(instance, target_id, each)
+    for public_key in after:
+        if public_key not in before:
+            unit.public_keys.replace(instance, target_id, public_key)
 
 
 def _last_change(
@@ -163,6 +169,6 @@ def _last_change(
     target = unit.targets.get(instance, target_id)
     if target is None:
         return unit.targets.deleted_at(instance, target_id)
-    changes = [target.changed_at, *(each.changed_at for each in public_keys)]
+    changes = [target.changed_at, *(public_key.changed_at for public_key in public_keys)]
     removal = unit.public_keys.last_removal(instance, target_id)
     return max([*changes, removal] if removal else changes)

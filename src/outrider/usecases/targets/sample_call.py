@@ -19,7 +19,8 @@ from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import HttpClient, Store, Unit
+from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import load_resolved_targets
 from outrider.usecases.targets.sample_payload import sample_body

@@ -8,20 +8,17 @@ from datetime import datetime
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.ids import TargetId
-from outrider.domain.net.egress_policy import EgressPolicy, check_endpoint
-from outrider.domain.net.endpoint import parse_written_endpoint
+from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.page import Listing, Page
 from outrider.domain.search import TargetFilter, TargetSort
 from outrider.domain.targets.target import (
     NewTarget,
     Target,
     TargetChange,
-    changed_target,
-    check_new_target,
+    change_target,
     check_target_change,
-    new_target,
+    create_target,
 )
-from outrider.domain.targets.tunnel import is_tunnel_url, tunnel_of
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
@@ -32,7 +29,7 @@ from outrider.usecases.routing.routing_table import Routing
 class ManageTargets:
     """Create, change, delete and find targets.
 
-    Whether the actor may is decided before: each RPC declares its permission.
+    Permissions are checked before: each RPC declares the one that it needs.
     """
 
     store: Store
@@ -40,18 +37,18 @@ class ManageTargets:
     routing: Routing
     egress: EgressPolicy
 
-    async def create(self, actor: Actor, wanted: NewTarget) -> Target:
-        """Add a target. It is called by nothing until an execution names it.
+    async def create(self, actor: Actor, new: NewTarget) -> Target:
+        """Add a target. Nothing calls it until an execution names it.
 
-        Checks and their order: sheet, section 2.1. Raise `InvalidRequest` or `AlreadyExists`.
+        Raise `InvalidRequest` for what `create_target` refuses, `AlreadyExists` for a taken name.
         """
-        check_new_target(wanted)
-        self._check_endpoint(actor, wanted.endpoint, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
-        target = new_target(
-            wanted,
+        target = create_target(
+            new,
             TargetId(str(self.runtime.new_id())),
+            instance=actor.instance_id,
+            egress=self.egress,
             now=self.runtime.now(),
-            new_key=self.runtime.new_signing_key(),
+            signing_key=self.runtime.new_signing_key(),
         )
         await self.store.write(lambda unit: unit.targets.add(actor.instance_id, target))
         return target
@@ -59,21 +56,19 @@ class ManageTargets:
     async def update(self, actor: Actor, target_id: TargetId, change: TargetChange) -> Target:
         """Change what `change` names; nothing is written when nothing differs.
 
-        Checks and their order: sheet, section 2.2. Raise `InvalidRequest`, `NotFound` or
-        `AlreadyExists`.
+        Raise `InvalidRequest` for what `check_target_change` refuses, then `NotFound`, then
+        `AlreadyExists` for a taken name.
         """
         if not target_id:
             raise InvalidRequest("ID missing", "COMMAND-1l6ympeagp")
-        check_target_change(change)
-        if change.endpoint is not None:
-            self._check_endpoint(actor, change.endpoint, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
-        new_key = self.runtime.new_signing_key()
+        check_target_change(change, actor.instance_id, self.egress)
+        signing_key = self.runtime.new_signing_key()
 
         def apply(unit: Unit) -> Target:
             target = unit.targets.get(actor.instance_id, target_id)
             if target is None:
                 raise NotFound("Target not found", "COMMAND-xj14f2cccn")
-            changed = changed_target(target, change, now=self.runtime.now(), new_key=new_key)
+            changed = change_target(target, change, now=self.runtime.now(), signing_key=signing_key)
             if changed is not target:
                 unit.targets.replace(actor.instance_id, changed)
             return changed
@@ -83,9 +78,9 @@ class ManageTargets:
         return target
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
-        """Delete a target and cancel what is owed to it.
+        """Delete a target and cancel its pending deliveries.
 
-        Return when it was deleted, now or before; None when it never existed (sheet, 2.3).
+        Return when it was deleted, now or before; None when it never existed.
         """
         if not target_id:
             raise InvalidRequest("ID missing", "COMMAND-obqos2l3no")
@@ -115,20 +110,3 @@ class ManageTargets:
         return await self.store.read(
             lambda unit: unit.targets.search(actor.instance_id, filters, sort, page)
         )
-
-    def _check_endpoint(self, actor: Actor, endpoint: str, invalid_id: str, denied_id: str) -> None:
-        # Only what can never be valid is refused here: names are resolved and judged when a
-        # connection is made (outrider-v1, deliberate differences).
-        try:
-            parse_written_endpoint(endpoint)
-        except ValueError:
-            raise InvalidRequest("Target has an invalid URL", invalid_id) from None
-        if is_tunnel_url(endpoint) and not _leads_to(actor, endpoint):
-            raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
-        if check_endpoint(self.egress, endpoint) is not None:
-            raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
-
-
-def _leads_to(actor: Actor, endpoint: str) -> bool:
-    tunnel = tunnel_of(endpoint)
-    return tunnel is not None and tunnel.instance == actor.instance_id

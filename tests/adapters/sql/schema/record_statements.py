@@ -1,7 +1,7 @@
-"""Write down what this release says to PostgreSQL: `python tests/adapters/sql/schema/record_statements.py`.
+"""Record the statements of this release: `python tests/adapters/sql/schema/record_statements.py`.
 
-Once for each release, before it is made. It runs the contracts, and keeps one example of each
-statement in `previous_release/<schema version>.json`.
+Once for each release, before it is made. It runs the contracts on PostgreSQL, and keeps one example
+of each statement in `previous_release/<schema version>.json`.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ import pytest
 
 from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations
-from outrider.adapters.sql.stores.postgres_connection import PostgresLink
+from outrider.adapters.sql.stores.postgres_connection import PostgresConnection
 
 HERE = Path(__file__).parent
 
 
 class Recorder:
-    """A plugin of pytest that listens to every link."""
+    """A plugin of pytest that records the statements of every connection."""
 
     def __init__(self):
         self.statements = {}
 
     def pytest_configure(self):
-        execute, executemany = PostgresLink.execute, PostgresLink.executemany
+        execute, executemany = PostgresConnection.execute, PostgresConnection.executemany
 
-        def heard(link, sql, parameters=(), /):
-            self.keep(sql, parameters)
-            return execute(link, sql, parameters)
+        def recorded(connection, sql, parameters=(), /):
+            self.record(sql, parameters)
+            return execute(connection, sql, parameters)
 
-        def heard_many(link, sql, parameters, /):
+        def recorded_many(connection, sql, parameters, /):
             rows = list(parameters)
             if rows:
-                self.keep(sql, rows[0])
-            return executemany(link, sql, rows)
+                self.record(sql, rows[0])
+            return executemany(connection, sql, rows)
 
-        PostgresLink.execute, PostgresLink.executemany = heard, heard_many
+        PostgresConnection.execute, PostgresConnection.executemany = recorded, recorded_many
 
-    def keep(self, sql, parameters):
-        """The first example of a statement that says something of ours."""
+    def record(self, sql, parameters):
+        """Keep the first example of a statement on our tables."""
         word = sql.split(None, 1)[0]
         is_seed = word == "INSERT" and not parameters
         known = {"SELECT", "INSERT", "UPDATE", "DELETE"}

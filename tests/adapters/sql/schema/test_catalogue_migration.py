@@ -41,8 +41,8 @@ async def test_published_event_types_are_entries_after_the_upgrade(tmp_path):
     make_old(path)
     async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as store:
         names = await store.read(lambda unit: dict(unit.catalogue.names()))
-        wanted = [EntryName("a.type", EntryKind.EVENT_TYPE)]
-        entries = await store.read(lambda unit: unit.catalogue.get_many(INSTANCE, wanted))
+        published = [EntryName("a.type", EntryKind.EVENT_TYPE)]
+        entries = await store.read(lambda unit: unit.catalogue.get_many(INSTANCE, published))
 
     assert {
         INSTANCE: {EntryKind.EVENT_TYPE: {"a.type", "b.type"}},

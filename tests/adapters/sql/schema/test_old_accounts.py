@@ -17,7 +17,7 @@ BEFORE_ACCOUNTS = 4
 
 async def test_they_keep_their_tokens_and_are_as_old_as_the_first(tmp_path):
     """
-    Nobody is logged out by an upgrade.
+    An upgrade logs no account out.
     """
     path = tmp_path / "outrider.db"
     with closing(connect(path)) as connection:

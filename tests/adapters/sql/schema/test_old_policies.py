@@ -94,7 +94,7 @@ def test_the_target_queue_is_as_if_the_policy_had_been_set_with_this_release(
     path, policy, is_paused
 ):
     """
-    Nobody reads in release notes that limits must be set again.
+    No operator reads in release notes that limits must be set again.
     """
     make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, policy)
@@ -177,17 +177,17 @@ async def test_what_waited_before_the_upgrade_obeys_the_limit(path):
         )
     async with open_sqlite(path, SEALING, now=NOW) as store:
         await add_targets(store)
-        taken = [await claimed_ids(store) for _ in range(3)]
+        claims = [await claimed_ids(store) for _ in range(3)]
         await settle(store, a_settlement("1"))
-        taken.append(await claimed_ids(store))
+        claims.append(await claimed_ids(store))
 
-    assert 1 == sum(map(len, taken[:3]))
-    assert ["2"] == taken[3]
+    assert 1 == sum(map(len, claims[:3]))
+    assert ["2"] == claims[3]
 
 
 async def test_events_after_the_upgrade_are_in_order(path):
     """
-    The second event of an aggregate waits for the first, and other aggregates for nobody.
+    The second event of an aggregate waits for the first, and other aggregates for none.
     """
     make(path, BEFORE_TARGET_QUEUES)
     store_policy(path, IN_ORDER)
@@ -196,9 +196,9 @@ async def test_events_after_the_upgrade_are_in_order(path):
         await owe(store, planned("9", "102"), event="another")
         for number, aggregate in (("1", "a"), ("2", "a"), ("3", "b")):
             await happens(store, number, aggregate)
-        taken = await claimed_ids(store) + await claimed_ids(store)
+        first = await claimed_ids(store) + await claimed_ids(store)
         await settle(store, a_settlement("1"))
         then = await claimed_ids(store)
 
-    assert ["1", "3", "9"] == sorted(taken)
+    assert ["1", "3", "9"] == sorted(first)
     assert ["2"] == then

@@ -14,7 +14,7 @@ from contracts.store.delivery.queue import QueueContract
 from contracts.store.delivery.settling import SettlingContract
 from outrider.adapters.sql.schema.dialect import POSTGRES, SQLITE
 from outrider.adapters.sql.schema.migrations import SchemaTooNew, all_migrations, migrate
-from outrider.adapters.sql.stores.postgres_connection import _placed, connect
+from outrider.adapters.sql.stores.postgres_connection import _psycopg_sql, connect
 from outrider.adapters.sql.stores.postgres_open import open_postgres
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.adapters.sql.stores.sqlite import connect as connect_sqlite
@@ -30,7 +30,7 @@ COLUMNS = (
 )
 
 
-def asked(url, query):
+def rows_of(url, query):
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         return connection.execute(query).fetchall()
 
@@ -41,15 +41,15 @@ def change(url, *statements):
             connection.execute(statement)
 
 
-async def opened(url):
-    """Open and close: what a start does to the schema."""
-    async with open_postgres(url, SEALING, now=NOW, patience=0.0):
+async def start(url):
+    """Open and close the store, which migrates the schema."""
+    async with open_postgres(url, SEALING, now=NOW, timeout_s=0.0):
         pass
 
 
 def a_newer_step(url, compatible_with):
-    """What the next release leaves behind: more columns, another table, a row that tells."""
-    tables = {name for name, _ in asked(url, COLUMNS)} - {"schema_migrations"}
+    """The schema of the next release: more columns, another table, the row of a migration."""
+    tables = {name for name, _ in rows_of(url, COLUMNS)} - {"schema_migrations"}
     change(
         url,
         *(f"ALTER TABLE {name} ADD COLUMN of_tomorrow TEXT" for name in sorted(tables)),
@@ -61,7 +61,7 @@ def a_newer_step(url, compatible_with):
 
 async def test_both_databases_have_the_same_tables_and_columns(postgres_url, tmp_path):
     """
-    A column that somebody added to one of them alone is found here, not by an operator.
+    This test finds a column that only one of them has, and not an operator.
     """
     with closing(connect_sqlite(tmp_path / "outrider.db")) as connection:
         migrate(connection, NOW)
@@ -72,9 +72,9 @@ async def test_both_databases_have_the_same_tables_and_columns(postgres_url, tmp
             ).fetchall()
             for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")
         }
-    await opened(postgres_url)
+    await start(postgres_url)
 
-    assert expected == set(asked(postgres_url, COLUMNS))
+    assert expected == set(rows_of(postgres_url, COLUMNS))
     assert all_migrations(SQLITE)[-1].version == NEWEST
 
 
@@ -89,7 +89,7 @@ async def test_nodes_that_start_together_make_the_schema_once(postgres_url):
 
     assert 1 == len(instances)
     assert len(all_migrations(POSTGRES)) == len(
-        asked(postgres_url, "SELECT 1 FROM schema_migrations")
+        rows_of(postgres_url, "SELECT 1 FROM schema_migrations")
     )
 
 
@@ -97,16 +97,16 @@ async def test_a_schema_that_this_release_cannot_use_is_refused(postgres_url):
     """
     Better no node than one that writes what the newer ones do not expect.
     """
-    await opened(postgres_url)
+    await start(postgres_url)
     a_newer_step(postgres_url, compatible_with=NEWEST + 1)
 
     with pytest.raises(SchemaTooNew, match=f"schema version {NEWEST + 1}"):
-        await opened(postgres_url)
+        await start(postgres_url)
 
 
 def test_sqlite_refuses_and_accepts_by_the_same_rule(tmp_path):
     """
-    Going back by one release is what somebody does in the middle of the night.
+    Going back by one release is what an operator does in the middle of the night.
     """
     with closing(connect_sqlite(tmp_path / "outrider.db")) as connection:
         migrate(connection, NOW)
@@ -145,19 +145,22 @@ class TestSettlingOnTheNextSchema(OnTheNextSchema, SettlingContract): ...
 @pytest.mark.parametrize("path", PREVIOUS, ids=lambda path: path.stem)
 def test_statements_of_an_earlier_release_run_on_this_schema(path, shared_postgres):
     """
-    During a rolling deploy its nodes work on the new schema; each statement of theirs still fits.
+    During a rolling deploy its nodes work on the new schema; all their statements still fit.
+
+    Only releases after the last incompatible migration have a recording: older ones cannot run
+    beside this one. 0013 renamed tables and columns, so 0013.json replaced 0011.json.
     """
     shared_postgres.emptied()
     recorded = json.loads(path.read_text())
-    with closing(connect(shared_postgres.url)) as link:
+    with closing(connect(shared_postgres.url)) as connection:
         failed = []
         for sql, *parameters in recorded["statements"]:
-            link.script("BEGIN")
+            connection.script("BEGIN")
             try:
-                link.execute(sql, [_value(parameter) for parameter in parameters])
+                connection.execute(sql, [_value(parameter) for parameter in parameters])
             except psycopg.Error as failure:
-                failed.append(f"{failure}: {_placed(sql)}")
-            link.script("ROLLBACK")
+                failed.append(f"{failure}: {_psycopg_sql(sql)}")
+            connection.script("ROLLBACK")
 
     assert len(recorded["statements"]) > 100
     assert [] == failed
@@ -169,11 +172,11 @@ def _value(recorded):
 
 async def test_a_role_without_rights_is_told_at_once(postgres_url):
     """
-    No waiting helps, and a readiness probe would only say that nothing is there.
+    No waiting helps, and a readiness probe would only say that the node is not ready.
     """
     user = psycopg.conninfo.conninfo_to_dict(postgres_url)["user"]
     url = postgres_url.replace(f"{user}@", "nobody_known@")
 
     with pytest.raises(CannotOpen, match="nobody_known") as refused:
-        await opened(url)
+        await start(url)
     assert "postgresql://" in str(refused.value)

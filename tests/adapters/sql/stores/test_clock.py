@@ -32,7 +32,7 @@ class TestClockOnSqlite(OnSqlite, ClockContract): ...
 
 async def test_a_lease_that_covers_nothing_leaves_no_row(tmp_path):
     """
-    What the contract cannot see: a row for each node that ever died.
+    What the contract cannot see: a row for every node that ever died.
     """
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         await store.write(lambda unit: unit.leases.renew("worker-1", NOW))

@@ -1,4 +1,4 @@
-"""Several nodes on one PostgreSQL: what each may rely on, whatever the others do."""
+"""Several nodes on one PostgreSQL: what a node may rely on, whatever the others do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def nodes(postgres_url):
 
 
 def publish(*ids):
-    """A unit that publishes events, each with a delivery of its number to target 101."""
+    """A unit that publishes events, with one delivery of the same number to target 101."""
     events = [a_stored_event(planned(str(id_)), event=an_event(f"event-{id_}")) for id_ in ids]
     return lambda unit: unit.events.append(INSTANCE, events, NOW)
 
@@ -58,26 +58,28 @@ async def drain(node, owner, limit):
         )
         if not claimed:
             return delivered
-        settlements = [a_settlement(each.id) for each in claimed]
+        settlements = [a_settlement(delivery.id) for delivery in claimed]
         await node.write(
             lambda unit, all_=settlements: unit.deliveries.settle(owner, all_, NOW), shared=True
         )
-        delivered += [each.id for each in claimed]
+        delivered += [delivery.id for delivery in claimed]
 
 
-async def test_nodes_that_claim_at_once_share_and_nobody_gets_what_another_has(nodes):
+async def test_nodes_that_claim_at_once_share_and_none_gets_what_another_has(nodes):
     """
-    Batches by SKIP LOCKED: none waits for another, and each delivery is made once.
+    Batches by SKIP LOCKED: none waits for another, and every delivery is made once.
     """
     await add_targets(nodes[0])
     for first in range(1, 401, 100):
         await nodes[first % 3].write(publish(*range(first, first + 100)), shared=True)
-    taken = await asyncio.gather(
+    batches = await asyncio.gather(
         *(drain(node, owner, 7) for node, owner in zip(nodes, WORKERS, strict=True))
     )
     rest = await drain(nodes[0], "worker-4", 100)
 
-    assert list(range(1, 401)) == sorted(int(each) for batch in (*taken, rest) for each in batch)
+    assert list(range(1, 401)) == sorted(
+        int(delivery_id) for batch in (*batches, rest) for delivery_id in batch
+    )
     assert {"DELIVERED"} == set((await states(nodes[0])).values())
 
 
@@ -101,9 +103,9 @@ async def test_the_concurrency_of_a_target_holds_over_all_nodes(nodes):
 
 
 @pytest.mark.parametrize("has_target_queues", [False, True])
-async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, has_target_queues):
+async def test_of_two_nodes_that_find_the_same_orphans_one_secures_them(nodes, has_target_queues):
     """
-    Whoever has them may say that it recorded them: the other one waits, and gets the rest.
+    The one that has them may say that it recorded them: the other waits, and gets the rest.
     """
     policy = replace(DEFAULT_POLICY, max_concurrency=9)
     await add_targets(nodes[0])
@@ -117,15 +119,14 @@ async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, h
         mine = unit.leases.secure(unit.leases.orphans(NOW, 2))
         secured.set()
         assert goes_on.wait(20)
-        settlements = [a_settlement(each.claimed.id) for each in mine]
+        settlements = [a_settlement(orphan.claimed.id) for orphan in mine]
         return unit.deliveries.settle("dead", settlements, NOW).count
 
     def secure_three(unit):
         found = unit.leases.orphans(NOW, 3)
         goes_on.set()
-        return [each.claimed.id for each in found], [
-            each.claimed.id for each in unit.leases.secure(found)
-        ]
+        secured_ids = [orphan.claimed.id for orphan in unit.leases.secure(found)]
+        return [orphan.claimed.id for orphan in found], secured_ids
 
     first = asyncio.create_task(nodes[0].write(settle_two, shared=True))
     await asyncio.to_thread(secured.wait, 20)
@@ -136,7 +137,7 @@ async def test_of_two_nodes_that_find_the_same_orphans_one_secures_each(nodes, h
 
 async def test_the_same_events_published_on_all_nodes_at_once_count_once(nodes):
     """
-    A publisher tries again elsewhere. Groups that wait for each other in a circle are run again.
+    A publisher tries again elsewhere. Groups in a deadlock are run again.
     """
     await add_targets(nodes[0])
     ids = list(range(1, 31))
@@ -177,9 +178,9 @@ async def test_units_that_do_not_share_happen_one_after_the_other_on_all_nodes(n
     assert timedelta(seconds=45) == target.timeout
 
 
-async def test_a_commit_elsewhere_is_hinted_at(nodes):
+async def test_a_commit_elsewhere_is_notified(nodes):
     """
-    Else a delivery that was published on another node waits for the next look, a second later.
+    Else a delivery that was published on another node waits for the next poll, a second later.
     """
     here, there, _ = nodes
     await add_targets(there)
@@ -190,17 +191,17 @@ async def test_a_commit_elsewhere_is_hinted_at(nodes):
             await asyncio.sleep(0.001)
 
 
-async def test_who_asked_is_told_of_news(nodes):
+async def test_subscribers_are_notified_of_commits(nodes):
     """
     By whichever node, its own included: an engine delivers what it publishes.
     """
     here, there, _ = nodes
     await add_targets(there)
-    told = threading.Semaphore(0)
-    here.subscribe(told.release)
+    notified = threading.Semaphore(0)
+    here.subscribe(notified.release)
     for number, node in enumerate((there, here), start=1):
         await node.write(publish(number), shared=True)
-        assert await asyncio.to_thread(told.acquire, timeout=5)
+        assert await asyncio.to_thread(notified.acquire, timeout=5)
 
 
 async def test_nodes_number_themselves(nodes):
@@ -224,7 +225,7 @@ async def test_connections_that_were_cut_are_made_again(nodes, postgres_url):
             )
         assert [1] == await node.write(publish(first), shared=True)
         assert first == len(await states(node))
-    # Also those who listen.
+    # The listening connection, too.
     seen = await node.changes()
     async with asyncio.timeout(10):
         while await node.changes() == seen:
@@ -234,7 +235,7 @@ async def test_connections_that_were_cut_are_made_again(nodes, postgres_url):
 
 async def test_a_server_that_is_killed_loses_nothing_that_was_answered():
     """
-    Amid commits: each call is answered, refused as unavailable, or asked again as a duplicate.
+    Amid commits: a call is answered, unavailable, or made again as a duplicate.
     """
     with postgres_server() as server:
         async with open_postgres(server.url(), SEALING, now=NOW) as node:
@@ -272,16 +273,16 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_answered():
 
     assert isinstance(refused[0], Unavailable)
     assert set() == answered - stored
-    assert len([each for each in again if each is None]) == len(stored & set(sorted(failed)[:500]))
+    assert again.count(None) == len(stored & set(sorted(failed)[:500]))
 
 
 async def test_a_connection_that_refuses_everything_is_made_again(nodes):
     """
-    One whose server died amid many statements is not broken, it says, and stays unusable for ever.
+    When its server dies amid many statements it does not count as broken, and stays unusable.
     """
     node = nodes[0]
     await add_targets(node)
-    unusable = node._writing._link
+    unusable = node._committer._connection
     unusable.raw.pgconn.enter_pipeline_mode()
     with suppress(Unavailable):
         await node.write(publish(1), shared=True)

@@ -87,7 +87,7 @@ class TestUnits(OnSqlite, UnitsContract): ...
 
 async def test_what_was_written_is_there_after_opening_again(tmp_path):
     """
-    A restart is no event for anybody: not for targets and their keys, not for what is held.
+    A restart changes nothing: neither targets and their keys, nor claimed deliveries.
     """
     path = tmp_path / "outrider.db"
     async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
@@ -117,9 +117,9 @@ async def test_the_number_of_changes_moves_when_another_has_committed(tmp_path):
     assert after not in quiet
 
 
-async def test_looking_for_orphans_costs_what_is_held_and_not_what_is_there(tmp_path):
+async def test_the_cost_of_finding_orphans_grows_with_claims_and_not_with_the_log(tmp_path):
     """
-    Every worker looks every few seconds, and nobody writes meanwhile: a million rows took 0.3 s.
+    Every worker does it every few seconds, and blocks all writers: a million rows took 0.3 s.
     """
     path, statements = tmp_path / "outrider.db", []
     async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW):

@@ -1,4 +1,4 @@
-"""Processes on one file tell each other of news, whoever else died there before."""
+"""Processes on one file notify one another, whichever of them died before."""
 
 from __future__ import annotations
 
@@ -29,117 +29,117 @@ time.sleep(600)
 
 @pytest.fixture
 def directory(tmp_path):
-    return tmp_path / "hints"
+    return tmp_path / "notifications"
 
 
 @pytest.fixture
-def speaker(directory):
-    hints = SqliteNotifier(directory)
-    yield hints
-    hints.close()
+def sender(directory):
+    notifier = SqliteNotifier(directory)
+    yield notifier
+    notifier.close()
 
 
 @pytest.fixture
 def listener(directory):
-    hints = SqliteNotifier(directory)
-    yield hints
-    hints.close()
+    notifier = SqliteNotifier(directory)
+    yield notifier
+    notifier.close()
 
 
-def test_everybody_who_listens_is_told(directory, speaker, listener):
+def test_all_listeners_are_notified(directory, sender, listener):
     """
-    Also who came later, and the speaker itself: an engine delivers what it publishes.
+    Also later ones, and the sender itself: an engine delivers what it publishes.
     """
     first, second, own = threading.Event(), threading.Event(), threading.Event()
     listener.listen(first.set)
-    speaker.tell()
+    sender.notify()
     assert first.wait(WITHIN_S)
     first.clear()
     listener.listen(second.set)
-    speaker.listen(own.set)
+    sender.listen(own.set)
 
-    speaker.tell()
+    sender.notify()
 
-    assert all(each.wait(WITHIN_S) for each in (first, second, own))
+    assert all(notified.wait(WITHIN_S) for notified in (first, second, own))
     assert 3 == len(list(directory.iterdir()))
 
 
-def test_who_stopped_leaves_nothing_behind(directory, speaker):
+def test_a_closed_listener_leaves_nothing_behind(directory, sender):
     """
-    Nobody cleans the data directory.
+    No job cleans the data directory.
     """
     leaving = SqliteNotifier(directory)
     leaving.listen(lambda: None)
-    speaker.tell()
+    sender.notify()
     leaving.close()
-    speaker.tell()
+    sender.notify()
 
     assert [] == list(directory.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed(directory, speaker, listener):
+def test_what_a_killed_process_left_is_removed(directory, sender, listener):
     """
-    Killed workers would add up, and each would cost every commit a write.
+    Killed workers would add up, and every one would cost every commit a write.
     """
     with subprocess.Popen(
         [sys.executable, "-c", LISTEN, str(directory)], stdout=subprocess.PIPE
     ) as killed:
         killed.stdout.readline()
-        speaker.tell()
+        sender.notify()
         killed.kill()
-    told = threading.Event()
-    listener.listen(told.set)
+    notified = threading.Event()
+    listener.listen(notified.set)
 
-    speaker.tell()  # to who is gone since it was last told
+    sender.notify()  # to the process that was killed since the last notification
     os.mkfifo(directory / "1-left-over-from-before")
-    speaker.tell()
+    sender.notify()
 
-    assert told.wait(WITHIN_S)
+    assert notified.wait(WITHIN_S)
     assert 1 == len(list(directory.iterdir()))
 
 
-def test_a_listener_that_hangs_holds_nobody_up(speaker, listener):
+def test_a_listener_that_hangs_blocks_no_sender(sender, listener):
     """
-    A stopped worker must not stop who publishes: its pipe is full after 65 536 hints.
+    A stopped worker must not stop publishers: its pipe is full after 65 536 notifications.
     """
-    heard, go_on = threading.Event(), threading.Event()
+    called, go_on = threading.Event(), threading.Event()
 
     def hang() -> None:
-        heard.set()
+        called.set()
         go_on.wait(WITHIN_S)
 
     listener.listen(hang)
-    speaker.tell()
-    assert heard.wait(WITHIN_S)
+    sender.notify()
+    assert called.wait(WITHIN_S)
     for _ in range(70_000):
-        speaker.tell()
-    heard.clear()
+        sender.notify()
+    called.clear()
     go_on.set()
 
-    assert heard.wait(WITHIN_S)
+    assert called.wait(WITHIN_S)
 
 
-async def test_without_pipes_there_are_no_hints_and_nothing_else_is_missing(tmp_path):
+async def test_without_pipes_only_notifications_are_missing(tmp_path):
     """
-    Not every file system has named pipes, and who looks finds what nobody told.
+    Not every file system has named pipes; a worker that polls finds its work all the same.
     """
-    (tmp_path / "hints").write_text("in the way")
+    (tmp_path / "notifications").write_text("in the way")
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         store.subscribe(lambda: None)
         await add_targets(store)
         await owe(store, planned("1"))
 
 
-async def test_only_what_may_be_due_is_told(tmp_path):
+async def test_only_commits_by_which_work_may_be_due_notify(tmp_path):
     """
-    A worker takes a turn for each hint; settling what it delivered is no news to it.
+    A worker polls at every notification; settling what it delivered needs no poll.
     """
-    told = threading.Semaphore(0)
+    notified = threading.Semaphore(0)
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         await add_targets(store)
-        store.subscribe(told.release)
+        store.subscribe(notified.release)
         await store.write(lambda unit: unit.leases.renew("worker-a", NOW))
         await owe(store, planned("1"))
-        assert told.acquire(timeout=WITHIN_S)
+        assert notified.acquire(timeout=WITHIN_S)
 
-    assert not told.acquire(blocking=False)
+    assert not notified.acquire(blocking=False)

@@ -1,4 +1,4 @@
-"""Both stores keep the contract of target policies; and what SQLite writes down of a secret."""
+"""Both stores keep the contract of target policies; and what SQLite stores of a secret."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestPausingOnSqlite(OnSqlite, PausingContract): ...
 
 async def test_no_secret_is_in_the_files(sqlite_store, tmp_path):
     """
-    Who has a copy of the database, and not the master key, logs in nowhere.
+    A copy of the database without the master key logs in nowhere.
     """
     await add_targets(sqlite_store)
     await put(sqlite_store)
@@ -74,7 +74,7 @@ async def test_no_secret_is_in_the_files(sqlite_store, tmp_path):
 
 async def test_secrets_cannot_be_moved_to_another_target(sqlite_store, tmp_path):
     """
-    Who can write to the database must not send one target's credentials to another.
+    A write to the database must not send one target's credentials to another.
     """
     await add_targets(sqlite_store)
     await put(sqlite_store)
@@ -86,23 +86,23 @@ async def test_secrets_cannot_be_moved_to_another_target(sqlite_store, tmp_path)
     assert None is await get(sqlite_store)
 
 
-async def test_a_large_backlog_is_held_in_parts(sqlite_store):
+async def test_a_large_backlog_is_suspended_in_parts(sqlite_store):
     """
-    One claim must not take a second because a paused target is owed a million deliveries.
+    One claim must not take a second because a paused target has a million deliveries.
     """
     backlog = claims._LOOKED_AT * (claims._HOLDS_AT_ONCE + 1) + 1
     await add_targets(sqlite_store)
     await owe(sqlite_store, *(planned(str(number)) for number in range(1, backlog)))
     await pause(sqlite_store)
     await owe(sqlite_store, planned("999999", "102"), event="other")
-    claimed, asked = [], []
+    claimed, due = [], []
     for _ in range(2):
         claimed.append(await claimed_ids(sqlite_store))
-        asked.append(await next_due(sqlite_store))
+        due.append(await next_due(sqlite_store))
 
-    # What is behind the backlog does not wait for the move; who moves comes again at once.
+    # A delivery behind the backlog does not wait for the move; the worker that moves polls at once.
     assert [["999999"], []] == claimed
-    assert [NOW, None] == asked
+    assert [NOW, None] == due
 
     await resume(sqlite_store)
 
@@ -111,7 +111,7 @@ async def test_a_large_backlog_is_held_in_parts(sqlite_store):
 
 async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
     """
-    Neither a long log nor a long backlog may be read through to claim, to hold or to go on.
+    No scan of a long log or a long backlog to claim, to suspend or to resume.
     """
     with closing(connect(tmp_path / "outrider.db")) as connection:
         statements = []
@@ -125,10 +125,10 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
         claims.hold(connection, 1)
         claims.next_due(connection, ())
         connection.set_trace_callback(None)
-        wanted = {each for each in statements if "deliveries" in each}
+        reads = {statement for statement in statements if "deliveries" in statement}
         plans = [
             row[3]
-            for statement in wanted
+            for statement in reads
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
 

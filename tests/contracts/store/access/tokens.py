@@ -9,7 +9,8 @@ from datetime import timedelta
 from contracts.store.store import StoreContract
 from outrider.domain.access.permission import Role
 from outrider.domain.ids import InstanceId, TokenId
-from outrider.usecases.ports.store import Store, Token
+from outrider.usecases.ports.access import Token
+from outrider.usecases.ports.store import Store
 from support.builders import ANOTHER_INSTANCE, INSTANCE, a_token
 from support.runtime import NOW
 

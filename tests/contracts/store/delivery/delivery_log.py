@@ -14,7 +14,8 @@ from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
 from outrider.domain.search import DeliverySearch
-from outrider.usecases.ports.store import Store, StoredEvent
+from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.store import Store
 from support.builders import (
     ANOTHER_INSTANCE,
     INSTANCE,

@@ -9,7 +9,8 @@ from contracts.store.steps import add_targets, log_of, states
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.usecases.ports.store import Store, StoredEvent
+from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.store import Store
 from support.builders import (
     ANOTHER_INSTANCE,
     EVENT_TYPE,

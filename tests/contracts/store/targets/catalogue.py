@@ -54,7 +54,7 @@ class CatalogueContract(StoreContract):
     """Entries of all instances, by kind and name."""
 
     async def test_an_entry_is_found_as_it_was_written(self, store: Store) -> None:
-        """With what describes it, or without."""
+        """With its description, or without one."""
         new = await put(store, METHOD, FUNCTION, EVENT_TYPE)
 
         assert {METHOD.entry_name, FUNCTION.entry_name, EVENT_TYPE.entry_name} == new

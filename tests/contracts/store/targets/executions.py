@@ -24,7 +24,8 @@ from outrider.domain.search import (
     KindFilter,
 )
 from outrider.domain.targets.target import TargetType
-from outrider.usecases.ports.store import RoutedTarget, Store, Unit
+from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.targets import RoutedTarget
 from support.builders import (
     ANOTHER_INSTANCE,
     INSTANCE,
@@ -51,8 +52,8 @@ CONDITIONS = (
     Condition(ConditionKind.EVENT, Scope.GROUP, "user.human"),
     Condition(ConditionKind.EVENT, Scope.ALL),
 )
-# What ZITADEL's own test expects of them, sorted by descending id (sheet, section 8.6).
-BY_DESCENDING_ID = [CONDITIONS[place] for place in (3, 4, 5, 0, 1, 2, 6, 7, 8, 9)]
+# What ZITADEL's own test expects of them, sorted by descending id.
+BY_DESCENDING_ID = [CONDITIONS[index] for index in (3, 4, 5, 0, 1, 2, 6, 7, 8, 9)]
 SORTED_BY: dict[ExecutionSort, Callable[[Execution], Any]] = {
     ExecutionSort.ID: attrgetter("id"),
     ExecutionSort.CREATED: attrgetter("created_at"),
@@ -150,7 +151,7 @@ class ExecutionsContract(StoreContract):
         assert {} == await routes(store)
 
     async def test_another_instances_execution_does_not_exist(self, store: Store) -> None:
-        """Neither to read nor to find, nor to fire."""
+        """Neither to read nor to find, nor to route."""
         await add_targets(store, instance=ANOTHER_INSTANCE)
         await put(store, an_execution("101"), instance=ANOTHER_INSTANCE)
 
@@ -167,10 +168,8 @@ class ExecutionsContract(StoreContract):
         assert [("101",)] == await listed(store)
         assert [awaited("101")] == list((await routes(store))[INSTANCE].values())
 
-    async def test_a_deleted_target_vanishes_from_what_is_shown_and_fired(
-        self, store: Store
-    ) -> None:
-        """The stored list keeps it: setting the same list again is no change (sheet, 2.3)."""
+    async def test_a_deleted_target_vanishes_from_lists_and_routes(self, store: Store) -> None:
+        """The stored list keeps it: setting the same list again is no change."""
         await add_targets(store)
         await put(store, an_execution("103", "101", "102"))
         await delete_target(store, "101")
@@ -180,7 +179,7 @@ class ExecutionsContract(StoreContract):
         assert an_execution("103", "101", "102") == await get(store, an_event_condition())
 
     async def test_an_execution_without_targets_left_is_gone(self, store: Store) -> None:
-        """It is not in the list, and what is broader fires in its place."""
+        """It is not in the list, and a broader one takes its place."""
         await add_targets(store)
         await put(
             store,
@@ -194,7 +193,7 @@ class ExecutionsContract(StoreContract):
         assert 1 == (await search(store)).total
 
     async def test_routes_say_who_is_awaited(self, store: Store) -> None:
-        """Nobody waits for a rest_async target, from the moment it became one."""
+        """Targets do not wait for a rest_async target, from the moment it became one."""
         webhook = a_target("101")
         asynchronous = a_target("102", type=TargetType.REST_ASYNC)
         await add_targets(store, webhook, asynchronous, a_target("103", type=TargetType.REST_CALL))
@@ -204,8 +203,8 @@ class ExecutionsContract(StoreContract):
         await store.write(lambda unit: unit.targets.replace(INSTANCE, changed))
         after = (await routes(store))[INSTANCE][an_event_condition().execution_id]
 
-        assert [True, False, True] == [each.is_awaited for each in before]
-        assert [False, False, True] == [each.is_awaited for each in after]
+        assert [True, False, True] == [target.is_awaited for target in before]
+        assert [False, False, True] == [target.is_awaited for target in after]
 
     async def test_routes_are_those_of_every_instance(self, store: Store) -> None:
         """One router a tenant, built in one reading."""
@@ -228,10 +227,10 @@ class ExecutionSearchContract(StoreContract):
     async def filled(self, store: Store) -> Store:
         """A store with one execution of each shape, target 101; 102 in every third as well."""
         await add_targets(store)
-        for place, condition in enumerate(CONDITIONS):
-            targets = ("102", "101") if place % 3 == 0 else ("101",)
-            created_at = NOW + timedelta(microseconds=place * 3 % 4)
-            changed_at = LATER - timedelta(microseconds=place * 7 % 5)
+        for index, condition in enumerate(CONDITIONS):
+            targets = ("102", "101") if index % 3 == 0 else ("101",)
+            created_at = NOW + timedelta(microseconds=index * 3 % 4)
+            changed_at = LATER - timedelta(microseconds=index * 7 % 5)
             await put(
                 store,
                 an_execution(
@@ -242,18 +241,18 @@ class ExecutionSearchContract(StoreContract):
 
     async def test_ids_select(self, filled: Store) -> None:
         """Conditions that were never set are simply not there."""
-        wanted = ExecutionIdsFilter(
+        ids = ExecutionIdsFilter(
             (CONDITIONS[8].execution_id, CONDITIONS[0].execution_id, ExecutionId("event/never"))
         )
 
         assert [CONDITIONS[8], CONDITIONS[0]] == [
-            row.condition for row in (await search(filled, wanted)).rows
+            row.condition for row in (await search(filled, ids)).rows
         ]
 
     async def test_any_number_of_ids_may_be_asked_for(self, filled: Store) -> None:
         """A request holds more conditions than a database takes parameters."""
-        wanted = tuple(ExecutionId(f"event/e{number}") for number in range(300_000))
-        filter_ = ExecutionIdsFilter((*wanted, CONDITIONS[0].execution_id))
+        unknown = tuple(ExecutionId(f"event/e{number}") for number in range(300_000))
+        filter_ = ExecutionIdsFilter((*unknown, CONDITIONS[0].execution_id))
 
         assert 1 == (await search(filled, filter_)).total
 
@@ -265,7 +264,7 @@ class ExecutionSearchContract(StoreContract):
         assert expected == {row.condition for row in (await search(filled, KindFilter(kind))).rows}
 
     async def test_a_target_selects_the_executions_that_call_it(self, filled: Store) -> None:
-        """Before somebody deletes it, for example."""
+        """Before a user deletes it, for example."""
         rows = (await search(filled, HasTargetFilter(TargetId("102")))).rows
 
         assert set(CONDITIONS[::3]) == {row.condition for row in rows}

@@ -52,7 +52,7 @@ async def end_next(
     due_at = None if is_success else due_at or now + timedelta(days=1)
     settlement = a_settlement(claimed.id, state, attempt=attempt, due_at=due_at)
     settled = await store.write(lambda unit: unit.deliveries.settle(WORKER, [settlement], now))
-    return next((each.breaker for each in settled.notable), None)
+    return next((notable.breaker for notable in settled.notable), None)
 
 
 async def open_until(store: Store) -> datetime | None:
@@ -67,7 +67,7 @@ class LimitsContract(StoreContract):
 
     @pytest.fixture(autouse=True)
     async def backlog(self, store: Store) -> None:
-        """What is owed to a target with limits."""
+        """Pending deliveries of a target with limits."""
         await add_targets(store)
         await create_many_pending(store, 40, first=100)
 
@@ -83,13 +83,13 @@ class LimitsContract(StoreContract):
         assert NOW == await next_due(store)
         assert ["103"] == await claimed_ids(store, "worker-2")
 
-    async def test_what_is_given_back_makes_room(self, store: Store) -> None:
-        """It is attempted no longer."""
+    async def test_a_released_claim_frees_capacity(self, store: Store) -> None:
+        """Its delivery is not attempted any more."""
         await set_policy(store, TargetPolicy(max_concurrency=1))
-        [held] = await claimed_ids(store)
-        await release_claims(store, held)
+        [claimed] = await claimed_ids(store)
+        await release_claims(store, claimed)
 
-        assert [held] == await claimed_ids(store, "worker-2")
+        assert [claimed] == await claimed_ids(store, "worker-2")
 
     async def test_a_limit_that_is_lifted_is_gone(self, store: Store) -> None:
         """At once, for all that waited."""
@@ -111,8 +111,8 @@ class LimitsContract(StoreContract):
         assert 12 == sum(taken)
         assert 2 == len(await claimed_ids(store, now=NOW + timedelta(hours=1)))
 
-    async def test_a_rate_says_when_to_come_again(self, store: Store) -> None:
-        """No worker asks in vain meanwhile."""
+    async def test_a_rate_sets_when_the_next_is_due(self, store: Store) -> None:
+        """No worker polls in vain meanwhile."""
         await set_policy(store, TargetPolicy(rate_per_second=0.5))
         await claimed_ids(store)
         again = await next_due(store)
@@ -123,7 +123,7 @@ class LimitsContract(StoreContract):
         assert 1 == len(await claimed_ids(store, now=again))
 
     async def test_a_breaker_opens_after_failures_in_a_row(self, store: Store) -> None:
-        """An answer between them begins the count anew; a 4xx is an answer."""
+        """A response between them restarts the count; a 4xx is a response."""
         await set_policy(store, BREAKER)
         outcomes = [
             Outcome.FAILED,
@@ -159,7 +159,7 @@ class LimitsContract(StoreContract):
         assert [None] * 5 == changes
 
     async def test_an_open_breaker_is_shown_with_the_policy(self, store: Store) -> None:
-        """Whoever asks why nothing arrives is told, and until when."""
+        """It tells an operator why no call arrives, and until when."""
         await set_policy(store, BREAKER)
         closed = await open_until(store)
         for _ in range(3):
@@ -171,7 +171,7 @@ class LimitsContract(StoreContract):
         assert await open_until(store) is None
 
     async def test_half_open_one_at_a_time_may_try(self, store: Store) -> None:
-        """A failed probe opens it again, quietly; an accepted one closes it, and calls ramp up."""
+        """A failed probe opens it again, quietly; an accepted one closes it, and calls start slowly."""
         await set_policy(store, BREAKER)
         for _ in range(3):
             await end_next(store, Outcome.FAILED, NOW)
@@ -199,7 +199,7 @@ class LimitsContract(StoreContract):
         assert [] == await claimed_ids(store, now=NOW + SECOND)
 
     async def test_another_policy_closes_the_breaker(self, store: Store) -> None:
-        """The operator has mended it; the same numbers again change nothing."""
+        """The operator has repaired it; the same numbers again change nothing."""
         await set_policy(store, BREAKER)
         for _ in range(3):
             await end_next(store, Outcome.FAILED, NOW)
@@ -211,10 +211,10 @@ class LimitsContract(StoreContract):
         assert 37 == len(await claimed_ids(store))
 
     async def test_limits_go_with_their_target(self, store: Store) -> None:
-        """Nothing is left that a worker would look at."""
+        """No target queue is left that a worker would read."""
         await set_policy(store, TargetPolicy(max_concurrency=1))
-        [held] = await claimed_ids(store)
+        [claimed] = await claimed_ids(store)
         await delete_target(store, "101")
-        await settle(store, a_settlement(held))
+        await settle(store, a_settlement(claimed))
 
         assert None is await next_due(store)

@@ -1,4 +1,4 @@
-"""What every store does with deliveries to a paused target: it holds them."""
+"""What every store does with deliveries to a paused target: it suspends them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PausingContract(StoreContract):
         """The targets that are paused, or not."""
         await add_targets(store)
 
-    async def test_nobody_claims_what_is_owed_to_a_paused_target(self, store: Store) -> None:
+    async def test_deliveries_of_a_paused_target_are_not_claimed(self, store: Store) -> None:
         """Not what was there, and not what comes; others get theirs."""
         await owe(store, planned("1", "101"), planned("2", "102"), event="a")
         await pause(store)
@@ -82,7 +82,7 @@ class PausingContract(StoreContract):
         await settle(store, a_settlement("1"))
 
         assert [("2", 1), ("3", 1)] == [
-            (each.id, each.attempt_number) for each in await claim(store, now=NOW + HOUR)
+            (claimed.id, claimed.attempt_number) for claimed in await claim(store, now=NOW + HOUR)
         ]
 
     async def test_a_retry_of_later_stays_for_later(self, store: Store) -> None:
@@ -119,22 +119,22 @@ class PausingContract(StoreContract):
 
         assert ["3"] == await claimed_ids(store)
 
-    async def test_nobody_wakes_up_for_a_paused_target(self, store: Store) -> None:
-        """A worker that is told of work that it cannot get asks again and again."""
+    async def test_no_worker_wakes_up_for_a_paused_target(self, store: Store) -> None:
+        """A worker that hears of work that it cannot claim polls again and again."""
         await owe(store, planned("1"), event="a")
         await pause(store)
-        asked = [await next_due(store)]
+        due = [await next_due(store)]
         await claim(store)
-        asked.append(await next_due(store))
+        due.append(await next_due(store))
         await owe(store, planned("2"), event="b")
-        asked.append(await next_due(store))
+        due.append(await next_due(store))
         await owe(store, planned("3", "102"), event="c", now=NOW + HOUR)
-        asked.append(await next_due(store))
+        due.append(await next_due(store))
 
-        assert [None, None, None, NOW + HOUR] == asked
+        assert [None, None, None, NOW + HOUR] == due
 
-    async def test_a_limit_counts_what_is_not_held(self, store: Store) -> None:
-        """However much a paused target is owed, others do not wait behind it."""
+    async def test_the_limit_of_a_claim_counts_no_suspended_deliveries(self, store: Store) -> None:
+        """However many deliveries a paused target has, others do not wait behind them."""
         await owe(store, *(planned(str(number)) for number in range(1, MANY)), event="a")
         await pause(store)
         await owe(store, planned("91", "102"), planned("92", "102"), event="b")
@@ -142,8 +142,8 @@ class PausingContract(StoreContract):
         assert ["91"] == await claimed_ids(store, limit=1)
         assert ["92"] == await claimed_ids(store, limit=1)
 
-    async def test_followers_are_held_for_their_own_target(self, store: Store) -> None:
-        """One in a line waits for the one in front first, then for its target."""
+    async def test_dependents_are_suspended_with_their_own_target(self, store: Store) -> None:
+        """A dependent waits for the delivery in front first, then for its target."""
         await owe(store, *planned_line(("1", "101"), ("2", "102")))
         await pause(store, "102")
         await claim(store)
@@ -168,8 +168,10 @@ class PausingContract(StoreContract):
 
         assert [] == await claimed_ids(store)
 
-    async def test_a_paused_target_that_is_deleted_is_owed_nothing(self, store: Store) -> None:
-        """What was held is cancelled for good, and what waited for it goes on."""
+    async def test_a_paused_target_that_is_deleted_has_no_open_deliveries(
+        self, store: Store
+    ) -> None:
+        """Its deliveries are cancelled for good, and what depends on them goes on."""
         await owe(store, *planned_line(("1", "101"), ("2", "102")))
         await pause(store)
         await claim(store)

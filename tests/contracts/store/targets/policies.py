@@ -56,7 +56,7 @@ async def put(
 
 
 async def get(store: Store, *, instance: InstanceId = INSTANCE) -> StoredPolicy | None:
-    """What is written about target 101."""
+    """What is stored about target 101."""
     return await store.read(lambda unit: unit.policies.get(instance, TARGET))
 
 
@@ -85,7 +85,7 @@ class TargetPoliciesContract(StoreContract):
 
     @pytest.mark.parametrize("policy", [FULL, DEFAULT_POLICY], ids=["full", "default"])
     async def test_every_field_comes_back(self, store: Store, policy: TargetPolicy) -> None:
-        """A field that is lost is a limit that nobody keeps."""
+        """A field that is lost is a limit that no worker keeps."""
         await put(store, policy)
 
         assert StoredPolicy(policy, NOW) == await get(store)
@@ -120,7 +120,7 @@ class TargetPoliciesContract(StoreContract):
         assert None is await get(store)
         assert StoredPolicy(FULL, NOW, NOW) == await get(store, instance=ANOTHER_INSTANCE)
 
-    async def test_pausing_and_policies_do_not_touch_each_other(self, store: Store) -> None:
+    async def test_pausing_and_policies_do_not_touch_one_another(self, store: Store) -> None:
         """A paused target may be given a policy, and one with a policy may be paused."""
         seen = []
         for step in (pause(store), put(store), resume(store), pause(store)):
@@ -150,12 +150,12 @@ class TargetPoliciesContract(StoreContract):
         """Those without a policy are absent."""
         await put(store)
         await pause(store, "102", instance=ANOTHER_INSTANCE)
-        wanted = [
+        ids = [
             (instance, TargetId(target))
             for instance in (INSTANCE, ANOTHER_INSTANCE)
             for target in ("101", "102", "103")
         ]
-        found = await store.read(lambda unit: unit.policies.get_many(wanted))
+        found = await store.read(lambda unit: unit.policies.get_many(ids))
 
         assert {
             (INSTANCE, "101"): StoredPolicy(FULL, NOW),

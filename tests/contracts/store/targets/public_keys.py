@@ -31,13 +31,13 @@ SOON, LATER = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
 async def add(store: Store, *public_keys: PublicKey) -> None:
     """Write keys of the target, which exists."""
 
-    async def one(public_key: PublicKey) -> None:
+    async def add_one(public_key: PublicKey) -> None:
         await store.write(lambda unit: unit.public_keys.add(INSTANCE, TARGET, public_key))
 
     if await store.read(lambda unit: unit.targets.get(INSTANCE, TARGET)) is None:
         await store.write(lambda unit: unit.targets.add(INSTANCE, a_target("101")))
-    for each in public_keys:
-        await one(each)
+    for public_key in public_keys:
+        await add_one(public_key)
 
 
 async def keys_of(
@@ -54,9 +54,9 @@ async def search(
     page: Page | None = None,
 ) -> Listing[PublicKey]:
     """One page of the target's keys."""
-    wanted = page or Page()
+    newest_first = page or Page()
     return await store.read(
-        lambda unit: unit.public_keys.search(INSTANCE, TARGET, filters, sort, wanted)
+        lambda unit: unit.public_keys.search(INSTANCE, TARGET, filters, sort, newest_first)
     )
 
 
@@ -78,7 +78,7 @@ class PublicKeysContract(StoreContract):
     async def test_another_instances_and_another_targets_keys_do_not_exist(
         self, store: Store
     ) -> None:
-        """Nobody encrypts to somebody else's key."""
+        """No payload is encrypted to another target's key."""
         await add(store, a_public_key())
 
         assert [] == list(await keys_of(store, instance=ANOTHER_INSTANCE))
@@ -100,10 +100,10 @@ class PublicKeysContract(StoreContract):
             lambda unit: unit.public_keys.last_removal(INSTANCE, TARGET)
         )
 
-        for wanted, at in (("601", SOON), ("601", LATER), ("no id of ours", LATER)):
+        for key_id, at in (("601", SOON), ("601", LATER), ("no id of ours", LATER)):
             await store.write(
-                lambda unit, wanted=wanted, at=at: unit.public_keys.remove(  # type: ignore[misc]
-                    INSTANCE, TARGET, PublicKeyId(wanted), at
+                lambda unit, key_id=key_id, at=at: unit.public_keys.remove(  # type: ignore[misc]
+                    INSTANCE, TARGET, PublicKeyId(key_id), at
                 )
             )
 
@@ -138,7 +138,7 @@ class PublicKeysContract(StoreContract):
         assert Listing([], 0) == await search(store)
 
     @pytest.mark.parametrize(
-        ("wanted", "found"),
+        ("condition", "found"),
         [
             (PublicKeyIdsFilter((PublicKeyId("602"), PublicKeyId("x"))), ["602"]),
             (ActiveFilter(is_active=True), ["602"]),
@@ -151,7 +151,9 @@ class PublicKeysContract(StoreContract):
         ],
         ids=str,
     )
-    async def test_filters(self, store: Store, wanted: PublicKeyFilter, found: list[str]) -> None:
+    async def test_filters(
+        self, store: Store, condition: PublicKeyFilter, found: list[str]
+    ) -> None:
         """A key that never expires is after every time, and before none."""
         await add(
             store,
@@ -160,8 +162,8 @@ class PublicKeysContract(StoreContract):
             a_public_key("603"),
         )
 
-        assert found == await ids(store, wanted)
-        assert [] == await ids(store, wanted, PublicKeyIdsFilter((PublicKeyId("9"),)))
+        assert found == await ids(store, condition)
+        assert [] == await ids(store, condition, PublicKeyIdsFilter((PublicKeyId("9"),)))
 
     async def test_sorting_and_pages(self, store: Store) -> None:
         """The total counts every match; behind the end it is 0, as in ZITADEL."""

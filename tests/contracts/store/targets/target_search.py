@@ -27,7 +27,7 @@ from support.runtime import NOW
 
 OLDEST_FIRST = Page(ascending=True)
 
-# Names full of what is special in somebody's patterns: SQL, GLOB, regular expressions.
+# Names full of what is special in patterns: SQL, GLOB, regular expressions.
 NAMES = (
     "100% sure",
     "100 sure",
@@ -89,16 +89,16 @@ MEANINGS: dict[TextMethod, Callable[[str, str], bool]] = {
 # Each field has ties, and an order of its own.
 VARIED = tuple(
     a_target(
-        str(100 + place),
-        name=f"{'zBaÄy'[place % 5]}{place // 5}",
-        type=TargetType(place * 7 % 3),
-        endpoint=f"https://{'cab'[place % 3]}.example/",
-        timeout=timedelta(seconds=1 + place % 4 * 9),
-        interrupt_on_error=place % 3 == 1,
-        created_at=NOW - timedelta(microseconds=place * 5 % 6),
-        changed_at=NOW + timedelta(microseconds=place * 3 % 5),
+        str(100 + number),
+        name=f"{'zBaÄy'[number % 5]}{number // 5}",
+        type=TargetType(number * 7 % 3),
+        endpoint=f"https://{'cab'[number % 3]}.example/",
+        timeout=timedelta(seconds=1 + number % 4 * 9),
+        interrupt_on_error=number % 3 == 1,
+        created_at=NOW - timedelta(microseconds=number * 5 % 6),
+        changed_at=NOW + timedelta(microseconds=number * 3 % 5),
     )
-    for place in (7, 3, 9, 0, 4, 1, 8, 2, 6, 5)
+    for number in (7, 3, 9, 0, 4, 1, 8, 2, 6, 5)
 )
 SORTED_BY: dict[TargetSort, Callable[[Target], Any]] = {
     TargetSort.ID: attrgetter("id"),
@@ -144,7 +144,7 @@ class TargetSearchContract(StoreContract):
     async def test_names_compare_as_texts(self, store: Store, method: TextMethod) -> None:
         """No character is special, and every letter has its cases, not only those of ASCII."""
         await add_targets(
-            store, *(a_target(str(100 + place), name=name) for place, name in enumerate(NAMES))
+            store, *(a_target(str(100 + number), name=name) for number, name in enumerate(NAMES))
         )
         everything = (await search(store)).rows
 
@@ -166,10 +166,10 @@ class TargetSearchContract(StoreContract):
     async def test_an_id_does_not_end_at_nul(self, store: Store) -> None:
         """What follows a NUL is part of what was asked for."""
         await add_targets(store)
-        wanted = TargetIdsFilter((TargetId("101\0"), TargetId("\0")))
+        condition = TargetIdsFilter((TargetId("101\0"), TargetId("\0")))
 
         found = await store.read(
-            lambda unit: unit.targets.search(INSTANCE, [wanted], TargetSort.ID, Page())
+            lambda unit: unit.targets.search(INSTANCE, [condition], TargetSort.ID, Page())
         )
         assert Listing([], 0) == found
 
@@ -223,8 +223,8 @@ class TargetSearchContract(StoreContract):
         await add_targets(store, *VARIED)
         await add_targets(store, *VARIED, instance=ANOTHER_INSTANCE)
         await delete_target(store, VARIED[0].id)
-        wanted = one_of(*(target.id for target in VARIED[:5]))
-        listing = await search(store, wanted, page=Page(limit=1))
+        first_five = one_of(*(target.id for target in VARIED[:5]))
+        listing = await search(store, first_five, page=Page(limit=1))
 
         assert (1, 4) == (len(listing.rows), listing.total)
 

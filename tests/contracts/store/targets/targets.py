@@ -51,15 +51,15 @@ class TargetsContract(StoreContract):
 
         assert FULL == await get(store, "101")
 
-    async def test_a_payload_type_that_nobody_knows_is_kept(self, store: Store) -> None:
-        """ZITADEL stores what was sent; what cannot be delivered shows at the attempt."""
+    async def test_an_unknown_payload_type_is_kept(self, store: Store) -> None:
+        """ZITADEL stores what was sent; the attempt shows that it cannot be delivered."""
         odd = a_target(payload_type=77)
         await add_targets(store, odd)
 
         assert odd == await get(store, "101")
 
     async def test_what_does_not_exist_is_none(self, store: Store) -> None:
-        """Absence is an answer, whatever was asked for."""
+        """Absence is a result, whatever the id was."""
         assert None is await get(store, "101")
         assert None is await get(store, "no id of ours")
         assert None is await get(store, "")
@@ -79,29 +79,27 @@ class TargetsContract(StoreContract):
         assert None is await store.read(lambda unit: unit.targets.deleted_at(INSTANCE, target))
         assert FULL == await store.read(lambda unit: unit.targets.get(ANOTHER_INSTANCE, target))
 
-    async def test_many_are_found_in_one_question(self, store: Store) -> None:
-        """A worker asks for the targets of a whole batch."""
+    async def test_many_are_found_in_one_call(self, store: Store) -> None:
+        """A worker loads the targets of a whole batch."""
         await add_targets(store, a_target("101"), a_target("102"))
         await add_targets(store, a_target("201"), instance=ANOTHER_INSTANCE)
-        wanted = [
+        ids = [
             (INSTANCE, TargetId("102")),
             (INSTANCE, TargetId("201")),
             (INSTANCE, TargetId("999")),
             (ANOTHER_INSTANCE, TargetId("201")),
         ]
-        found = await store.read(lambda unit: unit.targets.get_many(wanted))
+        found = await store.read(lambda unit: unit.targets.get_many(ids))
 
-        assert {wanted[0]: a_target("102"), wanted[3]: a_target("201")} == found
+        assert {ids[0]: a_target("102"), ids[3]: a_target("201")} == found
 
-    async def test_existing_says_which(self, store: Store) -> None:
+    async def test_existing_returns_the_ids_that_exist(self, store: Store) -> None:
         """An execution may name only what is there."""
         await add_targets(store, a_target("101"), a_target("102"), a_target("103"))
         await delete_target(store, "103")
-        asked = [TargetId(each) for each in ("101", "102", "103", "999", "", "101")]
+        ids = [TargetId(text) for text in ("101", "102", "103", "999", "", "101")]
 
-        assert {"101", "102"} == await store.read(
-            lambda unit: unit.targets.existing(INSTANCE, asked)
-        )
+        assert {"101", "102"} == await store.read(lambda unit: unit.targets.existing(INSTANCE, ids))
 
     @pytest.mark.parametrize("name", ["audit", "AUDIT", "aUdIt"])
     async def test_a_name_is_taken_in_any_case_of_its_letters(
@@ -130,7 +128,7 @@ class TargetsContract(StoreContract):
         assert a_target("101", name="audit") == await get(store, "101")
 
     async def test_deleting_frees_the_name(self, store: Store) -> None:
-        """Whoever deletes and creates again expects to get the name back."""
+        """A user who deletes and creates again expects to get the name back."""
         await add_targets(store, a_target("101", name="audit"))
         await delete_target(store, "101")
         await add_targets(store, a_target("102", name="Audit"))
@@ -165,11 +163,11 @@ class TargetsContract(StoreContract):
         assert "V3-DKcYh" == refused.value.id
         assert a_target("102", name="archive") == await get(store, "102")
 
-    async def test_of_many_who_want_one_name_one_gets_it(self, store: Store) -> None:
+    async def test_of_many_targets_with_one_name_one_is_added(self, store: Store) -> None:
         """However close together they come."""
-        wanted = [a_target(str(number), name="audit") for number in range(101, 151)]
+        rivals = [a_target(str(number), name="audit") for number in range(101, 151)]
         results = await asyncio.gather(
-            *(add_targets(store, each) for each in wanted), return_exceptions=True
+            *(add_targets(store, target) for target in rivals), return_exceptions=True
         )
 
         assert 49 == sum(isinstance(result, AlreadyExists) for result in results)

@@ -10,7 +10,7 @@ from datetime import datetime
 from fakes.memory.tables import Tables
 from outrider.domain.access.service_account import ServiceAccount
 from outrider.domain.ids import AccountId, InstanceId, TokenId
-from outrider.usecases.ports.store import Token
+from outrider.usecases.ports.access import Token
 
 
 class MemoryTokens:

@@ -9,7 +9,7 @@ from fakes.memory.delivery import ordering
 from fakes.memory.tables import OwedDelivery, Tables
 from outrider.domain.delivery.delivery import Delivery, DeliveryState, PlannedDelivery
 from outrider.domain.ids import EventId, InstanceId
-from outrider.usecases.ports.store import StoredEvent
+from outrider.usecases.ports.deliveries import StoredEvent
 
 
 class MemoryEvents:

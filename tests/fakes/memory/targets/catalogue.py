@@ -1,4 +1,4 @@
-"""What was added to the catalogue, in memory."""
+"""Entries of the catalogue in memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 
 
 class MemoryCatalogueEntries:
-    """`catalogue_port.CatalogueEntries` on one unit's tables."""
+    """`ports.targets.CatalogueEntries` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
-        """See the port."""
         named = {(instance, entry.entry_name): entry for entry in entries}
         new = {name for _, name in named.keys() - self._tables.entries.keys()}
         self._tables.entries |= named
@@ -25,20 +24,17 @@ class MemoryCatalogueEntries:
         return new
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """See the port."""
-        entries = [Entry(kind=EntryKind.EVENT_TYPE, name=each) for each in event_types]
+        entries = [Entry(kind=EntryKind.EVENT_TYPE, name=name) for name in event_types]
         known = self._tables.entries.keys()
         self.put(
             instance, [entry for entry in entries if (instance, entry.entry_name) not in known]
         )
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
-        """See the port."""
         entries = self._tables.entries
         return [entries[instance, name] for name in names if (instance, name) in entries]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
-        """See the port."""
         known: dict[InstanceId, dict[EntryKind, frozenset[str]]] = {}
         for instance, (name, kind) in self._tables.entries:
             kinds = known.setdefault(instance, {})

@@ -12,7 +12,7 @@ from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.routing.execution import Execution
 from outrider.domain.search import ExecutionFilter, ExecutionIdsFilter, ExecutionSort, KindFilter
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 
 _SORTED_BY: dict[ExecutionSort, Callable[[Execution], Any]] = {
     ExecutionSort.ID: lambda execution: execution.id,
@@ -22,17 +22,15 @@ _SORTED_BY: dict[ExecutionSort, Callable[[Execution], Any]] = {
 
 
 class MemoryExecutions:
-    """`ports.Executions` on one unit's tables."""
+    """`ports.targets.Executions` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
-        """See the port."""
         return self._tables.executions.get((instance, execution))
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
-        """See the port."""
         self._tables.executions[instance, execution.id] = execution
         self._tables.routing_revision += 1
 
@@ -43,17 +41,15 @@ class MemoryExecutions:
         sort: ExecutionSort,
         page: Page,
     ) -> Listing[Execution]:
-        """See the port."""
         matching = [
             execution
-            for execution in self._firing(instance)
-            if all(_matches(execution, each) for each in filters)
+            for execution in self._live(instance)
+            if all(_matches(execution, condition) for condition in filters)
         ]
         value = _SORTED_BY[sort]
         return page_of(matching, lambda execution: (value(execution), execution.id), page)
 
     def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
-        """See the port."""
         instances = {instance for instance, _ in self._tables.executions}
         routes = {instance: self._routes_of(instance) for instance in instances}
         return {instance: executions for instance, executions in routes.items() if executions}
@@ -65,10 +61,10 @@ class MemoryExecutions:
                 RoutedTarget(target, targets[instance, target].is_awaited)
                 for target in execution.targets
             )
-            for execution in self._firing(instance)
+            for execution in self._live(instance)
         }
 
-    def _firing(self, instance: InstanceId) -> list[Execution]:
+    def _live(self, instance: InstanceId) -> list[Execution]:
         """Executions with a target that still exists, with only those targets."""
         live = (
             replace(execution, targets=self._existing(instance, execution))
@@ -83,9 +79,9 @@ class MemoryExecutions:
         )
 
 
-def _matches(execution: Execution, wanted: ExecutionFilter) -> bool:
-    if isinstance(wanted, ExecutionIdsFilter):
-        return execution.id in wanted.ids
-    if isinstance(wanted, KindFilter):
-        return execution.condition.kind is wanted.kind
-    return wanted.target_id in execution.targets
+def _matches(execution: Execution, condition: ExecutionFilter) -> bool:
+    if isinstance(condition, ExecutionIdsFilter):
+        return execution.id in condition.ids
+    if isinstance(condition, KindFilter):
+        return execution.condition.kind is condition.kind
+    return condition.target_id in execution.targets

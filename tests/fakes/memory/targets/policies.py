@@ -12,17 +12,16 @@ from outrider.domain.delivery.target_queue import resumed, with_policy
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 
-_NOTHING = StoredPolicy()
+_NO_POLICY = StoredPolicy()
 
 
 class MemoryTargetPolicies:
-    """`policy_ports.TargetPolicies` on one unit's tables."""
+    """`ports.targets.TargetPolicies` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
-        """See the port."""
         stored = self._tables.policies.get((instance, target))
         target_queue = self._tables.target_queues.get((instance, target))
         if stored is None or target_queue is None:
@@ -30,17 +29,15 @@ class MemoryTargetPolicies:
         return replace(stored, breaker_open_until=target_queue.state.open_until)
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
-        """See the port."""
-        found = {each: self.get(*each) for each in wanted}
-        return {each: stored for each, stored in found.items() if stored is not None}
+        found = {target_key: self.get(*target_key) for target_key in ids}
+        return {target_key: stored for target_key, stored in found.items() if stored is not None}
 
     def put(
         self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
     ) -> None:
-        """See the port."""
-        stored = self.get(instance, target) or _NOTHING
+        stored = self.get(instance, target) or _NO_POLICY
         self._write(instance, target, replace(stored, policy=policy, changed_at=at))
         target_queues.change(
             self._tables,
@@ -49,8 +46,7 @@ class MemoryTargetPolicies:
         )
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
-        stored = self.get(instance, target) or _NOTHING
+        stored = self.get(instance, target) or _NO_POLICY
         self._write(instance, target, replace(stored, paused_at=stored.paused_at or at))
         target_queues.change(
             self._tables,
@@ -59,14 +55,13 @@ class MemoryTargetPolicies:
         )
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """See the port."""
-        stored = self.get(instance, target) or _NOTHING
+        stored = self.get(instance, target) or _NO_POLICY
         self._write(instance, target, replace(stored, paused_at=None))
         target_queues.change(self._tables, (instance, target), resumed)
 
     def _write(self, instance: InstanceId, target: TargetId, stored: StoredPolicy) -> None:
         stored = replace(stored, breaker_open_until=None)  # the target queue knows
-        if stored == _NOTHING:
+        if stored == _NO_POLICY:
             self._tables.policies.pop((instance, target), None)
         else:
             self._tables.policies[instance, target] = stored

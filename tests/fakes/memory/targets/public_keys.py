@@ -36,38 +36,33 @@ _COMPARED_BY: dict[TimeMethod, Callable[[datetime, datetime], bool]] = {
 
 
 class MemoryPublicKeys:
-    """`ports.PublicKeys` on one unit's tables."""
+    """`ports.targets.PublicKeys` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def add(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
         self._write(instance, target, (*self._all(instance, target), public_key))
 
     def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
-        """See the port."""
         exists = (instance, target) in self._tables.targets
         return list(self._all(instance, target)) if exists else []
 
     def replace(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
-        everything = self._all(instance, target)
-        changed = tuple(public_key if each.id == public_key.id else each for each in everything)
+        public_keys = self._all(instance, target)
+        changed = tuple(public_key if old.id == public_key.id else old for old in public_keys)
         self._write(instance, target, changed)
 
     def remove(
         self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
     ) -> None:
-        """See the port."""
-        everything = self._all(instance, target)
-        left = tuple(each for each in everything if each.id != public_key)
-        if len(left) < len(everything):
+        public_keys = self._all(instance, target)
+        left = tuple(other for other in public_keys if other.id != public_key)
+        if len(left) < len(public_keys):
             self._write(instance, target, left)
             self._tables.public_key_removals[instance, target] = at
 
     def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         return self._tables.public_key_removals.get((instance, target))
 
     def search(
@@ -78,13 +73,13 @@ class MemoryPublicKeys:
         sort: PublicKeySort,
         page: Page,
     ) -> Listing[PublicKey]:
-        """See the port."""
         found = (
-            each
-            for each in self.of_target(instance, target)
-            if all(_meets(each, wanted) for wanted in filters)
+            public_key
+            for public_key in self.of_target(instance, target)
+            if all(_matches(public_key, condition) for condition in filters)
         )
-        return page_of(found, lambda each: (_SORTED_BY[sort](each), int(each.id)), page)
+        value = _SORTED_BY[sort]
+        return page_of(found, lambda public_key: (value(public_key), int(public_key.id)), page)
 
     def _all(self, instance: InstanceId, target: TargetId) -> tuple[PublicKey, ...]:
         return self._tables.public_keys.get((instance, target), ())
@@ -96,11 +91,11 @@ class MemoryPublicKeys:
         self._tables.routing_revision += 1
 
 
-def _meets(public_key: PublicKey, wanted: PublicKeyFilter) -> bool:
-    if isinstance(wanted, PublicKeyIdsFilter):
-        return public_key.id in wanted.ids
-    if isinstance(wanted, ActiveFilter):
-        return public_key.is_active is wanted.is_active
+def _matches(public_key: PublicKey, condition: PublicKeyFilter) -> bool:
+    if isinstance(condition, PublicKeyIdsFilter):
+        return public_key.id in condition.ids
+    if isinstance(condition, ActiveFilter):
+        return public_key.is_active is condition.is_active
     if public_key.expires_at is None:
-        return wanted.method in {TimeMethod.AFTER, TimeMethod.AFTER_OR_EQUALS}
-    return _COMPARED_BY[wanted.method](public_key.expires_at, wanted.at)
+        return condition.method in {TimeMethod.AFTER, TimeMethod.AFTER_OR_EQUALS}
+    return _COMPARED_BY[condition.method](public_key.expires_at, condition.at)

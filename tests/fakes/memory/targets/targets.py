@@ -34,32 +34,27 @@ _COMPARED_BY: dict[TextMethod, Callable[[str, str], bool]] = {
 
 
 class MemoryTargets:
-    """`ports.Targets` on one unit's tables."""
+    """`ports.targets.Targets` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def add(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         self._write(instance, target)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:
-        """See the port."""
         return self._tables.targets.get((instance, target))
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], Target]:
-        """See the port."""
         targets = self._tables.targets
-        return {each: targets[each] for each in wanted if each in targets}
+        return {target_key: targets[target_key] for target_key in ids if target_key in targets}
 
     def replace(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         self._write(instance, target)
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         if self._tables.targets.pop((instance, target), None) is None:
             return
         self._tables.deleted_targets[instance, target] = at
@@ -69,21 +64,18 @@ class MemoryTargets:
         transitions.cancel_deliveries_to(self._tables, instance, target, at)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         return self._tables.deleted_targets.get((instance, target))
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        """See the port."""
         return {target for target in targets if (instance, target) in self._tables.targets}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
     ) -> Listing[Target]:
-        """See the port."""
         matching = [
             target
             for (owner, _), target in self._tables.targets.items()
-            if owner == instance and all(_matches(target, each) for each in filters)
+            if owner == instance and all(_matches(target, condition) for condition in filters)
         ]
         value = _SORTED_BY[sort]
         return page_of(matching, lambda target: (value(target), target.id), page)
@@ -97,10 +89,10 @@ class MemoryTargets:
         self._tables.routing_revision += 1
 
 
-def _matches(target: Target, wanted: TargetFilter) -> bool:
-    if not isinstance(wanted, NameFilter):
-        return target.id in wanted.ids
-    name, text, method = target.name, wanted.text, wanted.method
+def _matches(target: Target, condition: TargetFilter) -> bool:
+    if not isinstance(condition, NameFilter):
+        return target.id in condition.ids
+    name, text, method = target.name, condition.text, condition.method
     if method.ignores_case:
         name, text, method = name.lower(), text.lower(), TextMethod(method - 1)
     return _COMPARED_BY[method](name, text)

@@ -17,7 +17,7 @@ from outrider.adapters.sql.schema.connection import (
 )
 from outrider.domain.access.permission import Role
 from outrider.domain.ids import AccountId, InstanceId, TokenId
-from outrider.usecases.ports.store import Token
+from outrider.usecases.ports.access import Token
 
 _SELECT = (
     "SELECT tokens.id, tokens.instance_id, tokens.account_id, accounts.name, accounts.roles,"

@@ -12,7 +12,7 @@ from outrider.domain.delivery.delivery import DeliveryState, PlannedDelivery
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.events.event import aggregate_of
 from outrider.domain.ids import EventId, InstanceId
-from outrider.usecases.ports.store import StoredEvent
+from outrider.usecases.ports.deliveries import StoredEvent
 
 
 class SqlEvents:

@@ -15,7 +15,7 @@ Row = tuple[Any, ...]
 
 
 class Cursor(Protocol):
-    """The rows of one statement; asked once."""
+    """The rows of one statement, to be read once."""
 
     @property
     def rowcount(self) -> int:
@@ -47,9 +47,9 @@ class Connection(Protocol):
         ...
 
     def notify_on_commit(self) -> None:
-        """Let other processes look, once this is committed: something is due or has changed.
+        """Notify other processes once this is committed: a delivery is due, or routing has changed.
 
-        A hint: they look anyway, only later.
+        The notification may be lost: they also poll the store, only later.
         """
         ...
 
@@ -91,7 +91,7 @@ def to_duration(microseconds: int) -> timedelta:
 
 
 def to_number(identifier: str) -> int | None:
-    """The integer column of an identifier that we made; None for what we never made."""
+    """The integer column of an identifier that we made; None for any other text."""
     if not (identifier.isascii() and identifier.isdigit() and len(identifier) <= _MAX_DIGITS):
         return None
     number = int(identifier)
@@ -104,6 +104,6 @@ def marks(values: Iterable[object]) -> str:
 
 
 def bump_routing_revision(connection: Connection) -> None:
-    """Tell every node that routing has changed, when this transaction commits."""
+    """Notify all nodes that routing has changed, when this transaction commits."""
     connection.execute("UPDATE routing_revision SET value = value + 1")
     connection.notify_on_commit()

@@ -29,10 +29,10 @@ class Membership(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Pieces of SQL. None of them is made of anything that a caller sent.
+    """Pieces of SQL. None of them has any text that a caller sent.
 
     `locked` and `free_only` end a SELECT whose rows of the table `{}` this transaction is going to
-    change: the first waits for others that have them, the second passes over those rows. SQLite has
+    change: the first waits for transactions that have them, the second skips those rows. SQLite has
     one writer and needs neither.
     """
 
@@ -41,8 +41,8 @@ class Dialect:
     one_of: Membership
     locked: str
     free_only: str
-    # Statements that hold a lock until the commit; empty where nobody else writes meanwhile.
-    # The second says whether this transaction is the only one that writes, and stays it.
+    # Statements that hold a lock until the commit; empty where no other transaction writes meanwhile.
+    # The second tells whether this transaction is the only one that writes, and stays it.
     lock_target_queues: str
     is_alone: str
     # A row's address within one statement.
@@ -57,8 +57,11 @@ class Dialect:
     has_compatible_with: str
 
     def pattern(self, text: str) -> str:
-        """`text` itself, whatever signs are in it, as a part of a pattern."""
-        return "".join(self.escaped.format(each) if each in self.special else each for each in text)
+        """`text` itself, whatever characters it has, as a part of a pattern."""
+        return "".join(
+            self.escaped.format(character) if character in self.special else character
+            for character in text
+        )
 
 
 def _sqlite_one_of(column: str, values: Sequence[str] | Sequence[int]) -> tuple[str, object]:

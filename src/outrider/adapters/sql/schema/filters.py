@@ -7,7 +7,7 @@ from outrider.adapters.sql.schema.dialect import Dialect
 from outrider.domain.page import Page
 from outrider.domain.search import NameFilter, TextMethod
 
-# What may be before the text, and behind it.
+# Whether any text may stand before the text, and after it.
 _ANY_TEXT = {
     TextMethod.STARTS_WITH: (False, True),
     TextMethod.CONTAINS: (True, True),
@@ -45,14 +45,14 @@ class Where:
         query = f"SELECT count(*) FROM {table} WHERE {self.text}"  # noqa: S608 - our names
         return int(connection.execute(query, self.values).fetchone()[0])
 
-    def total(self, connection: Connection, table: str, page: Page, shown: int) -> int:
-        """How many rows meet the conditions when `page` shows so many; 0 when it shows none.
+    def total(self, connection: Connection, table: str, page: Page, count: int) -> int:
+        """How many rows meet the conditions when `page` has `count` of them; 0 when it has none.
 
-        Only a full page leaves a question: one that is not full ends the list.
+        Only after a full page are the rows counted: one that is not full ends the list.
         """
-        if shown == page.limit:
+        if count == page.limit:
             return self.count(connection, table)
-        return page.offset + shown if shown else 0
+        return page.offset + count if count else 0
 
 
 def order_by(column: str, *, ascending: bool) -> str:
@@ -61,17 +61,16 @@ def order_by(column: str, *, ascending: bool) -> str:
     return f"ORDER BY {column} {direction}" + ("" if column == "id" else f", id {direction}")
 
 
-def name_clause(wanted: NameFilter, dialect: Dialect) -> tuple[str, str]:
-    """The condition on a target's name, and its parameter (sheet, section 2.4)."""
+def name_clause(condition: NameFilter, dialect: Dialect) -> tuple[str, str]:
+    """The condition on a target's name, and its parameter."""
+    method = condition.method
     column, text = (
-        ("folded_name", wanted.text.lower())
-        if wanted.method.ignores_case
-        else ("name", wanted.text)
+        ("folded_name", condition.text.lower()) if method.ignores_case else ("name", condition.text)
     )
     if _NUL in text:
         return _NOTHING, text.replace(_NUL, "")
-    exact = TextMethod(wanted.method - wanted.method.ignores_case)
+    exact = TextMethod(method - method.ignores_case)
     if exact is TextMethod.EQUALS:
         return f"{column} = ?", text
-    before, after = (dialect.any_text * each for each in _ANY_TEXT[exact])
+    before, after = (dialect.any_text * is_open for is_open in _ANY_TEXT[exact])
     return dialect.like.format(column), before + dialect.pattern(text) + after

@@ -59,7 +59,7 @@ def migrate(connection: Connection, now: datetime) -> int:
 
 
 def _done(connection: Connection, known: int) -> int:
-    """Up to where the schema is; the table that tells is made when it is missing."""
+    """The schema's version; the table of migrations is made when it is missing."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
         " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)"
@@ -80,8 +80,8 @@ def versions(connection: Connection, known: int) -> tuple[int, int]:
 
     The second is 0 when a release that knows `known` is not older than the schema.
     """
-    told = connection.execute(connection.dialect.has_compatible_with).fetchone()[0]
-    least = "coalesce(compatible_with, version)" if told else "version"
+    has_column = connection.execute(connection.dialect.has_compatible_with).fetchone()[0]
+    least = "coalesce(compatible_with, version)" if has_column else "version"
     done, needed = connection.execute(
         f"SELECT coalesce(max(version), 0), coalesce(max(CASE WHEN version > ?"  # noqa: S608 - ours
         f" THEN {least} END), 0) FROM schema_migrations",

@@ -1,4 +1,4 @@
-"""What the store needs to keep secrets: an adapter never imports another one."""
+"""What the store needs to seal secrets: adapters do not import one another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Secrets(Protocol):
     """Seals secrets at rest."""
 
     def seal(self, secret: bytes, *, belongs_to: str) -> bytes:
-        """Return what may be written down."""
+        """Return the sealed secret, which may be stored."""
         ...
 
     def open(self, sealed: bytes, *, belongs_to: str) -> bytes:

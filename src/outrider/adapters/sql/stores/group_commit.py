@@ -1,7 +1,7 @@
 """Group commit: one thread writes, and one commit is for all units that arrived during the last.
 
-Which database that is, the `commit` says that a `GroupWriter` is made with: it runs the units of
-one group and returns how each of them ended, in order.
+The `commit` of a `GroupWriter` knows the database: it runs the units of one group and returns how
+each of them ended, in order.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 # How many units share one commit. More would only make the first of them wait longer.
 _MAX_GROUP = 256
 
-Outcome = tuple[Any, BaseException | None]
+UnitOutcome = tuple[Any, BaseException | None]
 """What a unit returned, or what it raised."""
 
 
 @dataclass(slots=True)
 class Job:
-    """A unit that somebody waits for."""
+    """A unit of work whose caller waits."""
 
     work: Callable[[Unit], Any]
     is_shared: bool
@@ -42,10 +42,10 @@ Group = Sequence[Job]
 
 
 class Watch(Protocol):
-    """Told of every commit, in the thread that writes."""
+    """Hears of every commit, in the thread that writes."""
 
     def __call__(self, units: int, seconds: float, *, failed: bool) -> None:
-        """So many units shared it, and it took so long."""
+        """`units` shared the commit, which took `seconds`."""
         ...
 
 
@@ -56,7 +56,7 @@ class GroupWriter:
     """
 
     def __init__(
-        self, name: str, commit: Callable[[Group], Sequence[Outcome]], close: Callable[[], None]
+        self, name: str, commit: Callable[[Group], Sequence[UnitOutcome]], close: Callable[[], None]
     ) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._commit = commit
@@ -73,16 +73,16 @@ class GroupWriter:
         return await future
 
     def close(self) -> None:
-        """Finish what was handed over, then end the thread."""
+        """Finish all units that were passed in, then end the thread."""
         self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         for group in self._groups():
-            _answer(group, self._outcomes(group))
+            _finish(group, self._outcomes(group))
         self._close()
 
-    def _outcomes(self, group: Group) -> Sequence[Outcome]:
+    def _outcomes(self, group: Group) -> Sequence[UnitOutcome]:
         began = time.perf_counter()
         try:
             outcomes = self._commit(group)
@@ -111,43 +111,43 @@ class GroupWriter:
 
 def run_under_savepoint(
     connection: Connection, unit: SqlUnit, job: Job, fatal: type[Exception]
-) -> Outcome:
-    """Run one unit of several: what it raises takes back its own changes alone.
+) -> UnitOutcome:
+    """Run one unit of several: when it raises, only its own changes are rolled back.
 
-    `fatal` is what concerns the whole group, such as a full disk: it is raised.
+    `fatal` errors concern the whole group, such as a full disk: they are raised.
     """
     connection.execute("SAVEPOINT one")
     try:
-        outcome: Outcome = (job.work(unit), None)
+        outcome: UnitOutcome = (job.work(unit), None)
     except fatal:
         raise
-    except Exception as failure:  # noqa: BLE001 - it belongs to whoever asked, not to this thread
+    except Exception as failure:  # noqa: BLE001 - its caller gets it, not this thread
         connection.execute("ROLLBACK TO SAVEPOINT one")
         outcome = (None, failure)
     connection.execute("RELEASE SAVEPOINT one")
     return outcome
 
 
-def _is_failed(outcomes: Sequence[Outcome]) -> bool:
-    """Whether the group has failed as one: not only what one of its units asked for."""
+def _is_failed(outcomes: Sequence[UnitOutcome]) -> bool:
+    """Whether the group has failed as a whole, and not only one of its units."""
     failure = outcomes[0][1]
-    if failure is None or any(each is not failure for _, each in outcomes):
+    if failure is None or any(other is not failure for _, other in outcomes):
         return False
     return isinstance(failure, Unavailable) or not isinstance(failure, OutriderError)
 
 
-def _answer(group: Group, outcomes: Sequence[Outcome]) -> None:
-    waiting: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+def _finish(group: Group, outcomes: Sequence[UnitOutcome]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], UnitOutcome]]] = {}
     for job, outcome in zip(group, outcomes, strict=True):
-        waiting.setdefault(job.loop, []).append((job.future, outcome))
-    for loop, answers in waiting.items():
-        # One wake-up for the whole group. A loop that was closed has nobody waiting.
+        by_loop.setdefault(job.loop, []).append((job.future, outcome))
+    for loop, results in by_loop.items():
+        # One wake-up for the whole group. In a loop that was closed no caller waits.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, answers)
+            loop.call_soon_threadsafe(_resolve, results)
 
 
-def _resolve(answers: list[tuple[asyncio.Future[Any], Outcome]]) -> None:
-    for future, (result, failure) in answers:
+def _resolve(results: list[tuple[asyncio.Future[Any], UnitOutcome]]) -> None:
+    for future, (result, failure) in results:
         if future.done():
             continue
         if failure is None:

@@ -1,4 +1,4 @@
-"""What a store knows about itself, asked once when it is opened."""
+"""The metadata of a store, read once when it is opened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IDENTIFIERS = {
 
 
 def check_secrets(connection: Connection, secrets: Secrets) -> None:
-    """Seal a known text on first use, open it later: a wrong key is found before it does harm."""
+    """Seal a known text on first use, open it later: this finds a wrong key before it does harm."""
     row = connection.execute("SELECT value FROM metadata WHERE name = ?", (_CHECK,)).fetchone()
     if row is None:
         sealed = secrets.seal(_CHECK_TEXT, belongs_to=_CHECK)
@@ -33,7 +33,7 @@ def check_secrets(connection: Connection, secrets: Secrets) -> None:
 
 
 def last_identifier(connection: Connection) -> int:
-    """The largest identifier that was ever made here; 0 in a new store."""
+    """The largest identifier that was ever made in this store; 0 in a new one."""
     largest = " UNION ALL ".join(
         f"SELECT max({number}) AS id FROM {table}"  # noqa: S608 - our names
         for table, number in _IDENTIFIERS.items()
@@ -43,7 +43,7 @@ def last_identifier(connection: Connection) -> int:
 
 
 def default_instance(connection: Connection, runtime: Runtime) -> InstanceId:
-    """The instance of every host name that is no other's; made when there is none."""
+    """The instance of every host name that no other one has; made when there is none."""
     row = connection.execute("SELECT id FROM instances WHERE is_default = 1").fetchone()
     if row is not None:
         return InstanceId(row[0])

@@ -1,9 +1,9 @@
-"""PostgreSQL as the store of several nodes: group commit, snapshots, hints.
+"""PostgreSQL as the store of several nodes: group commit, snapshots, notifications.
 
-One thread writes (`group_commit`), threads of their own read snapshots. What units may rely on is
-kept by one advisory lock: a unit that does not share has it alone, so that it happens before or
-after everything else; units that share hold it together, and are kept apart by the rows that they
-lock. Groups that collide are run again by the database's word.
+One thread writes (`group_commit`), other threads read snapshots. One advisory lock keeps what units
+rely on: a unit that is not shared has it alone, so that it happens before or after all others;
+shared units hold it together, and the rows that they lock keep them apart. Groups that collide are
+run again when the database says so.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,
     GroupWriter,
-    Outcome,
+    UnitOutcome,
     Watch,
     run_under_savepoint,
 )
 from outrider.adapters.sql.stores.postgres_connection import (
     UNREACHABLE,
     CommitUnknown,
-    PostgresLink,
+    PostgresConnection,
+    as_unavailable,
     connect,
-    explained,
 )
 from outrider.adapters.sql.stores.postgres_notify import NOTIFY, PostgresNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
@@ -61,50 +61,47 @@ _LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 @dataclass(slots=True)
 class PostgresStore:
-    """`ports.Store` on one database. Open it with `postgres_start.open_postgres`."""
+    """`ports.store.Store` on one database. Open it with `postgres_open.open_postgres`."""
 
     url: str = field(repr=False)
     secrets: Secrets = field(repr=False)
-    _writing: _Writing = field(init=False, repr=False)
-    _hints: PostgresNotifier = field(init=False, repr=False)
+    _committer: _GroupCommitter = field(init=False, repr=False)
+    _notifier: PostgresNotifier = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
-    _reader_links: threading.local = field(default_factory=threading.local, repr=False)
-    _links: list[PostgresLink] = field(default_factory=list, repr=False)
+    _reader_units: threading.local = field(default_factory=threading.local, repr=False)
+    _reader_connections: list[PostgresConnection] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
-        # Opened here and not in the threads: what is wrong is told to who opens.
-        self._writing = _Writing(self.url, self.secrets, connect(self.url))
-        self._hints = PostgresNotifier(self.url, lambda: self._writing.process)
-        self._writing.notified = self._hints.bump
+        # Opened here and not in the threads, so that the caller hears what is wrong.
+        self._committer = _GroupCommitter(self.url, self.secrets, connect(self.url))
+        self._notifier = PostgresNotifier(self.url, lambda: self._committer.process)
+        self._committer.on_notification = self._notifier.call_listeners
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="postgres-reader")
-        self._writer = GroupWriter("postgres-writer", self._writing.commit, self._writing.close)
+        self._writer = GroupWriter("postgres-writer", self._committer.commit, self._committer.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port."""
         return await self._writer.write(work, shared=shared)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
 
     async def changes(self) -> int:
-        """See the port. A hint: it also moves when nobody can say whether something has changed."""
-        return self._hints.count
+        # It also moves when it is not known whether anything has changed.
+        return self._notifier.count
 
-    def subscribe(self, tell: Callable[[], None]) -> None:
-        """See the port."""
-        self._hints.listeners.append(tell)
+    def subscribe(self, on_notification: Callable[[], None]) -> None:
+        self._notifier.listeners.append(on_notification)
 
     def watch_commits(self, watch: Watch) -> None:
-        """Tell it of every commit from now on."""
+        """Call `watch` at every commit from now on."""
         self._writer.watch = watch
 
     @property
     def node(self) -> int:
         """The number by which this process makes identifiers unlike those of all others."""
-        return self._hints.node
+        return self._notifier.node
 
     def check_secrets(self) -> None:
         """Raise what `Secrets.open` raises when these secrets did not seal this store's."""
@@ -119,64 +116,67 @@ class PostgresStore:
         return self._at_start(lambda connection: metadata.default_instance(connection, runtime))
 
     def close(self) -> None:
-        """Finish what was handed over, then close."""
+        """Finish all units that were passed in, then close."""
         self._writer.close()
         self._readers.shutdown()
-        self._hints.close()
-        for link in self._links:
-            link.close()
+        self._notifier.close()
+        for connection in self._reader_connections:
+            connection.close()
 
     def _at_start(self, work: Callable[[Connection], T]) -> T:
-        with explained():
-            link = connect(self.url)
+        with as_unavailable():
+            connection = connect(self.url)
             try:
-                link.script(_BEGIN_ALONE)
-                result = work(link)
-                link.commit()
+                connection.script(_BEGIN_ALONE)
+                result = work(connection)
+                connection.commit()
             finally:
-                link.close()
+                connection.close()
         return result
 
     def _read(self, work: Callable[[Unit], T]) -> T:
-        with explained():
-            link, unit = self._reader()
+        with as_unavailable():
+            connection, unit = self._reader()
             try:
-                return _snapshot(link, unit, work)
+                return _snapshot(connection, unit, work)
             except _LOST:
-                if not link.is_lost:
+                if not connection.is_lost:
                     raise
-                # It may have been lost long ago: nobody notices before the next use.
+                # It may have been lost long ago: that shows at the next use.
                 return _snapshot(*self._reader(), work)
 
-    def _reader(self) -> tuple[PostgresLink, SqlUnit]:
-        found: tuple[PostgresLink, SqlUnit] | None = getattr(self._reader_links, "found", None)
+    def _reader(self) -> tuple[PostgresConnection, SqlUnit]:
+        found: tuple[PostgresConnection, SqlUnit] | None = getattr(self._reader_units, "unit", None)
         if found is None or found[0].is_lost:
-            link = connect(self.url)
-            self._links[:] = [each for each in self._links if not each.is_lost] + [link]
-            found = self._reader_links.found = (link, SqlUnit(link, self.secrets))
+            opened = connect(self.url)
+            usable = [
+                connection for connection in self._reader_connections if not connection.is_lost
+            ]
+            self._reader_connections[:] = [*usable, opened]
+            found = self._reader_units.unit = (opened, SqlUnit(opened, self.secrets))
         return found
 
 
-class _Writing:
-    """The writer's thread: commits groups, on a new connection when the old one is lost."""
+class _GroupCommitter:
+    """Commits groups in the writer's thread, on a new connection when the old one is lost."""
 
-    def __init__(self, url: str, secrets: Secrets, link: PostgresLink) -> None:
-        self.notified: Callable[[], None] = lambda: None
+    def __init__(self, url: str, secrets: Secrets, connection: PostgresConnection) -> None:
+        self.on_notification: Callable[[], None] = lambda: None
         self._url = url
         self._secrets = secrets
-        self._link = link
-        self._unit = SqlUnit(link, secrets)
+        self._connection = connection
+        self._unit = SqlUnit(connection, secrets)
         self._pause = _FIRST_PAUSE_S
         self._not_before = 0.0
 
     @property
     def process(self) -> int | None:
-        """The server's process behind the connection."""
-        return None if self._link.is_lost else self._link.process
+        """The server's process for the connection."""
+        return None if self._connection.is_lost else self._connection.process
 
-    def commit(self, group: Group) -> Sequence[Outcome]:
+    def commit(self, group: Group) -> Sequence[UnitOutcome]:
         """How each unit ended; all as `Unavailable` when the database cannot be reached."""
-        # Two groups that met in a circle would do so again: the one that lost goes on alone.
+        # Two groups that deadlocked would do so again: the one that lost goes on alone.
         is_shared = all(job.is_shared for job in group)
         for _ in range(_TRIES):
             try:
@@ -185,81 +185,81 @@ class _Writing:
             except CommitUnknown as unknown:
                 return _all(group, unknown)
             except _COLLISIONS:
-                self._link.rollback()
+                self._connection.rollback()
                 is_shared = False
             except _LOST as failure:
-                self._link.rollback()
-                if self._link.is_lost and self._may_connect():
+                self._connection.rollback()
+                if self._connection.is_lost and self._may_connect():
                     continue
                 return _all(group, _unavailable(failure))
             except psycopg.Error as failure:
-                self._link.rollback()
+                self._connection.rollback()
                 return _all(group, failure)
             else:
-                self._tell()
+                self._notify()
                 return outcomes
         return _all(group, Unavailable("the database was too busy with others; try again"))
 
     def close(self) -> None:
         """Close the connection."""
-        self._link.close()
+        self._connection.close()
 
-    def _try(self, group: Group, begin: str) -> Sequence[Outcome]:
-        self._link.is_notified = False
-        self._link.script(begin)
+    def _try(self, group: Group, begin: str) -> Sequence[UnitOutcome]:
+        self._connection.must_notify = False
+        self._connection.script(begin)
         if len(group) == 1:
             return self._try_one(group)
-        outcomes = [run_under_savepoint(self._link, self._unit, job, _FATAL) for job in group]
-        self._link.commit()
+        outcomes = [run_under_savepoint(self._connection, self._unit, job, _FATAL) for job in group]
+        self._connection.commit()
         return outcomes
 
-    def _try_one(self, group: Group) -> Sequence[Outcome]:
+    def _try_one(self, group: Group) -> Sequence[UnitOutcome]:
         # Alone in its transaction: a savepoint would be two more round trips.
         try:
             result = group[0].work(self._unit)
         except _FATAL:
             raise
         except Exception as failure:
-            self._link.rollback()
-            if self._link.is_lost:
+            self._connection.rollback()
+            if self._connection.is_lost:
                 raise psycopg.OperationalError(UNREACHABLE) from failure
             return [(None, failure)]
-        self._link.commit()
+        self._connection.commit()
         return [(result, None)]
 
-    def _tell(self) -> None:
-        if self._link.is_notified:
-            self.notified()
+    def _notify(self) -> None:
+        if self._connection.must_notify:
+            self.on_notification()
             with suppress(psycopg.Error):
                 # After the commit and in a transaction of its own: those with a notification in
                 # them are committed one after the other, in the whole cluster.
-                self._link.script(NOTIFY)
+                self._connection.script(NOTIFY)
 
     def _may_connect(self) -> bool:
         return time.monotonic() >= self._not_before
 
     def _connect(self) -> None:
-        if not self._link.is_lost:
+        if not self._connection.is_lost:
             return
         if not self._may_connect():
             raise psycopg.OperationalError(UNREACHABLE)
-        self._link.close()
+        self._connection.close()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
-        self._link = connect(self._url)
-        self._unit = SqlUnit(self._link, self._secrets)
+        self._connection = connect(self._url)
+        self._unit = SqlUnit(self._connection, self._secrets)
         self._pause, self._not_before = _FIRST_PAUSE_S, 0.0
 
 
-def _snapshot(link: PostgresLink, unit: SqlUnit, work: Callable[[Unit], T]) -> T:
+def _snapshot(connection: PostgresConnection, unit: SqlUnit, work: Callable[[Unit], T]) -> T:
     try:
-        link.script(_BEGIN_READING)
+        connection.script(_BEGIN_READING)
         return work(unit)
     finally:
-        link.rollback()
+        connection.rollback()
 
 
-def _all(group: Group, failure: Exception) -> Sequence[Outcome]:
+def _all(group: Group, failure: Exception) -> Sequence[UnitOutcome]:
     return [(None, failure)] * len(group)
 
 

@@ -1,6 +1,6 @@
-"""One connection to PostgreSQL: psycopg with the face that the adapters know, and lost connections.
+"""One connection to PostgreSQL: psycopg behind the adapters' protocol, and lost connections.
 
-Imported where a server uses PostgreSQL, and nowhere else: the driver is an extra.
+Imported only where a server uses PostgreSQL: the driver is an extra.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OLDEST = 15
 """The oldest PostgreSQL that is used."""
 
 _CONNECT_S = 5
-# A peer that is gone without a word is noticed within about ten seconds, idle or not.
-_PATIENCE = {
+# A peer that vanishes is noticed within about ten seconds, idle or not.
+_TIMEOUTS = {
     "connect_timeout": _CONNECT_S,
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -31,7 +31,7 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# A process that stands still inside a transaction holds up all others: it loses the transaction.
+# A process that hangs inside a transaction blocks all others: it loses the transaction.
 _SETTINGS = (
     "SELECT set_config('idle_in_transaction_session_timeout', '15s', false),"
     " set_config('lock_timeout', '20s', false)"
@@ -54,18 +54,17 @@ _UNKNOWN = (
 )
 
 
-class PostgresLink:
-    """`columns.Connection` by psycopg. Belongs to one thread; transactions are begun by `script`."""
+class PostgresConnection:
+    """`connection.Connection` by psycopg, for one thread. `script` begins transactions."""
 
     dialect = POSTGRES
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
-        self.is_notified = False
+        self.must_notify = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """See the protocol."""
-        text = _placed(sql)
+        text = _psycopg_sql(sql)
         try:
             return self._connection.execute(text, parameters, binary=True)
         except psycopg.DataError:
@@ -76,14 +75,14 @@ class PostgresLink:
             return self._connection.execute(text, cleaned, binary=True)
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Cursor:
-        """See the protocol. All rows leave in one go."""
+        # All rows leave in one go.
         cursor = self._connection.cursor()
-        cursor.executemany(_placed(sql), [_without_nul(parameter) for parameter in parameters])
+        cursor.executemany(_psycopg_sql(sql), [_without_nul(parameter) for parameter in parameters])
         return cursor
 
     def notify_on_commit(self) -> None:
-        """See the protocol. The store sends it after the commit."""
-        self.is_notified = True
+        # The store sends it after the commit.
+        self.must_notify = True
 
     def script(self, text: str) -> None:
         """Run statements without parameters, in one round trip."""
@@ -103,7 +102,7 @@ class PostgresLink:
             raise psycopg.InternalError("the transaction had failed before its end")
 
     def rollback(self) -> None:
-        """Take back what is not committed. A connection that cannot even do that is lost.
+        """Undo what is not committed. A connection that cannot even do that is lost.
 
         A server that dies amid many statements leaves the driver in its pipeline mode: the
         connection does not count as broken, and refuses everything for ever.
@@ -120,7 +119,7 @@ class PostgresLink:
 
     @property
     def process(self) -> int:
-        """The server's process behind it, as notifications name their sender."""
+        """The server's process for it: notifications name their sender so."""
         return self._connection.info.backend_pid
 
     @property
@@ -137,24 +136,24 @@ class CommitUnknown(Unavailable):
     """The connection was lost during a commit: it may have happened or not."""
 
 
-def connect(url: str) -> PostgresLink:
+def connect(url: str) -> PostgresConnection:
     """A connection that commits only when told to, and then to the disk.
 
-    Raise `psycopg.OperationalError` when there is none to be had.
+    Raise `psycopg.OperationalError` when the database cannot be reached.
     """
     given = conninfo_to_dict(url)
-    patience = {name: value for name, value in _PATIENCE.items() if name not in given}
-    connection = psycopg.connect(url, autocommit=True, application_name="outrider", **patience)  # type: ignore[arg-type] # numbers and texts
+    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in given}
+    connection = psycopg.connect(url, autocommit=True, application_name="outrider", **timeouts)  # type: ignore[arg-type] # numbers and texts
     # Every whole number is sent as one type: else each size of number is a statement of its own.
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.adapters.register_dumper(bool, Int8BinaryDumper)
     connection.execute(_SETTINGS)
     connection.execute(_DURABLE)
-    return PostgresLink(connection)
+    return PostgresConnection(connection)
 
 
-def shown(url: str) -> str:
-    """A URL for people: host, port and database, never the password or anything else."""
+def redacted_url(url: str) -> str:
+    """The URL's host, port and database: never the password, nor any other part."""
     given = _read(url)
     if given is None:
         return "the database"
@@ -164,7 +163,7 @@ def shown(url: str) -> str:
 
 
 def reason_of(failure: Exception, url: str) -> str:
-    """One line of what the driver says, which never has anything of the password."""
+    """One line of the driver's message, without any part of the password."""
     if _read(url) is None:
         return UNREADABLE
     lines = str(failure).strip().splitlines() or [type(failure).__name__]
@@ -172,10 +171,10 @@ def reason_of(failure: Exception, url: str) -> str:
 
 
 def _read(url: str) -> dict[str, Any] | None:
-    """The parts of a URL; None when it cannot be read, or is not read as it was meant.
+    """The parts of a URL; None when it cannot be read, or is read other than it was meant.
 
-    A sign in the password that is not encoded moves the rest of it into another part, or into the
-    driver's complaint.
+    A character of the password that is not encoded moves the rest of it into another part, or into
+    the driver's message.
     """
     try:
         given = conninfo_to_dict(url)
@@ -189,8 +188,8 @@ def _read(url: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn the driver's errors that are nobody's bug into `Unavailable`."""
+def as_unavailable() -> Iterator[None]:
+    """Turn the driver's errors that are no bugs into `Unavailable`."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
@@ -198,7 +197,7 @@ def explained() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1024)
-def _placed(sql: str) -> str:
+def _psycopg_sql(sql: str) -> str:
     # psycopg's placeholders; none of our texts has a question mark that is not one.
     return sql.replace("%", "%%").replace("?", "%s")
 

@@ -1,4 +1,4 @@
-"""What a database of PostgreSQL says about itself, for who asks before a start. Changes nothing."""
+"""Inspects a database of PostgreSQL before a start, without changing it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations, versions
 from outrider.adapters.sql.stores.postgres_connection import (
     OLDEST,
-    PostgresLink,
+    PostgresConnection,
     connect,
     reason_of,
-    shown,
+    redacted_url,
 )
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 
@@ -44,7 +44,7 @@ _EXISTS = "SELECT to_regclass(?) IS NOT NULL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseInspection:
-    """What was seen. `where` is the URL without its secrets.
+    """The state of a database. `where` is the URL without its secrets.
 
     `version`, and the `oldest` that is used, are numbers as 160004 is 16.4.
     `schema` is the version of the schema, 0 when there is none yet. Releases that know `needed` or
@@ -65,37 +65,39 @@ class DatabaseInspection:
     free: int
 
 
-def look(url: str) -> DatabaseInspection:
-    """Connect once and ask. Raise `CannotOpen`, without secrets, when that does not work."""
+def inspect(url: str) -> DatabaseInspection:
+    """Connect once and inspect it. Raise `CannotOpen`, without secrets, when that fails."""
     try:
-        link = connect(url)
+        connection = connect(url)
     except psycopg.Error as failure:
-        raise CannotOpen(f"{shown(url)}: {reason_of(failure, url)}") from None
+        raise CannotOpen(f"{redacted_url(url)}: {reason_of(failure, url)}") from None
     try:
-        return _seen(link, shown(url))
+        return _inspect(connection, redacted_url(url))
     except psycopg.Error as failure:
-        raise CannotOpen(f"{shown(url)}: {reason_of(failure, url)}") from None
+        raise CannotOpen(f"{redacted_url(url)}: {reason_of(failure, url)}") from None
     finally:
-        link.close()
+        connection.close()
 
 
 def driver() -> str:
-    """Name and version of what talks to the database."""
+    """Name and version of the driver."""
     return f"psycopg {psycopg.__version__} ({psycopg.pq.__impl__}), libpq {psycopg.pq.version()}"
 
 
-def _seen(link: PostgresLink, where: str) -> DatabaseInspection:
+def _inspect(connection: PostgresConnection, where: str) -> DatabaseInspection:
     known = all_migrations(POSTGRES)[-1].version
-    schema, needed = versions(link, known) if _exists(link, "schema_migrations") else (0, 0)
-    may_create, is_standby = link.execute(_MAY_CREATE).fetchone()
-    most, free = link.execute(_LIMITS).fetchone()
+    schema, needed = (
+        versions(connection, known) if _exists(connection, "schema_migrations") else (0, 0)
+    )
+    may_create, is_standby = connection.execute(_MAY_CREATE).fetchone()
+    most, free = connection.execute(_LIMITS).fetchone()
     return DatabaseInspection(
         where=where,
-        version=link.raw.info.server_version,
-        is_encrypted=bool(link.raw.pgconn.ssl_in_use),
+        version=connection.raw.info.server_version,
+        is_encrypted=bool(connection.raw.pgconn.ssl_in_use),
         is_standby=is_standby,
         may_create=may_create,
-        is_sealed=is_sealed(link),
+        is_sealed=is_sealed(connection),
         schema=schema,
         needed=needed,
         known=known,
@@ -104,12 +106,12 @@ def _seen(link: PostgresLink, where: str) -> DatabaseInspection:
     )
 
 
-def is_sealed(link: PostgresLink) -> bool:
-    """Whether somebody has sealed secrets here already."""
-    if not _exists(link, "metadata"):
+def is_sealed(connection: PostgresConnection) -> bool:
+    """Whether this database has sealed secrets already."""
+    if not _exists(connection, "metadata"):
         return False
-    return link.execute("SELECT 1 FROM metadata").fetchone() is not None
+    return connection.execute("SELECT 1 FROM metadata").fetchone() is not None
 
 
-def _exists(link: PostgresLink, table: str) -> bool:
-    return bool(link.execute(_EXISTS, (table,)).fetchone()[0])
+def _exists(connection: PostgresConnection, table: str) -> bool:
+    return bool(connection.execute(_EXISTS, (table,)).fetchone()[0])

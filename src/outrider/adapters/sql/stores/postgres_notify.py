@@ -1,7 +1,7 @@
-"""Hints that another process has committed something: LISTEN/NOTIFY, and a number of this process.
+"""Notifications that another process has committed: LISTEN/NOTIFY, and a number of this process.
 
-A hint may be lost, and while the connection is down there are none. Nothing depends on them: who
-waits looks at the store by itself, only later.
+A notification may be lost, and while the connection is down there are none. Nothing depends on
+them: listeners also poll the store, only later.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from outrider.adapters.sql.stores.postgres_connection import PostgresLink, connect
+from outrider.adapters.sql.stores.postgres_connection import PostgresConnection, connect
 
 _CHANNEL = "outrider"
 NOTIFY = f"NOTIFY {_CHANNEL}"
@@ -26,26 +26,28 @@ class PostgresNotifier:
     """Listens in a thread of its own, on a connection of its own.
 
     The connection also holds the number by which this process makes identifiers unlike those of
-    all others. `own` tells which connection's notifications are not news here.
+    all others. `own_process` returns the server's process whose notifications are this one's own.
     """
 
-    def __init__(self, url: str, own: Callable[[], int | None]) -> None:
+    def __init__(self, url: str, own_process: Callable[[], int | None]) -> None:
         self.count = 0
         self.listeners: list[Callable[[], None]] = []
         self._url = url
-        self._own = own
-        self._link: PostgresLink | None = connect(url)
-        self.node = _take_node(self._link)
-        self._listen(self._link)
+        self._own_process = own_process
+        self._connection: PostgresConnection | None = connect(url)
+        self.node = _take_node(self._connection)
+        self._listen(self._connection)
         self._ending, self._end = os.pipe()
-        self._thread = threading.Thread(target=self._run, name="postgres-hints", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name="postgres-notifications", daemon=True
+        )
         self._thread.start()
 
-    def bump(self) -> None:
-        """Something has changed here."""
+    def call_listeners(self) -> None:
+        """Count a change, and call all listeners."""
         self.count += 1
-        for tell in self.listeners:
-            tell()
+        for on_notification in self.listeners:
+            on_notification()
 
     def close(self) -> None:
         """Stop listening."""
@@ -53,53 +55,53 @@ class PostgresNotifier:
         self._thread.join()
         os.close(self._end)
         os.close(self._ending)
-        if self._link is not None:
-            self._link.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                if self._link is None:
-                    self._link = self._again()
+                if self._connection is None:
+                    self._connection = self._reconnect()
                 pause = _FIRST_PAUSE_S
-                if self._wait(self._link):
+                if self._wait(self._connection):
                     return
             except (psycopg.Error, OSError):
-                if self._link is not None:
-                    self._link.close()
-                    self._link = None
-                # Nobody tells what happens meanwhile: whoever asks should look.
-                self.bump()
+                if self._connection is not None:
+                    self._connection.close()
+                    self._connection = None
+                # What happens meanwhile is not notified: listeners should poll.
+                self.call_listeners()
                 if _readable([self._ending], pause):
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _wait(self, link: PostgresLink) -> bool:
-        """Count until told to end; then True. Raise when the connection is lost."""
+    def _wait(self, connection: PostgresConnection) -> bool:
+        """Return True at the end, when `close` is called. Raise when the connection is lost."""
         while True:
-            ready = _readable([self._ending, link.raw.fileno()], None)
+            ready = _readable([self._ending, connection.raw.fileno()], None)
             if self._ending in ready:
                 return True
-            for notification in link.raw.notifies(timeout=0):
-                if notification.pid != self._own():
-                    self.bump()
+            for notification in connection.raw.notifies(timeout=0):
+                if notification.pid != self._own_process():
+                    self.call_listeners()
 
-    def _again(self) -> PostgresLink:
-        link = connect(self._url)
-        # Mostly it is free again. If not, the server has not yet noticed that the old connection
-        # is gone: a number comes round to another process only after a thousand more starts.
-        link.execute("SELECT pg_try_advisory_lock(?::int, ?::int)", (_NODES, self.node))
-        self._listen(link)
-        return link
+    def _reconnect(self) -> PostgresConnection:
+        connection = connect(self._url)
+        # Mostly the number is free again. If not, the server has not yet noticed that the old
+        # connection is gone: another process gets this number only after a thousand more starts.
+        connection.execute("SELECT pg_try_advisory_lock(?::int, ?::int)", (_NODES, self.node))
+        self._listen(connection)
+        return connection
 
-    def _listen(self, link: PostgresLink) -> None:
-        link.script(f"LISTEN {_CHANNEL}")
+    def _listen(self, connection: PostgresConnection) -> None:
+        connection.script(f"LISTEN {_CHANNEL}")
 
 
-def _take_node(link: PostgresLink) -> int:
+def _take_node(connection: PostgresConnection) -> int:
     for _ in range(_MAX_NODE):
-        node, is_taken = link.execute(
+        node, is_taken = connection.execute(
             "SELECT node, pg_try_advisory_lock(?::int, node::int)"
             " FROM (SELECT nextval('nodes') AS node) AS next",
             (_NODES,),

@@ -20,18 +20,18 @@ from outrider.adapters.sql.stores.postgres import PostgresStore
 from outrider.adapters.sql.stores.postgres_connection import (
     OLDEST,
     UNREADABLE,
-    PostgresLink,
+    PostgresConnection,
     connect,
     reason_of,
-    shown,
+    redacted_url,
 )
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 
 T = TypeVar("T")
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-# A change of a table waits behind whoever reads it, and everybody else waits behind the change.
+# A change of a table waits for its readers, and all others wait for the change.
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', '5s', false)"
 # psycopg does not tell the code of a refused connection. No waiting helps against these.
 _FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry", "invalid", UNREADABLE)
@@ -44,14 +44,14 @@ async def open_postgres(
     *,
     now: datetime,
     announce: Callable[[str], None] = lambda _: None,
-    patience: float = PATIENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[PostgresStore]:
     """Open the store, its schema up to date; leaving closes it, all writes finished.
 
-    A database that does not answer is waited for, `patience` seconds long; `announce` hears why.
-    Raise `CannotOpen` when that was in vain, `SchemaTooNew` for data of a release too new.
+    It tries for `timeout_s` seconds to reach the database; `announce` gets the reasons. Raise
+    `CannotOpen` when that fails, `SchemaTooNew` for data of a newer release.
     """
-    store = await asyncio.to_thread(_patiently, url, secrets, now, announce, patience)
+    store = await asyncio.to_thread(_open, url, secrets, now, announce, timeout_s)
     try:
         yield store
     finally:
@@ -59,55 +59,57 @@ async def open_postgres(
 
 
 def is_sealed(url: str, *, announce: Callable[[str], None] = lambda _: None) -> bool:
-    """Whether somebody has sealed secrets in this database already: a new key would not fit.
+    """Whether this database has sealed secrets already: a new key would not fit.
 
     Waits and raises as `open_postgres` does.
     """
-    return _waiting(lambda: _asked(url, postgres_inspect.is_sealed), url, announce, PATIENCE_S)
+    return _retry(
+        lambda: _with_connection(url, postgres_inspect.is_sealed), url, announce, TIMEOUT_S
+    )
 
 
-def _patiently(
-    url: str, secrets: Secrets, now: datetime, announce: Callable[[str], None], patience: float
+def _open(
+    url: str, secrets: Secrets, now: datetime, announce: Callable[[str], None], timeout_s: float
 ) -> PostgresStore:
-    def opened() -> PostgresStore:
-        _asked(url, lambda link: _bring_up_to_date(link, now))
+    def attempt() -> PostgresStore:
+        _with_connection(url, lambda connection: _bring_up_to_date(connection, now))
         return PostgresStore(url, secrets)
 
-    return _waiting(opened, url, announce, patience)
+    return _retry(attempt, url, announce, timeout_s)
 
 
-def _asked(url: str, ask: Callable[[PostgresLink], T]) -> T:
-    link = connect(url)
+def _with_connection(url: str, work: Callable[[PostgresConnection], T]) -> T:
+    connection = connect(url)
     try:
-        return ask(link)
+        return work(connection)
     finally:
-        link.close()
+        connection.close()
 
 
-def _bring_up_to_date(link: PostgresLink, now: datetime) -> None:
-    version = link.raw.info.server_version // 10_000
+def _bring_up_to_date(connection: PostgresConnection, now: datetime) -> None:
+    version = connection.raw.info.server_version // 10_000
     if version < OLDEST:
         raise CannotOpen(f"it is PostgreSQL {version}, not {OLDEST} or newer")
     # Nodes that start together do it one after the other.
-    link.execute("SELECT pg_advisory_lock(?)", (MIGRATION_LOCK,))
-    link.script(_LOCK_TIMEOUT)
-    migrate(link, now)
+    connection.execute("SELECT pg_advisory_lock(?)", (MIGRATION_LOCK,))
+    connection.script(_LOCK_TIMEOUT)
+    migrate(connection, now)
 
 
-def _waiting(
-    attempt: Callable[[], T], url: str, announce: Callable[[str], None], patience: float
+def _retry(
+    attempt: Callable[[], T], url: str, announce: Callable[[str], None], timeout_s: float
 ) -> T:
-    deadline, pause, said = time.monotonic() + patience, _FIRST_PAUSE_S, ""
+    deadline, pause, announced = time.monotonic() + timeout_s, _FIRST_PAUSE_S, ""
     while True:
         try:
             return attempt()
         except (psycopg.OperationalError, psycopg.ProgrammingError) as failure:
             reason = reason_of(failure, url)
             if time.monotonic() + pause > deadline or _is_final(failure, reason):
-                raise CannotOpen(f"{shown(url)}: {reason}") from None
-        if reason != said:
-            announce(f"waiting for {shown(url)}: {reason}")
-            said = reason
+                raise CannotOpen(f"{redacted_url(url)}: {reason}") from None
+        if reason != announced:
+            announce(f"waiting for {redacted_url(url)}: {reason}")
+            announced = reason
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -115,4 +117,4 @@ def _waiting(
 def _is_final(failure: Exception, reason: str) -> bool:
     if isinstance(failure, errors.LockNotAvailable):
         return False
-    return isinstance(failure, psycopg.ProgrammingError) or any(each in reason for each in _FINAL)
+    return isinstance(failure, psycopg.ProgrammingError) or any(text in reason for text in _FINAL)

@@ -1,7 +1,7 @@
 """SQLite as the store: write-ahead log, full fsync, group commit.
 
-One thread writes (`group_commit`), threads of their own read snapshots. Processes that share the
-file take turns by a lock file, whose waiters the kernel wakes at once: SQLite's own busy handler
+One thread writes (`group_commit`), other threads read snapshots. Processes that share the file take
+a write lock on a file beside it, whose waiters the kernel wakes at once: SQLite's own busy handler
 sleeps up to 100 ms between tries.
 """
 
@@ -27,7 +27,7 @@ from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,
     GroupWriter,
-    Outcome,
+    UnitOutcome,
     Watch,
     run_under_savepoint,
 )
@@ -41,10 +41,10 @@ from outrider.usecases.ports.store import Unit
 T = TypeVar("T")
 
 _READERS = 2
-# The lock file makes waiting for SQLite's own lock rare: only a backup or a shell holds it.
+# The write lock makes waiting for SQLite's own lock rare: only a backup or a shell holds it.
 _BUSY_TIMEOUT_S = 30.0
 _CACHED_STATEMENTS = 256
-# For each connection. Four times as much made nothing faster: what it lacks the kernel has.
+# For each connection. Four times as much made nothing faster: the kernel caches the rest.
 _CACHE_KIB = 8 * 1024
 _FULL = "database or disk is full"
 
@@ -54,68 +54,65 @@ class CannotOpen(Exception):
 
 
 class SqliteConnection(sqlite3.Connection):
-    """`columns.Connection` by the driver itself."""
+    """`connection.Connection` by the driver itself."""
 
     dialect = SQLITE
 
-    is_notified = False
+    must_notify = False
 
     def notify_on_commit(self) -> None:
-        """Tell others when this is committed: at once, and not only when they look."""
-        self.is_notified = True
+        self.must_notify = True
 
 
 @dataclass(slots=True)
 class SqliteStore:
-    """`ports.Store` on one file. Open it with `open_sqlite`."""
+    """`ports.store.Store` on one file. Open it with `open_sqlite`."""
 
     path: Path
     secrets: Secrets = field(repr=False)
     _readers: ThreadPoolExecutor = field(init=False, repr=False)
     _reader_units: threading.local = field(default_factory=threading.local, repr=False)
     _reader_connections: list[SqliteConnection] = field(default_factory=list, repr=False)
-    _turnstile: int = field(init=False, repr=False)
-    _watch: SqliteConnection = field(init=False, repr=False)
+    _write_lock: int = field(init=False, repr=False)
+    _version_connection: SqliteConnection = field(init=False, repr=False)
     _connection: SqliteConnection = field(init=False, repr=False)
     _unit: SqlUnit = field(init=False, repr=False)
-    _hints: SqliteNotifier = field(init=False, repr=False)
+    _notifier: SqliteNotifier = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Opened here and not in the threads: what is wrong with the files is told to who opens.
-        turn = self.path.with_name(f"{self.path.name}.turn")
-        self._turnstile = os.open(turn, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._watch = connect(self.path)
+        # Opened here and not in the threads, so that the caller hears what is wrong with the files.
+        lock_file = self.path.with_name(f"{self.path.name}.lock")
+        self._write_lock = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._version_connection = connect(self.path)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
         self._connection = connect(self.path)
         self._unit = SqlUnit(self._connection, self.secrets)
-        self._hints = SqliteNotifier(self.path.with_name("hints"))
+        self._notifier = SqliteNotifier(self.path.with_name("notifications"))
         self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port. Units happen one after the other, also those that need not."""
+        # Units happen one after the other, also those that need not.
         return await self._writer.write(work, shared=shared)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
 
     async def changes(self) -> int:
-        """See the port. Reads a counter in shared memory: no thread is asked."""
-        return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+        # This reads a counter in shared memory: no thread is needed.
+        return int(self._version_connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def subscribe(self, tell: Callable[[], None]) -> None:
-        """See the port."""
-        self._hints.listen(tell)
+    def subscribe(self, on_notification: Callable[[], None]) -> None:
+        self._notifier.listen(on_notification)
 
     @property
     def node(self) -> int | None:
-        """None: who shares the file numbers himself by lock files beside it."""
+        """None: processes that share the file number themselves by lock files beside it."""
         return None
 
     def watch_commits(self, watch: Watch) -> None:
-        """Tell it of every commit from now on."""
+        """Call `watch` at every commit from now on."""
         self._writer.watch = watch
 
     def check_secrets(self) -> None:
@@ -131,16 +128,16 @@ class SqliteStore:
         return self._at_start(lambda connection: metadata.default_instance(connection, runtime))
 
     def close(self) -> None:
-        """Finish what was handed over, then close."""
+        """Finish all units that were passed in, then close."""
         self._writer.close()
         self._readers.shutdown()
-        self._hints.close()
-        for connection in (*self._reader_connections, self._watch):
+        self._notifier.close()
+        for connection in (*self._reader_connections, self._version_connection):
             connection.close()
-        os.close(self._turnstile)
+        os.close(self._write_lock)
 
     def _at_start(self, work: Callable[[SqliteConnection], T]) -> T:
-        with _explained(self.path), closing(connect(self.path)) as connection:
+        with _as_cannot_open(self.path), closing(connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
             connection.execute("COMMIT")
@@ -163,12 +160,12 @@ class SqliteStore:
             found = self._reader_units.unit = (SqlUnit(connection, self.secrets), connection)
         return found
 
-    def _commit(self, group: Group) -> Sequence[Outcome]:
-        self._connection.is_notified = False
-        with _turn(self._turnstile):
+    def _commit(self, group: Group) -> Sequence[UnitOutcome]:
+        self._connection.must_notify = False
+        with _locked(self._write_lock):
             outcomes = _commit_group(self._connection, self._unit, group)
-        if self._connection.is_notified:
-            self._hints.tell()
+        if self._connection.must_notify:
+            self._notifier.notify()
         return outcomes
 
 
@@ -177,9 +174,9 @@ async def open_sqlite(path: Path, secrets: Secrets, *, now: datetime) -> AsyncIt
     """Open the store, its schema up to date; leaving closes it, all writes finished.
 
     Raise `SchemaTooNew` for data of a newer release, `CannotOpen` for a file that is no database,
-    or that this user may not use; the store's questions at the start raise it, too.
+    or that this user may not use; the store's methods for the start raise it, too.
     """
-    with _explained(path):
+    with _as_cannot_open(path):
         with closing(connect(path)) as connection:
             migrate(connection, now)
         store = SqliteStore(path, secrets)
@@ -208,10 +205,12 @@ def connect(path: Path) -> SqliteConnection:
     return connection
 
 
-def _commit_group(connection: SqliteConnection, unit: SqlUnit, group: Group) -> Sequence[Outcome]:
+def _commit_group(
+    connection: SqliteConnection, unit: SqlUnit, group: Group
+) -> Sequence[UnitOutcome]:
     try:
         connection.execute("BEGIN IMMEDIATE")
-        # The disk is full or failing: that is the whole group's trouble.
+        # The disk is full or failing: that concerns the whole group.
         fatal = sqlite3.OperationalError
         outcomes = [run_under_savepoint(connection, unit, job, fatal) for job in group]
         connection.execute("COMMIT")
@@ -229,16 +228,16 @@ def _as_unavailable(failure: sqlite3.Error) -> Exception:
 
 
 @contextmanager
-def _turn(turnstile: int) -> Iterator[None]:
-    fcntl.flock(turnstile, fcntl.LOCK_EX)
+def _locked(lock_file: int) -> Iterator[None]:
+    fcntl.flock(lock_file, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        fcntl.flock(lock_file, fcntl.LOCK_UN)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_cannot_open(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as failure:

@@ -1,8 +1,7 @@
-"""Hints between processes that share a file: a byte in a pipe says that there may be work.
+"""Notifications between processes that share a file: a byte in a pipe says that there may be work.
 
-Everybody who wants hints has a named pipe in a directory beside the file, and everybody who has
-something to tell writes to all of them. A hint may be lost: nothing depends on them, who waits
-looks at the store by itself, only later.
+Every listener has a named pipe in a directory beside the file, and every notifier writes to all of
+them. A notification may be lost. Nothing depends on them: listeners also poll the store, only later.
 """
 
 from __future__ import annotations
@@ -16,52 +15,51 @@ from contextlib import suppress
 from pathlib import Path
 
 _READ_BYTES = 4096
-# A pipe gets its name when somebody reads from it: what nobody reads from is left over.
+# A pipe gets its name when it has a reader: a named pipe without one is left over.
 _BEING_MADE = ".new-"
 
 
 class SqliteNotifier:
-    """The pipes in one directory. `tell` belongs to one thread, the others to any.
+    """The pipes in one directory. One thread may call `notify`, every thread the others.
 
-    Telling costs one look at the directory, and one write for each process that listens.
+    Notifying costs one listing of the directory, and one write for each process that listens.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pipes: dict[str, int] = {}
-        self._ears: list[_Ear] = []
+        self._listeners: list[_Listener] = []
 
-    def listen(self, on_hint: Callable[[], None]) -> None:
-        """Call it, in a thread of its own, after somebody told something, also this process.
+    def listen(self, on_notification: Callable[[], None]) -> None:
+        """Call it, in a thread of its own, after a process has notified, this one included.
 
-        Where the file system has no named pipes there are no hints.
+        Where the file system has no named pipes there are no notifications.
         """
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, exist_ok=True)
-            self._ears.append(_Ear(self._directory, on_hint))
+            self._listeners.append(_Listener(self._directory, on_notification))
 
-    def tell(self) -> None:
-        """Say to everybody who listens that there may be work."""
+    def notify(self) -> None:
+        """Say to all listeners that there may be work."""
         with suppress(OSError):
-            self._look()
+            self._find_listeners()
         for name, pipe in list(self._pipes.items()):
             try:
                 os.write(pipe, b".")
             except BlockingIOError:
-                pass  # it is full of hints already
+                pass  # it is full of notifications already
             except OSError:
-                self._forget(name)
+                self._drop(name)
 
     def close(self) -> None:
-        """Stop listening. Nobody tells any more."""
-        for ear in self._ears:
-            ear.close()
+        """Stop listening and notifying."""
+        for listener in self._listeners:
+            listener.close()
         for pipe in self._pipes.values():
             os.close(pipe)
         self._pipes.clear()
 
-    def _look(self) -> None:
-        """Know who listens."""
+    def _find_listeners(self) -> None:
         found = os.listdir(self._directory)  # noqa: PTH208 - names, at a tenth of the time
         names = {name for name in found if not name.startswith(_BEING_MADE)}
         for gone in self._pipes.keys() - names:
@@ -75,28 +73,28 @@ class SqliteNotifier:
             self._pipes[name] = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as failure:
             if failure.errno == errno.ENXIO:
-                # Nobody reads from it: left over by a process that was killed.
+                # It has no reader: left over by a process that was killed.
                 path.unlink(missing_ok=True)
 
-    def _forget(self, name: str) -> None:
+    def _drop(self, name: str) -> None:
         os.close(self._pipes.pop(name))
         with suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)
 
 
-class _Ear:
+class _Listener:
     """One named pipe, and the thread that reads from it."""
 
-    def __init__(self, directory: Path, on_hint: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, on_notification: Callable[[], None]) -> None:
         name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._path, new = directory / name, directory / f"{_BEING_MADE}{name}"
         os.mkfifo(new, 0o600)
         # Also for writing: a pipe without writers would be at its end, again and again.
         self._pipe = os.open(new, os.O_RDWR | os.O_CLOEXEC)
         new.rename(self._path)
-        self._on_hint = on_hint
+        self._on_notification = on_notification
         self._is_closing = False
-        self._thread = threading.Thread(target=self._read, name="sqlite-hints", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="sqlite-notifications", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -108,4 +106,4 @@ class _Ear:
 
     def _read(self) -> None:
         while os.read(self._pipe, _READ_BYTES) and not self._is_closing:
-            self._on_hint()
+            self._on_notification()

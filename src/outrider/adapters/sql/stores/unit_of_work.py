@@ -23,7 +23,7 @@ from outrider.adapters.sql.targets.targets import SqlTargets
 
 
 class SqlUnit:
-    """`ports.Unit` on one connection. Beginning and committing are the store's business."""
+    """`ports.store.Unit` on one connection. The store begins and commits the transaction."""
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
@@ -45,5 +45,4 @@ class SqlUnit:
         self.catalogue = SqlCatalogueEntries(connection)
 
     def routing_revision(self) -> int:
-        """See the port."""
         return int(self._connection.execute("SELECT value FROM routing_revision").fetchone()[0])

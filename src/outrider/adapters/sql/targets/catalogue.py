@@ -1,4 +1,4 @@
-"""What was added to the catalogue, in SQL."""
+"""Entries of the catalogue in SQL."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 
 
 class SqlCatalogueEntries:
-    """`catalogue_port.CatalogueEntries` on one connection, inside its transaction."""
+    """`ports.targets.CatalogueEntries` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
-        """See the port."""
-        wanted = {entry.entry_name for entry in entries}
-        new = wanted - {each.entry_name for each in self.get_many(instance, wanted)}
+        names = {entry.entry_name for entry in entries}
+        new = names - {entry.entry_name for entry in self.get_many(instance, names)}
         self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
@@ -33,21 +32,22 @@ class SqlCatalogueEntries:
         return new
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
-        """See the port."""
         added = self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name) VALUES (?, ?, ?)"
             " ON CONFLICT DO NOTHING",
             # In one order: of two nodes that remember the same, one waits for the other.
-            [(instance, EntryKind.EVENT_TYPE.value, each) for each in sorted(event_types)],
+            [
+                (instance, EntryKind.EVENT_TYPE.value, event_type)
+                for event_type in sorted(event_types)
+            ],
         ).rowcount
         # Many calls of one burst bring the same new type: only the first changes anything.
         if added > 0:
             bump_routing_revision(self._connection)
 
     def get_many(self, instance: InstanceId, names: Collection[EntryName]) -> Sequence[Entry]:
-        """See the port."""
-        named = [each.name for each in names]
-        clause, values = self._connection.dialect.one_of("name", named)
+        texts = [name.name for name in names]
+        clause, values = self._connection.dialect.one_of("name", texts)
         rows = self._connection.execute(
             "SELECT kind, name, schema, example FROM catalogue_entries"  # noqa: S608 - our names
             f" WHERE instance_id = ? AND {clause}",
@@ -57,11 +57,10 @@ class SqlCatalogueEntries:
             Entry(kind=EntryKind(kind), name=name, schema_json=schema, example_json=example)
             for kind, name, schema, example in rows
         ]
-        wanted = set(names)
-        return [each for each in found if each.entry_name in wanted]
+        exact = set(names)
+        return [entry for entry in found if entry.entry_name in exact]
 
     def names(self) -> Mapping[InstanceId, Mapping[EntryKind, frozenset[str]]]:
-        """See the port."""
         known: dict[InstanceId, dict[EntryKind, set[str]]] = {}
         query = "SELECT instance_id, kind, name FROM catalogue_entries"
         for instance, kind, name in self._connection.execute(query):

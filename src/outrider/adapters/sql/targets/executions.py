@@ -19,7 +19,7 @@ from outrider.domain.routing.condition import condition_from_id
 from outrider.domain.routing.execution import Execution
 from outrider.domain.search import ExecutionFilter, ExecutionIdsFilter, ExecutionSort, KindFilter
 from outrider.domain.targets.target import TargetType
-from outrider.usecases.ports.store import RoutedTarget
+from outrider.usecases.ports.targets import RoutedTarget
 
 _SORT_COLUMNS = {
     ExecutionSort.ID: "id",
@@ -39,13 +39,12 @@ _HAS_TARGET = """EXISTS (
 
 
 class SqlExecutions:
-    """`ports.Executions` on one connection, inside its transaction."""
+    """`ports.targets.Executions` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT created_at, changed_at FROM executions WHERE instance_id = ? AND id = ?",
             (instance, execution),
@@ -57,10 +56,9 @@ class SqlExecutions:
             " WHERE instance_id = ? AND execution_id = ? ORDER BY position",
             (instance, execution),
         )
-        return _execution(execution, (each for (each,) in targets), row[0], row[1])
+        return _execution(execution, (target_id for (target_id,) in targets), row[0], row[1])
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO executions (instance_id, id, created_at, changed_at) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (instance_id, id) DO UPDATE SET changed_at = excluded.changed_at,"
@@ -80,8 +78,8 @@ class SqlExecutions:
             "INSERT INTO execution_targets (instance_id, execution_id, position, target_id)"
             " VALUES (?, ?, ?, ?)",
             [
-                (instance, execution.id, position, each)
-                for position, each in enumerate(execution.targets)
+                (instance, execution.id, position, target_id)
+                for position, target_id in enumerate(execution.targets)
             ],
         )
         bump_routing_revision(self._connection)
@@ -93,11 +91,10 @@ class SqlExecutions:
         sort: ExecutionSort,
         page: Page,
     ) -> Listing[Execution]:
-        """See the port."""
         where = Where("instance_id = ?", instance)
         where.add(_LIVE)
-        for each in filters:
-            _add_filter(where, each, self._connection.dialect)
+        for condition in filters:
+            _add_filter(where, condition, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         rows = self._connection.execute(
             f"SELECT id, created_at, changed_at FROM executions WHERE {where.text} {order}"  # noqa: S608
@@ -108,7 +105,6 @@ class SqlExecutions:
         return Listing([self._with_live_targets(instance, *row) for row in rows], total)
 
     def routes(self) -> dict[InstanceId, dict[ExecutionId, tuple[RoutedTarget, ...]]]:
-        """See the port."""
         rows = self._connection.execute(
             "SELECT member.instance_id, member.execution_id, member.target_id, targets.type"
             " FROM execution_targets AS member"
@@ -135,7 +131,7 @@ class SqlExecutions:
             (instance, execution),
         )
         return _execution(
-            ExecutionId(execution), (each for (each,) in targets), created_at, changed_at
+            ExecutionId(execution), (target_id for (target_id,) in targets), created_at, changed_at
         )
 
 
@@ -150,11 +146,11 @@ def _execution(
     )
 
 
-def _add_filter(where: Where, wanted: ExecutionFilter, dialect: Dialect) -> None:
-    if isinstance(wanted, ExecutionIdsFilter):
-        where.add(*dialect.one_of("id", wanted.ids))
-    elif isinstance(wanted, KindFilter):
-        kind = wanted.kind.value
+def _add_filter(where: Where, condition: ExecutionFilter, dialect: Dialect) -> None:
+    if isinstance(condition, ExecutionIdsFilter):
+        where.add(*dialect.one_of("id", condition.ids))
+    elif isinstance(condition, KindFilter):
+        kind = condition.kind.value
         where.add(f"id = ? OR {dialect.like.format('id')}", kind, f"{kind}/{dialect.any_text}")
     else:
-        where.add(_HAS_TARGET, wanted.target_id)
+        where.add(_HAS_TARGET, condition.target_id)

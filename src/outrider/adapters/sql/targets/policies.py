@@ -24,48 +24,45 @@ from outrider.domain.targets.policy import DEFAULT_POLICY, StoredPolicy, TargetP
 _SELECT = (
     "SELECT policy.plain, policy.sealed_secrets, policy.changed_at, paused.paused_at,"
     " target_queues.open_until"
-    " FROM (SELECT ? AS instance_id, ? AS target_id) AS wanted"
-    " LEFT JOIN target_policies AS policy ON policy.instance_id = wanted.instance_id"
-    " AND policy.target_id = wanted.target_id"
-    " LEFT JOIN paused_targets AS paused ON paused.instance_id = wanted.instance_id"
-    " AND paused.target_id = wanted.target_id"
-    " LEFT JOIN target_queues ON target_queues.instance_id = wanted.instance_id"
-    " AND target_queues.target_id = wanted.target_id"
+    " FROM (SELECT ? AS instance_id, ? AS target_id) AS target"
+    " LEFT JOIN target_policies AS policy ON policy.instance_id = target.instance_id"
+    " AND policy.target_id = target.target_id"
+    " LEFT JOIN paused_targets AS paused ON paused.instance_id = target.instance_id"
+    " AND paused.target_id = target.target_id"
+    " LEFT JOIN target_queues ON target_queues.instance_id = target.instance_id"
+    " AND target_queues.target_id = target.target_id"
 )
 
 
 class SqlTargetPolicies:
-    """`policy_ports.TargetPolicies` on one connection, inside its transaction."""
+    """`ports.targets.TargetPolicies` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets
 
     def get(self, instance: InstanceId, target: TargetId) -> StoredPolicy | None:
-        """See the port."""
         plain, sealed, changed_at, paused_at, open_until = self._connection.execute(
             _SELECT, (instance, target)
         ).fetchone()
         if changed_at is None and paused_at is None:
             return None
         return StoredPolicy(
-            DEFAULT_POLICY if plain is None else self._opened(instance, target, plain, sealed),
+            DEFAULT_POLICY if plain is None else self._read(instance, target, plain, sealed),
             to_optional_time(changed_at),
             to_optional_time(paused_at),
             to_optional_time(open_until),
         )
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], StoredPolicy]:
-        """See the port."""
-        found = {each: self.get(*each) for each in wanted}
-        return {each: stored for each, stored in found.items() if stored is not None}
+        found = {target_key: self.get(*target_key) for target_key in ids}
+        return {target_key: stored for target_key, stored in found.items() if stored is not None}
 
     def put(
         self, instance: InstanceId, target: TargetId, policy: TargetPolicy, at: datetime
     ) -> None:
-        """See the port."""
         sealed = self._secrets.seal(secret_json(policy), belongs_to=_owner(instance, target))
         self._connection.execute(
             "INSERT INTO target_policies"
@@ -80,7 +77,6 @@ class SqlTargetPolicies:
         bump_routing_revision(self._connection)
 
     def pause(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO paused_targets (instance_id, target_id, paused_at)"
             " VALUES (?, ?, ?) ON CONFLICT (instance_id, target_id) DO NOTHING",
@@ -92,7 +88,6 @@ class SqlTargetPolicies:
         bump_routing_revision(self._connection)
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """See the port."""
         self._connection.execute(
             "DELETE FROM paused_targets WHERE instance_id = ? AND target_id = ?", (instance, target)
         )
@@ -112,15 +107,15 @@ class SqlTargetPolicies:
         ordering.put_in_order(self._connection, name)
         target_queues.refresh({name: after})
 
-    def _opened(
+    def _read(
         self, instance: InstanceId, target: TargetId, plain: str, sealed: bytes
     ) -> TargetPolicy:
         secret = self._secrets.open(sealed, belongs_to=_owner(instance, target))
         return policy_from_json(plain, secret)
 
 
-def forget_policy(connection: Connection, instance: InstanceId, target: TargetId) -> None:
-    """Delete what was written about a target that is deleted."""
+def delete_policy(connection: Connection, instance: InstanceId, target: TargetId) -> None:
+    """Delete the policy, the pause and the queue of a target that is deleted."""
     for table in ("target_policies", "paused_targets", "target_queues"):
         connection.execute(
             f"DELETE FROM {table} WHERE instance_id = ? AND target_id = ?",  # noqa: S608 - our names

@@ -1,4 +1,4 @@
-"""How a target policy becomes two columns: JSON of what may be seen, and JSON that is sealed."""
+"""Target policies as two columns: plain JSON, and JSON of the secrets that is sealed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def plain_json(policy: TargetPolicy) -> str:
 
 
 def secret_json(policy: TargetPolicy) -> bytes:
-    """What only the master key opens."""
+    """The secrets, which only the master key opens."""
     secrets = {
         "headers": policy.headers,
         "client_key_pem": policy.tls.client_key_pem,
@@ -48,7 +48,7 @@ def secret_json(policy: TargetPolicy) -> bytes:
 
 
 def policy_from_json(plain_text: str, secret_text: bytes) -> TargetPolicy:
-    """The policy that was written."""
+    """The policy in these two columns."""
     plain, secret = json.loads(plain_text), json.loads(secret_text)
     failures, open_for = plain["breaker"]
     return TargetPolicy(

@@ -48,13 +48,12 @@ _COMPARISONS = {
 
 
 class SqlPublicKeys:
-    """`ports.PublicKeys` on one connection, inside its transaction."""
+    """`ports.targets.PublicKeys` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
         self._connection.execute(
             f"INSERT INTO public_keys (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - our names
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -73,7 +72,6 @@ class SqlPublicKeys:
         bump_routing_revision(self._connection)
 
     def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
-        """See the port."""
         where = _where(instance, target)
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} ORDER BY id",  # noqa: S608
@@ -82,7 +80,6 @@ class SqlPublicKeys:
         return [_public_key(row) for row in rows]
 
     def replace(self, instance: InstanceId, target: TargetId, public_key: PublicKey) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE public_keys SET is_active = ?, changed_at = ?"
             " WHERE instance_id = ? AND target_id = ? AND id = ?",
@@ -99,7 +96,6 @@ class SqlPublicKeys:
     def remove(
         self, instance: InstanceId, target: TargetId, public_key: PublicKeyId, at: datetime
     ) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE public_keys SET removed_at = ?"
             " WHERE instance_id = ? AND target_id = ? AND id = ? AND removed_at IS NULL",
@@ -108,7 +104,6 @@ class SqlPublicKeys:
         bump_routing_revision(self._connection)
 
     def last_removal(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         (removed_at,) = self._connection.execute(
             "SELECT max(removed_at) FROM public_keys WHERE instance_id = ? AND target_id = ?",
             (instance, target),
@@ -123,10 +118,9 @@ class SqlPublicKeys:
         sort: PublicKeySort,
         page: Page,
     ) -> Listing[PublicKey]:
-        """See the port."""
         where = _where(instance, target)
-        for each in filters:
-            _add_filter(where, each, self._connection.dialect)
+        for condition in filters:
+            _add_filter(where, condition, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} {order} LIMIT ? OFFSET ?",  # noqa: S608
@@ -145,10 +139,10 @@ def _where(instance: InstanceId, target: TargetId) -> Where:
     return where
 
 
-def _add_filter(where: Where, wanted: PublicKeyFilter, dialect: Dialect) -> None:
-    match wanted:
+def _add_filter(where: Where, condition: PublicKeyFilter, dialect: Dialect) -> None:
+    match condition:
         case PublicKeyIdsFilter(ids):
-            numbers = [number for each in ids if (number := to_number(each)) is not None]
+            numbers = [number for key_id in ids if (number := to_number(key_id)) is not None]
             where.add(*dialect.one_of("id", numbers))
         case ActiveFilter(is_active):
             where.add("is_active = ?", int(is_active))

@@ -22,7 +22,7 @@ from outrider.adapters.sql.schema.connection import (
 from outrider.adapters.sql.schema.dialect import Dialect
 from outrider.adapters.sql.schema.filters import Where, name_clause, order_by
 from outrider.adapters.sql.schema.secrets import Secrets
-from outrider.adapters.sql.targets.policies import forget_policy
+from outrider.adapters.sql.targets.policies import delete_policy
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.search import NameFilter, TargetFilter, TargetSort
@@ -46,17 +46,16 @@ _SORT_COLUMNS = {
 
 
 class SqlTargets:
-    """`ports.Targets` on one connection, inside its transaction."""
+    """`ports.targets.Targets` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection
         self._secrets = secrets
 
     def add(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         columns = f"instance_id, folded_name, {_COLUMNS}"
         values = (instance, target.name.lower(), *self._row(instance, target))
-        self._refuse_taken_name(instance, target)
+        self._reject_taken_name(instance, target)
         self._connection.execute(
             f"INSERT INTO targets ({columns}) VALUES ({marks(values)})",  # noqa: S608 - our names
             values,
@@ -64,30 +63,27 @@ class SqlTargets:
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:
-        """See the port."""
         return self.get_many([(instance, target)]).get((instance, target))
 
     def get_many(
-        self, wanted: Collection[tuple[InstanceId, TargetId]]
+        self, ids: Collection[tuple[InstanceId, TargetId]]
     ) -> dict[tuple[InstanceId, TargetId], Target]:
-        """See the port."""
         query = (
             f"SELECT {_COLUMNS} FROM targets"  # noqa: S608 - our names
             " WHERE instance_id = ? AND id = ? AND deleted_at IS NULL"
         )
         found = {}
-        for instance, target in wanted:
+        for instance, target in ids:
             row = self._connection.execute(query, (instance, target)).fetchone()
             if row is not None:
                 found[instance, target] = self._target(instance, row)
         return found
 
     def replace(self, instance: InstanceId, target: Target) -> None:
-        """See the port."""
         names = _COLUMNS.split(", ")
         assignments = ", ".join(f"{name} = ?" for name in ("folded_name", *names))
         values = (target.name.lower(), *self._row(instance, target), instance, target.id)
-        self._refuse_taken_name(instance, target)
+        self._reject_taken_name(instance, target)
         self._connection.execute(
             f"UPDATE targets SET {assignments} WHERE instance_id = ? AND id = ?",  # noqa: S608
             values,
@@ -95,33 +91,29 @@ class SqlTargets:
         bump_routing_revision(self._connection)
 
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE targets SET deleted_at = ? WHERE instance_id = ? AND id = ?",
             (from_time(at), instance, target),
         )
         transitions.cancel_deliveries_to(self._connection, instance, target, at)
-        forget_policy(self._connection, instance, target)
+        delete_policy(self._connection, instance, target)
         bump_routing_revision(self._connection)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT deleted_at FROM targets WHERE instance_id = ? AND id = ?", (instance, target)
         ).fetchone()
         return None if row is None else to_optional_time(row[0])
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        """See the port."""
-        return {target for _, target in self.get_many({(instance, each) for each in targets})}
+        return {target for _, target in self.get_many({(instance, id_) for id_ in targets})}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
     ) -> Listing[Target]:
-        """See the port."""
         where = Where("instance_id = ? AND deleted_at IS NULL", instance)
-        for each in filters:
-            _add_filter(where, each, self._connection.dialect)
+        for condition in filters:
+            _add_filter(where, condition, self._connection.dialect)
         order = order_by(_SORT_COLUMNS[sort], ascending=page.ascending)
         # In two steps: the first needs an index alone, however many rows match or are passed over.
         row = self._connection.dialect.row
@@ -133,8 +125,8 @@ class SqlTargets:
         total = where.total(self._connection, "targets", page, len(rows))
         return Listing([self._target(instance, row) for row in rows], total)
 
-    def _refuse_taken_name(self, instance: InstanceId, target: Target) -> None:
-        # Units happen one after the other: between this look and the change nobody takes the name.
+    def _reject_taken_name(self, instance: InstanceId, target: Target) -> None:
+        # Units happen one after the other: no other takes the name between this check and the change.
         taken = self._connection.execute(
             "SELECT 1 FROM targets WHERE instance_id = ? AND folded_name = ? AND id <> ?"
             " AND deleted_at IS NULL",
@@ -152,7 +144,7 @@ class SqlTargets:
             from_duration(target.timeout),
             int(target.interrupt_on_error),
             target.payload_type,
-            self._sealed(instance, target),
+            self._sealed_keys(instance, target),
             from_time(target.created_at),
             from_time(target.changed_at),
         )
@@ -166,16 +158,19 @@ class SqlTargets:
             timeout=to_duration(row[4]),
             interrupt_on_error=bool(row[5]),
             payload_type=row[6],
-            signing_keys=self._opened(instance, TargetId(row[0]), row[7]),
+            signing_keys=self._read_keys(instance, TargetId(row[0]), row[7]),
             created_at=to_time(row[8]),
             changed_at=to_time(row[9]),
         )
 
-    def _sealed(self, instance: InstanceId, target: Target) -> bytes:
-        keys = [[each.secret, from_optional_time(each.expires_at)] for each in target.signing_keys]
+    def _sealed_keys(self, instance: InstanceId, target: Target) -> bytes:
+        keys = [
+            [signing_key.secret, from_optional_time(signing_key.expires_at)]
+            for signing_key in target.signing_keys
+        ]
         return self._secrets.seal(json.dumps(keys).encode(), belongs_to=_owner(instance, target.id))
 
-    def _opened(
+    def _read_keys(
         self, instance: InstanceId, target: TargetId, sealed: bytes
     ) -> tuple[SigningKey, ...]:
         keys = json.loads(self._secrets.open(sealed, belongs_to=_owner(instance, target)))
@@ -188,9 +183,9 @@ def _owner(instance: InstanceId, target: TargetId) -> str:
     return f"signing keys of target {instance}/{target}"
 
 
-def _add_filter(where: Where, wanted: TargetFilter, dialect: Dialect) -> None:
-    if isinstance(wanted, NameFilter):
-        clause, value = name_clause(wanted, dialect)
+def _add_filter(where: Where, condition: TargetFilter, dialect: Dialect) -> None:
+    if isinstance(condition, NameFilter):
+        clause, value = name_clause(condition, dialect)
         where.add(clause, value)
     else:
-        where.add(*dialect.one_of("id", wanted.ids))
+        where.add(*dialect.one_of("id", condition.ids))

@@ -8,7 +8,7 @@ from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.ids import AccountId, AccountKeyId, TokenId
 from outrider.usecases.access.accounts import ManageAccounts
 from outrider.usecases.access.tokens import ManageTokens
-from outrider.usecases.ports.store import Token
+from outrider.usecases.ports.access import Token
 from outrider_api.outrider.v1 import account_service_pb as pb
 from outrider_api.outrider.v1.account_service_connect import AccountService
 
