@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.domain.net.proxy import masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import parse_proxy, redacted_proxy_url
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import (
     DEFAULT_POLICY,
@@ -307,7 +307,7 @@ def test_a_proxys_password_is_masked(url, masked):
     """
     Everything else is shown: it tells where calls go.
     """
-    assert masked == masked_proxy_url(url)
+    assert masked == redacted_proxy_url(url)
 
 
 # What is shown, and what is kept

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from outrider.domain.net.endpoint import Endpoint, parse_written_endpoint
 
-MASK = "***"
+REDACTED = "***"
 _USER = re.compile(r"(?P<scheme>[a-zA-Z]+://)(?P<user>[^/?#@:]*)(?::(?P<password>[^/?#@]*))?@")
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where the proxy is, and who we are to it. `user` None: nobody in particular."""
+    """Where the proxy is, and who we are to it. `user` None: no authentication."""
 
     endpoint: Endpoint
     user: str | None = None
@@ -39,18 +39,18 @@ def parse_proxy(url: str) -> Proxy:
     return Proxy(endpoint, user, password)
 
 
-def masked_proxy_url(url: str) -> str:
+def redacted_proxy_url(url: str) -> str:
     """Give the URL with `***` in place of its password, if it has one."""
     found = _USER.match(url)
     if found is None or not found["password"]:
         return url
-    return f"{found['scheme']}{found['user']}:{MASK}@{_after_user(url)}"
+    return f"{found['scheme']}{found['user']}:{REDACTED}@{_after_user(url)}"
 
 
-def is_masked(url: str) -> bool:
-    """Whether the password is not there, but its mask."""
+def is_redacted(url: str) -> bool:
+    """Whether `redacted_proxy_url` has replaced the password."""
     found = _USER.match(url)
-    return found is not None and found["password"] == MASK
+    return found is not None and found["password"] == REDACTED
 
 
 def _without_user(url: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from outrider.domain.net.proxy import is_masked, masked_proxy_url, parse_proxy
+from outrider.domain.net.proxy import is_redacted, parse_proxy, redacted_proxy_url
 from outrider.domain.targets.policy import DEFAULT_POLICY, TargetPolicy, TlsPolicy
 from outrider.errors import InvalidRequest
 
@@ -75,7 +75,7 @@ def shown_policy(policy: TargetPolicy) -> TargetPolicy:
         policy,
         headers=tuple((name, "") for name, _ in policy.headers),
         tls=replace(policy.tls, client_key_pem=""),
-        proxy_url=masked_proxy_url(policy.proxy_url),
+        proxy_url=redacted_proxy_url(policy.proxy_url),
     )
 
 
@@ -128,9 +128,9 @@ def _kept_client_key(wanted: TlsPolicy, stored: TlsPolicy) -> TlsPolicy:
 
 
 def _kept_proxy_url(wanted: str, stored: str) -> str:
-    if not is_masked(wanted):
+    if not is_redacted(wanted):
         return wanted
-    if wanted != masked_proxy_url(stored):
+    if wanted != redacted_proxy_url(stored):
         raise _invalid("TargetPolicy.ProxyUrl", "the password is masked, and there is none to keep")
     return stored
 
