@@ -359,6 +359,6 @@ class Store(Protocol):
 class HttpClient(Protocol):
     """Calls receivers."""
 
-    async def post(self, call: OutboundRequest) -> Response:
+    async def send(self, call: OutboundRequest) -> Response:
         """Return the answer, whatever its status. Raise `RequestError` when there is none."""
         ...
