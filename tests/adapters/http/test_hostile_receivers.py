@@ -596,9 +596,8 @@ async def test_an_idle_connection_holds_nothing_of_its_response(client):
         tracemalloc.start()
         try:
             status = (await client.send(a_call(server.url()))).status
-            await asyncio.sleep(
-                0
-            )  # the loop's iteration that brought the response holds it to its end
+            # The loop's iteration that brought the response holds it to its end.
+            await asyncio.sleep(0)
             kept = tracemalloc.get_traced_memory()[0] / MIB
         finally:
             tracemalloc.stop()
