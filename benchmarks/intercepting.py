@@ -87,7 +87,7 @@ async def _bare_post(engine: Engine) -> Step:
     caller = interceptions.chain.caller
 
     async def post() -> None:
-        await caller.post(call)
+        await caller.send(call)
 
     return post
 

@@ -42,7 +42,7 @@ async def post_loop(
 
     async def post_some() -> None:
         for _ in remaining:
-            answer = await caller.post(
+            answer = await caller.send(
                 OutboundRequest(url=url, headers=HEADERS, body=body, timeout=10.0)
             )
             if answer.status != 200:

@@ -160,7 +160,7 @@ async def test_the_newest_listener_of_a_tunnel_has_it(server, receiver, listen):
     _, same, _ = await listen(server, receiver.url, "--name", "taken")
 
     assert target == same
-    assert "somebody else listens" in first.line_with("Error: ")
+    assert "is in use by another listener" in first.line_with("Error: ")
     assert 1 == first.ended()
 
 

@@ -1,4 +1,4 @@
-"""Parts for the tests of what we test with. They run on both event loops."""
+"""Fixtures for the tests of the test receiver. They run on both event loops."""
 
 from __future__ import annotations
 

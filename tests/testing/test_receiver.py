@@ -1,4 +1,4 @@
-"""The receiver that other tests believe: it does what its script says, and sees what was sent."""
+"""The receiver that other tests rely on: it follows its script, and records what was sent."""
 
 from __future__ import annotations
 
@@ -165,9 +165,9 @@ async def test_it_says_whether_receivers_would_believe_the_call(connect):
         await receiver.wait_for(1)
         receiver.signing_keys = ["another", SIGNING_KEY]
         peer.writer.write(signed() + signed(signing_key="a stranger's"))
-        nobody, believed, doubted = await receiver.wait_for(3)
+        unchecked, believed, doubted = await receiver.wait_for(3)
 
-    assert (None, None) == (nobody.verified, nobody.refusal)
+    assert (None, None) == (unchecked.verified, unchecked.refusal)
     assert ("31", 2) == (believed.verified.delivery_id, believed.verified.attempt)
     assert doubted.verified is None
     assert "no signature" in str(doubted.refusal)
@@ -202,7 +202,7 @@ async def test_waiting_says_how_many_calls_have_come(connect):
 
 async def test_connection_close_is_respected(connect):
     """
-    Whoever asks for it gets an end after the answer.
+    A client that asks for it gets an end after the answer.
     """
     async with Receiver() as receiver:
         peer = await connect(receiver)
@@ -213,7 +213,7 @@ async def test_connection_close_is_respected(connect):
 
 async def test_a_receiver_must_be_entered():
     """
-    Without it there is no port; guessing one would call somebody else.
+    Without it there is no port; guessing one would call another server.
     """
     with pytest.raises(RuntimeError):
         _ = Receiver().url

@@ -56,7 +56,7 @@ class ScriptedCaller:
         """What a target answers next."""
         self._scripts[endpoint].extend(steps)
 
-    async def post(self, call: OutboundRequest) -> Response:
+    async def send(self, call: OutboundRequest) -> Response:
         """See the port."""
         delivery = header(call, "webhook-id")
         self.calls.append(call)

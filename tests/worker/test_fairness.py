@@ -116,15 +116,15 @@ async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
 
     async with Receiver(lambda _: Answer(delay=0.01)) as receiver:
         seen = []
-        post = live.caller.post
+        send = live.caller.send
 
         class Counting:
-            async def post(self, call):
+            async def send(self, call):
                 nonlocal under_way
                 under_way += 1
                 seen.append(under_way)
                 try:
-                    return await post(call)
+                    return await send(call)
                 finally:
                     under_way -= 1
 

@@ -32,7 +32,7 @@ def vectors(name: str) -> dict:
     return json.loads(VECTORS.joinpath(name).read_text(encoding="utf-8"))
 
 
-def verdict(case: dict) -> str:
+def result_of(case: dict) -> str:
     body = case["body"].encode() if "body" in case else base64.b64decode(case["body_base64"])
     headers = [(name, value) for name, value in case["headers"]]
     keys, tolerance = case["signing_keys"], timedelta(seconds=case["tolerance_seconds"])
@@ -47,7 +47,7 @@ def check_verdicts() -> int:
     checked = 0
     for name in ("signatures.json", "standard_webhooks.json"):
         for case in vectors(name)["verifying"]:
-            assert case["verdict"] == verdict(case), case["name"]
+            assert case["verdict"] == result_of(case), case["name"]
             checked += 1
     return checked
 
@@ -83,8 +83,8 @@ def check_hostile() -> int:
 def check_handling() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store, inbox = SqliteStore(Path(folder) / "seen.db"), Inbox(Path(folder) / "inbox.db")
-        for each in (MemoryStore(), store):
-            receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=each)
+        for deduplicate in (MemoryStore(), store):
+            receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=deduplicate)
             seen: list = []
             receiver.event()(seen.append)
             call = Sender().event()

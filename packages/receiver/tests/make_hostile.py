@@ -102,9 +102,9 @@ def jwe(header: dict[str, Any], key: Any, plaintext: str = GOOD_JWT) -> str:
     return made.serialize(compact=True)
 
 
-def signature(name: str, value: Any, verdict: str, *more: tuple[str, Any]) -> Case:
-    headers = [["ZITADEL-Signature", value], *(list(each) for each in more)]
-    return {"name": f"header: {name}", "headers": headers, "verdict": verdict}
+def signature(name: str, value: Any, reason: str, *more: tuple[str, Any]) -> Case:
+    headers = [["ZITADEL-Signature", value], *(list(header) for header in more)]
+    return {"name": f"header: {name}", "headers": headers, "verdict": reason}
 
 
 def headers() -> Iterator[Case]:
@@ -139,8 +139,8 @@ def headers() -> Iterator[Case]:
         "semicolons": f"t={AT};v1={MAC}",
         "json": json.dumps({"t": AT, "v1": MAC}),
     }.items():
-        verdict = "malformed" if name != "only t" else "no_match"
-        yield signature(name, value, verdict)
+        reason = "malformed" if name != "only t" else "no_match"
+        yield signature(name, value, reason)
     for name, value in {
         "t Arabic digits": f"t=١٧٠٠٠٠٠٠٠٠,v1={MAC}",
         "t superscript": f"t=170000000²,v1={MAC}",
@@ -195,10 +195,10 @@ def headers() -> Iterator[Case]:
     )
 
 
-def standard(name: str, verdict: str, **changed: Any) -> Case:
+def standard(name: str, reason: str, **changed: Any) -> Case:
     found = {**STANDARD, **{f"webhook-{part}": value for part, value in changed.items()}}
     pairs = [[header, value] for header, value in found.items() if value is not None]
-    return {"name": f"standard: {name}", "headers": pairs, "verdict": verdict}
+    return {"name": f"standard: {name}", "headers": pairs, "verdict": reason}
 
 
 def standard_cases() -> Iterator[Case]:
@@ -235,8 +235,8 @@ def standard_cases() -> Iterator[Case]:
     }
 
 
-def body(name: str, value: Any, verdict: str = "malformed") -> Case:
-    case: Case = {"name": f"body: {name}", "verdict": verdict}
+def body(name: str, value: Any, reason: str = "malformed") -> Case:
+    case: Case = {"name": f"body: {name}", "verdict": reason}
     if isinstance(value, bytes):
         return {**case, "body_base64": base64.b64encode(value).decode()}
     return {**case, "body": value}
@@ -340,8 +340,8 @@ def bodies() -> Iterator[Case]:
         yield body(f"{name}, where JSON is wanted", value, "not_allowed")
 
 
-def token(name: str, value: Any, verdict: str, accept: str = "jwt") -> Case:
-    return {"name": f"{accept}: {name}", "accept": accept, "body": value, "verdict": verdict}
+def token(name: str, value: Any, reason: str, accept: str = "jwt") -> Case:
+    return {"name": f"{accept}: {name}", "accept": accept, "body": value, "verdict": reason}
 
 
 def jwts() -> Iterator[Case]:
@@ -441,11 +441,11 @@ def jwes() -> Iterator[Case]:
         for at, part in enumerate(("header", "encrypted key", "iv", "ciphertext", "tag")):
             whole = parts[at]
             flipped = ("A" if whole[0] != "A" else "B") + whole[1:]
-            verdict = "malformed" if at == 0 else "unreadable"
+            reason = "malformed" if at == 0 else "unreadable"
             yield token(
                 f"{name}, {part} changed",
                 ".".join([*parts[:at], flipped, *parts[at + 1 :]]),
-                verdict,
+                reason,
                 "jwe",
             )
             if at:
@@ -477,8 +477,8 @@ def jwes_of_other_kinds() -> Iterator[Case]:
     yield token("zip of a megabyte", zipped, "not_allowed", "jwe")
     yield token("zip", jwe({**TO_RSA_HEADER, "zip": "DEF"}, TO_RSA), "not_allowed", "jwe")
     for kid in ("", "other", "to-ec"):
-        verdict = "not_allowed" if kid == "to-ec" else "unknown_key"
-        yield token(f"kid {kid!r}", jwe({**TO_RSA_HEADER, "kid": kid}, TO_RSA), verdict, "jwe")
+        reason = "not_allowed" if kid == "to-ec" else "unknown_key"
+        yield token(f"kid {kid!r}", jwe({**TO_RSA_HEADER, "kid": kid}, TO_RSA), reason, "jwe")
     nested = GOOD_JWT
     for depth in range(1, 6):
         nested = jwe(TO_RSA_HEADER, TO_RSA, nested)
@@ -500,7 +500,7 @@ def jwes_of_odd_points() -> Iterator[Case]:
     header = json.loads(base64.urlsafe_b64decode(good_ec.split(".")[0] + "=="))
     epk, rest = header["epk"], good_ec.split(".")[1:]
     zero, one = b64(bytes(32)), b64(bytes(31) + b"\1")
-    for name, changed, verdict in [
+    for name, changed, reason in [
         ("is absent", None, "malformed"),
         ("is a text", "x", "malformed"),
         ("is a list", [], "malformed"),
@@ -527,7 +527,7 @@ def jwes_of_odd_points() -> Iterator[Case]:
         if changed is None:
             del members["epk"]
         made = ".".join([b64(json.dumps(members).encode()), *rest])
-        yield token(f"ephemeral key {name}", made, verdict, "jwe")
+        yield token(f"ephemeral key {name}", made, reason, "jwe")
 
 
 def key_set() -> dict[str, Any]:

@@ -103,7 +103,7 @@ class DeduplicationContract:
         """
         ids = ["1", "2", "", "ü", "a:b", "'; DROP TABLE outrider_claims", "x" * 256]
 
-        assert {State.MINE} == {store.claim(each, 60).state for each in ids}
+        assert {State.MINE} == {store.claim(delivery_id, 60).state for delivery_id in ids}
 
     def test_of_many_threads_one_gets_it(self, store):
         """
@@ -122,7 +122,7 @@ class DeduplicationContract:
         for thread in threads:
             thread.join()
 
-        states = [each.state for each in claims]
+        states = [claim.state for claim in claims]
         assert (1, 15) == (states.count(State.MINE), states.count(State.BUSY))
 
     def test_a_receiver_does_the_work_of_a_delivery_once(self, store):
@@ -202,7 +202,9 @@ class TestSqliteStore(DeduplicationContract):
         store.done("1", store.claim("1", 60).token, 3600)
         other = SqliteStore(tmp_path / "seen.db", clock=clock)
 
-        assert [State.DONE, State.MINE] == [other.claim(each, 60).state for each in ("1", "2")]
+        assert [State.DONE, State.MINE] == [
+            other.claim(delivery_id, 60).state for delivery_id in ("1", "2")
+        ]
         assert State.BUSY is store.claim("2", 60).state
         other.close()
 
@@ -329,7 +331,7 @@ def test_a_delivery_that_is_being_handled_comes_again_later():
 
 def test_what_has_no_id_and_what_is_no_event_is_not_deduplicated():
     """
-    ZITADEL sends no id; an interception is asked anew each time.
+    ZITADEL sends no id; an interception is asked again each time.
     """
     seen: list[object] = []
     receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=MemoryStore())

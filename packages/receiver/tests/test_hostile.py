@@ -108,7 +108,7 @@ def test_the_audit_sees_connections():
         before = len(CONNECTED)
         socket.create_connection(server.getsockname(), timeout=5).close()
 
-    assert any("socket.connect" in each for each in CONNECTED[before:])
+    assert any("socket.connect" in event for event in CONNECTED[before:])
 
 
 def test_no_token_makes_the_receiver_ask_another_url_than_the_configured_one():
@@ -203,9 +203,9 @@ def test_a_good_token_with_anything_changed_is_refused(data):
     tokens = _issuer.setdefault("tokens", issuer.tokens())
     assert tokens.open(token) == b'{"event_type":"a"}'
 
-    place = data.draw(st.integers(0, len(token) - 1))
-    octet = data.draw(st.integers(0, 255).filter(lambda each: each != token[place]))
-    changed = token[:place] + bytes([octet]) + token[place + 1 :]
+    position = data.draw(st.integers(0, len(token) - 1))
+    octet = data.draw(st.integers(0, 255).filter(lambda octet: octet != token[position]))
+    changed = token[:position] + bytes([octet]) + token[position + 1 :]
     try:
         opened = tokens.open(changed)
     except InvalidCall:

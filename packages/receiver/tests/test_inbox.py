@@ -119,7 +119,7 @@ def test_work_that_fails_comes_again_after_waits_that_double_and_then_stays(inbo
 
 def test_one_that_fails_does_not_hold_up_the_others(inbox, receiver):
     """
-    While it waits, the next one's turn comes.
+    While it waits, the next one is worked on.
     """
     done: list[str] = []
 
@@ -181,22 +181,22 @@ def test_a_worker_goes_on_after_its_file_could_not_be_used(inbox, receiver, tmp_
     """
     Without it everything would be accepted and nothing done, from a moment of a full disk on.
     """
-    done, said = threading.Event(), logging.Handler()
+    done, log_handler = threading.Event(), logging.Handler()
     failed = threading.Event()
-    said.emit = lambda _record: failed.set()
+    log_handler.emit = lambda _record: failed.set()
     receiver.event()(lambda _: done.set())
     receiver.handle(*Sender().event())
     other = sqlite3.connect(tmp_path / "inbox.db", isolation_level=None)
     other.execute("ALTER TABLE outrider_inbox RENAME TO away")
     worker = threading.Thread(target=inbox.work, args=(receiver,), daemon=True)
-    logging.getLogger("outrider_receiver").addHandler(said)
+    logging.getLogger("outrider_receiver").addHandler(log_handler)
     try:
         worker.start()
         assert failed.wait(10)
         other.execute("ALTER TABLE away RENAME TO outrider_inbox")
         assert done.wait(10)
     finally:
-        logging.getLogger("outrider_receiver").removeHandler(said)
+        logging.getLogger("outrider_receiver").removeHandler(log_handler)
         inbox.stop()
         worker.join(10)
         other.close()
@@ -232,8 +232,8 @@ def test_what_was_answered_survives_a_kill(tmp_path):
         "from outrider_receiver.testing import SIGNING_KEY, Sender\n"
         "receiver = Receiver(signing_keys=SIGNING_KEY)\n"
         "receiver.accept_and_queue(Inbox(sys.argv[1]))\n"
-        "for each in range(10):\n"
-        "    assert receiver.handle(*Sender().call({'event_type': 'a'}, delivery_id=str(each))).status == 202\n"
+        "for number in range(10):\n"
+        "    assert receiver.handle(*Sender().call({'event_type': 'a'}, delivery_id=str(number))).status == 202\n"
         "os.kill(os.getpid(), 9)\n"
     )
     path = tmp_path / "inbox.db"

@@ -24,19 +24,19 @@ def key_set(*kids: str) -> bytes:
 
 
 class Publisher:
-    """What a fetch finds: settable, counted, and held back while `gate` is closed."""
+    """What a fetch finds: settable, counted, and held back until `released` is set."""
 
     def __init__(self, document: bytes = key_set("1")) -> None:
         self.document: bytes | Exception = document
         self.asked: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
+        self.released = threading.Event()
+        self.released.set()
         self.arrived = threading.Semaphore(0)
 
     def fetch(self, url: str) -> bytes:
         self.asked.append(url)
         self.arrived.release()
-        assert self.gate.wait(10)
+        assert self.released.wait(10)
         if isinstance(self.document, Exception):
             raise self.document
         return self.document
@@ -78,13 +78,13 @@ def test_many_who_ask_at_once_wait_for_one_answer(keys, publisher):
     """
     A burst of calls after the start must not be a burst on the issuer.
     """
-    publisher.gate.clear()
+    publisher.released.clear()
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(keys.find("1"))) for _ in range(20)]
     for thread in threads:
         thread.start()
     assert publisher.arrived.acquire(timeout=10)
-    publisher.gate.set()
+    publisher.released.set()
     for thread in threads:
         thread.join(10)
 
@@ -97,12 +97,12 @@ async def test_a_loop_waits_without_standing_still(keys, publisher):
     """
     While keys are fetched other calls are answered.
     """
-    publisher.gate.clear()
+    publisher.released.clear()
     waiting = [asyncio.create_task(keys.find_async("1")) for _ in range(20)]
     assert await asyncio.to_thread(publisher.arrived.acquire, timeout=10)
     waiting[0].cancel()  # and who gives up takes nothing from the others
     await asyncio.gather(waiting[0], return_exceptions=True)
-    publisher.gate.set()
+    publisher.released.set()
     found = await asyncio.gather(*waiting[1:])
 
     assert [{"kid": "1", "kty": "OKP"}] * 19 == found
@@ -131,14 +131,14 @@ def test_old_keys_serve_on_while_they_are_renewed(keys, publisher, clock):
     """
     assert keys.find("1") is not None
     clock.now += 301
-    publisher.gate.clear()
+    publisher.released.clear()
     publisher.document = key_set("2")
 
     assert keys.find("1") is not None
     assert publisher.arrived.acquire(timeout=10)
     assert publisher.arrived.acquire(timeout=10)
     assert keys.find("1") is not None
-    publisher.gate.set()
+    publisher.released.set()
     assert keys.find("2") is not None
     assert keys.find("1") is None
     assert 2 == len(publisher.asked)

@@ -35,7 +35,7 @@ def interpreters() -> list[str]:
 @pytest.mark.parametrize("interpreter", interpreters())
 def test_the_core_does_the_same_on_every_python(interpreter):
     """
-    Every verdict of the vectors, the samples, the stores: without anything installed.
+    Every result of the vectors, the samples, the stores: without anything installed.
     """
     run = subprocess.run(
         [interpreter, "-I", "-W", "error", str(HERE / "everywhere.py")],
@@ -55,8 +55,8 @@ def test_installing_it_installs_nothing_else():
     required = metadata.requires("outrider-receiver") or []
 
     assert {"jose"} == set(metadata.metadata("outrider-receiver").get_all("Provides-Extra"))
-    assert [] == [each for each in required if "extra ==" not in each]
-    assert {"joserfc", "cryptography"} == {each.split(">")[0] for each in required}
+    assert [] == [line for line in required if "extra ==" not in line]
+    assert {"joserfc", "cryptography"} == {line.split(">")[0] for line in required}
 
 
 def test_importing_it_is_quick():

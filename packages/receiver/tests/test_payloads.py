@@ -48,8 +48,8 @@ def unset(value, path: str = "") -> list[str]:
                 found.append(f"{path}.{field.name}")
             found += unset(current, f"{path}.{field.name}")
     elif isinstance(value, tuple):
-        for each in value:
-            found += unset(each, path)
+        for element in value:
+            found += unset(element, path)
     return found
 
 
@@ -61,8 +61,8 @@ def extras(value) -> list[object]:
         for field in dataclasses.fields(value):
             found += extras(getattr(value, field.name))
     elif isinstance(value, tuple):
-        for each in value:
-            found += extras(each)
+        for element in value:
+            found += extras(element)
     return found
 
 
@@ -93,9 +93,9 @@ def test_a_typed_payload_says_what_it_was_read_from(name):
 def normal(value):
     """Times as the samples have them."""
     if isinstance(value, dict):
-        return {name: normal(each) for name, each in value.items()}
+        return {name: normal(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [normal(each) for each in value]
+        return [normal(element) for element in value]
     return value.replace(".123000Z", ".123Z") if isinstance(value, str) else value
 
 

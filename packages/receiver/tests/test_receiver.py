@@ -356,7 +356,7 @@ def test_the_keys_of_the_environment_are_believed(monkeypatch):
 
     monkeypatch.setenv("OUTRIDER_SIGNING_KEYS", "one, two")
     assert [204, 204, 400] == [
-        receiver.handle(*Sender(each).event()).status for each in ("one", "two", "three")
+        receiver.handle(*Sender(secret).event()).status for secret in ("one", "two", "three")
     ]
     receiver.signing_keys = "three"
     assert 204 == receiver.handle(*Sender("three").event()).status

@@ -184,9 +184,9 @@ def test_a_receiver_takes_the_payload_types_that_it_is_for():
         "jwt": Receiver(signing_keys=SIGNING_KEY, tokens=issuer.tokens(decrypting=False)),
         "jwe": Receiver(signing_keys=SIGNING_KEY, tokens=issuer.tokens()),
     }
-    for wanted, receiver in taken.items():
+    for accepted, receiver in taken.items():
         for sent, sender in senders.items():
-            assert (204 if wanted == sent else 400) == receiver.handle(*sender.event()).status
+            assert (204 if accepted == sent else 400) == receiver.handle(*sender.event()).status
     every = Receiver(
         signing_keys=SIGNING_KEY, tokens=issuer.tokens(), accept=["json", "jwt", "jwe"]
     )

@@ -28,7 +28,7 @@ def body_of(case) -> bytes:
     return case["body"].encode() if "body" in case else base64.b64decode(case["body_base64"])
 
 
-def verdict_of(case) -> dict[str, object]:
+def result_of(case) -> dict[str, object]:
     try:
         call = verify(
             body_of(case),
@@ -50,11 +50,11 @@ def verdict_of(case) -> dict[str, object]:
 @pytest.mark.parametrize("case", cases("verifying", "signatures.json", "standard_webhooks.json"))
 def test_the_verdict_is_the_one_in_the_vectors(case):
     """
-    Whoever reaches the URL chooses the headers: each way of being wrong has its verdict.
+    Whoever reaches the URL chooses the headers: each way of being wrong has its reason.
     """
-    verdict = verdict_of(case)
+    result = result_of(case)
 
-    assert {name: case.get(name) for name in verdict} == verdict
+    assert {name: case.get(name) for name in result} == result
 
 
 def test_the_vectors_have_more_than_a_hundred_hostile_cases_and_every_reason():

@@ -100,9 +100,9 @@ def test_a_body_with_one_bit_changed_is_refused(body, data):
     The point of it all.
     """
     header = sign(body, signing_keys=SIGNING_KEY, at=AT)
-    place = data.draw(st.integers(0, len(body) * 8 - 1))
+    bit = data.draw(st.integers(0, len(body) * 8 - 1))
     changed = bytearray(body)
-    changed[place // 8] ^= 1 << place % 8
+    changed[bit // 8] ^= 1 << bit % 8
 
     with pytest.raises(InvalidSignature) as refusal:
         verify(bytes(changed), {"ZITADEL-Signature": header}, signing_keys=SIGNING_KEY, now=AT)

@@ -76,7 +76,7 @@ from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.policies import ManageTargetPolicies
 from outrider.usecases.targets.public_keys import ManagePublicKeys
 from outrider.usecases.targets.targets import ManageTargets
-from outrider.usecases.targets.tunnels import Tunnels
+from outrider.usecases.targets.tunnels import TunnelRegistry
 from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
 from outrider_api.outrider.v1 import delivery_service_connect as delivery
@@ -195,7 +195,7 @@ def _services(
             tunnel.TunnelServiceASGIApplication,
             tunnel.TunnelService,
             TunnelHandlers(
-                Tunnels(UnixTunnelSockets(settings.data_dir), opened.runtime), auth, stopping
+                TunnelRegistry(UnixTunnelSockets(settings.data_dir), opened.runtime), auth, stopping
             ),
         ),
     )

@@ -5,7 +5,7 @@
         receiver.signing_keys = [target.signing_key]
         await receiver.wait_for(3)
 
-It records every call, and says whether `outrider_receiver.verify` accepts it. Connections are kept
+It records every call, and whether `outrider_receiver.verify` accepts it. Connections are kept
 alive. When the script is over, it answers 200 with an empty body.
 """
 
@@ -32,9 +32,9 @@ Headers = tuple[tuple[str, str], ...]
 
 # A listening socket's queue: tests open hundreds of connections at once.
 _BACKLOG = 4096
-_ACCEPTING_TURNS = 3
-# SO_LINGER on, zero seconds: closing sends a reset instead of a goodbye.
-_NO_GOODBYE = struct.pack("ii", 1, 0)
+_ACCEPTING_ITERATIONS = 3
+# SO_LINGER on, zero seconds: closing sends a reset instead of an orderly end.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -129,7 +129,7 @@ class Receiver:
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._connection_numbers = count(1)
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     def __repr__(self) -> str:
         return f"<Receiver {len(self.calls)} calls on {len(self._connections)} connections>"
@@ -151,9 +151,9 @@ class Receiver:
         failure: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for _ in range(_ACCEPTING_TURNS):
-            # A connection is made so many turns of the loop after its client has come. One that
-            # is half made when the server closes is never closed (CPython 3.11).
+        for _ in range(_ACCEPTING_ITERATIONS):
+            # A connection is made so many iterations of the loop after its client has come. One
+            # that is half made when the server closes is never closed (CPython 3.11).
             await asyncio.sleep(0)
         self._running_server.close()
         for connection in list(self._connections):
@@ -180,7 +180,7 @@ class Receiver:
         """Wait until so many calls have arrived; return all. Raise `TimeoutError` after `within` s."""
         if len(self.calls) < calls:
             arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((calls, arrived))
+            self._waiters.append((calls, arrived))
             try:
                 async with asyncio.timeout(within):
                     await arrived
@@ -194,17 +194,17 @@ class Receiver:
             raise RuntimeError("enter the receiver first")
         return self._server
 
-    def _opened(self, connection: _Connection) -> None:
+    def _add_connection(self, connection: _Connection) -> None:
         self._connections.add(connection)
 
-    def _closed(self, connection: _Connection) -> None:
+    def _remove_connection(self, connection: _Connection) -> None:
         self._connections.discard(connection)
 
-    def _received(
+    def _record_call(
         self, connection: int, method: str, path: str, headers: Headers, body: bytes
     ) -> Answer:
-        """Record a call, wake who waits for it, and say what to answer."""
-        verified, refusal = self._judged(headers, body)
+        """Record a call, wake the waiters for it, and give its answer."""
+        verified, refusal = self._verify(headers, body)
         call = ReceivedCall(
             number=len(self.calls) + 1,
             connection=connection,
@@ -216,12 +216,12 @@ class Receiver:
             refusal=refusal,
         )
         self.calls.append(call)
-        self._wake()
+        self._wake_waiters()
         if callable(self._script):
             return self._script(call)
         return self._script[call.number - 1] if call.number <= len(self._script) else OK
 
-    def _judged(
+    def _verify(
         self, headers: Headers, body: bytes
     ) -> tuple[VerifiedCall | None, InvalidSignature | None]:
         if not self.signing_keys:
@@ -232,14 +232,14 @@ class Receiver:
         except InvalidSignature as refusal:
             return None, refusal
 
-    def _wake(self) -> None:
-        still_waiting = []
-        for calls, arrived in self._waiting:
+    def _wake_waiters(self) -> None:
+        remaining = []
+        for calls, arrived in self._waiters:
             if len(self.calls) < calls:
-                still_waiting.append((calls, arrived))
+                remaining.append((calls, arrived))
             elif not arrived.done():
                 arrived.set_result(None)
-        self._waiting = still_waiting
+        self._waiters = remaining
 
 
 class _Connection(asyncio.Protocol):
@@ -251,7 +251,7 @@ class _Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._pending: deque[Answer] = deque()
-        self._answering: asyncio.Task[None] | None = None
+        self._delayed_answer: asyncio.Task[None] | None = None
         self._url = b""
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
@@ -259,12 +259,12 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A server's connections are streams.
         self._transport = transport  # type: ignore[assignment]
-        self._receiver._opened(self)  # noqa: SLF001 - two halves of one thing
+        self._receiver._add_connection(self)  # noqa: SLF001 - two halves of one thing
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's shape
-        if self._answering is not None:
-            self._answering.cancel()
-        self._receiver._closed(self)  # noqa: SLF001
+        if self._delayed_answer is not None:
+            self._delayed_answer.cancel()
+        self._receiver._remove_connection(self)  # noqa: SLF001
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -277,7 +277,7 @@ class _Connection(asyncio.Protocol):
         """End the connection with a reset."""
         if self._transport is not None and not self._transport.is_closing():
             sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()
 
     def on_message_begin(self) -> None:
@@ -293,7 +293,7 @@ class _Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        answer = self._receiver._received(  # noqa: SLF001
+        answer = self._receiver._record_call(  # noqa: SLF001
             self._number,
             self._parser.get_method().decode("ascii"),
             self._url.decode("latin-1"),
@@ -301,14 +301,14 @@ class _Connection(asyncio.Protocol):
             b"".join(self._body),
         )
         self._pending.append(answer)
-        if self._answering is None:
+        if self._delayed_answer is None:
             self._answer_pending()
 
     def _answer_pending(self) -> None:
         while self._pending:
             answer = self._pending.popleft()
             if not answer.is_immediate:
-                self._answering = asyncio.ensure_future(self._answer_later(answer))
+                self._delayed_answer = asyncio.ensure_future(self._answer_later(answer))
                 return
             self._send(answer)
 
@@ -317,7 +317,7 @@ class _Connection(asyncio.Protocol):
             await asyncio.sleep(answer.delay)
         if answer.hang_until is not None:
             await answer.hang_until.wait()
-        self._answering = None
+        self._delayed_answer = None
         self._send(answer)
         self._answer_pending()
 

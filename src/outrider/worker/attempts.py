@@ -144,7 +144,7 @@ class AttemptRunner:
             reason = f"the call could not be built: {type(failure).__name__}"
             raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, reason) from None
         try:
-            return await self.caller.post(call)
+            return await self.caller.send(call)
         except RequestError:
             raise
         except Exception as failure:  # noqa: BLE001 - so is one of ours during it

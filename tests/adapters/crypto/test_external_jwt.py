@@ -59,7 +59,7 @@ def test_one_odd_key_leaves_the_others(changes):
     """
     found = keys_of(public("P-256"), {**public("P-256"), **changes})
 
-    assert ["1"] == [each.kid for each in found.keys][:1]
+    assert ["1"] == [published.kid for published in found.keys][:1]
 
 
 @given(st.text() | st.tuples(ANYTHING, ANYTHING).map(lambda two: f"{part(two[0])}.{part(two[1])}."))
@@ -116,7 +116,7 @@ def test_a_key_that_is_not_for_this_is_left_out(changes):
 )
 def test_a_point_that_is_not_on_its_curve_is_left_out(changes):
     """
-    Or the mathematics would be somebody else's.
+    Or the mathematics would be an attacker's.
     """
     assert [] == keys_of({**public("P-256"), **changes}).keys
 

@@ -1,4 +1,4 @@
-"""What we sign can be verified with what we publish, by whoever knows the RFCs and not us."""
+"""What we sign can be verified with what we publish, by a receiver that knows the RFCs and not us."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def signed(payload: bytes, config: WebKeyConfig, kid: str = "123") -> str:
 @every_config
 def test_a_signature_verifies_with_the_numbers_of_the_jwk(config):
     """
-    By hand, step by step as the RFC has it: no library of ours is asked.
+    With reference code, step by step as the RFC has it, and none of our libraries.
     """
     payload = '{"größe": 1.0, "a":  [1e3]}\n'.encode()
 
@@ -114,7 +114,7 @@ def test_coordinates_have_the_full_length_of_their_curve(curve, digits):
 
 def test_the_header_is_written_as_zitadel_writes_it():
     """
-    Sheet, section 3.6: the very text for key 123.
+    The very text for key 123.
     """
     header, _, _ = signed(b"{}", rsa_config(2048, 256)).split(".")
 
@@ -124,7 +124,7 @@ def test_the_header_is_written_as_zitadel_writes_it():
 @given(payload=st.binary(max_size=300))
 def test_any_bytes_are_signed_as_they_are(payload):
     """
-    A body is signed, not what somebody understands it to be.
+    A body is signed, not what a parser understands it to be.
     """
     config = ed25519_config()
 
@@ -175,4 +175,4 @@ async def test_every_key_is_a_new_one():
     key_pairs = KeyPairs()
     made = await asyncio.gather(*(key_pairs.make(ed25519_config()) for _ in range(20)))
 
-    assert 20 == len({each.public_jwk["x"] for each in made})
+    assert 20 == len({pair.public_jwk["x"] for pair in made})

@@ -1,4 +1,4 @@
-"""JWT and JWE: whoever has the keys can read them, with other code than ours; nobody else can."""
+"""JWT and JWE: holders of the keys can read them, with other code than ours, and others cannot."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_the_type_jwt_is_the_signature_alone(signer):
 
 def test_the_header_for_rsa_is_zitadels_to_the_byte():
     """
-    Sheet, section 3.7: the very text for key 321.
+    The very text for key 321.
     """
     sent = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode()
 
@@ -161,9 +161,9 @@ def test_the_same_body_is_never_encrypted_in_the_same_way(recipient):
     """
     sent = [encrypted(BODY, resolved_target(recipient), NOW).decode().split(".") for _ in range(20)]
 
-    for place in (1, 2, 3, 4):
-        assert 20 == len({each[place] for each in sent})
-    assert (1 if recipient.startswith("RSA") else 20) == len({each[0] for each in sent})
+    for position in (1, 2, 3, 4):
+        assert 20 == len({parts[position] for parts in sent})
+    assert (1 if recipient.startswith("RSA") else 20) == len({parts[0] for parts in sent})
 
 
 def test_another_key_cannot_read_it():
@@ -176,13 +176,14 @@ def test_another_key_cannot_read_it():
         decrypt(sent, key_files("RSA-2048", 1).private_pem)
 
 
-@pytest.mark.parametrize("place", [0, 2, 3, 4], ids=["header", "nonce", "ciphertext", "tag"])
-def test_what_was_changed_on_the_way_is_noticed(place):
+@pytest.mark.parametrize("position", [0, 2, 3, 4], ids=["header", "nonce", "ciphertext", "tag"])
+def test_what_was_changed_on_the_way_is_noticed(position):
     """
-    The header is authenticated, too: nobody can make a receiver look for another key.
+    The header is authenticated, too: an attacker cannot make a receiver look for another key.
     """
     parts = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode().split(".")
-    parts[place] = f"{parts[place][:-6]}{swapped(parts[place][-6])}{parts[place][-5:]}"
+    part = parts[position]
+    parts[position] = f"{part[:-6]}{swapped(part[-6])}{part[-5:]}"
 
     with pytest.raises(InvalidTag):
         decrypt(".".join(parts), key_files("RSA-2048").private_pem)
@@ -191,7 +192,7 @@ def test_what_was_changed_on_the_way_is_noticed(place):
 @given(body=st.binary(max_size=300))
 def test_any_bytes_come_out_as_they_went_in(body):
     """
-    A body is wrapped, not what somebody understands it to be.
+    A body is wrapped, not what a parser understands it to be.
     """
     inner = decrypt(
         encrypted(body, resolved_target(), NOW).decode(), key_files("P-256").private_pem

@@ -1,4 +1,4 @@
-"""Which keys can be uploaded (contract sheet, section 2.5)."""
+"""Which keys can be uploaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPKI = PublicFormat.SubjectPublicKeyInfo
 RSA = rsa.generate_private_key(65537, 2048)
 P256 = ec.generate_private_key(ec.SECP256R1())
 
-# The sheet's vector: the P-256 key with the private scalar 1.
+# The contract's vector: the P-256 key with the private scalar 1.
 SCALAR_ONE = b"""-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt
 6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
@@ -108,10 +108,10 @@ def test_everything_else_is_refused(text):
 @given(st.binary(max_size=300) | st.binary(max_size=200).map(lambda der: labelled(b"X", der)))
 def test_any_bytes_are_a_key_or_one_exception(text):
     """
-    Whoever uploads cannot choose how it fails.
+    A user who uploads a key cannot choose how it fails.
     """
     try:
         read_public_key(text)
     except ValueError:
         return
-    pytest.fail("nobody guesses a key")
+    pytest.fail("random bytes are no key")

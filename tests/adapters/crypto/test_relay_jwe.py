@@ -56,7 +56,7 @@ def test_each_of_several_keys_opens_what_is_for_it(kind):
     """
     While a key is changed, both are there; `kid` is an id that only ZITADEL knows.
     """
-    keys = PrivateKeys([key_files(each, copy).private_pem for each in KINDS for copy in (1, 0)])
+    keys = PrivateKeys([key_files(name, copy).private_pem for name in KINDS for copy in (1, 0)])
 
     assert b"a.b.c" == keys.decrypted(encrypted(b"a.b.c", key_files(kind).public_pem))
 

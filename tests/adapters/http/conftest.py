@@ -1,4 +1,4 @@
-"""Parts for the egress tests. Every test runs on both event loops: they differ in the edges."""
+"""Fixtures for the tests of the HTTP client. Every test runs on both event loops: they differ in the edges."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def pytest_asyncio_loop_factories(config, item):
 
 @pytest.fixture
 async def open_http_client():
-    """Opens callers that may call loopback; closes them after the test, and proves it."""
-    callers = []
+    """Opens clients that may call loopback; closes them after the test, and proves it."""
+    clients = []
 
     def open_one(policy=ALLOW_LOOPBACK, **parts):
-        callers.append(EgressClient(policy, user_agent="outrider/test", **parts))
-        return callers[-1]
+        clients.append(EgressClient(policy, user_agent="outrider/test", **parts))
+        return clients[-1]
 
     yield open_one
-    for caller in callers:
-        await caller.aclose()
-        assert repr(caller).endswith("[busy 0 | idle 0]>")
+    for client in clients:
+        await client.aclose()
+        assert repr(client).endswith("[busy 0 | idle 0]>")
 
 
 @pytest.fixture(scope="session")
-def usual_context():
+def default_context():
     """Reading the system's authorities takes longer than most tests."""
     return client_context()
 
 
 @pytest.fixture
-def caller(open_http_client, usual_context):
-    return open_http_client(ssl_context=usual_context)
+def client(open_http_client, default_context):
+    return open_http_client(ssl_context=default_context)

@@ -22,8 +22,8 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CHUNK = 64 * 1024
 
 
-class Gone(Exception):
-    """The caller closed the connection."""
+class ClientDisconnected(Exception):
+    """The client closed the connection."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Peer:
         except ConnectionError:
             data = b""
         if not data:
-            raise Gone
+            raise ClientDisconnected
         self.unread += data
 
     async def request(self) -> Request:
@@ -82,7 +82,7 @@ class Peer:
             try:
                 await self.loop.sock_sendall(self.sock, part)
             except ConnectionError:
-                raise Gone from None
+                raise ClientDisconnected from None
 
     async def drip(self, data: bytes) -> None:
         """Say one byte at a time, each in a segment of its own."""
@@ -91,12 +91,12 @@ class Peer:
             await asyncio.sleep(0)
 
     async def until_gone(self) -> None:
-        """Read and forget until the caller closes."""
-        with contextlib.suppress(Gone):
+        """Read and forget until the client closes."""
+        with contextlib.suppress(ClientDisconnected):
             while True:
                 await self.receive()
                 self.unread = b""
-        raise Gone
+        raise ClientDisconnected
 
     def close(self) -> None:
         self.sock.close()
@@ -161,7 +161,7 @@ class Hostile:
     async def play(self, script: Script, peer: Peer) -> None:
         try:
             await script(peer)
-        except Gone:
+        except ClientDisconnected:
             self.gone.set()
         finally:
             peer.close()
@@ -201,9 +201,9 @@ def says_in_turn(*answers: bytes) -> Script:
     """Answers the requests of the connection with one answer after the other, then waits."""
 
     async def script(peer: Peer) -> None:
-        for each in answers:
+        for data in answers:
             await peer.request()
-            await peer.say(each)
+            await peer.say(data)
         await peer.until_gone()
 
     return script

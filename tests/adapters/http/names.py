@@ -16,13 +16,13 @@ def a_call(url: str, **changes) -> OutboundRequest:
     return OutboundRequest(url=url, **(given | changes))
 
 
-async def failure_of(caller, call: OutboundRequest) -> RequestError:
+async def failure_of(client, call: OutboundRequest) -> RequestError:
     """Make a call that must fail."""
     try:
-        answer = await caller.post(call)
+        response = await client.send(call)
     except RequestError as failed:
         return failed
-    raise AssertionError(f"not failed, but answered: {answer}")
+    raise AssertionError(f"not failed, but answered: {response}")
 
 
 class Names:

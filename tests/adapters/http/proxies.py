@@ -1,4 +1,4 @@
-"""A proxy that works: it opens tunnels, and knows names that nobody else knows."""
+"""A proxy that works: it opens tunnels, and knows names that only it knows."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Proxy:
             onwards = await asyncio.open_connection("127.0.0.1", port)
             self.writers.append(onwards[1])
             writer.write(self.opens_with)
-            ways = ((reader, onwards[1]), (onwards[0], writer))
-            self.tunnels += [asyncio.create_task(pump(*way)) for way in ways]
+            directions = ((reader, onwards[1]), (onwards[0], writer))
+            self.tunnels += [asyncio.create_task(pump(*direction)) for direction in directions]
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

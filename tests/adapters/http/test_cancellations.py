@@ -28,27 +28,27 @@ async def cancelled(task: asyncio.Task) -> bool:
     return task.cancelled()
 
 
-def is_empty(caller) -> bool:
-    return repr(caller).endswith("[busy 0 | idle 0]>")
+def is_empty(client) -> bool:
+    return repr(client).endswith("[busy 0 | idle 0]>")
 
 
-async def some_turns() -> None:
-    """Let the loop run what is ready: far more turns than anything here needs."""
+async def some_iterations() -> None:
+    """Let the loop run what is ready: far more iterations than anything here needs."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def test_cancelled_while_resolving(open_http_client):
     """
-    The name server hangs, the caller's own caller has gone.
+    The name server hangs, and the caller has gone.
     """
     silence = Silence()
-    caller = open_http_client(resolver=silence)
-    task = asyncio.create_task(caller.post(a_call("http://hooks.example/", timeout=LONG)))
+    client = open_http_client(resolver=silence)
+    task = asyncio.create_task(client.send(a_call("http://hooks.example/", timeout=LONG)))
     await silence.asked.wait()
 
     assert await cancelled(task)
-    assert is_empty(caller)
+    assert is_empty(client)
 
 
 @pytest.mark.parametrize("addresses", ["127.0.0.1", "127.0.0.1 127.0.0.1"])
@@ -58,27 +58,27 @@ async def test_cancelled_while_connecting(open_http_client, addresses):
     """
     resolved = asyncio.Event()
 
-    class Telling(Names):
+    class WatchedNames(Names):
         async def resolve(self, host):
             resolved.set()
             return await super().resolve(host)
 
-    caller = open_http_client(resolver=Telling(hooks_example=addresses))
+    client = open_http_client(resolver=WatchedNames(hooks_example=addresses))
     with silent_port() as port:
         task = asyncio.create_task(
-            caller.post(a_call(f"http://hooks.example:{port}/", timeout=LONG))
+            client.send(a_call(f"http://hooks.example:{port}/", timeout=LONG))
         )
         await resolved.wait()
-        await some_turns()
+        await some_iterations()
         assert len(asyncio.all_tasks()) > 1
 
         assert await cancelled(task)
-        await some_turns()
+        await some_iterations()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert is_empty(caller)
+    assert is_empty(client)
 
 
-async def test_cancelled_in_the_handshake(caller):
+async def test_cancelled_in_the_handshake(client):
     """
     The half-made connection is closed towards the receiver, too.
     """
@@ -90,46 +90,46 @@ async def test_cancelled_in_the_handshake(caller):
 
     async with Hostile(swallows) as server:
         task = asyncio.create_task(
-            caller.post(a_call(server.url().replace("http:", "https:"), timeout=LONG))
+            client.send(a_call(server.url().replace("http:", "https:"), timeout=LONG))
         )
         await server.heard.wait()
 
         assert await cancelled(task)
         await server.gone.wait()
-    assert is_empty(caller)
+    assert is_empty(client)
 
 
-async def test_cancelled_while_sending(caller):
+async def test_cancelled_while_sending(client):
     """
     Megabytes wait in the buffer: they must not hold the connection open.
     """
     async with Hostile(never_reads) as server:
         task = asyncio.create_task(
-            caller.post(a_call(server.url(), body=bytes(2**23), timeout=LONG))
+            client.send(a_call(server.url(), body=bytes(2**23), timeout=LONG))
         )
         await server.accepted.wait()
 
         assert await cancelled(task)
-        assert repr(caller).endswith("idle 0]>")
+        assert repr(client).endswith("idle 0]>")
 
 
-async def test_cancelled_while_waiting_for_the_answer(caller):
+async def test_cancelled_while_waiting_for_the_answer(client):
     """
-    The answer that may still come belongs to nobody, so its connection is not kept.
+    No call may read the response that may still come, so its connection is not kept.
     """
     async with Hostile(hangs, says(answer(200, b"next"))) as server:
-        task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
+        task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 
         assert await cancelled(task)
         await server.gone.wait()
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"next"
     assert server.connections == 2
 
 
-async def test_cancelled_in_the_middle_of_the_body(caller):
+async def test_cancelled_in_the_middle_of_the_body(client):
     """
     The rest of a body must not be read as the head of the next answer.
     """
@@ -141,48 +141,48 @@ async def test_cancelled_in_the_middle_of_the_body(caller):
         await peer.until_gone()
 
     async with Hostile(stops_half_way, says(answer(200, b"next"))) as server:
-        task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
+        task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 
         assert await cancelled(task)
         await server.gone.wait()
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"next"
 
 
-async def test_cancelled_on_a_kept_connection(caller):
+async def test_cancelled_on_a_kept_connection(client):
     """
     A kept connection is given up like a fresh one.
     """
     async with Hostile(says_in_turn(answer()), says(answer(200, b"next"))) as server:
-        await caller.post(a_call(server.url()))
+        await client.send(a_call(server.url()))
         server.heard.clear()
-        task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
+        task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await asyncio.sleep(0)
 
-        assert repr(caller).endswith("[busy 1 | idle 0]>")
+        assert repr(client).endswith("[busy 1 | idle 0]>")
         assert await cancelled(task)
         await server.gone.wait()
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"next"
 
 
-async def test_cancelled_when_the_answer_is_already_there(caller):
+async def test_cancelled_when_the_answer_is_already_there(client):
     """
     The narrowest moment: the answer has been read, and the task has not run yet.
     """
     async with Hostile(says_in_turn(answer()), says(answer(200, b"next"))) as server:
-        await caller.post(a_call(server.url()))
-        (connection,) = caller._pool._open
-        task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
+        await client.send(a_call(server.url()))
+        (connection,) = client._pool._open
+        task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await asyncio.sleep(0)
         connection.data_received(answer(200, b"too late"))
 
         assert await cancelled(task)
         await server.gone.wait()
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"next"
 
@@ -193,9 +193,9 @@ async def test_cancelled_over_tls(open_http_client):
     """
     authority = Authority()
     async with SecureServer(authority.server_context("127.0.0.1"), b"") as server:
-        caller = open_http_client(ssl_context=authority.client_context())
-        task = asyncio.create_task(caller.post(a_call(server.url(), timeout=LONG)))
+        client = open_http_client(ssl_context=authority.client_context())
+        task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 
         assert await cancelled(task)
-    assert repr(caller).endswith("idle 0]>")
+    assert repr(client).endswith("idle 0]>")

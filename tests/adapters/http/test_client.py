@@ -33,24 +33,24 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 LARGE = bytes(8 * 1024 * 1024)  # more than two socket buffers hold
 
 
-async def test_a_call_brings_back_the_answer(caller):
+async def test_a_call_brings_back_the_answer(client):
     """
     The whole point, once around.
     """
     async with Hostile(says(answer(201, b'{"a": 1}', ("X-Name", "value")))) as server:
-        result = await caller.post(a_call(server.url(), body=b'{"b": 2}'))
+        result = await client.send(a_call(server.url(), body=b'{"b": 2}'))
 
     assert Response(201, (("content-length", "8"), ("x-name", "value")), b'{"a": 1}') == result
     assert server.requests[0].body == b'{"b": 2}'
 
 
-async def test_a_request_says_what_the_contract_says(caller):
+async def test_a_request_says_what_the_contract_says(client):
     """
     Receivers read these headers, and proxies on the way read the others.
     """
     headers = (("Content-Type", "application/json"), ("webhook-id", "4711"))
     async with Hostile(says(answer())) as server:
-        await caller.post(a_call(server.url("/hook?a=b"), headers=headers, body=b"12345"))
+        await client.send(a_call(server.url("/hook?a=b"), headers=headers, body=b"12345"))
 
     (request,) = server.requests
     assert request.line == "POST /hook?a=b HTTP/1.1"
@@ -73,33 +73,33 @@ async def test_a_request_says_what_the_contract_says(caller):
         ("/\u00e4 \u20ac?\u00e4=\u20ac", "POST /%C3%A4%20%E2%82%AC?%C3%A4=%E2%82%AC HTTP/1.1"),
     ],
 )
-async def test_path_and_query_are_sent_as_they_are_written(caller, path, line):
+async def test_path_and_query_are_sent_as_they_are_written(client, path, line):
     """
     Receivers may sign or route by the exact target; only what HTTP forbids is encoded.
     """
     async with Hostile(says(answer())) as server:
-        await caller.post(a_call(server.url(path)))
+        await client.send(a_call(server.url(path)))
 
     assert line == server.requests[0].line
 
 
-async def test_a_given_user_agent_takes_the_place_of_ours(caller):
+async def test_a_given_user_agent_takes_the_place_of_ours(client):
     """
     Some firewalls want a certain one, and two of them are an error.
     """
     async with Hostile(says(answer())) as server:
-        await caller.post(a_call(server.url(), headers=(("user-agent", "mine"),)))
+        await client.send(a_call(server.url(), headers=(("user-agent", "mine"),)))
 
     assert server.requests[0].all("User-Agent") == ["mine"]
     assert server.requests[0].all("Accept") == ["*/*"]
 
 
-async def test_header_values_are_sent_in_utf_8(caller):
+async def test_header_values_are_sent_in_utf_8(client):
     """
     What people write into a target's headers arrives as they wrote it.
     """
     async with Hostile(says(answer())) as server:
-        await caller.post(a_call(server.url(), headers=(("X-Name", "J\u00fcrgen"),)))
+        await client.send(a_call(server.url(), headers=(("X-Name", "J\u00fcrgen"),)))
 
     assert server.requests[0].header("X-Name") == "J\u00fcrgen"
 
@@ -124,12 +124,12 @@ async def test_header_values_are_sent_in_utf_8(caller):
         (("Connection", "upgrade"), "the header Connection cannot be given"),
     ],
 )
-async def test_a_header_cannot_write_more_than_itself(caller, header, reason):
+async def test_a_header_cannot_write_more_than_itself(client, header, reason):
     """
     Header values come from people; one that ends its line writes the next one.
     """
     call = a_call("http://127.0.0.1:1/", headers=(("X-First", "a"), header))
-    failed = await failure_of(caller, call)
+    failed = await failure_of(client, call)
 
     assert (Outcome.UNREACHABLE, Stage.BUILD, reason) == (
         failed.outcome,
@@ -138,11 +138,11 @@ async def test_a_header_cannot_write_more_than_itself(caller, header, reason):
     )
 
 
-async def test_a_url_that_cannot_be_called_fails_before_anything_else(caller):
+async def test_a_url_that_cannot_be_called_fails_before_anything_else(client):
     """
     URLs saved under older rules must not come as a surprise.
     """
-    failed = await failure_of(caller, a_call("ftp://hooks.example/"))
+    failed = await failure_of(client, a_call("ftp://hooks.example/"))
 
     assert failed.stage == Stage.BUILD
     assert failed.reason == "the URL's scheme is neither http nor https"
@@ -166,23 +166,23 @@ async def test_a_url_that_cannot_be_called_fails_before_anything_else(caller):
         pytest.param(says(answer(200, b"hello") + b"garbage"), id="more than it announced"),
     ],
 )
-async def test_an_answer_that_can_be_understood_is_taken(caller, script):
+async def test_an_answer_that_can_be_understood_is_taken(client, script):
     """
     Receivers are written in everything, and most of it is not tidy.
     """
     async with Hostile(script) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"hello"
 
 
-async def test_a_compressed_answer_is_left_as_it_is(caller):
+async def test_a_compressed_answer_is_left_as_it_is(client):
     """
     We ask for none, and unpacking what comes anyway is how bombs go off.
     """
     packed = b"\x1f\x8b not really"
     async with Hostile(says(answer(200, packed, ("Content-Encoding", "gzip")))) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert packed == result.body
     assert server.requests[0].all("Accept-Encoding") == []
@@ -256,77 +256,77 @@ async def test_a_compressed_answer_is_left_as_it_is(caller):
         ),
     ],
 )
-async def test_an_answer_that_cannot_be_used_fails_in_the_stage_answer(caller, script, reason):
+async def test_an_answer_that_cannot_be_used_fails_in_the_stage_answer(client, script, reason):
     """
     The receiver may have got it: the log must say that the answer was the problem, and which.
     """
     seconds = 0.3 if "time-out" in reason else 10.0
     async with Hostile(script) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=seconds))
+        failed = await failure_of(client, a_call(server.url(), timeout=seconds))
 
     assert (Outcome.UNREACHABLE, Stage.ANSWER, reason) == (
         failed.outcome,
         failed.stage,
         failed.reason,
     )
-    assert repr(caller) == "<EgressClient strict [busy 0 | idle 0]>"
+    assert repr(client) == "<EgressClient strict [busy 0 | idle 0]>"
 
 
-async def test_a_body_of_20_mib_is_still_taken(caller):
+async def test_a_body_of_20_mib_is_still_taken(client):
     """
     The limit is the one ZITADEL documents.
     """
     async with Hostile(says(answer(200, bytes(20 * 1024 * 1024)))) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert len(result.body) == 20 * 1024 * 1024
 
 
-async def test_nobody_waits_longer_than_the_call_allows(caller):
+async def test_nobody_waits_longer_than_the_call_allows(client):
     """
     A receiver that hangs must not hold a worker.
     """
     async with Hostile(hangs) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
+        failed = await failure_of(client, a_call(server.url(), timeout=0.3))
         await server.gone.wait()
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.ANSWER)
     assert failed.reason == "time-out after 0.3 s while waiting for the answer"
 
 
-async def test_a_drip_does_not_extend_the_deadline(caller):
+async def test_a_drip_does_not_extend_the_deadline(client):
     """
     A byte now and then is how a receiver would hold a worker for ever.
     """
     async with Hostile(drips(HEAD + b"\r\n" + bytes(10**6))) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
+        failed = await failure_of(client, a_call(server.url(), timeout=0.3))
 
     assert failed.reason == "time-out after 0.3 s while waiting for the answer"
 
 
-async def test_a_receiver_that_never_reads_times_out_in_the_stage_send(caller):
+async def test_a_receiver_that_never_reads_times_out_in_the_stage_send(client):
     """
     Whether the payload left at all decides what a repetition means.
     """
     async with Hostile(never_reads) as server:
-        failed = await failure_of(caller, a_call(server.url(), body=LARGE, timeout=0.4))
+        failed = await failure_of(client, a_call(server.url(), body=LARGE, timeout=0.4))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.SEND)
     assert failed.reason == "time-out after 0.4 s while sending the request"
 
 
-async def test_a_receiver_that_resets_while_we_send_fails_in_the_stage_send(caller):
+async def test_a_receiver_that_resets_while_we_send_fails_in_the_stage_send(client):
     """
     The same, without waiting.
     """
     async with Hostile(resets_before_reading) as server:
-        failed = await failure_of(caller, a_call(server.url(), body=LARGE))
+        failed = await failure_of(client, a_call(server.url(), body=LARGE))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.SEND)
     assert failed.reason == "connection closed while sending the request"
 
 
-async def test_an_answer_that_comes_before_everything_is_sent_is_taken(caller):
+async def test_an_answer_that_comes_before_everything_is_sent_is_taken(client):
     """
     413 comes early, and its status says more than a reset.
     """
@@ -337,19 +337,19 @@ async def test_an_answer_that_comes_before_everything_is_sent_is_taken(caller):
         await peer.until_gone()
 
     async with Hostile(refuses_early) as server:
-        result = await caller.post(a_call(server.url(), body=LARGE))
+        result = await client.send(a_call(server.url(), body=LARGE))
         await server.gone.wait()
 
     assert (result.status, result.body) == (413, b"too large")
-    assert repr(caller) == "<EgressClient strict [busy 0 | idle 0]>"
+    assert repr(client) == "<EgressClient strict [busy 0 | idle 0]>"
 
 
-async def test_a_refused_connection_says_where(caller):
+async def test_a_refused_connection_says_where(client):
     """
-    The most usual failure of all: nobody started the receiver.
+    The most usual failure of all: the receiver was not started.
     """
     with refusing_port() as port:
-        failed = await failure_of(caller, a_call(f"http://127.0.0.1:{port}/?token=secret"))
+        failed = await failure_of(client, a_call(f"http://127.0.0.1:{port}/?token=secret"))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.CONNECT)
     assert failed.reason == f"cannot connect to 127.0.0.1 port {port}: connection refused"
@@ -359,20 +359,20 @@ async def test_a_connection_that_never_comes_is_given_up(open_http_client):
     """
     A firewall that drops packets must not cost the target's whole time-out.
     """
-    caller = open_http_client(limits=ClientLimits(dial=0.1))
+    client = open_http_client(limits=ClientLimits(dial=0.1))
     with silent_port() as port:
-        failed = await failure_of(caller, a_call(f"http://127.0.0.1:{port}/"))
+        failed = await failure_of(client, a_call(f"http://127.0.0.1:{port}/"))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.CONNECT)
     assert failed.reason == f"no connection to 127.0.0.1 port {port} within 0.1 s"
 
 
-async def test_connecting_counts_against_the_call(caller):
+async def test_connecting_counts_against_the_call(client):
     """
     There is one deadline for everything.
     """
     with silent_port() as port:
-        failed = await failure_of(caller, a_call(f"http://127.0.0.1:{port}/", timeout=0.1))
+        failed = await failure_of(client, a_call(f"http://127.0.0.1:{port}/", timeout=0.1))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.CONNECT)
     assert failed.reason == "time-out after 0.1 s while connecting"
@@ -382,8 +382,8 @@ async def test_resolving_counts_against_the_call(open_http_client):
     """
     A dead name server is part of the exchange, too.
     """
-    caller = open_http_client(resolver=Silence())
-    failed = await failure_of(caller, a_call("http://hooks.example/", timeout=0.1))
+    client = open_http_client(resolver=Silence())
+    failed = await failure_of(client, a_call("http://hooks.example/", timeout=0.1))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.RESOLVE)
     assert failed.reason == "time-out after 0.1 s while resolving the host name"
@@ -393,18 +393,18 @@ async def test_a_name_nobody_knows_fails_in_the_stage_resolve(open_http_client):
     """
     A typing error in the endpoint must be told from a receiver that is down.
     """
-    caller = open_http_client(resolver=Names())
-    failed = await failure_of(caller, a_call("http://nosuch.example/hook?token=secret"))
+    client = open_http_client(resolver=Names())
+    failed = await failure_of(client, a_call("http://nosuch.example/hook?token=secret"))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.RESOLVE)
     assert failed.reason == "cannot resolve nosuch.example"
 
 
-async def test_a_name_the_system_cannot_resolve_fails_in_the_stage_resolve(caller):
+async def test_a_name_the_system_cannot_resolve_fails_in_the_stage_resolve(client):
     """
     The same, through the real resolver: `.invalid` never exists (RFC 2606).
     """
-    failed = await failure_of(caller, a_call("http://nosuch.invalid/"))
+    failed = await failure_of(client, a_call("http://nosuch.invalid/"))
 
     assert Stage.RESOLVE == failed.stage
 
@@ -413,9 +413,9 @@ async def test_the_system_resolves_localhost(open_http_client):
     """
     The one name that every machine knows.
     """
-    caller = open_http_client(EgressPolicy(EgressProfile.DEV))
+    client = open_http_client(EgressPolicy(EgressProfile.DEV))
     async with Hostile(says(answer(200, b"home"))) as server:
-        result = await caller.post(a_call(server.url(host="localhost")))
+        result = await client.send(a_call(server.url(host="localhost")))
 
     assert result.body == b"home"
     assert server.requests[0].header("Host") == f"localhost:{server.port}"
@@ -427,8 +427,8 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next(open_http_c
     """
     async with Hostile(says(answer())) as server:
         names = Names(hooks_example="::1 127.0.0.2 127.0.0.1")
-        caller = open_http_client(resolver=names)
-        result = await caller.post(a_call(server.url(host="hooks.example")))
+        client = open_http_client(resolver=names)
+        result = await client.send(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200
 
@@ -440,10 +440,10 @@ async def test_an_address_that_dawdles_does_not_keep_the_next_one_waiting(open_h
     limits = ClientLimits(next_address=0.05)
     with silent_port("127.0.0.2") as port:
         async with Hostile(says(answer()), port=port) as server:
-            caller = open_http_client(
+            client = open_http_client(
                 limits=limits, resolver=Names(hooks_example="127.0.0.2 127.0.0.1")
             )
-            result = await caller.post(a_call(server.url(host="hooks.example")))
+            result = await client.send(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -454,8 +454,8 @@ async def test_all_addresses_refusing_is_told_once(open_http_client):
     The log needs one sentence, and it is the first address's.
     """
     with refusing_port() as port:
-        caller = open_http_client(resolver=Names(hooks_example="127.0.0.1 127.0.0.2"))
-        failed = await failure_of(caller, a_call(f"http://hooks.example:{port}/"))
+        client = open_http_client(resolver=Names(hooks_example="127.0.0.1 127.0.0.2"))
+        failed = await failure_of(client, a_call(f"http://hooks.example:{port}/"))
 
     assert failed.reason == f"cannot connect to hooks.example port {port}: connection refused"
 
@@ -466,14 +466,14 @@ async def test_ipv6_works_and_is_named_with_brackets(open_http_client):
     """
     sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
     server = Hostile(says(answer()), sock=sock)
-    caller = open_http_client(ALLOW_LOOPBACK)
+    client = open_http_client(ALLOW_LOOPBACK)
     async with server:
-        await caller.post(a_call(server.url(host="[::1]")))
+        await client.send(a_call(server.url(host="[::1]")))
 
     assert server.requests[0].header("Host") == f"[::1]:{server.port}"
 
 
-async def test_nothing_secret_shows_in_a_failure(caller):
+async def test_nothing_secret_shows_in_a_failure(client):
     """
     Reasons and tracebacks go into logs.
     """
@@ -481,6 +481,6 @@ async def test_nothing_secret_shows_in_a_failure(caller):
         headers = (("Authorization", "hunter2"),)
         url = f"http://127.0.0.1:{port}/?token=hunter2"
         call = a_call(url, headers=headers, body=b"hunter2")
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
 
     assert "hunter2" not in repr(failed) + str(failed) + failed.reason

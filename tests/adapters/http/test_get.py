@@ -1,4 +1,4 @@
-"""Reading documents: a GET goes through the same doors as a delivery."""
+"""Reading documents: a GET goes through the same checks as a delivery."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from outrider.domain.outcome import Outcome
 DOCUMENT = answer(200, b'{"keys": []}')
 
 
-async def test_a_get_has_no_content_and_announces_none(caller):
+async def test_a_get_has_no_content_and_announces_none(client):
     """
     Some servers refuse a GET with a Content-Length, even of nothing.
     """
     async with Hostile(says(DOCUMENT)) as server:
-        result = await caller.get(server.url("/keys?a=b"), 10.0)
+        result = await client.get(server.url("/keys?a=b"), 10.0)
 
     (request,) = server.requests
     assert (200, b'{"keys": []}') == (result.status, result.body)
@@ -31,20 +31,20 @@ async def test_a_get_has_no_content_and_announces_none(caller):
     )
 
 
-async def test_a_get_and_a_post_do_not_mix_up_their_destinations(caller):
+async def test_a_get_and_a_post_do_not_mix_up_their_destinations(client):
     """
     Destinations are remembered by their URL.
     """
     async with Hostile(says(DOCUMENT)) as server:
         for _ in range(2):
-            await caller.get(server.url(), 10.0)
-            await caller.post(a_call(server.url()))
+            await client.get(server.url(), 10.0)
+            await client.send(a_call(server.url()))
 
     assert [request.line.split()[0] for request in server.requests] == ["GET", "POST"] * 2
     assert server.connections == 1
 
 
-async def test_a_get_follows_a_redirect_with_a_get(caller):
+async def test_a_get_follows_a_redirect_with_a_get(client):
     """
     And the redirects that a delivery does not follow, it does not follow either.
     """
@@ -53,8 +53,8 @@ async def test_a_get_follows_a_redirect_with_a_get(caller):
             says_then_closes(redirect(there.url("/new"))),
             says(redirect(there.url("/new"), 302)),
         )
-        followed = await caller.get(here.url(), 10.0)
-        answered = await caller.get(here.url(), 10.0)
+        followed = await client.get(here.url(), 10.0)
+        answered = await client.get(here.url(), 10.0)
 
     assert (200, 302) == (followed.status, answered.status)
     assert ["GET /new HTTP/1.1"] == [request.line for request in there.requests]
@@ -72,9 +72,9 @@ async def test_a_get_may_go_no_further_than_a_delivery(open_http_client):
     assert 0 == server.connections
 
 
-async def test_a_get_has_the_limits_of_its_caller(open_http_client):
+async def test_a_get_has_the_limits_of_its_client(open_http_client):
     """
-    Whoever reads small documents says so.
+    A reader of small documents sets its own limit.
     """
     async with Hostile(says(answer(200, bytes(2**20 + 1)))) as server:
         with pytest.raises(RequestError, match="answer larger than 1 MiB"):

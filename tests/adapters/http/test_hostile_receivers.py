@@ -54,13 +54,13 @@ AT_MOST = 20  # seconds for one row, whatever it tries; its call may take only `
 
 @dataclass(frozen=True)
 class Row:
-    """`place` opens the receiver and gives its URL. `holds`: its call lasts until its deadline.
+    """`open_receiver` opens the receiver and gives its URL. `holds`: its call lasts until its deadline.
 
     `grows` is by how much the process may grow, in MiB, both ends and the healthy calls included.
     """
 
     name: str
-    place: Callable[[], Any]
+    open_receiver: Callable[[], Any]
     outcome: Outcome
     stage: Stage
     reason: str = ""
@@ -75,37 +75,37 @@ class Row:
 
 def serves(script, *, path: str = "/hook"):
     @contextlib.asynccontextmanager
-    async def place():
+    async def open_receiver():
         async with Hostile(script) as server:
             yield server.url(path)
 
-    return place
+    return open_receiver
 
 
 def secures(context: ssl.SSLContext, data: bytes = b""):
     @contextlib.asynccontextmanager
-    async def place():
+    async def open_receiver():
         async with SecureServer(context, data or answer()) as server:
             yield server.url()
 
-    return place
+    return open_receiver
 
 
 def leads_to(url: str):
     @contextlib.asynccontextmanager
-    async def place():
+    async def open_receiver():
         yield url
 
-    return place
+    return open_receiver
 
 
 def port_of(opened):
     @contextlib.asynccontextmanager
-    async def place():
+    async def open_receiver():
         with opened() as port:
             yield f"http://127.0.0.1:{port}/"
 
-    return place
+    return open_receiver
 
 
 def old_tls() -> ssl.SSLContext:
@@ -140,17 +140,17 @@ async def one_byte_of_a_handshake(peer) -> None:
     await peer.until_gone()
 
 
-def secured(place):
+def secured(open_receiver):
     @contextlib.asynccontextmanager
     async def https():
-        async with place() as url:
+        async with open_receiver() as url:
             yield url.replace("http:", "https:")
 
     return https
 
 
-class Rebinding(Names):
-    """Harmless while somebody judges, private a moment later."""
+class RebindingNames(Names):
+    """Harmless when it is checked, private a moment later."""
 
     def __init__(self) -> None:
         super().__init__(hooks_example=["127.0.0.1", "10.0.0.7"])
@@ -164,9 +164,9 @@ LATE = f"time-out after {PATIENCE} s "
 TRUSTING = {"ssl_context": AUTHORITY.client_context()}
 
 
-def timeless(name, place, stage, **more) -> Row:
+def timeless(name, open_receiver, stage, **more) -> Row:
     """A row whose call lasts until its deadline."""
-    return Row(name, place, UNREACHABLE, stage, LATE, PATIENCE, **more)
+    return Row(name, open_receiver, UNREACHABLE, stage, LATE, PATIENCE, **more)
 
 
 ROWS = [
@@ -397,7 +397,7 @@ ROWS = [
         parts=TRUSTING,
     ),
     Row(
-        "TLS: an authority nobody knows",
+        "TLS: an unknown authority",
         secures(Authority("another").server_context("127.0.0.1")),
         UNREACHABLE,
         Stage.TLS,
@@ -460,38 +460,37 @@ ROWS = [
 ]
 
 
-async def outcome_of(caller, call) -> tuple[Outcome, Stage, str]:
+async def outcome_of(client, call) -> tuple[Outcome, Stage, str]:
     try:
-        received = await caller.post(call)
+        received = await client.send(call)
     except RequestError as failed:
         return failed.outcome, failed.stage, failed.reason
-    judgement = classify_response(received)
-    return judgement.outcome, Stage.ANSWER, ""
+    return classify_response(received).outcome, Stage.ANSWER, ""
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, usual_context, row):
+async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, default_context, row):
     """
     One target's owner must not be able to stop, slow or fill what delivers for all others.
     """
-    caller = open_http_client(**({"ssl_context": usual_context} | row.parts))
+    client = open_http_client(**({"ssl_context": default_context} | row.parts))
     ended: list[str] = []
 
     async def hostile_call():
         try:
-            return await outcome_of(caller, a_call(url, timeout=row.seconds))
+            return await outcome_of(client, a_call(url, timeout=row.seconds))
         finally:
             ended.append("hostile")
 
     async def healthy_calls() -> list[int]:
-        calls = [await caller.post(a_call(healthy.url())) for _ in range(HEALTHY_CALLS)]
+        calls = [await client.send(a_call(healthy.url())) for _ in range(HEALTHY_CALLS)]
         ended.append("healthy")
         return [received.status for received in calls]
 
     async with (
         asyncio.timeout(AT_MOST),
         Hostile(says(answer(200, b"ok"))) as healthy,
-        row.place() as url,
+        row.open_receiver() as url,
     ):
         tracemalloc.start()
         try:
@@ -505,7 +504,7 @@ async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, usua
     assert [200] * HEALTHY_CALLS == statuses
     assert not row.holds or ended == ["healthy", "hostile"]
     assert grown < row.grows
-    assert "busy 0" in repr(caller)
+    assert "busy 0" in repr(client)
 
 
 WHOLE = [
@@ -516,31 +515,31 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("whole", WHOLE)
-async def test_a_reset_at_every_byte_is_never_an_answer(caller, whole):
+async def test_a_reset_at_every_byte_is_never_an_answer(client, whole):
     """
     Half an answer must not settle a delivery, wherever it was cut.
     """
     scripts = [says_then_resets(whole[:cut]) for cut in range(len(whole))]
     async with Hostile(*scripts) as server, Hostile(says(answer())) as healthy:
         for _ in scripts:
-            outcome = await outcome_of(caller, a_call(server.url()))
+            outcome = await outcome_of(client, a_call(server.url()))
             assert (UNREACHABLE, ANSWER) == outcome[:2]
-        await caller.post(a_call(healthy.url()))
+        await client.send(a_call(healthy.url()))
 
     assert len(scripts) == server.connections
 
 
-async def test_a_name_that_turns_inwards_between_judging_and_connecting_gains_nothing(
+async def test_a_name_that_turns_inwards_between_check_and_connection_gains_nothing(
     open_http_client,
 ):
     """
-    Rebinding: what was judged is what is connected to, and the next connection is judged anew.
+    Rebinding: what was checked is what is connected to, and the next connection is checked again.
     """
-    names = Rebinding()
-    caller = open_http_client(resolver=names, limits=ClientLimits(resolved=0.0))
+    names = RebindingNames()
+    client = open_http_client(resolver=names, limits=ClientLimits(resolved=0.0))
     async with Hostile(says_then_closes(answer(200, b"", ("Connection", "close")))) as server:
         call = a_call(server.url(host="hooks.example"))
-        results = [await outcome_of(caller, call) for _ in range(3)]
+        results = [await outcome_of(client, call) for _ in range(3)]
 
     assert [Outcome.ACCEPTED, Outcome.BLOCKED, Outcome.BLOCKED] == [result[0] for result in results]
     assert server.connections == 1
@@ -551,15 +550,15 @@ async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
     """
     A hundred of them are a tenant with a script.
     """
-    caller = open_http_client(limits=ClientLimits(max_idle=10))
+    client = open_http_client(limits=ClientLimits(max_idle=10))
     scripts = [hangs, one_byte_a_second, swallows, never_reads]
     async with Hostile(*scripts * 25) as hostile, Hostile(says(answer())) as healthy:
         calls = [
-            asyncio.create_task(outcome_of(caller, a_call(hostile.url(), timeout=5.0)))
+            asyncio.create_task(outcome_of(client, a_call(hostile.url(), timeout=5.0)))
             for _ in range(100)
         ]
         await hostile.accepted.wait()
-        statuses = [(await caller.post(a_call(healthy.url()))).status for _ in range(100)]
+        statuses = [(await client.send(a_call(healthy.url()))).status for _ in range(100)]
         unfinished = [call for call in calls if not call.done()]
         for call in calls:
             call.cancel()
@@ -569,7 +568,7 @@ async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
     assert 100 == len(unfinished)
 
 
-async def test_large_answers_to_deliveries_do_not_add_up(caller):
+async def test_large_answers_to_deliveries_do_not_add_up(client):
     """
     Sixty-four calls at once that hold 20 MiB each are more than most machines can spare.
     """
@@ -578,30 +577,31 @@ async def test_large_answers_to_deliveries_do_not_add_up(caller):
         call = a_call(server.url(), body_limit=CLASSIFIED_BYTES)
         tracemalloc.start()
         try:
-            answers = await asyncio.gather(*[caller.post(call) for _ in range(10)])
+            responses = await asyncio.gather(*[client.send(call) for _ in range(10)])
             grown = tracemalloc.get_traced_memory()[1] / MIB
         finally:
             tracemalloc.stop()
 
-    assert {Outcome.ACCEPTED} == {classify_response(each).outcome for each in answers}
-    assert all(CLASSIFIED_BYTES <= len(each.body) < 2 * MIB for each in answers)
+    assert {Outcome.ACCEPTED} == {classify_response(response).outcome for response in responses}
+    assert all(CLASSIFIED_BYTES <= len(response.body) < 2 * MIB for response in responses)
     assert grown < 60
 
 
-async def test_a_resting_connection_holds_nothing_of_its_answer(caller):
+async def test_an_idle_connection_holds_nothing_of_its_response(client):
     """
-    A hundred of them may rest for each receiver.
+    A hundred of them may be idle for each receiver.
     """
     large = answer(200, bytes(16 * MIB))
     async with Hostile(says(large)) as server:
         tracemalloc.start()
         try:
-            status = (await caller.post(a_call(server.url()))).status
-            await asyncio.sleep(0)  # the loop's turn that brought the answer holds it to its end
+            status = (await client.send(a_call(server.url()))).status
+            # The loop's iteration that brought the response holds it to its end.
+            await asyncio.sleep(0)
             kept = tracemalloc.get_traced_memory()[0] / MIB
         finally:
             tracemalloc.stop()
 
-        assert repr(caller).endswith("[busy 0 | idle 1]>")
+        assert repr(client).endswith("[busy 0 | idle 1]>")
     assert status == 200
     assert kept < 2

@@ -15,7 +15,7 @@ from adapters.http.hostile import Hostile, answer, redirect, says, says_in_turn
 from adapters.http.names import a_call, failure_of
 from adapters.http.proxies import Proxy
 from adapters.http.secure import SecureServer
-from outrider.adapters.http.connect.transports import MAX_PASSAGES
+from outrider.adapters.http.connect.transports import MAX_TRANSPORTS
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.config.loading import Settings
 from outrider.domain.calls.request import DIRECT, OutboundRequest, Route, Stage
@@ -41,7 +41,7 @@ def built(endpoint: str, policy: TargetPolicy) -> OutboundRequest:
     return REQUEST_BUILDER.build(resolved_target, b"{}", message_id="31", now=NOW, attempt_number=1)
 
 
-class Asking(SecureServer):
+class CertificateServer(SecureServer):
     """A receiver that asks for a certificate. `shown` are the serial numbers of what came."""
 
     def __init__(self, data: bytes = answer()) -> None:
@@ -56,7 +56,7 @@ class Asking(SecureServer):
         await super().serve(reader, writer)
 
 
-async def test_a_target_is_called_with_its_own_certificate_only(caller):
+async def test_a_target_is_called_with_its_own_certificate_only(client):
     """
     A connection made under one target's name must never carry another target's call.
     """
@@ -65,98 +65,98 @@ async def test_a_target_is_called_with_its_own_certificate_only(caller):
         TargetPolicy(tls=identity(YOURS)),
         TargetPolicy(tls=TlsPolicy(ca_pem=CA)),
     ]
-    async with Asking() as server:
+    async with CertificateServer() as server:
         calls = [built(server.url(), policy) for policy in policies]
         for call in calls * 2:
-            await caller.post(call)
+            await client.send(call)
 
-        assert repr(caller) == "<EgressClient strict [busy 0 | idle 3]>"
+        assert repr(client) == "<EgressClient strict [busy 0 | idle 3]>"
 
-    mine, yours, nobody = server.shown
+    mine, yours, none = server.shown
     assert None not in {mine, yours}
     assert mine != yours
-    assert nobody is None
+    assert none is None
 
 
-async def test_equal_policies_share_their_connections(caller):
+async def test_equal_policies_share_their_connections(client):
     """
-    Ten targets behind one certificate are one receiver; a policy read anew is no other policy.
+    Ten targets behind one certificate are one receiver; a policy that was read again is no other policy.
     """
-    async with Asking() as server:
+    async with CertificateServer() as server:
         for _ in range(3):
             fresh = replace(identity(MINE), ca_pem=(CA + " ")[:-1])
-            await caller.post(built(server.url("/a"), TargetPolicy(tls=fresh)))
+            await client.send(built(server.url("/a"), TargetPolicy(tls=fresh)))
 
     assert len(server.shown) == 1
 
 
-async def test_a_changed_certificate_counts_for_the_next_call(caller):
+async def test_a_changed_certificate_counts_for_the_next_call(client):
     """
     Who replaces a leaked key must not go on with kept connections.
     """
-    async with Asking() as server:
-        await caller.post(built(server.url(), TargetPolicy(tls=identity(MINE))))
-        await caller.post(built(server.url(), TargetPolicy(tls=identity(YOURS))))
+    async with CertificateServer() as server:
+        await client.send(built(server.url(), TargetPolicy(tls=identity(MINE))))
+        await client.send(built(server.url(), TargetPolicy(tls=identity(YOURS))))
 
     assert len(set(server.shown)) == 2
 
 
-async def test_whom_one_target_trusts_is_not_trusted_for_another(caller):
+async def test_whom_one_target_trusts_is_not_trusted_for_another(client):
     """
     A connection that a private authority vouched for is no good for who does not know it.
     """
-    async with Asking() as server:
-        await caller.post(built(server.url(), TargetPolicy(tls=TlsPolicy(ca_pem=CA))))
-        usual = await failure_of(caller, built(server.url(), TargetPolicy()))
+    async with CertificateServer() as server:
+        await client.send(built(server.url(), TargetPolicy(tls=TlsPolicy(ca_pem=CA))))
+        default = await failure_of(client, built(server.url(), TargetPolicy()))
         other = TargetPolicy(tls=TlsPolicy(ca_pem=OTHER_CA))
-        another = await failure_of(caller, built(server.url(), other))
+        another = await failure_of(client, built(server.url(), other))
 
-    assert [Stage.TLS, Stage.TLS] == [usual.stage, another.stage]
+    assert [Stage.TLS, Stage.TLS] == [default.stage, another.stage]
 
 
-async def test_calls_at_the_same_time_make_one_context(caller):
+async def test_calls_at_the_same_time_make_one_context(client):
     """
-    Reading certificates sixty-four times for sixty-four calls would stop everybody for seconds.
+    Reading certificates sixty-four times for sixty-four calls would stop every call for seconds.
     """
     route = Route(identity(MINE))
-    passage = caller._passages.of(route)
-    contexts = await asyncio.gather(*[passage.context() for _ in range(10)])
+    transport = client._transports.get(route)
+    contexts = await asyncio.gather(*[transport.tls_context() for _ in range(10)])
 
     assert {id(contexts[0])} == {id(context) for context in contexts}
-    assert passage is caller._passages.of(Route(identity(MINE)))
+    assert transport is client._transports.get(Route(identity(MINE)))
 
 
-def test_what_is_forgotten_is_made_anew(caller):
+def test_what_is_forgotten_is_made_again(client):
     """
     Contexts are heavy, so their number is bounded; forgetting one must not mix up two.
     """
-    first = caller._passages.of(Route(identity(MINE)))
-    for number in range(MAX_PASSAGES):
-        caller._passages.of(Route(proxy_url=f"http://proxy-{number}.example"))
-    again = caller._passages.of(Route(identity(MINE)))
+    first = client._transports.get(Route(identity(MINE)))
+    for number in range(MAX_TRANSPORTS):
+        client._transports.get(Route(proxy_url=f"http://proxy-{number}.example"))
+    again = client._transports.get(Route(identity(MINE)))
 
     assert again is not first
-    assert again is caller._passages.of(Route(identity(MINE)))
+    assert again is client._transports.get(Route(identity(MINE)))
 
 
-async def test_certificates_that_no_longer_work_fail_before_anything_else(caller):
+async def test_certificates_that_no_longer_work_fail_before_anything_else(client):
     """
     What an older release accepted must not end in a stack trace.
     """
     broken = Route(TlsPolicy(ca_pem="-----BEGIN CERTIFICATE-----\nhunter2"))
-    failed = await failure_of(caller, a_call("https://8.8.8.8/", route=broken))
+    failed = await failure_of(client, a_call("https://8.8.8.8/", route=broken))
 
     assert (Outcome.UNREACHABLE, Stage.BUILD) == (failed.outcome, failed.stage)
     expected = "no TLS with the policy's certificates: ca_pem is not a certificate in PEM"
     assert expected == failed.reason
 
 
-async def test_a_targets_own_headers_arrive(caller):
+async def test_a_targets_own_headers_arrive(client):
     """
     They are how most receivers know who calls.
     """
     async with Hostile(says(answer())) as server:
-        await caller.post(built(server.url(), TargetPolicy(headers=OWN)))
+        await client.send(built(server.url(), TargetPolicy(headers=OWN)))
 
     (request,) = server.requests
     assert request.header("Authorization") == "Bearer hunter2"
@@ -164,12 +164,12 @@ async def test_a_targets_own_headers_arrive(caller):
     assert request.all("webhook-id") == ["31"]
 
 
-async def test_own_headers_stay_with_their_server(caller):
+async def test_sensitive_headers_stay_with_their_server(client):
     """
     Whatever they are called, they may be credentials; signatures are not.
     """
     async with Hostile(says(answer())) as there, Hostile(says(redirect(there.url()))) as here:
-        await caller.post(built(here.url(), TargetPolicy(headers=OWN)))
+        await client.send(built(here.url(), TargetPolicy(headers=OWN)))
 
     (request,) = there.requests
     assert request.all("Authorization") + request.all("X-Api-Key") == []
@@ -179,59 +179,59 @@ async def test_own_headers_stay_with_their_server(caller):
     assert "hunter2" not in repr(request)
 
 
-async def test_own_headers_go_along_on_the_same_server(caller):
+async def test_sensitive_headers_go_along_on_the_same_server(client):
     """
     A slash at the end is the most usual redirect of all.
     """
     async with Hostile(says_in_turn(redirect("/hook/"), answer())) as server:
-        await caller.post(built(server.url(), TargetPolicy(headers=OWN)))
+        await client.send(built(server.url(), TargetPolicy(headers=OWN)))
 
     assert [["hunter2"]] * 2 == [request.all("X-Api-Key") for request in server.requests]
 
 
-async def test_own_headers_do_not_come_back_on_a_later_hop(caller):
+async def test_sensitive_headers_do_not_come_back_on_a_later_hop(client):
     """
-    Once somebody else steered the request, coming home does not make it ours again.
+    Once another server steered the request, coming home does not make it ours again.
     """
     async with Hostile() as here, Hostile(says(redirect(here.url("/back")))) as there:
         here.scripts = (says_in_turn(redirect(there.url()), answer()),)
-        await caller.post(built(here.url(), TargetPolicy(headers=OWN)))
+        await client.send(built(here.url(), TargetPolicy(headers=OWN)))
 
     assert [["hunter2"], []] == [request.all("X-Api-Key") for request in here.requests]
 
 
-async def test_our_certificate_stays_with_its_server(caller):
+async def test_our_certificate_stays_with_its_server(client):
     """
-    To whom a target redirects we are nobody; and whom we trust does not grow on the way.
+    The server a target redirects to does not learn who we are; and whom we trust does not grow on the way.
     """
-    async with Asking() as there, Asking(redirect(there.url())) as here:
-        await caller.post(built(here.url(), TargetPolicy(tls=identity(MINE))))
+    async with CertificateServer() as there, CertificateServer(redirect(there.url())) as here:
+        await client.send(built(here.url(), TargetPolicy(tls=identity(MINE))))
 
     assert here.shown[0] is not None
     assert [None] == there.shown
 
 
-async def test_a_redirect_does_not_leave_the_trusted_authorities(caller):
+async def test_a_redirect_does_not_leave_the_trusted_authorities(client):
     """
-    The target's owner said whom to trust, and did not say: or whoever is named by one of them.
+    The target's owner named the authorities to trust, and not also every server that one of them names.
     """
     stranger = SecureServer(Authority("another").server_context("127.0.0.1"), answer())
-    async with stranger, Asking(redirect(stranger.url())) as here:
+    async with stranger, CertificateServer(redirect(stranger.url())) as here:
         call = built(here.url(), TargetPolicy(tls=identity(MINE)))
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
 
     assert Stage.TLS == failed.stage
     assert not stranger.heard.is_set()
 
 
-async def test_redirects_keep_to_the_proxy(caller):
+async def test_redirects_keep_to_the_proxy(client):
     """
     A direct hop would be seen where only the proxy should be seen.
     """
     async with Proxy() as proxy, Hostile(says(answer())) as there, Hostile() as here:
         here.scripts = (says(redirect(there.url())),)
         policy = TargetPolicy(tls=identity(MINE), proxy_url=proxy.url())
-        await caller.post(built(here.url(), policy))
+        await client.send(built(here.url(), policy))
 
     ports = [line.split(" ")[1] for line in proxy.asked]
     assert [f"127.0.0.1:{here.port}", f"127.0.0.1:{there.port}"] == ports
@@ -244,11 +244,11 @@ async def test_our_certificate_goes_to_the_target_and_not_to_the_proxy(
     """
     The identity is the target's business; the proxy has a password of its own.
     """
-    caller = open_http_client(ssl_context=AUTHORITY.client_context())
-    context = Asking().context if is_proxy_secure else None
-    async with Proxy(context) as proxy, Asking() as server:
+    client = open_http_client(ssl_context=AUTHORITY.client_context())
+    context = CertificateServer().context if is_proxy_secure else None
+    async with Proxy(context) as proxy, CertificateServer() as server:
         policy = TargetPolicy(tls=identity(MINE), proxy_url=proxy.url())
-        await caller.post(built(server.url(), policy))
+        await client.send(built(server.url(), policy))
         (to_proxy, *_) = proxy.writers
         secured = to_proxy.get_extra_info("ssl_object")
 
@@ -259,19 +259,19 @@ async def test_our_certificate_goes_to_the_target_and_not_to_the_proxy(
 
 async def test_the_servers_proxy_is_a_setting():
     """
-    Where every way out is a proxy, nobody wants to write it into every target.
+    Where every call leaves through a proxy, no operator wants to write it into every target.
     """
     async with Proxy() as proxy, Hostile(says(answer())) as target:
         settings = Settings(egress_profile=EgressProfile.DEV, egress_proxy=proxy.url("a:b@"))
-        async with open_http_client(settings, 1) as caller:
-            await caller.post(built(target.url(), TargetPolicy()))
+        async with open_http_client(settings, 1) as client:
+            await client.send(built(target.url(), TargetPolicy()))
 
     assert [f"CONNECT 127.0.0.1:{target.port} HTTP/1.1"] == proxy.asked
 
 
-def test_a_call_without_a_policy_goes_the_usual_way():
+def test_a_call_without_a_policy_takes_the_default_route():
     """
-    Looking up a way for every call of every target would cost those who need none.
+    Looking up a transport for every call of every target would cost those that need none.
     """
     assert built("http://a.example/", TargetPolicy()).route == DIRECT
     default = ResolvedTarget(a_target())

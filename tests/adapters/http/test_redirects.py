@@ -26,13 +26,13 @@ def names_of(request) -> set[str]:
 
 
 @pytest.mark.parametrize("status", [307, 308])
-async def test_the_redirects_that_keep_the_request_are_followed(caller, status):
+async def test_the_redirects_that_keep_the_request_are_followed(client, status):
     """
     A receiver that moved says so, and the delivery goes where it lives now.
     """
     async with Hostile(says(answer(200, b"here"))) as there, Hostile() as here:
         here.scripts = (says(redirect(there.url("/new?a=b"), status)),)
-        result = await caller.post(a_call(here.url(), body=b"payload"))
+        result = await client.send(a_call(here.url(), body=b"payload"))
 
     (request,) = there.requests
     assert (result.status, result.body) == (200, b"here")
@@ -41,13 +41,13 @@ async def test_the_redirects_that_keep_the_request_are_followed(caller, status):
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305])
-async def test_the_redirects_that_change_the_request_are_answers(caller, status):
+async def test_the_redirects_that_change_the_request_are_answers(client, status):
     """
     A GET without a body delivers nothing, so it must not look like a success.
     """
     headers = ("Location", "/new")
     async with Hostile(says(answer(status, b"", headers))) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert status == result.status
     assert len(server.requests) == 1
@@ -65,14 +65,14 @@ async def test_the_redirects_that_change_the_request_are_answers(caller, status)
         ("//127.0.0.1:{port}/new", "POST /new HTTP/1.1"),
     ],
 )
-async def test_a_relative_location_starts_from_the_url_that_gave_it(caller, location, line):
+async def test_a_relative_location_starts_from_the_url_that_gave_it(client, location, line):
     """
     Most receivers send a path only.
     """
     async with Hostile() as server:
         moved = redirect(location.format(port=server.port))
         server.scripts = (says_in_turn(moved, answer()),)
-        await caller.post(a_call(server.url("/old/hook")))
+        await client.send(a_call(server.url("/old/hook")))
 
     assert [request.line for request in server.requests] == ["POST /old/hook HTTP/1.1", line]
     assert server.connections == 1
@@ -92,46 +92,46 @@ async def test_a_relative_location_starts_from_the_url_that_gave_it(caller, loca
         "/" + "a" * 9000,
     ],
 )
-async def test_a_location_that_leads_nowhere_leaves_the_answer_as_it_is(caller, location):
+async def test_a_location_that_leads_nowhere_leaves_the_answer_as_it_is(client, location):
     """
     The status tells the operator more than our opinion about the Location.
     """
     async with Hostile(says(redirect(location))) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert (result.status, result.body) == (307, b"elsewhere")
 
 
 @pytest.mark.parametrize("fields", [(), (("Location", "/a"), ("Location", "/b"))])
-async def test_no_location_or_two_leave_the_answer_as_it_is(caller, fields):
+async def test_no_location_or_two_leave_the_answer_as_it_is(client, fields):
     """
     Choosing one of two is a guess, and guesses carry a signed body.
     """
     async with Hostile(says(answer(308, b"elsewhere", *fields))) as server:
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert (result.status, result.body) == (308, b"elsewhere")
 
 
-async def test_five_redirects_are_followed(caller):
+async def test_five_redirects_are_followed(client):
     """
     The documented number itself works.
     """
     async with Hostile() as server:
         hops = [redirect(f"/{hop}") for hop in range(5)]
         server.scripts = (says_in_turn(*hops, answer(200, b"there")),)
-        result = await caller.post(a_call(server.url()))
+        result = await client.send(a_call(server.url()))
 
     assert result.body == b"there"
     assert len(server.requests) == 6
 
 
-async def test_a_loop_of_redirects_ends(caller):
+async def test_a_loop_of_redirects_ends(client):
     """
     Two receivers that point at each other must not keep a worker busy for ever.
     """
     async with Hostile(says(redirect("/again"))) as server:
-        failed = await failure_of(caller, a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.ANSWER)
     assert failed.reason == "more than 5 redirects"
@@ -148,9 +148,9 @@ async def test_all_hops_share_one_deadline(open_http_client):
             await peer.request()
             await peer.say(redirect("/again"))
 
-    caller = open_http_client(limits=ClientLimits(max_redirects=10**9))
+    client = open_http_client(limits=ClientLimits(max_redirects=10**9))
     async with Hostile(redirects_for_ever) as server:
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.2))
+        failed = await failure_of(client, a_call(server.url(), timeout=0.2))
 
     # Between two hops it may be another stage.
     assert failed.reason.startswith("time-out after 0.2 s while ")
@@ -169,42 +169,42 @@ async def test_a_redirect_to_a_blocked_address_is_blocked(open_http_client, loca
     """
     A harmless endpoint that redirects inwards is the classic way in.
     """
-    caller = open_http_client(resolver=Names(inside_example="10.0.0.7"))
+    client = open_http_client(resolver=Names(inside_example="10.0.0.7"))
     async with Hostile(says(redirect(location))) as server:
-        failed = await failure_of(caller, a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
     assert failed.reason.startswith(f"{address} is ")
 
 
-async def test_credentials_stay_with_their_server(caller):
+async def test_credentials_stay_with_their_server(client):
     """
     An open redirect must not turn into a leaked token; signatures belong to the body.
     """
     async with Hostile(says(answer())) as there, Hostile(says(redirect(there.url()))) as here:
-        await caller.post(a_call(here.url(), headers=HEADERS))
+        await client.send(a_call(here.url(), headers=HEADERS))
 
     assert names_of(here.requests[0]) == {name for name, _ in HEADERS}
     assert names_of(there.requests[0]) == {"ZITADEL-Signature", "X-Own"}
 
 
-async def test_credentials_do_not_come_back_on_a_later_hop(caller):
+async def test_credentials_do_not_come_back_on_a_later_hop(client):
     """
-    Once somebody else steered the request, coming home does not make it ours again.
+    Once another server steered the request, coming home does not make it ours again.
     """
     async with Hostile() as here, Hostile(says(redirect(here.url("/back")))) as there:
         here.scripts = (says_in_turn(redirect(there.url()), answer()),)
-        await caller.post(a_call(here.url(), headers=HEADERS))
+        await client.send(a_call(here.url(), headers=HEADERS))
 
     assert names_of(here.requests[1]) == {"ZITADEL-Signature", "X-Own"}
 
 
-async def test_credentials_go_along_on_the_same_server(caller):
+async def test_credentials_go_along_on_the_same_server(client):
     """
     A slash at the end is the most usual redirect of all.
     """
     async with Hostile(says_in_turn(redirect("/hook/"), answer())) as server:
-        await caller.post(a_call(server.url(), headers=HEADERS))
+        await client.send(a_call(server.url(), headers=HEADERS))
 
     assert names_of(server.requests[1]) == {name for name, _ in HEADERS}
 
@@ -217,8 +217,8 @@ async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_http_client)
     async with Hostile(says(answer())) as clear:
         moved = redirect(clear.url())
         async with SecureServer(authority.server_context("127.0.0.1"), moved) as secure:
-            caller = open_http_client(ssl_context=authority.client_context())
-            failed = await failure_of(caller, a_call(secure.url()))
+            client = open_http_client(ssl_context=authority.client_context())
+            failed = await failure_of(client, a_call(secure.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
     assert failed.reason == "the redirect leads from https to http"
@@ -233,7 +233,7 @@ async def test_from_the_clear_to_tls_is_followed(open_http_client):
     context = authority.server_context("127.0.0.1")
     async with SecureServer(context, answer(200, b"safe")) as secure, Hostile() as clear:
         clear.scripts = (says(redirect(secure.url())),)
-        caller = open_http_client(ssl_context=authority.client_context())
-        result = await caller.post(a_call(clear.url()))
+        client = open_http_client(ssl_context=authority.client_context())
+        result = await client.send(a_call(clear.url()))
 
     assert result.body == b"safe"

@@ -156,7 +156,7 @@ class Near:
     def __init__(self, answer: Response) -> None:
         self._answer = answer
 
-    async def post(self, _call: OutboundRequest) -> Response:
+    async def send(self, _call: OutboundRequest) -> Response:
         return self._answer
 
 

@@ -45,7 +45,7 @@ def allows(profile: EgressProfile, address) -> bool:
 @pytest.mark.parametrize("case", cases("addresses", "name"))
 def test_an_address_is_allowed_from_its_narrowest_profile_on(case):
     """
-    One wrong range is a door into somebody's network.
+    One wrong range opens a network to attackers.
     """
     address = ip_address(case["address"])
     allowed_by = [profile.value for profile in PROFILES if allows(profile, address)]
@@ -135,7 +135,7 @@ def test_the_reason_says_what_to_do(address, reason):
     assert reason == check_address(EgressPolicy(), ip_address(address)).reason
 
 
-def test_a_carried_address_is_judged_even_when_its_form_is_allowed():
+def test_a_carried_address_is_checked_even_when_its_form_is_allowed():
     """
     Allowing a translation prefix must not open every private address behind it.
     """
@@ -186,7 +186,7 @@ def test_a_host_is_allowed_by_its_own_name_only(allow, host, expected):
 
 @given(st.ip_addresses(v=4), POLICIES)
 @example(IPv4Address("169.254.169.254"), EgressPolicy(EgressProfile.DEV))
-def test_a_mapped_address_is_judged_as_what_it_is(address, policy):
+def test_a_mapped_address_is_checked_as_what_it_is(address, policy):
     """
     A connection to the mapped form goes to the IPv4 address.
     """
@@ -218,28 +218,28 @@ def test_no_form_opens_an_address_that_is_closed(address, policy):
 @given(ADDRESSES)
 def test_a_wider_profile_allows_all_that_a_narrower_one_allows(address):
     """
-    Going from strict to cluster to dev must never close a door.
+    Going from strict to cluster to dev must never block an address.
     """
-    verdicts = [allows(profile, address) for profile in PROFILES]
+    decisions = [allows(profile, address) for profile in PROFILES]
 
-    assert sorted(verdicts) == verdicts
+    assert sorted(decisions) == decisions
 
 
 @given(ADDRESSES, POLICIES)
-def test_a_refusal_always_has_a_reason(address, policy):
+def test_a_denial_always_has_a_reason(address, policy):
     """
     A delivery that is blocked without a word cannot be repaired.
     """
-    verdict = check_address(policy, address)
+    decision = check_address(policy, address)
 
-    assert verdict.allowed == (verdict.reason is None)
-    assert verdict.allowed or "OUTRIDER_EGRESS_ALLOW" in verdict.reason
+    assert decision.allowed == (decision.reason is None)
+    assert decision.allowed or "OUTRIDER_EGRESS_ALLOW" in decision.reason
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=5).map(".".join))
 def test_numbers_are_read_as_the_system_reads_them(host):
     """
-    The system's own reader is the judge of what is an address.
+    The system's own reader decides what is an address.
     """
     try:
         expected = IPv4Address(socket.inet_aton(host))
@@ -254,7 +254,7 @@ def test_numbers_are_read_as_the_system_reads_them(host):
 @example("https://\u2024/")
 def test_any_text_is_an_endpoint_or_a_sentence(url):
     """
-    Whoever writes the URL cannot choose which exception we raise.
+    The author of a URL cannot choose which exception we raise.
     """
     reason = check_endpoint(EgressPolicy(EgressProfile.DEV), url)
 

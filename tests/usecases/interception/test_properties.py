@@ -30,7 +30,7 @@ class Scripted:
         self.called: list[str] = []
         self.bodies: list[bytes] = []
 
-    async def post(self, call: OutboundRequest) -> Response:
+    async def send(self, call: OutboundRequest) -> Response:
         await asyncio.sleep(0)
         self.called.append(call.url)
         self.bodies.append(call.body)

@@ -14,7 +14,7 @@ import pytest
 from api.asgi_client import Connection, in_process
 from api.sample import Lines
 from api.wires import HttpRequest
-from outrider.adapters.tunnel.unix_socket import TunnelClient, UnixTunnelSockets
+from outrider.adapters.tunnel.unix_socket import UnixTunnelClient, UnixTunnelSockets
 from outrider.api.app import build_app, serve
 from outrider.api.services.outrider.tunnels import TunnelHandlers
 from outrider.domain.access.permission import Actor, Role, require
@@ -23,7 +23,7 @@ from outrider.domain.ids import AccountId, InstanceId
 from outrider.domain.targets.tunnel import ReverseTunnel
 from outrider.errors import Unauthenticated
 from outrider.runtime import Runtime
-from outrider.usecases.targets.tunnels import Tunnels
+from outrider.usecases.targets.tunnels import TunnelRegistry
 from outrider_api.outrider.v1.tunnel_service_connect import (
     TunnelService,
     TunnelServiceASGIApplication,
@@ -60,7 +60,7 @@ def stopping() -> asyncio.Event:
 @pytest.fixture
 def app(tmp_path: Path, tokens: Tokens, stopping: asyncio.Event):
     log = Lines()
-    tunnels = Tunnels(UnixTunnelSockets(tmp_path), Runtime())
+    tunnels = TunnelRegistry(UnixTunnelSockets(tmp_path), Runtime())
     handlers = TunnelHandlers(tunnels, tokens, stopping, alive_every_s=0.02)
 
     async def ready() -> None:
@@ -97,7 +97,7 @@ class Stream(Connection):
 
     async def error(self) -> dict[str, str]:
         """How it ends."""
-        return (await self.frame(lambda each: "error" in each))["error"]
+        return (await self.frame(lambda frame: "error" in frame))["error"]
 
 
 @asynccontextmanager
@@ -146,7 +146,7 @@ async def test_a_listener_hears_that_the_tunnel_is_alive_until_the_server_stops(
     """
     async with listening(app) as stream:
         await stream.frame(is_opened)
-        await stream.frame(lambda each: each == {})
+        await stream.frame(lambda frame: frame == {})
         stopping.set()
         error = await stream.error()
 
@@ -160,8 +160,8 @@ async def test_a_call_is_given_whole_and_its_answer_comes_back(tmp_path, app):
     call = OutboundRequest(f"{ADA.endpoint}a?b=c", (("X-Is", "there"),), b"{}", 4.5)
     async with listening(app) as stream:
         await stream.frame(is_opened)
-        asked = asyncio.create_task(TunnelClient(tmp_path, "agent").post(ADA, call))
-        given = (await stream.frame(lambda each: "call" in each))["call"]
+        asked = asyncio.create_task(UnixTunnelClient(tmp_path, "agent").send(ADA, call))
+        given = (await stream.frame(lambda frame: "call" in frame))["call"]
         told = await answer(app, callId=given["id"], status=201, body="aGk=")
         answered = await asked
 
@@ -172,17 +172,17 @@ async def test_a_call_is_given_whole_and_its_answer_comes_back(tmp_path, app):
 
 
 @pytest.mark.parametrize(
-    ("fields", "code", "says"),
+    ("fields", "code", "message"),
     [
-        ({"status": 200}, "not_found", "nobody waits"),
-        ({"failure": "refused"}, "not_found", "nobody waits"),
+        ({"status": 200}, "not_found", "call 1 has expired or was already answered"),
+        ({"failure": "refused"}, "not_found", "call 1 has expired or was already answered"),
         ({"status": 99}, "invalid_argument", "Status"),
         ({"status": 600}, "invalid_argument", "Status"),
         ({"callId": "", "status": 200}, "invalid_argument", "CallId"),
         ({"failure": "x" * 501}, "invalid_argument", "Failure"),
     ],
 )
-async def test_what_answers_no_call_is_refused(app, fields, code, says):
+async def test_what_answers_no_call_is_refused(app, fields, code, message):
     """
     Also the answer that comes after its time-out.
     """
@@ -190,7 +190,7 @@ async def test_what_answers_no_call_is_refused(app, fields, code, says):
 
     assert (404 if code == "not_found" else 400) == status
     assert code == error["code"]
-    assert says in error["message"]
+    assert message in error["message"]
 
 
 @pytest.mark.parametrize("name", ["", "A", "a.b"])

@@ -14,6 +14,7 @@ from outrider_receiver._refusal import InvalidCall, InvalidSignature, KeysUnavai
 from outrider_receiver._verify import VerifiedCall, verify
 
 if TYPE_CHECKING:
+    from outrider_receiver._calls import HttpAnswer, OpenedCall
     from outrider_receiver._handlers import Handler
     from outrider_receiver.answers import Answer, Attribute, Refusal, refuse, replace
     from outrider_receiver.payloads import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         Response,
         parse_payload,
     )
-    from outrider_receiver.receiver import HttpAnswer, OpenedCall, Receiver
+    from outrider_receiver.receiver import Receiver
 
 __all__ = [
     "Answer",
@@ -58,11 +59,12 @@ __all__ = [
 
 # Imported when they are named: who only verifies does not wait for the rest.
 _HOMES = {
+    "_calls": "HttpAnswer OpenedCall",
     "_handlers": "Handler",
     "answers": "Answer Attribute Refusal refuse replace",
     "payloads": "CustomFunction Event Payload PreAccessToken PreSamlResponse PreUserinfo Request"
     " Response parse_payload",
-    "receiver": "HttpAnswer OpenedCall Receiver",
+    "receiver": "Receiver",
 }
 
 

@@ -31,7 +31,7 @@ def tokens_of(issuer: str, private_keys: Sequence[str]) -> Tokens:
         from outrider_receiver.jwks import Jwks  # noqa: PLC0415
     except ImportError as failure:
         raise ImportError(f"{failure}: pip install 'outrider-receiver[jose]'") from None
-    named = [each.partition("=") for each in private_keys]
+    named = [option.partition("=") for option in private_keys]
     if not all(path for _, _, path in named):
         raise ValueError("--private-key is KID=FILE")
     pems = {kid: Path(path).read_bytes() for kid, _, path in named}

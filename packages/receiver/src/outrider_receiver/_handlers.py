@@ -55,11 +55,11 @@ class Handlers:
         Raises:
             ValueError: the name cannot be one of this kind, or has a handler already.
         """
-        wanted = _normal(kind, name)
-        if (kind, wanted) in self._by_name:
+        normal = _normal(kind, name)
+        if (kind, normal) in self._by_name:
             raise ValueError(f"there is a handler for {kind} {name or '(all)'} already")
-        handler = Handler(kind, wanted, function, _takes_two(function))
-        self._by_name[kind, wanted] = handler
+        handler = Handler(kind, normal, function, _takes_two(function))
+        self._by_name[kind, normal] = handler
 
     def find(self, payload: Payload) -> Handler | None:
         """The most specific one, None when nobody is interested."""

@@ -116,7 +116,7 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(element) for element in value]
     if hasattr(value, "__dataclass_fields__"):
         return encode(value)
     return dict(value) if isinstance(value, Mapping) else value
@@ -172,7 +172,7 @@ def listed(read: Read) -> Read:
     """Read a list of what `read` reads, as a tuple."""
 
     def read_all(value: Any, name: str) -> tuple[Any, ...]:
-        return tuple(read(each, name) for each in _of(list, value, name, "a list"))
+        return tuple(read(element, name) for element in _of(list, value, name, "a list"))
 
     return read_all
 
@@ -189,7 +189,7 @@ def nested(kind: type[object]) -> Read:
 def texts_by_name(value: Any, name: str) -> dict[str, tuple[str, ...]]:
     """Read an object whose members are lists of strings: headers."""
     read = listed(text)
-    return {each: read(values, name) for each, values in members(value, name).items()}
+    return {member: read(found, name) for member, found in members(value, name).items()}
 
 
 _READERS: dict[Any, Read] = {
@@ -201,15 +201,15 @@ _READERS: dict[Any, Read] = {
 }
 
 
-def _of(kind: type[object], value: object, name: str, wanted: str) -> Any:
+def _of(kind: type[object], value: object, name: str, expected: str) -> Any:
     if not isinstance(value, kind):
-        raise _wrong(name, wanted)
+        raise _wrong(name, expected)
     return value
 
 
-def _wrong(name: str, wanted: str) -> InvalidCall:
+def _wrong(name: str, expected: str) -> InvalidCall:
     # The name is one of ours: what the caller sent is not repeated.
-    return InvalidCall(Reason.MALFORMED, f"{name} of the payload is not {wanted}")
+    return InvalidCall(Reason.MALFORMED, f"{name} of the payload is not {expected}")
 
 
 def _refuse_constant(_: str) -> None:

@@ -18,15 +18,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from outrider_receiver._calls import HttpAnswer, OpenedCall
 from outrider_receiver._verify import VerifiedCall
 from outrider_receiver.payloads import parse_payload
 
 if TYPE_CHECKING:
     from logging import Logger
-
-    from outrider_receiver.receiver import OpenedCall, Receiver
 
 ATTEMPTS = 12
 """The last one is about an hour after the first."""
@@ -59,6 +58,14 @@ WHERE place = (
 )
 RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts
 """
+
+
+class HandlerRunner(Protocol):
+    """What an inbox needs of a `Receiver`."""
+
+    def run_handler(self, opened: OpenedCall) -> HttpAnswer:
+        """Call the handler of a call that was verified when it was put into the inbox."""
+        ...
 
 
 class Inbox:
@@ -100,7 +107,7 @@ class Inbox:
         self._arrived.set()
         return bool(is_new)
 
-    def work_once(self, receiver: Receiver) -> bool:
+    def work_once(self, receiver: HandlerRunner) -> bool:
         """Do the work of the oldest event that is due; False when there is none."""
         now = self._clock()
         with self._lock:
@@ -114,7 +121,7 @@ class Inbox:
             self._settle(place, attempts, is_done=is_done)
         return True
 
-    def work(self, receiver: Receiver) -> None:
+    def work(self, receiver: HandlerRunner) -> None:
         """Do the work of events as they come, until `stop`."""
         while not self._stopping.is_set():
             self._arrived.clear()
@@ -140,7 +147,7 @@ class Inbox:
         return [row[0] for row in rows]
 
     def close(self) -> None:
-        """Close the file, when nobody works on it any more."""
+        """Close the file, when no thread works on it any more."""
         with self._lock:
             self._connection.close()
 
@@ -169,8 +176,6 @@ def _log() -> Logger:
     return logging.getLogger("outrider_receiver")
 
 
-def _is_done(receiver: Receiver, verified: VerifiedCall, body: bytes) -> bool:
-    from outrider_receiver.receiver import OpenedCall  # noqa: PLC0415 - it imports us for typing
-
+def _is_done(receiver: HandlerRunner, verified: VerifiedCall, body: bytes) -> bool:
     opened = OpenedCall(verified, parse_payload(body), body)
     return receiver.run_handler(opened).status < 400  # noqa: PLR2004 - a failure's status

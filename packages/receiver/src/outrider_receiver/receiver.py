@@ -26,10 +26,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from outrider_receiver._calls import HttpAnswer, OpenedCall
 from outrider_receiver._handlers import Handler, Handlers
 from outrider_receiver._headers import Headers
 from outrider_receiver._refusal import InvalidCall, KeysUnavailable, Reason
@@ -79,27 +79,6 @@ def _log() -> Logger:
     import logging  # noqa: PLC0415 - 5 ms, when there is something to say
 
     return logging.getLogger("outrider_receiver")
-
-
-@dataclass(frozen=True)
-class HttpAnswer:
-    """What to send back."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-    """Others than `Content-Type` and `Content-Length`."""
-
-
-@dataclass(frozen=True)
-class OpenedCall:
-    """A call that is believed, and what it says."""
-
-    verified: VerifiedCall
-    payload: Payload
-    body: bytes = field(repr=False)
-    """The JSON, decrypted."""
 
 
 class Receiver:
@@ -394,7 +373,7 @@ def _accepted(tokens: Tokens | None, accept: Collection[str] | None) -> frozense
 
 def _keys_of_environment() -> list[str]:
     several = os.environ.get("OUTRIDER_SIGNING_KEYS", "").split(",")
-    found = [each.strip() for each in (os.environ.get("OUTRIDER_SIGNING_KEY", ""), *several)]
+    found = [text.strip() for text in (os.environ.get("OUTRIDER_SIGNING_KEY", ""), *several)]
     if not any(found):
         raise ValueError("there is no signing key: set OUTRIDER_SIGNING_KEY, or give signing_keys")
-    return [each for each in found if each]
+    return [signing_key for signing_key in found if signing_key]

@@ -20,7 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from outrider_receiver.receiver import HttpAnswer, Receiver
+from outrider_receiver._calls import HttpAnswer
+from outrider_receiver.receiver import Receiver
 
 _IDLE_SECONDS = 30.0  # of a connection that says nothing
 _MAX_CONNECTIONS = 256
@@ -77,7 +78,7 @@ class ReceiverServer(ThreadingHTTPServer):
     def __init__(self, receiver: Receiver, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen. `serve_forever` answers, `shutdown` in another thread ends that."""
         self.receiver: Receiver = receiver
-        self._room = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._permits = threading.BoundedSemaphore(_MAX_CONNECTIONS)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         super().__init__((host, port), _Endpoint)
@@ -89,16 +90,16 @@ class ReceiverServer(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Bound how many are served at once; the others wait to be accepted."""
-        self._room.acquire()
+        self._permits.acquire()
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection, and make room for another."""
+        """Close a connection, so that another may come."""
         with self._lock:
             self._open.discard(request)
-        self._room.release()
+        self._permits.release()
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as there
@@ -112,9 +113,9 @@ class ReceiverServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Wait for what is being answered. Who only waits for the next call is hung up on."""
         with self._lock:
-            for each in self._open:
+            for connection in self._open:
                 with contextlib.suppress(OSError):
-                    each.shutdown(socket.SHUT_RD)
+                    connection.shutdown(socket.SHUT_RD)
         super().server_close()
 
 
@@ -131,7 +132,8 @@ def load_receiver(path: Path) -> Receiver:
     sys.modules[path.stem] = module
     sys.path.insert(0, str(path.resolve().parent))
     spec.loader.exec_module(module)
-    found = {id(each): each for each in vars(module).values() if isinstance(each, Receiver)}
+    values = vars(module).values()
+    found = {id(value): value for value in values if isinstance(value, Receiver)}
     if len(found) != 1:
         raise ValueError(f"{path} has {len(found)} receivers, not one: receiver = Receiver()")
     return next(iter(found.values()))
@@ -144,8 +146,8 @@ def serve(receiver: Receiver, host: str, port: int) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()
 
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     with contextlib.suppress(OSError):  # nobody reads it
         print(f"{server.url}  {len(receiver.handlers)} handlers", flush=True)  # noqa: T201 - its output
     server.serve_forever(poll_interval=0.1)

@@ -28,7 +28,7 @@ _BY_CURVE = {
     ("OKP", "Ed25519"): "EdDSA",
 }
 _CLASSES: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-# The private members stay outside, should somebody publish them.
+# The private members are left out, should an issuer publish them.
 _PUBLIC = ("kty", "crv", "n", "e", "x", "y")
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
 """RFC 7518, section 3.3; and what takes no millisecond to verify."""
@@ -63,7 +63,7 @@ class _PublishedKey:
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
-    """`external_ports.KeySet`."""
+    """Implements the port `KeySet`."""
 
     keys: Sequence[_PublishedKey]
 
@@ -78,18 +78,18 @@ class PublishedKeys:
             raise ValueError("another algorithm")
         if not isinstance(kid, str | None):
             raise ValueError("an odd name of a key")  # noqa: TRY004 - callers handle one type
-        named = [each for each in self.keys if kid is None or kid == each.kid]
-        if not named:
+        candidates = [published for published in self.keys if kid is None or kid == published.kid]
+        if not candidates:
             raise UnknownKey("no such key")
-        for each in named:
-            if alg in each.algorithms and _has_signed(each, compact):
+        for published in candidates:
+            if alg in published.algorithms and _has_signed(published, compact):
                 return ExternalJwt(header, _object(compact.split(".")[1]))
-        # Who names no key may mean the next one.
+        # A token that names no key may mean the next one.
         raise UnknownKey("no key fits") if kid is None else ValueError("not verified")
 
 
 class ExternalJwts:
-    """`external_ports.JwtParser`."""
+    """Implements the port `JwtParser`."""
 
     def unverified_issuer(self, compact: str) -> str | None:
         """See the port."""
@@ -109,7 +109,8 @@ class ExternalJwts:
             raise ValueError("the answer is no JWK set")  # noqa: TRY004 - callers handle one type
         if len(members) > MAX_KEYS:
             raise ValueError(f"the JWK set has more than {MAX_KEYS} keys")
-        return PublishedKeys([each for each in map(_published, members) if each is not None])
+        published = map(_published, members)
+        return PublishedKeys([public_key for public_key in published if public_key is not None])
 
 
 def _published(member: object) -> _PublishedKey | None:

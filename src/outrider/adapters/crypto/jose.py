@@ -1,4 +1,4 @@
-"""JOSE: new key pairs, and signatures that anybody with the JWK set can verify.
+"""JOSE: new key pairs, and signatures that every holder of the JWK set can verify.
 
 RFC 7515 (JWS), RFC 7517 (JWK), RFC 7518 (RSA and EC), RFC 8037 (Ed25519).
 """
@@ -37,7 +37,7 @@ _KEPT_KEYS = 256
 
 
 class KeyPairs:
-    """`ports.KeyPairs`: a few threads at a time, and never the event loop's."""
+    """Implements the port `KeyPairs`: a few threads at a time, and never the event loop's."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="key-pairs")
@@ -56,7 +56,7 @@ def make_key_pair(config: WebKeyConfig) -> KeyPair:
 
 
 def sign_jws(payload: bytes, web_key: SigningWebKey) -> bytes:
-    """Return the compact JWS of `payload`: nothing is added to it (sheet, section 3.6).
+    """Return the compact JWS of `payload`: nothing is added to it.
 
     Its header has `alg`, `kid` and `typ`, in this order.
     """
@@ -86,7 +86,7 @@ class _Algorithms(JWSRegistry):
 
 
 ALGORITHMS = _Algorithms()
-"""Knows every algorithm: who verifies with it compares the header's `alg` before."""
+"""Knows every algorithm: code that verifies with it compares the header's `alg` before."""
 
 
 def _loaded(private_key: bytes) -> Any:

@@ -29,7 +29,7 @@ _RSA_BITS = 2048
 
 
 class Jwts:
-    """`account_ports.Jwts`."""
+    """Implements the port `Jwts`."""
 
     def header(self, compact: str) -> Mapping[str, Any]:
         """See the port."""
@@ -73,7 +73,7 @@ class Jwts:
 
 
 class AccountKeyPairs:
-    """`account_ports.AccountKeyPairs`: one at a time, and never in the event loop's thread."""
+    """Implements the port `AccountKeyPairs`: one at a time, and never in the event loop's thread."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="account-keys")

@@ -1,4 +1,4 @@
-"""The payload types JWT and JWE (sheet, sections 3.6 and 3.7): a body signed, and also encrypted.
+"""The payload types JWT and JWE: a body signed, and also encrypted.
 
 A type whose key is missing is `RequestBuildError`: it never falls back to another type.
 """
@@ -69,7 +69,8 @@ def _web_key(resolved_target: ResolvedTarget) -> SigningWebKey:
 def _public_key(resolved_target: ResolvedTarget, now: datetime) -> PublicKey:
     public_key = encryption_key(resolved_target.public_keys, now)
     if public_key is None:
-        expired = next((each for each in resolved_target.public_keys if each.is_active), None)
+        active = (found for found in resolved_target.public_keys if found.is_active)
+        expired = next(active, None)
         raise RequestBuildError(
             f"the target's active public key {expired.id} has expired"
             if expired

@@ -40,6 +40,6 @@ def read_public_key(pem: bytes) -> bytes:
     if isinstance(loaded, ec.EllipticCurvePublicKey) and not isinstance(loaded.curve, _CURVES):
         raise ValueError(f"the curve {loaded.curve.name} is not supported")  # noqa: TRY004
     if loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != der:
-        # PKCS#1, which the library reads as well, and forms that nobody else would accept.
+        # PKCS#1, which the library reads as well, and forms that no other reader would accept.
         raise ValueError("not a SubjectPublicKeyInfo")
     return der

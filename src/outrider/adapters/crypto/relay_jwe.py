@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.registry import Header
 
 MAX_CALL_BYTES = 4 * 1024 * 1024
-"""Nobody reads a larger one before this."""
+"""No larger one is read before this."""
 
 _FOR_RSA, _FOR_EC, _CONTENT = "RSA-OAEP-256", "ECDH-ES+A256KW", "A256GCM"
 _RSA_BITS = 2048
@@ -34,14 +34,14 @@ class _Registry(JWERegistry):
 
 
 class PrivateKeys:
-    """`relay_ports.JweDecrypter`."""
+    """Implements the port `JweDecrypter`."""
 
     def __init__(self, pems: Sequence[bytes]) -> None:
         """Raise `ValueError` with half a sentence for a PEM that is no usable private key."""
         self._keys = [_loaded(pem) for pem in pems]
 
     def decrypted(self, compact: bytes) -> bytes:
-        """See the port. ZITADEL's `kid` is its own id of the key, so that each one is tried."""
+        """See the port. ZITADEL's `kid` is its own id of the key, so each one is tried."""
         for algorithm, private_key in self._keys:
             registry = _Registry(algorithms=[algorithm, _CONTENT])
             try:
@@ -57,7 +57,7 @@ def _loaded(pem: bytes) -> tuple[str, RSAKey | ECKey]:
     try:
         loaded = load_pem_private_key(pem, None)
     except (ValueError, TypeError):
-        # What the library says may quote the file.
+        # The library's message may quote the file.
         raise ValueError("is no private key in PEM without a password") from None
     if isinstance(loaded, rsa.RSAPrivateKey):
         if loaded.key_size < _RSA_BITS:

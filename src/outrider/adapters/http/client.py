@@ -1,4 +1,4 @@
-"""Calls targets: our own HTTP/1.1 client, because the guard needs the address in its own hands."""
+"""Calls targets: our own HTTP/1.1 client, because the address guard needs the address in its hands."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from outrider.adapters.http.connect.errors import unreachable
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.pool import Pool
 from outrider.adapters.http.connect.tls import client_context
-from outrider.adapters.http.connect.transports import Destination, Passages
+from outrider.adapters.http.connect.transports import Destination, TransportCache
 from outrider.adapters.http.redirects import (
     FOLLOWED,
     check_downgrade,
-    for_stranger,
     is_same_server,
     location_of,
+    strip_credentials,
 )
-from outrider.adapters.http.request import RequestWriter, destination_of, parsed
+from outrider.adapters.http.request import RequestWriter, destination_of, parse_destination
 from outrider.domain.calls.request import OutboundRequest, Response, Stage
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.net.proxy import Proxy
 
 
 class EgressClient:
-    """Implements the ports `Caller` and `Fetcher` over HTTP/1.1 with kept connections.
+    """Implements the ports `HttpClient` and `Fetcher` over HTTP/1.1 with kept connections.
 
     Belongs to the event loop it is first used in. Its owner calls `aclose` after the last call.
     `repr` shows the connections: `<EgressClient strict [busy 1 | idle 2]>`.
 
     A kept connection may be closed by its peer just when a request is written to it. When that
-    happens before a byte of the answer came, the request is sent once more, on a fresh
+    happens before a byte of the response came, the request is sent once more, on a fresh
     connection. RFC 9110, 9.2.2 does not give this right for POST in general; here every call
     carries an id by which the receiver knows a repetition, and deliveries are at least once
     anyway. A fresh connection that fails is never tried again: that is an attempt's result.
@@ -49,16 +49,16 @@ class EgressClient:
         ssl_context: ssl.SSLContext | None = None,
         proxy: Proxy | None = None,
     ) -> None:
-        """`proxy` is for calls whose route names none; its own address is not judged."""
-        usual = ssl_context or client_context()
+        """`proxy` is for calls whose route names none; its own address is not checked."""
+        default_context = ssl_context or client_context()
         self._limits = limits or ClientLimits()
         self._profile = policy.profile
         self._pool = Pool(self._limits)
-        self._guard = AddressGuard(policy, resolver or SystemResolver(), self._limits)
-        self._passages = Passages(usual, proxy)
-        self._dialer = Dialer(self._guard, self._pool, self._limits, usual)
-        self._writer = RequestWriter(user_agent)
-        self._getter = RequestWriter(user_agent, method="GET")
+        self._address_guard = AddressGuard(policy, resolver or SystemResolver(), self._limits)
+        self._transports = TransportCache(default_context, proxy)
+        self._dialer = Dialer(self._address_guard, self._pool, self._limits, default_context)
+        self._post_writer = RequestWriter(user_agent)
+        self._get_writer = RequestWriter(user_agent, method="GET")
 
     def __repr__(self) -> str:
         return f"<EgressClient {self._profile} {self._pool!r}>"
@@ -68,89 +68,94 @@ class EgressClient:
         """How many connections are busy and how many idle."""
         return self._pool.counts
 
-    async def post(self, call: OutboundRequest) -> Response:
-        """Send a POST and give its answer, whatever the status. Raise `RequestError`.
+    async def send(self, request: OutboundRequest) -> Response:
+        """Send a POST and give its response, whatever the status. Raise `RequestError`.
 
-        `call.timeout` covers everything from resolving to the last byte, redirects included.
-        307 and 308 are followed with the body, each hop through the guard; every other redirect,
-        and one without a usable Location, is returned as the answer it is.
+        `request.timeout` covers everything from resolving to the last byte, redirects included.
+        307 and 308 are followed with the body, each hop through the address guard; every other
+        redirect, and one without a usable Location, is returned as the response it is.
         """
-        return await self._ask(self._writer, call)
+        return await self._send(self._post_writer, request)
 
     async def get(self, url: str, timeout: float) -> Response:  # noqa: ASYNC109 - of the whole exchange
-        """Send a GET and give its answer, by the rules of `post`. Raise `RequestError`."""
-        return await self._ask(self._getter, OutboundRequest(url, (), b"", timeout))
+        """Send a GET and give its response, by the rules of `send`. Raise `RequestError`."""
+        return await self._send(self._get_writer, OutboundRequest(url, (), b"", timeout))
 
     async def aclose(self) -> None:
         """Close every connection. A call that is still under way fails."""
-        await self._guard.aclose()
+        await self._address_guard.aclose()
         await self._pool.aclose()
 
-    async def _ask(self, writer: RequestWriter, call: OutboundRequest) -> Response:
-        deadline = asyncio.get_running_loop().time() + call.timeout
-        destination = destination_of(call.url, self._passages.of(call.route))
-        request = writer.request(destination, call.headers, call.body)
-        answer = await self._send(destination, request, deadline, call)
-        if answer.status in FOLLOWED:
-            return await self._follow(answer, destination, call, deadline, writer)
-        return answer
+    async def _send(self, writer: RequestWriter, request: OutboundRequest) -> Response:
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        destination = destination_of(request.url, self._transports.get(request.route))
+        message = writer.request(destination, request.headers, request.body)
+        response = await self._send_hop(destination, message, deadline, request)
+        if response.status in FOLLOWED:
+            return await self._follow(response, destination, request, deadline, writer)
+        return response
 
-    async def _send(
-        self, destination: Destination, request: bytes, deadline: float, call: OutboundRequest
+    async def _send_hop(
+        self, destination: Destination, message: bytes, deadline: float, request: OutboundRequest
     ) -> Response:
-        origin = destination.origin
-        kept = self._pool.take(origin)
+        kept = self._pool.acquire(destination.origin)
         if kept is not None:
             try:
-                return await self._exchange(kept, request, deadline, call)
+                return await self._exchange(kept, destination, message, deadline, request)
             except ConnectionClosed:
                 pass
-        fresh = await self._dialer.dial(origin, deadline, call.timeout)
-        return await self._exchange(fresh, request, deadline, call)
+        fresh = await self._dialer.dial(destination, deadline, request.timeout)
+        return await self._exchange(fresh, destination, message, deadline, request)
 
     async def _exchange(
-        self, connection: Connection, request: bytes, deadline: float, call: OutboundRequest
+        self,
+        connection: Connection,
+        destination: Destination,
+        message: bytes,
+        deadline: float,
+        request: OutboundRequest,
     ) -> Response:
         try:
-            answer = await connection.ask(request, deadline, call.timeout, call.body_limit)
+            response = await connection.send(message, deadline, request.timeout, request.body_limit)
         except BaseException:
-            # Also when cancelled: the answer that may still come belongs to nobody.
+            # Also when cancelled: no other call may read the response that may still come.
             connection.abort()
             raise
-        self._pool.give(connection)
-        return answer
+        self._pool.release(destination.origin, connection)
+        return response
 
     async def _follow(
         self,
-        answer: Response,
+        response: Response,
         destination: Destination,
-        call: OutboundRequest,
+        request: OutboundRequest,
         deadline: float,
         writer: RequestWriter,
     ) -> Response:
         hops = 0
-        while answer.status in FOLLOWED:
-            following = _redirected(answer, destination)
+        while response.status in FOLLOWED:
+            following = _redirected(response, destination)
             if following is None:
-                return answer
+                return response
             hops += 1
             if hops > self._limits.max_redirects:
                 raise unreachable(Stage.ANSWER, f"more than {self._limits.max_redirects} redirects")
             check_downgrade(destination.endpoint, following.endpoint)
             if not is_same_server(destination.endpoint, following.endpoint):
-                call = for_stranger(call)
-                following = parsed(following.url, self._passages.of(call.route))
+                request = strip_credentials(request)
+                transport = self._transports.get(request.route)
+                following = parse_destination(following.url, transport)
             destination = following
-            request = writer.request(destination, call.headers, call.body)
-            answer = await self._send(destination, request, deadline, call)
-        return answer
+            message = writer.request(destination, request.headers, request.body)
+            response = await self._send_hop(destination, message, deadline, request)
+        return response
 
 
-def _redirected(answer: Response, destination: Destination) -> Destination | None:
-    location = location_of(answer, destination.url)
+def _redirected(response: Response, destination: Destination) -> Destination | None:
+    location = location_of(response, destination.url)
     if location is None:
         return None
     try:
-        return parsed(location, destination.origin.passage)
+        return parse_destination(location, destination.transport)
     except ValueError:
         return None

@@ -18,9 +18,9 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-def location_of(answer: Response, url: str) -> str | None:
-    """Give the absolute URL an answer points to, without its fragment; None if it points nowhere."""
-    locations = [value for name, value in answer.headers if name == "location"]
+def location_of(response: Response, url: str) -> str | None:
+    """Give the absolute URL a response points to, without its fragment; None if it points nowhere."""
+    locations = [value for name, value in response.headers if name == "location"]
     if len(locations) != 1 or not locations[0]:
         return None
     # Not only ASCII comes; the octets stand as they came.
@@ -39,23 +39,23 @@ def check_downgrade(before: Endpoint, after: Endpoint) -> None:
         raise blocked("the redirect leads from https to http")
 
 
-def for_stranger(call: OutboundRequest) -> OutboundRequest:
-    """Give what is left of a call for another server than the one it was meant for.
+def strip_credentials(request: OutboundRequest) -> OutboundRequest:
+    """Give what is left of a request for another server than the one it was meant for.
 
     Credentials stay behind, and so do the headers of the target's owner and our certificate.
     Signatures go along: they are bound to the body and say nothing about the host. Whom we trust
     stays as it is.
     """
-    kept = _CREDENTIALS | call.sensitive_headers
-    headers = tuple(header for header in call.headers if header[0].lower() not in kept)
-    return replace(call, headers=headers, route=call.route.without_identity())
+    stripped = _CREDENTIALS | request.sensitive_headers
+    headers = tuple(header for header in request.headers if header[0].lower() not in stripped)
+    return replace(request, headers=headers, route=request.route.without_identity())
 
 
 def is_same_server(before: Endpoint, after: Endpoint) -> bool:
-    """Whether both are the server that a call was meant for."""
+    """Whether both are the server that a request was meant for."""
     if before.host != after.host:
         return False
-    # From http to https, each on its usual port, is the same server with better manners.
+    # From http to https, each on its default port, is the same server, and a safer request.
     return before.port == after.port or all(
         endpoint.port == DEFAULT_PORTS[endpoint.scheme] for endpoint in (before, after)
     )

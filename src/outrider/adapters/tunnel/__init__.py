@@ -1,1 +1,1 @@
-"""Calls between the processes of one data directory, for tunnels."""
+"""Calls between the processes of one data directory, for reverse tunnels."""

@@ -1,4 +1,4 @@
-"""What is said at a door: one call, one answer, each a head in JSON and a body.
+"""The protocol of a tunnel's socket: one request, one response, each a head in JSON and a body.
 
 Both ends are processes of the same user; what is read is bounded all the same.
 """
@@ -24,27 +24,28 @@ MAX_HEAD_BYTES = 1024 * 1024
 
 
 class BadFrame(Exception):
-    """Not what the other end of a door says."""
+    """Not what the other end of a tunnel's socket sends."""
 
 
-def call_frame(call: OutboundRequest) -> bytes:
-    """A call as it goes in. Its route means nothing here."""
-    return _frame({"url": call.url, "headers": call.headers, "timeout": call.timeout}, call.body)
+def request_frame(request: OutboundRequest) -> bytes:
+    """A request as it goes in. Its route means nothing here."""
+    head = {"url": request.url, "headers": request.headers, "timeout": request.timeout}
+    return _frame(head, request.body)
 
 
-def answer_frame(answer: Response | RequestError) -> bytes:
+def response_frame(response: Response | RequestError) -> bytes:
     """What came of it."""
-    if isinstance(answer, RequestError):
+    if isinstance(response, RequestError):
         head = {
-            "outcome": answer.outcome.name,
-            "stage": answer.stage.value,
-            "reason": answer.reason,
+            "outcome": response.outcome.name,
+            "stage": response.stage.value,
+            "reason": response.reason,
         }
         return _frame(head, b"")
-    return _frame({"status": answer.status, "headers": answer.headers}, answer.body)
+    return _frame({"status": response.status, "headers": response.headers}, response.body)
 
 
-async def read_call(reader: asyncio.StreamReader) -> OutboundRequest:
+async def read_request(reader: asyncio.StreamReader) -> OutboundRequest:
     """Raise `BadFrame`, or `OSError` when the connection ends."""
     head, body = await _read(reader)
     try:
@@ -53,7 +54,7 @@ async def read_call(reader: asyncio.StreamReader) -> OutboundRequest:
         raise BadFrame(str(failure)) from None
 
 
-async def read_answer(reader: asyncio.StreamReader) -> Response:
+async def read_response(reader: asyncio.StreamReader) -> Response:
     """Raise the `RequestError` that came instead of one, `BadFrame`, or `OSError`."""
     head, body = await _read(reader)
     try:

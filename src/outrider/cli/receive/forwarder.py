@@ -36,7 +36,7 @@ MAX_REASON_CHARS = 300
 class Poster(Protocol):
     """Calls the server that is near."""
 
-    async def post(self, call: OutboundRequest) -> Response:
+    async def send(self, call: OutboundRequest) -> Response:
         """Raise `RequestError` when there is no answer."""
         ...
 
@@ -155,7 +155,7 @@ class Forwarder:
             "body": bytes(given.body),
         }
         try:
-            answer = await self.poster.post(self._call(given))
+            answer = await self.poster.send(self._call(given))
             facts |= {"answer_headers": answer.headers, "answer": answer.body}
             status, failure = answer.status, ""
         except RequestError as failed:

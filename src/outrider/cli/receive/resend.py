@@ -63,7 +63,7 @@ async def _resend(path: Path, url: str, signing_key: str) -> ExitCode:
                 url, signed_headers(recorded, signing_key, sent), recorded.body, TIMEOUT_S
             )
             try:
-                status, failure = (await caller.post(call)).status, ""
+                status, failure = (await caller.send(call)).status, ""
             except RequestError as failed:
                 status, failure = 0, failed.reason
             different += not _show(recorded, status, failure)

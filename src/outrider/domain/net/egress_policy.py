@@ -131,7 +131,7 @@ _SPECIAL = (
     *_ranges("reserved", "0.0.0.0/8", "192.0.0.0/24", "192.88.99.0/24", "240.0.0.0/4"),
 )
 # What is special about IPv6 is what is global: one block (RFC 4291), less the protocols' part of it.
-# Forms that carry an IPv4 address are judged by that address and pass here.
+# Forms that carry an IPv4 address are checked by that address and pass here.
 _CARRIED_FORMS = (
     IPv6Network("64:ff9b::/96"),  # NAT64
     IPv6Network("2001::/32"),  # Teredo
@@ -152,20 +152,20 @@ _WIDTH = {profile: width for width, profile in enumerate(EgressProfile)}
 
 
 def check_address(policy: EgressPolicy, address: Address) -> EgressDecision:
-    """Judge the address a connection would go to.
+    """Decide about the address a connection would go to.
 
     An IPv4-mapped address is the IPv4 address. Other forms that carry IPv4 addresses (NAT64,
     6to4, Teredo, IPv4-compatible) are allowed when the form and every carried address are.
     """
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    refusal = _refusal(policy, address)
-    if refusal is not None:
-        return EgressDecision(f"{address} is {refusal}")
+    reason = _denial(policy, address)
+    if reason is not None:
+        return EgressDecision(f"{address} is {reason}")
     for carried in _carried(address):
-        refusal = _refusal(policy, carried)
-        if refusal is not None:
-            return EgressDecision(f"{address} leads to {carried}, which is {refusal}")
+        reason = _denial(policy, carried)
+        if reason is not None:
+            return EgressDecision(f"{address} leads to {carried}, which is {reason}")
     return EgressDecision()
 
 
@@ -180,7 +180,7 @@ def check_host(policy: EgressPolicy, host: str) -> bool:
 def check_endpoint(policy: EgressPolicy, url: str) -> str | None:
     """Give the reason why a URL can never be called, or None.
 
-    Names are not resolved: what they lead to is judged when a connection is made.
+    Names are not resolved: what they lead to is checked when a connection is made.
     """
     try:
         endpoint = parse_written_endpoint(url)
@@ -220,7 +220,7 @@ def _allow_host(entry: str) -> str:
     return host
 
 
-def _refusal(policy: EgressPolicy, address: Address) -> str | None:
+def _denial(policy: EgressPolicy, address: Address) -> str | None:
     if any(not isinstance(entry, str) and address in entry for entry in policy.allow):
         return None
     found = _special_range(address)

@@ -70,10 +70,10 @@ def _number(part: str) -> int:
 
 def _from_numbers(numbers: list[int]) -> IPv4Address | None:
     *octets, rest = numbers
-    room = 8 * (4 - len(octets))
-    if any(octet > 0xFF for octet in octets) or rest >> room:  # noqa: PLR2004 - an octet's size
+    width = 8 * (4 - len(octets))
+    if any(octet > 0xFF for octet in octets) or rest >> width:  # noqa: PLR2004 - an octet's size
         return None
-    return IPv4Address(int.from_bytes(bytes(octets)) << room | rest)
+    return IPv4Address(int.from_bytes(bytes(octets)) << width | rest)
 
 
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
@@ -124,7 +124,7 @@ def parse_endpoint(url: str) -> Endpoint:
 
 
 def parse_written_endpoint(url: str) -> Endpoint:
-    """As `parse_endpoint`, for a URL that somebody writes down: white space in it is a slip.
+    """As `parse_endpoint`, for a URL that a person writes: white space in it is a slip.
 
     A Location header may hold a space, which is encoded before it is followed.
     """
@@ -146,18 +146,18 @@ def _parse_authority(authority: str) -> tuple[str, int | None, bool]:
     if port is not None and not 0 < port <= MAX_PORT:
         raise ValueError("the URL's port is not between 1 and 65535")
     if host.startswith("["):
-        return _bracketed(host), port, False
-    return _named(host), port, host.endswith(".")
+        return _parse_ipv6(host), port, False
+    return _parse_host(host), port, host.endswith(".")
 
 
-def _bracketed(host: str) -> str:
+def _parse_ipv6(host: str) -> str:
     literal = None if "%" in host else literal_address(host)
     if literal is None:
         raise ValueError("the URL's host is not a valid IPv6 address")
     return str(literal)
 
 
-def _named(host: str) -> str:
+def _parse_host(host: str) -> str:
     if not host:
         raise ValueError("the URL has no host")
     name = canonical_host(host)

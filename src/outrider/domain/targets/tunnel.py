@@ -1,4 +1,4 @@
-"""Tunnels: targets that are answered by who connected to us, and how their endpoints are written.
+"""Reverse tunnels: targets that are answered by a listener that connected to us.
 
 `http://<name>.<instance>.tunnel.outrider.internal/` leads into the tunnel of that name. The top
 level domain `internal` is reserved for private use, so no such name can ever lead anywhere else.
@@ -20,7 +20,7 @@ _LABELS = 2
 
 @dataclass(frozen=True, slots=True)
 class ReverseTunnel:
-    """A way to somebody's machine, of one instance."""
+    """The name under which a listener gets calls; it belongs to one instance."""
 
     instance: InstanceId
     name: str

@@ -265,7 +265,7 @@ class TargetChain:
 
     async def _post(self, call: OutboundRequest) -> Response:
         try:
-            return await self.caller.post(call)
+            return await self.caller.send(call)
         except RequestError:
             raise
         except Exception as failure:

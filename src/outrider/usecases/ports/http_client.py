@@ -10,6 +10,6 @@ from outrider.domain.calls.request import OutboundRequest, Response
 class HttpClient(Protocol):
     """Calls receivers."""
 
-    async def post(self, call: OutboundRequest) -> Response:
+    async def send(self, call: OutboundRequest) -> Response:
         """Return the answer, whatever its status. Raise `RequestError` when there is none."""
         ...

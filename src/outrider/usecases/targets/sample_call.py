@@ -104,7 +104,7 @@ class TestTarget:
             )
         except RequestBuildError as failure:
             raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, failure.reason) from None
-        return await self.caller.post(call)
+        return await self.caller.send(call)
 
 
 def _loaded(

@@ -20,19 +20,19 @@ CASES = [pytest.param(case, id=case["name"]) for case in VECTORS["answers"]]
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_every_answer_has_its_outcome(caller, case):
+async def test_every_answer_has_its_outcome(client, case):
     """
     Receivers are written in everything; none of what they say may be taken for something else.
     """
     async with Hostile(says_then_closes(case["bytes"].encode("latin-1"))) as server:
         call = a_call(server.url())
         if case["outcome"] == "unreachable":
-            failed = await failure_of(caller, call)
+            failed = await failure_of(client, call)
             assert (Outcome.UNREACHABLE, Stage.ANSWER) == (failed.outcome, failed.stage)
             assert failed.reason.isascii()
             assert failed.reason.isprintable()
         else:
-            answer = await caller.post(call)
+            answer = await client.send(call)
             assert case["status"] == answer.status
             assert case["outcome"] == classify_response(answer).outcome.name.lower()
 

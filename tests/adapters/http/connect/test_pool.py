@@ -1,4 +1,4 @@
-"""Kept connections, watched through the caller's `repr`."""
+"""Kept connections, watched through the client's `repr`."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from adapters.http.hostile import (
 )
 from adapters.http.names import a_call, failure_of
 from outrider.adapters.http.connect.limits import ClientLimits
-from outrider.adapters.http.connect.transports import MAX_PASSAGES
+from outrider.adapters.http.connect.transports import MAX_TRANSPORTS
 from outrider.adapters.http.request import MAX_KEPT, destination_of
 from outrider.domain.calls.request import DIRECT, Route, Stage
 
 
-def state(caller) -> str:
-    return repr(caller).removeprefix("<EgressClient strict ").removesuffix(">")
+def state(client) -> str:
+    return repr(client).removeprefix("<EgressClient strict ").removesuffix(">")
 
 
-async def test_the_pool_tells_its_story(caller):
+async def test_the_pool_tells_its_story(client):
     """
     One call after the other uses one connection; calls at the same time need one each.
     """
     async with Hostile(says(answer(200, b"ok"))) as server:
         call = a_call(server.url())
-        story = [state(caller)]
-        await caller.post(call)
-        story.append(state(caller))
-        await caller.post(call)
-        story.append(state(caller))
-        await asyncio.gather(*[caller.post(call) for _ in range(3)])
-        story.append(state(caller))
+        story = [state(client)]
+        await client.send(call)
+        story.append(state(client))
+        await client.send(call)
+        story.append(state(client))
+        await asyncio.gather(*[client.send(call) for _ in range(3)])
+        story.append(state(client))
 
     assert story == [
         "[busy 0 | idle 0]",
@@ -48,37 +48,37 @@ async def test_the_pool_tells_its_story(caller):
     assert server.connections == 3
 
 
-async def test_a_connection_in_an_exchange_is_busy(caller):
+async def test_a_connection_in_an_exchange_is_busy(client):
     """
     Operators read the print when something hangs.
     """
     async with Hostile(hangs) as server:
-        waiting = asyncio.create_task(caller.post(a_call(server.url())))
+        waiting = asyncio.create_task(client.send(a_call(server.url())))
         await server.heard.wait()
-        assert state(caller) == "[busy 1 | idle 0]"
+        assert state(client) == "[busy 1 | idle 0]"
         waiting.cancel()
         await asyncio.wait([waiting])
 
 
-async def test_another_origin_gets_another_connection(caller):
+async def test_another_origin_gets_another_connection(client):
     """
     An answer of one receiver must never be taken for another's.
     """
     async with Hostile(says(answer(200, b"a"))) as one, Hostile(says(answer(200, b"b"))) as two:
-        first = await caller.post(a_call(one.url()))
-        second = await caller.post(a_call(two.url()))
+        first = await client.send(a_call(one.url()))
+        second = await client.send(a_call(two.url()))
 
     assert (first.body, second.body) == (b"a", b"b")
     assert (one.connections, two.connections) == (1, 1)
 
 
-async def test_another_path_of_the_same_origin_shares_the_connection(caller):
+async def test_another_path_of_the_same_origin_shares_the_connection(client):
     """
     Ten targets of one receiver are one receiver.
     """
     async with Hostile(says(answer())) as server:
         for path in ["/a", "/b?c", "/d"]:
-            await caller.post(a_call(server.url(path)))
+            await client.send(a_call(server.url(path)))
 
     assert server.connections == 1
 
@@ -87,30 +87,30 @@ async def test_an_origin_keeps_no_more_than_its_share(open_http_client):
     """
     A burst at one receiver must not stay open at its cost.
     """
-    caller = open_http_client(limits=ClientLimits(max_idle_per_origin=2))
+    client = open_http_client(limits=ClientLimits(max_idle_per_origin=2))
     async with Hostile(says(answer())) as server:
-        await asyncio.gather(*[caller.post(a_call(server.url())) for _ in range(5)])
+        await asyncio.gather(*[client.send(a_call(server.url())) for _ in range(5)])
 
-        assert state(caller).endswith("idle 2]")
+        assert state(client).endswith("idle 2]")
 
 
 async def test_over_the_total_the_one_unused_for_longest_is_closed(open_http_client):
     """
     Many receivers must not use up the process's files.
     """
-    caller = open_http_client(limits=ClientLimits(max_idle=2))
+    client = open_http_client(limits=ClientLimits(max_idle=2))
     async with (
         Hostile(says_in_turn(answer())) as first,
         Hostile(says(answer())) as second,
         Hostile(says(answer())) as third,
     ):
         for server in [first, second, third]:
-            await caller.post(a_call(server.url()))
+            await client.send(a_call(server.url()))
         await first.gone.wait()
         for server in [second, third]:
-            await caller.post(a_call(server.url()))
+            await client.send(a_call(server.url()))
 
-        assert state(caller).endswith("idle 2]")
+        assert state(client).endswith("idle 2]")
     assert (second.connections, third.connections) == (1, 1)
 
 
@@ -118,30 +118,30 @@ async def test_an_unused_connection_is_closed_after_a_while(open_http_client):
     """
     Firewalls forget quiet connections, and the next call would pay for it.
     """
-    caller = open_http_client(limits=ClientLimits(idle=0.05))
+    client = open_http_client(limits=ClientLimits(idle=0.05))
     async with Hostile(says_in_turn(answer())) as server:
-        await caller.post(a_call(server.url()))
+        await client.send(a_call(server.url()))
         await server.gone.wait()
 
-    assert state(caller) == "[busy 0 | idle 0]"
+    assert state(client) == "[busy 0 | idle 0]"
 
 
-async def test_the_time_out_of_the_last_call_does_not_end_the_rest(open_http_client):
+async def test_the_time_out_of_the_last_call_does_not_close_an_idle_connection(open_http_client):
     """
     One timer serves both, so a short call must not shorten what comes after it.
     """
-    caller, clock = open_http_client(), open_http_client(limits=ClientLimits(idle=0.6))
+    client, clock = open_http_client(), open_http_client(limits=ClientLimits(idle=0.6))
     async with Hostile(says(answer())) as server, Hostile(says_in_turn(answer())) as ticking:
-        await caller.post(a_call(server.url(), timeout=0.5))
-        await clock.post(a_call(ticking.url()))
+        await client.send(a_call(server.url(), timeout=0.5))
+        await clock.send(a_call(ticking.url()))
         await ticking.gone.wait()
 
-        assert state(caller) == "[busy 0 | idle 1]"
+        assert state(client) == "[busy 0 | idle 1]"
 
 
-async def test_the_end_of_the_rest_does_not_end_a_call(open_http_client):
+async def test_the_end_of_the_idle_time_does_not_end_a_call(open_http_client):
     """
-    The same timer, the other way around: it must not ring into an exchange.
+    The same timer, the other way around: it must not fire into an exchange.
     """
     may_answer = asyncio.Event()
 
@@ -152,11 +152,11 @@ async def test_the_end_of_the_rest_does_not_end_a_call(open_http_client):
         await may_answer.wait()
         await peer.say(answer(200, b"late"))
 
-    caller = open_http_client(limits=ClientLimits(idle=0.05))
+    client = open_http_client(limits=ClientLimits(idle=0.05))
     async with Hostile(answers_late) as server, Hostile(says_in_turn(answer())) as ticking:
-        await caller.post(a_call(server.url()))
-        await caller.post(a_call(ticking.url()))
-        late = asyncio.create_task(caller.post(a_call(server.url())))
+        await client.send(a_call(server.url()))
+        await client.send(a_call(ticking.url()))
+        late = asyncio.create_task(client.send(a_call(server.url())))
         await ticking.gone.wait()
         may_answer.set()
         result = await late
@@ -165,46 +165,46 @@ async def test_the_end_of_the_rest_does_not_end_a_call(open_http_client):
     assert server.connections == 1
 
 
-async def test_a_connection_the_receiver_closed_is_forgotten(caller):
+async def test_a_connection_the_receiver_closed_is_forgotten(client):
     """
     Receivers close what is idle sooner than we do.
     """
     async with Hostile(says_then_closes(answer()), says(answer())) as server:
-        await caller.post(a_call(server.url()))
-        await caller.post(a_call(server.url()))
+        await client.send(a_call(server.url()))
+        await client.send(a_call(server.url()))
 
     assert server.connections == 2
 
 
-async def test_a_connection_that_speaks_out_of_turn_is_closed(caller):
+async def test_a_connection_that_speaks_out_of_turn_is_closed(client):
     """
-    Bytes nobody asked for would be read as the answer to the next call.
+    Bytes out of turn would be read as the response to the next call.
     """
-    is_resting = asyncio.Event()
+    is_idle = asyncio.Event()
 
     async def speaks_out_of_turn(peer):
         await peer.request()
         await peer.say(answer(200, b"mine"))
-        await is_resting.wait()
+        await is_idle.wait()
         await peer.say(answer(200, b"smuggled"))
         await peer.until_gone()
 
     async with Hostile(speaks_out_of_turn, says(answer(200, b"right"))) as server:
-        first = await caller.post(a_call(server.url()))
-        is_resting.set()
+        first = await client.send(a_call(server.url()))
+        is_idle.set()
         await server.gone.wait()
-        second = await caller.post(a_call(server.url()))
+        second = await client.send(a_call(server.url()))
 
     assert (first.body, second.body) == (b"mine", b"right")
 
 
-async def test_a_kept_connection_that_dies_under_the_request_is_replaced_once(caller):
+async def test_a_kept_connection_that_dies_under_the_request_is_replaced_once(client):
     """
     The receiver closes just when we write: nothing was answered, so it is sent again.
     """
     async with Hostile(dies_under_the_second_request, says(answer(200, b"again"))) as server:
-        await caller.post(a_call(server.url()))
-        result = await caller.post(a_call(server.url(), body=b"payload"))
+        await client.send(a_call(server.url()))
+        result = await client.send(a_call(server.url(), body=b"payload"))
 
     assert result.body == b"again"
     assert [request.body for request in server.requests[1:]] == [b"payload"] * 2
@@ -217,31 +217,31 @@ async def dies_under_the_second_request(peer):
     peer.reset()
 
 
-async def test_the_replacement_is_not_replaced_again(caller):
+async def test_the_replacement_is_not_replaced_again(client):
     """
     One repetition is for a race; two would be hammering.
     """
     async with Hostile(dies_under_the_second_request, closes_before_reading) as server:
-        await caller.post(a_call(server.url()))
-        failed = await failure_of(caller, a_call(server.url()))
+        await client.send(a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert failed.stage == Stage.ANSWER
     assert failed.reason == "connection closed before the answer was complete"
     assert server.connections == 2
 
 
-async def test_a_fresh_connection_that_dies_is_not_replaced(caller):
+async def test_a_fresh_connection_that_dies_is_not_replaced(client):
     """
     It was no race: the receiver took the request and said nothing.
     """
     async with Hostile(says_then_resets(), says(answer())) as server:
-        failed = await failure_of(caller, a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert failed.stage == Stage.ANSWER
     assert server.connections == 1
 
 
-async def test_a_kept_connection_that_dies_in_its_answer_is_not_replaced(caller):
+async def test_a_kept_connection_that_dies_in_its_answer_is_not_replaced(client):
     """
     The receiver had started to answer, so it had the request.
     """
@@ -254,63 +254,63 @@ async def test_a_kept_connection_that_dies_in_its_answer_is_not_replaced(caller)
         peer.close()
 
     async with Hostile(dies_in_the_second_answer, says(answer())) as server:
-        await caller.post(a_call(server.url()))
-        failed = await failure_of(caller, a_call(server.url()))
+        await client.send(a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert failed.stage == Stage.ANSWER
     assert server.connections == 1
 
 
-async def test_a_kept_connection_that_hangs_is_not_replaced(caller):
+async def test_a_kept_connection_that_hangs_is_not_replaced(client):
     """
     A time-out says nothing about whether the request arrived.
     """
     async with Hostile(says_in_turn(answer()), says(answer())) as server:
-        await caller.post(a_call(server.url()))
-        failed = await failure_of(caller, a_call(server.url(), timeout=0.3))
+        await client.send(a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url(), timeout=0.3))
 
     assert failed.reason == "time-out after 0.3 s while waiting for the answer"
     assert server.connections == 1
 
 
-async def test_closing_closes_everything_and_tells_who_waits(caller):
+async def test_closing_closes_everything_and_fails_pending_calls(client):
     """
-    A process that stops leaves nothing open and nobody waiting.
+    A process that stops leaves nothing open and no call waiting.
     """
     async with Hostile(says(answer())) as one, Hostile(hangs) as two:
-        await caller.post(a_call(one.url()))
-        waiting = asyncio.create_task(failure_of(caller, a_call(two.url())))
+        await client.send(a_call(one.url()))
+        waiting = asyncio.create_task(failure_of(client, a_call(two.url())))
         await two.heard.wait()
-        await caller.aclose()
+        await client.aclose()
         failed = await waiting
 
-    assert failed.reason == "the caller was closed"
-    assert state(caller) == "[busy 0 | idle 0]"
+    assert failed.reason == "the client was closed"
+    assert state(client) == "[busy 0 | idle 0]"
 
 
 async def test_closing_twice_or_before_the_first_call_is_fine(open_http_client):
     """
     Stopping must never be the thing that fails.
     """
-    caller = open_http_client()
-    await caller.aclose()
-    await caller.aclose()
+    client = open_http_client()
+    await client.aclose()
+    await client.aclose()
 
-    assert state(caller) == "[busy 0 | idle 0]"
+    assert state(client) == "[busy 0 | idle 0]"
 
 
-async def test_what_is_remembered_is_bounded(caller):
+async def test_what_is_remembered_is_bounded(client):
     """
     A process that runs for months meets more URLs, names and receivers than it may keep.
     """
-    usual = caller._passages.of(DIRECT)
+    default = client._transports.get(DIRECT)
     for number in range(MAX_KEPT + 10):
-        destination_of(f"http://hooks-{number}.example/", usual)
-        caller._writer.fields(((f"X-{number}", ""),))
-    for number in range(MAX_PASSAGES + 10):
-        caller._passages.of(Route(proxy_url=f"http://proxy-{number}.example"))
+        destination_of(f"http://hooks-{number}.example/", default)
+        client._post_writer.fields(((f"X-{number}", ""),))
+    for number in range(MAX_TRANSPORTS + 10):
+        client._transports.get(Route(proxy_url=f"http://proxy-{number}.example"))
 
-    assert len(usual.destinations) <= MAX_KEPT
-    assert len(usual._origins) <= MAX_KEPT
-    assert len(caller._writer._usual_beside) <= MAX_KEPT
-    assert MAX_PASSAGES == len(caller._passages._known)
+    assert len(default.destinations) <= MAX_KEPT
+    assert len(default._origins) <= MAX_KEPT
+    assert len(client._post_writer._defaults_beside) <= MAX_KEPT
+    assert MAX_TRANSPORTS == len(client._transports._by_route)

@@ -35,7 +35,7 @@ def through(proxy_url: str, url: str, **changes):
     return a_call(url, route=Route(proxy_url=proxy_url), **changes)
 
 
-async def ask_connect(peer) -> None:
+async def read_connect(peer) -> None:
     """Read the head of a CONNECT request."""
     while b"\r\n\r\n" not in peer.unread:
         await peer.receive()
@@ -44,7 +44,7 @@ async def ask_connect(peer) -> None:
 
 def answers_connect(*parts: bytes, closes: bool = True):
     async def script(peer):
-        await ask_connect(peer)
+        await read_connect(peer)
         await peer.say(*parts)
         if not closes:
             await peer.until_gone()
@@ -56,7 +56,7 @@ def after_connect(script):
     """The script, for a peer whose CONNECT has no body that `request` could wait for."""
 
     async def heard(peer):
-        await ask_connect(peer)
+        await read_connect(peer)
         peer.unread = b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
         await script(peer)
 
@@ -67,9 +67,9 @@ def after_connect(script):
 @pytest.mark.parametrize("is_target_secure", [False, True], ids=["http target", "https target"])
 async def test_a_call_goes_through_the_proxy(open_http_client, is_proxy_secure, is_target_secure):
     """
-    Many networks have no other way out, and TLS inside of TLS is the hard corner of it.
+    Many networks have no other exit, and TLS inside of TLS is the hard corner of it.
     """
-    caller = open_http_client(ssl_context=AUTHORITY.client_context())
+    client = open_http_client(ssl_context=AUTHORITY.client_context())
     context = AUTHORITY.server_context("127.0.0.1") if is_proxy_secure else None
     target = (
         SecureServer(AUTHORITY.server_context("127.0.0.1"), answer(200, bytes(300_000)))
@@ -78,19 +78,19 @@ async def test_a_call_goes_through_the_proxy(open_http_client, is_proxy_secure, 
     )
     async with Proxy(context) as proxy, target:
         call = through(proxy.url(), target.url(), body=bytes(500_000))
-        answers = [await caller.post(call) for _ in range(2)]
+        answers = [await client.send(call) for _ in range(2)]
 
-    assert [len(each.body) for each in answers] == [300_000] * 2
+    assert [len(response.body) for response in answers] == [300_000] * 2
     assert [f"CONNECT 127.0.0.1:{target.port} HTTP/1.1"] == proxy.asked
     assert target.connections == 1
 
 
-async def test_a_proxy_learns_where_and_who_and_nothing_else(caller):
+async def test_a_proxy_learns_where_and_who_and_nothing_else(client):
     """
     Payloads, signatures and the target's own headers are for the target.
     """
     async with Proxy() as proxy, Hostile(says(answer())) as target:
-        await caller.post(through(proxy.url("us%20er:p%40ss@"), target.url("/secret")))
+        await client.send(through(proxy.url("us%20er:p%40ss@"), target.url("/secret")))
 
     (request,) = target.requests
     credentials = b64encode(b"us er:p@ss").decode()
@@ -104,11 +104,11 @@ async def test_a_proxy_learns_where_and_who_and_nothing_else(caller):
 
 async def test_the_proxy_resolves_what_we_cannot(open_http_client):
     """
-    Inside some networks only the proxy knows the names outside.
+    Inside some networks only the proxy knows the names of the internet.
     """
-    caller = open_http_client(resolver=Names())
+    client = open_http_client(resolver=Names())
     async with Proxy() as proxy, Hostile(says(answer())) as target:
-        await caller.post(through(proxy.url(), target.url(host="hooks.example.")))
+        await client.send(through(proxy.url(), target.url(host="hooks.example.")))
 
     assert [f"CONNECT hooks.example:{target.port} HTTP/1.1"] == proxy.asked
     assert target.requests[0].header("Host") == f"hooks.example:{target.port}"
@@ -116,11 +116,11 @@ async def test_the_proxy_resolves_what_we_cannot(open_http_client):
 
 async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(open_http_client):
     """
-    The same where questions to the outside are dropped instead of refused.
+    The same where questions to name servers are dropped instead of refused.
     """
-    caller = open_http_client(resolver=Silence(), limits=ClientLimits(beyond_proxy=0.05))
+    client = open_http_client(resolver=Silence(), limits=ClientLimits(beyond_proxy=0.05))
     async with Proxy() as proxy, Hostile(says(answer())) as target:
-        result = await caller.post(through(proxy.url(), target.url(host="hooks.example")))
+        result = await client.send(through(proxy.url(), target.url(host="hooks.example")))
 
     assert result.status == 200
 
@@ -135,26 +135,26 @@ async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(op
         ("mixed.example", "10.0.0.7 is private"),
     ],
 )
-async def test_a_proxy_is_no_way_into_the_network(open_http_client, host, reason):
+async def test_a_proxy_does_not_open_the_network(open_http_client, host, reason):
     """
     A proxy stands inside, so what is blocked without one is blocked with one.
     """
     names = Names(inside_example="10.0.0.7", mixed_example="8.8.8.8 10.0.0.7")
-    caller = open_http_client(resolver=names)
+    client = open_http_client(resolver=names)
     async with Proxy() as proxy:
-        failed = await failure_of(caller, through(proxy.url(), f"http://{host}/"))
+        failed = await failure_of(client, through(proxy.url(), f"http://{host}/"))
 
     assert (Outcome.BLOCKED, Stage.GUARD) == (failed.outcome, failed.stage)
     assert failed.reason.startswith(reason)
     assert proxy.asked == []
 
 
-async def test_a_redirect_inwards_is_blocked_through_a_proxy_too(caller):
+async def test_a_redirect_inwards_is_blocked_through_a_proxy_too(client):
     """
-    Every hop is judged, whoever carries it.
+    Every hop is checked, also behind a proxy.
     """
     async with Proxy() as proxy, Hostile(says(redirect("http://10.0.0.7/"))) as target:
-        failed = await failure_of(caller, through(proxy.url(), target.url()))
+        failed = await failure_of(client, through(proxy.url(), target.url()))
 
     assert (Outcome.BLOCKED, Stage.GUARD) == (failed.outcome, failed.stage)
     assert len(proxy.asked) == 1
@@ -165,24 +165,24 @@ async def test_an_allowed_name_is_not_looked_up(open_http_client):
     The operator vouched for it, wherever it leads.
     """
     names = Names(hooks_internal="10.0.0.7")
-    caller = open_http_client(
+    client = open_http_client(
         EgressPolicy(allow=parse_allow("127.0.0.1, hooks.internal")), resolver=names
     )
     async with Proxy() as proxy, Hostile(says(answer())) as target:
-        await caller.post(through(proxy.url(), target.url(host="hooks.internal")))
+        await client.send(through(proxy.url(), target.url(host="hooks.internal")))
 
     assert names.lookups == []
 
 
-async def test_a_targets_proxy_is_judged_like_a_target(open_http_client):
+async def test_a_targets_proxy_is_checked_like_a_target(open_http_client):
     """
     Else a policy would open every port inside with a CONNECT.
     """
-    caller = open_http_client(EgressPolicy(), resolver=Names(proxy_example="127.0.0.1"))
+    client = open_http_client(EgressPolicy(), resolver=Names(proxy_example="127.0.0.1"))
     async with Proxy() as proxy:
-        by_address = await failure_of(caller, through(proxy.url(), "http://8.8.8.8/"))
+        by_address = await failure_of(client, through(proxy.url(), "http://8.8.8.8/"))
         by_name = through(proxy.url(host="proxy.example"), "http://8.8.8.8/")
-        named = await failure_of(caller, by_name)
+        named = await failure_of(client, by_name)
 
     for failed in (by_address, named):
         assert (Outcome.BLOCKED, Stage.PROXY) == (failed.outcome, failed.stage)
@@ -195,11 +195,11 @@ async def test_the_servers_own_proxy_needs_no_entry(open_http_client):
     Who operates the server named it; an entry would open its address to every target.
     """
     async with Proxy() as proxy:
-        caller = open_http_client(
+        client = open_http_client(
             EgressPolicy(), proxy=parse_proxy(proxy.url()), limits=ClientLimits(tunnel=0.05)
         )
-        await failure_of(caller, a_call("http://8.8.8.8:1/"))
-        blocked = await failure_of(caller, a_call(f"http://127.0.0.1:{proxy.port}/"))
+        await failure_of(client, a_call("http://8.8.8.8:1/"))
+        blocked = await failure_of(client, a_call(f"http://127.0.0.1:{proxy.port}/"))
 
     assert proxy.asked == ["CONNECT 8.8.8.8:1 HTTP/1.1"]
     assert blocked.outcome == Outcome.BLOCKED
@@ -207,13 +207,13 @@ async def test_the_servers_own_proxy_needs_no_entry(open_http_client):
 
 async def test_a_targets_proxy_takes_the_place_of_the_servers(open_http_client):
     """
-    One of two ways out, never both.
+    One of two proxies, never both.
     """
     async with Proxy() as servers, Proxy() as targets, Hostile(says(answer())) as target:
-        caller = open_http_client(proxy=parse_proxy(servers.url()))
-        await caller.post(through(targets.url(), target.url()))
-        await caller.post(a_call(target.url()))
-        await caller.get(target.url(), 10.0)
+        client = open_http_client(proxy=parse_proxy(servers.url()))
+        await client.send(through(targets.url(), target.url()))
+        await client.send(a_call(target.url()))
+        await client.get(target.url(), 10.0)
 
     assert len(targets.asked) == 1
     assert len(servers.asked) == 1
@@ -274,15 +274,15 @@ async def test_a_fault_of_the_proxy_is_not_the_targets(open_http_client, script,
     """
     A breaker that opens for a target because a proxy is down would punish the wrong one.
     """
-    caller = open_http_client(limits=ClientLimits(tunnel=0.2))
+    client = open_http_client(limits=ClientLimits(tunnel=0.2))
     async with Hostile(script) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", f"{scheme}://8.8.8.8:81/")
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
 
     assert (Outcome.UNREACHABLE, Stage.PROXY) == (failed.outcome, failed.stage)
     assert f"proxy: {reason}" == failed.reason
     assert not failed.stage.concerns_target
-    assert repr(caller).endswith("[busy 0 | idle 0]>")
+    assert repr(client).endswith("[busy 0 | idle 0]>")
 
 
 async def test_only_the_proxys_faults_are_taken_from_the_target():
@@ -292,26 +292,26 @@ async def test_only_the_proxys_faults_are_taken_from_the_target():
     assert {Stage.PROXY} == {stage for stage in Stage if not stage.concerns_target}
 
 
-async def test_interim_answers_of_a_proxy_are_passed_over(caller):
+async def test_interim_answers_of_a_proxy_are_passed_over(client):
     """
     RFC 9110 allows them before every answer.
     """
     opens_with = b"HTTP/1.1 100 Continue\r\n\r\n" + OPEN
     target = Hostile(says(answer(200, b"there")))
     async with Proxy(opens_with=opens_with) as proxy, target:
-        result = await caller.post(through(proxy.url(), target.url()))
+        result = await client.send(through(proxy.url(), target.url()))
 
     assert result.body == b"there"
 
 
 async def test_a_proxy_that_refuses_or_has_no_address_says_so(open_http_client):
     """
-    The sentence names the proxy, for whoever looks after it.
+    The sentence names the proxy, for the operator who looks after it.
     """
-    caller = open_http_client(resolver=Names())
+    client = open_http_client(resolver=Names())
     with refusing_port() as port:
-        refused = await failure_of(caller, through(f"http://127.0.0.1:{port}", "http://8.8.8.8/"))
-    unknown = await failure_of(caller, through("http://proxy.example", "http://8.8.8.8/"))
+        refused = await failure_of(client, through(f"http://127.0.0.1:{port}", "http://8.8.8.8/"))
+    unknown = await failure_of(client, through("http://proxy.example", "http://8.8.8.8/"))
 
     expected = f"proxy: cannot connect to 127.0.0.1 port {port}: connection refused"
     assert (Stage.PROXY, expected) == (refused.stage, refused.reason)
@@ -338,9 +338,9 @@ async def test_a_proxy_must_prove_who_it_is(open_http_client, certificate, reaso
     """
     Its password goes to it, so it must be the right one.
     """
-    caller = open_http_client(ssl_context=AUTHORITY.client_context())
+    client = open_http_client(ssl_context=AUTHORITY.client_context())
     async with Proxy(AUTHORITY.server_context(**certificate)) as proxy:
-        failed = await failure_of(caller, through(proxy.url("a:b@"), "https://8.8.8.8/"))
+        failed = await failure_of(client, through(proxy.url("a:b@"), "https://8.8.8.8/"))
 
     assert (Stage.PROXY, reason) == (failed.stage, failed.reason)
     assert proxy.asked == []
@@ -351,11 +351,11 @@ async def test_a_target_behind_a_proxy_must_prove_who_it_is(open_http_client, is
     """
     A proxy could answer in its place; and this failure is the target's own.
     """
-    caller = open_http_client(ssl_context=AUTHORITY.client_context())
+    client = open_http_client(ssl_context=AUTHORITY.client_context())
     context = AUTHORITY.server_context("127.0.0.1") if is_proxy_secure else None
     wrong = SecureServer(AUTHORITY.server_context("127.0.0.1", until=EXPIRED), answer())
     async with Proxy(context) as proxy, wrong:
-        failed = await failure_of(caller, through(proxy.url(), wrong.url()))
+        failed = await failure_of(client, through(proxy.url(), wrong.url()))
 
     assert (Outcome.UNREACHABLE, Stage.TLS) == (failed.outcome, failed.stage)
     assert failed.reason == "certificate verify failed: certificate has expired"
@@ -368,14 +368,14 @@ async def test_a_tunnel_that_ends_in_the_handshake_is_told(open_http_client):
     """
 
     async def cuts(peer):
-        await ask_connect(peer)
+        await read_connect(peer)
         await peer.say(OPEN)
         await peer.receive()
 
-    caller = open_http_client()
+    client = open_http_client()
     async with Hostile(cuts) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", "https://8.8.8.8/")
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
 
     assert (Stage.TLS, "TLS handshake failed: connection closed by the peer") == (
         failed.stage,
@@ -383,26 +383,26 @@ async def test_a_tunnel_that_ends_in_the_handshake_is_told(open_http_client):
     )
 
 
-async def test_one_deadline_covers_proxy_and_target(caller):
+async def test_one_deadline_covers_proxy_and_target(client):
     """
     A proxy must not multiply the time that a call may take.
     """
     async with Hostile(after_connect(hangs)) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", "http://8.8.8.8/", timeout=0.2)
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
         await proxy.gone.wait()
 
     expected = "time-out after 0.2 s while reaching the target through the proxy"
     assert (Stage.PROXY, expected) == (failed.stage, failed.reason)
 
 
-async def test_a_cancelled_call_leaves_no_tunnel_behind(caller):
+async def test_a_cancelled_call_leaves_no_tunnel_behind(client):
     """
     A worker that stops must not leave sockets at the proxy.
     """
     async with Hostile(after_connect(hangs)) as proxy:
         call = through(f"http://127.0.0.1:{proxy.port}", "http://8.8.8.8/")
-        waiting = asyncio.create_task(caller.post(call))
+        waiting = asyncio.create_task(client.send(call))
         await proxy.heard.wait()
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -411,36 +411,36 @@ async def test_a_cancelled_call_leaves_no_tunnel_behind(caller):
     assert waiting.cancelled()
 
 
-async def test_a_kept_tunnel_that_was_closed_is_opened_anew(caller):
+async def test_a_kept_tunnel_that_was_closed_is_opened_again(client):
     """
     Proxies close quiet tunnels, and the next call must not pay for it.
     """
     async with Proxy() as proxy, Hostile(says_then_closes(answer(200, b"a"))) as target:
         call = through(proxy.url(), target.url())
-        answers = [await caller.post(call) for _ in range(3)]
+        answers = [await client.send(call) for _ in range(3)]
 
-    assert [each.body for each in answers] == [b"a"] * 3
+    assert [response.body for response in answers] == [b"a"] * 3
     assert len(proxy.asked) == 3
 
 
-async def test_through_another_proxy_is_another_connection(caller):
+async def test_through_another_proxy_is_another_connection(client):
     """
-    Who chose a proxy must never be served over somebody else's tunnel, nor the other way around.
+    A target with a proxy must never be served over another's tunnel, nor the other way around.
     """
     async with Proxy() as one, Proxy() as two, Hostile(says(answer())) as target:
         ways = [through(one.url(), target.url()), through(two.url(), target.url())]
         ways += [through(one.url("a:b@"), target.url()), a_call(target.url())]
         for call in ways * 2:
-            await caller.post(call)
+            await client.send(call)
 
     assert (len(one.asked), len(two.asked), target.connections) == (2, 1, 4)
 
 
-async def test_a_proxy_that_cannot_be_one_fails_before_anything_else(caller):
+async def test_a_proxy_that_cannot_be_one_fails_before_anything_else(client):
     """
     Policies saved under older rules must not come as a surprise, nor show their password.
     """
-    failed = await failure_of(caller, through("ftp://user:hunter2@proxy/", "http://8.8.8.8/"))
+    failed = await failure_of(client, through("ftp://user:hunter2@proxy/", "http://8.8.8.8/"))
 
     assert (Outcome.UNREACHABLE, Stage.BUILD) == (failed.outcome, failed.stage)
     assert "the policy's proxy: the URL's scheme is neither http nor https" == failed.reason
@@ -448,14 +448,14 @@ async def test_a_proxy_that_cannot_be_one_fails_before_anything_else(caller):
 
 async def test_nothing_secret_of_a_proxy_shows(open_http_client):
     """
-    Reasons, calls and callers are printed into logs.
+    Reasons, calls and clients are printed into logs.
     """
-    caller = open_http_client(EgressPolicy(EgressProfile.DEV))
+    client = open_http_client(EgressPolicy(EgressProfile.DEV))
     with refusing_port() as port:
         call = through(f"http://user:hunter2@127.0.0.1:{port}", "http://8.8.8.8/")
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
 
-    shown = repr([call, call.route, failed, str(failed), caller, parse_proxy(call.route.proxy_url)])
+    shown = repr([call, call.route, failed, str(failed), client, parse_proxy(call.route.proxy_url)])
     assert "hunter2" not in shown
 
 
@@ -463,8 +463,8 @@ async def test_an_http_answer_through_a_tunnel_is_the_targets(open_http_client):
     """
     After the tunnel is open a 502 is the target's own, and charged to it.
     """
-    caller = open_http_client(ALLOW_LOOPBACK)
+    client = open_http_client(ALLOW_LOOPBACK)
     async with Proxy() as proxy, Hostile(says(answer(502, b"mine"))) as target:
-        result = await caller.post(through(proxy.url(), target.url()))
+        result = await client.send(through(proxy.url(), target.url()))
 
     assert Response(502, (("content-length", "4"),), b"mine") == result

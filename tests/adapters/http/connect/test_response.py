@@ -13,8 +13,10 @@ from outrider.domain.calls.classify import CLASSIFIED_BYTES, classify_response
 from outrider.domain.calls.request import Response
 from outrider.domain.outcome import Outcome
 
-SMALL = ClientLimits(max_head_bytes=1024, max_fields=5, max_interim_answers=2, max_body_bytes=2048)
-USUAL = ClientLimits()
+SMALL = ClientLimits(
+    max_head_bytes=1024, max_fields=5, max_interim_responses=2, max_body_bytes=2048
+)
+DEFAULTS = ClientLimits()
 HEAD = b"HTTP/1.1 200 OK\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 WHOLE = {
@@ -32,23 +34,23 @@ WHOLE = {
 }
 
 
-def read(data: bytes, *, pieces: int | None = None, limits: ClientLimits = USUAL):
-    """Feed `data`, all at once or in pieces; give the answer, or the sentence of its refusal."""
-    reader = ResponseParser(limits)
+def read(data: bytes, *, pieces: int | None = None, limits: ClientLimits = DEFAULTS):
+    """Feed `data`, all at once or in pieces; give the response, or the sentence of the error."""
+    parser = ResponseParser(limits)
     size = pieces or len(data) or 1
     try:
         for start in range(0, len(data), size):
-            whole = reader.feed(data[start : start + size])
+            whole = parser.feed(data[start : start + size])
             if whole is not None:
                 return whole
-        return reader.end()
+        return parser.end()
     except InvalidHttpResponse as bad:
         return str(bad)
 
 
 def test_an_answer_has_its_status_fields_and_body():
     """
-    Status, Retry-After and body are what deliveries and interceptions are judged by.
+    Status, Retry-After and body are what deliveries and interceptions are classified by.
     """
     expected = Response(
         429, (("content-length", "5"), ("retry-after", "7"), ("set-cookie", "a=b")), b"later"
@@ -61,7 +63,7 @@ def test_an_answer_has_its_status_fields_and_body():
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE.keys())
 def test_an_answer_is_the_same_however_it_is_cut(data):
     """
-    Where TCP cuts is nobody's choice and must be nobody's business.
+    No receiver chooses where TCP cuts, and the parser must not care.
     """
     expected = read(data)
     results = {repr(read(data, pieces=size)) for size in range(1, len(data))}
@@ -77,9 +79,9 @@ def test_an_answer_survives_any_cuts(data):
     """
     whole = data.draw(st.sampled_from(list(WHOLE.values())))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1))))
-    reader = ResponseParser(USUAL)
+    parser = ResponseParser(DEFAULTS)
     results = [
-        reader.feed(whole[start:end])
+        parser.feed(whole[start:end])
         for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)
     ]
 
@@ -92,7 +94,7 @@ def test_an_answer_survives_any_cuts(data):
 @example(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
 def test_any_bytes_are_an_answer_or_a_sentence(data):
     """
-    Whoever answers cannot choose which exception we raise.
+    A receiver cannot choose which exception we raise.
     """
     result = read(data, limits=SMALL)
 
@@ -113,10 +115,10 @@ def test_a_body_without_a_length_ends_with_the_connection():
     """
     HTTP/1.0 receivers still answer this way.
     """
-    reader = ResponseParser(USUAL)
+    parser = ResponseParser(DEFAULTS)
 
-    assert reader.feed(b"HTTP/1.0 200 OK\r\n\r\nall there") is None
-    assert Response(200, (), b"all there is") == (reader.feed(b" is") or reader.end())
+    assert parser.feed(b"HTTP/1.0 200 OK\r\n\r\nall there") is None
+    assert Response(200, (), b"all there is") == (parser.feed(b" is") or parser.end())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_a_cut_answer_is_not_an_answer(data, reason):
 )
 def test_what_is_not_http_is_refused(data):
     """
-    What two readers could understand differently is refused, not guessed.
+    What two parsers could understand differently is refused, not guessed.
     """
     result = read(data)
 
@@ -204,7 +206,7 @@ def test_what_is_not_http_is_refused(data):
 )
 def test_every_bound_has_its_sentence(data, reason):
     """
-    Whoever owns the URL writes the answer: nothing of it may grow without an end.
+    The owner of the URL writes the answer: nothing of it may grow without an end.
     """
     assert reason == read(data, pieces=700, limits=SMALL)
 
@@ -242,28 +244,28 @@ def test_a_bound_itself_is_allowed(data):
 )
 def test_only_a_clean_connection_is_used_again(data, expected):
     """
-    Bytes left over would be read as the answer to somebody else's call.
+    Bytes left over would be read as the answer to another target's call.
     """
-    reader = ResponseParser(USUAL)
-    whole = reader.feed(data)
+    parser = ResponseParser(DEFAULTS)
+    whole = parser.feed(data)
 
     assert whole is not None
     assert whole.body == b"hi"
-    assert expected == reader.reusable
+    assert expected == parser.reusable
 
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 70_000])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_what_is_not_kept_changes_no_judgement(size, is_chunked):
+def test_what_is_not_kept_changes_no_classification(size, is_chunked):
     """
     Dropping the rest of a large answer must not make an error of data, nor data of an error.
     """
     error = b'{"forwardedStatusCode": 403}'
     body = error.ljust(CLASSIFIED_BYTES - 1 + size)
     data = chunked(body[:100], body[100:]) if is_chunked else answer(200, body)
-    reader = ResponseParser(USUAL)
-    reader.begin(CLASSIFIED_BYTES)
-    wholes = [reader.feed(data[at : at + 50_000]) for at in range(0, len(data), 50_000)]
+    parser = ResponseParser(DEFAULTS)
+    parser.begin(CLASSIFIED_BYTES)
+    wholes = [parser.feed(data[at : at + 50_000]) for at in range(0, len(data), 50_000)]
 
     assert classify_response(read(data)) == classify_response(wholes[-1])
     assert (size < 1) == (classify_response(wholes[-1]).outcome is Outcome.FAILED)
@@ -274,18 +276,18 @@ def test_what_is_not_kept_still_counts():
     """
     Else an answer without an end would be read without an end.
     """
-    reader = ResponseParser(SMALL)
-    reader.begin(10)
+    parser = ResponseParser(SMALL)
+    parser.begin(10)
 
     with pytest.raises(InvalidHttpResponse, match="answer larger than"):
-        reader.feed(chunked(*[b"x" * 100] * 21))
+        parser.feed(chunked(*[b"x" * 100] * 21))
 
 
-def test_a_reader_reads_one_answer_after_the_other():
+def test_a_parser_reads_one_answer_after_the_other():
     """
     A kept connection must not mix the fields of two answers.
     """
-    reader = ResponseParser(USUAL)
+    parser = ResponseParser(DEFAULTS)
     for data in [chunked(b"one", end=b"0\r\nX-Trailer: a\r\n\r\n"), answer(204), chunked(b"two")]:
-        reader.begin()
-        assert read(data) == reader.feed(data)
+        parser.begin()
+        assert read(data) == parser.feed(data)

@@ -46,7 +46,7 @@ def plain(case) -> str:
     return str(getattr(then, "ipv4_mapped", None) or then)
 
 
-async def led_to(guard: AddressGuard, url: str) -> str | None:
+async def leads_to(guard: AddressGuard, url: str) -> str | None:
     """The one address a connection may go to; None: it is blocked."""
     try:
         (address,) = await guard.addresses(parse_endpoint(url))
@@ -96,9 +96,9 @@ def test_a_spelling_is_refused_when_it_is_saved(kind, policy):
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("kind", SPELLINGS)
-async def test_a_spelling_is_judged_as_the_address_it_leads_to(kind, policy):
+async def test_a_spelling_is_checked_as_the_address_it_leads_to(kind, policy):
     """
-    The guard sees the very address, and asks nobody: a literal is never looked up.
+    The guard sees the very address, and asks no resolver: a literal is never looked up.
     """
     names = Names()
     guard = AddressGuard(policy, names, EVERY_TIME)
@@ -108,7 +108,7 @@ async def test_a_spelling_is_judged_as_the_address_it_leads_to(kind, policy):
         for case in cases
     }
 
-    assert expected == {case["url"]: await led_to(guard, case["url"]) for case in cases}
+    assert expected == {case["url"]: await leads_to(guard, case["url"]) for case in cases}
     assert [] == names.lookups
 
 
@@ -125,15 +125,15 @@ def test_a_url_that_is_none_is_none_for_the_call_too():
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-async def test_a_name_that_changes_its_address_is_judged_by_the_one_it_has(policy):
+async def test_a_name_that_changes_its_address_is_checked_by_the_one_it_has(policy):
     """
-    Rebinding: whatever a name was when it was judged, a connection goes to what was judged for it.
+    Rebinding: whatever a name was when it was checked, a connection goes to what was checked for it.
     """
     expected, led = [], []
     for case in REBINDING:
         names = Names(hooks_example=[case["first"], case["then"]])
         guard = AddressGuard(policy, names, EVERY_TIME)
-        led.append([await led_to(guard, "http://hooks.example/") for _ in range(2)])
+        led.append([await leads_to(guard, "http://hooks.example/") for _ in range(2)])
         expected.append([case["first"], plain(case) if is_callable(case, policy) else None])
         assert 2 == len(names.lookups)
 

@@ -30,15 +30,15 @@ async def test_a_trusted_receiver_is_called_by_its_name(open_http_client, author
     """
     The connection goes to an address, the certificate and SNI speak of a name.
     """
-    caller = open_http_client(
+    client = open_http_client(
         ssl_context=authority.client_context(), resolver=Names(**{"hooks.example.": "127.0.0.1"})
     )
     async with SecureServer(
         authority.server_context("hooks.example"), answer(200, b"ok")
     ) as server:
-        result = await caller.post(a_call(server.url(host="Hooks.Example.")))
+        result = await client.send(a_call(server.url(host="Hooks.Example.")))
 
-        assert repr(caller) == "<EgressClient strict [busy 0 | idle 1]>"
+        assert repr(client) == "<EgressClient strict [busy 0 | idle 1]>"
 
     assert result.body == b"ok"
     assert server.sent_names == ["hooks.example"]
@@ -49,10 +49,10 @@ async def test_a_kept_tls_connection_is_used_again(open_http_client, authority):
     """
     A handshake costs more than the whole rest of a call.
     """
-    caller = open_http_client(ssl_context=authority.client_context())
+    client = open_http_client(ssl_context=authority.client_context())
     async with SecureServer(authority.server_context("127.0.0.1"), answer(200, b"ok")) as server:
         for _ in range(3):
-            await caller.post(a_call(server.url(), body=bytes(100_000)))
+            await client.send(a_call(server.url(), body=bytes(100_000)))
 
     assert server.connections == 1
 
@@ -87,27 +87,27 @@ async def test_a_certificate_we_cannot_trust_ends_the_call(
     """
     Signed payloads carry personal data: no doubt about the receiver is small enough.
     """
-    caller = open_http_client(ssl_context=(trusted or authority).client_context())
+    client = open_http_client(ssl_context=(trusted or authority).client_context())
     async with SecureServer(authority.server_context(**certificate), answer()) as server:
-        failed = await failure_of(caller, a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
     assert reason == failed.reason
 
 
-async def test_the_usual_context_trusts_the_system_and_nobody_else(open_http_client, authority):
+async def test_the_default_context_trusts_the_system_and_nobody_else(open_http_client, authority):
     """
-    Without a context of its own a caller must verify, too.
+    Without a context of its own a client must verify, too.
     """
-    caller = open_http_client()
+    client = open_http_client()
     async with SecureServer(authority.server_context("127.0.0.1"), answer()) as server:
-        failed = await failure_of(caller, a_call(server.url()))
+        failed = await failure_of(client, a_call(server.url()))
 
     assert failed.stage == Stage.TLS
     assert failed.reason.startswith("certificate verify failed: ")
 
 
-def test_the_usual_context_is_strict():
+def test_the_default_context_is_strict():
     """
     What a library's default does next year must not decide this.
     """
@@ -133,12 +133,12 @@ def test_where_the_system_trusts_nobody_certifi_helps_out():
     assert (find_spec("certifi") is not None) == (int(trusted) > 0)
 
 
-async def test_a_receiver_without_tls_is_told_apart(caller):
+async def test_a_receiver_without_tls_is_told_apart(client):
     """
     https on a port that speaks http is the most usual mistake in an endpoint.
     """
     async with Hostile(talks_before_it_is_asked) as server:
-        failed = await failure_of(caller, a_call(server.url().replace("http:", "https:")))
+        failed = await failure_of(client, a_call(server.url().replace("http:", "https:")))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
     assert failed.reason == "TLS handshake failed: wrong version number"
@@ -150,24 +150,24 @@ async def talks_before_it_is_asked(peer):
     await peer.until_gone()
 
 
-async def test_a_receiver_that_closes_in_the_handshake_is_told_apart(caller):
+async def test_a_receiver_that_closes_in_the_handshake_is_told_apart(client):
     """
     Some receivers close instead of sending an alert.
     """
     async with Hostile(closes_before_reading) as server:
-        failed = await failure_of(caller, a_call(server.url().replace("http:", "https:")))
+        failed = await failure_of(client, a_call(server.url().replace("http:", "https:")))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
     assert failed.reason == "TLS handshake failed: connection closed by the peer"
 
 
-async def test_a_handshake_counts_against_the_call(caller):
+async def test_a_handshake_counts_against_the_call(client):
     """
     There is one deadline for everything.
     """
     async with Hostile(swallows) as server:
         call = a_call(server.url().replace("http:", "https:"), timeout=0.3)
-        failed = await failure_of(caller, call)
+        failed = await failure_of(client, call)
         await server.gone.wait()
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
@@ -178,9 +178,9 @@ async def test_a_handshake_has_a_limit_of_its_own(open_http_client):
     """
     A target may wait 270 s for its answer, but not for a handshake.
     """
-    caller = open_http_client(limits=ClientLimits(handshake=0.1))
+    client = open_http_client(limits=ClientLimits(handshake=0.1))
     async with Hostile(swallows) as server:
-        failed = await failure_of(caller, a_call(server.url().replace("http:", "https:")))
+        failed = await failure_of(client, a_call(server.url().replace("http:", "https:")))
         await server.gone.wait()
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)

@@ -49,4 +49,4 @@ class MemoryStore:
         if now < self._sweep_at:
             return
         self._sweep_at = now + LEASE_SECONDS
-        self._entries = {name: each for name, each in self._entries.items() if each[1] > now}
+        self._entries = {name: entry for name, entry in self._entries.items() if entry[1] > now}

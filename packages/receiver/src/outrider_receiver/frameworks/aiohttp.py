@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from outrider_receiver.receiver import HttpAnswer, Receiver
+from outrider_receiver._calls import HttpAnswer
+from outrider_receiver.receiver import Receiver
 
 
 def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -9,7 +9,8 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from outrider_receiver.receiver import HttpAnswer, Receiver
+from outrider_receiver._calls import HttpAnswer
+from outrider_receiver.receiver import Receiver
 
 
 def lambda_handler(receiver: Receiver) -> Callable[[Mapping[str, Any], object], dict[str, Any]]:

@@ -11,7 +11,8 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
-from outrider_receiver.receiver import HttpAnswer, Receiver
+from outrider_receiver._calls import HttpAnswer
+from outrider_receiver.receiver import Receiver
 
 
 def view(receiver: Receiver) -> Callable[[HttpRequest], HttpResponse]:

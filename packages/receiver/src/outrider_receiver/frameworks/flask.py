@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from flask import Response, request
 
-from outrider_receiver.receiver import HttpAnswer, Receiver
+from outrider_receiver._calls import HttpAnswer
+from outrider_receiver.receiver import Receiver
 
 
 def view(receiver: Receiver) -> Callable[[], Response]:

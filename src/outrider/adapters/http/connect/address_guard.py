@@ -1,4 +1,4 @@
-"""Resolve, judge, pin: which addresses a connection to an endpoint may go to."""
+"""Resolve, check, pin: which addresses a connection to an endpoint may go to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from outrider.domain.net.egress_policy import (
 from outrider.domain.net.endpoint import Address, Endpoint
 
 MAX_NAMES = 1024  # resolved names remembered at once
-MAX_RESOLVED = 64  # addresses looked at, however many DNS gives
+MAX_RESOLVED = 64  # addresses checked, however many DNS gives
 
 
 class Resolver(Protocol):
@@ -48,9 +48,9 @@ class SystemResolver:
 class AddressGuard:
     """Gives the addresses a connection may go to, and no other.
 
-    Judging happens for every connection. Resolving is shared: calls that need the same name at
-    the same time wait for one lookup, so a name server that hangs holds one thread and not all,
-    and what was found serves for `limits.resolved` seconds.
+    Addresses are checked for every connection. Lookups are shared: calls that need the same name
+    at the same time wait for one lookup, so a name server that hangs holds one thread and not
+    all, and its addresses serve for `limits.resolved` seconds.
     """
 
     def __init__(self, policy: EgressPolicy, resolver: Resolver, limits: ClientLimits) -> None:
@@ -58,78 +58,79 @@ class AddressGuard:
         self._resolver = resolver
         self._limits = limits
         self._lookups: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
-        self._found: dict[str, tuple[float, tuple[Address, ...]]] = {}
+        self._resolved: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
     async def addresses(
         self, endpoint: Endpoint, *, is_trusted: bool = False
     ) -> tuple[Address, ...]:
         """Give at least one allowed address, in the order to try.
 
-        What `is_trusted` may be anywhere: the operator named it. Raise `RequestError`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in
-        GUARD when none of them is allowed.
+        With `is_trusted` every address is allowed: the operator named the endpoint. Raise
+        `RequestError`: UNREACHABLE in RESOLVE when there is no address at all, BLOCKED in GUARD
+        when none of them is allowed.
         """
         literal = literal_address(endpoint.host)
-        found = (literal,) if literal is not None else await self._resolved(endpoint)
+        found = (literal,) if literal is not None else await self._resolve(endpoint)
         if is_trusted or (literal is None and check_host(self._policy, endpoint.host)):
             return found[: self._limits.max_addresses]
-        verdicts = [check_address(self._policy, address) for address in found]
+        decisions = [check_address(self._policy, address) for address in found]
         allowed = [
-            address for address, verdict in zip(found, verdicts, strict=True) if verdict.allowed
+            address for address, decision in zip(found, decisions, strict=True) if decision.allowed
         ]
         if not allowed:
-            raise blocked(verdicts[0].reason or "")
+            raise blocked(decisions[0].reason or "")
         return tuple(allowed[: self._limits.max_addresses])
 
     async def check_beyond_proxy(self, endpoint: Endpoint) -> None:
         """Raise `RequestError`, BLOCKED, when any address of the endpoint is not allowed.
 
         Which one the proxy would take is not ours to say. A name that we cannot resolve passes:
-        where only the proxy knows the names outside, it is the proxy that has to judge.
+        where only the proxy knows the names of the internet, the proxy has to check it.
         """
         literal = literal_address(endpoint.host)
         if literal is None and check_host(self._policy, endpoint.host):
             return
-        found = (literal,) if literal is not None else await self._known(endpoint)
+        found = (literal,) if literal is not None else await self._resolve_briefly(endpoint)
         for address in found:
-            verdict = check_address(self._policy, address)
-            if not verdict.allowed:
-                raise blocked(verdict.reason or "")
+            decision = check_address(self._policy, address)
+            if not decision.allowed:
+                raise blocked(decision.reason or "")
 
     async def aclose(self) -> None:
-        """Forget the lookups that are under way; who waits for one is told so."""
+        """Cancel the lookups that are under way; the calls that wait for them fail."""
         lookups = tuple(self._lookups.values())
         for lookup in lookups:
             lookup.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
 
-    async def _known(self, endpoint: Endpoint) -> tuple[Address, ...]:
+    async def _resolve_briefly(self, endpoint: Endpoint) -> tuple[Address, ...]:
         try:
             async with asyncio.timeout(self._limits.beyond_proxy):
-                return await self._resolved(endpoint)
+                return await self._resolve(endpoint)
         except (RequestError, TimeoutError):
             return ()
 
-    async def _resolved(self, endpoint: Endpoint) -> tuple[Address, ...]:
+    async def _resolve(self, endpoint: Endpoint) -> tuple[Address, ...]:
         name = f"{endpoint.host}." if endpoint.rooted else endpoint.host
-        until, found = self._found.get(name, (0.0, ()))
+        until, found = self._resolved.get(name, (0.0, ()))
         if until <= asyncio.get_running_loop().time():
-            found = await self._looked_up(name)
+            found = await self._share_lookup(name)
         if not found:
             raise unreachable(Stage.RESOLVE, f"cannot resolve {endpoint.host}")
         return found
 
-    async def _looked_up(self, name: str) -> tuple[Address, ...]:
+    async def _share_lookup(self, name: str) -> tuple[Address, ...]:
         lookup = self._lookups.get(name)
         if lookup is None:
             lookup = asyncio.get_running_loop().create_task(self._look_up(name))
             self._lookups[name] = lookup
             lookup.add_done_callback(lambda _: self._lookups.pop(name, None))
         try:
-            # Others may be waiting too: one who gives up must not end it for them.
+            # Others may wait too: a call that gives up must not end the lookup for them.
             return await asyncio.shield(lookup)
         except asyncio.CancelledError:
             if lookup.cancelled():
-                raise unreachable(Stage.RESOLVE, "the caller was closed") from None
+                raise unreachable(Stage.RESOLVE, "the client was closed") from None
             raise
 
     async def _look_up(self, name: str) -> tuple[Address, ...]:
@@ -137,14 +138,14 @@ class AddressGuard:
             resolved = await self._resolver.resolve(name)
         except (OSError, UnicodeError):
             return ()
-        found = tuple(dict.fromkeys(_plain(address) for address in resolved[:MAX_RESOLVED]))
-        if len(self._found) >= MAX_NAMES:
-            self._found.clear()
+        found = tuple(dict.fromkeys(_unmapped(address) for address in resolved[:MAX_RESOLVED]))
+        if len(self._resolved) >= MAX_NAMES:
+            self._resolved.clear()
         until = asyncio.get_running_loop().time() + self._limits.resolved
-        self._found[name] = (until, found)
+        self._resolved[name] = (until, found)
         return found
 
 
-def _plain(address: Address) -> Address:
+def _unmapped(address: Address) -> Address:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped

@@ -1,4 +1,4 @@
-"""The sentences of calls that brought no answer."""
+"""Errors of calls that brought no response: each is a sentence for the attempt log."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ _WHILE = {
 
 
 def unreachable(stage: Stage, reason: str) -> RequestError:
-    """A call that got as far as `stage` and brought no answer."""
+    """A call that got as far as `stage` and brought no response."""
     return RequestError(Outcome.UNREACHABLE, stage, reason)
 
 
 def blocked(reason: str) -> RequestError:
-    """A call that our own rules stopped before anything was sent to that place."""
+    """A call that our own rules stopped before anything was sent to that address."""
     return RequestError(Outcome.BLOCKED, Stage.GUARD, reason)
 
 
-def of_proxy(failed: RequestError) -> RequestError:
-    """What failed on the way to a proxy: the same end, in PROXY."""
-    return RequestError(failed.outcome, Stage.PROXY, f"proxy: {failed.reason}")
+def proxy_error(reason: str) -> RequestError:
+    """A call that a proxy brought to an end: no fault of the target."""
+    return unreachable(Stage.PROXY, f"proxy: {reason}")
+
+
+def as_proxy_error(error: RequestError) -> RequestError:
+    """What failed on the way to a proxy: the same outcome, in PROXY."""
+    return RequestError(error.outcome, Stage.PROXY, f"proxy: {error.reason}")
 
 
 def timed_out(stage: Stage, seconds: float) -> RequestError:

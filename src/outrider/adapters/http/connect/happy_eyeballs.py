@@ -1,4 +1,4 @@
-"""Connecting sockets to judged addresses."""
+"""Connecting sockets to checked addresses, several at a time (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -11,39 +11,42 @@ from collections.abc import Sequence
 from outrider.domain.net.endpoint import Address
 
 
-async def first_connected(
+async def connect_first(
     addresses: Sequence[Address], port: int, next_after: float
 ) -> socket.socket:
-    """Give the first socket that connects; an address that dawdles lets the next one try too."""
+    """Give the first socket that connects. Raise OSError when none does.
+
+    An address that takes longer than `next_after` seconds lets the next one try as well.
+    """
     if len(addresses) == 1:
-        return await _connected(addresses[0], port)
-    tries: list[asyncio.Task[socket.socket]] = []
+        return await _connect(addresses[0], port)
+    attempts: list[asyncio.Task[socket.socket]] = []
     try:
-        return await _race(tries, addresses, port, next_after)
+        return await _race(attempts, addresses, port, next_after)
     finally:
-        for attempt in tries:
+        for attempt in attempts:
             _drop(attempt)
 
 
 async def _race(
-    tries: list[asyncio.Task[socket.socket]],
+    attempts: list[asyncio.Task[socket.socket]],
     addresses: Sequence[Address],
     port: int,
     next_after: float,
 ) -> socket.socket:
     loop = asyncio.get_running_loop()
     failure: BaseException | None = None
-    waiting = list(addresses)
-    while waiting or tries:
-        if waiting:
-            tries.append(loop.create_task(_connected(waiting.pop(0), port)))
+    untried = list(addresses)
+    while untried or attempts:
+        if untried:
+            attempts.append(loop.create_task(_connect(untried.pop(0), port)))
         done, _ = await asyncio.wait(
-            tries,
-            timeout=next_after if waiting else None,
+            attempts,
+            timeout=next_after if untried else None,
             return_when=asyncio.FIRST_COMPLETED,
         )
         for attempt in done:
-            tries.remove(attempt)
+            attempts.remove(attempt)
             failure = failure or attempt.exception()
             if attempt.exception() is None:
                 return attempt.result()
@@ -55,7 +58,7 @@ def _drop(attempt: asyncio.Task[socket.socket]) -> None:
         attempt.result().close()
 
 
-async def _connected(address: Address, port: int) -> socket.socket:
+async def _connect(address: Address, port: int) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -67,6 +70,6 @@ async def _connected(address: Address, port: int) -> socket.socket:
     return sock
 
 
-def plainly(failure: OSError) -> str:
+def describe_failure(failure: OSError) -> str:
     """The system's own words; what event loops add to them repeats the address."""
     return os.strerror(failure.errno).lower() if failure.errno else "connection failed"

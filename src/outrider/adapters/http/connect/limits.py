@@ -1,4 +1,4 @@
-"""Every bound of the egress, each with its reason."""
+"""Every bound of outgoing calls, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from outrider.domain.calls.request import MAX_RESPONSE_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLimits:
-    """What a caller allows itself and its receivers. Durations are seconds."""
+    """What a client allows itself and its receivers. Durations are seconds."""
 
     dial: float = 5.0
     """TCP connect, all addresses together; a host that is up answers in far less."""
@@ -18,7 +18,7 @@ class ClientLimits:
     """TLS, from hello to finished."""
 
     tunnel: float = 10.0
-    """From CONNECT to the proxy's answer: it connects to the target meanwhile."""
+    """From CONNECT to the proxy's response: it connects to the target meanwhile."""
 
     beyond_proxy: float = 1.0
     """How long we look up a name that a proxy will look up anyway."""
@@ -30,7 +30,7 @@ class ClientLimits:
     """Addresses tried for one connection, however many DNS gives."""
 
     resolved: float = 2.0
-    """How long resolved addresses serve further connections. They are judged each time."""
+    """How long resolved addresses serve further connections. They are checked each time."""
 
     idle: float = 20.0
     """How long an unused connection is kept."""
@@ -41,10 +41,10 @@ class ClientLimits:
 
     max_redirects: int = 5
     max_head_bytes: int = 64 * 1024
-    """Status line and fields of an answer, the interim answers before it included."""
+    """Status line and fields of a response, the interim responses before it included."""
 
     max_fields: int = 200
-    max_interim_answers: int = 20
-    """1xx answers before the final one; a receiver has no use for more than one or two."""
+    max_interim_responses: int = 20
+    """1xx responses before the final one; a receiver has no use for more than one or two."""
 
     max_body_bytes: int = MAX_RESPONSE_BYTES

@@ -1,6 +1,6 @@
-"""Reading HTTP/1.1 answers (RFC 9112) out of bytes. No I/O and no clock.
+"""Reading HTTP/1.1 responses (RFC 9112) out of bytes. No I/O and no clock.
 
-Whoever owns the URL writes the answer, so everything about it is bounded before it is kept.
+The owner of the URL writes the response, so everything about it is bounded before it is kept.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ _FRAMING = {"content-length", "transfer-encoding"}
 
 
 class InvalidHttpResponse(Exception):
-    """The bytes are no answer, or break a limit. The text goes to the attempt log."""
+    """The bytes are no response, or break a limit. The text goes to the attempt log."""
 
 
 class ResponseParser:
-    """Reads the answers of one connection, one after the other.
+    """Reads the responses of one connection, one after the other.
 
-    `begin` before every request, `feed` what arrives, `end` when the peer has said its last byte.
-    After `InvalidHttpResponse`, or when `reusable` is False, the reader and its connection are used up.
+    `begin` before every request, `feed` what arrives, `end` when the peer has sent its last byte.
+    After `InvalidHttpResponse`, or when `reusable` is False, the parser and its connection are
+    used up.
     """
 
     __slots__ = (
-        "_answer",
-        "_barren",
         "_body",
         "_body_bytes",
         "_body_limit",
@@ -38,7 +37,9 @@ class ResponseParser:
         "_headers",
         "_interims",
         "_limits",
+        "_overhead_bytes",
         "_parser",
+        "_response",
         "_status",
         "reusable",
     )
@@ -49,38 +50,38 @@ class ResponseParser:
         self.begin()
 
     def begin(self, body_limit: int = MAX_RESPONSE_BYTES) -> None:
-        """Forget the last answer. Of the next one's body no more than needed is kept, `body_limit`."""
+        """Forget the last response. Of the next one's body, `body_limit` bytes are needed."""
         self._body_limit = body_limit
         self.reusable = False
-        self._answer: Response | None = None
+        self._response: Response | None = None
         self._failure: str | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: tuple[tuple[str, str], ...] = ()
         self._status = 0
         self._interims = 0
-        self._barren = 0
+        self._overhead_bytes = 0
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
 
     def feed(self, data: bytes) -> Response | None:
-        """Take the next bytes; give the answer as soon as it is whole. Raise `InvalidHttpResponse`."""
-        self._barren += len(data)
+        """Take the next bytes; give the response as soon as it is whole. Raise `InvalidHttpResponse`."""
+        self._overhead_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            # Bytes after a whole answer spoil the connection, not the answer.
+            # Bytes after a whole response spoil the connection, not the response.
             self.reusable = False
-            if self._answer is None:
+            if self._response is None:
                 raise InvalidHttpResponse(self._failure or _sentence(error)) from None
-        answer = self._answer
-        if answer is None and self._barren > self._limits.max_head_bytes:
-            raise InvalidHttpResponse(self._too_much_around())
-        # A connection may rest for a while, and a body weighs up to 20 MiB.
-        self._answer = None
-        return answer
+        response = self._response
+        if response is None and self._overhead_bytes > self._limits.max_head_bytes:
+            raise InvalidHttpResponse(self._too_much_overhead())
+        # A connection may be idle for a while, and a body weighs up to 20 MiB.
+        self._response = None
+        return response
 
     def end(self) -> Response:
-        """The peer closed. Give the answer if closing is what ends it, else raise `InvalidHttpResponse`."""
+        """The peer closed. Give the response if closing ends it, else raise `InvalidHttpResponse`."""
         if not self._status:
             raise InvalidHttpResponse("connection closed before the answer was complete")
         if any(name in _FRAMING for name, _ in self._headers):
@@ -91,12 +92,12 @@ class ResponseParser:
     # way, so `_fail` keeps the sentence.
 
     def on_message_begin(self) -> None:
-        """Something follows the whole answer: nobody asked for it."""
-        if self._answer is not None:
+        """Something follows the whole response: no request asked for it."""
+        if self._response is not None:
             self._fail("bytes after the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head; after the body, a trailer, which nobody reads."""
+        """A field of the head; after the body, a trailer, which is not kept."""
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -104,8 +105,8 @@ class ResponseParser:
         fields, limits = self._fields, self._limits
         if len(fields) > limits.max_fields:
             self._fail(f"answer with more than {limits.max_fields} header fields")
-        if self._barren > limits.max_head_bytes and _size(fields) > limits.max_head_bytes:
-            self._fail(self._too_much_around())
+        if self._overhead_bytes > limits.max_head_bytes and _size(fields) > limits.max_head_bytes:
+            self._fail(self._too_much_overhead())
         status = self._parser.get_status_code()
         if status < FIRST_STATUS or status == SWITCHING_PROTOCOLS:
             self._fail(f"answer with the status {status:03}, which nobody asked for")
@@ -121,7 +122,7 @@ class ResponseParser:
 
     def on_body(self, part: bytes) -> None:
         """A part of the body, without the framing."""
-        self._barren = 0
+        self._overhead_bytes = 0
         body = self._body
         self._body_bytes += len(part)
         if self._body_bytes > self._limits.max_body_bytes:
@@ -137,19 +138,19 @@ class ResponseParser:
             self._body = bytearray(body) + part
 
     def on_message_complete(self) -> None:
-        """An answer is whole: an interim one (RFC 9110, 15.2) is dropped, a final one is kept."""
+        """A response is whole: an interim one (RFC 9110, 15.2) is dropped, a final one is kept."""
         if self._status:
             self.reusable = self._parser.should_keep_alive()
-            self._answer = Response(self._status, self._headers, bytes(self._body))
+            self._response = Response(self._status, self._headers, bytes(self._body))
             self._body = b""
             return
         self._interims += 1
         self._body = b""
         self._body_bytes = 0
-        if self._interims > self._limits.max_interim_answers:
-            self._fail(f"more than {self._limits.max_interim_answers} interim answers")
+        if self._interims > self._limits.max_interim_responses:
+            self._fail(f"more than {self._limits.max_interim_responses} interim answers")
 
-    def _too_much_around(self) -> str:
+    def _too_much_overhead(self) -> str:
         part = "chunk framing" if self._status else "head"
         return f"answer with a {part} larger than {self._limits.max_head_bytes // 1024} KiB"
 

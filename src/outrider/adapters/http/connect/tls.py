@@ -1,4 +1,9 @@
-"""TLS towards targets: whom we trust, and how a failed handshake reads."""
+"""TLS towards targets: trust, our own identity, and the sentences of failed handshakes.
+
+`client_context` is the default: the system's authorities, and no certificate of ours. A target's
+policy may name other authorities and a client certificate: `policy_context`. Both verify chains
+and host names, with TLS 1.2 or newer.
+"""
 
 from __future__ import annotations
 
@@ -22,41 +27,20 @@ from cryptography.hazmat.primitives.serialization import (
 
 from outrider.domain.targets.policy import TlsPolicy
 
+_PRIVATE = "PRIVATE KEY-----"
+
 
 def client_context() -> ssl.SSLContext:
-    """Give a context that verifies chains and host names, with TLS 1.2 or newer.
+    """Give the context for calls whose policy says nothing about TLS.
 
     Trust is the system's; `certifi`'s, if it happens to be installed, where the system has none.
     """
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A server that could choose HTTP/2 must know that it may not.
-    context.set_alpn_protocols(["http/1.1"])
+    context = _require_modern(ssl.create_default_context())
     if not _has_system_trust(context) and find_spec("certifi") is not None:
         import certifi  # noqa: PLC0415 - not one of our dependencies
 
         context.load_verify_locations(cafile=certifi.where())
     return context
-
-
-def _has_system_trust(context: ssl.SSLContext) -> bool:
-    if context.cert_store_stats()["x509_ca"]:
-        return True
-    # A directory of certificates is read only when one is needed, so the store does not count it.
-    directory = ssl.get_default_verify_paths().capath
-    return directory is not None and any(Path(directory).iterdir())
-
-
-def handshake_failure(failure: Exception) -> str:
-    """Give the sentence for the attempt log."""
-    if isinstance(failure, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {failure.verify_message.rstrip('.')}"
-    if isinstance(failure, ssl.SSLError) and failure.reason:
-        return f"TLS handshake failed: {failure.reason.lower().replace('_', ' ')}"
-    return "TLS handshake failed: connection closed by the peer"
-
-
-_PRIVATE = "PRIVATE KEY-----"
 
 
 def policy_context(tls: TlsPolicy) -> ssl.SSLContext:
@@ -65,7 +49,7 @@ def policy_context(tls: TlsPolicy) -> ssl.SSLContext:
     Raise `ValueError` with a sentence that repeats nothing of the PEM: when something is no
     certificate or no key, when the key is encrypted, or is not the certificate's.
     """
-    context = _trusting(tls.ca_pem) if tls.ca_pem else client_context()
+    context = _private_trust(tls.ca_pem) if tls.ca_pem else client_context()
     if tls.client_cert_pem:
         _check_pair(tls)
         with _as_file(tls.client_cert_pem + "\n" + tls.client_key_pem) as path:
@@ -77,15 +61,37 @@ def policy_context(tls: TlsPolicy) -> ssl.SSLContext:
 
 
 def check_tls(tls: TlsPolicy) -> None:
-    """Raise `ValueError` when no context can be made."""
+    """Raise `ValueError`, as `policy_context` does, when no context can be made."""
     policy_context(tls)
 
 
-def _trusting(ca_pem: str) -> ssl.SSLContext:
-    _certificates(ca_pem, "ca_pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def handshake_failure(failure: Exception) -> str:
+    """Give the sentence for the attempt log."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {failure.verify_message.rstrip('.')}"
+    if isinstance(failure, ssl.SSLError) and failure.reason:
+        return f"TLS handshake failed: {failure.reason.lower().replace('_', ' ')}"
+    return "TLS handshake failed: connection closed by the peer"
+
+
+def _require_modern(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A server that could choose HTTP/2 must know that it may not.
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _has_system_trust(context: ssl.SSLContext) -> bool:
+    if context.cert_store_stats()["x509_ca"]:
+        return True
+    # A directory of certificates is read only when one is needed, so the store does not count it.
+    directory = ssl.get_default_verify_paths().capath
+    return directory is not None and any(Path(directory).iterdir())
+
+
+def _private_trust(ca_pem: str) -> ssl.SSLContext:
+    _read_certificates(ca_pem, "ca_pem")
+    context = _require_modern(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     try:
         context.load_verify_locations(cadata=ca_pem)
     except (ssl.SSLError, ValueError):
@@ -94,7 +100,7 @@ def _trusting(ca_pem: str) -> ssl.SSLContext:
 
 
 def _check_pair(tls: TlsPolicy) -> None:
-    leaf, *_ = _certificates(tls.client_cert_pem, "client_cert_pem")
+    leaf, *_ = _read_certificates(tls.client_cert_pem, "client_cert_pem")
     try:
         private_key = load_pem_private_key(tls.client_key_pem.encode(), password=None)
         certified = _spki(leaf.public_key())
@@ -107,9 +113,9 @@ def _check_pair(tls: TlsPolicy) -> None:
         raise ValueError("client_key_pem is not the key of the first certificate")
 
 
-def _certificates(pem: str, name: str) -> list[x509.Certificate]:
+def _read_certificates(pem: str, name: str) -> list[x509.Certificate]:
     if _PRIVATE in pem:
-        # Certificates are given back to whoever reads the policy.
+        # Readers of the policy are given its certificates.
         raise ValueError(f"{name} holds a private key")
     try:
         return x509.load_pem_x509_certificates(pem.encode("ascii"))

@@ -1,4 +1,4 @@
-"""Ways out: whom a connection trusts, who we are on it, and which proxy it goes through."""
+"""TLS identity, trust and proxy of outgoing connections, and which connections share them."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from outrider.adapters.http.connect.connection import Origin
 from outrider.adapters.http.connect.errors import unreachable
+from outrider.adapters.http.connect.pool import Origin
 from outrider.adapters.http.connect.tls import policy_context
 from outrider.domain.calls.request import DIRECT, Route, Stage
 from outrider.domain.net.endpoint import Endpoint
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.targets.policy import TlsPolicy
 
-MAX_PASSAGES = 256  # kept at once, the usual one not counted; a TLS context weighs up to 1 MB
+MAX_TRANSPORTS = 256  # kept, the default one not counted; a TLS context weighs up to 1 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a URL leads on one passage, and the part of the request that is always the same."""
+    """Where a URL leads over one transport, and the part of the request that never changes."""
 
     url: str
     endpoint: Endpoint
+    transport: Transport
     origin: Origin
     head: bytes
     """The request line after its method, and Host, each with its line end."""
 
 
-class Passage:
-    """One way out.
+class Transport:
+    """Whom connections trust, who we are on them, and the proxy they go through.
 
-    It has its own origins and therefore its own connections: nothing sent on another passage can
-    arrive under the name that is in this one's certificate, or be read by whom this one trusts.
+    Like Go's `http.Transport`, and unlike asyncio's transports, which are single connections. It
+    has its own origins and therefore its own connections: a request that belongs to another
+    transport can neither arrive under the name in this one's certificate, nor be read by a
+    server that only this one trusts.
     """
 
     __slots__ = (
         "_context",
-        "_making",
+        "_context_lock",
         "_origins",
         "_tls",
         "destinations",
@@ -57,7 +60,7 @@ class Passage:
     ) -> None:
         self._tls = tls
         self._context = context
-        self._making = asyncio.Lock()
+        self._context_lock = asyncio.Lock()
         self._origins: WeakValueDictionary[tuple[str, str, int, bool], Origin] = (
             WeakValueDictionary()
         )
@@ -66,53 +69,53 @@ class Passage:
         self.is_proxy_trusted = is_proxy_trusted
 
     def origin(self, endpoint: Endpoint) -> Origin:
-        """The one object for this scheme, host and port on this passage."""
+        """Give the one object for this scheme, host and port on this transport."""
         name = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.rooted)
         origin = self._origins.get(name)
         if origin is None:
-            origin = self._origins[name] = Origin(endpoint, self)
+            origin = self._origins[name] = Origin(endpoint)
         return origin
 
-    async def context(self) -> ssl.SSLContext:
+    async def tls_context(self) -> ssl.SSLContext:
         """Give the context for TLS to targets. Raise `RequestError` in BUILD when none can be made."""
-        async with self._making:
+        async with self._context_lock:
             if self._context is None:
                 # Reading the system's authorities takes longer than hundreds of calls.
                 try:
                     self._context = await asyncio.to_thread(policy_context, self._tls)
-                except ValueError as wrong:
-                    reason = f"no TLS with the policy's certificates: {wrong}"
+                except ValueError as invalid:
+                    reason = f"no TLS with the policy's certificates: {invalid}"
                     raise unreachable(Stage.BUILD, reason) from None
         return self._context
 
 
-class Passages:
-    """The passages of a caller, by their routes. Keeps those that were used last."""
+class TransportCache:
+    """The transports of a client, by their routes. Keeps those that were used last."""
 
     def __init__(self, context: ssl.SSLContext, proxy: Proxy | None) -> None:
-        self._usual = Passage(DIRECT.tls, context, proxy, is_proxy_trusted=True)
-        self._usual_context = context
-        self._known: OrderedDict[Route, Passage] = OrderedDict()
+        self._default = Transport(DIRECT.tls, context, proxy, is_proxy_trusted=True)
+        self._default_context = context
+        self._by_route: OrderedDict[Route, Transport] = OrderedDict()
 
-    def of(self, route: Route) -> Passage:
-        """Raise `RequestError` in BUILD for a proxy that cannot be one."""
+    def get(self, route: Route) -> Transport:
+        """Give the transport of a route. Raise `RequestError` in BUILD for an invalid proxy URL."""
         if route is DIRECT or route == DIRECT:
-            return self._usual
-        passage = self._known.get(route)
-        if passage is None:
-            passage = self._known[route] = self._new(route)
-            if len(self._known) > MAX_PASSAGES:
-                self._known.popitem(last=False)
+            return self._default
+        transport = self._by_route.get(route)
+        if transport is None:
+            transport = self._by_route[route] = self._make(route)
+            if len(self._by_route) > MAX_TRANSPORTS:
+                self._by_route.popitem(last=False)
         else:
-            self._known.move_to_end(route)
-        return passage
+            self._by_route.move_to_end(route)
+        return transport
 
-    def _new(self, route: Route) -> Passage:
-        context = self._usual_context if route.tls == DIRECT.tls else None
+    def _make(self, route: Route) -> Transport:
+        context = self._default_context if route.tls == DIRECT.tls else None
         if not route.proxy_url:
-            return Passage(route.tls, context, self._usual.proxy, is_proxy_trusted=True)
+            return Transport(route.tls, context, self._default.proxy, is_proxy_trusted=True)
         try:
             proxy = parse_proxy(route.proxy_url)
-        except ValueError as wrong:
-            raise unreachable(Stage.BUILD, f"the policy's proxy: {wrong}") from None
-        return Passage(route.tls, context, proxy, is_proxy_trusted=False)
+        except ValueError as invalid:
+            raise unreachable(Stage.BUILD, f"the policy's proxy: {invalid}") from None
+        return Transport(route.tls, context, proxy, is_proxy_trusted=False)

@@ -20,7 +20,7 @@ from outrider.api.rpc.interceptors import (
 from outrider.domain.calls.request import Response
 from outrider.domain.net.endpoint import parse_endpoint
 from outrider.errors import InvalidRequest
-from outrider.usecases.targets.tunnels import PendingRequest, Tunnels, unanswered
+from outrider.usecases.targets.tunnels import PendingRequest, TunnelRegistry, listener_error
 from outrider_api.outrider.v1 import tunnel_service_pb as pb
 from outrider_api.outrider.v1.tunnel_service_connect import TunnelService
 
@@ -36,7 +36,7 @@ class TunnelHandlers(TunnelService):
 
     def __init__(
         self,
-        tunnels: Tunnels,
+        tunnels: TunnelRegistry,
         authenticator: Authenticator[Any],
         stopping: asyncio.Event,
         alive_every_s: float = ALIVE_EVERY_S,
@@ -59,7 +59,7 @@ class TunnelHandlers(TunnelService):
         self, request: pb.AnswerCallRequest, ctx: Context, /
     ) -> pb.AnswerCallResponse:
         """For a call that nobody waits for any more it is too late: `NotFound`."""
-        answer = unanswered(request.failure) if request.failure else _answer(request)
+        answer = listener_error(request.failure) if request.failure else _answer(request)
         self._tunnels.answer(actor_of(ctx), request.name, request.call_id, answer)
         return pb.AnswerCallResponse()
 
@@ -69,7 +69,7 @@ class TunnelHandlers(TunnelService):
             yield pb.ListenResponse(endpoint=listening.tunnel.endpoint)
             checked_at = loop.time()
             while True:
-                waiting = await listening.next_call(self._alive_every_s)
+                waiting = await listening.next_request(self._alive_every_s)
                 if loop.time() - checked_at >= self._alive_every_s:
                     await self._check(ctx)
                     checked_at = loop.time()
@@ -82,7 +82,7 @@ class TunnelHandlers(TunnelService):
 
 
 def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
-    call = waiting.call
+    call = waiting.request
     return pb.TunnelCall(
         id=waiting.id,
         target=parse_endpoint(call.url).target,
