@@ -21,10 +21,10 @@ import uvloop
 
 from outrider.bootstrap.http_client import REQUEST_BUILDER
 from outrider.domain.ids import ExecutionId, TargetId
-from outrider.domain.interception.message import JSON_OBJECTS, Replaceable
+from outrider.domain.interception.message import JSON_OBJECTS
 from outrider.domain.interception.payload import (
     InterceptedCall,
-    RequestSubject,
+    InterceptionPayload,
     method_lookup_id,
 )
 from outrider.domain.routing.condition import ConditionKind
@@ -79,12 +79,12 @@ async def _bare_post(engine: Engine) -> Step:
     lookup_id = method_lookup_id(ConditionKind.REQUEST, METHODS[0])
     targets = interceptions.routing.routes(instance).match(lookup_id)[1]
     [resolved_target] = await interceptions.resolved_targets.of(instance, targets)
-    subject = RequestSubject(
-        InterceptedCall(full_method=METHODS[0]), instance, Replaceable(JSON_OBJECTS, MESSAGE)
+    payload = InterceptionPayload(
+        InterceptedCall(full_method=METHODS[0]), instance, JSON_OBJECTS, MESSAGE
     )
     now = engine._parts.opened.runtime.now()  # noqa: SLF001
-    call = REQUEST_BUILDER.build(resolved_target, subject.render(), message_id="1" * 19, now=now)
-    caller = interceptions.chain.caller
+    call = REQUEST_BUILDER.build(resolved_target, payload.render(), message_id="1" * 19, now=now)
+    caller = interceptions.chain.target_client.http_client
 
     async def post() -> None:
         await caller.send(call)

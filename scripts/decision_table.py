@@ -37,18 +37,18 @@ def table(cells: Iterable[Cell]) -> str:
 def _lines(fault: str, kinds: dict[str, list[Cell]]) -> Iterable[str]:
     kinds_of: dict[str, list[str]] = {}
     for kind, cells in kinds.items():
-        kinds_of.setdefault(_verdict(cells), []).append(kind)
-    for verdict, same in kinds_of.items():
+        kinds_of.setdefault(_decision(cells), []).append(kind)
+    for decision, same in kinds_of.items():
         shown = "all" if same == list(kinds) else ", ".join(same)
-        yield f"| {fault} | {shown} | {verdict} |"
+        yield f"| {fault} | {shown} | {decision} |"
 
 
-def _verdict(cells: Sequence[Cell]) -> str:
+def _decision(cells: Sequence[Cell]) -> str:
     def stops(choice: str, *, interrupts: bool) -> str:
         [cell] = [
-            each
-            for each in cells
-            if (each["on_unreachable"], each["interrupt_on_error"]) == (choice, interrupts)
+            cell
+            for cell in cells
+            if (cell["on_unreachable"], cell["interrupt_on_error"]) == (choice, interrupts)
         ]
         return "stops" if cell["stops"] else _goes_on(cell)
 

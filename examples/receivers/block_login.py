@@ -1,4 +1,4 @@
-"""Nobody signs in whose metadata says so. The target's type: call, and it interrupts on errors."""
+"""Block logins by metadata. The target's type: call, and it interrupts on errors."""
 
 from outrider_receiver import PreUserinfo, Receiver, Refusal, refuse
 
@@ -8,7 +8,7 @@ receiver = Receiver()
 @receiver.function("preuserinfo")
 def check(call: PreUserinfo) -> Refusal | None:
     """Values of metadata are bytes: the payload has them in Base64."""
-    metadata = {each.name: each.value for each in call.user_metadata}
+    metadata = {entry.name: entry.value for entry in call.user_metadata}
     if metadata.get("blocked") == b"true":
         return refuse(403, "this account is blocked: call +00 555 0100")
     return None

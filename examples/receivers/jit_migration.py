@@ -14,7 +14,7 @@ OLD = {"ada@example.com": ("old-1", hashed(b"old password"))}  # stands for the 
 
 @receiver.response(f"{USERS}/ListUsers")
 def find(call: Response) -> dict[str, Any] | None:
-    """ZITADEL knows nobody of that name: if the old system does, create the user here."""
+    """ZITADEL has no user of that name: if the old system does, create the user here."""
     names = [query.get("loginNameQuery", {}).get("loginName") for query in call.request["queries"]]
     found = [{"userId": OLD[name][0], "username": name} for name in names if name in OLD]
     if not found or call.response.get("details", {}).get("totalResult", "0") != "0":
@@ -24,10 +24,11 @@ def find(call: Response) -> dict[str, Any] | None:
 
 @receiver.request("/zitadel.session.v2.SessionService/SetSession")
 def check_password(call: Request) -> Refusal | None:
-    """The old password is judged by its hash; then set it in ZITADEL, which judges from now on."""
+    """Check the old password by its hash; then set it in ZITADEL, which checks it from now on."""
     given = call.request.get("checks", {}).get("password", {}).get("password", "")
-    wanted = dict(OLD.values()).get(call.user_id)
-    return refuse(400, "wrong password") if wanted and hashed(given.encode()) != wanted else None
+    expected = dict(OLD.values()).get(call.user_id)
+    is_wrong = expected and hashed(given.encode()) != expected
+    return refuse(400, "wrong password") if is_wrong else None
 
 
 @receiver.request(f"{USERS}/SetPassword")

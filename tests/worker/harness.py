@@ -17,6 +17,7 @@ from outrider.domain.delivery.delivery import Delivery, PlannedDelivery
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.ports.http_client import HttpClient
 from outrider.usecases.ports.store import Store
 from outrider.worker.attempts import AttemptRunner
@@ -130,7 +131,10 @@ class Harness:
     ) -> Worker:
         """A worker that has not been started; its turns can be waited for."""
         runner = AttemptRunner(
-            self.runtime, RequestBuilder(ENCODERS), caller or self.caller, SCHEDULE, self.log
+            self.runtime,
+            TargetClient(RequestBuilder(ENCODERS), caller or self.caller, self.log),
+            SCHEDULE,
+            self.log,
         )
         worker = Worker(
             store or self.store, self.runtime, runner, self.log, owner, concurrency, drain_timeout

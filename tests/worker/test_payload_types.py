@@ -30,7 +30,7 @@ from support.builders import (
     an_actor,
     planned,
 )
-from usecases.interception.harness import KINDS, TOLD
+from usecases.interception.harness import EXPECTED_BODIES, KINDS
 from usecases.interception.harness import Harness as Interception
 from worker.harness import Harness, working
 
@@ -137,7 +137,7 @@ def call_for_interception(kind: str) -> CallFor:
                 await rig.reaches(worker, "DELIVERED")
         [received] = instance.receiver.calls
         assert [target.id] == [each.target_id for each in done.calls]
-        return received, TOLD[kind]
+        return received, EXPECTED_BODIES[kind]
 
     return call
 

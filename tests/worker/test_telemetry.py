@@ -21,6 +21,7 @@ from outrider.observability import metrics
 from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.otel import OtelTracing
 from outrider.observability.shared_metrics import memory_metrics
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.worker.attempts import AttemptRunner
 from support.builders import a_claimed_delivery, a_target
 from support.runtime import NOW
@@ -33,7 +34,8 @@ REFUSED = Response(400, (), b"no")
 
 
 def runner(rig: Harness, **parts) -> AttemptRunner:
-    return AttemptRunner(rig.runtime, REQUEST_BUILDER, rig.caller, SCHEDULE, rig.log, **parts)
+    target_client = TargetClient(REQUEST_BUILDER, rig.caller, rig.log)
+    return AttemptRunner(rig.runtime, target_client, SCHEDULE, rig.log, **parts)
 
 
 def traced(**changes):

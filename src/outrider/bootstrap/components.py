@@ -17,6 +17,7 @@ from outrider.bootstrap.app_context import AppContext, registered_catalogue
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.config.loading import Settings
 from outrider.observability.collectors import InterceptionCollector
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import Interceptions
@@ -45,18 +46,17 @@ async def open_interceptions(
     store, runtime = opened.store, opened.runtime
     enqueuer = DeliveryEnqueuer(store, runtime, log)
     metrics = InterceptionCollector(opened.counting.meter)
-    async with open_http_client(settings, settings.worker_concurrency) as caller:
-        opened.counting.callers.append(caller)
+    async with open_http_client(settings, settings.worker_concurrency) as http_client:
+        opened.counting.callers.append(http_client)
+        target_client = TargetClient(REQUEST_BUILDER, http_client, log)
         interceptions = Interceptions(
             routing,
             ResolvedTargetCache(store, routing),
-            TargetChain(
-                runtime, REQUEST_BUILDER, caller, Bulkheads(), log, metrics, opened.tracing
-            ),
+            TargetChain(runtime, target_client, Bulkheads(), log, metrics, opened.tracing),
             enqueuer,
             settings.intercept_timeout,
         )
-        test_target = TestTarget(store, runtime, routing, REQUEST_BUILDER, caller)
+        test_target = TestTarget(store, runtime, routing, target_client)
         try:
             yield InterceptionComponents(
                 interceptions, Explain(store, runtime, routing), test_target

@@ -26,6 +26,7 @@ from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.logging_setup import configure_logs, name_process
 from outrider.server.data_directory import free_node, joined, locked
 from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.ports.http_client import HttpClient
 from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
@@ -113,8 +114,7 @@ def build_worker(
         opened.runtime,
         AttemptRunner(
             opened.runtime,
-            REQUEST_BUILDER,
-            caller,
+            TargetClient(REQUEST_BUILDER, caller, log),
             schedule,
             log,
             metrics,

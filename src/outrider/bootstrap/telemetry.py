@@ -23,7 +23,7 @@ from outrider.observability.otel import tracing_from
 from outrider.observability.shared_metrics import SharedMetrics, memory_metrics, open_shared_metrics
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
-from outrider.usecases.ports.tracing import PassedOn, Tracing
+from outrider.usecases.ports.tracing import TracePropagator, Tracing
 from outrider.usecases.routing.routing_table import Routing
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def _sample(samples: Sequence[Callable[[], None]]) -> None:
 
 def open_tracing(runtime: Runtime) -> Tracing | None:
     """What records spans, as the environment says (`OTEL_…`); None: nothing does."""
-    return tracing_from(PassedOn(runtime.new_id))
+    return tracing_from(TracePropagator(runtime.new_id))
 
 
 @dataclass(slots=True)

@@ -6,20 +6,20 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """What an attempt meant, whoever was called."""
+    """What an attempt meant, for deliveries, interceptions and sample calls alike."""
 
     ACCEPTED = 1
     """2xx, without a forwarded error."""
     REFUSED = 2
     """4xx that is not `OVERLOADED`."""
     OVERLOADED = 3
-    """408, 425, 429, 503: the receiver asks for room."""
+    """408, 425, 429, 503: the receiver asks for fewer calls."""
     FAILED = 4
     """Other 5xx, 3xx, or a forwarded error in a 2xx."""
     UNREACHABLE = 5
-    """DNS, TCP, TLS, time-out, or an answer that was cut."""
+    """DNS, TCP, TLS, time-out, or a response that was cut."""
     BLOCKED = 6
-    """Our own egress guard said no."""
+    """The egress policy does not allow the address."""
     BUILD_FAILED = 7
     """Nothing could be sent: no key, or a payload type that cannot be made."""
     LOST = 8

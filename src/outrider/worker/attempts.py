@@ -1,9 +1,9 @@
-"""One attempt, from a claimed delivery to what is to be recorded.
+"""One attempt, from a claimed delivery to the settlement that the next poll records.
 
-- Before the call nothing has left: what cannot be built is an BUILD_FAILED attempt.
-- During the call the receiver answers badly or not at all: that is a result, and is recorded.
+- Before the call nothing was sent: a request that cannot be built is a BUILD_FAILED attempt.
+- During the call the receiver responds badly or not at all: that is a result, and is recorded.
 - After the call the receiver has it and the store does not: if the node dies now, the rescuer
-  records the attempt as LOST and it is made again with the same delivery id.
+  records the attempt as LOST, and a worker repeats it with the same delivery id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from outrider.domain.calls.request import RequestError, Response, Stage
-from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import Attributes, TraceContext, trace_from_text
 from outrider.domain.delivery.delivery import (
@@ -30,25 +29,24 @@ from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy, retry_schedule
 from outrider.domain.targets.retry_schedule import RetrySchedule, parse_retry_after
 from outrider.runtime import Runtime
-from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.telemetry import NO_METRICS, DeliveryMetrics
-from outrider.usecases.ports.tracing import NO_SPAN, PassedOn, Span, Tracing
+from outrider.usecases.ports.tracing import NO_SPAN, Span, TracePropagator, Tracing
 
-_NOTHING_SAID = RetryPolicy()
+_NO_RETRY_POLICY = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRunner:
     """Makes attempts. Every way an attempt can end is a value; nothing is raised but cancellation.
 
-    `accepted_level` is the level of the line that an accepted attempt leaves in the log; None: it
-    leaves none. Every other attempt leaves one at `info`.
+    `accepted_level` is the log level of accepted attempts; None: they are not logged. Every other
+    attempt is logged at `info`.
     """
 
     runtime: Runtime
-    request_builder: RequestBuilder
-    caller: HttpClient
+    target_client: TargetClient
     schedule: RetrySchedule
     log: Log
     metrics: DeliveryMetrics = field(default=NO_METRICS, repr=False)
@@ -61,7 +59,7 @@ class AttemptRunner:
         """Call the target once and decide what that means."""
         if not claimed.trace and self.tracing is None:
             return await self._attempt(claimed, resolved_target, NO_SPAN)
-        tracing = self.tracing or PassedOn(self.runtime.new_id)
+        tracing = self.tracing or TracePropagator(self.runtime.new_id)
         attributes: Attributes = {
             "messaging.operation.name": "deliver",
             "outrider.delivery.id": claimed.id,
@@ -85,13 +83,20 @@ class AttemptRunner:
         clock = time.perf_counter()
         retry_after = None
         try:
-            answer = await self._call(claimed, resolved_target, started_at, span.context)
+            response = await self.target_client.send(
+                resolved_target,
+                claimed.body,
+                message_id=claimed.id,
+                now=started_at,
+                attempt_number=claimed.attempt_number,
+                trace=span.context,
+            )
         except RequestError as failure:
             attempt = unanswered(claimed.attempt_number, started_at, _since(clock), failure)
         else:
-            attempt = answered(claimed.attempt_number, started_at, _since(clock), answer)
+            attempt = answered(claimed.attempt_number, started_at, _since(clock), response)
             if attempt.outcome is not Outcome.ACCEPTED:
-                retry_after = _retry_after(answer, started_at + attempt.duration)
+                retry_after = _retry_after(response, started_at + attempt.duration)
         settlement = self.settled(claimed, attempt, resolved_target, retry_after, sent=span.context)
         delay = (started_at - claimed.due_at).total_seconds() if claimed.due_at else 0.0
         self.metrics.attempted(attempt, settlement.state, delay)
@@ -106,9 +111,9 @@ class AttemptRunner:
         *,
         sent: TraceContext | None = None,
     ) -> Settlement:
-        """What an attempt that has ended means under the target's policy; its line is written.
+        """Log an attempt that has ended; return what it means under the target's policy.
 
-        `sent` is what its call carried, None where it carried nothing or nobody knows.
+        `sent` is the trace that its request carried; None: it carried none, or it is not known.
         """
         self._report(claimed, attempt, sent)
         return settle(
@@ -120,40 +125,6 @@ class AttemptRunner:
             retry_after=retry_after,
             checks_async=resolved_target.policy.check_async_status,
         )
-
-    async def _call(
-        self,
-        claimed: ClaimedDelivery,
-        resolved_target: ResolvedTarget,
-        now: datetime,
-        trace: TraceContext | None,
-    ) -> Response:
-        try:
-            call = self.request_builder.build(
-                resolved_target,
-                claimed.body,
-                message_id=claimed.id,
-                now=now,
-                attempt_number=claimed.attempt_number,
-                trace=trace,
-            )
-        except RequestBuildError as failure:
-            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, failure.reason) from None
-        except Exception as failure:  # noqa: BLE001 - a failure before the call is an attempt too
-            self._unexpected(claimed, Stage.BUILD)
-            reason = f"the call could not be built: {type(failure).__name__}"
-            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, reason) from None
-        try:
-            return await self.caller.send(call)
-        except RequestError:
-            raise
-        except Exception as failure:  # noqa: BLE001 - so is one of ours during it
-            self._unexpected(claimed, Stage.SEND)
-            reason = f"the call broke inside outrider: {type(failure).__name__}"
-            raise RequestError(Outcome.UNREACHABLE, Stage.SEND, reason) from None
-
-    def _unexpected(self, claimed: ClaimedDelivery, stage: Stage) -> None:
-        self.log.exception("delivery.internal_error", delivery=claimed.id, stage=stage.value)  # noqa: LOG004 - called in a handler
 
     def _report(
         self, claimed: ClaimedDelivery, attempt: Attempt, sent: TraceContext | None
@@ -167,9 +138,9 @@ class AttemptRunner:
         )
 
 
-def schedule_of(policy: TargetPolicy, usual: RetrySchedule) -> RetrySchedule:
-    """The policy's schedule; the usual one when it says nothing of retries."""
-    return usual if policy.retry == _NOTHING_SAID else retry_schedule(policy)
+def schedule_of(policy: TargetPolicy, default: RetrySchedule) -> RetrySchedule:
+    """The policy's schedule; the default one when the policy has no retry settings."""
+    return default if policy.retry == _NO_RETRY_POLICY else retry_schedule(policy)
 
 
 def report_attempt(
@@ -178,9 +149,9 @@ def report_attempt(
     attempt: Attempt,
     sent: TraceContext | None = None,
 ) -> None:
-    """Write the one line of an attempt. `sent` is what its call carried.
+    """Log an attempt. `sent` is the trace that its request carried.
 
-    None: it carried nothing, or nobody knows. Then the line has the trace of the publish, if any.
+    None: it carried none, or it is not known. Then the line has the trace of the publish, if any.
     """
     report(
         "delivery.attempted",
@@ -205,7 +176,7 @@ def _trace_fields(claimed: ClaimedDelivery, sent: TraceContext | None) -> dict[s
 
 
 def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:
-    """The attempt of a delivery that was claimed, and of which nobody knows how it ended."""
+    """The attempt of a delivery that was claimed; how it ended is not known."""
     return Attempt(
         number=claimed.attempt_number,
         started_at=started_at,
@@ -216,8 +187,8 @@ def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt
     )
 
 
-def _retry_after(answer: Response, now: datetime) -> timedelta | None:
-    for name, value in answer.headers:
+def _retry_after(response: Response, now: datetime) -> timedelta | None:
+    for name, value in response.headers:
         if name == "retry-after":
             return parse_retry_after(value, now)
     return None

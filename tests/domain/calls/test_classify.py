@@ -1,4 +1,4 @@
-"""What an answer means: the contract's tables, and that no answer breaks the judge."""
+"""What a response means: the contract's tables, and that no response breaks the classification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from outrider.domain.calls.request import Response
 from outrider.domain.outcome import Outcome
 
 VECTORS = json.loads(
-    Path(__file__).parents[3].joinpath("vectors", "judgement.json").read_text(encoding="utf-8")
+    Path(__file__).parents[3].joinpath("vectors", "classification.json").read_text(encoding="utf-8")
 )
 NAMES = st.sampled_from(
     ["forwardedStatusCode", "forwardedErrorMessage", "FORWARDEDstatuscode", "other", "forwarded"]
@@ -50,11 +50,11 @@ def test_an_answer_means_what_the_vectors_say(case):
     """
     Sections 3.11 and 8.8 of the contract, and the corners of Go's JSON that receivers may meet.
     """
-    judged = classify_response(answer(case["status"], body_of(case)))
+    classification = classify_response(answer(case["status"], body_of(case)))
     forwarded = case["forwarded"]
 
-    assert Outcome[case["outcome"]] is judged.outcome
-    assert judged.forwarded == (
+    assert Outcome[case["outcome"]] is classification.outcome
+    assert classification.forwarded == (
         forwarded and ForwardedError(forwarded["status_code"], forwarded["message"])
     )
 
@@ -64,15 +64,16 @@ def test_an_answer_means_what_the_vectors_say(case):
 @example(200, b'"forwarded' + b"[" * 100_000)
 @example(200, b'{"forwardedStatusCode":' + b"[" * 100_000)
 @example(200, b'{"forwardedErrorMessage":"\\ud800"}')
-def test_every_answer_is_judged(status, body):
+def test_every_response_is_classified(status, body):
     """
     The receiver chooses status and body; it cannot choose an exception.
     """
-    judged = classify_response(answer(status, body))
+    classification = classify_response(answer(status, body))
 
-    assert (judged.outcome is Outcome.ACCEPTED) == (judged == Classification(Outcome.ACCEPTED))
-    assert (judged.error == "") == (judged.outcome is Outcome.ACCEPTED)
-    assert judged.forwarded is None or 200 <= status < 300
+    is_accepted = classification.outcome is Outcome.ACCEPTED
+    assert is_accepted == (classification == Classification(Outcome.ACCEPTED))
+    assert (classification.error == "") == is_accepted
+    assert classification.forwarded is None or 200 <= status < 300
 
 
 @given(BODIES)
@@ -98,14 +99,14 @@ def test_a_forwarded_error_is_read_as_it_was_written(status_code, message):
 
 def test_a_long_message_does_not_fill_the_log():
     """
-    Whoever answers chooses its length; the caller still gets it whole.
+    The receiver chooses its length; the caller still gets it whole.
     """
     message = "x" * 100_000
     body = json.dumps({"forwardedErrorMessage": message}).encode()
-    judged = classify_response(answer(200, body))
+    classification = classify_response(answer(200, body))
 
-    assert len(judged.error) < 600
-    assert message == judged.forwarded.message
+    assert len(classification.error) < 600
+    assert message == classification.forwarded.message
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_long_message_does_not_fill_the_log():
     [
         (404, "the receiver answered 404"),
         (500, "the receiver answered 500"),
-        (503, "the receiver answered 503: it asks for room"),
+        (503, "the receiver answered 503: it asks for fewer calls"),
     ],
 )
 def test_the_log_says_what_was_answered(status, error):

@@ -85,7 +85,7 @@ def test_only_an_answer_that_is_applied_is_kept_in_full(
     target_type, attempt_number, is_test, expected
 ):
     """
-    Of all others a judgement and an excerpt are left, and 20 MiB for each would add up.
+    All others are classified and their first bytes kept; 20 MiB of each would add up.
     """
     resolved_target = ResolvedTarget(a_target(type=target_type))
     call = REQUEST_BUILDER.build(
@@ -110,7 +110,7 @@ def test_unspecified_is_json(payload_type):
 
 def test_receivers_believe_the_call():
     """
-    With our own library and with somebody else's.
+    With our own library and with another one.
     """
     call = build(now=NOW)
     ours = verify(call.body, call.headers, signing_keys=SIGNING_KEY, now=NOW.timestamp())
@@ -161,7 +161,7 @@ def test_each_attempt_is_signed_anew_under_one_id():
 )
 def test_what_no_encoder_makes_cannot_be_sent(payload_type, name):
     """
-    It is an attempt that never left; the log says why.
+    It is an attempt without a request; the log says why.
     """
     with pytest.raises(RequestBuildError) as failure:
         build(a_target(payload_type=payload_type))
@@ -189,6 +189,6 @@ def test_what_an_encoder_makes_is_what_is_signed():
 
 def test_a_call_shows_neither_body_nor_headers():
     """
-    Signatures and payloads are nobody's business but the target's.
+    Signatures and payloads are the target's business alone.
     """
     assert "OutboundRequest(url='https://receiver.example/hook', timeout=10.0)" == repr(build())

@@ -1,4 +1,4 @@
-"""What we sign is what others verify: vectors, the standard library, and somebody else's package."""
+"""What we sign is what others verify: vectors, the standard library, and another package."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_remembered_halves_of_a_key_make_the_hmac_of_the_standard_library(
     body, signing_key, at
 ):
     """
-    The short cut is only allowed as long as nobody can tell.
+    The short cut is only allowed as long as its results are the same.
     """
     expected = hmac.new(signing_key.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
 

@@ -43,7 +43,7 @@ traces = st.builds(
 )
 def test_a_valid_header_is_read(traceparent: str, expected: TraceContext):
     """
-    The trace that somebody began goes on through us.
+    The trace that a caller began goes on through us.
     """
     assert expected == parse_trace(traceparent)
 
@@ -75,7 +75,7 @@ def test_a_valid_header_is_read(traceparent: str, expected: TraceContext):
 )
 def test_a_header_that_is_not_valid_is_as_if_it_were_not_there(traceparent: str | None):
     """
-    The rule of the recommendation: whoever cannot read it begins anew.
+    The rule of the recommendation: a reader that cannot read it begins a new one.
     """
     assert None is parse_trace(traceparent, "a=1")
 
@@ -104,7 +104,7 @@ def test_a_header_that_is_not_valid_is_as_if_it_were_not_there(traceparent: str 
 )
 def test_a_state_is_passed_on_or_dropped_whole(tracestate: str, expected: str):
     """
-    A trace goes on without it; half of it would be somebody's wrong value.
+    A trace goes on without it; half of it would be a wrong value.
     """
     assert TraceContext(TRACE, SPAN, 1, expected) == parse_trace(PARENT, tracestate)
 
@@ -168,6 +168,6 @@ def test_no_text_breaks_it(text: str):
 )
 def test_headers_have_any_case_and_one_traceparent(headers, expected):
     """
-    Two of them are a mistake of somebody's, and not ours to choose from.
+    Two of them are the caller's mistake, and not ours to choose from.
     """
     assert expected == trace_from_headers(headers)

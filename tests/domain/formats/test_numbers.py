@@ -28,9 +28,9 @@ def test_numbers_and_names_are_those_of_the_wire(ours, wire):
     They are passed through without a table in between.
     """
     assert {our.name: our.value for our in ours} == {
-        each.name: each.value for each in wire if each.name in ours.__members__
+        member.name: member.value for member in wire if member.name in ours.__members__
     }
-    assert {each.value for each in wire} - {our.value for our in ours} <= {0}
+    assert {member.value for member in wire} - {our.value for our in ours} <= {0}
 
 
 def test_half_of_the_methods_ignore_case():
@@ -44,7 +44,7 @@ def test_half_of_the_methods_ignore_case():
 
 def test_an_answer_is_what_a_receiver_sent():
     """
-    Whatever it says; the others never left, or nobody knows.
+    Whatever it says; the others were never sent, or their end is not known.
     """
     assert {
         Outcome.UNREACHABLE,

@@ -48,7 +48,7 @@ def test_the_shares_never_exceed_the_budget(remaining, timeouts):
 
 
 @given(st.floats(0.1, 300), LISTS)
-def test_nobody_is_starved(remaining, timeouts):
+def test_no_target_is_starved(remaining, timeouts):
     """
     The last one gets its proportion, even when all in front of it take theirs.
     """

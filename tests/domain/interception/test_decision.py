@@ -1,4 +1,4 @@
-"""Whether a call goes on, and with which error not (sheet, sections 3.3 and 3.11)."""
+"""Whether an interception goes on, and if not, with which error it stops."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_texts_of_zitadel():
     assert execution_failed().code == not_json().code == "failed_precondition"
 
 
-@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.ACCEPTED])
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - {Outcome.ACCEPTED}))
 @pytest.mark.parametrize("choice", list(OnUnreachable))
 @pytest.mark.parametrize("interrupt_on_error", [True, False])
 def test_who_interrupts(outcome, choice, interrupt_on_error):
@@ -87,9 +87,9 @@ def test_who_interrupts(outcome, choice, interrupt_on_error):
     assert expected == interrupts(target, TargetPolicy(on_unreachable=choice), outcome)
 
 
-def test_a_target_that_nobody_waits_for_stops_nothing():
+def test_an_asynchronous_target_stops_nothing():
     """
-    Whatever is written about it: somebody may have changed its type.
+    Whatever is written about it: an operator may have changed its type.
     """
     target = a_target(type=TargetType.REST_ASYNC, interrupt_on_error=True)
     policy = TargetPolicy(on_unreachable=OnUnreachable.INTERRUPT)

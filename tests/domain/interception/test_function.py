@@ -1,4 +1,4 @@
-"""How the answers to a function add up (sheet, section 3.9)."""
+"""How the responses to a function add up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from outrider.domain.interception.function import FunctionAnswers, function_lookup_id
+from outrider.domain.interception.function import FunctionPayload, function_lookup_id
 from outrider.domain.interception.message import InvalidResponse
 
 CLAIM = {"key": "a", "value": 1}
@@ -20,12 +20,12 @@ OURS = [*TOKENS, "presamlresponse"]
 for_tokens = pytest.mark.parametrize("function", TOKENS)
 
 
-def after(*answers: object, function: str = "preuserinfo", payload=None) -> dict:
-    """What these answers add up to; text is sent as it is."""
-    run = FunctionAnswers(function, payload or {})
-    for answer in answers:
-        run.apply((answer if isinstance(answer, str) else json.dumps(answer)).encode())
-    return run.answer
+def after(*bodies: object, function: str = "preuserinfo", arguments=None) -> dict:
+    """The result of these responses; text is sent as it is."""
+    payload = FunctionPayload(function, arguments or {})
+    for body in bodies:
+        payload.apply((body if isinstance(body, str) else json.dumps(body)).encode())
+    return payload.result
 
 
 @for_tokens
@@ -53,26 +53,26 @@ def after(*answers: object, function: str = "preuserinfo", payload=None) -> dict
 )
 def test_a_later_list_replaces_and_an_absent_one_stays(function, second, expected):
     """
-    As Go decodes a second answer into the same value: nothing is concatenated.
+    As Go decodes a second response into the same value: nothing is concatenated.
     """
     assert expected == after(FIRST, second, function=function)
 
 
 @pytest.mark.parametrize("function", OURS)
-def test_the_whole_payload_as_an_answer_is_harmless(function):
+def test_the_whole_payload_as_a_response_is_harmless(function):
     """
     A public example of a receiver answers with what it got.
     """
-    payload = {"userinfo": {"sub": "1"}, "user": {"id": "1"}, "user_grants": [{"id": "2"}]}
-    run = FunctionAnswers(function, payload)
-    told = run.render()
-    run.apply(told)
-    told_again = run.render()
-    run.apply(told_again)
+    arguments = {"userinfo": {"sub": "1"}, "user": {"id": "1"}, "user_grants": [{"id": "2"}]}
+    payload = FunctionPayload(function, arguments)
+    first = payload.render()
+    payload.apply(first)
+    second = payload.render()
+    payload.apply(second)
 
-    assert {} == run.answer
+    assert {} == payload.result
     assert (
-        {**json.loads(told), "response": {}} == json.loads(told_again) == json.loads(run.render())
+        {**json.loads(first), "response": {}} == json.loads(second) == json.loads(payload.render())
     )
 
 
@@ -148,19 +148,19 @@ def test_lines_of_base64_are_taken(encoded):
 )
 def test_what_is_of_the_wrong_type_changes_nothing(function, answer, reason):
     """
-    Not even the lists of the same answer that are right.
+    Not even the lists of the same response that are right.
     """
     if isinstance(answer, dict):
         answer = {"append_log_claims": ["two"], **answer}
-    run = FunctionAnswers(function, {})
-    run.apply(json.dumps(FIRST).encode())
-    before = run.render()
+    payload = FunctionPayload(function, {})
+    payload.apply(json.dumps(FIRST).encode())
+    before = payload.render()
     with pytest.raises(InvalidResponse) as refused:
-        run.apply((answer if isinstance(answer, str) else json.dumps(answer)).encode())
+        payload.apply((answer if isinstance(answer, str) else json.dumps(answer)).encode())
 
     assert reason in refused.value.reason
     assert refused.value.is_json
-    assert (FIRST, before) == (run.answer, run.render())
+    assert (FIRST, before) == (payload.result, payload.render())
 
 
 def test_what_is_not_json_is_told_apart():
@@ -206,7 +206,7 @@ def test_an_attribute_of_another_type_is_refused(value):
 
 def test_a_function_of_the_application_keeps_whatever_is_answered():
     """
-    Nobody here knows its lists: keys are laid over each other, as they are written.
+    Its lists are not known here: keys are laid over each other, as they are written.
     """
     first = {"price": 1, "Currency": "EUR", "append_claims": "no list"}
     second = {"price": None, "currency": "CHF"}
@@ -220,12 +220,12 @@ def test_a_payload_that_is_no_json_is_an_error_of_the_caller(value):
     Before any target was called.
     """
     with pytest.raises((ValueError, TypeError)):
-        FunctionAnswers("preuserinfo", {"user": {"id": value}}).render()
+        FunctionPayload("preuserinfo", {"user": {"id": value}}).render()
 
 
 def test_a_function_is_looked_up_under_its_name():
     """
-    It is also what targets are told.
+    Targets get it too.
     """
     assert "function/preuserinfo" == function_lookup_id("preuserinfo")
 
@@ -249,18 +249,19 @@ VALUES = st.recursive(
 @example(
     [b'{"append_claims":[{"key":"a","value":' + b"[" * 5000 + b"]" * 5000 + b"}]}"], "preuserinfo"
 )
-def test_no_answer_breaks_a_run(answers, function):
+def test_no_response_breaks_a_run(bodies, function):
     """
-    Whatever targets say, the next one is told what was taken, and it is JSON.
+    Whatever targets send, the next one gets what was taken, and it is JSON.
     """
-    run = FunctionAnswers(function, {"user": {"id": "1"}})
-    for answer in answers:
-        before = run.render()
+    payload = FunctionPayload(function, {"user": {"id": "1"}})
+    for body in bodies:
+        before = payload.render()
         try:
-            run.apply(answer)
+            payload.apply(body)
         except InvalidResponse:
-            assert before == run.render()
-        assert run.answer == json.loads(run.render()).get("response", {}) or has_float(run.answer)
+            assert before == payload.render()
+        shown = json.loads(payload.render()).get("response", {})
+        assert payload.result == shown or has_float(payload.result)
 
 
 def has_float(value) -> bool:

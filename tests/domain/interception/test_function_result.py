@@ -1,4 +1,4 @@
-"""What the answer of a function does to claims, attributes and metadata (sheet, section 3.9)."""
+"""What the result of a function does to claims, attributes and metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from outrider.domain.interception.function_result import (
     added_attributes,
     added_claims,
     log_claim,
-    wanted_metadata,
+    metadata_to_set,
 )
 
 LOG = "urn:zitadel:iam:action:function/preuserinfo:log"
@@ -43,7 +43,7 @@ def test_claims_are_added_with_any_value():
 
 def test_reserved_claims_are_left_out_in_silence():
     """
-    Nobody may pretend to be the system; and nobody is told.
+    No target may pretend to be the system; it gets no error for trying.
     """
     answer = claims(("urn:zitadel:iam:org:id", "1"), ("urn:zitadel:iam", 1), ("urn:zitadel", 2))
 
@@ -115,8 +115,8 @@ def test_metadata_is_decoded():
     """
     answer = {"set_user_metadata": [{"key": "a", "value": "AP8="}, {"key": "a", "value": ""}]}
 
-    assert [Metadata("a", b"\x00\xff"), Metadata("a", b"")] == wanted_metadata(answer)
-    assert [] == wanted_metadata({})
+    assert [Metadata("a", b"\x00\xff"), Metadata("a", b"")] == metadata_to_set(answer)
+    assert [] == metadata_to_set({})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What targets are told, byte for byte, and which calls nobody is told of."""
+"""The bodies for targets, byte for byte, what responses change, and which calls are exempt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider.domain.formats import go_json
 from outrider.domain.ids import InstanceId
-from outrider.domain.interception.function import FunctionAnswers
-from outrider.domain.interception.message import JSON_OBJECTS, InvalidResponse, Replaceable
+from outrider.domain.interception.function import FunctionPayload
+from outrider.domain.interception.message import JSON_OBJECTS, MAX_DEPTH, InvalidResponse
 from outrider.domain.interception.payload import (
     InterceptedCall,
-    RenderedOnce,
-    RequestSubject,
-    ResponseSubject,
+    InterceptionPayload,
     is_exempt,
     method_lookup_id,
     shown_headers,
@@ -29,19 +28,33 @@ CASES = json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
 CALL = InterceptedCall(full_method="/a.B/C")
 
 
-def subject_of(case):
+BEFORE = {"id": "1", "kept": True}
+
+
+def payload_of(case):
     if case["kind"] == "function":
-        answers = FunctionAnswers(case["function"], json.loads(case["payload_json"]))
-        for answer in case["answers"]:
-            answers.apply(answer.encode())
-        return answers
+        payload = FunctionPayload(case["function"], json.loads(case["payload_json"]))
+        for body in case["answers"]:
+            payload.apply(body.encode())
+        return payload
     call = InterceptedCall(**case["call"])
     instance = InstanceId(case["instance_id"])
-    request = Replaceable(JSON_OBJECTS, json.loads(case["request_json"]))
+    request = json.loads(case["request_json"])
     if case["kind"] == "request":
-        return RequestSubject(call, instance, request)
-    response = Replaceable(JSON_OBJECTS, json.loads(case["response_json"]))
-    return ResponseSubject(call, instance, request.text(), response)
+        return InterceptionPayload(call, instance, JSON_OBJECTS, request)
+    response = json.loads(case["response_json"])
+    request_text = JSON_OBJECTS.render(request)
+    return InterceptionPayload(call, instance, JSON_OBJECTS, response, request_text)
+
+
+def request_payload() -> InterceptionPayload:
+    return InterceptionPayload(CALL, INSTANCE, JSON_OBJECTS, dict(BEFORE))
+
+
+def rendered(message) -> bytes:
+    """The body for targets with this request."""
+    text = go_json.dumps(message)
+    return f'{{"fullMethod":"/a.B/C","instanceID":"{INSTANCE}","request":{text}}}'.encode()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['kind']}: {case['name']}")
@@ -49,16 +62,16 @@ def test_targets_get_the_bytes_of_the_vectors(case):
     """
     Receivers were written against ZITADEL, and the signature covers every byte.
     """
-    assert case["body"] == subject_of(case).render().decode()
+    assert case["body"] == payload_of(case).render().decode()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['kind']}: {case['name']}")
 def test_a_vector_is_json_itself(case):
     """
-    A wrong vector would make everybody wrong.
+    A wrong vector would make every implementation wrong.
     """
     assert isinstance(json.loads(case["body"]), dict)
-    assert all(each not in case["body"] for each in "<>&\u2028\u2029")
+    assert all(sign not in case["body"] for sign in "<>&\u2028\u2029")
 
 
 @pytest.mark.parametrize(
@@ -79,9 +92,9 @@ def test_a_vector_is_json_itself(case):
         "zitadel.action.v2.ActionService/GetTarget",
     ],
 )
-def test_nobody_can_lock_himself_out(method):
+def test_no_operator_can_lock_himself_out(method):
     """
-    Whoever repairs an execution must not be stopped by it (ZITADEL's issue 8205).
+    An operator who repairs an execution must not be stopped by it (ZITADEL's issue 8205).
     """
     assert is_exempt(method)
 
@@ -106,7 +119,7 @@ def test_nobody_can_lock_himself_out(method):
 )
 def test_everything_else_is_intercepted(method):
     """
-    A name that only resembles one is somebody's own service.
+    A name that only resembles one is an application's service.
     """
     assert not is_exempt(method)
 
@@ -144,50 +157,157 @@ def test_credentials_are_not_in_a_repr():
     call = InterceptedCall(full_method="/a.B/C", headers={"authorization": ["Bearer s3cret"]})
 
     assert "s3cret" not in repr(call)
-    assert "s3cret" not in repr(FunctionAnswers("f", {"token": "s3cret"}))
+    assert "s3cret" not in repr(
+        InterceptionPayload(call, INSTANCE, JSON_OBJECTS, {"token": "s3cret"}, '{"t":"s3cret"}')
+    )
+    assert "s3cret" not in repr(FunctionPayload("f", {"token": "s3cret"}))
 
 
-class Counting:
-    """A subject that counts."""
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        (b"", BEFORE),
+        (b"{}", {}),
+        (b'{"id":"2"}', {"id": "2"}),
+        (b' \n{"id":null}\n', {"id": None}),
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (b'{"a":9007199254740993}', {"a": 9007199254740993}),
+        (b'{"a":1' + b"0" * 308 + b"}", {"a": 10**308}),
+        (b'{"a":"\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+        (b'{"a":"\\ud83d","b":"\\ude00"}', {"a": "\ufffd", "b": "\ufffd"}),
+        (b'{"\\udfff":["\\ud800x"]}', {"\ufffd": ["\ufffdx"]}),
+        (b'{"a":"\\\\ud800"}', {"a": "\\ud800"}),
+        (b'{"a":"\\u0000"}', {"a": "\0"}),
+    ],
+)
+def test_a_response_replaces_the_message_whole(body, after):
+    """
+    Nothing is merged; an empty body changes nothing.
+    """
+    payload = request_payload()
+    payload.apply(body)
+
+    assert after == payload.message
+    assert rendered(after) == payload.render()
+
+
+@pytest.mark.parametrize(
+    ("body", "is_json"),
+    [
+        (b"not JSON", False),
+        (b"{", False),
+        (b"{} {}", False),
+        (b"{'a':1}", False),
+        (b'{"a":1,}', False),
+        (b" ", False),
+        (b"\xff", False),
+        (b'{"a":"\xff"}', False),
+        (b'\xef\xbb\xbf{"a":1}', False),
+        ('{"a":1}'.encode("utf-16"), False),
+        (b'{"a":NaN}', False),
+        (b'{"a":-Infinity}', False),
+        (b'{"a":1e999}', False),
+        (b'{"a":1' + b"0" * 400 + b"}", False),
+        (b'{"a":-1' + b"0" * 5000 + b"}", False),
+        (b'{"a":"\n"}', False),
+        (b'{"a":01}', False),
+        (b"[" * 100_000, False),
+        (b"[]", True),
+        (b'"text"', True),
+        (b"1", True),
+        (b"true", True),
+        (b'[{"a":1}]', True),
+        (b'{"a":' * MAX_DEPTH + b"{}" + b"}" * MAX_DEPTH, True),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_applied_changes_nothing(body, is_json):
+    """
+    The message goes on as it was, where the target does not interrupt.
+    """
+    payload = request_payload()
+    with pytest.raises(InvalidResponse) as refused:
+        payload.apply(body)
+
+    assert is_json == refused.value.is_json
+    assert BEFORE == payload.message
+    assert rendered(BEFORE) == payload.render()
+
+
+@pytest.mark.parametrize("body", [b"null", b" null\n"])
+def test_null_empties_the_message_and_is_an_error(body):
+    """
+    As in ZITADEL: the message is reset before the error is found.
+    """
+    payload = request_payload()
+    with pytest.raises(InvalidResponse) as refused:
+        payload.apply(body)
+
+    assert "the answer is null" == refused.value.reason
+    assert rendered({}) == payload.render()
+
+
+class CountingType:
+    """A kind of message that counts how often it is rendered; `fails` lets its parser fail."""
 
     def __init__(self) -> None:
         self.renders = 0
         self.fails = False
 
-    def render(self) -> bytes:
+    def render(self, message, /) -> str:
         self.renders += 1
-        return b"%d" % self.renders
+        return go_json.dumps(message)
 
-    def apply(self, body: bytes) -> None:
+    def parse(self, body: bytes, /):
         if self.fails:
             raise InvalidResponse("no")
+        return JSON_OBJECTS.parse(body)
+
+    empty = JSON_OBJECTS.empty
 
 
 def test_a_body_is_rendered_once_for_all_targets_that_change_nothing():
     """
     Webhooks are the usual case, and a message may have megabytes.
     """
-    counting = Counting()
-    once = RenderedOnce(counting)
-    assert b"1" == once.render()
-    once.apply(b"")
-    assert b"1" == once.render()
-    once.apply(b"{}")
-    assert b"2" == once.render()
+    counting = CountingType()
+    payload = InterceptionPayload(CALL, INSTANCE, counting, {})
+    assert (rendered({}), 1) == (payload.render(), counting.renders)
+    assert (rendered({}), 1) == (payload.render(), counting.renders)
+    payload.apply(b"")
+    assert (rendered({}), 1) == (payload.render(), counting.renders)
+    payload.apply(b'{"a":1}')
+    assert (rendered({"a": 1}), 2) == (payload.render(), counting.renders)
     counting.fails = True
     with pytest.raises(InvalidResponse):
-        once.apply(b"null")
+        payload.apply(b"no")
 
-    # An answer that cannot be applied may have left its trace all the same.
-    assert b"3" == once.render()
+    # A response that cannot be applied may have changed the message all the same.
+    assert (rendered({"a": 1}), 3) == (payload.render(), counting.renders)
+
+
+def test_the_body_of_a_function_is_rendered_once_too():
+    """
+    It has the same interface.
+    """
+    payload = FunctionPayload("f", {"a": 1})
+    body = payload.render()
+    assert body is payload.render()
+    payload.apply(b"")
+    payload.apply(b"null")
+    assert body is payload.render()
+    payload.apply(b'{"b":2}')
+
+    assert b'{"function":"function/f","a":1,"response":{"b":2}}' == payload.render()
+    assert payload.render() is payload.render()
 
 
 def test_a_response_shows_the_request_as_it_was_given():
     """
-    What the application answered, after its own request executions; nobody changes it here.
+    The one that the application handled, after its own executions; targets do not change it.
     """
-    subject = ResponseSubject(CALL, INSTANCE, '{"id":"1"}', Replaceable(JSON_OBJECTS, {"a": 1}))
-    subject.apply(b'{"id":"2"}')
-    shown = json.loads(subject.render())
+    payload = InterceptionPayload(CALL, INSTANCE, JSON_OBJECTS, {"a": 1}, '{"id":"1"}')
+    payload.apply(b'{"id":"2"}')
+    shown = json.loads(payload.render())
 
     assert ({"id": "1"}, {"id": "2"}) == (shown["request"], shown["response"])

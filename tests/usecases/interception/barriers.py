@@ -11,8 +11,8 @@ from outrider.usecases.ports.store import Store, Unit
 T = TypeVar("T")
 
 
-class GatedStore:
-    """Passes everything on. `is_open` holds writes up; `fails` lets them fail."""
+class BarrierStore:
+    """Passes everything on. Writes wait until `is_open` is set; with `fails` they fail."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

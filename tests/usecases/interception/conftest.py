@@ -1,4 +1,4 @@
-"""A rig for every test that needs no special one."""
+"""A harness for every test that needs no special one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MASTER_KEY = bytes(range(32))
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Harness]:
+async def harness() -> AsyncIterator[Harness]:
     """On the store that forgets."""
     async with open_harness() as opened:
         yield opened
@@ -36,7 +36,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def stored_rig(store: Store) -> AsyncIterator[Harness]:
+async def stored_harness(store: Store) -> AsyncIterator[Harness]:
     """On both stores."""
     async with open_harness(store) as opened:
         yield opened

@@ -35,7 +35,7 @@ BOUND = 1024
 class Fault:
     """Where to call for it; the fields that the target has to have."""
 
-    rig: Harness
+    harness: Harness
     endpoint: str
     target: dict[str, Any]
 
@@ -48,19 +48,19 @@ def served(*script) -> Opener:
 
     @asynccontextmanager
     async def opened(kind: str) -> AsyncIterator[Fault]:
-        async with Hostile(*script) as server, open_harness() as rig:
-            yield Fault(rig, server.url(), {})
+        async with Hostile(*script) as server, open_harness() as harness:
+            yield Fault(harness, server.url(), {})
 
     return opened
 
 
-def answered(body: bytes, for_function: bytes) -> Opener:
-    """A server that answers 200; a function has answers of its own."""
+def responding(body: bytes, for_function: bytes) -> Opener:
+    """A server that answers 200; for a function with another body."""
 
     @asynccontextmanager
     async def opened(kind: str) -> AsyncIterator[Fault]:
-        said = for_function if kind == "function" else body
-        async with served(says(answer(200, said)))(kind) as fault:
+        sent = for_function if kind == "function" else body
+        async with served(says(answer(200, sent)))(kind) as fault:
             yield fault
 
     return opened
@@ -68,8 +68,8 @@ def answered(body: bytes, for_function: bytes) -> Opener:
 
 @asynccontextmanager
 async def too_slow(kind: str) -> AsyncIterator[Fault]:
-    async with Hostile(hangs) as server, open_harness() as rig:
-        yield Fault(rig, server.url(), {"seconds": 0.05})
+    async with Hostile(hangs) as server, open_harness() as harness:
+        yield Fault(harness, server.url(), {"seconds": 0.05})
 
 
 @asynccontextmanager
@@ -77,15 +77,15 @@ async def too_large(kind: str) -> AsyncIterator[Fault]:
     limits = replace(LIMITS, max_body_bytes=BOUND)
     async with (
         Hostile(says(chunked(b" " * BOUND, b" "))) as server,
-        open_harness(limits=limits) as rig,
+        open_harness(limits=limits) as harness,
     ):
-        yield Fault(rig, server.url(), {})
+        yield Fault(harness, server.url(), {})
 
 
 @asynccontextmanager
 async def no_such_name(kind: str) -> AsyncIterator[Fault]:
-    async with open_harness() as rig:
-        yield Fault(rig, "http://nowhere.example/hook", {})
+    async with open_harness() as harness:
+        yield Fault(harness, "http://nowhere.example/hook", {})
 
 
 @asynccontextmanager
@@ -93,36 +93,36 @@ async def untrusted(kind: str) -> AsyncIterator[Fault]:
     stranger = Authority("somebody else")
     async with (
         SecureServer(stranger.server_context("127.0.0.1"), answer()) as server,
-        open_harness() as rig,
+        open_harness() as harness,
     ):
-        yield Fault(rig, server.url(), {})
+        yield Fault(harness, server.url(), {})
 
 
 @asynccontextmanager
 async def blocked(kind: str) -> AsyncIterator[Fault]:
-    async with open_harness(names={"hooks_example": "10.0.0.1"}) as rig:
-        yield Fault(rig, "http://hooks.example/hook", {})
+    async with open_harness(names={"hooks_example": "10.0.0.1"}) as harness:
+        yield Fault(harness, "http://hooks.example/hook", {})
 
 
 @asynccontextmanager
 async def without_encryption_key(kind: str) -> AsyncIterator[Fault]:
-    async with Hostile(says(answer(200, CHANGED))) as server, open_harness() as rig:
-        await new_web_key(rig)
-        yield Fault(rig, server.url(), {"payload_type": PayloadType.JWE})
+    async with Hostile(says(answer(200, CHANGED))) as server, open_harness() as harness:
+        await new_web_key(harness)
+        yield Fault(harness, server.url(), {"payload_type": PayloadType.JWE})
         assert [] == server.requests
 
 
-async def new_web_key(rig: Harness) -> str:
+async def new_web_key(harness: Harness) -> str:
     """A key that signs; the first one is active."""
-    made = await ManageWebKeys(rig.store, rig.runtime, KeyPairs()).create(
+    made = await ManageWebKeys(harness.store, harness.runtime, KeyPairs()).create(
         an_actor(), ed25519_config()
     )
-    await rig.routing.refresh()
+    await harness.routing.refresh()
     return made.id
 
 
 FAULTS: dict[str, Opener] = {
-    "2xx": answered(CHANGED, CLAIM),
+    "2xx": responding(CHANGED, CLAIM),
     "2xx with a forwarded error": served(says(answer(200, FORWARDED))),
     "3xx": served(says(answer(302, CHANGED, ("Location", "/elsewhere")))),
     "4xx": served(says(answer(400, CHANGED))),
@@ -131,7 +131,7 @@ FAULTS: dict[str, Opener] = {
     "reset": served(says_then_resets()),
     "cut body": served(says_then_closes(answer(200, CHANGED)[:-3])),
     "not JSON": served(says(answer(200, b"not JSON"))),
-    "unknown field": answered(b'{"id":"2","unknown":1}', b'{"unknown":1}'),
+    "unknown field": responding(b'{"id":"2","unknown":1}', b'{"unknown":1}'),
     "too large": too_large,
     "DNS failure": no_such_name,
     "TLS failure": untrusted,

@@ -26,6 +26,7 @@ from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.policy import OnUnreachable, TargetPolicy
 from outrider.domain.targets.target import Target, TargetType
 from outrider.runtime import Runtime
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import InterceptionResult, Interceptions
@@ -52,19 +53,19 @@ CONDITIONS = {
 KINDS = tuple(CONDITIONS)
 MESSAGE = {"id": "1"}
 _CALL = f'"fullMethod":"{METHOD}","instanceID":"{INSTANCE}","orgID":"2","userID":"4"'
-TOLD = {
+EXPECTED_BODIES = {
     "request": f'{{{_CALL},"request":{{"id":"1"}}}}'.encode(),
     "response": f'{{{_CALL},"request":{{}},"response":{{"id":"1"}}}}'.encode(),
     "function": f'{{"function":"function/{FUNCTION}","id":"1"}}'.encode(),
 }
-"""What the targets of the one call are told."""
+"""What the targets of the one call get."""
 LIMITS = ClientLimits()
 LONG = 60.0
 
 
 @cache
 def authority() -> Authority:
-    """Whom our callers trust; to make its key takes a while."""
+    """The authority that our clients trust; to make its key takes a while."""
     return Authority()
 
 
@@ -73,7 +74,7 @@ class Harness:
     """What runs interceptions, and what it runs on."""
 
     store: Store
-    caller: HttpClient
+    http_client: HttpClient
     clock: FixedClock = field(default_factory=FixedClock)
     log: Lines = field(default_factory=Lines)
     longest: float = LONG
@@ -84,7 +85,8 @@ class Harness:
         self.routing = Routing(self.store, REGISTERED)
         self.resolved_targets = ResolvedTargetCache(self.store, self.routing)
         self.enqueuer = DeliveryEnqueuer(self.store, self.runtime, self.log)
-        chain = TargetChain(self.runtime, REQUEST_BUILDER, self.caller, self.bulkheads, self.log)
+        target_client = TargetClient(REQUEST_BUILDER, self.http_client, self.log)
+        chain = TargetChain(self.runtime, target_client, self.bulkheads, self.log)
         self.interceptions = Interceptions(
             self.routing, self.resolved_targets, chain, self.enqueuer, self.longest
         )
@@ -139,27 +141,27 @@ async def open_harness(
     limits: ClientLimits = LIMITS,
     longest: float = LONG,
 ) -> AsyncIterator[Harness]:
-    """A rig whose caller may call loopback; afterwards nothing of any call may be left."""
-    caller = EgressClient(
+    """A harness whose client may call loopback; afterwards nothing of any call may be left."""
+    http_client = EgressClient(
         ALLOW_LOOPBACK,
         user_agent="outrider/test",
         limits=limits,
         resolver=resolver or Names(**(names or {})),
         ssl_context=authority().client_context(),
     )
-    rig = Harness(store or MemoryStore(), caller, longest=longest)
-    await rig.routing.refresh()
+    harness = Harness(store or MemoryStore(), http_client, longest=longest)
+    await harness.routing.refresh()
     try:
-        yield rig
+        yield harness
     finally:
-        await rig.enqueuer.aclose()
-        await caller.aclose()
-    assert len(rig.bulkheads) == 0
-    assert repr(caller).endswith("[busy 0 | idle 0]>")
+        await harness.enqueuer.aclose()
+        await http_client.aclose()
+    assert len(harness.bulkheads) == 0
+    assert repr(http_client).endswith("[busy 0 | idle 0]>")
 
 
 def call_target(endpoint: str, number: str = "101", *, seconds: float = 5.0, **fields) -> Target:
-    """A rest_call target that interrupts, unless it is said otherwise."""
+    """A rest_call target that interrupts, unless `fields` say otherwise."""
     given = {"type": TargetType.REST_CALL, "interrupt_on_error": True} | fields
     if given["type"] is TargetType.REST_ASYNC:
         given["interrupt_on_error"] = False

@@ -1,4 +1,4 @@
-"""Room at each target: one that hangs fills its own, and no place is ever lost."""
+"""Bulkheads: a target that hangs takes its own permits alone, and no permit is ever lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters.http.hostile import Hostile, answer, hangs, says
 from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
-from outrider.usecases.interception.concurrency_limits import DEFAULT_ROOM, Bulkheads
+from outrider.usecases.interception.concurrency_limits import DEFAULT_MAX_CONCURRENCY, Bulkheads
 from support.builders import ANOTHER_INSTANCE, INSTANCE
 from usecases.interception.harness import call_target
 
@@ -21,25 +21,25 @@ TARGET = TargetId("101")
 LONG = 60.0
 
 
-class Guest:
-    """Somebody who takes a place, and holds it until told to leave."""
+class PermitHolder:
+    """A task that acquires a permit, and holds it until it may release it."""
 
     def __init__(
-        self, bulkheads: Bulkheads, places: int = 1, seconds: float = LONG, **where
+        self, bulkheads: Bulkheads, limit: int = 1, seconds: float = LONG, **where
     ) -> None:
-        self.is_in = asyncio.Event()
-        self.may_leave = asyncio.Event()
-        self.where = (where.get("instance", INSTANCE), where.get("target", TARGET))
-        self.task = asyncio.create_task(self.stay(bulkheads, places, seconds))
+        self.has_permit = asyncio.Event()
+        self.may_release = asyncio.Event()
+        self.target_key = (where.get("instance", INSTANCE), where.get("target", TARGET))
+        self.task = asyncio.create_task(self.hold(bulkheads, limit, seconds))
 
-    async def stay(self, bulkheads: Bulkheads, places: int, seconds: float) -> None:
-        async with bulkheads.place(*self.where, places, seconds):
-            self.is_in.set()
-            await self.may_leave.wait()
-        self.is_in.clear()
+    async def hold(self, bulkheads: Bulkheads, limit: int, seconds: float) -> None:
+        async with bulkheads.acquire(*self.target_key, limit, seconds):
+            self.has_permit.set()
+            await self.may_release.wait()
+        self.has_permit.clear()
 
-    async def leave(self) -> None:
-        self.may_leave.set()
+    async def release(self) -> None:
+        self.may_release.set()
         await asyncio.wait([self.task])
 
     async def cancel(self) -> None:
@@ -48,148 +48,155 @@ class Guest:
 
 
 async def settled() -> None:
-    """Let everybody go as far as he can."""
+    """Let every task go as far as it can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def who_is_in(guests: list[Guest]) -> list[int]:
+async def permitted(holders: list[PermitHolder]) -> list[int]:
     await settled()
-    return [number for number, each in enumerate(guests) if each.is_in.is_set()]
+    return [number for number, holder in enumerate(holders) if holder.has_permit.is_set()]
 
 
-async def test_who_waits_longest_is_next():
+async def test_the_longest_waiter_is_next():
     """
-    A newcomer does not overtake, even when a place is free in the moment he comes.
+    A newcomer does not overtake, even when a permit is free in the moment it comes.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads, 2) for _ in range(5)]
-    assert [0, 1] == await who_is_in(guests)
-    guests[0].may_leave.set()
-    guests.append(Guest(bulkheads, 2))
-    assert [1, 2] == await who_is_in(guests)
-    await guests[2].leave()
-    assert [1, 3] == await who_is_in(guests)
-    for guest in guests:
-        await guest.leave()
+    holders = [PermitHolder(bulkheads, 2) for _ in range(5)]
+    assert [0, 1] == await permitted(holders)
+    holders[0].may_release.set()
+    holders.append(PermitHolder(bulkheads, 2))
+    assert [1, 2] == await permitted(holders)
+    await holders[2].release()
+    assert [1, 3] == await permitted(holders)
+    for holder in holders:
+        await holder.release()
 
     assert len(bulkheads) == 0
 
 
-async def test_without_a_number_there_are_many_places():
+async def test_without_a_limit_there_are_many_permits():
     """
-    A policy without a limit is no invitation to hold everything that the process has.
+    A policy without a limit is no invitation to take everything that the process has.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads, 0) for _ in range(DEFAULT_ROOM + 2)]
-    assert list(range(DEFAULT_ROOM)) == await who_is_in(guests)
-    for guest in guests:
-        await guest.leave()
+    holders = [PermitHolder(bulkheads, 0) for _ in range(DEFAULT_MAX_CONCURRENCY + 2)]
+    assert list(range(DEFAULT_MAX_CONCURRENCY)) == await permitted(holders)
+    for holder in holders:
+        await holder.release()
 
     assert len(bulkheads) == 0
 
 
-async def test_every_target_of_every_instance_has_its_own_room():
+async def test_every_target_of_every_instance_has_its_own_bulkhead():
     """
-    Nobody else is slower for it.
+    No other target is slower for it.
     """
     bulkheads = Bulkheads()
-    guests = [
-        Guest(bulkheads),
-        Guest(bulkheads, target=TargetId("102")),
-        Guest(bulkheads, instance=ANOTHER_INSTANCE),
-        Guest(bulkheads),
+    holders = [
+        PermitHolder(bulkheads),
+        PermitHolder(bulkheads, target=TargetId("102")),
+        PermitHolder(bulkheads, instance=ANOTHER_INSTANCE),
+        PermitHolder(bulkheads),
     ]
-    assert [0, 1, 2] == await who_is_in(guests)
+    assert [0, 1, 2] == await permitted(holders)
     assert len(bulkheads) == 3
-    for guest in guests:
-        await guest.leave()
+    for holder in holders:
+        await holder.release()
 
     assert len(bulkheads) == 0
 
 
-async def test_who_gets_no_place_in_time_has_not_reached_the_target():
+async def test_a_call_without_a_permit_in_time_has_not_reached_the_target():
     """
-    He is told so, and is no longer in the way.
+    The error says so, and the call is no longer in the way.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads), Guest(bulkheads, seconds=0.02), Guest(bulkheads)]
-    await asyncio.wait([guests[1].task])
-    failure = guests[1].task.exception()
+    holders = [
+        PermitHolder(bulkheads),
+        PermitHolder(bulkheads, seconds=0.02),
+        PermitHolder(bulkheads),
+    ]
+    await asyncio.wait([holders[1].task])
+    failure = holders[1].task.exception()
 
     assert isinstance(failure, RequestError)
     assert (Outcome.UNREACHABLE, Stage.CONNECT) == (failure.outcome, failure.stage)
-    assert "all 1 places at this target were taken for 0.02 s" == failure.reason
-    assert "<Bulkheads 1 rooms [taken 1 | waiting 1]>" == repr(bulkheads)
-    await guests[0].leave()
-    assert [2] == await who_is_in(guests)
-    await guests[2].leave()
+    assert (
+        "reached the limit of 1 concurrent calls to this target;"
+        " no permit was released within 0.02 s"
+    ) == failure.reason
+    assert "<Bulkheads 1 targets [in use 1 | waiting 1]>" == repr(bulkheads)
+    await holders[0].release()
+    assert [2] == await permitted(holders)
+    await holders[2].release()
     assert len(bulkheads) == 0
 
 
 @pytest.mark.parametrize("is_another_waiting", [True, False])
 async def test_cancelled_in_the_moment_of_being_admitted(is_another_waiting):
     """
-    The place that came too late is the next one's, or the room vanishes with it.
+    The permit that came too late is the next one's, or the bulkhead vanishes with it.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads), Guest(bulkheads)]
-    guests += [Guest(bulkheads)] if is_another_waiting else []
+    holders = [PermitHolder(bulkheads), PermitHolder(bulkheads)]
+    holders += [PermitHolder(bulkheads)] if is_another_waiting else []
     await settled()
-    guests[0].may_leave.set()
-    # The first leaves in this turn of the loop; the second is admitted, and has not run yet.
+    holders[0].may_release.set()
+    # The first releases in this step of the loop; the second is admitted, and has not run yet.
     await asyncio.sleep(0)
-    guests[1].task.cancel()
-    await asyncio.wait([guests[1].task])
-    assert guests[1].task.cancelled()
-    assert ([2] if is_another_waiting else []) == await who_is_in(guests)
-    for guest in guests:
-        await guest.leave()
+    holders[1].task.cancel()
+    await asyncio.wait([holders[1].task])
+    assert holders[1].task.cancelled()
+    assert ([2] if is_another_waiting else []) == await permitted(holders)
+    for holder in holders:
+        await holder.release()
 
     assert len(bulkheads) == 0
 
 
 @pytest.mark.parametrize("waiting", [1, 3])
-async def test_everybody_who_waits_is_cancelled(waiting):
+async def test_all_that_wait_are_cancelled(waiting):
     """
     A server that stops drops them all.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads) for _ in range(1 + waiting)]
+    holders = [PermitHolder(bulkheads) for _ in range(1 + waiting)]
     await settled()
-    for guest in guests:
-        guest.task.cancel()
-    await asyncio.wait([guest.task for guest in guests])
+    for holder in holders:
+        holder.task.cancel()
+    await asyncio.wait([holder.task for holder in holders])
 
     assert len(bulkheads) == 0
 
 
-async def test_a_policy_that_makes_room_lets_waiters_in():
+async def test_a_policy_with_a_higher_limit_admits_waiters():
     """
-    An operator raises the limit while a target is full: nobody waits for somebody to leave.
+    An operator raises the limit while a target is at it: no waiter needs a release.
     """
     bulkheads = Bulkheads()
-    guests = [Guest(bulkheads, 1) for _ in range(3)]
-    assert [0] == await who_is_in(guests)
-    guests.append(Guest(bulkheads, 3))
-    assert [0, 1, 2] == await who_is_in(guests)
-    guests.append(Guest(bulkheads, 1))
-    await guests[0].leave()
-    await guests[1].leave()
-    assert [2] == await who_is_in(guests)
-    for guest in guests:
-        await guest.leave()
+    holders = [PermitHolder(bulkheads, 1) for _ in range(3)]
+    assert [0] == await permitted(holders)
+    holders.append(PermitHolder(bulkheads, 3))
+    assert [0, 1, 2] == await permitted(holders)
+    holders.append(PermitHolder(bulkheads, 1))
+    await holders[0].release()
+    await holders[1].release()
+    assert [2] == await permitted(holders)
+    for holder in holders:
+        await holder.release()
 
     assert len(bulkheads) == 0
 
 
-async def test_an_error_inside_gives_the_place_back():
+async def test_an_error_inside_releases_the_permit():
     """
     Calls fail all the time.
     """
     bulkheads = Bulkheads()
     with pytest.raises(ZeroDivisionError):
-        async with bulkheads.place(INSTANCE, TARGET, 1, LONG):
+        async with bulkheads.acquire(INSTANCE, TARGET, 1, LONG):
             raise ZeroDivisionError
 
     assert len(bulkheads) == 0
@@ -197,56 +204,58 @@ async def test_an_error_inside_gives_the_place_back():
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["come", "leave", "cancel", "turn"]), st.integers(0, 9), st.integers(1, 3)
+        st.sampled_from(["acquire", "release", "cancel", "step"]),
+        st.integers(0, 9),
+        st.integers(1, 3),
     ),
     max_size=40,
 )
 
 
 @given(STEPS)
-def test_however_guests_come_and_go_no_place_is_lost(steps):
+def test_in_every_order_of_steps_no_permit_is_lost(steps):
     """
-    Never more than there are, never fewer while somebody waits, and nothing is left in the end.
+    Never more than the limit, never fewer while a task waits, and none is in use in the end.
     """
-    asyncio.run(visited(steps))
+    asyncio.run(taken(steps))
 
 
-async def visited(steps: list[tuple[str, int, int]]) -> None:
-    bulkheads, guests, places = Bulkheads(), [], 1
-    for what, number, wanted in steps:
-        if what == "come":
-            places = wanted
-            guests.append(Guest(bulkheads, wanted))
-        elif what == "turn":
+async def taken(steps: list[tuple[str, int, int]]) -> None:
+    bulkheads, holders, limit = Bulkheads(), [], 1
+    for what, number, new_limit in steps:
+        if what == "acquire":
+            limit = new_limit
+            holders.append(PermitHolder(bulkheads, new_limit))
+        elif what == "step":
             await asyncio.sleep(0)
-        elif guests:
-            guest = guests[number % len(guests)]
+        elif holders:
+            holder = holders[number % len(holders)]
             # Only asked to: it happens in the middle of whatever comes next.
-            guest.may_leave.set() if what == "leave" else guest.task.cancel()
-    inside = len(await who_is_in(guests))
-    there = Counter(each.task.done() for each in guests)[False]
-    assert min(places, there) <= inside
-    for each in guests:
-        await each.cancel()
+            holder.may_release.set() if what == "release" else holder.task.cancel()
+    in_use = len(await permitted(holders))
+    alive = Counter(holder.task.done() for holder in holders)[False]
+    assert min(limit, alive) <= in_use
+    for holder in holders:
+        await holder.cancel()
     assert len(bulkheads) == 0
 
 
-async def test_one_that_hangs_fills_its_own_room_alone(rig):
+async def test_a_target_that_hangs_takes_its_own_permits_alone(harness):
     """
     Through the engine: others are called as if nothing were.
     """
     async with Hostile(hangs) as stuck, Hostile(says(answer())) as quick:
-        await rig.bind("request", call_target(stuck.url(), "101"))
-        await rig.bind("response", call_target(quick.url(), "102"))
-        await rig.policy("101", max_concurrency=2)
-        await rig.policy("102", max_concurrency=2)
-        hanging = [asyncio.create_task(rig.run("request")) for _ in range(5)]
+        await harness.bind("request", call_target(stuck.url(), "101"))
+        await harness.bind("response", call_target(quick.url(), "102"))
+        await harness.policy("101", max_concurrency=2)
+        await harness.policy("102", max_concurrency=2)
+        hanging = [asyncio.create_task(harness.run("request")) for _ in range(5)]
         await stuck.heard.wait()
-        done = await asyncio.gather(*(rig.run("response") for _ in range(10)))
+        done = await asyncio.gather(*(harness.run("response") for _ in range(10)))
 
-        assert {"ACCEPTED"} == {call.outcome.name for each in done for call in each.calls}
+        assert {"ACCEPTED"} == {call.outcome.name for result in done for call in result.calls}
         assert stuck.connections <= 2
         assert quick.connections <= 2
-        for each in hanging:
-            each.cancel()
+        for task in hanging:
+            task.cancel()
         await asyncio.wait(hanging)

@@ -1,4 +1,4 @@
-"""The engine's rows of ZITADEL's own tests (sheet, sections 8.7 and 8.8)."""
+"""The rows of ZITADEL's own tests that are about interceptions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FAILED = "EXEC-dra6yamk98"
 class Step:
     """One target of the list, and what its receiver does."""
 
-    answer: Answer
+    response: Answer
     interrupts: bool = True
     type: TargetType = CALL_TARGET
     seconds: float = 5.0
@@ -118,35 +118,35 @@ ROWS: dict[str, tuple[list[Step], Any, int]] = {
 
 def by_path(steps: list[Step]) -> Callable[[ReceivedCall], Answer]:
     """Each target has its number as its path."""
-    return lambda call: steps[int(call.path.rpartition("/")[2])].answer
+    return lambda call: steps[int(call.path.rpartition("/")[2])].response
 
 
-async def bound(rig: Harness, kind: str, receiver: Receiver, steps: list[Step]) -> None:
+async def bound(harness: Harness, kind: str, receiver: Receiver, steps: list[Step]) -> None:
     """The targets of the row, in its order."""
     targets = [
         call_target(
-            f"{receiver.url}/{place}",
-            str(101 + place),
+            f"{receiver.url}/{number}",
+            str(101 + number),
             seconds=step.seconds,
             type=step.type,
             interrupt_on_error=step.interrupts,
         )
-        for place, step in enumerate(steps)
+        for number, step in enumerate(steps)
     ]
-    await rig.bind(kind, *targets)
+    await harness.bind(kind, *targets)
 
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("kind", ["request", "response"])
-async def test_a_list_of_targets_does_what_zitadels_does(rig, kind, row):
+async def test_a_list_of_targets_does_what_zitadels_does(harness, kind, row):
     """
     Receivers that were written for it must meet nothing new.
     """
     steps, expected, called = ROWS[row]
-    async with Receiver(by_path(steps), signing_keys=[SIGNING_KEY], now=rig.clock) as receiver:
-        await bound(rig, kind, receiver, steps)
+    async with Receiver(by_path(steps), signing_keys=[SIGNING_KEY], now=harness.clock) as receiver:
+        await bound(harness, kind, receiver, steps)
         try:
-            done = await rig.run(kind, dict(SENT))
+            done = await harness.run(kind, dict(SENT))
             outcome, named = done.message, ""
         except OutriderError as error:
             outcome, named = error.id, error.target_id
@@ -159,35 +159,35 @@ async def test_a_list_of_targets_does_what_zitadels_does(rig, kind, row):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_nothing_that_listens(rig, kind):
+async def test_nothing_that_listens(harness, kind):
     """
     The address and the reason stay with the operator.
     """
     with refusing_port() as port:
-        await rig.bind(kind, call_target(f"http://127.0.0.1:{port}/hook"))
+        await harness.bind(kind, call_target(f"http://127.0.0.1:{port}/hook"))
         with pytest.raises(OutriderError) as refused:
-            await rig.run(kind)
+            await harness.run(kind)
 
     assert f"Execution failed ({FAILED})" == str(refused.value)
     assert TargetId("101") == refused.value.target_id
-    [(_, _, fields)] = rig.log.kept
+    [(_, _, fields)] = harness.log.kept
     assert "refused" in fields["error"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_without_an_execution_the_message_is_the_same_object(rig, kind):
+async def test_without_an_execution_the_message_is_the_same_object(harness, kind):
     """
     Most calls match nothing: they must cost nothing.
     """
     sent = dict(SENT)
-    done = await rig.run(kind, sent)
+    done = await harness.run(kind, sent)
 
     assert (None, ()) == (done.execution, done.calls)
     assert {} == done.message if kind == "function" else sent is done.message
 
 
 @pytest.mark.parametrize("kind", ["request", "response"])
-async def test_each_target_is_told_what_the_ones_before_it_made_of_the_message(rig, kind):
+async def test_each_target_gets_what_the_ones_before_it_made_of_the_message(harness, kind):
     """
     Also an asynchronous one: its delivery has the body as it was at its turn.
     """
@@ -200,24 +200,24 @@ async def test_each_target_is_told_what_the_ones_before_it_made_of_the_message(r
         Step(ok()),
     ]
     async with Receiver(by_path(steps)) as receiver:
-        await bound(rig, kind, receiver, steps)
-        done = await rig.run(kind, dict(SENT))
-        told = [json.loads(call.body)[kind] for call in receiver.calls]
+        await bound(harness, kind, receiver, steps)
+        done = await harness.run(kind, dict(SENT))
+        bodies = [json.loads(call.body)[kind] for call in receiver.calls]
 
     assert {} == done.message
-    assert [SENT, CHANGED, CHANGED, CHANGED, {}] == told
-    assert [str(101 + place) for place in range(6)] == [call.target_id for call in done.calls]
+    assert [SENT, CHANGED, CHANGED, CHANGED, {}] == bodies
+    assert [str(101 + number) for number in range(6)] == [call.target_id for call in done.calls]
     outcomes = [call.outcome and call.outcome.name for call in done.calls]
     assert ["ACCEPTED", "ACCEPTED", None, "REFUSED", "ACCEPTED", "ACCEPTED"] == outcomes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(rig, receiver, kind):
+async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(harness, receiver, kind):
     """
     Receivers know repetitions by it; nothing is to be found in the delivery log.
     """
-    await rig.bind(kind, call_target(receiver.url, "101"), call_target(receiver.url, "102"))
-    await rig.run(kind)
+    await harness.bind(kind, call_target(receiver.url, "101"), call_target(receiver.url, "102"))
+    await harness.run(kind)
     ids = {call.header("webhook-id") for call in receiver.calls}
     about_deliveries = {call.header("outrider-delivery") for call in receiver.calls}
 
@@ -226,9 +226,9 @@ async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(rig, receiver, 
     assert {"application/json"} == {call.header("content-type") for call in receiver.calls}
 
 
-async def test_the_answers_to_a_function_add_up(rig):
+async def test_the_responses_to_a_function_add_up(harness):
     """
-    The second target is told what the first one answered.
+    The second target gets what the first one answered.
     """
     first, second = {"append_log_claims": ["a"], "append_claims": []}, {"append_log_claims": ["b"]}
     steps = [
@@ -238,18 +238,18 @@ async def test_the_answers_to_a_function_add_up(rig):
         Step(ok(second)),
     ]
     async with Receiver(by_path(steps)) as receiver:
-        await bound(rig, "function", receiver, steps)
-        done = await rig.run("function", {"user": {"id": "1"}})
-        told = [json.loads(call.body) for call in receiver.calls]
+        await bound(harness, "function", receiver, steps)
+        done = await harness.run("function", {"user": {"id": "1"}})
+        bodies = [json.loads(call.body) for call in receiver.calls]
 
     alone = {"function": f"function/{FUNCTION}", "user": {"id": "1"}}
     assert {**first, **second} == done.message
-    assert [alone, *[{**alone, "response": first}] * 3] == told
+    assert [alone, *[{**alone, "response": first}] * 3] == bodies
 
 
-async def test_a_typed_request_and_its_response(rig):
+async def test_a_typed_request_and_its_response(harness):
     """
-    Section 8.7, the first row: the caller asks for a wrong id and gets what receivers made of it.
+    The first row: the caller asks for a wrong id and gets what receivers made of it.
 
     ZITADEL's test intercepts GetTarget itself; here calls of its service are exempt.
     """
@@ -262,16 +262,16 @@ async def test_a_typed_request_and_its_response(rig):
     )
     async with Receiver([ok({"id": "right"}), ok({"id": "made by the receiver"})]) as receiver:
         for number, kind in (("101", "request"), ("102", "response")):
-            await rig.bind(kind, call_target(receiver.url, number))
-        request = await rig.run("request", GetTargetRequest(id="wrong"), GET_TARGET, call=call)
-        response = await rig.interceptions.response(
+            await harness.bind(kind, call_target(receiver.url, number))
+        request = await harness.run("request", GetTargetRequest(id="wrong"), GET_TARGET, call=call)
+        response = await harness.interceptions.response(
             "instance-a",
             call,
             GetTargetRequest(id="r"),
             GET_TARGET,
             request=GET_TARGET.render(request.message),
         )
-        bodies = [each.body.decode() for each in receiver.calls]
+        bodies = [received.body.decode() for received in receiver.calls]
 
     assert ("right", "made by the receiver") == (request.message.id, response.message.id)
     who = '"instanceID":"instance-a","orgID":"2","projectID":"5","userID":"4"'
@@ -282,13 +282,13 @@ async def test_a_typed_request_and_its_response(rig):
     ] == bodies
 
 
-async def test_null_leaves_an_empty_typed_message(rig):
+async def test_null_leaves_an_empty_typed_message(harness):
     """
     As in ZITADEL: it is reset before the error is found, and the call goes on with that.
     """
     async with Receiver([ok(b"null")]) as receiver:
-        await rig.bind("request", call_target(receiver.url, interrupt_on_error=False))
-        done = await rig.run("request", GetTargetRequest(id="1"), GET_TARGET)
+        await harness.bind("request", call_target(receiver.url, interrupt_on_error=False))
+        done = await harness.run("request", GetTargetRequest(id="1"), GET_TARGET)
 
     assert GetTargetRequest() == done.message
     assert ["FAILED"] == [call.outcome.name for call in done.calls]
@@ -296,22 +296,22 @@ async def test_null_leaves_an_empty_typed_message(rig):
 
 @pytest.mark.parametrize("message", [{"a": float("nan")}, {"a": "\ud800"}, {"a": {1, 2}}])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_message_that_is_no_json_is_the_callers_mistake(rig, receiver, kind, message):
+async def test_a_message_that_is_no_json_is_the_callers_mistake(harness, receiver, kind, message):
     """
-    It is told so before any target is called; where nothing fires nobody looks.
+    It gets the error before any target is called; where nothing matches nothing is checked.
     """
     if kind != "function":
-        assert message is (await rig.run(kind, message)).message
-    await rig.bind(kind, call_target(receiver.url))
+        assert message is (await harness.run(kind, message)).message
+    await harness.bind(kind, call_target(receiver.url))
     with pytest.raises(OutriderError, match="the message must be JSON") as refused:
-        await rig.run(kind, message)
+        await harness.run(kind, message)
 
     assert "invalid_argument" == refused.value.code
     assert [] == receiver.calls
 
 
 class Brittle:
-    """A kind of message with faults: somebody else's code."""
+    """A kind of message with faults: an application's code."""
 
     def __init__(self, *, fails_in: str) -> None:
         self.fails_in = fails_in
@@ -333,7 +333,7 @@ class Brittle:
 @pytest.mark.parametrize("fails_in", ["parse", "render"])
 @pytest.mark.parametrize("interrupts", [True, False])
 async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
-    rig, fails_in, interrupts
+    harness, fails_in, interrupts
 ):
     """
     The caller hears of it in the usual words, and the operator in a traceback.
@@ -343,8 +343,8 @@ async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
     if fails_in == "parse":
         steps[0] = Step(ok(CHANGED), interrupts=interrupts)
     async with Receiver(by_path(steps)) as receiver:
-        await bound(rig, "request", receiver, steps)
-        running = rig.run("request", dict(SENT), Brittle(fails_in=fails_in), call=CALL)
+        await bound(harness, "request", receiver, steps)
+        running = harness.run("request", dict(SENT), Brittle(fails_in=fails_in), call=CALL)
         if interrupts:
             with pytest.raises(OutriderError, match=FAILED):
                 await running
@@ -353,4 +353,4 @@ async def test_a_fault_of_an_applications_own_code_is_a_failure_of_the_target(
             parsed, rendered = [Outcome.FAILED, None], [Outcome.ACCEPTED, Outcome.BUILD_FAILED]
             assert {"parse": parsed, "render": rendered}[fails_in] == outcomes
 
-    assert ["interception.internal_error"] == rig.log.events("exception")
+    assert ["interception.internal_error"] == harness.log.events("exception")

@@ -30,10 +30,10 @@ async def decided(fault: Fault, kind: str, sent: dict[str, str]) -> dict[str, An
     is_function = kind == "function"
     message = sent if is_function else GetTargetRequest(**sent)
     try:
-        done = await fault.rig.run(kind, message, GET_TARGET)
+        done = await fault.harness.run(kind, message, GET_TARGET)
     except OutriderError as error:
         return {
-            "outcome": fault.rig.log.kept[-1][2]["outcome"].upper(),
+            "outcome": fault.harness.log.kept[-1][2]["outcome"].upper(),
             "stops": True,
             "code": error.code.value,
             "id": error.id,
@@ -53,22 +53,24 @@ async def decided(fault: Fault, kind: str, sent: dict[str, str]) -> dict[str, An
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_has_the_consequence_that_the_table_says(fault, kind):
     """
-    Whoever sets a target must know what its faults do to his callers.
+    An operator who sets a target must know what its faults do to his callers.
     """
     expected = cells_of(fault, kind)
     actual = []
     async with FAULTS[fault](kind) as happening:
-        rig = happening.rig
+        harness = happening.harness
         target = call_target(happening.endpoint, **happening.target)
-        await rig.bind(kind, target)
+        await harness.bind(kind, target)
         for choice in CHOICES:
-            await rig.policy("101", **unreachable_policy(choice))
+            await harness.policy("101", **unreachable_policy(choice))
             for interrupts in (True, False):
                 changed = call_target(
                     happening.endpoint, **happening.target, interrupt_on_error=interrupts
                 )
-                await rig.store.write(lambda unit, to=changed: unit.targets.replace(INSTANCE, to))
-                await rig.routing.refresh()
+                await harness.store.write(
+                    lambda unit, to=changed: unit.targets.replace(INSTANCE, to)
+                )
+                await harness.routing.refresh()
                 cell = {
                     "fault": fault,
                     "kind": kind,
@@ -82,7 +84,7 @@ async def test_a_fault_has_the_consequence_that_the_table_says(fault, kind):
 
 def test_the_table_is_whole():
     """
-    A cell that nobody decided is decided by accident.
+    A cell without a decision is decided by accident.
     """
     assert len(FAULTS) * len(KINDS) * len(CHOICES) * 2 == len(CELLS)
     assert set(FAULTS) == {cell["fault"] for cell in CELLS}

@@ -38,41 +38,41 @@ def served_methods() -> list[str]:
     return found
 
 
-async def locked(rig: Harness) -> None:
-    """Everything is intercepted by a target that nobody can reach."""
+async def locked(harness: Harness) -> None:
+    """Everything is intercepted by a target that cannot be reached."""
     mistyped = call_target("http://recevier.example/hook")
-    await rig.bind(EVERYTHING["request"], mistyped)
-    executions = ManageExecutions(rig.store, rig.runtime, rig.routing)
+    await harness.bind(EVERYTHING["request"], mistyped)
+    executions = ManageExecutions(harness.store, harness.runtime, harness.routing)
     await executions.set(ACTOR, EVERYTHING["response"], [mistyped.id])
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
 @pytest.mark.parametrize("method", OTHERS)
-async def test_calls_of_the_application_fail(rig, kind, method):
+async def test_calls_of_the_application_fail(harness, kind, method):
     """
     As the operator asked for: the target interrupts.
     """
-    await locked(rig)
+    await locked(harness)
     with pytest.raises(OutriderError) as refused:
-        await rig.run(kind, call=InterceptedCall(full_method=method))
+        await harness.run(kind, call=InterceptedCall(full_method=method))
 
     assert "Execution failed (EXEC-dra6yamk98)" == str(refused.value)
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
-async def test_no_call_of_our_own_ever_triggers(rig, kind):
+async def test_no_call_of_our_own_ever_triggers(harness, kind):
     """
     Read from the contract: a service that is added tomorrow is exempt, or this fails.
     """
-    await locked(rig)
+    await locked(harness)
     methods = served_methods()
     executions = [
-        (await rig.run(kind, call=InterceptedCall(full_method=method))).execution
+        (await harness.run(kind, call=InterceptedCall(full_method=method))).execution
         for method in methods
     ]
 
     assert {None} == set(executions)
-    services = {each.split("/")[1] for each in methods}
+    services = {method.split("/")[1] for method in methods}
     assert {
         "zitadel.action.v2.ActionService",
         "zitadel.action.v2beta.ActionService",
@@ -83,25 +83,27 @@ async def test_no_call_of_our_own_ever_triggers(rig, kind):
     } <= services
 
 
-async def test_the_operator_gets_out_by_himself(rig, receiver):
+async def test_the_operator_gets_out_by_himself(harness, receiver):
     """
     He mends the target, and the next call goes through.
     """
-    await locked(rig)
+    await locked(harness)
     call = InterceptedCall(full_method="/zitadel.action.v2.ActionService/UpdateTarget")
     for kind in EVERYTHING:
-        assert (await rig.run(kind, call=call)).execution is None
-    targets = ManageTargets(rig.store, rig.runtime, rig.routing, EgressPolicy(EgressProfile.DEV))
+        assert (await harness.run(kind, call=call)).execution is None
+    targets = ManageTargets(
+        harness.store, harness.runtime, harness.routing, EgressPolicy(EgressProfile.DEV)
+    )
     await targets.update(ACTOR, "101", TargetChange(endpoint=receiver.url))
-    done = await rig.run("request", call=InterceptedCall(full_method=OTHERS[0]))
+    done = await harness.run("request", call=InterceptedCall(full_method=OTHERS[0]))
 
     assert ("request", 1) == (done.execution, len(receiver.calls))
 
 
-async def test_functions_are_not_exempt(rig):
+async def test_functions_are_not_exempt(harness):
     """
     They have no service; who cannot log in because of one can still call with his token.
     """
-    await rig.bind("function", call_target("http://recevier.example/hook"))
+    await harness.bind("function", call_target("http://recevier.example/hook"))
     with pytest.raises(OutriderError, match="EXEC-dra6yamk98"):
-        await rig.run("function")
+        await harness.run("function")

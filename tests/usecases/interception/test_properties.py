@@ -1,4 +1,4 @@
-"""Random chains against a naive reading of the sheet's section 3.3; random answers against the engine."""
+"""Random chains against a naive reading of the rules; random responses against the engine."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ FAILED = "EXEC-dra6yamk98"
 SENT = {"a": 1}
 
 
-class Scripted:
+class ScriptedClient:
     """Answers by the endpoint."""
 
-    def __init__(self, answers: dict[str, Response | Outcome]) -> None:
-        self.answers = answers
+    def __init__(self, responses: dict[str, Response | Outcome]) -> None:
+        self.responses = responses
         self.called: list[str] = []
         self.bodies: list[bytes] = []
 
-    async def send(self, call: OutboundRequest) -> Response:
+    async def send(self, request: OutboundRequest) -> Response:
         await asyncio.sleep(0)
-        self.called.append(call.url)
-        self.bodies.append(call.body)
-        found = self.answers[call.url]
+        self.called.append(request.url)
+        self.bodies.append(request.body)
+        found = self.responses[request.url]
         if isinstance(found, Outcome):
             raise RequestError(found, Stage.CONNECT, "scripted")
         return found
@@ -80,10 +80,10 @@ def expected_of(kind: str, chain: list[Link]) -> tuple[Any, list[int]]:
     """The message in the end, or the id of an error; and who is called."""
     message: dict = {} if kind == "function" else dict(SENT)
     called = []
-    for place, link in enumerate(chain):
+    for number, link in enumerate(chain):
         if link.type is TargetType.REST_ASYNC:
             continue
-        called.append(place)
+        called.append(number)
         error, message = step(kind, link, message)
         stops = link.interrupts
         if link.status in {UNREACHABLE, BLOCKED} and link.choice != "UNSPECIFIED":
@@ -95,7 +95,7 @@ def expected_of(kind: str, chain: list[Link]) -> tuple[Any, list[int]]:
 
 def step(kind: str, link: Link, message: dict) -> tuple[str, dict]:
     """One call: the id of its error, if it has one, and the message after it."""
-    error = refusal(link)
+    error = rejection(link)
     if error:
         return error, message
     if link.type is TargetType.REST_WEBHOOK or not link.body:
@@ -110,7 +110,7 @@ def step(kind: str, link: Link, message: dict) -> tuple[str, dict]:
     return ("", value) if isinstance(value, dict) else (FAILED, message)
 
 
-def refusal(link: Link) -> str:
+def rejection(link: Link) -> str:
     """The id of the error that a call ends with, whatever its body is for."""
     if not 200 <= link.status < 300:
         return FAILED
@@ -119,57 +119,57 @@ def refusal(link: Link) -> str:
     return "EXEC-bmhNhpcqpF" if b"forwarded" in link.body else ""
 
 
-def merged(answer: dict, later: Any) -> tuple[str, dict]:
-    """The lists of a later answer to a function over those before."""
+def merged(result: dict, later: Any) -> tuple[str, dict]:
+    """The lists of a later response to a function over those before."""
     if later is None:
-        return "", answer
+        return "", result
     if not isinstance(later, dict) or later.get("append_claims") == 5:
-        return FAILED, answer
+        return FAILED, result
     known = {name: later[name] or [] for name in later if name.startswith("append_")}
-    return "", {**answer, **known}
+    return "", {**result, **known}
 
 
-async def ran(kind: str, chain: list[Link]) -> tuple[Any, list[int], Scripted, int]:
+async def ran(kind: str, chain: list[Link]) -> tuple[Any, list[int], ScriptedClient, int]:
     """What the engine makes of it, and how many deliveries there are then."""
-    urls = [f"http://a/{place}" for place in range(len(chain))]
-    answers: dict[str, Response | Outcome] = {
+    urls = [f"http://a/{number}" for number in range(len(chain))]
+    responses: dict[str, Response | Outcome] = {
         url: {UNREACHABLE: Outcome.UNREACHABLE, BLOCKED: Outcome.BLOCKED}.get(link.status)
         or Response(link.status, (), link.body)
         for url, link in zip(urls, chain, strict=True)
     }
-    caller = Scripted(answers)
-    rig = Harness(MemoryStore(), caller)
+    client = ScriptedClient(responses)
+    harness = Harness(MemoryStore(), client)
     targets = [
-        call_target(url, str(101 + place), type=link.type, interrupt_on_error=link.interrupts)
-        for place, (url, link) in enumerate(zip(urls, chain, strict=True))
+        call_target(url, str(101 + number), type=link.type, interrupt_on_error=link.interrupts)
+        for number, (url, link) in enumerate(zip(urls, chain, strict=True))
     ]
-    await rig.bind(kind, *targets)
+    await harness.bind(kind, *targets)
     for target, link in zip(targets, chain, strict=True):
-        await rig.policy(target.id, **unreachable_policy(link.choice))
+        await harness.policy(target.id, **unreachable_policy(link.choice))
     try:
-        outcome: Any = (await rig.run(kind, dict(SENT))).message
+        outcome: Any = (await harness.run(kind, dict(SENT))).message
     except OutriderError as error:
         outcome = error.id
-    await rig.enqueuer.aclose()
-    assert len(rig.bulkheads) == 0
-    assert [] == rig.log.events("exception")
-    stored = await rig.store.read(lambda unit: unit.deliveries.next_due())
-    return outcome, [urls.index(each) for each in caller.called], caller, stored is not None
+    await harness.enqueuer.aclose()
+    assert len(harness.bulkheads) == 0
+    assert [] == harness.log.events("exception")
+    stored = await harness.store.read(lambda unit: unit.deliveries.next_due())
+    return outcome, [urls.index(url) for url in client.called], client, stored is not None
 
 
 @given(st.sampled_from(KINDS), st.lists(LINKS, max_size=6))
 def test_a_chain_does_what_a_naive_reading_of_the_rules_says(kind, chain):
     """
-    Types, answers and choices in every mixture: the tables have only the usual ones.
+    Types, responses and choices in every mixture: the tables have only the usual ones.
     """
     expected, called = expected_of(kind, chain)
     outcome, actually_called, _, has_deliveries = asyncio.run(ran(kind, chain))
 
     assert (expected, called) == (outcome, actually_called)
-    # What is handed over before an interruption is owed; what is behind it is not.
+    # What is enqueued before an interruption is pending; what is behind it is never created.
     last = called[-1] if isinstance(expected, str) else len(chain)
-    handed_over = [each for each in chain[:last] if each.type is TargetType.REST_ASYNC]
-    assert bool(handed_over) == has_deliveries
+    enqueued = [link for link in chain[:last] if link.type is TargetType.REST_ASYNC]
+    assert bool(enqueued) == has_deliveries
 
 
 VALUES = st.recursive(
@@ -201,16 +201,16 @@ ANYTHING = (
 
 @given(st.sampled_from(KINDS), st.lists(ANYTHING, min_size=1, max_size=3), st.booleans())
 @example("function", [b'{"append_claims":[{"key":"a","value":1e999}]}'], True)
-def test_no_answer_breaks_the_engine(kind, bodies, interrupts):
+def test_no_response_breaks_the_engine(kind, bodies, interrupts):
     """
-    Whoever owns the endpoint writes the answer: it is a result or an error that callers can read.
+    The owner of the endpoint writes the body: it is a result or an error that callers can read.
     """
     chain = [Link(TargetType.REST_CALL, interrupts, "UNSPECIFIED", 200, body) for body in bodies]
-    outcome, _, caller, _ = asyncio.run(ran(kind, chain))
+    outcome, _, client, _ = asyncio.run(ran(kind, chain))
 
     assert isinstance(outcome, str | dict)
     # The caller's wire has to carry it, whichever that is.
     assert go_json.dumps(outcome).encode()
-    for each in caller.bodies:
-        told = json.loads(each)
-        assert f"function/{FUNCTION}" == told["function"] if kind == "function" else kind in told
+    for body in client.bodies:
+        sent = json.loads(body)
+        assert f"function/{FUNCTION}" == sent["function"] if kind == "function" else kind in sent

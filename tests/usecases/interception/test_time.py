@@ -1,4 +1,4 @@
-"""One budget for all targets of a run: no caller waits longer, and nobody is starved."""
+"""One budget for all targets of a run: no caller waits longer, and no target is starved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def durations(done) -> list[float]:
 
 
 def allowed(done) -> list[float]:
-    """The seconds that each had, as its error tells them."""
+    """The seconds that each call had, according to its error."""
     return [seconds_in(call.error) for call in done.calls]
 
 
@@ -31,19 +31,19 @@ def seconds_in(error: str) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_three_that_hang_share_what_there_is(rig, kind):
+async def test_three_that_hang_share_what_there_is(harness, kind):
     """
     Each with half a minute of its own: the caller has 0.3 s, and each gets its part of it.
     """
     async with Hostile(hangs) as server:
-        await rig.bind(
+        await harness.bind(
             kind,
             call_target(server.url(), "101", seconds=30, interrupt_on_error=False),
             call_target(server.url(), "102", seconds=30, interrupt_on_error=False),
             call_target(server.url(), "103", seconds=60, interrupt_on_error=False),
         )
         began = asyncio.get_running_loop().time()
-        done = await rig.run(kind, seconds=0.3)
+        done = await harness.run(kind, seconds=0.3)
         took = asyncio.get_running_loop().time() - began
 
         assert 0.25 <= took <= 0.3 + A_LITTLE
@@ -56,64 +56,66 @@ async def test_three_that_hang_share_what_there_is(rig, kind):
     assert third >= 0.1
 
 
-async def test_a_fast_one_leaves_its_time_to_the_others(rig):
+async def test_a_fast_one_leaves_its_time_to_the_others(harness):
     """
     The one that hangs is heard out for nearly the whole budget instead of half of it.
     """
     async with Hostile(says(answer())) as fast, Hostile(hangs) as slow:
-        await rig.bind(
+        await harness.bind(
             "request",
             call_target(fast.url(), "101", seconds=30),
             call_target(slow.url(), "102", seconds=30, interrupt_on_error=False),
         )
-        done = await rig.run("request", seconds=0.3)
+        done = await harness.run("request", seconds=0.3)
 
     assert ["ACCEPTED", "UNREACHABLE"] == [call.outcome.name for call in done.calls]
     assert durations(done)[1] > 0.15
 
 
-async def test_a_target_that_nobody_waits_for_has_no_part_of_the_time(rig):
+async def test_an_asynchronous_target_has_no_part_of_the_time(harness):
     """
     However long its own time-out is, and wherever it stands.
     """
     async with Hostile(hangs) as server:
         asynchronous = {"seconds": 270, "type": TargetType.REST_ASYNC}
-        await rig.bind(
+        await harness.bind(
             "request",
             call_target(server.url(), "101", **asynchronous),
             call_target(server.url(), "102", seconds=30, interrupt_on_error=False),
             call_target(server.url(), "103", **asynchronous),
         )
-        done = await rig.run("request", seconds=0.1)
+        done = await harness.run("request", seconds=0.1)
 
     [error] = [call.error for call in done.calls if call.error]
     assert "102" == done.calls[1].target_id
     assert 0.1 == pytest.approx(seconds_in(error), abs=0.02)
 
 
-async def test_a_target_has_its_own_time_where_there_is_enough_for_all(rig):
+async def test_a_target_has_its_own_time_where_there_is_enough_for_all(harness):
     """
     A generous caller does not make a target slower.
     """
     async with Hostile(hangs) as server:
-        await rig.bind("request", call_target(server.url(), seconds=0.05, interrupt_on_error=False))
-        done = await rig.run("request", seconds=30)
+        await harness.bind(
+            "request", call_target(server.url(), seconds=0.05, interrupt_on_error=False)
+        )
+        done = await harness.run("request", seconds=30)
 
     assert [pytest.approx(0.05, abs=0.01)] == allowed(done)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 @pytest.mark.parametrize("interrupts", [True, False])
-async def test_a_caller_without_time(rig, receiver, seconds, interrupts):
+async def test_a_caller_without_time(harness, receiver, seconds, interrupts):
     """
-    Nobody is called, and the rules for the unreachable hold.
+    No target is called, and the rules for the unreachable hold.
     """
-    await rig.bind("request", call_target(receiver.url, interrupt_on_error=interrupts))
+    await harness.bind("request", call_target(receiver.url, interrupt_on_error=interrupts))
     if interrupts:
         with pytest.raises(OutriderError, match="Execution failed"):
-            await rig.run("request", seconds=seconds)
+            await harness.run("request", seconds=seconds)
     else:
-        done = await rig.run("request", seconds=seconds)
+        done = await harness.run("request", seconds=seconds)
         assert ["the caller's time was over before it was this target's turn"] == [
             call.error for call in done.calls
         ]
@@ -122,34 +124,38 @@ async def test_a_caller_without_time(rig, receiver, seconds, interrupts):
 
 
 @pytest.mark.parametrize("seconds", [None, 3600.0])
-async def test_nobody_waits_longer_than_the_longest_run(seconds):
+async def test_no_caller_waits_longer_than_the_longest_run(seconds):
     """
     Whatever the caller and the targets would agree to.
     """
-    async with Hostile(hangs) as server, open_harness(longest=0.1) as rig:
-        await rig.bind("request", call_target(server.url(), seconds=270, interrupt_on_error=False))
-        done = await rig.run("request", seconds=seconds)
+    async with Hostile(hangs) as server, open_harness(longest=0.1) as harness:
+        await harness.bind(
+            "request", call_target(server.url(), seconds=270, interrupt_on_error=False)
+        )
+        done = await harness.run("request", seconds=seconds)
 
     assert [pytest.approx(0.1, abs=0.01)] == allowed(done)
 
 
-async def test_waiting_for_a_place_counts(rig):
+async def test_waiting_for_a_permit_counts(harness):
     """
     A full target takes no more of the caller's time than a slow one.
     """
     async with Hostile(hangs) as server, Receiver() as free:
-        await rig.bind(
+        await harness.bind(
             "request",
             call_target(server.url(), "101", seconds=30, interrupt_on_error=False),
             call_target(free.url, "102", seconds=30),
         )
-        await rig.policy("101", max_concurrency=1)
-        first = asyncio.create_task(rig.run("request", seconds=30))
+        await harness.policy("101", max_concurrency=1)
+        first = asyncio.create_task(harness.run("request", seconds=30))
         await server.heard.wait()
-        done = await rig.run("request", seconds=0.2)
+        done = await harness.run("request", seconds=0.2)
 
         assert 1 == len(server.requests)
         first.cancel()
         await asyncio.wait([first])
     assert ["UNREACHABLE", "ACCEPTED"] == [call.outcome.name for call in done.calls]
-    assert done.calls[0].error.startswith("all 1 places at this target were taken for 0.")
+    assert done.calls[0].error.startswith(
+        "reached the limit of 1 concurrent calls to this target; no permit was released within 0."
+    )

@@ -35,10 +35,10 @@ def add_web_key(unit: Unit, instance: InstanceId, number: str) -> None:
 
 
 async def loaded(
-    store: MemoryStore, *wanted: tuple[InstanceId, str]
+    store: MemoryStore, *pairs: tuple[InstanceId, str]
 ) -> dict[object, ResolvedTarget]:
-    names = [(instance, TargetId(target)) for instance, target in wanted]
-    return await store.read(lambda unit: load_resolved_targets(unit, names))
+    target_keys = [(instance, TargetId(target)) for instance, target in pairs]
+    return await store.read(lambda unit: load_resolved_targets(unit, target_keys))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def store() -> MemoryStore:
 
 async def test_each_instance_has_keys_of_its_own(store):
     """
-    Nobody may sign for another instance, and nobody may read what is another's.
+    No instance may sign for another one, or read what is another's.
     """
     found = await loaded(store, (INSTANCE, "101"), (ANOTHER_INSTANCE, "101"))
     target = a_target(payload_type=PayloadType.JWE)
@@ -105,7 +105,7 @@ async def test_a_missing_key_is_none_and_no_failure(store):
 
 async def test_one_web_key_is_read_for_all_targets_of_an_instance(store):
     """
-    To read one is to unseal it: a turn of a worker has hundreds of targets.
+    To read one is to unseal it: a poll of a worker has hundreds of targets.
     """
     more = [a_target(str(number), payload_type=PayloadType.JWT) for number in range(200, 250)]
 
@@ -123,11 +123,11 @@ async def test_one_web_key_is_read_for_all_targets_of_an_instance(store):
             return self.unit.web_keys.signing(instance)
 
     def load(unit: Unit) -> tuple[int, int]:
-        for each in more:
-            unit.targets.add(INSTANCE, each)
+        for target in more:
+            unit.targets.add(INSTANCE, target)
         counted = Counted(unit)
         return len(
-            load_resolved_targets(counted, [(INSTANCE, each.id) for each in more])
+            load_resolved_targets(counted, [(INSTANCE, target.id) for target in more])
         ), counted.reads
 
     assert (50, 1) == await store.write(load)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from outrider.domain.calls.trace import TRACEPARENT, TRACESTATE, TraceContext, parse_trace
-from outrider.usecases.ports.tracing import NO_SPAN, PassedOnSpan, Tracing
+from outrider.usecases.ports.tracing import NO_SPAN, PropagatedSpan, Tracing
 
 
 class RpcMetrics(Protocol):
@@ -26,10 +26,10 @@ class _NoMetrics:
 class _Untraced:
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Mapping[str, str | int]
-    ) -> PassedOnSpan:
+    ) -> PropagatedSpan:
         """The caller's trace goes on as it came."""
         del name, kind, attributes
-        return NO_SPAN if parent is None else PassedOnSpan(parent)
+        return NO_SPAN if parent is None else PropagatedSpan(parent)
 
 
 @dataclass(frozen=True, slots=True)

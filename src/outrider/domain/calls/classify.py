@@ -1,4 +1,4 @@
-"""What an answer means (sheet, section 3.11)."""
+"""What a response means: an outcome, and the error that it may forward."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _OVERLOADED = frozenset({408, 425, 429, 503})
 _MAX_ERROR_CHARS = 500
 _MAX_FORWARDED_BYTES = 1024 * 1024
 CLASSIFIED_BYTES = _MAX_FORWARDED_BYTES + 1
-"""How much of a body a judgement depends on: one byte more than an error may have."""
+"""How much of a body the classification depends on: one byte more than an error may have."""
 _INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedError:
-    """The error object that a target may answer with, status 2xx."""
+    """The error object that a target may send in a response with the status 2xx."""
 
     status_code: int
     message: str
@@ -28,7 +28,7 @@ class ForwardedError:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What an answer means. `error` is a sentence for the attempt log, empty when accepted."""
+    """What a response means. `error` is a sentence for the attempt log, empty when accepted."""
 
     outcome: Outcome
     error: str = ""
@@ -38,15 +38,15 @@ class Classification:
 _ACCEPTED = Classification(Outcome.ACCEPTED)
 
 
-def classify_response(answer: Response) -> Classification:
-    """Judge an answer by its status and, when that is 2xx, by a forwarded error in its body."""
-    status = answer.status
+def classify_response(response: Response) -> Classification:
+    """Classify by the status and, when that is 2xx, by a forwarded error in the body."""
+    status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - the class of statuses
-        forwarded = forwarded_error(answer.body)
-        return _ACCEPTED if forwarded is None else _judge_forwarded(forwarded)
+        forwarded = forwarded_error(response.body)
+        return _ACCEPTED if forwarded is None else _forwarded_failure(forwarded)
     if status in _OVERLOADED:
         return Classification(
-            Outcome.OVERLOADED, f"the receiver answered {status}: it asks for room"
+            Outcome.OVERLOADED, f"the receiver answered {status}: it asks for fewer calls"
         )
     if 400 <= status < 500:  # noqa: PLR2004
         return Classification(Outcome.REFUSED, f"the receiver answered {status}")
@@ -58,7 +58,7 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
 
     As Go reads it: names match in any case, `null` and absence are the zero value, a value of
     another type makes the body data. So does a size over 1 MiB: no error is that long, and to parse
-    20 MiB would hold up everybody else for seconds.
+    20 MiB would stop the event loop for seconds.
     """
     if len(body) > _MAX_FORWARDED_BYTES or not _may_forward(body):
         return None
@@ -73,7 +73,7 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
 
 
 def _may_forward(body: bytes) -> bool:
-    # Nearly no answer has the word: most bodies are never parsed. A backslash may spell it.
+    # Nearly no response has the word: most bodies are never parsed. A backslash may spell it.
     return b"\\" in body or b"forwarded" in body.lower()
 
 
@@ -90,7 +90,7 @@ def _forwarded_from_fields(fields: dict[str, object]) -> ForwardedError | None:
     return ForwardedError(status, go_json.with_whole_pairs(message))
 
 
-def _judge_forwarded(forwarded: ForwardedError) -> Classification:
+def _forwarded_failure(forwarded: ForwardedError) -> Classification:
     shown = forwarded.message[:_MAX_ERROR_CHARS]
     error = f"the receiver forwarded the error {forwarded.status_code}: {shown}"
     return Classification(Outcome.FAILED, error, forwarded)

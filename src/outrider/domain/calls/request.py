@@ -1,4 +1,4 @@
-"""One HTTP call to a target, and how it can end."""
+"""One HTTP request to a target, and how it can end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from enum import StrEnum
 from outrider.domain.outcome import Outcome
 from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.policy import TlsPolicy
+from outrider.errors import OutriderError
 
-# What ZITADEL reads at most (sheet, section 3.10).
+# What ZITADEL reads at most.
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 
 
 class Stage(StrEnum):
-    """How far a call got."""
+    """How far a request got."""
 
     BUILD = "build"
     RESOLVE = "resolve"
@@ -33,17 +34,17 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a call gets to its target: whom it trusts, who we are, through which proxy.
+    """How a request gets to its target: the trusted CAs, our certificate, the proxy.
 
     `proxy_url` empty: through the server's proxy, if it has one. Equal routes share connections,
-    different ones never do: a connection speaks for whoever shook hands on it.
+    different ones never do: a connection carries the identity of its TLS handshake.
     """
 
     tls: TlsPolicy = field(default=TlsPolicy(), repr=False)
     proxy_url: str = field(default="", repr=False)
 
     def without_identity(self) -> Route:
-        """Give it without our certificate: trust and proxy stay as they are."""
+        """Return the route without our certificate; CAs and proxy stay as they are."""
         if not self.tls.client_cert_pem:
             return self
         return Route(TlsPolicy(ca_pem=self.tls.ca_pem), self.proxy_url)
@@ -54,12 +55,12 @@ DIRECT = Route()
 
 @fast_dataclass()
 class OutboundRequest:
-    """A POST that is ready to leave. `timeout` is in seconds, for the whole exchange.
+    """A POST that is ready to be sent. `timeout` is in seconds, for the whole exchange.
 
-    `sensitive_headers` are the names, in lower case, of headers that the target's owner chose: they may
-    be credentials, so they stay with the target's server when it redirects to another one.
-    `body_limit` is how many bytes of the answer's body are of use; what comes after them is read and
-    may be dropped.
+    `sensitive_headers` are the names, in lower case, of headers that the target's owner chose: they
+    may be credentials, so a redirect to another server does not take them along. `body_limit` is
+    how many bytes of the response's body are of use; the client reads the bytes after them and may
+    drop them.
     """
 
     url: str
@@ -75,7 +76,7 @@ class OutboundRequest:
 class Response:
     """What came back: header names in lower case, the body at most `MAX_RESPONSE_BYTES` long.
 
-    The body ends early where the call had no use for all of it (`OutboundRequest.body_limit`).
+    The body ends early where the request had no use for all of it (`OutboundRequest.body_limit`).
     """
 
     status: int
@@ -84,10 +85,19 @@ class Response:
 
 
 class RequestError(Exception):
-    """No usable answer. `reason` is a sentence for the attempt log, without secrets."""
+    """No usable response. `reason` is a sentence for the attempt log, without secrets.
+
+    `error` is what the caller of an interception gets when the target interrupts it; None where
+    the contract has no text for it.
+    """
+
+    error: OutriderError | None = None
 
     def __init__(self, outcome: Outcome, stage: Stage, reason: str) -> None:
         super().__init__(outcome, stage, reason)
         self.outcome = outcome
         self.stage = stage
         self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,6 +1,6 @@
-"""From a body to a call that is ready to leave: payload type, signatures, headers.
+"""From a body to a request that is ready to be sent: payload type, signatures, headers.
 
-Shared by deliveries and interceptions. A payload type is a function from the body to the bytes
+Deliveries and interceptions share it. A payload type is a function from the body to the bytes
 that are sent, registered in `bootstrap`.
 """
 
@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
-from outrider.domain.calls.request import DIRECT, MAX_RESPONSE_BYTES, OutboundRequest, Route
+from outrider.domain.calls.request import (
+    DIRECT,
+    MAX_RESPONSE_BYTES,
+    OutboundRequest,
+    RequestError,
+    Route,
+    Stage,
+)
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import (
     SIGNATURE_HEADERS,
@@ -19,29 +26,25 @@ from outrider.domain.calls.signature import (
     zitadel_signature,
 )
 from outrider.domain.calls.trace import TraceContext
+from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import DEFAULT_POLICY
 from outrider.domain.targets.target import PayloadType, Target, TargetType
 from outrider.errors import OutriderError
 
-# All payload types are sent as JSON, as ZITADEL does (outrider-v1, HTTP sent to a target).
+# All payload types are sent as JSON, as ZITADEL does.
 CONTENT_TYPE = ("Content-Type", "application/json")
 
 NO_NAMES: frozenset[str] = frozenset()
 
 TEST_HEADER = ("Outrider-Test", "true")
-"""Marks a call that was made by hand: receivers may answer it without doing anything."""
+"""Marks a sample call, which an operator made: receivers may answer it without doing anything."""
 
 
-class RequestBuildError(Exception):
-    """Nothing can be sent. `reason` is a sentence for the attempt log.
-
-    `error` is what the caller is told of an interception that interrupts; None where the contract
-    has no text for it.
-    """
+class RequestBuildError(RequestError):
+    """The request could not be built: nothing was sent. For the arguments see `RequestError`."""
 
     def __init__(self, reason: str, error: OutriderError | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        super().__init__(Outcome.BUILD_FAILED, Stage.BUILD, reason)
         self.error = error
 
 
@@ -50,13 +53,13 @@ Encoder = Callable[[bytes, ResolvedTarget, datetime], bytes]
 
 
 def plain(body: bytes, resolved_target: ResolvedTarget, now: datetime) -> bytes:  # noqa: ARG001 - every encoder gets them
-    """The payload type JSON: the body as it is."""
+    """Return the body as it is: the payload type JSON."""
     return body
 
 
 @dataclass(frozen=True, slots=True)
 class RequestBuilder:
-    """Makes calls. `encoders` says which payload types can be sent."""
+    """Builds and signs requests. `encoders` are the payload types that can be sent."""
 
     encoders: Mapping[int, Encoder]
 
@@ -71,11 +74,11 @@ class RequestBuilder:
         is_test: bool = False,
         trace: TraceContext | None = None,
     ) -> OutboundRequest:
-        """Return the call, signed at `now` with every valid key. Raise `RequestBuildError`.
+        """Return the request, signed at `now` with every valid key. Raise `RequestBuildError`.
 
         `message_id` is the delivery's id, or the call's for an interception; the two headers
-        about deliveries are there when `attempt_number` is. A test says so in a header. The
-        receiver's spans go below `trace`.
+        about deliveries are there when `attempt_number` is. A header marks a test. The receiver's
+        spans go below `trace`.
         """
         target = resolved_target.target
         encode = self.encoders.get(target.payload_type)
@@ -83,8 +86,8 @@ class RequestBuilder:
             raise RequestBuildError(
                 f"payload type {_payload_name(target)} cannot be sent by this release"
             )
-        wrapped = encode(body, resolved_target, now)
-        headers = [CONTENT_TYPE, *_signatures(target, wrapped, message_id, now)]
+        encoded = encode(body, resolved_target, now)
+        headers = [CONTENT_TYPE, *_signatures(target, encoded, message_id, now)]
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))
             headers.append(("Outrider-Attempt", str(attempt_number)))
@@ -92,13 +95,13 @@ class RequestBuilder:
             headers.append(TEST_HEADER)
         if trace is not None:
             headers.extend(trace.headers)
-        # Only an answer that is applied is of use in full; of all others a judgement is left.
+        # Only a response that is applied is of use in full; all others are only classified.
         is_applied = target.type is TargetType.REST_CALL and attempt_number is None and not is_test
         body_limit = MAX_RESPONSE_BYTES if is_applied else CLASSIFIED_BYTES
-        return _addressed(resolved_target, headers, wrapped, body_limit)
+        return _request(resolved_target, headers, encoded, body_limit)
 
 
-def _addressed(
+def _request(
     resolved_target: ResolvedTarget, headers: list[tuple[str, str]], body: bytes, body_limit: int
 ) -> OutboundRequest:
     policy, sensitive_headers, route = resolved_target.policy, NO_NAMES, DIRECT
@@ -114,12 +117,12 @@ def _addressed(
 
 
 def _signatures(
-    target: Target, wrapped: bytes, message_id: str, now: datetime
+    target: Target, encoded: bytes, message_id: str, now: datetime
 ) -> list[tuple[str, str]]:
     secrets = target.signing_secrets(now)
     at = int(now.timestamp())
-    signature = zitadel_signature(wrapped, secrets, at)
-    standard = standard_webhooks_headers(wrapped, message_id, secrets, at)
+    signature = zitadel_signature(encoded, secrets, at)
+    standard = standard_webhooks_headers(encoded, message_id, secrets, at)
     return [*((name, signature) for name in SIGNATURE_HEADERS), *standard.items()]
 
 

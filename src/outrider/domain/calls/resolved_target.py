@@ -1,4 +1,4 @@
-"""A target with everything that a call to it needs."""
+"""A target with everything that a request to it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNED = frozenset({PayloadType.JWT, PayloadType.JWE})
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTarget:
-    """Whom to call. `usecases.resolved_targets` loads it; nothing secret is in its repr.
+    """A target with its keys and policy, as `target_cache` loads it. No secret in its repr.
 
     `web_key` is the instance's active one, for the payload types that are signed with it; None
     also when there is none. `public_keys` are all of the target's, for the type JWE.

@@ -1,8 +1,8 @@
-"""What a target finds on a call to know who made it: two signatures over the same body.
+"""Two signatures over the body of a request, by which a receiver knows its sender.
 
 Both are HMAC-SHA256 under the UTF-8 bytes of the target's signing keys; they differ in what stands
 before the body in the signed bytes and in how the result is written. A receiver checks either.
-Signatures are made anew for every attempt: the id stays, the timestamp moves.
+Every attempt has new signatures: the id stays, the timestamp moves.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def zitadel_signature(body: bytes, signing_keys: Sequence[str], at: int) -> str:
     One `v1` for each key, in the order given: a receiver that knows any of them accepts the call.
 
     Args:
-        body: the very bytes that are sent, after signing as JWT or encrypting as JWE.
+        body: the bytes that are sent, after signing as JWT or encrypting as JWE.
         signing_keys: the target's valid keys, at least one, none empty.
         at: Unix seconds of this attempt.
 
     Raises:
-        ValueError: there is no key, or one is empty: the call would be signed by nobody.
+        ValueError: there is no key, or one is empty.
     """
     message = b"%d.%b" % (at, body)
     signatures = [f",v1={_mac(signing_key, message).hex()}" for signing_key in signing_keys]

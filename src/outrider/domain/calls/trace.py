@@ -1,4 +1,4 @@
-"""Where a call stands in a distributed trace: the headers `traceparent` and `tracestate`.
+"""The place of a request in a distributed trace: the headers `traceparent` and `tracestate`.
 
 W3C Trace Context, https://www.w3.org/TR/trace-context-1/. Strict as that is: what is malformed is
 as if it were not there, and a new trace may begin.
@@ -43,12 +43,12 @@ class TraceContext:
 
     @property
     def traceparent(self) -> str:
-        """The header that says so."""
+        """The value of the header."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the caller may have recorded it."""
+        """Whether the caller may have recorded the span."""
         return bool(self.flags & SAMPLED)
 
     def child(self, span_number: int) -> TraceContext:
@@ -68,7 +68,7 @@ class TraceContext:
 
 
 def parse_trace(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:
-    """What the headers say; None when there is no traceparent, or not a valid one.
+    """The context in the headers; None when there is no traceparent, or not a valid one.
 
     A tracestate that is invalid is dropped, without it the trace goes on.
     """
@@ -95,7 +95,7 @@ def parse_state(text: str) -> str:
     members = [part.strip(" \t") for part in text.split(",")]
     members = [member for member in members if member]
     found = [_MEMBER.fullmatch(member) for member in members]
-    names = [each[1] for each in found if each is not None]
+    names = [match[1] for match in found if match is not None]
     if len(names) != len(members) or len(set(names)) != len(names) or len(names) > _MAX_MEMBERS:
         return ""
     while len(state := ",".join(members)) > _MAX_STATE_CHARS:
@@ -110,7 +110,7 @@ def trace_from_text(text: str) -> TraceContext | None:
 
 
 def trace_from_headers(headers: Mapping[str, Sequence[str]]) -> TraceContext | None:
-    """What a call's headers say, their names in any case.
+    """The context in a call's headers, their names in any case.
 
     More than one traceparent is as none; several tracestates are one list (3.3.1.1).
     """

@@ -1,6 +1,6 @@
 """JSON as Go's `encoding/json` prints it: the bytes that ZITADEL's receivers are used to.
 
-Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped (sheet, sections 3.8 and 4.4).
+Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
 _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
 # Five times as fast as `_printed`, which messages without a float can do without.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-# Of signs that begin it, and not of places: the search is three times as fast.
+# It begins with signs, without a lookbehind: the search is three times as fast.
 _MAY_BE_FLOAT = re.compile(r"[:,\[]-?[0-9]+[.e]")
 # Go switches to the exponent form outside these bounds.
 _PLAIN_FROM, _PLAIN_TO = 1e-6, 1e21
@@ -52,7 +52,7 @@ def compact(text: str) -> str:
 def folded(name: str) -> str:
     """A field's name as Go compares it: the case of letters does not matter."""
     # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
-    return "".join(lower if len(lower := each.casefold()) == 1 else each for each in name)
+    return "".join(lower if len(lower := letter.casefold()) == 1 else letter for letter in name)
 
 
 def with_whole_pairs(text: str) -> str:
@@ -108,7 +108,9 @@ def _printed(value: object) -> str:
         return number(float(value)) if isinstance(value, float) else str(value)
     if isinstance(value, Mapping):
         return (
-            "{" + ",".join(f"{quote(name)}:{_printed(each)}" for name, each in value.items()) + "}"
+            "{"
+            + ",".join(f"{quote(name)}:{_printed(member)}" for name, member in value.items())
+            + "}"
         )
     if isinstance(value, Sequence):
         return "[" + ",".join(map(_printed, value)) + "]"

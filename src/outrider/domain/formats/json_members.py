@@ -1,4 +1,4 @@
-"""JSON read one level deep, each value with the very text that it was written in.
+"""JSON read one level deep, each value with the text that it was written in.
 
 Numbers and the order of members of what lies deeper arrive as they were given.
 """
@@ -67,7 +67,7 @@ def _read_all(text: str, brackets: str, read_one: Callable[[int], int]) -> None:
     at = _after(text, 0, brackets[0])
     if text[at : at + 1] != brackets[1]:
         at = _spaced(text, read_one(at))
-        # Each turn takes a comma at least.
+        # Each round takes a comma at least.
         while text[at : at + 1] == ",":
             at = _spaced(text, read_one(_spaced(text, at + 1)))
     at = _after(text, at, brackets[1])

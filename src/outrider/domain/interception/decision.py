@@ -1,7 +1,7 @@
-"""After a target of an interception was called: does the call go on, and with which error not.
+"""After a call of a target: does the interception go on, and if not, with which error does it stop.
 
-The rules of the sheet's sections 3.3 and 3.11, with what outrider adds: a target that could not be
-reached is told apart from one that said no, and texts about receivers never reach the caller.
+ZITADEL's rules, and two of outrider's own: a target that could not be reached is told apart from
+one that refused, and texts about receivers never reach the caller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from outrider.errors import (
     UnknownFailure,
 )
 
-_NO_ANSWER = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
+_NO_RESPONSE = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
 _FORWARDED_ID = "EXEC-reUaUZCzCp"
 _FORWARDED: dict[int, type[OutriderError]] = {
     400: InvalidRequest,
@@ -37,25 +37,25 @@ _FORWARDED: dict[int, type[OutriderError]] = {
 
 
 def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
-    """Whether a target that ended so, and did not accept, stops the call.
+    """Whether a target whose call had this outcome, and did not accept, stops the interception.
 
-    `on_unreachable` of its policy decides when no answer came; without a choice, and when the
-    target answered, its `interrupt_on_error` does. A target that nobody waits for stops nothing.
+    `on_unreachable` of its policy decides when no response came; without a choice, and when the
+    target responded, its `interrupt_on_error` does. An asynchronous target stops nothing.
     """
     if target.type is TargetType.REST_ASYNC:
         return False
-    if outcome in _NO_ANSWER:
+    if outcome in _NO_RESPONSE:
         return policy.may_interrupt(target.interrupt_on_error)
     return target.interrupt_on_error
 
 
 def execution_failed() -> OutriderError:
-    """The target said no, in no words for the caller, or nothing at all."""
+    """The target refused without words for the caller, or did not respond."""
     return FailedPrecondition("Execution failed", "EXEC-dra6yamk98")
 
 
 def not_json() -> OutriderError:
-    """The answer to a function is not JSON."""
+    """The response to a function is not JSON."""
     return FailedPrecondition("Response is not valid JSON", "ACTION-4m9s2")
 
 
@@ -75,10 +75,10 @@ def time_slice(remaining: float, timeouts: Sequence[float]) -> float:
 
     `timeouts` are their own, in order. When there is time for all of them each has its own. When
     there is not, the rest is shared in their proportion: the sum never exceeds `remaining`, and a
-    target at the end of the list is not starved by one before it. What one leaves unused is there
-    for the next: this is asked again before every call. Never below 0.
+    target at the end of the list is not starved by one before it. The caller asks again before
+    every call, so what one target leaves unused is there for the next. Never below 0.
     """
-    wanted = sum(timeouts)
-    if wanted <= remaining:
+    total = sum(timeouts)
+    if total <= remaining:
         return timeouts[0]
-    return max(0.0, remaining) * timeouts[0] / wanted
+    return max(0.0, remaining) * timeouts[0] / total

@@ -1,9 +1,9 @@
-"""Functions: what targets are told, and how their answers add up (sheet, section 3.9).
+"""Functions: the body that targets get, and the result that their responses add up to.
 
-Each answer is laid over those before it: a list that is there replaces the earlier one, a list that
-is absent leaves it. Nothing is concatenated. For ZITADEL's own functions only the lists that they
-know count, in any case of their letters; a function that an application registered keeps whatever
-its targets answer.
+Each response is laid over those before it: a list that is there replaces the earlier one, a list
+that is absent leaves it. Nothing is concatenated. For ZITADEL's own functions only the lists that
+they know count, in any case of their letters; a function that an application registered keeps all
+members of a response.
 """
 
 from __future__ import annotations
@@ -31,32 +31,41 @@ _OURS = frozenset({"function", "response"})
 
 
 def function_lookup_id(function: str) -> ExecutionId:
-    """What the router is asked for, and what targets are told: `function/<name>`."""
+    """Return the id to look up in the router, which targets get too: `function/<name>`."""
     return ExecutionId(f"{ConditionKind.FUNCTION.value}/{function}")
 
 
 @dataclass(slots=True)
-class FunctionAnswers:
-    """One run of a function: what the next target is told, and the answers so far."""
+class FunctionPayload:
+    """The body for the targets of a function, and the result of their responses so far.
+
+    `arguments` are what the application passes to the function.
+    """
 
     function: str
-    payload: Mapping[str, object] = field(repr=False)
-    answer: JsonObject = field(default_factory=dict, repr=False)
-    _answered: bool = False
+    arguments: Mapping[str, object] = field(repr=False)
+    result: JsonObject = field(default_factory=dict, repr=False)
+    _has_result: bool = False
+    _body: bytes | None = field(default=None, repr=False)
 
     def render(self) -> bytes:
-        """Return the body for the next target; from the first answer on it shows what came.
+        """Return the body for the next target; after the first response it has the result so far.
 
-        Raise `ValueError` for a payload that JSON has no words for.
+        Raise `ValueError` for arguments that JSON cannot express. The body is rendered again only
+        after a response has changed the result.
         """
-        body: dict[str, object] = {"function": function_lookup_id(self.function)}
-        body.update((name, value) for name, value in self.payload.items() if name not in _OURS)
-        if self._answered:
-            body["response"] = self.answer
-        return go_json.dumps(body).encode()
+        if self._body is None:
+            members: dict[str, object] = {"function": function_lookup_id(self.function)}
+            members.update(
+                (name, value) for name, value in self.arguments.items() if name not in _OURS
+            )
+            if self._has_result:
+                members["response"] = self.result
+            self._body = go_json.dumps(members).encode()
+        return self._body
 
     def apply(self, body: bytes) -> None:
-        """Lay an answer over the earlier ones; an empty body or `null` changes nothing.
+        """Lay the body of a response over the result; an empty body or `null` changes nothing.
 
         Raise `InvalidResponse`; then nothing has changed.
         """
@@ -67,21 +76,21 @@ class FunctionAnswers:
             return
         if not isinstance(value, dict):
             raise InvalidResponse("the answer is not a JSON object")
-        self.answer = {**self.answer, **_known_lists(self.function, value)}
-        self._answered = True
+        self.result = {**self.result, **_known_lists(self.function, value)}
+        self._has_result, self._body = True, None
 
 
 def knows(function: str, list_name: str) -> bool:
-    """Whether answers to this function were checked for this list; others hold just anything."""
+    """Whether responses to this function are checked for this list; others hold any JSON."""
     return list_name in _CHECKS.get(function, ())
 
 
-def _known_lists(function: str, answer: JsonObject) -> JsonObject:
+def _known_lists(function: str, members: JsonObject) -> JsonObject:
     checks = _CHECKS.get(function)
     if checks is None:
-        return answer
+        return members
     # Go matches the names of fields in any case.
-    by_name = {go_json.folded(name): value for name, value in answer.items()}
+    by_name = {go_json.folded(name): value for name, value in members.items()}
     return {
         name: _checked_list(name, by_name[name], check)
         for name, check in checks.items()
@@ -95,7 +104,7 @@ def _checked_list(name: str, value: object, check: Callable[[Any], object]) -> l
     if not isinstance(value, list):
         raise InvalidResponse(f"{name} of the answer is not a list")
     try:
-        return [check(each) for each in value]
+        return [check(element) for element in value]
     except TypeError as failure:
         raise InvalidResponse(f"{name} of the answer: {failure}") from None
 
@@ -147,7 +156,7 @@ def _attribute(value: object) -> JsonObject:
     return {
         "name": _text(members.get("name"), "name"),
         "name_format": _text(members.get("name_format"), "name_format"),
-        "value": [_text(each, "an element of value") for each in values],
+        "value": [_text(element, "an element of value") for element in values],
     }
 
 

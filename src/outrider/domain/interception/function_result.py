@@ -1,7 +1,7 @@
-"""What the answer of a function does to claims, attributes and metadata (sheet, section 3.9).
+"""What the result of a function does to claims, attributes and metadata.
 
-For whoever issues the token or the assertion: metadata is written first, then these functions
-say what to add. Nothing here changes its arguments.
+For the issuer of the token or the assertion: it writes the metadata first, then adds what these
+functions return. Nothing here changes its arguments.
 """
 
 from __future__ import annotations
@@ -45,44 +45,44 @@ def log_claim(function: str) -> str:
     return f"{_RESERVED_PREFIX}:action:{function_lookup_id(function)}:log"
 
 
-def wanted_metadata(answer: JsonObject) -> list[Metadata]:
-    """The metadata to be written, in order. `answer` is one to a function of ZITADEL's own."""
+def metadata_to_set(result: JsonObject) -> list[Metadata]:
+    """Return the metadata to write, in order. `result` is that of a function of ZITADEL's own."""
     return [
-        Metadata(each["key"], base64.b64decode(each["value"]))
-        for each in answer.get(SET_METADATA, ())
+        Metadata(entry["key"], base64.b64decode(entry["value"]))
+        for entry in result.get(SET_METADATA, ())
     ]
 
 
 def added_claims(
     function: str,
     existing: Mapping[str, object],
-    answer: JsonObject,
+    result: JsonObject,
     failed_metadata: Collection[str] = (),
 ) -> JsonObject:
     """Return the claims to add to `existing`, the log claim last.
 
-    Claims with the reserved prefix are left out in silence. A claim that exists is never
-    overwritten, the log says so. `failed_metadata` are the names that could not be written. A
+    Claims with the reserved prefix are left out without a trace. A claim that exists is never
+    overwritten; the log records that. `failed_metadata` are the names that could not be written. A
     function that has no claims, such as one that an application registered, adds none.
     """
     log = _metadata_log(failed_metadata)
     added: JsonObject = {}
     if not knows(function, APPEND_CLAIMS):
         return added
-    for each in answer.get(APPEND_CLAIMS, ()):
-        name = each["key"]
+    for claim in result.get(APPEND_CLAIMS, ()):
+        name = claim["key"]
         if name.startswith(_RESERVED_PREFIX):
             continue
         if name in existing or name in added:
             log.append(f'key "{name}" already exists')
         else:
-            added[name] = each["value"]
-    log.extend(answer.get(APPEND_LOG_CLAIMS, ()))
+            added[name] = claim["value"]
+    log.extend(result.get(APPEND_LOG_CLAIMS, ()))
     return {**added, log_claim(function): log} if log else added
 
 
 def added_attributes(
-    function: str, answer: JsonObject, failed_metadata: Collection[str] = ()
+    function: str, result: JsonObject, failed_metadata: Collection[str] = ()
 ) -> Sequence[SamlAttribute]:
     """Return the attributes to add, in order; several may have the same name.
 
@@ -91,8 +91,8 @@ def added_attributes(
     if not knows(function, APPEND_ATTRIBUTE):
         return []
     added = [
-        SamlAttribute(each["name"], each["name_format"], tuple(each["value"]))
-        for each in answer.get(APPEND_ATTRIBUTE, ())
+        SamlAttribute(attribute["name"], attribute["name_format"], tuple(attribute["value"]))
+        for attribute in result.get(APPEND_ATTRIBUTE, ())
     ]
     log = _metadata_log(failed_metadata)
     return [*added, SamlAttribute(log_claim(function), "", tuple(log))] if log else added

@@ -1,6 +1,6 @@
-"""Messages that targets may replace, and what an answer makes of them (sheet, section 3.8).
+"""Messages that targets may replace: how targets see them, and how their responses are read.
 
-An answer is the message itself, whole: nothing is merged. An empty body changes nothing.
+The body of a response is the message itself, whole: nothing is merged.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from outrider.domain.formats import go_json
 
@@ -28,9 +27,9 @@ _MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
 
 
 class InvalidResponse(Exception):
-    """An answer that cannot be applied. The text is a sentence for the log, without the answer.
+    """A response that cannot be applied. The text is a sentence for the log, without the body.
 
-    `is_json` is False when the answer is no JSON at all.
+    `is_json` is False when the body is not JSON at all.
     """
 
     def __init__(self, reason: str, *, is_json: bool = True) -> None:
@@ -40,7 +39,7 @@ class InvalidResponse(Exception):
 
 
 class MessageType(Protocol[M]):
-    """A kind of message: how it is shown to targets, and read from their answers."""
+    """A kind of message: how it is shown to targets, and read from their responses."""
 
     def render(self, message: M, /) -> str:
         """Return compact JSON, escaped as Go does."""
@@ -59,7 +58,7 @@ class JsonObjects:
     """`MessageType` of calls whose messages are any JSON object."""
 
     def render(self, message: JsonObject, /) -> str:
-        """Raise `ValueError` for what JSON has no words for, such as infinities."""
+        """Raise `ValueError` for what JSON cannot express, such as infinities."""
         return go_json.dumps(message)
 
     def parse(self, body: bytes, /) -> JsonObject:
@@ -77,41 +76,13 @@ class JsonObjects:
 JSON_OBJECTS = JsonObjects()
 
 
-@dataclass(slots=True)
-class Replaceable(Generic[M]):
-    """A message on its way through targets, and its text for the next of them."""
-
-    type: MessageType[M]
-    value: M
-    _text: str | None = None
-
-    def text(self) -> str:
-        """Return `MessageType.render` of what the message is now."""
-        if self._text is None:
-            self._text = self.type.render(self.value)
-        return self._text
-
-    def apply(self, body: bytes) -> None:
-        """Let an answer replace the message; an empty one changes nothing. Raise `InvalidResponse`.
-
-        What cannot be applied leaves the message as it was, but for `null`: as in ZITADEL, it
-        leaves an empty message behind.
-        """
-        if not body:
-            return
-        if body.strip() == b"null":
-            self.value, self._text = self.type.empty(), None
-            raise InvalidResponse("the answer is null")
-        self.value, self._text = self.type.parse(body), None
-
-
 def parse_json(body: bytes) -> Any:
-    """Return the JSON value of an answer, ready to be printed again.
+    """Return the JSON value of a response's body, ready to be printed again.
 
     Raise `InvalidResponse` when it is not JSON (RFC 8259), and for what is nested too deep or too
     large a number. Half a surrogate pair becomes U+FFFD, as in Go.
     """
-    # To look at every whole number costs time, and nearly no answer has one so long.
+    # To check every integer costs time, and nearly no response has one so long.
     decoder = _BOUNDING_DECODER if _MAY_BE_HUGE.search(body) else _DECODER
     try:
         value = decoder.decode(body.decode())
@@ -119,7 +90,7 @@ def parse_json(body: bytes) -> Any:
         raise InvalidResponse("the answer is nested too deep", is_json=False) from None
     except ValueError:
         raise InvalidResponse("the answer is not JSON", is_json=False) from None
-    # Counting brackets is quick, and nearly every answer has fewer than the bound.
+    # Counting brackets is quick, and nearly every response has fewer than the bound.
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
         raise InvalidResponse(f"the answer is nested deeper than {MAX_DEPTH}")
     return _without_half_pairs(value) if _MAY_BE_HALF.search(body) else value
@@ -150,7 +121,7 @@ _BOUNDING_DECODER = json.JSONDecoder(
 def _is_deep(value: Any) -> bool:
     level: list[JsonObject | list[Any]] = [value]
     for _ in range(MAX_DEPTH):
-        level = [inner for each in level for inner in _containers_in(each)]
+        level = [inner for container in level for inner in _containers_in(container)]
         if not level:
             return False
     return True

@@ -1,26 +1,26 @@
-"""What targets are told about an intercepted call, and when nobody is told at all.
+"""The body that targets get for an intercepted call, and the methods that are exempt.
 
-The payloads of the sheet's section 3.8: keys in ZITADEL's order, printed as Go prints them.
+Keys are in ZITADEL's order, printed as Go prints them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId
-from outrider.domain.interception.message import Replaceable
+from outrider.domain.interception.message import InvalidResponse, MessageType
 from outrider.domain.routing.condition import ConditionKind
 
 M = TypeVar("M")
 
-# What targets may see of a call's headers: never credentials (sheet, section 3.8).
+# The headers of a call that targets may see: never credentials.
 _SHOWN_HEADERS = frozenset(
     {"content-type", "x-forwarded-for", "x-forwarded-host", "host", "origin"}
 )
-# Who repairs an execution must not be stopped by it (outrider-v1, Deliberate differences).
+# An operator who repairs an execution must not be stopped by it.
 _EXEMPT_SERVICES = frozenset(
     {
         "zitadel.action.v2.ActionService",
@@ -48,13 +48,13 @@ class InterceptedCall:
 
 
 def is_exempt(full_method: str) -> bool:
-    """Whether calls of this method never trigger anything, so that nobody can lock himself out."""
+    """Whether calls of this method never trigger: operators must not lock themselves out."""
     service = full_method.removeprefix("/").rpartition("/")[0]
     return service in _EXEMPT_SERVICES or service.startswith(_EXEMPT_PACKAGES)
 
 
 def method_lookup_id(kind: ConditionKind, full_method: str) -> ExecutionId:
-    """What the router is asked for: `request/package.Service/Method` or `response/…`."""
+    """Return the id to look up: `request/package.Service/Method` or `response/…`."""
     return ExecutionId(f"{kind.value}/{full_method.removeprefix('/')}")
 
 
@@ -88,71 +88,43 @@ def shown_headers(headers: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     }
 
 
-class Subject(Protocol):
-    """What the targets of one execution are told, one after the other, and may change."""
-
-    def render(self) -> bytes:
-        """Return the body for the next target. Raise `ValueError` for what JSON cannot say."""
-        ...
-
-    def apply(self, body: bytes) -> None:
-        """Take a target's answer over; an empty body changes nothing. Raise `InvalidResponse`."""
-        ...
-
-
 @dataclass(slots=True)
-class RenderedOnce:
-    """A subject that is rendered anew only when an answer has changed it."""
+class InterceptionPayload(Generic[M]):
+    """The body for the targets of one execution, and the message that their responses replace.
 
-    subject: Subject
-    _body: bytes | None = field(default=None, repr=False)
-
-    def render(self) -> bytes:
-        """See `Subject`."""
-        if self._body is None:
-            self._body = self.subject.render()
-        return self._body
-
-    def apply(self, body: bytes) -> None:
-        """See `Subject`."""
-        if body:
-            self._body = None
-            self.subject.apply(body)
-
-
-@dataclass(slots=True)
-class RequestSubject(Generic[M]):
-    """The request of an intercepted call, as the targets so far left it."""
-
-    call: InterceptedCall
-    instance: InstanceId
-    message: Replaceable[M]
-
-    def render(self) -> bytes:
-        """See `Subject`."""
-        return call_payload(self.call, self.instance, self.message.text())
-
-    def apply(self, body: bytes) -> None:
-        """See `Subject`."""
-        self.message.apply(body)
-
-
-@dataclass(slots=True)
-class ResponseSubject(Generic[M]):
-    """The response of an intercepted call, as the targets so far left it.
-
-    `request` is compact JSON: what the application answered, after its own request executions.
+    `request` is None for an intercepted request. For a response it is the request that the
+    application handled, after its own executions: compact JSON, escaped as Go does.
     """
 
     call: InterceptedCall
     instance: InstanceId
-    request: str
-    message: Replaceable[M]
+    type: MessageType[M]
+    message: M = field(repr=False)
+    request: str | None = field(default=None, repr=False)
+    _body: bytes | None = field(default=None, repr=False)
 
     def render(self) -> bytes:
-        """See `Subject`."""
-        return call_payload(self.call, self.instance, self.request, self.message.text())
+        """Return the body for the next target. Raise `ValueError` for what JSON cannot express.
+
+        It is rendered again only after a response that was not empty.
+        """
+        if self._body is None:
+            text = self.type.render(self.message)
+            texts = (text,) if self.request is None else (self.request, text)
+            self._body = call_payload(self.call, self.instance, *texts)
+        return self._body
 
     def apply(self, body: bytes) -> None:
-        """See `Subject`."""
-        self.message.apply(body)
+        """Replace the message by the body of a response. Raise `InvalidResponse`.
+
+        An empty body changes nothing. One that is invalid leaves the message as it was, except for
+        `null`: as in ZITADEL, it leaves an empty message behind.
+        """
+        if not body:
+            return
+        # Before the rest: a parser that fails may have changed the message all the same.
+        self._body = None
+        if body.strip() == b"null":
+            self.message = self.type.empty()
+            raise InvalidResponse("the answer is null")
+        self.message = self.type.parse(body)

@@ -1,4 +1,4 @@
-"""Room at each target: one that hangs fills its own room, and nobody else's."""
+"""Bulkheads: each target has a limit of concurrent calls, so one that hangs delays no other."""
 
 from __future__ import annotations
 
@@ -7,98 +7,121 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from outrider.domain.calls.request import RequestError, Stage
+from outrider.domain.delivery.target_queue import TargetKey
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 
-DEFAULT_ROOM = 256
-"""Calls at the same time to a target whose policy names no number."""
-
-
-_Name = tuple[InstanceId, TargetId]
+DEFAULT_MAX_CONCURRENCY = 256
+"""Concurrent calls to a target whose policy has no limit."""
 
 
 @dataclass(slots=True)
-class _Room:
-    places: int
-    taken: int = 0
+class _Bulkhead:
+    """The permits of one target."""
+
+    limit: int
+    in_use: int = 0
     waiting: dict[asyncio.Future[None], None] = field(default_factory=dict)
+
+    def admit(self) -> None:
+        """Give free permits to those that wait, the oldest first."""
+        while self.waiting and self.in_use < self.limit:
+            waiter = next(iter(self.waiting))
+            del self.waiting[waiter]
+            if not waiter.done():
+                self.in_use += 1
+                waiter.set_result(None)
 
 
 @dataclass(slots=True, repr=False)
 class Bulkheads:
-    """Counts the calls at each target. Belongs to one event loop; who waits longest is next.
+    """Limits the concurrent calls to each target, in one event loop. First come, first served.
 
-    `repr` shows them all together: `<Bulkheads 1 rooms [taken 256 | waiting 3]>`.
+    `repr` shows the sums over all targets: `<Bulkheads 1 targets [in use 256 | waiting 3]>`.
     """
 
-    _rooms: dict[_Name, _Room] = field(default_factory=dict)
+    _bulkheads: dict[TargetKey, _Bulkhead] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        taken = sum(room.taken for room in self._rooms.values())
-        waiting = sum(len(room.waiting) for room in self._rooms.values())
-        return f"<Bulkheads {len(self)} rooms [taken {taken} | waiting {waiting}]>"
+        in_use = sum(bulkhead.in_use for bulkhead in self._bulkheads.values())
+        waiting = sum(len(bulkhead.waiting) for bulkhead in self._bulkheads.values())
+        return f"<Bulkheads {len(self)} targets [in use {in_use} | waiting {waiting}]>"
 
     def __len__(self) -> int:
         """How many targets are called right now."""
-        return len(self._rooms)
+        return len(self._bulkheads)
 
-    def place(self, instance: InstanceId, target: TargetId, places: int, seconds: float) -> _Place:
-        """Hold one of the target's places in an `async with`; 0 `places` are `DEFAULT_ROOM`.
+    def acquire(
+        self, instance: InstanceId, target: TargetId, limit: int, seconds: float
+    ) -> _Permit:
+        """Hold one of the target's permits in an `async with`.
 
-        Entering raises `RequestError` when none became free within `seconds`.
+        Args:
+            instance: the instance of the target.
+            target: the target to call.
+            limit: how many permits the target has; 0 stands for `DEFAULT_MAX_CONCURRENCY`.
+            seconds: how long to wait for a permit.
+
+        Raises:
+            RequestError: on entering, when no permit was released within `seconds`.
         """
-        return _Place(self, (instance, target), places or DEFAULT_ROOM, seconds)
+        return _Permit(self, (instance, target), limit or DEFAULT_MAX_CONCURRENCY, seconds)
 
-    async def _enter(self, name: _Name, places: int, seconds: float) -> _Room:
-        room = self._rooms.get(name)
-        if room is None:
-            room = self._rooms[name] = _Room(places)
-        room.places = places
-        # The policy may have made room meanwhile: who waits longest is in before us.
-        _admit(room)
-        if room.taken >= places:
-            await self._wait(name, room, seconds)
+    async def _acquire(self, target_key: TargetKey, limit: int, seconds: float) -> _Bulkhead:
+        bulkhead = self._bulkheads.get(target_key)
+        if bulkhead is None:
+            bulkhead = self._bulkheads[target_key] = _Bulkhead(limit)
+        bulkhead.limit = limit
+        # The policy may have raised the limit meanwhile: those that wait longest go first.
+        bulkhead.admit()
+        if bulkhead.in_use >= limit:
+            await self._wait(target_key, bulkhead, seconds)
         else:
-            room.taken += 1
-        return room
+            bulkhead.in_use += 1
+        return bulkhead
 
-    async def _wait(self, name: _Name, room: _Room, seconds: float) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        room.waiting[turn] = None
+    async def _wait(self, target_key: TargetKey, bulkhead: _Bulkhead, seconds: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        bulkhead.waiting[waiter] = None
         try:
             async with asyncio.timeout(seconds):
-                await turn
+                await waiter
         except BaseException as failure:
-            room.waiting.pop(turn, None)
-            if turn.done() and not turn.cancelled():
-                # The place came in the very moment in which nobody wanted it any more.
-                self._leave(name, room)
+            bulkhead.waiting.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled():
+                # The permit came in the moment in which its waiter gave up.
+                self._release(target_key, bulkhead)
             if isinstance(failure, TimeoutError):
-                reason = f"all {room.places} places at this target were taken for {seconds:.3g} s"
+                reason = (
+                    f"reached the limit of {bulkhead.limit} concurrent calls to this target;"
+                    f" no permit was released within {seconds:.3g} s"
+                )
                 raise RequestError(Outcome.UNREACHABLE, Stage.CONNECT, reason) from None
             raise
 
-    def _leave(self, name: _Name, room: _Room) -> None:
-        room.taken -= 1
-        _admit(room)
-        if not room.taken and not room.waiting:
-            self._rooms.pop(name, None)
+    def _release(self, target_key: TargetKey, bulkhead: _Bulkhead) -> None:
+        bulkhead.in_use -= 1
+        bulkhead.admit()
+        if not bulkhead.in_use and not bulkhead.waiting:
+            self._bulkheads.pop(target_key, None)
 
 
-class _Place:
-    """A place while it is held. A class: a decorated generator takes three times as long."""
+class _Permit:
+    """A permit for one call. A class: a decorated generator takes three times as long."""
 
-    __slots__ = ("_bulkheads", "_name", "_places", "_room", "_seconds")
+    __slots__ = ("_bulkhead", "_bulkheads", "_limit", "_seconds", "_target_key")
 
-    def __init__(self, bulkheads: Bulkheads, name: _Name, places: int, seconds: float) -> None:
+    def __init__(
+        self, bulkheads: Bulkheads, target_key: TargetKey, limit: int, seconds: float
+    ) -> None:
         self._bulkheads = bulkheads
-        self._name = name
-        self._places = places
+        self._target_key = target_key
+        self._limit = limit
         self._seconds = seconds
 
     async def __aenter__(self) -> None:
-        enter = self._bulkheads._enter  # noqa: SLF001 - a part of it
-        self._room = await enter(self._name, self._places, self._seconds)
+        acquire = self._bulkheads._acquire  # noqa: SLF001 - a part of it
+        self._bulkhead = await acquire(self._target_key, self._limit, self._seconds)
 
     async def __aexit__(
         self,
@@ -106,13 +129,4 @@ class _Place:
         failure: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bulkheads._leave(self._name, self._room)  # noqa: SLF001 - a part of it
-
-
-def _admit(room: _Room) -> None:
-    while room.waiting and room.taken < room.places:
-        turn = next(iter(room.waiting))
-        del room.waiting[turn]
-        if not turn.done():
-            room.taken += 1
-            turn.set_result(None)
+        self._bulkheads._release(self._target_key, self._bulkhead)  # noqa: SLF001 - a part of it

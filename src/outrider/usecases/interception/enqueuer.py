@@ -1,4 +1,4 @@
-"""Calls that nobody waits for: they become deliveries, stored and tried again like an event's."""
+"""Calls of asynchronous targets become deliveries, stored and tried again like an event's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.runtime import Runtime
-from outrider.usecases.interception.target_chain import Log
 from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,14 +19,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class DeliveryEnqueuer:
-    """Writes deliveries behind the caller's back. Its owner calls `aclose` before the store ends."""
+    """Writes deliveries in the background. Its owner calls `aclose` before it closes the store."""
 
     store: Store
     runtime: Runtime
     log: Log
     _writing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
-    def take(
+    def enqueue(
         self,
         instance: InstanceId,
         execution: ExecutionId,
@@ -36,10 +36,11 @@ class DeliveryEnqueuer:
         *,
         trace: str = "",
     ) -> None:
-        """Have `body` delivered to one target; return at once.
+        """Create a delivery of `body` to one target; return at once.
 
-        In the delivery log its event type is the id that routing was asked for, such as
-        `request/package.Service/Method`. A store that fails costs the delivery: a line in the log.
+        In the delivery log its event type is the lookup id, such as
+        `request/package.Service/Method`. When the store fails, the delivery is lost and the log has
+        a line.
         """
         now = self.runtime.now()
         event = Event(
@@ -54,7 +55,7 @@ class DeliveryEnqueuer:
         task.add_done_callback(self._writing.discard)
 
     async def aclose(self) -> None:
-        """Wait until everything that was taken is on disk."""
+        """Wait until every delivery is on disk."""
         while self._writing:
             await asyncio.wait(self._writing)
 

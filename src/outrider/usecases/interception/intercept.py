@@ -1,7 +1,7 @@
-"""Way 3: a request, a response or a function runs through its targets while its caller waits.
+"""Interceptions: a request, a response or a function runs through its targets; its caller waits.
 
-No queue: what fails is not tried again. Only the calls of `rest_async` targets, which nobody waits
-for, become deliveries like an event's.
+No queue: what fails is not tried again. Only the calls of `rest_async` targets become deliveries
+like an event's.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ from typing import Generic, TypeVar
 from outrider.domain.calls.trace import trace_from_headers
 from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.interception.decision import execution_failed, not_json
-from outrider.domain.interception.function import FunctionAnswers, function_lookup_id
+from outrider.domain.interception.function import FunctionPayload, function_lookup_id
 from outrider.domain.interception.message import (
     JSON_OBJECTS,
     InvalidResponse,
     JsonObject,
     MessageType,
-    Replaceable,
 )
 from outrider.domain.interception.payload import (
     InterceptedCall,
-    RenderedOnce,
-    RequestSubject,
-    ResponseSubject,
-    Subject,
+    InterceptionPayload,
     is_exempt,
     method_lookup_id,
 )
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
-from outrider.usecases.interception.target_chain import PipelineRun, TargetCall, TargetChain
+from outrider.usecases.interception.target_chain import (
+    PipelineRun,
+    TargetCall,
+    TargetChain,
+    TargetPayload,
+)
 from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
@@ -46,9 +47,9 @@ M = TypeVar("M")
 
 @dataclass(frozen=True, slots=True)
 class InterceptionResult(Generic[M]):
-    """A message as the targets left it, or the answer of a function.
+    """A message as the targets left it, or the result of a function.
 
-    `execution` is the one that fired; None: none did, and `message` is what it was.
+    `execution` is the one that matched; None: none did, and `message` is what it was.
     """
 
     message: M
@@ -57,8 +58,18 @@ class InterceptionResult(Generic[M]):
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedExecution:
+    """The execution that routing found for a call, and its targets."""
+
+    instance: InstanceId
+    lookup_id: ExecutionId
+    execution: ExecutionId
+    targets: tuple[RoutedTarget, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Interceptions:
-    """Run the targets of a call. Every method raises the error of a target that interrupts.
+    """Runs calls through their targets. Every method raises the error of a target that interrupts.
 
     `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`.
     """
@@ -79,14 +90,13 @@ class Interceptions:
         seconds: float | None = None,
     ) -> InterceptionResult[M]:
         """Before the application handles a request: return the request to handle."""
-        fired = self._fired(instance, ConditionKind.REQUEST, call)
-        if fired is None:
+        matched = self._match_method(instance, ConditionKind.REQUEST, call)
+        if matched is None:
             self._unmatched("request")
             return InterceptionResult(message)
-        held = Replaceable(type_, message)
-        subject = RequestSubject(call, instance, held)
-        calls = await self._run(fired, subject, _invalid_response, seconds, call)
-        return InterceptionResult(held.value, fired.execution, calls)
+        payload = InterceptionPayload(call, instance, type_, message)
+        calls = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls)
 
     async def response(
         self,
@@ -102,14 +112,13 @@ class Interceptions:
 
         `request` is compact JSON, escaped as Go does (`MessageType.render`).
         """
-        fired = self._fired(instance, ConditionKind.RESPONSE, call)
-        if fired is None:
+        matched = self._match_method(instance, ConditionKind.RESPONSE, call)
+        if matched is None:
             self._unmatched("response")
             return InterceptionResult(message)
-        held = Replaceable(type_, message)
-        subject = ResponseSubject(call, instance, request, held)
-        calls = await self._run(fired, subject, _invalid_response, seconds, call)
-        return InterceptionResult(held.value, fired.execution, calls)
+        payload = InterceptionPayload(call, instance, type_, message, request)
+        calls = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls)
 
     async def function(
         self,
@@ -119,23 +128,23 @@ class Interceptions:
         *,
         seconds: float | None = None,
     ) -> InterceptionResult[JsonObject]:
-        """Call a function: return what the answers of its targets add up to."""
-        fired = self._matched(instance, function_lookup_id(function))
-        if fired is None:
+        """Call a function: return the result that the responses of its targets add up to."""
+        matched = self._match(instance, function_lookup_id(function))
+        if matched is None:
             self._unmatched("function")
             return InterceptionResult({})
-        subject = FunctionAnswers(function, payload)
-        calls = await self._run(fired, subject, _invalid_function_response, seconds)
-        return InterceptionResult(subject.answer, fired.execution, calls)
+        run_payload = FunctionPayload(function, payload)
+        calls = await self._run(matched, run_payload, _invalid_function_response, seconds)
+        return InterceptionResult(run_payload.result, matched.execution, calls)
 
-    def _fired(
+    def _match_method(
         self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
     ) -> MatchedExecution | None:
-        fired = self._matched(instance, method_lookup_id(kind, call.full_method))
-        # Few calls match anything: only those are looked at more closely.
-        return None if fired is None or is_exempt(call.full_method) else fired
+        matched = self._match(instance, method_lookup_id(kind, call.full_method))
+        # Few calls match anything: only those are checked for an exemption.
+        return None if matched is None or is_exempt(call.full_method) else matched
 
-    def _matched(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
+    def _match(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
         execution, targets = self.routing.routes(instance).match(lookup_id)
         return (
             None if execution is None else MatchedExecution(instance, lookup_id, execution, targets)
@@ -143,38 +152,37 @@ class Interceptions:
 
     async def _run(
         self,
-        fired: MatchedExecution,
-        subject: Subject,
+        matched: MatchedExecution,
+        payload: TargetPayload,
         invalid_response: Callable[[InvalidResponse], OutriderError],
         seconds: float | None,
         call: InterceptedCall | None = None,
     ) -> tuple[TargetCall, ...]:
         clock = asyncio.get_running_loop().time
-        # From here on: to load the targets is a part of the caller's time.
-        until = clock() + (self.longest if seconds is None else min(seconds, self.longest))
-        rendered = RenderedOnce(subject)
-        _check_renders(rendered)
-        resolved_targets = await self.resolved_targets.of(fired.instance, fired.targets)
+        # The time to load the targets is a part of the budget.
+        deadline = clock() + (self.longest if seconds is None else min(seconds, self.longest))
+        _check_renders(payload)
+        resolved_targets = await self.resolved_targets.of(matched.instance, matched.targets)
         trace = current_trace() or (trace_from_headers(call.headers) if call else None)
         run = PipelineRun(
-            instance=fired.instance,
-            execution=fired.execution,
-            subject=rendered,
+            instance=matched.instance,
+            execution=matched.execution,
+            payload=payload,
             resolved_targets=resolved_targets,
-            budget=until - clock(),
+            budget=deadline - clock(),
             invalid_response=invalid_response,
-            enqueuer=partial(
-                self.enqueuer.take,
-                fired.instance,
-                fired.execution,
-                fired.lookup_id,
+            enqueue=partial(
+                self.enqueuer.enqueue,
+                matched.instance,
+                matched.execution,
+                matched.lookup_id,
                 trace="" if trace is None else trace.text,
             ),
             trace=trace,
         )
-        return await self._counted(run, fired.lookup_id.partition("/")[0])
+        return await self._run_counted(run, matched.lookup_id.partition("/")[0])
 
-    async def _counted(self, run: PipelineRun, kind: str) -> tuple[TargetCall, ...]:
+    async def _run_counted(self, run: PipelineRun, kind: str) -> tuple[TargetCall, ...]:
         try:
             calls = await self.chain(run)
         except OutriderError:
@@ -187,19 +195,9 @@ class Interceptions:
         self.chain.metrics.intercepted(kind, "unmatched")
 
 
-@dataclass(frozen=True, slots=True)
-class MatchedExecution:
-    """The execution that routing found for a call, and its targets."""
-
-    instance: InstanceId
-    lookup_id: ExecutionId
-    execution: ExecutionId
-    targets: tuple[RoutedTarget, ...]
-
-
-def _check_renders(subject: Subject) -> None:
+def _check_renders(payload: TargetPayload) -> None:
     try:
-        subject.render()
+        payload.render()
     except (TypeError, ValueError, RecursionError) as failure:
         raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
@@ -212,9 +210,9 @@ def json_text(message: JsonObject) -> str:
         raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 
-def _invalid_response(invalid_response: InvalidResponse) -> OutriderError:  # noqa: ARG001 - functions look at it
+def _invalid_response(invalid: InvalidResponse) -> OutriderError:  # noqa: ARG001 - functions use it
     return execution_failed()
 
 
-def _invalid_function_response(invalid_response: InvalidResponse) -> OutriderError:
-    return execution_failed() if invalid_response.is_json else not_json()
+def _invalid_function_response(invalid: InvalidResponse) -> OutriderError:
+    return execution_failed() if invalid.is_json else not_json()

@@ -1,7 +1,7 @@
 """The targets of one execution, one after the other, while a caller waits.
 
-Each is called with what the ones before it made of the message. What went wrong either stops the
-call with an error for its caller, or is written into the log and forgotten (sheet, section 3.3).
+Each gets the message as the ones before it left it. A failure either stops the interception with
+an error for its caller, or is written into the log and has no further effect.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Self
 
 from outrider.domain.calls.classify import classify_response
-from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
-from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
+from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request_builder import RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import TraceContext
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
@@ -25,40 +27,29 @@ from outrider.domain.interception.decision import (
     interrupts,
     time_slice,
 )
+from outrider.domain.interception.function import FunctionPayload
 from outrider.domain.interception.message import InvalidResponse
-from outrider.domain.interception.payload import Subject
+from outrider.domain.interception.payload import InterceptionPayload
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
 from outrider.runtime import Runtime
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.interception.concurrency_limits import Bulkheads
-from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
-from outrider.usecases.ports.tracing import PassedOn, Tracing
+from outrider.usecases.ports.tracing import Span, TracePropagator, Tracing
 
-# A copy of the call is not worth so little time.
-_NEGLIGIBLE_S = 0.001
-
-
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def debug(self, event: str, /, **fields: object) -> object:
-        """A line about every call."""
-
-    def info(self, event: str, /, **fields: object) -> object:
-        """A line about a call that failed."""
-
-    def exception(self, event: str, /, **fields: object) -> object:
-        """A line about a fault of ours, with the exception that is handled."""
+TargetPayload = InterceptionPayload[Any] | FunctionPayload
+"""The body for the targets of a run, which their responses may change."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetCall:
     """How the call of one target ended.
 
-    `outcome` is None for a target that nobody waits for: its call is a delivery, made later.
-    `error` is a sentence for operators, empty when the target accepted.
+    `outcome` is None for an asynchronous target: its call is a delivery, made later. `error` is a
+    sentence for operators, empty when the target accepted.
     """
 
     target_id: TargetId
@@ -69,7 +60,7 @@ class TargetCall:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A target that did not do what it should. `error`: for the caller, should it interrupt."""
+    """Why a target did not accept. `error` is for the caller, should the target interrupt."""
 
     outcome: Outcome
     reason: str
@@ -78,20 +69,62 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineRun:
-    """One execution that fires.
+    """One run of an execution through its targets.
 
-    `invalid_response` says what the caller is told of an answer that cannot be applied. `enqueuer` takes
-    the body for a target that nobody waits for.
+    `budget` is how many seconds it may take. `invalid_response` makes the caller's error of a
+    response that cannot be applied. `enqueue` makes a delivery of the body for an asynchronous
+    target.
     """
 
     instance: InstanceId
     execution: ExecutionId
-    subject: Subject
+    payload: TargetPayload
     resolved_targets: Sequence[ResolvedTarget]
     budget: float
     invalid_response: Callable[[InvalidResponse], OutriderError]
-    enqueuer: Callable[[TargetId, bytes], None]
+    enqueue: Callable[[TargetId, bytes], None]
     trace: TraceContext | None = None
+
+
+class _Observation:
+    """Metrics and a span around one call. A class: a decorated generator takes three times as long.
+
+    The block sets `outcome`; it stays None when the caller leaves before the call has ended.
+    """
+
+    __slots__ = ("_metrics", "_span", "_span_block", "_started", "duration", "outcome", "trace")
+
+    def __init__(
+        self, metrics: InterceptionMetrics, span_block: AbstractContextManager[Span]
+    ) -> None:
+        self._metrics = metrics
+        self._span_block = span_block
+        self.outcome: Outcome | None = None
+        self.duration = timedelta(0)
+
+    def __enter__(self) -> Self:
+        self._started = time.perf_counter()
+        self._span = self._span_block.__enter__()
+        self.trace = self._span.context
+        self._metrics.call_began()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self.outcome is not None:
+                name = self.outcome.name.lower()
+                self._span.note({"outrider.outcome": name})
+                if self.outcome is not Outcome.ACCEPTED:
+                    self._span.fail(name)
+            self._span_block.__exit__(kind, failure, traceback)
+        finally:
+            self.duration = timedelta(seconds=time.perf_counter() - self._started)
+            self._metrics.call_ended(self.outcome, self.duration.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,186 +132,151 @@ class TargetChain:
     """Calls the targets of executions. Safe to use for many runs at the same time."""
 
     runtime: Runtime
-    request_builder: RequestBuilder
-    caller: HttpClient
+    target_client: TargetClient
     bulkheads: Bulkheads
     log: Log
     metrics: InterceptionMetrics = field(default=NO_METRICS, repr=False)
     tracing: Tracing | None = None
 
     async def __call__(self, run: PipelineRun) -> tuple[TargetCall, ...]:
-        """Call them in order; the subject is changed. Raise what an interrupting target is.
+        """Call the targets in order; their responses change the payload.
 
-        The whole takes at most `run.budget` seconds, see `budget.time_slice`. The error knows the
-        target (`OutriderError.target_id`).
+        The run takes at most `run.budget` seconds, see `time_slice`.
+
+        Raises:
+            OutriderError: a target interrupted the run; the error has its `target_id`.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + run.budget
-        awaited = [each for each in run.resolved_targets if each.target.is_awaited]
-        timeouts = [each.target.timeout.total_seconds() for each in awaited]
+        run_deadline = clock() + run.budget
+        timeouts = [
+            resolved_target.target.timeout.total_seconds()
+            for resolved_target in run.resolved_targets
+            if resolved_target.target.is_awaited
+        ]
         calls: list[TargetCall] = []
         for resolved_target in run.resolved_targets:
             target = resolved_target.target
             if not target.is_awaited:
-                calls.append(self._handed_over(run, target.id))
+                calls.append(self._enqueue(run, target.id))
                 continue
-            seconds = time_slice(deadline - clock(), timeouts)
+            now = clock()
+            deadline = now + time_slice(run_deadline - now, timeouts)
             timeouts = timeouts[1:]
-            call, failure = await self._called(run, resolved_target, seconds)
+            call, failure = await self._call(run, resolved_target, deadline)
             calls.append(call)
             if failure and interrupts(target, resolved_target.policy, failure.outcome):
                 raise failure.error.at(target.id)
         return tuple(calls)
 
-    def _handed_over(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
+    def _enqueue(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
         try:
-            body = self._rendered(run)
-        except RequestBuildError as failure:
-            return TargetCall(target_id, Outcome.BUILD_FAILED, error=failure.reason)
-        run.enqueuer(target_id, body)
+            body = self._render(run)
+        except RequestError as failure:
+            return TargetCall(target_id, failure.outcome, error=failure.reason)
+        run.enqueue(target_id, body)
         return TargetCall(target_id, None)
 
-    async def _called(
-        self, run: PipelineRun, resolved_target: ResolvedTarget, seconds: float
+    async def _call(
+        self, run: PipelineRun, resolved_target: ResolvedTarget, deadline: float
     ) -> tuple[TargetCall, Failure | None]:
-        began, outcome = time.perf_counter(), None
-        self.metrics.call_began()
-        try:
-            failure, trace = await self._traced(run, resolved_target, seconds)
+        """Call one target and apply its response; the failure is None when it accepted."""
+        with self._observe(run, resolved_target) as observation:
+            try:
+                response = await self._send(run, resolved_target, deadline, observation.trace)
+            except RequestError as error:
+                shown = error.error or execution_failed()
+                failure: Failure | None = Failure(error.outcome, error.reason, shown)
+            else:
+                failure = _rejection(response) or self._apply(run, resolved_target, response)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
-        finally:
-            duration = timedelta(seconds=time.perf_counter() - began)
-            self.metrics.call_ended(outcome, duration.total_seconds())
+            observation.outcome = outcome
         call = TargetCall(
-            resolved_target.target.id, outcome, duration, failure.reason if failure else ""
+            resolved_target.target.id,
+            outcome,
+            observation.duration,
+            failure.reason if failure else "",
         )
-        report = self.log.info if failure else self.log.debug
+        self._log_call(run, call, outcome, observation.trace)
+        return call, failure
+
+    async def _send(
+        self,
+        run: PipelineRun,
+        resolved_target: ResolvedTarget,
+        deadline: float,
+        trace: TraceContext | None,
+    ) -> Response:
+        seconds = deadline - asyncio.get_running_loop().time()
+        if seconds <= 0:
+            reason = "the caller's time was over before it was this target's turn"
+            raise RequestError(Outcome.UNREACHABLE, Stage.BUILD, reason)
+        body = self._render(run)
+        target, limit = resolved_target.target, resolved_target.policy.max_concurrency
+        async with self.bulkheads.acquire(run.instance, target.id, limit, seconds):
+            return await self.target_client.send(
+                resolved_target,
+                body,
+                message_id=str(self.runtime.new_id()),
+                now=self.runtime.now(),
+                trace=trace,
+                deadline=deadline,
+            )
+
+    def _render(self, run: PipelineRun) -> bytes:
+        try:
+            return run.payload.render()
+        except Exception as bug:
+            # What a response left behind: message types may be the application's own code.
+            self.log.exception("interception.internal_error")
+            reason = f"the message could not be rendered: {type(bug).__name__}"
+            raise RequestBuildError(reason) from None
+
+    def _apply(
+        self, run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+    ) -> Failure | None:
+        """Apply a response that counts; return why it could not be applied."""
+        if resolved_target.target.type is not TargetType.REST_CALL:
+            return None
+        try:
+            run.payload.apply(response.body)
+        except InvalidResponse as invalid:
+            return Failure(Outcome.FAILED, invalid.reason, run.invalid_response(invalid))
+        except Exception as bug:
+            self.log.exception("interception.internal_error")
+            reason = f"the answer could not be applied: {type(bug).__name__}"
+            return Failure(Outcome.FAILED, reason, execution_failed())
+        return None
+
+    def _observe(self, run: PipelineRun, resolved_target: ResolvedTarget) -> _Observation:
+        tracing = self.tracing or TracePropagator(self.runtime.new_id)
+        attributes = {
+            "outrider.target.id": resolved_target.target.id,
+            "outrider.execution": run.execution,
+        }
+        span = tracing.span("call target", "client", run.trace, attributes)
+        return _Observation(self.metrics, span)
+
+    def _log_call(
+        self, run: PipelineRun, call: TargetCall, outcome: Outcome, trace: TraceContext | None
+    ) -> None:
+        report = self.log.debug if outcome is Outcome.ACCEPTED else self.log.info
         report(
             "interception.called",
             instance=run.instance,
             execution=run.execution,
             target=call.target_id,
             outcome=outcome.name.lower(),
-            ms=round(duration.total_seconds() * 1000, 3),
+            ms=round(call.duration.total_seconds() * 1000, 3),
             error=call.error,
             **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
-        return call, failure
 
-    async def _traced(
-        self, run: PipelineRun, resolved_target: ResolvedTarget, seconds: float
-    ) -> tuple[Failure | None, TraceContext | None]:
-        """Call one target in a span of its own; return that, too."""
-        tracing = self.tracing or PassedOn(self.runtime.new_id)
-        attributes = {
-            "outrider.target.id": resolved_target.target.id,
-            "outrider.execution": run.execution,
-        }
-        with tracing.span("call target", "client", run.trace, attributes) as span:
-            failure = await self._failure(run, resolved_target, seconds, span.context)
-            outcome = Outcome.ACCEPTED if failure is None else failure.outcome
-            span.note({"outrider.outcome": outcome.name.lower()})
-            if failure is not None:
-                span.fail(outcome.name.lower())
-        return failure, span.context
 
-    async def _failure(
-        self,
-        run: PipelineRun,
-        resolved_target: ResolvedTarget,
-        seconds: float,
-        trace: TraceContext | None,
-    ) -> Failure | None:
-        """Call one target, in that span, and apply its answer; None when all went well."""
-        try:
-            answer = await self._answer(run, resolved_target, seconds, trace)
-        except RequestBuildError as failure:
-            shown = failure.error or execution_failed()
-            return Failure(Outcome.BUILD_FAILED, failure.reason, shown)
-        except RequestError as failure:
-            return Failure(failure.outcome, failure.reason, execution_failed())
-        return _misbehaved(answer) or self._unapplied(run, resolved_target, answer)
-
-    async def _answer(
-        self,
-        run: PipelineRun,
-        resolved_target: ResolvedTarget,
-        seconds: float,
-        trace: TraceContext | None,
-    ) -> Response:
-        if seconds <= 0:
-            reason = "the caller's time was over before it was this target's turn"
-            raise RequestError(Outcome.UNREACHABLE, Stage.BUILD, reason)
-        clock = asyncio.get_running_loop().time
-        until = clock() + seconds
-        target = resolved_target.target
-        call_id = str(self.runtime.new_id())
-        call = self._built(resolved_target, self._rendered(run), call_id, trace)
-        places = resolved_target.policy.max_concurrency
-        async with self.bulkheads.place(run.instance, target.id, places, seconds):
-            left = until - clock()
-            if left < call.timeout - _NEGLIGIBLE_S:
-                call = replace(call, timeout=left)
-            return await self._post(call)
-
-    def _rendered(self, run: PipelineRun) -> bytes:
-        try:
-            return run.subject.render()
-        except Exception as failure:
-            # What an answer left behind: kinds of messages may be others' code.
-            self.log.exception("interception.internal_error")
-            reason = f"the message could not be rendered: {type(failure).__name__}"
-            raise RequestBuildError(reason) from None
-
-    def _unapplied(
-        self, run: PipelineRun, resolved_target: ResolvedTarget, answer: Response
-    ) -> Failure | None:
-        """Apply the answer where it counts; return why it could not be."""
-        if resolved_target.target.type is not TargetType.REST_CALL:
-            return None
-        try:
-            run.subject.apply(answer.body)
-        except InvalidResponse as invalid_response:
-            return Failure(
-                Outcome.FAILED, invalid_response.reason, run.invalid_response(invalid_response)
-            )
-        except Exception as failure:
-            self.log.exception("interception.internal_error")
-            reason = f"the answer could not be applied: {type(failure).__name__}"
-            return Failure(Outcome.FAILED, reason, execution_failed())
+def _rejection(response: Response) -> Failure | None:
+    """Return why the target did not accept; None when it did."""
+    classification = classify_response(response)
+    if classification.outcome is Outcome.ACCEPTED:
         return None
-
-    def _built(
-        self, resolved_target: ResolvedTarget, body: bytes, call_id: str, trace: TraceContext | None
-    ) -> OutboundRequest:
-        now = self.runtime.now()
-        try:
-            return self.request_builder.build(
-                resolved_target, body, message_id=call_id, now=now, trace=trace
-            )
-        except RequestBuildError:
-            raise
-        except Exception as failure:
-            self.log.exception("interception.internal_error")
-            reason = f"the call could not be built: {type(failure).__name__}"
-            raise RequestBuildError(reason) from None
-
-    async def _post(self, call: OutboundRequest) -> Response:
-        try:
-            return await self.caller.send(call)
-        except RequestError:
-            raise
-        except Exception as failure:
-            self.log.exception("interception.internal_error")
-            reason = f"the call broke inside outrider: {type(failure).__name__}"
-            raise RequestError(Outcome.UNREACHABLE, Stage.SEND, reason) from None
-
-
-def _misbehaved(answer: Response) -> Failure | None:
-    """What the target answered, unless it accepted."""
-    judgement = classify_response(answer)
-    if judgement.outcome is Outcome.ACCEPTED:
-        return None
-    forwarded = judgement.forwarded
-    shown = execution_failed() if forwarded is None else forwarded_failure(forwarded)
-    return Failure(judgement.outcome, judgement.error, shown)
+    forwarded = classification.forwarded
+    error = execution_failed() if forwarded is None else forwarded_failure(forwarded)
+    return Failure(classification.outcome, classification.error, error)

@@ -1,4 +1,4 @@
-"""What happens, told to whoever counts it. Every method is quick and raises nothing."""
+"""The metrics that use cases and workers report. Every method is quick and raises nothing."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from outrider.domain.outcome import Outcome
 
 
 class PublishMetrics(Protocol):
-    """Told by who publishes, after the commit."""
+    """`PublishEvents` reports to it after the commit."""
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
-        """So many events are stored, so many were known, so many deliveries were made."""
+        """Count the events that were stored, those that were known, and the deliveries created."""
         ...
 
 
 class InterceptionMetrics(Protocol):
-    """Told by who runs requests, responses and functions through their targets."""
+    """Requests, responses and functions that run through their targets report to it."""
 
     def intercepted(self, kind: str, result: str) -> None:
-        """One was asked about. `result`: unmatched, passed or interrupted."""
+        """Count an interception. `result`: unmatched, passed or interrupted."""
         ...
 
     def call_began(self) -> None:
-        """A target is called; `call_ended` follows, whatever happens."""
+        """The call of a target begins; `call_ended` follows in every case."""
         ...
 
     def call_ended(self, outcome: Outcome | None, seconds: float) -> None:
-        """Its answer was judged; None: its caller left."""
+        """The call has this outcome; None: its caller left."""
         ...
 
 
 class DeliveryMetrics(Protocol):
-    """Told by who delivers."""
+    """Workers and the rescuer report to it."""
 
     def claimed(self, deliveries: int) -> None:
-        """So many were taken at once, maybe none."""
+        """Count the deliveries of one claim, maybe none."""
         ...
 
     def attempted(self, attempt: Attempt, state: DeliveryState, delay: float) -> None:
-        """An attempt ended, and that is the delivery's state. It began `delay` seconds late."""
+        """An attempt ended, and the delivery is in `state`. It began `delay` seconds late."""
         ...
 
     def rescued(self, deliveries: int) -> None:
-        """Attempts of dead workers were recorded as LOST."""
+        """Count attempts of dead workers that were recorded as LOST."""
         ...
 
 
 class NoMetrics:
-    """Counts nothing of all that."""
+    """Counts nothing."""
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
         """See `PublishMetrics`."""

@@ -1,7 +1,7 @@
-"""Spans of traces: who opens them, and where the current one is kept.
+"""Spans of traces: the port that opens them, and the current one of a task.
 
-Nothing here needs a tracing system. Without one, traces of callers go on: what is called in their
-name gets a span of the same trace, with an identifier that the log knows, too.
+Nothing here needs a tracing system. Without one, traces of callers go on: a call on their behalf
+gets a span of the same trace, with an identifier that the log has, too.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from outrider.domain.calls.trace import Attributes, TraceContext
 
 
 class Span(Protocol):
-    """One piece of work in a trace. Leaving its block ends it; an exception makes it failed."""
+    """One piece of work in a trace. Leaving its block ends it; an exception fails it."""
 
     @property
     def context(self) -> TraceContext | None:
-        """What is called in its name is below this; None: there is no trace."""
+        """The parent of calls that the work makes; None: there is no trace."""
         ...
 
     def note(self, attributes: Attributes) -> None:
-        """Add what became known meanwhile."""
+        """Add attributes that became known meanwhile."""
         ...
 
     def fail(self, reason: str) -> None:
-        """It went wrong; `reason` is a sentence without secrets."""
+        """Mark the work as failed; `reason` is a sentence without secrets."""
         ...
 
 
@@ -38,12 +38,12 @@ class Tracing(Protocol):
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
     ) -> AbstractContextManager[Span]:
-        """A span below `parent`. `kind`: server, client, producer, consumer or internal."""
+        """Open a span below `parent`. `kind`: server, client, producer, consumer or internal."""
         ...
 
 
-class PassedOnSpan:
-    """A span that nobody records."""
+class PropagatedSpan:
+    """A span that is not recorded: it only passes its context on."""
 
     __slots__ = ("context",)
 
@@ -62,16 +62,16 @@ class PassedOnSpan:
         """Nothing is left to do."""
 
     def note(self, attributes: Attributes) -> None:
-        """Nobody reads it."""
+        """There is no record to write to."""
 
     def fail(self, reason: str) -> None:
-        """Nobody reads it."""
+        """There is no record to write to."""
 
 
-NO_SPAN = PassedOnSpan(None)
+NO_SPAN = PropagatedSpan(None)
 
 
-class PassedOn:
+class TracePropagator:
     """Traces without a tracing system: none begins here, those of callers go on."""
 
     def __init__(self, new_id: Callable[[], int]) -> None:
@@ -80,20 +80,20 @@ class PassedOn:
 
     def span(
         self,
-        name: str,  # noqa: ARG002 - nobody records it
+        name: str,  # noqa: ARG002 - it is not recorded
         kind: str,  # noqa: ARG002
         parent: TraceContext | None,
         attributes: Attributes,  # noqa: ARG002
     ) -> AbstractContextManager[Span]:
-        """See the port."""
-        return NO_SPAN if parent is None else PassedOnSpan(parent.child(self._new_id()))
+        """Return a child of `parent`, or no span. See `Tracing`."""
+        return NO_SPAN if parent is None else PropagatedSpan(parent.child(self._new_id()))
 
 
 _CURRENT: ContextVar[TraceContext | None] = ContextVar("outrider_trace", default=None)
 
 
 def current_trace() -> TraceContext | None:
-    """The span that this task works for."""
+    """Return the span that this task works for."""
     return _CURRENT.get()
 
 

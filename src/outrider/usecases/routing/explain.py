@@ -1,4 +1,4 @@
-"""Which execution would fire, and why: asked of the router that really routes."""
+"""Which execution would match, and why: by the router that routes the calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from outrider.usecases.routing.target_cache import load_resolved_targets
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuery:
-    """What is asked about: a method spelled `/package.Service/Method`, a function or an event type."""
+    """A method spelled `/package.Service/Method`, a function or an event type to explain."""
 
     kind: ConditionKind
     name: str
@@ -33,7 +33,7 @@ class ExplainQuery:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedTarget:
-    """A target of the execution that fires. `reason` is a sentence for operators."""
+    """A target of the execution that matched. `reason` is a sentence for operators."""
 
     target_id: TargetId
     name: str
@@ -43,7 +43,7 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`matched` is None when nothing fires; candidates begin with the one that does."""
+    """`matched` is None when no execution does; the candidates begin with the one that does."""
 
     matched: ExecutionId | None
     candidates: Sequence[Candidate]
@@ -52,55 +52,53 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """Say what would happen. Nothing is called and nothing is written."""
+    """Explains routing. Nothing is called and nothing is written."""
 
     store: Store
     runtime: Runtime
     routing: Routing
 
-    async def __call__(self, actor: Actor, asked: ExplainQuery) -> Explanation:
-        """Return the execution that fires, those that lost, and its targets in calling order."""
+    async def __call__(self, actor: Actor, query: ExplainQuery) -> Explanation:
+        """Return the execution that matches, those that lost, and its targets in calling order."""
         instance = actor.instance_id
         routes = self.routing.routes(instance)
-        lookup_id = _lookup_id(asked)
+        lookup_id = _lookup_id(query)
         candidates = routes.router.candidates(lookup_id)
-        if _never_triggers(asked):
+        if _never_triggers(query):
             return Explanation(None, [_exempt(candidate) for candidate in candidates], ())
         matched, targets = routes.match(lookup_id)
         if matched is None:
             return Explanation(None, (), ())
         explained = await self.store.read(
-            lambda unit: self._targets(unit, instance, asked, targets)
+            lambda unit: self._targets(unit, instance, query, targets)
         )
         return Explanation(matched, candidates, explained)
 
     def _targets(
-        self, unit: Unit, instance: InstanceId, asked: ExplainQuery, targets: Sequence[RoutedTarget]
+        self, unit: Unit, instance: InstanceId, query: ExplainQuery, targets: Sequence[RoutedTarget]
     ) -> list[ExplainedTarget]:
-        wanted = [(instance, target.id) for target in targets]
-        resolved_targets, stored = (
-            load_resolved_targets(unit, wanted),
-            unit.policies.get_many(wanted),
-        )
+        target_keys = [(instance, target.id) for target in targets]
+        resolved_targets = load_resolved_targets(unit, target_keys)
+        stored = unit.policies.get_many(target_keys)
         now = self.runtime.now()
         return [
-            _explained(resolved_targets[name], stored.get(name), asked, now)
-            for name in wanted
-            if name in resolved_targets
+            _explained(resolved_targets[target_key], stored.get(target_key), query, now)
+            for target_key in target_keys
+            if target_key in resolved_targets
         ]
 
 
-def _lookup_id(asked: ExplainQuery) -> ExecutionId:
-    if asked.kind is ConditionKind.EVENT:
-        return event_lookup_id(asked.name)
-    if asked.kind is ConditionKind.FUNCTION:
-        return function_lookup_id(asked.name)
-    return method_lookup_id(asked.kind, asked.name)
+def _lookup_id(query: ExplainQuery) -> ExecutionId:
+    if query.kind is ConditionKind.EVENT:
+        return event_lookup_id(query.name)
+    if query.kind is ConditionKind.FUNCTION:
+        return function_lookup_id(query.name)
+    return method_lookup_id(query.kind, query.name)
 
 
-def _never_triggers(asked: ExplainQuery) -> bool:
-    is_call = asked.kind in {ConditionKind.REQUEST, ConditionKind.RESPONSE}
-    return is_call and is_exempt(asked.name)
+def _never_triggers(query: ExplainQuery) -> bool:
+    is_call = query.kind in {ConditionKind.REQUEST, ConditionKind.RESPONSE}
+    return is_call and is_exempt(query.name)
 
 
 def _exempt(candidate: Candidate) -> Candidate:
@@ -109,20 +107,20 @@ def _exempt(candidate: Candidate) -> Candidate:
 
 
 def _explained(
-    resolved_target: ResolvedTarget, stored: StoredPolicy | None, asked: ExplainQuery, now: datetime
+    resolved_target: ResolvedTarget, stored: StoredPolicy | None, query: ExplainQuery, now: datetime
 ) -> ExplainedTarget:
     target = resolved_target.target
-    obstacle = _build_failed(resolved_target, now)
-    is_delivery = asked.kind is ConditionKind.EVENT or not target.is_awaited
+    obstacle = _build_obstacle(resolved_target, now)
+    is_delivery = query.kind is ConditionKind.EVENT or not target.is_awaited
     if obstacle is None and is_delivery and stored is not None:
-        obstacle = _held(stored)
+        obstacle = _suspension(stored)
     reason = obstacle or (
         _delivery_reason(resolved_target) if is_delivery else _call_reason(resolved_target)
     )
     return ExplainedTarget(target.id, target.name, obstacle is None, reason)
 
 
-def _held(stored: StoredPolicy) -> str | None:
+def _suspension(stored: StoredPolicy) -> str | None:
     if stored.paused_at is not None:
         return "the target is paused: its deliveries wait"
     if stored.breaker_open_until is not None:
@@ -131,7 +129,7 @@ def _held(stored: StoredPolicy) -> str | None:
     return None
 
 
-def _build_failed(resolved_target: ResolvedTarget, now: datetime) -> str | None:
+def _build_obstacle(resolved_target: ResolvedTarget, now: datetime) -> str | None:
     target = resolved_target.target
     if takes_web_key(target) and resolved_target.web_key is None:
         return "nothing can be sent: the instance has no active web key"
@@ -143,8 +141,9 @@ def _build_failed(resolved_target: ResolvedTarget, now: datetime) -> str | None:
 def _delivery_reason(resolved_target: ResolvedTarget) -> str:
     if resolved_target.target.type is TargetType.REST_ASYNC:
         return "delivered, and tried again until it answers; nobody waits for it"
-    held = "; those behind it wait for that" if resolved_target.target.interrupt_on_error else ""
-    return f"delivered, and tried again until it accepts{held}"
+    interrupts = resolved_target.target.interrupt_on_error
+    dependents = "; those behind it wait for that" if interrupts else ""
+    return f"delivered, and tried again until it accepts{dependents}"
 
 
 def _call_reason(resolved_target: ResolvedTarget) -> str:

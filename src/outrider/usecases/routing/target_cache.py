@@ -1,4 +1,4 @@
-"""Targets in memory, for callers that wait: what was loaded stays until routing has changed."""
+"""Resolved targets in memory, for interceptions: they stay until the routing revision moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from outrider.domain.calls.resolved_target import ResolvedTarget, takes_public_keys, takes_web_key
-from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.delivery.target_queue import TargetKey
+from outrider.domain.ids import InstanceId
 from outrider.domain.targets.policy import StoredPolicy
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.targets import RoutedTarget
@@ -16,12 +17,12 @@ _NOTHING_STORED = StoredPolicy()
 
 
 def load_resolved_targets(
-    unit: Unit, wanted: Collection[tuple[InstanceId, TargetId]]
-) -> dict[tuple[InstanceId, TargetId], ResolvedTarget]:
-    """Return those that exist. Each stays true as long as the routing revision does."""
-    targets = unit.targets.get_many(wanted)
-    policies = unit.policies.get_many(wanted)
-    signers = {instance for (instance, _), each in targets.items() if takes_web_key(each)}
+    unit: Unit, target_keys: Collection[TargetKey]
+) -> dict[TargetKey, ResolvedTarget]:
+    """Return those that exist. They are valid as long as the routing revision stays the same."""
+    targets = unit.targets.get_many(target_keys)
+    policies = unit.policies.get_many(target_keys)
+    signers = {instance for (instance, _), target in targets.items() if takes_web_key(target)}
     web_keys = {instance: unit.web_keys.signing(instance) for instance in signers}
     return {
         (instance, target.id): ResolvedTarget(
@@ -46,9 +47,7 @@ class ResolvedTargetCache:
     store: Store
     routing: Routing
     most: int = 10_000
-    _known: dict[tuple[InstanceId, TargetId], ResolvedTarget] = field(
-        default_factory=dict, repr=False
-    )
+    _known: dict[TargetKey, ResolvedTarget] = field(default_factory=dict, repr=False)
     _revision: int = -1
 
     async def of(
@@ -58,14 +57,14 @@ class ResolvedTargetCache:
         if self._revision != self.routing.revision:
             self._known, self._revision = {}, self.routing.revision
         known = self._known
-        wanted = [(instance, target.id) for target in targets]
-        found = {name: known[name] for name in wanted if name in known}
-        missing = [name for name in wanted if name not in found]
+        target_keys = [(instance, target.id) for target in targets]
+        found = {target_key: known[target_key] for target_key in target_keys if target_key in known}
+        missing = [target_key for target_key in target_keys if target_key not in found]
         if missing:
             loaded = await self.store.read(lambda unit: load_resolved_targets(unit, missing))
             found.update(loaded)
-            # `known` may be outdated by now: then it is only this call that looks at it.
+            # `known` may be outdated by now: then only this call reads it.
             if len(known) + len(loaded) > self.most:
                 known.clear()
             known.update(loaded)
-        return [found[name] for name in wanted if name in found]
+        return [found[target_key] for target_key in target_keys if target_key in found]

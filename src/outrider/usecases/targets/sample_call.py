@@ -1,4 +1,4 @@
-"""Calls that an operator makes to try a target out: once, now, and marked as a test."""
+"""Sample calls: an operator tries a target out. Once, now, and marked as a test."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.calls.request import RequestError, Response, Stage
-from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
+from outrider.domain.calls.request import RequestError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import Attempt, answered, unanswered
 from outrider.domain.formats import go_json
 from outrider.domain.ids import InstanceId, TargetId
-from outrider.domain.outcome import Outcome
 from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.ports.http_client import HttpClient
+from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import load_resolved_targets
@@ -51,8 +49,7 @@ class TestTarget:
     store: Store
     runtime: Runtime
     routing: Routing
-    request_builder: RequestBuilder
-    caller: HttpClient
+    target_client: TargetClient
 
     async def __call__(
         self, actor: Actor, target_id: TargetId, payload: Mapping[str, object] | None
@@ -64,13 +61,13 @@ class TestTarget:
         instance = actor.instance_id
         condition = self._condition(instance, target_id)
         resolved_target, example = await self.store.read(
-            lambda unit: _loaded(unit, instance, target_id, condition)
+            lambda unit: _load(unit, instance, target_id, condition)
         )
         now = self.runtime.now()
         body = (
             sample_body(condition, example, instance, int(now.timestamp()) * 1_000_000_000)
             if payload is None
-            else _given(payload)
+            else _render(payload)
         )
         return SampleCallResult(await self._attempt(resolved_target, body, now), body)
 
@@ -88,26 +85,17 @@ class TestTarget:
         self, resolved_target: ResolvedTarget, body: bytes, started_at: datetime
     ) -> Attempt:
         clock = time.perf_counter()
+        message_id = str(self.runtime.new_id())
         try:
-            answer = await self._answer(resolved_target, body, started_at)
+            response = await self.target_client.send(
+                resolved_target, body, message_id=message_id, now=started_at, is_test=True
+            )
         except RequestError as failure:
             return unanswered(1, started_at, _since(clock), failure)
-        return answered(1, started_at, _since(clock), answer)
-
-    async def _answer(
-        self, resolved_target: ResolvedTarget, body: bytes, now: datetime
-    ) -> Response:
-        call_id = str(self.runtime.new_id())
-        try:
-            call = self.request_builder.build(
-                resolved_target, body, message_id=call_id, now=now, is_test=True
-            )
-        except RequestBuildError as failure:
-            raise RequestError(Outcome.BUILD_FAILED, Stage.BUILD, failure.reason) from None
-        return await self.caller.send(call)
+        return answered(1, started_at, _since(clock), response)
 
 
-def _loaded(
+def _load(
     unit: Unit, instance: InstanceId, target_id: TargetId, condition: Condition | None
 ) -> tuple[ResolvedTarget, str | None]:
     resolved_target = load_resolved_targets(unit, [(instance, target_id)]).get(
@@ -122,7 +110,7 @@ def _loaded(
     return resolved_target, entries[0].example_json if entries else None
 
 
-def _given(payload: Mapping[str, object]) -> bytes:
+def _render(payload: Mapping[str, object]) -> bytes:
     try:
         return go_json.dumps(payload).encode()
     except (ValueError, RecursionError) as failure:

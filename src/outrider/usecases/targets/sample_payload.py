@@ -1,11 +1,11 @@
-"""What a target would be sent, made up: for calls that an operator makes to try it out."""
+"""Sample bodies, for calls by which an operator tries a target out."""
 
 from __future__ import annotations
 
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId, InstanceId
-from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionAnswers
+from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionPayload
 from outrider.domain.interception.payload import InterceptedCall, call_payload
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 
@@ -23,8 +23,8 @@ def sample_body(
 ) -> bytes:
     """Return a body of the shape that targets get for `condition`; an event's when it is None.
 
-    `example_json` is a JSON object: what the catalogue knows as an example of the message, the
-    event's payload or the function's. None: a made-up one.
+    `example_json` is a JSON object: the catalogue's example of the message, the event's payload or
+    the function's. None: the body has one of our own.
     """
     if condition is None or condition.kind is ConditionKind.EVENT:
         return _event(condition, example_json, instance, now_ns)
@@ -64,7 +64,7 @@ def _function(function: str, example_json: str | None) -> bytes:
     payload: dict[str, object] = {"user": _SAMPLE_USER, "user_grants": []}
     if function != PRESAMLRESPONSE:
         payload = {"userinfo": {"sub": "sample-user", "name": "Ada Lovelace"}, **payload}
-    return FunctionAnswers(function, payload).render()
+    return FunctionPayload(function, payload).render()
 
 
 def _method(condition: Condition) -> str:

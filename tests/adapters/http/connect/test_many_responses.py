@@ -14,7 +14,7 @@ from outrider.domain.calls.request import Stage
 from outrider.domain.outcome import Outcome
 
 VECTORS = json.loads(
-    Path(__file__).parents[4].joinpath("vectors", "answers.json").read_text(encoding="utf-8")
+    Path(__file__).parents[4].joinpath("vectors", "responses.json").read_text(encoding="utf-8")
 )
 CASES = [pytest.param(case, id=case["name"]) for case in VECTORS["answers"]]
 
