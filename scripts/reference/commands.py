@@ -1,6 +1,6 @@
 """The reference pages of the documentation, made from the declarations they are about.
 
-`python -m reference.commands docs/reference` writes them; a test holds that they are current.
+`make generate` writes them; a test holds that they are current.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ SETTINGS_INTRO = f"""\
 A setting comes from a flag of `outrider serve`, from the environment, or from `{DEFAULT_FILE}` in
 the working directory (another file: `--config FILE` or `OUTRIDER_CONFIG`); the first of these that
 has it wins. An empty environment variable counts as not set. Relative paths are relative to the
-working directory. A setting that does not exist is an error that says where it stands, and all
-problems are told at once.
+working directory. A setting that does not exist is an error that names its file or variable, and
+all problems are reported at once.
 
 ```toml
 # {DEFAULT_FILE}
@@ -53,20 +53,20 @@ egress_allow = ["10.1.0.0/16", "hooks.internal"]
 ```
 
 Secrets have no flag, because others on the machine can read a command line. `outrider doctor`
-says whether the settings can be used.
+checks whether the settings can be used.
 """
 
 CLI_INTRO = """\
 # The command line
 
 `outrider serve`, `worker`, `demo`, `listen` and `doctor` do their work themselves. The other
-commands talk to a running server over its API: `--url` or `OUTRIDER_URL` says where it is, and the
+commands talk to a running server over its API: `--url` or `OUTRIDER_URL` is its address, and the
 token is the first of `--token`, `OUTRIDER_TOKEN`, and `admin.token` in `--data-dir`
 (`OUTRIDER_DATA_DIR`). For a server on this machine, `OUTRIDER_ADMIN_TOKEN` and
 `./data/admin.token` are tried after them.
 
 Results go to standard output: a table for people, or with `--json` one document for programs, the
-server's answer as protojson. What is said about them, and errors, go to standard error.
+server's response as protojson. Remarks and errors go to standard error.
 
 ## Exit codes
 

@@ -5,7 +5,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from outrider.cli.main import main
-from outrider.cli.terminal.errors import leave
+from outrider.cli.terminal.errors import exit_process
 
 
 def run() -> NoReturn:
@@ -16,8 +16,8 @@ def run() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         main()
-    except SystemExit as ended:
-        leave(ended)
+    except SystemExit as system_exit:
+        exit_process(system_exit)
 
 
 if __name__ == "__main__":

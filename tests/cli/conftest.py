@@ -27,7 +27,7 @@ LISTENING = "listening on "
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """A command that has ended."""
 
     code: int
@@ -42,11 +42,11 @@ class Ended:
 def clean_environ(**more: str) -> dict[str, str]:
     """The environment without anything of ours, and with this."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("OUTRIDER_")}
-    # Help pages must not be as wide as the terminal of whoever runs the tests.
+    # Help pages must not be as wide as the terminal in which the tests run.
     return {**kept, "COLUMNS": "80", "NO_COLOR": "1", **more}
 
 
-class Running:
+class RunningCommand:
     """A command that stays up. What it writes to either output is kept, line by line."""
 
     def __init__(self, *arguments: object, cwd: Path | None = None, **environ: str) -> None:
@@ -60,7 +60,7 @@ class Running:
             text=True,
             start_new_session=True,
         )
-        self.said: list[str] = []
+        self.output: list[str] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reading = threading.Thread(target=self._read)
         self._reading.start()
@@ -71,25 +71,25 @@ class Running:
             line = self._lines.get(timeout=timeout)
             if line is not None:
                 return line
-        raise AssertionError("nothing more was said after:\n" + "\n".join(self.said))
+        raise AssertionError("nothing more was written after:\n" + "\n".join(self.output))
 
-    def line_with(self, wanted: str) -> str:
+    def line_with(self, text: str) -> str:
         """The next line that contains this."""
-        while wanted not in (line := self.line()):
+        while text not in (line := self.line()):
             pass
         return line
 
     def url(self) -> str:
-        """Where it says that it listens."""
+        """The URL in its line about listening."""
         return self.line_with(LISTENING).removeprefix(LISTENING)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """End it as a person would. Its exit code."""
         self.process.send_signal(number)
-        return self.ended()
+        return self.wait_ended()
 
-    def ended(self) -> int:
-        """Its exit code, once it has ended and everything it said is in `said`."""
+    def wait_ended(self) -> int:
+        """Wait for its end. Its exit code; everything that it wrote is in `output`."""
         code = self.process.wait(STOP_S)
         self._reading.join(STOP_S)
         return code
@@ -98,17 +98,19 @@ class Running:
         """Whatever it is doing; for the end of a test."""
         if self.process.poll() is None:
             self.process.kill()
-        self.ended()
+        self.wait_ended()
         self.process.stdout.close()
 
     def _read(self) -> None:
         for line in self.process.stdout:
-            self.said.append(line.rstrip("\n"))
-            self._lines.put(self.said[-1])
+            self.output.append(line.rstrip("\n"))
+            self._lines.put(self.output[-1])
         self._lines.put(None)
 
 
-def run(*arguments: object, stdin: str = "", cwd: Path | None = None, **environ: str) -> Ended:
+def run(
+    *arguments: object, stdin: str = "", cwd: Path | None = None, **environ: str
+) -> CommandResult:
     """A command that ends by itself, in this process: starting Python takes longer than it does."""
     out, err = io.StringIO(), io.StringIO()
     with ExitStack() as stack:
@@ -123,10 +125,10 @@ def run(*arguments: object, stdin: str = "", cwd: Path | None = None, **environ:
         os.environ.update(clean_environ(**environ))
         ended = stack.enter_context(pytest.raises(SystemExit))
         main([str(argument) for argument in arguments])
-    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+    return CommandResult(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
-def run_process(*arguments: object, cwd: Path | None = None, **environ: str) -> Ended:
+def run_process(*arguments: object, cwd: Path | None = None, **environ: str) -> CommandResult:
     """A command that ends by itself, as a process of its own."""
     ended = subprocess.run(
         [sys.executable, "-m", "outrider", *map(str, arguments)],
@@ -138,7 +140,7 @@ def run_process(*arguments: object, cwd: Path | None = None, **environ: str) -> 
         timeout=COMMAND_S,
         check=False,
     )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return CommandResult(ended.returncode, ended.stdout, ended.stderr)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Server:
     data_dir: Path
     directory: Path
 
-    def run(self, *arguments: object, stdin: str = "") -> Ended:
+    def run(self, *arguments: object, stdin: str = "") -> CommandResult:
         """A command that talks to it."""
         environ = {"OUTRIDER_URL": self.url, "OUTRIDER_DATA_DIR": str(self.data_dir)}
         return run(*arguments, stdin=stdin, cwd=self.directory, **environ)
@@ -166,7 +168,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests: they use different names."""
     directory = tmp_path_factory.mktemp("server")
     data_dir = directory / "data"
-    running = Running("serve", "--dev", "--port", 0, "--data-dir", data_dir, cwd=directory)
+    running = RunningCommand("serve", "--dev", "--port", 0, "--data-dir", data_dir, cwd=directory)
     try:
         yield Server(running.url(), data_dir, directory)
     finally:
@@ -175,14 +177,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def started() -> Iterator[Callable[..., Running]]:
+def started() -> Iterator[Callable[..., RunningCommand]]:
     """Starts commands that stay up, and ends those that a test left."""
-    running: list[Running] = []
+    running: list[RunningCommand] = []
 
-    def start(*arguments: object, **options: Any) -> Running:
-        running.append(Running(*arguments, **options))
+    def start(*arguments: object, **options: Any) -> RunningCommand:
+        running.append(RunningCommand(*arguments, **options))
         return running[-1]
 
     yield start
-    for each in running:
-        each.kill()
+    for command in running:
+        command.kill()

@@ -59,11 +59,11 @@ def test_every_command_that_was_promised_is_there():
         "explain response",
         "explain function",
         "explain event",
-        "deliveries list",
-        "deliveries show",
-        "deliveries replay",
-        "deliveries cancel",
-        "deliveries stats",
+        "delivery list",
+        "delivery get",
+        "delivery replay",
+        "delivery cancel",
+        "delivery stats",
     }
 
     assert {f"outrider {name}" for name in promised} <= set(PAGES)
@@ -74,30 +74,30 @@ def test_every_command_explains_itself(name):
     """
     Help without an example is half a help.
     """
-    ended = run(*name.split()[1:], "--help")
+    result = run(*name.split()[1:], "--help")
 
-    assert 0 == ended.code
-    assert ended.out.startswith(f"Usage: {name} ")
-    assert f"    {name}" in ended.out.partition("Examples:")[2]
+    assert 0 == result.code
+    assert result.out.startswith(f"Usage: {name} ")
+    assert f"    {name}" in result.out.partition("Examples:")[2]
 
 
 def test_without_a_command_the_help_is_shown():
     """
     The first thing that anybody types.
     """
-    ended = run()
+    result = run()
 
-    assert "Commands:" in ended.out + ended.err
-    assert "Traceback" not in ended.err
+    assert "Commands:" in result.out + result.err
+    assert "Traceback" not in result.err
 
 
 def test_the_version_is_one_line():
     """
     For bug reports and scripts.
     """
-    ended = run_process("--version")
+    result = run_process("--version")
 
-    assert (0, f"outrider {__version__}\n") == (ended.code, ended.out)
+    assert (0, f"outrider {__version__}\n") == (result.code, result.out)
 
 
 def test_help_imports_nothing_heavy():
@@ -173,10 +173,10 @@ def test_help_is_quick():
         ["intercept", "function", "-", "--timeout", "0s"],
         ["explain", "request"],
         ["target", "test", "1", "--file", "missing.json"],
-        ["deliveries", "list", "--state", "lost"],
-        ["deliveries", "list", "--limit", "0"],
-        ["deliveries", "replay"],
-        ["deliveries", "stats", "--since", "soon"],
+        ["delivery", "list", "--state", "lost"],
+        ["delivery", "list", "--limit", "0"],
+        ["delivery", "replay"],
+        ["delivery", "stats", "--since", "soon"],
         ["token", "create", "x"],
         ["token", "create", "x", "--role", "IAM_OWNER", "--expires", "soon"],
         ["target", "list", "--url", "ftp://x"],
@@ -193,12 +193,12 @@ def test_help_is_quick():
 )
 def test_what_cannot_be_meant_ends_with_2(arguments, tmp_path):
     """
-    A usage error does nothing, and says on standard error what it is about.
+    A usage error does nothing, and names its cause on standard error.
     """
-    ended = run(*arguments, cwd=tmp_path, OUTRIDER_TOKEN="t")
+    result = run(*arguments, cwd=tmp_path, OUTRIDER_TOKEN="t")
 
-    assert 2 == ended.code, ended.err
-    assert "Error" in ended.err
-    assert "Traceback" not in ended.err
-    assert "" == ended.out
+    assert 2 == result.code, result.err
+    assert "Error" in result.err
+    assert "Traceback" not in result.err
+    assert "" == result.out
     assert [] == list(tmp_path.iterdir())

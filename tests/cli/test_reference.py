@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The reference pages agree with the code."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PAGES = Path(__file__).parents[2] / "docs" / "reference"
 
 def test_the_page_of_settings_is_current():
     """
-    Write it anew with: python -m reference.commands docs/reference
+    `make generate` writes it again.
     """
     assert commands.settings_page() == (PAGES / "settings.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_command_line_is_current():
     """
-    Write it anew with: python -m reference.commands docs/reference
+    `make generate` writes it again.
     """
     assert commands.cli_page() == (PAGES / "cli.md").read_text(encoding="utf-8")
 

@@ -11,13 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from system.server import Server
 
@@ -59,16 +57,6 @@ ERRORS = {
     "active key": ("FailedPrecondition", "Cannot delete active web key", "COMMAND-Chai1"),
     "wrong token": ("Unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e"),
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One for all calls."""
-    running = Server(tmp_path_factory.mktemp("server") / "data")
-    try:
-        yield await running.ready()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +195,7 @@ def test_web_keys_are_made_activated_listed_and_deleted(answers):
     assert ({"curve": "ECDSA_CURVE_P256"}, {}) == (ecdsa["ecdsa"], ed25519["ed25519"])
     assert "STATE_INITIAL" == ecdsa["state"]
     assert answers["activated"]["changeDate"] == ed25519["changeDate"]
-    assert [ed25519] == [each for each in keys.values() if each["state"] == "STATE_ACTIVE"]
+    assert [ed25519] == [webkey for webkey in keys.values() if webkey["state"] == "STATE_ACTIVE"]
     assert answers["web keys"] == answers["web keys of v2beta"]
     assert {"deletionDate"} == set(answers["deleted key"])
     assert keys.keys() - {rsa["id"]} == {

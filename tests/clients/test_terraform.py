@@ -1,17 +1,16 @@
 """ZITADEL's Terraform provider against a running server: its resources, its order of calls.
 
 The provider is a program in Go; what it does is played here call by call with Google's client,
-over HTTP/2 without TLS. Its own acceptance scenarios are the tests (sheet, sections 7.5 and 8.10).
+over HTTP/2 without TLS. The tests are the provider's own acceptance scenarios.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 
 from clients.terraform.connection import Connection, compiled
 from clients.terraform.resources import Execution, PublicKey, Target, WebKey, eventually
@@ -39,16 +38,6 @@ CONDITIONS = [
     {"event": {"all": True}},
     *({"function": {"name": f"pre{name}"}} for name in ("accesstoken", "userinfo", "samlresponse")),
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One for all tests here."""
-    running = Server(tmp_path_factory.mktemp("server") / "data")
-    try:
-        yield await running.ready()
-    finally:
-        running.kill()
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +112,7 @@ def test_an_update_in_place_sends_what_changed_and_keeps_the_rest(connection, ch
 
 def test_a_signing_key_is_rotated_by_an_expiry(connection):
     """
-    The new key is in this answer only, as far as the provider looks.
+    The provider reads the new key from this answer only.
     """
     target = Target(connection)
     state = target.create(**PLAN)
@@ -141,23 +130,23 @@ def test_a_deleted_target_leaves_the_state(connection):
     state = target.create(**PLAN)
     target.delete(state)
 
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as raised:
         connection.call("GetTarget", id=state["id"])
-    assert 5 == refused.value.code().value[0]
+    assert 5 == raised.value.code().value[0]
     assert target.read(state) is None
 
 
 def test_what_was_written_is_read_at_once(connection):
     """
-    The provider's tests ask for up to a minute; whoever does not must not be surprised.
+    The provider's tests ask for up to a minute; other users must not have to.
     """
     target, execution = Target(connection), Execution(connection)
     state = target.create(**PLAN)
     seen = [eventually(lambda: target.read(state), lambda found: found is not None)]
-    wanted = execution.put(CONDITIONS[0], [state["id"]])
-    seen.append(eventually(lambda: execution.read(wanted), lambda found: found is not None))
-    execution.delete(wanted)
-    seen.append(eventually(lambda: execution.read(wanted), lambda found: found is None))
+    planned = execution.put(CONDITIONS[0], [state["id"]])
+    seen.append(eventually(lambda: execution.read(planned), lambda found: found is not None))
+    execution.delete(planned)
+    seen.append(eventually(lambda: execution.read(planned), lambda found: found is None))
     target.delete(state)
     seen.append(eventually(lambda: target.read(state), lambda found: found is None))
 
@@ -173,7 +162,7 @@ def jwe_target(connection: Connection) -> str:
 
 def test_a_public_key_stays_inactive_until_it_is_activated(connection):
     """
-    The plan may say nothing about it, and then nothing happens.
+    The plan may leave it out, and then nothing happens.
     """
     public_key = PublicKey(connection)
     state = public_key.create(jwe_target(connection), PEM)
@@ -193,8 +182,8 @@ def test_a_public_key_is_switched_and_keeps_its_id(connection):
         states.append(public_key.update(states[-1], active=active))
         assert states[-1] == public_key.read(states[-1])
 
-    assert [True, False, True] == [each["active"] for each in states]
-    assert {state["key_id"]} == {each["key_id"] for each in states}
+    assert [True, False, True] == [public_key_state["active"] for public_key_state in states]
+    assert {state["key_id"]} == {public_key_state["key_id"] for public_key_state in states}
 
 
 def test_who_activated_a_key_elsewhere_is_not_overruled(connection):
@@ -226,16 +215,16 @@ def test_a_public_key_is_deleted_whatever_its_state(connection, active):
 
 def test_a_public_key_that_is_gone_is_deleted_again(connection):
     """
-    Deactivating says FailedPrecondition, which the provider passes over; removing says yes.
+    Deactivating answers FailedPrecondition, which the provider passes over; removing succeeds.
     """
     public_key = PublicKey(connection)
     state = public_key.create(jwe_target(connection), PEM)
     public_key.delete(state)
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as raised:
         public_key.update(state, active=True)
     public_key.delete(state)
 
-    assert grpc.StatusCode.FAILED_PRECONDITION is refused.value.code()
+    assert grpc.StatusCode.FAILED_PRECONDITION is raised.value.code()
     assert ["DeactivatePublicKey", "RemovePublicKey"] == [
         procedure for procedure, _ in connection.called[-2:]
     ]
@@ -248,7 +237,7 @@ def test_the_life_of_an_execution(connection, condition):
     """
     targets, execution = Target(connection), Execution(connection)
     ids = [targets.create(**PLAN | {"name": f"target {number}"})["id"] for number in range(2)]
-    others = [each for each in CONDITIONS if each != condition]
+    others = [other for other in CONDITIONS if other != condition]
     for other in others:
         execution.put(other, ids[:1])
     state = execution.put(condition, ids[:1])
@@ -265,10 +254,10 @@ def test_an_execution_of_a_target_that_is_gone_is_not_sent(connection):
     """
     The provider finds out before: with code 5, from GetTarget.
     """
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as raised:
         Execution(connection).put(CONDITIONS[0], ["1"])
 
-    assert grpc.StatusCode.NOT_FOUND is refused.value.code()
+    assert grpc.StatusCode.NOT_FOUND is raised.value.code()
     assert "SetExecution" not in [procedure for procedure, _ in connection.called]
 
 
@@ -312,13 +301,13 @@ def test_the_life_of_a_web_key(connection, kind):
     waiting = web_key.read(state)
     web_key.activate(state["id"])
     active = web_key.read(state)
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as raised:
         web_key.delete(state)
     web_key.activate(former)
     web_key.delete(state)
 
     assert {"id": state["id"], "kind": next(iter(kind)), "active": False} == waiting
     assert {**waiting, "active": True} == active
-    assert grpc.StatusCode.FAILED_PRECONDITION is refused.value.code()
+    assert grpc.StatusCode.FAILED_PRECONDITION is raised.value.code()
     assert former == web_key.active()
     assert web_key.read(state) is None

@@ -1,4 +1,4 @@
-"""Every way in which ZITADEL's own client library for Python logs in, at a real server."""
+"""Every method by which ZITADEL's own client library for Python logs in, at a real server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import json
 import urllib.request
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from system.server import Server
 
 with warnings.catch_warnings():
     # The library imports a part of its dependency that is deprecated; it is the library's to mend.
-    # The dependency puts a filter of its own in front of all others when it is imported.
+    # The dependency adds its own filter before all others when it is imported.
     importlib.import_module("authlib.deprecate")
     warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
     import zitadel_client as zitadel
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass(frozen=True)
 class Robot:
-    """A service account that can log in in every way."""
+    """A service account that can log in by every method."""
 
     server: Server
     id: str
@@ -48,7 +48,7 @@ class Robot:
         return zitadel.Zitadel.with_private_key(url, str(self.key_file))
 
 
-WAYS: dict[str, Callable[[Robot, str], Any]] = {
+LOGINS: dict[str, Callable[[Robot, str], Any]] = {
     "personal access token": Robot.by_token,
     "client credentials": Robot.by_secret,
     "private key": Robot.by_key,
@@ -69,30 +69,20 @@ async def new_robot(server: Server, name: str, role: str, directory: Path) -> Ro
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One for all tests here."""
-    running = Server(tmp_path_factory.mktemp("server") / "data")
-    try:
-        yield await running.ready()
-    finally:
-        running.kill()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def robot(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Robot:
     """It may do everything."""
     return await new_robot(server, "robot", "IAM_OWNER", tmp_path_factory.mktemp("keys"))
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_client_that_logs_in_can_work(robot: Robot, way: str):
+@pytest.mark.parametrize("method", LOGINS)
+async def test_a_client_that_logs_in_can_work(robot: Robot, method: str):
     """
     Scripts for ZITADEL are pointed at this server, and go on.
     """
-    with WAYS[way](robot, robot.server.url) as client:
+    with LOGINS[method](robot, robot.server.url) as client:
         created = client.actions.create_target(
             models.ActionServiceCreateTargetRequest(
-                name=f"by {way}",
+                name=f"by {method}",
                 endpoint="http://127.0.0.1:1/hook",
                 timeout="10s",
                 rest_async={},
@@ -100,7 +90,7 @@ async def test_a_client_that_logs_in_can_work(robot: Robot, way: str):
         )
         found = client.actions.get_target(models.ActionServiceGetTargetRequest(id=created.id))
 
-    assert f"by {way}" == found.target.name
+    assert f"by {method}" == found.target.name
 
 
 async def test_a_name_of_the_server_is_as_good_as_another(robot: Robot):
@@ -130,42 +120,42 @@ async def test_a_server_with_a_setting_has_one_name(tmp_path):
     assert (name, f"{name}/oauth/v2/token") == (document["issuer"], document["token_endpoint"])
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_what_an_account_may_not_is_refused(server: Server, tmp_path: Path, way: str):
+@pytest.mark.parametrize("method", LOGINS)
+async def test_what_an_account_may_not_is_refused(server: Server, tmp_path: Path, method: str):
     """
     However it logged in.
     """
-    viewer = await new_robot(server, f"viewer by {way}", "IAM_OWNER_VIEWER", tmp_path)
-    with WAYS[way](viewer, server.url) as client, pytest.raises(zitadel.ApiError) as refused:
+    viewer = await new_robot(server, f"viewer by {method}", "IAM_OWNER_VIEWER", tmp_path)
+    with LOGINS[method](viewer, server.url) as client, pytest.raises(zitadel.ApiError) as denied:
         client.actions.delete_target(models.ActionServiceDeleteTargetRequest(id="1"))
 
     assert (403, "AUTH-5mWD2") == (
-        refused.value.code,
-        refused.value.response_body["details"][0]["debug"]["id"],
+        denied.value.code,
+        denied.value.response_body["details"][0]["debug"]["id"],
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_deleted_account_is_out_at_once(server: Server, tmp_path: Path, way: str):
+@pytest.mark.parametrize("method", LOGINS)
+async def test_a_deleted_account_is_out_at_once(server: Server, tmp_path: Path, method: str):
     """
     Also when it has logged in before.
     """
-    leaver = await new_robot(server, f"leaver by {way}", "IAM_OWNER", tmp_path)
-    with WAYS[way](leaver, server.url) as client:
+    leaver = await new_robot(server, f"leaver by {method}", "IAM_OWNER", tmp_path)
+    with LOGINS[method](leaver, server.url) as client:
         client.webkeys.list_web_keys({})
         await server.api.post(f"/v1/accounts/{leaver.id}", None, method="DELETE")
-        with pytest.raises(zitadel.ApiError) as refused:
+        with pytest.raises(zitadel.ApiError) as denied:
             client.webkeys.list_web_keys({})
 
     assert (401, "AUTH-7fs1e") == (
-        refused.value.code,
-        refused.value.response_body["details"][0]["debug"]["id"],
+        denied.value.code,
+        denied.value.response_body["details"][0]["debug"]["id"],
     )
 
 
 async def test_a_wrong_secret_does_not_log_in(robot: Robot):
     """
-    The library tells its user what the server said.
+    The library tells its user the server's error.
     """
     with (
         zitadel.Zitadel.with_client_credentials(robot.server.url, robot.id, "wrong") as client,
@@ -180,7 +170,7 @@ async def test_no_secret_is_in_the_logs_or_in_the_database(robot: Robot):
     """
     private = json.loads(robot.key_file.read_text())["key"].splitlines()[3]
     files = [path.read_bytes() for path in robot.server.data_dir.iterdir() if path.is_file()]
-    said = (robot.server.logged.text + robot.server.said.text).encode()
+    output = (robot.server.logged.text + robot.server.output.text).encode()
 
     for secret in (robot.secret, robot.token, private):
-        assert not [file for file in (*files, said) if secret.encode() in file]
+        assert not [file for file in (*files, output) if secret.encode() in file]

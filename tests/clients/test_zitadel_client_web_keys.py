@@ -6,17 +6,16 @@ import http.client
 import importlib
 import json
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from system.server import Server
 
 with warnings.catch_warnings():
     # The library imports a part of its dependency that is deprecated; it is the library's to mend.
-    # The dependency puts a filter of its own in front of all others when it is imported.
+    # The dependency adds its own filter before all others when it is imported.
     importlib.import_module("authlib.deprecate")
     warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
     import zitadel_client as zitadel
@@ -31,24 +30,14 @@ KINDS = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One for all tests here."""
-    running = Server(tmp_path_factory.mktemp("server") / "data")
-    try:
-        yield await running.ready()
-    finally:
-        running.kill()
-
-
 @pytest.fixture(params=["webkeys", "beta_webkeys"])
 def client(server: Server, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The library's part for web keys, of v2 and of v2beta."""
     with zitadel.Zitadel.with_access_token(server.url, server.token) as connected:
-        yield Keys(getattr(connected, request.param))
+        yield WebKeysClient(getattr(connected, request.param))
 
 
-class Keys:
+class WebKeysClient:
     """The same four calls with the models of either version."""
 
     def __init__(self, api: Any) -> None:
@@ -66,10 +55,12 @@ class Keys:
 
     def listed(self) -> dict[str, Any]:
         """Every key by its id."""
-        return {each.id: each for each in self._api.list_web_keys({}).web_keys}
+        return {web_key.id: web_key for web_key in self._api.list_web_keys({}).web_keys}
 
     def active(self) -> str:
-        (found,) = [each.id for each in self.listed().values() if each.state == "STATE_ACTIVE"]
+        (found,) = [
+            web_key.id for web_key in self.listed().values() if web_key.state == "STATE_ACTIVE"
+        ]
         return found
 
     def _model(self, name: str) -> Any:
@@ -77,7 +68,7 @@ class Keys:
 
 
 def fetch(url: str, method: str = "GET") -> tuple[http.client.HTTPResponse, bytes]:
-    """The JWK set, as anybody gets it."""
+    """The JWK set, without a token."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
     try:
         connection.request(method, PATH)
@@ -90,7 +81,7 @@ def fetch(url: str, method: str = "GET") -> tuple[http.client.HTTPResponse, byte
 def kids(server: Server) -> set[str]:
     """The published keys."""
     _, body = fetch(server.url)
-    return {each["kid"] for each in json.loads(body)["keys"]}
+    return {jwk["kid"] for jwk in json.loads(body)["keys"]}
 
 
 def test_a_new_server_has_two_keys(server):
@@ -98,10 +89,10 @@ def test_a_new_server_has_two_keys(server):
     The first signs, the second waits.
     """
     with zitadel.Zitadel.with_access_token(server.url, server.token) as connected:
-        first, second = list(Keys(connected.webkeys).listed().values())[:2]
+        first, second = list(WebKeysClient(connected.webkeys).listed().values())[:2]
 
     assert ["STATE_ACTIVE", "STATE_INITIAL"] == [first.state.value, second.state.value]
-    assert [RSA, RSA] == [each.rsa.model_dump(mode="json") for each in (first, second)]
+    assert [RSA, RSA] == [web_key.rsa.model_dump(mode="json") for web_key in (first, second)]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: next(iter(kind)))
@@ -123,7 +114,7 @@ def test_the_life_of_a_key(client, server):
     former, created = client.active(), client.create(ed25519={})
     activated = client.activate(created.id)
     client.activate(former)
-    states = {key_id: each.state.value for key_id, each in client.listed().items()}
+    states = {key_id: web_key.state.value for key_id, web_key in client.listed().items()}
     published = kids(server)
     deleted, again = client.delete(created.id), client.delete(created.id)
 
@@ -150,15 +141,15 @@ def test_an_unknown_key_has_no_date_of_deletion(client):
 )
 def test_a_refusal_is_the_librarys_error(client, call, status, error_id):
     """
-    With the status and the id that its users look for.
+    With the status and the id that its users check.
     """
     key_id = client.active() if call == "delete" else "notexisting"
 
-    with pytest.raises(zitadel.ApiError) as refused:
+    with pytest.raises(zitadel.ApiError) as raised:
         getattr(client, call)(key_id)
-    body = refused.value.response_body
+    body = raised.value.response_body
 
-    assert (status, error_id) == (refused.value.code, body["details"][0]["debug"]["id"])
+    assert (status, error_id) == (raised.value.code, body["details"][0]["debug"]["id"])
 
 
 def test_the_keys_are_published_by_the_real_server(server):
@@ -170,10 +161,12 @@ def test_the_keys_are_published_by_the_real_server(server):
 
     assert (200, 200, b"") == (answer.status, head.status, nothing)
     assert {"max-age=300, must-revalidate"} == {
-        each.getheader("cache-control") for each in (answer, head)
+        response.getheader("cache-control") for response in (answer, head)
     }
-    assert {"application/json"} == {each.getheader("content-type") for each in (answer, head)}
-    assert {"RSA"} <= {each["kty"] for each in json.loads(body)["keys"]}
+    assert {"application/json"} == {
+        response.getheader("content-type") for response in (answer, head)
+    }
+    assert {"RSA"} <= {jwk["kty"] for jwk in json.loads(body)["keys"]}
     assert 405 == fetch(server.url, "DELETE")[0].status
 
 

@@ -1,4 +1,4 @@
-"""The examples run, as processes of their own, and do what they say."""
+"""The examples run, as separate processes, and do what they promise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROGRAMS = sorted(EXAMPLES.rglob("*.py"))
 
 @asynccontextmanager
 async def running(program: str, environ: dict[str, str]):
-    """A server of an example, the port that it says, and what it prints."""
+    """A server of an example, the port that it prints, and its process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(EXAMPLES / program),
@@ -36,17 +36,17 @@ async def running(program: str, environ: dict[str, str]):
         yield port, process
     finally:
         process.terminate()
-        # Read on, or it could not print its goodbye.
+        # Read on, or it could not print its last lines.
         await process.communicate()
 
 
 async def announced_port(process: asyncio.subprocess.Process) -> int:
-    said = b""
+    output = b""
     while line := await process.stderr.readline():
-        said += line
+        output += line
         if found := re.search(rb"running on http://127\.0\.0\.1:(\d+)", line):
             return int(found[1])
-    raise RuntimeError(said.decode())
+    raise RuntimeError(output.decode())
 
 
 async def test_the_fastapi_service_is_changed_refused_and_added_to_by_its_targets(tmp_path):
@@ -59,14 +59,14 @@ async def test_the_fastapi_service_is_changed_refused_and_added_to_by_its_target
         async with running("fastapi_app/service.py", environ) as (service, _):
             cheaper = await order(service, amount=12)
             usual = await order(service, amount=2)
-            refused = await order(service, amount=101)
+            denied = await order(service, amount=101)
             seen = [await asyncio.wait_for(event(receiving), 20) for _ in range(2)]
 
     assert {"total": 108, "greeting": "thank you, ada"} == cheaper.json()
     assert {"total": 20, "greeting": "thank you, ada"} == usual.json()
-    assert (403, "permission_denied") == (refused.status, refused.json()["code"])
-    assert "no more than 100" in refused.json()["message"]
-    assert {12, 2} == {each["amount"] for each in seen}
+    assert (403, "permission_denied") == (denied.status, denied.json()["code"])
+    assert "no more than 100" in denied.json()["message"]
+    assert {12, 2} == {order_event["amount"] for order_event in seen}
 
 
 async def order(port: int, *, amount: int):
@@ -107,6 +107,6 @@ def test_an_example_that_ends_by_itself_prints_what_it_is_about(program, lines):
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
 def test_an_example_is_short(program):
     """
-    Nobody reads a long one.
+    A long one is not read.
     """
     assert len(program.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

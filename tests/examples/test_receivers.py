@@ -73,19 +73,19 @@ async def serving(engine: Engine, name: str, kind: str = "call"):
 
 
 def claims(done: InterceptionResult) -> dict[str, object]:
-    return {each["key"]: each["value"] for each in done.message.get("append_claims", [])}
+    return {claim["key"]: claim["value"] for claim in done.message.get("append_claims", [])}
 
 
 def metadata(done: InterceptionResult) -> dict[str, str]:
     return {
-        each["key"]: base64.b64decode(each["value"]).decode()
-        for each in done.message["set_user_metadata"]
+        entry["key"]: base64.b64decode(entry["value"]).decode()
+        for entry in done.message["set_user_metadata"]
     }
 
 
 async def test_custom_claims(engine):
     """
-    The first thing that anybody writes an action for.
+    The most common purpose of an action.
     """
     async with serving(engine, "custom_claims"):
         done = [
@@ -93,14 +93,14 @@ async def test_custom_claims(engine):
         ]
         other = await engine.call_function("preuserinfo", {"org": {"id": "8"}})
 
-    assert [{"plan": "enterprise", "org_id": "7"}] * 2 == [claims(each) for each in done]
+    assert [{"plan": "enterprise", "org_id": "7"}] * 2 == [claims(result) for result in done]
     assert ["plan is enterprise"] == done[0].message["append_log_claims"]
     assert {"plan": "free", "org_id": "8"} == claims(other)
 
 
 async def test_groups_claim(engine):
     """
-    Applications that read `groups` work without a word of ZITADEL.
+    Applications that read `groups` work without knowing ZITADEL.
     """
     async with serving(engine, "groups_claim"):
         done = await engine.call_function("preaccesstoken", PAYLOAD)
@@ -114,15 +114,15 @@ async def test_authorization(engine):
     """
     async with serving(engine, "authorization"):
         done = await engine.call_function("preaccesstoken", PAYLOAD)
-        nobody = await engine.call_function("preaccesstoken", {"org": ORG})
+        without_grants = await engine.call_function("preaccesstoken", {"org": ORG})
 
     assert {"permissions": {"1": ["order.read", "order.write"]}} == claims(done)
-    assert {} == claims(nobody)
+    assert {} == claims(without_grants)
 
 
 async def test_block_login(engine):
     """
-    A blocked user sees why, everybody else sees nothing of it.
+    A blocked user sees why, other users see nothing of it.
     """
     blocked = [{"key": "blocked", "value": base64.b64encode(b"true").decode()}]
     async with serving(engine, "block_login"):
@@ -157,9 +157,9 @@ async def test_saml_attributes(engine):
     assert [
         ("role", ["admin", "clerk", "reader"]),
         ("mail", ["ada@example.com"]),
-    ] == [(each["name"], each["value"]) for each in done.message["append_attribute"]]
+    ] == [(attribute["name"], attribute["value"]) for attribute in done.message["append_attribute"]]
     assert {"urn:oasis:names:tc:SAML:2.0:attrname-format:basic"} == {
-        each["name_format"] for each in done.message["append_attribute"]
+        attribute["name_format"] for attribute in done.message["append_attribute"]
     }
 
 
@@ -186,14 +186,14 @@ async def test_idp_mapping(engine):
 
 async def test_jit_migration(engine):
     """
-    A user of the old system is found, judged by the old password, and then forgotten there.
+    A user of the old system is found, checked by the old password, and then removed there.
     """
-    asked = {"queries": [{"loginNameQuery": {"loginName": "ada@example.com"}}]}
+    query = {"queries": [{"loginNameQuery": {"loginName": "ada@example.com"}}]}
     known = {"details": {"totalResult": "1"}, "result": [{"userId": "42"}]}
 
     async def find(found: dict[str, object]) -> dict[str, object]:
         method = f"{USERS}/ListUsers"
-        return (await engine.intercept_response(method, found, request=asked)).message
+        return (await engine.intercept_response(method, found, request=query)).message
 
     async def sign_in(password: str) -> None:
         checks = {"checks": {"password": {"password": password}}}
@@ -210,7 +210,7 @@ async def test_jit_migration(engine):
         await sign_in("guess")
 
     assert "1" == moved_in["details"]["totalResult"]
-    assert ["old-1"] == [each["userId"] for each in moved_in["result"]]
+    assert ["old-1"] == [user["userId"] for user in moved_in["result"]]
     assert known == left
     assert {"details": {}} == gone
 
@@ -256,9 +256,9 @@ async def test_forward_events(engine, monkeypatch):
             await settled(engine, 2)
 
     lines = sorted((json.loads(call.body)[0] for call in calls), key=lambda line: line["type"])
-    assert ["order.created", "user.removed"] == [each["type"] for each in lines]
-    assert [{"total": 3}, None] == [each["payload"] for each in lines]
-    assert 2 == len({each["id"] for each in lines})
+    assert ["order.created", "user.removed"] == [line["type"] for line in lines]
+    assert [{"total": 3}, None] == [line["payload"] for line in lines]
+    assert 2 == len({line["id"] for line in lines})
     assert "secret" == calls[0].header("dd-api-key")
 
 
@@ -267,7 +267,7 @@ async def settled(engine: Engine, count: int) -> list[object]:
     async with asyncio.timeout(20):
         while True:
             newest = (await engine.list_deliveries())[:count]
-            if all(each.state.name in {"DELIVERED", "DEAD"} for each in newest):
+            if all(delivery.state.name in {"DELIVERED", "DEAD"} for delivery in newest):
                 return newest
             await asyncio.sleep(0.02)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outrider.testing.receiver import Receiver
-from system.api import Api, Refused
+from system.api import Api, ApiError
 from system.server import Server
 
 EVENT_TYPE = "user.human.added"
@@ -36,7 +36,7 @@ class Subject:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered: set[str] = field(default_factory=set)
     asked: int = 0
-    refusals: list[Refused] = field(default_factory=list)
+    refusals: list[ApiError] = field(default_factory=list)
 
     @property
     def api(self) -> Api:
@@ -84,7 +84,7 @@ class Subject:
             while True:
                 try:
                     await self.publish(ids)
-                except Refused as refused:
+                except ApiError as refused:
                     if refused.error["code"] != "unavailable":
                         raise
                     self.refusals.append(refused)

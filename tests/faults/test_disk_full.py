@@ -13,7 +13,7 @@ from faults.invariants import reckon
 from faults.small_disk import SmallDisk, small_disk
 from faults.subject import owing
 from outrider.testing.receiver import Answer, Receiver
-from system.api import Refused
+from system.api import ApiError
 from system.server import Server
 
 PAYLOAD = "x" * 20_000
@@ -57,12 +57,12 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
     assert len(subject.answered) == len(reckoning.attempts)
 
 
-async def fill_up(subject) -> tuple[list[str], Refused]:
+async def fill_up(subject) -> tuple[list[str], ApiError]:
     """Publish until nothing goes in any more; return what was refused, and how."""
     async with asyncio.timeout(30):
         while True:
             ids = subject.new_ids(5)
             try:
                 await subject.publish(ids, PAYLOAD)
-            except Refused as refused:
+            except ApiError as refused:
                 return ids, refused

@@ -17,10 +17,10 @@ from faults.invariants import ACCEPTED, LOST, Reckoning, reckon
 from faults.subject import Subject, owing
 from outrider.testing.receiver import OK, Answer, ReceivedCall, Receiver
 from outrider.worker.worker import LEASE
-from system.disk import hold
+from system.disk import lock_file
 from system.processes import WORKER, children_of, children_running, kill
 from system.server import Server
-from system.test_worker_by_hand import worker_on
+from system.test_extra_worker import worker_on
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -73,7 +73,7 @@ async def told(tell: Story, server: Server, late: Late) -> Reckoning:
 
 def stand_still(server: Server, processes: list[int]) -> None:
     """Stop them, none of them while it has the write lock: the others would stop with it."""
-    with hold(server.data_dir / "outrider.db.lock"):
+    with lock_file(server.data_dir / "outrider.db.lock"):
         for process in processes:
             kill(process, signal.SIGSTOP)
 

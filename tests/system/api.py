@@ -16,7 +16,7 @@ Rows = Callable[[], Awaitable[Sequence[Any]]]
 OPEN = ("PENDING", "DELIVERING", "RETRYING")
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """An answer that is not 200. `error` is its JSON."""
 
     def __init__(self, status: int, error: dict[str, Any]) -> None:
@@ -41,14 +41,14 @@ class Api:
     token: str
 
     async def post(self, path: str, body: object, *, method: str = "POST") -> dict[str, Any]:
-        """Return the answer's JSON. Raise `Refused`, or `OSError` when there is no answer."""
-        return await asyncio.to_thread(self.exchange, method, path, body)
+        """Return the answer's JSON. Raise `ApiError`, or `OSError` when there is no answer."""
+        return await asyncio.to_thread(self.send, method, path, body)
 
     async def get(self, path: str) -> dict[str, Any]:
         """The same for what has no body."""
-        return await asyncio.to_thread(self.exchange, "GET", path, None)
+        return await asyncio.to_thread(self.send, "GET", path, None)
 
-    def exchange(self, method: str, path: str, body: object) -> dict[str, Any]:
+    def send(self, method: str, path: str, body: object) -> dict[str, Any]:
         """One call on a connection of its own."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=WITHIN_S)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -63,7 +63,7 @@ class Api:
         finally:
             connection.close()
         if answer.status != http.client.OK:
-            raise Refused(answer.status, json.loads(text))
+            raise ApiError(answer.status, json.loads(text))
         return json.loads(text)
 
     async def create_target(
@@ -86,23 +86,25 @@ class Api:
         await self.post(f"/v2/actions/targets/{target}", None, method="DELETE")
 
     async def set_execution(self, event_type: str, *targets: str) -> None:
-        """Say who is called for a type of events, in order."""
+        """Set the targets of a type of events, in order."""
         condition = {"event": {"event": event_type}}
         body = {"condition": condition, "targets": targets}
         await self.post("/v2/actions/executions", body, method="PUT")
 
     async def publish(self, event_type: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Publish events; each carries its id in its body, as the id of its aggregate."""
-        events = [{"id": each, "aggregateId": each, "eventType": event_type} for each in ids]
+        events = [
+            {"id": event_id, "aggregateId": event_id, "eventType": event_type} for event_id in ids
+        ]
         return (await self.post("/v1/events", {"events": events}))["results"]
 
     async def deliveries(self, *states: str, **filters: str) -> list[dict[str, Any]]:
         """Every delivery in one of these states; in any, when none is named."""
-        wanted = {"states": [f"DELIVERY_STATE_{state}" for state in states], **filters}
+        query = {"states": [f"DELIVERY_STATE_{state}" for state in states], **filters}
         found: list[dict[str, Any]] = []
         page = {}
         while True:
-            body = {**wanted, **page, "pageSize": PAGE}
+            body = {**query, **page, "pageSize": PAGE}
             answer = await self.post("/v1/deliveries/search", body)
             found += answer.get("deliveries", [])
             if not answer.get("nextPageToken"):

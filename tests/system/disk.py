@@ -33,8 +33,8 @@ def stored_states(data_dir: Path) -> Counter[str]:
     )
 
 
-def held(data_dir: Path) -> list[tuple[object, ...]]:
-    """Deliveries that somebody holds, and leases of those who might."""
+def claims_and_leases(data_dir: Path) -> list[tuple[object, ...]]:
+    """Claimed deliveries with their owners, and leases."""
     return [
         *_rows(data_dir, "SELECT id, owner FROM deliveries WHERE owner IS NOT NULL"),
         *_rows(data_dir, "SELECT owner FROM leases"),
@@ -42,8 +42,8 @@ def held(data_dir: Path) -> list[tuple[object, ...]]:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Have a file's lock for a while."""
+def lock_file(path: Path) -> Iterator[None]:
+    """Lock a file while the block lasts."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -52,18 +52,19 @@ def hold(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def somebody_waits(pid: int, path: Path, *, within: float) -> None:
-    """Wait until a thread of this process waits for the lock of a file that somebody else has."""
+async def wait_for_lock_waiter(pid: int, path: Path, *, within: float) -> None:
+    """Wait until a thread of this process waits for the lock of a file."""
     async with asyncio.timeout(within):
         while not _is_waiting(pid, path.stat().st_ino):
             await asyncio.sleep(0.01)
 
 
 def _is_waiting(pid: int, inode: int) -> bool:
-    # `1: -> FLOCK  ADVISORY  WRITE <pid> <device>:<inode> 0 EOF`: the arrow is one who waits.
+    # `1: -> FLOCK  ADVISORY  WRITE <pid> <device>:<inode> 0 EOF`: the arrow marks a waiter.
     lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     return any(
-        each[1] == "->" and each[5] == str(pid) and each[6].endswith(f":{inode}") for each in lines
+        words[1] == "->" and words[5] == str(pid) and words[6].endswith(f":{inode}")
+        for words in lines
     )
 
 

@@ -1,4 +1,4 @@
-"""Holds what a receiver got against what a publisher was promised and what the log tells."""
+"""Compare what a receiver got with what a publisher was promised and what the delivery log has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Publisher:
     api: Api
     event_type: str
     answered: set[str] = field(default_factory=set)
-    asked: int = 0
+    published: int = 0
 
     async def publish(self, count: int, *, at_once: int = 100) -> None:
         """So many events, in calls of `at_once`."""
@@ -30,7 +30,7 @@ class Publisher:
 
     async def publish_again(self) -> dict[str, bool]:
         """Ask again for all that was not answered, and for some that was; whether each was known."""
-        unanswered = {f"event-{number}" for number in range(self.asked)} - self.answered
+        unanswered = {f"event-{number}" for number in range(self.published)} - self.answered
         ids = sorted(unanswered | set(sorted(self.answered)[:100]))
         results = await self.api.publish(self.event_type, ids)
         known = {result["id"]: result.get("duplicate", False) for result in results}
@@ -46,14 +46,14 @@ class Publisher:
                 return
 
     async def _one_call(self, events: int) -> None:
-        ids = [f"event-{self.asked + number}" for number in range(events)]
-        self.asked += events
+        ids = [f"event-{self.published + number}" for number in range(events)]
+        self.published += events
         results = await self.api.publish(self.event_type, ids)
         assert ids == [result["id"] for result in results]
         self.answered.update(ids)
 
 
-async def prepared(api: Api, receiver: Receiver) -> Publisher:
+async def prepare_publisher(api: Api, receiver: Receiver) -> Publisher:
     """A publisher whose events have one target, the receiver."""
     target = await api.create_target("audit", receiver.url)
     receiver.signing_keys = [target.signing_key]
@@ -72,7 +72,7 @@ def calls_by_delivery(calls: Iterable[ReceivedCall]) -> Counter[str]:
 
 
 def unsigned(calls: Iterable[ReceivedCall]) -> list[ReceivedCall]:
-    """Calls whose signature does not hold. The receiver has to know the signing keys."""
+    """Calls without a valid signature. The receiver has to know the signing keys."""
     return [call for call in calls if call.verified is None]
 
 

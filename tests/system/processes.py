@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 WORKER = "outrider.worker_main"
-FRONT = "envoy"
+ENVOY = "envoy"
 
 
 def children_of(parent: int) -> list[int]:
@@ -36,7 +36,7 @@ def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
-async def gone(pid: int, *, within: float) -> None:
+async def wait_gone(pid: int, *, within: float) -> None:
     """Wait until a process has ended, also one that is not our child. Raise `TimeoutError`."""
     try:
         descriptor = os.pidfd_open(pid)

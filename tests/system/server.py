@@ -40,14 +40,14 @@ class Output:
         return "\n".join(self.lines)
 
     async def line(self, matches: Callable[[str], object], *, within: float) -> str:
-        """Return the first line that matches. Raise `TimeoutError`, `EOFError` when all is said."""
+        """Return the first line that matches. Raise `TimeoutError`, or `EOFError` after the last line."""
         return await asyncio.to_thread(self._wait, matches, within)
 
     async def end(self, *, within: float) -> None:
         """Wait until every process that writes here is gone."""
         await asyncio.to_thread(self._thread.join, within)
         if self._thread.is_alive():
-            raise TimeoutError(f"somebody still writes after {within:g} s")
+            raise TimeoutError(f"a process still writes after {within:g} s")
 
     def _wait(self, matches: Callable[[str], object], within: float) -> str:
         with self._changed:
@@ -98,7 +98,7 @@ class Server:
         )
         logs = data_dir.parent / f"{data_dir.name}-logs"
         logs.mkdir(exist_ok=True)
-        self.said = Output(self._process.stdout, logs / f"{self.pid}.out")
+        self.output = Output(self._process.stdout, logs / f"{self.pid}.out")
         self.logged = Output(self._process.stderr, logs / f"{self.pid}.err")
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class Server:
 
     @property
     def api(self) -> Api:
-        """What somebody with the admin token can do."""
+        """Calls with the admin token."""
         return Api(self.url, self.token)
 
     @property
@@ -132,14 +132,14 @@ class Server:
 
     async def ready(self) -> Self:
         """Wait until it listens."""
-        line = await self.said.line(READY.search, within=START_WITHIN_S)
+        line = await self.output.line(READY.search, within=START_WITHIN_S)
         self.url = READY.search(line)[1]
         return self
 
     async def ended(self, *, within: float = STOP_WITHIN_S) -> int:
         """Wait until it and all its children are gone; return the exit code."""
         code = await asyncio.to_thread(self._process.wait, within)
-        await self.said.end(within=within)
+        await self.output.end(within=within)
         await self.logged.end(within=within)
         return code
 
@@ -149,7 +149,7 @@ class Server:
         return json.loads(line)
 
     async def closed(self, *, within: float) -> None:
-        """Wait until nobody listens on its port any more."""
+        """Wait until no process listens on its port any more."""
         host, port = self.address
         async with asyncio.timeout(within):
             while True:
@@ -161,7 +161,7 @@ class Server:
                 await asyncio.sleep(0.01)
 
     def send(self, number: signal.Signals) -> None:
-        """Ask the supervisor for something."""
+        """Send the supervisor a signal."""
         kill(self.pid, number)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -170,7 +170,7 @@ class Server:
         return await self.ended()
 
     def kill(self) -> None:
-        """End every process of it at once, without a word."""
+        """Kill every process of it at once."""
         for child in self.kill_supervisor():
             if "outrider" in command_line(child):
                 kill(child)
@@ -178,7 +178,7 @@ class Server:
     def kill_supervisor(self) -> list[int]:
         """End the parent alone; return its children, who have to notice by themselves."""
         if self._process.poll() is None:
-            # Standing still, it cannot start another child between looking and killing.
+            # Stopped, it cannot start another child between the two steps.
             kill(self.pid, signal.SIGSTOP)
             self._orphans = children_of(self.pid)
             self._process.kill()
@@ -187,5 +187,5 @@ class Server:
 
 
 def _clean_environ() -> dict[str, str]:
-    """Ours, without settings that somebody has in his shell."""
+    """Our environment without settings of outrider."""
     return {name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LOOK = "import gc, outrider.asgi; print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+PROGRAM = "import gc, outrider.asgi; print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
 
 
-def test_garbage_is_looked_for_once_the_imports_are_done():
+def test_garbage_is_collected_once_the_imports_are_done():
     """
     Off while they run, for a quicker start; left off, the server would grow for ever.
     """
     ended = subprocess.run(
-        [sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=30, check=False
     )
 
     assert ("True True", "") == (ended.stdout.strip(), ended.stderr)

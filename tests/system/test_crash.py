@@ -1,4 +1,4 @@
-"""Nothing that was answered is lost, whoever dies and when."""
+"""Nothing that was answered is lost, whichever process dies and when."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from system.ledger import (
     calls_by_delivery,
     event_of,
     outcomes,
-    prepared,
+    prepare_publisher,
     states_of,
     tried_again,
     unsigned,
 )
-from system.processes import FRONT, WORKER, children_running, gone, kill
+from system.processes import ENVOY, WORKER, children_running, kill, wait_gone
 
 EVENTS = 2000
-# So slow that thousands are still owed, so many are in flight, when the server dies.
+# So slow that thousands are still pending, so many are in flight, when the server dies.
 SLOW = Answer(delay=0.1)
 # After it the children of a server that died have noticed.
 NOTICED_WITHIN_S = 3.0
-# A lease lasts 15 s, and the rescuer looks every 5 s.
+# A lease lasts 15 s, and the rescuer runs every 5 s.
 RESCUED_WITHIN_S = 30.0
 
 
@@ -34,7 +34,7 @@ async def check_nothing_is_lost(api: Api, publisher: Publisher, receiver: Receiv
     """Every promise kept, every repetition explained; return how many attempts were LOST."""
     await api.settled(within=40)
     deliveries = await api.deliveries()
-    stored = {each["eventId"] for each in deliveries}
+    stored = {delivery["eventId"] for delivery in deliveries}
 
     assert set() == publisher.answered - stored
     assert {"DELIVERED": len(stored)} == states_of(deliveries)
@@ -46,9 +46,11 @@ async def check_nothing_is_lost(api: Api, publisher: Publisher, receiver: Receiv
     assert {"ACCEPTED"} >= {attempt[-1] for attempt in attempts.values()}
 
     calls = calls_by_delivery(receiver.calls)
-    assert {each["id"] for each in deliveries} == set(calls)
+    assert {delivery["id"] for delivery in deliveries} == set(calls)
     repeated = {delivery: count for delivery, count in calls.items() if count > 1}
-    assert all(count <= len(attempts.get(each, ())) for each, count in repeated.items())
+    assert all(
+        count <= len(attempts.get(delivery_id, ())) for delivery_id, count in repeated.items()
+    )
     return sum(len(attempt) - 1 for attempt in attempts.values())
 
 
@@ -60,11 +62,11 @@ async def test_a_server_killed_amid_2000_deliveries_loses_none(launch, seed):
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(EVENTS)
         publishing = [asyncio.create_task(publisher.publish_until_it_breaks()) for _ in range(4)]
         await receiver.wait_for(len(receiver.calls) + random.Random(seed).randrange(20, 600))
-        owed = len(publisher.answered) - len(receiver.calls)
+        pending = len(publisher.answered) - len(receiver.calls)
         server.kill()
         await asyncio.gather(*publishing)
         answered = set(publisher.answered)
@@ -73,7 +75,7 @@ async def test_a_server_killed_amid_2000_deliveries_loses_none(launch, seed):
         known = await publisher.publish_again()
         lost = await check_nothing_is_lost(server.api, publisher, receiver)
 
-    assert owed > EVENTS / 4
+    assert pending > EVENTS / 4
     assert len(answered) > EVENTS
     assert answered & known.keys() <= {event for event, is_known in known.items() if is_known}
     assert lost >= 1
@@ -82,16 +84,16 @@ async def test_a_server_killed_amid_2000_deliveries_loses_none(launch, seed):
 @pytest.mark.timeout(90)
 async def test_children_of_a_killed_server_end_and_the_next_one_takes_over(launch):
     """
-    A supervisor that runs out of memory must not leave processes that hold the data directory.
+    A supervisor that runs out of memory must not leave processes that lock the data directory.
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(EVENTS)
         await receiver.wait_for(200)
         children = server.kill_supervisor()
         following = launch()
-        await asyncio.gather(*(gone(child, within=NOTICED_WITHIN_S) for child in children))
+        await asyncio.gather(*(wait_gone(child, within=NOTICED_WITHIN_S) for child in children))
         await following.ready()
         await check_nothing_is_lost(following.api, publisher, receiver)
 
@@ -106,12 +108,12 @@ async def test_orphans_do_not_wait_for_a_receiver_that_hangs(launch):
     script = [Answer(hang_until=silence)] * 3
     async with Receiver(script) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(3)
         await receiver.wait_for(3)
         children = server.kill_supervisor()
         following = launch()
-        await asyncio.gather(*(gone(child, within=NOTICED_WITHIN_S) for child in children))
+        await asyncio.gather(*(wait_gone(child, within=NOTICED_WITHIN_S) for child in children))
         await following.ready()
         lost = await check_nothing_is_lost(following.api, publisher, receiver)
 
@@ -125,12 +127,12 @@ async def test_a_killed_worker_is_replaced_and_its_deliveries_are_rescued(launch
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(500)
         await receiver.wait_for(100)
         [worker] = children_running(server.pid, WORKER)
         kill(worker)
-        await gone(worker, within=NOTICED_WITHIN_S)
+        await wait_gone(worker, within=NOTICED_WITHIN_S)
         await publisher.publish(500)
         await receiver.wait_for(600)
         rescued = await server.logs("delivery.rescued", within=RESCUED_WITHIN_S)
@@ -147,14 +149,14 @@ async def test_a_killed_api_comes_back_on_its_port(launch):
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(500)
         publishing = asyncio.create_task(publisher.publish_until_it_breaks())
         await receiver.wait_for(100)
-        [front] = children_running(server.pid, FRONT)
-        kill(front)
+        [envoy] = children_running(server.pid, ENVOY)
+        kill(envoy)
         await publishing
-        await server.said.line(lambda line: "starting it again" in line, within=5)
+        await server.output.line(lambda line: "starting it again" in line, within=5)
         await answers_again(server.api)
         await publisher.publish(100)
         lost = await check_nothing_is_lost(server.api, publisher, receiver)
@@ -163,7 +165,7 @@ async def test_a_killed_api_comes_back_on_its_port(launch):
 
 
 async def answers_again(api: Api) -> None:
-    """Wait until somebody listens on the port again."""
+    """Wait until a process listens on the port again."""
     async with asyncio.timeout(20):
         while True:
             try:

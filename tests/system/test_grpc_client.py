@@ -121,16 +121,16 @@ def clean(client: Client) -> Iterator[None]:
 
 def create(client: Client, name: str = "audit", **fields: Any) -> Message:
     """A webhook, unless the fields say otherwise."""
-    wanted = {
+    new_target = {
         "name": name,
         "endpoint": "http://127.0.0.1:1/hook",
         "timeout": {"seconds": 10},
         "rest_webhook": {"interrupt_on_error": True},
     }
-    return client.call("CreateTarget", **wanted | fields)
+    return client.call("CreateTarget", **new_target | fields)
 
 
-def refusal(contract: Contract, call: Callable[[], Message]) -> tuple[Any, str, list[Any]]:
+def error_of(contract: Contract, call: Callable[[], Message]) -> tuple[Any, str, list[Any]]:
     """Code, text and details of the status that a call ends with."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
@@ -258,13 +258,13 @@ def test_what_can_be_set_is_listed(client):
 
 def test_an_error_has_code_text_and_detail(client, contract):
     """
-    Clients look at the code; people read the text; support asks for the id.
+    Clients read the code; people read the text; support asks for the id.
     """
     assert (
         grpc.StatusCode.NOT_FOUND,
         "Target not found (QUERY-hj5oaniyrz)",
         [("QUERY-hj5oaniyrz", "Target not found")],
-    ) == refusal(contract, lambda: client.call("GetTarget", id="1"))
+    ) == error_of(contract, lambda: client.call("GetTarget", id="1"))
 
 
 def test_validation_has_no_detail(client, contract):
@@ -275,7 +275,7 @@ def test_validation_has_no_detail(client, contract):
         "invalid SetExecutionRequest.Condition: embedded message failed validation | caused by:"
         " invalid Condition.ConditionType: value is required"
     )
-    assert (grpc.StatusCode.INVALID_ARGUMENT, text, []) == refusal(
+    assert (grpc.StatusCode.INVALID_ARGUMENT, text, []) == error_of(
         contract, lambda: client.call("SetExecution", condition={})
     )
 
@@ -289,7 +289,7 @@ def test_a_taken_name_is_refused(client, contract):
         grpc.StatusCode.ALREADY_EXISTS,
         "Errors.Target.AlreadyExists (V3-DKcYh)",
         [("V3-DKcYh", "Errors.Target.AlreadyExists")],
-    ) == refusal(contract, lambda: create(client, "audit"))
+    ) == error_of(contract, lambda: create(client, "audit"))
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_taken_name_is_refused(client, contract):
     [
         (None, "auth header missing", []),
         (
-            "nobody's",
+            "unknown",
             "Errors.Token.Invalid (AUTH-7fs1e)",
             [("AUTH-7fs1e", "Errors.Token.Invalid")],
         ),
@@ -308,9 +308,9 @@ def test_a_stranger_is_refused(contract, channel, token, text, details):
     Metadata of a call is a header as any other.
     """
     stranger = Client(contract, channel, token)
-    refused = refusal(contract, lambda: stranger.call("ListTargets"))
+    error = error_of(contract, lambda: stranger.call("ListTargets"))
 
-    assert (grpc.StatusCode.UNAUTHENTICATED, text, details) == refused
+    assert (grpc.StatusCode.UNAUTHENTICATED, text, details) == error
 
 
 def test_many_calls_share_a_connection(client):
@@ -330,4 +330,4 @@ def test_calls_at_once_share_a_connection(client):
     created = [create(client, f"target {number}").id for number in range(20)]
     under_way = [client.begin("GetTarget", id=target) for target in created * 5]
 
-    assert created * 5 == [each.result().target.id for each in under_way]
+    assert created * 5 == [call.result().target.id for call in under_way]

@@ -79,7 +79,7 @@ def test_a_stream_is_a_conversation(channel: grpc.Channel):
     """
     call = channel.stream_stream(
         V1,
-        # Both versions look the same on the wire.
+        # Both versions are the same on the wire.
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
@@ -159,7 +159,7 @@ def test_reflection_needs_a_question(channel: grpc.Channel):
 
 def test_a_browser_can_watch_over_connect(server: Server):
     """
-    Connect streams over HTTP/1.1: every message is there as soon as it is said.
+    Connect streams over HTTP/1.1: every message is there as soon as it is sent.
     """
     message = json.dumps({"service": "outrider.v1.EventService"}).encode()
     connection = http.client.HTTPConnection(*server.address, timeout=WITHIN_S)
@@ -168,7 +168,7 @@ def test_a_browser_can_watch_over_connect(server: Server):
         connection.request("POST", WATCH, struct.pack(">BI", 0, len(message)) + message, headers)
         answer = connection.getresponse()
         flags, length = struct.unpack(">BI", answer.read(5))
-        told = json.loads(answer.read(length))
+        status = json.loads(answer.read(length))
 
     assert (200, 0) == (answer.status, flags)
-    assert {"status": "SERVING"} == told
+    assert {"status": "SERVING"} == status

@@ -12,7 +12,7 @@ import pytest
 
 from outrider.testing.receiver import Receiver
 from outrider_api.zitadel.action.v2 import action_service_pb as pb
-from system.api import Api, Refused
+from system.api import Api, ApiError
 
 LIST_TARGETS = "/zitadel.action.v2.ActionService/ListTargets"
 
@@ -23,7 +23,7 @@ class NamedApi(Api):
 
     host: str = ""
 
-    def exchange(self, method: str, path: str, body: object):
+    def send(self, method: str, path: str, body: object):
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
         headers = {
             "Host": self.host,
@@ -33,16 +33,16 @@ class NamedApi(Api):
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
             answer = connection.getresponse()
-            said = json.loads(answer.read())
+            document = json.loads(answer.read())
         finally:
             connection.close()
         if answer.status != http.client.OK:
-            raise Refused(answer.status, said)
-        return said
+            raise ApiError(answer.status, document)
+        return document
 
 
 async def names_over_grpc(server, authority: str, token: str) -> list[str]:
-    """The targets of whoever has this name, in HTTP/2's words."""
+    """The targets of the instance with this name, over HTTP/2."""
     options = [("grpc.default_authority", authority)]
     async with grpc.aio.insecure_channel(urlsplit(server.url).netloc, options) as channel:
         call = channel.unary_unary(
@@ -82,12 +82,12 @@ async def test_the_name_chooses_the_tenant_on_every_wire(launch, receiver: Recei
     assert [] == await names_over_grpc(server, "elsewhere.test", server.token)
     assert ["bank's"] == await names_over_grpc(server, "bank.test", server.token)
     for lost in (NamedApi(server.url, shop.token, "bank.test"), Api(server.url, shop.token)):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as denied:
             await lost.post("/v2/actions/targets/search", {})
-        assert 401 == refused.value.status
+        assert 401 == denied.value.status
     await server.api.post(f"/v1/instances/{made['shop']['id']}", None, method="DELETE")
-    with pytest.raises(grpc.aio.AioRpcError) as gone:
+    with pytest.raises(grpc.aio.AioRpcError) as deleted:
         await names_over_grpc(server, "shop.test", shop.token)
 
-    assert grpc.StatusCode.UNAUTHENTICATED == gone.value.code()
+    assert grpc.StatusCode.UNAUTHENTICATED == deleted.value.code()
     assert ["bank's"] == await names_over_grpc(server, "bank.test", bank.token)

@@ -29,7 +29,7 @@ async def bind(server: Server, *targets: str) -> None:
 
 async def test_a_request_comes_back_as_its_target_made_it(launch):
     """
-    The whole way, with nothing of ours at either end but the signature.
+    From end to end, with nothing of ours at either end but the signature.
     """
     async with Receiver([ANSWER]) as receiver:
         server = await launch().ready()
@@ -100,9 +100,9 @@ async def cancel(server: Server, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("leave", [hang_up, cancel], ids=["HTTP", "gRPC"])
-async def test_the_target_of_a_caller_that_has_left_is_let_go(launch, leave):
+async def test_the_call_of_a_caller_that_has_left_is_cancelled(launch, leave):
     """
-    Calls that nobody waits for would fill the target's places until its time-out.
+    Calls without a caller would use the target's permits until its time-out.
     """
     silence = asyncio.Event()
     async with Receiver(lambda _: Answer(hang_until=silence)) as receiver:

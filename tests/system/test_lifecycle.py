@@ -1,4 +1,4 @@
-"""Starting and stopping: nothing is cut off, nothing stays held, the same directory works again."""
+"""Starting and stopping: nothing is cut off, nothing stays claimed, the same directory works again."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from outrider.testing.receiver import Answer, Receiver
-from system.disk import held, hold, somebody_waits, stored_states
+from system.disk import claims_and_leases, lock_file, stored_states, wait_for_lock_waiter
 from system.ledger import (
     calls_by_delivery,
     event_of,
     outcomes,
-    prepared,
+    prepare_publisher,
     states_of,
     tried_again,
 )
-from system.processes import FRONT, WORKER, children_running
+from system.processes import ENVOY, WORKER, children_running
 
 SLOW = Answer(delay=0.1)
 STOP_SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -33,18 +33,19 @@ async def test_what_runs_is_finished_and_the_rest_goes_back(launch, data_dir, nu
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(2000)
         await receiver.wait_for(len(receiver.calls) + 100)
         code = await server.stop(number)
-        before, left, still_held = len(receiver.calls), stored_states(data_dir), held(data_dir)
+        before, left = len(receiver.calls), stored_states(data_dir)
+        still_claimed = claims_and_leases(data_dir)
         following = await launch().ready()
         await following.api.settled()
         deliveries = await following.api.deliveries()
 
     assert 0 == code
     assert {"DELIVERED": before, "PENDING": 2000 - before} == left
-    assert [] == still_held
+    assert [] == still_claimed
     assert {"DELIVERED": 2000} == states_of(deliveries)
     assert [] == tried_again(deliveries)
     assert {1} == set(calls_by_delivery(receiver.calls).values())
@@ -56,12 +57,12 @@ async def test_a_call_under_way_is_answered_before_the_server_ends(launch, recei
     A publisher who gets no answer does not know whether to publish again.
     """
     server = await launch().ready()
-    publisher = await prepared(server.api, receiver)
-    [front] = children_running(server.pid, FRONT)
-    turn = server.data_dir / "outrider.db.lock"
-    with hold(turn):
+    publisher = await prepare_publisher(server.api, receiver)
+    [envoy] = children_running(server.pid, ENVOY)
+    write_lock = server.data_dir / "outrider.db.lock"
+    with lock_file(write_lock):
         publishing = asyncio.create_task(publisher.publish(1))
-        await somebody_waits(front, turn, within=5)
+        await wait_for_lock_waiter(envoy, write_lock, within=5)
         server.send(signal.SIGTERM)
         await server.closed(within=5)
         assert not publishing.done()
@@ -99,12 +100,12 @@ async def test_calls_that_never_end_do_not_hold_up_the_end(launch):
 
 async def test_a_receiver_that_hangs_delays_the_end_only_so_long(launch):
     """
-    The operator says how long; then the attempt is recorded as LOST and made again.
+    The operator sets how long; then the attempt is recorded as LOST and made again.
     """
     silence = asyncio.Event()
     async with Receiver([Answer(hang_until=silence)]) as receiver:
         server = await launch(environ={"OUTRIDER_DRAIN_TIMEOUT": "0.3"}).ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(1)
         await receiver.wait_for(1)
         async with asyncio.timeout(5):
@@ -129,12 +130,12 @@ async def test_a_second_ctrl_c_changes_nothing(launch, receiver):
     code = await server.ended()
 
     assert 0 == code
-    assert "stopped" == server.said.lines[-1]
+    assert "stopped" == server.output.lines[-1]
 
 
 async def test_the_port_is_free_at_once(launch):
     """
-    A restart on a fixed port must not have to wait for the kernel to forget the old one.
+    A restart on a fixed port must not have to wait for the kernel.
     """
     first = await launch().ready()
     await first.api.deliveries()
@@ -162,10 +163,10 @@ async def test_targets_and_tokens_are_there_after_a_restart(launch):
 
 async def test_an_ordinary_life_leaves_no_warning_in_the_log(launch, receiver):
     """
-    Warnings are for operators to look at: a log that cries wolf is not read.
+    Warnings are for operators: a log that cries wolf is not read.
     """
     server = await launch("--log-level", "debug").ready()
-    publisher = await prepared(server.api, receiver)
+    publisher = await prepare_publisher(server.api, receiver)
     await publisher.publish(10)
     await receiver.wait_for(10)
     await server.api.settled()
@@ -182,7 +183,7 @@ async def test_each_worker_that_was_asked_for_delivers(launch):
     async with Receiver(lambda _: SLOW) as receiver:
         few = {"OUTRIDER_WORKER_CONCURRENCY": "8"}
         server = await launch("--workers", "2", environ=few).ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         await publisher.publish(100)
         await server.api.settled()
         workers = children_running(server.pid, WORKER)

@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from system.processes import FRONT, children_of, children_running, gone, kill
+from system.processes import ENVOY, children_of, children_running, kill, wait_gone
 
 LISTENS = "0A"
 
@@ -57,10 +57,10 @@ async def test_a_deep_data_directory_works_as_any_other(launch, tmp_path):
     """
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     server = await launch(data_dir=deep).ready()
-    [front] = children_running(server.pid, FRONT)
-    kill(front)
-    await gone(front, within=5)
-    await server.said.line(lambda line: "starting it again" in line, within=5)
+    [envoy] = children_running(server.pid, ENVOY)
+    kill(envoy)
+    await wait_gone(envoy, within=5)
+    await server.output.line(lambda line: "starting it again" in line, within=5)
     code = await server.stop()
 
     assert 0 == code

@@ -16,7 +16,7 @@ from system.server import Server
 
 with warnings.catch_warnings():
     # The library imports a part of its dependency that is deprecated; it is the library's to mend.
-    # The dependency puts a filter of its own in front of all others when it is imported.
+    # The dependency adds its own filter before all others when it is imported.
     importlib.import_module("authlib.deprecate")
     warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
     import zitadel_client as zitadel
@@ -51,13 +51,13 @@ def all_targets(client: Any) -> list[Any]:
 
 def create(client: Any, name: str = "audit", **fields: Any) -> Any:
     """A webhook, unless the fields say otherwise."""
-    wanted = {
+    new_target = {
         "name": name,
         "endpoint": "http://127.0.0.1:1/hook",
         "timeout": "10s",
         "rest_webhook": models.ActionServiceRESTWebhook(interrupt_on_error=True),
     }
-    request = models.ActionServiceCreateTargetRequest(**wanted | fields)
+    request = models.ActionServiceCreateTargetRequest(**new_target | fields)
     return client.create_target(request)
 
 
@@ -72,7 +72,7 @@ def event_condition(**fields: Any) -> Any:
 
 
 def set_execution(client: Any, condition: Any, *targets: str) -> Any:
-    """Say who is called."""
+    """Set the targets of a condition."""
     request = models.ActionServiceSetExecutionRequest(condition=condition, targets=list(targets))
     return client.set_execution(request)
 
@@ -84,7 +84,7 @@ def executions(client: Any, **fields: Any) -> Any:
 
 
 @contextmanager
-def refused(status: int, code: str, text: str, error_id: str | None) -> Iterator[None]:
+def fails_with(status: int, code: str, text: str, error_id: str | None) -> Iterator[None]:
     """The documented error, in the form that the library hands on."""
     with pytest.raises(zitadel.ApiError) as caught:
         yield
@@ -97,7 +97,7 @@ def refused(status: int, code: str, text: str, error_id: str | None) -> Iterator
     assert debug == [detail["debug"] for detail in details]
     assert ["zitadel.v1.ErrorDetail"] * len(debug) == [detail["type"] for detail in details]
     packed = [base64.b64decode(detail["value"] + "===") for detail in details]
-    assert all(error_id.encode() in each and text.encode() in each for each in packed)
+    assert all(error_id.encode() in value and text.encode() in value for value in packed)
 
 
 def test_a_target_is_what_was_asked_for(client):
@@ -149,10 +149,10 @@ def test_a_payload_type_is_kept(client, payload_type):
     """
     Newer fields of the contract are in the library, too.
     """
-    wanted = models.ActionServicePayloadType(f"PAYLOAD_TYPE_{payload_type}")
-    target = get(client, create(client, payload_type=wanted).id)
+    enum_value = models.ActionServicePayloadType(f"PAYLOAD_TYPE_{payload_type}")
+    target = get(client, create(client, payload_type=enum_value).id)
 
-    assert wanted == target.payload_type
+    assert enum_value == target.payload_type
 
 
 def test_an_update_changes_what_is_given_and_nothing_else(client):
@@ -219,7 +219,7 @@ def test_an_empty_list_is_a_list_with_nothing_in_it(client):
 
 def test_a_target_is_deleted_once(client):
     """
-    The second time says when it was; a target that never was has no date.
+    The second answer has the date of the first; a target that never was has no date.
     """
     created = create(client)
     request = models.ActionServiceDeleteTargetRequest(id=created.id)
@@ -230,13 +230,13 @@ def test_a_target_is_deleted_once(client):
     assert first.deletion_date is not None
     assert first == second
     assert never.deletion_date is None
-    with refused(404, "not_found", "Target not found", "QUERY-hj5oaniyrz"):
+    with fails_with(404, "not_found", "Target not found", "QUERY-hj5oaniyrz"):
         get(client, created.id)
 
 
 def test_an_execution_is_set_listed_and_cleared(client):
     """
-    Clearing is setting it to nothing: there is no other way to delete one.
+    Clearing is setting it to nothing: no other call deletes one.
     """
     first, second = create(client, "first").id, create(client, "second").id
     condition = event_condition(event=EVENT_TYPE)
@@ -298,13 +298,13 @@ def test_executions_are_filtered_by_type(client):
     set_execution(client, event_condition(all=True), target)
     function = models.ActionServiceFunctionExecution(name="preuserinfo")
     set_execution(client, models.ActionServiceCondition(function=function), target)
-    wanted = models.ActionServiceExecutionType.EXECUTION_TYPE_FUNCTION
+    kind = models.ActionServiceExecutionType.EXECUTION_TYPE_FUNCTION
     by_type = models.ActionServiceExecutionSearchFilter(
-        execution_type_filter=models.ActionServiceExecutionTypeFilter(execution_type=wanted)
+        execution_type_filter=models.ActionServiceExecutionTypeFilter(execution_type=kind)
     )
     found = executions(client, filters=[by_type])
 
-    assert [function] == [each.condition.function for each in found]
+    assert [function] == [execution.condition.function for execution in found]
 
 
 def test_what_can_be_set_is_listed(client):
@@ -326,28 +326,28 @@ def test_a_taken_name_is_refused(client):
     In any case of its letters. ZITADEL has no translation of this text.
     """
     create(client, "Audit")
-    with refused(409, "already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh"):
+    with fails_with(409, "already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh"):
         create(client, "audit")
 
 
 def test_bad_input_is_refused_without_a_detail(client):
     """
-    What validation says has no id, and then the library shows no detail.
+    An error of validation has no id, and then the library shows no detail.
     """
     text = (
         "invalid CreateTargetRequest.Name: value length must be between 1 and 1000 runes, inclusive"
     )
-    with refused(400, "invalid_argument", text, None):
+    with fails_with(400, "invalid_argument", text, None):
         create(client, "")
 
 
 def test_a_condition_about_nothing_that_exists_is_refused(client):
     """
-    A misspelt event type would never fire.
+    A misspelt event type would never match.
     """
     target = create(client).id
     text = "Execution condition is invalid"
-    with refused(404, "not_found", text, "COMMAND-74aaqj8fv9"):
+    with fails_with(404, "not_found", text, "COMMAND-74aaqj8fv9"):
         set_execution(client, event_condition(event="user.humn.added"), target)
 
 
@@ -355,7 +355,7 @@ def test_an_execution_of_targets_that_do_not_exist_is_refused(client):
     """
     Not found is the target, not the execution.
     """
-    with refused(404, "not_found", "Target not found", "COMMAND-17e8fq1ggk"):
+    with fails_with(404, "not_found", "Target not found", "COMMAND-17e8fq1ggk"):
         set_execution(client, event_condition(event=EVENT_TYPE), "1")
 
 
@@ -364,16 +364,16 @@ def test_too_large_a_page_is_refused(client):
     The limit is 1000, as there.
     """
     pagination = models.ActionServicePaginationRequest(limit=1001)
-    with refused(400, "invalid_argument", "Limit exceeded", "QUERY-4M0fs"):
+    with fails_with(400, "invalid_argument", "Limit exceeded", "QUERY-4M0fs"):
         client.list_targets(models.ActionServiceListTargetsRequest(pagination=pagination))
 
 
 def test_a_stranger_is_refused(server):
     """
-    The text is ZITADEL's key, which has no translation at this place.
+    The text is ZITADEL's key, which has no translation here.
     """
     with (
         zitadel.Zitadel.with_access_token(server.url, "nobody's token") as stranger,
-        refused(401, "unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e"),
+        fails_with(401, "unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e"),
     ):
         all_targets(stranger.actions)

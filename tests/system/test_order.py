@@ -24,8 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
-class Line:
-    """Targets in a row, `a` first, each a path of one receiver that answers by its script.
+class TargetSequence:
+    """Targets in order, `a` first, each a path of one receiver that answers by its script.
 
     When a script is over, the target answers 200.
     """
@@ -34,17 +34,17 @@ class Line:
     scripts: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
     receiver: Receiver | None = None
     targets: dict[str, str] = field(default_factory=dict)
-    heard: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    call_counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def answer(self, call: ReceivedCall) -> Answer:
         """The next answer of the target that is called."""
         name = name_of(call)
-        self.heard[name] += 1
+        self.call_counts[name] += 1
         script = self.scripts.get(name, ())
-        return script[self.heard[name] - 1] if self.heard[name] <= len(script) else OK
+        return script[self.call_counts[name] - 1] if self.call_counts[name] <= len(script) else OK
 
     async def add(self, name: str, kind: str = "restWebhook", *, interrupt: bool = False) -> None:
-        """Put a target at the end of the row."""
+        """Add a target at the end."""
         endpoint = f"{self.receiver.url}/{name}"
         unique = f"{name} {next(NUMBERS)}"
         created = await self.api.create_target(unique, endpoint, kind=kind, interrupt=interrupt)
@@ -57,12 +57,12 @@ class Line:
         await self.api.publish(EVENT_TYPE, ids)
         return ids
 
-    async def heard_of(self, calls: int) -> list[str]:
-        """Wait for so many calls; return whom they were for."""
+    async def called(self, calls: int) -> list[str]:
+        """Wait for so many calls; return the targets they were for."""
         return [name_of(call) for call in await self.receiver.wait_for(calls)]
 
     async def states(self, event: str) -> dict[str, str]:
-        """Where each target's delivery of an event stands, in the order of the row."""
+        """The state of each target's delivery of an event, in order."""
         found = {
             delivery["targetId"]: delivery["state"]
             for delivery in await self.api.deliveries(eventId=event)
@@ -71,165 +71,165 @@ class Line:
         return {name: found[target].removeprefix(prefix) for name, target in self.targets.items()}
 
     async def reaches(self, event: str, *states: str) -> None:
-        """Wait until the deliveries of an event stand so, in the order of the row."""
+        """Wait until the deliveries of an event have these states, in order."""
         async with asyncio.timeout(20):
             while list((await self.states(event)).values()) != list(states):
                 await asyncio.sleep(0.02)
 
 
 def name_of(call: ReceivedCall) -> str:
-    """Which target of the row a call was for."""
+    """Which target a call was for."""
     return call.path.rpartition("/")[2]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def make_line(server: Server):
-    """Lay out an empty row whose targets will answer by their scripts."""
-    # Every test sets the execution anew, with targets of its own.
-    line = Line(server.api)
-    async with Receiver(line.answer) as line.receiver:
+async def make_sequence(server: Server):
+    """Make an empty sequence whose targets will answer by their scripts."""
+    # Every test sets the execution again, with its own targets.
+    sequence = TargetSequence(server.api)
+    async with Receiver(sequence.answer) as sequence.receiver:
 
-        def laid_out(**scripts: Sequence[Answer]) -> Line:
-            line.scripts = scripts
-            return line
+        def scripted(**scripts: Sequence[Answer]) -> TargetSequence:
+            sequence.scripts = scripts
+            return sequence
 
-        yield laid_out
+        yield scripted
 
 
-async def test_those_behind_an_interrupting_target_wait_until_it_has_it(make_line):
+async def test_those_after_an_interrupting_target_wait_until_it_has_it(make_sequence):
     """
-    It was put in front for a reason: the second must not know before the first one does.
+    The order has a reason: the second target must not know before the first one does.
     """
-    line = make_line(a=[FAILURE])
-    await line.add("a", interrupt=True)
-    await line.add("b")
-    await line.add("c")
-    [event] = await line.publish()
-    await line.reaches(event, "RETRYING", "PENDING", "PENDING")
-    heard = await line.heard_of(4)
-    await line.reaches(event, "DELIVERED", "DELIVERED", "DELIVERED")
+    sequence = make_sequence(a=[FAILURE])
+    await sequence.add("a", interrupt=True)
+    await sequence.add("b")
+    await sequence.add("c")
+    [event] = await sequence.publish()
+    await sequence.reaches(event, "RETRYING", "PENDING", "PENDING")
+    heard = await sequence.called(4)
+    await sequence.reaches(event, "DELIVERED", "DELIVERED", "DELIVERED")
 
     assert ["a", "a", "b", "c"] == heard
 
 
-async def test_a_failure_that_does_not_interrupt_holds_nobody(make_line):
+async def test_a_failure_that_does_not_interrupt_delays_no_other(make_sequence):
     """
     It is tried again on its own; the others have theirs at once, and in order.
     """
-    line = make_line(a=[FAILURE])
-    await line.add("a")
-    await line.add("b")
-    await line.add("c")
-    [event] = await line.publish()
-    heard = await line.heard_of(3)
-    await line.reaches(event, "RETRYING", "DELIVERED", "DELIVERED")
+    sequence = make_sequence(a=[FAILURE])
+    await sequence.add("a")
+    await sequence.add("b")
+    await sequence.add("c")
+    [event] = await sequence.publish()
+    heard = await sequence.called(3)
+    await sequence.reaches(event, "RETRYING", "DELIVERED", "DELIVERED")
 
     assert ["a", "b", "c"] == heard
 
 
-async def test_the_next_one_starts_when_the_first_attempt_has_ended(make_line):
+async def test_the_next_one_starts_when_the_first_attempt_has_ended(make_sequence):
     """
-    Not when it begins: a slow target in front is a slow execution. Other events do not wait.
+    Not when it begins: a slow first target is a slow execution. Other events do not wait.
     """
     release = asyncio.Event()
-    line = make_line(a=[Answer(hang_until=release)])
-    await line.add("a")
-    await line.add("b")
-    [first] = await line.publish()
-    await line.heard_of(1)
+    sequence = make_sequence(a=[Answer(hang_until=release)])
+    await sequence.add("a")
+    await sequence.add("b")
+    [first] = await sequence.publish()
+    await sequence.called(1)
     # It overtakes, so there was time enough for the other b.
-    await line.publish()
-    before = await line.heard_of(3)
-    states = await line.states(first)
+    await sequence.publish()
+    before = await sequence.called(3)
+    states = await sequence.states(first)
     release.set()
-    after = await line.heard_of(4)
+    after = await sequence.called(4)
 
     assert ["a", "a", "b"] == before
     assert {"a": "DELIVERING", "b": "PENDING"} == states
     assert "b" == after[-1]
-    assert first == event_of(line.receiver.calls[-1])
+    assert first == event_of(sequence.receiver.calls[-1])
 
 
-async def test_nobody_waits_for_rest_async(make_line):
+async def test_nobody_waits_for_rest_async(make_sequence):
     """
-    That is what it is for. What stands behind it waits for the awaited one in front of it.
+    That is its purpose. The target after it waits for the awaited one before it.
     """
     release = asyncio.Event()
-    line = make_line(b=[Answer(hang_until=release)])
-    await line.add("a")
-    await line.add("b", "restAsync")
-    await line.add("c")
-    [event] = await line.publish()
-    heard = await line.heard_of(3)
-    await line.reaches(event, "DELIVERED", "DELIVERING", "DELIVERED")
+    sequence = make_sequence(b=[Answer(hang_until=release)])
+    await sequence.add("a")
+    await sequence.add("b", "restAsync")
+    await sequence.add("c")
+    [event] = await sequence.publish()
+    heard = await sequence.called(3)
+    await sequence.reaches(event, "DELIVERED", "DELIVERING", "DELIVERED")
     release.set()
-    await line.reaches(event, "DELIVERED", "DELIVERED", "DELIVERED")
+    await sequence.reaches(event, "DELIVERED", "DELIVERED", "DELIVERED")
 
     assert "a" == heard[0]
     assert ["a", "b", "c"] == sorted(heard)
 
 
-async def test_an_interrupting_target_that_will_never_have_it_cancels_those_behind(make_line):
+async def test_an_interrupting_target_that_will_never_have_it_cancels_those_after(make_sequence):
     """
-    410 is final. Nobody is called in an order that was not asked for.
+    410 is final. No target is called in another order than the one that was set.
     """
-    line = make_line(a=[GONE])
-    await line.add("a", interrupt=True)
-    await line.add("b")
-    await line.add("c")
-    [event] = await line.publish()
-    await line.reaches(event, "DEAD", "CANCELLED", "CANCELLED")
+    sequence = make_sequence(a=[GONE])
+    await sequence.add("a", interrupt=True)
+    await sequence.add("b")
+    await sequence.add("c")
+    [event] = await sequence.publish()
+    await sequence.reaches(event, "DEAD", "CANCELLED", "CANCELLED")
 
-    assert ["a"] == await line.heard_of(1)
+    assert ["a"] == await sequence.called(1)
 
 
-async def test_a_deleted_target_is_called_no_more_and_holds_nobody(make_line):
+async def test_a_deleted_target_is_called_no_more_and_delays_no_other(make_sequence):
     """
-    Deleting the target that is broken is how an operator lets the others go on.
+    An operator deletes a failing target to let the others go on.
     """
-    line = make_line(a=[FAILURE])
-    await line.add("a", interrupt=True)
-    await line.add("b")
-    [event] = await line.publish()
-    await line.reaches(event, "RETRYING", "PENDING")
-    await line.api.delete_target(line.targets["a"])
-    await line.reaches(event, "CANCELLED", "DELIVERED")
+    sequence = make_sequence(a=[FAILURE])
+    await sequence.add("a", interrupt=True)
+    await sequence.add("b")
+    [event] = await sequence.publish()
+    await sequence.reaches(event, "RETRYING", "PENDING")
+    await sequence.api.delete_target(sequence.targets["a"])
+    await sequence.reaches(event, "CANCELLED", "DELIVERED")
 
-    assert ["a", "b"] == await line.heard_of(2)
+    assert ["a", "b"] == await sequence.called(2)
 
 
-async def test_those_behind_a_deleted_target_still_wait_for_the_one_in_front(make_line):
+async def test_those_after_a_deleted_target_still_wait_for_the_one_before(make_sequence):
     """
     The gap closes: the third now waits for the first.
     """
     release = asyncio.Event()
-    line = make_line(a=[Answer(hang_until=release)])
-    await line.add("a")
-    await line.add("b")
-    await line.add("c")
-    [event] = await line.publish()
-    await line.heard_of(1)
-    await line.api.delete_target(line.targets["b"])
-    held = await line.states(event)
+    sequence = make_sequence(a=[Answer(hang_until=release)])
+    await sequence.add("a")
+    await sequence.add("b")
+    await sequence.add("c")
+    [event] = await sequence.publish()
+    await sequence.called(1)
+    await sequence.api.delete_target(sequence.targets["b"])
+    waiting = await sequence.states(event)
     release.set()
-    await line.reaches(event, "DELIVERED", "CANCELLED", "DELIVERED")
+    await sequence.reaches(event, "DELIVERED", "CANCELLED", "DELIVERED")
 
-    assert {"a": "DELIVERING", "b": "CANCELLED", "c": "PENDING"} == held
-    assert ["a", "c"] == await line.heard_of(2)
+    assert {"a": "DELIVERING", "b": "CANCELLED", "c": "PENDING"} == waiting
+    assert ["a", "c"] == await sequence.called(2)
 
 
-async def test_every_event_keeps_the_order_for_itself(make_line):
+async def test_every_event_keeps_the_order_for_itself(make_sequence):
     """
     Under load, too: hundreds of deliveries are under way at once, some of them slow.
     """
-    line = make_line(a=[Answer(delay=0.05)] * 50)
-    await line.add("a")
-    await line.add("b")
-    await line.add("c")
-    events = await line.publish(100)
-    await line.heard_of(300)
+    sequence = make_sequence(a=[Answer(delay=0.05)] * 50)
+    await sequence.add("a")
+    await sequence.add("b")
+    await sequence.add("c")
+    events = await sequence.publish(100)
+    await sequence.called(300)
     heard = defaultdict(list)
-    for call in line.receiver.calls:
+    for call in sequence.receiver.calls:
         heard[event_of(call)].append(name_of(call))
 
     assert {event: ["a", "b", "c"] for event in events} == heard

@@ -14,7 +14,7 @@ import pytest
 
 from outrider.testing.receiver import Answer, Receiver
 from system.api import Api
-from system.ledger import calls_by_delivery, event_of, prepared, states_of, unsigned
+from system.ledger import calls_by_delivery, event_of, prepare_publisher, states_of, unsigned
 
 EVENTS = 2000
 SLOW = Answer(delay=0.05)
@@ -65,7 +65,7 @@ async def worker(directory, environ):
 
 
 async def routed(publisher):
-    """Publish until an event owes a delivery: another node set the execution a moment ago."""
+    """Publish until an event has a delivery: another node set the execution a moment ago."""
     for number in range(100):
         probe = f"probe-{number}"
         await publisher.api.publish(publisher.event_type, [probe])
@@ -73,7 +73,7 @@ async def routed(publisher):
             publisher.answered.add(probe)
             return
         await asyncio.sleep(0.05)
-    raise TimeoutError("the other node never heard of the execution")
+    raise TimeoutError("the other node never got the execution")
 
 
 @pytest.mark.timeout(120)
@@ -87,7 +87,7 @@ async def test_a_node_killed_amid_2000_deliveries_is_replaced_by_the_others(
         # Together: the schema, the first keys and the default instance are made once.
         first, second = node("first"), node("second")
         await asyncio.gather(first.ready(), second.ready())
-        publisher = await prepared(api_of(second), receiver)
+        publisher = await prepare_publisher(api_of(second), receiver)
         publisher.api = api_of(first)
         async with worker(tmp_path / "nothing", shared) as by_itself:
             await routed(publisher)
@@ -129,16 +129,16 @@ async def test_a_node_with_another_master_key_is_refused(node, launch, tmp_path,
     assert not (tmp_path / "n" / "master.key").exists()
 
 
-async def test_a_worker_that_is_the_first_node_says_that_it_wants_a_key(tmp_path, shared):
+async def test_a_worker_that_is_the_first_node_asks_for_a_key(tmp_path, shared):
     """
     It has no data directory where it could make one; that a file is missing tells nobody what to do.
     """
     async with worker(tmp_path / "none", {**shared, "OUTRIDER_MASTER_KEY": ""}) as process:
-        said = (await process.stderr.read()).decode()
+        errors = (await process.stderr.read()).decode()
 
     assert 1 == process.returncode
-    assert "none/master.key cannot be read or made: No such file or directory" in said
-    assert "give the key in OUTRIDER_MASTER_KEY" in said
+    assert "none/master.key cannot be read or made: No such file or directory" in errors
+    assert "give the key in OUTRIDER_MASTER_KEY" in errors
 
 
 async def test_a_database_that_is_not_there_is_named_without_its_password(launch, tmp_path):
@@ -147,11 +147,11 @@ async def test_a_database_that_is_not_there_is_named_without_its_password(launch
     """
     url = "postgresql://me:hunter2@127.0.0.1:1/outrider?connect_timeout=1"
     server = launch(environ={"OUTRIDER_DATABASE_URL": url, "OUTRIDER_MASTER_KEY": MASTER_KEY})
-    line = await server.said.line(lambda text: "waiting for" in text, within=20)
+    line = await server.output.line(lambda text: "waiting for" in text, within=20)
 
     assert "postgresql://127.0.0.1:1/outrider" in line
     assert "Connection refused" in line
-    assert "hunter2" not in server.said.text + server.logged.text
+    assert "hunter2" not in server.output.text + server.logged.text
 
 
 def column(url, query):

@@ -17,7 +17,7 @@ from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from system.api import Api
 from system.server import Server
 
-REFUSED_WITHIN_S = 15.0
+EXIT_WITHIN_S = 15.0
 TYPES = ("JSON", "JWT", "JWE")
 SLOW = Answer(delay=0.05)
 
@@ -27,12 +27,12 @@ def by_path(calls: list[ReceivedCall], path: str) -> dict[str, bytes]:
     return {json.loads(call.body)["event_type"]: call.body for call in calls if call.path == path}
 
 
-async def target_of(api: Api, type_: str) -> tuple[str, str]:
-    """A target of a payload type that nobody answers yet: its id and its signing key."""
-    target = await api.create_target(type_, "http://127.0.0.1:9/")
-    change = {"payloadType": f"PAYLOAD_TYPE_{type_}"}
+async def target_of(api: Api, payload_type: str) -> tuple[str, str]:
+    """A target of a payload type without a receiver yet: its id and its signing key."""
+    target = await api.create_target(payload_type, "http://127.0.0.1:9/")
+    change = {"payloadType": f"PAYLOAD_TYPE_{payload_type}"}
     await api.post(f"/v2/actions/targets/{target.id}", change)
-    if type_ == "JWE":
+    if payload_type == "JWE":
         pem = key_files("P-256").public_pem.decode()
         keys = f"/v2/actions/targets/{target.id}/publickeys"
         made = await api.post(keys, {"publicKey": encoded(pem)})
@@ -47,12 +47,12 @@ def encoded(pem: str) -> str:
     return b64encode(pem.encode()).decode()
 
 
-async def bound(server: Server, receiver: Receiver, path: str, event_types: list[str]) -> None:
-    """Have the receiver called at a path for these types, besides who is called already."""
+async def bind(server: Server, receiver: Receiver, path: str, event_types: list[str]) -> None:
+    """Have the receiver called at a path for these types, besides other targets."""
     url = receiver.url.replace("/hook", path)
     target = await server.api.create_target(f"receiver {path}", url)
-    for each in event_types:
-        await server.api.set_execution(each, target.id)
+    for event_type in event_types:
+        await server.api.set_execution(event_type, target.id)
 
 
 @pytest.mark.timeout(90)
@@ -63,24 +63,24 @@ async def test_one_server_relays_to_another(launch, tmp_path):
     (tmp_path / "private.pem").write_bytes(key_files("P-256").private_pem)
     async with Receiver() as receiver:
         first = await launch(data_dir=tmp_path / "first").ready()
-        targets = {each: await target_of(first.api, each) for each in TYPES}
+        targets = {payload_type: await target_of(first.api, payload_type) for payload_type in TYPES}
         second = await launch(
             data_dir=tmp_path / "second",
             environ={"OUTRIDER_RELAY_SOURCES": sources(first, targets, tmp_path)},
         ).ready()
-        types = [f"shop.{each.lower()}" for each in TYPES]
-        # Types become known by publishing; nobody is bound to these events yet.
+        types = [f"shop.{payload_type.lower()}" for payload_type in TYPES]
+        # Types become known by publishing; no target is bound to these events yet.
         for server in (first, second):
-            for each in types:
-                await server.api.publish(each, [f"early {each}"])
-        await bound(second, receiver, "/relayed", types)
+            for event_type in types:
+                await server.api.publish(event_type, [f"early {event_type}"])
+        await bind(second, receiver, "/relayed", types)
         direct = await first.api.create_target("direct", receiver.url)
-        for each, (target, _) in targets.items():
-            change = {"endpoint": f"{second.url}/v1/relay/{each.lower()}"}
+        for payload_type, (target, _) in targets.items():
+            change = {"endpoint": f"{second.url}/v1/relay/{payload_type.lower()}"}
             await first.api.post(f"/v2/actions/targets/{target}", change)
-            await first.api.set_execution(f"shop.{each.lower()}", direct.id, target)
-        for each in types:
-            await first.api.publish(each, [f"7 {each}"])
+            await first.api.set_execution(f"shop.{payload_type.lower()}", direct.id, target)
+        for event_type in types:
+            await first.api.publish(event_type, [f"7 {event_type}"])
         calls = await receiver.wait_for(2 * len(TYPES))
         await first.api.settled()
         states = {delivery["state"] for delivery in await first.api.deliveries()}
@@ -89,7 +89,7 @@ async def test_one_server_relays_to_another(launch, tmp_path):
     assert set(types) == set(by_path(calls, "/hook"))
     assert by_path(calls, "/hook") == by_path(calls, "/relayed")
     assert {"DELIVERY_STATE_DELIVERED"} == states
-    assert not [key for _, key in targets.values() if key in log]
+    assert not [signing_key for _, signing_key in targets.values() if signing_key in log]
 
 
 def sources(first: Server, targets: dict[str, tuple[str, str]], directory: Path) -> str:
@@ -101,12 +101,19 @@ def sources(first: Server, targets: dict[str, tuple[str, str]], directory: Path)
         "JWE": {**keys, "decryption_key_files": [str(directory / "private.pem")]},
     }
     return json.dumps(
-        [{"name": each.lower(), "signing_keys": [targets[each][1]], **more[each]} for each in TYPES]
+        [
+            {
+                "name": payload_type.lower(),
+                "signing_keys": [targets[payload_type][1]],
+                **more[payload_type],
+            }
+            for payload_type in TYPES
+        ]
     )
 
 
 def posted(server: Server, content: bytes) -> int:
-    """The status of a call to the relay; 0 when nobody answers."""
+    """The status of a call to the relay; 0 when there is no answer."""
     host, port = server.address
     connection = http.client.HTTPConnection(host, port, timeout=20)
     headers = signature(content, utc_now().timestamp())
@@ -130,7 +137,7 @@ async def test_what_was_answered_is_delivered_though_the_server_was_killed_at_on
     answered: set[str] = set()
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch(environ=environ).ready()
-        await bound(server, receiver, "/hook", ["user.human.added"])
+        await bind(server, receiver, "/hook", ["user.human.added"])
 
         async def send(worker: int) -> None:
             for number in range(1000):
@@ -143,7 +150,10 @@ async def test_what_was_answered_is_delivered_though_the_server_was_killed_at_on
 
         await asyncio.gather(*(send(worker) for worker in range(4)))
         server = await launch(environ=environ).ready()
-        again = [await asyncio.to_thread(posted, server, body(each)) for each in sorted(answered)]
+        again = [
+            await asyncio.to_thread(posted, server, body(aggregate))
+            for aggregate in sorted(answered)
+        ]
         await server.api.settled(within=40)
         delivered = {json.loads(call.body)["aggregateID"] for call in receiver.calls}
         stored = len(await server.api.deliveries())
@@ -166,7 +176,7 @@ async def test_a_key_file_that_cannot_be_used_stops_the_start(launch, tmp_path, 
     field = "decryption_key_files" if problem == "not a key" else "signing_key_files"
     environ = {"OUTRIDER_RELAY_SOURCES": json.dumps([{**source, field: [os.fspath(path)]}])}
     server = launch(environ=environ)
-    code = await server.ended(within=REFUSED_WITHIN_S)
+    code = await server.ended(within=EXIT_WITHIN_S)
 
     assert code not in {0, None}
     assert f"relay_sources: zitadel: {path} " in server.logged.text
@@ -179,8 +189,8 @@ async def test_a_bad_source_stops_the_start_and_its_key_is_not_shown(launch):
     """
     environ = {"OUTRIDER_RELAY_SOURCES": json.dumps([{"name": "a/b", "signing_keys": KEY}])}
     server = launch(environ=environ)
-    code = await server.ended(within=REFUSED_WITHIN_S)
+    code = await server.ended(within=EXIT_WITHIN_S)
 
     assert code not in {0, None}
     assert "relay_sources: entry 1: name must be" in server.logged.text
-    assert KEY not in server.logged.text + server.said.text
+    assert KEY not in server.logged.text + server.output.text

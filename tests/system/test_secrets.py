@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from outrider.testing.receiver import Answer, Receiver
-from system.api import Api, Refused
+from system.api import Api, ApiError
 from system.ledger import EVENT_TYPE
 from system.processes import children_of, command_line
 from system.server import Server
@@ -40,7 +40,7 @@ async def test_no_secret_lies_around_in_plain_text(launch):
 
 
 async def used_secrets(server: Server, receiver: Receiver) -> tuple[Texts, Texts]:
-    """Use every secret there is, rightly and wrongly; return them, and what refusals said."""
+    """Use every secret there is, rightly and wrongly; return them, and the texts of errors."""
     api = server.api
     target = await api.create_target(NAME, receiver.url)
     change = {"expirationSigningKey": "3600s"}
@@ -51,7 +51,7 @@ async def used_secrets(server: Server, receiver: Receiver) -> tuple[Texts, Texts
     publisher = replace(api, token=made["token"])
     await publisher.publish(EVENT_TYPE, [f"event-{number}" for number in range(EVENTS)])
     await receiver.wait_for(EVENTS)
-    await tried(api, unreachable.id)
+    await wait_until_tried(api, unreachable.id)
     answers = await misuses(api, publisher, target.signing_key)
     master_key = (server.data_dir / "master.key").read_bytes().strip()
     texts = {
@@ -66,7 +66,7 @@ async def used_secrets(server: Server, receiver: Receiver) -> tuple[Texts, Texts
     return secrets, answers
 
 
-async def tried(api: Api, target: str) -> None:
+async def wait_until_tried(api: Api, target: str) -> None:
     """Return when every delivery to this target has been tried and has failed."""
     await api.until(lambda: api.deliveries("RETRYING", targetId=target), EVENTS)
 
@@ -86,9 +86,9 @@ async def misuses(api: Api, publisher: Api, signing_key: str) -> Texts:
     answers: dict[str, bytes] = {}
     for number, (caller, method, path, body) in enumerate(attempts):
         try:
-            caller.exchange(method, path, body)
-        except Refused as refused:
-            answers[f"answer {number}"] = str(refused.error).encode()
+            caller.send(method, path, body)
+        except ApiError as error:
+            answers[f"answer {number}"] = str(error.error).encode()
     assert len(attempts) == len(answers)
     return answers
 
@@ -99,8 +99,8 @@ def texts_of(server: Server) -> Texts:
         f"title of {pid}": command_line(pid).encode()
         for pid in (server.pid, *children_of(server.pid))
     }
-    said = {"output": server.said.text.encode(), "error log": server.logged.text.encode()}
-    return titles | said
+    outputs = {"output": server.output.text.encode(), "error log": server.logged.text.encode()}
+    return titles | outputs
 
 
 def files_of(directory: Path) -> Texts:
@@ -112,8 +112,8 @@ def files_of(directory: Path) -> Texts:
 def found_in(texts: Texts, secrets: Texts) -> set[tuple[str, str]]:
     """Which text has which secret."""
     return {
-        (place, name)
-        for place, text in texts.items()
+        (source, name)
+        for source, text in texts.items()
         for name, secret in secrets.items()
         if secret in text
     }

@@ -1,4 +1,4 @@
-"""A server that cannot start says why, and what to do; it never starts half working."""
+"""A server that cannot start reports why, and what to do; it never starts half working."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from system.api import Refused
+from system.api import ApiError
 from system.disk import change
 from system.server import Server
 
 # A second server gives the first one's children some seconds to end.
-REFUSED_WITHIN_S = 15.0
+EXIT_WITHIN_S = 15.0
 PRCTL_DROP_BOUND = 24
 DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
 ANOTHER_KEY = base64.b64encode(bytes(32)).decode()
 
 
-async def refusal(server: Server) -> str:
-    """What a server says that does not start; it must end, by itself and with a failure."""
-    code = await server.ended(within=REFUSED_WITHIN_S)
+async def start_error(server: Server) -> str:
+    """The log of a server that does not start; it must end, by itself and with a failure."""
+    code = await server.ended(within=EXIT_WITHIN_S)
     assert code not in {0, None}
     assert "Traceback" not in server.logged.text
     return server.logged.text
@@ -48,7 +48,7 @@ async def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def used_dir(used: Path, data_dir: Path) -> Path:
-    """A copy of it, where this test's servers look."""
+    """A copy of it, where this test's servers run."""
     return shutil.copytree(used, data_dir)
 
 
@@ -60,14 +60,14 @@ def without_powers_of_root() -> None:
 
 async def test_two_servers_never_share_a_data_directory(launch, data_dir):
     """
-    They would deliver twice. Whoever started the second one learns where the first is.
+    They would deliver twice. The error of the second one names the process of the first.
     """
     first = await launch().ready()
-    text = await refusal(second := launch())
+    text = await start_error(second := launch())
 
     assert f"{data_dir} is in use by another outrider (process {first.pid})" in text
     assert "choose another one with --data-dir" in text
-    assert f"waiting for process {first.pid}" in second.said.text
+    assert f"waiting for process {first.pid}" in second.output.text
     assert [] == await first.api.deliveries()
 
 
@@ -77,7 +77,7 @@ async def test_a_port_that_is_taken_is_named(launch):
     """
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        text = await refusal(launch(port=port))
+        text = await start_error(launch(port=port))
 
     assert f"port {port} on 127.0.0.1 is taken" in text
     assert "choose another --port" in text
@@ -89,7 +89,7 @@ async def test_two_servers_never_share_a_port(launch, data_dir):
     """
     first = await launch().ready()
     port = first.address[1]
-    text = await refusal(launch(port=port, data_dir=data_dir.with_name("other")))
+    text = await start_error(launch(port=port, data_dir=data_dir.with_name("other")))
 
     assert f"port {port} on 127.0.0.1 is taken" in text
 
@@ -98,7 +98,7 @@ async def test_an_address_of_another_machine_is_named(launch):
     """
     A copied configuration names the machine it was copied from.
     """
-    text = await refusal(launch("--host", "192.0.2.1"))
+    text = await start_error(launch("--host", "192.0.2.1"))
 
     assert "192.0.2.1 is no address of this machine: choose another --host" in text
 
@@ -108,7 +108,7 @@ async def test_a_directory_that_may_not_be_written_is_named(launch, data_dir):
     The usual trouble with volumes of containers.
     """
     data_dir.mkdir(mode=0o500)
-    text = await refusal(launch(before_start=without_powers_of_root))
+    text = await start_error(launch(before_start=without_powers_of_root))
 
     assert f"the data directory {data_dir} is not writable" in text
     assert "--data-dir" in text
@@ -116,10 +116,10 @@ async def test_a_directory_that_may_not_be_written_is_named(launch, data_dir):
 
 async def test_a_directory_that_cannot_be_made_is_named(launch, data_dir):
     """
-    Somebody mistook a file for the directory.
+    A file has the name of the directory.
     """
     data_dir.write_text("a file")
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"the data directory {data_dir} cannot be made" in text
 
@@ -136,10 +136,10 @@ async def test_a_directory_that_cannot_be_made_is_named(launch, data_dir):
 )
 async def test_a_file_that_may_not_be_used_is_named(launch, used_dir, name, reason):
     """
-    Restored by root, started by a service account: every file is somebody else's.
+    Restored by root, started by a service account: every file is another user's.
     """
     (used_dir / name).chmod(0)
-    text = await refusal(launch(before_start=without_powers_of_root))
+    text = await start_error(launch(before_start=without_powers_of_root))
 
     assert f"{used_dir / name}{reason}" in text
 
@@ -148,7 +148,7 @@ async def test_a_wrong_master_key_is_refused_at_the_start(launch, used_dir):
     """
     Else the first delivery would find out, and every target made until then would be lost.
     """
-    text = await refusal(launch(environ={"OUTRIDER_MASTER_KEY": ANOTHER_KEY}))
+    text = await start_error(launch(environ={"OUTRIDER_MASTER_KEY": ANOTHER_KEY}))
 
     assert "the master key does not open" in text
     assert "give the key that this data was made with, in OUTRIDER_MASTER_KEY or in" in text
@@ -157,10 +157,10 @@ async def test_a_wrong_master_key_is_refused_at_the_start(launch, used_dir):
 
 async def test_a_lost_master_key_is_not_replaced(launch, used_dir):
     """
-    A new key would look like a start, and open nothing.
+    The server would start with a new key, and open nothing.
     """
     (used_dir / "master.key").unlink()
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"{used_dir / 'master.key'} is missing" in text
     assert "put it back, or give it in OUTRIDER_MASTER_KEY" in text
@@ -169,7 +169,7 @@ async def test_a_lost_master_key_is_not_replaced(launch, used_dir):
 
 async def test_a_master_key_that_moved_into_the_environment_is_accepted(launch, used_dir):
     """
-    The way out that the message offers.
+    The remedy that the message offers.
     """
     master_key = (used_dir / "master.key").read_text().strip()
     (used_dir / "master.key").unlink()
@@ -184,7 +184,7 @@ async def test_a_damaged_master_key_is_named(launch, used_dir):
     An editor added a line, or the disk was full.
     """
     (used_dir / "master.key").write_text("not Base64!\n")
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"{used_dir / 'master.key'}: the master key is not Base64" in text
     assert "not Base64!" not in text
@@ -193,10 +193,10 @@ async def test_a_damaged_master_key_is_named(launch, used_dir):
 @pytest.mark.parametrize("content", ["", "\n", "tökén", "two words"], ids=repr)
 async def test_a_damaged_admin_token_is_named(launch, used_dir, content):
     """
-    A server that nobody can talk to looks like one that works.
+    A server without a usable token seems to work.
     """
     (used_dir / "admin.token").write_text(content)
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"{used_dir / 'admin.token'}" in text
     assert "delete it" in text
@@ -204,7 +204,7 @@ async def test_a_damaged_admin_token_is_named(launch, used_dir, content):
 
 async def test_a_deleted_admin_token_is_made_anew(launch, data_dir):
     """
-    The way to a new one, when the old one has leaked.
+    It makes a new one, when the old one has leaked.
     """
     first = await launch().ready()
     leaked = first.token
@@ -214,9 +214,9 @@ async def test_a_deleted_admin_token_is_made_anew(launch, data_dir):
 
     assert [] == await second.api.deliveries()
     assert leaked != second.token
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as denied:
         await type(second.api)(second.url, leaked).deliveries()
-    assert "unauthenticated" == refused.value.error["code"]
+    assert "unauthenticated" == denied.value.error["code"]
 
 
 async def test_data_of_a_newer_release_is_left_alone(launch, used_dir):
@@ -225,7 +225,7 @@ async def test_data_of_a_newer_release_is_left_alone(launch, used_dir):
     """
     columns = "(version, name, applied_at)"
     change(used_dir, f"INSERT INTO schema_migrations {columns} VALUES (9999, 'the future', 0)")
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"{used_dir / 'outrider.db'}: the data has schema version 9999" in text
     assert "start the newer release that wrote it, or restore a backup" in text
@@ -238,7 +238,7 @@ async def test_a_file_that_is_no_database_is_named(launch, used_dir):
     for path in used_dir.glob("outrider.db*"):
         path.unlink()
     (used_dir / "outrider.db").write_bytes(b"this is not a database, but long enough" * 100)
-    text = await refusal(launch())
+    text = await start_error(launch())
 
     assert f"{used_dir / 'outrider.db'}" in text
     assert "is not a database" in text
@@ -246,16 +246,16 @@ async def test_a_file_that_is_no_database_is_named(launch, used_dir):
 
 async def test_a_misspelt_setting_is_refused(launch):
     """
-    Else somebody would run with a default and believe in what he wrote.
+    Else the server would run with a default and the operator would not notice.
     """
-    text = await refusal(launch(environ={"OUTRIDER_WORKER": "3"}))
+    text = await start_error(launch(environ={"OUTRIDER_WORKER": "3"}))
 
     assert "OUTRIDER_WORKER: no such setting" in text
 
 
 async def test_only_the_owner_reads_what_lies_in_the_data_directory(launch, data_dir):
     """
-    Events hold what nobody else should read, and the keys open everything else.
+    Events contain what no other user should read, and the keys open everything else.
     """
     data_dir.mkdir(mode=0o755)
     server = await launch().ready()
@@ -270,7 +270,7 @@ async def test_only_the_owner_reads_what_lies_in_the_data_directory(launch, data
 
 async def test_a_data_directory_is_made_for_its_owner_alone(launch, data_dir):
     """
-    Also the names of its files are nobody's business.
+    Other users must not see the names of its files, either.
     """
     await launch().ready()
 

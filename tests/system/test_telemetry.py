@@ -23,13 +23,13 @@ TRACE = {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01", "tracestate": "a=1
 WITHIN_S = 20.0
 
 
-async def exchange(server: Server, path: str, body: object = None, **headers: str) -> str:
-    """One request with the admin token; its body as JSON unless it says otherwise."""
+async def send(server: Server, path: str, body: object = None, **headers: str) -> str:
+    """One request with the admin token; its body as JSON unless the headers name another type."""
 
     def blocking() -> str:
         data = None if body is None else json.dumps(body).encode()
-        usual = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
-        request = urllib.request.Request(server.url + path, data, {**usual, **headers})
+        default = {"authorization": f"Bearer {server.token}", "content-type": "application/json"}
+        request = urllib.request.Request(server.url + path, data, {**default, **headers})
         with urllib.request.urlopen(request, timeout=WITHIN_S) as answer:
             return answer.read().decode()
 
@@ -38,7 +38,7 @@ async def exchange(server: Server, path: str, body: object = None, **headers: st
 
 async def number(server: Server, name: str, *labels: str) -> float:
     """One sample of what is shown now."""
-    text = await exchange(server, "/metrics")
+    text = await send(server, "/metrics")
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -68,7 +68,7 @@ async def bind(server: Server, receiver: Receiver) -> str:
 
 
 def workers_of(server: Server) -> list[int]:
-    return [each for each in children_of(server.pid) if "worker_process" in command_line(each)]
+    return [child for child in children_of(server.pid) if "worker_process" in command_line(child)]
 
 
 async def test_one_page_shows_every_process_and_a_killed_worker_takes_nothing_with_it(launch):
@@ -82,8 +82,8 @@ async def test_one_page_shows_every_process_and_a_killed_worker_takes_nothing_wi
         await server.api.settled()
         await reaches(server, 3, "outrider_delivery_attempts_total", "accepted")
         await reaches(server, 2, "outrider_processes", "worker")
-        for each in workers_of(server):
-            os.kill(each, signal.SIGKILL)
+        for pid in workers_of(server):
+            os.kill(pid, signal.SIGKILL)
         await reaches(server, 2, "outrider_processes", "worker")
         await server.api.publish(EVENT, ["4"])
         await server.api.settled()
@@ -99,21 +99,21 @@ async def test_a_trace_goes_from_the_publisher_to_the_receiver(launch):
     """
     Over REST, as CloudEvents and for interceptions; later attempts are in it, too.
     """
-    refused_once = [Answer(status=500)]
-    async with Receiver(refused_once) as receiver:
+    fails_once = [Answer(status=500)]
+    async with Receiver(fails_once) as receiver:
         server = await launch(environ={"OUTRIDER_LOG_ATTEMPTS": "all"}).ready()
         hook = await bind(server, receiver)
         policy = {"policy": {"retry": {"waits": ["0.05s"]}}}
         await server.api.post(f"/v1/targets/{hook}/policy", policy, method="PUT")
-        await exchange(server, "/v1/events", {"events": [{"id": "1", "eventType": EVENT}]}, **TRACE)
+        await send(server, "/v1/events", {"events": [{"id": "1", "eventType": EVENT}]}, **TRACE)
         await server.api.settled()
         cloud_event = {"specversion": "1.0", "id": "2", "source": "s", "type": EVENT}
         kind = {"content-type": "application/cloudevents+json"}
-        await exchange(server, "/v1/events", cloud_event, **{**TRACE, **kind})
+        await send(server, "/v1/events", cloud_event, **{**TRACE, **kind})
         await server.api.settled()
-        asked = {"fullMethod": METHOD, "request": {}}
-        await exchange(server, "/v1/intercept/request", asked, **TRACE)
-        await exchange(server, "/v1/intercept/request", asked)
+        call = {"fullMethod": METHOD, "request": {}}
+        await send(server, "/v1/intercept/request", call, **TRACE)
+        await send(server, "/v1/intercept/request", call)
         calls = receiver.calls
     *traced, untraced = calls
     parents = [call.header("traceparent").split("-") for call in traced]
@@ -164,4 +164,4 @@ async def test_spans_reach_a_collector(launch):
     publish = "outrider.v1.EventService/PublishEvents"
     assert ("deliver event", trace, "01") == (name, found_trace, flags)
     assert (publish, trace, "") == spans[parent]
-    assert {"/v1/traces"} == {each.path for each in collector.calls}
+    assert {"/v1/traces"} == {export.path for export in collector.calls}

@@ -1,4 +1,4 @@
-"""`outrider listen --forward`: a server that is far away is answered from this machine."""
+"""`outrider listen --forward`: calls of a remote server are answered from this machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.conftest import Running, run_process
+from cli.conftest import RunningCommand, run_process
 from outrider.testing.receiver import Answer, Receiver
-from system.api import Refused
+from system.api import ApiError
 from system.server import Server
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
@@ -23,9 +23,9 @@ SHORT_WAITS = {"policy": {"retry": {"waits": ["0.3s"] * 40}}}
 def listen(started_listeners):
     """Starts a listener on a server and gives it with its target, once it is connected."""
 
-    async def start(server: Server, url: str, *options: str) -> tuple[Running, str, str]:
+    async def start(server: Server, url: str, *options: str) -> tuple[RunningCommand, str, str]:
         arguments = ("listen", "--url", server.url, "--forward", url, *options)
-        running = Running(*arguments, OUTRIDER_TOKEN=server.token)
+        running = RunningCommand(*arguments, OUTRIDER_TOKEN=server.token)
         started_listeners.append(running)
         line = await asyncio.to_thread(running.line_with, "signing key")
         _, target, _, _, signing_key = line.split()
@@ -35,11 +35,11 @@ def listen(started_listeners):
 
 
 @pytest.fixture
-def started_listeners() -> Iterator[list[Running]]:
-    running: list[Running] = []
+def started_listeners() -> Iterator[list[RunningCommand]]:
+    running: list[RunningCommand] = []
     yield running
-    for each in running:
-        each.kill()
+    for listener in running:
+        listener.kill()
 
 
 async def intercept(server: Server) -> dict[str, object]:
@@ -57,7 +57,7 @@ async def bind(server: Server, target: str) -> None:
 
 async def test_events_and_interceptions_are_answered_from_a_laptop(server, receiver, listen):
     """
-    Nobody opens a port to the internet for a webhook that is being written.
+    A developer need not open a port to the internet for a new webhook.
     """
     listener, target, signing_key = await listen(server, receiver.url, "--name", "both")
     receiver.signing_keys = [signing_key]
@@ -76,7 +76,7 @@ async def test_events_and_interceptions_are_answered_from_a_laptop(server, recei
     assert "answered 200" in listener.line_with("user.human.added  delivery")
     assert "answered 200" in listener.line_with(METHOD)
     assert 0 == listener.stop()
-    with pytest.raises(Refused, match="Execution failed"):
+    with pytest.raises(ApiError, match="Execution failed"):
         await intercept(server)
 
 
@@ -94,13 +94,13 @@ async def test_what_the_laptop_answers_is_what_the_caller_gets(server, listen):
         await bind(server, target)
 
         changed = await intercept(server)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as interrupted:
             await intercept(server)
-    _, target, _ = await listen(server, f"http://127.0.0.1:{port}/", "--name", "nobody")
+    _, target, _ = await listen(server, f"http://127.0.0.1:{port}/", "--name", "nothing")
     tested = await server.api.post(f"/v1/targets/{target}/test", {})
 
     assert {"limit": 1} == changed
-    assert (403, "permission_denied") == (refused.value.status, refused.value.error["code"])
+    assert (403, "permission_denied") == (interrupted.value.status, interrupted.value.error["code"])
     assert "OUTCOME_UNREACHABLE" == tested["attempt"]["outcome"]
     assert "the listener says" in tested["attempt"]["error"]
 
@@ -133,7 +133,7 @@ async def test_a_killed_listener_costs_a_retry_and_no_event(server, receiver, li
 
 async def test_it_connects_again_when_the_server_comes_back(launch, receiver, listen):
     """
-    The far server is deployed while somebody works; he must not have to notice.
+    The remote server is deployed while a developer works, who must not have to notice.
     """
     port = unused_port()
     server = await launch(port=port).ready()
@@ -154,14 +154,14 @@ async def test_it_connects_again_when_the_server_comes_back(launch, receiver, li
 
 async def test_the_newest_listener_of_a_tunnel_has_it(server, receiver, listen):
     """
-    After the laptop slept its old connection may still look alive; two must not take turns.
+    After the laptop slept its old connection may still look alive; the calls must not alternate.
     """
     first, target, _ = await listen(server, receiver.url, "--name", "taken")
     _, same, _ = await listen(server, receiver.url, "--name", "taken")
 
     assert target == same
     assert "is in use by another listener" in first.line_with("Error: ")
-    assert 1 == first.ended()
+    assert 1 == first.wait_ended()
 
 
 async def test_only_owners_of_the_instance_get_its_calls(server, receiver, listen):
@@ -182,9 +182,9 @@ async def test_only_owners_of_the_instance_get_its_calls(server, receiver, liste
     assert 4 == publisher.code, publisher.err
     assert 4 == stranger.code, stranger.err
     for foreign in ("http://mine.7.tunnel.outrider.internal/", "http://tunnel.outrider.internal/"):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(ApiError) as denied:
             await server.api.create_target("foreign", foreign)
-        assert "DeniedURL" in refused.value.error["message"]
+        assert "DeniedURL" in denied.value.error["message"]
     assert endpoint.startswith("http://mine.")
 
 

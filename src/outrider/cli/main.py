@@ -15,20 +15,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from outrider.cli.commands.access import account, instance, token
-from outrider.cli.commands.delivery import deliveries, event
+from outrider.cli.commands.delivery import delivery, event
 from outrider.cli.commands.local import demo, dev, listen, record
 from outrider.cli.commands.routing import execution, explain, intercept
 from outrider.cli.commands.server import doctor, serve, top, worker
 from outrider.cli.commands.targets import target
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.options import examples
-from outrider.cli.terminal.output import complain
+from outrider.cli.terminal.output import print_error
 
 app = typer.Typer(
     name="outrider",
     help="ZITADEL Actions v2 on its own feet: targets, executions, signed deliveries.",
     epilog=examples(
-        "outrider demo                      see the whole way once, on this machine",
+        "outrider demo                      see one event arrive, on this machine",
         "outrider serve --data-dir ./data   run a server",
         "outrider target list               what a running server calls",
     ),
@@ -50,16 +50,16 @@ app.add_typer(execution.app, name="execution")
 app.add_typer(event.app, name="event")
 app.add_typer(intercept.app, name="intercept")
 app.add_typer(explain.app, name="explain")
-app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(delivery.app, name="delivery")
 app.command("top", epilog=top.EXAMPLES)(top.top)
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
 app.command("record", epilog=record.RECORD_EXAMPLES)(record.record)
-app.command("replay", epilog=record.REPLAY_EXAMPLES)(record.replay)
+app.command("resend", epilog=record.RESEND_EXAMPLES)(record.resend)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         from outrider import __version__
 
         typer.echo(f"outrider {__version__}")
@@ -83,11 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="outrider")
     except CommandError as error:
-        complain(error)
+        print_error(error)
         sys.exit(error.code)
     except OSError as failure:
         if failure.errno != ENOSPC:
             raise
-        complain(CommandError("no space left on the device", "Make room where it writes to."))
+        print_error(CommandError("no space left on the device", "Make room where it writes to."))
         sys.exit(ExitCode.FAILED)
     sys.exit(ExitCode.OK)

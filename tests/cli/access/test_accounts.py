@@ -45,9 +45,9 @@ def test_an_account_logs_in_with_its_secret_until_it_is_deleted(server, account)
     after = server.run("target", "list", *mine)
 
     assert (0, 4) == (before.code, after.code)
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with pytest.raises(urllib.error.HTTPError) as raised:
         login(server, made["clientId"], made["clientSecret"])
-    with refused.value as answer:
+    with raised.value as answer:
         assert "invalid_client" == json.load(answer)["error"]
 
 
@@ -55,7 +55,8 @@ def test_an_account_is_listed(server, account):
     """
     With its roles; people see a table.
     """
-    (listed,) = [each for each in server.ok("account", "list")["accounts"] if each["id"] == account]
+    accounts = server.ok("account", "list")["accounts"]
+    (listed,) = [candidate for candidate in accounts if candidate["id"] == account]
 
     assert ["IAM_OWNER_VIEWER"] == listed["roles"]
     assert listed["name"] in server.run("account", "list").out
@@ -89,9 +90,9 @@ def test_a_key_is_listed_until_it_is_deleted(server, account, tmp_path):
     again = server.run("account", "key", "delete", account, lost)
 
     assert 0 == shown.code, shown.err
-    assert all(each in shown.out for each in (kept, lost, "never"))
+    assert all(text in shown.out for text in (kept, lost, "never"))
     assert [kept] == [
-        each["keyId"] for each in server.ok("account", "key", "list", account)["keys"]
+        account_key["keyId"] for account_key in server.ok("account", "key", "list", account)["keys"]
     ]
     assert 1 == again.code
     assert "Account key not found" in again.err
@@ -111,10 +112,10 @@ def test_no_file_is_written_over(server, account, tmp_path):
     """
     path = tmp_path / "shop.json"
     path.write_text("precious")
-    ended = server.run("account", "key", account, "--out", path)
+    result = server.run("account", "key", account, "--out", path)
 
-    assert (2, "precious") == (ended.code, path.read_text())
-    assert f"{path}: File exists" in ended.err
+    assert (2, "precious") == (result.code, path.read_text())
+    assert f"{path}: File exists" in result.err
 
 
 def test_a_refused_key_leaves_no_file(server, tmp_path):
@@ -122,11 +123,11 @@ def test_a_refused_key_leaves_no_file(server, tmp_path):
     An empty file would look like a key.
     """
     path = tmp_path / "shop.json"
-    ended = server.run("account", "key", "2", "--out", path)
+    result = server.run("account", "key", "2", "--out", path)
 
-    assert 1 == ended.code
-    assert "Account not found" in ended.err
-    assert "outrider account list" in ended.err
+    assert 1 == result.code
+    assert "Account not found" in result.err
+    assert "outrider account list" in result.err
     assert not path.exists()
 
 
@@ -134,11 +135,11 @@ def test_a_secret_is_shown_with_a_warning(server, account):
     """
     Whoever closes the window has to make another.
     """
-    ended = server.run("account", "secret", account)
+    result = server.run("account", "secret", account)
 
-    assert 0 == ended.code
-    assert account in ended.out
-    assert "cannot be shown again" in ended.err
+    assert 0 == result.code
+    assert account in result.out
+    assert "cannot be shown again" in result.err
 
 
 def test_a_date_that_is_over_is_refused(server, account, tmp_path):
@@ -147,9 +148,9 @@ def test_a_date_that_is_over_is_refused(server, account, tmp_path):
     """
     path = tmp_path / "shop.json"
     over = datetime(2020, 1, 1, tzinfo=UTC).isoformat()
-    ended = server.run("account", "key", account, "--out", path, "--expires", over)
+    result = server.run("account", "key", account, "--out", path, "--expires", over)
 
-    assert ended.code in {1, 2}
+    assert result.code in {1, 2}
     assert not path.exists()
 
 
@@ -159,7 +160,7 @@ def test_a_name_that_is_taken_is_refused(server):
     """
     name = unique("shop")
     server.ok("account", "create", name, "--role", "IAM_OWNER")
-    ended = server.run("account", "create", name, "--role", "IAM_OWNER")
+    result = server.run("account", "create", name, "--role", "IAM_OWNER")
 
-    assert 1 == ended.code
-    assert "Account already exists" in ended.err
+    assert 1 == result.code
+    assert "Account already exists" in result.err

@@ -23,7 +23,7 @@ def test_an_instance_lives_until_it_is_deleted(server, name):
 
     assert {"id", "creationDate", "token"} == set(made)
     assert 0 == listed.code, listed.err
-    (line,) = [each for each in listed.out.splitlines() if name in each]
+    (line,) = [row for row in listed.out.splitlines() if name in row]
     assert [made["id"], name, f"{name}.example,", "::2"] == line.split()[:4]
     assert (0, "deleted") == (deleted.code, deleted.out.split()[0]), deleted.err
     instances = server.ok("instance", "list")["instances"]
@@ -34,9 +34,7 @@ def test_the_first_instance_has_every_other_name(server):
     """
     Its line must not look as if nothing led to it.
     """
-    (line,) = [
-        each for each in server.run("instance", "list").out.splitlines() if " default " in each
-    ]
+    (line,) = [row for row in server.run("instance", "list").out.splitlines() if " default " in row]
 
     assert "every other" in line
 
@@ -45,32 +43,32 @@ def test_a_token_is_shown_with_a_warning(server, name):
     """
     Whoever closes the window has only the admin token left.
     """
-    ended = server.run("instance", "create", name, "--host", f"{name}.example")
+    result = server.run("instance", "create", name, "--host", f"{name}.example")
 
-    assert 0 == ended.code, ended.err
-    assert "otr_" in ended.out
-    assert "cannot be shown again" in ended.err
+    assert 0 == result.code, result.err
+    assert "otr_" in result.out
+    assert "cannot be shown again" in result.err
 
 
 def test_nothing_is_deleted_by_a_slip(server):
     """
     An instance is more than any other thing that a command deletes.
     """
-    ended = server.run("instance", "delete", "1")
+    result = server.run("instance", "delete", "1")
 
-    assert 2 == ended.code
-    assert "--yes" in ended.err
+    assert 2 == result.code
+    assert "--yes" in result.err
 
 
 def test_an_instance_that_is_not_there_is_not_deleted(server):
     """
     And whoever asked is told where the ids are.
     """
-    ended = server.run("instance", "delete", "1", "--yes")
+    result = server.run("instance", "delete", "1", "--yes")
 
-    assert 1 == ended.code
-    assert "Instance not found" in ended.err
-    assert "outrider instance list" in ended.err
+    assert 1 == result.code
+    assert "Instance not found" in result.err
+    assert "outrider instance list" in result.err
 
 
 def test_the_owner_of_an_instance_makes_none(server, name):
@@ -78,7 +76,7 @@ def test_the_owner_of_an_instance_makes_none(server, name):
     Tokens that are made are of an instance; the admin token alone is of the server.
     """
     token = server.ok("token", "create", name, "--role", "IAM_OWNER")["token"]
-    ended = server.run("instance", "list", "--token", token)
+    result = server.run("instance", "list", "--token", token)
 
-    assert 4 == ended.code
-    assert "No matching permissions found" in ended.err
+    assert 4 == result.code
+    assert "No matching permissions found" in result.err

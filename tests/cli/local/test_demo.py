@@ -32,16 +32,16 @@ def test_one_event_is_delivered_and_verified(scratch, tmp_path):
     """
     The first minute of everybody who tries outrider; every step is there, in order.
     """
-    ended = run_process("demo", "--once", *ANY_PORTS, cwd=tmp_path, TMPDIR=str(scratch))
+    result = run_process("demo", "--once", *ANY_PORTS, cwd=tmp_path, TMPDIR=str(scratch))
 
-    assert 0 == ended.code, ended.out + ended.err
-    steps = [line for line in ended.out.splitlines() if line[:1].isdigit()]
+    assert 0 == result.code, result.out + result.err
+    steps = [line for line in result.out.splitlines() if line[:1].isdigit()]
     assert [str(number) for number in range(1, 8)] == [step[0] for step in steps]
-    assert "signature verified" in ended.out
-    assert '"event_type": "user.human.added"' in ended.out
-    assert '"userName": "a\\u0026b"' in ended.out
-    assert "$ curl -s -X POST http://127.0.0.1:" in ended.out
-    assert "accepted" in ended.out.partition("The delivery log")[2]
+    assert "signature verified" in result.out
+    assert '"event_type": "user.human.added"' in result.out
+    assert '"userName": "a\\u0026b"' in result.out
+    assert "$ curl -s -X POST http://127.0.0.1:" in result.out
+    assert "accepted" in result.out.partition("The delivery log")[2]
     assert [] == list(scratch.iterdir())
     assert [scratch] == list(tmp_path.iterdir())
 
@@ -56,7 +56,7 @@ def test_it_works_again_on_the_same_data(tmp_path):
     second = run_process(*options)
 
     assert (0, 0) == (first.code, second.code), second.out + second.err
-    targets = [value_after(each.out.splitlines(), "target ") for each in (first, second)]
+    targets = [value_after(run.out.splitlines(), "target ") for run in (first, second)]
     assert targets[0] == targets[1]
     assert "signature verified" in second.out
 
@@ -67,7 +67,7 @@ def test_it_stays_up_to_be_played_with(started, scratch, tmp_path):
     """
     running = started("demo", *ANY_PORTS, "--data-dir", tmp_path / "kept", TMPDIR=str(scratch))
     running.line_with(LAST_STEP)
-    url = value_after(running.said, "ready at ")
+    url = value_after(running.output, "ready at ")
     server = Server(url, tmp_path / "kept", tmp_path)
 
     server.ok("event", "publish", "user.human.added", "--payload", '{"userName": "ada"}')
@@ -97,12 +97,12 @@ def test_a_taken_port_is_explained(scratch, option):
     """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_process("demo", "--once", *ANY_PORTS, option, port, TMPDIR=str(scratch))
+        result = run_process("demo", "--once", *ANY_PORTS, option, port, TMPDIR=str(scratch))
 
-    assert 1 == ended.code
-    assert str(port) in ended.err
-    assert option in ended.err
-    assert "Traceback" not in ended.err
+    assert 1 == result.code
+    assert str(port) in result.err
+    assert option in result.err
+    assert "Traceback" not in result.err
     assert [] == list(scratch.iterdir())
 
 
@@ -112,8 +112,8 @@ def test_settings_of_another_server_do_not_disturb_it(tmp_path):
     """
     (tmp_path / "outrider.toml").write_text('egress_profile = "strict"\ndatabase_url = "x"\n')
 
-    ended = run_process(
+    result = run_process(
         *("demo", "--once", *ANY_PORTS), cwd=tmp_path, OUTRIDER_EGRESS_PROFILE="strict"
     )
 
-    assert 0 == ended.code, ended.out + ended.err
+    assert 0 == result.code, result.out + result.err

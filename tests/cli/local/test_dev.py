@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import Ended, Running, run, run_process
-from outrider.cli.dev.binding import condition_of
+from cli.conftest import CommandResult, RunningCommand, run, run_process
+from outrider.cli.dev.binder import condition_of
 from outrider.cli.dev.handlers import HandlersFile
-from outrider.cli.dev.receiver import LiveReceiver, served
+from outrider.cli.dev.receiver import LiveReceiver, serve_receiver
 
 METHOD = "/acme.v1.Shop/Create"
 HANDLERS = f"""
@@ -46,7 +46,7 @@ HANDLERS = f"""
         return replace(call.request, discount=DISCOUNT)
 """
 LOADED = "handlers.py: "
-BROKEN = [
+BROKEN_FILES = [
     ("x = (", "SyntaxError"),
     ("import prices\nprices.missing", "AttributeError"),
     ("raise ValueError('of mine')", "ValueError: of mine"),
@@ -58,7 +58,9 @@ BROKEN = [
 class Dev:
     """One that is running, and what is typed beside it."""
 
-    def __init__(self, directory: Path, started: Callable[..., Running], *options: object) -> None:
+    def __init__(
+        self, directory: Path, started: Callable[..., RunningCommand], *options: object
+    ) -> None:
         self.directory = directory
         self.file = directory / "handlers.py"
         self.running = started("dev", "handlers.py", "--port", 0, *options, cwd=directory)
@@ -68,13 +70,13 @@ class Dev:
     def save(self, text: str, name: str = "handlers.py") -> None:
         (self.directory / name).write_text(textwrap.dedent(text))
 
-    def type(self, *arguments: object, stdin: str = "") -> Ended:
+    def type(self, *arguments: object, stdin: str = "") -> CommandResult:
         return run(*arguments, "--url", self.url, stdin=stdin, cwd=self.directory)
 
-    def intercept(self, kind: str, call: dict[str, object]) -> Ended:
+    def intercept(self, kind: str, call: dict[str, object]) -> CommandResult:
         return self.type("intercept", kind, "-", "--json", stdin=json.dumps(call))
 
-    def create(self, total: int) -> Ended:
+    def create(self, total: int) -> CommandResult:
         return self.intercept("request", {"fullMethod": METHOD, "request": {"total": total}})
 
 
@@ -92,12 +94,12 @@ def test_every_handler_is_called_and_what_came_back_is_shown(directory, started)
     dev = Dev(directory, started)
 
     published = dev.type("event", "publish", "order.created", "--aggregate-id", "7", "--wait")
-    broken = dev.type("event", "publish", "user.added", "--wait", "--json")
+    failed = dev.type("event", "publish", "user.added", "--wait", "--json")
     claims = dev.intercept("function", {"function": "preuserinfo", "payload": {}})
     changed = dev.create(5)
-    refused = dev.create(500)
+    interrupted = dev.create(500)
 
-    # Its directory holds keys, and stands where people type `git add .`.
+    # Its directory has keys in it, and people type `git add .` beside it.
     subprocess.run(["git", "init", "-q", str(directory)], check=True)
     untracked = subprocess.check_output(["git", "-C", str(directory), "status", "-s"], text=True)
 
@@ -107,14 +109,14 @@ def test_every_handler_is_called_and_what_came_back_is_shown(directory, started)
     assert "accepted" in published.out
     assert "created 7" == dev.running.line_with("created")
     assert "answered 204" in dev.running.line_with("order.created")
-    assert 1 == broken.code, broken.err
-    (delivery,) = broken.json["deliveries"]
+    assert 1 == failed.code, failed.err
+    (delivery,) = failed.json["deliveries"]
     assert 500 == delivery["attempts"][0]["statusCode"]
     assert "handler broke" in dev.running.line_with("RuntimeError: ")
     assert [{"key": "plan", "value": "free"}] == claims.json["answer"]["append_claims"]
     assert {"total": 5, "discount": 1} == changed.json["request"]
-    assert 5 == refused.code
-    assert "too much" in refused.err
+    assert 5 == interrupted.code
+    assert "too much" in interrupted.err
     assert 0 == dev.running.stop()
 
 
@@ -161,29 +163,29 @@ def test_a_broken_file_keeps_the_handlers_from_before(directory, started):
     """
     (directory / "handlers.py").write_text("x = (")
     dev = Dev(directory, started)
-    assert "waiting until it is saved again" in "\n".join(dev.running.said)
+    assert "waiting until it is saved again" in "\n".join(dev.running.output)
     dev.save(HANDLERS)
     dev.running.line_with(LOADED)
 
-    for text, says in BROKEN:
+    for text, message in BROKEN_FILES:
         dev.save(text)
-        dev.running.line_with(says)
+        dev.running.line_with(message)
         dev.running.line_with("the handlers from before stay")
         assert {"total": 5, "discount": 1} == dev.create(5).json["request"]
     dev.save(HANDLERS)
     dev.running.line_with(LOADED)
 
     assert {"total": 5, "discount": 1} == dev.create(5).json["request"]
-    assert "cli/dev" not in "\n".join(dev.running.said)
+    assert "cli/dev" not in "\n".join(dev.running.output)
 
 
 def test_a_call_that_comes_before_the_first_handlers_is_to_come_again():
     """
     Its server knows targets of an earlier start, while the file is still broken.
     """
-    stage = LiveReceiver(lambda _: None)
+    live_receiver = LiveReceiver(lambda _: None)
     with (
-        served(stage, "127.0.0.1", 0) as url,
+        serve_receiver(live_receiver, "127.0.0.1", 0) as url,
         pytest.raises(urllib.error.HTTPError, match="503") as raised,
     ):
         urllib.request.urlopen(url, data=b"{}")
@@ -202,15 +204,15 @@ def test_the_next_start_uses_the_data_again(directory, started):
 
     after = second.type("target", "list", "--json").json["targets"]
 
-    assert [each["id"] for each in before] == [each["id"] for each in after]
+    assert [target["id"] for target in before] == [target["id"] for target in after]
     assert 4 == len(after)
-    assert 1 == len(second.type("deliveries", "list", "--json").json["deliveries"])
+    assert 1 == len(second.type("delivery", "list", "--json").json["deliveries"])
     assert {"total": 5, "discount": 1} == second.create(5).json["request"]
 
 
 def test_a_killed_one_leaves_no_server_behind(directory, started):
     """
-    It would hold the port and the data, and nobody would know what to stop.
+    It would keep the port and the data, and the developer would not know what to stop.
     """
     first = Dev(directory, started)
     first.running.kill()

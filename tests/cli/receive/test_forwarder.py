@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from outrider.cli.receive.forwarder import Forwarder
-from outrider.cli.remote.client import Server
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
 
 @asynccontextmanager
 async def silent_server():
-    """It accepts connections and says nothing; the list grows with each."""
+    """It accepts connections and sends nothing; the list grows with each."""
     connections: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1")
     try:
@@ -25,31 +25,31 @@ async def silent_server():
             connection.close()
 
 
-def forwarder(port: int, said: asyncio.Queue[str]) -> Forwarder:
+def forwarder(port: int, notes: asyncio.Queue[str]) -> Forwarder:
     async def nothing(*_) -> None:
         raise AssertionError("nothing was opened")
 
     return Forwarder(
-        server=Server(f"http://127.0.0.1:{port}", "token"),
+        server=RemoteServer(f"http://127.0.0.1:{port}", "token"),
         name="ada",
         url="http://127.0.0.1:9/",
-        poster=None,
+        client=None,
         on_open=nothing,
-        on_exchange=nothing,
-        say=said.put_nowait,
+        on_answered=nothing,
+        say=notes.put_nowait,
         silent_s=0.1,
     )
 
 
-async def test_a_server_that_says_nothing_is_left_for_a_new_connection():
+async def test_a_silent_server_is_left_for_a_new_connection():
     """
     After the laptop slept, its connection looks alive and is not.
     """
-    said: asyncio.Queue[str] = asyncio.Queue()
+    notes: asyncio.Queue[str] = asyncio.Queue()
     async with silent_server() as (port, connections):
-        running = asyncio.create_task(forwarder(port, said).run())
-        first = await asyncio.wait_for(said.get(), 20)
-        second = await asyncio.wait_for(said.get(), 20)
+        running = asyncio.create_task(forwarder(port, notes).run())
+        first = await asyncio.wait_for(notes.get(), 20)
+        second = await asyncio.wait_for(notes.get(), 20)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

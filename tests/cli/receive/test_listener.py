@@ -26,7 +26,7 @@ def request(body: bytes = BODY, *, signing_key: str | None = SIGNING_KEY, more: 
 
 @asynccontextmanager
 async def listening(**options):
-    """A listener that was started, and the calls that it hands over."""
+    """A listener that was started, and the calls that it passes on."""
     calls: list[ReceivedCall] = []
     async with Listener(calls.append, **options) as listener:
         await listener.start("127.0.0.1", 0)
@@ -52,23 +52,23 @@ async def read_status(reader) -> int:
     return int(head.split()[1])
 
 
-async def ask(listener, *requests: bytes) -> list[int]:
+async def send(listener, *requests: bytes) -> list[int]:
     """The status of the answer to each of these, sent at once on one connection."""
     async with connected(listener) as (reader, writer):
         writer.write(b"".join(requests))
         return [await read_status(reader) for _ in requests]
 
 
-async def test_a_signed_call_is_verified_and_handed_over():
+async def test_a_signed_call_is_verified_and_passed_on():
     """
     What the demonstration stands on.
     """
     async with listening(signing_keys=[SIGNING_KEY]) as (listener, calls):
-        statuses = await ask(listener, request(more="Outrider-Attempt: 2\r\n"))
+        statuses = await send(listener, request(more="Outrider-Attempt: 2\r\n"))
 
     (call,) = calls
     assert [200] == statuses
-    assert (None, BODY, 200) == (call.refusal, call.body, call.status)
+    assert (None, BODY, 200) == (call.verification_error, call.body, call.status)
     assert ("POST", "/hook?x=1") == (call.method, call.target)
     assert call.verified is not None
     assert ("2", "") == (call.header("OUTRIDER-ATTEMPT"), call.header("absent"))
@@ -86,15 +86,15 @@ async def test_a_signed_call_is_verified_and_handed_over():
 )
 async def test_a_call_that_is_not_signed_is_refused(wrong, reason):
     """
-    With the reason for whoever looks on, and 401 for the caller.
+    With the reason for the developer, and 401 for the caller.
     """
     async with listening(signing_keys=[SIGNING_KEY]) as (listener, calls):
-        # Signed here: what is signed when tests are collected may be too old when its turn comes.
-        statuses = await ask(listener, request(**wrong))
+        # Signed here: a signature made when tests are collected may be too old by then.
+        statuses = await send(listener, request(**wrong))
 
     assert [401] == statuses
     assert calls[0].verified is None
-    assert calls[0].refusal.startswith(f"{reason}: ")
+    assert calls[0].verification_error.startswith(f"{reason}: ")
 
 
 async def test_without_a_signing_key_everything_is_taken_and_says_so():
@@ -102,10 +102,10 @@ async def test_without_a_signing_key_everything_is_taken_and_says_so():
     Handy, but nobody may believe that it was verified.
     """
     async with listening() as (listener, calls):
-        statuses = await ask(listener, request(signing_key=None))
+        statuses = await send(listener, request(signing_key=None))
 
     assert [200] == statuses
-    assert (None, NOT_VERIFIED) == (calls[0].verified, calls[0].refusal)
+    assert (None, NOT_VERIFIED) == (calls[0].verified, calls[0].verification_error)
 
 
 async def test_each_of_several_signing_keys_is_good():
@@ -113,7 +113,7 @@ async def test_each_of_several_signing_keys_is_good():
     While a key is being changed, both are in use.
     """
     async with listening(signing_keys=["old" * 12, "new" * 12]) as (listener, _):
-        statuses = await ask(
+        statuses = await send(
             listener, request(signing_key="old" * 12), request(signing_key="new" * 12)
         )
 
@@ -126,7 +126,7 @@ async def test_a_key_can_be_added_later():
     """
     async with listening() as (listener, calls):
         listener.trust(SIGNING_KEY)
-        statuses = await ask(listener, request(), request(signing_key=None))
+        statuses = await send(listener, request(), request(signing_key=None))
 
     assert [200, 401] == statuses
     assert calls[0].verified is not None
@@ -136,9 +136,9 @@ async def test_it_fails_as_often_as_it_was_told():
     """
     To see how a sender tries again. A bad signature is no part of that count.
     """
-    manners = ResponseScript(fail=2, status=202)
-    async with listening(signing_keys=[SIGNING_KEY], manners=manners) as (listener, calls):
-        statuses = await ask(
+    script = ResponseScript(fail_first=2, status=202)
+    async with listening(signing_keys=[SIGNING_KEY], script=script) as (listener, calls):
+        statuses = await send(
             listener, request(signing_key=None), request(), request(), request(), request()
         )
 
@@ -148,20 +148,20 @@ async def test_it_fails_as_often_as_it_was_told():
 
 async def test_it_waits_before_each_answer():
     """
-    A slow receiver; the call is handed over before the wait.
+    A slow receiver; the call is passed on before the wait.
     """
     calls: asyncio.Queue[ReceivedCall] = asyncio.Queue()
-    async with Listener(calls.put_nowait, manners=ResponseScript(delay=0.2)) as listener:
+    async with Listener(calls.put_nowait, script=ResponseScript(delay=0.2)) as listener:
         await listener.start("127.0.0.1", 0)
         async with connected(listener) as (reader, writer):
-            begun = asyncio.get_running_loop().time()
+            started = asyncio.get_running_loop().time()
             writer.write(request())
             await calls.get()
-            handed_over = asyncio.get_running_loop().time() - begun
+            passed_on = asyncio.get_running_loop().time() - started
             assert 200 == await read_status(reader)
-            answered = asyncio.get_running_loop().time() - begun
+            answered = asyncio.get_running_loop().time() - started
 
-    assert handed_over < 0.2 <= answered + 0.01
+    assert passed_on < 0.2 <= answered + 0.01
 
 
 @pytest.mark.parametrize("status", [204, 304, 418, 599])
@@ -169,25 +169,25 @@ async def test_any_status_is_a_well_formed_answer(status):
     """
     Those that have no body, and those that have no name.
     """
-    async with listening(manners=ResponseScript(status=status)) as (listener, _):
-        assert [status, status] == await ask(listener, request(), request())
+    async with listening(script=ResponseScript(status=status)) as (listener, _):
+        assert [status, status] == await send(listener, request(), request())
 
 
 @pytest.mark.parametrize(
-    ("manners", "body"),
+    ("script", "body"),
     [
         (ResponseScript(), b""),
         (ResponseScript(status=204, body=b"{}"), b""),
         (ResponseScript(status=400), b"400 Bad Request\n"),
         (ResponseScript(body=b"{}"), b"{}"),
-        (ResponseScript(body=b"{}", fail=1), b"500 Internal Server Error\n"),
+        (ResponseScript(body=b"{}", fail_first=1), b"500 Internal Server Error\n"),
     ],
 )
-async def test_only_what_was_asked_for_is_in_the_body(manners, body):
+async def test_only_what_was_asked_for_is_in_the_body(script, body):
     """
-    A target of the type call replaces the message by the body, whatever it says.
+    A target of the type call replaces the message by the body, whatever that is.
     """
-    async with listening(manners=manners) as (listener, _), connected(listener) as (reader, writer):
+    async with listening(script=script) as (listener, _), connected(listener) as (reader, writer):
         writer.write(request(more="Connection: close\r\n"))
         answer = await reader.read()
 
@@ -198,8 +198,8 @@ async def test_a_request_may_come_in_pieces():
     """
     TCP has no messages.
     """
-    keys = [SIGNING_KEY]
-    async with listening(signing_keys=keys) as (listener, calls), connected(listener) as streams:
+    options = {"signing_keys": [SIGNING_KEY]}
+    async with listening(**options) as (listener, calls), connected(listener) as streams:
         reader, writer = streams
         for byte in request():
             writer.write(bytes([byte]))
@@ -216,7 +216,7 @@ async def test_a_chunked_body_is_put_together():
     chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunked += b'2\r\n{"\r\n3\r\na":\r\n2\r\n1}\r\n0\r\n\r\n'
     async with listening() as (listener, calls):
-        assert [200] == await ask(listener, chunked)
+        assert [200] == await send(listener, chunked)
 
     assert b'{"a":1}' == calls[0].body
 
@@ -263,7 +263,7 @@ async def test_a_connection_is_closed_when_the_caller_asks():
 )
 async def test_what_is_no_request_is_refused_and_cut(status, hostile):
     """
-    It must not hang, and it must not be handed over.
+    It must not hang, and it must not be passed on.
     """
     async with listening() as (listener, calls), connected(listener) as (reader, writer):
         writer.write(hostile)
@@ -282,12 +282,12 @@ async def test_a_body_has_a_bound():
         writer.write(head)
         piece = bytes(1024 * 1024)
 
-        async def send() -> None:
+        async def send_pieces() -> None:
             for _ in range(2 * MAX_BODY_BYTES // len(piece)):
                 writer.write(piece)
                 await writer.drain()
 
-        sending = asyncio.create_task(send())
+        sending = asyncio.create_task(send_pieces())
         assert 413 == await read_status(reader)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
@@ -303,7 +303,7 @@ async def test_a_caller_that_goes_away_harms_nobody():
         async with connected(listener) as (_, writer):
             writer.write(request()[:-1])
             await writer.drain()
-        assert [200] == await ask(listener, request())
+        assert [200] == await send(listener, request())
 
     assert 1 == len(calls)
 

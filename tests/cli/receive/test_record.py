@@ -1,4 +1,4 @@
-"""`outrider record` and `outrider replay`: real calls in a file that may be shown to others."""
+"""`outrider record` and `outrider resend`: real calls in a file that may be shown to others."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, 
     """
     out = tmp_path / "calls.jsonl"
     recorder = started(
-        "record", "--out", out, "--port", 0, "--signing-key", SIGNING_KEY, "--keep", "locality"
+        "record", "--out", out, "--port", 0, "--signing-key", SIGNING_KEY, "--unmask", "locality"
     )
     url = recorder.url()
     request = {"fullMethod": "/a.v1.S/M", "request": {"locality": "London"}}
@@ -109,11 +109,11 @@ def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, 
     assert 0 == recorder.stop()
 
     text = out.read_text()
-    replay = ("replay", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
-    first = run(*replay)
+    resend = ("resend", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
+    first = run(*resend)
     seen = list(development.seen)
     development.breaks = True
-    broken = run(*replay)
+    failed = run(*resend)
 
     assert 2 == len(text.splitlines())
     assert [] == [secret for secret in (*SECRETS, "192.0.2.7", "v1=") if secret in text]
@@ -121,21 +121,21 @@ def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, 
     assert 1 == first.code  # a 204 for the event is not the 200 of the recorder
     event, call = seen
     assert ("42", "user.human.added") == (event.aggregate_id, event.event_type)
-    assert "person1@masked.example" == event.event_payload["email"]
+    assert "person1@redacted.example" == event.event_payload["email"]
     assert ("en", 3) == (
         event.event_payload["preferredLanguage"],
         event.event_payload["count"],
     )
     assert {"locality": "London"} == call.request
-    assert 1 == broken.code
-    assert "answered 500  was 200" in broken.out
+    assert 1 == failed.code
+    assert "answered 500  was 200" in failed.out
 
 
 def test_calls_of_a_server_are_recorded_on_their_way_to_the_laptop(
     started, server, tmp_path, development
 ):
     """
-    What the program answered is recorded too, and replaying compares with that.
+    What the program answered is recorded too, and resending compares with that.
     """
     out = tmp_path / "calls.jsonl"
     arguments = ("--url", server.url, "--data-dir", server.data_dir, "--name", "recorded")
@@ -147,32 +147,32 @@ def test_calls_of_a_server_are_recorded_on_their_way_to_the_laptop(
     recorder.stop()
     development.server.receiver.signing_keys = OTHER_KEY
 
-    replayed = run("replay", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
+    resent = run("resend", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
     development.breaks = True
-    broken = run("replay", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
+    failed = run("resend", out, "--to", development.server.url, "--signing-key", OTHER_KEY)
 
     assert "OUTCOME_ACCEPTED" == tested["attempt"]["outcome"]
-    assert 0 == replayed.code, replayed.out + replayed.err
-    assert "1 sent, 0 answered differently" in replayed.err
-    assert 1 == broken.code
+    assert 0 == resent.code, resent.out + resent.err
+    assert "1 sent, 0 answered differently" in resent.err
+    assert 1 == failed.code
 
 
 def test_who_occurs_again_is_the_same_person_again():
     """
-    A bug that needs two calls of one user is not masked away.
+    A bug that needs two calls of one user stays visible.
     """
-    mask = CallRedaction()
-    masked = mask.document({"email": ADDRESS, "a": f"{ADDRESS.lower()}, eve@example.org"})
+    redaction = CallRedaction()
+    redacted = redaction.document({"email": ADDRESS, "a": f"{ADDRESS.lower()}, eve@example.org"})
 
     assert {
-        "email": "person1@masked.example",
-        "a": "person1@masked.example, person2@masked.example",
-    } == masked
-    assert masked == mask.document(masked)
+        "email": "person1@redacted.example",
+        "a": "person1@redacted.example, person2@redacted.example",
+    } == redacted
+    assert redacted == redaction.document(redacted)
 
 
-MASKED = {
-    "login_names": (["ada", ADDRESS], ["***", "person1@masked.example"]),
+REDACTED = {
+    "login_names": (["ada", ADDRESS], ["***", "person1@redacted.example"]),
     "clientSecret": ("s", "***"),
     "password": (
         {"password": "p", "changeRequired": True},
@@ -196,14 +196,14 @@ MASKED = {
         [{"name": "displayName", "value": ["***"]}],
     ),
     "headers": ({"Cookie": ["a=b"], "Accept": ["*/*"]}, {"Cookie": ["***"], "Accept": ["*/*"]}),
-    "by_address": ({ADDRESS: 1}, {"person1@masked.example": 1}),
+    "by_address": ({ADDRESS: 1}, {"person1@redacted.example": 1}),
     "id": ("1002128326749323265", "1002128326749323265"),
     "phone": ("", ""),
     "link": (
         "https://a.example/?code=abc&login_hint=ada%40example.org&state=open#id_token=x",
-        "https://a.example/?code=***&login_hint=person1@masked.example&state=open#id_token=***",
+        "https://a.example/?code=***&login_hint=person1@redacted.example&state=open#id_token=***",
     ),
-    "written": ("mailto:ada%40example.org", "mailto:person1@masked.example"),
+    "written": ("mailto:ada%40example.org", "mailto:person1@redacted.example"),
     "home": ({"country": "CH", "region": "BE"}, {"country": "***", "region": "***"}),
     "web_authn": (
         {"challenge": "abc", "credentialID": "x"},
@@ -212,15 +212,15 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("name", MASKED)
-def test_a_field_is_masked_in_its_shape(name):
+@pytest.mark.parametrize("name", REDACTED)
+def test_a_field_is_redacted_in_its_shape(name):
     """
     Handlers go on working: text stays text, a list a list, a switch a switch.
     """
-    value, expected = MASKED[name]
+    value, expected = REDACTED[name]
 
     assert {name: expected} == CallRedaction().document({name: value})
-    assert {name: value} == CallRedaction(keep=[name]).document({name: value})
+    assert {name: value} == CallRedaction(unredacted=[name]).document({name: value})
 
 
 PERSONAL = (
@@ -235,10 +235,10 @@ def test_nothing_of_a_person_is_left_of_any_kind_of_call(kind):
     A recording is given to colleagues, and put into a repository.
     """
     sample = SAMPLES[kind].decode()
-    masked = json.dumps(CallRedaction().document(json.loads(sample)))
+    redacted = json.dumps(CallRedaction().document(json.loads(sample)))
 
     assert any(word in sample for word in PERSONAL)
-    assert [] == [word for word in PERSONAL if word in masked]
+    assert [] == [word for word in PERSONAL if word in redacted]
 
 
 JSON = st.recursive(
@@ -254,7 +254,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_nothing_of_an_address_is_left_wherever_it_stands(document):
     """
-    Senders put personal data where no list of fields looks for it.
+    Senders put personal data where no list of fields has it.
     """
     assert ADDRESS not in json.dumps(CallRedaction().document(document))
 
@@ -267,10 +267,10 @@ def test_a_file_that_is_no_recording_is_named(tmp_path, line):
     path = tmp_path / "calls.jsonl"
     path.write_text(f"\n{line}\n")
 
-    ended = run("replay", path, "--to", "http://127.0.0.1:9/", "--signing-key", "k")
+    result = run("resend", path, "--to", "http://127.0.0.1:9/", "--signing-key", "k")
 
-    assert 2 == ended.code
-    assert "line 2" in ended.err
+    assert 2 == result.code
+    assert "line 2" in result.err
 
 
 def test_a_deep_document_ends_somewhere():
@@ -289,18 +289,18 @@ def test_a_deep_document_ends_somewhere():
     [
         ("record", "--out", "/nonexistent/calls.jsonl"),
         ("record",),
-        ("replay", "missing.jsonl", "--to", "http://127.0.0.1:9/", "--signing-key", "k"),
-        ("replay", "missing.jsonl", "--to", "nowhere", "--signing-key", "k"),
-        ("replay", "missing.jsonl", "--to", "http://127.0.0.1:9/", "--signing-key", ""),
+        ("resend", "missing.jsonl", "--to", "http://127.0.0.1:9/", "--signing-key", "k"),
+        ("resend", "missing.jsonl", "--to", "nowhere", "--signing-key", "k"),
+        ("resend", "missing.jsonl", "--to", "http://127.0.0.1:9/", "--signing-key", ""),
         ("listen", "--forward", "http://127.0.0.1:9/", "--name", "A", "--token", "t"),
-        ("listen", "--forward", "http://127.0.0.1:9/", "--fail", "1", "--token", "t"),
+        ("listen", "--forward", "http://127.0.0.1:9/", "--fail-first", "1", "--token", "t"),
     ],
 )
 def test_what_cannot_be_meant_does_nothing(arguments, tmp_path: Path):
     """
-    A usage error says what it is about.
+    A usage error names its cause.
     """
-    ended = run(*arguments, cwd=tmp_path)
+    result = run(*arguments, cwd=tmp_path)
 
-    assert 2 == ended.code
-    assert ended.err
+    assert 2 == result.code
+    assert result.err

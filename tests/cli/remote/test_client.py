@@ -1,4 +1,4 @@
-"""Reaching a server: which one, with which token, and what is said when it does not work."""
+"""Reaching a server: which one, with which token, and the error when it does not work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
 from cli.conftest import run
-from outrider.cli.remote.client import checked_url, is_local, refusal
+from outrider.cli.remote.client import checked_url, command_error, is_local
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
 
@@ -24,11 +24,11 @@ def test_a_server_that_is_not_there_is_3(closed_url, tmp_path):
     """
     A script may wait and try again.
     """
-    ended = run("target", "list", "--url", closed_url, "--token", "t", cwd=tmp_path)
+    result = run("target", "list", "--url", closed_url, "--token", "t", cwd=tmp_path)
 
-    assert (3, "") == (ended.code, ended.out)
-    assert f"cannot reach {closed_url}: Connection refused" in ended.err
-    assert "Is the server running there?" in ended.err
+    assert (3, "") == (result.code, result.out)
+    assert f"cannot reach {closed_url}: Connection refused" in result.err
+    assert "Is the server running there?" in result.err
 
 
 @pytest.mark.parametrize(
@@ -36,61 +36,61 @@ def test_a_server_that_is_not_there_is_3(closed_url, tmp_path):
 )
 def test_a_server_that_cannot_work_now_is_3_and_not_called_unreachable(message):
     """
-    Whoever looks for the server then looks in the wrong place.
+    Else its operator would search for the server in the network.
     """
-    told = refusal(ConnectError(Code.UNAVAILABLE, message), "http://here.example")
+    error = command_error(ConnectError(Code.UNAVAILABLE, message), "http://here.example")
 
-    assert ExitCode.UNREACHABLE is told.code
-    assert f"http://here.example cannot do this now: {message}" == told.says
-    assert "outrider doctor" in told.advice
+    assert ExitCode.UNREACHABLE is error.code
+    assert f"http://here.example cannot do this now: {message}" == error.message
+    assert "outrider doctor" in error.advice
 
 
-def test_what_a_proxy_says_is_not_the_server():
+def test_the_answer_of_a_proxy_is_not_the_servers():
     """
     Behind a balancer an answer does not mean that anybody is there.
     """
-    told = refusal(ConnectError(Code.UNAVAILABLE, "Bad Gateway"), "http://here.example")
+    error = command_error(ConnectError(Code.UNAVAILABLE, "Bad Gateway"), "http://here.example")
 
-    assert "cannot reach http://here.example: Bad Gateway" == told.says
+    assert "cannot reach http://here.example: Bad Gateway" == error.message
 
 
 def test_without_a_token_nothing_is_sent(closed_url, tmp_path):
     """
     Not even a connection: the answer is known.
     """
-    ended = run("target", "list", "--url", closed_url, cwd=tmp_path)
+    result = run("target", "list", "--url", closed_url, cwd=tmp_path)
 
-    assert 4 == ended.code
-    assert "no token" in ended.err
-    assert "OUTRIDER_TOKEN" in ended.err
+    assert 4 == result.code
+    assert "no token" in result.err
+    assert "OUTRIDER_TOKEN" in result.err
 
 
 def test_a_wrong_token_is_4(server):
     """
     Told apart from a server that refuses the request.
     """
-    ended = server.run("target", "list", "--token", "otr_wrong")
+    result = server.run("target", "list", "--token", "otr_wrong")
 
-    assert 4 == ended.code
-    assert "otr_wrong" not in ended.err
+    assert 4 == result.code
+    assert "otr_wrong" not in result.err
 
 
 def test_the_token_of_the_data_directory_is_found(server):
     """
     Who may read the server's files is its owner.
     """
-    ended = run("target", "list", "--url", server.url, "--data-dir", server.data_dir)
+    result = run("target", "list", "--url", server.url, "--data-dir", server.data_dir)
 
-    assert 0 == ended.code
+    assert 0 == result.code
 
 
 def test_the_default_data_directory_is_tried_for_a_local_server(server):
     """
     `outrider serve` in one terminal, `outrider target list` in the other, nothing else.
     """
-    ended = run("target", "list", "--url", server.url, cwd=server.directory)
+    result = run("target", "list", "--url", server.url, cwd=server.directory)
 
-    assert 0 == ended.code
+    assert 0 == result.code
 
 
 def test_the_admin_token_of_the_environment_is_tried_for_a_local_server(server, tmp_path):
@@ -99,43 +99,43 @@ def test_the_admin_token_of_the_environment_is_tried_for_a_local_server(server, 
     """
     token = (server.data_dir / "admin.token").read_text().strip()
 
-    ended = run("target", "list", "--url", server.url, cwd=tmp_path, OUTRIDER_ADMIN_TOKEN=token)
+    result = run("target", "list", "--url", server.url, cwd=tmp_path, OUTRIDER_ADMIN_TOKEN=token)
 
-    assert 0 == ended.code
+    assert 0 == result.code
 
 
 def test_no_token_of_this_machine_goes_to_another(server):
     """
     A mistyped URL must not receive the admin token of the server at home.
     """
-    ended = run(
+    result = run(
         *("target", "list", "--url", "http://outrider.invalid"),
         cwd=server.directory,
         OUTRIDER_ADMIN_TOKEN="t",
     )
 
-    assert 4 == ended.code
-    assert "no token" in ended.err
+    assert 4 == result.code
+    assert "no token" in result.err
 
 
 def test_a_data_directory_without_a_token_is_named(tmp_path):
     """
-    The path that was looked at, and why it did not work.
+    The path that was read, and why that did not work.
     """
-    ended = run("target", "list", "--data-dir", tmp_path)
+    result = run("target", "list", "--data-dir", tmp_path)
 
-    assert 4 == ended.code
-    assert f"{tmp_path}/admin.token: No such file or directory" in ended.err
+    assert 4 == result.code
+    assert f"{tmp_path}/admin.token: No such file or directory" in result.err
 
 
 def test_something_else_than_outrider_is_not_taken_for_it(server):
     """
     A path that is no API: the advice asks the right question.
     """
-    ended = server.run("target", "list", "--url", f"{server.url}/elsewhere")
+    result = server.run("target", "list", "--url", f"{server.url}/elsewhere")
 
-    assert 1 == ended.code
-    assert "Is http://" in ended.err
+    assert 1 == result.code
+    assert "Is http://" in result.err
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_something_else_than_outrider_is_not_taken_for_it(server):
 )
 def test_what_is_no_url_of_a_server_is_refused(url):
     """
-    Before anything is looked up or sent.
+    Before anything is resolved or sent.
     """
     with pytest.raises(CommandError):
         checked_url(url)

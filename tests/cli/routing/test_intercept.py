@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.conftest import Running
+from cli.conftest import RunningCommand
 from outrider.cli.terminal.errors import ExitCode
 from outrider.testing.receiver import Answer, Receiver
 
@@ -23,7 +23,7 @@ FORWARDED = b'{"forwardedStatusCode":401,"forwardedErrorMessage":"not today"}'
 
 @dataclass
 class User:
-    """Somebody at the command line; the receiver answers meanwhile."""
+    """A user at the command line; the receiver answers meanwhile."""
 
     server: Any
     directory: Path
@@ -45,11 +45,11 @@ class User:
         return str(made["id"])
 
     async def bind(self, condition: str, *targets: str) -> None:
-        """Who is called for it from now on."""
+        """Set which targets are called for it."""
         await self.ok("execution", "set", condition, *(targets or ("--clear",)))
 
     def file(self, document: object) -> Path:
-        """A file that holds this."""
+        """A file with this document."""
         path = self.directory / "call.json"
         path.write_text(json.dumps(document))
         return path
@@ -72,11 +72,11 @@ async def test_a_request_runs_through_its_targets(user):
         target = await user.target(receiver.url)
         failing = await user.target(NOWHERE)
         await user.bind(f"request{METHOD}", target, failing)
-        ended = await user.run("intercept", "request", user.file(REQUEST))
+        result = await user.run("intercept", "request", user.file(REQUEST))
         (call,) = receiver.calls
 
-    message, _, calls = ended.out.partition("\n\nCalls of ")
-    assert 0 == ended.code, ended.err
+    message, _, calls = result.out.partition("\n\nCalls of ")
+    assert 0 == result.code, result.err
     assert json.loads(CHANGED) == json.loads(message)
     execution, _, *rows = calls.splitlines()
     assert f"request{METHOD}" == execution
@@ -94,7 +94,7 @@ async def test_ctrl_c_ends_it_while_a_target_hangs(user, server):
     async with Receiver([Answer(hang_until=released)]) as receiver:
         target = await user.target(receiver.url)
         await user.bind(f"request{METHOD}", target)
-        waiting = Running(
+        waiting = RunningCommand(
             *("intercept", "request", user.file(REQUEST)),
             *("--url", server.url, "--data-dir", server.data_dir),
         )
@@ -106,7 +106,7 @@ async def test_ctrl_c_ends_it_while_a_target_hangs(user, server):
         # Only now could the target have answered.
         released.set()
 
-    assert ExitCode.INTERRUPTED == code, waiting.said
+    assert ExitCode.INTERRUPTED == code, waiting.output
 
 
 async def test_a_response_for_programs(user):
@@ -134,10 +134,10 @@ async def test_a_function_shows_the_claims_too(user):
     async with Receiver([Answer(body=json.dumps(answer).encode())]) as receiver:
         await user.bind("function/preaccesstoken", await user.target(receiver.url))
         file = user.file({"function": "preuserinfo", "payload": {"userinfo": {"sub": "42"}}})
-        ended = await user.run("intercept", "function", file, "--function", "preaccesstoken")
+        result = await user.run("intercept", "function", file, "--function", "preaccesstoken")
 
-    message, claims, calls = ended.out.split("\n\n")
-    assert 0 == ended.code, ended.err
+    message, claims, calls = result.out.split("\n\n")
+    assert 0 == result.code, result.err
     assert answer == json.loads(message)
     assert {"role": "admin"} == json.loads(claims.removeprefix("Claims"))
     assert calls.startswith("Calls of function/preaccesstoken")
@@ -145,26 +145,26 @@ async def test_a_function_shows_the_claims_too(user):
 
 async def test_a_call_that_becomes_a_delivery_says_so(user):
     """
-    An empty cell would look like a call that was forgotten.
+    An empty cell would look like a call that was left out.
     """
     made = await user.ok(
         "target", "create", uuid.uuid4().hex, "--endpoint", NOWHERE, "--type", "async"
     )
     await user.bind(f"request{METHOD}", made["id"])
-    ended = await user.run("intercept", "request", user.file(REQUEST))
+    result = await user.run("intercept", "request", user.file(REQUEST))
 
-    assert f"{made['id']}  becomes a delivery  -" == ended.out.splitlines()[-1]
+    assert f"{made['id']}  becomes a delivery  -" == result.out.splitlines()[-1]
 
 
-async def test_nothing_that_fires_is_said(user):
+async def test_that_nothing_matches_is_reported(user):
     """
     A message that comes back as it was looks like a target that changed nothing.
     """
     await user.bind(f"request{METHOD}")
-    ended = await user.run("intercept", "request", user.file(REQUEST))
+    result = await user.run("intercept", "request", user.file(REQUEST))
 
-    assert (0, REQUEST["request"]) == (ended.code, json.loads(ended.out))
-    assert "outrider explain" in ended.err
+    assert (0, REQUEST["request"]) == (result.code, json.loads(result.out))
+    assert "outrider explain" in result.err
 
 
 async def test_a_target_that_interrupts_has_an_exit_code_of_its_own(user):
@@ -174,11 +174,11 @@ async def test_a_target_that_interrupts_has_an_exit_code_of_its_own(user):
     async with Receiver([Answer(body=FORWARDED)]) as receiver:
         target = await user.target(receiver.url, "--interrupt-on-error")
         await user.bind(f"request{METHOD}", target)
-        ended = await user.run("intercept", "request", user.file(REQUEST))
+        result = await user.run("intercept", "request", user.file(REQUEST))
 
-    assert (ExitCode.STOPPED, "") == (ended.code, ended.out)
-    assert "not today (EXEC-reUaUZCzCp) (unauthenticated)" in ended.err
-    assert f"Target {target} interrupted the call" in ended.err
+    assert (ExitCode.STOPPED, "") == (result.code, result.out)
+    assert "not today (EXEC-reUaUZCzCp) (unauthenticated)" in result.err
+    assert f"Target {target} interrupted the call" in result.err
 
 
 async def test_the_time_is_the_callers(user):
@@ -194,7 +194,7 @@ async def test_the_time_is_the_callers(user):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "Expecting value"),
         ("[]", "must be a JSON object"),
@@ -202,31 +202,31 @@ async def test_the_time_is_the_callers(user):
         ('{"function": "x"}', "function"),
     ],
 )
-async def test_a_file_that_is_no_call_is_a_usage_error(user, text, says):
+async def test_a_file_that_is_no_call_is_a_usage_error(user, text, message):
     """
     Before anything is sent, and with the name of what is wrong.
     """
-    ended = await user.run("intercept", "request", "-", stdin=text)
+    result = await user.run("intercept", "request", "-", stdin=text)
 
-    assert (ExitCode.USAGE, "") == (ended.code, ended.out)
-    assert ended.err.startswith("Error: -: ")
-    assert says in ended.err
+    assert (ExitCode.USAGE, "") == (result.code, result.out)
+    assert result.err.startswith("Error: -: ")
+    assert message in result.err
 
 
 async def test_a_method_that_cannot_be_one_is_refused_by_the_server(user):
     """
-    It would match nothing, and look as if no target was bound.
+    It would match nothing, as if no target was bound.
     """
-    ended = await user.run("intercept", "request", user.file(REQUEST), "--method", "ListSessions")
+    result = await user.run("intercept", "request", user.file(REQUEST), "--method", "ListSessions")
 
-    assert ExitCode.FAILED == ended.code
-    assert "value must be /package.Service/Method" in ended.err
+    assert ExitCode.FAILED == result.code
+    assert "value must be /package.Service/Method" in result.err
 
 
 # Explain
 
 
-async def test_why_a_method_fires_what_it_does(user):
+async def test_why_a_method_matches_what_it_does(user):
     """
     The winner first, those that lost, and what each target would be called for.
     """
@@ -234,10 +234,10 @@ async def test_why_a_method_fires_what_it_does(user):
     target = await user.target(NOWHERE)
     await user.bind(f"request{METHOD}", target)
     await user.bind(f"request{service}", target)
-    ended = await user.run("explain", "request", METHOD)
+    result = await user.run("explain", "request", METHOD)
     await user.bind(f"request{service}")
 
-    candidates, targets = ended.out.split("\n\n")
+    candidates, targets = result.out.split("\n\n")
     _, *rows = candidates.splitlines()
     assert [f"request{METHOD}", f"request{service}"] == [row.split()[0] for row in rows]
     assert ["chosen:", "not"] == [row.split()[1] for row in rows]
@@ -245,7 +245,7 @@ async def test_why_a_method_fires_what_it_does(user):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "query",
     [
         ("response", "/zitadel.user.v2.UserService/ListUsers"),
         ("function", "presamlresponse"),
@@ -253,32 +253,32 @@ async def test_why_a_method_fires_what_it_does(user):
     ],
     ids=" ".join,
 )
-async def test_everything_that_can_be_bound_can_be_explained(user, asked):
+async def test_everything_that_can_be_bound_can_be_explained(user, query):
     """
     By the words that conditions are made of.
     """
-    kind, name = asked
+    kind, name = query
     condition = f"{kind}/{name.removeprefix('/')}"
-    nothing = await user.run("explain", *asked)
+    nothing = await user.run("explain", *query)
     target = await user.target(NOWHERE)
     await user.bind(condition, target)
-    found = await user.ok("explain", *asked)
+    found = await user.ok("explain", *query)
     await user.bind(condition)
 
     assert (0, "") == (nothing.code, nothing.out)
-    assert "Nothing fires." in nothing.err
+    assert "Nothing matches." in nothing.err
     assert condition == found["matched"]
-    assert [target] == [each["targetId"] for each in found["targets"]]
+    assert [target] == [listed["targetId"] for listed in found["targets"]]
 
 
 async def test_what_cannot_be_explained_is_refused(user):
     """
     A wildcard is a condition and never happens.
     """
-    ended = await user.run("explain", "event", "user.*")
+    result = await user.run("explain", "event", "user.*")
 
-    assert ExitCode.FAILED == ended.code
-    assert "has no wildcard" in ended.err
+    assert ExitCode.FAILED == result.code
+    assert "has no wildcard" in result.err
 
 
 # A test of a target
@@ -290,12 +290,12 @@ async def test_a_target_is_tried_with_a_sample(user):
     """
     async with Receiver([Answer(body=b"\x1b[2Jfine")]) as receiver:
         target = await user.target(receiver.url)
-        ended = await user.run("target", "test", target)
+        result = await user.run("target", "test", target)
         (call,) = receiver.calls
 
-    fields, answer, payload = ended.out.split("\n\n")
+    fields, answer, payload = result.out.split("\n\n")
     shown = dict(line.split(maxsplit=1) for line in fields.splitlines())
-    assert 0 == ended.code, ended.err
+    assert 0 == result.code, result.err
     assert {"outcome": "accepted", "status": "200", "stage": "answer"}.items() <= shown.items()
     assert "Answer\n\\x1b[2Jfine" == answer
     assert json.loads(call.body) == json.loads(payload.removeprefix("Payload"))
@@ -316,15 +316,15 @@ async def test_a_target_is_tried_with_a_file(user):
 
 async def test_a_target_that_does_not_accept_ends_with_1(user):
     """
-    So that a deployment can be held up by it.
+    So that a deployment can stop at it.
     """
     target = await user.target(NOWHERE)
-    ended = await user.run("target", "test", target)
+    result = await user.run("target", "test", target)
     as_json = await user.run("target", "test", target, "--json")
     missing = await user.run("target", "test", "1")
 
-    assert [ExitCode.FAILED] * 3 == [each.code for each in (ended, as_json, missing)]
-    assert "does not accept: unreachable" in ended.err
-    assert "error    " in ended.out
+    assert [ExitCode.FAILED] * 3 == [command.code for command in (result, as_json, missing)]
+    assert "does not accept: unreachable" in result.err
+    assert "error    " in result.out
     assert "OUTCOME_UNREACHABLE" == as_json.json["attempt"]["outcome"]
     assert "Target not found" in missing.err

@@ -33,18 +33,18 @@ def in_data_dir(settings: Settings, name: str, text: str = "") -> Path:
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 def test_nothing_is_wrong_with_this_machine(settings, check):
     """
-    The tests run on a machine that can run a server; and a check says what it saw.
+    The tests run on a machine that can run a server; and a check reports what it found.
     """
     finding = check(settings)
 
     assert Status.OK is finding.status, finding
-    assert finding.says
+    assert finding.message
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
-def test_looking_changes_nothing(settings, check):
+def test_a_check_changes_nothing(settings, check):
     """
-    Who asks the doctor does not want to be operated on.
+    The doctor only reports.
     """
     check(settings)
 
@@ -58,7 +58,7 @@ def test_a_data_directory_in_use_is_seen(server):
     finding = checks.check_data_dir(Settings(data_dir=server.data_dir))
 
     assert Status.WARN is finding.status
-    assert "in use" in finding.says
+    assert "in use" in finding.message
 
 
 def test_a_data_directory_that_cannot_be_made_is_seen(tmp_path):
@@ -105,7 +105,7 @@ def test_a_master_key_that_cannot_be_read_is_seen(settings):
     finding = checks.check_master_key(settings)
 
     assert Status.FAIL is finding.status
-    assert "hunter2" not in finding.says + finding.advice
+    assert "hunter2" not in finding.message + finding.advice
 
 
 def test_a_master_key_for_everybody_is_seen(settings):
@@ -141,7 +141,7 @@ def test_a_port_that_our_own_server_has_is_no_failure(server):
     finding = checks.check_port(Settings(port=port))
 
     assert Status.WARN is finding.status
-    assert "already running" in finding.says
+    assert "already running" in finding.message
 
 
 def test_a_host_that_is_not_this_machine_is_seen(settings):
@@ -160,7 +160,7 @@ def test_a_server_for_others_without_a_name_is_seen(settings, host):
 
     assert Status.WARN is finding.status
     assert "OUTRIDER_EXTERNAL_URL" in finding.advice
-    assert host in finding.says
+    assert host in finding.message
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
@@ -201,7 +201,7 @@ def test_a_server_that_does_not_answer_is_a_failure():
     (finding,) = checks.check_server("http://127.0.0.1:9")
 
     assert Status.FAIL is finding.status
-    assert "refused" in finding.says
+    assert "refused" in finding.message
 
 
 def test_the_command_ends_with_0_on_a_healthy_machine(tmp_path):
@@ -223,20 +223,20 @@ def test_the_command_ends_with_1_when_something_must_be_repaired(tmp_path):
     """
     Wrong settings are a finding; the other checks go on with the defaults.
     """
-    ended = run("doctor", "--port", "70000", "--json", cwd=tmp_path)
+    result = run("doctor", "--port", "70000", "--json", cwd=tmp_path)
 
-    assert 1 == ended.code
-    assert not ended.json["healthy"]
-    first = ended.json["checks"][0]
+    assert 1 == result.code
+    assert not result.json["healthy"]
+    first = result.json["checks"][0]
     assert ("settings", "fail") == (first["name"], first["status"])
-    assert "--port" in first["says"]
+    assert "--port" in first["message"]
 
 
-def test_a_server_can_be_looked_at_from_elsewhere(server, tmp_path):
+def test_a_server_can_be_checked_from_elsewhere(server, tmp_path):
     """
     `--url` adds its health to the list.
     """
-    ended = run("doctor", "--port", 0, "--url", server.url, "--json", cwd=tmp_path)
+    result = run("doctor", "--port", 0, "--url", server.url, "--json", cwd=tmp_path)
 
-    assert 0 == ended.code, json.dumps(ended.json)
-    assert {"server", "server clock"} <= {check["name"] for check in ended.json["checks"]}
+    assert 0 == result.code, json.dumps(result.json)
+    assert {"server", "server clock"} <= {check["name"] for check in result.json["checks"]}

@@ -23,7 +23,7 @@ from support.runtime import NOW
 
 PASSWORD = "hunter2-secret"
 KNOWN = all_migrations(POSTGRES)[-1].version
-SEEN = DatabaseInspection(
+INSPECTION = DatabaseInspection(
     where="postgresql://db.internal/outrider",
     version=160_004,
     is_encrypted=True,
@@ -55,23 +55,24 @@ def execute(url: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def found(settings: Settings, url: str) -> dict[str, tuple[Status, str]]:
+def check(settings: Settings, url: str) -> dict[str, tuple[Status, str]]:
     findings = list(postgres_checks.check_postgres(settings, url))
     assert PASSWORD not in repr(findings)
     assert [
         finding.name for finding in findings if finding.status is Status.FAIL and not finding.advice
     ] == []
     return {
-        finding.name: (finding.status, f"{finding.says} {finding.advice}") for finding in findings
+        finding.name: (finding.status, f"{finding.message} {finding.advice}")
+        for finding in findings
     }
 
 
 async def test_nothing_is_wrong_with_a_new_database(settings, url):
     """
-    And looking changes nothing: neither a table nor a key is there afterwards.
+    And a check changes nothing: neither a table nor a key is there afterwards.
     """
     for _ in range(2):
-        findings = found(settings, url)
+        findings = check(settings, url)
 
         assert {Status.OK} == {status for status, _ in findings.values()}, findings
         assert [
@@ -88,12 +89,12 @@ async def test_nothing_is_wrong_with_a_new_database(settings, url):
 
 async def test_a_database_in_use_wants_its_key(settings, url):
     """
-    A second node without the first one's key does not start; the doctor says it before.
+    A second node without the first one's key does not start; the doctor reports it before.
     """
     async with open_postgres(url, SEALING, now=NOW) as store:
         store.check_secrets()
-    without = found(settings, url)
-    given = found(replace(settings, master_key=bytes(range(32))), url)
+    without = check(settings, url)
+    given = check(replace(settings, master_key=bytes(range(32))), url)
 
     assert (Status.OK, Status.FAIL) == (given["master key"][0], without["master key"][0])
     assert "OUTRIDER_MASTER_KEY" in without["master key"][1]
@@ -109,9 +110,9 @@ async def test_a_schema_of_the_future_is_seen(settings, url):
         pass
     row = f"INSERT INTO schema_migrations VALUES ({KNOWN + 1}, 'next', 0, {KNOWN})"
     execute(url, row)
-    compatible = found(settings, url)["schema"]
+    compatible = check(settings, url)["schema"]
     execute(url, f"UPDATE schema_migrations SET compatible_with = NULL WHERE version > {KNOWN}")
-    too_new = found(settings, url)["schema"]
+    too_new = check(settings, url)["schema"]
 
     assert (Status.OK, Status.FAIL) == (compatible[0], too_new[0])
     assert "works on it" in compatible[1]
@@ -128,7 +129,7 @@ async def test_a_schema_of_the_first_releases_is_seen(settings, url):
         "INSERT INTO schema_migrations VALUES (1, 'first', 0)",
     )
 
-    assert f"version 1 becomes {KNOWN}" in found(settings, url)["schema"][1]
+    assert f"version 1 becomes {KNOWN}" in check(settings, url)["schema"][1]
 
 
 async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
@@ -139,7 +140,7 @@ async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
     execute(url, "ALTER ROLE outrider_weak CONNECTION LIMIT 5")
     try:
         weak = url.replace(f"postgres:{PASSWORD}@", f"outrider_weak:{PASSWORD}@")
-        findings = found(settings, weak)
+        findings = check(settings, weak)
     finally:
         execute(url, "DROP ROLE outrider_weak")
 
@@ -151,7 +152,7 @@ async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "status", "says"),
+    ("change", "name", "status", "message"),
     [
         ({"version": 140_012}, "database version", Status.FAIL, "14.12 is too old"),
         ({"version": 150_000}, "database version", Status.OK, "15.0"),
@@ -163,20 +164,20 @@ async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
     ],
     ids=str,
 )
-def test_what_a_database_says_is_judged(settings, change, name, status, says):
+def test_findings_about_a_database(settings, change, name, status, message):
     """
     Not every server that there may be can be started here.
     """
-    seen = replace(SEEN, **change)
+    database = replace(INSPECTION, **change)
     findings = [
-        postgres_checks._check_database(seen),
-        postgres_checks._check_version(seen),
-        postgres_checks._check_connections(seen, settings.workers),
+        postgres_checks._check_database(database),
+        postgres_checks._check_version(database),
+        postgres_checks._check_connections(database, settings.workers),
     ]
-    (judged,) = [finding for finding in findings if finding.name == name]
+    (checked,) = [finding for finding in findings if finding.name == name]
 
-    assert status is judged.status
-    assert says in f"{judged.says} {judged.advice}"
+    assert status is checked.status
+    assert message in f"{checked.message} {checked.advice}"
 
 
 @pytest.mark.parametrize(
@@ -195,17 +196,17 @@ def test_what_a_database_says_is_judged(settings, change, name, status, says):
 )
 def test_a_database_that_does_not_answer_shows_no_password(tmp_path, url):
     """
-    Also where a sign that was not encoded moves it to another place; and a start says as little.
+    Also where a sign that was not encoded moves it to another part; and a start shows as little.
     """
     environ = {"OUTRIDER_DATABASE_URL": url}
-    ended = run("doctor", "--port", 0, "--json", cwd=tmp_path, **environ)
-    findings = {check["name"]: check for check in ended.json["checks"]}
+    result = run("doctor", "--port", 0, "--json", cwd=tmp_path, **environ)
+    findings = {finding["name"]: finding for finding in result.json["checks"]}
 
-    assert 1 == ended.code
+    assert 1 == result.code
     assert "fail" == findings["database"]["status"]
     assert "OUTRIDER_DATABASE_URL" in findings["database"]["advice"]
     assert "sqlite" not in findings
-    assert PASSWORD not in ended.out + ended.err
+    assert PASSWORD not in result.out + result.err
 
 
 def test_a_url_that_cannot_be_read_ends_a_start_at_once(tmp_path):
@@ -213,22 +214,22 @@ def test_a_url_that_cannot_be_read_ends_a_start_at_once(tmp_path):
     Without the wait for a database that may come up, and without the password.
     """
     url = f"postgresql://u:{PASSWORD}/x@127.0.0.1:1/d"
-    ended = run("worker", cwd=tmp_path, OUTRIDER_DATABASE_URL=url)
+    result = run("worker", cwd=tmp_path, OUTRIDER_DATABASE_URL=url)
 
-    assert 1 == ended.code
-    assert "percent-encode" in ended.err
-    assert PASSWORD not in ended.out + ended.err
+    assert 1 == result.code
+    assert "percent-encode" in result.err
+    assert PASSWORD not in result.out + result.err
 
 
 def test_a_missing_driver_is_seen(tmp_path):
     """
-    It is an extra: whoever forgot it reads how to install it.
+    It is an extra: the finding tells how to install it.
     """
     source = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from outrider.cli.main import main; main(['doctor', '--port', '0'])"
     )
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", source],
         env=clean_environ(OUTRIDER_DATABASE_URL=f"postgresql://u:{PASSWORD}@127.0.0.1:1/d"),
         cwd=tmp_path,
@@ -238,17 +239,17 @@ def test_a_missing_driver_is_seen(tmp_path):
         check=False,
     )
 
-    assert 1 == ended.returncode, ended.stderr
-    assert "pip install 'outrider[postgres]'" in ended.stdout
-    assert PASSWORD not in ended.stdout + ended.stderr
+    assert 1 == result.returncode, result.stderr
+    assert "pip install 'outrider[postgres]'" in result.stdout
+    assert PASSWORD not in result.stdout + result.stderr
 
 
 def test_the_command_ends_with_0_on_a_database_that_can_be_used(tmp_path, url):
     """
     The whole command, with the flag that serve has.
     """
-    ended = run("doctor", "--port", 0, "--database-url", url, cwd=tmp_path)
+    result = run("doctor", "--port", 0, "--database-url", url, cwd=tmp_path)
 
-    assert 0 == ended.code, ended.out
-    assert {"ok"} == {line.split()[0] for line in ended.out.splitlines()}
-    assert PASSWORD not in ended.out
+    assert 0 == result.code, result.out
+    assert {"ok"} == {line.split()[0] for line in result.out.splitlines()}
+    assert PASSWORD not in result.out

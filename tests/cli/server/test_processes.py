@@ -37,24 +37,24 @@ def post(url: str, body: bytes, *, signing_key: str | None = SIGNING_KEY) -> int
 
 def test_listen_prints_what_comes(started):
     """
-    What came, whether it is to be believed, and what is in it.
+    What came, whether it is verified, and what is in it.
     """
     process = started("listen", "--port", 0, "--signing-key", SIGNING_KEY)
     url = process.url()
 
     assert (200, 401) == (post(url, BODY), post(url, BODY, signing_key="x" * 36))
     verified = process.line_with("POST")
-    refused = process.line_with("POST")
+    rejected = process.line_with("POST")
 
     assert "signature verified  user.human.added  delivery 77  attempt 2" in verified
-    assert "no_match" in refused
-    assert "answered 401" in refused
+    assert "no_match" in rejected
+    assert "answered 401" in rejected
     assert 0 == process.stop()
 
 
 def test_listen_never_paints_the_terminal_with_what_strangers_send(started):
     """
-    A body may hold control characters; so may a path.
+    A body may contain control characters; so may a path.
     """
     process = started("listen", "--port", 0)
     url = process.url()
@@ -77,7 +77,7 @@ def test_listen_speaks_json_to_programs(started):
     call = json.loads(process.line_with("POST"))
 
     assert BODY.decode() == call["body"]
-    assert (True, None, 200) == (call["verified"], call["refusal"], call["status"])
+    assert (True, None, 200) == (call["verified"], call["verificationError"], call["status"])
     assert ("77", "2", "/hook") == (call["delivery"], call["attempt"], call["target"])
     assert "user.human.added" == call["eventType"]
 
@@ -86,7 +86,7 @@ def test_listen_can_fail_on_purpose(started):
     """
     To see how a sender tries again.
     """
-    process = started("listen", "--port", 0, "--fail", 1, "--status", 204)
+    process = started("listen", "--port", 0, "--fail-first", 1, "--status", 204)
     url = process.url()
 
     assert [500, 204] == [post(url, BODY, signing_key=None) for _ in range(2)]
@@ -101,7 +101,7 @@ def test_listen_ends_quietly(started, number):
     process.url()
 
     assert 0 == process.stop(number)
-    assert 1 == len(process.said)
+    assert 1 == len(process.output)
 
 
 def test_listen_says_when_the_port_is_taken():
@@ -110,11 +110,11 @@ def test_listen_says_when_the_port_is_taken():
     """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_process("listen", "--port", port)
+        result = run_process("listen", "--port", port)
 
-    assert 1 == ended.code
-    assert f"Error: cannot listen on 127.0.0.1:{port}" in ended.err
-    assert "--port" in ended.err
+    assert 1 == result.code
+    assert f"Error: cannot listen on 127.0.0.1:{port}" in result.err
+    assert "--port" in result.err
 
 
 # serve and worker
@@ -150,14 +150,14 @@ def test_serve_reads_its_settings_from_everywhere(started, tmp_path):
 
 def test_a_second_server_on_the_same_data_is_refused(server):
     """
-    Two supervisors on one database would fight; one sentence says so.
+    Two supervisors on one database would fight; one sentence explains it.
     """
-    ended = run_process("serve", "--port", 0, "--data-dir", server.data_dir)
+    result = run_process("serve", "--port", 0, "--data-dir", server.data_dir)
 
-    assert 1 == ended.code
-    assert "Error: " in ended.err
-    assert str(server.data_dir) in ended.err
-    assert "Traceback" not in ended.err
+    assert 1 == result.code
+    assert "Error: " in result.err
+    assert str(server.data_dir) in result.err
+    assert "Traceback" not in result.err
 
 
 def test_serve_says_when_the_port_is_taken(tmp_path):
@@ -166,11 +166,11 @@ def test_serve_says_when_the_port_is_taken(tmp_path):
     """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run_process("serve", "--port", port, "--data-dir", tmp_path / "data")
+        result = run_process("serve", "--port", port, "--data-dir", tmp_path / "data")
 
-    assert 1 == ended.code
-    assert f"port {port} on 127.0.0.1 is taken" in ended.err
-    assert "Traceback" not in ended.err
+    assert 1 == result.code
+    assert f"port {port} on 127.0.0.1 is taken" in result.err
+    assert "Traceback" not in result.err
 
 
 def test_a_worker_beside_a_server_starts_and_stops(started, server):

@@ -52,46 +52,46 @@ STATS = {
 }
 
 
-def drawn(look: StatsSample, history: History | None = None, *, color: bool = False) -> str:
+def drawn(sample: StatsSample, history: History | None = None, *, color: bool = False) -> str:
     console = Console(width=140, force_terminal=color, color_system="standard" if color else None)
     with console.capture() as captured:
-        console.print(frame(look, history or History()), highlight=False)
+        console.print(frame(sample, history or History()), highlight=False)
     return captured.get()
 
 
-def a_look(at: float = 0.0, stats=STATS, **changes) -> StatsSample:
+def a_sample(at: float = 0.0, stats=STATS, **changes) -> StatsSample:
     return StatsSample("http://h", at, NOW + timedelta(seconds=at), stats, **changes)
 
 
-def test_a_frame_shows_rates_states_and_who_is_in_trouble():
+def test_a_frame_shows_rates_states_and_failing_targets():
     """
-    The one look in the night: is it slow, since when, and whose fault is it.
+    What an operator asks at night: is it slow, since when, and which target causes it.
     """
-    lines = drawn(a_look(errors={"101": "500 the answer\nwas bad"})).splitlines()
-    said = "\n".join(line.rstrip() for line in lines)
+    lines = drawn(a_sample(errors={"101": "500 the answer\nwas bad"})).splitlines()
+    text = "\n".join(line.rstrip() for line in lines)
 
-    assert "oldest open 2 h" in said
-    assert re.search(r"1 min  delivered/s +12 345  dead/s +0", said)
-    assert re.search(r"5 min  delivered/s +3\.25  dead/s +0\.05", said)
-    assert "pending 3  delivering 0  retrying 2  delivered 1200  dead 1  cancelled 0" in said
-    assert re.search(r"101 +bad\\x1b\[2Jname +2 +2 +1 +2 h +500 the answer was bad", said)
-    assert re.search(r"103 +\(deleted\) +3 +0 +0 +5 s", said)
-    assert "fine" not in said
-    assert "\x1b" not in said
+    assert "oldest open 2 h" in text
+    assert re.search(r"1 min  delivered/s +12 345  dead/s +0", text)
+    assert re.search(r"5 min  delivered/s +3\.25  dead/s +0\.05", text)
+    assert "pending 3  delivering 0  retrying 2  delivered 1200  dead 1  cancelled 0" in text
+    assert re.search(r"101 +bad\\x1b\[2Jname +2 +2 +1 +2 h +500 the answer was bad", text)
+    assert re.search(r"103 +\(deleted\) +3 +0 +0 +5 s", text)
+    assert "fine" not in text
+    assert "\x1b" not in text
 
 
-def test_a_frame_shows_who_is_held_and_why():
+def test_a_frame_shows_suspended_targets_and_why():
     """
-    Nobody has to ask for each target's policy to learn why nothing is delivered.
+    An operator need not read each target's policy to learn why nothing is delivered.
     """
-    owing = {"targetId": "101", "targetName": "first", "counts": counts(pending=7)}
+    first = {"targetId": "101", "targetName": "first", "counts": counts(pending=7)}
     stats = {
         "targets": [
-            {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
+            {**first, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
             {"targetId": "102", "counts": counts(delivered=9)},
         ],
         "suspendedTargets": [
-            {**owing, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
+            {**first, "breakerOpenUntil": "2026-01-02T03:04:35Z"},
             {"targetId": "103", "targetName": "quiet", "pausedAt": "2026-01-01T00:00:00Z"},
             {
                 "targetId": "104",
@@ -101,7 +101,7 @@ def test_a_frame_shows_who_is_held_and_why():
             },
         ],
     }
-    rows = [line.rstrip() for line in drawn(a_look(stats=stats)).splitlines()[-4:]]
+    rows = [line.rstrip() for line in drawn(a_sample(stats=stats)).splitlines()[-4:]]
 
     assert re.fullmatch(r"TARGET +NAME +STATE +OPEN +RETRYING +DEAD +OLDEST +LAST ERROR", rows[0])
     assert re.fullmatch(r"101 +first +breaker open +7 +0 +0 +-", rows[1])
@@ -113,38 +113,38 @@ def test_colours_are_for_terminals():
     """
     A log file full of escapes is of no use.
     """
-    assert "\x1b[31m" in drawn(a_look(), color=True)
-    assert "\x1b[2J" not in drawn(a_look(), color=True)
+    assert "\x1b[31m" in drawn(a_sample(), color=True)
+    assert "\x1b[2J" not in drawn(a_sample(), color=True)
 
 
-def test_the_rate_is_of_what_was_settled_between_two_looks():
+def test_the_rate_is_of_what_was_settled_between_two_samples():
     """
-    And is never below zero, although deliveries are forgotten.
+    And is never below zero, although retention deletes deliveries.
     """
     history = History()
     for at, delivered in ((0, 100), (1, 110), (3, 210), (4, 5)):
-        history.add(a_look(at, {"counts": counts(delivered=delivered, pending=9)}))
-    shown = drawn(a_look(), history)
+        history.add(a_sample(at, {"counts": counts(delivered=delivered, pending=9)}))
+    shown = drawn(a_sample(), history)
 
     assert [10, 50, 0] == history.rates
     assert re.search(r"settled/s now +0  ▂█▁", shown)
 
 
-def test_a_server_that_owes_nothing_says_so():
+def test_a_frame_without_open_deliveries_says_so():
     """
-    An empty table would look like a fault of the view.
+    An empty table would look like a defect of the view.
     """
-    shown = drawn(a_look(stats={}))
+    shown = drawn(a_sample(stats={}))
 
-    assert "no target owes anything" in shown
+    assert "no target has open or dead deliveries" in shown
     assert "oldest open none" in shown
 
 
 @pytest.fixture
 def failing(server) -> str:
-    """The name of a target that nobody answers for, and that is owed three events.
+    """The name of a target that cannot be reached, with three pending deliveries.
 
-    Last errors are looked up for the most troubled only; what other tests left has one each.
+    Last errors are read for the first failing targets only; those of other tests have one each.
     """
     name, event_type = (f"{kind}-{uuid.uuid4().hex[:10]}" for kind in ("target", "type"))
     target = server.ok("target", "create", name, "--endpoint", NOWHERE)["id"]
@@ -161,14 +161,14 @@ def test_one_frame_for_a_script(server, failing: str):
     """
     deadline = time.monotonic() + WITHIN_S
     while True:
-        ended = server.run("top", "--once", "--targets", "100")
-        assert 0 == ended.code, ended.err
-        [line] = [line for line in ended.out.splitlines() if failing in line] or [""]
+        result = server.run("top", "--once", "--targets", "100")
+        assert 0 == result.code, result.err
+        [line] = [line for line in result.out.splitlines() if failing in line] or [""]
         if re.search(r" 3 +3 +0 .*refused", line) or time.monotonic() > deadline:
             break
 
-    assert re.search(r" 3 +3 +0 +\d+ (s|min) .*refused", line), ended.out
-    assert "\x1b" not in ended.out
+    assert re.search(r" 3 +3 +0 +\d+ (s|min) .*refused", line), result.out
+    assert "\x1b" not in result.out
 
 
 def test_a_server_that_is_not_there_is_told_from_one_that_refuses(server):
@@ -176,9 +176,9 @@ def test_a_server_that_is_not_there_is_told_from_one_that_refuses(server):
     Exit codes are those of every other command.
     """
     gone = server.run("top", "--once", "--url", "http://127.0.0.1:9", "--token", "x")
-    refused = server.run("top", "--once", "--token", "otr_wrong")
+    unauthenticated = server.run("top", "--once", "--token", "otr_wrong")
 
-    assert (3, 4) == (gone.code, refused.code)
+    assert (3, 4) == (gone.code, unauthenticated.code)
 
 
 class Terminal:

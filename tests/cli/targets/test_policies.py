@@ -25,30 +25,33 @@ def policy_of(server, target) -> dict:
 
 def row_of(server, name, *command) -> list[str]:
     """The row of a target in what a command prints for people."""
-    ended = server.run(*command)
-    assert 0 == ended.code, ended.err
-    return [re.split(r"  +", line) for line in ended.out.splitlines() if name in line][-1]
+    result = server.run(*command)
+    assert 0 == result.code, result.err
+    return [re.split(r"  +", line) for line in result.out.splitlines() if name in line][-1]
 
 
 def test_a_paused_target_shows_where_an_operator_looks_first(server, target):
     """
-    In the list of targets, in the numbers and in the live view: nobody asks for a policy then.
+    In the list of targets, in the numbers and in the live view, without asking for the policy.
     """
     before = row_of(server, target, "target", "list", "--limit", "1000")
     server.ok("target", "pause", target)
     listed = row_of(server, target, "target", "list", "--limit", "1000")
-    counted = row_of(server, target, "deliveries", "stats", "--target", target)
-    [told] = [
-        each
-        for each in server.ok("target", "list", "--limit", "1000")["targets"]
-        if each["id"] == target
+    counted = row_of(server, target, "delivery", "stats", "--target", target)
+    [shown] = [
+        listed_target
+        for listed_target in server.ok("target", "list", "--limit", "1000")["targets"]
+        if listed_target["id"] == target
     ]
-    held = server.ok("deliveries", "stats", "--target", target)["suspendedTargets"]
+    suspended = server.ok("delivery", "stats", "--target", target)["suspendedTargets"]
 
     assert [*before, "paused"] == listed
     assert [target, "paused"] == [counted[0], counted[2]]
     assert counted[3].startswith("since ")
-    assert [(target, told["pausedAt"])] == [(each["targetId"], each["pausedAt"]) for each in held]
+    assert [(target, shown["pausedAt"])] == [
+        (suspended_target["targetId"], suspended_target["pausedAt"])
+        for suspended_target in suspended
+    ]
     assert " paused " in server.run("top", "--once", "--targets", "100").out
 
 
@@ -63,7 +66,7 @@ def test_options_change_what_they_name(server, target, tmp_path):
     server.ok(*change, "--file", "-", stdin=json.dumps(before))
     server.ok(*change, "--wait", "5s", "--wait", "1.5h", "--jitter", "0", "--max-age", "3d")
     server.ok(*change, "--final-status", "404", "--final-status", "410", "--rate", "0.5")
-    server.ok(*change, "--max-concurrency", "4", "--ordering", "by-aggregate", "--on-dead", "park")
+    server.ok(*change, "--max-concurrency", "4", "--ordering", "by-aggregate", "--on-dead", "halt")
     server.ok(*change, "--breaker-failures", "5", "--breaker-open-for", "2m")
     server.ok(*change, "--on-unreachable", "continue", "--ca-file", ca_file)
 
@@ -105,7 +108,7 @@ def test_what_get_prints_can_be_set(server, target, tmp_path):
 
 def test_a_policy_for_people(server, target):
     """
-    Nothing is said about what nobody set.
+    Nothing is printed about what is not set.
     """
     untouched = server.run("target", "policy", "get", target)
     server.run("target", "policy", "set", target, "--rate", "2")
@@ -131,25 +134,25 @@ def test_a_target_is_paused_and_goes_on(server, target):
     assert "outrider target resume" in server.run("target", "pause", target).err
 
 
-def test_a_delivery_tells_what_holds_it(server, target):
+def test_a_delivery_tells_why_it_is_suspended(server, target):
     """
-    Its next attempt is long due, and nobody makes it: the reason stands beside it.
+    Its next attempt is long due and is not made: the reason is printed with it.
     """
-    event_type = f"held.{uuid.uuid4().hex[:12]}"
+    event_type = f"suspended.{uuid.uuid4().hex[:12]}"
     server.ok("event", "publish", event_type)
     server.ok("execution", "set", f"event/{event_type}", target)
     server.ok("target", "pause", target)
     server.ok("event", "publish", event_type)
-    [delivery] = server.ok("deliveries", "list", "--target", target)["deliveries"]
-    waiting = server.run("deliveries", "show", delivery["id"]).out
-    server.ok("deliveries", "cancel", delivery["id"])
+    [delivery] = server.ok("delivery", "list", "--target", target)["deliveries"]
+    waiting = server.run("delivery", "get", delivery["id"]).out
+    server.ok("delivery", "cancel", delivery["id"])
 
-    assert re.search("^held +by its target: paused, since 20", waiting, re.MULTILINE)
-    assert "held  " not in server.run("deliveries", "show", delivery["id"]).out
+    assert re.search("^suspended +paused, since 20", waiting, re.MULTILINE)
+    assert "suspended  " not in server.run("delivery", "get", delivery["id"]).out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "says"),
+    ("arguments", "stdin", "message"),
     [
         ([], "", "give either --file or what is to change"),
         (["--file", "-", "--rate", "1"], "{}", "give either --file or what is to change"),
@@ -161,25 +164,25 @@ def test_a_delivery_tells_what_holds_it(server, target):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_command_that_is_wrong_says_so(server, target, arguments, stdin, says):
+def test_a_command_that_is_wrong_says_so(server, target, arguments, stdin, message):
     """
     And nothing was done.
     """
-    ended = server.run("target", "policy", "set", target, *arguments, stdin=stdin)
+    result = server.run("target", "policy", "set", target, *arguments, stdin=stdin)
 
-    assert 2 == ended.code
-    assert says in ended.err
+    assert 2 == result.code
+    assert message in result.err
 
 
 @pytest.mark.parametrize("command", ["policy get", "pause", "resume", "policy set --rate 1"])
 def test_a_target_that_is_not_there(server, command):
     """
-    With where to look.
+    With the command that lists them.
     """
     words = command.split()
-    place = 2 if words[0] == "policy" else 1
-    ended = server.run("target", *words[:place], "1", *words[place:])
+    position = 2 if words[0] == "policy" else 1
+    result = server.run("target", *words[:position], "1", *words[position:])
 
-    assert 1 == ended.code
-    assert "Target not found" in ended.err
-    assert "outrider target list" in ended.err
+    assert 1 == result.code
+    assert "Target not found" in result.err
+    assert "outrider target list" in result.err

@@ -43,7 +43,7 @@ def read(server, target) -> dict:
 
 def the_keys(server, target) -> dict[str, bool]:
     listed = server.ok("target", "key", "list", target).get("publicKeys", ())
-    return {each["keyId"]: each.get("active", False) for each in listed}
+    return {public_key["keyId"]: public_key.get("active", False) for public_key in listed}
 
 
 # Changing
@@ -78,7 +78,7 @@ def test_every_property_can_be_changed(server, target):
 )
 def test_what_is_not_named_stays(server, target, options, fields):
     """
-    Kind and interruption are one field of the API; nobody should have to know.
+    Kind and interruption are one field of the API; a user need not know.
     """
     before = read(server, target)
     server.ok("target", "update", target, *options)
@@ -95,10 +95,10 @@ def test_a_target_that_nobody_waits_for_does_not_interrupt(server, target):
     The command says so; it does not pretend to have changed something.
     """
     server.ok("target", "update", target, "--type", "async")
-    ended = server.run("target", "update", target, "--interrupt-on-error")
+    result = server.run("target", "update", target, "--interrupt-on-error")
 
-    assert 2 == ended.code
-    assert "cannot interrupt" in ended.err
+    assert 2 == result.code
+    assert "cannot interrupt" in result.err
 
 
 def test_a_rotated_key_is_shown_once(server, target):
@@ -106,13 +106,13 @@ def test_a_rotated_key_is_shown_once(server, target):
     It is what the receiver needs; and how much time there is to give it to him.
     """
     before = read(server, target)["signingKey"]
-    ended = server.run("target", "update", target, "--rotate-key", "--grace", "2h")
+    result = server.run("target", "update", target, "--rotate-key", "--grace", "2h")
     after = read(server, target)["signingKey"]
 
     assert before != after
-    assert [after] == re.findall("signing key +(.+)", ended.out)
-    assert "goes on signing for 2h" in ended.err
-    assert after not in ended.err
+    assert [after] == re.findall("signing key +(.+)", result.out)
+    assert "goes on signing for 2h" in result.err
+    assert after not in result.err
     assert "signingKey" not in server.ok("target", "update", target, "--timeout", "3s")
 
 
@@ -131,13 +131,13 @@ def test_a_rotated_key_is_in_the_json_too(server, target):
 @pytest.mark.parametrize("options", [["--name", "x"], ["--type", "call"], ["--rotate-key"]])
 def test_a_target_that_is_not_there_is_not_changed(server, options):
     """
-    With where to look.
+    With the command that lists them.
     """
-    ended = server.run("target", "update", "424242", *options)
+    result = server.run("target", "update", "424242", *options)
 
-    assert 1 == ended.code
-    assert "Target not found" in ended.err
-    assert "outrider target list" in ended.err
+    assert 1 == result.code
+    assert "Target not found" in result.err
+    assert "outrider target list" in result.err
 
 
 # Public keys
@@ -170,8 +170,8 @@ def test_keys_for_people(server, target, pem):
     added = server.run("target", "key", "add", target, "-", stdin=pem)
     key_id = added.out.split()[1]
     steps = {
-        each: server.run("target", "key", each, target, key_id).out.split()[0]
-        for each in ("activate", "deactivate")
+        verb: server.run("target", "key", verb, target, key_id).out.split()[0]
+        for verb in ("activate", "deactivate")
     }
     columns, row = (
         line.split() for line in server.run("target", "key", "list", target).out.splitlines()
@@ -189,15 +189,15 @@ def test_keys_for_people(server, target, pem):
 
 def test_the_key_in_use_is_not_removed(server, target, pem):
     """
-    The error says what to do before.
+    The error tells what to do before.
     """
     key_id = server.ok("target", "key", "add", target, "-", stdin=pem)["keyId"]
     server.ok("target", "key", "activate", target, key_id)
 
-    ended = server.run("target", "key", "remove", target, key_id)
+    result = server.run("target", "key", "remove", target, key_id)
 
-    assert 1 == ended.code
-    assert "outrider target key deactivate" in ended.err
+    assert 1 == result.code
+    assert "outrider target key deactivate" in result.err
     assert {key_id: True} == the_keys(server, target)
 
 
@@ -211,28 +211,28 @@ def test_a_private_key_is_not_sent(server, target, private_key):
         serialization.NoEncryption(),
     ).decode()
 
-    ended = server.run("target", "key", "add", target, "-", stdin=secret)
+    result = server.run("target", "key", "add", target, "-", stdin=secret)
 
-    assert 2 == ended.code
-    assert "nothing was sent" in ended.err
-    assert secret.splitlines()[1] not in ended.err + ended.out
+    assert 2 == result.code
+    assert "nothing was sent" in result.err
+    assert secret.splitlines()[1] not in result.err + result.out
     assert {} == the_keys(server, target)
 
 
 @pytest.mark.parametrize("command", ["activate", "deactivate"])
 def test_a_key_that_is_not_there(server, target, command):
     """
-    With where to look.
+    With the command that lists them.
     """
-    ended = server.run("target", "key", command, target, "424242")
+    result = server.run("target", "key", command, target, "424242")
 
-    assert 1 == ended.code
-    assert f"outrider target key list {target}" in ended.err
+    assert 1 == result.code
+    assert f"outrider target key list {target}" in result.err
 
 
 def test_a_key_of_a_target_that_never_was(server, pem):
     """
-    The server says when; there is no such day.
+    The server answers with a date; there is no such day.
     """
     removed = server.run("target", "key", "remove", "424242", "1")
     added = server.run("target", "key", "add", "424242", "-", stdin=pem)

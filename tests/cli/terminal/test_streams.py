@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.conftest import COMMAND_S, Ended, clean_environ, run
-from outrider.cli.receive.exchange import AnsweredCall
+from cli.conftest import COMMAND_S, CommandResult, clean_environ, run
+from outrider.cli.receive.answered_call import AnsweredCall
 from outrider.cli.receive.forwarder import Forwarder
 from outrider.cli.receive.recording import open_recording, read_recording
 from outrider.cli.receive.redaction import CallRedaction
-from outrider.cli.remote.client import Server
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import ExitCode
 from outrider.domain.calls.request import OutboundRequest, Response
 from outrider.runtime import utc_now
@@ -25,7 +25,7 @@ from outrider_api.outrider.v1.tunnel_service_pb import ListenResponse, TunnelCal
 SCRIPT = "exec {python} -m outrider {command}"
 
 
-def sh(command: str, **environ: str) -> Ended:
+def sh(command: str, **environ: str) -> CommandResult:
     """A command as a shell starts it, with its redirections."""
     done = subprocess.run(
         ["/bin/sh", "-c", SCRIPT.format(python=sys.executable, command=command)],
@@ -35,7 +35,7 @@ def sh(command: str, **environ: str) -> Ended:
         timeout=COMMAND_S,
         check=False,
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
@@ -43,53 +43,53 @@ def test_without_an_output_a_command_does_its_work(closed):
     """
     Services and cron jobs start programs with closed outputs.
     """
-    assert (0, "") == ((ended := sh(f"--version {closed}")).code, ended.err)
+    assert (0, "") == ((result := sh(f"--version {closed}")).code, result.err)
 
 
 def test_without_an_input_there_is_nothing_to_read():
     """
-    Not a fault of ours: an empty text.
+    Not a defect of ours: an empty text.
     """
-    ended = sh("intercept function - <&-")
+    result = sh("intercept function - <&-")
 
-    assert (2, "") == (ended.code, ended.out)
-    assert "Error: -: Expecting value" in ended.err
+    assert (2, "") == (result.code, result.out)
+    assert "Error: -: Expecting value" in result.err
 
 
 @pytest.mark.parametrize("command", ["--version", "doctor --json"])
-def test_a_full_disk_is_said_and_is_a_failure(tmp_path, command):
+def test_a_full_disk_is_reported_and_is_a_failure(tmp_path, command):
     """
     A script that goes on with half a file is worse than one that stops.
     """
-    ended = sh(f"{command} >/dev/full", OUTRIDER_DATA_DIR=str(tmp_path))
+    result = sh(f"{command} >/dev/full", OUTRIDER_DATA_DIR=str(tmp_path))
 
-    assert 1 == ended.code
-    assert "no space left" in ended.err.lower()
-    assert "Traceback" not in ended.err
+    assert 1 == result.code
+    assert "no space left" in result.err.lower()
+    assert "Traceback" not in result.err
 
 
 def test_what_the_encoding_does_not_have_is_escaped(server):
     """
-    A name from far away must not end the list it stands in.
+    A name in another script must not end the list that contains it.
     """
     server.ok("account", "create", "日", "--role", "EVENT_PUBLISHER")
-    ended = sh(
+    result = sh(
         f"account list --url {server.url} --data-dir {server.data_dir}",
         PYTHONIOENCODING="ascii:strict",
     )
 
-    assert (0, "") == (ended.code, ended.err)
-    assert "\\u65e5" in ended.out
+    assert (0, "") == (result.code, result.err)
+    assert "\\u65e5" in result.out
 
 
 def test_an_address_that_is_wrong_names_its_option():
     """
     The advice was about another option.
     """
-    ended = run("listen", "--forward", "localhost", "--url", "http://127.0.0.1:1", "--token", "t")
+    result = run("listen", "--forward", "localhost", "--url", "http://127.0.0.1:1", "--token", "t")
 
-    assert ExitCode.USAGE == ended.code
-    assert "--forward" in ended.err
+    assert ExitCode.USAGE == result.code
+    assert "--forward" in result.err
 
 
 def call(url: str) -> None:
@@ -100,7 +100,7 @@ def call(url: str) -> None:
         return
 
 
-def test_listen_ends_when_nobody_reads_what_it_prints():
+def test_listen_ends_when_its_output_is_closed():
     """
     It hung up on every caller, and stayed.
     """
@@ -125,16 +125,16 @@ def test_listen_ends_when_nobody_reads_what_it_prints():
 
 def test_a_call_that_cannot_be_recorded_ends_the_recording(started):
     """
-    The disk is full: nobody may think that the file has everything.
+    The disk is full: the developer must not think that the file has everything.
     """
     running = started("record", "--out", "/dev/full", "--port", 0)
     call(running.url())
 
-    assert ExitCode.FAILED == running.ended()
-    assert "Error: a call could not be recorded: No space left on device" in running.said
+    assert ExitCode.FAILED == running.wait_ended()
+    assert "Error: a call could not be recorded: No space left on device" in running.output
 
 
-class Frames:
+class FakeTunnel:
     """A tunnel with one call, that then stays open; it keeps the answers."""
 
     def __init__(self, *frames: object) -> None:
@@ -150,7 +150,7 @@ class Frames:
         self.answers.append(request)
 
 
-class Near:
+class LocalServer:
     """The server on this machine."""
 
     def __init__(self, answer: Response) -> None:
@@ -160,22 +160,24 @@ class Near:
         return self._answer
 
 
-async def forwarded(answer: Response, on_exchange) -> Frames:
-    """What was answered to one call through a tunnel, until `on_exchange` raises."""
-    tunnel = Frames(ListenResponse(endpoint="http://e"), ListenResponse(call=TunnelCall(id="7")))
-    server = Server("http://127.0.0.1:1", "token")
+async def forwarded(answer: Response, on_answered) -> FakeTunnel:
+    """What was answered to one call through a tunnel, until `on_answered` raises."""
+    tunnel = FakeTunnel(
+        ListenResponse(endpoint="http://e"), ListenResponse(call=TunnelCall(id="7"))
+    )
+    server = RemoteServer("http://127.0.0.1:1", "token")
     server.tunnels = tunnel
 
-    async def opened(_endpoint: str) -> None:
+    async def on_open(_endpoint: str) -> None:
         """Nothing to do."""
 
     forwarder = Forwarder(
         server=server,
         name="ada",
         url="http://127.0.0.1:9/",
-        poster=Near(answer),
-        on_open=opened,
-        on_exchange=on_exchange,
+        client=LocalServer(answer),
+        on_open=on_open,
+        on_answered=on_answered,
         say=lambda _: None,
     )
     with pytest.raises(BrokenPipeError):
@@ -184,14 +186,14 @@ async def forwarded(answer: Response, on_exchange) -> Frames:
 
 
 @pytest.mark.parametrize("size", [2, 5_000_000])
-async def test_forwarding_ends_when_nobody_reads_what_it_prints(size):
+async def test_forwarding_ends_when_its_output_is_closed(size):
     """
     The call has its answer: the server's callers must not wait for their time-outs.
     """
     shown: list[AnsweredCall] = []
 
-    def show(exchange: AnsweredCall) -> None:
-        shown.append(exchange)
+    def show(answered_call: AnsweredCall) -> None:
+        shown.append(answered_call)
         raise BrokenPipeError
 
     tunnel = await forwarded(Response(status=200, headers=(), body=b"x" * size), show)
@@ -207,10 +209,10 @@ def test_half_a_surrogate_pair_is_recorded_as_it_came(tmp_path: Path):
     """
     path = tmp_path / "calls.jsonl"
     body = b'{"a":"\\ud800"}'
-    exchange = AnsweredCall(
-        at=utc_now(), target="/", headers=(), body=body, status=200, answer=b"", seconds=0.0
+    answered_call = AnsweredCall(
+        at=utc_now(), target="/", headers=(), body=body, status=200, response_body=b"", seconds=0.0
     )
     with open_recording(path, CallRedaction(())) as recording:
-        recording.add(exchange)
+        recording.add(answered_call)
 
-    assert [body] == [each.body for each in read_recording(path)]
+    assert [body] == [call.body for call in read_recording(path)]

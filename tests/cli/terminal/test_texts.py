@@ -14,7 +14,7 @@ from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import (
     MAX_CALL_BYTES,
     MAX_EVENTS,
-    calls_of,
+    batches_of,
     read_events,
     read_payload,
 )
@@ -30,7 +30,7 @@ from outrider.cli.terminal.parsing import (
 from outrider_api.outrider.v1.event_service_pb import Event
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-HINT = "--x"
+OPTION = "--x"
 
 
 # Conditions
@@ -102,8 +102,8 @@ def test_durations_are_written_as_people_do(text, duration):
     """
     Not as protobuf does.
     """
-    assert duration == parse_duration(text, HINT)
-    assert NOW + duration == parse_deadline(text, HINT, NOW)
+    assert duration == parse_duration(text, OPTION)
+    assert NOW + duration == parse_deadline(text, OPTION, NOW)
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1 s", "1y", "1e3s", "٣s"])
@@ -112,7 +112,7 @@ def test_what_is_no_duration_is_a_usage_error(text):
     Never a guess.
     """
     with pytest.raises(typer.BadParameter):
-        parse_duration(text, HINT)
+        parse_duration(text, OPTION)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_deadline_may_be_a_time(text):
     """
     Without a zone it is UTC, wherever the command runs.
     """
-    assert datetime(2030, 1, 31, 12, tzinfo=UTC) == parse_deadline(text, HINT, NOW)
+    assert datetime(2030, 1, 31, 12, tzinfo=UTC) == parse_deadline(text, OPTION, NOW)
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "999999999d"])
@@ -131,7 +131,7 @@ def test_a_deadline_that_is_none_is_a_usage_error(text):
     Nor one after the end of time.
     """
     with pytest.raises(typer.BadParameter):
-        parse_deadline(text, HINT, NOW)
+        parse_deadline(text, OPTION, NOW)
 
 
 def test_what_is_no_time_is_told_both_ways_to_write_one():
@@ -141,9 +141,9 @@ def test_what_is_no_time_is_told_both_ways_to_write_one():
     with pytest.raises(
         typer.BadParameter, match=r"'yesterday' is no time such as 2h \(ago\) or 20"
     ):
-        parse_past("yesterday", HINT, NOW)
+        parse_past("yesterday", OPTION, NOW)
     with pytest.raises(typer.BadParameter, match=r"such as 30d \(from now\) or 20"):
-        parse_deadline("soon", HINT, NOW)
+        parse_deadline("soon", OPTION, NOW)
 
 
 # Event files
@@ -184,11 +184,11 @@ def test_an_event_that_cannot_be_read_is_found(tmp_path, text, where):
     """
     In a file of a thousand, the number of the line is everything. Nothing is published.
     """
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(CommandError) as raised:
         read_events(written(tmp_path, text))
 
-    assert where in refused.value.says
-    assert ExitCode.USAGE is refused.value.code
+    assert where in raised.value.message
+    assert ExitCode.USAGE is raised.value.code
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
@@ -203,31 +203,31 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 
 @given(st.lists(st.integers(0, 600_000), max_size=30))
-def test_calls_are_never_too_large_and_lose_nothing(sizes):
+def test_batches_are_never_too_large_and_lose_nothing(sizes):
     """
     The server refuses a whole call that is over its limits.
     """
     events = [Event(event_type="a", id="x" * size) for size in sizes]
 
-    calls = list(calls_of(events))
+    batches = list(batches_of(events))
 
-    assert events == [event for call in calls for event in call]
-    for call in calls:
-        assert 1 <= len(call) <= MAX_EVENTS
-        assert 1 == len(call) or sum(len(e.to_binary()) for e in call) <= MAX_CALL_BYTES
+    assert events == [event for batch in batches for event in batch]
+    for batch in batches:
+        assert 1 <= len(batch) <= MAX_EVENTS
+        assert 1 == len(batch) or sum(len(e.to_binary()) for e in batch) <= MAX_CALL_BYTES
 
 
-def test_a_call_has_at_most_a_thousand_events():
+def test_a_batch_has_at_most_a_thousand_events():
     """
     However small they are.
     """
-    assert [1000, 1000, 1] == [len(call) for call in calls_of([Event(event_type="a")] * 2001)]
+    assert [1000, 1000, 1] == [len(batch) for batch in batches_of([Event(event_type="a")] * 2001)]
 
 
 @pytest.mark.parametrize("text", ["{", "3", '"a"', "[{}]", ""])
 def test_a_payload_is_an_object(text):
     """
-    Anything else has no place in the body that targets get.
+    Anything else does not fit into the body that targets get.
     """
     with pytest.raises(CommandError, match="--payload"):
         read_payload(text)
@@ -258,7 +258,7 @@ def test_a_payload_that_is_shown_means_what_was_sent(value, separators):
 
 def test_a_payload_is_indented():
     """
-    As everybody expects JSON to look.
+    As JSON usually is.
     """
     shown = pretty_body(b'{"a":1.50,"b":[1,{}],"c":{},"d":"x\\u0026,{}\\""}')
 

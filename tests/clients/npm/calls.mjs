@@ -38,11 +38,11 @@ async function call(name, method, request, service = ActionService) {
   return message;
 }
 
-// Keeps how a call is refused.
-async function refused(name, method, request, service = ActionService, over = transport) {
+// Keeps the error of a call that must fail.
+async function fails(name, method, request, service = ActionService, over = transport) {
   try {
     await createClientFor(service)(over)[method](request);
-    answers[name] = "not refused";
+    answers[name] = "no error";
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     const details = error.findDetails(ErrorDetailSchema).map(({ id, message }) => ({ id, message }));
@@ -100,17 +100,17 @@ async function executions(ids) {
 }
 
 async function errors(id) {
-  await refused("unknown target", "getTarget", { id: "1" });
-  await refused("taken name", "createTarget", { ...webhook, name: `A ${wire} ONE` });
-  await refused("no name", "createTarget", { ...webhook, name: "" });
-  await refused("no type", "createTarget", { ...webhook, targetType: undefined });
-  await refused("no time", "createTarget", { ...webhook, timeout: {} });
-  await refused("page too large", "listTargets", { pagination: { limit: 1001 } });
-  await refused("no condition", "setExecution", { targets: [id] });
-  await refused("unknown event", "setExecution", { condition: onEvent("user.humn.added") });
+  await fails("unknown target", "getTarget", { id: "1" });
+  await fails("taken name", "createTarget", { ...webhook, name: `A ${wire} ONE` });
+  await fails("no name", "createTarget", { ...webhook, name: "" });
+  await fails("no type", "createTarget", { ...webhook, targetType: undefined });
+  await fails("no time", "createTarget", { ...webhook, timeout: {} });
+  await fails("page too large", "listTargets", { pagination: { limit: 1001 } });
+  await fails("no condition", "setExecution", { targets: [id] });
+  await fails("unknown event", "setExecution", { condition: onEvent("user.humn.added") });
   const condition = onEvent("user.human.added");
-  await refused("unknown target of an execution", "setExecution", { condition, targets: ["1"] });
-  await refused("wrong token", "getTarget", { id }, ActionService, transports[wire]("wrong"));
+  await fails("unknown target of an execution", "setExecution", { condition, targets: ["1"] });
+  await fails("wrong token", "getTarget", { id }, ActionService, transports[wire]("wrong"));
 }
 
 async function webKeys() {
@@ -127,9 +127,9 @@ async function webKeys() {
   await call("activated", "activateWebKey", { id }, WebKeyService);
   await call("web keys", "listWebKeys", {}, WebKeyService);
   await call("web keys of v2beta", "listWebKeys", {}, BetaWebKeyService);
-  await refused("key of no size", "createWebKey", { key: { case: "rsa", value: {} } }, WebKeyService);
-  await refused("unknown key", "activateWebKey", { id: "1" }, WebKeyService);
-  await refused("active key", "deleteWebKey", { id }, WebKeyService);
+  await fails("key of no size", "createWebKey", { key: { case: "rsa", value: {} } }, WebKeyService);
+  await fails("unknown key", "activateWebKey", { id: "1" }, WebKeyService);
+  await fails("active key", "deleteWebKey", { id }, WebKeyService);
   await call("deleted key", "deleteWebKey", { id: answers["rsa key"].id }, BetaWebKeyService);
   await call("web keys after", "listWebKeys", {}, WebKeyService);
 }
@@ -138,7 +138,7 @@ const ids = await targets();
 await executions(ids);
 await errors(ids[0]);
 for (const [index, id] of ids.entries()) await call(`deleted ${index}`, "deleteTarget", { id });
-await refused("deleted target", "getTarget", { id: ids[0] });
+await fails("deleted target", "getTarget", { id: ids[0] });
 await call("deleted again", "deleteTarget", { id: ids[0] });
 await call("never there", "deleteTarget", { id: "1" });
 await webKeys();

@@ -18,19 +18,19 @@ TYPES = ("rest_webhook", "rest_call", "rest_async")
 POLLS = 60
 
 
-class Gone(Exception):
-    """What was read is not what was to come, however often it was read."""
+class TooManyReadsError(Exception):
+    """What was read never met the condition."""
 
 
-def eventually(read: Callable[[], Any], wanted: Callable[[Any], bool]) -> int:
-    """Read until it is as wanted, as the provider's own tests do; return how often that was.
+def eventually(read: Callable[[], Any], is_met: Callable[[Any], bool]) -> int:
+    """Read until the condition is met, as the provider's own tests do; return how often that was.
 
-    There, what was written is seen a while later. Nobody waits here: we promise the first time.
+    There, what was written is seen a while later. Here the first read has to see it.
     """
     for count in range(1, POLLS + 1):
-        if wanted(read()):
+        if is_met(read()):
             return count
-    raise Gone
+    raise TooManyReadsError
 
 
 class Target:
@@ -40,7 +40,7 @@ class Target:
         self._connection = connection
 
     def create(self, **plan: Any) -> State:
-        """The signing key is in the answer; nobody asks for it again."""
+        """The signing key is in the answer; the provider never reads it again."""
         attributes = {"payload_type": "PAYLOAD_TYPE_JSON", **plan}
         created = self._connection.call("CreateTarget", **_target_fields(attributes))
         return {**attributes, "id": created.id, "signing_key": created.signing_key}
@@ -49,8 +49,8 @@ class Target:
         """As the server has it."""
         try:
             target = self._connection.call("GetTarget", id=state["id"]).target
-        except grpc.RpcError as refused:
-            if refused.code().value[0] != 5:
+        except grpc.RpcError as error:
+            if error.code().value[0] != 5:
                 raise
             return None
         kind = target.WhichOneof("target_type")
@@ -98,7 +98,7 @@ def _target_fields(attributes: State) -> dict[str, Any]:
 
 def _payload_type(target: Message) -> str:
     value = target.DESCRIPTOR.fields_by_name["payload_type"].enum_type.values_by_number
-    # What older targets have, which nobody set, is shown as what it means.
+    # The unset type of older targets is shown as what it means.
     return str(value[target.payload_type or 1].name)
 
 
@@ -109,7 +109,7 @@ class PublicKey:
         self._connection = connection
 
     def create(self, target: str, pem: str, *, active: bool | None = None) -> State:
-        """Added, and activated when the plan says so. Without a word it stays as it is."""
+        """Added, and activated when the plan has it. If the plan leaves it out, it stays as it is."""
         added = self._connection.call("AddPublicKey", target_id=target, public_key=pem.encode())
         state = {"target_id": target, "key_id": added.key_id, "public_key": pem, "active": False}
         return self.update(state, active=active)
@@ -137,8 +137,8 @@ class PublicKey:
         """An active key cannot be removed; one that cannot be deactivated may be gone already."""
         try:
             self._switch("DeactivatePublicKey", state)
-        except grpc.RpcError as refused:
-            if refused.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
                 raise
         self._switch("RemovePublicKey", state)
 
@@ -177,7 +177,7 @@ def _same(listed: Message, condition: State) -> bool:
 
 
 class WebKey:
-    """`zitadel_webkey`, and the resource that says which of them is active."""
+    """`zitadel_webkey`, and the resource that chooses the active one."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -197,7 +197,7 @@ class WebKey:
     def active(self) -> str:
         """The id of the active one."""
         listed = self._connection.call("ListWebKeys").web_keys
-        (found,) = [each.id for each in listed if each.state == 2]
+        (found,) = [web_key.id for web_key in listed if web_key.state == 2]
         return str(found)
 
     def activate(self, key_id: str) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""One frame of `outrider top`: what was asked of a server, as a picture of so many columns."""
+"""One frame of `outrider top`: a sample of a server's statistics as text for a terminal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from outrider.cli.commands.delivery.delivery_stats import counts_of
 from outrider.cli.commands.delivery.states import State
 from outrider.cli.commands.targets.target_status import (
-    moment_of,
-    state_of,
-    suspended_in,
+    parse_timestamp,
+    suspended_targets,
     suspension_of,
+    suspension_state,
 )
 from outrider.cli.terminal.output import printable, text_of
 
@@ -30,16 +30,16 @@ _STYLES = {
     State.DEAD: "red",
     State.CANCELLED: "dim",
 }
-_TROUBLE = (State.PENDING, State.DELIVERING, State.RETRYING, State.DEAD)
+_OPEN_OR_DEAD = (State.PENDING, State.DELIVERING, State.RETRYING, State.DEAD)
 _SETTLED = (State.DELIVERED, State.DEAD)
 _BARS = "▁▂▃▄▅▆▇█"
-_KEPT = 60
-_BEHIND = timedelta(minutes=5)
+_MAX_RATES = 60
+_LATE_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class StatsSample:
-    """What a server said at one time. `errors` are last errors by target, "" when there is none.
+    """The statistics of a server at one time. `errors` are last errors by target, "" when there is none.
 
     `at` is on a clock that never goes back, in seconds; `now` is the time of day.
     """
@@ -53,56 +53,56 @@ class StatsSample:
 
 @dataclass(slots=True)
 class History:
-    """The looks before this one, as far as rates need them."""
+    """The samples before this one, as far as rates need them."""
 
     _last: tuple[float, dict[str, int]] | None = None
     rates: list[float] = field(default_factory=list)
 
-    def add(self, look: StatsSample) -> None:
-        """Take note of what has been settled since the last look."""
-        counts = counts_of(look.stats)
+    def add(self, sample: StatsSample) -> None:
+        """Add the rate of deliveries that were settled since the last sample."""
+        counts = counts_of(sample.stats)
         if self._last is not None:
             at, before = self._last
-            settled = sum(counts.get(each, 0) - before.get(each, 0) for each in _SETTLED)
-            # What is forgotten makes the log shorter: that is no negative rate.
-            self.rates.append(max(0.0, settled / max(look.at - at, 0.001)))
-            del self.rates[:-_KEPT]
-        self._last = (look.at, counts)
+            settled = sum(counts.get(state, 0) - before.get(state, 0) for state in _SETTLED)
+            # Retention makes the log shorter: that is no negative rate.
+            self.rates.append(max(0.0, settled / max(sample.at - at, 0.001)))
+            del self.rates[:-_MAX_RATES]
+        self._last = (sample.at, counts)
 
 
-def frame(look: StatsSample, history: History) -> RenderableType:
-    """The whole picture."""
+def frame(sample: StatsSample, history: History) -> RenderableType:
+    """The whole frame."""
     from rich.console import Group
 
-    parts = [_head(look, history), _states(look), _targets(look)]
+    parts = [_header(sample, history), _state_line(sample), _target_table(sample)]
     return Group(*(part for part in parts if part is not None))
 
 
-def _head(look: StatsSample, history: History) -> RenderableType:
+def _header(sample: StatsSample, history: History) -> RenderableType:
     from rich.text import Text
 
     lines = Text()
     lines.append("outrider top", "bold")
-    lines.append(f"  {printable(look.url)}  {look.now:%H:%M:%S}Z\n")
+    lines.append(f"  {printable(sample.url)}  {sample.now:%H:%M:%S}Z\n")
     lines.append(f"settled/s now {_number(history.rates[-1]) if history.rates else '-':>8}  ")
     lines.append(_sparkline(history.rates), "green")
-    for each in look.stats.get("rates", ()):
-        minutes = round(float(text_of(each, "window").removesuffix("s")) / 60)
+    for rate in sample.stats.get("rates", ()):
+        minutes = round(float(text_of(rate, "window").removesuffix("s")) / 60)
         lines.append(
-            f"\n{minutes:>4} min  delivered/s {_number(each.get('deliveredPerSecond', 0)):>8}"
+            f"\n{minutes:>4} min  delivered/s {_number(rate.get('deliveredPerSecond', 0)):>8}"
         )
-        dead = float(each.get("deadPerSecond", 0))
+        dead = float(rate.get("deadPerSecond", 0))
         lines.append(f"  dead/s {_number(dead):>8}", "red" if dead else "")
-    oldest = _age(look, text_of(look.stats, "oldestOpenAt"))
+    oldest = _age(sample, text_of(sample.stats, "oldestOpenAt"))
     lines.append("\noldest open ")
     lines.append("none" if oldest is None else _span(oldest), _age_style(oldest))
     return lines
 
 
-def _states(look: StatsSample) -> RenderableType:
+def _state_line(sample: StatsSample) -> RenderableType:
     from rich.text import Text
 
-    counts = counts_of(look.stats)
+    counts = counts_of(sample.stats)
     line = Text("\n")
     for state in State:
         line.append(f"{state} ", "dim")
@@ -110,14 +110,14 @@ def _states(look: StatsSample) -> RenderableType:
     return line
 
 
-def _targets(look: StatsSample) -> RenderableType | None:
+def _target_table(sample: StatsSample) -> RenderableType | None:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    troubled = _troubled(look.stats)
-    if not troubled:
-        return Text("\nno target owes anything")
+    targets = _listed_targets(sample.stats)
+    if not targets:
+        return Text("\nno target has open or dead deliveries")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("TARGET", "NAME", "STATE", "OPEN", "RETRYING", "DEAD", "OLDEST", "LAST ERROR"):
         last = column == "LAST ERROR"
@@ -129,40 +129,41 @@ def _targets(look: StatsSample) -> RenderableType | None:
             justify="right" if right else "left",
             ratio=1 if last else None,
         )
-    for each in troubled:
-        table.add_row(*map(_cell, _row(look, each)))
+    for target in targets:
+        table.add_row(*map(_cell, _target_row(sample, target)))
     return Padding(table, (1, 0, 0, 0))
 
 
-def _troubled(stats: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Targets that owe something, as the server has them, then others that are held."""
-    listed = stats.get("targets", ())
-    troubled = [
-        each
-        for each in listed
-        if suspension_of(each) or any(counts_of(each).get(state) for state in _TROUBLE)
+def _listed_targets(stats: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Targets with open or dead deliveries, in the server's order, then other suspended targets."""
+    listed = [
+        target
+        for target in stats.get("targets", ())
+        if suspension_of(target) or any(counts_of(target).get(state) for state in _OPEN_OR_DEAD)
     ]
-    shown = {text_of(each, "targetId") for each in troubled}
-    return [
-        *troubled,
-        *(each for each in suspended_in(stats) if text_of(each, "targetId") not in shown),
+    listed_ids = {text_of(target, "targetId") for target in listed}
+    others = [
+        target
+        for target in suspended_targets(stats)
+        if text_of(target, "targetId") not in listed_ids
     ]
+    return [*listed, *others]
 
 
-def _row(look: StatsSample, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+def _target_row(sample: StatsSample, target: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     counts, identifier = counts_of(target), text_of(target, "targetId")
-    is_open = sum(counts.get(each, 0) for each in _TROUBLE) - counts.get(State.DEAD, 0)
-    oldest = _age(look, text_of(target, "oldestOpenAt"))
+    open_count = sum(counts.get(state, 0) for state in _OPEN_OR_DEAD) - counts.get(State.DEAD, 0)
+    oldest = _age(sample, text_of(target, "oldestOpenAt"))
     retrying, dead = counts.get(State.RETRYING, 0), counts.get(State.DEAD, 0)
     return (
         (identifier, ""),
         (text_of(target, "targetName") or "(deleted)", ""),
-        (state_of(target, look.now), "red"),
-        (str(is_open), ""),
+        (suspension_state(target, sample.now), "red"),
+        (str(open_count), ""),
         (str(retrying), _STYLES[State.RETRYING] if retrying else ""),
         (str(dead), _STYLES[State.DEAD] if dead else ""),
         ("-" if oldest is None else _span(oldest), _age_style(oldest)),
-        (look.errors.get(identifier, ""), "dim"),
+        (sample.errors.get(identifier, ""), "dim"),
     )
 
 
@@ -180,14 +181,14 @@ def _sparkline(rates: Sequence[float]) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(rate / highest * len(_BARS)))] for rate in rates)
 
 
-def _age(look: StatsSample, timestamp: str) -> timedelta | None:
+def _age(sample: StatsSample, timestamp: str) -> timedelta | None:
     if not timestamp:
         return None
-    return max(timedelta(0), look.now - moment_of(timestamp))
+    return max(timedelta(0), sample.now - parse_timestamp(timestamp))
 
 
 def _age_style(age: timedelta | None) -> str:
-    return "red" if age is not None and age > _BEHIND else ""
+    return "red" if age is not None and age > _LATE_AFTER else ""
 
 
 def _span(age: timedelta) -> str:
@@ -199,7 +200,7 @@ def _span(age: timedelta) -> str:
 
 
 def _number(value: float) -> str:
-    # As many digits as say something: 0.05, 3.2, 14 000.
+    # As many digits as are of use: 0.05, 3.2, 14 000.
     if value and abs(value) < 10:  # noqa: PLR2004 - from here on tenths are noise
         return f"{value:.2f}"
     return f"{math.floor(value):,}".replace(",", " ")

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""The loop of `outrider top`: look, draw, wait for a second or for a letter."""
+"""The loop of `outrider top`: take a sample, draw it, wait for a second or for a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from outrider.cli.commands.delivery.delivery_stats import counts_of
 from outrider.cli.commands.delivery.states import State
 from outrider.cli.dashboard.frame import History, StatsSample, frame
-from outrider.cli.remote.client import Server
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import printable, text_of
 from outrider.runtime import utc_now
@@ -22,28 +22,28 @@ from outrider.runtime import utc_now
 if TYPE_CHECKING:
     from rich.console import Console
 
-# For so many targets the last error is looked up, each by two calls.
-_EXPLAINED = 5
+# For so many targets the last error is read, each with two calls.
+_MAX_ERRORS = 5
 _QUIT = {"q", "Q", "\x03", "\x04"}
 
 
-def look(server: Server, targets: int) -> StatsSample:
-    """Ask the server. Raise `CommandError` when it refuses or does not answer."""
+def take_sample(server: RemoteServer, targets: int) -> StatsSample:
+    """Read the statistics. Raise `CommandError` when the server refuses or does not answer."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
     request = GetDeliveryStatsRequest(max_targets=targets, max_suspended_targets=targets)
-    stats = server.ask(server.deliveries.get_delivery_stats, request)
+    stats = server.call(server.deliveries.get_delivery_stats, request)
     failing = [
-        text_of(each, "targetId")
-        for each in stats.get("targets", ())
-        if counts_of(each).get(State.RETRYING) or counts_of(each).get(State.DEAD)
+        text_of(target, "targetId")
+        for target in stats.get("targets", ())
+        if counts_of(target).get(State.RETRYING) or counts_of(target).get(State.DEAD)
     ]
-    errors = {each: last_error(server, each) for each in failing[:_EXPLAINED]}
+    errors = {target_id: last_error(server, target_id) for target_id in failing[:_MAX_ERRORS]}
     return StatsSample(server.url, time.monotonic(), utc_now(), stats, errors)
 
 
-def last_error(server: Server, target: str) -> str:
-    """What went wrong last with the newest delivery to a target that is in trouble."""
+def last_error(server: RemoteServer, target: str) -> str:
+    """The last error of the newest retrying or dead delivery to a target."""
     from outrider_api.outrider.v1.delivery_service_pb import (
         DeliveryState,
         GetDeliveryRequest,
@@ -52,77 +52,77 @@ def last_error(server: Server, target: str) -> str:
 
     states = [DeliveryState.RETRYING, DeliveryState.DEAD]
     request = ListDeliveriesRequest(target_id=target, states=states, page_size=1)
-    found = server.ask(server.deliveries.list_deliveries, request).get("deliveries")
-    if not found:
+    deliveries = server.call(server.deliveries.list_deliveries, request).get("deliveries")
+    if not deliveries:
         return ""
     try:
-        delivery = server.ask(
-            server.deliveries.get_delivery, GetDeliveryRequest(id=text_of(found[0], "id"))
+        delivery = server.call(
+            server.deliveries.get_delivery, GetDeliveryRequest(id=text_of(deliveries[0], "id"))
         )["delivery"]
-    except CommandError as gone:
-        if gone.code is not ExitCode.FAILED:
+    except CommandError as error:
+        if error.code is not ExitCode.FAILED:
             raise
-        # It was forgotten in between.
+        # Retention deleted it in between.
         return ""
     attempts = delivery.get("attempts")
-    return _said(attempts[-1]) if attempts else ""
+    return _describe_attempt(attempts[-1]) if attempts else ""
 
 
-def _said(attempt: dict[str, Any]) -> str:
+def _describe_attempt(attempt: dict[str, Any]) -> str:
     status = attempt.get("statusCode")
     parts = (f"{status}" if status else "", text_of(attempt, "error"))
     return " ".join(part for part in parts if part) or text_of(attempt, "outcome")
 
 
-def run_once(server: Server, targets: int, console: Console) -> None:
+def run_once(server: RemoteServer, targets: int, console: Console) -> None:
     """Print one frame."""
-    found, history = look(server, targets), History()
-    history.add(found)
-    console.print(frame(found, history), highlight=False)
+    sample, history = take_sample(server, targets), History()
+    history.add(sample)
+    console.print(frame(sample, history), highlight=False)
 
 
-def run_live(server: Server, targets: int, seconds: float, console: Console) -> None:
-    """Show frames until `q` or Ctrl-C. A server that is away for a while is waited for."""
+def run_live(server: RemoteServer, targets: int, seconds: float, console: Console) -> None:
+    """Show frames until `q` or Ctrl-C. While the server is unavailable, wait for it."""
     from rich.live import Live
     from rich.text import Text
 
     history = History()
-    # What is wrong from the start is told at once, and not on a screen that vanishes.
-    found: StatsSample | None = look(server, targets)
+    # An error of the first sample ends the command, not a screen that vanishes.
+    sample: StatsSample | None = take_sample(server, targets)
     with (
         suppress(KeyboardInterrupt),
-        _letters() as letters,
+        _open_keyboard() as keyboard,
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):
         while True:
-            if found is not None:
-                history.add(found)
-                live.update(frame(found, history), refresh=True)
-            if letters.pressed(seconds) & _QUIT:
+            if sample is not None:
+                history.add(sample)
+                live.update(frame(sample, history), refresh=True)
+            if keyboard.read_keys(seconds) & _QUIT:
                 return
             try:
-                found = look(server, targets)
+                sample = take_sample(server, targets)
             except CommandError as error:
                 if error.code is not ExitCode.UNREACHABLE:
                     raise
-                found = None
-                text = f"{printable(error.says)}\nstill trying; q ends it"
+                sample = None
+                text = f"{printable(error.message)}\nstill trying; q ends it"
                 live.update(Text(text), refresh=True)
 
 
-class Letters:
-    """What is typed, letter by letter; nothing where standard input is no terminal."""
+class Keyboard:
+    """What is typed, key by key; nothing where standard input is no terminal."""
 
     def __init__(self, *, is_terminal: bool) -> None:
         self._is_terminal = is_terminal
 
-    def pressed(self, within: float) -> set[str]:
-        """The letters that came until one did or time was up."""
+    def read_keys(self, within: float) -> set[str]:
+        """The keys that were pressed, as soon as there is one or the time is up."""
         if not self._is_terminal:
             time.sleep(within)
             return set()
         ready, _, _ = select.select([sys.stdin], [], [], within)
-        # An end of input counts as leaving: the terminal is gone.
+        # An end of input counts as `q`: the terminal is gone.
         return (
             set(os.read(sys.stdin.fileno(), 64).decode("utf-8", "replace") or "q")
             if ready
@@ -131,9 +131,9 @@ class Letters:
 
 
 @contextmanager
-def _letters() -> Iterator[Letters]:
+def _open_keyboard() -> Iterator[Keyboard]:
     if not sys.stdin.isatty():
-        yield Letters(is_terminal=False)
+        yield Keyboard(is_terminal=False)
         return
     import termios
     import tty
@@ -141,6 +141,6 @@ def _letters() -> Iterator[Letters]:
     before = termios.tcgetattr(sys.stdin)
     tty.setcbreak(sys.stdin)
     try:
-        yield Letters(is_terminal=True)
+        yield Keyboard(is_terminal=True)
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

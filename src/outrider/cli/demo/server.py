@@ -1,4 +1,4 @@
-"""A server for the demonstration: a child process that leaves nothing behind."""
+"""A server for `outrider demo` and `outrider dev`: a child process that is always stopped."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LISTENING = "listening on "
 START_TIMEOUT_S = 60.0
 # Longer than the server gives itself, so that it is killed only when it hangs.
 STOP_TIMEOUT_S = 40.0
-LOOK_EVERY_S = 0.05
+POLL_INTERVAL_S = 0.05
 LOG_LINES = 20
 
 
 class DemoServer:
     """One server process. `scratch` holds its log and its empty file of settings."""
 
-    def __init__(self, scratch: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, scratch: Path, print_line: Callable[[str], None]) -> None:
         self.url = ""
         self._log = scratch / "server.log"
-        # Whatever stands in ./outrider.toml is about another server.
+        # ./outrider.toml is about another server.
         self._config = scratch / "outrider.toml"
         self._config.touch()
-        self._say = say
+        self._print_line = print_line
         self._process: asyncio.subprocess.Process | None = None
         self._echo: asyncio.Task[None] | None = None
 
@@ -42,19 +42,19 @@ class DemoServer:
         """Return when it is ready at `url`.
 
         Raises:
-            CommandError: it did not start; with what it said.
+            CommandError: it did not start; with its last lines of output.
         """
         self._process = await self._spawn(port, data_dir)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                self.url = await self._announced_url()
+                self.url = await self._read_url()
                 while not await asyncio.to_thread(_is_ready, self.url):  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             raise self._failure(f"the server was not ready within {START_TIMEOUT_S:g} s") from None
-        self._echo = asyncio.create_task(self._pass_on())
+        self._echo = asyncio.create_task(self._echo_output())
 
-    async def ended(self) -> None:
+    async def wait_until_ended(self) -> None:
         """Return when the server has ended by itself."""
         if self._process is not None:
             await self._process.wait()
@@ -84,19 +84,19 @@ class DemoServer:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                # Ctrl-C is for us: we stop it when we are done with it.
+                # Ctrl-C must reach only the command, which then stops the server itself.
                 start_new_session=True,
             )
 
-    async def _announced_url(self) -> str:
+    async def _read_url(self) -> str:
         async for line in self._lines():
             if line.startswith(LISTENING):
                 return line.removeprefix(LISTENING)
         raise self._failure("the server did not start")
 
-    async def _pass_on(self) -> None:
+    async def _echo_output(self) -> None:
         async for line in self._lines():
-            self._say(f"   server: {printable(line)}")
+            self._print_line(f"   server: {printable(line)}")
 
     async def _lines(self) -> AsyncIterator[str]:
         if self._process is None or self._process.stdout is None:
@@ -104,14 +104,14 @@ class DemoServer:
         while line := await self._process.stdout.readline():
             yield line.decode("utf-8", "replace").rstrip()
 
-    def _failure(self, says: str) -> CommandError:
+    def _failure(self, message: str) -> CommandError:
         lines = self._log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-        return CommandError("\n".join([says, *lines]), "See also: outrider doctor")
+        return CommandError("\n".join([message, *lines]), "See also: outrider doctor")
 
 
 @asynccontextmanager
-async def stopped_at_the_end(server: DemoServer) -> AsyncIterator[DemoServer]:
-    """The server, which is stopped however the block ends."""
+async def stopping(server: DemoServer) -> AsyncIterator[DemoServer]:
+    """Stop the server when the block ends, in whatever manner."""
     try:
         yield server
     finally:
@@ -121,7 +121,7 @@ async def stopped_at_the_end(server: DemoServer) -> AsyncIterator[DemoServer]:
 def _is_ready(url: str) -> bool:
     try:
         return probe.get(f"{url}/readyz").status == probe.OK
-    except probe.NoAnswer:
+    except probe.ProbeError:
         return False
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from outrider.cli.demo.run import Demo
-from outrider.cli.demo.server import DemoServer, stopped_at_the_end
+from outrider.cli.demo.server import DemoServer, stopping
 from outrider.cli.receive.listen import print_call
 from outrider.cli.receive.listener import Listener, ReceivedCall
 from outrider.cli.terminal.errors import CommandError, ExitCode
@@ -27,7 +27,7 @@ async def run_demo(port: int, receiver_port: int, data_dir: Path | None, *, once
     Raises:
         CommandError: a step failed.
     """
-    task = asyncio.ensure_future(_show(port, receiver_port, data_dir, once=once))
+    task = asyncio.ensure_future(_run(port, receiver_port, data_dir, once=once))
     _cancel_at_stop_signals(task)
     try:
         return await task
@@ -35,33 +35,33 @@ async def run_demo(port: int, receiver_port: int, data_dir: Path | None, *, once
         return ExitCode.INTERRUPTED
 
 
-async def _show(port: int, receiver_port: int, data_dir: Path | None, *, once: bool) -> ExitCode:
+async def _run(port: int, receiver_port: int, data_dir: Path | None, *, once: bool) -> ExitCode:
     calls: asyncio.Queue[ReceivedCall] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(_temporary()))
-        where = data_dir or Path(stack.enter_context(_temporary()))
+        data_path = data_dir or Path(stack.enter_context(_temporary()))
         listener = await stack.enter_async_context(Listener(calls.put_nowait))
-        server = await stack.enter_async_context(stopped_at_the_end(DemoServer(scratch, _say)))
-        _say("One event on its way to a receiver, on this machine.")
-        shown = Demo(server, listener, where, _say)
-        verified, delivery_id = await _steps(shown, port, receiver_port, calls)
+        server = await stack.enter_async_context(stopping(DemoServer(scratch, _print_line)))
+        _print_line("One event on its way to a receiver, on this machine.")
+        demo = Demo(server, listener, data_path, _print_line)
+        verified, delivery_id = await _run_steps(demo, port, receiver_port, calls)
         if verified and not once:
-            shown.show_more(delivery_id)
+            demo.show_more(delivery_id)
             await _stay_up(server, calls)
     return ExitCode.OK if verified else ExitCode.FAILED
 
 
-async def _steps(
-    shown: Demo, port: int, receiver_port: int, calls: asyncio.Queue[ReceivedCall]
+async def _run_steps(
+    demo: Demo, port: int, receiver_port: int, calls: asyncio.Queue[ReceivedCall]
 ) -> tuple[bool, str]:
     """Whether the delivery came with a signature that holds, and its id."""
-    await shown.start_server(port)
-    await shown.start_receiver(receiver_port)
-    target = await shown.create_target()
-    await shown.set_execution(target)
-    event_id = await shown.publish()
-    delivery_id, verified = await shown.receive(event_id, target, calls)
-    await shown.show_log(delivery_id)
+    await demo.start_server(port)
+    await demo.start_receiver(receiver_port)
+    target = await demo.create_target()
+    await demo.set_execution(target)
+    event_id = await demo.publish()
+    delivery_id, verified = await demo.receive(event_id, target, calls)
+    await demo.show_log(delivery_id)
     return verified, delivery_id
 
 
@@ -71,13 +71,13 @@ async def _stay_up(server: DemoServer, calls: asyncio.Queue[ReceivedCall]) -> No
     Raises:
         CommandError: the server ended by itself.
     """
-    _say("\nWaiting for more calls. Ctrl-C ends everything.\n")
+    _print_line("\nWaiting for more calls. Ctrl-C ends everything.\n")
     printing = asyncio.create_task(_print_calls(calls))
     try:
-        await server.ended()
+        await server.wait_until_ended()
         raise CommandError("the server ended by itself", "See also: outrider doctor")
     except asyncio.CancelledError:
-        _say("\nstopping")
+        _print_line("\nstopping")
     finally:
         printing.cancel()
 
@@ -109,5 +109,5 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="outrider-demo-", ignore_cleanup_errors=True)
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     typer.echo(text)

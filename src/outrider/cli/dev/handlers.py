@@ -10,12 +10,12 @@ from types import ModuleType
 from outrider_receiver import Receiver
 from outrider_receiver.serve import load_receiver
 
-# Bounds what is looked at several times in a second.
-MAX_WATCHED = 500
+# Bounds how many files are checked several times in a second.
+MAX_WATCHED_FILES = 500
 _FOREIGN = {"site-packages", "dist-packages", ".venv", "venv", "node_modules", "__pycache__"}
 
 
-class Broken(Exception):
+class HandlersFileError(Exception):
     """The file cannot be used as it is. The text is for the developer: a traceback, mostly."""
 
 
@@ -24,42 +24,48 @@ class HandlersFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        self._seen: dict[Path, int] = {}
-        # What the command itself runs on is never loaded again.
+        self._loaded_at: dict[Path, int] = {}
+        # Modules of the command itself are never loaded again.
         self._foreign = {*sys.modules, *sys.stdlib_module_names}
 
     def load(self) -> Receiver:
-        """Run the file anew, with everything beside it that it imports.
+        """Run the file again, with everything beside it that it imports.
 
         Raises:
-            Broken: it does not run, or has no receiver.
+            HandlersFileError: it does not run, or has no receiver.
         """
-        before = self._times()
+        before = self._modification_times()
         for name in self._own_modules():
             del sys.modules[name]
         directory = str(self.path.parent)
         while directory in sys.path:
             sys.path.remove(directory)
-        # What is saved twice within a second would be taken from the cache of the first.
-        wrote, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        # A file saved twice within a second would be taken from the cache of the first save.
+        dont_write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             return load_receiver(self.path)
         except ValueError as failure:
-            raise Broken(str(failure) if _is_of_loading(failure) else _own_part()) from None
+            raise HandlersFileError(
+                str(failure) if _is_from_loader(failure) else _format_traceback()
+            ) from None
         except (Exception, SystemExit):  # noqa: BLE001 - whatever their code does
-            raise Broken(_own_part()) from None
+            raise HandlersFileError(_format_traceback()) from None
         finally:
-            sys.dont_write_bytecode = wrote
-            # What was saved meanwhile is not what was loaded.
-            self._seen = {path: before.get(path, at) for path, at in self._times().items()}
+            sys.dont_write_bytecode = dont_write_bytecode
+            # A file that was saved meanwhile is not the one that was loaded.
+            self._loaded_at = {
+                path: before.get(path, at) for path, at in self._modification_times().items()
+            }
 
     def has_changed(self) -> bool:
         """Whether something was saved since it was loaded last."""
-        return self._times() != self._seen
+        return self._modification_times() != self._loaded_at
 
-    def _times(self) -> dict[Path, int]:
+    def _modification_times(self) -> dict[Path, int]:
         paths = {self.path, *map(_file_of, map(sys.modules.get, self._own_modules()))}
-        return {path: _modified(path) for path in list(paths)[:MAX_WATCHED] if path is not None}
+        return {
+            path: _modified(path) for path in list(paths)[:MAX_WATCHED_FILES] if path is not None
+        }
 
     def _own_modules(self) -> list[str]:
         """What the file has imported from beside itself."""
@@ -89,12 +95,12 @@ def _modified(path: Path) -> int:
         return 0  # it is being replaced, or gone
 
 
-def _is_of_loading(failure: ValueError) -> bool:
+def _is_from_loader(failure: ValueError) -> bool:
     frames = traceback.extract_tb(failure.__traceback__)
     return bool(frames) and frames[-1].name == load_receiver.__name__
 
 
-def _own_part() -> str:
+def _format_traceback() -> str:
     """The traceback without the part that is ours."""
     kind, failure, frames = sys.exc_info()
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):

@@ -1,4 +1,4 @@
-"""The receiver of `outrider dev`: the handlers of the moment behind a port, every call shown."""
+"""The receiver of `outrider dev`: the current handlers behind a port, every call shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from outrider.cli.receive.exchange import AnsweredCall, Headers, OnExchange
+from outrider.cli.receive.answered_call import AnsweredCall, AnsweredCallHandler, Headers
 from outrider.runtime import utc_now
 from outrider_receiver import HttpAnswer, Receiver
 from outrider_receiver.receiver import MAX_BODY_BYTES
@@ -19,11 +19,11 @@ UNAVAILABLE = 503
 
 
 class LiveReceiver:
-    """Stands where the server expects a receiver; what stands behind it may change."""
+    """A receiver whose handlers may be replaced while it is served."""
 
-    def __init__(self, on_exchange: OnExchange) -> None:
+    def __init__(self, on_answered: AnsweredCallHandler) -> None:
         self.receiver: Receiver | None = None
-        self._on_exchange = on_exchange
+        self._on_answered = on_answered
 
     @property
     def max_body_bytes(self) -> int:
@@ -31,28 +31,28 @@ class LiveReceiver:
         return self.receiver.max_body_bytes if self.receiver else MAX_BODY_BYTES
 
     def handle(self, body: bytes, headers: Headers) -> HttpAnswer:
-        """One call: by the handlers as they are now."""
-        at, began = utc_now(), time.perf_counter()
+        """Handle one call with the current handlers."""
+        at, started = utc_now(), time.perf_counter()
         receiver = self.receiver
-        answer = HttpAnswer(UNAVAILABLE) if receiver is None else receiver.handle(body, headers)
-        self._on_exchange(
+        response = HttpAnswer(UNAVAILABLE) if receiver is None else receiver.handle(body, headers)
+        self._on_answered(
             AnsweredCall(
                 at=at,
                 target="/",
                 headers=tuple(headers),
                 body=body,
-                status=answer.status,
-                answer=answer.body,
-                seconds=time.perf_counter() - began,
+                status=response.status,
+                response_body=response.body,
+                seconds=time.perf_counter() - started,
             )
         )
-        return answer
+        return response
 
 
 @contextmanager
-def served(stage: LiveReceiver, host: str, port: int) -> Iterator[str]:
-    """Its URL while the block lasts. Raise OSError when the address is taken."""
-    server = ReceiverServer(cast("Receiver", stage), host, port)
+def serve_receiver(live_receiver: LiveReceiver, host: str, port: int) -> Iterator[str]:
+    """Serve it while the block lasts; yields the URL. Raise OSError when the address is taken."""
+    server = ReceiverServer(cast("Receiver", live_receiver), host, port)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import typer
 
-from outrider.cli.demo.server import DemoServer, stopped_at_the_end
-from outrider.cli.dev.binding import Binding, Bound
-from outrider.cli.dev.handlers import Broken, HandlersFile
-from outrider.cli.dev.receiver import LiveReceiver, served
-from outrider.cli.receive.exchange import AnsweredCall
-from outrider.cli.receive.forward import print_exchange
-from outrider.cli.remote.client import Server, read_token
+from outrider.cli.demo.server import DemoServer, stopping
+from outrider.cli.dev.binder import HandlerBinder, HandlerBinding
+from outrider.cli.dev.handlers import HandlersFile, HandlersFileError
+from outrider.cli.dev.receiver import LiveReceiver, serve_receiver
+from outrider.cli.receive.answered_call import AnsweredCall
+from outrider.cli.receive.forward import print_answered_call
+from outrider.cli.remote.client import RemoteServer, read_token
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.output import pretty_body, printable
 from outrider.cli.terminal.running import until_stopped
@@ -26,7 +26,7 @@ from outrider.server.data_directory import ADMIN_TOKEN_FILE
 from outrider_receiver import Handler, Receiver
 
 HOST = "127.0.0.1"
-LOOK_EVERY_S = 0.3
+POLL_INTERVAL_S = 0.3
 _printing = threading.Lock()
 
 
@@ -45,77 +45,85 @@ def run_dev(path: Path, port: int, data_dir: Path) -> None:
 
 
 class DevSession:
-    """One run of it."""
+    """One run of `outrider dev`."""
 
     def __init__(self, file: HandlersFile, data_dir: Path) -> None:
         self._file = file
         self._data_dir = data_dir
-        self._stage = LiveReceiver(_show)
+        self._live_receiver = LiveReceiver(_print_call)
 
     async def run(self, port: int) -> None:
-        """Start everything, then follow the file."""
+        """Start everything, then watch the file."""
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(
-                stopped_at_the_end(DemoServer(self._data_dir, _say))
+                stopping(DemoServer(self._data_dir, _print_line))
             )
             await server.start(port, self._data_dir)
-            receiver_url = stack.enter_context(served(self._stage, HOST, 0))
+            receiver_url = stack.enter_context(serve_receiver(self._live_receiver, HOST, 0))
             token = read_token(self._data_dir / ADMIN_TOKEN_FILE)
-            binding = Binding(Server(server.url, token), receiver_url)
-            await self._load(binding)
-            self._say_how_to_go_on(server.url)
-            await self._follow(server, binding)
+            binder = HandlerBinder(RemoteServer(server.url, token), receiver_url)
+            await self._load_handlers(binder)
+            self._print_next_steps(server.url)
+            await self._watch_file(server, binder)
 
-    async def _follow(self, server: DemoServer, binding: Binding) -> None:
-        ended = asyncio.ensure_future(server.ended())
+    async def _watch_file(self, server: DemoServer, binder: HandlerBinder) -> None:
+        ended = asyncio.ensure_future(server.wait_until_ended())
         try:
             while not ended.done():
-                await asyncio.wait([ended], timeout=LOOK_EVERY_S)
+                await asyncio.wait([ended], timeout=POLL_INTERVAL_S)
                 if await asyncio.to_thread(self._file.has_changed):
-                    await self._load(binding)
+                    await self._load_handlers(binder)
         finally:
             ended.cancel()
         raise CommandError("the server ended by itself", f"See {self._data_dir / 'server.log'}")
 
-    async def _load(self, binding: Binding) -> None:
-        """Take what the file says now; the handlers from before stay when it is broken."""
+    async def _load_handlers(self, binder: HandlerBinder) -> None:
+        """Load the file and use its handlers; keep the handlers from before when it is broken."""
         try:
             receiver = await asyncio.to_thread(self._file.load)
-        except Broken as broken:
-            _say(typer.style(f"\n{self._file.path.name} is broken:", fg="red"))
-            _say(printable(str(broken)))
-            kept = self._stage.receiver
-            _say("the handlers from before stay" if kept else "waiting until it is saved again")
+        except HandlersFileError as error:
+            _print_line(typer.style(f"\n{self._file.path.name} is broken:", fg="red"))
+            _print_line(printable(str(error)))
+            kept = self._live_receiver.receiver
+            _print_line(
+                "the handlers from before stay" if kept else "waiting until it is saved again"
+            )
             return
-        bound = await asyncio.to_thread(binding.follow, receiver.handlers)
-        self._take(receiver, bound)
-        _say(typer.style(f"\n{self._file.path.name}: {len(bound)} handlers", bold=True))
-        for each in bound:
-            _say(f"  {each.condition}" + (f"  NOT CALLED: {each.problem}" if each.problem else ""))
+        bindings = await asyncio.to_thread(binder.bind, receiver.handlers)
+        self._apply(receiver, bindings)
+        _print_line(typer.style(f"\n{self._file.path.name}: {len(bindings)} handlers", bold=True))
+        for binding in bindings:
+            _print_line(
+                f"  {binding.condition}"
+                + (f"  NOT CALLED: {binding.problem}" if binding.problem else "")
+            )
 
-    def _take(self, receiver: Receiver, bound: list[Bound]) -> None:
-        keys = [each.signing_key for each in bound if each.signing_key]
-        if keys:
-            # Whatever keys the file names are those of another place.
-            receiver.signing_keys = keys
-        self._stage.receiver = receiver
+    def _apply(self, receiver: Receiver, bindings: list[HandlerBinding]) -> None:
+        signing_keys = [binding.signing_key for binding in bindings if binding.signing_key]
+        if signing_keys:
+            # The keys that the file names belong to other targets.
+            receiver.signing_keys = signing_keys
+        self._live_receiver.receiver = receiver
 
-    def _say_how_to_go_on(self, url: str) -> None:
-        receiver = self._stage.receiver
-        _say(f"\nready at {url}")
+    def _print_next_steps(self, url: str) -> None:
+        receiver = self._live_receiver.receiver
+        _print_line(f"\nready at {url}")
         where = f"--url {url} --data-dir {shlex.quote(str(self._data_dir))}"
         commands = [
-            f"{each} {where}" for each in map(command_for, receiver.handlers if receiver else ())
+            f"{command} {where}"
+            for command in map(command_for, receiver.handlers if receiver else ())
         ]
         if commands:
-            _say("In another terminal:")
-        for fromkey in dict.fromkeys(commands):
-            _say(f"  {fromkey}")
-        _say(f"Save {self._file.path.name} and it is loaded again. Ctrl-C ends everything.\n")
+            _print_line("In another terminal:")
+        for command in dict.fromkeys(commands):
+            _print_line(f"  {command}")
+        _print_line(
+            f"Save {self._file.path.name} and it is loaded again. Ctrl-C ends everything.\n"
+        )
 
 
 def command_for(handler: Handler) -> str:
-    """What somebody types to have the handler called."""
+    """The command line that gets the handler called."""
     name = handler.name
     if handler.kind == "event":
         return f"outrider event publish {name.replace('*', 'something') or 'some.event'} --wait"
@@ -137,20 +145,20 @@ def _prepare(data_dir: Path) -> None:
         ) from None
 
 
-def _show(exchange: AnsweredCall) -> None:
-    # Who reads no more of it, such as `head`, still wants the handlers called.
+def _print_call(answered_call: AnsweredCall) -> None:
+    # The handlers are still called when the reader, such as `head`, closed the pipe.
     with _printing, suppress(BrokenPipeError):
-        print_exchange(exchange)
-        typer.echo(_indented(pretty_body(exchange.body)))
-        if exchange.answer:
+        print_answered_call(answered_call)
+        typer.echo(_indented(pretty_body(answered_call.body)))
+        if answered_call.response_body:
             typer.echo(typer.style("  answer", bold=True))
-            typer.echo(_indented(pretty_body(exchange.answer)))
+            typer.echo(_indented(pretty_body(answered_call.response_body)))
 
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     with _printing, suppress(BrokenPipeError):
         typer.echo(text)

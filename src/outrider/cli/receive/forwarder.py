@@ -1,9 +1,9 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""The other end of a tunnel: takes calls from a server that is far away to one that is near.
+"""The client end of a tunnel: takes calls from a remote server to a local one.
 
-The connection goes out from here, so nothing has to be opened to the internet. When it breaks it
-is made again, after waits that grow; what cannot be mended, such as a token that is not accepted,
-ends the command.
+The connection goes out from here, so nothing has to be opened to the internet. When it breaks, the
+forwarder connects again, after delays that grow; an error that a retry cannot mend, such as a token
+that is not accepted, ends the command.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from outrider.cli.receive.exchange import AnsweredCall, OnExchange
-from outrider.cli.remote.client import Server, refusal
+from outrider.cli.receive.answered_call import AnsweredCall, AnsweredCallHandler
+from outrider.cli.remote.client import RemoteServer, command_error
 from outrider.domain.calls.request import OutboundRequest, RequestError, Response
 from outrider.runtime import utc_now
 
@@ -33,16 +33,16 @@ MAX_RESPONSE_BYTES = 4 * 1024 * 1024 - 64 * 1024
 MAX_REASON_CHARS = 300
 
 
-class Poster(Protocol):
-    """Calls the server that is near."""
+class HttpClient(Protocol):
+    """Calls the local server."""
 
     async def send(self, call: OutboundRequest) -> Response:
         """Raise `RequestError` when there is no answer."""
         ...
 
 
-class Opened(Protocol):
-    """What is done when the tunnel is open, each time."""
+class OpenHandler(Protocol):
+    """Called each time that the tunnel opens."""
 
     async def __call__(self, endpoint: str) -> None:
         """`endpoint` is what targets call to get here."""
@@ -53,17 +53,17 @@ class Opened(Protocol):
 class Forwarder:
     """Takes the calls of the tunnel `name` to `url`. `say` is told of the connection."""
 
-    server: Server
+    server: RemoteServer
     name: str
     url: str
-    poster: Poster
-    on_open: Opened
-    on_exchange: OnExchange
+    client: HttpClient
+    on_open: OpenHandler
+    on_answered: AnsweredCallHandler
     say: Callable[[str], None]
     silent_s: float = SILENT_S
-    _wait: float = FIRST_WAIT_S
+    _retry_delay: float = FIRST_WAIT_S
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
-    _running: asyncio.Task[None] | None = None
+    _run_task: asyncio.Task[None] | None = None
     _failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -71,9 +71,9 @@ class Forwarder:
 
         Raises:
             CommandError: the server refuses, or was not there at the start.
-            Exception: what `on_exchange` raises, such as for a pipe that nobody reads.
+            Exception: what `on_answered` raises, such as for a closed pipe.
         """
-        self._running = asyncio.current_task()
+        self._run_task = asyncio.current_task()
         was_open = False
         try:
             while True:
@@ -81,13 +81,13 @@ class Forwarder:
                 try:
                     async for endpoint in self._listen():
                         await self.on_open(endpoint)
-                        was_open, self._wait = True, FIRST_WAIT_S
-                except Exception as failure:  # noqa: BLE001 - judged one line below
+                        was_open, self._retry_delay = True, FIRST_WAIT_S
+                except Exception as failure:  # noqa: BLE001 - classified below
                     _stop_if_cancelled()
                     reason = self._reason(failure, was_open=was_open)
-                self.say(f"connection lost ({reason}); trying again in {self._wait:.3g} s")
-                await asyncio.sleep(self._wait)
-                self._wait = min(2 * self._wait, LONGEST_WAIT_S)
+                self.say(f"connection lost ({reason}); trying again in {self._retry_delay:.3g} s")
+                await asyncio.sleep(self._retry_delay)
+                self._retry_delay = min(2 * self._retry_delay, LONGEST_WAIT_S)
         except asyncio.CancelledError:
             if self._failure is not None:
                 raise self._failure from None
@@ -111,16 +111,16 @@ class Forwarder:
             if frame.endpoint:
                 yield frame.endpoint
             if frame.call is not None:
-                self._take(frame.call)
+                self._start_call(frame.call)
 
     def _reason(self, failure: Exception, *, was_open: bool) -> str:
-        """Why the connection broke. Raise what cannot be mended by trying again."""
+        """Why the connection broke. Raise the error when a retry cannot mend it."""
         from connectrpc.code import Code
         from connectrpc.errors import ConnectError
 
         if not isinstance(failure, ConnectError | TimeoutError):
             raise failure
-        # The library's own word for a wait that ended by our time-out.
+        # The library's own error for a wait that ended by our time-out.
         if isinstance(failure, TimeoutError) or failure.code is Code.CANCELED:
             return "the server is silent"
         passing = {
@@ -130,63 +130,63 @@ class Forwarder:
             Code.UNKNOWN,
         }
         if not was_open or failure.code not in passing:
-            raise refusal(failure, self.server.url) from None
+            raise command_error(failure, self.server.url) from None
         return _short(failure)
 
-    def _take(self, call: TunnelCall) -> None:
+    def _start_call(self, call: TunnelCall) -> None:
         task = asyncio.create_task(self._forward(call))
         self._calls.add(task)
-        task.add_done_callback(self._forwarded)
+        task.add_done_callback(self._on_forwarded)
 
-    def _forwarded(self, task: asyncio.Task[None]) -> None:
+    def _on_forwarded(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
         failure = None if task.cancelled() else task.exception()
-        if failure is not None and self._failure is None and self._running is not None:
+        if failure is not None and self._failure is None and self._run_task is not None:
             self._failure = failure
-            self._running.cancel()
+            self._run_task.cancel()
 
-    async def _forward(self, given: TunnelCall) -> None:
+    async def _forward(self, call: TunnelCall) -> None:
         began = time.perf_counter()
-        headers = tuple((header.name, header.value) for header in given.headers)
-        facts: dict[str, Any] = {
+        headers = tuple((header.name, header.value) for header in call.headers)
+        fields: dict[str, Any] = {
             "at": utc_now(),
-            "target": given.target,
+            "target": call.target,
             "headers": headers,
-            "body": bytes(given.body),
+            "body": bytes(call.body),
         }
         try:
-            answer = await self.poster.send(self._call(given))
-            facts |= {"answer_headers": answer.headers, "answer": answer.body}
-            status, failure = answer.status, ""
+            response = await self.client.send(self._outbound_request(call))
+            fields |= {"response_headers": response.headers, "response_body": response.body}
+            status, failure = response.status, ""
         except RequestError as failed:
             status, failure = 0, failed.reason
-        if len(facts.get("answer", b"")) > MAX_RESPONSE_BYTES:
+        if len(fields.get("response_body", b"")) > MAX_RESPONSE_BYTES:
             status, failure = 0, f"the answer is larger than {MAX_RESPONSE_BYTES} bytes"
-        exchange = AnsweredCall(
-            **facts, status=status, failure=failure, seconds=time.perf_counter() - began
+        answered = AnsweredCall(
+            **fields, status=status, failure=failure, seconds=time.perf_counter() - began
         )
         try:
-            self.on_exchange(exchange)
+            self.on_answered(answered)
         finally:
-            await self._answer(given.id, exchange)
+            await self._send_response(call.id, answered)
 
-    def _call(self, given: TunnelCall) -> OutboundRequest:
-        headers = tuple((header.name, header.value) for header in given.headers)
-        seconds = given.timeout.to_timedelta().total_seconds() if given.timeout else 0.0
-        return OutboundRequest(self.url, headers, bytes(given.body), seconds)
+    def _outbound_request(self, call: TunnelCall) -> OutboundRequest:
+        headers = tuple((header.name, header.value) for header in call.headers)
+        seconds = call.timeout.to_timedelta().total_seconds() if call.timeout else 0.0
+        return OutboundRequest(self.url, headers, bytes(call.body), seconds)
 
-    async def _answer(self, call_id: str, exchange: AnsweredCall) -> None:
+    async def _send_response(self, call_id: str, answered: AnsweredCall) -> None:
         from connectrpc.errors import ConnectError
 
         from outrider_api.outrider.v1.tunnel_service_pb import AnswerCallRequest, HttpHeader
 
         request = AnswerCallRequest(name=self.name, call_id=call_id)
-        if exchange.failure:
-            request.failure = exchange.failure[:MAX_REASON_CHARS]
+        if answered.failure:
+            request.failure = answered.failure[:MAX_REASON_CHARS]
         else:
-            request.status, request.body = exchange.status, exchange.answer
+            request.status, request.body = answered.status, answered.response_body
             request.headers = [
-                HttpHeader(name=name, value=value) for name, value in exchange.answer_headers
+                HttpHeader(name=name, value=value) for name, value in answered.response_headers
             ]
         try:
             await self.server.tunnels.answer_call(request, headers=self.server.headers)

@@ -112,7 +112,7 @@ class _Callbacks:
             raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
-def response(status: int, *, keep_alive: bool, body: bytes | None = None) -> bytes:
+def build_response(status: int, *, keep_alive: bool, body: bytes | None = None) -> bytes:
     """An answer. A body of None is a line with the status where that is an error.
 
     What accepts is empty then: to the target of a request any other body is a new message.

@@ -20,7 +20,7 @@ async def listen_until_stopped(listener: Listener, host: str, port: int) -> None
 
     Raises:
         CommandError: the address cannot be had.
-        Exception: what a call could not be shown or kept for, such as a pipe that nobody reads.
+        Exception: what a call could not be shown or kept for, such as a closed pipe.
     """
     stopped = asyncio.Event()
     listener.on_failure = stopped.set
@@ -52,16 +52,16 @@ def print_call(call: ReceivedCall) -> None:
     """One call for people."""
     style: Callable[..., str] = typer.style
     if call.verified:
-        verdict = style("signature verified", fg="green")
+        verification = style("signature verified", fg="green")
     else:
-        verdict = style(printable(call.refusal or ""), fg="red")
+        verification = style(printable(call.verification_error or ""), fg="red")
     parts = [
         f"{call.at.astimezone():%H:%M:%S}",
         f"{call.method} {printable(call.target)}",
-        verdict,
+        verification,
         style(printable(event_type_of(call.body)), bold=True),
-        _named("delivery", call.header("outrider-delivery")),
-        _named("attempt", call.header("outrider-attempt")),
+        _labelled("delivery", call.header("outrider-delivery")),
+        _labelled("attempt", call.header("outrider-attempt")),
         f"answered {call.status}",
     ]
     typer.echo("  ".join(part for part in parts if part))
@@ -76,7 +76,7 @@ def print_call_json(call: ReceivedCall) -> None:
             "method": call.method,
             "target": call.target,
             "verified": call.verified is not None,
-            "refusal": call.refusal,
+            "verificationError": call.verification_error,
             "status": call.status,
             "eventType": event_type_of(call.body),
             "delivery": call.header("outrider-delivery"),
@@ -100,7 +100,7 @@ def event_type_of(body: bytes) -> str:
 def subject_of(body: bytes) -> str:
     """What a call is about: the event type, the function, or the method; else nothing.
 
-    A response is told from a request by what it carries.
+    A call with a member `response` is one about a response.
     """
     try:
         document: Any = json.loads(body)
@@ -116,5 +116,5 @@ def subject_of(body: bytes) -> str:
     return ""
 
 
-def _named(name: str, value: str) -> str:
+def _labelled(name: str, value: str) -> str:
     return f"{name} {printable(value)}" if value else ""

@@ -1,4 +1,4 @@
-"""A receiver for trying things out: verifies calls, hands them over, answers as it was told.
+"""A receiver for trying things out: verifies calls, passes them on, answers as its script says.
 
 It is for a developer's machine: everything that comes in is bounded, but nothing here is meant to
 face the internet.
@@ -15,15 +15,21 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-from outrider.cli.receive.exchange import Headers, first_value
-from outrider.cli.receive.http_request import CONTINUE, BadRequest, Request, RequestReader, response
+from outrider.cli.receive.answered_call import Headers, first_value
+from outrider.cli.receive.http_request import (
+    CONTINUE,
+    BadRequest,
+    Request,
+    RequestReader,
+    build_response,
+)
 from outrider.runtime import utc_now
 from outrider_receiver import InvalidSignature, VerifiedCall, verify
 
 READ_BYTES = 64 * 1024
 # A connection on which nothing comes for this long is closed.
 IDLE_SECONDS = 300.0
-# How long the rest of a refused request is thrown away.
+# How long the rest of a bad request is thrown away.
 LINGER_SECONDS = 2.0
 
 NOT_VERIFIED = "not verified: no signing key was given"
@@ -31,7 +37,7 @@ NOT_VERIFIED = "not verified: no signing key was given"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedCall:
-    """One call, as it came and as it was judged and answered."""
+    """One call, as it came, was verified and answered."""
 
     at: datetime
     method: str
@@ -40,8 +46,8 @@ class ReceivedCall:
     headers: Headers
     body: bytes
     verified: VerifiedCall | None
-    refusal: str | None
-    """Why the call is not to be believed; None when it was verified."""
+    verification_error: str | None
+    """Why the call is not verified; None when it is."""
     status: int
     """What it is answered with."""
 
@@ -52,10 +58,10 @@ class ReceivedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseScript:
-    """How to answer a call that was verified, or that nobody asked to verify."""
+    """How to answer a call that was verified, or any call when no signing key is known."""
 
     status: int = HTTPStatus.OK
-    fail: int = 0
+    fail_first: int = 0
     """Answer 500 this many times first."""
     delay: float = 0.0
     """Seconds to wait before each answer."""
@@ -70,7 +76,7 @@ class Listener:
     `on_failure` is called.
 
     With signing keys a call that is not signed by one of them is answered 401. Without any, every
-    call is accepted and its `refusal` says that nobody verified it.
+    call is accepted and its `verification_error` says that it was not verified.
     """
 
     def __init__(
@@ -78,14 +84,14 @@ class Listener:
         on_call: Callable[[ReceivedCall], None],
         *,
         signing_keys: Sequence[str] = (),
-        manners: ResponseScript | None = None,
+        script: ResponseScript | None = None,
     ) -> None:
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self._on_call = on_call
         self._signing_keys = list(signing_keys)
-        self._manners = manners or ResponseScript()
-        self._failures_left = self._manners.fail
+        self._script = script or ResponseScript()
+        self._failures_left = self._script.fail_first
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -137,23 +143,23 @@ class Listener:
                 if requests.asks_to_continue():
                     writer.write(CONTINUE)
                 for request in complete:
-                    await self._answer(request, writer)
+                    await self._respond(request, writer)
                     if not request.keep_alive:
                         return
-        except BadRequest as bad:
-            await _refuse(reader, writer, bad)
+        except BadRequest as error:
+            await _send_error(reader, writer, error)
         except OSError:
-            pass  # the caller went away, or was silent for too long: nobody reads an answer
+            pass  # the caller closed the connection or was silent for too long
         finally:
             writer.close()
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        call = self._received(request)
+    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        call = self._to_received_call(request)
         self._show(call)
-        if self._manners.delay:
-            await asyncio.sleep(self._manners.delay)
-        told = self._manners.body if call.status == self._manners.status else None
-        writer.write(response(call.status, keep_alive=request.keep_alive, body=told))
+        if self._script.delay:
+            await asyncio.sleep(self._script.delay)
+        body = self._script.body if call.status == self._script.status else None
+        writer.write(build_response(call.status, keep_alive=request.keep_alive, body=body))
         await writer.drain()
 
     def _show(self, call: ReceivedCall) -> None:
@@ -164,9 +170,9 @@ class Listener:
             self.on_failure()
             raise ConnectionAbortedError from failure
 
-    def _received(self, request: Request) -> ReceivedCall:
+    def _to_received_call(self, request: Request) -> ReceivedCall:
         body = bytes(request.body)
-        verified, refusal = self._judge(body, request.headers)
+        verified, verification_error = self._verify(body, request.headers)
         return ReceivedCall(
             at=utc_now(),
             method=request.method,
@@ -174,11 +180,11 @@ class Listener:
             headers=tuple(request.headers),
             body=body,
             verified=verified,
-            refusal=refusal,
-            status=self._status(believed=verified is not None or not self._signing_keys),
+            verification_error=verification_error,
+            status=self._status(accepted=verified is not None or not self._signing_keys),
         )
 
-    def _judge(
+    def _verify(
         self, body: bytes, headers: Sequence[tuple[str, str]]
     ) -> tuple[VerifiedCall | None, str | None]:
         if not self._signing_keys:
@@ -188,21 +194,21 @@ class Listener:
         except InvalidSignature as invalid:
             return None, f"{invalid.reason}: {invalid}"
 
-    def _status(self, *, believed: bool) -> int:
-        if not believed:
+    def _status(self, *, accepted: bool) -> int:
+        if not accepted:
             return HTTPStatus.UNAUTHORIZED
         if self._failures_left:
             self._failures_left -= 1
             return HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._manners.status
+        return self._script.status
 
 
-async def _refuse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bad: BadRequest
+async def _send_error(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: BadRequest
 ) -> None:
-    """Answer what cannot be read any further, so that the answer arrives."""
+    """Answer a request that cannot be read any further, so that the answer arrives."""
     with suppress(OSError):
-        writer.write(response(bad.status, keep_alive=False))
+        writer.write(build_response(error.status, keep_alive=False))
         writer.write_eof()
         # Closing a socket with unread bytes in it would destroy the answer on its way.
         async with asyncio.timeout(LINGER_SECONDS):

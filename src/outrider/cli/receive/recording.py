@@ -1,4 +1,4 @@
-"""Calls in a file, one on each line, with secrets and personal data masked."""
+"""Calls in a file, one on each line, with secrets and personal data redacted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from outrider.cli.receive.exchange import AnsweredCall, Headers, first_value
+from outrider.cli.receive.answered_call import AnsweredCall, Headers, first_value
 from outrider.cli.receive.redaction import CallRedaction
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import note
@@ -32,38 +32,38 @@ class RecordedCall:
 
 
 class Recording:
-    """A file that calls are added to. `add` raises `CommandError` when it cannot be written."""
+    """A file that calls are added to. `add` raises `CommandError` when it cannot write."""
 
-    def __init__(self, file: IO[str], mask: CallRedaction) -> None:
+    def __init__(self, file: IO[str], redaction: CallRedaction) -> None:
         self._file = file
-        self._mask = mask
+        self._redaction = redaction
 
-    def add(self, exchange: AnsweredCall) -> None:
-        """Write one call, masked. One whose body is no JSON object cannot be, and is left out."""
-        body = _object(exchange.body)
+    def add(self, call: AnsweredCall) -> None:
+        """Write one call, redacted. A call whose body is no JSON object cannot be redacted: it is left out."""
+        body = _parse_object(call.body)
         if body is None:
-            note("not recorded: its body is no JSON, so nothing in it can be masked")
+            note("not recorded: its body is no JSON, so nothing in it can be redacted")
             return
-        answer = _object(exchange.answer)
+        response = _parse_object(call.response_body)
         line: dict[str, Any] = {
-            "at": exchange.at.isoformat(),
-            "target": self._mask.text(exchange.target),
-            "headers": self._mask.headers(exchange.headers),
-            "body": self._mask.document(body),
-            "status": exchange.status,
+            "at": call.at.isoformat(),
+            "target": self._redaction.text(call.target),
+            "headers": self._redaction.headers(call.headers),
+            "body": self._redaction.document(body),
+            "status": call.status,
         }
-        if answer is not None:
-            line["answer"] = self._mask.document(answer)
+        if response is not None:
+            line["answer"] = self._redaction.document(response)
         try:
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
         except OSError as failure:
-            says = f"a call could not be recorded: {failure.strerror}"
-            raise CommandError(says, "Make room for --out, or choose another one.") from None
+            message = f"a call could not be recorded: {failure.strerror}"
+            raise CommandError(message, "Make room for --out, or choose another one.") from None
 
 
 @contextmanager
-def open_recording(path: Path, mask: CallRedaction) -> Iterator[Recording]:
+def open_recording(path: Path, redaction: CallRedaction) -> Iterator[Recording]:
     """The file, for adding to what is there; a new one is for its owner alone.
 
     Raises:
@@ -78,7 +78,7 @@ def open_recording(path: Path, mask: CallRedaction) -> Iterator[Recording]:
     # Half a surrogate pair has no bytes: it is written as JSON writes it, \\ud800.
     file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
     try:
-        yield Recording(file, mask)
+        yield Recording(file, redaction)
     finally:
         with suppress(OSError):  # every call was written out when it was added, or said not to be
             file.close()
@@ -94,19 +94,21 @@ def read_recording(path: Path) -> Iterator[RecordedCall]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_CHARS), ""), 1):
                 if line.strip():
-                    yield _recorded(path, number, line)
+                    yield _parse_line(path, number, line)
     except OSError as failure:
         raise CommandError(f"{path}: {failure.strerror}", code=ExitCode.USAGE) from None
     except UnicodeDecodeError as failure:
         raise CommandError(f"{path}: {failure}", code=ExitCode.USAGE) from None
 
 
-def _recorded(path: Path, number: int, line: str) -> RecordedCall:
+def _parse_line(path: Path, number: int, line: str) -> RecordedCall:
     try:
-        found = json.loads(line)
-        headers = tuple((str(name), str(value)) for name, value in found["headers"])
-        body = json.dumps(found["body"], ensure_ascii=False, separators=(",", ":"))
-        return RecordedCall(headers, body.encode(errors="backslashreplace"), int(found["status"]))
+        document = json.loads(line)
+        headers = tuple((str(name), str(value)) for name, value in document["headers"])
+        body = json.dumps(document["body"], ensure_ascii=False, separators=(",", ":"))
+        return RecordedCall(
+            headers, body.encode(errors="backslashreplace"), int(document["status"])
+        )
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CommandError(
             f"{path}, line {number}: this is no recorded call",
@@ -115,7 +117,7 @@ def _recorded(path: Path, number: int, line: str) -> RecordedCall:
         ) from None
 
 
-def _object(body: bytes) -> Mapping[str, Any] | None:
+def _parse_object(body: bytes) -> Mapping[str, Any] | None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

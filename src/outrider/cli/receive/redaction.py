@@ -1,11 +1,11 @@
 """Take secrets and personal data out of a call before it is written to a file.
 
-What is masked, by the name of the field in any spelling (`firstName`, `first_name`, `First-Name`):
+What is redacted, by the name of the field in any spelling (`firstName`, `first_name`, `First-Name`):
 
 | what | how |
 | --- | --- |
 | secrets: passwords, tokens, keys, codes, hashes, cookies, signatures | `***` |
-| e-mail addresses, wherever they stand in a text | `person1@masked.example`, the same one each time |
+| e-mail addresses, wherever they stand in a text | `person1@redacted.example`, the same one each time |
 | phone numbers, wherever they stand in a text | `+10000000000` |
 | names of people, addresses, birth dates, pictures, network addresses | `***` |
 | parameters of URLs with such a name | as their names say |
@@ -21,7 +21,9 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from outrider.observability.redaction import MASK, is_secret_name, masked_text
+from outrider.observability.redaction import MASK as REDACTED
+from outrider.observability.redaction import is_secret_name
+from outrider.observability.redaction import masked_text as redacted_text
 
 SECRET_FIELDS = frozenset(
     [
@@ -102,7 +104,7 @@ PERSONAL_FIELDS = frozenset(
         "xrealip",
     ]
 )
-# Named like secrets, but times and switches: receivers would not understand a mask there.
+# Named like secrets, but times and switches: receivers would not understand `***` there.
 HARMLESS_FIELDS = frozenset({"passwordchanged", "passwordchangerequired", "accesstokentype"})
 # `name` is of a person only in here; elsewhere it is that of an organization or an attribute.
 _PEOPLE = frozenset({"userinfo", "user", "human", "profile", "rawinformation"})
@@ -113,103 +115,104 @@ _PHONE = re.compile(r"\+\d(?:[ ()/-]{0,2}\d){6,14}(?!\d)")
 # A parameter of a URL: its start, its name, its value.
 _PARAMETER = re.compile(r"([?&#]([\w.-]{1,64})=)([^&#\s\"'<>]+)")
 _SEPARATOR = re.compile(r"[^a-z0-9]")
-MASKED_PHONE = "+10000000000"
-MASKED_DOMAIN = "masked.example"
+REDACTED_PHONE = "+10000000000"
+REDACTED_DOMAIN = "redacted.example"
 MAX_DEPTH = 100
 
 
 class CallRedaction:
-    """Masks the calls of one recording. Who occurs again gets the same address again."""
+    """Redacts the calls of one recording. One e-mail address always becomes the same address."""
 
-    def __init__(self, keep: Collection[str] = ()) -> None:
-        """`keep` are names of fields and headers that stay as they are, with all that is in them."""
-        self._keep = {_plain(name) for name in keep}
-        self._people: dict[str, str] = {}
+    def __init__(self, unredacted: Collection[str] = ()) -> None:
+        """`unredacted` names the fields and headers that stay as they are, with all that is in them."""
+        self._unredacted = {_normalized(name) for name in unredacted}
+        self._addresses: dict[str, str] = {}
 
     def headers(self, headers: Collection[tuple[str, str]]) -> list[list[str]]:
         """Header fields in their order."""
-        return [[name, self._of(name, value, "")] for name, value in headers]
+        return [[name, self._redact_field(name, value, "")] for name, value in headers]
 
     def document(self, value: Any) -> Any:
         """A document of JSON."""
-        return self._walk(value, "", 0)
+        return self._redact_value(value, "", 0)
 
     def text(self, text: str) -> str:
-        """What gives itself away by its form."""
-        text = _PARAMETER.sub(self._parameter, masked_text(text))
-        text = _EMAIL.sub(self._person, text)
-        return _PHONE.sub(MASKED_PHONE, text)
+        """A text without what is recognized by its form: tokens, addresses, phone numbers."""
+        text = _PARAMETER.sub(self._redact_parameter, redacted_text(text))
+        text = _EMAIL.sub(self._redact_address, text)
+        return _PHONE.sub(REDACTED_PHONE, text)
 
-    def _walk(self, value: Any, parent: str, depth: int) -> Any:
+    def _redact_value(self, value: Any, parent: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
-            return MASK
+            return REDACTED
         if isinstance(value, dict):
-            return self._members(value, parent, depth + 1)
+            return self._redact_members(value, parent, depth + 1)
         if isinstance(value, list):
-            return [self._walk(each, parent, depth + 1) for each in value]
+            return [self._redact_value(item, parent, depth + 1) for item in value]
         return self.text(value) if isinstance(value, str) else value
 
-    def _members(self, members: dict[str, Any], parent: str, depth: int) -> dict[str, Any]:
+    def _redact_members(self, members: dict[str, Any], parent: str, depth: int) -> dict[str, Any]:
         # A claim is {"key": …, "value": …}, an attribute {"name": …, "value": …}.
         label = members.get("key", members.get("name"))
         named = label if "value" in members and isinstance(label, str) else ""
-        masked = {}
+        redacted = {}
         for name, value in members.items():
-            effective = named if name == "value" and self._is_hidden(named, parent) else name
-            masked[self.text(name)] = self._of(effective, value, parent, depth)
-        return masked
+            effective = named if name == "value" and self._must_redact(named, parent) else name
+            redacted[self.text(name)] = self._redact_field(effective, value, parent, depth)
+        return redacted
 
-    def _of(self, name: str, value: Any, parent: str, depth: int = 0) -> Any:
-        plain = _plain(name)
-        if plain in self._keep:
+    def _redact_field(self, name: str, value: Any, parent: str, depth: int = 0) -> Any:
+        normalized = _normalized(name)
+        if normalized in self._unredacted:
             return value
-        if plain == "value" and parent in _METADATA:
-            return base64.b64encode(MASK.encode()).decode()
-        if self._is_hidden(name, parent):
-            return self._hidden(value, depth)
-        return self._walk(value, plain, depth)
+        if normalized == "value" and parent in _METADATA:
+            return base64.b64encode(REDACTED.encode()).decode()
+        if self._must_redact(name, parent):
+            return self._redact_all(value, depth)
+        return self._redact_value(value, normalized, depth)
 
-    def _is_hidden(self, name: str, parent: str) -> bool:
-        plain = _plain(name)
-        if plain in HARMLESS_FIELDS or parent in _METADATA:
+    def _must_redact(self, name: str, parent: str) -> bool:
+        normalized = _normalized(name)
+        if normalized in HARMLESS_FIELDS or parent in _METADATA:
             return False
-        if plain == "name":
+        if normalized == "name":
             return parent in _PEOPLE
-        return is_secret_name(name) or plain in SECRET_FIELDS or plain in PERSONAL_FIELDS
+        return is_secret_name(name) or normalized in SECRET_FIELDS or normalized in PERSONAL_FIELDS
 
-    def _hidden(self, value: Any, depth: int) -> Any:
-        """Nothing of it is left but its shape."""
+    def _redact_all(self, value: Any, depth: int) -> Any:
+        """The value with nothing left of it but its shape."""
         if isinstance(value, dict | list) and depth > MAX_DEPTH:
-            return MASK
+            return REDACTED
         if isinstance(value, dict):
             return {
-                self.text(name): self._hidden(member, depth + 1) for name, member in value.items()
+                self.text(name): self._redact_all(member, depth + 1)
+                for name, member in value.items()
             }
         if isinstance(value, list):
-            return [self._hidden(each, depth + 1) for each in value]
+            return [self._redact_all(item, depth + 1) for item in value]
         if isinstance(value, str):
-            return self._hidden_text(value)
+            return self._redact_text(value)
         return value if isinstance(value, bool) or value is None else 0
 
-    def _hidden_text(self, text: str) -> str:
-        whole = _EMAIL.fullmatch(text)
-        if whole is not None:
-            return self._person(whole)
-        hidden = MASKED_PHONE if _PHONE.fullmatch(text) else MASK
-        return hidden if text else text
+    def _redact_text(self, text: str) -> str:
+        match = _EMAIL.fullmatch(text)
+        if match is not None:
+            return self._redact_address(match)
+        replacement = REDACTED_PHONE if _PHONE.fullmatch(text) else REDACTED
+        return replacement if text else text
 
-    def _parameter(self, found: re.Match[str]) -> str:
-        start, name, value = found.groups()
-        hidden = self._is_hidden(name, "") and _plain(name) not in self._keep
-        return start + (self._hidden_text(value) if hidden else value)
+    def _redact_parameter(self, match: re.Match[str]) -> str:
+        start, name, value = match.groups()
+        must_redact = self._must_redact(name, "") and _normalized(name) not in self._unredacted
+        return start + (self._redact_text(value) if must_redact else value)
 
-    def _person(self, found: re.Match[str]) -> str:
-        address = found[0].replace("%40", "@")  # as in a URL
-        if address.endswith(f"@{MASKED_DOMAIN}"):
+    def _redact_address(self, match: re.Match[str]) -> str:
+        address = match[0].replace("%40", "@")  # as in a URL
+        if address.endswith(f"@{REDACTED_DOMAIN}"):
             return address
-        number = len(self._people) + 1
-        return self._people.setdefault(address.lower(), f"person{number}@{MASKED_DOMAIN}")
+        number = len(self._addresses) + 1
+        return self._addresses.setdefault(address.lower(), f"person{number}@{REDACTED_DOMAIN}")
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return _SEPARATOR.sub("", name.lower())

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What `outrider replay` does: recorded calls, signed anew, to a receiver under development."""
+"""What `outrider resend` does: send recorded calls, signed anew, to a receiver under development."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from outrider.domain.calls.signature import (
 from outrider.runtime import utc_now
 
 TIMEOUT_S = 30.0
-# Made anew, or about the connection they came on.
+# Headers that are computed again, or that were about the recorded connection.
 _NOT_SENT_AGAIN = frozenset(
     {
         *(name.lower() for name in SIGNATURE_HEADERS),
@@ -41,54 +41,54 @@ _NOT_SENT_AGAIN = frozenset(
 _OK = range(200, 300)
 
 
-def resend(path: Path, url: str, signing_key: str) -> ExitCode:
+def resend_calls(path: Path, url: str, signing_key: str) -> ExitCode:
     """Send every call of the file, one after the other; OK when all are answered as they were.
 
     Raises:
         CommandError: the file is no recording.
     """
-    return asyncio.run(_resend(path, url, signing_key))
+    return asyncio.run(_resend_calls(path, url, signing_key))
 
 
-async def _resend(path: Path, url: str, signing_key: str) -> ExitCode:
+async def _resend_calls(path: Path, url: str, signing_key: str) -> ExitCode:
     from outrider.bootstrap.http_client import open_http_client
     from outrider.config.loading import from_arguments
 
-    near = from_arguments({"egress_profile": "dev"}, {})
+    settings = from_arguments({"egress_profile": "dev"}, {})
     sent = different = 0
-    async with open_http_client(near, 1) as caller:
-        for recorded in read_recording(path):
+    async with open_http_client(settings, 1) as client:
+        for call in read_recording(path):
             sent += 1
-            call = OutboundRequest(
-                url, signed_headers(recorded, signing_key, sent), recorded.body, TIMEOUT_S
+            request = OutboundRequest(
+                url, signed_headers(call, signing_key, sent), call.body, TIMEOUT_S
             )
             try:
-                status, failure = (await caller.send(call)).status, ""
-            except RequestError as failed:
-                status, failure = 0, failed.reason
-            different += not _show(recorded, status, failure)
+                status, failure = (await client.send(request)).status, ""
+            except RequestError as error:
+                status, failure = 0, error.reason
+            different += not _print_result(call, status, failure)
     note(f"{sent} sent, {different} answered differently")
     return ExitCode.FAILED if different or not sent else ExitCode.OK
 
 
 def signed_headers(
-    recorded: RecordedCall, signing_key: str, number: int
+    call: RecordedCall, signing_key: str, number: int
 ) -> tuple[tuple[str, str], ...]:
     """The headers of a call as outrider would send it now."""
     at = int(utc_now().timestamp())
-    kept = [header for header in recorded.headers if header[0].lower() not in _NOT_SENT_AGAIN]
-    message_id = recorded.header("webhook-id").replace(".", "") or f"replay-{number}"
-    signature = zitadel_signature(recorded.body, [signing_key], at)
-    standard = standard_webhooks_headers(recorded.body, message_id, [signing_key], at)
-    return (*kept, *((name, signature) for name in SIGNATURE_HEADERS), *standard.items())
+    headers = [header for header in call.headers if header[0].lower() not in _NOT_SENT_AGAIN]
+    message_id = call.header("webhook-id").replace(".", "") or f"resend-{number}"
+    signature = zitadel_signature(call.body, [signing_key], at)
+    standard = standard_webhooks_headers(call.body, message_id, [signing_key], at)
+    return (*headers, *((name, signature) for name in SIGNATURE_HEADERS), *standard.items())
 
 
-def _show(recorded: RecordedCall, status: int, failure: str) -> bool:
-    """One line; whether the answer is as it was."""
-    expected = status == recorded.status if recorded.status else status in _OK
+def _print_result(call: RecordedCall, status: int, failure: str) -> bool:
+    """Print one line. Return whether the answer is as it was."""
+    expected = status == call.status if call.status else status in _OK
     answered = f"answered {status}" if status else f"failed: {failure}"
-    was = "" if expected else f"was {recorded.status or 'not answered'}"
+    was = "" if expected else f"was {call.status or 'not answered'}"
     styled = typer.style(printable(answered), fg="green" if expected else "red")
-    parts = [printable(subject_of(recorded.body)), styled, was]
+    parts = [printable(subject_of(call.body)), styled, was]
     typer.echo("  ".join(part for part in parts if part))
     return expected

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""Talk to a running server through the generated clients, and say plainly when it refuses."""
+"""Call a running server through the generated clients, and explain its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from outrider.cli.terminal.errors import CommandError, ExitCode
-from outrider.cli.terminal.waiting import interruptibly
+from outrider.cli.terminal.waiting import call_interruptibly
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _DENIED = "Errors.Target.DeniedURL"
 _TOKEN = re.compile(r"[!-~]+")
 
 
-class _Answer(Protocol):
+class _JsonMessage(Protocol):
     def to_json(self) -> str: ...
 
 
@@ -52,21 +52,23 @@ RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 RequestT = TypeVar("RequestT")
 
 
-class _Call(Protocol[RequestT_contra]):
-    def __call__(self, request: RequestT_contra, *, headers: Mapping[str, str]) -> _Answer: ...
+class _RpcMethod(Protocol[RequestT_contra]):
+    def __call__(self, request: RequestT_contra, *, headers: Mapping[str, str]) -> _JsonMessage: ...
 
 
-class Server:
+class RemoteServer:
     """A server as one account sees it."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = checked_url(url)
         self.headers = {"authorization": f"Bearer {token}"}
 
-    def ask(self, call: _Call[RequestT], request: RequestT, *, advice: str = "") -> dict[str, Any]:
-        """The answer as protojson: fields that are empty are absent.
+    def call(
+        self, rpc_method: _RpcMethod[RequestT], request: RequestT, *, advice: str = ""
+    ) -> dict[str, Any]:
+        """The response as protojson: fields that are empty are absent.
 
-        `advice` is what to do when the server refuses the request for what it says.
+        `advice` is what to do when the server rejects the request for its content.
 
         Raises:
             CommandError: the server refused or did not answer.
@@ -74,10 +76,10 @@ class Server:
         from connectrpc.errors import ConnectError
 
         try:
-            answer = interruptibly(partial(call, request, headers=self.headers))
+            response = call_interruptibly(partial(rpc_method, request, headers=self.headers))
         except ConnectError as error:
-            raise refusal(error, self.url, advice) from None
-        document: dict[str, Any] = json.loads(answer.to_json())
+            raise command_error(error, self.url, advice) from None
+        document: dict[str, Any] = json.loads(response.to_json())
         return document
 
     @cached_property
@@ -160,13 +162,13 @@ class Server:
         return TunnelServiceClient(self.url)
 
 
-def connect(url: str, token: str | None, data_dir: Path | None) -> Server:
+def connect(url: str, token: str | None, data_dir: Path | None) -> RemoteServer:
     """The server that the options of a command name. Nothing is sent yet.
 
     Raises:
         CommandError: the URL cannot be one, or no token can be found.
     """
-    return Server(url, token or token_for(checked_url(url), data_dir))
+    return RemoteServer(url, token or token_for(checked_url(url), data_dir))
 
 
 def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:
@@ -186,10 +188,10 @@ def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:
 
 
 def token_for(url: str, data_dir: Path | None) -> str:
-    """The token of a server for which nobody gave one.
+    """The token of a server when no option gives one.
 
-    That is the admin token in `data_dir`. What a server on this very machine may have been started
-    with is tried after it, for such a server only: a token is not shown to strangers.
+    That is the admin token in `data_dir`. The token that a server on this machine may have been
+    started with is tried after it, for such a server only: a token is not shown to strangers.
     """
     local = is_local(url)
     path = (data_dir or _usual_data_dir()) / ADMIN_TOKEN_FILE
@@ -201,7 +203,7 @@ def token_for(url: str, data_dir: Path | None) -> str:
 
 
 def _usual_data_dir() -> Path:
-    """Where a server or `outrider dev` keeps its data when nobody says where."""
+    """Where a server or `outrider dev` keeps its data by default."""
     is_dev = (DEV_DATA_DIR / ADMIN_TOKEN_FILE).exists()
     return DEV_DATA_DIR if is_dev and not DEFAULT_DATA_DIR.exists() else DEFAULT_DATA_DIR
 
@@ -235,8 +237,8 @@ def is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
-    """What a failed call means to the one who typed the command."""
+def command_error(error: ConnectError, url: str, advice: str = "") -> CommandError:
+    """What a failed call means to the user of the command."""
     from connectrpc.code import Code
 
     target_id = _interrupting_target(error)
@@ -247,7 +249,7 @@ def refusal(error: ConnectError, url: str, advice: str = "") -> CommandError:
             f"Target {target_id} interrupted the call: see `outrider target get {target_id}`.",
             code=ExitCode.STOPPED,
         )
-    if error.code is Code.UNAVAILABLE and _is_of_the_server(error):
+    if error.code is Code.UNAVAILABLE and _is_from_server(error):
         return CommandError(
             f"{url} cannot do this now: {error.message}",
             "The server runs. Its log says more, and so does `outrider doctor` on its machine.",
@@ -289,7 +291,7 @@ def _interrupting_target(error: ConnectError) -> str:
     return found.target_id if found else ""
 
 
-def _is_of_the_server(error: ConnectError) -> bool:
+def _is_from_server(error: ConnectError) -> bool:
     # The library's own have a cause, and what a proxy answers has the name of its status.
     phrases = {httpstatus.phrase for httpstatus in HTTPStatus}
     return error.__cause__ is None and error.message not in phrases

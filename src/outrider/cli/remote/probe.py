@@ -1,4 +1,4 @@
-"""Ask a server something small over plain HTTP, without the protobuf runtime."""
+"""Send small requests to a server over plain HTTP, without the protobuf runtime."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ TIMEOUT_S = 5.0
 MAX_BYTES = 1024 * 1024
 
 
-class NoAnswer(Exception):
-    """Nothing at that URL speaks HTTP to us."""
+class ProbeError(Exception):
+    """No HTTP response came from that URL."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, of whatever status. `date` is the server's clock, if it says."""
+class ProbeResponse:
+    """A response of any status. `date` is the server's clock, if it sent one."""
 
     status: int
     text: str
     date: datetime | None
 
 
-def get(url: str, *, timeout: float = TIMEOUT_S) -> Answer:
+def get(url: str, *, timeout: float = TIMEOUT_S) -> ProbeResponse:
     """One GET, without a proxy and without following anything.
 
     Raises:
-        NoAnswer: no HTTP answer came within the time.
+        ProbeError: no HTTP response came within the time.
     """
     return send("GET", url, timeout=timeout)
 
@@ -45,43 +45,45 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     timeout: float = TIMEOUT_S,
-) -> Answer:
+) -> ProbeResponse:
     """One request, without a proxy and without following anything.
 
     Raises:
-        NoAnswer: no HTTP answer came within the time.
+        ProbeError: no HTTP response came within the time.
     """
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Unredirected)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirectHandler)
     try:
         request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 - callers check
-        with opener.open(request, timeout=timeout) as answer:
-            return _answer(answer.status, answer.read(MAX_BYTES), answer.headers["date"])
+        with opener.open(request, timeout=timeout) as response:
+            return _parse_response(
+                response.status, response.read(MAX_BYTES), response.headers["date"]
+            )
     except urllib.error.HTTPError as error:
         with error:
-            return _answer(error.code, error.read(MAX_BYTES), error.headers["date"])
+            return _parse_response(error.code, error.read(MAX_BYTES), error.headers["date"])
     except urllib.error.URLError as error:
-        raise NoAnswer(str(error.reason)) from None
+        raise ProbeError(str(error.reason)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswer(str(error) or type(error).__name__) from None
+        raise ProbeError(str(error) or type(error).__name__) from None
 
 
 def is_outrider(url: str) -> bool:
-    """Whether a server of ours lives there."""
+    """Whether an outrider server answers at that URL."""
     try:
-        said = json.loads(get(f"{url}/healthz", timeout=1.0).text)
-    except (NoAnswer, ValueError):
+        document = json.loads(get(f"{url}/healthz", timeout=1.0).text)
+    except (ProbeError, ValueError):
         return False
-    return bool(said == {"status": "ok"})
+    return bool(document == {"status": "ok"})
 
 
-class _Unredirected(urllib.request.HTTPRedirectHandler):
+class _NoRedirectHandler(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: object) -> None:
-        """Follow nothing: another server's answer says nothing about this one."""
+        """Follow nothing: another server's response tells nothing about this one."""
 
 
-def _answer(status: int, body: bytes, date: str | None) -> Answer:
+def _parse_response(status: int, body: bytes, date: str | None) -> ProbeResponse:
     try:
         at = parsedate_to_datetime(date) if date else None
     except ValueError:
         at = None
-    return Answer(status, body.decode("utf-8", "replace").strip(), at)
+    return ProbeResponse(status, body.decode("utf-8", "replace").strip(), at)

@@ -36,26 +36,26 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command cannot go on. `says` is what is wrong and where, `advice` is what to do."""
+    """A command cannot go on. `message` is what is wrong and where, `advice` is what to do."""
 
-    def __init__(self, says: str, advice: str = "", *, code: ExitCode = ExitCode.FAILED) -> None:
-        super().__init__(says)
-        self.says = says
+    def __init__(self, message: str, advice: str = "", *, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
         self.advice = advice
         self.code = code
 
 
-def leave(ended: SystemExit) -> NoReturn:
-    """End the process as `ended` says, with everything written and nothing torn down.
+def exit_process(system_exit: SystemExit) -> NoReturn:
+    """End the process with the code of `system_exit`, all output written and nothing torn down.
 
     The HTTP client has threads of its own. One that comes to life while CPython (before 3.14)
     tears the interpreter down aborts the process: one `outrider listen` in thirty had done its
     work and died of SIGABRT.
     """
-    if not isinstance(ended.code, int | None):
-        raise ended
+    if not isinstance(system_exit.code, int | None):
+        raise system_exit
     atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter would do first
-    code = ended.code or 0
+    code = system_exit.code or 0
     try:
         _flush(sys.stdout)
     except OSError as failure:
@@ -68,7 +68,7 @@ def leave(ended: SystemExit) -> NoReturn:
 
 
 def _flush(stream: TextIO | None) -> None:
-    """Raise OSError unless everything is written, or nobody reads it any more."""
+    """Raise OSError unless everything is written, or the reader closed the pipe."""
     if stream is not None:  # it is None when the process was started without it
         with suppress(BrokenPipeError, ValueError):  # ValueError: closed already
             stream.flush()

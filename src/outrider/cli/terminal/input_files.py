@@ -1,5 +1,8 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""Events as people keep them in files, and calls that are not too large for the server."""
+"""What commands read from files, options and standard input: texts, payloads, events, messages.
+
+Events are also divided into batches that the server takes in one call.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
+    from protobuf import Message
+
     from outrider_api.outrider.v1.event_service_pb import Event
 
-# What one call may hold (outrider-v1, Limits). A few bytes are left for the message around it.
+M = TypeVar("M", bound="Message")
+
+# The server's limits for one call. A few bytes are left for the message around the events.
 MAX_EVENTS = 1000
 MAX_CALL_BYTES = 4 * 1024 * 1024 - 64 * 1024
 
@@ -55,77 +62,6 @@ def read_payload(text: str) -> str:
     return text.strip()
 
 
-def read_events(source: str) -> list[Event]:
-    """The events of a file: a JSON list, or one JSON object on each line.
-
-    Fields are those of `outrider.v1.Event`, in either spelling of protojson.
-
-    Raises:
-        CommandError: naming the first event that cannot be read.
-    """
-    documents = list(_documents(read_source(source), source))
-    if not documents:
-        raise CommandError(f"{source}: holds no event", code=ExitCode.USAGE)
-    return [_event(document, f"{source}, {where}") for where, document in documents]
-
-
-def calls_of(events: Sequence[Event]) -> Iterator[list[Event]]:
-    """The events in order, divided into calls that the server takes."""
-    call: list[Event] = []
-    size = 0
-    for event in events:
-        bytes_of_event = len(event.to_binary())
-        if call and (len(call) == MAX_EVENTS or size + bytes_of_event > MAX_CALL_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(event)
-        size += bytes_of_event
-    if call:
-        yield call
-
-
-def _documents(text: str, source: str) -> Iterator[tuple[str, Any]]:
-    if text.lstrip().startswith("["):
-        documents = _parsed(text, source)
-        yield from ((f"event {number}", each) for number, each in enumerate(documents, 1))
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"line {number}", _parsed(line, f"{source}, line {number}")
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CommandError(
-            f"{where}: is not JSON: {error}",
-            "Write a JSON list of events, or one event on each line.",
-            code=ExitCode.USAGE,
-        ) from None
-
-
-def _event(document: Any, where: str) -> Event:
-    from outrider_api.outrider.v1.event_service_pb import Event
-
-    if not isinstance(document, dict):
-        raise CommandError(f"{where}: an event is a JSON object", code=ExitCode.USAGE)
-    for name in ("eventPayload", "event_payload"):
-        # As text, large numbers and the order of members arrive as they stand in the file.
-        if isinstance(document.get(name), dict):
-            document["eventPayloadJson"] = json.dumps(document.pop(name), ensure_ascii=False)
-    try:
-        return Event.from_json(json.dumps(document))
-    except (ValueError, TypeError) as error:
-        raise CommandError(f"{where}: {error}", code=ExitCode.USAGE) from None
-
-
-if TYPE_CHECKING:
-    from protobuf import Message
-
-M = TypeVar("M", bound="Message")
-
-
 def read_message(source: str, kind: type[M]) -> M:
     """The message in a file, or on standard input for `-`.
 
@@ -140,3 +76,68 @@ def read_message(source: str, kind: type[M]) -> M:
     except (ValueError, TypeError, RecursionError) as error:
         problem = str(error)
     raise CommandError(f"{source}: {problem}", code=ExitCode.USAGE)
+
+
+def read_events(source: str) -> list[Event]:
+    """The events of a file: a JSON list, or one JSON object on each line.
+
+    Fields are those of `outrider.v1.Event`, in either spelling of protojson.
+
+    Raises:
+        CommandError: naming the first event that cannot be read.
+    """
+    documents = list(_split_documents(read_source(source), source))
+    if not documents:
+        raise CommandError(f"{source}: holds no event", code=ExitCode.USAGE)
+    return [_parse_event(document, f"{source}, {where}") for where, document in documents]
+
+
+def batches_of(events: Sequence[Event]) -> Iterator[list[Event]]:
+    """The events in order, divided into batches that the server takes in one call."""
+    batch: list[Event] = []
+    size = 0
+    for event in events:
+        bytes_of_event = len(event.to_binary())
+        if batch and (len(batch) == MAX_EVENTS or size + bytes_of_event > MAX_CALL_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += bytes_of_event
+    if batch:
+        yield batch
+
+
+def _split_documents(text: str, source: str) -> Iterator[tuple[str, Any]]:
+    if text.lstrip().startswith("["):
+        documents = _parse_json(text, source)
+        yield from ((f"event {number}", document) for number, document in enumerate(documents, 1))
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"line {number}", _parse_json(line, f"{source}, line {number}")
+
+
+def _parse_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(
+            f"{where}: is not JSON: {error}",
+            "Write a JSON list of events, or one event on each line.",
+            code=ExitCode.USAGE,
+        ) from None
+
+
+def _parse_event(document: Any, where: str) -> Event:
+    from outrider_api.outrider.v1.event_service_pb import Event
+
+    if not isinstance(document, dict):
+        raise CommandError(f"{where}: an event is a JSON object", code=ExitCode.USAGE)
+    for name in ("eventPayload", "event_payload"):
+        # As text, large numbers and the order of members arrive as they stand in the file.
+        if isinstance(document.get(name), dict):
+            document["eventPayloadJson"] = json.dumps(document.pop(name), ensure_ascii=False)
+    try:
+        return Event.from_json(json.dumps(document))
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{where}: {error}", code=ExitCode.USAGE) from None

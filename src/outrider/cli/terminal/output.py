@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
 """What commands print: tables and fields for people, one JSON document for programs.
 
-Results go to standard output, everything said about them to standard error. Texts from a server
-or a stranger never reach the terminal as they are: control characters can repaint it.
+Results go to standard output, remarks about them to standard error. Texts from a server or a
+stranger never reach the terminal as they are: control characters can repaint it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def print_json(document: object) -> None:
 
 
 def print_json_line(document: object) -> None:
-    """One document on one line, sent at once: somebody may be waiting for it."""
+    """One document on one line, flushed at once: a reader may be waiting for it."""
     print(json.dumps(document, ensure_ascii=False), flush=True)
 
 
@@ -72,9 +72,9 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def complain(error: CommandError) -> None:
+def print_error(error: CommandError) -> None:
     """What was wrong, and what to do, on standard error."""
-    print(f"Error: {printable(error.says)}", file=sys.stderr)
+    print(f"Error: {printable(error.message)}", file=sys.stderr)
     if error.advice:
         print(printable(error.advice), file=sys.stderr)
 

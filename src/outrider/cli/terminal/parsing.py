@@ -1,4 +1,4 @@
-"""How people write durations, instants and conditions. What cannot be read is a usage error."""
+"""Parse durations, instants and conditions of the command line. A text that does not parse is a usage error."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ _SCOPES = {
 }
 
 
-def parse_duration(text: str, hint: str) -> timedelta:
+def parse_duration(text: str, option: str) -> timedelta:
     """`10s`, `500ms`, `2m`, `1.5h`, `30d`; a number alone is seconds."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        says = f"{text!r} is no duration such as 10s, 500ms, 2m, 1h or 30d"
-        raise typer.BadParameter(says, param_hint=hint)
-    return timedelta(seconds=float(found[1]) * _SECONDS[found[2] or "s"])
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        message = f"{text!r} is no duration such as 10s, 500ms, 2m, 1h or 30d"
+        raise typer.BadParameter(message, param_hint=option)
+    return timedelta(seconds=float(match[1]) * _SECONDS[match[2] or "s"])
 
 
-def parse_instant(text: str, hint: str, also: str = "") -> datetime:
-    """A date and time as in RFC 3339. Without a zone it is UTC. `also` begins what is named."""
+def parse_instant(text: str, option: str, also: str = "") -> datetime:
+    """A date and time as in RFC 3339. Without a zone it is UTC. `also` begins the list of valid forms."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        says = f"{text!r} is no time such as {also}2030-01-31T12:00:00Z"
-        raise typer.BadParameter(says, param_hint=hint) from None
+        message = f"{text!r} is no time such as {also}2030-01-31T12:00:00Z"
+        raise typer.BadParameter(message, param_hint=option) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def parse_deadline(text: str, hint: str, now: datetime) -> datetime:
+def parse_deadline(text: str, option: str, now: datetime) -> datetime:
     """A duration from now, or a date and time."""
     if not _DURATION.fullmatch(text):
-        return parse_instant(text, hint, "30d (from now) or ")
+        return parse_instant(text, option, "30d (from now) or ")
     try:
-        return now + parse_duration(text, hint)
+        return now + parse_duration(text, option)
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} never ends", param_hint=hint) from None
+        raise typer.BadParameter(f"{text!r} never ends", param_hint=option) from None
 
 
-def parse_past(text: str, hint: str, now: datetime) -> datetime:
+def parse_past(text: str, option: str, now: datetime) -> datetime:
     """A duration before now, or a date and time."""
     if not _DURATION.fullmatch(text):
-        return parse_instant(text, hint, "2h (ago) or ")
+        return parse_instant(text, option, "2h (ago) or ")
     try:
-        return now - parse_duration(text, hint)
+        return now - parse_duration(text, option)
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} is before all time", param_hint=hint) from None
+        raise typer.BadParameter(f"{text!r} is before all time", param_hint=option) from None
 
 
 def parse_condition(text: str) -> Condition:
@@ -75,14 +75,14 @@ def parse_condition(text: str) -> Condition:
         condition = condition_from_id(ExecutionId(f"{kind}{slash}{value.removeprefix('/')}"))
     except ValueError:
         kinds = ", ".join(ConditionKind)
-        says = f"{text!r} does not begin with one of {kinds}"
-        raise typer.BadParameter(says, param_hint="CONDITION") from None
+        message = f"{text!r} does not begin with one of {kinds}"
+        raise typer.BadParameter(message, param_hint="CONDITION") from None
     nothing_named = condition.scope is Scope.ALL and (
         slash or condition.kind is ConditionKind.FUNCTION
     )
     if nothing_named:
-        says = f"{text!r} names nothing after the kind"
-        raise typer.BadParameter(says, param_hint="CONDITION")
+        message = f"{text!r} names nothing after the kind"
+        raise typer.BadParameter(message, param_hint="CONDITION")
     return condition
 
 

@@ -1,4 +1,4 @@
-"""Waiting for an answer so that Ctrl-C ends the wait."""
+"""Wait for an answer so that Ctrl-C ends the wait."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def interruptibly(call: Callable[[], T]) -> T:
+def call_interruptibly(call: Callable[[], T]) -> T:
     """Return what `call` returns, or raise what it raises.
 
-    It runs in a thread of its own: the HTTP library looks at no signal before the answer is there.
+    It runs in its own thread: the HTTP library handles no signal before the answer is there.
     After Ctrl-C the thread ends with the process, and the server sees its caller leave.
     """
     done: Future[T] = Future()
@@ -21,7 +21,7 @@ def interruptibly(call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             done.set_result(call())
-        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits
+        except BaseException as failure:  # noqa: BLE001 - the waiting thread raises it again
             done.set_exception(failure)
 
     Thread(target=run, daemon=True).start()

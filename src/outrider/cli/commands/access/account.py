@@ -49,11 +49,13 @@ def create_account(
     from outrider_api.outrider.v1.account_service_pb import CreateAccountRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.accounts.create_account, CreateAccountRequest(name=name, roles=role))
+    response = server.call(
+        server.accounts.create_account, CreateAccountRequest(name=name, roles=role)
+    )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"id": text_of(answer, "id")})
+        print_fields({"id": text_of(response, "id")})
 
 
 @app.command("list", epilog=examples("outrider account list", "outrider account list --json"))
@@ -68,9 +70,9 @@ def list_accounts(
     from outrider_api.outrider.v1.account_service_pb import ListAccountsRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.accounts.list_accounts, ListAccountsRequest())
+    response = server.call(server.accounts.list_accounts, ListAccountsRequest())
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("ID", "NAME", "ROLES", "CREATED"),
@@ -81,7 +83,7 @@ def list_accounts(
                 ", ".join(listed.get("roles", ())),
                 short_time(text_of(listed, "creationDate")),
             )
-            for listed in answer.get("accounts", ())
+            for listed in response.get("accounts", ())
         ],
         empty="There are no service accounts. Make one with `outrider account create`.",
     )
@@ -100,13 +102,13 @@ def delete_account(
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+        print_fields({"deleted": short_time(text_of(response, "deletionDate"))})
 
 
 @app.command("secret", epilog=examples("outrider account secret 336392597046099971"))
@@ -122,18 +124,18 @@ def create_secret(
     from outrider_api.outrider.v1.account_service_pb import CreateAccountSecretRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.accounts.create_account_secret,
         CreateAccountSecretRequest(account_id=account),
         advice=ADVICE,
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_fields(
         {
-            "client id": text_of(answer, "clientId"),
-            "client secret": text_of(answer, "clientSecret"),
+            "client id": text_of(response, "clientId"),
+            "client secret": text_of(response, "clientSecret"),
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")

@@ -28,8 +28,8 @@ AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, 
 ADVICE = "See `outrider account list`."
 
 
-class _CreateUnlessNamed(TyperGroup):
-    """`account key ID --out FILE` creates, too: it was the whole command once, and scripts say so."""
+class _DefaultCreateGroup(TyperGroup):
+    """`account key ID --out FILE` creates, too: scripts use the command without a verb."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, "--help", "-h"}:
@@ -38,7 +38,7 @@ class _CreateUnlessNamed(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_CreateUnlessNamed,
+    cls=_DefaultCreateGroup,
     help="Keys of service accounts, for the grant jwt-bearer.",
     no_args_is_help=True,
 )
@@ -80,16 +80,16 @@ def create_key(
     request = CreateAccountKeyRequest(
         account_id=account, expiration_date=Timestamp.from_datetime(until) if until else None
     )
-    # Before the key is made: one that nobody can keep is a key too many.
+    # Before the key is made: a key that cannot be written would be lost.
     descriptor = _open_new(out)
     with os.fdopen(descriptor, "wb") as file:
         try:
-            answer = server.ask(server.accounts.create_account_key, request, advice=ADVICE)
+            response = server.call(server.accounts.create_account_key, request, advice=ADVICE)
         except CommandError:
             out.unlink()
             raise
-        file.write(base64.b64decode(answer.pop("keyFile")))
-    shown = {"keyId": text_of(answer, "keyId"), "file": str(out)}
+        file.write(base64.b64decode(response.pop("keyFile")))
+    shown = {"keyId": text_of(response, "keyId"), "file": str(out)}
     if as_json:
         print_json(shown)
     else:
@@ -117,9 +117,9 @@ def list_keys(
 
     server = connect(url, token, data_dir)
     request = ListAccountKeysRequest(account_id=account)
-    answer = server.ask(server.accounts.list_account_keys, request, advice=ADVICE)
+    response = server.call(server.accounts.list_account_keys, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("ID", "CREATED", "EXPIRES"),
@@ -129,7 +129,7 @@ def list_keys(
                 short_time(text_of(listed, "creationDate")),
                 short_time(text_of(listed, "expirationDate")) or "never",
             )
-            for listed in answer.get("keys", ())
+            for listed in response.get("keys", ())
         ],
         empty="The account has no keys. Make one with `outrider account key create`.",
     )
@@ -149,19 +149,19 @@ def delete_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a key: nobody logs in with it any more. Access tokens given out for it stay valid."""
+    """Delete a key: no program can log in with it any more. Access tokens given out for it stay valid."""
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.accounts.delete_account_key,
         DeleteAccountKeyRequest(account_id=account, key_id=account_key),
         advice=f"See `outrider account list` and `outrider account key list {account}`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+        print_fields({"deleted": short_time(text_of(response, "deletionDate"))})
 
 
 def _open_new(path: Path) -> int:

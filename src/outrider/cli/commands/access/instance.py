@@ -51,13 +51,13 @@ def create_instance(
     from outrider_api.outrider.v1.instance_service_pb import CreateInstanceRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.instances.create_instance, CreateInstanceRequest(name=name, hosts=host)
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_fields({"id": text_of(answer, "id"), "token": text_of(answer, "token")})
+    print_fields({"id": text_of(response, "id"), "token": text_of(response, "token")})
     note("Keep the token now: it is not stored and cannot be shown again.")
 
 
@@ -73,9 +73,9 @@ def list_instances(
     from outrider_api.outrider.v1.instance_service_pb import ListInstancesRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.instances.list_instances, ListInstancesRequest())
+    response = server.call(server.instances.list_instances, ListInstancesRequest())
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("ID", "NAME", "HOSTS", "CREATED"),
@@ -86,7 +86,7 @@ def list_instances(
                 "every other" if listed.get("isDefault") else ", ".join(listed.get("hosts", ())),
                 short_time(text_of(listed, "creationDate")),
             )
-            for listed in answer.get("instances", ())
+            for listed in response.get("instances", ())
         ],
         empty="There is no instance.",
     )
@@ -104,7 +104,7 @@ def delete_instance(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an instance with everything in it. What is still owed to its targets is not sent."""
+    """Delete an instance with everything in it. Its pending deliveries are not sent."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
     if not yes:
@@ -114,12 +114,12 @@ def delete_instance(
             code=ExitCode.USAGE,
         )
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.instances.delete_instance,
         DeleteInstanceRequest(id=instance),
         advice="See `outrider instance list`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+        print_fields({"deleted": short_time(text_of(response, "deletionDate"))})

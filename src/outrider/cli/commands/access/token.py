@@ -62,11 +62,11 @@ def create_token(
         roles=role,
         expiration_date=Timestamp.from_datetime(until) if until else None,
     )
-    answer = server.ask(server.accounts.create_token, request)
+    response = server.call(server.accounts.create_token, request)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_fields({"id": text_of(answer, "id"), "token": text_of(answer, "token")})
+    print_fields({"id": text_of(response, "id"), "token": text_of(response, "token")})
     note("Keep the token now: it is not stored and cannot be shown again.")
 
 
@@ -82,9 +82,9 @@ def list_tokens(
     from outrider_api.outrider.v1.account_service_pb import ListTokensRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.accounts.list_tokens, ListTokensRequest())
+    response = server.call(server.accounts.list_tokens, ListTokensRequest())
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("ID", "ACCOUNT", "ROLES", "CREATED", "EXPIRES"),
@@ -96,7 +96,7 @@ def list_tokens(
                 short_time(text_of(listed, "creationDate")),
                 short_time(text_of(listed, "expirationDate")) or "never",
             )
-            for listed in answer.get("tokens", ())
+            for listed in response.get("tokens", ())
         ],
         empty="There are no tokens but the admin token. Make one with `outrider token create`.",
     )
@@ -115,12 +115,12 @@ def revoke_token(
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.accounts.revoke_token,
         RevokeTokenRequest(id=token_id),
         advice="See `outrider token list`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"revoked": short_time(text_of(answer, "revocationDate"))})
+        print_fields({"revoked": short_time(text_of(response, "revocationDate"))})

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider deliveries stats`: how many are where, how fast they go, and what is stuck."""
+"""`outrider delivery stats`: counts by state, rates, and the targets that fail or are suspended."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.commands.delivery.replay import Since, Until, moment
+from outrider.cli.commands.delivery.replay import Since, Until, past_timestamp
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
-from outrider.cli.commands.targets.target_status import state_of, suspended_in, times_of
+from outrider.cli.commands.targets.target_status import (
+    suspended_targets,
+    suspension_state,
+    suspension_times,
+)
 from outrider.cli.remote.client import connect
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -27,9 +31,9 @@ from outrider.cli.terminal.output import (
 )
 
 STATS_EXAMPLES = examples(
-    "outrider deliveries stats",
-    "outrider deliveries stats --watch",
-    "outrider deliveries stats --since 2h --event-type user.human.added --json",
+    "outrider delivery stats",
+    "outrider delivery stats --watch",
+    "outrider delivery stats --since 2h --event-type user.human.added --json",
 )
 WATCH_S = 2.0
 MAX_TARGETS = 100
@@ -66,100 +70,100 @@ def stats(
     request = GetDeliveryStatsRequest(
         target_id=target,
         event_type=event_type,
-        created_since=moment(since, "--since"),
-        created_until=moment(until, "--until"),
+        created_since=past_timestamp(since, "--since"),
+        created_until=past_timestamp(until, "--until"),
         max_targets=targets,
         max_suspended_targets=targets,
     )
     try:
         while True:
-            answer = server.ask(server.deliveries.get_delivery_stats, request)
+            response = server.call(server.deliveries.get_delivery_stats, request)
             if not watch:
-                print_json(answer) if as_json else _show(answer)
+                print_json(response) if as_json else _print_stats(response)
                 return
-            _show_again(answer, as_json=as_json)
+            _print_stats_again(response, as_json=as_json)
             time.sleep(WATCH_S)
     except KeyboardInterrupt:
         if not watch:
             raise
 
 
-def _show_again(answer: Mapping[str, Any], *, as_json: bool) -> None:
+def _print_stats_again(response: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json_line(answer)
+        print_json_line(response)
         return
     if sys.stdout.isatty():
         print(_CLEAR, end="")
-    _show(answer)
+    _print_stats(response)
     print(flush=True)
 
 
-def _show(answer: Mapping[str, Any]) -> None:
-    counts = counts_of(answer)
+def _print_stats(response: Mapping[str, Any]) -> None:
+    counts = counts_of(response)
     print_fields({state: str(counts.get(state, 0)) for state in State})
-    print_fields({"oldest open": short_time(text_of(answer, "oldestOpenAt"))})
-    if answer.get("rates"):
+    print_fields({"oldest open": short_time(text_of(response, "oldestOpenAt"))})
+    if response.get("rates"):
         print("\nPer second, until about 25 s ago")
-        print_table(("OVER", "DELIVERED", "DEAD"), _rates(answer), empty="")
-    if answer.get("outcomes"):
+        print_table(("OVER", "DELIVERED", "DEAD"), _rate_rows(response), empty="")
+    if response.get("outcomes"):
         print("\nLast attempts of what was settled within an hour")
-        print_table(("OUTCOME", "COUNT"), _outcomes(answer), empty="")
-    if answer.get("targets"):
-        print("\nTargets, those in trouble first")
+        print_table(("OUTCOME", "COUNT"), _outcome_rows(response), empty="")
+    if response.get("targets"):
+        print("\nTargets, failing ones first")
         print_table(
             ("ID", "NAME", *(state.upper() for state in State), "OLDEST OPEN", "STATE"),
-            [_target(target) for target in answer["targets"]],
+            [_target_row(target) for target in response["targets"]],
             empty="",
         )
-    held = [_held(each) for each in suspended_in(answer)]
-    if held:
-        print("\nTargets that are held")
-        print_table(("ID", "NAME", "STATE", "WHEN"), held, empty="")
-    if answer.get("partial"):
-        note("Only the newest deliveries were looked at: there are too many.")
+    suspended = [_suspended_row(target) for target in suspended_targets(response)]
+    if suspended:
+        print("\nSuspended targets")
+        print_table(("ID", "NAME", "STATE", "WHEN"), suspended, empty="")
+    if response.get("partial"):
+        note("Only the newest deliveries were counted: there are too many.")
 
 
 def counts_of(part: Mapping[str, Any]) -> dict[str, int]:
-    """The counts of an answer, or of one target in it, by the names of states."""
+    """The counts of a response, or of one target in it, by the names of states."""
     return {
-        short_enum(text_of(each, "state"), STATE_PREFIX): int(each["count"])
-        for each in part.get("counts", ())
+        short_enum(text_of(count, "state"), STATE_PREFIX): int(count["count"])
+        for count in part.get("counts", ())
     }
 
 
-def _rates(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _rate_rows(response: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (
             text_of(rate, "window"),
             f"{rate.get('deliveredPerSecond', 0):.2f}",
             f"{rate.get('deadPerSecond', 0):.2f}",
         )
-        for rate in answer["rates"]
+        for rate in response["rates"]
     ]
 
 
-def _outcomes(answer: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _outcome_rows(response: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (short_enum(text_of(outcome, "outcome"), OUTCOME_PREFIX), text_of(outcome, "count"))
-        for outcome in answer["outcomes"]
+        for outcome in response["outcomes"]
     ]
 
 
-def _target(target: Mapping[str, Any]) -> tuple[str, ...]:
+def _target_row(target: Mapping[str, Any]) -> tuple[str, ...]:
     counts = counts_of(target)
     return (
         text_of(target, "targetId"),
         text_of(target, "targetName") or "(deleted)",
         *(str(counts.get(state, 0)) for state in State),
         short_time(text_of(target, "oldestOpenAt")) or "-",
-        state_of(target),
+        suspension_state(target),
     )
 
 
-def _held(target: Mapping[str, Any]) -> tuple[str, ...]:
+def _suspended_row(target: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         text_of(target, "targetId"),
         text_of(target, "targetName"),
-        state_of(target),
-        times_of(target),
+        suspension_state(target),
+        suspension_times(target),
     )

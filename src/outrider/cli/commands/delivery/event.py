@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider event`: say that something happened."""
+"""`outrider event`: publish events."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
-from outrider.cli.terminal.input_files import calls_of, read_events, read_payload
+from outrider.cli.terminal.input_files import batches_of, read_events, read_payload
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 from outrider.cli.terminal.parsing import parse_instant
@@ -92,18 +92,18 @@ def publish(
         "sequence": str(sequence) if sequence else "",
         "createdAt": parse_instant(created_at, "--created-at").isoformat() if created_at else "",
     }
-    events = _events(event_type, payload, given, file)
+    events = _events_from_options(event_type, payload, given, file)
     server = connect(url, token, data_dir)
-    results = _publish_all(server, _few(events) if wait else events)
+    results = _publish_all(server, _check_wait_limit(events) if wait else events)
     if wait:
-        _show_what_came_back(server, results, as_json=as_json)
+        _wait_and_print_attempts(server, results, as_json=as_json)
     elif as_json:
         print_json({"results": results})
     else:
         _print_results(results)
 
 
-def _events(
+def _events_from_options(
     event_type: str | None, payload: str | None, given: dict[str, str], file: str | None
 ) -> Sequence[Event]:
     from outrider_api.outrider.v1.event_service_pb import Event
@@ -124,7 +124,7 @@ def _events(
         raise typer.BadParameter(str(error)) from None
 
 
-def _few(events: Sequence[Event]) -> Sequence[Event]:
+def _check_wait_limit(events: Sequence[Event]) -> Sequence[Event]:
     from outrider.cli.commands.delivery.publish_wait import MAX_EVENTS
 
     if len(events) > MAX_EVENTS:
@@ -132,8 +132,8 @@ def _few(events: Sequence[Event]) -> Sequence[Event]:
     return events
 
 
-def _show_what_came_back(
-    server: Server, results: Sequence[dict[str, Any]], *, as_json: bool
+def _wait_and_print_attempts(
+    server: RemoteServer, results: Sequence[dict[str, Any]], *, as_json: bool
 ) -> None:
     from outrider.cli.commands.delivery.publish_wait import (
         all_delivered,
@@ -152,7 +152,7 @@ def _show_what_came_back(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _publish_all(server: Server, events: Sequence[Event]) -> list[dict[str, Any]]:
+def _publish_all(server: RemoteServer, events: Sequence[Event]) -> list[dict[str, Any]]:
     """One result for each event, in order.
 
     Raises:
@@ -161,14 +161,14 @@ def _publish_all(server: Server, events: Sequence[Event]) -> list[dict[str, Any]
     from outrider_api.outrider.v1.event_service_pb import PublishEventsRequest
 
     results: list[dict[str, Any]] = []
-    for call in calls_of(events):
+    for batch in batches_of(events):
         try:
-            answer = server.ask(server.events.publish_events, PublishEventsRequest(events=call))
+            response = server.call(server.events.publish_events, PublishEventsRequest(events=batch))
         except CommandError as error:
             if results:
                 error.advice = f"The first {len(results)} of {len(events)} events are published."
             raise
-        results += answer.get("results", ())
+        results += response.get("results", ())
         if len(results) < len(events):
             note(f"{len(results)} of {len(events)} published")
     return results

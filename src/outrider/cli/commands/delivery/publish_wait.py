@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What came back for events that were just published: `outrider event publish --wait`."""
+"""The first attempts for events that were just published: `outrider event publish --wait`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from outrider.cli.commands.delivery.deliveries import print_attempts
+from outrider.cli.commands.delivery.delivery import print_attempts
 from outrider.cli.commands.delivery.states import STATE_PREFIX
-from outrider.cli.remote.client import Server
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.output import printable, short_enum, text_of
 
 MAX_EVENTS = 20
 WAIT_S = 60.0
-LOOK_EVERY_S = 0.05
+POLL_INTERVAL_S = 0.05
 MAX_PAGE = 1000
 _UNTRIED = {f"{STATE_PREFIX}PENDING", f"{STATE_PREFIX}DELIVERING"}
 
 
-def first_attempts(server: Server, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every delivery of these events, once each was attempted.
+def first_attempts(server: RemoteServer, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every delivery of these events, after the first attempt of each.
 
     Raises:
         CommandError: some were not attempted within a minute.
     """
     deadline = time.monotonic() + WAIT_S
     return [
-        _whole(server, text_of(found, "id"))
+        _read_delivery(server, text_of(delivery, "id"))
         for result in results
         if result.get("deliveries")
-        for found in _attempted(server, text_of(result, "id"), deadline)
+        for delivery in _wait_until_attempted(server, text_of(result, "id"), deadline)
     ]
 
 
@@ -45,30 +45,32 @@ def print_first_attempts(deliveries: Sequence[dict[str, Any]]) -> None:
 
 
 def all_delivered(deliveries: Sequence[dict[str, Any]]) -> bool:
-    """Whether each was accepted at once."""
+    """Whether the first attempt of each was accepted."""
     return all(delivery.get("state") == f"{STATE_PREFIX}DELIVERED" for delivery in deliveries)
 
 
-def _attempted(server: Server, event_id: str, deadline: float) -> list[dict[str, Any]]:
+def _wait_until_attempted(
+    server: RemoteServer, event_id: str, deadline: float
+) -> list[dict[str, Any]]:
     from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 
     request = ListDeliveriesRequest(event_id=event_id, page_size=MAX_PAGE)
     while True:
-        answer = server.ask(server.deliveries.list_deliveries, request)
-        deliveries: list[dict[str, Any]] = answer.get("deliveries", [])
+        response = server.call(server.deliveries.list_deliveries, request)
+        deliveries: list[dict[str, Any]] = response.get("deliveries", [])
         if not any(delivery.get("state") in _UNTRIED for delivery in deliveries):
             return deliveries
         if time.monotonic() > deadline:
             raise CommandError(
                 f"event {event_id} was not attempted within {WAIT_S:g} s",
-                f"See `outrider deliveries list --event-id {event_id}`.",
+                f"See `outrider delivery list --event-id {event_id}`.",
             )
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_INTERVAL_S)
 
 
-def _whole(server: Server, delivery_id: str) -> dict[str, Any]:
+def _read_delivery(server: RemoteServer, delivery_id: str) -> dict[str, Any]:
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
 
-    answer = server.ask(server.deliveries.get_delivery, GetDeliveryRequest(id=delivery_id))
-    delivery: dict[str, Any] = answer.get("delivery", {})
+    response = server.call(server.deliveries.get_delivery, GetDeliveryRequest(id=delivery_id))
+    delivery: dict[str, Any] = response.get("delivery", {})
     return delivery

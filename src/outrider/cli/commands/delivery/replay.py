@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider deliveries replay` and `cancel`: what is to be made again, and what is to stop."""
+"""`outrider delivery replay` and `cancel`: make deliveries again, or stop one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from outrider.cli.commands.delivery.replay_progress import ReplayRun
 from outrider.cli.commands.delivery.states import STATE_PREFIX, State
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, short_enum, text_of
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
 REPLAY_EXAMPLES = examples(
-    "outrider deliveries replay 336392597046099971",
-    "outrider deliveries replay --state dead --target 336392597046099971",
-    "outrider deliveries replay --since 3h --until 1h --event-type user.human.added --yes",
+    "outrider delivery replay 336392597046099971",
+    "outrider delivery replay --state dead --target 336392597046099971",
+    "outrider delivery replay --since 3h --until 1h --event-type user.human.added --yes",
     "",
     "Finished deliveries are made again, those that are open are skipped. Ctrl-C stops after the",
     "page that is under way, and says how to go on.",
 )
-CANCEL_EXAMPLES = examples("outrider deliveries cancel 336392597046099971")
+CANCEL_EXAMPLES = examples("outrider delivery cancel 336392597046099971")
 MAX_IDS = 1000
 FINAL = (State.DELIVERED, State.DEAD, State.CANCELLED)
 
@@ -65,16 +65,16 @@ def replay(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver again what is named or found, to its target as it is now."""
+    """Deliver again by ids or filters, each to its target as it is now."""
     from outrider_api.outrider.v1.delivery_service_pb import DeliveryState, ReplayDeliveriesRequest
 
     request = ReplayDeliveriesRequest(
-        states=[DeliveryState[each.upper()] for each in state or ()],
+        states=[DeliveryState[name.upper()] for name in state or ()],
         target_id=target,
         event_type=event_type,
         event_id=event_id,
-        created_since=moment(since, "--since"),
-        created_until=moment(until, "--until"),
+        created_since=past_timestamp(since, "--since"),
+        created_until=past_timestamp(until, "--until"),
         page_token=resume,
     )
     is_filter = request != ReplayDeliveriesRequest(page_token=resume)
@@ -82,13 +82,13 @@ def replay(
         raise typer.BadParameter("give either ids, or filters such as --state dead")
     server = connect(url, token, data_dir)
     if ids:
-        answer = _replay_named(server, ids)
+        response = _replay_ids(server, ids)
     else:
-        expected = _expected(server, request, state or ())
+        expected = _estimate_count(server, request, state or ())
         if not (yes or resume):
-            _ask_first(expected)
-        answer = ReplayRun(server, request, expected).run()
-    _show(answer, as_json=as_json)
+            _confirm(expected)
+        response = ReplayRun(server, request, expected).run()
+    _print_result(response, as_json=as_json)
 
 
 def cancel(
@@ -103,51 +103,51 @@ def cancel(
     from outrider_api.outrider.v1.delivery_service_pb import CancelDeliveryRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.deliveries.cancel_delivery,
         CancelDeliveryRequest(id=delivery_id),
-        advice="See `outrider deliveries list`.",
+        advice="See `outrider delivery list`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    state = short_enum(text_of(answer.get("delivery", {}), "state"), STATE_PREFIX)
+    state = short_enum(text_of(response.get("delivery", {}), "state"), STATE_PREFIX)
     print(state if state == State.CANCELLED else f"{state}; not tried again after this attempt")
 
 
-def moment(text: str, hint: str) -> Timestamp | None:
+def past_timestamp(text: str, option: str) -> Timestamp | None:
     """What `--since` and `--until` mean; None when they were not given."""
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
     from outrider.runtime import utc_now
 
-    return Timestamp.from_datetime(parse_past(text, hint, utc_now())) if text else None
+    return Timestamp.from_datetime(parse_past(text, option, utc_now())) if text else None
 
 
-def _replay_named(server: Server, ids: Sequence[str]) -> dict[str, Any]:
+def _replay_ids(server: RemoteServer, ids: Sequence[str]) -> dict[str, Any]:
     from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
-    made = skipped = 0
+    replayed = skipped = 0
     for first in range(0, len(ids), MAX_IDS):
-        answer = server.ask(
+        response = server.call(
             server.deliveries.replay_deliveries,
             ReplayDeliveriesRequest(ids=[*ids[first : first + MAX_IDS]]),
-            advice="Nothing was made of these. See `outrider deliveries list`.",
+            advice="Nothing was made of these. See `outrider delivery list`.",
         )
-        made += answer.get("deliveries", 0)
-        skipped += answer.get("skipped", 0)
-    return {"deliveries": made, "skipped": skipped}
+        replayed += response.get("deliveries", 0)
+        skipped += response.get("skipped", 0)
+    return {"deliveries": replayed, "skipped": skipped}
 
 
-def _expected(
-    server: Server, request: ReplayDeliveriesRequest, states: Sequence[State]
+def _estimate_count(
+    server: RemoteServer, request: ReplayDeliveriesRequest, states: Sequence[State]
 ) -> int | None:
-    """How many will be looked at that are finished; None: nobody knows in advance."""
+    """How many finished deliveries the filters find; None when the server cannot tell."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
     if request.event_id or request.page_token:
         return None
-    stats = server.ask(
+    stats = server.call(
         server.deliveries.get_delivery_stats,
         GetDeliveryStatsRequest(
             target_id=request.target_id,
@@ -158,27 +158,27 @@ def _expected(
     )
     if stats.get("partial"):
         return None
-    wanted = states or FINAL
+    counted_states = states or FINAL
     return sum(
-        int(each["count"])
-        for each in stats.get("counts", ())
-        if short_enum(each["state"], STATE_PREFIX) in wanted
+        int(count["count"])
+        for count in stats.get("counts", ())
+        if short_enum(count["state"], STATE_PREFIX) in counted_states
     )
 
 
-def _ask_first(expected: int | None) -> None:
+def _confirm(expected: int | None) -> None:
     many = "All that are found" if expected is None else f"{expected} deliveries"
     print(f"{many} will be made again. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
-    if answer.strip().lower() not in {"y", "yes"}:
+    reply = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
+    if reply.strip().lower() not in {"y", "yes"}:
         raise CommandError("nothing was replayed", "Answer y, or give --yes.")
 
 
-def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+def _print_result(response: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print(f"{answer['deliveries']} replayed, {answer['skipped']} skipped")
-    if answer.get("nextPageToken"):
-        note(f"Stopped. To go on: the same command with --resume {answer['nextPageToken']}")
+        print(f"{response['deliveries']} replayed, {response['skipped']} skipped")
+    if response.get("nextPageToken"):
+        note(f"Stopped. To go on: the same command with --resume {response['nextPageToken']}")
         raise typer.Exit(ExitCode.INTERRUPTED)

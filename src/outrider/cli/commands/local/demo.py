@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider demo`: the whole way of an event, once, on this machine."""
+"""`outrider demo`: one event from publisher to receiver, on this machine."""
 
 from __future__ import annotations
 

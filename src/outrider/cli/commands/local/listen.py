@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+
+if TYPE_CHECKING:
+    from outrider.cli.receive.listener import ResponseScript
 
 EXAMPLES = examples(
     "outrider listen --port 8090 --signing-key KEY",
     "outrider listen --signing-key OLD --signing-key NEW     (while keys are changed)",
-    "outrider listen --fail 3                                (see how it is tried again)",
+    "outrider listen --fail-first 3                          (see how it is tried again)",
     "outrider listen --json | jq .body",
     """outrider listen --body '{"limit": 1}'                   (replace every request by this)""",
     "outrider listen --url https://outrider.example.com --forward http://localhost:3000/hook",
@@ -61,7 +64,7 @@ def listen(
             help="The target's signing key. Give it more than once for several.",
         ),
     ] = None,
-    fail: Annotated[
+    fail_first: Annotated[
         int, typer.Option(min=0, metavar="N", help="Answer 500 this many times first.")
     ] = 0,
     status: Annotated[
@@ -90,33 +93,41 @@ def listen(
     the server, wherever that is, and are answered by your own program.
     """
     if forward:
-        if fail or delay or body or status != LOWEST_STATUS:
+        if fail_first or delay or body or status != LOWEST_STATUS:
             raise typer.BadParameter("with --forward the program behind the URL answers")
         _forward(forward, name, target, server=connect(url, token, data_dir), as_json=as_json)
         return
+    from outrider.cli.receive.listener import ResponseScript
+
+    if not all(signing_key or ()):
+        raise typer.BadParameter("a signing key is empty: is a variable missing?")
+    script = ResponseScript(
+        status=status, fail_first=fail_first, delay=delay, body=body.encode() or None
+    )
+    _receive(script, signing_key or [], host, port, as_json=as_json)
+
+
+def _receive(
+    script: ResponseScript, signing_keys: list[str], host: str, port: int, *, as_json: bool
+) -> None:
     import asyncio
 
     from outrider.cli.receive.listen import listen_until_stopped, print_call, print_call_json
-    from outrider.cli.receive.listener import Listener, ResponseScript
+    from outrider.cli.receive.listener import Listener
 
-    if any(not each for each in signing_key or ()):
-        raise typer.BadParameter("a signing key is empty: is a variable missing?")
-    listener = Listener(
-        print_call_json if as_json else print_call,
-        signing_keys=signing_key or (),
-        manners=ResponseScript(status=status, fail=fail, delay=delay, body=body.encode() or None),
-    )
+    on_call = print_call_json if as_json else print_call
+    listener = Listener(on_call, signing_keys=signing_keys, script=script)
     asyncio.run(listen_until_stopped(listener, host, port))
 
 
-def _forward(url: str, name: str, target: str, *, server: Server, as_json: bool) -> None:
+def _forward(url: str, name: str, target: str, *, server: RemoteServer, as_json: bool) -> None:
     from outrider.cli.receive.forward import (
         ForwardOptions,
         checked_name,
         forward,
-        print_exchange,
-        print_exchange_json,
+        print_answered_call,
+        print_answered_call_json,
     )
 
-    wanted = ForwardOptions(url=url, name=checked_name(name), target_id=target)
-    forward(server, wanted, print_exchange_json if as_json else print_exchange)
+    options = ForwardOptions(url=url, name=checked_name(name), target_id=target)
+    forward(server, options, print_answered_call_json if as_json else print_answered_call)

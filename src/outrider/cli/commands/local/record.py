@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider record` and `outrider replay`: real calls, kept in a file and sent again."""
+"""`outrider record` and `outrider resend`: real calls, kept in a file and sent again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from outrider.cli.remote.client import connect
 from outrider.cli.terminal.options import DEFAULT_URL, DataDir, Token, Url, examples
 
 if TYPE_CHECKING:
-    from outrider.cli.receive.exchange import OnExchange
+    from outrider.cli.receive.answered_call import AnsweredCallHandler
     from outrider.cli.receive.recording import Recording
 
 RECORD_EXAMPLES = examples(
     "outrider record --out calls.jsonl                       (receive on port 8090)",
     "outrider record --out calls.jsonl --url https://outrider.example.com \\",
     "    --forward http://localhost:3000/hook",
-    "outrider record --out calls.jsonl --keep displayName --keep locality",
+    "outrider record --out calls.jsonl --unmask displayName --unmask locality",
 )
-REPLAY_EXAMPLES = examples(
-    "outrider replay calls.jsonl --to http://localhost:3000/hook --signing-key KEY",
+RESEND_EXAMPLES = examples(
+    "outrider resend calls.jsonl --to http://localhost:3000/hook --signing-key KEY",
 )
 
 Forward = Annotated[
@@ -39,9 +39,9 @@ Forward = Annotated[
 def record(
     *,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where calls are added, one a line.")],
-    keep: Annotated[
+    unmask: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD", help="A field or header that is not masked. Repeatable."),
+        typer.Option(metavar="FIELD", help="A field or header that is not redacted. Repeatable."),
     ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
@@ -61,28 +61,28 @@ def record(
     token: Token = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write real calls to a file, with secrets and personal data masked. Ctrl-C ends it.
+    """Write real calls to a file, with secrets and personal data redacted. Ctrl-C ends it.
 
-    Masked are signatures, tokens, passwords, codes, cookies, e-mail addresses, phone numbers,
+    Redacted are signatures, tokens, passwords, codes, cookies, e-mail addresses, phone numbers,
     names of people and values of user metadata. Read the file before you give it away.
     """
     from outrider.cli.receive.recording import open_recording
     from outrider.cli.receive.redaction import CallRedaction
 
-    with open_recording(out, CallRedaction(keep or ())) as recording:
+    with open_recording(out, CallRedaction(unmask or ())) as recording:
         if forward:
             from outrider.cli.receive.forward import ForwardOptions, checked_name
             from outrider.cli.receive.forward import forward as run_forward
 
-            wanted = ForwardOptions(url=forward, name=checked_name(name), target_id=target)
-            run_forward(connect(url, token, data_dir), wanted, _recorded(recording))
+            options = ForwardOptions(url=forward, name=checked_name(name), target_id=target)
+            run_forward(connect(url, token, data_dir), options, _record_and_print(recording))
         else:
             from outrider.cli.receive.recorder import record_here
 
             record_here(recording, signing_key or [], port)
 
 
-def replay(
+def resend(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `outrider record` wrote.")],
     to: Annotated[str, typer.Option(metavar="URL", help="The receiver that is called.")],
@@ -95,24 +95,24 @@ def replay(
 ) -> None:
     """Send recorded calls to a receiver, signed anew, in their order.
 
-    Ends with 1 when one is answered with another status than it was. Deliveries that a server
-    made are sent again with `outrider deliveries replay`.
+    Ends with 1 when one is answered with another status than it was. `outrider delivery replay`
+    makes deliveries of a server again.
     """
-    from outrider.cli.receive.resend import resend
+    from outrider.cli.receive.resend import resend_calls
     from outrider.cli.remote.client import checked_url
 
     if not signing_key:
         raise typer.BadParameter("the signing key is empty: is a variable missing?")
     checked_url(to.partition("?")[0], "--to")
-    raise typer.Exit(resend(file, to, signing_key))
+    raise typer.Exit(resend_calls(file, to, signing_key))
 
 
-def _recorded(recording: Recording) -> OnExchange:
-    from outrider.cli.receive.exchange import AnsweredCall
-    from outrider.cli.receive.forward import print_exchange
+def _record_and_print(recording: Recording) -> AnsweredCallHandler:
+    from outrider.cli.receive.answered_call import AnsweredCall
+    from outrider.cli.receive.forward import print_answered_call
 
-    def both(exchange: AnsweredCall) -> None:
-        recording.add(exchange)
-        print_exchange(exchange)
+    def record_and_print(call: AnsweredCall) -> None:
+        recording.add(call)
+        print_answered_call(call)
 
-    return both
+    return record_and_print

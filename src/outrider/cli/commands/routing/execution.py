@@ -43,11 +43,12 @@ def list_executions(
 
     server = connect(url, token, data_dir)
     request = ListExecutionsRequest(
-        pagination=PaginationRequest(limit=limit, offset=offset), filters=_filters(kind, target)
+        pagination=PaginationRequest(limit=limit, offset=offset),
+        filters=_search_filters(kind, target),
     )
-    answer = server.ask(server.actions.list_executions, request)
+    response = server.call(server.actions.list_executions, request)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("CONDITION", "TARGETS", "CHANGED"),
@@ -57,7 +58,7 @@ def list_executions(
                 " ".join(execution.get("targets", ())),
                 short_time(text_of(execution, "changeDate")),
             )
-            for execution in answer.get("executions", ())
+            for execution in response.get("executions", ())
         ],
         empty="There are no such executions. Make one with `outrider execution set`.",
     )
@@ -96,26 +97,26 @@ def set_execution(
     """Bind targets to a condition, replacing what was bound."""
     from outrider_api.zitadel.action.v2.action_service_pb import SetExecutionRequest
 
-    wanted = targets or []
-    if bool(wanted) == clear:
+    target_ids = targets or []
+    if bool(target_ids) == clear:
         raise typer.BadParameter("give the ids of targets, or --clear to call nothing any more")
     parsed = parse_condition(condition)
     server = connect(url, token, data_dir)
-    request = SetExecutionRequest(condition=condition_message(parsed), targets=wanted)
+    request = SetExecutionRequest(condition=condition_message(parsed), targets=target_ids)
     advice = (
         "Does what the condition names exist, and does each target, once in the list? An event type"
         " exists when one was published: `outrider event publish TYPE`, or see docs/catalogue.md."
     )
-    answer = server.ask(server.actions.set_execution, request, advice=advice)
+    response = server.call(server.actions.set_execution, request, advice=advice)
     if as_json:
-        print_json(answer)
+        print_json(response)
     elif clear:
         note(f"{parsed.execution_id} calls nothing any more.")
     else:
-        note(f"{parsed.execution_id} calls {', '.join(wanted)}.")
+        note(f"{parsed.execution_id} calls {', '.join(target_ids)}.")
 
 
-def _filters(kind: ConditionKind | None, target: str) -> list[Any]:
+def _search_filters(kind: ConditionKind | None, target: str) -> list[Any]:
     from protobuf import Oneof
 
     from outrider_api.zitadel.action.v2.query_pb import (
@@ -131,4 +132,4 @@ def _filters(kind: ConditionKind | None, target: str) -> list[Any]:
         filters.append(Oneof("execution_type_filter", by_kind))
     if target:
         filters.append(Oneof("target_filter", TargetFilter(target_id=target)))
-    return [ExecutionSearchFilter(filter=each) for each in filters]
+    return [ExecutionSearchFilter(filter=search_filter) for search_filter in filters]

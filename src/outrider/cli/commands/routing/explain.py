@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider explain`: which execution would fire, and why."""
+"""`outrider explain`: which execution would match, and why."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 
 app = typer.Typer(
-    help="Which execution would fire, and why. Nothing is called.", no_args_is_help=True
+    help="Which execution would match, and why. Nothing is called.", no_args_is_help=True
 )
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
@@ -46,8 +46,8 @@ def explain_response(
     as_json: AsJson = False,
 ) -> None:
     """What happens before a response is sent."""
-    asked = {"method": method, "response": True}
-    _explain(connect(url, token, data_dir), asked, as_json=as_json)
+    query = {"method": method, "response": True}
+    _explain(connect(url, token, data_dir), query, as_json=as_json)
 
 
 @app.command("function", epilog=examples("outrider explain function preuserinfo"))
@@ -76,41 +76,44 @@ def explain_event(
     _explain(connect(url, token, data_dir), {"eventType": event_type}, as_json=as_json)
 
 
-def _explain(server: Server, asked: Mapping[str, object], *, as_json: bool) -> None:
+def _explain(server: RemoteServer, query: Mapping[str, object], *, as_json: bool) -> None:
     from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
-    request = ExplainRequest.from_json(json.dumps(asked))
-    answer = server.ask(server.interceptions.explain, request, advice=ADVICE)
+    request = ExplainRequest.from_json(json.dumps(query))
+    response = server.call(server.interceptions.explain, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    _print_candidates(answer)
-    if answer.get("matched"):
+    _print_candidates(response)
+    if response.get("matched"):
         print("\nTargets, in calling order")
-        _print_targets(answer)
+        _print_targets(response)
     else:
-        note("Nothing fires.")
+        note("Nothing matches.")
 
 
-def _print_candidates(answer: Mapping[str, Any]) -> None:
+def _print_candidates(response: Mapping[str, Any]) -> None:
     print_table(
         ("EXECUTION", "WHY"),
-        [(text_of(each, "id"), text_of(each, "reason")) for each in answer.get("candidates", ())],
+        [
+            (text_of(candidate, "id"), text_of(candidate, "reason"))
+            for candidate in response.get("candidates", ())
+        ],
         empty="No execution asks for it. Bind one with `outrider execution set`.",
     )
 
 
-def _print_targets(answer: Mapping[str, Any]) -> None:
+def _print_targets(response: Mapping[str, Any]) -> None:
     print_table(
         ("TARGET", "NAME", "CALLED", "WHY"),
         [
             (
-                text_of(each, "targetId"),
-                text_of(each, "name"),
-                "yes" if each.get("willCall") else "no",
-                text_of(each, "reason"),
+                text_of(target, "targetId"),
+                text_of(target, "name"),
+                "yes" if target.get("willCall") else "no",
+                text_of(target, "reason"),
             )
-            for each in answer.get("targets", ())
+            for target in response.get("targets", ())
         ],
         empty="None: they were deleted meanwhile.",
     )

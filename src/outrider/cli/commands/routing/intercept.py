@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.input_files import read_message
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, short_enum, text_of
@@ -58,8 +58,8 @@ def intercept_request(
     request = read_message(file, InterceptRequestRequest)
     request.full_method = method or request.full_method
     server = connect(url, token, data_dir)
-    answer = _ask(server, server.interceptions.intercept_request, request, timeout)
-    _print_answer(answer, "request", as_json=as_json)
+    response = _send(server, server.interceptions.intercept_request, request, timeout)
+    _print_response(response, "request", as_json=as_json)
 
 
 @app.command(
@@ -87,8 +87,8 @@ def intercept_response(
     request = read_message(file, InterceptResponseRequest)
     request.full_method = method or request.full_method
     server = connect(url, token, data_dir)
-    answer = _ask(server, server.interceptions.intercept_response, request, timeout)
-    _print_answer(answer, "response", as_json=as_json)
+    response = _send(server, server.interceptions.intercept_response, request, timeout)
+    _print_response(response, "response", as_json=as_json)
 
 
 @app.command(
@@ -118,30 +118,30 @@ def call_function(
     request = read_message(file, CallFunctionRequest)
     request.function = function or request.function
     server = connect(url, token, data_dir)
-    answer = _ask(server, server.interceptions.call_function, request, timeout)
-    _print_answer(answer, "answer", as_json=as_json)
+    response = _send(server, server.interceptions.call_function, request, timeout)
+    _print_response(response, "answer", as_json=as_json)
 
 
-def _ask(server: Server, call: Any, request: Any, timeout: str) -> dict[str, Any]:
+def _send(server: RemoteServer, call: Any, request: Any, timeout: str) -> dict[str, Any]:
     milliseconds = int(parse_duration(timeout, "--timeout").total_seconds() * 1000)
     if milliseconds <= 0:
         raise typer.BadParameter("it must be longer than nothing", param_hint="--timeout")
-    return server.ask(partial(call, timeout_ms=milliseconds), request, advice=ADVICE)
+    return server.call(partial(call, timeout_ms=milliseconds), request, advice=ADVICE)
 
 
-def _print_answer(answer: Mapping[str, Any], name: str, *, as_json: bool) -> None:
+def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_json(answer.get(name, {}))
-    if not answer.get("execution"):
-        note("No execution fired: see `outrider explain`.")
+    print_json(response.get(name, {}))
+    if not response.get("execution"):
+        note("No execution matched: see `outrider explain`.")
         return
     for extra in ("claims", "attributes"):
-        if answer.get(extra):
+        if response.get(extra):
             print(f"\n{extra.capitalize()}")
-            print_json(answer[extra])
-    print(f"\nCalls of {answer['execution']}")
+            print_json(response[extra])
+    print(f"\nCalls of {response['execution']}")
     print_table(
         ("TARGET", "OUTCOME", "TOOK", "ERROR"),
         [
@@ -151,7 +151,7 @@ def _print_answer(answer: Mapping[str, Any], name: str, *, as_json: bool) -> Non
                 text_of(call, "duration") or "-",
                 text_of(call, "error"),
             )
-            for call in answer.get("calls", ())
+            for call in response.get("calls", ())
         ],
         empty="None: every target was deleted meanwhile.",
     )

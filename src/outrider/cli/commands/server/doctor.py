@@ -39,11 +39,11 @@ def doctor(
     external_url: Annotated[str | None, typer.Option(metavar="URL", help="As for serve.")] = None,
     config: ConfigFile = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Look at the running server there, too.")
+        str | None, typer.Option(metavar="URL", help="Check the running server there, too.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look whether a server can run here. Ends with 1 when something must be repaired."""
+    """Check whether a server can run here. Ends with 1 when something must be repaired."""
     from outrider.cli.remote.client import checked_url
 
     flags: dict[str, str | Path | None] = {
@@ -68,14 +68,14 @@ def _findings(flags: Mapping[str, object], url: str | None) -> Iterator[Finding]
 
     settings, finding = _check_settings(flags)
     yield finding
-    elsewhere = settings.postgres_url
+    postgres_url = settings.postgres_url
     for check in CHECKS:
-        if elsewhere is None or check not in LOCAL_DATABASE:
+        if postgres_url is None or check not in LOCAL_DATABASE:
             yield check(settings)
-    if elsewhere is not None:
+    if postgres_url is not None:
         from outrider.cli.doctor.postgres_checks import check_postgres
 
-        yield from check_postgres(settings, elsewhere)
+        yield from check_postgres(settings, postgres_url)
     if url:
         yield from check_server(url)
 
@@ -100,7 +100,7 @@ def _document(finding: Finding) -> dict[str, str]:
     return {
         "name": finding.name,
         "status": finding.status,
-        "says": finding.says,
+        "message": finding.message,
         "advice": finding.advice,
     }
 
@@ -110,7 +110,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     indent = " " * (width + 8)
     for finding in findings:
         status = typer.style(f"{finding.status:<4}", fg=COLORS[finding.status])
-        first, *rest = printable(finding.says).splitlines() or [""]
+        first, *rest = printable(finding.message).splitlines() or [""]
         typer.echo(f"{status}  {finding.name:<{width}}  {first}")
         for line in (*rest, *printable(finding.advice).splitlines()):
             typer.echo(indent + line)

@@ -77,7 +77,7 @@ def serve(
             "port": port,
             "data_dir": data_dir,
             "database_url": database_url,
-            # A flag can only open: what it does not say, environment and file decide.
+            # The flag can only turn it on: without it, environment and file decide.
             "dev": dev or None,
             "workers": workers,
             "external_url": external_url,
@@ -88,7 +88,7 @@ def serve(
     )
     from outrider import bootstrap
 
-    start(bootstrap.serve, settings, announce)
+    start(bootstrap.serve, settings, print_announcement)
 
 
 def settings_of(flags: Mapping[str, object]) -> Settings:
@@ -109,7 +109,7 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
 def start(
     main: Callable[..., Coroutine[Any, Any, None]],
     settings: Settings,
-    announcing: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> None:
     """Run a part of the server until it stops.
 
@@ -120,11 +120,11 @@ def start(
     from outrider.errors import StartupError
 
     try:
-        run(main(settings, announce=announcing))
+        run(main(settings, announce=announce))
     except StartupError as error:
         raise CommandError(str(error)) from None
 
 
-def announce(text: str) -> None:
-    """Say it at once, also into a pipe: somebody may be waiting for it."""
+def print_announcement(text: str) -> None:
+    """Print a line and flush it, also into a pipe: a reader may be waiting for it."""
     print(text, flush=True)

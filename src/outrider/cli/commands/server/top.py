@@ -27,7 +27,7 @@ def top(
         float, typer.Option(min=0.2, max=60, metavar="SECONDS", help="Between two frames.")
     ] = 1.0,
     targets: Annotated[
-        int, typer.Option(min=1, max=100, metavar="N", help="How many targets are looked at.")
+        int, typer.Option(min=1, max=100, metavar="N", help="How many targets are shown.")
     ] = 10,
     url: Url = DEFAULT_URL,
     token: Token = None,

@@ -13,7 +13,7 @@ from outrider.cli.commands.server.serve import (
     LogFormatName,
     LogLevelName,
     ServerDir,
-    announce,
+    print_announcement,
     settings_of,
     start,
 )
@@ -54,4 +54,4 @@ def worker(
             "config": config,
         }
     )
-    start(bootstrap.run_worker, settings, announce)
+    start(bootstrap.run_worker, settings, print_announcement)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
@@ -43,7 +43,7 @@ class Ordering(StrEnum):
 
 
 class OnDead(StrEnum):
-    """What later events of an aggregate do when one has died."""
+    """What later events of an aggregate do when a delivery is dead."""
 
     SKIP = "skip"
     HALT = "halt"
@@ -66,19 +66,19 @@ def get_policy(
     as_json: AsJson = False,
 ) -> None:
     """Show the policy of a target, without its secrets, whether it is paused, and its breaker."""
-    answer = _read(connect(url, token, data_dir), target_id)
+    response = _read_policy(connect(url, token, data_dir), target_id)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    open_until = short_time(text_of(answer, "breakerOpenUntil"))
+    open_until = short_time(text_of(response, "breakerOpenUntil"))
     print_fields(
         {
-            "changed": short_time(text_of(answer, "changeDate")) or "never",
-            "paused": short_time(text_of(answer, "pausedAt")) or "no",
+            "changed": short_time(text_of(response, "changeDate")) or "never",
+            "paused": short_time(text_of(response, "pausedAt")) or "no",
             "breaker": f"open until {open_until}" if open_until else "closed",
         }
     )
-    policy = answer.get("policy")
+    policy = response.get("policy")
     print(json.dumps(policy, indent=2) if policy else "Everything has its default.")
 
 
@@ -87,7 +87,7 @@ def get_policy(
     epilog=examples(
         "outrider target policy set 336392597046099971 --max-concurrency 4 --rate 10",
         "outrider target policy set 336392597046099971 --wait 5s --wait 1m --wait 1h",
-        "outrider target policy set 336392597046099971 --ordering by-aggregate --on-dead park",
+        "outrider target policy set 336392597046099971 --ordering by-aggregate --on-dead halt",
         "outrider target policy set 336392597046099971 --file policy.json",
         "",
         "Options change what they name. A file is the whole policy, as `get --json` prints it;",
@@ -120,10 +120,10 @@ def set_policy(
         OnDead | None, typer.Option(help="What later events of the aggregate do.")
     ] = None,
     breaker_failures: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="In a row, until nobody calls. 0: never.")
+        int | None, typer.Option(min=0, metavar="N", help="In a row, until it opens. 0: never.")
     ] = None,
     breaker_open_for: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long nobody calls then.")
+        str | None, typer.Option(metavar="DURATION", help="How long it stays open.")
     ] = None,
     on_unreachable: Annotated[
         OnUnreachable | None, typer.Option(help="What interceptions do without the target.")
@@ -138,23 +138,23 @@ def set_policy(
 ) -> None:
     """Change the policy of a target, or replace it by a file."""
     changes = {
-        "retry.waits": [_seconds(each, "--wait") for each in wait or ()] or None,
+        "retry.waits": [_seconds(duration, "--wait") for duration in wait or ()] or None,
         "retry.jitter": jitter,
         "retry.maxAge": None if max_age is None else _seconds(max_age, "--max-age"),
         "retry.finalStatuses": final_status or None,
         "maxConcurrency": max_concurrency,
         "ratePerSecond": rate,
-        "ordering": _enum("ORDERING", ordering),
-        "onDead": _enum("ON_DEAD", on_dead),
+        "ordering": _enum_name("ORDERING", ordering),
+        "onDead": _enum_name("ON_DEAD", on_dead),
         "breaker.failures": breaker_failures,
-        "breaker.openFor": _open_for(breaker_open_for),
-        "onUnreachable": _enum("ON_UNREACHABLE", on_unreachable),
+        "breaker.openFor": _breaker_seconds(breaker_open_for),
+        "onUnreachable": _enum_name("ON_UNREACHABLE", on_unreachable),
         "tls.caPem": None if ca_file is None else read_source(ca_file),
     }
     given = {path: value for path, value in changes.items() if value is not None}
     if (file is None) is not bool(given):
         raise typer.BadParameter("give either --file or what is to change")
-    _set(connect(url, token, data_dir), target_id, file, given, as_json=as_json)
+    _set_policy(connect(url, token, data_dir), target_id, file, given, as_json=as_json)
 
 
 def pause_target(
@@ -165,16 +165,16 @@ def pause_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold the deliveries of a target. They wait, without attempts, until it is resumed."""
+    """Pause a target. Its deliveries wait, without attempts, until it is resumed."""
     from outrider_api.outrider.v1.target_policy_service_pb import PauseTargetRequest
 
     server = connect(url, token, data_dir)
     request = PauseTargetRequest(target_id=target_id)
-    answer = server.ask(server.policies.pause_target, request, advice=ADVICE)
+    response = server.call(server.policies.pause_target, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_fields({"paused": short_time(text_of(answer, "changeDate"))})
+    print_fields({"paused": short_time(text_of(response, "changeDate"))})
     note(f"Let it go on with: outrider target resume {target_id}")
 
 
@@ -191,52 +191,61 @@ def resume_target(
 
     server = connect(url, token, data_dir)
     request = ResumeTargetRequest(target_id=target_id)
-    answer = server.ask(server.policies.resume_target, request, advice=ADVICE)
+    response = server.call(server.policies.resume_target, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
-    elif answer:
-        print_fields({"resumed": short_time(text_of(answer, "changeDate"))})
+        print_json(response)
+    elif response:
+        print_fields({"resumed": short_time(text_of(response, "changeDate"))})
     else:
         note("It was not paused.")
 
 
-def _read(server: Server, target_id: str) -> dict[str, Any]:
+def _read_policy(server: RemoteServer, target_id: str) -> dict[str, Any]:
     from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
 
     request = GetTargetPolicyRequest(target_id=target_id)
-    return server.ask(server.policies.get_target_policy, request, advice=ADVICE)
+    return server.call(server.policies.get_target_policy, request, advice=ADVICE)
 
 
-def _set(
-    server: Server, target_id: str, file: str | None, given: Mapping[str, Any], *, as_json: bool
+def _set_policy(
+    server: RemoteServer,
+    target_id: str,
+    file: str | None,
+    given: Mapping[str, Any],
+    *,
+    as_json: bool,
 ) -> None:
     from outrider_api.outrider.v1.target_policy_service_pb import (
         SetTargetPolicyRequest,
         TargetPolicy,
     )
 
-    document = _changed(_read(server, target_id), given) if file is None else _policy_in(file)
+    document = (
+        _with_changes(_read_policy(server, target_id), given)
+        if file is None
+        else _read_policy_file(file)
+    )
     try:
         policy = TargetPolicy.from_json(json.dumps(document))
     except (ValueError, TypeError) as error:
         raise CommandError(f"{file or 'policy'}: {error}", code=ExitCode.USAGE) from None
     request = SetTargetPolicyRequest(target_id=target_id, policy=policy)
-    answer = server.ask(server.policies.set_target_policy, request, advice=ADVICE)
+    response = server.call(server.policies.set_target_policy, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"changed": short_time(text_of(answer, "changeDate"))})
+        print_fields({"changed": short_time(text_of(response, "changeDate"))})
 
 
-def _changed(answer: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    policy: dict[str, Any] = answer.get("policy", {})
+def _with_changes(response: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    policy: dict[str, Any] = response.get("policy", {})
     for path, value in given.items():
         part, _, name = path.rpartition(".")
         (policy.setdefault(part, {}) if part else policy)[name] = value
     return policy
 
 
-def _policy_in(source: str) -> dict[str, Any]:
+def _read_policy_file(source: str) -> dict[str, Any]:
     """The policy in a file: alone, or as `get --json` prints it."""
     try:
         document = json.loads(read_source(source))
@@ -249,15 +258,15 @@ def _policy_in(source: str) -> dict[str, Any]:
     return document
 
 
-def _enum(prefix: str, chosen: StrEnum | None) -> str | None:
+def _enum_name(prefix: str, chosen: StrEnum | None) -> str | None:
     return None if chosen is None else f"{prefix}_{chosen.name}"
 
 
-def _open_for(text: str | None) -> str | None:
+def _breaker_seconds(text: str | None) -> str | None:
     return None if text is None else _seconds(text, "--breaker-open-for")
 
 
-def _seconds(text: str, hint: str) -> str:
+def _seconds(text: str, option: str) -> str:
     """A duration as protojson writes it."""
-    microseconds = parse_duration(text, hint) // timedelta(microseconds=1)
+    microseconds = parse_duration(text, option) // timedelta(microseconds=1)
     return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06}s"

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider target test`: call a target once and see what comes of it."""
+"""`outrider target test`: call a target once, with a sample or a payload, and print the attempt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = examples(
 )
 
 
-def try_target(
+def send_sample_call(
     *,
     target_id: Annotated[str, typer.Argument(metavar="ID", help="Of the target.")],
     file: Annotated[
@@ -48,22 +48,22 @@ def try_target(
 
     payload = None if file is None else read_message(file, Struct)
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
         TestTargetRequest(target_id=target_id, payload=payload),
         advice="See `outrider target list`.",
     )
-    attempt = answer.get("attempt", {})
+    attempt = response.get("attempt", {})
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        _print_attempt(attempt, answer)
+        _print_attempt(attempt, response)
     outcome = short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX)
     if outcome != ACCEPTED:
         raise CommandError(f"the target does not accept: {outcome}")
 
 
-def _print_attempt(attempt: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+def _print_attempt(attempt: Mapping[str, Any], response: Mapping[str, Any]) -> None:
     print_fields(
         {
             "outcome": short_enum(text_of(attempt, "outcome"), OUTCOME_PREFIX),
@@ -78,4 +78,4 @@ def _print_attempt(attempt: Mapping[str, Any], answer: Mapping[str, Any]) -> Non
         print("\nAnswer")
         print(pretty_body(body_prefix))
     print("\nPayload")
-    print(pretty_body(base64.b64decode(text_of(answer, "payload"))))
+    print(pretty_body(base64.b64decode(text_of(response, "payload"))))

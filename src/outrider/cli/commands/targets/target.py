@@ -10,17 +10,17 @@ import typer
 
 from outrider.cli.commands.targets import policy, sample_call, target_key, target_update
 from outrider.cli.commands.targets.target_status import (
-    MOST,
-    Hold,
+    MAX_SUSPENDED,
     Kind,
     Payload,
+    Suspension,
     fetch_suspensions,
     interrupts,
     kind_of,
-    state_of,
+    suspension_state,
     type_message,
 )
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -44,7 +44,7 @@ app.add_typer(target_key.app, name="key")
 app.command("update", epilog=target_update.EXAMPLES)(target_update.update_target)
 app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
 app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
-app.command("test", epilog=sample_call.EXAMPLES)(sample_call.try_target)
+app.command("test", epilog=sample_call.EXAMPLES)(sample_call.send_sample_call)
 
 MAX_PAGE = 1000
 
@@ -72,13 +72,16 @@ def list_targets(
     server = connect(url, token, data_dir)
     request = ListTargetsRequest(
         pagination=PaginationRequest(limit=limit, offset=offset),
-        filters=[_named_like(name)] if name else [],
+        filters=[_name_filter(name)] if name else [],
     )
-    answer = server.ask(server.actions.list_targets, request)
-    holds = _holds(server) if answer.get("targets") else {}
+    response = server.call(server.actions.list_targets, request)
+    suspensions = _try_to_fetch_suspensions(server) if response.get("targets") else {}
     if as_json:
-        targets = [{**each, **holds.get(text_of(each, "id"), {})} for each in _targets(answer)]
-        print_json({**answer, "targets": targets} if targets else answer)
+        targets = [
+            {**target, **suspensions.get(text_of(target, "id"), {})}
+            for target in _targets(response)
+        ]
+        print_json({**response, "targets": targets} if targets else response)
         return
     print_table(
         ("ID", "NAME", "TYPE", "ENDPOINT", "TIMEOUT", "PAYLOAD", "STATE"),
@@ -86,13 +89,13 @@ def list_targets(
             (
                 text_of(target, "id"),
                 text_of(target, "name"),
-                _kind(target),
+                _describe_kind(target),
                 text_of(target, "endpoint"),
                 text_of(target, "timeout"),
-                _payload(target),
-                state_of(holds.get(text_of(target, "id"), {})),
+                _describe_payload(target),
+                suspension_state(suspensions.get(text_of(target, "id"), {})),
             )
-            for target in _targets(answer)
+            for target in _targets(response)
         ],
         empty="There are no such targets. Make one with `outrider target create`.",
     )
@@ -111,23 +114,23 @@ def get_target(
     from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.actions.get_target,
         GetTargetRequest(id=target_id),
         advice="See `outrider target list`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    target = answer.get("target", {})
+    target = response.get("target", {})
     print_fields(
         {
             "id": text_of(target, "id"),
             "name": text_of(target, "name"),
-            "type": _kind(target),
+            "type": _describe_kind(target),
             "endpoint": text_of(target, "endpoint"),
             "timeout": text_of(target, "timeout"),
-            "payload": _payload(target),
+            "payload": _describe_payload(target),
             "signing key": text_of(target, "signingKey"),
             "created": short_time(text_of(target, "creationDate")),
             "changed": short_time(text_of(target, "changeDate")),
@@ -176,12 +179,12 @@ def create_target(
         payload_type=payload_type,
     )
     server = connect(url, token, data_dir)
-    answer = server.ask(server.actions.create_target, request)
+    response = server.call(server.actions.create_target, request)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_fields({"id": text_of(answer, "id"), "signing key": text_of(answer, "signingKey")})
-    note(f"Bind it with: outrider execution set event/user.human.added {text_of(answer, 'id')}")
+    print_fields({"id": text_of(response, "id"), "signing key": text_of(response, "signingKey")})
+    note(f"Bind it with: outrider execution set event/user.human.added {text_of(response, 'id')}")
 
 
 @app.command("delete", epilog=examples("outrider target delete 336392597046099971"))
@@ -193,17 +196,17 @@ def delete_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a target. What is still owed to it is cancelled."""
+    """Delete a target. Its pending deliveries are cancelled."""
     from outrider_api.zitadel.action.v2.action_service_pb import DeleteTargetRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(server.actions.delete_target, DeleteTargetRequest(id=target_id))
-    if not answer:
+    response = server.call(server.actions.delete_target, DeleteTargetRequest(id=target_id))
+    if not response:
         raise CommandError(f"there never was a target {target_id}", "See `outrider target list`.")
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"deleted": short_time(text_of(answer, "deletionDate"))})
+        print_fields({"deleted": short_time(text_of(response, "deletionDate"))})
 
 
 def _create_request(
@@ -229,39 +232,39 @@ def _create_request(
     )
 
 
-def _named_like(name: str) -> Any:
+def _name_filter(name: str) -> Any:
     from protobuf import Oneof
 
     from outrider_api.zitadel.action.v2.query_pb import TargetNameFilter, TargetSearchFilter
     from outrider_api.zitadel.filter.v2.filter_pb import TextFilterMethod
 
-    wanted = TargetNameFilter(target_name=name, method=TextFilterMethod.CONTAINS_IGNORE_CASE)
-    by_name: Any = Oneof("target_name_filter", wanted)
+    name_filter = TargetNameFilter(target_name=name, method=TextFilterMethod.CONTAINS_IGNORE_CASE)
+    by_name: Any = Oneof("target_name_filter", name_filter)
     return TargetSearchFilter(filter=by_name)
 
 
-def _targets(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(answer.get("targets", ()))
+def _targets(response: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(response.get("targets", ()))
 
 
-def _holds(server: Server) -> dict[str, Hold]:
+def _try_to_fetch_suspensions(server: RemoteServer) -> dict[str, Suspension]:
     try:
-        holds = fetch_suspensions(server)
+        suspensions = fetch_suspensions(server)
     except CommandError as error:
         # The list is of use without it.
-        note(f"Which targets are held is not known: {printable(error.says)}.")
+        note(f"Which targets are suspended is not known: {printable(error.message)}.")
         return {}
-    if len(holds) >= MOST:
-        note(f"Of more than {MOST} held targets the server tells the first.")
-    return holds
+    if len(suspensions) >= MAX_SUSPENDED:
+        note(f"Of more than {MAX_SUSPENDED} suspended targets only the first are shown.")
+    return suspensions
 
 
-def _kind(target: dict[str, Any]) -> str:
+def _describe_kind(target: dict[str, Any]) -> str:
     kind = kind_of(target)
     if kind is None:
         return "unknown"
     return f"{kind}, interrupts" if interrupts(target) else kind
 
 
-def _payload(target: dict[str, Any]) -> str:
+def _describe_payload(target: dict[str, Any]) -> str:
     return short_enum(text_of(target, "payloadType"), "PAYLOAD_TYPE_") or Payload.JSON

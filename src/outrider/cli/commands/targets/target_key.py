@@ -31,7 +31,7 @@ KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `list` sh
 
 MAX_PAGE = 1000
 ADVICE = "See `outrider target list`."
-# What the server answers about a target that there never was: Go's zero time.
+# The date in the response for a target that never existed: Go's zero time.
 _NEVER = "0001-01-01"
 
 
@@ -71,12 +71,12 @@ def add_key(
         public_key=_public_pem(file),
         expiration_date=Timestamp.from_datetime(until) if until else None,
     )
-    answer = server.ask(server.actions.add_public_key, request, advice=ADVICE)
+    response = server.call(server.actions.add_public_key, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    print_fields({"id": text_of(answer, "keyId")})
-    note(f"Use it with: outrider target key activate {target_id} {text_of(answer, 'keyId')}")
+    print_fields({"id": text_of(response, "keyId")})
+    note(f"Use it with: outrider target key activate {target_id} {text_of(response, 'keyId')}")
 
 
 @app.command(
@@ -102,9 +102,9 @@ def list_keys(
     request = ListPublicKeysRequest(
         target_id=target_id, pagination=PaginationRequest(limit=MAX_PAGE)
     )
-    answer = server.ask(server.actions.list_public_keys, request, advice=ADVICE)
+    response = server.call(server.actions.list_public_keys, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
     print_table(
         ("ID", "ACTIVE", "FINGERPRINT", "CREATED", "EXPIRES"),
@@ -116,7 +116,7 @@ def list_keys(
                 short_time(text_of(listed, "creationDate")),
                 short_time(text_of(listed, "expirationDate")) or "never",
             )
-            for listed in answer.get("publicKeys", ())
+            for listed in response.get("publicKeys", ())
         ],
         empty="The target has no public keys. Add one with `outrider target key add`.",
     )
@@ -140,8 +140,8 @@ def activate_key(
 
     server = connect(url, token, data_dir)
     request = ActivatePublicKeyRequest(target_id=target_id, key_id=key_id)
-    answer = server.ask(server.actions.activate_public_key, request, advice=_advice(target_id))
-    _print_change(answer, "activated", as_json=as_json)
+    response = server.call(server.actions.activate_public_key, request, advice=_advice(target_id))
+    _print_change(response, "activated", as_json=as_json)
 
 
 @app.command(
@@ -162,8 +162,8 @@ def deactivate_key(
 
     server = connect(url, token, data_dir)
     request = DeactivatePublicKeyRequest(target_id=target_id, key_id=key_id)
-    answer = server.ask(server.actions.deactivate_public_key, request, advice=_advice(target_id))
-    _print_change(answer, "deactivated", as_json=as_json)
+    response = server.call(server.actions.deactivate_public_key, request, advice=_advice(target_id))
+    _print_change(response, "deactivated", as_json=as_json)
 
 
 @app.command(
@@ -183,24 +183,24 @@ def remove_key(
     from outrider_api.zitadel.action.v2.action_service_pb import RemovePublicKeyRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.actions.remove_public_key,
         RemovePublicKeyRequest(target_id=target_id, key_id=key_id),
         advice=f"An active key is removed after `outrider target key deactivate {target_id} KEY_ID`.",
     )
-    if text_of(answer, "deletionDate").startswith(_NEVER):
+    if text_of(response, "deletionDate").startswith(_NEVER):
         raise CommandError(f"there never was a target {target_id}", ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({"removed": short_time(text_of(answer, "deletionDate"))})
+        print_fields({"removed": short_time(text_of(response, "deletionDate"))})
 
 
-def _print_change(answer: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _print_change(response: dict[str, Any], what: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(answer)
+        print_json(response)
     else:
-        print_fields({what: short_time(text_of(answer, "changeDate"))})
+        print_fields({what: short_time(text_of(response, "changeDate"))})
 
 
 def _advice(target_id: str) -> str:

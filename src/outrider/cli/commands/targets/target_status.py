@@ -1,5 +1,8 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""Whether targets are called: paused ones, and those whose breaker is not closed."""
+"""What a target of a response is: its kind, its payload, and whether it is suspended.
+
+A suspended target is not called: it is paused, or its breaker is not closed.
+"""
 
 from __future__ import annotations
 
@@ -10,64 +13,14 @@ from typing import Any
 
 import typer
 
-from outrider.cli.remote.client import Server
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.output import short_time, text_of
 
-MOST = 1000
-"""So many a server tells at once."""
-_PAUSED, _OPEN = "pausedAt", "breakerOpenUntil"
+MAX_SUSPENDED = 1000
+"""How many suspended targets a server lists in one response."""
 
-Hold = Mapping[str, Any]
-"""The parts of an answer that tell of one target what holds it; none of them: nothing does."""
-
-
-def fetch_suspensions(server: Server) -> dict[str, Hold]:
-    """What holds each target that is held, by ids; of more than `MOST` the first.
-
-    Raises:
-        CommandError: the server refused or did not answer.
-    """
-    from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
-
-    request = GetDeliveryStatsRequest(max_targets=1, max_suspended_targets=MOST)
-    answer = server.ask(server.deliveries.get_delivery_stats, request)
-    return {text_of(each, "targetId"): suspension_of(each) for each in suspended_in(answer)}
-
-
-def suspended_in(stats: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """The targets that an answer says are held."""
-    found: Iterable[Mapping[str, Any]] = stats.get("suspendedTargets", ())
-    return found
-
-
-def suspension_of(part: Mapping[str, Any]) -> Hold:
-    """What an answer says of one target."""
-    return {name: part[name] for name in (_PAUSED, _OPEN) if name in part}
-
-
-def state_of(part: Hold, now: datetime | None = None) -> str:
-    """In a word or two; empty when nothing holds it. `now` None: as the clock shows."""
-    said = ["paused"] if _PAUSED in part else []
-    if _OPEN in part:
-        from outrider.runtime import utc_now
-
-        is_open = moment_of(text_of(part, _OPEN)) > (now or utc_now())
-        said.append("breaker open" if is_open else "breaker half open")
-    return ", ".join(said)
-
-
-def times_of(part: Hold) -> str:
-    """Since when, and until when."""
-    paused, until = (short_time(text_of(part, each)) for each in (_PAUSED, _OPEN))
-    said = [f"since {paused}" if paused else "", f"until {until}" if until else ""]
-    return ", ".join(each for each in said if each)
-
-
-def moment_of(timestamp: str) -> datetime:
-    """A timestamp of protojson: some have nine digits behind the point, and Python reads six."""
-    seconds, _, fraction = timestamp.removesuffix("Z").partition(".")
-    at = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
-    return at + timedelta(seconds=float(f"0.{fraction or 0}"))
+Suspension = Mapping[str, Any]
+"""The fields of a target that tell why it is suspended; empty when it is not."""
 
 
 class Kind(StrEnum):
@@ -86,17 +39,20 @@ class Payload(StrEnum):
     JWE = "jwe"
 
 
-_FIELDS = {Kind.WEBHOOK: "restWebhook", Kind.CALL: "restCall", Kind.ASYNC: "restAsync"}
+_KIND_FIELDS = {Kind.WEBHOOK: "restWebhook", Kind.CALL: "restCall", Kind.ASYNC: "restAsync"}
+_PAUSED, _OPEN = "pausedAt", "breakerOpenUntil"
 
 
 def kind_of(target: Mapping[str, Any]) -> Kind | None:
     """The kind of a target that came as protojson; None for one that is not known here."""
-    return next((kind for kind, field in _FIELDS.items() if field in target), None)
+    return next((kind for kind, field in _KIND_FIELDS.items() if field in target), None)
 
 
 def interrupts(target: Mapping[str, Any]) -> bool:
     """Whether a failure of it stops the execution."""
-    return any(target.get(field, {}).get("interruptOnError", False) for field in _FIELDS.values())
+    return any(
+        target.get(field, {}).get("interruptOnError", False) for field in _KIND_FIELDS.values()
+    )
 
 
 def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:
@@ -112,3 +68,54 @@ def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:
     if kind is Kind.CALL:
         return Oneof("rest_call", RESTCall(interrupt_on_error=interrupt_on_error))
     return Oneof("rest_async", RESTAsync())
+
+
+def fetch_suspensions(server: RemoteServer) -> dict[str, Suspension]:
+    """Why each suspended target is not called, by ids; the first `MAX_SUSPENDED` if there are more.
+
+    Raises:
+        CommandError: the server refused or did not answer.
+    """
+    from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
+
+    request = GetDeliveryStatsRequest(max_targets=1, max_suspended_targets=MAX_SUSPENDED)
+    stats = server.call(server.deliveries.get_delivery_stats, request)
+    return {
+        text_of(target, "targetId"): suspension_of(target) for target in suspended_targets(stats)
+    }
+
+
+def suspended_targets(stats: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The suspended targets in the response of `GetDeliveryStats`."""
+    targets: Iterable[Mapping[str, Any]] = stats.get("suspendedTargets", ())
+    return targets
+
+
+def suspension_of(target: Mapping[str, Any]) -> Suspension:
+    """The fields of a target, or of its policy, that tell why it is suspended."""
+    return {name: target[name] for name in (_PAUSED, _OPEN) if name in target}
+
+
+def suspension_state(suspension: Suspension, now: datetime | None = None) -> str:
+    """In a word or two; empty when the target is not suspended. `now` None: as the clock shows."""
+    states = ["paused"] if _PAUSED in suspension else []
+    if _OPEN in suspension:
+        from outrider.runtime import utc_now
+
+        is_open = parse_timestamp(text_of(suspension, _OPEN)) > (now or utc_now())
+        states.append("breaker open" if is_open else "breaker half open")
+    return ", ".join(states)
+
+
+def suspension_times(suspension: Suspension) -> str:
+    """Since when, and until when."""
+    paused, until = (short_time(text_of(suspension, name)) for name in (_PAUSED, _OPEN))
+    times = [f"since {paused}" if paused else "", f"until {until}" if until else ""]
+    return ", ".join(time for time in times if time)
+
+
+def parse_timestamp(timestamp: str) -> datetime:
+    """A timestamp of protojson: some have nine digits behind the point, and Python reads six."""
+    seconds, _, fraction = timestamp.removesuffix("Z").partition(".")
+    at = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
+    return at + timedelta(seconds=float(f"0.{fraction or 0}"))

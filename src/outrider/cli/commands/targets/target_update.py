@@ -14,7 +14,7 @@ from outrider.cli.commands.targets.target_status import (
     kind_of,
     type_message,
 )
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
@@ -72,7 +72,7 @@ def update_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a target. What is still owed to it is delivered as it is from then on."""
+    """Change a target. Pending deliveries go to the target as it is from then on."""
     if grace is not None and not rotate_key:
         raise typer.BadParameter("only a rotated key has one", param_hint="--grace")
     if kind is Kind.ASYNC and interrupt_on_error:
@@ -82,7 +82,7 @@ def update_target(
         "name": name,
         "endpoint": endpoint,
         "timeout": _duration(timeout, "--timeout"),
-        "payload_type": _payload(payload_type),
+        "payload_type": _payload_type(payload_type),
         "expiration_signing_key": _duration(kept, "--grace") if rotate_key else None,
     }
     changes = {field: value for field, value in given.items() if value is not None}
@@ -90,22 +90,24 @@ def update_target(
         raise typer.BadParameter("say what is to change")
     server = connect(url, token, data_dir)
     if kind is not None or interrupt_on_error is not None:
-        changes["target_type"] = _type(server, target_id, kind, interrupt_on_error)
-    _update(server, target_id, changes, kept, as_json=as_json)
+        changes["target_type"] = _type_message(server, target_id, kind, interrupt_on_error)
+    _send_update(server, target_id, changes, kept, as_json=as_json)
 
 
-def _update(
-    server: Server, target_id: str, changes: dict[str, Any], grace: str, *, as_json: bool
+def _send_update(
+    server: RemoteServer, target_id: str, changes: dict[str, Any], grace: str, *, as_json: bool
 ) -> None:
     from outrider_api.zitadel.action.v2.action_service_pb import UpdateTargetRequest
 
     request = UpdateTargetRequest(id=target_id, **changes)
-    answer = server.ask(server.actions.update_target, request, advice=ADVICE)
+    response = server.call(server.actions.update_target, request, advice=ADVICE)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    signing_key = text_of(answer, "signingKey")
-    print_fields({"changed": short_time(text_of(answer, "changeDate")), "signing key": signing_key})
+    signing_key = text_of(response, "signingKey")
+    print_fields(
+        {"changed": short_time(text_of(response, "changeDate")), "signing key": signing_key}
+    )
     if signing_key:
         old = (
             f"goes on signing for {grace}"
@@ -115,12 +117,12 @@ def _update(
         note(f"Give it to the receiver. The old key {old}.")
 
 
-def _type(
-    server: Server, target_id: str, kind: Kind | None, interrupt_on_error: bool | None
+def _type_message(
+    server: RemoteServer, target_id: str, kind: Kind | None, interrupt_on_error: bool | None
 ) -> Any:
     """The API changes both together: what is not named stays as the server has it."""
     if kind is None or interrupt_on_error is None:
-        target = _read(server, target_id)
+        target = _read_target(server, target_id)
         kind = kind or kind_of(target)
         if kind is None:
             raise CommandError(f"target {target_id} is of an unknown kind", "Name it with --type.")
@@ -129,21 +131,23 @@ def _type(
     return type_message(kind, interrupt_on_error=interrupt_on_error)
 
 
-def _read(server: Server, target_id: str) -> dict[str, Any]:
+def _read_target(server: RemoteServer, target_id: str) -> dict[str, Any]:
     from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
     request = GetTargetRequest(id=target_id)
-    target: dict[str, Any] = server.ask(server.actions.get_target, request, advice=ADVICE)["target"]
+    target: dict[str, Any] = server.call(server.actions.get_target, request, advice=ADVICE)[
+        "target"
+    ]
     return target
 
 
-def _payload(chosen: Payload | None) -> Any:
+def _payload_type(chosen: Payload | None) -> Any:
     from outrider_api.zitadel.action.v2.target_pb import PayloadType
 
     return None if chosen is None else PayloadType[chosen.upper()]
 
 
-def _duration(text: str | None, hint: str) -> Duration | None:
+def _duration(text: str | None, option: str) -> Duration | None:
     from protobuf.wkt import Duration
 
-    return None if text is None else Duration.from_timedelta(parse_duration(text, hint))
+    return None if text is None else Duration.from_timedelta(parse_duration(text, option))

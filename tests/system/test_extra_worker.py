@@ -1,4 +1,4 @@
-"""`outrider worker`: more hands on the data of a server, which comes and goes."""
+"""`outrider worker`: one more worker on the data of a server, which is restarted."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from outrider.testing.receiver import Answer, Receiver
-from system.disk import held
-from system.ledger import calls_by_delivery, prepared, states_of, tried_again
+from system.disk import claims_and_leases
+from system.ledger import calls_by_delivery, prepare_publisher, states_of, tried_again
 
 EVENTS = 300
 
 
 @asynccontextmanager
 async def worker_on(data_dir):
-    """A worker that was started by hand; it is asked to stop at the end."""
+    """A worker that no server started; it is asked to stop at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "outrider", "worker", "--dev", "--data-dir", str(data_dir)),
         env={name: value for name, value in os.environ.items() if not name.startswith("OUTRIDER_")},
@@ -35,43 +35,43 @@ async def worker_on(data_dir):
 
 
 @pytest.mark.timeout(120)
-async def test_a_worker_by_hand_outlives_a_restart_of_the_server(launch, data_dir):
+async def test_an_extra_worker_outlives_a_restart_of_the_server(launch, data_dir):
     """
-    What it holds is not taken from it: the new server knows that it is not one of its own.
+    Its claims are not taken from it: the new server knows that it is not one of its own workers.
     """
-    hold_back = asyncio.Event()
-    async with Receiver(lambda _: Answer(hang_until=hold_back)) as receiver:
+    release = asyncio.Event()
+    async with Receiver(lambda _: Answer(hang_until=release)) as receiver:
         server = await launch().ready()
-        publisher = await prepared(server.api, receiver)
+        publisher = await prepare_publisher(server.api, receiver)
         async with worker_on(data_dir) as worker:
             await asyncio.wait_for(worker.stdout.readline(), 20)
             await publisher.publish(EVENTS)
             # Both work: more calls are open than one worker makes at a time.
             await receiver.wait_for(len(receiver.calls) + 70)
             server.kill()
-            by_hand = held(data_dir)
+            before = claims_and_leases(data_dir)
             following = await launch().ready()
-            still_by_hand = [row for row in held(data_dir) if row in by_hand]
-            hold_back.set()
+            still_claimed = [row for row in claims_and_leases(data_dir) if row in before]
+            release.set()
             await following.api.settled(within=60.0)
             deliveries = await following.api.deliveries()
 
     assert 0 == worker.returncode
     assert {"DELIVERED": EVENTS} == states_of(deliveries)
-    # The killed server's own worker is given up after its lease; the other one never was.
+    # The claims of the killed server's own worker are released after its lease; those of the other are not.
     assert len(tried_again(deliveries)) < EVENTS
-    assert any(str(worker.pid) in str(row) for row in still_by_hand)
+    assert any(str(worker.pid) in str(row) for row in still_claimed)
     assert EVENTS == len(calls_by_delivery(receiver.calls))
 
 
-async def test_a_worker_without_a_server_says_what_it_needs(tmp_path):
+async def test_a_worker_without_a_server_names_what_it_needs(tmp_path):
     """
-    A typing error in --data-dir must not make an empty store that nobody publishes to.
+    A typing error in --data-dir must not make an empty store.
     """
     async with worker_on(tmp_path / "nowhere") as worker:
         code = await asyncio.wait_for(worker.wait(), 20)
-        said = (await worker.stderr.read()).decode()
+        errors = (await worker.stderr.read()).decode()
 
     assert 1 == code
-    assert "a worker needs the data directory of a server, in --data-dir" in said
+    assert "a worker needs the data directory of a server, in --data-dir" in errors
     assert not (tmp_path / "nowhere").exists()

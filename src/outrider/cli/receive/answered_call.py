@@ -1,4 +1,4 @@
-"""One call that came from outrider and what it was answered with, as commands show and keep it."""
+"""One call from outrider and what it was answered with, as commands print and record it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Headers = tuple[tuple[str, str], ...]
 
 def first_value(headers: Headers, name: str) -> str:
     """The first value of a header, in any case of its letters; empty when it did not come."""
-    wanted = name.lower()
-    return next((value for found, value in headers if found.lower() == wanted), "")
+    lower_name = name.lower()
+    return next((value for header, value in headers if header.lower() == lower_name), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class AnsweredCall:
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
     status: int
-    answer_headers: Headers = field(default=(), repr=False)
-    answer: bytes = field(default=b"", repr=False)
+    response_headers: Headers = field(default=(), repr=False)
+    response_body: bytes = field(default=b"", repr=False)
     failure: str = ""
     seconds: float = 0.0
 
@@ -35,4 +35,4 @@ class AnsweredCall:
         return first_value(self.headers, name)
 
 
-OnExchange = Callable[[AnsweredCall], None]
+AnsweredCallHandler = Callable[[AnsweredCall], None]

@@ -1,4 +1,4 @@
-"""A server whose database goes away and comes back: what probes and balancers see of it."""
+"""A server whose database becomes unavailable and recovers: what probes and balancers see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PASSWORD = "hunter2-secret"
 
 async def test_a_server_without_its_database_is_not_ready_and_recovers(launch):
     """
-    A balancer sends requests to other nodes meanwhile; nobody restarts the process, nor has to.
+    A balancer sends requests to other nodes meanwhile; the process need not be restarted.
     """
     with postgres_server() as database:
         url = database.url().replace("postgres@", f"postgres:{PASSWORD}@")
@@ -25,7 +25,7 @@ async def test_a_server_without_its_database_is_not_ready_and_recovers(launch):
 
         before = await probed("/readyz")
         await asyncio.to_thread(database.kill)
-        away, alive = await probed("/readyz"), await probed("/healthz")
+        unavailable, alive = await probed("/readyz"), await probed("/healthz")
         await asyncio.to_thread(database.start)
         back = await probed("/readyz")
         published = await server.api.publish("database.is.back", ["event-1"])
@@ -33,7 +33,7 @@ async def test_a_server_without_its_database_is_not_ready_and_recovers(launch):
 
     assert ((200, {"status": "ready"}), (200, {"status": "ready"})) == (before, back)
     reason = "the database cannot be reached; try again"
-    assert (503, {"status": "not ready", "reason": reason}) == away
+    assert (503, {"status": "not ready", "reason": reason}) == unavailable
     assert (200, {"status": "ok"}) == alive
     assert 1 == len(published)
-    assert PASSWORD not in server.logged.text + server.said.text
+    assert PASSWORD not in server.logged.text + server.output.text

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider deliveries`: what events owe to targets, and how it went."""
+"""`outrider delivery`: list and show deliveries and their attempts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import typer
 
 from outrider.cli.commands.delivery import delivery_stats, replay
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
-from outrider.cli.commands.targets.target_status import state_of, suspension_of, times_of
-from outrider.cli.remote.client import Server, connect
+from outrider.cli.commands.targets.target_status import (
+    suspension_of,
+    suspension_state,
+    suspension_times,
+)
+from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -29,7 +33,7 @@ from outrider.cli.terminal.output import (
 if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 
-app = typer.Typer(help="Deliveries: what events owe to targets.", no_args_is_help=True)
+app = typer.Typer(help="Deliveries: events on their way to targets.", no_args_is_help=True)
 
 MAX_PAGE = 1000
 
@@ -37,9 +41,9 @@ MAX_PAGE = 1000
 @app.command(
     "list",
     epilog=examples(
-        "outrider deliveries list",
-        "outrider deliveries list --state dead --state retrying",
-        "outrider deliveries list --target 336392597046099971 --all --json",
+        "outrider delivery list",
+        "outrider delivery list --state dead --state retrying",
+        "outrider delivery list --target 336392597046099971 --all --json",
     ),
 )
 def list_deliveries(
@@ -62,23 +66,23 @@ def list_deliveries(
 
     server = connect(url, token, data_dir)
     request = ListDeliveriesRequest(
-        states=[DeliveryState[each.upper()] for each in state or ()],
+        states=[DeliveryState[name.upper()] for name in state or ()],
         target_id=target,
         event_type=event_type,
         event_id=event_id,
         page_size=MAX_PAGE if everything else limit,
     )
-    answer = _every_page(server, request) if everything else _page(server, request)
+    response = _read_all_pages(server, request) if everything else _read_page(server, request)
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    _print_deliveries(answer)
-    if answer.get("nextPageToken"):
+    _print_deliveries(response)
+    if response.get("nextPageToken"):
         note(f"There are more than {limit}: use --limit, a filter, or --all.")
 
 
-@app.command("show", epilog=examples("outrider deliveries show 336392597046099971"))
-def show_delivery(
+@app.command("get", epilog=examples("outrider delivery get 336392597046099971"))
+def get_delivery(
     *,
     delivery_id: Annotated[str, typer.Argument(metavar="ID")],
     url: Url = DEFAULT_URL,
@@ -90,15 +94,15 @@ def show_delivery(
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
 
     server = connect(url, token, data_dir)
-    answer = server.ask(
+    response = server.call(
         server.deliveries.get_delivery,
         GetDeliveryRequest(id=delivery_id),
-        advice="See `outrider deliveries list`.",
+        advice="See `outrider delivery list`.",
     )
     if as_json:
-        print_json(answer)
+        print_json(response)
         return
-    delivery = answer.get("delivery", {})
+    delivery = response.get("delivery", {})
     print_fields(
         {
             "id": text_of(delivery, "id"),
@@ -109,7 +113,7 @@ def show_delivery(
             "replay of": text_of(delivery, "replayOf"),
             "created": short_time(text_of(delivery, "createdAt")),
             "next attempt": short_time(text_of(delivery, "nextAttemptAt")),
-            "held": _held(server, delivery),
+            "suspended": _describe_suspension(server, delivery),
             "finished": short_time(text_of(delivery, "finishedAt")),
         }
     )
@@ -124,20 +128,20 @@ app.command("cancel", epilog=replay.CANCEL_EXAMPLES)(replay.cancel)
 app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
 
 
-def _held(server: Server, delivery: Mapping[str, Any]) -> str:
-    """Why an attempt that is due is not made, as far as its target's policy tells."""
+def _describe_suspension(server: RemoteServer, delivery: Mapping[str, Any]) -> str:
+    """Why a due attempt is not made: its target is suspended, and since or until when."""
     from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
 
     if short_enum(text_of(delivery, "state"), STATE_PREFIX) not in {State.PENDING, State.RETRYING}:
         return ""
     request = GetTargetPolicyRequest(target_id=text_of(delivery, "targetId"))
     try:
-        hold = suspension_of(server.ask(server.policies.get_target_policy, request))
+        suspension = suspension_of(server.call(server.policies.get_target_policy, request))
     except CommandError:
-        # Who may see deliveries may perhaps not see this; the rest is of use without it.
+        # The account may see deliveries but perhaps not policies; the rest is of use without it.
         return ""
-    said = state_of(hold)
-    return f"by its target: {said}, {times_of(hold)}" if said else ""
+    state = suspension_state(suspension)
+    return f"{state}, {suspension_times(suspension)}" if state else ""
 
 
 def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:
@@ -161,22 +165,22 @@ def print_attempts(delivery: Mapping[str, Any], *, indent: int = 0) -> None:
     )
 
 
-def _page(server: Server, request: ListDeliveriesRequest) -> dict[str, Any]:
-    return server.ask(server.deliveries.list_deliveries, request)
+def _read_page(server: RemoteServer, request: ListDeliveriesRequest) -> dict[str, Any]:
+    return server.call(server.deliveries.list_deliveries, request)
 
 
-def _every_page(server: Server, request: ListDeliveriesRequest) -> dict[str, Any]:
-    """All pages as if they were one. Ends with the server's last page."""
+def _read_all_pages(server: RemoteServer, request: ListDeliveriesRequest) -> dict[str, Any]:
+    """All pages as one."""
     deliveries: list[Any] = []
     while True:
-        page = _page(server, request)
+        page = _read_page(server, request)
         deliveries += page.get("deliveries", ())
         request.page_token = page.get("nextPageToken", "")
         if not request.page_token:
             return {"deliveries": deliveries}
 
 
-def _print_deliveries(answer: Mapping[str, Any]) -> None:
+def _print_deliveries(response: Mapping[str, Any]) -> None:
     print_table(
         ("ID", "STATE", "EVENT TYPE", "EVENT", "TARGET", "ATTEMPTS", "CREATED", "NEXT ATTEMPT"),
         [
@@ -190,13 +194,13 @@ def _print_deliveries(answer: Mapping[str, Any]) -> None:
                 short_time(text_of(delivery, "createdAt")),
                 short_time(text_of(delivery, "nextAttemptAt")),
             )
-            for delivery in answer.get("deliveries", ())
+            for delivery in response.get("deliveries", ())
         ],
         empty="There are no such deliveries.",
     )
 
 
 def _body_prefix(attempt: Mapping[str, Any]) -> str:
-    answer = base64.b64decode(text_of(attempt, "responseBodyPrefix")).decode("utf-8", "replace")
-    first, _, rest = answer.strip().partition("\n")
+    body = base64.b64decode(text_of(attempt, "responseBodyPrefix")).decode("utf-8", "replace")
+    first, _, rest = body.strip().partition("\n")
     return f"{first} …" if rest else first
