@@ -8,9 +8,9 @@ from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.sealing import write_private
 from outrider.bootstrap.app_context import AppContext, bootstrap_secret
 from outrider.bootstrap.relay import check_relay_files
-from outrider.bootstrap.telemetry import forget_counts
+from outrider.bootstrap.telemetry import reset_metrics
 from outrider.config.loading import Settings
-from outrider.server.data_directory import ADMIN_TOKEN_FILE, nobody_joined
+from outrider.server.data_directory import ADMIN_TOKEN_FILE, has_shared_lock
 from outrider.usecases.access.web_keys import ManageWebKeys
 
 
@@ -19,12 +19,12 @@ async def prepare(settings: Settings, opened: AppContext, announce: Callable[[st
 
     Raise `StartupError` for what no process could work with.
     """
-    if settings.postgres_url is None and nobody_joined(settings.data_dir):
+    if settings.postgres_url is None and not has_shared_lock(settings.data_dir):
         # Who holds the data directory knows that every older worker of a server is gone: what
         # they held need not wait for the end of their leases. On PostgreSQL other nodes may live.
         await opened.store.write(lambda unit: unit.leases.expire_all())
     check_relay_files(settings)
-    forget_counts(settings.data_dir)
+    reset_metrics(settings.data_dir)
     web_keys = ManageWebKeys(opened.store, opened.runtime, KeyPairs())
     await web_keys.ensure_first(opened.instance)
     if settings.admin_token is None:

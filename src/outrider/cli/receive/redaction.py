@@ -21,7 +21,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from outrider.observability.redaction import MASK, is_secret_name, masked_text
+from outrider.observability.redaction import REDACTED, is_secret_name, redacted_text
 
 SECRET_FIELDS = frozenset(
     [
@@ -136,13 +136,13 @@ class CallRedaction:
 
     def text(self, text: str) -> str:
         """What gives itself away by its form."""
-        text = _PARAMETER.sub(self._parameter, masked_text(text))
+        text = _PARAMETER.sub(self._parameter, redacted_text(text))
         text = _EMAIL.sub(self._person, text)
         return _PHONE.sub(MASKED_PHONE, text)
 
     def _walk(self, value: Any, parent: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
-            return MASK
+            return REDACTED
         if isinstance(value, dict):
             return self._members(value, parent, depth + 1)
         if isinstance(value, list):
@@ -164,7 +164,7 @@ class CallRedaction:
         if plain in self._keep:
             return value
         if plain == "value" and parent in _METADATA:
-            return base64.b64encode(MASK.encode()).decode()
+            return base64.b64encode(REDACTED.encode()).decode()
         if self._is_hidden(name, parent):
             return self._hidden(value, depth)
         return self._walk(value, plain, depth)
@@ -180,7 +180,7 @@ class CallRedaction:
     def _hidden(self, value: Any, depth: int) -> Any:
         """Nothing of it is left but its shape."""
         if isinstance(value, dict | list) and depth > MAX_DEPTH:
-            return MASK
+            return REDACTED
         if isinstance(value, dict):
             return {
                 self.text(name): self._hidden(member, depth + 1) for name, member in value.items()
@@ -195,7 +195,7 @@ class CallRedaction:
         whole = _EMAIL.fullmatch(text)
         if whole is not None:
             return self._person(whole)
-        hidden = MASKED_PHONE if _PHONE.fullmatch(text) else MASK
+        hidden = MASKED_PHONE if _PHONE.fullmatch(text) else REDACTED
         return hidden if text else text
 
     def _parameter(self, found: re.Match[str]) -> str:
