@@ -74,15 +74,15 @@ async def overhead(engine: Engine, count: int) -> dict[str, float]:
 
 async def _bare_post(engine: Engine) -> Step:
     """What the caller alone does with the same request: same bytes, same headers."""
-    interceptions = engine._parts.intercepting.interceptions  # noqa: SLF001 - its very caller
-    instance = engine._parts.actor.instance_id  # noqa: SLF001
+    interceptions = engine._open_components.interception.interceptions  # noqa: SLF001 - its very caller
+    instance = engine._open_components.actor.instance_id  # noqa: SLF001
     lookup_id = method_lookup_id(ConditionKind.REQUEST, METHODS[0])
     targets = interceptions.routing.routes(instance).match(lookup_id)[1]
     [resolved_target] = await interceptions.resolved_targets.of(instance, targets)
     payload = InterceptionPayload(
         InterceptedCall(full_method=METHODS[0]), instance, JSON_OBJECTS, MESSAGE
     )
-    now = engine._parts.opened.runtime.now()  # noqa: SLF001
+    now = engine._open_components.context.runtime.now()  # noqa: SLF001
     call = REQUEST_BUILDER.build(resolved_target, payload.render(), message_id="1" * 19, now=now)
     caller = interceptions.chain.target_client.http_client
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/observability.md from the declarations of metrics and of log lines.
+"""Writes the tables of docs/observability.md from the declarations of metrics and of log events.
 
 With `--check` it says whether they are current, and writes nothing.
 """
@@ -21,28 +21,28 @@ def metrics() -> Iterator[str]:
     """One line for each metric."""
     yield "| metric | type | labels | what it is |"
     yield "|---|---|---|---|"
-    for each in DECLARED.values():
-        yield f"| `{each.name}` | {each.kind} | {_labels(each)} | {each.says} |"
+    for metric in DECLARED.values():
+        yield f"| `{metric.name}` | {metric.kind} | {_labels(metric)} | {metric.help} |"
 
 
-def lines() -> Iterator[str]:
-    """One line for each kind of line."""
+def log_events() -> Iterator[str]:
+    """One line for each event of the log."""
     yield "| event | level | when | fields |"
     yield "|---|---|---|---|"
     for log_event in LOG_EVENTS:
         fields = ", ".join(f"`{name}`" for name in log_event.fields)
-        yield f"| `{log_event.event}` | {log_event.level} | {log_event.says} | {fields} |"
+        yield f"| `{log_event.event}` | {log_event.level} | {log_event.help} | {fields} |"
 
 
 def fields() -> Iterator[str]:
     """One line for each field."""
     yield "| field | what it is |"
     yield "|---|---|"
-    for name, says in FIELDS.items():
-        yield f"| `{name}` | {says} |"
+    for name, meaning in FIELDS.items():
+        yield f"| `{name}` | {meaning} |"
 
 
-TABLES = {"metrics": metrics, "lines": lines, "fields": fields}
+TABLES = {"metrics": metrics, "log events": log_events, "fields": fields}
 
 
 def _labels(metric: Metric) -> str:

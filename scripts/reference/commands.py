@@ -86,7 +86,7 @@ def settings_page() -> str:
     for setting in SETTINGS.values():
         secret = " It is a secret." if setting.secret else ""
         where = f"Environment `{setting.environ_name}`, default: {setting.default}.{secret}"
-        lines += [f"## `{setting.name}`\n", f"{setting.says}\n", f"{where}\n"]
+        lines += [f"## `{setting.name}`\n", f"{setting.help}\n", f"{where}\n"]
     lines += ["## Other variables\n", "These are no settings of a server, but they are known.\n"]
     lines += ["| name | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {OTHERS[name]} |" for name in OTHER_NAMES]

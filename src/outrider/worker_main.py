@@ -1,4 +1,4 @@
-"""What a supervised worker runs: `python -m outrider.worker_main`, settings from the environment."""
+"""The supervised worker: `python -m outrider.worker_main`, settings from the environment."""
 
 from __future__ import annotations
 

@@ -28,15 +28,15 @@ ISSUERS = '[{"issuer": "https://id.example", "audience": "1", "default_roles": "
 MASTER_KEY_TEXT = base64.b64encode(MASTER_KEY).decode()
 
 
-def refusal(flags=None, environ=None, directory=None) -> str:
-    with pytest.raises(SettingsError) as refused:
+def error_of(flags=None, environ=None, directory=None) -> str:
+    with pytest.raises(SettingsError) as raised:
         load_settings(flags or {}, environ or {}, directory=directory)
-    return str(refused.value)
+    return str(raised.value)
 
 
 def test_without_anything_the_defaults_hold(tmp_path):
     """
-    `outrider serve` works on a machine where nobody configured anything.
+    `outrider serve` works on a machine without any configuration.
     """
     settings = load_settings({}, {}, directory=tmp_path)
 
@@ -50,7 +50,7 @@ def test_without_anything_the_defaults_hold(tmp_path):
 
 def test_a_flag_wins_over_the_environment_which_wins_over_the_file(tmp_path):
     """
-    The nearer somebody says it, the more it counts.
+    The nearer to the command, the more a setting counts.
     """
     (tmp_path / "outrider.toml").write_text("port = 1\nworkers = 11\nhost = '10.0.0.1'\n")
     environ = {"OUTRIDER_PORT": "2", "OUTRIDER_WORKERS": "12"}
@@ -77,26 +77,26 @@ def test_the_file_has_the_types_of_toml(tmp_path):
     assert "https://a.example/b" == settings.external_url
 
 
-@pytest.mark.parametrize("way", ["flag", "environment"])
-def test_a_file_can_be_named(tmp_path, way):
+@pytest.mark.parametrize("source", ["flag", "environment"])
+def test_a_file_can_be_named(tmp_path, source):
     """
     One machine, several servers.
     """
     path = tmp_path / "second.toml"
     path.write_text("port = 9999\n")
-    flags = {"config": path} if way == "flag" else {}
-    environ = {"OUTRIDER_CONFIG": str(path)} if way == "environment" else {}
+    flags = {"config": path} if source == "flag" else {}
+    environ = {"OUTRIDER_CONFIG": str(path)} if source == "environment" else {}
 
     assert 9999 == load_settings(flags, environ, directory=tmp_path).port
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path):
     """
-    Only the default file may be missing: who names one wants it.
+    Only the default file may be missing: a file that is named must be there.
     """
-    said = refusal({"config": "nothing.toml"}, directory=tmp_path)
+    error = error_of({"config": "nothing.toml"}, directory=tmp_path)
 
-    assert f"{tmp_path}/nothing.toml: no such file (from --config). Name a TOML file." == said
+    assert f"{tmp_path}/nothing.toml: no such file (from --config). Name a TOML file." == error
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path):
@@ -105,10 +105,10 @@ def test_a_file_that_is_not_toml_is_named(tmp_path):
     """
     (tmp_path / "outrider.toml").write_text("port == 1\n")
 
-    said = refusal(directory=tmp_path)
+    error = error_of(directory=tmp_path)
 
-    assert said.startswith(f"{tmp_path}/outrider.toml: is not TOML: ")
-    assert "line 1" in said
+    assert error.startswith(f"{tmp_path}/outrider.toml: is not TOML: ")
+    assert "line 1" in error
 
 
 def test_an_unknown_setting_in_the_file_is_an_error(tmp_path):
@@ -117,21 +117,21 @@ def test_an_unknown_setting_in_the_file_is_an_error(tmp_path):
     """
     (tmp_path / "outrider.toml").write_text("data_dri = '/var/lib/outrider'\n")
 
-    said = refusal(directory=tmp_path)
+    error = error_of(directory=tmp_path)
 
     where = f"(in {tmp_path}/outrider.toml)"
-    assert f"data_dri: no such setting {where}. Did you mean data_dir?" == said
+    assert f"data_dri: no such setting {where}. Did you mean data_dir?" == error
 
 
 def test_an_unknown_name_in_the_environment_is_an_error():
     """
     The same typo costs the same minute wherever it is made.
     """
-    said = refusal(environ={"OUTRIDER_EGRES_ALLOW": "10.0.0.0/8"})
+    error = error_of(environ={"OUTRIDER_EGRES_ALLOW": "10.0.0.0/8"})
 
     assert (
         "OUTRIDER_EGRES_ALLOW: no such setting (in the environment)."
-        " Did you mean OUTRIDER_EGRESS_ALLOW?" == said
+        " Did you mean OUTRIDER_EGRESS_ALLOW?" == error
     )
 
 
@@ -153,23 +153,23 @@ def test_other_peoples_variables_are_none_of_our_business():
 
 def test_an_empty_variable_counts_as_not_set():
     """
-    Compose files pass `NAME=` for what nobody filled in.
+    Compose files pass `NAME=` for what was not filled in.
     """
     assert 8080 == load_settings({}, {"OUTRIDER_PORT": "", "OUTRIDER_ADMIN_TOKEN": ""}).port
 
 
 def test_all_problems_are_told_at_once():
     """
-    Nobody wants to start a server five times to find five typos.
+    One start must find all five typos.
     """
-    said = refusal({"port": 70000}, {"OUTRIDER_WORKERS": "none", "OUTRIDER_HSOT": "x"})
+    error = error_of({"port": 70000}, {"OUTRIDER_WORKERS": "none", "OUTRIDER_HSOT": "x"})
 
-    assert 3 == len(said.splitlines())
+    assert 3 == len(error.splitlines())
     assert (
-        "OUTRIDER_HSOT: no such setting (in the environment). Did you mean OUTRIDER_HOST?" in said
+        "OUTRIDER_HSOT: no such setting (in the environment). Did you mean OUTRIDER_HOST?" in error
     )
-    assert "workers = 'none': must be a whole number from 1 to 256 (from the environment: " in said
-    assert "port = '70000': must be a whole number from 0 to 65535 (from --port)." in said
+    assert "workers = 'none': must be a whole number from 1 to 256 (from the environment: " in error
+    assert "port = '70000': must be a whole number from 0 to 65535 (from --port)." in error
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ def test_a_value_that_cannot_work_is_refused_by_name(name, text):
     """
     variable = f"OUTRIDER_{name.upper()}"
 
-    said = refusal(environ={variable: text})
+    error = error_of(environ={variable: text})
 
-    assert said.startswith(name)
-    assert said.endswith(f"(from the environment: {variable}).")
+    assert error.startswith(name)
+    assert error.endswith(f"(from the environment: {variable}).")
 
 
 def test_a_database_of_several_nodes_is_named_by_its_url():
@@ -238,14 +238,14 @@ def test_the_value_of_a_secret_is_never_repeated(name):
     """
     Error messages end up in logs and tickets.
     """
-    said = refusal(environ={f"OUTRIDER_{name.upper()}": "hunter2 hunter2"})
+    error = error_of(environ={f"OUTRIDER_{name.upper()}": "hunter2 hunter2"})
 
-    assert "hunter2" not in said
+    assert "hunter2" not in error
 
 
 def test_secrets_are_not_in_the_repr():
     """
-    Somebody will log the settings.
+    Programs log their settings.
     """
     settings = Settings(
         admin_token="hunter2",
@@ -278,7 +278,7 @@ def test_dev_also_opens_loopback():
 
 def test_a_profile_that_is_named_is_not_changed_by_dev():
     """
-    What somebody wrote down counts more than what another setting implies.
+    What is written down counts more than what another setting implies.
     """
     settings = load_settings({"dev": True}, {"OUTRIDER_EGRESS_PROFILE": "cluster"})
 
@@ -300,7 +300,7 @@ def test_paths_are_absolute_at_once():
 
 def test_an_absolute_database_file_stays_where_it_is():
     """
-    Four slashes, as everybody else writes it.
+    Four slashes, as other programs write it.
     """
     settings = load_settings({}, {"OUTRIDER_DATABASE_URL": "sqlite:////srv/o.db"})
 
@@ -309,7 +309,7 @@ def test_an_absolute_database_file_stays_where_it_is():
 
 def test_issuers_are_tables_in_the_file_and_json_in_the_environment(tmp_path):
     """
-    Nobody wants to write JSON into TOML, and a variable is one line.
+    JSON in TOML is hard to write, and a variable is one line.
     """
     (tmp_path / "outrider.toml").write_text(
         '[[oidc_issuers]]\nissuer = "https://id.example"\naudience = "1"\n'
@@ -330,19 +330,19 @@ def test_a_bad_issuer_is_named_with_what_is_wrong(tmp_path):
         '[[oidc_issuers]]\nissuer = "http://b.example"\naudience = "1"\n'
         'default_roles = "IAM_OWNER"\nsince = 2026-01-01\n'
     )
-    said = refusal(directory=tmp_path)
+    error = error_of(directory=tmp_path)
 
-    assert "entry 2: since is unknown; known are " in said
-    assert said.endswith(f"(from {tmp_path}/outrider.toml).")
+    assert "entry 2: since is unknown; known are " in error
+    assert error.endswith(f"(from {tmp_path}/outrider.toml).")
 
 
 def test_this_server_is_no_external_issuer():
     """
-    Our own tokens would be judged by the laxer rules for others'.
+    Our own tokens would be checked by the laxer rules for others'.
     """
     environ = {"OUTRIDER_OIDC_ISSUERS": ISSUERS, "OUTRIDER_EXTERNAL_URL": "https://id.example/"}
 
-    assert "oidc_issuers: one of them is external_url, which is this server." == refusal(
+    assert "oidc_issuers: one of them is external_url, which is this server." == error_of(
         environ=environ
     )
 
@@ -352,7 +352,7 @@ def test_this_server_is_no_external_issuer():
 )
 def test_periods_are_written_as_people_write_them(text, seconds):
     """
-    Nobody counts the seconds of a month.
+    A month in seconds is hard to read.
     """
     assert seconds == load_settings({}, {"OUTRIDER_RETENTION_DEAD": text}).retention_dead
 
@@ -398,13 +398,13 @@ def test_a_child_does_not_inherit_what_its_parent_did_not_use():
     assert (2, None) == (child.port, child.database_url)
 
 
-def test_every_setting_says_what_it_means():
+def test_every_setting_has_a_help_sentence():
     """
     The reference is made of these sentences.
     """
     for setting in SETTINGS.values():
-        assert setting.says[0].isupper() or setting.says[0] == "`", setting.name
-        assert setting.says.endswith("."), setting.name
+        assert setting.help[0].isupper() or setting.help[0] == "`", setting.name
+        assert setting.help.endswith("."), setting.name
         assert setting.default, setting.name
 
 

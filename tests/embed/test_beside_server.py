@@ -6,7 +6,7 @@ import pytest
 
 from outrider.embed import Engine, Event, on_event
 from outrider.runtime import IdGenerator
-from outrider.server.data_directory import placed
+from outrider.server.data_directory import lock_for_engine
 from outrider.testing.receiver import Receiver
 from system.server import Server
 
@@ -41,7 +41,7 @@ async def test_an_engine_joins_the_server_that_holds_its_directory(tmp_path, ser
             assert [target] == await another.list_targets()
 
 
-def test_everybody_on_a_directory_makes_identifiers_of_his_own(tmp_path):
+def test_every_process_on_a_directory_makes_identifiers_of_its_own(tmp_path):
     """
     Two events of the same identifier would be one: the second would never be delivered.
     """
@@ -50,15 +50,15 @@ def test_everybody_on_a_directory_makes_identifiers_of_his_own(tmp_path):
         return None
 
     with (
-        placed(tmp_path, ignore, beside_engines=False) as alone,
-        placed(tmp_path, ignore, beside_engines=True) as second,
+        lock_for_engine(tmp_path, ignore, beside_engines=False) as first,
+        lock_for_engine(tmp_path, ignore, beside_engines=True) as second,
     ):
-        with placed(tmp_path, ignore, beside_engines=True) as third:
-            nodes = [alone.node, second.node, third.node]
-        with placed(tmp_path, ignore, beside_engines=True) as again:
+        with lock_for_engine(tmp_path, ignore, beside_engines=True) as third:
+            nodes = [first.node, second.node, third.node]
+        with lock_for_engine(tmp_path, ignore, beside_engines=True) as again:
             nodes.append(again.node)
 
     assert [0, 1, 2, 2] == nodes
-    assert [True, False] == [alone.is_alone, second.is_alone]
+    assert [True, False] == [first.is_exclusive, second.is_exclusive]
     made = {IdGenerator(node=node, now_ms=lambda: 1_600_000_000_000)() for node in nodes[:3]}
     assert 3 == len(made)

@@ -15,10 +15,10 @@ import asyncio, sys
 from outrider.embed import Engine, Event
 
 async def publish(engine, number):
-    names = [f"{number}-{each}" for each in range(5)]
-    at_once = [Event(event_type="order.created", id=each, payload={"id": each}) for each in names]
-    for each in await engine.publish(at_once):
-        print(each.id, flush=True)
+    names = [f"{number}-{position}" for position in range(5)]
+    events = [Event(event_type="order.created", id=name, payload={"id": name}) for name in names]
+    for result in await engine.publish(events):
+        print(result.id, flush=True)
 
 async def main():
     async with Engine.open(data_dir=sys.argv[1], dev=True, deliver=False) as engine:

@@ -11,11 +11,11 @@ import pytest
 
 TEXT = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-SAID = ["{'amount': 2} request/acme.v1.Shop/Create\n", "", ""]
+OUTPUTS = ["{'amount': 2} request/acme.v1.Shop/Create\n", "", ""]
 
 
-@pytest.mark.parametrize(("program", "said"), list(zip(PROGRAMS, SAID, strict=True)))
-def test_a_program_of_the_documentation_runs(tmp_path, program, said):
+@pytest.mark.parametrize(("program", "output"), list(zip(PROGRAMS, OUTPUTS, strict=True)))
+def test_a_program_of_the_documentation_runs(tmp_path, program, output):
     """
     People copy them before they read anything.
     """
@@ -28,4 +28,4 @@ def test_a_program_of_the_documentation_runs(tmp_path, program, said):
         check=False,
     )
 
-    assert (0, said) == (done.returncode, done.stdout), done.stderr
+    assert (0, output) == (done.returncode, done.stdout), done.stderr

@@ -1,4 +1,4 @@
-"""An engine in this process: opened, used, closed, and refused a place."""
+"""An engine in this process: opened, used, closed, and refused a data directory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_target_rewrites_a_request(engine):
 
 async def test_a_target_refuses_a_request_with_its_own_words(engine):
     """
-    The application has to see who said no, and why, as an error of its own tree.
+    The application has to see which target said no, and why, as an error of its own tree.
     """
     async with refusing(403, "not on a Sunday") as receiver:
         await engine.register_methods([METHOD])
@@ -87,7 +87,7 @@ async def test_a_target_refuses_a_request_with_its_own_words(engine):
 
 async def test_a_target_adds_to_a_response_and_sees_the_request(engine):
     """
-    Responses are judged by what was asked.
+    Targets check a response by its request.
     """
     async with answering({"id": "1", "note": "hello"}) as receiver:
         await engine.register_methods([METHOD])
@@ -188,8 +188,8 @@ async def test_an_engine_without_deliveries_leaves_them_to_others(tmp_path, rece
         target = await engine.create_target("hook", receiver.url, type=TargetType.REST_WEBHOOK)
         await engine.set_execution(on_event(), [target])
         await engine.publish(Event(event_type="order.created"))
-        [owed] = await engine.list_deliveries()
-        assert "PENDING" == owed.state.name
+        [pending] = await engine.list_deliveries()
+        assert "PENDING" == pending.state.name
     assert [] == receiver.calls
 
     async with Engine.open(data_dir=data, dev=True):
@@ -198,7 +198,7 @@ async def test_an_engine_without_deliveries_leaves_them_to_others(tmp_path, rece
 
 async def test_targets_and_executions_can_be_managed_without_a_server(engine, receiver):
     """
-    An application without a server has nobody else to ask.
+    An application without a server has no other tool.
     """
     made = await engine.put_target("hook", receiver.url, timeout=3)
     again = await engine.put_target("hook", f"{receiver.url}/2", timeout=4, type="webhook")
@@ -225,13 +225,13 @@ async def test_processes_that_put_the_same_target_at_once_all_have_it(engine, re
     put = [engine.put_target("shared", receiver.url, timeout=3) for _ in range(8)]
     made = await asyncio.gather(*put)
 
-    assert 1 == len({each.id for each in made})
-    assert ["shared"] == [list_target.name for list_target in await engine.list_targets()]
+    assert 1 == len({target.id for target in made})
+    assert ["shared"] == [target.name for target in await engine.list_targets()]
 
 
 async def test_what_cannot_be_is_refused_with_the_errors_of_outrider(engine, receiver):
     """
-    One tree of errors, whichever door somebody comes through.
+    One tree of errors, at every entry point.
     """
     await engine.create_target("hook", receiver.url)
 
@@ -343,7 +343,7 @@ asyncio.run(main())
     )
 
 
-async def test_a_second_program_on_the_same_directory_is_told_who_has_it(tmp_path):
+async def test_a_second_program_on_the_same_directory_is_told_which_process_has_it(tmp_path):
     """
     Two hosts with one directory by mistake: both would deliver, and one would be a mystery.
     """
@@ -378,7 +378,7 @@ async def test_no_secret_shows_in_what_an_engine_prints(tmp_path, caplog):
 
 async def test_interceptions_end_when_their_caller_is_cancelled(engine):
     """
-    A client that leaves must not hold a place at a target.
+    A client that leaves must not keep a permit of a target.
     """
     async with Receiver([Answer(hang_until=asyncio.Event())]) as receiver:
         await engine.register_methods([METHOD])
@@ -428,12 +428,12 @@ async def test_an_unknown_host_name_is_no_instance(tmp_path):
     with pytest.raises(StartupError, match=r"nobody\.example"):
         await Engine.open(data_dir=tmp_path / "data", instance_host="nobody.example").start()
     async with Engine.open(data_dir=tmp_path / "data") as engine:
-        assert not engine.fires(ConditionKind.REQUEST, METHOD)
+        assert not engine.matches(ConditionKind.REQUEST, METHOD)
 
 
 def test_importing_the_engine_imports_no_framework():
     """
-    Who embeds without gRPC or Starlette has none of them.
+    A program without gRPC or Starlette embeds without them.
     """
     script = """
 import sys

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from embed.served import call
+from embed.asgi_server import call
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAX_LINES = 80

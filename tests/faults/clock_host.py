@@ -1,6 +1,6 @@
 """A program that delivers, run by a test: publishes as many events as each line of its input says.
 
-Arguments: the data directory, and a receiver's URL for whoever makes the target.
+Arguments: the data directory, and a receiver's URL for the program that makes the target.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def main() -> None:
         number = 0
         while line := await asyncio.to_thread(sys.stdin.readline):
             last = number + int(line)
-            names = [f"{each:06d}" for each in range(number, last)]
+            names = [f"{position:06d}" for position in range(number, last)]
             number = last
             for answered in await engine.publish(
                 [Event(event_type="order.created", id=name, aggregate_id=name) for name in names]

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from faults.deployment import Deployment, deployment_of
 from faults.invariants import Rows
-from faults.subject import Subject, owing
 from outrider.testing.receiver import Receiver
 from support.postgres import PostgresServer, postgres_server
 from system.server import Server
@@ -28,7 +28,7 @@ def database() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def url(database: PostgresServer, request: pytest.FixtureRequest) -> str:
-    """An empty database, with a password in its URL that nobody asks for."""
+    """An empty database, with a password in its URL that the server does not check."""
     name = f"fault_{abs(hash(request.node.name))}"
     with psycopg.connect(database.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -36,7 +36,7 @@ def url(database: PostgresServer, request: pytest.FixtureRequest) -> str:
 
 
 def rows_of(url: str) -> Rows:
-    """Ask the database."""
+    """Query the database."""
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(url) as connection:
@@ -45,19 +45,22 @@ def rows_of(url: str) -> Rows:
     return rows
 
 
-def with_password(subject: Subject) -> Subject:
+def with_password(deployment: Deployment) -> Deployment:
     """The password of the database is one more secret."""
-    subject.secrets = {**subject.secrets, "password of the database": PASSWORD.encode()}
-    return subject
+    deployment.secrets = {**deployment.secrets, "password of the database": PASSWORD.encode()}
+    return deployment
 
 
-async def two_nodes(launch: Launch, url: str, receiver: Receiver, place: Path) -> Subject:
-    """Two servers on one database, each with a data directory of its own below `place`."""
+async def two_nodes(launch: Launch, url: str, receiver: Receiver, directory: Path) -> Deployment:
+    """Two servers on one database, each with a data directory of its own below `directory`."""
     environ = {"OUTRIDER_DATABASE_URL": url}
-    first = await launch(data_dir=place / "first", environ=environ).ready()
-    subject = with_password(await owing(first, receiver))
-    subject.environ = {**environ, "OUTRIDER_MASTER_KEY": subject.secrets["master key"].decode()}
-    second = await launch(data_dir=place / "second", environ=subject.environ).ready()
-    subject.secrets = {**subject.secrets, "admin token of the second": second.token.encode()}
-    subject.others = [second]
-    return subject
+    first = await launch(data_dir=directory / "first", environ=environ).ready()
+    deployment = with_password(await deployment_of(first, receiver))
+    deployment.environ = {
+        **environ,
+        "OUTRIDER_MASTER_KEY": deployment.secrets["master key"].decode(),
+    }
+    second = await launch(data_dir=directory / "second", environ=deployment.environ).ready()
+    deployment.secrets = {**deployment.secrets, "admin token of the second": second.token.encode()}
+    deployment.others = [second]
+    return deployment

@@ -1,4 +1,4 @@
-"""What must be true after every fault, whatever it was: one function that each of the tests ends with."""
+"""What must be true after every fault: one function that each of the tests ends with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from faults.subject import Subject
+from faults.deployment import Deployment
 from outrider.testing.receiver import ReceivedCall
 from outrider.worker.worker import LEASE
 from system.ledger import calls_by_delivery, event_of, unsigned
@@ -22,51 +22,51 @@ LOST, ACCEPTED = 8, 1
 DELIVERED = 4
 # On a connection that had been used and is cut before the answer, an attempt is sent once more.
 SENT = 2
-# The lease, the wait for the rescuer's next look, and the patience that a busy machine needs.
+# The lease, the wait for the rescuer's next run, and the time that a busy machine needs.
 RESCUED_WITHIN = LEASE + timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
-class Reckoning:
-    """What the store says when everything is delivered.
+class DeliveryReport:
+    """What the store has recorded when everything is delivered.
 
     `attempts` are the outcomes of each delivery, in order; `repeated` how often receivers got
-    something again; `longest_held` how long a dead worker kept others from a delivery, at most.
+    something again; `longest_takeover` how long a dead worker kept others from a delivery, at most.
     """
 
     attempts: Mapping[int, list[int]] = field(repr=False)
     repeated: int
-    longest_held: timedelta
+    longest_takeover: timedelta
 
     @property
     def lost(self) -> int:
-        """How many attempts nobody knows the end of."""
+        """How many attempts have no known end."""
         return sum(attempt.count(LOST) for attempt in self.attempts.values())
 
 
-async def reckon(
-    subject: Subject, rows: Rows | None = None, *, most_repeated: int, within: float = 40.0
-) -> Reckoning:
-    """Wait until all is delivered, stop the server, and hold its promises against what is there.
+async def check_invariants(
+    deployment: Deployment, rows: Rows | None = None, *, most_repeated: int, within: float = 40.0
+) -> DeliveryReport:
+    """Wait until all is delivered, stop the server, and compare its promises with what is there.
 
     Every event that was answered has arrived; what arrived twice is the same delivery, as the log
-    tells, and that is so for `most_repeated` calls at most; nobody holds a row, or a lease; no log
-    has a secret. `rows` asks the store, the server's file when None.
+    tells, and that is so for `most_repeated` calls at most; no row is claimed and no lease is left;
+    no log has a secret. `rows` queries the store, the server's file when None.
     """
-    await subject.api.settled(within=within)
-    rows = rows or rows_of(subject.server.data_dir)
-    await leases_end(rows, len(subject.nodes))
-    codes = [await node.stop() for node in subject.nodes]
+    await deployment.api.settled(within=within)
+    rows = rows or rows_of(deployment.server.data_dir)
+    await leases_end(rows, len(deployment.nodes))
+    codes = [await node.stop() for node in deployment.nodes]
     attempts = check_log(rows)
-    repeated = check_calls(subject, rows, attempts)
+    repeated = check_calls(deployment, rows, attempts)
 
     assert {0} == set(codes)
     assert repeated <= most_repeated
     assert [] == rows("SELECT id, owner FROM deliveries WHERE owner IS NOT NULL")
     assert [] == rows("SELECT owner FROM leases")
-    for each in {node.data_dir for node in (*subject.nodes, *subject.dead)}:
-        assert set() == leaks(logs_of(each), subject.secrets)
-    return Reckoning(attempts, repeated, longest_held(rows))
+    for data_dir in {node.data_dir for node in (*deployment.nodes, *deployment.dead)}:
+        assert set() == leaks(logs_of(data_dir), deployment.secrets)
+    return DeliveryReport(attempts, repeated, longest_takeover(rows))
 
 
 async def leases_end(rows: Rows, living: int) -> None:
@@ -76,7 +76,7 @@ async def leases_end(rows: Rows, living: int) -> None:
             await asyncio.sleep(0.1)
 
 
-def longest_held(rows: Rows) -> timedelta:
+def longest_takeover(rows: Rows) -> timedelta:
     """From the claim of an attempt that was lost to the one that followed it."""
     [(longest,)] = rows(
         "SELECT max(later.started_at - lost.started_at) FROM attempts AS lost JOIN attempts AS later"
@@ -104,7 +104,7 @@ def check_log(rows: Rows) -> dict[int, list[int]]:
     return attempts
 
 
-def check_calls(subject: Subject, rows: Rows, attempts: Mapping[int, list[int]]) -> int:
+def check_calls(deployment: Deployment, rows: Rows, attempts: Mapping[int, list[int]]) -> int:
     """What was answered has arrived, and repetitions are explained; return how many there are."""
     stored = dict(
         rows(
@@ -112,13 +112,13 @@ def check_calls(subject: Subject, rows: Rows, attempts: Mapping[int, list[int]])
             " JOIN deliveries ON deliveries.event_number = events.number"
         )
     )
-    calls = subject.receiver.calls
+    calls = deployment.receiver.calls
     arrived = calls_by_delivery(calls)
 
-    assert set() == subject.answered - stored.keys()
+    assert set() == deployment.answered - stored.keys()
     assert {event: {str(delivery)} for event, delivery in stored.items()} == ids_by_event(calls)
     assert [] == unsigned(calls)
-    assert all(count <= SENT * len(attempts[int(each)]) for each, count in arrived.items())
+    assert all(count <= SENT * len(attempts[int(delivery)]) for delivery, count in arrived.items())
     return arrived.total() - len(arrived)
 
 
@@ -131,7 +131,7 @@ def ids_by_event(calls: Iterable[ReceivedCall]) -> dict[str, set[str]]:
 
 
 def rows_of(data_dir: Path) -> Rows:
-    """Ask the database of a server that is not running."""
+    """Query the database of a server that is not running."""
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         database = f"file:{data_dir}/outrider.db?mode=ro"
@@ -152,8 +152,8 @@ def logs_of(data_dir: Path) -> dict[str, bytes]:
 def leaks(texts: Mapping[str, bytes], secrets: Mapping[str, bytes]) -> set[tuple[str, str]]:
     """Which text has which secret."""
     return {
-        (place, name)
-        for place, text in texts.items()
+        (source, name)
+        for source, text in texts.items()
         for name, secret in secrets.items()
         if secret in text
     }

@@ -1,4 +1,4 @@
-"""A disk of a few megabytes, which a test can fill, and make room on."""
+"""A disk of a few megabytes, which a test can fill and empty again."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, *, all_but: int) -> None:
-        """Take the room, all but so many bytes."""
+        """Take the space, all but so many bytes."""
         with (self.root / _FILLER).open("wb") as filler:
             os.posix_fallocate(filler.fileno(), 0, self.free_bytes - all_but)
 
-    def make_room(self) -> None:
-        """Give it back."""
+    def empty(self) -> None:
+        """Give the space back."""
         (self.root / _FILLER).unlink()
 
 
@@ -47,7 +47,7 @@ def small_disk(root: Path, *, mebibytes: int) -> Iterator[SmallDisk]:
     )
     if done.returncode:
         raise RuntimeError(
-            f"{done.stderr.strip()}: a full disk can be made by who may mount alone; run the tests"
+            f"{done.stderr.strip()}: only a user who may mount can make a full disk; run the tests"
             " as root, or as `unshare --map-root-user --mount make test`"
         )
     try:

@@ -25,7 +25,7 @@ HOUR = 3600
 EVENTS = 50
 # What the two programs have in flight, at each of three jumps.
 MOST_REPEATED = 3 * 2 * 16
-# A lease of 15 s, then a look of the rescuer every 5 s, on a busy machine.
+# A lease of 15 s, then a run of the rescuer every 5 s, on a busy machine.
 RESCUED_WITHIN_S = 40.0
 
 
@@ -43,9 +43,9 @@ class Clock:
             # The kernel's other clock never jumps.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-        self.shows(0)
+        self.show(0)
 
-    def shows(self, seconds: int) -> None:
+    def show(self, seconds: int) -> None:
         """Jump to so many seconds before or after the true time."""
         written = self._offset.with_suffix(".new")
         written.write_text(f"{seconds:+d}\n")
@@ -62,7 +62,7 @@ class Host:
     answered: list[str] = field(default_factory=list)
 
     async def line(self) -> str:
-        """What it says next."""
+        """The next line that it writes."""
         async with asyncio.timeout(20):
             line = (await self.process.stdout.readline()).decode().strip()
         if not line:
@@ -119,31 +119,31 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
     """
     A machine that boots with a wrong clock, or one whose clock is set while it works.
     """
-    clock, release, hold = Clock(tmp_path), asyncio.Event(), asyncio.Event()
+    clock, release, hang = Clock(tmp_path), asyncio.Event(), asyncio.Event()
 
     def answer(_: ReceivedCall) -> Answer:
-        return Answer(hang_until=release) if hold.is_set() else OK
+        return Answer(hang_until=release) if hang.is_set() else OK
 
     async with Receiver(answer) as receiver:
         first = await host(tmp_path / "data", clock, ends, receiver.url)
         second = await host(tmp_path / "data", clock, ends)
         await first.publish(EVENTS)
-        clock.shows(HOUR)
+        clock.show(HOUR)
         await first.publish(EVENTS)
         await arrived(receiver, set(first.answered), within=20)
 
-        # Some are under way, the others wait; one of two that hold them dies; the clock goes back.
-        hold.set()
+        # Some are under way, the others wait; one of two that claimed them dies; the clock goes back.
+        hang.set()
         await first.publish(EVENTS)
         await receiver.wait_for(len(receiver.calls) + 1)
         second.process.send_signal(signal.SIGKILL)
-        clock.shows(-HOUR)
-        hold.clear()
+        clock.show(-HOUR)
+        hang.clear()
         release.set()
         await arrived(receiver, set(first.answered), within=RESCUED_WITHIN_S)
         await noticed(first)
         await first.publish(EVENTS)
-        clock.shows(0)
+        clock.show(0)
         await first.publish(EVENTS)
         await arrived(receiver, set(first.answered), within=20)
         await nothing_open(tmp_path / "data")
@@ -156,20 +156,20 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
     assert 5 * EVENTS == len(first.answered) == len(attempts)
     assert all(len(ids) == 1 for ids in ids_by_event(receiver.calls).values())
     assert calls.total() - len(calls) <= MOST_REPEATED
-    assert all(signed_when_it_says(call, first.signing_key) for call in receiver.calls)
+    assert all(is_signed_for_its_time(call, first.signing_key) for call in receiver.calls)
     assert [] == rows_of(tmp_path / "data")("SELECT owner FROM leases")
     assert set() == leaks(logs(tmp_path), secrets(tmp_path, first))
 
 
 async def noticed(program: Host) -> None:
-    """Wait until the program knows that the clock went back: it looks every few seconds."""
+    """Wait until the program knows that the clock went back: it compares every few seconds."""
     async with asyncio.timeout(RESCUED_WITHIN_S):
-        while b"clock_went_back" not in program.log.read_bytes():
+        while b"clock.moved_backwards" not in program.log.read_bytes():
             await asyncio.sleep(0.1)
 
 
 async def nothing_open(directory: Path) -> None:
-    """Wait until every delivery is recorded as delivered, and the dead program is forgotten."""
+    """Wait until every delivery is recorded as delivered, and the dead program has no lease."""
     rows = rows_of(directory)
     async with asyncio.timeout(RESCUED_WITHIN_S):
         while (
@@ -179,8 +179,8 @@ async def nothing_open(directory: Path) -> None:
             await asyncio.sleep(0.1)
 
 
-def signed_when_it_says(call: ReceivedCall, signing_key: str) -> bool:
-    """Whether the signature holds for somebody whose clock shows what the call says."""
+def is_signed_for_its_time(call: ReceivedCall, signing_key: str) -> bool:
+    """Whether the signature holds for a receiver whose clock shows the time of the call."""
     at = float(call.header("webhook-timestamp"))
     return bool(verify(call.body, call.headers, signing_keys=[signing_key], now=at))
 

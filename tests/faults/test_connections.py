@@ -7,21 +7,21 @@ import random  # noqa: TID251 - seeded: the same draw in every run
 
 import pytest
 
-from faults.invariants import reckon
-from faults.subject import owing
+from faults.deployment import deployment_of
+from faults.invariants import check_invariants
 from faults.wire import wire
 from outrider.testing.receiver import Answer, Receiver
 
 EVENTS = 1000
 IN_FLIGHT = 64
-# The usual waits would make the test wait, too.
-IMPATIENT = {"retry": {"waits": ["0.1s"] * 50}}
+# The default waits would make the test wait, too.
+FAST_RETRIES = {"retry": {"waits": ["0.1s"] * 50}}
 
 
 @pytest.mark.timeout(120)
 async def test_cut_connections_repeat_what_was_under_way_and_nothing_else(launch):
     """
-    Publishers ask again with the same ids, we call again with the same delivery ids: once is enough.
+    Publishers publish again with the same ids, we call again with the same delivery ids: once is enough.
     """
     draw = random.Random(7)
     async with (
@@ -32,9 +32,11 @@ async def test_cut_connections_repeat_what_was_under_way_and_nothing_else(launch
         host, port = server.address
         async with wire(lambda: asyncio.open_connection(host, port)) as to_server:
             endpoint = f"http://127.0.0.1:{to_receiver.port}/hook"
-            subject = await owing(server, receiver, endpoint=endpoint, policy=IMPATIENT)
+            deployment = await deployment_of(
+                server, receiver, endpoint=endpoint, policy=FAST_RETRIES
+            )
             server.url = f"http://127.0.0.1:{to_server.port}"
-            feeding = asyncio.create_task(subject.feed(EVENTS, at_once=5))
+            feeding = asyncio.create_task(deployment.feed(EVENTS, at_once=5))
             cuts = 0
             while not feeding.done():
                 await asyncio.sleep(draw.random() * 0.2)
@@ -42,10 +44,10 @@ async def test_cut_connections_repeat_what_was_under_way_and_nothing_else(launch
                 to_server.cut()
                 cuts += 1
             await feeding
-            reckoning = await reckon(subject, most_repeated=cuts * IN_FLIGHT)
+            report = await check_invariants(deployment, most_repeated=cuts * IN_FLIGHT)
 
-    assert EVENTS == len(reckoning.attempts)
+    assert EVENTS == len(report.attempts)
     assert to_receiver.cuts > cuts > 5
     assert to_server.cuts > 0
-    assert reckoning.repeated > 0
-    assert 0 == reckoning.lost
+    assert report.repeated > 0
+    assert 0 == report.lost

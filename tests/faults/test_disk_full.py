@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.invariants import reckon
+from faults.deployment import deployment_of
+from faults.invariants import check_invariants
 from faults.small_disk import SmallDisk, small_disk
-from faults.subject import owing
 from outrider.testing.receiver import Answer, Receiver
 from system.api import ApiError
 from system.server import Server
@@ -38,31 +38,31 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
         async with Receiver(lambda _: SLOW) as receiver:
             server = Server(disk.root / "data")
             ends.callback(server.kill)
-            subject = await owing(await server.ready(), receiver)
+            deployment = await deployment_of(await server.ready(), receiver)
             disk.fill(all_but=LITTLE)
-            refused_ids, refusal = await fill_up(subject)
-            before = len(subject.answered)
-            # Deliveries end meanwhile, and nobody can write that down.
+            refused_ids, refusal = await fill_up(deployment)
+            before = len(deployment.answered)
+            # Deliveries end meanwhile, and the store cannot record that.
             failed = await server.logs("worker.poll_failed", within=20)
-            disk.make_room()
-            results = await subject.publish(refused_ids, PAYLOAD)
-            await subject.feed(200)
-            reckoning = await reckon(subject, most_repeated=2 * IN_FLIGHT)
+            disk.empty()
+            results = await deployment.publish(refused_ids, PAYLOAD)
+            await deployment.feed(200)
+            report = await check_invariants(deployment, most_repeated=2 * IN_FLIGHT)
 
     assert before >= LITTLE / len(PAYLOAD) / 10
     assert (503, "unavailable") == (refusal.status, refusal.error["code"])
     assert refusal.error["message"] == "the store's disk is full: nothing of this call was stored"
     assert "the store's disk is full" in failed["exception"]
     assert not any(result.get("duplicate") for result in results)
-    assert len(subject.answered) == len(reckoning.attempts)
+    assert len(deployment.answered) == len(report.attempts)
 
 
-async def fill_up(subject) -> tuple[list[str], ApiError]:
+async def fill_up(deployment) -> tuple[list[str], ApiError]:
     """Publish until nothing goes in any more; return what was refused, and how."""
     async with asyncio.timeout(30):
         while True:
-            ids = subject.new_ids(5)
+            ids = deployment.new_ids(5)
             try:
-                await subject.publish(ids, PAYLOAD)
+                await deployment.publish(ids, PAYLOAD)
             except ApiError as refused:
                 return ids, refused

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from faults.database import rows_of, two_nodes
-from faults.invariants import RESCUED_WITHIN, Reckoning, Rows, reckon
-from faults.subject import Subject, owing
+from faults.deployment import Deployment, deployment_of
+from faults.invariants import RESCUED_WITHIN, DeliveryReport, Rows, check_invariants
 from outrider.testing.receiver import Answer, Receiver
 from system.server import Server
 
@@ -32,43 +32,43 @@ async def test_a_node_killed_20_times_amid_10000_deliveries_loses_none(launch: L
     The promise that this project is made for, under the worst that can happen to a process.
     """
     async with Receiver(lambda _: SLOW) as receiver:
-        subject = await owing(await launch().ready(), receiver)
-        await killed_amid_deliveries(subject, launch)
-        await all_delivered(subject)
+        deployment = await deployment_of(await launch().ready(), receiver)
+        await killed_amid_deliveries(deployment, launch)
+        await all_delivered(deployment)
 
 
 async def test_two_nodes_on_postgresql_killed_20_times_amid_10000_deliveries_lose_none(
     launch: Launch, tmp_path, url: str
 ):
     """
-    Here nobody knows that a node is dead, and a new one must not take it for its own past.
+    Here no node knows that another is dead, and a new one must not take it for its own past.
     """
     async with Receiver(lambda _: SLOW) as receiver:
-        subject = await two_nodes(launch, url, receiver, tmp_path)
-        await killed_amid_deliveries(subject, launch)
-        reckoning = await all_delivered(subject, rows_of(url))
+        deployment = await two_nodes(launch, url, receiver, tmp_path)
+        await killed_amid_deliveries(deployment, launch)
+        report = await all_delivered(deployment, rows_of(url))
 
-    assert 2 == len({each.data_dir for each in subject.dead})
-    assert reckoning.longest_held < RESCUED_WITHIN
+    assert 2 == len({node.data_dir for node in deployment.dead})
+    assert report.longest_takeover < RESCUED_WITHIN
 
 
-async def killed_amid_deliveries(subject: Subject, launch: Launch) -> None:
-    """Publish, and kill a node while that arrives, whichever; it starts again at once."""
-    draw, receiver = random.Random(20), subject.receiver
+async def killed_amid_deliveries(deployment: Deployment, launch: Launch) -> None:
+    """Publish, and kill a random node while that arrives; it starts again at once."""
+    draw, receiver = random.Random(20), deployment.receiver
     for _ in range(KILLS):
-        feeding = asyncio.create_task(subject.feed(PORTION))
+        feeding = asyncio.create_task(deployment.feed(PORTION))
         await receiver.wait_for(len(receiver.calls) + draw.randrange(1, PORTION // 2))
         await asyncio.sleep(draw.random() * 0.02)
-        await subject.replace(draw.choice(subject.nodes), launch)
+        await deployment.replace(draw.choice(deployment.nodes), launch)
         await feeding
 
 
-async def all_delivered(subject: Subject, rows: Rows | None = None) -> Reckoning:
-    """The reckoning, and that the kills hit what was in flight: else they had shown nothing."""
-    reckoning = await reckon(subject, rows, most_repeated=KILLS * IN_FLIGHT)
+async def all_delivered(deployment: Deployment, rows: Rows | None = None) -> DeliveryReport:
+    """Check the invariants, and that the kills hit what was in flight: else they show nothing."""
+    report = await check_invariants(deployment, rows, most_repeated=KILLS * IN_FLIGHT)
 
-    assert KILLS == len(subject.dead)
-    assert EVENTS == len(subject.answered) == len(reckoning.attempts)
-    assert reckoning.lost > KILLS
-    assert reckoning.repeated > KILLS
-    return reckoning
+    assert KILLS == len(deployment.dead)
+    assert EVENTS == len(deployment.answered) == len(report.attempts)
+    assert report.lost > KILLS
+    assert report.repeated > KILLS
+    return report

@@ -1,4 +1,4 @@
-"""A server that must not start on data that is there; when the trouble is over, nothing is missing."""
+"""A server that must not start on its data; when the fault is over, nothing is missing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from faults.invariants import reckon, rows_of
-from faults.subject import Subject, owing
+from faults.deployment import Deployment, deployment_of
+from faults.invariants import check_invariants, rows_of
 from outrider.testing.receiver import Answer, Receiver
 from system.disk import change
 from system.server import Server
@@ -23,20 +23,20 @@ OTHER_KEY = base64.b64encode(bytes(32)).decode()
 
 
 @dataclass(frozen=True)
-class Trouble:
+class StartFault:
     """Why a server does not start; each does to `server`'s directory what it is named for."""
 
-    says: str
+    message: str
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def make(self, server: Server) -> None:
-        """Let it happen."""
+        """Cause it."""
 
     def end(self, server: Server) -> None:
-        """Let it be over."""
+        """Undo it."""
 
 
-class Newer(Trouble):
+class NewerSchema(StartFault):
     """The data was written by a newer release."""
 
     def make(self, server: Server) -> None:
@@ -49,7 +49,7 @@ class Newer(Trouble):
         change(server.data_dir, "DELETE FROM schema_migrations WHERE version = 9999")
 
 
-class KeyLost(Trouble):
+class LostKey(StartFault):
     """The master key is not there."""
 
     def make(self, server: Server) -> None:
@@ -59,50 +59,50 @@ class KeyLost(Trouble):
         server.data_dir.with_name("elsewhere").rename(server.data_dir / "master.key")
 
 
-TROUBLES = [
-    Newer("the data has schema version 9999"),
-    KeyLost("master.key is missing"),
-    Trouble("the master key does not open", {"OUTRIDER_MASTER_KEY": OTHER_KEY}),
+FAULTS = [
+    NewerSchema("the data has schema version 9999"),
+    LostKey("master.key is missing"),
+    StartFault("the master key does not open", {"OUTRIDER_MASTER_KEY": OTHER_KEY}),
 ]
 
 
 @pytest.mark.timeout(120)
-async def test_what_is_owed_survives_starts_that_are_refused(launch):
+async def test_pending_deliveries_survive_refused_starts(launch):
     """
     A wrong deploy changes nothing: with the right one everything goes on, and every signature holds.
     """
-    held = asyncio.Event()
-    async with Receiver(lambda _: Answer(hang_until=held)) as receiver:
-        subject = await owing(await launch().ready(), receiver)
-        await subject.feed(EVENTS)
-        subject.server.kill()
-        for trouble in TROUBLES:
-            await is_refused(launch, subject, trouble)
-        subject.server = await launch().ready()
-        held.set()
-        reckoning = await reckon(subject, most_repeated=IN_FLIGHT)
+    released = asyncio.Event()
+    async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
+        deployment = await deployment_of(await launch().ready(), receiver)
+        await deployment.feed(EVENTS)
+        deployment.server.kill()
+        for fault in FAULTS:
+            await is_refused(launch, deployment, fault)
+        deployment.server = await launch().ready()
+        released.set()
+        report = await check_invariants(deployment, most_repeated=IN_FLIGHT)
 
-    assert EVENTS == len(reckoning.attempts)
+    assert EVENTS == len(report.attempts)
 
 
-async def is_refused(launch, subject: Subject, trouble: Trouble) -> None:
-    """A server does not start in this trouble, says why, and leaves everything as it is."""
-    trouble.make(subject.server)
-    before = stored(subject)
-    refused = launch(environ=trouble.environ)
+async def is_refused(launch, deployment: Deployment, fault: StartFault) -> None:
+    """A server does not start with this fault, says why, and leaves everything as it is."""
+    fault.make(deployment.server)
+    before = stored(deployment)
+    refused = launch(environ=fault.environ)
     code = await refused.ended()
 
     assert 1 == code
-    assert trouble.says in refused.logged.text
+    assert fault.message in refused.logged.text
     assert "Traceback" not in refused.logged.text
     assert OTHER_KEY not in refused.logged.text
-    assert before == stored(subject)
-    trouble.end(subject.server)
+    assert before == stored(deployment)
+    fault.end(deployment.server)
 
 
-def stored(subject: Subject) -> list[tuple[object, ...]]:
-    """Every delivery as it lies there."""
-    return rows_of(subject.server.data_dir)("SELECT * FROM deliveries ORDER BY id")
+def stored(deployment: Deployment) -> list[tuple[object, ...]]:
+    """Every delivery as it is stored."""
+    return rows_of(deployment.server.data_dir)("SELECT * FROM deliveries ORDER BY id")
 
 
 async def test_a_second_server_on_the_directory_delivers_nothing(launch):
@@ -110,15 +110,15 @@ async def test_a_second_server_on_the_directory_delivers_nothing(launch):
     Two that share a queue without knowing each other would deliver twice.
     """
     async with Receiver(lambda _: Answer(delay=0.05)) as receiver:
-        subject = await owing(await launch().ready(), receiver)
-        feeding = asyncio.create_task(subject.feed(4 * EVENTS))
+        deployment = await deployment_of(await launch().ready(), receiver)
+        feeding = asyncio.create_task(deployment.feed(4 * EVENTS))
         await receiver.wait_for(EVENTS)
         second = launch()
         code = await second.ended(within=REFUSED_WITHIN_S)
         await feeding
-        reckoning = await reckon(subject, most_repeated=0)
+        report = await check_invariants(deployment, most_repeated=0)
 
     assert 1 == code
-    assert f"{subject.server.data_dir} is in use by another outrider" in second.logged.text
-    assert 0 == reckoning.lost
-    assert 4 * EVENTS == len(reckoning.attempts)
+    assert f"{deployment.server.data_dir} is in use by another outrider" in second.logged.text
+    assert 0 == report.lost
+    assert 4 * EVENTS == len(report.attempts)

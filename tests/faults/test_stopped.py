@@ -1,6 +1,6 @@
 """Processes that stand still for longer than their lease, and then go on: a laptop that slept.
 
-Both stories take their 20 s at the same time.
+Both scenarios take their 20 s at the same time.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import ExitStack
 import pytest
 import pytest_asyncio
 
-from faults.invariants import ACCEPTED, LOST, Reckoning, reckon
-from faults.subject import Subject, owing
+from faults.deployment import Deployment, deployment_of
+from faults.invariants import ACCEPTED, LOST, DeliveryReport, check_invariants
 from outrider.testing.receiver import OK, Answer, ReceivedCall, Receiver
 from outrider.worker.worker import LEASE
 from system.disk import lock_file
@@ -25,13 +25,13 @@ from system.test_extra_worker import worker_on
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 EVENTS = 8
-# No receiver gets all the slots of a worker.
+# No target gets all the slots of a worker.
 ENOUGH_AT_ONCE = {"OUTRIDER_WORKER_CONCURRENCY": str(2 * EVENTS)}
 # If it were believed after another worker took over, the delivery would be dead.
 GONE = 410
 
 
-class Late:
+class LateAnswers:
     """Answers the first calls when it is told to; all others at once, with 200."""
 
     def __init__(self, status: int) -> None:
@@ -42,33 +42,35 @@ class Late:
         return self._answer if call.number <= EVENTS else OK
 
 
-Story = Callable[[Subject, Late], Awaitable[Reckoning]]
+Scenario = Callable[[Deployment, LateAnswers], Awaitable[DeliveryReport]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stories(tmp_path_factory) -> AsyncIterator[dict[str, asyncio.Task[Reckoning]]]:
-    """Every story of this module, begun."""
+async def scenarios(tmp_path_factory) -> AsyncIterator[dict[str, asyncio.Task[DeliveryReport]]]:
+    """Every scenario of this module, begun."""
     with ExitStack() as ends:
         tasks = {}
-        for tell, status in ((one_worker, GONE), (whole_node, 200)):
-            directory = tmp_path_factory.mktemp(tell.__name__) / "data"
+        for scenario, status in ((one_worker, GONE), (whole_node, 200)):
+            directory = tmp_path_factory.mktemp(scenario.__name__) / "data"
             server = Server(
                 directory, "--workers", "1", "--log-level", "debug", environ=ENOUGH_AT_ONCE
             )
             ends.callback(server.kill)
-            tasks[tell.__name__] = asyncio.create_task(told(tell, server, Late(status)))
+            tasks[scenario.__name__] = asyncio.create_task(
+                run_scenario(scenario, server, LateAnswers(status))
+            )
         yield tasks
         for task in tasks.values():
             task.cancel()
 
 
-async def told(tell: Story, server: Server, late: Late) -> Reckoning:
-    """A story from its beginning."""
+async def run_scenario(scenario: Scenario, server: Server, late: LateAnswers) -> DeliveryReport:
+    """Run one scenario from its beginning."""
     async with Receiver(late) as receiver:
-        subject = await owing(await server.ready(), receiver)
-        await subject.feed(EVENTS)
+        deployment = await deployment_of(await server.ready(), receiver)
+        await deployment.feed(EVENTS)
         await receiver.wait_for(EVENTS)
-        return await tell(subject, late)
+        return await scenario(deployment, late)
 
 
 def stand_still(server: Server, processes: list[int]) -> None:
@@ -78,9 +80,9 @@ def stand_still(server: Server, processes: list[int]) -> None:
             kill(process, signal.SIGSTOP)
 
 
-async def one_worker(subject: Subject, late: Late) -> Reckoning:
+async def one_worker(deployment: Deployment, late: LateAnswers) -> DeliveryReport:
     """A worker stands still while another one takes over."""
-    server = subject.server
+    server = deployment.server
     [worker] = children_running(server.pid, WORKER)
     stand_still(server, [worker])
     late.released.set()
@@ -89,21 +91,21 @@ async def one_worker(subject: Subject, late: Late) -> Reckoning:
         kill(worker, signal.SIGCONT)
         # It reads the answers that waited for it, and is told that they are no longer its own.
         await attempts_refused(server)
-        await subject.feed(EVENTS)
+        await deployment.feed(EVENTS)
         await server.api.settled()
-    return await reckon(subject, most_repeated=EVENTS)
+    return await check_invariants(deployment, most_repeated=EVENTS)
 
 
-async def whole_node(subject: Subject, late: Late) -> Reckoning:
-    """Everything stands still, and nobody is there to take over."""
-    server = subject.server
+async def whole_node(deployment: Deployment, late: LateAnswers) -> DeliveryReport:
+    """Everything stands still, and no other node takes over."""
+    server = deployment.server
     everything = [server.pid, *children_of(server.pid)]
     stand_still(server, everything)
     late.released.set()
     await asyncio.sleep(LEASE.total_seconds() + 1)
-    for each in everything:
-        kill(each, signal.SIGCONT)
-    return await reckon(subject, most_repeated=EVENTS)
+    for process in everything:
+        kill(process, signal.SIGCONT)
+    return await check_invariants(deployment, most_repeated=EVENTS)
 
 
 async def attempts_refused(server: Server) -> None:
@@ -118,23 +120,21 @@ def is_refusal(line: dict[str, object]) -> bool:
     return line["event"] == "delivery.attempted" and line.get("status") == GONE
 
 
-async def test_a_late_answer_is_not_recorded_twice(stories):
+async def test_a_late_answer_is_not_recorded_twice(scenarios):
     """
     The worker that stood still has an answer for a delivery that another one has made meanwhile.
     """
-    reckoning = await stories["one_worker"]
+    report = await scenarios["one_worker"]
 
-    assert [[ACCEPTED]] * EVENTS + [[LOST, ACCEPTED]] * EVENTS == sorted(
-        reckoning.attempts.values()
-    )
-    assert EVENTS == reckoning.repeated
+    assert [[ACCEPTED]] * EVENTS + [[LOST, ACCEPTED]] * EVENTS == sorted(report.attempts.values())
+    assert EVENTS == report.repeated
 
 
-async def test_a_node_that_slept_goes_on_where_it_was(stories):
+async def test_a_node_that_slept_goes_on_where_it_was(scenarios):
     """
-    Its own rescuer may be the first to wake, and give away what its own worker holds.
+    Its own rescuer may be the first to wake, and give away what its own worker claimed.
     """
-    reckoning = await stories["whole_node"]
+    report = await scenarios["whole_node"]
 
-    assert EVENTS == len(reckoning.attempts)
-    assert reckoning.repeated == reckoning.lost
+    assert EVENTS == len(report.attempts)
+    assert report.repeated == report.lost

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from faults.invariants import leaks, logs_of, reckon
-from faults.subject import Subject, owing
+from faults.deployment import Deployment, deployment_of
+from faults.invariants import check_invariants, leaks, logs_of
 from faults.write_ahead_log import Log, log_of
 from outrider.testing.receiver import Answer, Receiver
 
@@ -22,17 +22,17 @@ IN_FLIGHT = 64
 Damage = Callable[[Log], None]
 
 
-async def killed(launch, receiver: Receiver, held: asyncio.Event) -> Subject:
+async def killed(launch, receiver: Receiver, released: asyncio.Event) -> Deployment:
     """A server that was killed after so many answers, one event each; nothing was delivered."""
-    held.clear()
-    subject = await owing(await launch().ready(), receiver)
-    await subject.feed(EVENTS, at_once=1)
-    subject.server.kill()
-    return subject
+    released.clear()
+    deployment = await deployment_of(await launch().ready(), receiver)
+    await deployment.feed(EVENTS, at_once=1)
+    deployment.server.kill()
+    return deployment
 
 
 @pytest.fixture
-def held() -> asyncio.Event:
+def released() -> asyncio.Event:
     """Receivers answer when it is set."""
     return asyncio.Event()
 
@@ -45,18 +45,18 @@ def garbage_behind(log: Log) -> None:
     log.write(log.end, data + b"\x00\xff" * 700)
 
 
-async def test_what_was_begun_behind_the_last_commit_is_ignored(launch, held):
+async def test_what_was_begun_behind_the_last_commit_is_ignored(launch, released):
     """
-    An answer comes after its commit is on disk: what comes behind that was promised to nobody.
+    An answer comes after its commit is on disk: what comes behind that was never promised.
     """
-    async with Receiver(lambda _: Answer(hang_until=held)) as receiver:
-        subject = await killed(launch, receiver, held)
-        garbage_behind(log_of(subject.server.data_dir))
-        subject.server = await launch().ready()
-        held.set()
-        reckoning = await reckon(subject, most_repeated=IN_FLIGHT)
+    async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
+        deployment = await killed(launch, receiver, released)
+        garbage_behind(log_of(deployment.server.data_dir))
+        deployment.server = await launch().ready()
+        released.set()
+        report = await check_invariants(deployment, most_repeated=IN_FLIGHT)
 
-    assert EVENTS == len(reckoning.attempts)
+    assert EVENTS == len(report.attempts)
 
 
 def flipped(log: Log) -> None:
@@ -73,31 +73,31 @@ def cut_off(log: Log) -> None:
 
 
 @pytest.mark.parametrize("damage", [flipped, cut_off])
-async def test_all_before_the_damaged_tail_is_there(launch, held, damage: Damage):
+async def test_all_before_the_damaged_tail_is_there(launch, released, damage: Damage):
     """
     The disk lied about the last commits. Those before survive, and publishing again mends the rest.
     """
-    async with Receiver(lambda _: Answer(hang_until=held)) as receiver:
-        subject = await killed(launch, receiver, held)
-        answered = sorted(subject.answered)
-        damage(log_of(subject.server.data_dir))
-        subject.server = await launch().ready()
-        results = await subject.publish(answered)
-        held.set()
-        await reckon(subject, most_repeated=IN_FLIGHT)
+    async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
+        deployment = await killed(launch, receiver, released)
+        answered = sorted(deployment.answered)
+        damage(log_of(deployment.server.data_dir))
+        deployment.server = await launch().ready()
+        results = await deployment.publish(answered)
+        released.set()
+        await check_invariants(deployment, most_repeated=IN_FLIGHT)
 
     known = [result["id"] for result in results if result.get("duplicate")]
     assert known == answered[: len(known)]
     assert EVENTS - TORN <= len(known) < EVENTS
 
 
-async def test_a_broken_database_is_named_and_left_alone(launch, held):
+async def test_a_broken_database_is_named_and_left_alone(launch, released):
     """
-    It cannot be mended by us: the operator has to know at once, and has a backup.
+    A server cannot repair it: the operator has to know at once, and has a backup.
     """
-    async with Receiver(lambda _: Answer(hang_until=held)) as receiver:
-        subject = await killed(launch, receiver, held)
-        path = subject.server.data_dir / "outrider.db"
+    async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
+        deployment = await killed(launch, receiver, released)
+        path = deployment.server.data_dir / "outrider.db"
         move_into_database(path)
         broken = break_behind_header(path)
         server = launch()
@@ -109,7 +109,7 @@ async def test_a_broken_database_is_named_and_left_alone(launch, held):
     assert "put back what was there" in server.logged.text
     assert "Traceback" not in server.logged.text
     assert broken == path.read_bytes()
-    assert set() == leaks(logs_of(subject.server.data_dir), subject.secrets)
+    assert set() == leaks(logs_of(deployment.server.data_dir), deployment.secrets)
 
 
 def move_into_database(path: Path) -> None:

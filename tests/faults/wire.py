@@ -1,4 +1,4 @@
-"""A wire that a test can cut: a relay between a port of this machine and somebody's address."""
+"""A wire that a test can cut: a relay between a port of this machine and another address."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Reach = Callable[[], Awaitable[Opened]]
-# SO_LINGER on, zero seconds: closing sends a reset instead of a goodbye.
-_NO_GOODBYE = struct.pack("ii", 1, 0)
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Reach = Callable[[], Awaitable[Streams]]
+# SO_LINGER on, zero seconds: closing sends a reset instead of a FIN.
+_RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass
 class Wire:
-    """`port` leads to whoever `reach` finds. `cuts` counts the connections that were cut."""
+    """`port` leads to what `reach` connects to. `cuts` counts the connections that were cut."""
 
     reach: Reach
     cuts: int = 0
@@ -43,7 +43,7 @@ class Wire:
                 continue
             sock = end.get_extra_info("socket")
             if sock.family in {socket.AF_INET, socket.AF_INET6}:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_GOODBYE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             end.transport.abort()
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,8 +62,8 @@ class Wire:
             await asyncio.gather(_copy(reader, back), _copy(there, writer))
         finally:
             self._ends -= {writer, back}
-            for each in (writer, back):
-                each.transport.abort()
+            for end in (writer, back):
+                end.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -32,7 +32,7 @@ class Log:
 
     def last_transactions(self, count: int) -> list[Frame]:
         """The frames of the transactions that were committed last."""
-        ends = [place for place, each in enumerate(self.frames) if each.commits]
+        ends = [position for position, frame in enumerate(self.frames) if frame.commits]
         return self.frames[ends[-count - 1] + 1 : ends[-1] + 1]
 
     def write(self, offset: int, data: bytes) -> None:

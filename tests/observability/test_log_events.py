@@ -1,4 +1,4 @@
-"""The log's lines are declared, and the declarations are what the code writes."""
+"""The log's events are declared, and the declarations are what the code writes."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ def all_written() -> dict[str, set[str]]:
     return found
 
 
-def test_every_line_is_declared_with_its_fields_and_every_declaration_is_used():
+def test_every_event_is_declared_with_its_fields_and_every_declaration_is_used():
     """
-    Whoever searches logs searches for these names: a new one is a decision.
+    Operators search logs for these names: a new one is a decision.
     """
-    assert {line.event: set(line.fields) for line in LOG_EVENTS} == all_written()
+    assert {log_event.event: set(log_event.fields) for log_event in LOG_EVENTS} == all_written()
 
 
 def test_every_field_has_one_meaning():
     """
     The same word for the same thing on every line.
     """
-    assert {field for line in LOG_EVENTS for field in line.fields} == set(FIELDS)
+    assert {field for log_event in LOG_EVENTS for field in log_event.fields} == set(FIELDS)
     assert list(FIELDS) == sorted(FIELDS)
     assert [] == [name for name in FIELDS if is_secret_name(name)]
-    assert all(re.fullmatch(r"[A-Z`].*\.", says, re.DOTALL) for says in FIELDS.values())
+    assert all(re.fullmatch(r"[A-Z`].*\.", meaning, re.DOTALL) for meaning in FIELDS.values())
 
 
-@pytest.mark.parametrize("line", LOG_EVENTS, ids=lambda line: line.event)
-def test_a_line_is_a_noun_and_what_happened_to_it(line):
+@pytest.mark.parametrize("log_event", LOG_EVENTS, ids=lambda log_event: log_event.event)
+def test_an_event_is_a_noun_and_what_happened_to_it(log_event):
     """
     As metrics and operator events are named.
     """
-    assert EVENT.fullmatch(line.event)
-    assert re.fullmatch(r"[A-Z`].*\.", line.says)
-    assert len(set(line.fields)) == len(line.fields)
+    assert EVENT.fullmatch(log_event.event)
+    assert re.fullmatch(r"[A-Z`].*\.", log_event.help)
+    assert len(set(log_event.fields)) == len(log_event.fields)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_line_is_a_noun_and_what_happened_to_it(line):
         ("print('a.b')", []),
     ],
 )
-def test_a_line_in_the_code_is_found(code: str, expected):
+def test_an_event_in_the_code_is_found(code: str, expected):
     """
     A check that finds nothing would hold for everything.
     """

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from outrider.config.loading import LogFormat, LogLevel
 from outrider.errors import Unavailable
 from outrider.observability.logging_setup import configure_logs
-from outrider.observability.redaction import MASK, is_secret_name, masked
+from outrider.observability.redaction import REDACTED, is_secret_name, redacted
 
 SECRET = "hunter2-hunter2"
 
 
 @pytest.fixture
 def stream():
-    """The log of one test; everybody else's configuration is put back."""
+    """The log of one test; the configuration before it is put back."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield io.StringIO()
@@ -35,7 +35,7 @@ def lines(stream: io.StringIO) -> list[dict]:
 
 def test_a_line_is_one_json_object(stream):
     """
-    Whatever collects logs reads lines.
+    A log collector reads lines.
     """
     configure_logs(LogLevel.INFO, LogFormat.JSON, stream=stream)
 
@@ -59,7 +59,7 @@ def test_what_is_less_severe_is_left_out(stream):
     assert ["loud"] == [line["event"] for line in lines(stream)]
 
 
-def test_libraries_pass_the_same_mask(stream):
+def test_lines_of_libraries_are_redacted(stream):
     """
     asyncio and the rest log through the standard library.
     """
@@ -68,10 +68,10 @@ def test_libraries_pass_the_same_mask(stream):
     logging.getLogger("library").error("sent %s", "Authorization: Bearer " + SECRET)
 
     (line,) = lines(stream)
-    assert f"sent Authorization: Bearer {MASK}" == line["event"]
+    assert f"sent Authorization: Bearer {REDACTED}" == line["event"]
 
 
-def test_a_traceback_is_masked_too(stream):
+def test_a_traceback_is_redacted_too(stream):
     """
     Exceptions quote what they stumbled over.
     """
@@ -81,7 +81,7 @@ def test_a_traceback_is_masked_too(stream):
     structlog.get_logger().error("store.failed", exc_info=error)
 
     (line,) = lines(stream)
-    assert f"postgresql://{MASK}@db/outrider" in line["exception"]
+    assert f"postgresql://{REDACTED}@db/outrider" in line["exception"]
     assert SECRET not in stream.getvalue()
 
 
@@ -159,14 +159,14 @@ def test_the_last_configuration_counts(stream):
         "database_url",
     ],
 )
-def test_what_is_named_like_a_secret_is_masked(name):
+def test_what_is_named_like_a_secret_is_redacted(name):
     """
     In any spelling that a field, a variable or a header has.
     """
     assert is_secret_name(name)
-    assert {name: MASK} == masked({name: SECRET})
-    assert [[name, MASK]] == masked([(name, SECRET)])
-    assert [[name.encode(), MASK]] == masked([(name.encode(), SECRET.encode())])
+    assert {name: REDACTED} == redacted({name: SECRET})
+    assert [[name, REDACTED]] == redacted([(name, SECRET)])
+    assert [[name.encode(), REDACTED]] == redacted([(name.encode(), SECRET.encode())])
 
 
 @pytest.mark.parametrize(
@@ -174,34 +174,36 @@ def test_what_is_named_like_a_secret_is_masked(name):
 )
 def test_what_only_sounds_like_a_secret_is_shown(name):
     """
-    A log that masks identifiers cannot be searched.
+    A log that redacts identifiers cannot be searched.
     """
-    assert {name: "17"} == masked({name: "17"})
+    assert {name: "17"} == redacted({name: "17"})
 
 
 def test_an_absent_secret_is_shown_as_absent():
     """
     "Was it set at all" is the first question.
     """
-    assert {"admin_token": None} == masked({"admin_token": None})
+    assert {"admin_token": None} == redacted({"admin_token": None})
 
 
-def test_our_tokens_are_masked_wherever_they_stand():
+def test_our_tokens_are_redacted_wherever_they_stand():
     """
     A token in a sentence is as good as a token in a field.
     """
-    assert [f"got {MASK}, sorry"] == masked(["got otr_" + "a1-_" * 10 + ", sorry"])
+    assert [f"got {REDACTED}, sorry"] == redacted(["got otr_" + "a1-_" * 10 + ", sorry"])
 
 
-def test_what_accounts_log_in_with_is_masked_wherever_it_stands():
+def test_what_accounts_log_in_with_is_redacted_wherever_it_stands():
     """
     Access tokens and assertions are JWTs; a key file has a private key, perhaps cut off.
     """
     begin, end = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
 
-    assert f"got {MASK}, sorry" == masked("got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.a-_b, sorry")
-    assert f"got {MASK}, sorry" == masked(f"got {begin}\nMIIE\n{end}, sorry")
-    assert f"got {MASK}" == masked(f"got {begin}\nMIIE")
+    assert f"got {REDACTED}, sorry" == redacted(
+        "got eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.a-_b, sorry"
+    )
+    assert f"got {REDACTED}, sorry" == redacted(f"got {begin}\nMIIE\n{end}, sorry")
+    assert f"got {REDACTED}" == redacted(f"got {begin}\nMIIE")
 
 
 _names = st.sampled_from(["token", "signing_key", "Authorization"])
@@ -215,6 +217,6 @@ _nested = st.recursive(
 @given(_nested)
 def test_no_nesting_hides_a_secret(value):
     """
-    However deep somebody packs it.
+    However deep it is.
     """
-    assert SECRET not in repr(masked(value))
+    assert SECRET not in repr(redacted(value))

@@ -13,11 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from outrider.domain.outcome import Outcome
 from outrider.observability import metrics
-from outrider.observability.collectors import PublishCollector, Rpcs, StoreCollector
-from outrider.observability.exposition import exposed
+from outrider.observability.collectors import PublishCollector, RpcCollector, StoreCollector
+from outrider.observability.exposition import render
 from outrider.observability.metrics import DECLARED, Dimension, Kind, Metric
-from outrider.observability.multiprocess import Counted, collect, forget
-from outrider.observability.shared_metrics import Undeclared, memory_metrics, open_shared_metrics
+from outrider.observability.multiprocess import Totals, collect, delete_ended
+from outrider.observability.shared_metrics import (
+    UndeclaredMetric,
+    memory_metrics,
+    open_shared_metrics,
+)
 
 # What Prometheus's own linter (promtool check metrics) asks of names.
 UNITS = ("_seconds", "_bytes", "_info", "_revision")
@@ -57,7 +61,7 @@ def samples(text: str, name: str) -> dict[tuple[str, ...], float]:
 @pytest.mark.parametrize("metric", DECLARED.values(), ids=DECLARED)
 def test_a_metric_is_named_as_prometheus_asks(metric: Metric):
     """
-    Whoever writes an alert guesses the name by these rules.
+    Authors of alerts guess the name by these rules.
     """
     assert re.fullmatch(r"outrider(_[a-z]+)+", metric.name)
     assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total")
@@ -68,11 +72,11 @@ def test_a_metric_is_named_as_prometheus_asks(metric: Metric):
 
 
 @pytest.mark.parametrize("metric", DECLARED.values(), ids=DECLARED)
-def test_a_metric_says_in_a_sentence_what_it_is(metric: Metric):
+def test_the_help_of_a_metric_is_a_sentence(metric: Metric):
     """
-    The page shows the sentence to who has never seen the name.
+    The page explains the name to a reader who has never seen it.
     """
-    assert re.fullmatch(r"[A-Z].*\.", metric.says)
+    assert re.fullmatch(r"[A-Z].*\.", metric.help)
     assert list(metric.buckets) == sorted(set(metric.buckets))
     assert (metric.kind is Kind.HISTOGRAM) == bool(metric.buckets)
 
@@ -84,7 +88,7 @@ def test_no_label_is_an_identifier(metric: Metric):
     """
     assert [] == [name for name in metric.label_names if FORBIDDEN_LABELS.search(name)]
     bounded = [dimension for dimension in metric.dimensions if not dimension.is_open]
-    assert all(0 < len(each.values) <= 20 for each in bounded)
+    assert all(0 < len(dimension.values) <= 20 for dimension in bounded)
 
 
 def test_only_procedures_and_the_release_are_left_to_the_process():
@@ -103,24 +107,24 @@ def test_only_procedures_and_the_release_are_left_to_the_process():
 
 def test_what_is_not_declared_cannot_be_counted():
     """
-    A metric that nobody described would show up without a sentence.
+    A metric without a declaration would show up without help.
     """
-    meter = memory_metrics()
+    shared_metrics = memory_metrics()
     stranger = Metric("outrider_strangers_total", Kind.COUNTER, "Strangers.")
 
-    with pytest.raises(Undeclared):
-        meter.counter(stranger)
-    with pytest.raises(Undeclared):
-        meter.counter(metrics.ATTEMPTS, "unheard-of")
-    with pytest.raises(Undeclared):
-        meter.gauge(metrics.ATTEMPTS, "accepted")
-    with pytest.raises(Undeclared):
-        meter.counter(metrics.RPC_REQUESTS, "a.b.Service", "Get", "ok")
+    with pytest.raises(UndeclaredMetric):
+        shared_metrics.counter(stranger)
+    with pytest.raises(UndeclaredMetric):
+        shared_metrics.counter(metrics.ATTEMPTS, "unheard-of")
+    with pytest.raises(UndeclaredMetric):
+        shared_metrics.gauge(metrics.ATTEMPTS, "accepted")
+    with pytest.raises(UndeclaredMetric):
+        shared_metrics.counter(metrics.RPC_REQUESTS, "a.b.Service", "Get", "ok")
 
 
 def test_metrics_are_made_in_one_place():
     """
-    The table is what the documentation is made from: nobody declares beside it.
+    The table is what the documentation is made from: there are no declarations beside it.
     """
     root = Path(metrics.__file__).parent.parent
     made = [
@@ -135,15 +139,15 @@ def test_metrics_are_made_in_one_place():
     assert ["metrics.py"] == made
 
 
-def test_every_declared_metric_is_shown_with_its_type_and_sentence():
+def test_every_declared_metric_is_shown_with_its_type_and_help():
     """
     Also before anything has happened: a dashboard must not wait for the first failure.
     """
-    text = exposed(Counted())
+    text = render(Totals())
 
     found = families(text)
     assert list(DECLARED) == list(found)
-    assert {each.name: (str(each.kind), each.says) for each in DECLARED.values()} == {
+    assert {metric.name: (str(metric.kind), metric.help) for metric in DECLARED.values()} == {
         name: (family.type, family.documentation) for name, family in found.items()
     }
 
@@ -152,19 +156,19 @@ def test_numbers_are_read_as_they_were_counted(tmp_path):
     """
     Buckets add up from below, labels are escaped, sums have their fractions.
     """
-    meter = open_shared_metrics(tmp_path, {"service": [('odd"ser\\vice', "Get\nSet")]})
-    meter.counter(metrics.ATTEMPTS, "refused").add(3)
-    histogram = meter.histogram(metrics.ATTEMPT_DURATION)
+    shared_metrics = open_shared_metrics(tmp_path, {"service": [('odd"ser\\vice', "Get\nSet")]})
+    shared_metrics.counter(metrics.ATTEMPTS, "refused").add(3)
+    histogram = shared_metrics.histogram(metrics.ATTEMPT_DURATION)
     for seconds in (0.0005, 0.02, 0.02, 400.5):
         histogram.observe(seconds)
-    meter.counter(metrics.RPC_REQUESTS, 'odd"ser\\vice', "Get\nSet", "ok").add()
-    text = exposed(collect(tmp_path))
-    meter.close()
+    shared_metrics.counter(metrics.RPC_REQUESTS, 'odd"ser\\vice', "Get\nSet", "ok").add()
+    text = render(collect(tmp_path))
+    shared_metrics.close()
 
     assert 3 == samples(text, "outrider_delivery_attempts_total")["refused",]
     buckets = samples(text, "outrider_attempt_duration_seconds_bucket")
     assert (1, 1, 3, 3, 4) == tuple(
-        buckets[each,] for each in ("0.0005", "0.01", "0.025", "300", "+Inf")
+        buckets[bound,] for bound in ("0.0005", "0.01", "0.025", "300", "+Inf")
     )
     assert 400.5405 == pytest.approx(samples(text, "outrider_attempt_duration_seconds_sum")[()])
     assert 4 == samples(text, "outrider_attempt_duration_seconds_count")[()]
@@ -176,9 +180,9 @@ import os, signal, sys
 from pathlib import Path
 from outrider.observability import metrics
 from outrider.observability.shared_metrics import open_shared_metrics
-meter = open_shared_metrics(Path(sys.argv[1]))
-meter.counter(metrics.CLAIMED).add(5)
-meter.gauge(metrics.PROCESSES, "worker").set(1)
+shared_metrics = open_shared_metrics(Path(sys.argv[1]))
+shared_metrics.counter(metrics.DELIVERIES_CLAIMED).add(5)
+shared_metrics.gauge(metrics.PROCESSES, "worker").set(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -188,17 +192,17 @@ def test_what_a_dead_process_counted_stays_and_its_gauges_go(tmp_path):
     Else every restart of a worker would look like a failure to `rate()`, and like a worker too many.
     """
     subprocess.run([sys.executable, "-c", COUNTS_AND_DIES, str(tmp_path)], check=False)
-    meter = open_shared_metrics(tmp_path)
-    meter.counter(metrics.CLAIMED).add(2)
-    meter.gauge(metrics.PROCESSES, "worker").set(1)
+    shared_metrics = open_shared_metrics(tmp_path)
+    shared_metrics.counter(metrics.DELIVERIES_CLAIMED).add(2)
+    shared_metrics.gauge(metrics.PROCESSES, "worker").set(1)
 
     for _ in range(3):
         found = collect(tmp_path).series
-        assert [7] == found[metrics.CLAIMED.name, ()]
+        assert [7] == found[metrics.DELIVERIES_CLAIMED.name, ()]
         assert [1] == found[metrics.PROCESSES.name, ("worker",)]
     assert 1 == len(list(tmp_path.glob("*.cells")))
-    meter.close()
-    assert [7] == collect(tmp_path).series[metrics.CLAIMED.name, ()]
+    shared_metrics.close()
+    assert [7] == collect(tmp_path).series[metrics.DELIVERIES_CLAIMED.name, ()]
     assert [] == list(tmp_path.glob("*.cells"))
 
 
@@ -207,80 +211,83 @@ def test_a_server_that_starts_begins_at_zero(tmp_path):
     And leaves alone what a worker counts that was started by hand and lives.
     """
     dead, alive = open_shared_metrics(tmp_path), open_shared_metrics(tmp_path)
-    dead.counter(metrics.CLAIMED).add(5)
+    dead.counter(metrics.DELIVERIES_CLAIMED).add(5)
     dead.close()
-    alive.counter(metrics.CLAIMED).add(1)
+    alive.counter(metrics.DELIVERIES_CLAIMED).add(1)
     collect(tmp_path)
-    forget(tmp_path)
+    delete_ended(tmp_path)
 
-    assert [1] == collect(tmp_path).series[metrics.CLAIMED.name, ()]
+    assert [1] == collect(tmp_path).series[metrics.DELIVERIES_CLAIMED.name, ()]
     alive.close()
-    forget(tmp_path)
-    assert (metrics.CLAIMED.name, ()) not in collect(tmp_path).series
+    delete_ended(tmp_path)
+    assert (metrics.DELIVERIES_CLAIMED.name, ()) not in collect(tmp_path).series
 
 
 def test_what_another_release_counted_is_left_out(tmp_path):
     """
     A worker of yesterday may go on beside a server of today.
     """
-    meter = open_shared_metrics(tmp_path)
-    meter.counter(metrics.CLAIMED).add(1)
+    shared_metrics = open_shared_metrics(tmp_path)
+    shared_metrics.counter(metrics.DELIVERIES_CLAIMED).add(1)
     content = next(tmp_path.glob("*.cells")).read_bytes()
-    name = metrics.CLAIMED.name.encode()
+    name = metrics.DELIVERIES_CLAIMED.name.encode()
     (tmp_path / "old.cells").write_bytes(content.replace(name, b"x" * len(name)))
-    (tmp_path / "odd.cells").write_bytes(b"not cells at all")
+    (tmp_path / "odd.cells").write_bytes(b"not metrics at all")
 
-    assert [1] == collect(tmp_path).series[metrics.CLAIMED.name, ()]
-    meter.close()
+    assert [1] == collect(tmp_path).series[metrics.DELIVERIES_CLAIMED.name, ()]
+    shared_metrics.close()
 
 
 def test_a_file_is_its_users_alone(tmp_path):
     """
-    Numbers say how much business there is.
+    Metrics reveal traffic volumes.
     """
-    meter = open_shared_metrics(tmp_path / "metrics")
+    shared_metrics = open_shared_metrics(tmp_path / "metrics")
     (path,) = (tmp_path / "metrics").glob("*.cells")
 
     assert (0o700, 0o600) == (
         (tmp_path / "metrics").stat().st_mode & 0o777,
         path.stat().st_mode & 0o777,
     )
-    meter.close()
+    shared_metrics.close()
 
 
-def test_calls_are_counted_once_there_are_cells_for_them(tmp_path):
+def test_calls_are_counted_once_there_are_metrics_for_them(tmp_path):
     """
-    The services are made before their names are known to the meter.
+    The services are made before the metrics know their names.
     """
-    rpcs = Rpcs()
+    rpcs = RpcCollector()
     rpcs.answered("/a.b.Service/Get", "ok", 0.1)
-    meter = open_shared_metrics(tmp_path, PROCEDURES)
-    rpcs.count_in(meter)
+    shared_metrics = open_shared_metrics(tmp_path, PROCEDURES)
+    rpcs.count_in(shared_metrics)
     rpcs.answered("/a.b.Stranger/Get", "ok", 0.1)
     for code in ("ok", "ok", "not_found"):
         rpcs.answered("/a.b.Service/Get", code, 0.1)
-    text = exposed(collect(tmp_path))
-    meter.close()
+    text = render(collect(tmp_path))
+    shared_metrics.close()
 
     expected = {("a.b.Service", "Get", "ok"): 2, ("a.b.Service", "Get", "not_found"): 1}
     assert expected == samples(text, "outrider_rpc_requests_total")
     assert {("a.b.Service", "Get"): 3} == samples(text, "outrider_rpc_duration_seconds_count")
 
 
-def test_every_outcome_and_state_has_its_place():
+def test_every_outcome_and_state_has_its_offset():
     """
     A new outcome without one would be an error in the middle of a delivery.
     """
     assert {outcome.name.lower() for outcome in Outcome} == set(metrics.OUTCOMES)
-    meter = memory_metrics()
-    PublishCollector(meter).published(1, 1, 1)
-    StoreCollector(meter)(3, 0.01, failed=True)
-    assert 1.0 == meter.cells[meter.places[metrics.STORE_COMMITS.name, ("failed",)]]
+    shared_metrics = memory_metrics()
+    PublishCollector(shared_metrics).published(1, 1, 1)
+    StoreCollector(shared_metrics)(3, 0.01, failed=True)
+    assert (
+        1.0
+        == shared_metrics.numbers[shared_metrics.offsets[metrics.STORE_COMMITS.name, ("failed",)]]
+    )
 
 
 def test_dimensions_make_every_combination():
     """
-    Each series has its place from the start, in a fixed order.
+    Each series has its offset from the start, in a fixed order.
     """
     two = Metric(
         "x",
@@ -295,14 +302,14 @@ def test_dimensions_make_every_combination():
 
 def test_counting_needs_no_library():
     """
-    Whoever embeds an engine did not ask for one.
+    A program that embeds an engine did not ask for one.
     """
     script = (
         "import sys; import outrider.observability.collectors, outrider.observability.exposition\n"
         "print(sorted({'prometheus_client', 'opentelemetry', 'structlog'} & set(sys.modules)))"
     )
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
 
-    assert "[]" == said.stdout.strip()
+    assert "[]" == done.stdout.strip()

@@ -1,4 +1,4 @@
-"""When spans are recorded, and by whom."""
+"""When spans are recorded, and by which tracer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from outrider.observability.otel import OtelTracing, tracing_from
 
-OTHERWISE = object()
+FALLBACK = object()
 SETS_ONE = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -24,11 +24,11 @@ from importlib import util
 found = util.find_spec
 util.find_spec = lambda name: None if name == "opentelemetry.sdk" else found(name)
 from outrider.observability.otel import tracing_from
-print(tracing_from("otherwise", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}))
+print(tracing_from("fallback", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}))
 """
 
 
-def said_by(script: str) -> str:
+def output_of(script: str) -> str:
     """A process of its own: the provider is one for each."""
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -44,25 +44,25 @@ def said_by(script: str) -> str:
         {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"},
     ],
 )
-def test_nothing_is_recorded_that_nobody_asked_for(environ):
+def test_nothing_is_recorded_unless_the_environment_asks_for_it(environ):
     """
     That OpenTelemetry is installed, as others need it, is no wish for spans.
     """
-    assert None is tracing_from(OTHERWISE, environ)
+    assert None is tracing_from(FALLBACK, environ)
 
 
 def test_the_program_around_an_engine_decides():
     """
     It has set a provider: spans of the engine belong among its own.
     """
-    assert f"{OtelTracing.__name__} None" == said_by(SETS_ONE)
+    assert f"{OtelTracing.__name__} None" == output_of(SETS_ONE)
 
 
 def test_traces_go_on_where_spans_are_wished_for_and_cannot_be_made():
     """
     The API without the SDK makes none.
     """
-    assert "otherwise" == said_by(WITHOUT_SDK)
+    assert "fallback" == output_of(WITHOUT_SDK)
 
 
 def test_nothing_of_it_is_imported_until_then():
@@ -74,4 +74,4 @@ def test_nothing_of_it_is_imported_until_then():
         "tracing_from(None, {}) ; print('opentelemetry' in sys.modules)"
     )
 
-    assert "False" == said_by(script)
+    assert "False" == output_of(script)

@@ -25,24 +25,24 @@ def declared_name(sample: str) -> str:
 
 def test_the_tables_are_current():
     """
-    Write them anew with: python scripts/observability_tables.py
+    Update them with: python scripts/observability_tables.py
     """
     script = ROOT / "scripts" / "observability_tables.py"
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, script, "--check"], capture_output=True, text=True, check=False
     )
 
-    assert (0, "") == (said.returncode, said.stderr)
+    assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_every_alert_asks_for_what_there_is():
+def test_every_alert_names_a_declared_metric():
     """
     An alert on a metric that was renamed never fires.
     """
-    asked = set(re.findall(r"outrider_[a-z_]+", EXPRESSIONS))
+    names = set(re.findall(r"outrider_[a-z_]+", EXPRESSIONS))
 
-    assert len(asked) >= 7
-    assert set() == {each for each in asked if declared_name(each) not in DECLARED}
+    assert len(names) >= 7
+    assert set() == {name for name in names if declared_name(name) not in DECLARED}
 
 
 def test_every_label_in_an_alert_has_that_value():
@@ -51,7 +51,7 @@ def test_every_label_in_an_alert_has_that_value():
     """
     matchers = re.findall(r'(outrider_[a-z_]+)\{([a-z]+)(?:=~|!=|=)"([^"]+)"\}', EXPRESSIONS)
     wrong = []
-    for name, label, wanted in matchers:
+    for name, label, pattern in matchers:
         metric = DECLARED[declared_name(name)]
         known = {
             value[0]
@@ -59,7 +59,7 @@ def test_every_label_in_an_alert_has_that_value():
             if dimension.names == (label,)
             for value in dimension.values
         }
-        wrong += [(name, label, part) for part in wanted.split("|") if part not in known]
+        wrong += [(name, label, part) for part in pattern.split("|") if part not in known]
 
     assert [] == wrong
     assert len(matchers) >= 4

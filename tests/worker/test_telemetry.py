@@ -123,17 +123,19 @@ async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: H
     """
     The three numbers that tell whether deliveries are in time.
     """
-    meter = memory_metrics()
+    shared_metrics = memory_metrics()
     rig.caller.script(TARGET.endpoint, REFUSED)
-    made = runner(rig, metrics=DeliveryCollector(meter))
+    made = runner(rig, metrics=DeliveryCollector(shared_metrics))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW - timedelta(seconds=2)))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW + timedelta(seconds=2)))
 
     def number(metric, *values, offset=0):
-        return meter.cells[meter.places[metric.name, values] + offset]
+        return shared_metrics.numbers[shared_metrics.offsets[metric.name, values] + offset]
 
     assert (1, 1) == tuple(number(metrics.ATTEMPTS, each) for each in ("refused", "accepted"))
-    assert (1, 1) == tuple(number(metrics.SETTLED, each) for each in ("retrying", "delivered"))
+    assert (1, 1) == tuple(
+        number(metrics.DELIVERY_TRANSITIONS, each) for each in ("retrying", "delivered")
+    )
     delays = metrics.ATTEMPT_DELAY.buckets
     assert 1 == number(metrics.ATTEMPT_DELAY, offset=delays.index(2.5))
     assert 1 == number(metrics.ATTEMPT_DELAY)

@@ -52,11 +52,12 @@ from outrider.bootstrap.app_context import (
 from outrider.bootstrap.components import InterceptionComponents, open_interceptions, open_routing
 from outrider.bootstrap.external_tokens import open_external_tokens
 from outrider.bootstrap.relay import open_relay
-from outrider.bootstrap.telemetry import Scrape, count_rpcs, sampled
+from outrider.bootstrap.telemetry import open_rpc_metrics, sample_gauges
 from outrider.config.loading import Settings, from_environ
 from outrider.domain.access.instance import host_of
-from outrider.observability.collectors import PublishCollector, Rpcs
+from outrider.observability.collectors import PublishCollector, RpcCollector
 from outrider.observability.logging_setup import configure_logs, name_process
+from outrider.observability.scrape import Scrape
 from outrider.server.drain_pipe import watch_drain
 from outrider.server.parent_watch import watch_parent
 from outrider.usecases.access.access_tokens import AccessTokens
@@ -69,6 +70,7 @@ from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
+from outrider.usecases.delivery.store_stats import StoreStats
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -117,7 +119,7 @@ class ApiProcess:
         self._app = await self._stack.enter_async_context(
             open_api(self._settings, opened, stopping)
         )
-        await self._stack.enter_async_context(sampled(opened.counting, "api"))
+        await self._stack.enter_async_context(sample_gauges(opened.metrics, "api"))
 
 
 @asynccontextmanager
@@ -146,7 +148,7 @@ async def open_api(
         choose = InstanceResolver(routes, opened.instance)
         issuers = Issuers(choose, opened.instance, settings.external_url or "")
         check = _authenticate(settings, opened, external)
-        rpcs = Rpcs()
+        rpcs = RpcCollector()
         services = _services(
             settings,
             opened,
@@ -157,8 +159,8 @@ async def open_api(
             intercepting=intercepting,
             rpcs=rpcs,
         )
-        if (meter := count_rpcs(opened.counting, rpcs, services)) is not None:
-            stack.callback(meter.close)
+        if (rpc_metrics := open_rpc_metrics(opened.metrics, rpcs, services)) is not None:
+            stack.callback(rpc_metrics.close)
         yield build_app(
             services,
             ready=_ready(opened, stopping),
@@ -182,7 +184,7 @@ def _services(
     *,
     check: Authenticate,
     intercepting: InterceptionComponents,
-    rpcs: Rpcs,
+    rpcs: RpcCollector,
 ) -> Sequence[Service]:
     auth = BearerAuth(check, InstanceResolver(routing, opened.instance))
     own = _own_rows(opened, routing, check, intercepting)
@@ -317,14 +319,15 @@ def _access_tokens(settings: Settings, opened: AppContext) -> AccessTokens:
 
 
 def _publish(opened: AppContext, routing: Routing) -> PublishEvents:
-    metrics = PublishCollector(opened.counting.meter)
+    metrics = PublishCollector(opened.metrics.shared)
     return PublishEvents(opened.store, opened.runtime, routing, metrics)
 
 
 def _metrics(
     settings: Settings, opened: AppContext, routing: Routing, auth: BearerAuth, log: Any
 ) -> App:
-    scrape = Scrape(opened.store, opened.runtime, opened.instance, routing, opened.counting)
+    stats = StoreStats(opened.store, opened.runtime, opened.instance)
+    scrape = Scrape(stats, opened.runtime, routing, opened.metrics)
     admit = None if settings.metrics_public else Readers(auth, opened.instance)
     return metrics_page(scrape, admit, ErrorMapper(log))
 

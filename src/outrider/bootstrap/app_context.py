@@ -1,4 +1,4 @@
-"""The parts that every process opens: the store with its secrets, and what is shipped as data."""
+"""What every process opens: the store with its secrets, and what is shipped as data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
-from outrider.bootstrap.telemetry import ProcessMetrics, counted, open_tracing
+from outrider.bootstrap.telemetry import open_process_metrics, open_tracing
 from outrider.config.loading import Settings
 from outrider.config.parsers import read_visible
 from outrider.domain.events.operator_event import OperatorEvent
@@ -19,6 +19,8 @@ from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
 from outrider.errors import StartupError, Unavailable
+from outrider.observability.collectors import StoreCollector
+from outrider.observability.process_metrics import ProcessMetrics
 from outrider.runtime import IdGenerator, Runtime
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 from outrider.usecases.ports.tracing import Tracing
@@ -26,12 +28,12 @@ from outrider.usecases.ports.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """A store that is open, the instance that it serves by default, and what surrounds it."""
+    """An open store, the instance that it serves by default, and the runtime around it."""
 
     store: OpenStore
     instance: InstanceId
     runtime: Runtime
-    counting: ProcessMetrics = field(default_factory=ProcessMetrics, repr=False)
+    metrics: ProcessMetrics = field(default_factory=ProcessMetrics, repr=False)
     tracing: Tracing | None = None
 
 
@@ -42,19 +44,21 @@ async def open_store(
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
-    gives numbers itself. `announce` hears what is waited for. Raise `StartupError` for a wrong or
-    lost master key, for a database that cannot be used and for data of a newer release.
+    gives numbers itself. `announce` gets a sentence when the start has to wait. Raise
+    `StartupError` for a wrong or lost master key, for a database that cannot be used and for data
+    of a newer release.
     """
     async with open_database(settings, now=Runtime().now(), announce=announce) as store:
         try:
             floor = await asyncio.to_thread(store.last_identifier)
-            own = node if store.node is None else store.node
-            runtime = Runtime(new_id=IdGenerator(node=own, floor=floor))
+            number = node if store.node is None else store.node
+            runtime = Runtime(new_id=IdGenerator(node=number, floor=floor))
             instance = await asyncio.to_thread(store.default_instance, runtime)
         except Unavailable as failure:
             raise as_startup_error(settings, failure) from None
-        with counted(settings.data_dir, store) as counting:
-            yield AppContext(store, instance, runtime, counting, open_tracing(runtime))
+        with open_process_metrics(settings.data_dir) as metrics:
+            store.watch_commits(StoreCollector(metrics.shared))
+            yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))
 
 
 def registered_catalogue() -> Catalogue:
@@ -86,5 +90,5 @@ def bootstrap_secret(settings: Settings) -> str:
     except OSError as failure:
         raise StartupError(f"{path}: {failure.strerror}") from None
     except ValueError:
-        # Nobody could come in with it, and everything else would look right.
+        # No caller could use it, and everything else would look right.
         raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None

@@ -1,4 +1,4 @@
-"""Way 3 wired: what runs requests, responses and functions through their targets."""
+"""Parts that several processes share: interceptions, routing and maintenance."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.interception.target_chain import TargetChain
 from outrider.usecases.routing.explain import Explain
+from outrider.usecases.routing.route_refresher import RouteRefresher
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from outrider.usecases.targets.sample_call import TestTarget
@@ -31,7 +32,7 @@ from outrider.worker.cleaner import Cleaner, RetentionPeriods
 
 @dataclass(frozen=True, slots=True)
 class InterceptionComponents:
-    """What calls targets while somebody waits, and what says whom it would call."""
+    """The use cases that call targets while a caller waits, or say which they would call."""
 
     interceptions: Interceptions
     explain: Explain
@@ -40,19 +41,19 @@ class InterceptionComponents:
 
 @asynccontextmanager
 async def open_interceptions(
-    settings: Settings, opened: AppContext, routing: Routing, log: Any
+    settings: Settings, context: AppContext, routing: Routing, log: Any
 ) -> AsyncIterator[InterceptionComponents]:
     """Everything that calls targets outside of deliveries; it ends before the store does."""
-    store, runtime = opened.store, opened.runtime
+    store, runtime = context.store, context.runtime
     enqueuer = DeliveryEnqueuer(store, runtime, log)
-    metrics = InterceptionCollector(opened.counting.meter)
-    async with open_http_client(settings, settings.worker_concurrency) as http_client:
-        opened.counting.callers.append(http_client)
-        target_client = TargetClient(REQUEST_BUILDER, http_client, log)
+    metrics = InterceptionCollector(context.metrics.shared)
+    async with open_http_client(settings, settings.worker_concurrency) as client:
+        context.metrics.clients.append(client)
+        target_client = TargetClient(REQUEST_BUILDER, client, log)
         interceptions = Interceptions(
             routing,
             ResolvedTargetCache(store, routing),
-            TargetChain(runtime, target_client, Bulkheads(), log, metrics, opened.tracing),
+            TargetChain(runtime, target_client, Bulkheads(), log, metrics, context.tracing),
             enqueuer,
             settings.intercept_timeout,
         )
@@ -65,40 +66,26 @@ async def open_interceptions(
             await enqueuer.aclose()
 
 
-# A change made by another process is routed within this time.
-_REFRESH_EVERY_S = 0.5
-
-
 @asynccontextmanager
-async def open_routing(opened: AppContext, log: Any) -> AsyncIterator[Routing]:
+async def open_routing(context: AppContext, log: Any) -> AsyncIterator[Routing]:
     """Routing of all instances, kept up to date while the block lasts."""
-    routing = Routing(opened.store, registered_catalogue())
+    routing = Routing(context.store, registered_catalogue())
     await routing.refresh()
-    following = asyncio.create_task(_follow(routing, log))
+    refreshing = asyncio.create_task(RouteRefresher(routing, log).run())
     try:
         yield routing
     finally:
-        following.cancel()
-
-
-async def _follow(routing: Routing, log: Any) -> None:
-    """Notice what other processes change: workers' commits move the same number, so ask always."""
-    while True:
-        await asyncio.sleep(_REFRESH_EVERY_S)
-        try:
-            await routing.refresh()
-        except Exception:
-            log.exception("routing.refresh_failed")
+        refreshing.cancel()
 
 
 @asynccontextmanager
 async def open_maintenance(
-    settings: Settings, opened: AppContext, log: Any = None
+    settings: Settings, context: AppContext, log: Any = None
 ) -> AsyncIterator[None]:
-    """Count and forget as long as it is open; of all that are open on a store one does."""
+    """Roll up counts and delete what has expired; of all cleaners on a store one works at a time."""
     cleaner = Cleaner(
-        opened.store,
-        opened.runtime,
+        context.store,
+        context.runtime,
         RetentionPeriods(
             delivered=timedelta(seconds=settings.retention_delivered),
             dead=timedelta(seconds=settings.retention_dead),
@@ -108,8 +95,8 @@ async def open_maintenance(
         # Never used twice: a process number alone would come back after a restart.
         owner=f"{os.getpid()}-{secrets.token_hex(4)}",
     )
-    sweeping = asyncio.create_task(cleaner.run())
+    cleaning = asyncio.create_task(cleaner.run())
     try:
         yield
     finally:
-        sweeping.cancel()
+        cleaning.cancel()

@@ -23,37 +23,16 @@ from outrider.usecases.ports.store import Store
 
 if TYPE_CHECKING:
     from outrider.adapters.sql.stores.postgres_inspect import (
-        DatabaseInspection as DatabaseInspection,  # noqa: PLC0414 - named by who asks
+        DatabaseInspection as DatabaseInspection,  # noqa: PLC0414 - its importers name it from here
     )
 
-NO_DRIVER = (
+Announce = Callable[[str], None]
+
+# The driver of PostgreSQL is an extra, and half of a start on SQLite would be spent on importing
+# it: what needs it is imported where it is used.
+_NO_DRIVER = (
     "database_url names PostgreSQL, whose driver is not installed: pip install 'outrider[postgres]'"
 )
-
-
-def inspect_postgres(url: str) -> DatabaseInspection:
-    """What the database says of itself; nothing is changed. Call `postgres_driver` before.
-
-    Raise `StartupError`, without secrets, when it cannot be reached.
-    """
-    from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
-
-    try:
-        return postgres_inspect.inspect(url)
-    except CannotOpen as failure:
-        raise StartupError(str(failure)) from None
-
-
-def postgres_driver() -> str:
-    """The driver's name and version. Raise `StartupError` when there is none."""
-    try:
-        from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415 - the driver is an extra
-    except ImportError:
-        raise StartupError(NO_DRIVER) from None
-    return postgres_inspect.driver()
-
-
-Announce = Callable[[str], None]
 
 
 class OpenStore(Store, Protocol):
@@ -91,7 +70,7 @@ async def open_database(
     within half a minute, and for data of a newer release.
     """
     try:
-        async with await _opening(settings, now, announce) as store:
+        async with await _choose_store(settings, now, announce) as store:
             await asyncio.to_thread(store.check_secrets)
             yield store
     except WrongMasterKey as failure:
@@ -100,63 +79,71 @@ async def open_database(
             f" {settings.data_dir / MASTER_KEY_FILE}"
         ) from None
     except SchemaTooNew as failure:
-        raise StartupError(f"{_shown(settings)}: {failure}") from None
+        raise StartupError(f"{_database_name(settings)}: {failure}") from None
     except CannotOpen as failure:
-        raise StartupError(_advice(settings, failure)) from None
-
-
-async def _opening(
-    settings: Settings, now: datetime, announce: Announce
-) -> AbstractAsyncContextManager[OpenStore]:
-    if settings.postgres_url is None:
-        sealing = Sealing(_local_master_key(settings))
-        # After the look for the key: a file without one is data that nobody can read.
-        _make_private(settings.database_file)
-        return open_sqlite(settings.database_file, sealing, now=now)
-    try:
-        # The driver is an extra, and half of a start on SQLite would be spent on importing it.
-        from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
-    except ImportError:
-        raise StartupError(NO_DRIVER) from None
-    url = settings.postgres_url
-    if settings.master_key is None and not (settings.data_dir / MASTER_KEY_FILE).exists():
-        is_sealed = await asyncio.to_thread(postgres_open.is_sealed, url, announce=announce)
-        if is_sealed:
-            raise StartupError(
-                f"{_shown(settings)} was sealed with a master key that this node has not: give it"
-                " in OUTRIDER_MASTER_KEY, the same on every node, or copy the first node's"
-                f" {MASTER_KEY_FILE} to {settings.data_dir}"
-            )
-    sealing = Sealing(settings.master_key or _key_in_file(settings.data_dir / MASTER_KEY_FILE))
-    return postgres_open.open_postgres(url, sealing, now=now, announce=announce)
+        raise StartupError(_cannot_open(settings, failure)) from None
 
 
 def as_startup_error(settings: Settings, failure: Unavailable) -> StartupError:
     """What an operator reads when the database was lost during the start."""
-    return StartupError(f"{_shown(settings)}: {failure.message}")
+    return StartupError(f"{_database_name(settings)}: {failure.message}")
 
 
-def _advice(settings: Settings, failure: CannotOpen) -> str:
-    if settings.postgres_url is not None:
-        return (
-            f"the database cannot be used: {failure}; check that it runs, that this machine may"
-            " reach it, and what OUTRIDER_DATABASE_URL says"
-        )
-    return (
-        f"the database cannot be used: {failure}; put back what was there, with its owner and"
-        " mode, or choose another --data-dir"
-    )
+def postgres_driver() -> str:
+    """The driver's name and version. Raise `StartupError` when there is none."""
+    try:
+        from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415
+    except ImportError:
+        raise StartupError(_NO_DRIVER) from None
+    return postgres_inspect.driver()
 
 
-def _shown(settings: Settings) -> str:
-    if settings.postgres_url is None:
-        return str(settings.database_file)
-    from outrider.adapters.sql.stores.postgres_connection import redacted_url  # noqa: PLC0415 - see above
+def inspect_postgres(url: str) -> DatabaseInspection:
+    """What the database says of itself; nothing is changed. Call `postgres_driver` before.
 
-    return redacted_url(settings.postgres_url)
+    Raise `StartupError`, without secrets, when it cannot be reached.
+    """
+    from outrider.adapters.sql.stores import postgres_inspect  # noqa: PLC0415
+
+    try:
+        return postgres_inspect.inspect(url)
+    except CannotOpen as failure:
+        raise StartupError(str(failure)) from None
 
 
-def _local_master_key(settings: Settings) -> bytes:
+async def _choose_store(
+    settings: Settings, now: datetime, announce: Announce
+) -> AbstractAsyncContextManager[OpenStore]:
+    url = settings.postgres_url
+    if url is not None:
+        return await _postgres_store(settings, url, now, announce)
+    sealing = Sealing(_sqlite_master_key(settings))
+    # After the search for the key: a database without one is data that cannot be read.
+    _make_private(settings.database_file)
+    return open_sqlite(settings.database_file, sealing, now=now)
+
+
+async def _postgres_store(
+    settings: Settings, url: str, now: datetime, announce: Announce
+) -> AbstractAsyncContextManager[OpenStore]:
+    try:
+        from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
+    except ImportError:
+        raise StartupError(_NO_DRIVER) from None
+    path = settings.data_dir / MASTER_KEY_FILE
+    if settings.master_key is None and not path.exists():
+        is_sealed = await asyncio.to_thread(postgres_open.is_sealed, url, announce=announce)
+        if is_sealed:
+            raise StartupError(
+                f"{_database_name(settings)} was sealed with a master key that this node has not:"
+                " give it in OUTRIDER_MASTER_KEY, the same on every node, or copy the first node's"
+                f" {MASTER_KEY_FILE} to {settings.data_dir}"
+            )
+    sealing = Sealing(settings.master_key or _master_key_in_file(path))
+    return postgres_open.open_postgres(url, sealing, now=now, announce=announce)
+
+
+def _sqlite_master_key(settings: Settings) -> bytes:
     if settings.master_key is not None:
         return settings.master_key
     path = settings.data_dir / MASTER_KEY_FILE
@@ -166,17 +153,10 @@ def _local_master_key(settings: Settings) -> bytes:
             f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
             " or give it in OUTRIDER_MASTER_KEY"
         )
-    return _key_in_file(path)
+    return _master_key_in_file(path)
 
 
-def _make_private(database_file: Path) -> None:
-    # An engine does not change the umask of the program around it, and events may hold what
-    # nobody else should read. What is wrong with the file is said by who opens it.
-    with suppress(OSError):
-        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _key_in_file(path: Path) -> bytes:
+def _master_key_in_file(path: Path) -> bytes:
     try:
         return load_master_key(path)
     except WrongMasterKey as failure:
@@ -186,3 +166,30 @@ def _key_in_file(path: Path) -> bytes:
             f"the master key {path} cannot be read or made: {failure.strerror}; give the key in"
             " OUTRIDER_MASTER_KEY, or choose another --data-dir"
         ) from None
+
+
+def _make_private(database_file: Path) -> None:
+    # An engine does not change the umask of the program around it, and events may hold personal
+    # data. What is wrong with the file, opening it as a database tells.
+    with suppress(OSError):
+        os.close(os.open(database_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _database_name(settings: Settings) -> str:
+    if settings.postgres_url is None:
+        return str(settings.database_file)
+    from outrider.adapters.sql.stores.postgres_connection import redacted_url  # noqa: PLC0415
+
+    return redacted_url(settings.postgres_url)
+
+
+def _cannot_open(settings: Settings, failure: CannotOpen) -> str:
+    if settings.postgres_url is not None:
+        return (
+            f"the database cannot be used: {failure}; check that it runs, that this machine may"
+            " reach it, and what OUTRIDER_DATABASE_URL says"
+        )
+    return (
+        f"the database cannot be used: {failure}; put back what was there, with its owner and"
+        " mode, or choose another --data-dir"
+    )

@@ -19,13 +19,13 @@ from outrider.bootstrap.components import (
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
-from outrider.bootstrap.telemetry import sampled
+from outrider.bootstrap.telemetry import sample_gauges
 from outrider.config.loading import Settings
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
 from outrider.observability.collectors import PublishCollector
-from outrider.server.data_directory import DataDirectoryLock, placed
+from outrider.server.data_directory import DataDirectoryLock, lock_for_engine
 from outrider.usecases.access.tokens import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
@@ -46,10 +46,10 @@ class EngineComponents:
     `open_api` opens the whole API on the same store; it closes before the engine does.
     """
 
-    opened: AppContext
+    context: AppContext
     actor: Actor
     routing: Routing
-    intercepting: InterceptionComponents
+    interception: InterceptionComponents
     publish: PublishEvents
     targets: ManageTargets
     policies: ManageTargetPolicies
@@ -72,56 +72,56 @@ class EngineOptions:
 
 
 @asynccontextmanager
-async def open_embedded(
-    settings: Settings, wanted: EngineOptions, log: Any
+async def open_engine(
+    settings: Settings, options: EngineOptions, log: Any
 ) -> AsyncIterator[EngineComponents]:
     """Everything of a server but its port, in this loop. Leaving it lets running attempts end.
 
     Raise `StartupError` as a server does, and for a host name that no instance has.
     """
     async with AsyncExitStack() as stack:
-        place = await _taken(stack, settings, wanted, log)
-        opened = await stack.enter_async_context(open_store(settings, node=place.node))
-        if place.is_alone:
-            await prepare(settings, opened, lambda text: log.info("engine.prepared", note=text))
-        await stack.enter_async_context(sampled(opened.counting, "engine"))
-        routing = await stack.enter_async_context(open_routing(opened, log))
-        instance = _instance(opened, routing, wanted.instance_host)
-        intercepting = await stack.enter_async_context(
-            open_interceptions(settings, opened, routing, log)
+        lock = await _lock_directory(stack, settings, options, log)
+        context = await stack.enter_async_context(open_store(settings, node=lock.node))
+        if lock.is_exclusive:
+            await prepare(settings, context, lambda text: log.info("engine.prepared", note=text))
+        await stack.enter_async_context(sample_gauges(context.metrics, "engine"))
+        routing = await stack.enter_async_context(open_routing(context, log))
+        instance = _instance(context, routing, options.instance_host)
+        interception = await stack.enter_async_context(
+            open_interceptions(settings, context, routing, log)
         )
-        if wanted.delivers:
-            await stack.enter_async_context(_delivering(settings, opened, log))
-        yield _embedded(
-            settings, opened, instance, routing=routing, intercepting=intercepting, log=log
+        if options.delivers:
+            await stack.enter_async_context(_deliver(settings, context, log))
+        yield _components(
+            settings, context, instance, routing=routing, interception=interception, log=log
         )
 
 
-async def _taken(
-    stack: AsyncExitStack, settings: Settings, wanted: EngineOptions, log: Any
+async def _lock_directory(
+    stack: AsyncExitStack, settings: Settings, options: EngineOptions, log: Any
 ) -> DataDirectoryLock:
-    """Take a place at the data directory: waiting for who is about to leave it blocks no loop."""
-    place = placed(
+    """Lock the data directory in a thread: waiting for its holder to leave blocks no loop."""
+    locking = lock_for_engine(
         settings.data_dir,
         lambda text: log.info("engine.waiting", note=text),
-        beside_engines=wanted.beside_engines,
+        beside_engines=options.beside_engines,
     )
-    entering = asyncio.ensure_future(asyncio.to_thread(place.__enter__))
+    entering = asyncio.ensure_future(asyncio.to_thread(locking.__enter__))
     try:
-        taken = await asyncio.shield(entering)
+        lock = await asyncio.shield(entering)
     except asyncio.CancelledError:
-        # The thread cannot be stopped: what it takes is let go again.
+        # The thread cannot be stopped: the lock that it takes is released again.
         entering.add_done_callback(
-            lambda done: done.exception() or place.__exit__(None, None, None)
+            lambda done: done.exception() or locking.__exit__(None, None, None)
         )
         raise
-    stack.push(place)
-    return taken
+    stack.push(locking)
+    return lock
 
 
-def _instance(opened: AppContext, routing: Routing, host: str) -> InstanceId:
+def _instance(context: AppContext, routing: Routing, host: str) -> InstanceId:
     if not host:
-        return opened.instance
+        return context.instance
     instance = routing.instance_at(host)
     if instance is None:
         raise StartupError(
@@ -131,13 +131,13 @@ def _instance(opened: AppContext, routing: Routing, host: str) -> InstanceId:
 
 
 @asynccontextmanager
-async def _delivering(settings: Settings, opened: AppContext, log: Any) -> AsyncIterator[None]:
+async def _deliver(settings: Settings, context: AppContext, log: Any) -> AsyncIterator[None]:
     async with (
-        open_http_client(settings, settings.worker_concurrency) as caller,
-        open_maintenance(settings, opened, log),
+        open_http_client(settings, settings.worker_concurrency) as client,
+        open_maintenance(settings, context, log),
     ):
-        opened.counting.callers.append(caller)
-        worker, rescuer = build_worker(settings, opened, caller, log)
+        context.metrics.clients.append(client)
+        worker, rescuer = build_worker(settings, context, client, log)
         working = asyncio.create_task(worker.run())
         rescuing = asyncio.create_task(rescuer.run())
         try:
@@ -148,40 +148,40 @@ async def _delivering(settings: Settings, opened: AppContext, log: Any) -> Async
             await working
 
 
-def _embedded(
+def _components(
     settings: Settings,
-    opened: AppContext,
+    context: AppContext,
     instance: InstanceId,
     *,
     routing: Routing,
-    intercepting: InterceptionComponents,
+    interception: InterceptionComponents,
     log: Any,
 ) -> EngineComponents:
-    store, runtime = opened.store, opened.runtime
+    store, runtime = context.store, context.runtime
     return EngineComponents(
-        opened=opened,
+        context=context,
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
-        intercepting=intercepting,
-        publish=PublishEvents(store, runtime, routing, PublishCollector(opened.counting.meter)),
+        interception=interception,
+        publish=PublishEvents(store, runtime, routing, PublishCollector(context.metrics.shared)),
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),
         catalogue=ManageCatalogue(store, routing),
         deliveries=FindDeliveries(store),
-        open_api=lambda: _open_api(settings, opened, routing, log),
+        open_api=lambda: _open_api(settings, context, routing, log),
     )
 
 
 @asynccontextmanager
 async def _open_api(
-    settings: Settings, opened: AppContext, routing: Routing, log: Any
+    settings: Settings, context: AppContext, routing: Routing, log: Any
 ) -> AsyncIterator[App]:
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415
 
     stopping = asyncio.Event()
-    async with open_api(settings, opened, stopping, routing=routing, log=log) as app:
+    async with open_api(settings, context, stopping, routing=routing, log=log) as app:
         try:
             yield app
         finally:

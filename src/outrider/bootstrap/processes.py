@@ -1,4 +1,4 @@
-"""The processes of a server: who starts whom, with which parts."""
+"""The processes of a server: the supervisor, and the workers that it starts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.bootstrap.components import open_maintenance
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
-from outrider.bootstrap.telemetry import sampled
+from outrider.bootstrap.telemetry import sample_gauges
 from outrider.config.loading import Settings, to_environ
 from outrider.config.parsers import LogAttempts, LogLevel
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.observability.collectors import DeliveryCollector
 from outrider.observability.logging_setup import configure_logs, name_process
-from outrider.server.data_directory import free_node, joined, locked
+from outrider.server.data_directory import (
+    lock_exclusive,
+    lock_shared,
+    reserve_node_number,
+)
 from outrider.server.parent_watch import PARENT_VARIABLE, watch_parent
 from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.ports.http_client import HttpClient
@@ -32,7 +36,7 @@ from outrider.worker.attempts import AttemptRunner
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import Worker
 
-# Who lost its parent holds the data directory's lock, and the next server waits for it.
+# A worker without its server holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
 
 
@@ -43,9 +47,9 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
-    with locked(settings.data_dir, announce) as lock:
-        async with open_store(settings, announce=announce) as opened:
-            await prepare(settings, opened, announce)
+    with lock_exclusive(settings.data_dir, announce) as lock:
+        async with open_store(settings, announce=announce) as context:
+            await prepare(settings, context, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
             EnvoyServer(
@@ -59,7 +63,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         )
         _on_stop_signals(supervisor.stop)
         loop = asyncio.get_running_loop()
-        # Who starts a server for itself, as `outrider dev` does, may be killed.
+        # A program that starts a server for itself, as `outrider dev` does, may be killed.
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(supervisor.stop))
         await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
         announce("stopped")
@@ -75,20 +79,20 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
         await _deliver(settings, 0, announce)
         return
     # A supervised worker holds the server's own lock.
-    alone = nullcontext() if PARENT_VARIABLE in os.environ else joined(settings.data_dir)
-    with alone, free_node(settings.data_dir) as node:
+    lock = nullcontext() if PARENT_VARIABLE in os.environ else lock_shared(settings.data_dir)
+    with lock, reserve_node_number(settings.data_dir) as node:
         await _deliver(settings, node, announce)
 
 
 async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
     async with (
-        open_store(settings, node=node, announce=announce) as opened,
-        open_http_client(settings, settings.worker_concurrency) as caller,
-        open_maintenance(settings, opened),
-        sampled(opened.counting, "worker"),
+        open_store(settings, node=node, announce=announce) as context,
+        open_http_client(settings, settings.worker_concurrency) as client,
+        open_maintenance(settings, context),
+        sample_gauges(context.metrics, "worker"),
     ):
-        opened.counting.callers.append(caller)
-        worker, rescuer = build_worker(settings, opened, caller)
+        context.metrics.clients.append(client)
+        worker, rescuer = build_worker(settings, context, client)
         _collect_seldom()
         loop = asyncio.get_running_loop()
         orphaned = partial(worker.stop, within=_ORPHAN_DRAIN_S)
@@ -103,22 +107,22 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
 
 
 def build_worker(
-    settings: Settings, opened: AppContext, caller: HttpClient, log: Any = None
+    settings: Settings, context: AppContext, client: HttpClient, log: Any = None
 ) -> tuple[Worker, Rescuer]:
     """A worker and the rescuer that runs beside it."""
     is_own_log = log is None
     log = log or structlog.get_logger().bind()
-    schedule, metrics = RetrySchedule(), DeliveryCollector(opened.counting.meter)
+    schedule, metrics = RetrySchedule(), DeliveryCollector(context.metrics.shared)
     worker = Worker(
-        opened.store,
-        opened.runtime,
+        context.store,
+        context.runtime,
         AttemptRunner(
-            opened.runtime,
-            TargetClient(REQUEST_BUILDER, caller, log),
+            context.runtime,
+            TargetClient(REQUEST_BUILDER, client, log),
             schedule,
             log,
             metrics,
-            opened.tracing,
+            context.tracing,
             accepted_level=_accepted_level(settings, is_own_log=is_own_log),
         ),
         log,
@@ -127,14 +131,14 @@ def build_worker(
         concurrency=settings.worker_concurrency,
         drain_timeout=settings.drain_timeout,
     )
-    opened.counting.workers.append(worker)
-    return worker, Rescuer(opened.store, opened.runtime, schedule, log, metrics=metrics)
+    context.metrics.workers.append(worker)
+    return worker, Rescuer(context.store, context.runtime, schedule, log, metrics=metrics)
 
 
 def _accepted_level(settings: Settings, *, is_own_log: bool) -> Literal["debug", "info"] | None:
     if settings.log_attempts is LogAttempts.ALL:
         return "info"
-    # What a log of others shows only they know.
+    # What the log of the host program shows is not known here.
     shows_debug = settings.log_level is LogLevel.DEBUG or not is_own_log
     return "debug" if shows_debug else None
 
@@ -147,7 +151,7 @@ def _collect_seldom() -> None:
 
 
 def _keep_files_private() -> None:
-    # SQLite makes its files as the umask says, and events may hold what nobody else should read.
+    # SQLite makes its files as the umask says, and events may hold personal data.
     os.umask(0o077)
 
 

@@ -1,8 +1,8 @@
-"""Reading the settings, which `settings_declared` lists.
+"""Reading the settings, which `config.settings` declares.
 
 Flags win over the environment (`OUTRIDER_<NAME>`), which wins over `outrider.toml`. All three are
-read by the same function, so that a setting cannot mean two things. What nobody declared is an
-error that names where it stands: a misspelt setting must not be a silent default.
+read by the same function, so that a setting cannot mean two things. A name without a declaration
+is an error that says where it stands: a misspelt setting must not be a silent default.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from outrider.config.parsers import (
     LogLevel,
     as_text,
     is_own_issuer,
-    meant,
     read_path,
+    suggestion,
     to_text,
 )
 from outrider.config.settings import PREFIX, SETTINGS, Setting, Settings
@@ -42,7 +42,7 @@ __all__ = [
 
 DEFAULT_FILE = "outrider.toml"
 
-# Names that others read: the command line, and children who ask who their parent is.
+# Names that others read: the command line, and children that ask for their parent's process.
 OTHER_NAMES = (
     "OUTRIDER_CONFIG",
     "OUTRIDER_URL",
@@ -63,11 +63,11 @@ _BY_ENVIRON = {setting.environ_name: setting.name for setting in SETTINGS.values
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A value as somebody wrote it, and where."""
+class _RawValue:
+    """A value as it was written, and where."""
 
     value: object
-    where: str
+    source: str
 
 
 def load_settings(
@@ -84,15 +84,15 @@ def load_settings(
     """
     problems: list[str] = []
     path = _config_path(flags, environ, directory or Path.cwd())
-    given = dict(_from_file(path, problems)) if path else {}
-    given |= _from_environ(environ)
+    raw_values = dict(_from_file(path, problems)) if path else {}
+    raw_values |= _from_environ(environ)
     problems += unknown_names(environ)
-    given |= {
-        name: _Given(value, f"from {SETTINGS[name].flag}")
+    raw_values |= {
+        name: _RawValue(value, f"from {SETTINGS[name].flag}")
         for name, value in flags.items()
         if name != "config" and value is not None
     }
-    return _settings(given, problems)
+    return _settings(raw_values, problems)
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
@@ -107,7 +107,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
 def from_arguments(
     arguments: Mapping[str, object], environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Settings of who calls this from Python: by name, None for what is not given; no file.
+    """Settings of a program that calls this from Python: by name, None for what is not given; no file.
 
     Arguments win over `environ`, which is read like a server's.
 
@@ -116,14 +116,14 @@ def from_arguments(
     """
     environ = environ or {}
     problems = unknown_names(environ)
-    given = _from_environ(environ)
+    raw_values = _from_environ(environ)
     for name, value in arguments.items():
         if name not in SETTINGS:
-            problems.append(f"{name}: no such setting.{meant(name, list(SETTINGS))}")
+            problems.append(f"{name}: no such setting.{suggestion(name, list(SETTINGS))}")
         elif value is not None:
             text = to_text(value) if isinstance(value, bytes | Enum) else value
-            given[name] = _Given(text, f"from the argument {name}")
-    return _settings(given, problems)
+            raw_values[name] = _RawValue(text, f"from the argument {name}")
+    return _settings(raw_values, problems)
 
 
 def to_environ(settings: Settings) -> dict[str, str]:
@@ -137,10 +137,10 @@ def to_environ(settings: Settings) -> dict[str, str]:
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each `OUTRIDER_…` variable that nobody reads."""
+    """A sentence for each `OUTRIDER_…` variable that is no setting."""
     known = [*_BY_ENVIRON, *OTHER_NAMES]
     return [
-        f"{name}: no such setting (in the environment).{meant(name, known)}"
+        f"{name}: no such setting (in the environment).{suggestion(name, known)}"
         for name in sorted(environ)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -149,18 +149,18 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 def _config_path(
     flags: Mapping[str, object], environ: Mapping[str, str], directory: Path
 ) -> Path | None:
-    named = flags.get("config") or environ.get("OUTRIDER_CONFIG")
-    if not named:
+    name = flags.get("config") or environ.get("OUTRIDER_CONFIG")
+    if not name:
         default = directory / DEFAULT_FILE
         return default if default.exists() else None
-    where = "--config" if flags.get("config") else "OUTRIDER_CONFIG"
-    path = directory / Path(str(named)).expanduser()
+    source = "--config" if flags.get("config") else "OUTRIDER_CONFIG"
+    path = directory / Path(str(name)).expanduser()
     if not path.is_file():
-        raise SettingsError(f"{path}: no such file (from {where}). Name a TOML file.")
+        raise SettingsError(f"{path}: no such file (from {source}). Name a TOML file.")
     return path
 
 
-def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, _Given]]:
+def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, _RawValue]]:
     import tomllib  # noqa: PLC0415 - most starts have no file
 
     try:
@@ -172,27 +172,29 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, _Given]]:
         raise SettingsError(f"{path}: is not TOML: {error}.") from None
     for name, value in content.items():
         if name in SETTINGS:
-            yield name, _Given(value, f"from {path}")
+            yield name, _RawValue(value, f"from {path}")
         else:
-            problems.append(f"{name}: no such setting (in {path}).{meant(name, list(SETTINGS))}")
+            problems.append(
+                f"{name}: no such setting (in {path}).{suggestion(name, list(SETTINGS))}"
+            )
 
 
-def _from_environ(environ: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environ(environ: Mapping[str, str]) -> dict[str, _RawValue]:
     return {
-        setting: _Given(environ[name], f"from the environment: {name}")
+        setting: _RawValue(environ[name], f"from the environment: {name}")
         for name, setting in _BY_ENVIRON.items()
         if environ.get(name)
     }
 
 
-def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
+def _settings(raw_values: Mapping[str, _RawValue], problems: Sequence[str]) -> Settings:
     problems = list(problems)
     values: dict[str, Any] = {"data_dir": read_path("data")}
-    for name, written in given.items():
+    for name, raw in raw_values.items():
         try:
-            values[name] = SETTINGS[name].read(as_text(written.value))
+            values[name] = SETTINGS[name].read(as_text(raw.value))
         except ValueError as error:
-            problems.append(_problem(SETTINGS[name], written, error))
+            problems.append(_problem(SETTINGS[name], raw, error))
     if is_own_issuer(values.get("external_url"), values.get("oidc_issuers", "")):
         problems.append("oidc_issuers: one of them is external_url, which is this server.")
     if problems:
@@ -202,6 +204,6 @@ def _settings(given: Mapping[str, _Given], problems: Sequence[str]) -> Settings:
     return Settings(**values)
 
 
-def _problem(setting: Setting, written: _Given, error: ValueError) -> str:
-    shown = "" if setting.secret else f" = {str(written.value)!r}"
-    return f"{setting.name}{shown}: {error} ({written.where})."
+def _problem(setting: Setting, raw: _RawValue, error: ValueError) -> str:
+    shown = "" if setting.secret else f" = {str(raw.value)!r}"
+    return f"{setting.name}{shown}: {error} ({raw.source})."

@@ -24,7 +24,7 @@ MASTER_KEY_BYTES = 32
 MAX_WORKERS = 256
 MAX_CONCURRENCY = 10_000
 MAX_DRAIN_SECONDS = 3600.0
-# What was settled just now is still to be counted before it may be forgotten.
+# What was settled just now must be counted before it may be deleted.
 MIN_PERIOD_SECONDS = 60.0
 MAX_PERIOD_SECONDS = 36_500 * 86_400.0
 
@@ -88,8 +88,8 @@ def read_seconds(text: str) -> float:
 
 def read_period(text: str) -> float:
     """Seconds of a time such as `7d`, `12h`, `90m` or `3600s`; a number alone is seconds."""
-    found = _PERIOD.fullmatch(text)
-    seconds = float(found[1]) * _UNITS[found[2] or "s"] if found else 0.0
+    match = _PERIOD.fullmatch(text)
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if not MIN_PERIOD_SECONDS <= seconds <= MAX_PERIOD_SECONDS:
         raise ValueError("must be a time from 1m to 36500d, such as 7d or 12h")
     return seconds
@@ -137,7 +137,7 @@ def read_database_url(text: str) -> str:
 
 
 def is_postgres(database_url: str) -> bool:
-    """Whether it names a database of PostgreSQL; what else it says is for its driver to judge."""
+    """Whether it names a database of PostgreSQL; its driver checks the rest."""
     return database_url.startswith(_POSTGRES) and database_url.isprintable()
 
 
@@ -177,9 +177,9 @@ def read_relay_sources(text: str) -> str:
 
 
 def is_own_issuer(external_url: str | None, oidc_issuers: str) -> bool:
-    """Whether somebody listed this server: its tokens are judged by its own rules alone."""
+    """Whether the list names this server, whose tokens are checked by its own rules alone."""
     return external_url in {
-        parse_issuer.issuer.rstrip("/") for parse_issuer in parse_issuers(oidc_issuers)
+        external_issuer.issuer.rstrip("/") for external_issuer in parse_issuers(oidc_issuers)
     }
 
 
@@ -244,8 +244,8 @@ def to_text(value: object) -> str:
     return f"{value:.9f}" if isinstance(value, float) else str(value)
 
 
-def meant(name: str, known: list[str]) -> str:
-    """Half a line for who misspelt a name."""
+def suggestion(name: str, known: list[str]) -> str:
+    """Half a line about a misspelt name: the known one that is most like it, or all of them."""
     import difflib  # noqa: PLC0415 - only on the way out
 
     close = difflib.get_close_matches(name, known, n=1)

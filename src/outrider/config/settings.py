@@ -45,12 +45,12 @@ class Setting:
     """The declaration of one setting.
 
     `read` turns text into the value, or raises ValueError with half a sentence: what the value
-    must be. `default` is the documented text of the default.
+    must be. `help` says what it is for, `default` is the documented text of the default.
     """
 
     name: str
     read: Callable[[str], Any]
-    says: str
+    help: str
     default: str
     secret: bool
 
@@ -65,21 +65,21 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
 
-_DECLARED = "outrider.setting"
+_DECLARATION = "outrider.setting"
 
 
 def _declare(
     read: Callable[[str], Any],
-    says: str,
+    help_text: str,
     *,
     default: Any = MISSING,
     make: Any = MISSING,
-    shown: str | None = None,
+    default_text: str | None = None,
     secret: bool = False,
 ) -> Any:
-    shown = shown or ("none" if default is None else str(default))
-    declared = {"read": read, "says": says, "default": shown, "secret": secret}
-    metadata = {_DECLARED: declared}
+    text = default_text or ("none" if default is None else str(default))
+    declaration = {"read": read, "help": help_text, "default": text, "secret": secret}
+    metadata = {_DECLARATION: declaration}
     if make is not MISSING:
         return field(default_factory=make, repr=not secret, metadata=metadata)
     return field(default=default, repr=not secret, metadata=metadata)
@@ -99,35 +99,35 @@ class Settings:
         read_path,
         "Directory of the database, the admin token and the master key; made when it is missing.",
         default=Path("data"),
-        shown="./data",
+        default_text="./data",
     )
     database_url: str | None = _declare(
         read_database_url,
         "Where deliveries are kept: `sqlite:///FILE`, or for several nodes "
         "`postgresql://USER:PASSWORD@HOST/DATABASE`; see [PostgreSQL](../postgresql.md).",
         default=None,
-        shown="a file in the data directory",
+        default_text="a file in the data directory",
         secret=True,
     )
     dev: bool = _declare(
         read_yes_or_no,
         "For a developer's machine: targets on loopback and in private networks may be called.",
         default=False,
-        shown="false",
+        default_text="false",
     )
     egress_profile: EgressProfile = _declare(
         read_one_of(EgressProfile),
         "How far calls may reach: `strict` is globally routable addresses only, `cluster` is also "
         "private networks, `dev` is also loopback.",
         default=EgressProfile.STRICT,
-        shown="strict; dev when `dev` is true",
+        default_text="strict; dev when `dev` is true",
     )
     egress_allow: str = _declare(
         read_egress_allow,
         "Networks, addresses and host names that may be called whatever the profile says, divided "
         "by commas, such as `10.1.0.0/16, hooks.internal`.",
         default="",
-        shown="none",
+        default_text="none",
     )
     egress_proxy: str | None = _declare(
         read_proxy_url,
@@ -155,7 +155,7 @@ class Settings:
         read_whole_number(1, MAX_WORKERS),
         "Child processes that deliver.",
         make=default_workers,
-        shown="one less than the cores, at least 1",
+        default_text="one less than the cores, at least 1",
     )
     worker_concurrency: int = _declare(
         read_whole_number(1, MAX_CONCURRENCY),
@@ -166,33 +166,33 @@ class Settings:
         read_seconds,
         "Seconds that all targets of one request, response or function may take together.",
         default=300.0,
-        shown="300",
+        default_text="300",
     )
     drain_timeout: float = _declare(
         read_seconds,
         "Seconds that a stopping process gives to the calls in flight.",
         default=20.0,
-        shown="20",
+        default_text="20",
     )
     retention_delivered: float = _declare(
         read_period,
         "How long a delivery stays in the log after it was delivered or cancelled, such as `7d` or "
         "`12h`.",
         default=7 * 86_400.0,
-        shown="7d",
+        default_text="7d",
     )
     retention_dead: float = _declare(
         read_period,
         "How long a dead delivery stays in the log: so long it can be replayed.",
         default=30 * 86_400.0,
-        shown="30d",
+        default_text="30d",
     )
     retention_events: float = _declare(
         read_period,
         "How long the id of an event is remembered: so long publishing it again makes no second "
         "delivery. An event stays at least as long as its deliveries.",
         default=7 * 86_400.0,
-        shown="7d",
+        default_text="7d",
     )
     log_level: LogLevel = _declare(
         read_one_of(LogLevel),
@@ -203,7 +203,7 @@ class Settings:
         read_one_of(LogFormat),
         "`console` for people, `json` for programs.",
         default=None,
-        shown="console on a terminal, else json",
+        default_text="console on a terminal, else json",
     )
     log_attempts: LogAttempts = _declare(
         read_one_of(LogAttempts),
@@ -216,7 +216,7 @@ class Settings:
         "Whether `/metrics` may be read without a token; see [Prometheus]"
         "(../observability.md#prometheus).",
         default=False,
-        shown="false",
+        default_text="false",
     )
     external_url: str | None = _declare(
         read_http_url,
@@ -230,7 +230,7 @@ class Settings:
         "a value of that claim to roles of ours; see [Tokens of another issuer]"
         "(../access.md#tokens-of-another-issuer).",
         default="",
-        shown="none",
+        default_text="none",
     )
     relay_sources: str = _declare(
         read_relay_sources,
@@ -238,7 +238,7 @@ class Settings:
         "`[[relay_sources]]` tables. Each has `name`, and `signing_keys` or `issuer`; see [Sources]"
         "(../relay.md#sources).",
         default="",
-        shown="none",
+        default_text="none",
         secret=True,
     )
 
@@ -256,9 +256,11 @@ class Settings:
         return url if url is not None and is_postgres(url) else None
 
 
-def _setting(declared: Field[Any]) -> Setting:
-    return Setting(name=declared.name, **declared.metadata[_DECLARED])
+def _setting(setting_field: Field[Any]) -> Setting:
+    return Setting(name=setting_field.name, **setting_field.metadata[_DECLARATION])
 
 
-SETTINGS: Mapping[str, Setting] = {each.name: _setting(each) for each in fields(Settings)}
+SETTINGS: Mapping[str, Setting] = {
+    setting_field.name: _setting(setting_field) for setting_field in fields(Settings)
+}
 """Every declaration by its name, in the order of the reference."""

@@ -18,22 +18,22 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class EngineApi:
     """An ASGI application; what it answers from is opened by the first request."""
 
-    def __init__(self, opened: Callable[[], Awaitable[App]]) -> None:
-        self._opened = opened
+    def __init__(self, open_app: Callable[[], Awaitable[App]]) -> None:
+        self._open_app = open_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. An engine that is not open answers 503."""
         if scope["type"] != "http":
             return
         try:
-            app = await self._opened()
+            app = await self._open_app()
         except Unavailable as failure:
-            await _unavailable(send, failure.message)
+            await _send_unavailable(send, failure.message)
         else:
-            await app(_unmounted(scope), receive, send)
+            await app(_unmount(scope), receive, send)
 
 
-def _unmounted(scope: Scope) -> Scope:
+def _unmount(scope: Scope) -> Scope:
     """The request as if the application stood at the root."""
     root = scope.get("root_path", "")
     path = scope["path"]
@@ -43,7 +43,7 @@ def _unmounted(scope: Scope) -> Scope:
     return {**scope, "path": inner, "raw_path": inner.encode(), "root_path": ""}
 
 
-async def _unavailable(send: Send, text: str) -> None:
+async def _send_unavailable(send: Send, text: str) -> None:
     body = json.dumps({"code": "unavailable", "message": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 503, "headers": headers})

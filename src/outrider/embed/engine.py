@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from outrider.bootstrap.embedding import EngineComponents, EngineOptions, open_embedded
+from outrider.bootstrap.embedding import EngineComponents, EngineOptions
 from outrider.config.loading import Settings, SettingsError, from_arguments
 from outrider.domain.interception.message import JSON_OBJECTS, JsonObject, MessageType
 from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
 from outrider.domain.routing.condition import ConditionKind
-from outrider.embed.api import App, EngineApi
 from outrider.embed.events import Event, to_domain
-from outrider.embed.logging import HostLog
-from outrider.embed.management import Management, not_open
+from outrider.embed.lifecycle import raise_not_open
+from outrider.embed.management import Management
 from outrider.errors import StartupError
 from outrider.usecases.delivery.publish import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult, json_text
@@ -27,7 +23,7 @@ M = TypeVar("M")
 Headers = Mapping[str, Sequence[str]]
 _NO_HEADERS: Headers = {}
 # About 200 bytes each.
-_MAX_KNOWN = 10_000
+_MAX_CACHED_MATCHES = 10_000
 
 
 class Engine(Management):
@@ -49,19 +45,12 @@ class Engine(Management):
         beside_engines: bool = False,
         log: Any = None,
     ) -> None:
-        self._settings = settings
-        self._wanted = EngineOptions(
+        options = EngineOptions(
             delivers=deliver, beside_engines=beside_engines, instance_host=instance_host
         )
-        self._log = log or HostLog()
-        self._embedded: EngineComponents | None = None
-        self._stack = AsyncExitStack()
-        self._app: App | None = None
-        self._turn = asyncio.Lock()
-        self._known: dict[tuple[ConditionKind, str], bool] = {}
+        super().__init__(settings, options, log)
+        self._match_cache: dict[tuple[ConditionKind, str], bool] = {}
         self._revision = -1
-        self._in_flight = 0
-        self._idle = asyncio.Event()
 
     @classmethod
     def open(
@@ -77,7 +66,7 @@ class Engine(Management):
         `settings` are those of a server, by name: `data_dir`, `dev`, `egress_profile`, … Those of
         its port and processes mean nothing here.
 
-        - `deliver=False`: events are stored, and somebody else delivers them.
+        - `deliver=False`: events are stored, and another process delivers them.
         - `instance_host`: serve the instance with this host name.
         - `beside_engines`: also work on a directory that another engine holds, for hosts of
           several processes. A directory that a server holds is always joined.
@@ -85,7 +74,7 @@ class Engine(Management):
         Raise `StartupError` with a line for each setting that is wrong.
         """
         return cls(
-            _read(settings, {}),
+            _read_settings(settings, {}),
             deliver=deliver,
             instance_host=instance_host,
             beside_engines=beside_engines,
@@ -103,71 +92,20 @@ class Engine(Management):
     ) -> Self:
         """Like `open`, with `OUTRIDER_…` variables for what no argument says."""
         return cls(
-            _read(settings, os.environ if environ is None else environ),
+            _read_settings(settings, os.environ if environ is None else environ),
             deliver=deliver,
             instance_host=instance_host,
             beside_engines=beside_engines,
         )
 
-    def __repr__(self) -> str:
-        state = "closed" if self._embedded is None else f"open, in flight: {self._in_flight}"
-        return f"<Engine {self._settings.data_dir} [{state}]>"
-
-    async def start(self) -> Self:
-        """Open the store and begin to deliver. An engine that is open stays as it is.
-
-        Raise `StartupError` for data that cannot be used, and for a directory that another
-        program holds.
-        """
-        async with self._turn:
-            if self._embedded is None:
-                async with AsyncExitStack() as stack:
-                    embedded = await stack.enter_async_context(
-                        open_embedded(self._settings, self._wanted, self._log)
-                    )
-                    self._stack = stack.pop_all()
-                self._embedded = embedded
-        return self
-
-    async def aclose(self) -> None:
-        """Let what is in flight end, at most `drain_timeout` seconds, then close the store.
-
-        Deliveries that have not ended are made by whoever opens the directory next. Closing
-        again, or what was never open, does nothing.
-        """
-        async with self._turn:
-            if self._embedded is None:
-                return
-            self._embedded, self._app, self._revision = None, None, -1
-            try:
-                await self._drained()
-            finally:
-                await self._stack.aclose()
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can be used right now."""
-        return self._embedded is not None
-
-    def fires(self, kind: ConditionKind, full_method: str) -> bool:
-        """Whether any execution may fire for the request or the response of a method."""
-        embedded = self._embedded or not_open()
+    def matches(self, kind: ConditionKind, full_method: str) -> bool:
+        """Whether any execution matches the request or the response of a method."""
+        components = self._components or raise_not_open()
         # Nearly every call asks this of the same few methods: routing, at 3 us, is asked once.
-        if embedded.routing.revision != self._revision:
-            self._known, self._revision = {}, embedded.routing.revision
-        known = self._known.get((kind, full_method))
-        return self._matches(embedded, kind, full_method) if known is None else known
+        if components.routing.revision != self._revision:
+            self._match_cache, self._revision = {}, components.routing.revision
+        known = self._match_cache.get((kind, full_method))
+        return self._match(components, kind, full_method) if known is None else known
 
     async def intercept_request(
         self,
@@ -187,7 +125,7 @@ class Engine(Management):
         the headers what the contract shows them. `timeout` is in seconds. Raise what a target
         that interrupts says.
         """
-        if not self.fires(ConditionKind.REQUEST, full_method):
+        if not self.matches(ConditionKind.REQUEST, full_method):
             return InterceptionResult(request)
         call = InterceptedCall(
             full_method=full_method,
@@ -196,10 +134,10 @@ class Engine(Management):
             user_id=user_id,
             headers=headers,
         )
-        embedded = self._begin()
+        components = self._begin()
         try:
-            return await embedded.intercepting.interceptions.request(
-                embedded.actor.instance_id, call, request, message_type, seconds=timeout
+            return await components.interception.interceptions.request(
+                components.actor.instance_id, call, request, message_type, seconds=timeout
             )
         finally:
             self._end()
@@ -221,7 +159,7 @@ class Engine(Management):
 
         `request` is what the application answered: a dict, or compact JSON.
         """
-        if not self.fires(ConditionKind.RESPONSE, full_method):
+        if not self.matches(ConditionKind.RESPONSE, full_method):
             return InterceptionResult(response)
         call = InterceptedCall(
             full_method=full_method,
@@ -231,10 +169,10 @@ class Engine(Management):
             headers=headers,
         )
         text = request if isinstance(request, str) else json_text(request)
-        embedded = self._begin()
+        components = self._begin()
         try:
-            return await embedded.intercepting.interceptions.response(
-                embedded.actor.instance_id,
+            return await components.interception.interceptions.response(
+                components.actor.instance_id,
                 call,
                 response,
                 message_type,
@@ -252,10 +190,10 @@ class Engine(Management):
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
     ) -> InterceptionResult[JsonObject]:
         """Call a function: `message` is what the answers of its targets add up to."""
-        embedded = self._begin()
+        components = self._begin()
         try:
-            return await embedded.intercepting.interceptions.function(
-                embedded.actor.instance_id, name, payload, seconds=timeout
+            return await components.interception.interceptions.function(
+                components.actor.instance_id, name, payload, seconds=timeout
             )
         finally:
             self._end()
@@ -271,59 +209,25 @@ class Engine(Management):
 
         Raise `InvalidRequest` naming the field: then nothing is stored.
         """
-        embedded = self._embedded or not_open()
+        components = self._components or raise_not_open()
         several = [events] if isinstance(events, Event) else events
-        now = embedded.opened.runtime.now()
-        published = await embedded.publish(embedded.actor, to_domain(several, now))
-        return published[0] if isinstance(events, Event) else published
+        now = components.context.runtime.now()
+        results = await components.publish(components.actor, to_domain(several, now))
+        return results[0] if isinstance(events, Event) else results
 
-    def api(self) -> EngineApi:
-        """The whole API of a server as an ASGI application, to be mounted under any path.
+    def _match(self, components: EngineComponents, kind: ConditionKind, full_method: str) -> bool:
+        routes = components.routing.routes(components.actor.instance_id)
+        is_match = routes.match(method_lookup_id(kind, full_method))[0] is not None
+        if len(self._match_cache) >= _MAX_CACHED_MATCHES:
+            self._match_cache.clear()
+        self._match_cache[kind, full_method] = is_match
+        return is_match
 
-        It is opened by its first request. Whoever calls it needs a token: the admin token is where
-        a server has it.
-        """
-        return EngineApi(self._opened_api)
-
-    async def _opened_api(self) -> App:
-        async with self._turn:
-            embedded = self._embedded or not_open()
-            if self._app is not None:
-                return self._app
-            app: App = await self._stack.enter_async_context(embedded.open_api())
-            self._app = app
-            return app
-
-    def _matches(self, embedded: EngineComponents, kind: ConditionKind, full_method: str) -> bool:
-        routes = embedded.routing.routes(embedded.actor.instance_id)
-        found = routes.match(method_lookup_id(kind, full_method))[0] is not None
-        if len(self._known) >= _MAX_KNOWN:
-            self._known.clear()
-        self._known[kind, full_method] = found
-        return found
-
-    def _begin(self) -> EngineComponents:
-        embedded = self._embedded or not_open()
-        self._in_flight += 1
-        return embedded
-
-    def _end(self) -> None:
-        self._in_flight -= 1
-        if not self._in_flight:
-            self._idle.set()
-
-    async def _drained(self) -> None:
-        self._idle.clear()
-        if not self._in_flight:
-            return
-        try:
-            async with asyncio.timeout(self._settings.drain_timeout):
-                await self._idle.wait()
-        except TimeoutError:
-            self._log.warning("engine.shutdown_timeout", in_flight=self._in_flight)
+    def _on_close(self) -> None:
+        self._revision = -1
 
 
-def _read(settings: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+def _read_settings(settings: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     try:
         return from_arguments(settings, environ)
     except SettingsError as failure:

@@ -1,4 +1,4 @@
-"""Events as an application says them."""
+"""Events as an application publishes them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def to_domain(events: Sequence[Event], now: datetime) -> list[domain.Event]:
     """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
     if len(events) > MAX_EVENTS:
         raise InvalidRequest(f"at most {MAX_EVENTS} events at once, not {len(events)}")
-    return [_checked(each, position, now) for position, each in enumerate(events)]
+    return [_check(event, position, now) for position, event in enumerate(events)]
 
 
-def _checked(event: Event, position: int, now: datetime) -> domain.Event:
+def _check(event: Event, position: int, now: datetime) -> domain.Event:
     for name in _SHORT:
         if len(getattr(event, name)) > _MAX_TEXT:
             raise _invalid(position, name, f"at most {_MAX_TEXT} characters")

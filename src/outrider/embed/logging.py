@@ -6,13 +6,13 @@ import logging
 import sys
 import traceback
 
-from outrider.observability.redaction import masked, masked_field
+from outrider.observability.redaction import redacted, redacted_field
 
 LOGGER = "outrider"
 
 
 class HostLog:
-    """What the parts expect of a logger: a name for what happened, and fields; secrets masked."""
+    """What the parts expect of a logger: a name for what happened, and fields; secrets redacted."""
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger(LOGGER)
@@ -28,7 +28,7 @@ class HostLog:
             self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: object) -> None:
-        """About something that somebody should look at."""
+        """About something that an operator should look at."""
         self._write(logging.WARNING, event, fields)
 
     def error(
@@ -49,9 +49,9 @@ class HostLog:
         failure: BaseException | None = None,
     ) -> None:
         text = " ".join(
-            [event, *(f"{name}={masked_field(name, each)}" for name, each in fields.items())]
+            [event, *(f"{name}={redacted_field(name, value)}" for name, value in fields.items())]
         )
         if failure is not None:
-            # As text: what a traceback quotes passes the mask, too.
-            text += "\n" + str(masked("".join(traceback.format_exception(failure)).rstrip()))
+            # As text: what a traceback quotes is redacted, too.
+            text += "\n" + str(redacted("".join(traceback.format_exception(failure)).rstrip()))
         self._logger.log(level, "%s", text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from outrider.bootstrap.embedding import EngineComponents
 from outrider.domain.delivery.delivery import Delivery
@@ -24,7 +23,8 @@ from outrider.domain.search import (
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import read_condition
-from outrider.errors import AlreadyExists, InvalidRequest, OutriderError, Unavailable
+from outrider.embed.lifecycle import EngineLifecycle
+from outrider.errors import AlreadyExists, InvalidRequest, OutriderError
 from outrider.usecases.routing.explain import ExplainQuery, Explanation
 
 MAX_NAME = 1000
@@ -32,13 +32,11 @@ MAX_ENDPOINT = 2048
 MAX_TIMEOUT = timedelta(seconds=270)
 
 
-class Management:
+class Management(EngineLifecycle):
     """What the owner of the instance may do. Everything raises `outrider.errors`.
 
     A target is named by the value or by its id.
     """
-
-    _embedded: EngineComponents | None = None
 
     async def create_target(
         self,
@@ -54,7 +52,7 @@ class Management:
 
         Raise `AlreadyExists` for a name that is taken, `InvalidRequest` for what no target may be.
         """
-        wanted = NewTarget(
+        new_target = NewTarget(
             name=_within(name, "name", MAX_NAME),
             type=_target_type(type),
             endpoint=_within(endpoint, "endpoint", MAX_ENDPOINT),
@@ -62,8 +60,8 @@ class Management:
             interrupt_on_error=interrupt_on_error,
             payload_type=payload_type,
         )
-        parts = self._parts
-        return await parts.targets.create(parts.actor, wanted)
+        components = self._open_components
+        return await components.targets.create(components.actor, new_target)
 
     async def put_target(
         self,
@@ -76,7 +74,7 @@ class Management:
         payload_type: PayloadType = PayloadType.JSON,
     ) -> Target:
         """Make the target of this name be so, at every start of an application. Its keys stay."""
-        parts = self._parts
+        components = self._open_components
         known = await self._target_named(name)
         if known is None:
             try:
@@ -100,49 +98,51 @@ class Management:
             timeout=_timeout(timeout),
             payload_type=payload_type,
         )
-        return await parts.targets.update(parts.actor, known.id, change)
+        return await components.targets.update(components.actor, known.id, change)
 
     async def _target_named(self, name: str) -> Target | None:
-        parts = self._parts
-        named = [NameFilter(name, TextMethod.EQUALS)]
-        found = await parts.targets.search(parts.actor, named, TargetSort.ID, Page(limit=1))
-        return found.rows[0] if found.rows else None
+        components = self._open_components
+        has_name = [NameFilter(name, TextMethod.EQUALS)]
+        page = await components.targets.search(
+            components.actor, has_name, TargetSort.ID, Page(limit=1)
+        )
+        return page.rows[0] if page.rows else None
 
     async def update_target(self, target: Target | str, change: TargetChange) -> Target:
         """Change what `change` names. Raise `NotFound` for a target that is gone."""
-        parts = self._parts
-        return await parts.targets.update(parts.actor, _id_of(target), change)
+        components = self._open_components
+        return await components.targets.update(components.actor, _id_of(target), change)
 
     async def delete_target(self, target: Target | str) -> datetime | None:
-        """Delete it and cancel what is owed to it; return when, None when it never existed."""
-        parts = self._parts
-        return await parts.targets.delete(parts.actor, _id_of(target))
+        """Delete it and cancel its pending deliveries; return when, None when it never existed."""
+        components = self._open_components
+        return await components.targets.delete(components.actor, _id_of(target))
 
     async def get_target(self, target: Target | str) -> Target:
         """Raise `NotFound` when it is gone."""
-        parts = self._parts
-        return await parts.targets.get(parts.actor, _id_of(target))
+        components = self._open_components
+        return await components.targets.get(components.actor, _id_of(target))
 
     async def list_targets(self) -> list[Target]:
         """All of them, oldest first."""
-        parts = self._parts
+        components = self._open_components
         found: list[Target] = []
         while True:
             page = Page(offset=len(found), limit=MAX_LIMIT, ascending=True)
-            rows = (await parts.targets.search(parts.actor, (), TargetSort.ID, page)).rows
+            rows = (await components.targets.search(components.actor, (), TargetSort.ID, page)).rows
             found.extend(rows)
             if len(rows) < MAX_LIMIT:
                 return found
 
     async def set_policy(self, target: Target | str, policy: TargetPolicy) -> datetime:
         """Replace the target's policy; return when."""
-        parts = self._parts
-        return await parts.policies.set(parts.actor, _id_of(target), policy)
+        components = self._open_components
+        return await components.policies.set(components.actor, _id_of(target), policy)
 
     async def get_policy(self, target: Target | str) -> StoredPolicy:
         """Return it without its secrets."""
-        parts = self._parts
-        return await parts.policies.get(parts.actor, _id_of(target))
+        components = self._open_components
+        return await components.policies.get(components.actor, _id_of(target))
 
     async def set_execution(
         self, condition: Condition | str, targets: Iterable[Target | str]
@@ -151,18 +151,20 @@ class Management:
 
         The method, function or event type must be in the catalogue: `NotFound` otherwise.
         """
-        parts = self._parts
-        wanted = [_id_of(target) for target in targets]
-        return await parts.executions.set(parts.actor, read_condition(condition), wanted)
+        components = self._open_components
+        target_ids = [_id_of(target) for target in targets]
+        return await components.executions.set(
+            components.actor, read_condition(condition), target_ids
+        )
 
     async def get_execution(self, condition: Condition | str) -> Execution | None:
         """Return the execution of exactly this condition; None: it has no targets."""
-        parts = self._parts
-        wanted = ExecutionIdsFilter((read_condition(condition).execution_id,))
-        found = await parts.executions.search(
-            parts.actor, [wanted], ExecutionSort.ID, Page(limit=1)
+        components = self._open_components
+        has_id = ExecutionIdsFilter((read_condition(condition).execution_id,))
+        page = await components.executions.search(
+            components.actor, [has_id], ExecutionSort.ID, Page(limit=1)
         )
-        return found.rows[0] if found.rows else None
+        return page.rows[0] if page.rows else None
 
     async def delete_execution(self, condition: Condition | str) -> None:
         """Call nothing for this condition any more."""
@@ -170,11 +172,13 @@ class Management:
 
     async def list_executions(self) -> list[Execution]:
         """All that have targets, by id."""
-        parts = self._parts
+        components = self._open_components
         found: list[Execution] = []
         while True:
             page = Page(offset=len(found), limit=MAX_LIMIT, ascending=True)
-            rows = (await parts.executions.search(parts.actor, (), ExecutionSort.ID, page)).rows
+            rows = (
+                await components.executions.search(components.actor, (), ExecutionSort.ID, page)
+            ).rows
             found.extend(rows)
             if len(rows) < MAX_LIMIT:
                 return found
@@ -196,38 +200,31 @@ class Management:
 
         Nothing is written when all of them are known and say nothing about themselves.
         """
-        parts = self._parts
-        wanted = [entry for entry in entries if not _is_known(parts, entry)]
-        return await parts.catalogue.add(parts.actor, wanted) if wanted else 0
+        components = self._open_components
+        new_entries = [entry for entry in entries if not _is_known(components, entry)]
+        if not new_entries:
+            return 0
+        return await components.catalogue.add(components.actor, new_entries)
 
-    async def list_deliveries(self, wanted: DeliverySearch | None = None) -> Sequence[Delivery]:
+    async def list_deliveries(self, search: DeliverySearch | None = None) -> Sequence[Delivery]:
         """One page of the delivery log, newest first, without attempts and payloads."""
-        parts = self._parts
-        return (await parts.deliveries.search(parts.actor, wanted or DeliverySearch()))[0]
+        components = self._open_components
+        return (await components.deliveries.search(components.actor, search or DeliverySearch()))[0]
 
     async def get_delivery(self, delivery_id: str) -> Delivery:
         """With its attempts and its payload. Raise `NotFound`."""
-        parts = self._parts
-        return await parts.deliveries.get(parts.actor, DeliveryId(delivery_id))
+        components = self._open_components
+        return await components.deliveries.get(components.actor, DeliveryId(delivery_id))
 
     async def explain(self, kind: ConditionKind | str, name: str) -> Explanation:
-        """Say which execution fires for a request, response, function or event, and why."""
-        parts = self._parts
+        """Say which execution matches a request, response, function or event, and why."""
+        components = self._open_components
         try:
-            asked = ExplainQuery(ConditionKind(kind), name)
+            query = ExplainQuery(ConditionKind(kind), name)
         except ValueError:
             kinds = ", ".join(ConditionKind)
             raise InvalidRequest(f"the kind is one of {kinds}, not {kind!r}") from None
-        return await parts.intercepting.explain(parts.actor, asked)
-
-    @property
-    def _parts(self) -> EngineComponents:
-        return self._embedded or not_open()
-
-
-def not_open() -> NoReturn:
-    """Raise what every call of an engine raises that is not open."""
-    raise Unavailable("the engine is not open: use `async with engine`, or `await engine.start()`")
+        return await components.interception.explain(components.actor, query)
 
 
 def _id_of(target: Target | str) -> TargetId:
@@ -267,10 +264,10 @@ def _invalid(name: str, rule: str) -> OutriderError:
     return InvalidRequest(f"invalid target: {name} must be {rule}")
 
 
-def _is_known(parts: EngineComponents, entry: Entry) -> bool:
+def _is_known(components: EngineComponents, entry: Entry) -> bool:
     if entry.schema_json is not None or entry.example_json is not None:
         return False
-    catalogue = parts.routing.catalogue(parts.actor.instance_id)
+    catalogue = components.routing.catalogue(components.actor.instance_id)
     has = {
         EntryKind.METHOD: catalogue.has_method,
         EntryKind.FUNCTION: catalogue.has_function,

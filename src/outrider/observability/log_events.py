@@ -1,7 +1,7 @@
-"""Every line of our log, declared: its event, when it is written, and its fields.
+"""Every event of our log, declared: when it is written, its level and its fields.
 
-The documentation is made from this, and a test reads the code: a line or a field that is not
-declared here fails it. On every line there are also `timestamp`, `level` and `process`.
+The documentation is made from this, and a test reads the code: an event or a field that is not
+declared here fails it. Every line also has `timestamp`, `level` and `process`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FIELDS: Mapping[str, str] = {
-    "account": "Id of the caller's account; null while nobody knows who calls.",
+    "account": "Id of the caller's account; null while the caller is not known.",
     "attempt": "Number of the attempt, from 1.",
     "code": '`ok`, or the error as Connect names it, such as "not_found".',
     "deliveries": "How many deliveries.",
@@ -45,11 +45,11 @@ FIELDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One kind of line. `level` is its level, or its levels."""
+    """One kind of line. `help` says when it is written; `level` is its level, or its levels."""
 
     event: str
     level: str
-    says: str
+    help: str
     fields: tuple[str, ...] = ()
 
 
@@ -84,7 +84,7 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
     LogEvent(
         "interception.called",
         "info; debug when accepted",
-        "A target was called while somebody waited.",
+        "A target was called while a caller waited.",
         ("instance", "execution", "target", "outcome", "ms", "error", "trace", "span"),
     ),
     LogEvent(
@@ -109,9 +109,16 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
         ("execution",),
     ),
     LogEvent(
-        "retention.deleted", "info", "What is kept no longer was deleted.", ("deliveries", "events")
+        "retention.deleted",
+        "info",
+        "Deliveries and events past their retention were deleted.",
+        ("deliveries", "events"),
     ),
-    LogEvent("cleaner.failed", "error", "Counting or forgetting failed; it is tried again."),
+    LogEvent(
+        "cleaner.failed",
+        "error",
+        "Rolling up counts or deleting what has expired failed; it is tried again.",
+    ),
     LogEvent("rescuer.failed", "error", "Looking for dead workers failed; it is tried again."),
     LogEvent(
         "clock.moved_backwards",

@@ -1,6 +1,6 @@
-"""The log: one line for each thing that happened, on standard error, secrets masked.
+"""The log: one line for each thing that happened, on standard error, secrets redacted.
 
-Our own lines (structlog) and those of libraries (logging) look the same and pass the same mask.
+Our own lines (structlog) and those of libraries (logging) look the same and are redacted alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from outrider.config.parsers import LogFormat, LogLevel
 from outrider.errors import Unavailable
-from outrider.observability.redaction import masked, masked_field
+from outrider.observability.redaction import redacted, redacted_field
 
 # What tells which line it is, rather than what it is about.
 _OWN_FIELDS = frozenset({"event", "level", "logger", "timestamp"})
@@ -58,16 +58,16 @@ def format_for(stream: TextIO) -> LogFormat:
     return LogFormat.CONSOLE if stream.isatty() else LogFormat.JSON
 
 
-def mask_secrets(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Processor: mask what is named like a secret, and what looks like one in texts."""
+def redact_secrets(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Processor: redact what is named like a secret, and what looks like one in texts."""
     return {
-        name: masked(value) if name in _OWN_FIELDS else _masked_field(name, value)
+        name: redacted(value) if name in _OWN_FIELDS else _redacted_field(name, value)
         for name, value in event_dict.items()
     }
 
 
-def _masked_field(name: str, value: Any) -> Any:
-    return value if name.startswith(_BRIDGE_PREFIX) else masked_field(name, value)
+def _redacted_field(name: str, value: Any) -> Any:
+    return value if name.startswith(_BRIDGE_PREFIX) else redacted_field(name, value)
 
 
 def _formatter(log_format: LogFormat, stream: TextIO) -> logging.Formatter:
@@ -82,15 +82,15 @@ def _formatter(log_format: LogFormat, stream: TextIO) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             # After the tracebacks have become text: they may quote a secret, too.
-            structlog.processors.ExceptionRenderer(_text_of),
-            mask_secrets,
+            structlog.processors.ExceptionRenderer(_exception_text),
+            redact_secrets,
             renderer,
         ],
     )
 
 
-def _text_of(exc_info: ExcInfo) -> str:
-    """A traceback; one line for what is down, which is nobody's bug and said again and again."""
+def _exception_text(exc_info: ExcInfo) -> str:
+    """A traceback; one line when a dependency is down, which is no bug and logged again and again."""
     failure = exc_info[1]
     if not isinstance(failure, Unavailable):
         return "".join(traceback.format_exception(failure)).rstrip()
@@ -106,13 +106,13 @@ def _add_process(
     return event_dict
 
 
-class _Process:
+class _ProcessName:
     """Which of outrider's processes this is; set once by `name_process`."""
 
     name = "main"
 
 
-_PROCESS = _Process()
+_PROCESS = _ProcessName()
 
 
 def name_process(name: str) -> None:

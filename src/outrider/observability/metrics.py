@@ -1,8 +1,8 @@
-"""Every metric, declared once: name, type, sentence, labels with all their values, buckets.
+"""Every metric, declared once: name, type, help, labels with all their values, buckets.
 
 What is not declared cannot be counted. Labels are of small closed sets: no identifier of a target,
-an account, an instance or an event is ever a label (what somebody can make many of, somebody pays
-for). Names and units are Prometheus's (https://prometheus.io/docs/practices/naming/).
+an account, an instance or an event is ever a label, because each value costs a series. Names and
+units are Prometheus's (https://prometheus.io/docs/practices/naming/).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.outcome import Outcome
 
 Values = tuple[str, ...]
-Given = Mapping[str, Sequence[Values]]
-"""Values of open dimensions by the dimension's first label."""
+OpenLabelValues = Mapping[str, Sequence[Values]]
+"""Label values of open dimensions, by the dimension's first label."""
 
 
 class Kind(StrEnum):
@@ -46,7 +46,7 @@ class Metric:
 
     name: str
     kind: Kind
-    says: str
+    help: str
     dimensions: tuple[Dimension, ...] = ()
     buckets: tuple[float, ...] = ()
 
@@ -65,14 +65,14 @@ class Metric:
         """Numbers kept for one series: one; of a histogram its buckets, infinity and the sum."""
         return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
 
-    def series(self, given: Given) -> Iterator[Values]:
+    def series(self, open_values: OpenLabelValues) -> Iterator[Values]:
         """The label values of every series, in the order in which they are kept."""
-        for parts in product(*(_values(dimension, given) for dimension in self.dimensions)):
+        for parts in product(*(_values(dimension, open_values) for dimension in self.dimensions)):
             yield tuple(value for part in parts for value in part)
 
 
-def _values(dimension: Dimension, given: Given) -> Sequence[Values]:
-    return given.get(dimension.names[0], ()) if dimension.is_open else dimension.values
+def _values(dimension: Dimension, open_values: OpenLabelValues) -> Sequence[Values]:
+    return open_values.get(dimension.names[0], ()) if dimension.is_open else dimension.values
 
 
 def _one(name: str, *values: str) -> Dimension:
@@ -87,26 +87,26 @@ class _Table:
         self,
         kind: Kind,
         name: str,
-        says: str,
+        help_text: str,
         *dimensions: Dimension,
         buckets: tuple[float, ...] = (),
     ) -> Metric:
-        metric = Metric(name, kind, says, dimensions, buckets)
+        metric = Metric(name, kind, help_text, dimensions, buckets)
         if name in self.declared:
             raise ValueError(f"{name} is declared twice")
         self.declared[name] = metric
         return metric
 
-    def counter(self, name: str, says: str, *dimensions: Dimension) -> Metric:
-        return self.add(Kind.COUNTER, name, says, *dimensions)
+    def counter(self, name: str, help_text: str, *dimensions: Dimension) -> Metric:
+        return self.add(Kind.COUNTER, name, help_text, *dimensions)
 
-    def gauge(self, name: str, says: str, *dimensions: Dimension) -> Metric:
-        return self.add(Kind.GAUGE, name, says, *dimensions)
+    def gauge(self, name: str, help_text: str, *dimensions: Dimension) -> Metric:
+        return self.add(Kind.GAUGE, name, help_text, *dimensions)
 
     def histogram(
-        self, name: str, says: str, *dimensions: Dimension, buckets: tuple[float, ...]
+        self, name: str, help_text: str, *dimensions: Dimension, buckets: tuple[float, ...]
     ) -> Metric:
-        return self.add(Kind.HISTOGRAM, name, says, *dimensions, buckets=buckets)
+        return self.add(Kind.HISTOGRAM, name, help_text, *dimensions, buckets=buckets)
 
 
 OK = "ok"
@@ -133,11 +133,11 @@ CODES = (
 
 OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 STATES = tuple(delivery_state.name.lower() for delivery_state in DeliveryState)
-SETTLED_STATES = ("retrying", "delivered", "dead", "cancelled")
+TRANSITION_STATES = ("retrying", "delivered", "dead", "cancelled")
 ROLES = ("api", "worker", "engine")
 INTERCEPTION_KINDS = ("request", "response", "function")
 INTERCEPTION_RESULTS = ("unmatched", "passed", "interrupted")
-WAYS = ("delivery", "interception")
+CALL_KINDS = ("delivery", "interception")
 
 _PROCEDURE = Dimension(("service", "method"), is_open=True)
 _VERSION = Dimension(("version",), is_open=True)
@@ -146,7 +146,7 @@ _ROLE = _one("role", *ROLES)
 
 # From half a millisecond, an answer on this machine, to the longest time-out of a target.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 300)
-# From a worker's next look to a day behind.
+# From a worker's next poll to a day behind.
 _DELAYS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 10800, 86400)
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -187,10 +187,10 @@ ATTEMPT_DELAY = _TABLE.histogram(
     "Time from when a delivery was due until its attempt began; limits of its target included.",
     buckets=_DELAYS,
 )
-SETTLED = _TABLE.counter(
+DELIVERY_TRANSITIONS = _TABLE.counter(
     "outrider_delivery_transitions_total",
     "Attempts by the state of their delivery afterwards.",
-    _one("state", *SETTLED_STATES),
+    _one("state", *TRANSITION_STATES),
 )
 INTERCEPTIONS = _TABLE.counter(
     "outrider_interceptions_total",
@@ -200,16 +200,16 @@ INTERCEPTIONS = _TABLE.counter(
 )
 INTERCEPTION_CALLS = _TABLE.counter(
     "outrider_interception_calls_total",
-    "Targets called while somebody waited, by how that ended.",
+    "Targets called while a caller waited, by how that ended.",
     _OUTCOME,
 )
 INTERCEPTION_CALL_DURATION = _TABLE.histogram(
     "outrider_interception_call_duration_seconds",
-    "Time of one target's call while somebody waited.",
+    "Time of one target's call while a caller waited.",
     buckets=_SECONDS,
 )
 CALLS_IN_FLIGHT = _TABLE.gauge(
-    "outrider_calls_in_flight", "Calls of targets that are under way.", _one("kind", *WAYS)
+    "outrider_calls_in_flight", "Calls of targets that are under way.", _one("kind", *CALL_KINDS)
 )
 EGRESS_CONNECTIONS = _TABLE.gauge(
     "outrider_egress_connections",
@@ -226,15 +226,15 @@ STORE_COMMIT_DURATION = _TABLE.histogram(
     "Time of one commit with all its units of work, waiting for other processes included.",
     buckets=_SECONDS,
 )
-STORE_COMMIT_UNITS = _TABLE.histogram(
+STORE_COMMIT_BATCH_SIZE = _TABLE.histogram(
     "outrider_store_commit_batch_size", "Units of work that shared one commit.", buckets=_COUNTS
 )
-CLAIMED = _TABLE.counter(
+DELIVERIES_CLAIMED = _TABLE.counter(
     "outrider_deliveries_claimed_total", "Deliveries that workers took to attempt them."
 )
 CLAIM_BATCH_SIZE = _TABLE.histogram(
     "outrider_claim_batch_size",
-    "Deliveries taken at once; turns without any are not counted.",
+    "Deliveries taken at once; polls without any are not counted.",
     buckets=_COUNTS,
 )
 DELIVERIES = _TABLE.gauge(

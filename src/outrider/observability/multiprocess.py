@@ -1,8 +1,8 @@
 """What all processes of a server have counted, the dead ones included.
 
-A directory holds a file for each process that counts (`meter`) and `ended.json`: what processes
-counted that are gone. Who reads adds the files of the dead to that and removes them, so that
-counters never fall while the server runs and files do not pile up.
+A directory holds a file for each process that counts (`shared_metrics`) and `ended.json`: the
+totals of processes that have ended. A reader adds the files of the dead to that and removes them,
+so that counters never fall while the server runs and files do not pile up.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from outrider.observability.metrics import DECLARED, Kind, Values
-from outrider.observability.shared_metrics import MAGIC, SUFFIX
+from outrider.observability.shared_metrics import MAGIC, NUMBER_BYTES, SUFFIX
 
 _ENDED = "ended.json"
 _LOCK = "lock"
-_CELL = 8
 
 Numbers = list[float]
 
 
 @dataclass(slots=True)
-class Counted:
+class Totals:
     """Numbers by metric and label values. Those of a histogram are its buckets', then the sum."""
 
     series: dict[tuple[str, Values], Numbers] = field(default_factory=dict)
@@ -43,7 +42,7 @@ class Counted:
             for position, number in enumerate(numbers):
                 known[position] += number
 
-    def add_all(self, other: Counted) -> None:
+    def add_all(self, other: Totals) -> None:
         """Add every series of another one."""
         for (name, values), numbers in other.series.items():
             self.add(name, values, numbers)
@@ -53,44 +52,44 @@ class Counted:
         self.series[name, values] = [number]
 
 
-def collect(directory: Path) -> Counted:
+def collect(directory: Path) -> Totals:
     """The sum over all processes; gauges over those that live."""
-    whole = Counted()
-    with _locked(directory):
-        ended, dead = _ended(directory), []
+    totals = Totals()
+    with _lock(directory):
+        ended, dead = _read_ended(directory), []
         for path in sorted(directory.glob(f"*{SUFFIX}")):
-            found, lives = _read(path)
-            if lives:
-                whole.add_all(found)
+            found, is_alive = _read(path)
+            if is_alive:
+                totals.add_all(found)
             else:
-                ended.add_all(_lasting(found))
+                ended.add_all(_without_gauges(found))
                 dead.append(path)
         if dead:
             _write_ended(directory, ended)
             for path in dead:
                 path.unlink(missing_ok=True)
-    whole.add_all(ended)
-    return whole
+    totals.add_all(ended)
+    return totals
 
 
-def forget(directory: Path) -> None:
-    """Remove what processes counted that are gone: for a server that starts."""
+def delete_ended(directory: Path) -> None:
+    """Remove what ended processes counted: for a server that starts."""
     if not directory.is_dir():
         return
-    with _locked(directory):
+    with _lock(directory):
         (directory / _ENDED).unlink(missing_ok=True)
         for path in [*directory.glob(f"*{SUFFIX}"), *directory.glob("*.new")]:
-            if not _lives(path):
+            if not _is_alive(path):
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> tuple[Counted, bool]:
-    # Asked first: who dies in between is counted as living once more, and not forgotten.
-    lives = _lives(path)
-    return _parsed(path.read_bytes()), lives
+def _read(path: Path) -> tuple[Totals, bool]:
+    # Asked first: a process that ends in between is counted as living once more, and not lost.
+    is_alive = _is_alive(path)
+    return _parse(path.read_bytes()), is_alive
 
 
-def _lives(path: Path) -> bool:
+def _is_alive(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -104,34 +103,34 @@ def _lives(path: Path) -> bool:
     return False
 
 
-def _parsed(content: bytes) -> Counted:
+def _parse(content: bytes) -> Totals:
     """Numbers of one file; none of a file that is not one."""
-    found = Counted()
-    start = len(MAGIC) + _CELL
+    found = Totals()
+    start = len(MAGIC) + NUMBER_BYTES
     length = int.from_bytes(content[len(MAGIC) : start], "little")
-    if content[: len(MAGIC)] != MAGIC or (len(content) - start - length) % _CELL:
+    if content[: len(MAGIC)] != MAGIC or (len(content) - start - length) % NUMBER_BYTES:
         return found
-    cells = memoryview(content)[start + length :].cast("d")
-    at = 0
+    numbers = memoryview(content)[start + length :].cast("d")
+    offset = 0
     for name, width, series in json.loads(content[start : start + length]):
         for values in series:
-            found.add(name, tuple(values), cells[at : at + width].tolist())
-            at += width
+            found.add(name, tuple(values), numbers[offset : offset + width].tolist())
+            offset += width
     return found
 
 
-def _lasting(counted: Counted) -> Counted:
+def _without_gauges(totals: Totals) -> Totals:
     """Without gauges, and without what was never counted."""
     kept = {
         (name, values): numbers
-        for (name, values), numbers in counted.series.items()
+        for (name, values), numbers in totals.series.items()
         if DECLARED[name].kind is not Kind.GAUGE and any(numbers)
     }
-    return Counted(kept)
+    return Totals(kept)
 
 
-def _ended(directory: Path) -> Counted:
-    found = Counted()
+def _read_ended(directory: Path) -> Totals:
+    found = Totals()
     try:
         content: Mapping[str, list[tuple[list[str], Numbers]]] = json.loads(
             (directory / _ENDED).read_bytes()
@@ -144,7 +143,7 @@ def _ended(directory: Path) -> Counted:
     return found
 
 
-def _write_ended(directory: Path, ended: Counted) -> None:
+def _write_ended(directory: Path, ended: Totals) -> None:
     content: dict[str, list[tuple[Values, Numbers]]] = {}
     for (name, values), numbers in ended.series.items():
         content.setdefault(name, []).append((values, numbers))
@@ -154,7 +153,7 @@ def _write_ended(directory: Path, ended: Counted) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _lock(directory: Path) -> Iterator[None]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     descriptor = os.open(directory / _LOCK, flags, 0o600)

@@ -1,7 +1,7 @@
 """Spans by OpenTelemetry, where it is installed (`outrider[otel]`) and the environment asks for it.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
-A program around an engine that has set a tracer provider is asked for nothing more.
+Around an engine, a tracer provider that the program has set is enough.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 _TRACE = "opentelemetry.trace"
-_ASKS = (
+_ENDPOINT_OR_EXPORTER = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_TRACES_EXPORTER",
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class OtelSpan:
-    """`usecases.tracing.Span`, recorded."""
+    """`usecases.ports.tracing.Span`, recorded."""
 
     __slots__ = ("_span", "context")
 
@@ -62,7 +62,7 @@ class OtelSpan:
 
 
 class OtelTracing:
-    """`usecases.tracing.Tracing` by a tracer."""
+    """`usecases.ports.tracing.Tracing`, by a tracer."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -71,10 +71,10 @@ class OtelTracing:
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
     ) -> AbstractContextManager[OtelSpan]:
         """See the port. Without a parent a trace begins."""
-        return self._opened(name, kind, parent, attributes)
+        return self._record(name, kind, parent, attributes)
 
     @contextmanager
-    def _opened(
+    def _record(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
     ) -> Iterator[OtelSpan]:
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - an extra
@@ -88,31 +88,33 @@ class OtelTracing:
             span.end()
 
 
-def tracing_from(otherwise: T, environ: Mapping[str, str] = os.environ) -> OtelTracing | T | None:
-    """Spans as the environment says; None when nobody would read them.
+def tracing_from(fallback: T, environ: Mapping[str, str] = os.environ) -> OtelTracing | T | None:
+    """Spans as the environment says; None where it asks for none.
 
     Where it asks for spans that cannot be made, because nothing is installed that makes them,
-    traces go on by `otherwise`.
+    traces go on by `fallback`.
     """
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     if _TRACE in sys.modules:
-        # Whoever has set a provider has imported it: nobody else waits for that.
+        # A program that has set a provider has imported it; others do not wait for that import.
         trace = sys.modules[_TRACE]
         if type(trace.get_tracer_provider()).__name__ != "ProxyTracerProvider":
             return OtelTracing(trace.get_tracer("outrider", __version__))
-    wanted = environ.get("OTEL_TRACES_EXPORTER", "otlp")
-    if wanted == "none" or not any(environ.get(ask) for ask in _ASKS):
+    exporter_name = environ.get("OTEL_TRACES_EXPORTER", "otlp")
+    if exporter_name == "none" or not any(
+        environ.get(variable) for variable in _ENDPOINT_OR_EXPORTER
+    ):
         return None
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        return otherwise
-    provider = _provider(wanted, environ)
+        return fallback
+    provider = _provider(exporter_name, environ)
     # Spans wait up to five seconds to be sent together.
     atexit.register(provider.shutdown)
     return OtelTracing(provider.get_tracer("outrider", __version__))
 
 
-def _provider(wanted: str, environ: Mapping[str, str]) -> Any:
+def _provider(exporter_name: str, environ: Mapping[str, str]) -> Any:
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - an extra
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import (  # noqa: PLC0415
@@ -125,7 +127,7 @@ def _provider(wanted: str, environ: Mapping[str, str]) -> Any:
         own["service.name"] = "outrider"
     # The sampler is the environment's, too: TracerProvider reads OTEL_TRACES_SAMPLER.
     provider = TracerProvider(resource=Resource.create(own))
-    if wanted == "console":
+    if exporter_name == "console":
         exporter: Any = ConsoleSpanExporter()
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415

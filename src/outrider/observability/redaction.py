@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-MASK = "***"
+REDACTED = "***"
 
-# Deeper than anything we log; what is deeper is shown as its mask, not followed.
+# Deeper than anything we log; what is deeper is shown as redacted, not followed.
 _MAX_DEPTH = 8
 
 # A name is a secret's when one of its words, or two neighbours, is one of these...
@@ -67,38 +67,38 @@ def is_secret_name(name: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))
 
 
-def masked_text(text: str) -> str:
+def redacted_text(text: str) -> str:
     """The text without our tokens, JWTs, private keys, bearer credentials, and the user information of URLs."""
     for pattern in _IN_TEXT:
-        text = pattern.sub(MASK, text)
+        text = pattern.sub(REDACTED, text)
     return text
 
 
-def masked(value: Any, depth: int = 0) -> Any:
-    """The value with every secret in it masked: in mappings, sequences and pairs, and in text."""
+def redacted(value: Any, depth: int = 0) -> Any:
+    """The value with every secret in it redacted: in mappings, sequences and pairs, and in text."""
     if isinstance(value, str):
-        return masked_text(value)
+        return redacted_text(value)
     if isinstance(value, bytes):
-        return masked_text(value.decode("utf-8", "replace"))
+        return redacted_text(value.decode("utf-8", "replace"))
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        return MASK if depth >= _MAX_DEPTH else _masked_inside(value, depth)
+        return REDACTED if depth >= _MAX_DEPTH else _redacted_items(value, depth)
     return value
 
 
-def masked_field(name: object, value: Any, depth: int = 0) -> Any:
+def redacted_field(name: object, value: Any, depth: int = 0) -> Any:
     """The value as it may be shown under this name. Absence is no secret."""
     if value is not None and is_secret_name(_as_name(name)):
-        return MASK
-    return masked(value, depth)
+        return REDACTED
+    return redacted(value, depth)
 
 
-def _masked_inside(value: Any, depth: int) -> Any:
+def _redacted_items(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return {name: masked_field(name, item, depth + 1) for name, item in value.items()}
+        return {name: redacted_field(name, item, depth + 1) for name, item in value.items()}
     if _is_header(value):
         name, content = value
-        return [name, masked_field(_as_name(name), content, depth + 1)]
-    return [masked(item, depth + 1) for item in value]
+        return [name, redacted_field(_as_name(name), content, depth + 1)]
+    return [redacted(item, depth + 1) for item in value]
 
 
 def _is_header(value: object) -> bool:

@@ -1,6 +1,6 @@
-"""Counting, in one process: cells of shared memory that another process may read at any time.
+"""Counting, in one process: numbers in shared memory that another process may read at any time.
 
-Since every series is declared, each has its place from the start. To count is to add to a number
+Since every series is declared, each has its offset from the start. To count is to add to a number
 in a mapped file: no lock, no hash, no message. What a process has counted outlives it.
 
 One thread writes a series; several may write different ones.
@@ -19,29 +19,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outrider.observability.metrics import DECLARED, Given, Kind, Metric, Values
+from outrider.observability.metrics import DECLARED, Kind, Metric, OpenLabelValues, Values
 
 MAGIC = b"OTRMTR1\n"
 SUFFIX = ".cells"
-_CELL = 8
+NUMBER_BYTES = 8
 
 
-class Undeclared(LookupError):
-    """A metric, or a value of a label, that nobody declared."""
+class UndeclaredMetric(LookupError):
+    """A metric, or a value of a label, that has no declaration."""
 
 
 class Counter:
     """A number that grows."""
 
-    __slots__ = ("_at", "_cells")
+    __slots__ = ("_numbers", "_offset")
 
-    def __init__(self, cells: Any, at: int) -> None:
-        self._cells = cells
-        self._at = at
+    def __init__(self, numbers: Any, offset: int) -> None:
+        self._numbers = numbers
+        self._offset = offset
 
     def add(self, amount: float = 1.0) -> None:
         """Count."""
-        self._cells[self._at] += amount
+        self._numbers[self._offset] += amount
 
 
 class Gauge(Counter):
@@ -51,45 +51,49 @@ class Gauge(Counter):
 
     def set(self, value: float) -> None:
         """It is this now."""
-        self._cells[self._at] = value
+        self._numbers[self._offset] = value
 
 
 class Histogram:
-    """How many values were how large; the cells are counts by bucket, and the sum of values."""
+    """How many values were how large: counts by bucket, then the sum of values."""
 
-    __slots__ = ("_at", "_buckets", "_cells")
+    __slots__ = ("_buckets", "_numbers", "_offset")
 
-    def __init__(self, cells: Any, at: int, buckets: Sequence[float]) -> None:
-        self._cells = cells
-        self._at = at
+    def __init__(self, numbers: Any, offset: int, buckets: Sequence[float]) -> None:
+        self._numbers = numbers
+        self._offset = offset
         self._buckets = buckets
 
     def observe(self, value: float) -> None:
         """Count one value; a bucket includes its bound."""
-        cells, at, buckets = self._cells, self._at, self._buckets
-        cells[at + bisect_left(buckets, value)] += 1.0
-        cells[at + len(buckets) + 1] += value
+        numbers, offset, buckets = self._numbers, self._offset, self._buckets
+        numbers[offset + bisect_left(buckets, value)] += 1.0
+        numbers[offset + len(buckets) + 1] += value
 
 
 @dataclass(slots=True)
 class SharedMetrics:
-    """The numbers of one process. `Undeclared` is raised for what has no place here."""
+    """The numbers of one process, and the offset of each series in them.
 
-    cells: Any
-    places: Mapping[tuple[str, Values], int]
+    Raise `UndeclaredMetric` for a series that has no offset.
+    """
+
+    numbers: Any
+    offsets: Mapping[tuple[str, Values], int]
     _file: int | None = None
 
     def counter(self, metric: Metric, *values: str) -> Counter:
         """The counter of these label values, in the order of the declaration."""
-        return Counter(self.cells, self._place(metric, Kind.COUNTER, values))
+        return Counter(self.numbers, self._offset(metric, Kind.COUNTER, values))
 
     def gauge(self, metric: Metric, *values: str) -> Gauge:
         """The gauge of these label values."""
-        return Gauge(self.cells, self._place(metric, Kind.GAUGE, values))
+        return Gauge(self.numbers, self._offset(metric, Kind.GAUGE, values))
 
     def histogram(self, metric: Metric, *values: str) -> Histogram:
         """The histogram of these label values."""
-        return Histogram(self.cells, self._place(metric, Kind.HISTOGRAM, values), metric.buckets)
+        offset = self._offset(metric, Kind.HISTOGRAM, values)
+        return Histogram(self.numbers, offset, metric.buckets)
 
     def close(self) -> None:
         """The process counts no more; what it counted stays."""
@@ -99,65 +103,71 @@ class SharedMetrics:
             os.close(self._file)
             self._file = None
 
-    def _place(self, metric: Metric, kind: Kind, values: Values) -> int:
+    def _offset(self, metric: Metric, kind: Kind, values: Values) -> int:
         if DECLARED.get(metric.name) is not metric or metric.kind is not kind:
-            raise Undeclared(f"{metric.name} is not declared as a {kind}")
-        place = self.places.get((metric.name, values))
-        if place is None:
-            raise Undeclared(f"{metric.name} is not declared with {values}")
-        return place
+            raise UndeclaredMetric(f"{metric.name} is not declared as a {kind}")
+        offset = self.offsets.get((metric.name, values))
+        if offset is None:
+            raise UndeclaredMetric(f"{metric.name} is not declared with {values}")
+        return offset
 
 
-def open_shared_metrics(directory: Path, given: Given | None = None) -> SharedMetrics:
-    """A meter in a new file of `directory`, which is made when it is missing.
+def open_shared_metrics(
+    directory: Path, open_values: OpenLabelValues | None = None
+) -> SharedMetrics:
+    """Metrics in a new file of `directory`, which is made when it is missing.
 
     The file is locked while the process lives, so that others can tell.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    given = given or {}
-    head, size = _head(given), _cells_needed(given) * _CELL
-    # It appears under its name when it is complete and locked: nobody takes it for a dead one's.
+    open_values = open_values or {}
+    header, size = _header(open_values), _number_count(open_values) * NUMBER_BYTES
+    # It appears under its name when it is complete and locked: until then it looks like the file
+    # of a dead process.
     path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.write(descriptor, head)
-    os.ftruncate(descriptor, len(head) + size)
+    os.write(descriptor, header)
+    os.ftruncate(descriptor, len(header) + size)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     new.rename(path)
-    mapped = memoryview(mmap.mmap(descriptor, len(head) + size))
-    return SharedMetrics(mapped[len(head) :].cast("d"), _places(given), descriptor)
+    mapped = memoryview(mmap.mmap(descriptor, len(header) + size))
+    return SharedMetrics(mapped[len(header) :].cast("d"), _offsets(open_values), descriptor)
 
 
-def memory_metrics(given: Given | None = None) -> SharedMetrics:
-    """A meter that nobody else can read."""
-    given = given or {}
+def memory_metrics(open_values: OpenLabelValues | None = None) -> SharedMetrics:
+    """Metrics that no other process can read."""
+    open_values = open_values or {}
     return SharedMetrics(
-        memoryview(bytearray(_cells_needed(given) * _CELL)).cast("d"), _places(given)
+        memoryview(bytearray(_number_count(open_values) * NUMBER_BYTES)).cast("d"),
+        _offsets(open_values),
     )
 
 
-def _cells_needed(given: Given) -> int:
-    return sum(each.width * sum(1 for _ in each.series(given)) for each in DECLARED.values())
+def _number_count(open_values: OpenLabelValues) -> int:
+    return sum(
+        metric.width * sum(1 for _ in metric.series(open_values)) for metric in DECLARED.values()
+    )
 
 
-def _places(given: Given) -> dict[tuple[str, Values], int]:
-    places: dict[tuple[str, Values], int] = {}
-    at = 0
+def _offsets(open_values: OpenLabelValues) -> dict[tuple[str, Values], int]:
+    offsets: dict[tuple[str, Values], int] = {}
+    offset = 0
     for metric in DECLARED.values():
-        for values in metric.series(given):
-            places[metric.name, values] = at
-            at += metric.width
-    return places
+        for values in metric.series(open_values):
+            offsets[metric.name, values] = offset
+            offset += metric.width
+    return offsets
 
 
-def _head(given: Given) -> bytes:
+def _header(open_values: OpenLabelValues) -> bytes:
     """Magic, length of what follows, and a description that needs no knowledge of this release."""
-    described = json.dumps(
+    description = json.dumps(
         [
-            [each.name, each.width, [list(values) for values in each.series(given)]]
-            for each in DECLARED.values()
+            [metric.name, metric.width, [list(values) for values in metric.series(open_values)]]
+            for metric in DECLARED.values()
         ],
         separators=(",", ":"),
     ).encode()
-    described += b" " * (-len(described) % _CELL)
-    return MAGIC + len(described).to_bytes(_CELL, "little") + described
+    description += b" " * (-len(description) % NUMBER_BYTES)
+    return MAGIC + len(description).to_bytes(NUMBER_BYTES, "little") + description

@@ -1,4 +1,8 @@
-"""The data directory: one set of processes at a time, and the secrets that are made on first start."""
+"""The data directory: its locks, and the secrets that the first start makes.
+
+One server or engine holds the exclusive lock. Workers that were started by hand share another one,
+and so do engines beside the holder; each of these reserves a node number.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,29 @@ LOCK_FILE = "lock"
 WORKERS_FILE = "workers.lock"
 MASTER_KEY_FILE = "master.key"
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105 - a file's name
+EMBEDDED = "embedded"
+"""What the lock of an engine says besides the process's number."""
+
+_NODE_LOCK = "node-{}.lock"
+_MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is the holder of the exclusive lock
 # The children of a server that was killed notice it within a second; then the lock is free.
-_LOCK_PATIENCE_S = 5.0
-_LOCK_LOOK_EVERY_S = 0.05
+_LOCK_TIMEOUT_S = 5.0
+_RETRY_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectoryLock:
+    """One process's lock. `node` makes its identifiers unlike those of all others on the directory."""
+
+    is_exclusive: bool
+    node: int
 
 
 @contextmanager
-def locked(directory: Path, announce: Callable[[str], None], *, holder: str = "") -> Iterator[int]:
-    """Hold the directory's lock; the value is its file descriptor, for children to hold as well.
+def lock_exclusive(
+    directory: Path, announce: Callable[[str], None], *, holder: str = ""
+) -> Iterator[int]:
+    """Take the directory's lock; the value is its file descriptor, for children to hold as well.
 
     The lock is free when the last process that has the descriptor is gone, also by SIGKILL.
     `holder` is what others are told besides the process's number. Raise `StartupError` when
@@ -31,7 +50,7 @@ def locked(directory: Path, announce: Callable[[str], None], *, holder: str = ""
     """
     _make(directory)
     path = directory / LOCK_FILE
-    descriptor = _opened(path)
+    descriptor = _open(path)
     try:
         _wait_for_lock(descriptor, path, announce)
         os.ftruncate(descriptor, 0)
@@ -41,54 +60,9 @@ def locked(directory: Path, announce: Callable[[str], None], *, holder: str = ""
         os.close(descriptor)
 
 
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as failure:
-        raise StartupError(
-            f"the data directory {directory} cannot be made: {failure.strerror};"
-            " choose another one with --data-dir"
-        ) from None
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise StartupError(
-            f"the data directory {directory} is not writable; choose another one with --data-dir"
-        )
-
-
-def _opened(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as failure:
-        raise StartupError(
-            f"{path}: {failure.strerror}; everything in the data directory has to belong to the"
-            " user that the server runs as"
-        ) from None
-
-
-def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
-    announced = False
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = path.read_text("ascii", "replace").strip() or "unknown"
-            if time.monotonic() > deadline:
-                raise StartupError(
-                    f"the data directory {path.parent} is in use by another outrider"
-                    f" (process {holder}): stop it, or choose another one with --data-dir"
-                ) from None
-            if not announced:
-                announce(f"waiting for process {holder} to let go of {path.parent}")
-                announced = True
-            time.sleep(_LOCK_LOOK_EVERY_S)
-        else:
-            return
-
-
 @contextmanager
-def joined(directory: Path) -> Iterator[None]:
-    """Say that a worker of nobody's works on the data, for as long as the block lasts.
+def lock_shared(directory: Path) -> Iterator[None]:
+    """Share the lock of the processes that work beside the holder of the directory.
 
     Any number may. Raise `StartupError` where no server has made the data.
     """
@@ -107,74 +81,40 @@ def joined(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def nobody_joined(directory: Path) -> bool:
-    """Whether no worker that was started by hand works on the data."""
+def has_shared_lock(directory: Path) -> bool:
+    """Whether any process works beside the holder of the directory."""
     descriptor = os.open(directory / WORKERS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
     finally:
         os.close(descriptor)
-    return True
-
-
-EMBEDDED = "embedded"
-"""What the lock of an engine says besides the process's number."""
-
-_NODE_LOCK = "node-{}.lock"
-_MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is whoever holds the directory
-
-
-@dataclass(frozen=True, slots=True)
-class DataDirectoryLock:
-    """`node` makes identifiers unlike those of every other process on the directory."""
-
-    is_alone: bool
-    node: int
+    return False
 
 
 @contextmanager
-def placed(
+def lock_for_engine(
     directory: Path, announce: Callable[[str], None], *, beside_engines: bool
 ) -> Iterator[DataDirectoryLock]:
-    """Hold the directory, or join the server that does; with `beside_engines` also another engine.
+    """Lock exclusively, or share with the server that holds the directory.
 
-    Raise `StartupError`, naming the process, for a directory that an engine holds.
+    With `beside_engines` also share with another engine. Raise `StartupError`, naming the process,
+    for a directory that an engine holds.
     """
-    with ExitStack() as held:
-        if _may_join(directory, beside_engines=beside_engines):
-            held.enter_context(joined(directory))
-            yield DataDirectoryLock(is_alone=False, node=held.enter_context(free_node(directory)))
+    with ExitStack() as stack:
+        if _may_share(directory, beside_engines=beside_engines):
+            stack.enter_context(lock_shared(directory))
+            node = stack.enter_context(reserve_node_number(directory))
+            yield DataDirectoryLock(is_exclusive=False, node=node)
         else:
-            held.enter_context(locked(directory, announce, holder=EMBEDDED))
-            yield DataDirectoryLock(is_alone=True, node=0)
-
-
-def _may_join(directory: Path, *, beside_engines: bool) -> bool:
-    holder = _holder(directory / LOCK_FILE)
-    return holder is not None and (beside_engines or not holder.endswith(EMBEDDED))
-
-
-def _holder(lock_file: Path) -> str | None:
-    """What the holder of the lock says of itself; None: nobody holds it."""
-    try:
-        descriptor = os.open(lock_file, os.O_RDWR)
-    except OSError:
-        # Nothing there, or nothing for this user: who takes the lock says which.
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return lock_file.read_text("ascii", "replace").strip()
-    finally:
-        os.close(descriptor)
-    return None
+            stack.enter_context(lock_exclusive(directory, announce, holder=EMBEDDED))
+            yield DataDirectoryLock(is_exclusive=True, node=0)
 
 
 @contextmanager
-def free_node(directory: Path) -> Iterator[int]:
-    """A number that no other process on the directory has, from 1; 0 is whoever holds it."""
+def reserve_node_number(directory: Path) -> Iterator[int]:
+    """A number that no other process on the directory has, from 1; 0 has the exclusive lock."""
     for node in range(1, _MAX_NODE + 1):
         path = directory / _NODE_LOCK.format(node)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -188,3 +128,69 @@ def free_node(directory: Path) -> Iterator[int]:
         yield node
     finally:
         os.close(descriptor)
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as failure:
+        raise StartupError(
+            f"the data directory {directory} cannot be made: {failure.strerror};"
+            " choose another one with --data-dir"
+        ) from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise StartupError(
+            f"the data directory {directory} is not writable; choose another one with --data-dir"
+        )
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as failure:
+        raise StartupError(
+            f"{path}: {failure.strerror}; everything in the data directory has to belong to the"
+            " user that the server runs as"
+        ) from None
+
+
+def _wait_for_lock(descriptor: int, path: Path, announce: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    announced = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = path.read_text("ascii", "replace").strip() or "unknown"
+            if time.monotonic() > deadline:
+                raise StartupError(
+                    f"the data directory {path.parent} is in use by another outrider"
+                    f" (process {holder}): stop it, or choose another one with --data-dir"
+                ) from None
+            if not announced:
+                announce(f"waiting for process {holder} to release the lock on {path.parent}")
+                announced = True
+            time.sleep(_RETRY_EVERY_S)
+        else:
+            return
+
+
+def _may_share(directory: Path, *, beside_engines: bool) -> bool:
+    holder = _read_holder(directory / LOCK_FILE)
+    return holder is not None and (beside_engines or not holder.endswith(EMBEDDED))
+
+
+def _read_holder(lock_file: Path) -> str | None:
+    """What the holder of the lock wrote about itself; None: the lock is free."""
+    try:
+        descriptor = os.open(lock_file, os.O_RDWR)
+    except OSError:
+        # Not there, or not for this user: taking the lock tells which.
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return lock_file.read_text("ascii", "replace").strip()
+    finally:
+        os.close(descriptor)
+    return None

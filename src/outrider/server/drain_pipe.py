@@ -1,6 +1,6 @@
 """The supervisor tells the API's process that it drains: calls that never end by themselves end.
 
-Envoy knows nothing of it and signals are Envoy's, so a pipe carries the news: its end is the
+Envoy knows nothing of it and signals are Envoy's, so a pipe carries the message: its end is the
 message, and a supervisor that dies sends it, too.
 """
 
@@ -18,8 +18,8 @@ _VARIABLE = "_OUTRIDER_DRAIN_FD"  # no OUTRIDER_ name: those are settings
 class DrainPipe:
     """The supervisor's side, for one process."""
 
-    _reading: int
-    _writing: int
+    _read_fd: int
+    _write_fd: int
 
     @classmethod
     def open(cls) -> DrainPipe:
@@ -29,46 +29,46 @@ class DrainPipe:
     @property
     def child_fd(self) -> int:
         """What the process must keep open."""
-        return self._reading
+        return self._read_fd
 
     @property
     def environ(self) -> Mapping[str, str]:
         """How the process finds it."""
-        return {_VARIABLE: str(self._reading)}
+        return {_VARIABLE: str(self._read_fd)}
 
-    def handed_over(self) -> None:
-        """The process has it now."""
-        self._reading = _closed(self._reading)
+    def close_child_end(self) -> None:
+        """Close the end that the process has now."""
+        self._read_fd = _close(self._read_fd)
 
-    def tell(self) -> None:
-        """Tell the process. Told once, it stays told."""
-        self._writing = _closed(self._writing)
+    def signal(self) -> None:
+        """Tell the process. A second time changes nothing."""
+        self._write_fd = _close(self._write_fd)
 
     def close(self) -> None:
-        """Let go of everything."""
-        self.handed_over()
-        self.tell()
+        """Close both ends; that tells the process, too."""
+        self.close_child_end()
+        self.signal()
 
 
 def watch_drain(environ: Mapping[str, str], on_drain: Callable[[], object]) -> None:
     """Call `on_drain` in the running loop, once, when the supervisor drains this process.
 
-    Does nothing in a process that nobody supervises.
+    Does nothing in a process without a supervisor.
     """
-    named = environ.get(_VARIABLE)
-    if named is None:
+    text = environ.get(_VARIABLE)
+    if text is None:
         return
-    reading = int(named)
+    read_fd = int(text)
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
-        loop.remove_reader(reading)
+    def on_readable() -> None:
+        loop.remove_reader(read_fd)
         on_drain()
 
-    loop.add_reader(reading, told)
+    loop.add_reader(read_fd, on_readable)
 
 
-def _closed(descriptor: int) -> int:
+def _close(descriptor: int) -> int:
     if descriptor >= 0:
         os.close(descriptor)
     return -1

@@ -19,11 +19,11 @@ from pyvoy._server import get_envoy_environ  # not exported, and the only way to
 
 from outrider.errors import StartupError
 from outrider.server.drain_pipe import DrainPipe
-from outrider.server.envoy_admin import Admin
+from outrider.server.envoy_admin import EnvoyAdmin
 from outrider.server.envoy_config import ApiServer, connection_managers
 
 APPLICATION = "outrider.asgi:app"
-_LOOK_EVERY_S = 0.02
+_POLL_EVERY_S = 0.02
 _READY_TIMEOUT_S = 30.0
 _MAX_HEADERS_KIB = 64
 # How long a client may take to send its request.
@@ -36,7 +36,7 @@ _ERROR_CHARS = 300
 class EnvoyServer:
     """One Envoy. `port` is the real one once it is ready.
 
-    `directory` is nobody else's; two small files are written there.
+    `directory` is this Envoy's alone; two small files are written there.
     """
 
     directory: Path
@@ -47,23 +47,23 @@ class EnvoyServer:
     _process: asyncio.subprocess.Process | None = None
     _drain_pipe: DrainPipe | None = None
     _address: str = ""
-    _admin: Admin = field(init=False)
+    _admin: EnvoyAdmin = field(init=False)
 
     def __post_init__(self) -> None:
-        self._admin = Admin(self.directory)
+        self._admin = EnvoyAdmin(self.directory)
 
     async def start(self) -> None:
-        """Start it and return when it accepts calls. Raise `StartupError` with what it said."""
-        self._address = await asyncio.to_thread(_address_of, self.host)
+        """Start it and return when it accepts calls. Raise `StartupError` with what it wrote."""
+        self._address = await asyncio.to_thread(_resolve, self.host)
         _check_port(self._address, self.port)
         errors = self.directory / "envoy.errors"
-        # What an Envoy before this one said would be believed.
+        # The errors of an Envoy before this one would be reported as its own.
         errors.unlink(missing_ok=True)
-        self._admin.forget()
+        self._admin.delete_socket()
         self._process = await self._spawn(errors)
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
-                await self._until_ready(errors)
+                await self._wait_until_ready(errors)
         except TimeoutError:
             raise StartupError(f"the API was not ready within {_READY_TIMEOUT_S:g} s") from None
 
@@ -77,13 +77,13 @@ class EnvoyServer:
             *("--config-yaml", json.dumps(self._config())),
             *("--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"),
             *("--log-path", str(errors)),
-            env={**os.environ, **_python_inside(), **self.environ, **pipe.environ},
+            env={**os.environ, **_python_environ(), **self.environ, **pipe.environ},
             pass_fds=(*self.keep_open, pipe.child_fd, self._admin.child_fd),
             stdin=asyncio.subprocess.DEVNULL,
             # A terminal's Ctrl-C goes to the supervisor alone, which stops it in order.
             start_new_session=True,
         )
-        pipe.handed_over()
+        pipe.close_child_end()
         return process
 
     async def wait(self) -> int:
@@ -105,37 +105,39 @@ class EnvoyServer:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-            self._admin.forget()
+            self._admin.delete_socket()
 
     async def _drain(self, drain_timeout: float) -> None:
         # drain_listeners closes the listening sockets; connections in use go on.
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.to_thread(self._admin.ask, "/drain_listeners", "POST")
+            await asyncio.to_thread(self._admin.send, "/drain_listeners", "POST")
             if self._drain_pipe is not None:
-                # After that: whoever is told to come again must not come back to this one.
+                # After that: a client that is told to come again must not come back to this one.
                 self._drain_pipe.close()
             async with asyncio.timeout(drain_timeout):
                 while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has nothing to wait on
-                    await asyncio.sleep(_LOOK_EVERY_S)
+                    await asyncio.sleep(_POLL_EVERY_S)
 
     async def _calls_in_flight(self) -> int:
         name = "http.ingress_http.downstream_rq_active"
-        text = await asyncio.to_thread(self._admin.ask, f"/stats?filter=^{name}$", "GET")
+        text = await asyncio.to_thread(self._admin.send, f"/stats?filter=^{name}$", "GET")
         return sum(
             int(line.rpartition(":")[2]) for line in text.splitlines() if line.startswith(name)
         )
 
-    async def _until_ready(self, errors: Path) -> None:
+    async def _wait_until_ready(self, errors: Path) -> None:
         while True:
             if self._process is not None and self._process.returncode is not None:
-                raise StartupError(_what_it_said(errors))
+                raise StartupError(_startup_failure(errors))
             with contextlib.suppress(OSError, ValueError, KeyError):
                 self.port = await asyncio.to_thread(self._listening_port)
                 return
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
 
     def _listening_port(self) -> int:
-        statuses = json.loads(self._admin.ask("/listeners?format=json", "GET"))["listener_statuses"]
+        statuses = json.loads(self._admin.send("/listeners?format=json", "GET"))[
+            "listener_statuses"
+        ]
         addresses = {
             status["name"]: status["local_address"]["socket_address"] for status in statuses
         }
@@ -149,18 +151,18 @@ class EnvoyServer:
             # With it a second server could listen on the same port and take half of the calls.
             listener["enable_reuse_port"] = False
         for manager in connection_managers(config):
-            _bound(manager)
+            _set_limits(manager)
         return config
 
 
-def _bound(manager: dict[str, Any]) -> None:
+def _set_limits(manager: dict[str, Any]) -> None:
     manager["max_request_headers_kb"] = _MAX_HEADERS_KIB
     manager["request_timeout"] = _REQUEST_TIMEOUT
     # Envoy would put its own name into the header of every answer.
     manager["server_header_transformation"] = "PASS_THROUGH"
 
 
-def _python_inside() -> dict[str, str]:
+def _python_environ() -> dict[str, str]:
     """What Envoy needs to run Python. Raise `StartupError` when this Python cannot be embedded."""
     environ = get_envoy_environ()
     if sys.platform == "linux" and "LD_PRELOAD" not in environ:
@@ -173,8 +175,8 @@ def _python_inside() -> dict[str, str]:
     return environ
 
 
-def _address_of(host: str) -> str:
-    """Envoy listens on addresses only; a name stands for its first one."""
+def _resolve(host: str) -> str:
+    """Return an address, which is all that Envoy listens on: the first one of a name."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
@@ -183,7 +185,7 @@ def _address_of(host: str) -> str:
 
 
 def _check_port(host: str, port: int) -> None:
-    """Raise `StartupError` when nobody could listen there: Envoy would take a second to find out."""
+    """Raise `StartupError` when no server could listen there: Envoy would take a second to find out."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -201,9 +203,9 @@ def _cannot_listen(failure: OSError, host: str, port: int) -> str:
     return f"{host} is no address of this machine: choose another --host"
 
 
-def _what_it_said(errors: Path) -> str:
+def _startup_failure(errors: Path) -> str:
     lines = errors.read_text("utf-8", "replace").splitlines()[-_ERROR_LINES:]
-    said = "\n".join(line[:_ERROR_CHARS] for line in lines)
+    text = "\n".join(line[:_ERROR_CHARS] for line in lines)
     return (
-        f"the API's process ended while starting; `outrider doctor` may know why. It said:\n{said}"
+        f"the API's process ended while starting; `outrider doctor` may know why. It said:\n{text}"
     )

@@ -22,7 +22,7 @@ _TIMEOUT_S = 2.0
 
 
 @dataclass(slots=True)
-class Admin:
+class EnvoyAdmin:
     """The admin interface of the one Envoy whose files are in `directory`."""
 
     directory: Path
@@ -41,8 +41,8 @@ class Admin:
         """Envoy's configuration of it."""
         return {"address": {"pipe": {"path": self._address, "mode": _MODE}}}
 
-    def ask(self, path: str, method: str) -> str:
-        """Return the answer's text. Raise `OSError` while nobody listens."""
+    def send(self, path: str, method: str) -> str:
+        """Return the response's text. Raise `OSError` while Envoy does not listen."""
         connection = _Connection(self._address)
         try:
             connection.request(method, path)
@@ -52,8 +52,8 @@ class Admin:
         finally:
             connection.close()
 
-    def forget(self) -> None:
-        """Remove what an Envoy that is gone has left."""
+    def delete_socket(self) -> None:
+        """Remove the socket that an Envoy that is gone has left."""
         (self.directory / _FILE).unlink(missing_ok=True)
 
     @property

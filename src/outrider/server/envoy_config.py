@@ -1,4 +1,4 @@
-"""The HTTP server, with what it lacks for input that nobody should send.
+"""The HTTP server, with what it lacks for input that no client should send.
 
 pyvoy decodes the path before the application sees the request. A path whose escapes are not UTF-8
 makes it raise there, and the caller would wait for ever. Envoy turns such requests away before.
@@ -14,7 +14,7 @@ from pyvoy import PyvoyServer
 FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 
 # Every escape that is not ASCII. Identifiers and names of procedures are, so nothing is lost, and
-# Envoy's limit for the size of a regular expression leaves no room for UTF-8.
+# Envoy's limit for the size of a regular expression is too small for UTF-8.
 UNDECODABLE = ".*%[89A-Fa-f][0-9A-Fa-f].*"
 
 # Envoy's filter can only forbid; what callers get is a plain bad request.
@@ -42,7 +42,7 @@ def connection_managers(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def path_filter() -> dict[str, Any]:
-    """Forbids paths that could not be decoded; the query is not looked at."""
+    """Forbids paths that could not be decoded; it ignores the query."""
     path = {"path": {"safe_regex": {"regex": UNDECODABLE}}}
     policy = {"permissions": [{"url_path": path}], "principals": [{"any": True}]}
     return {

@@ -8,22 +8,22 @@ import time
 from collections.abc import Callable, Mapping
 
 PARENT_VARIABLE = "_OUTRIDER_PARENT_PID"  # no OUTRIDER_ name: those are settings
-_LOOK_EVERY_S = 0.25
+_CHECK_EVERY_S = 0.25
 
 
 def watch_parent(environ: Mapping[str, str], on_orphaned: Callable[[], object]) -> None:
     """Call `on_orphaned` from a thread when the parent that the environment names is gone.
 
-    Does nothing in a process that nobody supervises.
+    Does nothing in a process without a supervisor.
     """
-    named = environ.get(PARENT_VARIABLE)
-    if named is None:
+    text = environ.get(PARENT_VARIABLE)
+    if text is None:
         return
-    parent = int(named)
+    parent = int(text)
 
-    def look() -> None:
+    def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_CHECK_EVERY_S)
         on_orphaned()
 
-    threading.Thread(target=look, name="parent-watch", daemon=True).start()
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

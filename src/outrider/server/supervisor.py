@@ -27,7 +27,7 @@ class Supervisor:
     that the data directory stays locked until the last of them is gone.
     """
 
-    front: EnvoyServer
+    envoy: EnvoyServer
     workers: int
     environ: Mapping[str, str] = field(repr=False)
     lock: int
@@ -47,32 +47,32 @@ class Supervisor:
         """
         keepers = [asyncio.create_task(self._keep_worker()) for _ in range(self.workers)]
         try:
-            await self.front.start()
-            on_ready(self.front.port)
-            keepers.append(asyncio.create_task(self._keep_front()))
+            await self.envoy.start()
+            on_ready(self.envoy.port)
+            keepers.append(asyncio.create_task(self._keep_envoy()))
             await self._stop.wait()
         finally:
             self._stop.set()
-            # First the API, so that nothing new comes in; then those who deliver.
-            await self.front.stop(self.drain_timeout)
+            # First the API, so that no new call comes in; then the workers.
+            await self.envoy.stop(self.drain_timeout)
             await self._stop_workers()
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
 
-    async def _keep_front(self) -> None:
-        pause = _Pause()
+    async def _keep_envoy(self) -> None:
+        pause = _RestartPause()
         while not self._stop.is_set():
-            code = await self.front.wait()
+            code = await self.envoy.wait()
             if self._stop.is_set():
                 return
             self.announce(f"the API's process ended with code {code}; starting it again")
             await pause.before_restart()
             with contextlib.suppress(Exception):
-                await self.front.start()
+                await self.envoy.start()
 
     async def _keep_worker(self) -> None:
-        pause = _Pause()
+        pause = _RestartPause()
         while not self._stop.is_set():
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "outrider.worker_main"),
@@ -91,19 +91,19 @@ class Supervisor:
     async def _stop_workers(self) -> None:
         children = list(self._children)
         for process in children:
-            _send(process, signal.SIGTERM)
+            _send_signal(process, signal.SIGTERM)
         ended = asyncio.gather(*(process.wait() for process in children))
         try:
             async with asyncio.timeout(self.drain_timeout + _GRACE_S):
                 await ended
         except TimeoutError:
             for process in children:
-                _send(process, signal.SIGKILL)
+                _send_signal(process, signal.SIGKILL)
             await asyncio.gather(*(process.wait() for process in children))
 
 
-class _Pause:
-    """Grows while children die young, and begins anew after one that lived."""
+class _RestartPause:
+    """Grows while children die young, and is short again after one that lived."""
 
     def __init__(self) -> None:
         self._seconds = _FIRST_PAUSE_S
@@ -118,6 +118,6 @@ class _Pause:
         self._last = asyncio.get_running_loop().time()
 
 
-def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)

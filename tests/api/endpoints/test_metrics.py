@@ -12,8 +12,10 @@ from api.calls.table import Caller
 from api.wires import HttpRequest
 from fakes.memory.store import MemoryStore
 from outrider.bootstrap.app_context import registered_catalogue
-from outrider.bootstrap.telemetry import ProcessMetrics, Scrape
 from outrider.observability.metrics import DECLARED
+from outrider.observability.process_metrics import ProcessMetrics
+from outrider.observability.scrape import Scrape
+from outrider.usecases.delivery.store_stats import StoreStats
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import INSTANCE
 from support.runtime import fixed_runtime
@@ -163,7 +165,8 @@ async def test_a_store_that_fails_leaves_the_other_numbers():
     runtime = fixed_runtime()
     routing = Routing(MemoryStore(), registered_catalogue())
     await routing.refresh()
-    text = await Scrape(Down(), runtime, INSTANCE, routing, ProcessMetrics())()
+    stats = StoreStats(Down(), runtime, INSTANCE)
+    text = await Scrape(stats, runtime, routing, ProcessMetrics())()
 
     assert "outrider_build_info{" in text
-    assert "\noutrider_stored_age_seconds " not in text
+    assert "\noutrider_store_stats_age_seconds " not in text

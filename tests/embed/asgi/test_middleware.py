@@ -15,7 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from embed.served import call, request, served
+from embed.asgi_server import call, request, serve
 from outrider.embed import Engine, on_request, on_response
 from outrider.embed.asgi import Identity, OutriderMiddleware
 from outrider.errors import OutriderError
@@ -25,7 +25,7 @@ CREATE = "/acme.Shop/create"
 
 
 def shop(engine: Engine, **options) -> FastAPI:
-    """A service that says back what it got, in every shape of response."""
+    """A service that returns what it got, in every shape of response."""
 
     @asynccontextmanager
     async def lifespan(_app):
@@ -100,22 +100,22 @@ async def test_a_request_is_rewritten_and_its_length_fits(engine):
     A body that is longer than its content-length would be cut in the application.
     """
     longer = {"amount": 2, "note": "ä" * 100}
-    async with answering(longer) as receiver, served(shop(engine)) as port:
+    async with answering(longer) as receiver, serve(shop(engine)) as port:
         await bind(engine, on_request(CREATE), receiver)
 
         reply = await call(port, "POST", "/v1/orders/tea?x=1", {"amount": 1})
 
         assert (200, {"name": "tea", "got": longer}) == (reply.status, reply.json())
-        [seen] = [json.loads(each.body) for each in receiver.calls]
+        [seen] = [json.loads(target_call.body) for target_call in receiver.calls]
         assert (CREATE, {"amount": 1}) == (seen["fullMethod"], seen["request"])
         assert ["shop.example"] == seen["headers"]["host"]
 
 
 async def test_no_body_is_an_empty_message(engine):
     """
-    Targets judge calls without a body too, and may give them one.
+    Targets check calls without a body too, and may give them one.
     """
-    async with answering({"amount": 1}) as receiver, served(shop(engine)) as port:
+    async with answering({"amount": 1}) as receiver, serve(shop(engine)) as port:
         await bind(engine, on_request(CREATE), receiver)
 
         reply = await call(port, "POST", "/v1/orders/tea", content_type="")
@@ -124,12 +124,12 @@ async def test_no_body_is_an_empty_message(engine):
         assert {} == json.loads(receiver.calls[0].body)["request"]
 
 
-async def test_a_refusal_is_an_http_error_with_its_message(engine):
+async def test_an_interruption_is_an_http_error_with_its_message(engine):
     """
     403 with the words of the target: callers have to know what to change.
     """
     refusal = {"forwardedStatusCode": 403, "forwardedErrorMessage": "not on a Sunday"}
-    async with answering(refusal) as receiver, served(shop(engine)) as port:
+    async with answering(refusal) as receiver, serve(shop(engine)) as port:
         target = await bind(engine, on_request(CREATE), receiver, interrupt_on_error=True)
 
         reply = await call(port, "POST", "/v1/orders/tea", {"amount": 1})
@@ -152,7 +152,7 @@ async def test_errors_can_be_rendered_as_the_application_does(engine):
 
     async with (
         Receiver([Answer(status=500)]) as receiver,
-        served(shop(engine, render=render)) as port,
+        serve(shop(engine, render=render)) as port,
     ):
         await bind(engine, on_request(CREATE), receiver, interrupt_on_error=True)
 
@@ -163,9 +163,9 @@ async def test_errors_can_be_rendered_as_the_application_does(engine):
 
 async def test_a_response_is_added_to(engine):
     """
-    Its length, and what else speaks about its bytes, must be right.
+    Its length, and every other header about its bytes, must be right.
     """
-    async with answering({"a": 1, "b": "ö"}) as receiver, served(shop(engine)) as port:
+    async with answering({"a": 1, "b": "ö"}) as receiver, serve(shop(engine)) as port:
         await bind(engine, on_response("/acme.Shop/shape"), receiver)
 
         reply = await call(port, "GET", "/v1/shape/object")
@@ -175,12 +175,12 @@ async def test_a_response_is_added_to(engine):
         assert (None, "yes") == (reply.headers.get("etag"), reply.headers["x-kept"])
 
 
-async def test_a_response_may_be_refused(engine):
+async def test_a_response_may_be_replaced_by_an_error(engine):
     """
     Nothing of the response may have left by then.
     """
     refusal = {"forwardedStatusCode": 404, "forwardedErrorMessage": "nothing to see"}
-    async with answering(refusal) as receiver, served(shop(engine)) as port:
+    async with answering(refusal) as receiver, serve(shop(engine)) as port:
         await bind(engine, on_response("/acme.Shop/shape"), receiver, interrupt_on_error=True)
 
         reply = await call(port, "GET", "/v1/shape/object")
@@ -196,7 +196,7 @@ async def test_what_is_no_json_object_passes_untouched(tmp_path, shape):
     engine = Engine.open(data_dir=tmp_path / "data", dev=True)
     async with (
         answering({"never": True}) as receiver,
-        served(shop(engine, max_body_bytes=3000)) as port,
+        serve(shop(engine, max_body_bytes=3000)) as port,
     ):
         untouched = await call(port, "GET", f"/v1/shape/{shape.replace(' ', '%20')}")
         await bind(engine, on_response("/acme.Shop/shape"), receiver)
@@ -211,7 +211,7 @@ async def test_a_short_stream_of_json_is_a_response_like_others(engine):
     """
     Frameworks send JSON in pieces, too.
     """
-    async with answering({"b": 2}) as receiver, served(shop(engine)) as port:
+    async with answering({"b": 2}) as receiver, serve(shop(engine)) as port:
         await bind(engine, on_response("/acme.Shop/shape"), receiver)
 
         reply = await call(port, "GET", "/v1/shape/stream")
@@ -219,11 +219,11 @@ async def test_a_short_stream_of_json_is_a_response_like_others(engine):
         assert {"b": 2} == reply.json()
 
 
-async def test_an_unchanged_body_keeps_its_very_bytes(engine):
+async def test_an_unchanged_body_passes_byte_for_byte(engine):
     """
-    A target that only looks must not change white space, numbers or their order.
+    A target that only reads must not change white space, numbers or their order.
     """
-    async with Receiver() as receiver, served(shop(engine)) as port:
+    async with Receiver() as receiver, serve(shop(engine)) as port:
         await bind(engine, on_response("/acme.Shop/shape"), receiver, type="webhook")
 
         reply = await call(port, "GET", "/v1/shape/stream")
@@ -252,10 +252,10 @@ async def test_other_requests_pass_or_are_refused_as_the_application_wants(
     engine = Engine.open(data_dir=tmp_path / "data", dev=True)
     raw = "/acme.Shop/raw"
     async with answering({"never": True}) as receiver:
-        async with served(shop(engine, max_body_bytes=2000)) as port:
+        async with serve(shop(engine, max_body_bytes=2000)) as port:
             await bind(engine, on_request(raw), receiver)
             passed = await call(port, "POST", "/v1/raw", body, content_type=content_type)
-        async with served(shop(engine, max_body_bytes=2000, refuse_others=True)) as port:
+        async with serve(shop(engine, max_body_bytes=2000, refuse_others=True)) as port:
             refused = await call(port, "POST", "/v1/raw", body, content_type=content_type)
 
         assert (200, body) == (passed.status, passed.body)
@@ -265,7 +265,7 @@ async def test_other_requests_pass_or_are_refused_as_the_application_wants(
 
 async def test_targets_are_told_who_calls_and_have_a_deadline(engine):
     """
-    The identity is what the application found out; a slow target must not hold its callers.
+    The identity is what the application found out; a slow target must not delay its callers.
     """
 
     def identify(scope) -> Identity:
@@ -277,10 +277,10 @@ async def test_targets_are_told_who_calls_and_have_a_deadline(engine):
     hangs = asyncio.Event()
     async with (
         Receiver([Answer(), Answer(hang_until=hangs)]) as receiver,
-        served(shop(engine, identify=identify, deadline=patience)) as port,
+        serve(shop(engine, identify=identify, deadline=patience)) as port,
     ):
         await bind(engine, on_request(CREATE), receiver, interrupt_on_error=True)
-        # Who has time gets his answer, however busy the machine is.
+        # A caller with time gets its answer, however busy the machine is.
         answers = [
             await call(
                 port,
@@ -298,12 +298,12 @@ async def test_targets_are_told_who_calls_and_have_a_deadline(engine):
 @pytest.mark.parametrize("condition", [on_request(CREATE), on_response(CREATE)])
 async def test_a_client_that_leaves_ends_the_chain(tmp_path, condition):
     """
-    Nobody waits for that answer: the target's place is for somebody else.
+    No caller waits for that answer: the target's permit is for another one.
     """
     engine = Engine.open(data_dir=tmp_path / "data", dev=True)
     async with (
         Receiver([Answer(hang_until=asyncio.Event())]) as receiver,
-        served(shop(engine)) as port,
+        serve(shop(engine)) as port,
     ):
         await bind(engine, condition, receiver)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -326,7 +326,7 @@ async def test_methods_are_known_when_the_application_has_started(engine):
     inner = Starlette(routes=[Route("/ping/{n:int}", lambda _: JSONResponse({}), name="ping")])
     app = shop(engine)
     app.mount("/inner", inner)
-    async with served(app), answering({}) as receiver:
+    async with serve(app), answering({}) as receiver:
         for name in ("create", "raw", "shape", "ping"):
             await bind(engine, on_request(f"/acme.Shop/{name}"), receiver)
 
@@ -344,7 +344,7 @@ async def test_a_table_names_methods_and_the_first_call_registers_them(tmp_path)
     async with Engine.open(data_dir=tmp_path / "data", dev=True) as engine:
         methods = {"POST /orders/{id}": CREATE, "PUT /files/{rest:path}": "/acme.Shop/put"}
         app = OutriderMiddleware(bare, engine=engine, methods=methods)
-        async with answering({"a": 2}) as receiver, served(app, lifespan="off") as port:
+        async with answering({"a": 2}) as receiver, serve(app, lifespan="off") as port:
             assert {"a": 1} == (await call(port, "POST", "/orders/7", {"a": 1})).json()
             await bind(engine, on_request(CREATE), receiver)
             await bind(engine, on_request("/acme.Shop/put"), receiver)
@@ -370,7 +370,7 @@ async def test_a_closed_engine_answers_503(tmp_path):
     engine = Engine.open(data_dir=tmp_path / "data")
     app = OutriderMiddleware(JSONResponse({}), engine=engine, methods={"GET /": CREATE})
 
-    async with served(app, lifespan="off") as port:
+    async with serve(app, lifespan="off") as port:
         reply = await call(port, "GET", "/")
 
     assert (503, "unavailable") == (reply.status, reply.json()["code"])
@@ -386,12 +386,12 @@ async def test_a_table_that_cannot_be_read_is_found_at_the_start(tmp_path):
 
 async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path):
     """
-    Operators must not need another tool because somebody embedded.
+    Operators must not need another tool for an embedded engine.
     """
     engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame")
     app = shop(engine)
     app.mount("/outrider", engine.api())
-    async with served(app) as port:
+    async with serve(app) as port:
         await engine.create_target("from inside", "http://127.0.0.1:1/hook")
 
         listing = await asyncio.create_subprocess_exec(
@@ -399,9 +399,9 @@ async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path
             *("--url", f"http://127.0.0.1:{port}/outrider", "--token", "sesame"),
             stdout=asyncio.subprocess.PIPE,
         )
-        said, _ = await listing.communicate()
+        output, _ = await listing.communicate()
 
-    assert (0, True) == (listing.returncode, b"from inside" in said)
+    assert (0, True) == (listing.returncode, b"from inside" in output)
 
 
 async def test_compression_may_be_around_the_middleware(engine):
@@ -411,7 +411,7 @@ async def test_compression_may_be_around_the_middleware(engine):
     app = shop(engine)
     app.add_middleware(GZipMiddleware, minimum_size=1)
     gzipped = "Accept-Encoding: gzip\r\n"
-    async with answering({"b": 2}) as receiver, served(app) as port:
+    async with answering({"b": 2}) as receiver, serve(app) as port:
         await bind(engine, on_response("/acme.Shop/shape"), receiver)
 
         reply = await call(port, "GET", "/v1/shape/object", headers=gzipped)
@@ -430,11 +430,11 @@ async def test_the_api_can_be_mounted(tmp_path):
     app = shop(engine)
     app.router.routes.append(Mount("/outrider", app=engine.api()))
     bearer = "Authorization: Bearer sesame\r\n"
-    async with served(app) as port, answering({"a": 2}) as receiver:
-        wanted = {"name": "a", "endpoint": receiver.url, "restCall": {}}
+    async with serve(app) as port, answering({"a": 2}) as receiver:
+        new_target = {"name": "a", "endpoint": receiver.url, "restCall": {}}
         path = "/outrider/v2/actions/targets"
-        made = (await call(port, "POST", path, wanted, headers=bearer)).json()
-        refused = await call(port, "POST", path, wanted)
+        made = (await call(port, "POST", path, new_target, headers=bearer)).json()
+        refused = await call(port, "POST", path, new_target)
         execution = {
             "condition": {"request": {"method": CREATE}},
             "targets": [made["id"]],
@@ -446,5 +446,5 @@ async def test_the_api_can_be_mounted(tmp_path):
 
         assert (401, {"a": 2}) == (refused.status, reply.json()["got"])
     reply_when_closed = OutriderMiddleware(engine.api(), engine=engine, methods={})
-    async with served(reply_when_closed, lifespan="off") as port:
+    async with serve(reply_when_closed, lifespan="off") as port:
         assert 503 == (await call(port, "GET", "/healthz")).status

@@ -42,7 +42,7 @@ class SlowShop(services.ShopServicer):
 
 
 @asynccontextmanager
-async def served(interceptor, shop=None):
+async def serve(interceptor, shop=None):
     server = grpc.aio.server(interceptors=[interceptor])
     services.add_ShopServicer_to_server(shop or Shop(), server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -70,7 +70,7 @@ async def test_typed_messages_are_shown_as_protojson_and_rewritten(engine):
     """
     async with (
         answering({"productName": "tea", "amount": "3"}) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP])) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
         await bind(engine, on_request(METHOD), receiver)
 
@@ -91,7 +91,7 @@ async def test_responses_are_rewritten_and_see_their_request(engine):
     """
     async with (
         answering({"orderId": "7", "note": "hello"}) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP])) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
         await bind(engine, on_response(METHOD), receiver)
 
@@ -101,14 +101,14 @@ async def test_responses_are_rewritten_and_see_their_request(engine):
         assert {"productName": "tea"} == json.loads(receiver.calls[0].body)["request"]
 
 
-async def test_a_refusal_is_a_status_with_its_message(engine):
+async def test_an_interruption_is_a_status_with_its_message(engine):
     """
     The code and the text of the target, in the words of gRPC.
     """
     refusal = {"forwardedStatusCode": 403, "forwardedErrorMessage": "not on a Sunday"}
     async with (
         answering(refusal) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP])) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
         await bind(engine, on_request(METHOD), receiver, interrupt_on_error=True)
 
@@ -125,7 +125,7 @@ async def test_an_answer_with_an_unknown_field_cannot_be_applied(engine):
     """
     async with (
         answering({"productNam": "tea"}) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP])) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
         await bind(engine, on_request(METHOD), receiver, interrupt_on_error=True)
 
@@ -138,11 +138,11 @@ async def test_an_answer_with_an_unknown_field_cannot_be_applied(engine):
 
 async def test_the_deadline_of_the_caller_ends_a_slow_target(engine):
     """
-    The handler must get its turn, or the caller its error, before the caller has gone.
+    The handler must run, or the caller get its error, before the caller has gone.
     """
     async with (
         Receiver([Answer(hang_until=asyncio.Event())]) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP])) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
         await bind(engine, on_request(METHOD), receiver, interrupt_on_error=True)
 
@@ -170,13 +170,13 @@ async def test_errors_of_the_application_and_streams_pass_untouched(engine):
 
     async with (
         answering({"note": "never"}) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP], identify=identify)) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP], identify=identify)) as shop,
     ):
         await bind(engine, on_response(service="acme.v1.Shop"), receiver)
 
         with pytest.raises(grpc.aio.AioRpcError) as missing:
             await shop.Create(pb.CreateRequest(product_name="nothing"))
-        streamed = [each.order_id async for each in shop.Watch(pb.CreateRequest())]
+        streamed = [update.order_id async for update in shop.Watch(pb.CreateRequest())]
 
         assert grpc.StatusCode.NOT_FOUND == missing.value.code()
         assert ["0 ", "1 "] == streamed
@@ -189,7 +189,7 @@ async def test_a_handler_in_a_thread_works_until_an_execution_needs_it(engine):
     """
     async with (
         answering({"amount": "1"}) as receiver,
-        served(OutriderInterceptor(engine, services=[SHOP]), SlowShop()) as shop,
+        serve(OutriderInterceptor(engine, services=[SHOP]), SlowShop()) as shop,
     ):
         assert "from a thread" == (await shop.Create(pb.CreateRequest())).order_id
         await bind(engine, on_request(METHOD), receiver)
@@ -207,7 +207,7 @@ async def test_a_handler_in_a_thread_works_until_an_execution_needs_it(engine):
 )
 def test_messages_of_both_libraries_come_back_as_they_were_shown(message_class):
     """
-    Whatever a target sees it may send back.
+    What a target sees it may send back.
     """
     types = message_type_of(message_class)
     empty = types.empty()
@@ -249,7 +249,7 @@ async def test_a_closed_engine_answers_unavailable(tmp_path):
     Letting calls pass would let them by the targets that guard.
     """
     engine = await Engine.open(data_dir=tmp_path / "data").start()
-    async with served(OutriderInterceptor(engine, services=[METHOD])) as shop:
+    async with serve(OutriderInterceptor(engine, services=[METHOD])) as shop:
         await engine.aclose()
 
         with pytest.raises(grpc.aio.AioRpcError) as refused:

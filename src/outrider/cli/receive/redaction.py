@@ -21,9 +21,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from outrider.observability.redaction import MASK as REDACTED
-from outrider.observability.redaction import is_secret_name
-from outrider.observability.redaction import masked_text as redacted_text
+from outrider.observability.redaction import REDACTED, is_secret_name, redacted_text
 
 SECRET_FIELDS = frozenset(
     [

@@ -19,7 +19,7 @@ _ABOUT_BYTES = frozenset({b"content-length", b"content-md5", b"content-digest", 
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class RequestBody:
     """The messages of a request as they came; `body` is None when it is longer than the limit."""
 
     messages: Sequence[Message]
@@ -28,7 +28,7 @@ class Received:
     """The client left before its body was complete."""
 
 
-async def received(receive: Receive, limit: int) -> Received:
+async def read_body(receive: Receive, limit: int) -> RequestBody:
     """Read a request's body, and stop reading when there is more than `limit` bytes of it."""
     messages: list[Message] = []
     size, more = 0, True
@@ -36,17 +36,17 @@ async def received(receive: Receive, limit: int) -> Received:
         message = await receive()
         messages.append(message)
         if message["type"] == "http.disconnect":
-            return Received(messages, None, is_cut=True)
+            return RequestBody(messages, None, is_cut=True)
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
     if size > limit:
-        return Received(messages, None)
-    return Received(messages, b"".join(each.get("body", b"") for each in messages))
+        return RequestBody(messages, None)
+    return RequestBody(messages, b"".join(message.get("body", b"") for message in messages))
 
 
-async def drained(receive: Receive, came: Received) -> None:
-    """Read the rest of a body, at most 16 MiB: who is cut off while he sends reads no answer."""
-    more, left = bool(came.messages[-1].get("more_body", False)), _MAX_DRAINED
+async def drain_body(receive: Receive, request: RequestBody) -> None:
+    """Read the rest of a body, at most 16 MiB: a client cut off while it sends reads no answer."""
+    more, left = bool(request.messages[-1].get("more_body", False)), _MAX_DRAINED
     while more and left > 0:
         message = await receive()
         left -= len(message.get("body", b""))
@@ -63,7 +63,7 @@ def is_json(headers: Iterable[Header]) -> bool:
 def json_object(body: bytes) -> JsonObject | None:
     """Return the object; None when the body is anything else."""
     try:
-        value = json.loads(body, parse_constant=_no_constants)
+        value = json.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -76,14 +76,14 @@ def json_bytes(message: JsonObject) -> bytes:
 
 def header(headers: Iterable[Header], name: bytes) -> bytes:
     """Return the first value of a header, empty when it is absent; `name` in lower case."""
-    return next((value for given, value in headers if given.lower() == name), b"")
+    return next((value for other, value in headers if other.lower() == name), b"")
 
 
 def with_length(headers: Iterable[Header], length: int) -> list[Header]:
     """Return the headers for a body of other bytes."""
-    kept = [each for each in headers if each[0].lower() not in _ABOUT_BYTES]
+    kept = [pair for pair in headers if pair[0].lower() not in _ABOUT_BYTES]
     return [*kept, (b"content-length", str(length).encode())]
 
 
-def _no_constants(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

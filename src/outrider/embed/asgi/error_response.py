@@ -11,16 +11,16 @@ from outrider.errors import OutriderError
 
 def render(error: OutriderError) -> tuple[int, bytes]:
     """Return the HTTP status that belongs to the code, and the body as JSON."""
-    # Its generated code takes a while to import, and most calls are not refused.
+    # Its generated code takes a while to import, and most calls have no error.
     from outrider.api.rpc.error_mapping import from_outrider  # noqa: PLC0415
     from outrider.api.rpc.status_codes import HTTP_STATUS  # noqa: PLC0415
 
-    shown = from_outrider(error)
-    body: dict[str, Any] = {"code": shown.code.value, "message": shown.message}
-    details = [_detail(detail) for detail in shown.details]
+    connect_error = from_outrider(error)
+    body: dict[str, Any] = {"code": connect_error.code.value, "message": connect_error.message}
+    details = [_detail(detail) for detail in connect_error.details]
     if details:
         body |= {"detail": details[0], "details": details}
-    return HTTP_STATUS[shown.code], json.dumps(body, ensure_ascii=False).encode()
+    return HTTP_STATUS[connect_error.code], json.dumps(body, ensure_ascii=False).encode()
 
 
 def _detail(detail: Any) -> dict[str, Any]:

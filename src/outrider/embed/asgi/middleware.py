@@ -1,9 +1,9 @@
 """Middleware for ASGI applications: their own calls become request and response executions.
 
-    app.add_middleware(Outrider, engine=engine, service="acme.v1.Shop")
+    app.add_middleware(OutriderMiddleware, engine=engine, service="acme.v1.Shop")
 
 A request's message is its body, a JSON object, `{}` when there is none; parameters of the path
-and the query are no part of it. What is not JSON, and what has no end, passes untouched.
+and the query are not part of it. What is not JSON, and what has no end, passes untouched.
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import Receive
 from outrider.embed.asgi.error_response import render
-from outrider.embed.asgi.exchange import Identity, InterceptedExchange, Rules
+from outrider.embed.asgi.exchange import Identity, InterceptedExchange, MiddlewareOptions
 from outrider.embed.asgi.routes import Routes, routes_from_table, routes_of_app
 from outrider.embed.engine import Engine
 from outrider.errors import OutriderError
@@ -33,13 +33,13 @@ MAX_BODY_BYTES = 1024 * 1024
 """The longest body that is intercepted unless the application says otherwise."""
 
 
-def nobody(scope: Mapping[str, Any]) -> Identity:  # noqa: ARG001 - applications look at it
+def anonymous(scope: Mapping[str, Any]) -> Identity:  # noqa: ARG001 - applications look at it
     """The identity of callers that the application says nothing about."""
     return Identity()
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _RouteTable:
     routes: Routes
     is_registered: bool = False
 
@@ -53,7 +53,7 @@ class OutriderMiddleware:
     - `deadline`: seconds for the targets of one request or response, or a function of the scope.
     - `max_body_bytes`: longer bodies pass untouched.
     - `refuse_others`: answer 415 (413 for long ones) to a request with a body that targets cannot
-      be shown, instead of letting it pass by targets that were to judge it.
+      be shown, instead of letting it pass by targets that were to check it.
     - `render`: from an error to the HTTP status and a JSON body.
 
     The engine is opened by the application, in its lifespan. Methods are registered when that
@@ -67,7 +67,7 @@ class OutriderMiddleware:
         engine: Engine,
         methods: Mapping[str, str] | None = None,
         service: str = "app",
-        identify: Callable[[Scope], Identity] = nobody,
+        identify: Callable[[Scope], Identity] = anonymous,
         deadline: float | Callable[[Scope], float | None] | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         refuse_others: bool = False,
@@ -76,8 +76,8 @@ class OutriderMiddleware:
         self._app = app
         self._engine = engine
         self._service = service
-        self._known = None if methods is None else _Known(routes_from_table(methods))
-        self._rules = Rules(
+        self._table = None if methods is None else _RouteTable(routes_from_table(methods))
+        self._options = MiddlewareOptions(
             engine=engine,
             identify=identify,
             deadline=deadline if callable(deadline) else lambda _: deadline,
@@ -90,7 +90,7 @@ class OutriderMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection of the server."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._registered_before(scope, send))
+            await self._app(scope, receive, self._register_before(scope, send))
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -102,23 +102,23 @@ class OutriderMiddleware:
         if full_method is None:
             await self._app(scope, receive, send)
             return
-        exchange = InterceptedExchange(self._rules, full_method, scope, receive, send)
+        exchange = InterceptedExchange(self._options, full_method, scope, receive, send)
         try:
             await self._register(scope)
-            on_request = self._engine.fires(ConditionKind.REQUEST, full_method)
-            on_response = self._engine.fires(ConditionKind.RESPONSE, full_method)
+            on_request = self._engine.matches(ConditionKind.REQUEST, full_method)
+            on_response = self._engine.matches(ConditionKind.RESPONSE, full_method)
         except OutriderError as error:
-            await exchange.refuse(error)
+            await exchange.send_error(error)
             return
         if on_request or on_response:
             await exchange.run(self._app, on_request=on_request, on_response=on_response)
         else:
             await self._app(scope, receive, send)
 
-    def _registered_before(self, scope: Scope, send: Send) -> Send:
+    def _register_before(self, scope: Scope, send: Send) -> Send:
         """A `send` that registers the methods before it says that the application has started."""
 
-        async def registered(message: Message) -> None:
+        async def register_and_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 try:
                     await self._register(scope)
@@ -126,26 +126,26 @@ class OutriderMiddleware:
                     message = {"type": "lifespan.startup.failed", "message": str(error)}
             await send(message)
 
-        return registered
+        return register_and_send
 
     def _routes(self, scope: Scope) -> Routes:
-        if self._known is None:
+        if self._table is None:
             # Starlette wraps middleware around its router: its application is in the scope.
             routes = getattr(self._app, "routes", None)
             if routes is None:
                 routes = getattr(scope.get("app"), "routes", None)
             if routes is None:
                 raise TypeError("the application has no routes: give `methods`")
-            self._known = _Known(routes_of_app(routes, self._service))
-        return self._known.routes
+            self._table = _RouteTable(routes_of_app(routes, self._service))
+        return self._table.routes
 
     async def _register(self, scope: Scope) -> None:
         routes = self._routes(scope)
-        if self._known is not None and self._known.is_registered:
+        if self._table is not None and self._table.is_registered:
             return
         async with self._registering:
             await self._engine.register_methods(routes.full_methods)
-            self._known = _Known(routes, is_registered=True)
+            self._table = _RouteTable(routes, is_registered=True)
 
 
 def _path(scope: Scope) -> str:

@@ -1,6 +1,6 @@
 """Which method a request of an ASGI application is: from a table, or from the application's routes.
 
-Nothing of Starlette or FastAPI is imported: routes are whatever has a path, methods and a name.
+Nothing of Starlette or FastAPI is imported: a route is what has a path, methods and a name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 _PARAMETER = re.compile(r"\{([A-Za-z_]\w*)(?::([A-Za-z_]\w*))?\}")
 _NO_NAME = re.compile(r"\W", re.ASCII)
-# Starlette's converters; whoever adds one of his own takes one segment.
+# Starlette's converters; any other one takes one segment.
 _CONVERTERS = {
     "str": "[^/]+",
     "path": ".*",
@@ -57,7 +57,7 @@ def routes_of_app(routes: Iterable[Any], service: str) -> Routes:
     """Name every route `/<service>/<name of its endpoint>`, those of mounted applications, too."""
     return _routes(
         (http_method, path, f"/{service}/{_NO_NAME.sub('_', name)}")
-        for path, methods, name in _flat(routes, "")
+        for path, methods, name in _flatten(routes, "")
         for http_method in methods
     )
 
@@ -70,29 +70,31 @@ def _routes(rows: Iterable[tuple[str, str, str]]) -> Routes:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    parts, place = [], 0
-    for found in _PARAMETER.finditer(path):
-        parts.append(re.escape(path[place : found.start()]))
-        parts.append(_CONVERTERS.get(found[2] or "str", _CONVERTERS["str"]))
-        place = found.end()
-    parts.append(re.escape(path[place:]))
+    parts, position = [], 0
+    for match in _PARAMETER.finditer(path):
+        parts.append(re.escape(path[position : match.start()]))
+        parts.append(_CONVERTERS.get(match[2] or "str", _CONVERTERS["str"]))
+        position = match.end()
+    parts.append(re.escape(path[position:]))
     # As Starlette does it, the line feed that `$` lets through included: what the application
     # answers must not slip past the targets.
     return re.compile(f"^{''.join(parts)}$")
 
 
-def _flat(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence[str], str]]:
+def _flatten(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence[str], str]]:
     for route in routes:
         included = getattr(route, "effective_route_contexts", None)
         if included is not None:
             # FastAPI keeps included routers as they are; the paths of these have their prefix.
-            contexts = (getattr(each, "starlette_route", None) or each for each in included())
-            yield from _flat(contexts, prefix)
+            contexts = (
+                getattr(context, "starlette_route", None) or context for context in included()
+            )
+            yield from _flatten(contexts, prefix)
             continue
         path, name = getattr(route, "path", None), getattr(route, "name", None)
         inner = getattr(route, "routes", None)
         methods = getattr(route, "methods", None)
         if inner and path is not None:
-            yield from _flat(inner, prefix + path.rstrip("/"))
+            yield from _flatten(inner, prefix + path.rstrip("/"))
         elif path is not None and methods and name:
             yield prefix + path, sorted(methods), name

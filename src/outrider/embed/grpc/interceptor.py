@@ -29,7 +29,7 @@ Handler = Callable[[Any, Any], Awaitable[Any]]
 _BINARY = "-bin"
 
 
-def nobody(context: Any) -> Identity:  # noqa: ARG001 - applications look at it
+def anonymous(context: Any) -> Identity:  # noqa: ARG001 - applications look at it
     """The identity of callers that the application says nothing about."""
     return Identity()
 
@@ -49,7 +49,7 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         engine: Engine,
         *,
         services: Iterable[Any] = (),
-        identify: Callable[[Any], Identity] = nobody,
+        identify: Callable[[Any], Identity] = anonymous,
         message_type: Callable[[type[Any]], MessageType[Any]] = message_type_of,
     ) -> None:
         self._engine = engine
@@ -74,13 +74,13 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         full_method = handler_call_details.method
         if await self._passes(full_method):
             return handler
-        call = _Call(
+        method = _InterceptedMethod(
             self._engine, full_method, handler.unary_unary, self._identify, self._message_type
         )
 
         async def intercepted(request: Any, context: Any) -> Any:
             try:
-                return await call.run(request, context)
+                return await method.run(request, context)
             except OutriderError as error:
                 await context.abort(grpc.StatusCode[error.code.name], str(error))
 
@@ -91,16 +91,16 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         )
 
     async def _passes(self, full_method: str) -> bool:
-        """Whether no target has to see this call; what goes wrong is said by the call itself."""
+        """Whether no target has to see this call; the call itself reports what goes wrong."""
         try:
             await self.register()
             kinds = (ConditionKind.REQUEST, ConditionKind.RESPONSE)
-            return not any(self._engine.fires(kind, full_method) for kind in kinds)
+            return not any(self._engine.matches(kind, full_method) for kind in kinds)
         except OutriderError:
             return False
 
 
-class _Call:
+class _InterceptedMethod:
     """One method with its handler."""
 
     def __init__(
@@ -121,33 +121,33 @@ class _Call:
         if not inspect.iscoroutinefunction(self._handler):
             # A thread's handler cannot be given the context of this one: it must not slip past.
             raise TypeError(f"{self._full_method}: the handler must be a coroutine function")
-        if self._engine.fires(ConditionKind.REQUEST, self._full_method):
+        if self._engine.matches(ConditionKind.REQUEST, self._full_method):
             request = await self._on_request(request, context)
         response = await self._handler(request, context)
         if context.code() not in {None, 0, grpc.StatusCode.OK}:
             return response
-        if self._engine.fires(ConditionKind.RESPONSE, self._full_method):
+        if self._engine.matches(ConditionKind.RESPONSE, self._full_method):
             response = await self._on_response(request, response, context)
         return response
 
     async def _on_request(self, request: Any, context: Any) -> Any:
-        done = await self._engine.intercept_request(
+        result = await self._engine.intercept_request(
             self._full_method,
             request,
             message_type=self._message_type(type(request)),
-            **self._about(context),
+            **self._call_details(context),
         )
-        return done.message
+        return result.message
 
     async def _on_response(self, request: Any, response: Any, context: Any) -> Any:
-        done = await self._engine.intercept_response(
+        result = await self._engine.intercept_response(
             self._full_method,
             response,
             request=self._text(request),
             message_type=self._message_type(type(response)),
-            **self._about(context),
+            **self._call_details(context),
         )
-        return done.message
+        return result.message
 
     def _text(self, message: Any) -> str:
         try:
@@ -155,12 +155,12 @@ class _Call:
         except (TypeError, ValueError, RecursionError) as failure:
             raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
-    def _about(self, context: Any) -> dict[str, Any]:
-        who = self._identify(context)
+    def _call_details(self, context: Any) -> dict[str, Any]:
+        identity = self._identify(context)
         return {
-            "org_id": who.org_id,
-            "project_id": who.project_id,
-            "user_id": who.user_id,
+            "org_id": identity.org_id,
+            "project_id": identity.project_id,
+            "user_id": identity.user_id,
             "headers": _headers(context.invocation_metadata()),
             "timeout": context.time_remaining(),
         }

@@ -1,7 +1,7 @@
 """Typed messages as targets see them: protojson, in lowerCamelCase.
 
 An answer with a field that the message does not have cannot be applied. Two libraries make such
-messages; neither is imported before somebody has a message of it.
+messages; neither is imported before the application has a message of it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ def message_type_of(message_class: type[Any]) -> MessageType[Any]:
         return ProtobufMessages(message_class)
     if hasattr(message_class, "from_json") and hasattr(message_class, "desc"):
         return ProtobufPyMessages(message_class)
-    raise TypeError(f"nobody knows how to show {message_class.__name__} to targets")
+    raise TypeError(
+        f"{message_class.__name__} is a message of neither google.protobuf nor protobuf-py: give"
+        " `message_type`"
+    )
 
 
 def _invalid_response(name: str) -> InvalidResponse:

@@ -1,4 +1,4 @@
-"""What every fault is done to: a server that owes one receiver, and somebody who publishes.
+"""What every fault hits: a server with one target, its receiver, and a publisher.
 
 Every secret that a delivery needs is in use, so that each fault may try to make a log tell one.
 """
@@ -22,7 +22,7 @@ _PAUSE_S = 0.05
 
 
 @dataclass
-class Subject:
+class Deployment:
     """Publishes to `server`, which may be replaced; remembers what was answered. No id comes twice.
 
     `others` are nodes on the same store, `dead` those that were killed. All have `environ`.
@@ -35,7 +35,7 @@ class Subject:
     dead: list[Server] = field(default_factory=list)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered: set[str] = field(default_factory=set)
-    asked: int = 0
+    used_ids: int = 0
     refusals: list[ApiError] = field(default_factory=list)
 
     @property
@@ -45,33 +45,33 @@ class Subject:
 
     @property
     def nodes(self) -> list[Server]:
-        """All that run; nobody tells one from another."""
+        """All that run, in no order of rank."""
         return [self.server, *self.others]
 
     def kill(self, node: Server) -> None:
-        """End a node without a word. Publishers ask another one, if there is any."""
+        """Kill a node. Publishers use another one, if there is any."""
         node.kill()
         self.dead.append(node)
-        self.server, *self.others = [each for each in self.nodes if each is not node] or [node]
+        self.server, *self.others = [left for left in self.nodes if left is not node] or [node]
 
     async def replace(self, node: Server, launch: Callable[..., Server]) -> None:
-        """Kill a node and start it again at once; publishers ask the new one when it is there."""
+        """Kill a node and start it again at once; publishers use the new one when it is there."""
         self.kill(node)
-        left = [each for each in self.nodes if each is not node]
+        others = [other for other in self.nodes if other is not node]
         self.server = await launch(data_dir=node.data_dir, environ=self.environ).ready()
-        self.others = left
+        self.others = others
 
     def new_ids(self, count: int) -> list[str]:
-        """Ids that nobody has used."""
-        first, self.asked = self.asked, self.asked + count
-        return [f"event-{number:06d}" for number in range(first, self.asked)]
+        """Ids that no event has."""
+        first, self.used_ids = self.used_ids, self.used_ids + count
+        return [f"event-{number:06d}" for number in range(first, self.used_ids)]
 
     async def publish(self, ids: list[str], payload: str = "") -> list[dict[str, Any]]:
         """One call. What it raises was not answered."""
         body: dict[str, Any] = {"eventType": EVENT_TYPE}
         if payload:
             body["eventPayload"] = {"text": payload}
-        events = [{"id": each, "aggregateId": each, **body} for each in ids]
+        events = [{"id": event_id, "aggregateId": event_id, **body} for event_id in ids]
         results = (await self.api.post("/v1/events", {"events": events}))["results"]
         assert ids == [result["id"] for result in results]
         self.answered.update(ids)
@@ -89,22 +89,22 @@ class Subject:
                         raise
                     self.refusals.append(refused)
                 except OSError:
-                    pass  # nobody there, or gone before the answer
+                    pass  # no server there, or it ended before the answer
                 else:
                     break
                 await asyncio.sleep(_PAUSE_S)
 
 
-async def owing(
+async def deployment_of(
     server: Server,
     receiver: Receiver,
     *,
     endpoint: str = "",
     policy: Mapping[str, Any] | None = None,
-) -> Subject:
-    """A server that has started, with one target, which its events go to: the receiver.
+) -> Deployment:
+    """A started server with one target, the receiver, which its events go to.
 
-    `endpoint` is another way to it; `policy` is the target's, beside a header that is a secret.
+    `endpoint` is another URL of it; `policy` is the target's, beside a header that is a secret.
     """
     api = server.api
     secrets = secrets_of(server)
@@ -115,7 +115,7 @@ async def owing(
     await api.post(path, {"policy": {**headers, **(policy or {})}}, method="PUT")
     await api.set_execution(EVENT_TYPE, target.id)
     secrets["signing key"] = target.signing_key.encode()
-    return Subject(server, receiver, secrets)
+    return Deployment(server, receiver, secrets)
 
 
 def secrets_of(server: Server) -> dict[str, bytes]:

@@ -23,12 +23,12 @@ class Reply:
 
 
 @asynccontextmanager
-async def served(app: Any, *, lifespan: str = "on") -> AsyncIterator[int]:
+async def serve(app: Any, *, lifespan: str = "on") -> AsyncIterator[int]:
     """The port of a real server; it ends with the block."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, lifespan=lifespan, log_config=None, ws="none"
     )
-    server = Announced(config)
+    server = ListeningServer(config)
     serving = asyncio.create_task(server.serve(sockets=None))
     waiting = asyncio.create_task(server.listening.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -42,8 +42,8 @@ async def served(app: Any, *, lifespan: str = "on") -> AsyncIterator[int]:
         await serving
 
 
-class Announced(uvicorn.Server):
-    """Says when it listens."""
+class ListeningServer(uvicorn.Server):
+    """A server that sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -68,7 +68,7 @@ async def call(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request(method, path, body, content_type=content_type, headers=headers))
-        return parsed(await reader.read())
+        return parse(await reader.read())
     finally:
         writer.close()
         await writer.wait_closed()
@@ -92,16 +92,16 @@ def request(
     return head.encode() + body
 
 
-def parsed(answer: bytes) -> Reply:
-    head, _, body = answer.partition(b"\r\n\r\n")
+def parse(response: bytes) -> Reply:
+    head, _, body = response.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
     if headers.get("transfer-encoding") == "chunked":
-        body = unchunked(body)
+        body = dechunk(body)
     return Reply(int(first.split(" ")[1]), headers, body)
 
 
-def unchunked(body: bytes) -> bytes:
+def dechunk(body: bytes) -> bytes:
     whole = b""
     while body:
         size, _, rest = body.partition(b"\r\n")
