@@ -174,7 +174,7 @@ class Scrape:
             for state, count in stats.counts.items():
                 whole.add(state, count)
             whole.add(DeliveryState.PENDING, 0, stats.oldest_open_at)
-        return whole, unit.delivery_counts.held(now)
+        return whole, unit.delivery_counts.suspended_targets(now)
 
     def _put_stored(self, counted: Counted) -> None:
         for state in DeliveryState:

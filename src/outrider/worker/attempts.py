@@ -22,9 +22,7 @@ from outrider.domain.delivery.delivery import (
     Attempt,
     ClaimedDelivery,
     Settlement,
-    answered,
     settle,
-    unanswered,
 )
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy, retry_schedule
@@ -87,9 +85,13 @@ class AttemptRunner:
         try:
             answer = await self._call(claimed, resolved_target, started_at, span.context)
         except RequestError as failure:
-            attempt = unanswered(claimed.attempt_number, started_at, _since(clock), failure)
+            attempt = Attempt.from_failure(
+                claimed.attempt_number, started_at, _since(clock), failure
+            )
         else:
-            attempt = answered(claimed.attempt_number, started_at, _since(clock), answer)
+            attempt = Attempt.from_response(
+                claimed.attempt_number, started_at, _since(clock), answer
+            )
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(answer, started_at + attempt.duration)
         settlement = self.settled(claimed, attempt, resolved_target, retry_after, sent=span.context)
@@ -202,18 +204,6 @@ def _trace_fields(claimed: ClaimedDelivery, sent: TraceContext | None) -> dict[s
         return {"trace": sent.trace_id, "span": sent.span_id}
     published = trace_from_text(claimed.trace)
     return {} if published is None else {"trace": published.trace_id}
-
-
-def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:
-    """The attempt of a delivery that was claimed, and of which nobody knows how it ended."""
-    return Attempt(
-        number=claimed.attempt_number,
-        started_at=started_at,
-        duration=timedelta(0),
-        outcome=Outcome.LOST,
-        stage=Stage.SEND,
-        error=reason,
-    )
 
 
 def _retry_after(answer: Response, now: datetime) -> timedelta | None:

@@ -50,7 +50,7 @@ async def deliveries(rig: Harness) -> list[Delivery]:
 
 async def worked(rig: Harness, *expected: str) -> None:
     """Let a worker deliver until the deliveries stand like this."""
-    workers = WorkerRig(rig.store, clock=rig.clock, caller=rig.caller)
+    workers = WorkerRig(rig.store, clock=rig.clock, client=rig.caller)
     async with working(worker := workers.worker()):
         await workers.reaches(worker, *expected)
 

@@ -11,7 +11,7 @@ from outrider.domain.access.permission import Actor
 from outrider.domain.calls.request import RequestError, Response, Stage
 from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
-from outrider.domain.delivery.delivery import Attempt, answered, unanswered
+from outrider.domain.delivery.delivery import Attempt
 from outrider.domain.formats import go_json
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
@@ -90,8 +90,8 @@ class TestTarget:
         try:
             answer = await self._answer(resolved_target, body, started_at)
         except RequestError as failure:
-            return unanswered(1, started_at, _since(clock), failure)
-        return answered(1, started_at, _since(clock), answer)
+            return Attempt.from_failure(1, started_at, _since(clock), failure)
+        return Attempt.from_response(1, started_at, _since(clock), answer)
 
     async def _answer(
         self, resolved_target: ResolvedTarget, body: bytes, now: datetime
