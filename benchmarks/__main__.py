@@ -40,12 +40,12 @@ def main() -> None:
         is_quick=arguments.quick,
         count=arguments.count,
         rounds=arguments.rounds,
-        environ=dict(each.split("=", 1) for each in arguments.set),
+        environ=dict(assignment.split("=", 1) for assignment in arguments.set),
         database=arguments.database,
         max_targets=arguments.max_targets,
         max_rows=arguments.max_rows,
     )
-    # Whoever drives stays off the core that is measured.
+    # The driver stays off the core that is measured.
     os.sched_setaffinity(0, {cores()[1]})
     documents = [_run(name, options, arguments) for name in arguments.only or NAMES]
     if arguments.out:

@@ -57,15 +57,15 @@ def _measured(kind: str, count: int, samples: int, options: Options) -> dict[str
 
         async def fill() -> None:
             if kind != "idle":
-                await asyncio.to_thread(_owe, data_dir, endpoint, count)
+                await asyncio.to_thread(_add_pending, data_dir, endpoint, count)
 
         how = Timed(samples, options.of(_SETTLE_S, 0.5), fill)
         return uvloop.run(timed(data_dir, how, options))
 
 
-def _owe(data_dir: Path, endpoint: str, count: int) -> None:
+def _add_pending(data_dir: Path, endpoint: str, count: int) -> None:
     stores.add_target(data_dir, _DEAD, endpoint)
-    stores.owe(data_dir, count, due_in=timedelta(0), to=_DEAD)
+    stores.add_pending(data_dir, count, due_in=timedelta(0), to=_DEAD)
 
 
 @contextmanager
@@ -80,18 +80,18 @@ def _dead(kind: str) -> Iterator[str]:
 def _table(result: Result) -> str:
     rows = []
     for kind, shown in _KINDS.items():
-        taken = [each[kind] for each in result.rounds]
-        idle = [each["idle"] for each in result.rounds]
+        taken = [figures[kind] for figures in result.rounds]
+        idle = [figures["idle"] for figures in result.rounds]
         pairs = list(zip(taken, idle, strict=True))
         rows.append(
             (
                 shown,
-                spread([each["received_p50_ms"] for each in taken], ".1f"),
-                spread([each["received_p99_ms"] for each in taken], ".1f"),
+                spread([figures["received_p50_ms"] for figures in taken], ".1f"),
+                spread([figures["received_p99_ms"] for figures in taken], ".1f"),
                 spread(
                     [one["received_p99_ms"] / base["received_p99_ms"] for one, base in pairs], ".2f"
                 ),
-                spread([each["mib"] for each in taken], ".0f"),
+                spread([figures["mib"] for figures in taken], ".0f"),
                 spread([one["mib"] - base["mib"] for one, base in pairs], ".0f"),
             )
         )

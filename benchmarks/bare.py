@@ -17,10 +17,10 @@ IN_FLIGHT = 64
 async def measure(url: str, calls: int, body_bytes: int) -> dict[str, float]:
     """Warm up with a twentieth, then time them all."""
     body = b"x" * body_bytes
-    caller = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
-    await post_loop(caller, url, body, max(calls // 20, IN_FLIGHT), IN_FLIGHT)
-    wall, cpu = await post_loop(caller, url, body, calls, IN_FLIGHT)
-    await caller.aclose()
+    client = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
+    await post_loop(client, url, body, max(calls // 20, IN_FLIGHT), IN_FLIGHT)
+    wall, cpu = await post_loop(client, url, body, calls, IN_FLIGHT)
+    await client.aclose()
     return {"per_s": calls / wall, "cpu_us": cpu / calls * 1e6}
 
 

@@ -1,9 +1,9 @@
-"""Deliveries per second of one worker, against the bare POST loop of the same caller.
+"""Deliveries per second of one worker, against the bare POST loop of the same client.
 
 One worker process has one core; the receiver, a sink that accepts everything, has the other. The
 store is SQLite on a disk, every commit with a full fsync; or PostgreSQL, beside the receiver. A backlog falls due at one moment; the
 worker claims, signs, sends and settles it. What it is compared with sends as many bytes and as
-many headers through the same caller, and does nothing else: no store, no signature, no log.
+many headers through the same client, and does nothing else: no store, no signature, no log.
 
 The rate comes from the times that the worker itself recorded, from the first 5 % to the last.
 """
@@ -55,13 +55,13 @@ def _table(result: Result) -> str:
     rows = [
         (
             name,
-            spread([each[name]["per_s"] for each in result.rounds]),
-            spread([each[name]["cpu_us"] for each in result.rounds], ".1f"),
+            spread([figures[name]["per_s"] for figures in result.rounds]),
+            spread([figures[name]["cpu_us"] for figures in result.rounds], ".1f"),
         )
         for name in ("bare", "worker")
     ]
     ratios = [
-        spread([each[name] for each in result.rounds], ".3f")
+        spread([figures[name] for figures in result.rounds], ".3f")
         for name in ("rate_ratio", "cpu_ratio")
     ]
     return table(_HEADS, [*rows, ("worker : bare, within a round", *ratios)])

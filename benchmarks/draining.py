@@ -119,7 +119,7 @@ def _drained(
     deliveries: stores.DeliveryTable,
     pids: list[int],
 ) -> dict[str, float]:
-    due_at = stores.owe(
+    due_at = stores.add_pending(
         data_dir,
         backlog.count,
         due_in=timedelta(seconds=1 + backlog.count / 5000),

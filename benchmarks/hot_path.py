@@ -58,7 +58,7 @@ def _drained(count: int, options: Options, before: list[str]) -> dict[str, float
         data_dir = Path(directory)
         environ = stores.environ(data_dir, **options.environ)
         stores.prepare(data_dir, url, environ)
-        stores.owe(data_dir, count, due_in=timedelta(0), more=environ)
+        stores.add_pending(data_dir, count, due_in=timedelta(0), more=environ)
         arguments = [*before, "-m", "outrider.worker_main"]
         with (
             stores.DeliveryTable(data_dir, environ) as deliveries,
@@ -86,12 +86,12 @@ def _functions(file: Path, count: int) -> list[dict[str, Any]]:
     ordered = sorted(stats.items(), key=lambda item: -item[1][2])[:_SHOWN]
     return [
         {
-            "where": _where(*place),
+            "where": _where(*location),
             "calls": calls / count,
             "own_us": own / count * 1e6,
             "share": own / total,
         }
-        for place, (_, calls, own, _, _) in ordered
+        for location, (_, calls, own, _, _) in ordered
     ]
 
 

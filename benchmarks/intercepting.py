@@ -38,7 +38,7 @@ FEW = 1000
 CONCURRENT = 1000
 IN_FLIGHT = 64
 BLOCKS = 20
-TURNS = 5
+SLICES = 5
 MESSAGE = {"customer": "300000000000000004", "note": "a" * 200, "amount": 3}
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -69,12 +69,16 @@ async def overhead(engine: Engine, count: int) -> dict[str, float]:
             taken = await _timed(step, max(1, count // BLOCKS))
             # The first block warms both up.
             times[name] += taken if block else []
-    return {f"{name}_{cut}_us": value for name, each in times.items() for cut, value in _cuts(each)}
+    return {
+        f"{name}_{cut}_us": value
+        for name, samples in times.items()
+        for cut, value in _cuts(samples)
+    }
 
 
 async def _bare_post(engine: Engine) -> Step:
-    """What the caller alone does with the same request: same bytes, same headers."""
-    interceptions = engine._open_components.interception.interceptions  # noqa: SLF001 - its very caller
+    """What the client alone does with the same request: same bytes, same headers."""
+    interceptions = engine._open_components.interception.interceptions  # noqa: SLF001 - its own client
     instance = engine._open_components.actor.instance_id  # noqa: SLF001
     lookup_id = method_lookup_id(ConditionKind.REQUEST, METHODS[0])
     targets = interceptions.routing.routes(instance).match(lookup_id)[1]
@@ -84,10 +88,10 @@ async def _bare_post(engine: Engine) -> Step:
     )
     now = engine._open_components.context.runtime.now()  # noqa: SLF001
     call = REQUEST_BUILDER.build(resolved_target, payload.render(), message_id="1" * 19, now=now)
-    caller = interceptions.chain.target_client.http_client
+    client = interceptions.chain.target_client.http_client
 
     async def post() -> None:
-        await caller.send(call)
+        await client.send(call)
 
     return post
 
@@ -125,7 +129,7 @@ def _routing_us(size: int, count: int) -> float:
         )
     ]
     # Text from elsewhere, as calls bring it: its hash is not known yet.
-    rounds = [[str(each.encode(), "ascii") for each in asked] for _ in range(max(2, count // 300))]
+    rounds = [[str(name.encode(), "ascii") for name in asked] for _ in range(max(2, count // 300))]
     begun = time.perf_counter()
     for texts in rounds:
         for text in texts:
@@ -134,21 +138,21 @@ def _routing_us(size: int, count: int) -> float:
 
 
 async def hung(engine: Engine, count: int) -> dict[str, float]:
-    """The others' times with a thousand at once, in turns without and beside the hung target."""
+    """The others' times with a thousand at once, alternately without and beside the hung target."""
     quiet: list[float] = []
     beside: list[float] = []
     await _others(engine, 0)
-    for _ in range(TURNS):
-        quiet += await _others(engine, count // TURNS)
+    for _ in range(SLICES):
+        quiet += await _others(engine, count // SLICES)
         stuck = [
             asyncio.create_task(engine.intercept_request(METHODS[HUNG], MESSAGE))
             for _ in range(CONCURRENT // len(METHODS))
         ]
         # Until all of them wait for an answer.
         await asyncio.sleep(0.2)
-        beside += await _others(engine, count // TURNS)
-        for each in stuck:
-            each.cancel()
+        beside += await _others(engine, count // SLICES)
+        for task in stuck:
+            task.cancel()
         await asyncio.gather(*stuck, return_exceptions=True)
     return {
         **{f"without_{cut}_us": value for cut, value in _cuts(quiet)},
@@ -221,7 +225,10 @@ def _resident_mib() -> float:
     return pages * _PAGE / 2**20
 
 
-MEASURES = {each.__name__: each for each in (overhead, unmatched, routing, hung, memory)}
+MEASURES = {
+    measurement.__name__: measurement
+    for measurement in (overhead, unmatched, routing, hung, memory)
+}
 
 
 async def main(measure: str, data_dir: Path, count: int) -> None:

@@ -1,7 +1,7 @@
 """What an interception costs: over the bare POST, when nothing matches, beside a hung target.
 
 The engine has one core; the receiver, a sink that accepts everything, has the other. The bare POST
-sends the same bytes with the same headers through the engine's own caller, in turns with the
+sends the same bytes with the same headers through the engine's own client, alternating with the
 interceptions. The API's figure is a whole server on the first core, and its client on the other.
 """
 
@@ -101,10 +101,10 @@ def _table(result: Result) -> str:
     rounds = result.rounds
 
     def column(measure: str, name: str, form: str = ",.1f") -> str:
-        return spread([each[measure][name] for each in rounds], form)
+        return spread([figures[measure][name] for figures in rounds], form)
 
     def derived(form: str, over: Any) -> str:
-        return spread([over(each) for each in rounds], form)
+        return spread([over(figures) for figures in rounds], form)
 
     memory = rounds[0]["memory"]
     rows = [

@@ -2,7 +2,7 @@
 
 Publisher and receiver are one process on one core, so that one clock times both; the whole server
 has the other. Events are apart long enough that the server has nothing else to do, and by a
-different time each, so that they do not fall in step with its looking.
+different time each, so that they do not fall in step with its checks.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def run(options: Options) -> Result:
         [
             (
                 shown,
-                spread([each[f"{name}_p50_ms"] for each in result.rounds], ".1f"),
-                spread([each[f"{name}_p99_ms"] for each in result.rounds], ".1f"),
+                spread([figures[f"{name}_p50_ms"] for figures in result.rounds], ".1f"),
+                spread([figures[f"{name}_p99_ms"] for figures in result.rounds], ".1f"),
             )
             for name, shown in (("answered", "publish answered"), ("received", "receiver has it"))
         ],

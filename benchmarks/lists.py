@@ -48,7 +48,7 @@ _HEADS = ("a page of 100", "server ms", "page ms", "total ms", "matching")
 class Question:
     """One list, as people ask for it."""
 
-    says: str
+    label: str
     text: str = ""
     method: TextMethod | None = None
     sort: TargetSort = TargetSort.CREATED
@@ -85,10 +85,10 @@ def _questions(count: int) -> Iterator[Question]:
         (TextMethod.ENDS_WITH, last[-6:], "8"),
         (TextMethod.ENDS_WITH_IGNORE_CASE, last[-6:], "8"),
     ):
-        says = method.name.lower().replace("_", " ")
-        yield Question(f"{says}, few", few, method)
+        label = method.name.lower().replace("_", " ")
+        yield Question(f"{label}, few", few, method)
         if many is not None:
-            yield Question(f"{says}, many", many, method)
+            yield Question(f"{label}, many", many, method)
     yield Question("contains, nothing", "nowhere", TextMethod.CONTAINS)
 
 
@@ -114,7 +114,7 @@ async def _measured(settings: Settings, count: int, rounds: int) -> list[dict[st
         async with open_api(settings, opened) as app:
             return [
                 {
-                    "question": question.says,
+                    "question": question.label,
                     **await _server_ms(app, question, rounds),
                     **_store_ms(settings, opened, question, rounds),
                 }
@@ -181,7 +181,7 @@ async def _call(app: Any, request: dict[str, Any]) -> dict[str, Any]:
         sent.append(message)
 
     await app(scope, receive, send)
-    answer = b"".join(each.get("body", b"") for each in sent)
+    answer = b"".join(message.get("body", b"") for message in sent)
     if sent[0]["status"] != 200:
         raise RuntimeError(answer.decode())
     return json.loads(answer)
@@ -223,23 +223,23 @@ def _plan(connection: sqlite3.Connection, query: str) -> list[str]:
 def _table(result: Result) -> str:
     rows = [
         (
-            each["question"],
-            spread([each["server_ms"]], ".1f"),
-            f"{each['page_ms']:.2f}",
-            f"{each['total_ms']:.2f}" if len(each["plans"]) > 1 else "",
-            f"{each['matching']:,}",
+            figures["question"],
+            spread([figures["server_ms"]], ".1f"),
+            f"{figures['page_ms']:.2f}",
+            f"{figures['total_ms']:.2f}" if len(figures["plans"]) > 1 else "",
+            f"{figures['matching']:,}",
         )
-        for each in result.rounds
+        for figures in result.rounds
     ]
     return "\n".join([table(_HEADS, rows), "", *_plans(result)])
 
 
 def _plans(result: Result) -> Iterator[str]:
-    """Each way to a page or a total, and who takes it."""
-    ways: dict[str, list[str]] = {}
-    for each in result.rounds:
-        for number, plan in enumerate(each["plans"].values()):
+    """Each query plan of a page or a total, and the questions that have it."""
+    questions_of: dict[str, list[str]] = {}
+    for figures in result.rounds:
+        for number, plan in enumerate(figures["plans"].values()):
             part = "total" if number else "page"
-            ways.setdefault("; ".join(plan), []).append(f"{each['question']} ({part})")
-    for way, who in ways.items():
-        yield f"- {way}: {', '.join(who)}"
+            questions_of.setdefault("; ".join(plan), []).append(f"{figures['question']} ({part})")
+    for plan_text, questions in questions_of.items():
+        yield f"- {plan_text}: {', '.join(questions)}"

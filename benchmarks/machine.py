@@ -26,7 +26,7 @@ def usable_cores() -> frozenset[int]:
 
 
 def cores() -> tuple[int, int]:
-    """The core for what is measured, and the one for whoever drives it. One core serves both."""
+    """The core for what is measured, and the one for its driver. One core serves both."""
     return min(usable_cores()), max(usable_cores())
 
 

@@ -1,7 +1,7 @@
 """Resident memory of a whole server: idle, with a long queue, and after work.
 
 The sum over its processes of the proportional set size: a page that several share counts once.
-The queue is due in an hour, so that it lies in the store and nobody works on it.
+The queue is due in an hour, so that it lies in the store and no worker works on it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _after_work(options: Options, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=options.scratch) as directory, sink(cores()[1]) as url:
         data_dir = Path(directory)
         stores.prepare(data_dir, url)
-        stores.owe(data_dir, count, due_in=timedelta(0))
+        stores.add_pending(data_dir, count, due_in=timedelta(0))
         with stores.DeliveryTable(data_dir) as deliveries, server(data_dir, options) as worked:
             wait_until(
                 lambda: not deliveries.has_open_deliveries(),
@@ -96,7 +96,10 @@ def _table(result: Result, count: int) -> str:
     rows = [
         (
             shown,
-            *(spread([each[state][column] for each in result.rounds], ".1f") for column in columns),
+            *(
+                spread([figures[state][column] for figures in result.rounds], ".1f")
+                for column in columns
+            ),
         )
         for state, shown in names.items()
     ]

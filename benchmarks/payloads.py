@@ -102,7 +102,7 @@ def _cpu_us(wrap: Callable[[], bytes], calls: int) -> float:
 
 def _table(result: Result) -> str:
     def column(name: str, measure: str) -> str:
-        return spread([each[name][measure] for each in result.rounds])
+        return spread([figures[name][measure] for figures in result.rounds])
 
     rows = [
         [name, column(name, "us"), column(name, "first_us"), column(name, "bytes")]

@@ -1,4 +1,4 @@
-"""The bare POST loop: how fast the caller is with nothing around it.
+"""The bare POST loop: how fast the client is with nothing around it.
 
     python benchmarks/post_loop.py [--calls 100000] [--in-flight 64] [--body-bytes 340]
 
@@ -35,18 +35,18 @@ HEADERS = (
 
 
 async def post_loop(
-    caller: EgressClient, url: str, body: bytes, calls: int, in_flight: int
+    client: EgressClient, url: str, body: bytes, calls: int, in_flight: int
 ) -> tuple[float, float]:
     """Make `calls` POSTs, `in_flight` at a time. Give wall and CPU seconds for all of them."""
     remaining = iter(range(calls))
 
     async def post_some() -> None:
         for _ in remaining:
-            answer = await caller.send(
+            response = await client.send(
                 OutboundRequest(url=url, headers=HEADERS, body=body, timeout=10.0)
             )
-            if answer.status != 200:
-                raise RuntimeError(f"the sink answered {answer.status}")
+            if response.status != 200:
+                raise RuntimeError(f"the sink answered {response.status}")
 
     wall, cpu = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as group:
@@ -58,13 +58,13 @@ async def post_loop(
 async def measure(url: str, arguments: argparse.Namespace) -> None:
     """Warm up, then measure and print a few rounds."""
     body = b"x" * arguments.body_bytes
-    caller = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
-    await post_loop(caller, url, body, arguments.calls // 20, arguments.in_flight)
+    client = EgressClient(EgressPolicy(EgressProfile.DEV), user_agent="outrider/benchmark")
+    await post_loop(client, url, body, arguments.calls // 20, arguments.in_flight)
     for _ in range(arguments.rounds):
-        wall, cpu = await post_loop(caller, url, body, arguments.calls, arguments.in_flight)
-        rate, each = arguments.calls / wall, cpu / arguments.calls
-        print(f"{rate:,.0f} calls/s, {each * 1e6:.1f} us CPU each, {caller!r}", flush=True)
-    await caller.aclose()
+        wall, cpu = await post_loop(client, url, body, arguments.calls, arguments.in_flight)
+        rate, per_call = arguments.calls / wall, cpu / arguments.calls
+        print(f"{rate:,.0f} calls/s, {per_call * 1e6:.1f} us CPU each, {client!r}", flush=True)
+    await client.aclose()
 
 
 def main() -> None:

@@ -119,5 +119,5 @@ def _ticks(entry: Path) -> int:
 
 
 def _neutral_environ() -> dict[str, str]:
-    # Settings of whoever measures must not reach what is measured.
+    # Settings of the measuring process must not reach what is measured.
     return {name: text for name, text in os.environ.items() if not name.startswith("OUTRIDER_")}

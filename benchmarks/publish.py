@@ -2,7 +2,7 @@
 
 The server's processes (Envoy with the API inside, the supervisor, one idle worker) have one core,
 the clients the other. An answer comes when the events are on the disk. The events match no
-execution, so that this is the price of publishing alone; in the rows `+ delivery` each event owes
+execution, so that this is the price of publishing alone; in the rows `+ delivery` each event has
 one delivery to the sink beside the clients, and the same core delivers while it takes more in.
 """
 
@@ -26,11 +26,11 @@ from benchmarks.servers import Server, server
 
 NAME = "publish"
 UNROUTED = "user.human.deactivated"
-_CELLS = [
+_CASES = [
     *product((JSON, PROTO), (1, 100), (1, 16, 64), (UNROUTED,)),
     *product((PROTO,), (1, 100), (16,), (stores.EVENT_TYPE,)),
 ]
-_QUICK_CELLS = [(JSON, 1, 1, UNROUTED), (PROTO, 100, 16, stores.EVENT_TYPE)]
+_QUICK_CASES = [(JSON, 1, 1, UNROUTED), (PROTO, 100, 16, stores.EVENT_TYPE)]
 _HEADS = (
     "wire",
     "events a call",
@@ -46,7 +46,7 @@ _HEADS = (
 def run(options: Options) -> Result:
     """A round is a fresh server and every cell once."""
     seconds = options.of(2.0, 0.3)
-    cells = options.of(_CELLS, _QUICK_CELLS)
+    cases = options.of(_CASES, _QUICK_CASES)
     result = Result(NAME, {"seconds": seconds, "body_bytes": stores.BODY_BYTES, **options.environ})
     for _ in range(options.rounds or options.of(3, 1)):
         with tempfile.TemporaryDirectory(dir=options.scratch) as directory, sink(cores()[1]) as url:
@@ -54,14 +54,14 @@ def run(options: Options) -> Result:
             stores.prepare(data_dir, url)
             with server(data_dir, options) as under_load:
                 result.rounds.append(
-                    {_name(cell): _measure(under_load, cell, seconds) for cell in cells}
+                    {_name(case): _measure(under_load, case, seconds) for case in cases}
                 )
-    result.table = _table(result, cells)
+    result.table = _table(result, cases)
     return result
 
 
-def _measure(under_load: Server, cell: tuple, seconds: float) -> dict[str, float]:
-    wire, events, connections, event_type = cell
+def _measure(under_load: Server, case: tuple, seconds: float) -> dict[str, float]:
+    wire, events, connections, event_type = case
     request = publish_request(under_load, wire, events, event_type=event_type)
     uvloop.run(load(under_load.port, request, connections, seconds / 10))
     processes = under_load.processes()
@@ -78,27 +78,27 @@ def _measure(under_load: Server, cell: tuple, seconds: float) -> dict[str, float
     }
 
 
-def _name(cell: tuple) -> str:
-    wire, events, connections, event_type = cell
+def _name(case: tuple) -> str:
+    wire, events, connections, event_type = case
     more = " + delivery" if event_type == stores.EVENT_TYPE else ""
     return f"{wire} {events} x {connections}{more}"
 
 
-def _table(result: Result, cells: list[tuple]) -> str:
+def _table(result: Result, cases: list[tuple]) -> str:
     rows = []
-    for cell in cells:
-        wire, events, connections, event_type = cell
-        measured = [each[_name(cell)] for each in result.rounds]
+    for case in cases:
+        wire, events, connections, event_type = case
+        measured = [figures[_name(case)] for figures in result.rounds]
         rows.append(
             (
                 f"{wire} + delivery" if event_type == stores.EVENT_TYPE else wire,
                 str(events),
                 str(connections),
-                spread([each["calls_per_s"] for each in measured]),
-                spread([each["events_per_s"] for each in measured]),
-                spread([each["p50_ms"] for each in measured], ".1f"),
-                spread([each["p99_ms"] for each in measured], ".1f"),
-                spread([each["cpu_us_per_event"] for each in measured], ".0f"),
+                spread([figures["calls_per_s"] for figures in measured]),
+                spread([figures["events_per_s"] for figures in measured]),
+                spread([figures["p50_ms"] for figures in measured], ".1f"),
+                spread([figures["p99_ms"] for figures in measured], ".1f"),
+                spread([figures["cpu_us_per_event"] for figures in measured], ".0f"),
             )
         )
     return table(_HEADS, rows)

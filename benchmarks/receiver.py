@@ -3,7 +3,7 @@
 `bare` is nothing but `hmac.digest` over the signed bytes. `by hand` is what a receiver without the SDK
 must do at least: join timestamp and body, `hmac.digest`, compare. `verify` is the SDK with the one
 header that ZITADEL sends; `verify, outrider` with all those that outrider sends, where two signatures
-are checked. CPU time, in turns, so that a busy machine slows all of them.
+are checked. CPU time, alternately, so that a busy machine slows all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TIMED = "import sys, time; sys.path.insert(0, {path!r}); t = time.process_time(
 
 
 def run(options: Options) -> Result:
-    """A round takes each way in short slices, one after the other, and sums them up."""
+    """A round takes each variant in short slices, one after the other, and sums them up."""
     calls = options.count or options.of(100_000, 400)
     result = Result(NAME, {"calls": calls, "body_bytes": len(_BODY)})
     for _ in range(options.rounds or options.of(5, 1)):
@@ -47,19 +47,19 @@ def run(options: Options) -> Result:
 
 def _verified(calls: int) -> dict[str, float]:
     """Microseconds of CPU a call."""
-    each = max(calls // _SLICES, 1)
-    ways = _ways()
-    spent = dict.fromkeys(ways, 0.0)
+    calls_per_slice = max(calls // _SLICES, 1)
+    variants = _variants()
+    spent = dict.fromkeys(variants, 0.0)
     for _ in range(_SLICES):
-        for name, way in ways.items():
+        for name, variant in variants.items():
             started = time.process_time()
-            for _ in range(each):
-                way()
+            for _ in range(calls_per_slice):
+                variant()
             spent[name] += time.process_time() - started
-    return {name: seconds / (each * _SLICES) * 1e6 for name, seconds in spent.items()}
+    return {name: seconds / (calls_per_slice * _SLICES) * 1e6 for name, seconds in spent.items()}
 
 
-def _ways() -> dict[str, Callable[[], object]]:
+def _variants() -> dict[str, Callable[[], object]]:
     secret, signed = SIGNING_KEY.encode(), b"%d." % _AT + _BODY
     one = Sender(as_zitadel=True, clock=lambda: _AT).call(_BODY).headers
     every = Sender(clock=lambda: _AT).call(_BODY).headers
@@ -90,13 +90,13 @@ def _imported(what: str) -> float:
 
 def _table(result: Result) -> str:
     rows = []
-    bare = [each["bare"] for each in result.rounds]
+    bare = [figures["bare"] for figures in result.rounds]
     for name in ("bare", "by hand", "verify", "verify, outrider"):
-        values = [each[name] for each in result.rounds]
+        values = [figures[name] for figures in result.rounds]
         ratio = median(base / value for base, value in zip(bare, values, strict=True))
         rows.append((f"{name}, µs", spread(values, ".2f"), f"{ratio:.2f}"))
     rows += [
-        (f"{name}, ms", spread([each[name] for each in result.rounds], ".1f"), "")
+        (f"{name}, ms", spread([figures[name] for figures in result.rounds], ".1f"), "")
         for name in _IMPORTS
     ]
     return table(("CPU", "each", "of bare"), rows)

@@ -32,7 +32,9 @@ def spread(values: Sequence[float], form: str = ",.0f") -> str:
     """The median, and the smallest and largest of several rounds."""
     if len(values) == 1:
         return format(values[0], form)
-    low, middle, high = (format(each, form) for each in (min(values), median(values), max(values)))
+    low, middle, high = (
+        format(value, form) for value in (min(values), median(values), max(values))
+    )
     return f"{middle} ({low} to {high})"
 
 

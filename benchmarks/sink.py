@@ -23,19 +23,19 @@ class Sink(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.held = b""
+        self.rest = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self.held:
-            data = self.held + data
+        if self.rest:
+            data = self.rest + data
         start = 0
         while (after := request_end(data, start)) is not None:
             self.transport.write(ANSWER)
             start = after
-        self.held = data[start:]
+        self.rest = data[start:]
 
 
 def request_end(data: bytes, start: int) -> int | None:

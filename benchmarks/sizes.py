@@ -54,8 +54,8 @@ def run(options: Options) -> Result:
 def _sizes(options: Options) -> dict[str, tuple[int, ...]]:
     bounds = {"targets": options.max_targets, "rows": options.max_rows}
     return {
-        kind: tuple(size for size in each if size <= bounds[kind])
-        for kind, each in (("targets", TARGETS), ("rows", ROWS))
+        kind: tuple(size for size in kind_sizes if size <= bounds[kind])
+        for kind, kind_sizes in (("targets", TARGETS), ("rows", ROWS))
     }
 
 
@@ -70,10 +70,10 @@ def _drained(
 
 def _table(result: Result, sizes: dict[str, tuple[int, ...]]) -> str:
     rows = []
-    for kind, each in sizes.items():
-        for size in each:
+    for kind, kind_sizes in sizes.items():
+        for size in kind_sizes:
             measured = [taken[kind][str(size)] for taken in result.rounds]
-            smallest = [taken[kind][str(each[0])] for taken in result.rounds]
+            smallest = [taken[kind][str(kind_sizes[0])] for taken in result.rounds]
             pairs = zip(measured, smallest, strict=True)
             rows.append(
                 (

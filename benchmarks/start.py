@@ -30,8 +30,8 @@ def run(options: Options) -> Result:
     rows = [
         (
             f"{name} start",
-            spread([each[name]["seconds"] for each in result.rounds], ".2f"),
-            spread([each[name]["cpu_seconds"] for each in result.rounds], ".2f"),
+            spread([figures[name]["seconds"] for figures in result.rounds], ".2f"),
+            spread([figures[name]["cpu_seconds"] for figures in result.rounds], ".2f"),
         )
         for name in ("first", "second")
     ]

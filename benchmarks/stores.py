@@ -74,7 +74,7 @@ def prepare(
 
 
 def add_target(data_dir: Path, target: TargetId, endpoint: str) -> None:
-    """One more target, which no execution calls: `owe` names it."""
+    """One more target, which no execution calls: `add_pending` names it."""
     asyncio.run(_add_target(environ(data_dir), target, endpoint))
 
 
@@ -83,7 +83,7 @@ def nth_targets(count: int) -> Sequence[TargetId]:
     return [TargetId(str(int(TARGET) + number)) for number in range(count)]
 
 
-def owe(
+def add_pending(
     data_dir: Path,
     count: int,
     *,
@@ -92,9 +92,9 @@ def owe(
     targets: int = 1,
     to: TargetId | None = None,
 ) -> datetime:
-    """Add events that each owe one delivery, to the targets in turn; return when all fall due."""
+    """Add events with one delivery each, to one target after the other; return when all fall due."""
     receivers = nth_targets(targets) if to is None else [to]
-    return asyncio.run(_owe(environ(data_dir, **(more or {})), count, due_in, receivers))
+    return asyncio.run(_add_pending(environ(data_dir, **(more or {})), count, due_in, receivers))
 
 
 def wait_for_retries(
@@ -105,7 +105,7 @@ def wait_for_retries(
     What was never attempted would be due at once, whatever its time: such a time is that of a
     clock that has gone back since.
     """
-    owe(data_dir, count, due_in=due_in, more=more)
+    add_pending(data_dir, count, due_in=due_in, more=more)
     url = environ(data_dir, **(more or {})).get("OUTRIDER_DATABASE_URL")
     connection = _connected(data_dir, is_reader=False) if url is None else _connected_to(url)
     connection.execute(
@@ -114,7 +114,7 @@ def wait_for_retries(
     connection.close()
 
 
-async def _owe(
+async def _add_pending(
     settings: Mapping[str, str], count: int, due_in: timedelta, targets: Sequence[TargetId]
 ) -> datetime:
     async with open_store(from_environ(settings)) as opened:
@@ -167,7 +167,7 @@ def _connected_to(url: str) -> Any:
 
 
 class DeliveryTable:
-    """A look at a store from outside, while others work on it."""
+    """A view of a store from another process, while others work on it."""
 
     def __init__(self, data_dir: Path, environ: Mapping[str, str] | None = None) -> None:
         url = (environ or {}).get("OUTRIDER_DATABASE_URL")
@@ -189,7 +189,9 @@ class DeliveryTable:
         if until is not None:
             due = f"due_at <= {int(until.timestamp() * 1e6)}"
         query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE {})"
-        return any(self._number(query.format(each)) for each in (due, "owner IS NOT NULL"))
+        return any(
+            self._number(query.format(condition)) for condition in (due, "owner IS NOT NULL")
+        )
 
     def delivered(self) -> int:
         """How many were delivered by their first attempt."""

@@ -29,19 +29,19 @@ def run(options: Options) -> Result:
     rows = [
         (
             "one worker" if name == "one" else "two workers",
-            spread([each[name]["per_s"] for each in result.rounds]),
-            spread([each[name]["cpu_us"] for each in result.rounds], ".1f"),
+            spread([figures[name]["per_s"] for figures in result.rounds]),
+            spread([figures[name]["cpu_us"] for figures in result.rounds], ".1f"),
         )
         for name in ("one", "two")
     ]
-    ratio = spread([each["ratio"] for each in result.rounds], ".2f")
+    ratio = spread([figures["ratio"] for figures in result.rounds], ".2f")
     heads = ("PostgreSQL", "per second", "CPU µs each")
     result.table = table(heads, [*rows, ("two : one, within a round", ratio, "")])
     return result
 
 
 def _drained(count: int, workers: int, options: Options) -> dict[str, float]:
-    # The core of whoever drives comes last: it is shared with the receiver.
+    # The core of the driver comes last: it is shared with the receiver.
     free = [*sorted(usable_cores() - {cores()[1]}), cores()[1]]
     with sink(cores()[1]) as url, stores.database(options) as environ:
         return drain(

@@ -26,7 +26,7 @@ def run(out: Path, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def test_the_smallest_run_drains_what_it_owes_and_leaves_a_raw_result(tmp_path: Path) -> None:
+def test_the_smallest_run_drains_its_deliveries_and_leaves_a_raw_result(tmp_path: Path) -> None:
     """A benchmark that rots is found when somebody needs its number."""
     arguments = ["--only", "deliveries", "--count", "1000", "--scratch", str(tmp_path)]
     document = run(tmp_path / "result.json", *arguments)

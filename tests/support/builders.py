@@ -46,7 +46,7 @@ EVENT_TYPE = "user.human.added"
 
 
 def an_actor(*roles: Role, instance: InstanceId = INSTANCE) -> Actor:
-    """Somebody who may do everything, unless roles are named."""
+    """An actor who may do everything, unless roles are named."""
     return Actor(instance, AccountId("1"), frozenset(roles or {Role.IAM_OWNER}))
 
 
@@ -59,7 +59,7 @@ def a_public_key(
     created_at: datetime = NOW,
     changed_at: datetime = NOW,
 ) -> PublicKey:
-    """A key that nobody can encrypt to: the store does not look inside."""
+    """A key that is not usable: the store does not read it."""
     return PublicKey(
         id=PublicKeyId(id),
         pem=pem,
@@ -152,7 +152,7 @@ def an_event(
     user_id: str = "4",
     payload_json: str | None = '{"userName":"a&b"}',
 ) -> Event:
-    """The event of the contract sheet's section 4.4; in instance `3` its body is the one there."""
+    """The event of ZITADEL's documentation; in instance `3` its body is the one there."""
     return Event(
         id=EventId(id),
         event_type=event_type,
@@ -179,8 +179,8 @@ def planned(
     return PlannedDelivery(DeliveryId(delivery), TargetId(target), front, has_dependents)
 
 
-def planned_line(*deliveries: tuple[str, str]) -> list[PlannedDelivery]:
-    """Deliveries of one execution, each waiting for the one in front; (delivery, target) each."""
+def planned_chain(*deliveries: tuple[str, str]) -> list[PlannedDelivery]:
+    """Deliveries of one execution, each dependent on the one in front; (delivery, target) each."""
     return plan_deliveries(
         [(DeliveryId(delivery), TargetId(target), True) for delivery, target in deliveries]
     )
@@ -189,7 +189,7 @@ def planned_line(*deliveries: tuple[str, str]) -> list[PlannedDelivery]:
 def a_stored_event(
     *deliveries: PlannedDelivery, event: Event | None = None, instance: InstanceId = INSTANCE
 ) -> StoredEvent:
-    """An event with its deliveries. Without any, no execution fired."""
+    """An event with its deliveries. Without any, no execution matched."""
     event = event or an_event()
     execution = ExecutionId(f"event/{event.event_type}") if deliveries else None
     return StoredEvent(event, render_body(event, instance), execution, deliveries)
@@ -205,7 +205,7 @@ def a_claimed_delivery(
     has_dependents: bool = False,
     body: bytes = b"{}",
 ) -> ClaimedDelivery:
-    """A delivery in a worker's hands."""
+    """A delivery that a worker has claimed."""
     return ClaimedDelivery(
         id=DeliveryId(id),
         instance_id=instance,

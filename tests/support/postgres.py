@@ -30,8 +30,8 @@ class PostgresServer:
 
     def __init__(self, *, is_durable: bool = False) -> None:
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
-        place = None if self._user is None else _open_place()
-        self._directory = Path(tempfile.mkdtemp(prefix="outrider-pg-", dir=place))
+        parent = None if self._user is None else _open_directory()
+        self._directory = Path(tempfile.mkdtemp(prefix="outrider-pg-", dir=parent))
         self._process: subprocess.Popen[bytes] | None = None
         self._is_durable = is_durable
         try:
@@ -62,7 +62,9 @@ class PostgresServer:
             "fsync": "on" if self._is_durable else "off",
             "max_connections": "200",
         }
-        options = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
+        options = [
+            argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")
+        ]
         with self._log.open("wb") as log:
             process = subprocess.Popen(
                 [self._programs / "postgres", "-D", str(self._data), *options],
@@ -79,16 +81,16 @@ class PostgresServer:
     def kill(self) -> None:
         """End it as a power cut would: every process of it, without a word."""
         if self._process is not None:
-            # Standing still, it makes no other child while we look.
+            # Standing still, it makes no other child while we list them.
             self._process.send_signal(signal.SIGSTOP)
-            children = [os.pidfd_open(each) for each in _children_of(self._process.pid)]
+            children = [os.pidfd_open(child) for child in _children_of(self._process.pid)]
             self._process.kill()
             self._process.wait()
             self._process = None
             _kill_all(children)
 
     def stop(self) -> None:
-        """End it in order, whoever is connected."""
+        """End it in order, also while clients are connected."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(_STOP_WITHIN_S)
@@ -108,7 +110,7 @@ class PostgresServer:
         return self._directory / "log"
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        # It says so in its log; whoever connects before is refused with an error in that log.
+        # It says so in its log; a client that connects before is refused with an error in that log.
         while _READY not in self._log.read_text("utf-8", "replace"):
             if process.poll() is not None:
                 raise RuntimeError(self._log.read_text("utf-8", "replace"))
@@ -166,7 +168,7 @@ def _children_of(process: int) -> list[int]:
 
 
 def _kill_all(children: Collection[int]) -> None:
-    """End them and wait: nobody starts while one of them is attached to the memory they share."""
+    """End them and wait: no server starts while one of them is attached to the memory they share."""
     for child in children:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(child, signal.SIGKILL)
@@ -175,13 +177,15 @@ def _kill_all(children: Collection[int]) -> None:
         os.close(child)
 
 
-def _open_place() -> Path:
+def _open_directory() -> Path:
     """Where temporary files may lie that another user is to reach.
 
-    The place that is asked for may be inside a directory that is root's alone.
+    The directory that is asked for may be inside a directory that is root's alone.
     """
-    wanted = Path(tempfile.gettempdir()).resolve()
-    return wanted if all(_is_open(parent) for parent in (wanted, *wanted.parents)) else _FOR_ALL
+    directory = Path(tempfile.gettempdir()).resolve()
+    return (
+        directory if all(_is_open(path) for path in (directory, *directory.parents)) else _FOR_ALL
+    )
 
 
 def _is_open(directory: Path) -> bool:

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: one server for all of them, and a fresh database for whoever wants one."""
+"""PostgreSQL for tests: one server for all of them, and a fresh database on demand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def a_server() -> Iterator[str]:
 
 @contextmanager
 def a_database(server: str) -> Iterator[str]:
-    """A database that is empty, and gone afterwards, whoever is connected."""
+    """A database that is empty, and gone afterwards, also while clients are connected."""
     name = f"outrider_{secrets.token_hex(6)}"
     with closing(psycopg.connect(server, autocommit=True)) as connection:
         quoted = sql.Identifier(name)
@@ -48,7 +48,7 @@ def a_database(server: str) -> Iterator[str]:
 
 
 class SharedStore:
-    """A store that many tests use one after the other: it is emptied, not opened anew."""
+    """A store that many tests use one after the other: it is emptied, not opened again."""
 
     def __init__(self, url: str, prepare: Callable[[], None] = lambda: None) -> None:
         self.url = url

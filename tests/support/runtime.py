@@ -32,7 +32,7 @@ class FixedClock:
 
 
 def fixed_runtime(clock: Callable[[], datetime] | None = None, *, draw: float = 0.0) -> Runtime:
-    """An runtime in which nothing is left to chance.
+    """A runtime in which nothing is left to chance.
 
     Identifiers count up from `FIRST_ID`, signing keys and tokens carry their number at the end:
     `SigningKey…0001`, 36 characters as real ones, and `otr_token_0001`.

@@ -28,6 +28,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def rig(store: Store) -> Harness:
-    """What a worker needs; its callers are scripted."""
+async def harness(store: Store) -> Harness:
+    """What a worker needs; its clients are scripted."""
     return Harness(store)

@@ -1,4 +1,4 @@
-"""A store behind a door: its writes can be held up, refused, or lose their answer."""
+"""A store that fails on demand: its writes can be delayed, refused, or lose their result."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ T = TypeVar("T")
 
 
 class StoreDown(Exception):
-    """What a store says that cannot be reached."""
+    """Raised when the store cannot be reached."""
 
 
-class Door:
-    """`ports.Store` in front of another one."""
+class FaultyStore:
+    """`Store` in front of another one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._open = asyncio.Event()
         self._open.set()
-        self._knocked = asyncio.Event()
-        self.refusals = 0
-        self.lost_answers = 0
-        self.changes_refused = 0
+        self._blocked = asyncio.Event()
+        self.failures = 0
+        self.lost_results = 0
+        self.changes_failures = 0
         self.sees_changes = True
 
-    def shut(self) -> None:
+    def block(self) -> None:
         """Let writes wait from now on."""
         self._open.clear()
-        self._knocked.clear()
+        self._blocked.clear()
 
-    def open(self) -> None:
-        """Let them in."""
+    def unblock(self) -> None:
+        """Let them go on."""
         self._open.set()
 
-    async def knocked(self) -> None:
-        """Wait until a write waits at the door."""
+    async def blocked(self) -> None:
+        """Wait until a write waits."""
         async with asyncio.timeout(20):
-            await self._knocked.wait()
+            await self._blocked.wait()
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port. `refusals` writes fail before, `lost_answers` after they were committed.
+        """See the port. `failures` writes fail before, `lost_results` after they were committed.
 
-        As with the real one, a write goes on when nobody waits for it any more.
+        As with the real one, a write goes on when its caller does not wait any more.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._let_in(work)))
+        return await asyncio.shield(asyncio.ensure_future(self._pass(work)))
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         """See the port."""
         return await self._store.read(work)
 
     async def changes(self) -> int:
-        """See the port. Fails `changes_refused` times; nothing moves unless `sees_changes`."""
-        if self.changes_refused:
-            self.changes_refused -= 1
+        """See the port. Fails `changes_failures` times; nothing moves unless `sees_changes`."""
+        if self.changes_failures:
+            self.changes_failures -= 1
             raise StoreDown
         return await self._store.changes() if self.sees_changes else 0
 
@@ -64,14 +64,14 @@ class Door:
         """See the port."""
         self._store.subscribe(tell)
 
-    async def _let_in(self, work: Callable[[Unit], T]) -> T:
-        self._knocked.set()
+    async def _pass(self, work: Callable[[Unit], T]) -> T:
+        self._blocked.set()
         await self._open.wait()
-        if self.refusals:
-            self.refusals -= 1
+        if self.failures:
+            self.failures -= 1
             raise StoreDown
         result = await self._store.write(work)
-        if self.lost_answers:
-            self.lost_answers -= 1
+        if self.lost_results:
+            self.lost_results -= 1
             raise StoreDown
         return result

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.store.steps import add_targets, log_of, owe, states
+from contracts.store.steps import add_pending, add_targets, log_of, states
 from outrider.bootstrap.http_client import ENCODERS
 from outrider.domain.calls.request import OutboundRequest, Response
 from outrider.domain.calls.request_builder import RequestBuilder
@@ -32,17 +32,17 @@ SCHEDULE = RetrySchedule()
 
 
 @dataclass(frozen=True)
-class Held:
-    """An answer that comes when `until` is set."""
+class DelayedResponse:
+    """A response that comes when `until` is set."""
 
     until: asyncio.Event
-    answer: Response | Exception = OK
+    response: Response | Exception = OK
 
 
-Step = Response | Exception | Held
+Step = Response | Exception | DelayedResponse
 
 
-class ScriptedCaller:
+class ScriptedClient:
     """Answers by the target's endpoint, in the order of the script; then 200."""
 
     def __init__(self) -> None:
@@ -80,18 +80,18 @@ class ScriptedCaller:
     async def _answer(self, call: OutboundRequest) -> Response:
         script = self._scripts[call.url]
         step: Step = script.popleft() if script else OK
-        if isinstance(step, Held):
+        if isinstance(step, DelayedResponse):
             await step.until.wait()
-            step = step.answer
+            step = step.response
         if isinstance(step, Exception):
             raise step
-        # Real answers take a while; whoever runs meanwhile must not be surprised.
+        # Real responses take a while; what runs meanwhile must be prepared for that.
         await asyncio.sleep(0)
         return step
 
 
-class Lines:
-    """A log that is kept: level, event and fields of each line."""
+class LogRecorder:
+    """A log that keeps what it gets: level, event and fields."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[str, str, dict[str, Any]]] = []
@@ -112,12 +112,12 @@ class Harness:
 
     store: Store
     clock: FixedClock = field(default_factory=FixedClock)
-    caller: HttpClient = field(default_factory=ScriptedCaller)
-    log: Lines = field(default_factory=Lines)
+    client: HttpClient = field(default_factory=ScriptedClient)
+    log: LogRecorder = field(default_factory=LogRecorder)
 
     @property
     def runtime(self) -> Runtime:
-        """With the rig's clock; every draw is 0."""
+        """With the harness's clock; every draw is 0."""
         return fixed_runtime(self.clock)
 
     def worker(
@@ -127,12 +127,12 @@ class Harness:
         concurrency: int = 4,
         drain_timeout: float = WITHIN_S,
         store: Store | None = None,
-        caller: HttpClient | None = None,
+        client: HttpClient | None = None,
     ) -> Worker:
-        """A worker that has not been started; its turns can be waited for."""
+        """A worker that has not been started; its polls can be waited for."""
         runner = AttemptRunner(
             self.runtime,
-            TargetClient(RequestBuilder(ENCODERS), caller or self.caller, self.log),
+            TargetClient(RequestBuilder(ENCODERS), client or self.client, self.log),
             SCHEDULE,
             self.log,
         )
@@ -148,10 +148,12 @@ class Harness:
         rescuer.rescued_signal.listen()
         return rescuer
 
-    async def owe(self, *deliveries: PlannedDelivery, targets: Sequence[Target] = ()) -> None:
+    async def add_pending(
+        self, *deliveries: PlannedDelivery, targets: Sequence[Target] = ()
+    ) -> None:
         """One event with these deliveries; to target 101, a webhook, unless others are given."""
         await add_targets(self.store, *(targets or [a_target()]))
-        await owe(self.store, *deliveries)
+        await add_pending(self.store, *deliveries)
 
     async def delivery(self, number: str = "1") -> Delivery:
         """One delivery as the log shows it."""
@@ -162,13 +164,13 @@ class Harness:
         return [attempt.outcome.name for attempt in (await self.delivery(number)).attempts]
 
     async def tried(self, worker: Worker, times: int, number: str = "1") -> None:
-        """Let the worker take turns until a delivery has so many attempts."""
+        """Let the worker poll until a delivery has so many attempts."""
         async with asyncio.timeout(WITHIN_S):
             while len((await self.delivery(number)).attempts) < times:
                 await worker.settled_signal.wait()
 
     async def reaches(self, worker: Worker, *expected: str) -> None:
-        """Let the worker take turns until the deliveries, oldest first, stand like this."""
+        """Let the worker poll until the deliveries, oldest first, stand like this."""
         found: list[str] = []
         try:
             async with asyncio.timeout(WITHIN_S):

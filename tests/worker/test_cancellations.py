@@ -1,4 +1,4 @@
-"""A worker that is cancelled, in each stage of its work: nothing is held, lost or done twice."""
+"""A worker that is cancelled, in each stage of its work: nothing stays claimed, is lost or is done twice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contracts.store.steps import claimed_ids, states
 from outrider.worker.worker import Worker
 from support.builders import a_target, planned
 from support.runtime import NOW
-from worker.faulty_store import Door
-from worker.harness import Harness, Held
+from worker.faulty_store import FaultyStore
+from worker.harness import DelayedResponse, Harness
 
 HOOK = a_target().endpoint
 
@@ -30,104 +30,104 @@ async def cancelled(running: asyncio.Task[None]) -> None:
             await running
 
 
-async def test_before_its_first_turn(rig: Harness):
+async def test_before_its_first_poll(harness: Harness):
     """
-    Nothing was claimed, so nothing is held.
+    Nothing was claimed.
     """
-    await rig.owe(planned("1"))
-    door = Door(rig.store)
-    door.shut()
-    running = start(rig.worker(store=door))
-    await door.knocked()
+    await harness.add_pending(planned("1"))
+    faulty = FaultyStore(harness.store)
+    faulty.block()
+    running = start(harness.worker(store=faulty))
+    await faulty.blocked()
     await cancelled(running)
 
-    assert {"1": "PENDING"} == await states(rig.store)
+    assert {"1": "PENDING"} == await states(harness.store)
 
 
-async def test_while_it_claims(rig: Harness):
+async def test_while_it_claims(harness: Harness):
     """
-    The store goes on with what it was asked: that would be claimed for nobody.
+    The store goes on with what it was asked: no attempt would begin on what it claims.
     """
-    door = Door(rig.store)
-    worker = rig.worker(store=door)
+    faulty = FaultyStore(harness.store)
+    worker = harness.worker(store=faulty)
     running = start(worker)
     await worker.settled_signal.wait()
-    door.shut()
-    await rig.owe(planned("1"), planned("2"))
-    await door.knocked()
+    faulty.block()
+    await harness.add_pending(planned("1"), planned("2"))
+    await faulty.blocked()
     running.cancel()
     await asyncio.sleep(0)
-    door.open()
+    faulty.unblock()
     with suppress(asyncio.CancelledError):
         await running
 
-    assert {"1": "PENDING", "2": "PENDING"} == await states(rig.store)
-    assert [] == rig.caller.calls
-    assert ["1", "2"] == await claimed_ids(rig.store, "worker-b")
+    assert {"1": "PENDING", "2": "PENDING"} == await states(harness.store)
+    assert [] == harness.client.calls
+    assert ["1", "2"] == await claimed_ids(harness.store, "worker-b")
 
 
-async def test_while_it_calls(rig: Harness):
+async def test_while_it_calls(harness: Harness):
     """
     The receiver may have it: the attempt is LOST, at once, and not after the drain.
     """
-    await rig.owe(planned("1"), planned("2"))
-    rig.caller.script(HOOK, Held(asyncio.Event()), Held(asyncio.Event()))
-    running = start(rig.worker(concurrency=1, drain_timeout=3600))
-    await rig.caller.reached(1)
+    await harness.add_pending(planned("1"), planned("2"))
+    harness.client.script(HOOK, DelayedResponse(asyncio.Event()), DelayedResponse(asyncio.Event()))
+    running = start(harness.worker(concurrency=1, drain_timeout=3600))
+    await harness.client.reached(1)
     await cancelled(running)
 
-    assert {"1": "RETRYING", "2": "PENDING"} == await states(rig.store)
-    assert (["LOST"], []) == (await rig.attempts("1"), await rig.attempts("2"))
-    assert NOW == (await rig.delivery("1")).next_attempt_at
+    assert {"1": "RETRYING", "2": "PENDING"} == await states(harness.store)
+    assert (["LOST"], []) == (await harness.attempts("1"), await harness.attempts("2"))
+    assert NOW == (await harness.delivery("1")).next_attempt_at
 
 
-async def test_while_it_settles(rig: Harness):
+async def test_while_it_settles(harness: Harness):
     """
     What is on its way to the disk arrives there, once.
     """
     release = asyncio.Event()
-    await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Held(release))
-    door = Door(rig.store)
-    running = start(rig.worker(store=door))
-    await rig.caller.reached(1)
-    door.shut()
+    await harness.add_pending(planned("1"))
+    harness.client.script(HOOK, DelayedResponse(release))
+    faulty = FaultyStore(harness.store)
+    running = start(harness.worker(store=faulty))
+    await harness.client.reached(1)
+    faulty.block()
     release.set()
-    await door.knocked()
+    await faulty.blocked()
     running.cancel()
     await asyncio.sleep(0)
-    door.open()
+    faulty.unblock()
     with suppress(asyncio.CancelledError):
         await running
 
-    assert {"1": "DELIVERED"} == await states(rig.store)
-    assert ["ACCEPTED"] == await rig.attempts()
+    assert {"1": "DELIVERED"} == await states(harness.store)
+    assert ["ACCEPTED"] == await harness.attempts()
 
 
-async def test_while_it_waits_for_work(rig: Harness):
+async def test_while_it_waits_for_work(harness: Harness):
     """
     The usual moment.
     """
-    worker = rig.worker()
+    worker = harness.worker()
     running = start(worker)
     await worker.settled_signal.wait()
     await cancelled(running)
 
-    assert {} == await states(rig.store)
+    assert {} == await states(harness.store)
 
 
-async def test_while_it_drains(rig: Harness):
+async def test_while_it_drains(harness: Harness):
     """
-    Who stopped it in order may lose patience.
+    The operator that stopped it in order may lose patience.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Held(asyncio.Event()))
-    worker = rig.worker(drain_timeout=3600)
+    await harness.add_pending(planned("1"))
+    harness.client.script(HOOK, DelayedResponse(asyncio.Event()))
+    worker = harness.worker(drain_timeout=3600)
     running = start(worker)
-    await rig.caller.reached(1)
+    await harness.client.reached(1)
     worker.stop()
     # It takes note of that, and waits for what runs.
     await worker.settled_signal.wait()
     await cancelled(running)
 
-    assert ["LOST"] == await rig.attempts()
+    assert ["LOST"] == await harness.attempts()

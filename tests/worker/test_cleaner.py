@@ -1,4 +1,4 @@
-"""The cleaner: what it counts and forgets, with whom it takes turns, and what it leaves alone."""
+"""The cleaner: what it counts and deletes, which one leads, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from contracts.store.delivery.cancelling import cancel
 from contracts.store.delivery.replays import replay
 from contracts.store.delivery.retention import is_known
 from contracts.store.delivery.stats import named, stats
-from contracts.store.steps import claim, owe, settle, states
+from contracts.store.steps import add_pending, claim, settle, states
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.worker import cleaner as rules
-from outrider.worker.cleaner import TURN, Cleaner, LeadershipLost, RetentionPeriods
+from outrider.worker.cleaner import LEADER_LEASE, Cleaner, LeadershipLost, RetentionPeriods
 from support.builders import a_settlement, planned
 from support.runtime import NOW
 from worker.harness import WITHIN_S, Harness, working
@@ -24,8 +24,8 @@ DAY = timedelta(days=1)
 KEPT = RetentionPeriods(delivered=7 * DAY, dead=30 * DAY, events=10 * DAY)
 
 
-def a_cleaner(rig: Harness, owner: str = "cleaner-a", store=None) -> Cleaner:
-    cleaner = Cleaner(store or rig.store, rig.runtime, KEPT, rig.log, owner)
+def a_cleaner(harness: Harness, owner: str = "cleaner-a", store=None) -> Cleaner:
+    cleaner = Cleaner(store or harness.store, harness.runtime, KEPT, harness.log, owner)
     cleaner.swept_signal.listen()
     return cleaner
 
@@ -40,92 +40,92 @@ async def running(cleaner: Cleaner):
         task.cancel()
 
 
-async def test_each_thing_goes_when_its_time_is_over(rig: Harness):
+async def test_each_thing_goes_when_its_time_is_over(harness: Harness):
     """
     A week for what arrived, ten days for the ids of events, a month for what died.
     """
-    await rig.owe(planned("1"), planned("2"), planned("3"))
-    await cancel(rig.store, "3")
-    await claim(rig.store)
-    await settle(rig.store, a_settlement("1", DeliveryState.DEAD), a_settlement("2"))
-    await owe(rig.store, event="for nobody")
-    cleaner = a_cleaner(rig)
+    await harness.add_pending(planned("1"), planned("2"), planned("3"))
+    await cancel(harness.store, "3")
+    await claim(harness.store)
+    await settle(harness.store, a_settlement("1", DeliveryState.DEAD), a_settlement("2"))
+    await add_pending(harness.store, event="unmatched")
+    cleaner = a_cleaner(harness)
     seen = []
     for days in (7, 10, 30):
-        rig.clock.advance(NOW + days * DAY - rig.clock())
+        harness.clock.advance(NOW + days * DAY - harness.clock())
         seen.append(await cleaner.sweep())
-        rig.clock.advance(timedelta(microseconds=1))
+        harness.clock.advance(timedelta(microseconds=1))
         seen.append(await cleaner.sweep())
 
     # Two deliveries; an event; the dead delivery with its event.
     assert [0, 2, 0, 1, 0, 2] == seen
-    assert {} == await states(rig.store)
-    assert not await is_known(rig.store, "event-1")
-    assert ["retention.deleted"] * 3 == rig.log.events("info")
+    assert {} == await states(harness.store)
+    assert not await is_known(harness.store, "event-1")
+    assert ["retention.deleted"] * 3 == harness.log.events("info")
 
 
-async def test_what_is_owed_stays(rig: Harness):
+async def test_what_is_open_stays(harness: Harness):
     """
     However old it is, it is delivered; and with its payload, though its first delivery is gone.
     """
-    await rig.owe(planned("1"))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "DELIVERED")
-    await replay(rig.store, ("2", "1"))
-    rig.clock.advance(400 * DAY)
+    await harness.add_pending(planned("1"))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "DELIVERED")
+    await replay(harness.store, ("2", "1"))
+    harness.clock.advance(400 * DAY)
 
-    assert 1 == await a_cleaner(rig).sweep()
-    async with working(worker := rig.worker("worker-b")):
-        await rig.reaches(worker, "DELIVERED")
-    assert [call.body for call in rig.caller.calls[:1]] * 2 == [
-        call.body for call in rig.caller.calls
+    assert 1 == await a_cleaner(harness).sweep()
+    async with working(worker := harness.worker("worker-b")):
+        await harness.reaches(worker, "DELIVERED")
+    assert [call.body for call in harness.client.calls[:1]] * 2 == [
+        call.body for call in harness.client.calls
     ]
 
 
-async def test_more_than_one_part_is_swept_at_once(rig: Harness):
+async def test_more_than_one_part_is_swept_at_once(harness: Harness):
     """
     In small transactions, all of it.
     """
-    many = rules._AT_ONCE + 3
-    await rig.owe(*(planned(str(number)) for number in range(1, many + 1)))
-    async with working(worker := rig.worker(concurrency=64)):
-        await rig.reaches(worker, *["DELIVERED"] * many)
-    rig.clock.advance(timedelta(minutes=10))
-    cleaner = a_cleaner(rig)
+    many = rules._DELETED_AT_ONCE + 3
+    await harness.add_pending(*(planned(str(number)) for number in range(1, many + 1)))
+    async with working(worker := harness.worker(concurrency=64)):
+        await harness.reaches(worker, *["DELIVERED"] * many)
+    harness.clock.advance(timedelta(minutes=10))
+    cleaner = a_cleaner(harness)
     nothing = await cleaner.sweep()
-    counted = (await stats(rig.store, now=rig.clock())).rates[-1].delivered
-    rig.clock.advance(30 * DAY)
+    counted = (await stats(harness.store, now=harness.clock())).rates[-1].delivered
+    harness.clock.advance(30 * DAY)
 
     assert (0, many / 3600) == (nothing, counted)
     assert many + 1 == await cleaner.sweep()
-    assert {} == named((await stats(rig.store)).counts)
+    assert {} == named((await stats(harness.store)).counts)
 
 
-async def test_two_cleaners_take_turns(rig: Harness):
+async def test_two_cleaners_share_one_leader_lease(harness: Harness):
     """
     The second begins when the first has not been there for half a minute.
     """
-    first, second = a_cleaner(rig), a_cleaner(rig, "cleaner-b")
+    first, second = a_cleaner(harness), a_cleaner(harness, "cleaner-b")
     await first.sweep()
     with pytest.raises(LeadershipLost):
         await second.sweep()
-    rig.clock.advance(TURN)
+    harness.clock.advance(LEADER_LEASE)
     await second.sweep()
     with pytest.raises(LeadershipLost):
         await first.sweep()
 
 
-async def test_a_cleaner_that_lost_its_turn_waits_for_another(rig: Harness):
+async def test_a_cleaner_that_does_not_lead_waits(harness: Harness):
     """
     And says nothing about it: that is how it is with several workers.
     """
-    await a_cleaner(rig).sweep()
-    async with running(late := a_cleaner(rig, "cleaner-b")):
+    await a_cleaner(harness).sweep()
+    async with running(late := a_cleaner(harness, "cleaner-b")):
         assert 0 == await late.swept_signal.wait()
-    assert [] == rig.log.kept
+    assert [] == harness.log.kept
 
 
-async def test_a_cleaner_outlives_a_store_that_is_down(rig: Harness):
+async def test_a_cleaner_outlives_a_store_that_is_down(harness: Harness):
     """
     It is tried again; deliveries go on meanwhile.
     """
@@ -134,6 +134,6 @@ async def test_a_cleaner_outlives_a_store_that_is_down(rig: Harness):
         async def write(self, work):
             raise OSError("the disk is gone")
 
-    async with running(cleaner := a_cleaner(rig, store=Down())):
+    async with running(cleaner := a_cleaner(harness, store=Down())):
         assert 0 == await cleaner.swept_signal.wait()
-    assert ["cleaner.failed"] == rig.log.events("exception")
+    assert ["cleaner.failed"] == harness.log.events("exception")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.store.steps import add_targets, claim, owe
+from contracts.store.steps import add_pending, add_targets, claim
 from outrider.domain.calls.request import Response
 from outrider.worker.worker import LEASE
 from support.builders import a_target, planned
@@ -14,66 +14,66 @@ HOUR = timedelta(hours=1)
 HOOK = a_target().endpoint
 
 
-async def test_what_was_published_before_the_clock_went_back_is_delivered(rig: Harness):
+async def test_what_was_published_before_the_clock_went_back_is_delivered(harness: Harness):
     """
     The rescuer has seen a later time: what was not attempted yet does not wait for it to come again.
     """
-    await add_targets(rig.store, a_target())
-    rescuer = rig.rescuer()
-    await rescuer.look()
-    now = rig.clock.advance(HOUR)
-    await rescuer.look()
-    await owe(rig.store, planned("1"), now=now)
-    rig.clock.advance(-HOUR)
-    await rescuer.look()
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "DELIVERED")
+    await add_targets(harness.store, a_target())
+    rescuer = harness.rescuer()
+    await rescuer.check()
+    now = harness.clock.advance(HOUR)
+    await rescuer.check()
+    await add_pending(harness.store, planned("1"), now=now)
+    harness.clock.advance(-HOUR)
+    await rescuer.check()
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "DELIVERED")
 
-    assert ["clock.moved_backwards"] == rig.log.events("warning")
+    assert ["clock.moved_backwards"] == harness.log.events("warning")
 
 
-async def test_a_node_that_starts_after_the_clock_went_back_notices(rig: Harness):
+async def test_a_node_that_starts_after_the_clock_went_back_notices(harness: Harness):
     """
     It has seen nothing; the newest delivery has.
     """
-    await add_targets(rig.store, a_target())
-    await owe(rig.store, planned("1"), now=rig.clock() + HOUR)
-    await rig.rescuer().look()
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "DELIVERED")
+    await add_targets(harness.store, a_target())
+    await add_pending(harness.store, planned("1"), now=harness.clock() + HOUR)
+    await harness.rescuer().check()
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "DELIVERED")
 
 
-async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(rig: Harness):
+async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(harness: Harness):
     """
-    Its lease would end in an hour, and what it held would be due then.
+    Its lease would end in an hour, and what it had claimed would be due then.
     """
-    later = rig.clock() + HOUR
-    await rig.owe(planned("1"))
-    await rig.store.write(lambda unit: unit.leases.renew("worker-a", later + LEASE))
-    await claim(rig.store, "worker-a", now=later)
-    rescuer = rig.rescuer()
-    looks = [await rescuer.look()]
-    rig.clock.advance(LEASE)
-    looks.append(await rescuer.look())
+    later = harness.clock() + HOUR
+    await harness.add_pending(planned("1"))
+    await harness.store.write(lambda unit: unit.leases.renew("worker-a", later + LEASE))
+    await claim(harness.store, "worker-a", now=later)
+    rescuer = harness.rescuer()
+    checks = [await rescuer.check()]
+    harness.clock.advance(LEASE)
+    checks.append(await rescuer.check())
 
-    assert [0, 1] == looks
-    assert ["LOST"] == await rig.attempts()
-    assert (await rig.delivery()).next_attempt_at <= rig.clock()
+    assert [0, 1] == checks
+    assert ["LOST"] == await harness.attempts()
+    assert (await harness.delivery()).next_attempt_at <= harness.clock()
 
 
-async def test_a_clock_that_goes_on_changes_nothing(rig: Harness):
+async def test_a_clock_that_goes_on_changes_nothing(harness: Harness):
     """
-    A retry waits for its time, however often somebody looks.
+    A retry waits for its time, however often a rescuer checks.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(HOOK, Response(500, (), b""))
-    rescuer = rig.rescuer()
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
-        due_at = (await rig.delivery()).next_attempt_at
+    await harness.add_pending(planned("1"))
+    harness.client.script(HOOK, Response(500, (), b""))
+    rescuer = harness.rescuer()
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
+        due_at = (await harness.delivery()).next_attempt_at
         for _ in range(3):
-            rig.clock.advance(timedelta(milliseconds=1))
-            await rescuer.look()
+            harness.clock.advance(timedelta(milliseconds=1))
+            await rescuer.check()
 
-    assert due_at == (await rig.delivery()).next_attempt_at
-    assert [] == rig.log.events("warning")
+    assert due_at == (await harness.delivery()).next_attempt_at
+    assert [] == harness.log.events("warning")

@@ -20,10 +20,10 @@ from fakes.memory.store import MemoryStore
 from outrider.domain.calls.request import Response
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.delivery.delivery import (
+    Attempt,
     ClaimedDelivery,
     Delivery,
     DeliveryState,
-    answered,
     plan_deliveries,
 )
 from outrider.domain.ids import DeliveryId
@@ -34,7 +34,7 @@ from worker.harness import SCHEDULE, Harness
 
 STATUSES = (200, 404, 410, 500)
 FINAL = {DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED}
-# Far more than any line needs: a delivery has at most ten attempts.
+# Far more than any execution needs: a delivery has at most ten attempts.
 MAX_STEPS = 400
 FOR_EVER = timedelta(days=36500)
 
@@ -51,12 +51,12 @@ a_row = st.lists(
 
 @dataclass
 class Play:
-    """One event owed to a row of targets, and what happens to it."""
+    """One event for a row of targets, and what happens to it."""
 
     draw: st.DataObject
     targets: Sequence[Target]
-    rig: Harness = field(default_factory=lambda: Harness(MemoryStore()))
-    held: dict[str, tuple[str, ClaimedDelivery]] = field(default_factory=dict)
+    harness: Harness = field(default_factory=lambda: Harness(MemoryStore()))
+    claimed: dict[str, tuple[str, ClaimedDelivery]] = field(default_factory=dict)
     owners: count = field(default_factory=lambda: count(1))
     story: list[tuple[str, str]] = field(default_factory=list)
 
@@ -67,9 +67,9 @@ class Play:
             (DeliveryId(number), target.id, target.is_awaited)
             for number, target in zip(numbers, self.targets, strict=True)
         ]
-        await self.rig.owe(*plan_deliveries(row), targets=self.targets)
+        await self.harness.add_pending(*plan_deliveries(row), targets=self.targets)
         for _ in range(MAX_STEPS):
-            deliveries = [await self.rig.delivery(number) for number in numbers]
+            deliveries = [await self.harness.delivery(number) for number in numbers]
             if {delivery.state for delivery in deliveries} <= FINAL:
                 return deliveries
             await self.something_happens(deliveries)
@@ -78,13 +78,13 @@ class Play:
     async def something_happens(self, deliveries: Sequence[Delivery]) -> None:
         """A node claims, an attempt ends, or a node dies; when nothing can, time passes."""
         owner = f"worker-{next(self.owners)}"
-        now = self.rig.clock()
-        await self.rig.store.write(lambda unit: unit.leases.renew(owner, now + FOR_EVER))
-        for claimed in await claim(self.rig.store, owner, now=now, limit=2):
-            self.held[claimed.id] = (owner, claimed)
+        now = self.harness.clock()
+        await self.harness.store.write(lambda unit: unit.leases.renew(owner, now + FOR_EVER))
+        for claimed in await claim(self.harness.store, owner, now=now, limit=2):
+            self.claimed[claimed.id] = (owner, claimed)
             self.story.append(("begins", claimed.id))
-        if self.held:
-            number = self.draw.draw(st.sampled_from(sorted(self.held)))
+        if self.claimed:
+            number = self.draw.draw(st.sampled_from(sorted(self.claimed)))
             await self.ends(number, self.draw.draw(st.sampled_from((*STATUSES, None))))
         else:
             due = [
@@ -92,33 +92,36 @@ class Play:
                 for delivery in deliveries
                 if delivery.next_attempt_at is not None
             ]
-            assert due, f"nobody would ever attempt what is open: {self.story}"
-            self.rig.clock.advance(max(min(due) - now, timedelta(0)))
+            assert due, f"no worker would ever attempt what is open: {self.story}"
+            self.harness.clock.advance(max(min(due) - now, timedelta(0)))
 
     async def ends(self, number: str, status: int | None) -> None:
-        """An attempt ends with this status; None: its node dies, with all that it holds."""
-        owner, claimed = self.held[number]
-        now = self.rig.clock()
-        gone = (
-            [number] if status else [n for n, (holder, _) in self.held.items() if holder == owner]
+        """An attempt ends with this status; None: its node dies, with all that it has claimed."""
+        owner, claimed = self.claimed[number]
+        now = self.harness.clock()
+        ended = (
+            [number]
+            if status
+            else [n for n, (holder, _) in self.claimed.items() if holder == owner]
         )
-        for each in gone:
-            del self.held[each]
-            self.story.append(("ends", each))
+        for ended_number in ended:
+            del self.claimed[ended_number]
+            self.story.append(("ends", ended_number))
         if status is None:
-            await self.rig.store.write(lambda unit: unit.leases.drop(owner))
-            await self.rig.store.write(self.rig.rescuer().rescue)
+            await self.harness.store.write(lambda unit: unit.leases.drop(owner))
+            await self.harness.store.write(self.harness.rescuer().rescue)
             return
         target = self.targets[int(number) - 1]
         # Not a call that takes its time: by that the next run of the same story would differ.
-        attempt = answered(claimed.attempt_number, now, timedelta(0), Response(status, (), b""))
-        settlement = self.rig.worker().runner.settled(claimed, attempt, ResolvedTarget(target))
-        await settle(self.rig.store, settlement, owner=owner, now=now)
+        response = Response(status, (), b"")
+        attempt = Attempt.from_response(claimed.attempt_number, now, timedelta(0), response)
+        settlement = self.harness.worker().runner.settled(claimed, attempt, ResolvedTarget(target))
+        await settle(self.harness.store, settlement, owner=owner, now=now)
 
 
-def in_front_of(targets: Sequence[Target], place: int) -> int | None:
-    """The place of the target that this one waits for."""
-    awaited = [number for number in range(place) if targets[number].is_awaited]
+def in_front_of(targets: Sequence[Target], index: int) -> int | None:
+    """The index of the target whose delivery this one depends on."""
+    awaited = [number for number in range(index) if targets[number].is_awaited]
     return awaited[-1] if awaited else None
 
 
@@ -133,13 +136,13 @@ def check_attempts(target: Target, delivery: Delivery) -> None:
     assert (delivery.state is DeliveryState.CANCELLED) == (not outcomes)
 
 
-def check_order(play: Play, deliveries: Sequence[Delivery], place: int) -> None:
-    """Nobody begins before the one in front has ended its first attempt, or has it."""
-    front = in_front_of(play.targets, place)
+def check_order(play: Play, deliveries: Sequence[Delivery], index: int) -> None:
+    """None begins before the one in front has ended its first attempt, or is delivered."""
+    front = in_front_of(play.targets, index)
     if front is None:
-        assert deliveries[place].attempts
+        assert deliveries[index].attempts
         return
-    begins, ends = ("begins", deliveries[place].id), ("ends", deliveries[front].id)
+    begins, ends = ("begins", deliveries[index].id), ("ends", deliveries[front].id)
     interrupts = play.targets[front].interrupt_on_error
     stopped = deliveries[front].state is DeliveryState.CANCELLED or (
         interrupts and deliveries[front].state is DeliveryState.DEAD
@@ -154,7 +157,7 @@ def check_order(play: Play, deliveries: Sequence[Delivery], place: int) -> None:
 @given(row=a_row, draw=st.data())
 def test_every_delivery_ends_and_in_order(row, draw):
     """
-    The promise of an execution, whatever the receivers answer and whoever dies.
+    The promise of an execution, whatever the receivers answer and whichever node dies.
     """
     targets = [
         a_target(str(number), type=type_, interrupt_on_error=interrupt)
@@ -163,6 +166,6 @@ def test_every_delivery_ends_and_in_order(row, draw):
     play = Play(draw, targets)
     deliveries = asyncio.run(play.to_its_end())
 
-    for place, (target, delivery) in enumerate(zip(targets, deliveries, strict=True)):
+    for index, (target, delivery) in enumerate(zip(targets, deliveries, strict=True)):
         check_attempts(target, delivery)
-        check_order(play, deliveries, place)
+        check_order(play, deliveries, index)

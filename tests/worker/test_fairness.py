@@ -1,4 +1,4 @@
-"""A bad receiver hurts nobody else; limits, breakers and pauses, seen from real receivers."""
+"""A bad receiver hurts no other; limits, breakers and pauses, seen from real receivers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.store.delivery.target_queues import create_many_pending, set_policy
-from contracts.store.steps import add_targets, owe, states
+from contracts.store.delivery.target_queues import add_many_pending, set_policy
+from contracts.store.steps import add_pending, add_targets, states
 from outrider.adapters.http.client import EgressClient
 from outrider.domain.ids import TargetId
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
@@ -33,40 +33,40 @@ AT_ONCE = RetryPolicy(waits=(timedelta(milliseconds=20),) * 50, jitter=0.0)
 
 
 @pytest.fixture
-async def live(rig: Harness) -> AsyncIterator[Harness]:
-    """A rig whose calls leave, and whose clock runs."""
-    caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
-    rig.caller, rig.clock = caller, utc_now
-    yield rig
-    await caller.aclose()
+async def live(harness: Harness) -> AsyncIterator[Harness]:
+    """A harness whose calls leave, and whose clock runs."""
+    client = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    harness.client, harness.clock = client, utc_now
+    yield harness
+    await client.aclose()
 
 
 @pytest.mark.parametrize("concurrency", [4, 64])
-async def test_a_target_that_hangs_leaves_room_from_the_first_moment(live: Harness, concurrency):
+async def test_a_target_that_hangs_leaves_slots_from_the_first_moment(live: Harness, concurrency):
     """
-    No policy, a backlog in front, its time-out not known yet: others are served at once.
+    No policy, a backlog in front, its time-out not known yet: others are called at once.
     """
     silence = asyncio.Event()
     async with Receiver(lambda _: Answer(hang_until=silence)) as hanging, Receiver() as well:
         targets = [a_target(endpoint=hanging.url), a_target("102", endpoint=well.url)]
         await add_targets(live.store, *targets)
-        await create_many_pending(live.store, 600, "101", first=1000, now=utc_now())
+        await add_many_pending(live.store, 600, "101", first=1000, now=utc_now())
         async with working(live.worker(concurrency=concurrency)):
             await hanging.wait_for(1)
             took = []
             for number in range(1, 6):
                 began = time.perf_counter()
-                await owe(live.store, planned(str(number), "102"), event=f"quick-{number}")
+                await add_pending(live.store, planned(str(number), "102"), event=f"quick-{number}")
                 await well.wait_for(number, within=5)
                 took.append(time.perf_counter() - began)
             silence.set()
 
-    # A worker that knows nothing of its store's changes looks once a second.
+    # A worker that knows nothing of its store's changes polls once a second.
     assert max(took) < 2
     assert len(hanging.calls) <= 600
 
 
-async def test_many_targets_that_hang_leave_room(live: Harness):
+async def test_many_targets_that_hang_leave_slots(live: Harness):
     """
     Each has one slot at least; those that are known to answer have a quarter for themselves.
     """
@@ -74,12 +74,14 @@ async def test_many_targets_that_hang_leave_room(live: Harness):
     async with Receiver(lambda _: Answer(hang_until=silence)) as hanging, Receiver() as well:
         bad = [a_target(str(number), endpoint=hanging.url) for number in range(201, 241)]
         await add_targets(live.store, a_target(endpoint=well.url), *bad)
-        await owe(live.store, planned("1"), event="first")
+        await add_pending(live.store, planned("1"), event="first")
         async with working(live.worker(concurrency=16)):
             await well.wait_for(1)
-            await owe(live.store, *(planned(each.id, each.id) for each in bad), event="bad")
+            await add_pending(
+                live.store, *(planned(target.id, target.id) for target in bad), event="bad"
+            )
             await hanging.wait_for(12)
-            await owe(live.store, planned("2"), event="second")
+            await add_pending(live.store, planned("2"), event="second")
             await well.wait_for(2, within=5)
             silence.set()
 
@@ -97,7 +99,7 @@ async def test_a_rate_is_kept_at_the_receiver(live: Harness):
     async with Receiver(answer) as receiver:
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await set_policy(live.store, TargetPolicy(rate_per_second=20), now=utc_now())
-        await create_many_pending(live.store, 30, first=100, now=utc_now())
+        await add_many_pending(live.store, 30, first=100, now=utc_now())
         async with working(live.worker()):
             await receiver.wait_for(30)
 
@@ -110,15 +112,15 @@ async def test_a_rate_is_kept_at_the_receiver(live: Harness):
 
 async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
     """
-    Though the worker has room for more.
+    Though the worker has slots for more.
     """
     under_way = most = 0
 
     async with Receiver(lambda _: Answer(delay=0.01)) as receiver:
         seen = []
-        send = live.caller.send
+        send = live.client.send
 
-        class Counting:
+        class CountingClient:
             async def send(self, call):
                 nonlocal under_way
                 under_way += 1
@@ -130,8 +132,8 @@ async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
 
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await set_policy(live.store, TargetPolicy(max_concurrency=2))
-        await create_many_pending(live.store, 20, first=100, now=utc_now())
-        async with working(live.worker(concurrency=16, caller=Counting())):
+        await add_many_pending(live.store, 20, first=100, now=utc_now())
+        async with working(live.worker(concurrency=16, client=CountingClient())):
             await receiver.wait_for(20)
         most = max(seen)
 
@@ -140,7 +142,7 @@ async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
 
 async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Harness):
     """
-    Three failures, a rest, one probe, and then everything: nobody had to do anything.
+    Three failures, a rest, one probe, and then everything: no operator had to do anything.
     """
     script = [BAD, BUSY, BAD]
     async with Receiver(script) as receiver:
@@ -148,7 +150,7 @@ async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Harness):
         breaker = Breaker(3, timedelta(milliseconds=300))
         policy = TargetPolicy(retry=AT_ONCE, breaker=breaker, max_concurrency=1)
         await set_policy(live.store, policy)
-        await create_many_pending(live.store, 10, first=100, now=utc_now())
+        await add_many_pending(live.store, 10, first=100, now=utc_now())
         async with working(worker := live.worker()):
             await receiver.wait_for(3)
             opened = time.perf_counter()
@@ -160,7 +162,7 @@ async def test_a_breaker_spares_a_receiver_and_closes_by_itself(live: Harness):
     assert 13 == len(receiver.calls)
 
 
-async def test_410_pauses_the_target_and_tells_the_operator(live: Harness):
+async def test_410_pauses_the_target_and_notifies_the_operator(live: Harness):
     """
     The rest waits, without an attempt; the operator's own target hears of death and pause.
     """
@@ -172,7 +174,7 @@ async def test_410_pauses_the_target_and_tells_the_operator(live: Harness):
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, ours))
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, deaths))
         await set_policy(live.store, TargetPolicy(max_concurrency=1))
-        await create_many_pending(live.store, 3, first=1, now=utc_now())
+        await add_many_pending(live.store, 3, first=1, now=utc_now())
         async with working(worker := live.worker()):
             await live.reaches(worker, "DEAD", "PENDING", "PENDING", "DELIVERED", "DELIVERED")
         bodies = sorted(call.body for call in operator.calls)
@@ -189,7 +191,7 @@ async def test_410_pauses_the_target_and_tells_the_operator(live: Harness):
 
 async def test_operator_events_make_no_operator_events(live: Harness):
     """
-    Not even when everything is bound to the target that fails: a death is told once.
+    Not even when everything is bound to the target that fails: a death is reported once.
     """
     everything = an_execution("101", condition=an_event_condition("outrider.delivery.dead"))
     never = RetryPolicy(waits=(timedelta(milliseconds=1),), jitter=0.0)
@@ -197,7 +199,7 @@ async def test_operator_events_make_no_operator_events(live: Harness):
         await add_targets(live.store, a_target(endpoint=receiver.url))
         await live.store.write(lambda unit: unit.executions.put(INSTANCE, everything))
         await set_policy(live.store, TargetPolicy(retry=never))
-        await create_many_pending(live.store, 1, first=1, now=utc_now())
+        await add_many_pending(live.store, 1, first=1, now=utc_now())
         async with working(worker := live.worker()):
             await live.reaches(worker, "DEAD", "DEAD")
             await worker.settled_signal.wait()
@@ -208,7 +210,7 @@ async def test_operator_events_make_no_operator_events(live: Harness):
 
 async def test_aggregates_keep_their_order_whatever_fails(live: Harness):
     """
-    A failing aggregate holds only itself: of each, the first deliveries come in order.
+    A failing aggregate delays only itself: of each, the first deliveries come in order.
     """
     accepted: dict[bytes, list[int]] = {}
 
@@ -237,5 +239,5 @@ async def test_aggregates_keep_their_order_whatever_fails(live: Harness):
             await live.reaches(worker, *["DELIVERED"] * 30)
 
     assert 4 == len(accepted)
-    assert [sorted(each) for each in accepted.values()] == list(accepted.values())
+    assert [sorted(numbers) for numbers in accepted.values()] == list(accepted.values())
     assert 30 == sum(map(len, accepted.values()))

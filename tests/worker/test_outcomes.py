@@ -1,4 +1,4 @@
-"""What each way of ending an attempt means for the delivery and in its log."""
+"""What each end of an attempt means for the delivery and in its log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from outrider.domain.outcome import Outcome
 from outrider.domain.targets.target import TargetType
 from support.builders import a_target, planned
 from support.runtime import NOW
-from worker.harness import Harness, Held, working
+from worker.harness import DelayedResponse, Harness, working
 
 FORWARDED = b'{"forwardedStatusCode":403,"forwardedErrorMessage":"not you"}'
 
@@ -44,15 +44,15 @@ def failed(outcome: Outcome, stage: Stage) -> RequestError:
         (RuntimeError("a bug of ours"), "RETRYING", ("UNREACHABLE", "send", 0)),
     ],
 )
-async def test_what_an_end_means(rig: Harness, step, state, expected):
+async def test_what_an_end_means(harness: Harness, step, state, expected):
     """
-    Whoever reads the log wants to know which of them it was, and whether it will be tried again.
+    The log shows which of them it was, and whether it will be tried again.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, step)
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, state)
-    delivery = await rig.delivery()
+    await harness.add_pending(planned("1"))
+    harness.client.script(a_target().endpoint, step)
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, state)
+    delivery = await harness.delivery()
     [attempt] = delivery.attempts
 
     assert expected == (attempt.outcome.name, attempt.stage, attempt.status_code)
@@ -62,95 +62,97 @@ async def test_what_an_end_means(rig: Harness, step, state, expected):
     assert (state == "DELIVERED") == (attempt.error == "")
 
 
-async def test_the_start_of_an_answer_is_kept(rig: Harness):
+async def test_the_start_of_an_answer_is_kept(harness: Harness):
     """
     It often says what is wrong. All of it could be 20 MiB.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, Response(400, (), b"x" * 2048 + b"y"))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
-    [attempt] = (await rig.delivery()).attempts
+    await harness.add_pending(planned("1"))
+    harness.client.script(a_target().endpoint, Response(400, (), b"x" * 2048 + b"y"))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
+    [attempt] = (await harness.delivery()).attempts
 
     assert b"x" * 2048 == attempt.body_prefix
 
 
-async def test_a_bug_in_a_caller_is_logged_and_costs_one_attempt(rig: Harness):
+async def test_a_bug_in_a_caller_is_logged_and_costs_one_attempt(harness: Harness):
     """
     Its text may quote anything: the receiver's owner reads the attempt, we read the log.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, RuntimeError("with a secret in it"))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
-    [attempt] = (await rig.delivery()).attempts
+    await harness.add_pending(planned("1"))
+    harness.client.script(a_target().endpoint, RuntimeError("with a secret in it"))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
+    [attempt] = (await harness.delivery()).attempts
 
     assert "the call broke inside outrider: RuntimeError" == attempt.error
-    assert ["delivery.internal_error"] == rig.log.events("exception")
+    assert ["delivery.internal_error"] == harness.log.events("exception")
 
 
 @pytest.mark.parametrize("status", [200, 404, 410, 500])
-async def test_any_answer_of_a_rest_async_target_will_do(rig: Harness, status):
+async def test_any_answer_of_a_rest_async_target_will_do(harness: Harness, status):
     """
     Its answer is not checked, as the API reference says; the log shows what it was.
     """
     target = a_target(type=TargetType.REST_ASYNC)
-    await rig.owe(planned("1"), targets=[target])
-    rig.caller.script(target.endpoint, Response(status, (), b""))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "DELIVERED")
-    [attempt] = (await rig.delivery()).attempts
+    await harness.add_pending(planned("1"), targets=[target])
+    harness.client.script(target.endpoint, Response(status, (), b""))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "DELIVERED")
+    [attempt] = (await harness.delivery()).attempts
 
     assert status == attempt.status_code
 
 
-async def test_a_rest_async_target_that_does_not_answer_is_tried_again(rig: Harness):
+async def test_a_rest_async_target_that_does_not_answer_is_tried_again(harness: Harness):
     """
     Not to be waited for is not to be forgotten.
     """
     target = a_target(type=TargetType.REST_ASYNC)
-    await rig.owe(planned("1"), targets=[target])
-    rig.caller.script(target.endpoint, failed(Outcome.UNREACHABLE, Stage.CONNECT))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
+    await harness.add_pending(planned("1"), targets=[target])
+    harness.client.script(target.endpoint, failed(Outcome.UNREACHABLE, Stage.CONNECT))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
 
 
-async def test_a_payload_type_that_nobody_knows_is_said_so(rig: Harness):
+async def test_a_payload_type_that_nobody_knows_is_said_so(harness: Harness):
     """
     Nothing leaves, least of all in plain text; and it is tried again, for a release that can.
     """
-    await rig.owe(planned("1"), targets=[a_target(payload_type=9)])
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
-    [attempt] = (await rig.delivery()).attempts
+    await harness.add_pending(planned("1"), targets=[a_target(payload_type=9)])
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
+    [attempt] = (await harness.delivery()).attempts
 
     assert ("BUILD_FAILED", "build") == (attempt.outcome.name, attempt.stage)
     assert "payload type 9 cannot be sent by this release" == attempt.error
-    assert [] == rig.caller.calls
+    assert [] == harness.client.calls
 
 
-async def test_a_delivery_to_nobody_is_cancelled(rig: Harness):
+async def test_a_delivery_to_nobody_is_cancelled(harness: Harness):
     """
     Its target was deleted after it was claimed and before it was begun, or never was.
     """
-    await rig.owe(planned("1", "999"), planned("2"))
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "CANCELLED", "DELIVERED")
+    await harness.add_pending(planned("1", "999"), planned("2"))
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "CANCELLED", "DELIVERED")
 
-    assert [] == await rig.attempts("1")
-    assert 1 == len(rig.caller.calls)
+    assert [] == await harness.attempts("1")
+    assert 1 == len(harness.client.calls)
 
 
-async def test_a_target_that_is_deleted_while_it_is_called_is_not_called_again(rig: Harness):
+async def test_a_target_that_is_deleted_while_it_is_called_is_not_called_again(harness: Harness):
     """
     The attempt under way is recorded; there will be no second one.
     """
-    await rig.owe(planned("1"))
-    rig.caller.script(a_target().endpoint, held := Held(asyncio.Event(), Response(500, (), b"")))
-    async with working(worker := rig.worker()):
-        await rig.caller.reached(1)
-        await delete_target(rig.store, "101")
-        held.until.set()
-        await rig.reaches(worker, "CANCELLED")
+    await harness.add_pending(planned("1"))
+    harness.client.script(
+        a_target().endpoint, delayed := DelayedResponse(asyncio.Event(), Response(500, (), b""))
+    )
+    async with working(worker := harness.worker()):
+        await harness.client.reached(1)
+        await delete_target(harness.store, "101")
+        delayed.until.set()
+        await harness.reaches(worker, "CANCELLED")
 
-    assert ["FAILED"] == await rig.attempts()
+    assert ["FAILED"] == await harness.attempts()

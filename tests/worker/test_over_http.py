@@ -1,4 +1,4 @@
-"""From the queue to a socket: the real caller, and receivers that behave as badly as real ones."""
+"""From the queue to a socket: the real client, and receivers that behave as badly as real ones."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CUT = Answer(body=b"x" * 200, cut_at=100)
 
 
 @pytest.fixture
-async def over_http(rig: Harness) -> AsyncIterator[Harness]:
-    """A rig whose calls leave."""
-    caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
-    rig.caller = caller
-    yield rig
-    await caller.aclose()
+async def over_http(harness: Harness) -> AsyncIterator[Harness]:
+    """A harness whose calls leave."""
+    client = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    harness.client = client
+    yield harness
+    await client.aclose()
 
 
 async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
@@ -31,7 +31,7 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
     The receiver's own library accepts it, and reads the delivery and the attempt from it.
     """
     async with Receiver(signing_keys=[SIGNING_KEY], now=over_http.clock) as receiver:
-        await over_http.owe(planned("1"), targets=[a_target(endpoint=receiver.url)])
+        await over_http.add_pending(planned("1"), targets=[a_target(endpoint=receiver.url)])
         async with working(worker := over_http.worker()):
             await over_http.reaches(worker, "DELIVERED")
     [call] = receiver.calls
@@ -46,7 +46,7 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         pytest.param(Answer(status=503), ("OVERLOADED", "answer", 503), id="overloaded"),
         pytest.param(CUT, ("UNREACHABLE", "answer", 0), id="cut answer"),
@@ -55,13 +55,13 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
         pytest.param(Answer(delay=3600), ("UNREACHABLE", "answer", 0), id="too slow"),
     ],
 )
-async def test_a_bad_answer_is_a_failed_attempt(over_http: Harness, answer, expected):
+async def test_a_bad_answer_is_a_failed_attempt(over_http: Harness, response, expected):
     """
     And the next attempt is made as if it were the first, on a connection that works.
     """
-    async with Receiver([answer]) as receiver:
+    async with Receiver([response]) as receiver:
         target = a_target(endpoint=receiver.url, timeout=timedelta(seconds=0.3))
-        await over_http.owe(planned("1"), targets=[target])
+        await over_http.add_pending(planned("1"), targets=[target])
         async with working(worker := over_http.worker()):
             await over_http.reaches(worker, "RETRYING")
             over_http.clock.advance(timedelta(minutes=1))
@@ -88,7 +88,7 @@ async def test_a_target_that_cannot_be_reached_is_tried_again(
     """
     Names and networks are mended while deliveries wait.
     """
-    await over_http.owe(planned("1"), targets=[a_target(endpoint=endpoint)])
+    await over_http.add_pending(planned("1"), targets=[a_target(endpoint=endpoint)])
     async with working(worker := over_http.worker()):
         await over_http.reaches(worker, "RETRYING")
     [attempt] = (await over_http.delivery()).attempts
@@ -96,7 +96,7 @@ async def test_a_target_that_cannot_be_reached_is_tried_again(
     assert expected == (attempt.outcome.name, attempt.stage)
 
 
-async def test_a_receiver_that_hangs_holds_up_nobody_else(over_http: Harness):
+async def test_a_receiver_that_hangs_delays_no_other(over_http: Harness):
     """
     Each target has its own connections, and a call that waits costs next to nothing.
     """
@@ -105,7 +105,7 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(over_http: Harness):
         targets = [a_target(endpoint=well.url), a_target("102", endpoint=hanging.url)]
         slow = [planned(str(number), "102") for number in range(1, 4)]
         quick = [planned(str(number)) for number in range(4, 104)]
-        await over_http.owe(*slow, *quick, targets=targets)
+        await over_http.add_pending(*slow, *quick, targets=targets)
         async with working(worker := over_http.worker(concurrency=4)):
             await over_http.reaches(worker, *["DELIVERING"] * 3, *["DELIVERED"] * 100)
             silence.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.store.steps import owe
+from contracts.store.steps import add_pending
 from contracts.store.targets.policies import pause, resume
 from outrider.domain.calls.request import Response
 from support.builders import a_target, planned
@@ -14,39 +14,39 @@ HOOK = a_target().endpoint
 OTHER = a_target("102", endpoint="https://other.example/")
 
 
-async def test_a_paused_target_is_not_called_until_it_goes_on(rig: Harness):
+async def test_a_paused_target_is_not_called_until_it_goes_on(harness: Harness):
     """
     Others get theirs meanwhile; then it gets its own with its first attempt.
     """
-    await rig.owe(planned("1"), planned("2", "102"), targets=[a_target(), OTHER])
-    await pause(rig.store)
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "PENDING", "DELIVERED")
+    await harness.add_pending(planned("1"), planned("2", "102"), targets=[a_target(), OTHER])
+    await pause(harness.store)
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "PENDING", "DELIVERED")
 
-        assert [OTHER.endpoint] == [call.url for call in rig.caller.calls]
+        assert [OTHER.endpoint] == [call.url for call in harness.client.calls]
 
-        await resume(rig.store)
-        await rig.reaches(worker, "DELIVERED", "DELIVERED")
+        await resume(harness.store)
+        await harness.reaches(worker, "DELIVERED", "DELIVERED")
 
-    assert ["ACCEPTED"] == await rig.attempts("1")
+    assert ["ACCEPTED"] == await harness.attempts("1")
 
 
-async def test_a_retry_waits_for_the_end_of_a_pause(rig: Harness):
+async def test_a_retry_waits_for_the_end_of_a_pause(harness: Harness):
     """
     However long it is over its time, no attempt is used up.
     """
-    rig.caller.script(HOOK, Response(500, (), b""))
-    await rig.owe(planned("1"), planned("2", "102"), targets=[a_target(), OTHER])
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING", "DELIVERED")
-        await pause(rig.store)
-        rig.clock.advance(timedelta(days=30))
-        await owe(rig.store, planned("3", "102"), event="event-2")
-        await rig.reaches(worker, "RETRYING", "DELIVERED", "DELIVERED")
+    harness.client.script(HOOK, Response(500, (), b""))
+    await harness.add_pending(planned("1"), planned("2", "102"), targets=[a_target(), OTHER])
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING", "DELIVERED")
+        await pause(harness.store)
+        harness.clock.advance(timedelta(days=30))
+        await add_pending(harness.store, planned("3", "102"), event="event-2")
+        await harness.reaches(worker, "RETRYING", "DELIVERED", "DELIVERED")
 
-        assert ["FAILED"] == await rig.attempts("1")
+        assert ["FAILED"] == await harness.attempts("1")
 
-        await resume(rig.store)
-        await rig.reaches(worker, "DELIVERED", "DELIVERED", "DELIVERED")
+        await resume(harness.store)
+        await harness.reaches(worker, "DELIVERED", "DELIVERED", "DELIVERED")
 
-    assert ["FAILED", "ACCEPTED"] == await rig.attempts("1")
+    assert ["FAILED", "ACCEPTED"] == await harness.attempts("1")

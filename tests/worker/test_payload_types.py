@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from adapters.crypto.openssl import key_files
 from adapters.crypto.reference import header_of
-from contracts.store.steps import add_targets, owe
+from contracts.store.steps import add_pending, add_targets
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.client import EgressClient
@@ -44,11 +44,11 @@ ENCRYPTION = ["ECDH-ES+A256KW", "A256GCM"]
 class Instance:
     """An instance whose targets are called, its keys, and the receiver that gets the calls."""
 
-    rig: Harness
+    harness: Harness
     receiver: Receiver
     web_keys: ManageWebKeys
     public_keys: ManagePublicKeys
-    owed: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
 
     async def new_web_key(self) -> str:
         """A web key; the first one is active."""
@@ -56,7 +56,7 @@ class Instance:
 
     async def upload(self, target: str, pem: bytes, *, within: timedelta | None = None) -> str:
         """A public key of a target, active from now on."""
-        expires_at = None if within is None else self.rig.clock() + within
+        expires_at = None if within is None else self.harness.clock() + within
         public_key = await self.public_keys.add(ACTOR, target, pem, expires_at)
         await self.public_keys.activate(ACTOR, target, public_key.id)
         return public_key.id
@@ -65,17 +65,17 @@ class Instance:
         """A target whose calls the receiver gets."""
         return a_target(number, endpoint=f"{self.receiver.url}/{number}", **fields)
 
-    async def owe(self, count: int, target: str) -> list[str]:
+    async def add_pending(self, count: int, target: str) -> list[str]:
         """So many deliveries to a target, each due at once; return their ids."""
-        first = len(self.owed) + 1
+        first = len(self.pending) + 1
         new = [planned(str(number), target) for number in range(first, first + count)]
-        await owe(self.rig.store, *new, event=f"event-{first}")
-        self.owed += [each.id for each in new]
-        return self.owed[first - 1 :]
+        await add_pending(self.harness.store, *new, event=f"event-{first}")
+        self.pending += [delivery.id for delivery in new]
+        return self.pending[first - 1 :]
 
     async def jwks(self) -> KeySet:
         """What the instance publishes."""
-        published = await UseWebKeys(self.rig.store).published(INSTANCE)
+        published = await UseWebKeys(self.harness.store).published(INSTANCE)
         return KeySet.import_key_set({"keys": published})
 
     def body_of(self, delivery: str) -> str:
@@ -85,18 +85,18 @@ class Instance:
 
 
 @pytest.fixture
-async def instance(rig: Harness) -> AsyncIterator[Instance]:
+async def instance(harness: Harness) -> AsyncIterator[Instance]:
     """With a receiver on loopback, and no key at all."""
-    runtime = rig.runtime
-    rig.caller = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
-    async with Receiver(signing_keys=[SIGNING_KEY], now=rig.clock) as receiver:
+    runtime = harness.runtime
+    harness.client = EgressClient(EgressPolicy(EgressProfile.DEV, ()), user_agent="outrider/test")
+    async with Receiver(signing_keys=[SIGNING_KEY], now=harness.clock) as receiver:
         yield Instance(
-            rig,
+            harness,
             receiver,
-            ManageWebKeys(rig.store, runtime, KeyPairs()),
-            ManagePublicKeys(rig.store, runtime, read_public_key),
+            ManageWebKeys(harness.store, runtime, KeyPairs()),
+            ManagePublicKeys(harness.store, runtime, read_public_key),
         )
-    await rig.caller.aclose()
+    await harness.client.aclose()
 
 
 def unwrapped(body: str, payload_type: PayloadType, jwks: KeySet) -> bytes:
@@ -116,9 +116,9 @@ def opened(body: str, copy: int = 0) -> str:
 
 async def call_for_event(instance: Instance, target: Target) -> tuple[ReceivedCall, bytes]:
     """Publish an event that the target gets; return the call, and the JSON that it has to carry."""
-    await instance.owe(1, target.id)
-    async with working(worker := instance.rig.worker()):
-        await instance.rig.reaches(worker, "DELIVERED")
+    await instance.add_pending(1, target.id)
+    async with working(worker := instance.harness.worker()):
+        await instance.harness.reaches(worker, "DELIVERED")
     [call] = instance.receiver.calls
     return call, a_stored_event().body
 
@@ -127,23 +127,23 @@ def call_for_interception(kind: str) -> CallFor:
     """Run a request, a response or a function through the target; a worker calls who is not awaited."""
 
     async def call(instance: Instance, target: Target) -> tuple[ReceivedCall, bytes]:
-        rig = instance.rig
-        intercepting = Interception(rig.store, rig.caller, rig.clock)
+        harness = instance.harness
+        intercepting = Interception(harness.store, harness.client, harness.clock)
         await intercepting.execute(kind, target.id)
         done = await intercepting.run(kind)
         await intercepting.enqueuer.aclose()
         if not target.is_awaited:
-            async with working(worker := rig.worker()):
-                await rig.reaches(worker, "DELIVERED")
+            async with working(worker := harness.worker()):
+                await harness.reaches(worker, "DELIVERED")
         [received] = instance.receiver.calls
-        assert [target.id] == [each.target_id for each in done.calls]
+        assert [target.id] == [call.target_id for call in done.calls]
         return received, EXPECTED_BODIES[kind]
 
     return call
 
 
 CallFor = Callable[[Instance, Target], Awaitable[tuple[ReceivedCall, bytes]]]
-# One line for each kind of condition whose targets are called.
+# One entry for each kind of condition whose targets are called.
 CALLS: dict[str, CallFor] = {
     "event": call_for_event,
     **{kind: call_for_interception(kind) for kind in KINDS},
@@ -161,7 +161,7 @@ async def test_every_payload_type_reaches_every_type_of_target(instance, kind, t
     """
     await instance.new_web_key()
     target = instance.target(type=type_, payload_type=payload_type)
-    await add_targets(instance.rig.store, target)
+    await add_targets(instance.harness.store, target)
     await instance.upload(target.id, key_files("P-256").public_pem)
     call, body = await CALLS[kind](instance, target)
 
@@ -174,11 +174,11 @@ async def test_every_payload_type_reaches_every_type_of_target(instance, kind, t
 
 async def build_failed(instance: Instance) -> str:
     """What the log says of the one attempt that there was; nothing has left."""
-    rig = instance.rig
-    await instance.owe(1, "101")
-    async with working(worker := rig.worker()):
-        await rig.reaches(worker, "RETRYING")
-    [attempt] = (await rig.delivery()).attempts
+    harness = instance.harness
+    await instance.add_pending(1, "101")
+    async with working(worker := harness.worker()):
+        await harness.reaches(worker, "RETRYING")
+    [attempt] = (await harness.delivery()).attempts
     assert ("BUILD_FAILED", "build") == (attempt.outcome.name, attempt.stage)
     assert [] == instance.receiver.calls
     return attempt.error
@@ -186,12 +186,12 @@ async def build_failed(instance: Instance) -> str:
 
 async def retried(instance: Instance) -> str:
     """Let the retry happen, which succeeds; return its body."""
-    rig = instance.rig
-    due_at = (await rig.delivery()).next_attempt_at
-    rig.clock.advance(due_at - rig.clock())
-    async with working(worker := rig.worker("worker-b")):
-        await rig.reaches(worker, "DELIVERED")
-    assert ["BUILD_FAILED", "ACCEPTED"] == await rig.attempts()
+    harness = instance.harness
+    due_at = (await harness.delivery()).next_attempt_at
+    harness.clock.advance(due_at - harness.clock())
+    async with working(worker := harness.worker("worker-b")):
+        await harness.reaches(worker, "DELIVERED")
+    assert ["BUILD_FAILED", "ACCEPTED"] == await harness.attempts()
     return instance.body_of("1")
 
 
@@ -201,7 +201,7 @@ async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type
     Nothing is sent unsigned meanwhile, and nothing has to be published again.
     """
     target = instance.target(payload_type=payload_type)
-    await add_targets(instance.rig.store, target)
+    await add_targets(instance.harness.store, target)
     await instance.upload("101", key_files("P-256").public_pem)
 
     reason = await build_failed(instance)
@@ -215,10 +215,10 @@ async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type
 @pytest.mark.parametrize("before", ["no key", "inactive", "expired", "P-224"])
 async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
     """
-    Nothing is sent in plain text meanwhile, to nobody.
+    Nothing is sent in plain text meanwhile.
     """
     await instance.new_web_key()
-    await add_targets(instance.rig.store, instance.target(payload_type=JWE))
+    await add_targets(instance.harness.store, instance.target(payload_type=JWE))
     expected = "the target has no active public key to encrypt to"
     if before == "P-224":
         kid = await instance.upload("101", key_files("P-224").public_pem)
@@ -229,7 +229,7 @@ async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
         if before == "inactive":
             await instance.public_keys.deactivate(ACTOR, "101", kid)
         else:
-            instance.rig.clock.advance(HOUR)
+            instance.harness.clock.advance(HOUR)
             expected = f"the target's active public key {kid} has expired"
 
     assert expected == await build_failed(instance)
@@ -241,20 +241,20 @@ async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
 
 async def test_a_key_that_expires_between_two_calls_is_used_no_more(instance):
     """
-    A worker keeps keys between turns: time alone must be enough to end one.
+    A worker keeps keys between polls: time alone must be enough to end one.
     """
-    rig = instance.rig
+    harness = instance.harness
     await instance.new_web_key()
-    await add_targets(rig.store, instance.target(payload_type=JWE))
+    await add_targets(harness.store, instance.target(payload_type=JWE))
     await instance.upload("101", key_files("P-256").public_pem, within=HOUR)
-    async with working(worker := rig.worker()):
-        await instance.owe(1, "101")
-        await rig.reaches(worker, "DELIVERED")
-        rig.clock.advance(HOUR)
-        await instance.owe(1, "101")
-        await rig.reaches(worker, "DELIVERED", "RETRYING")
+    async with working(worker := harness.worker()):
+        await instance.add_pending(1, "101")
+        await harness.reaches(worker, "DELIVERED")
+        harness.clock.advance(HOUR)
+        await instance.add_pending(1, "101")
+        await harness.reaches(worker, "DELIVERED", "RETRYING")
 
-    assert ["BUILD_FAILED"] == await rig.attempts("2")
+    assert ["BUILD_FAILED"] == await harness.attempts("2")
     assert 1 == len(instance.receiver.calls)
 
 
@@ -262,14 +262,14 @@ async def delivered_around(
     instance: Instance, change: Callable[[], Awaitable[object]]
 ) -> tuple[list[str], list[str]]:
     """Deliver a lot, and make a change in the middle. Return the ids before it and after it."""
-    before = await instance.owe(150, "101")
-    async with working(worker := instance.rig.worker(concurrency=8)):
+    before = await instance.add_pending(150, "101")
+    async with working(worker := instance.harness.worker(concurrency=8)):
         await instance.receiver.wait_for(20)
         await change()
-        after = await instance.owe(150, "101")
-        await instance.rig.reaches(worker, *["DELIVERED"] * 300)
+        after = await instance.add_pending(150, "101")
+        await instance.harness.reaches(worker, *["DELIVERED"] * 300)
     assert 300 == len(instance.receiver.calls)
-    assert [] == instance.rig.log.events("warning", "error", "exception")
+    assert [] == instance.harness.log.events("warning", "error", "exception")
     return before, after
 
 
@@ -279,18 +279,18 @@ async def test_the_web_key_changes_under_load_and_every_call_verifies(instance, 
     With what the instance publishes; what is published after the change has the new key.
     """
     old, new = await instance.new_web_key(), await instance.new_web_key()
-    await add_targets(instance.rig.store, instance.target(payload_type=payload_type))
+    await add_targets(instance.harness.store, instance.target(payload_type=payload_type))
     await instance.upload("101", key_files("P-256").public_pem)
     before, after = await delivered_around(instance, lambda: instance.web_keys.activate(ACTOR, new))
     jwks, kids = await instance.jwks(), {}
-    for each in (*before, *after):
-        body = instance.body_of(each)
+    for delivery_id in (*before, *after):
+        body = instance.body_of(delivery_id)
         inner = opened(body) if payload_type is JWE else body
         assert jws.deserialize_compact(inner, jwks, ["ES256"]).payload == a_stored_event().body
-        kids[each] = header_of(inner)["kid"]
+        kids[delivery_id] = header_of(inner)["kid"]
 
-    assert {old} <= {kids[each] for each in before} <= {old, new}
-    assert {new} == {kids[each] for each in after}
+    assert {old} <= {kids[delivery_id] for delivery_id in before} <= {old, new}
+    assert {new} == {kids[delivery_id] for delivery_id in after}
 
 
 async def test_the_public_key_changes_under_load_and_every_call_can_be_read(instance):
@@ -298,16 +298,19 @@ async def test_the_public_key_changes_under_load_and_every_call_can_be_read(inst
     With the key that `kid` names, which is one of the two that the receiver has.
     """
     await instance.new_web_key()
-    await add_targets(instance.rig.store, instance.target(payload_type=JWE))
+    await add_targets(instance.harness.store, instance.target(payload_type=JWE))
     kids = [await instance.upload("101", key_files("P-256").public_pem)]
 
     async def switch() -> None:
         kids.append(await instance.upload("101", key_files("P-256", 1).public_pem))
 
     before, after = await delivered_around(instance, switch)
-    used = {each: header_of(instance.body_of(each))["kid"] for each in (*before, *after)}
-    for each, kid in used.items():
-        assert opened(instance.body_of(each), kids.index(kid))
+    used = {
+        delivery_id: header_of(instance.body_of(delivery_id))["kid"]
+        for delivery_id in (*before, *after)
+    }
+    for delivery_id, kid in used.items():
+        assert opened(instance.body_of(delivery_id), kids.index(kid))
 
-    assert {kids[0]} <= {used[each] for each in before} <= set(kids)
-    assert {kids[1]} == {used[each] for each in after}
+    assert {kids[0]} <= {used[delivery_id] for delivery_id in before} <= set(kids)
+    assert {kids[1]} == {used[delivery_id] for delivery_id in after}

@@ -1,4 +1,4 @@
-"""What an attempt leaves besides its row: headers of a trace, one line in the log, numbers, spans."""
+"""What an attempt leaves besides its row: headers of a trace, one log event, numbers, spans."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ TARGET = a_target()
 REFUSED = Response(400, (), b"no")
 
 
-def runner(rig: Harness, **parts) -> AttemptRunner:
-    target_client = TargetClient(REQUEST_BUILDER, rig.caller, rig.log)
-    return AttemptRunner(rig.runtime, target_client, SCHEDULE, rig.log, **parts)
+def runner(harness: Harness, **parts) -> AttemptRunner:
+    target_client = TargetClient(REQUEST_BUILDER, harness.client, harness.log)
+    return AttemptRunner(harness.runtime, target_client, SCHEDULE, harness.log, **parts)
 
 
 def traced(**changes):
@@ -46,54 +46,58 @@ async def attempt(made: AttemptRunner, claimed) -> None:
     await made.attempt(claimed, ResolvedTarget(TARGET, DEFAULT_POLICY))
 
 
-def sent(rig: Harness) -> list[dict[str, str]]:
+def sent(harness: Harness) -> list[dict[str, str]]:
     return [
         {name: value for name, value in call.headers if name.startswith("trace")}
-        for call in rig.caller.calls
+        for call in harness.client.calls
     ]
 
 
-def lines(rig: Harness) -> list[tuple[str, dict]]:
+def attempt_events(harness: Harness) -> list[tuple[str, dict]]:
     return [
-        (level, fields) for level, event, fields in rig.log.kept if event == "delivery.attempted"
+        (level, fields)
+        for level, event, fields in harness.log.kept
+        if event == "delivery.attempted"
     ]
 
 
 @pytest.fixture
-def rig() -> Harness:
+def harness() -> Harness:
     return Harness(None)
 
 
-async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(rig: Harness):
+async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(harness: Harness):
     """
-    Whoever looks at the trace sees every try, and the log has the same identifiers.
+    The trace shows every try, and the log has the same identifiers.
     """
-    rig.caller.script(TARGET.endpoint, REFUSED, OK)
-    made = runner(rig, accepted_level="info")
+    harness.client.script(TARGET.endpoint, REFUSED, OK)
+    made = runner(harness, accepted_level="info")
     await attempt(made, traced())
     await attempt(made, traced(attempt_number=2))
-    first, second = (parse_trace(each["traceparent"], each["tracestate"]) for each in sent(rig))
+    first, second = (
+        parse_trace(headers["traceparent"], headers["tracestate"]) for headers in sent(harness)
+    )
 
     assert (TRACE_ID, TRACE_ID) == (first.trace_id, second.trace_id)
     assert (1, "a=1") == (first.flags, first.state)
     assert 3 == len({"00f067aa0ba902b7", first.span_id, second.span_id})
     assert [(TRACE_ID, first.span_id), (TRACE_ID, second.span_id)] == [
-        (fields["trace"], fields["span"]) for _, fields in lines(rig)
+        (fields["trace"], fields["span"]) for _, fields in attempt_events(harness)
     ]
 
 
-async def test_without_a_trace_none_begins(rig: Harness):
+async def test_without_a_trace_none_begins(harness: Harness):
     """
-    There would be nobody to show it.
+    No system would show it.
     """
-    await attempt(runner(rig), a_claimed_delivery())
+    await attempt(runner(harness), a_claimed_delivery())
 
-    assert [{}] == sent(rig)
-    assert "trace" not in lines(rig)[0][1]
+    assert [{}] == sent(harness)
+    assert "trace" not in attempt_events(harness)[0][1]
 
 
 @pytest.mark.parametrize(
-    ("accepted", "answer", "level"),
+    ("accepted", "response", "level"),
     [
         ("debug", OK, "debug"),
         ("debug", REFUSED, "info"),
@@ -101,13 +105,15 @@ async def test_without_a_trace_none_begins(rig: Harness):
         (None, REFUSED, "info"),
     ],
 )
-async def test_an_attempt_leaves_one_line(rig: Harness, answer: Response, level: str, accepted):
+async def test_an_attempt_leaves_one_log_event(
+    harness: Harness, response: Response, level: str, accepted
+):
     """
     With everything that a search needs, and nothing of what was sent.
     """
-    rig.caller.script(TARGET.endpoint, answer)
-    await attempt(runner(rig, accepted_level=accepted), a_claimed_delivery())
-    [(found, fields)] = lines(rig)
+    harness.client.script(TARGET.endpoint, response)
+    await attempt(runner(harness, accepted_level=accepted), a_claimed_delivery())
+    [(found, fields)] = attempt_events(harness)
 
     assert (level, "1", "101", 1) == (
         found,
@@ -119,22 +125,22 @@ async def test_an_attempt_leaves_one_line(rig: Harness, answer: Response, level:
     json.dumps(fields)
 
 
-async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: Harness):
+async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(harness: Harness):
     """
     The three numbers that tell whether deliveries are in time.
     """
     shared_metrics = memory_metrics()
-    rig.caller.script(TARGET.endpoint, REFUSED)
-    made = runner(rig, metrics=DeliveryCollector(shared_metrics))
+    harness.client.script(TARGET.endpoint, REFUSED)
+    made = runner(harness, metrics=DeliveryCollector(shared_metrics))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW - timedelta(seconds=2)))
     await attempt(made, replace(a_claimed_delivery(), due_at=NOW + timedelta(seconds=2)))
 
     def number(metric, *values, offset=0):
         return shared_metrics.numbers[shared_metrics.offsets[metric.name, values] + offset]
 
-    assert (1, 1) == tuple(number(metrics.ATTEMPTS, each) for each in ("refused", "accepted"))
+    assert (1, 1) == tuple(number(metrics.ATTEMPTS, label) for label in ("refused", "accepted"))
     assert (1, 1) == tuple(
-        number(metrics.DELIVERY_TRANSITIONS, each) for each in ("retrying", "delivered")
+        number(metrics.DELIVERY_TRANSITIONS, label) for label in ("retrying", "delivered")
     )
     delays = metrics.ATTEMPT_DELAY.buckets
     assert 1 == number(metrics.ATTEMPT_DELAY, offset=delays.index(2.5))
@@ -142,19 +148,19 @@ async def test_an_attempt_is_counted_with_its_delay_and_what_became_of_it(rig: H
     assert 2 == number(metrics.ATTEMPT_DELAY, offset=len(delays) + 1)
 
 
-async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Harness):
+async def test_opentelemetry_gets_a_span_for_each_attempt(harness: Harness):
     """
     Below the publish; the receiver's spans are below it in turn. Nothing of the payload is in it.
     """
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    rig.caller.script(TARGET.endpoint, REFUSED, OK)
-    made = runner(rig, tracing=OtelTracing(provider.get_tracer("test")))
+    harness.client.script(TARGET.endpoint, REFUSED, OK)
+    made = runner(harness, tracing=OtelTracing(provider.get_tracer("test")))
     await attempt(made, traced(body=b'{"secret":1}'))
     await attempt(made, a_claimed_delivery())
     failed, rooted = exporter.get_finished_spans()
-    first, second = (parse_trace(each["traceparent"]) for each in sent(rig))
+    first, second = (parse_trace(headers["traceparent"]) for headers in sent(harness))
 
     assert ("deliver event", SpanKind.CONSUMER) == (failed.name, failed.kind)
     assert (TRACE_ID, "00f067aa0ba902b7") == (
@@ -174,10 +180,10 @@ async def test_opentelemetry_gets_a_span_for_each_attempt(rig: Harness):
     } == set(failed.attributes)
 
 
-async def test_an_accepted_attempt_may_leave_no_line(rig: Harness):
+async def test_an_accepted_attempt_may_leave_no_log_event(harness: Harness):
     """
-    A line costs as much as the delivery, and the delivery log has it in any case.
+    A log event costs as much as the delivery, and the delivery log has it in any case.
     """
-    await attempt(runner(rig, accepted_level=None), a_claimed_delivery())
+    await attempt(runner(harness, accepted_level=None), a_claimed_delivery())
 
-    assert [] == rig.log.kept
+    assert [] == harness.log.kept

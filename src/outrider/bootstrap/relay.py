@@ -17,7 +17,7 @@ from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
 from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
 from outrider.usecases.delivery.publish import PublishEvents
-from outrider.usecases.delivery.relay import Lock, Relay
+from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, JweDecrypter
 
 # Anybody may write the name of a source into a URL.
@@ -35,8 +35,8 @@ async def open_relay(
     sources = parse_relay_sources(settings.relay_sources)
     async with AsyncExitStack() as stack:
         fetched = await _fetched(settings, opened, sources, log, stack)
-        locks = {source.name: _lock(source, opened, fetched) for source in sources}
-        yield Relay(locks, opened.runtime, publish, partial(_report, log))
+        source_keys = {source.name: _source_keys(source, opened, fetched) for source in sources}
+        yield Relay(source_keys, opened.runtime, publish, partial(_report, log))
 
 
 def _report(log: Any, source: str, reason: str) -> None:
@@ -85,20 +85,20 @@ def _fetch_failed(log: Any, publisher: ExternalIssuer, reason: str) -> None:
 
 def check_relay_files(settings: Settings) -> None:
     """Raise `StartupError` for a file of a source that cannot be used, before any process starts."""
-    for parse_relay_source in parse_relay_sources(settings.relay_sources):
-        _signing_keys(parse_relay_source)
-        _decrypts(parse_relay_source)
+    for source in parse_relay_sources(settings.relay_sources):
+        _signing_keys(source)
+        _decrypter(source)
 
 
-def _lock(
+def _source_keys(
     source: RelaySource, opened: AppContext, fetched: dict[tuple[str, str], JwksCache]
-) -> Lock:
-    return Lock(
+) -> SourceKeys:
+    return SourceKeys(
         source,
         InstanceId(source.instance) if source.instance else opened.instance,
         _signing_keys(source),
         fetched.get((source.issuer, source.jwks_url)),
-        _decrypts(source),
+        _decrypter(source),
     )
 
 
@@ -117,7 +117,7 @@ def _signing_key(source: RelaySource, path: str) -> str:
     return text
 
 
-def _decrypts(source: RelaySource) -> JweDecrypter | None:
+def _decrypter(source: RelaySource) -> JweDecrypter | None:
     if not source.decryption_key_files:
         return None
     from outrider.adapters.crypto.relay_jwe import PrivateKeys  # noqa: PLC0415 - few need it

@@ -14,16 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request import RequestError, Response
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import Attributes, TraceContext, trace_from_text
 from outrider.domain.delivery.delivery import (
     Attempt,
     ClaimedDelivery,
     Settlement,
-    answered,
     settle,
-    unanswered,
 )
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import RetryPolicy, TargetPolicy, retry_schedule
@@ -92,9 +90,13 @@ class AttemptRunner:
                 trace=span.context,
             )
         except RequestError as failure:
-            attempt = unanswered(claimed.attempt_number, started_at, _since(clock), failure)
+            attempt = Attempt.from_failure(
+                claimed.attempt_number, started_at, _since(clock), failure
+            )
         else:
-            attempt = answered(claimed.attempt_number, started_at, _since(clock), response)
+            attempt = Attempt.from_response(
+                claimed.attempt_number, started_at, _since(clock), response
+            )
             if attempt.outcome is not Outcome.ACCEPTED:
                 retry_after = _retry_after(response, started_at + attempt.duration)
         settlement = self.settled(claimed, attempt, resolved_target, retry_after, sent=span.context)
@@ -173,18 +175,6 @@ def _trace_fields(claimed: ClaimedDelivery, sent: TraceContext | None) -> dict[s
         return {"trace": sent.trace_id, "span": sent.span_id}
     published = trace_from_text(claimed.trace)
     return {} if published is None else {"trace": published.trace_id}
-
-
-def lost(claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:
-    """The attempt of a delivery that was claimed; how it ended is not known."""
-    return Attempt(
-        number=claimed.attempt_number,
-        started_at=started_at,
-        duration=timedelta(0),
-        outcome=Outcome.LOST,
-        stage=Stage.SEND,
-        error=reason,
-    )
 
 
 def _retry_after(response: Response, now: datetime) -> timedelta | None:

@@ -1,7 +1,7 @@
-"""The cleaner: counts what was settled, and forgets what is kept no longer.
+"""The cleaner: rolls up counts of what was settled, and deletes what is kept no longer.
 
 It works in small parts and rests between them, so that deliveries come first. Every worker has one;
-they take turns, and only one works at a time.
+a leader lease lets only one work at a time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RetentionPeriods:
     """`delivered` is for cancelled deliveries, too; both count from when a delivery was settled.
 
     `events` counts from when an event was published. Until then a second one with its id is a
-    duplicate, also when its deliveries are forgotten already. An event that has deliveries stays
+    duplicate, also when its deliveries are deleted already. An event that has deliveries stays
     as long as they do.
     """
 
@@ -37,18 +37,19 @@ class RetentionPeriods:
 T = TypeVar("T")
 
 EVERY_S = 5.0
-TURN = timedelta(seconds=30)
-_AT_ONCE = 500
-_TALLIED_AT_ONCE = 2000
+LEADER_LEASE = timedelta(seconds=30)
+_DELETED_AT_ONCE = 500
+_ROLLED_UP_AT_ONCE = 2000
 # It rests so many times longer than it has worked: others have the store most of the time.
 _REST = 3
 _LEAST_REST_S = 0.001
-# Looks at events that are still owed lead to nothing: each round has so many, then goes on later.
-_IDLE_LOOKS = 10
+# Scans of events that still have deliveries lead to nothing: a sweep makes so many, and the next
+# one goes on from there.
+_IDLE_SCANS = 10
 
 
 class LeadershipLost(Exception):
-    """Another cleaner works: this one was away for too long."""
+    """Another cleaner leads: this one has not worked for too long."""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Cleaner:
     log: Log
     owner: str
     swept_signal: TestSignal = field(default_factory=TestSignal)
-    # Where the next look at old events begins.
+    # Where the next scan of old events begins.
     _events_after: int = 0
 
     async def run(self) -> None:
@@ -75,70 +76,70 @@ class Cleaner:
                 # It outlives a store that is down.
                 self.log.exception("cleaner.failed")
                 swept = 0
-            self.swept_signal.fire(swept)
+            self.swept_signal.send(swept)
             await asyncio.sleep(EVERY_S)
 
     async def sweep(self) -> int:
-        """Count and forget all there is; return how many deliveries and events are gone.
+        """Roll up and delete all there is; return how many deliveries and events are gone.
 
-        Raise `LeadershipLost` when another one is at work.
+        Raise `LeadershipLost` when another one leads.
         """
-        while await self._part(self._roll_up) == _TALLIED_AT_ONCE:
+        while await self._part(self._roll_up) == _ROLLED_UP_AT_ONCE:
             pass
-        deliveries = await self._forget_deliveries()
-        events = await self._forget_events()
+        deliveries = await self._delete_deliveries()
+        events = await self._delete_events()
         if deliveries or events:
             self.log.info("retention.deleted", deliveries=deliveries, events=events)
         return deliveries + events
 
-    async def _forget_deliveries(self) -> int:
-        kept = {
+    async def _delete_deliveries(self) -> int:
+        periods = {
             DeliveryState.DELIVERED: self.retention.delivered,
             DeliveryState.CANCELLED: self.retention.delivered,
             DeliveryState.DEAD: self.retention.dead,
         }
-        forgotten = 0
-        for state, period in kept.items():
-            part = partial(_forget, state, self.runtime.now() - period)
-            count = _AT_ONCE
-            while count == _AT_ONCE:
+        deleted = 0
+        for state, period in periods.items():
+            part = partial(_delete_some, state, self.runtime.now() - period)
+            count = _DELETED_AT_ONCE
+            while count == _DELETED_AT_ONCE:
                 count = await self._part(part)
-                forgotten += count
-        return forgotten
+                deleted += count
+        return deleted
 
-    async def _forget_events(self) -> int:
+    async def _delete_events(self) -> int:
         before = self.runtime.now() - self.retention.events
-        forgotten, idle = 0, 0
-        while idle < _IDLE_LOOKS:
+        deleted, idle = 0, 0
+        while idle < _IDLE_SCANS:
             count, rest = await self._part(
                 lambda unit: unit.retention.delete_expired_events(
-                    before, self._events_after, _AT_ONCE
+                    before, self._events_after, _DELETED_AT_ONCE
                 )
             )
-            forgotten += count
+            deleted += count
             idle += not count
             self._events_after = rest or 0
             if rest is None:
                 break
-        return forgotten
+        return deleted
 
     def _roll_up(self, unit: Unit) -> int:
-        return unit.delivery_counts.roll_up(self.runtime.now(), _TALLIED_AT_ONCE)
+        return unit.delivery_counts.roll_up(self.runtime.now(), _ROLLED_UP_AT_ONCE)
 
     async def _part(self, work: Callable[[Unit], T]) -> T:
-        """One transaction of ours, in our turn, and a rest."""
+        """One transaction of ours, as the leader, and a rest."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self.store.write(lambda unit: self._in_turn(unit, work))
+        result = await self.store.write(lambda unit: self._as_leader(unit, work))
         await asyncio.sleep(max(_LEAST_REST_S, _REST * (loop.time() - began)))
         return result
 
-    def _in_turn(self, unit: Unit, work: Callable[[Unit], T]) -> T:
+    def _as_leader(self, unit: Unit, work: Callable[[Unit], T]) -> T:
         now = self.runtime.now()
-        if not unit.retention.acquire_leadership(self.owner, now, now + TURN):
+        if not unit.retention.acquire_leadership(self.owner, now, now + LEADER_LEASE):
             raise LeadershipLost
         return work(unit)
 
 
-def _forget(state: DeliveryState, before: datetime, unit: Unit) -> int:
-    return unit.retention.delete_expired_deliveries(state, before, _AT_ONCE)
+def _delete_some(state: DeliveryState, before: datetime, unit: Unit) -> int:
+    return unit.retention.delete_expired_deliveries(state, before, _DELETED_AT_ONCE)

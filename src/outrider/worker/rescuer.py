@@ -1,4 +1,4 @@
-"""The rescuer: gives back what dead workers held, and says so in the delivery log.
+"""The rescuer: makes due again what dead workers had claimed, and records it in the delivery log.
 
 It also notices that the clock went back, and lets nothing wait for the time before.
 """
@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement, cancel, settle
+from outrider.domain.delivery.delivery import Attempt, ClaimedDelivery, Settlement, cancel, settle
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
@@ -19,11 +19,11 @@ from outrider.usecases.ports.deliveries import OrphanedDelivery
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.telemetry import NO_METRICS, DeliveryMetrics
-from outrider.worker.attempts import lost, report_attempt, schedule_of
+from outrider.worker.attempts import report_attempt, schedule_of
 from outrider.worker.testsignal import TestSignal
 from outrider.worker.worker import LEASE
 
-_LOOK_EVERY_S = 5.0
+_CHECK_EVERY_S = 5.0
 _AT_ONCE = 500
 # Clocks of nodes differ a little, and what is due waits no longer than that.
 _TOLERATED = timedelta(seconds=1)
@@ -41,17 +41,17 @@ class Rescuer:
     log: Log
     rescued_signal: TestSignal = field(default_factory=TestSignal)
     metrics: DeliveryMetrics = field(default=NO_METRICS, repr=False)
-    # What the clock showed at the last look that was committed, and at the last one.
+    # What the clock showed at the last check that was committed, and at the last one.
     _seen: datetime | None = None
-    _looked_at: datetime | None = None
-    # What the last look has settled. A look may be taken again before it is committed.
+    _checked_at: datetime | None = None
+    # What the last check has settled. The store may run it again before it commits.
     _settled: list[tuple[ClaimedDelivery, Settlement]] = field(default_factory=list, repr=False)
 
     async def run(self) -> None:
-        """Look at once, then every few seconds, until cancelled."""
+        """Check at once, then every few seconds, until cancelled."""
         while True:
             try:
-                rescued = await self.look()
+                rescued = await self.check()
             except Exception:
                 # It outlives a store that is down.
                 self.log.exception("rescuer.failed")
@@ -59,14 +59,14 @@ class Rescuer:
             if rescued:
                 self.metrics.rescued(rescued)
                 self.log.warning("delivery.rescued", deliveries=rescued)
-                self.rescued_signal.fire(rescued)
+                self.rescued_signal.send(rescued)
             if rescued < _AT_ONCE:
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_CHECK_EVERY_S)
 
-    async def look(self) -> int:
-        """One look: `rescue` in a transaction of its own, then a line for each LOST attempt."""
+    async def check(self) -> int:
+        """One check: `rescue` in a transaction of its own, then a log event per LOST attempt."""
         rescued = await self.store.write(self.rescue, shared=True)
-        self._seen = self._looked_at
+        self._seen = self._checked_at
         for claimed, settlement in self._settled:
             if settlement.attempt is not None:
                 report_attempt(self.log.info, claimed, settlement.attempt)
@@ -74,7 +74,7 @@ class Rescuer:
 
     def rescue(self, unit: Unit) -> int:
         """Record a LOST attempt for up to 500 orphans; return how many."""
-        now = self._looked_at = self.runtime.now()
+        now = self._checked_at = self.runtime.now()
         self._settled = []
         if self._clock_went_back(unit, now):
             self.log.warning("clock.moved_backwards")
@@ -84,7 +84,7 @@ class Rescuer:
         return rescued
 
     def _clock_went_back(self, unit: Unit, now: datetime) -> bool:
-        # Before the first look it may have, too: then the newest delivery is of the future.
+        # Before the first check it may have, too: then the newest delivery is of the future.
         seen = self._seen or unit.deliveries.newest()
         return seen is not None and now + _TOLERATED < seen
 
@@ -93,18 +93,18 @@ class Rescuer:
         orphans = unit.leases.secure(orphans) if orphans else ()
         if not orphans:
             return 0
-        names = {(orphan.claimed.instance_id, orphan.claimed.target_id) for orphan in orphans}
-        targets, policies = unit.targets.get_many(names), unit.policies.get_many(names)
+        target_keys = {(orphan.claimed.instance_id, orphan.claimed.target_id) for orphan in orphans}
+        targets, policies = unit.targets.get_many(target_keys), unit.policies.get_many(target_keys)
         by_owner: dict[str, list[Settlement]] = {}
         for orphan in orphans:
-            name = (orphan.claimed.instance_id, orphan.claimed.target_id)
-            policy = policies.get(name, _NOTHING_STORED).policy
-            settlement = self._settlement(orphan, targets.get(name), policy, now)
+            target_key = (orphan.claimed.instance_id, orphan.claimed.target_id)
+            policy = policies.get(target_key, _NOTHING_STORED).policy
+            settlement = self._settlement(orphan, targets.get(target_key), policy, now)
             by_owner.setdefault(orphan.owner, []).append(settlement)
             self._settled.append((orphan.claimed, settlement))
         return sum(
-            record_and_notify(unit, self.runtime, owner, each, now)
-            for owner, each in by_owner.items()
+            record_and_notify(unit, self.runtime, owner, settlements, now)
+            for owner, settlements in by_owner.items()
         )
 
     def _settlement(
@@ -114,6 +114,6 @@ class Rescuer:
             return cancel(orphan.claimed)
         # A clock that went back since then would put the next attempt off for as long.
         claimed_at = min(orphan.claimed_at, now)
-        attempt = lost(orphan.claimed, claimed_at, _REASON)
+        attempt = Attempt.lost(orphan.claimed, claimed_at, _REASON)
         schedule, draw = schedule_of(policy, self.schedule), self.runtime.draw()
         return settle(orphan.claimed, attempt, target, schedule, draw=draw)

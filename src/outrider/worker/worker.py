@@ -1,56 +1,46 @@
-"""The worker: claims due deliveries, runs their attempts, settles them in groups.
+"""The worker: claims due deliveries, runs their attempts, records them in groups.
 
-It takes turns with the store. One turn is one transaction: it settles what has ended since the
-last turn and claims as many as there is room for. Between turns attempts run. A turn is taken
-when enough has ended, when the store has news, when something falls due, or after a second.
+It polls the store, one transaction each: `poll` records what has ended since the last one and
+claims as many as there is capacity for. Between polls attempts run. The worker polls when enough
+has ended, when the store notifies it, when something falls due, or after a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
 
-from outrider.domain.calls.resolved_target import ResolvedTarget
-from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement, cancel
-from outrider.domain.delivery.target_queue import ClaimLimits, TargetKey
-from outrider.domain.ids import DeliveryId
+from outrider.domain.delivery.delivery import ClaimedDelivery
 from outrider.runtime import Runtime
-from outrider.usecases.delivery.operator_events import record_and_notify
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
-from outrider.usecases.routing.target_cache import load_resolved_targets
-from outrider.worker.attempts import AttemptRunner, lost
+from outrider.worker.attempts import AttemptRunner
 from outrider.worker.fair_scheduler import FairScheduler
-from outrider.worker.poll import InFlight, PollResult
+from outrider.worker.in_flight import InFlightAttempts
+from outrider.worker.poll import PollRequest, PollResult, leave, poll
 from outrider.worker.testsignal import TestSignal
+from outrider.worker.wake_up import WakeUp
 
 LEASE = timedelta(seconds=15)
 _RENEW_EVERY_S = 5.0
-# Ended attempts wait this long for those that still run: a commit costs about as much for one as
-# for a hundred.
-_LINGER_S = 0.01
-_SETTLE_AT_ONCE = 128
-# After news a turn is taken, but turns that come more often than this have less in them, and each
-# is a commit.
-_NEWS_SPACING_S = 0.005
-# How often a worker looks whether the store has changed, in case that nobody told it.
-_LOOK_EVERY_S = 0.05
-# A turn is taken at least this often, whatever the hints say.
-_TURN_EVERY_S = 1.0
-# And this often while something is ready and may not begin: it is in the way of others.
+# A notification leads to a poll, but polls that come more often than this have less in them, and
+# each is a commit.
+_NOTIFICATION_SPACING_S = 0.005
+# How often a worker checks whether the store has changed, in case that no notification came.
+_CHECK_EVERY_S = 0.05
+# The worker polls at least this often, whatever the notifications say,
+_POLL_EVERY_S = 1.0
+# and this often while something is ready and may not begin: it is in the way of others.
 _STUCK_S = 0.25
-# How long a cancelled attempt may take to close its connection.
-_CANCEL_S = 1.0
 # After the store failed.
 _PAUSE_S = 0.5
-# How often a worker that ends tries to say so.
-_LEAVE_TRIES = 4
-# For so long after a turn whose end is not known its commit may still be under way.
+# How often a worker that ends tries to record that.
+_SHUTDOWN_TRIES = 4
+# For so long after a poll whose end is not known its commit may still be under way.
 _UNSURE_S = 20.0
 
 
@@ -59,7 +49,7 @@ class Worker:
     """Delivers until it is stopped. `owner` names its lease and is never used twice.
 
     `run` returns when `stop` was called and what runs has ended, at most `drain_timeout` seconds
-    later. What was claimed and not begun is given back; what was cut off is recorded as LOST.
+    later. What was claimed and not begun is released; what was cut off is recorded as LOST.
     Cancelling `run` does the same without waiting for what runs.
     """
 
@@ -71,38 +61,38 @@ class Worker:
     concurrency: int
     drain_timeout: float
     settled_signal: TestSignal = field(default_factory=TestSignal)
-    _slots: FairScheduler = field(init=False)
-    _running: dict[asyncio.Task[None], InFlight] = field(default_factory=dict)
-    _ended: list[Settlement] = field(default_factory=list)
-    # Claimed, not begun, and not to be begun here now: given back with the next turn.
-    _withdrawn: list[ClaimedDelivery] = field(default_factory=list)
-    _resolved_targets: dict[TargetKey, ResolvedTarget] = field(default_factory=dict)
+    _wake_up: WakeUp = field(default_factory=WakeUp)
+    _scheduler: FairScheduler = field(init=False)
+    _attempts: InFlightAttempts = field(init=False)
+    # Claimed, not begun, and not to be begun here now: the next poll releases them.
+    _to_release: list[ClaimedDelivery] = field(default_factory=list)
     _revision: int = -1
     _next_due: datetime | None = None
     _seen_change: int = -1
     # On the loop's clock.
-    _turned_at: float = 0.0
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _linger: asyncio.TimerHandle | None = None
-    _stopping: bool = False
-    # On the monotonic clock: until then the store may hold more for this worker than it knows of.
+    _polled_at: float = 0.0
+    # On the monotonic clock: until then the store may have claims of this worker unknown to it.
     _unsure_until: float = 0.0
     # On the loop's clock; None until the worker stops.
     _drain_until: float | None = None
 
     def __post_init__(self) -> None:
-        self._slots = FairScheduler(self.concurrency, time.monotonic)
+        self._scheduler = FairScheduler(self.concurrency, time.monotonic)
+        self._attempts = InFlightAttempts(
+            self.runner, self.runtime, self.log, self._scheduler, self._wake_up, self.concurrency
+        )
 
     def __repr__(self) -> str:
         return (
-            f"<Worker {self.owner} [running: {len(self._running)} of {self.concurrency}"
-            f" | ready: {self._slots.ready_count} | to settle: {len(self._ended)}]>"
+            f"<Worker {self.owner} [running: {self.running_count} of {self.concurrency}"
+            f" | ready: {self._scheduler.ready_count}"
+            f" | to record: {len(self._attempts.finished)}]>"
         )
 
     @property
     def running_count(self) -> int:
         """How many attempts are being made."""
-        return len(self._running)
+        return len(self._attempts.tasks)
 
     def stop(self, *, within: float | None = None) -> None:
         """Claim nothing more; what runs has `within` seconds, `drain_timeout` when None.
@@ -111,219 +101,135 @@ class Worker:
         """
         end = asyncio.get_running_loop().time() + (self.drain_timeout if within is None else within)
         self._drain_until = end if self._drain_until is None else min(end, self._drain_until)
-        self._stopping = True
-        self._wake.set()
+        self._attempts.is_stopping = True
+        self._wake_up.now()
 
     async def run(self) -> None:
         """Deliver until `stop` is called."""
         await self._renew()
-        self._listen_for_news()
+        self._subscribe()
         lease = asyncio.create_task(self._keep_lease())
         try:
-            while not self._stopping:
-                await self._survive(self._take_whole_turn)
-                await self._survive(self._pause)
+            while not self._attempts.is_stopping:
+                await self._guarded(self._poll_to_end)
+                await self._guarded(self._wait)
         except asyncio.CancelledError:
             self.stop(within=0)
             raise
         finally:
             try:
-                await self._wind_down()
+                await self._shut_down()
             finally:
                 lease.cancel()
 
-    def _listen_for_news(self) -> None:
+    def _subscribe(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def tell() -> None:
+        def notify() -> None:
             # The store may outlive the loop, and its thread must outlive that.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._heard)
+                loop.call_soon_threadsafe(self._on_notification)
 
-        self.store.subscribe(tell)
+        self.store.subscribe(notify)
 
-    def _heard(self) -> None:
-        """Take a turn now, or as soon as the last one is long enough ago."""
-        if self._slots.room <= 0:
+    def _on_notification(self) -> None:
+        """Poll now, or as soon as the last poll is long enough ago."""
+        if self._scheduler.capacity <= 0:
             return
-        loop = asyncio.get_running_loop()
-        earliest = self._turned_at + _NEWS_SPACING_S
-        if loop.time() >= earliest:
-            self._wake.set()
-        elif self._linger is None:
-            self._linger = loop.call_at(earliest, self._wake.set)
+        earliest = self._polled_at + _NOTIFICATION_SPACING_S
+        if asyncio.get_running_loop().time() >= earliest:
+            self._wake_up.now()
+        else:
+            self._wake_up.at(earliest)
 
-    async def _take_whole_turn(self) -> None:
-        """One turn to its end, also when cancelled: it would have claimed for nobody."""
-        turn = asyncio.ensure_future(self._take_turn())
+    async def _poll_to_end(self) -> None:
+        """One poll to its end, also when cancelled: what it claims would never begin."""
+        polling = asyncio.ensure_future(self._poll())
         try:
-            await asyncio.shield(turn)
+            await asyncio.shield(polling)
         except asyncio.CancelledError:
             self.stop(within=0)
             with suppress(Exception):
-                await turn
+                await polling
             raise
 
-    async def _take_turn(self) -> None:
-        self._turned_at = asyncio.get_running_loop().time()
-        # Read before the turn: what is committed during it must not go unseen.
+    async def _poll(self) -> None:
+        self._polled_at = asyncio.get_running_loop().time()
+        # Read before the poll: what is committed during it must not go unseen.
         self._seen_change = await self.store.changes()
-        ended, self._ended = self._ended, []
-        self._withdrawn += self._slots.withdraw()
-        given_back, self._withdrawn = self._withdrawn, []
-        # The store's thread runs the turn: it gets copies of what changes meanwhile.
-        room, claim_limits, ready = (
-            self._slots.room,
-            self._slots.claim_limits(),
-            self._slots.ready_names,
-        )
-        known = self._known(given_back) if time.monotonic() < self._unsure_until else None
-
-        def take(unit: Unit) -> PollResult:
-            self._settle(unit, ended, given_back, known)
-            return self._turn(unit, room, claim_limits, ready)
-
+        request = self._next_request()
         try:
-            turn = await self.store.write(take, shared=True)
+            result = await self.store.write(
+                lambda unit: poll(unit, request, self.runtime), shared=True
+            )
         except BaseException:
             self._unsure_until = time.monotonic() + _UNSURE_S
-            self._ended = ended + self._ended
-            self._withdrawn += given_back
+            self._attempts.finished = [*request.finished, *self._attempts.finished]
+            self._to_release += request.released
             raise
-        if turn.revision != self._revision:
-            self._resolved_targets, self._revision = {}, turn.revision
-        self._resolved_targets.update(turn.resolved_targets)
-        self._next_due = turn.next_due
-        self._slots.add(turn.claimed)
-        self.runner.metrics.claimed(len(turn.claimed))
-        if turn.shut and (shut := self._slots.withdraw(turn.shut)):
-            self._withdrawn += shut
-            self._wake.set()
-        self.settled_signal.fire(len(ended))
-        self._begin_ready()
+        self._take(result)
+        self.settled_signal.send(len(request.finished))
+        self._attempts.begin_ready()
 
-    def _known(self, given_back: Sequence[ClaimedDelivery]) -> set[DeliveryId]:
-        """All that this worker knows to hold, once what has ended is settled."""
-        running = {each.claimed.id for each in self._running.values()}
-        return running | self._slots.ready_ids | {each.id for each in given_back}
+    def _next_request(self) -> PollRequest:
+        attempts, scheduler = self._attempts, self._scheduler
+        finished, attempts.finished = attempts.finished, []
+        released, self._to_release = [*self._to_release, *scheduler.release()], []
+        claimed_ids = None
+        if time.monotonic() < self._unsure_until:
+            running = {in_flight.claimed.id for in_flight in attempts.tasks.values()}
+            claimed_ids = running | scheduler.ready_ids | {claimed.id for claimed in released}
+        return PollRequest(
+            owner=self.owner,
+            finished=finished,
+            released=released,
+            capacity=scheduler.capacity,
+            reserve=scheduler.reserve,
+            claim_limits=scheduler.claim_limits(),
+            ready=scheduler.ready_targets,
+            resolved_targets=attempts.resolved_targets,
+            revision=self._revision,
+            claimed_ids=claimed_ids,
+        )
 
-    def _settle(
-        self,
-        unit: Unit,
-        ended: Sequence[Settlement],
-        given_back: Sequence[ClaimedDelivery],
-        known: set[DeliveryId] | None,
-    ) -> None:
-        now = self.runtime.now()
-        if ended:
-            record_and_notify(unit, self.runtime, self.owner, ended, now)
-        if given_back:
-            unit.deliveries.release_claims(self.owner, [each.id for each in given_back], now)
-        if known is not None:
-            # Claimed by a turn that was committed although its answer was lost: nobody begins it.
-            unit.deliveries.release_claims(
-                self.owner, unit.deliveries.held(self.owner) - known, now
-            )
+    def _take(self, result: PollResult) -> None:
+        if result.revision != self._revision:
+            self._attempts.resolved_targets, self._revision = {}, result.revision
+        self._attempts.resolved_targets.update(result.resolved_targets)
+        self._next_due = result.next_due
+        self._scheduler.add(result.claimed)
+        self.runner.metrics.claimed(len(result.claimed))
+        if result.suspended and (released := self._scheduler.release(result.suspended)):
+            self._to_release += released
+            self._wake_up.now()
 
-    def _turn(
-        self, unit: Unit, room: int, claim_limits: ClaimLimits, ready: set[TargetKey]
-    ) -> PollResult:
-        now = self.runtime.now()
-        claimed = unit.deliveries.claim(self.owner, now, room, claim_limits) if room > 0 else ()
-        revision = unit.routing_revision()
-        known = self._resolved_targets if revision == self._revision else {}
-        named = {(each.instance_id, each.target_id) for each in claimed}
-        # Not by `-`: that looks at all that are known, and there may be many thousands.
-        wanted = {name for name in named if name not in known}
-        if revision != self._revision:
-            wanted |= ready
-        full = {name for name, cap in claim_limits.of.items() if not cap}
-        # What is left over is there for targets that have none: it is not asked for at once.
-        is_full = len(claimed) >= room - self._slots.reserve
-        next_due = None if is_full else unit.deliveries.next_due(full)
-        shut = unit.deliveries.shut(ready, now) if ready else set()
-        return PollResult(claimed, load_resolved_targets(unit, wanted), revision, next_due, shut)
-
-    def _begin_ready(self) -> None:
-        while (running := self._next()) is not None:
-            task = asyncio.create_task(self._attempt_on(running))
-            self._running[task] = running
-            task.add_done_callback(self._end)
-
-    def _next(self) -> InFlight | None:
-        """Take a slot for the next delivery; None: nobody may begin now."""
-        while not self._stopping and (claimed := self._slots.begin_next()) is not None:
-            resolved_target = self._resolved_targets.get((claimed.instance_id, claimed.target_id))
-            if resolved_target is not None:
-                return InFlight(claimed, resolved_target, self.runtime.now())
-            self._slots.end(claimed, None)
-            self._note(cancel(claimed))
-        return None
-
-    async def _attempt_on(self, running: InFlight | None) -> None:
-        """Attempt this one, and others after it: a task for each would cost a tenth of it more."""
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        while running is not None:
-            self._running[task] = running
-            running.settlement = await self.runner.attempt(running.claimed, running.resolved_target)
-            self._note(running.settlement)
-            self._slots.end(running.claimed, running.settlement)
-            running = self._next()
-            # What was learnt may let more begin than the one whose slot is free now.
-            self._begin_ready()
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        running = self._running.pop(task)
-        if running.settlement is None:
-            self._slots.end(running.claimed, None)
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            # The runner raises nothing, so this is a bug of ours; the delivery must not hang on it.
-            self.log.error("delivery.internal_error", delivery=running.claimed.id, exc_info=failure)
-            if running.settlement is None:
-                self._note(self._lost(running, "the attempt broke inside outrider"))
-        self._begin_ready()
-        if not self._running:
-            # Nobody else will end: there is nothing to wait for.
-            self._wake.set()
-
-    def _note(self, settlement: Settlement) -> None:
-        self._ended.append(settlement)
-        # No more than twice what runs at once: what runs then goes on during the turn.
-        if len(self._ended) >= min(_SETTLE_AT_ONCE, 2 * self.concurrency):
-            self._wake.set()
-        elif self._linger is None:
-            self._linger = asyncio.get_running_loop().call_later(_LINGER_S, self._wake.set)
-
-    async def _pause(self) -> None:
-        """Return when a turn is worth its transaction."""
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + (_STUCK_S if self._slots.ready_count else _TURN_EVERY_S)
-        while not self._wake.is_set() and loop.time() < latest:
+    async def _wait(self) -> None:
+        """Return when a poll is worth its transaction."""
+        loop, wake = asyncio.get_running_loop(), self._wake_up.event
+        latest = loop.time() + (_STUCK_S if self._scheduler.ready_count else _POLL_EVERY_S)
+        while not wake.is_set() and loop.time() < latest:
             try:
-                async with asyncio.timeout(self._patience(latest - loop.time())):
-                    await self._wake.wait()
+                async with asyncio.timeout(self._poll_timeout(latest - loop.time())):
+                    await wake.wait()
             except TimeoutError:
                 if self._is_due() or await self.store.changes() != self._seen_change:
                     break
-        self._wake.clear()
-        if self._linger is not None:
-            self._linger.cancel()
-            self._linger = None
+        self._wake_up.clear()
 
-    def _patience(self, rest: float) -> float:
-        if self._next_due is None or self._slots.room <= 0:
-            return min(_LOOK_EVERY_S, rest)
+    def _poll_timeout(self, rest: float) -> float:
+        if self._next_due is None or self._scheduler.capacity <= 0:
+            return min(_CHECK_EVERY_S, rest)
         until_due = (self._next_due - self.runtime.now()).total_seconds()
-        return max(0.0, min(_LOOK_EVERY_S, rest, until_due))
+        return max(0.0, min(_CHECK_EVERY_S, rest, until_due))
 
     def _is_due(self) -> bool:
         return (
             self._next_due is not None
             and self._next_due <= self.runtime.now()
-            and self._slots.room > 0
+            and self._scheduler.capacity > 0
         )
 
-    async def _survive(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except Exception:
@@ -334,32 +240,27 @@ class Worker:
     async def _keep_lease(self) -> None:
         while True:
             await asyncio.sleep(_RENEW_EVERY_S)
-            await self._survive(self._renew)
+            await self._guarded(self._renew)
 
     async def _renew(self) -> None:
         until = self.runtime.now() + LEASE
         await self.store.write(lambda unit: unit.leases.renew(self.owner, until), shared=True)
 
-    async def _wind_down(self) -> None:
+    async def _shut_down(self) -> None:
         self.stop()
         await self._drain()
-        await self._cut_off()
-        ended = self._ended
-        ready = [each.id for each in (*self._withdrawn, *self._slots.take_ready())]
+        await self._attempts.cut_off()
+        finished = self._attempts.finished
+        released = [claimed.id for claimed in (*self._to_release, *self._scheduler.release_all())]
+        await self._release_lease(
+            lambda unit: leave(unit, self.runtime, self.owner, finished, released)
+        )
 
-        def leave(unit: Unit) -> None:
-            now = self.runtime.now()
-            record_and_notify(unit, self.runtime, self.owner, ended, now)
-            unit.deliveries.release_claims(self.owner, ready, now)
-            unit.leases.drop(self.owner)
-
-        await self._leave(leave)
-
-    async def _leave(self, leave: Callable[[Unit], None]) -> None:
-        """Write it even when the store fails at first: else what was delivered comes twice."""
-        for tries_left in reversed(range(_LEAVE_TRIES)):
+    async def _release_lease(self, work: Callable[[Unit], None]) -> None:
+        """Commit it even when the store fails at first: else what was delivered comes twice."""
+        for tries_left in reversed(range(_SHUTDOWN_TRIES)):
             try:
-                await self.store.write(leave, shared=True)
+                await self.store.write(work, shared=True)
             except Exception:
                 if not tries_left:
                     raise
@@ -370,25 +271,11 @@ class Worker:
 
     async def _drain(self) -> None:
         """Return when nothing runs, or when time is up; `stop` may bring that forward."""
-        loop = asyncio.get_running_loop()
-        while self._running and self._drain_until is not None and loop.time() < self._drain_until:
-            self._wake.clear()
+        loop, wake = asyncio.get_running_loop(), self._wake_up.event
+        while (
+            self.running_count and self._drain_until is not None and loop.time() < self._drain_until
+        ):
+            wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._drain_until):
-                    await self._wake.wait()
-
-    async def _cut_off(self) -> None:
-        late = dict(self._running)
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=_CANCEL_S)
-        for task, running in late.items():
-            if not task.done() or task.cancelled():
-                self._note(self._lost(running, "the worker stopped before the answer came"))
-
-    def _lost(self, running: InFlight, reason: str) -> Settlement:
-        # A clock that went back since then would put the next attempt off for as long.
-        started_at = min(running.started_at, self.runtime.now())
-        attempt = lost(running.claimed, started_at, reason)
-        return self.runner.settled(running.claimed, attempt, running.resolved_target)
+                    await wake.wait()

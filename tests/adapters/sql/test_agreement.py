@@ -31,7 +31,7 @@ from support.runtime import NOW
 
 TARGETS = [str(number) for number in range(101, 105)]
 OWNERS = st.sampled_from(["worker-1", "worker-1", "worker-1", "worker-2"])
-PLACES = st.integers(0, 11)
+INDEXES = st.integers(0, 11)
 
 POLICIES = [
     DEFAULT_POLICY,
@@ -56,24 +56,24 @@ ENDINGS = st.sampled_from(
 PUBLISH = st.tuples(
     st.just("publish"),
     st.permutations(TARGETS),
-    # Mostly awaited: lines that wait are what can go wrong.
+    # Mostly awaited: chains of dependents are what can go wrong.
     st.lists(st.sampled_from([True, True, True, False]), min_size=1, max_size=4),
 )
 CLAIM = st.tuples(st.just("claim"), OWNERS, st.integers(1, 4))
 SETTLE = st.tuples(
-    st.just("settle"), OWNERS, PLACES, ENDINGS, st.sampled_from([0, 0, 0, 0, 1, 2, None])
+    st.just("settle"), OWNERS, INDEXES, ENDINGS, st.sampled_from([0, 0, 0, 0, 1, 2, None])
 )
 RARE = st.one_of(
-    st.tuples(st.just("give back"), OWNERS, PLACES),
+    st.tuples(st.just("release"), OWNERS, INDEXES),
     st.tuples(st.just("delete"), st.sampled_from(TARGETS)),
     st.tuples(st.just("pause"), st.sampled_from(TARGETS)),
     st.tuples(st.just("resume"), st.sampled_from(TARGETS)),
     st.tuples(st.just("renew"), OWNERS, st.integers(-3, 3)),
     st.tuples(st.just("wait"), st.integers(1, 3)),
-    st.tuples(st.just("cancel"), OWNERS, PLACES),
-    st.tuples(st.just("cancel"), OWNERS, PLACES),
-    st.tuples(st.just("replay"), OWNERS, PLACES),
-    st.tuples(st.just("forget"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
+    st.tuples(st.just("cancel"), OWNERS, INDEXES),
+    st.tuples(st.just("cancel"), OWNERS, INDEXES),
+    st.tuples(st.just("replay"), OWNERS, INDEXES),
+    st.tuples(st.just("delete expired"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
     st.tuples(st.just("roll_up"), st.integers(1, 3)),
     st.tuples(st.just("roll_up"), st.integers(1, 3)),
     # Target queues: limits, order and breakers come and go.
@@ -88,8 +88,8 @@ ROUNDS = st.lists(
     max_size=6,
 )
 
-# Too rare to be drawn: the tally has passed a delivery when an older one ends in the same moment.
-DEAD_BEHIND_THE_TALLY = [
+# Too rare to be drawn: the rollup has passed a delivery when an older one ends in the same moment.
+DEAD_BEHIND_THE_ROLLUP = [
     [
         ("publish", TARGETS, [False, False]),
         ("claim", "worker-1", 2),
@@ -110,9 +110,9 @@ class Script:
         self.claimed: dict[str, list[DeliveryId]] = {}
 
     def note(self, step, result):
-        """Remember who claimed what, so that many settlements are about what is held."""
+        """Remember which worker claimed what, so that many settlements are about claims."""
         if step[0] == "claim":
-            self.claimed.setdefault(step[1], []).extend(each.id for each in result)
+            self.claimed.setdefault(step[1], []).extend(delivery.id for delivery in result)
 
     def unit(self, step):
         kind, *drawn = step
@@ -126,20 +126,20 @@ class Script:
         first = len(self.ids) + 1
         ids = [DeliveryId(str(number)) for number in range(first, first + len(awaited))]
         self.ids += ids
-        line = plan_deliveries(list(zip(ids, map(TargetId, targets), awaited, strict=False)))
-        event = a_stored_event(*line, event=self._event())
+        plan = plan_deliveries(list(zip(ids, map(TargetId, targets), awaited, strict=False)))
+        event = a_stored_event(*plan, event=self._event())
         return lambda unit, now=self.now: unit.events.append(INSTANCE, [event], now)
 
     def _event(self):
-        """Of one of two aggregates, so that lines form where a policy asks for order."""
+        """Of one of two aggregates, so that deliveries wait where a policy asks for order."""
         return an_event(f"event-{self.published}", aggregate_id=str(self.published % 2 + 1))
 
     def _claim(self, owner, limit):
         return lambda unit, now=self.now: list(unit.deliveries.claim(owner, now, limit))
 
-    def _settle(self, owner, place, ending, number):
+    def _settle(self, owner, index, ending, number):
         """An attempt of that number, of the right one for 0, or none at all."""
-        now, delivery, (state, dependents) = self.now, self._id(owner, place), ending
+        now, delivery, (state, dependents) = self.now, self._id(owner, index), ending
         due_at = now + timedelta(seconds=2) if state is DeliveryState.RETRYING else None
 
         def work(unit):
@@ -151,9 +151,9 @@ class Script:
 
         return work
 
-    def _give_back(self, owner, place):
-        given = [self._id(owner, place)]
-        return lambda unit, now=self.now: unit.deliveries.release_claims(owner, given, now)
+    def _release(self, owner, index):
+        released = [self._id(owner, index)]
+        return lambda unit, now=self.now: unit.deliveries.release_claims(owner, released, now)
 
     def _delete(self, target):
         def work(unit, now=self.now):
@@ -172,22 +172,25 @@ class Script:
         policy, now = POLICIES[number], self.now
         return lambda unit: unit.policies.put(INSTANCE, TargetId(target), policy, now)
 
-    def _cancel(self, owner, place):
-        stopped = self._id(owner, place)
+    def _cancel(self, owner, index):
+        stopped = self._id(owner, index)
         return lambda unit, now=self.now: unit.cancellations.cancel(INSTANCE, stopped, now)
 
-    def _replay(self, owner, place):
-        """Of one that may be open: then the number is used by nobody."""
-        again, of = DeliveryId(str(len(self.ids) + 1)), self._id(owner, place)
+    def _replay(self, owner, index):
+        """Of one that may be open: then the number stays unused."""
+        again, of = DeliveryId(str(len(self.ids) + 1)), self._id(owner, index)
         self.ids.append(again)
 
         def work(unit, now=self.now):
             written = unit.replays.add(INSTANCE, [Replay(again, of)], now)
-            return [(each, unit.deliveries.resume_key(INSTANCE, of, again)) for each in written]
+            return [
+                (replay_result, unit.deliveries.resume_key(INSTANCE, of, again))
+                for replay_result in written
+            ]
 
         return work
 
-    def _forget(self, state, limit):
+    def _delete_expired(self, state, limit):
         before = self.now + timedelta(seconds=1)
         return lambda unit: unit.retention.delete_expired_deliveries(
             DeliveryState(state), before, limit
@@ -203,10 +206,10 @@ class Script:
         until = self.now + timedelta(seconds=seconds, microseconds=1)
         return lambda unit: unit.leases.renew(owner, until)
 
-    def _id(self, owner, place):
+    def _id(self, owner, index):
         """Mostly something that the owner once claimed, sometimes anything."""
-        ids = self.claimed.get(owner) if place % 4 else self.ids
-        return ids[-1 - place % len(ids)] if ids else DeliveryId("1")
+        ids = self.claimed.get(owner) if index % 4 else self.ids
+        return ids[-1 - index % len(ids)] if ids else DeliveryId("1")
 
 
 def numbers(stats):
@@ -215,17 +218,23 @@ def numbers(stats):
     def merged(counts):
         waiting = (DeliveryState.PENDING, DeliveryState.RETRYING)
         rest = {state: count for state, count in counts.items() if state not in waiting}
-        return rest, sum(counts.get(each, 0) for each in waiting)
+        return rest, sum(counts.get(state, 0) for state in waiting)
 
     targets = [
-        (target.target_id, target.name, merged(target.counts), target.oldest_open_at, target.hold)
+        (
+            target.target_id,
+            target.name,
+            merged(target.counts),
+            target.oldest_open_at,
+            target.suspension,
+        )
         for target in stats.targets
     ]
-    return merged(stats.counts), stats.oldest_open_at, targets, [*stats.held]
+    return merged(stats.counts), stats.oldest_open_at, targets, [*stats.suspended]
 
 
 def what_shows(now):
-    """All that the port tells of deliveries."""
+    """All that the port shows of deliveries."""
 
     def work(unit):
         rows = unit.deliveries.search(INSTANCE, DeliverySearch(limit=1000))
@@ -247,42 +256,42 @@ def add_targets(unit):
 
 
 @settings(max_examples=120)
-@example(DEAD_BEHIND_THE_TALLY)
+@example(DEAD_BEHIND_THE_ROLLUP)
 @given(ROUNDS)
 async def test_both_stores_tell_the_same_story(rounds):
     """
-    The fake is trusted everywhere else: here it is the measure, and neither may differ.
+    The fake is trusted everywhere else: here it is the reference, and neither may differ.
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
         async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
-            await hold_to(MemoryStore(), sqlite, rounds)
+            await compare(MemoryStore(), sqlite, rounds)
 
 
 @settings(max_examples=15)
-@example(rounds=DEAD_BEHIND_THE_TALLY)
+@example(rounds=DEAD_BEHIND_THE_ROLLUP)
 @given(rounds=ROUNDS)
 async def test_postgresql_tells_what_sqlite_tells(shared_postgres, rounds):
     """
-    Its statements are the same, and its rows come in no order that nobody asked for.
+    Its statements are the same, and its rows come in no other order.
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "outrider.db"
         async with open_sqlite(path, Sealing(bytes(32)), now=NOW) as sqlite:
-            await hold_to(sqlite, shared_postgres.emptied(), rounds)
+            await compare(sqlite, shared_postgres.emptied(), rounds)
 
 
-async def hold_to(measure, store, rounds):
+async def compare(reference, store, rounds):
     """Take the same steps with both, and compare all that they answer."""
     script = Script()
-    await measure.write(add_targets)
+    await reference.write(add_targets)
     await store.write(add_targets)
     for step in chain.from_iterable(rounds):
         unit = script.unit(step)
-        expected, actual = await measure.write(unit), await store.write(unit)
+        expected, actual = await reference.write(unit), await store.write(unit)
         assert expected == actual, step
         script.note(step, expected)
     shows = what_shows(script.now)
-    expected = await measure.read(shows)
+    expected = await reference.read(shows)
 
     assert expected == await store.read(shows)

@@ -1,4 +1,4 @@
-"""Every store keeps the trace of an event, knows when a delivery was due, and who is held."""
+"""Every store keeps the trace of an event, when a delivery was due, and what is suspended."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ async def test_every_attempt_knows_the_trace_of_the_publish(store, trace: str):
     await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
     second = await claim(store, now=LATER + timedelta(seconds=1))
 
-    assert [trace, trace] == [each.trace for each in (*first, *second)]
-    assert [NOW, LATER] == [each.due_at for each in (*first, *second)]
+    assert [trace, trace] == [delivery.trace for delivery in (*first, *second)]
+    assert [NOW, LATER] == [delivery.due_at for delivery in (*first, *second)]
 
 
 async def test_an_orphan_knows_its_trace_and_no_time(store):
     """
-    Its LOST attempt is nobody's call any more.
+    Its LOST attempt is not a call any more.
     """
     await publish(store, TRACE)
     await claim(store)
@@ -71,23 +71,23 @@ async def test_an_orphan_knows_its_trace_and_no_time(store):
     ]
 
 
-async def test_targets_that_are_held_are_counted(store):
+async def test_suspended_targets_are_counted(store):
     """
-    Somebody paused them, or they fail: that is what a growing backlog is explained by.
+    An operator paused them, or they fail: that explains a growing backlog.
     """
     await publish(store, "")
     await claim(store)
 
-    def hold(unit) -> None:
+    def suspend(unit) -> None:
         breaker = TargetPolicy(breaker=Breaker(1, timedelta(minutes=1)))
         unit.policies.put(INSTANCE, TargetId("101"), breaker, NOW)
         unit.policies.put(INSTANCE, TargetId("103"), TargetPolicy(max_concurrency=1), NOW)
         unit.policies.pause(INSTANCE, TargetId("102"), NOW)
 
-    await store.write(hold)
+    await store.write(suspend)
     await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))
     found = [
-        await store.read(lambda unit, at=at: unit.delivery_counts.held(at))
+        await store.read(lambda unit, at=at: unit.delivery_counts.suspended_targets(at))
         for at in (NOW + timedelta(seconds=30), LATER)
     ]
 

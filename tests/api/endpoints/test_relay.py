@@ -37,7 +37,7 @@ from outrider.errors import Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
-from outrider.usecases.delivery.relay import Lock, Relay
+from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.routing.routing_table import Routing
 from support.runtime import NOW
 
@@ -548,8 +548,8 @@ async def test_a_store_that_is_down_is_told_to_the_caller(relaying):
     routing = Routing(store, registered_catalogue())
     await routing.refresh()
     runtime = Runtime(now=relaying.service.clock)
-    lock = Lock(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
-    relay = Relay({"hmac": lock}, runtime, PublishEvents(store, runtime, routing), print)
+    source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
+    relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing), print)
     content = body(another())
     headers = signature(content, relaying.now)
     exchange = in_process(relay_endpoint(relay, log))

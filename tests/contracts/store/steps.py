@@ -38,14 +38,14 @@ async def delete_target(
     await store.write(lambda unit: unit.targets.delete(instance, TargetId(target), at))
 
 
-async def owe(
+async def add_pending(
     store: Store,
     *deliveries: PlannedDelivery,
     event: str = "event-1",
     instance: InstanceId = INSTANCE,
     now: datetime = NOW,
 ) -> None:
-    """Write an event with its deliveries."""
+    """Write an event with deliveries that are pending."""
     stored = a_stored_event(*deliveries, event=an_event(event), instance=instance)
     await store.write(lambda unit: unit.events.append(instance, [stored], now))
 
@@ -61,7 +61,7 @@ async def claimed_ids(
     store: Store, owner: str = WORKER, *, now: datetime = NOW, limit: int = 100
 ) -> list[str]:
     """Take what is due; return only the ids."""
-    return [each.id for each in await claim(store, owner, now=now, limit=limit)]
+    return [delivery.id for delivery in await claim(store, owner, now=now, limit=limit)]
 
 
 async def settle(
@@ -76,8 +76,8 @@ async def release_claims(
     store: Store, *deliveries: str, owner: str = WORKER, now: datetime = NOW
 ) -> None:
     """Make claimed deliveries due again."""
-    given: Collection[DeliveryId] = [DeliveryId(delivery) for delivery in deliveries]
-    await store.write(lambda unit: unit.deliveries.release_claims(owner, given, now))
+    ids: Collection[DeliveryId] = [DeliveryId(delivery) for delivery in deliveries]
+    await store.write(lambda unit: unit.deliveries.release_claims(owner, ids, now))
 
 
 async def next_due(store: Store) -> datetime | None:
@@ -95,6 +95,6 @@ async def log_of(store: Store, delivery: str, *, instance: InstanceId = INSTANCE
 
 async def states(store: Store, *, instance: InstanceId = INSTANCE) -> dict[str, str]:
     """The states of all deliveries, by id, oldest first."""
-    wanted = DeliverySearch(limit=1000)
-    rows = await store.read(lambda unit: unit.deliveries.search(instance, wanted))
+    query = DeliverySearch(limit=1000)
+    rows = await store.read(lambda unit: unit.deliveries.search(instance, query))
     return {str(row.id): row.state.name for row in reversed(rows)}

@@ -10,9 +10,9 @@ import pytest
 
 from contracts.store.steps import (
     WORKER,
+    add_pending,
     add_targets,
     claim,
-    owe,
 )
 from contracts.store.store import StoreContract
 from outrider.domain.ids import TargetId
@@ -89,7 +89,7 @@ class UnitsContract(StoreContract):
         assert result is await store.read(lambda _: result)
 
     async def test_what_was_written_is_read(self, store: Store) -> None:
-        """At once, by whoever asks next."""
+        """At once, by the next reader."""
         for number in range(101, 121):
             await add_targets(store, a_target(str(number)))
 
@@ -111,7 +111,7 @@ class UnitsContract(StoreContract):
     ) -> None:
         """Of none of the things it changed; the caller gets the very exception."""
         await add_targets(store)
-        await owe(store, planned("1"), event="event-0")
+        await add_pending(store, planned("1"), event="event-0")
         await claim(store)
         before = await store.read(all_that_shows)
 
@@ -127,7 +127,7 @@ class UnitsContract(StoreContract):
     async def test_what_a_failed_unit_did_is_not_in_the_way(self, store: Store) -> None:
         """Doing it again does it, all of it."""
         await add_targets(store)
-        await owe(store, planned("1"), event="event-0")
+        await add_pending(store, planned("1"), event="event-0")
         await claim(store)
         before = await store.read(all_that_shows)
 
@@ -156,11 +156,11 @@ class UnitsContract(StoreContract):
         results = await asyncio.gather(
             *(store.write(add(number)) for number in range(101, 161)), return_exceptions=True
         )
-        wanted = [TargetId(str(number)) for number in range(101, 161)]
-        existing = await store.read(lambda unit: unit.targets.existing(INSTANCE, wanted))
+        target_ids = [TargetId(str(number)) for number in range(101, 161)]
+        existing = await store.read(lambda unit: unit.targets.existing(INSTANCE, target_ids))
 
         assert 20 == sum(isinstance(result, ChangedMindError) for result in results)
-        assert {each for each in wanted if int(each) % 3} == existing
+        assert {target_id for target_id in target_ids if int(target_id) % 3} == existing
 
     async def test_units_happen_one_after_the_other(self, store: Store) -> None:
         """Each sees all that happened before: nothing is lost between reading and writing."""
@@ -204,7 +204,7 @@ class UnitsContract(StoreContract):
             lambda unit: unit.catalogue.remember(INSTANCE, ["a.type", "another.type"])
         )
         before = await revision(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         await store.write(lambda unit: unit.deliveries.settle(WORKER, [a_settlement("1")], NOW))
         await store.write(lambda unit: unit.catalogue.remember(INSTANCE, ["another.type"]))
@@ -223,8 +223,9 @@ class UnitsContract(StoreContract):
             return work
 
         async def count() -> int:
-            wanted = [TargetId(str(number)) for number in range(101, 161)]
-            return len(await store.read(lambda unit: unit.targets.existing(INSTANCE, wanted)))
+            target_ids = [TargetId(str(number)) for number in range(101, 161)]
+            existing = await store.read(lambda unit: unit.targets.existing(INSTANCE, target_ids))
+            return len(existing)
 
         tasks: list[Awaitable[int | None]] = []
         for number in range(101, 161, 2):

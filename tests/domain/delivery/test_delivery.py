@@ -1,4 +1,4 @@
-"""Who waits for whom, and what an attempt means: vectors, and a simulation of the rule."""
+"""Which deliveries depend on which, and what an attempt means: vectors, and a simulation."""
 
 from __future__ import annotations
 
@@ -56,26 +56,29 @@ EXECUTIONS = st.lists(
 
 def plan_of(targets: list[Target]) -> list[PlannedDelivery]:
     return plan_deliveries(
-        [(DeliveryId(str(place)), each.id, each.is_awaited) for place, each in enumerate(targets)]
+        [
+            (DeliveryId(str(index)), target.id, target.is_awaited)
+            for index, target in enumerate(targets)
+        ]
     )
 
 
 @pytest.mark.parametrize("case", VECTORS["plans"], ids=lambda case: case["name"])
-def test_deliveries_line_up_as_in_the_vectors(case):
+def test_deliveries_depend_on_each_other_as_in_the_vectors(case):
     """
-    Each waits for the last one in front that anybody waits for.
+    Each depends on the last awaited one in front.
     """
     planned = plan_of([a_target(type=TYPES[target]) for target in case["targets"]])
-    fronts = [None if each is None else str(each) for each in case["depends_on"]]
+    fronts = [None if front is None else str(front) for front in case["depends_on"]]
 
-    assert fronts == [each.depends_on for each in planned]
-    assert case["has_dependents"] == [each.has_dependents for each in planned]
+    assert fronts == [delivery.depends_on for delivery in planned]
+    assert case["has_dependents"] == [delivery.has_dependents for delivery in planned]
 
 
 @pytest.mark.parametrize("case", VECTORS["settlements"], ids=lambda case: case["name"])
 def test_an_attempt_means_what_the_vectors_say(case):
     """
-    For its delivery, and for those behind it.
+    For its delivery, and for its dependents.
     """
     attempt = an_attempt(case["attempt"], Outcome[case["outcome"]], status_code=case["status_code"])
     target = a_target(
@@ -114,7 +117,7 @@ def test_a_retry_is_counted_from_the_end_of_the_attempt():
 )
 def test_a_delivery_without_a_target_is_cancelled_untried(has_dependents, dependents):
     """
-    Nobody waits for it any longer.
+    Its dependents do not wait any longer.
     """
     settled = cancel(a_claimed_delivery("7", has_dependents=has_dependents))
 
@@ -137,7 +140,7 @@ def test_final_states_are_final(state):
 
 
 @dataclass
-class Line:
+class ExecutionRun:
     """One execution's deliveries, worked off by the decisions under test. It has no clock."""
 
     targets: list[Target]
@@ -151,55 +154,56 @@ class Line:
         self.states = [DeliveryState.PENDING] * len(self.targets)
         self.attempts = [0] * len(self.targets)
         self.depends_on = [
-            None if each.depends_on is None else int(each.depends_on) for each in self.planned
+            None if delivery.depends_on is None else int(delivery.depends_on)
+            for delivery in self.planned
         ]
 
     def due(self) -> list[int]:
         """Everything that a worker could take now, retries included."""
         return [
-            place
-            for place, state in enumerate(self.states)
-            if not state.is_final and self.depends_on[place] is None
+            index
+            for index, state in enumerate(self.states)
+            if not state.is_final and self.depends_on[index] is None
         ]
 
-    def attempt(self, place: int, outcome: Outcome, status_code: int) -> None:
+    def attempt(self, index: int, outcome: Outcome, status_code: int) -> None:
         """Make one attempt, and do to the others what was decided."""
-        self.attempts[place] += 1
-        claimed = a_claimed_delivery(str(place), has_dependents=self.planned[place].has_dependents)
-        attempt = an_attempt(self.attempts[place], outcome, status_code=status_code)
-        settled = settle(claimed, attempt, self.targets[place], SHORT, draw=0.0)
-        self.states[place] = settled.state
+        self.attempts[index] += 1
+        claimed = a_claimed_delivery(str(index), has_dependents=self.planned[index].has_dependents)
+        attempt = an_attempt(self.attempts[index], outcome, status_code=status_code)
+        settled = settle(claimed, attempt, self.targets[index], SHORT, draw=0.0)
+        self.states[index] = settled.state
         if settled.dependents is Dependents.RELEASE:
-            self.depends_on = [None if each == place else each for each in self.depends_on]
+            self.depends_on = [None if front == index else front for front in self.depends_on]
         elif settled.dependents is Dependents.CANCEL:
-            self.cancel_behind(place)
+            self.cancel_dependents(index)
 
-    def cancel_behind(self, front: int) -> None:
-        for place, depends_on in enumerate(self.depends_on):
+    def cancel_dependents(self, front: int) -> None:
+        for index, depends_on in enumerate(self.depends_on):
             if depends_on == front:
-                self.states[place] = DeliveryState.CANCELLED
-                self.cancel_behind(place)
+                self.states[index] = DeliveryState.CANCELLED
+                self.cancel_dependents(index)
 
-    def may_begin(self, place: int) -> bool:
+    def may_begin(self, index: int) -> bool:
         """The rule as the documentation tells it, word by word."""
-        in_front = [number for number in range(place) if self.targets[number].is_awaited]
+        in_front = [number for number in range(index) if self.targets[number].is_awaited]
         if not in_front:
             return True
         front = in_front[-1]
         if self.targets[front].interrupt_on_error:
-            # It holds the ones behind it until it is delivered.
+            # Its dependents wait until it is delivered.
             return self.states[front] is DeliveryState.DELIVERED
         return self.attempts[front] > 0
 
-    def may_never_begin(self, place: int) -> bool:
+    def may_never_begin(self, index: int) -> bool:
         """A target in front that interrupts has died, or can itself never begin."""
         return (
             any(
-                each.interrupt_on_error
+                target.interrupt_on_error
                 and self.states[front] in {DeliveryState.DEAD, DeliveryState.CANCELLED}
-                for front, each in enumerate(self.targets[:place])
+                for front, target in enumerate(self.targets[:index])
             )
-            and not self.attempts[place]
+            and not self.attempts[index]
         )
 
 
@@ -208,48 +212,51 @@ def test_first_attempts_happen_in_the_order_of_the_list(targets, data):
     """
     At every moment exactly those may begin that the documentation lets begin; and all end.
     """
-    line = Line(targets)
+    run = ExecutionRun(targets)
     rounds = 0
-    while due := line.due():
-        begun = {place for place in range(len(targets)) if line.attempts[place]}
-        may_begin = {place for place in range(len(targets)) if line.may_begin(place)}
+    while due := run.due():
+        begun = {index for index in range(len(targets)) if run.attempts[index]}
+        may_begin = {index for index in range(len(targets)) if run.may_begin(index)}
         assert may_begin - begun == set(due) - begun
-        line.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
+        run.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
         rounds += 1
         assert rounds <= 3 * len(targets)
 
-    assert all(state.is_final for state in line.states)
+    assert all(state.is_final for state in run.states)
 
 
 @given(EXECUTIONS, st.data())
-def test_only_who_stands_behind_a_dead_interrupting_target_is_cancelled(targets, data):
+def test_only_dependents_of_a_dead_interrupting_target_are_cancelled(targets, data):
     """
-    And nobody who had begun.
+    And none that had begun.
     """
-    line = Line(targets)
-    while due := line.due():
-        line.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
+    run = ExecutionRun(targets)
+    while due := run.due():
+        run.attempt(data.draw(st.sampled_from(due)), *data.draw(OUTCOMES))
     cancelled = {
-        place for place, state in enumerate(line.states) if state is DeliveryState.CANCELLED
+        index for index, state in enumerate(run.states) if state is DeliveryState.CANCELLED
     }
 
-    assert cancelled == {place for place in range(len(targets)) if line.may_never_begin(place)}
-    assert not any(line.attempts[place] for place in cancelled)
+    assert cancelled == {index for index in range(len(targets)) if run.may_never_begin(index)}
+    assert not any(run.attempts[index] for index in cancelled)
 
 
 @given(st.lists(st.booleans(), max_size=8))
-def test_a_plan_waits_only_for_what_is_in_front_and_marks_it(awaited):
+def test_a_plan_depends_only_on_what_is_in_front_and_marks_it(awaited):
     """
-    The store releases by the mark: one that is missing would hold a delivery for ever.
+    The store releases by the mark: without it a delivery would wait for ever.
     """
     planned = plan_deliveries(
-        [(DeliveryId(str(place)), a_target().id, each) for place, each in enumerate(awaited)]
+        [
+            (DeliveryId(str(index)), a_target().id, is_awaited)
+            for index, is_awaited in enumerate(awaited)
+        ]
     )
-    waited_for = {each.depends_on for each in planned}
+    depended_on = {delivery.depends_on for delivery in planned}
 
-    for place, each in enumerate(planned):
-        assert each.has_dependents == (each.id in waited_for)
-        assert each.depends_on is None or int(each.depends_on) < place
+    for index, delivery in enumerate(planned):
+        assert delivery.has_dependents == (delivery.id in depended_on)
+        assert delivery.depends_on is None or int(delivery.depends_on) < index
 
 
 def test_payloads_and_answers_are_not_shown():

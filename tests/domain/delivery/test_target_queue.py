@@ -1,4 +1,4 @@
-"""Target queues and breakers as plain functions: shares, rooms and moments that fit together."""
+"""Target queues and breakers as plain functions: shares, capacities and times fit together."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ SECOND = timedelta(seconds=1)
 
 
 @given(st.lists(st.integers(0, 30), max_size=8), st.integers(0, 60))
-def test_shares_are_equal_and_nothing_is_left(wants, limit):
+def test_shares_are_equal_and_nothing_is_left(requests, limit):
     """
-    Whoever got less than another has got all that it wanted.
+    A participant that got less than another has got all that it asked for.
     """
-    got = [0] * len(wants)
+    got = [0] * len(requests)
 
-    def taker(place):
+    def participant(index):
         def take(count):
-            taken = min(count, wants[place] - got[place])
-            got[place] += taken
+            taken = min(count, requests[index] - got[index])
+            got[index] += taken
             return taken
 
         return take
 
-    share_evenly([taker(place) for place in range(len(wants))], limit)
-    share = limit // max(len(wants), 1)
+    share_evenly([participant(index) for index in range(len(requests))], limit)
+    share = limit // max(len(requests), 1)
 
-    assert min(limit, sum(wants)) == sum(got)
-    assert all(mine >= min(share, wanted) for mine, wanted in zip(got, wants, strict=True))
+    assert min(limit, sum(requests)) == sum(got)
+    assert all(mine >= min(share, request) for mine, request in zip(got, requests, strict=True))
 
 
 @given(
@@ -126,7 +126,7 @@ def test_a_breaker_follows_the_model(attempts, threshold):
         assert open_until == state.open_until
 
 
-def test_only_a_paused_target_ramps_up():
+def test_only_a_paused_target_starts_slowly():
     """
     A resume of what goes on already must not slow it down.
     """

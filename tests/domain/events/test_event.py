@@ -47,7 +47,7 @@ def test_a_body_is_the_one_in_the_vectors(case):
 
 
 @pytest.mark.parametrize(
-    "case", [each for each in VECTORS["cases"] if "v1" in each], ids=lambda case: case["name"]
+    "case", [vector for vector in VECTORS["cases"] if "v1" in vector], ids=lambda case: case["name"]
 )
 def test_the_contracts_example_has_the_contracts_signature(case):
     """
@@ -118,7 +118,7 @@ def test_event_types_are_dot_separated_segments(event_type):
         )
     ],
 )
-def test_another_event_type_is_refused_by_its_place(event_type):
+def test_another_event_type_is_refused_by_its_position(event_type):
     """
     A publisher with a thousand events in one call must know which one is wrong.
     """
@@ -152,7 +152,7 @@ def test_a_payload_is_one_json_object_or_nothing(payload):
     ],
     ids=lambda text: text[:12],
 )
-def test_another_payload_is_refused_by_its_place(payload, reason):
+def test_another_payload_is_refused_by_its_position(payload, reason):
     """
     With what is wrong and where, as far as the parser can tell.
     """
@@ -167,10 +167,10 @@ def test_another_payload_is_refused_by_its_place(payload, reason):
 @pytest.mark.parametrize("letter", ["x", "é", "🦝"])
 def test_a_payload_is_measured_in_bytes(letter):
     """
-    512 KiB as they travel, not as anybody counts letters.
+    512 KiB as they travel, however many letters that is.
     """
-    room = MAX_PAYLOAD_BYTES - len('{"a":""}')
-    most = letter * (room // len(letter.encode()))
+    left = MAX_PAYLOAD_BYTES - len('{"a":""}')
+    most = letter * (left // len(letter.encode()))
     check_event(an_event(payload_json=f'{{"a":"{most}"}}'), 0)
 
     with pytest.raises(InvalidRequest, match=r"Events\[7\].EventPayload: value length must be at"):

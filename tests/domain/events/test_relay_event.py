@@ -59,7 +59,7 @@ def test_the_bodies_of_the_contract_are_read_back(case):
 @pytest.mark.parametrize(("body", "reason"), REFUSED.items())
 def test_what_is_no_event_is_refused(body, reason):
     """
-    With a text that says what somebody bound to the relay by mistake.
+    With a text that says what was bound to the relay by mistake.
     """
     with pytest.raises(InvalidRequest) as refused:
         read_relayed(body.encode())
@@ -124,7 +124,7 @@ def test_different_aggregates_have_different_keys(one, other):
     """
     ids = [known(kind, id_, origin=origin) for kind, id_, origin in (one, other)]
 
-    assert all(len(each) <= MAX_ID for each in ids)
+    assert all(len(event_id) <= MAX_ID for event_id in ids)
     if all(one) and all(other):
         assert (one == other) == (ids[0] == ids[1])
 

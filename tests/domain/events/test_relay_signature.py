@@ -1,4 +1,4 @@
-"""Signatures of calls to the relay, held to the same vectors as the receiver's."""
+"""Signatures of calls to the relay, checked with the same vectors as the receiver's."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_source_with_a_key_and_nothing_else():
 @pytest.mark.parametrize("text", ["", " ", "[]"])
 def test_no_sources(text):
     """
-    Then the relay knows nobody.
+    Then the relay knows no source.
     """
     assert () == parse_relay_sources(text)
 
@@ -105,7 +105,7 @@ def test_a_bad_entry_is_named_and_its_keys_are_not(entry, reason):
 @pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", "[" * 2000])
 def test_what_is_no_list_of_objects(text):
     """
-    Whoever writes one object finds out at the start.
+    An operator who writes one object finds out at the start.
     """
     with pytest.raises(ValueError, match=r"^must be a JSON list of objects$"):
         parse_relay_sources(text)
@@ -113,7 +113,7 @@ def test_what_is_no_list_of_objects(text):
 
 def test_names_are_unique_and_sources_are_not_endless():
     """
-    Two of one name: one of them would silently be nobody's.
+    Two of one name: one of them would silently be lost.
     """
     with pytest.raises(ValueError, match=r"^entry 1: its name stands there twice$"):
         parsed(GOOD, GOOD)

@@ -34,12 +34,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwedDelivery:
+class QueuedDelivery:
     """A delivery with what the queue knows of it.
 
     `depends_on` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
-    are set while a worker holds it. `aggregate` is set while it stands in a line, `behind` is the
-    delivery in front of it there.
+    are set while a worker has claimed it. `aggregate` is its ordering key while it takes part in
+    the order, `waits_on` is the delivery in front of it there.
     """
 
     instance: InstanceId
@@ -49,21 +49,21 @@ class OwedDelivery:
     owner: str | None = None
     claimed_at: datetime | None = None
     aggregate: str | None = None
-    behind: DeliveryId | None = None
+    waits_on: DeliveryId | None = None
 
     @property
-    def target_queue_name(self) -> TargetKey:
-        """Whose target queue it is in, if that target has one."""
+    def target_key(self) -> TargetKey:
+        """The target whose queue it is in, if that target has one."""
         return self.instance, self.delivery.target_id
 
     @property
     def due_at(self) -> datetime | None:
-        """When it is due; None while it stands behind another one."""
-        return None if self.behind is not None else self.delivery.next_attempt_at
+        """When it is due; None while it waits on another one."""
+        return None if self.waits_on is not None else self.delivery.next_attempt_at
 
     @property
-    def shown(self) -> Delivery:
-        """As the log tells it."""
+    def logged(self) -> Delivery:
+        """As the log shows it."""
         return replace(self.delivery, next_attempt_at=self.due_at)
 
 
@@ -91,16 +91,16 @@ class Tables:
     events: dict[tuple[InstanceId, EventId], StoredEvent] = field(default_factory=dict)
     published_at: dict[tuple[InstanceId, EventId], datetime] = field(default_factory=dict)
     """Of the events."""
-    deliveries: dict[DeliveryId, OwedDelivery] = field(default_factory=dict)
+    deliveries: dict[DeliveryId, QueuedDelivery] = field(default_factory=dict)
     """In the order in which they were written."""
     target_queues: dict[TargetKey, TargetQueue] = field(default_factory=dict)
-    general_served_at: datetime = EPOCH
+    shared_last_claimed_at: datetime = EPOCH
     """When something was last claimed that is in no target queue."""
     cancel_requests: set[DeliveryId] = field(default_factory=set)
     """Deliveries that were cancelled while they were attempted."""
     leases: dict[str, datetime] = field(default_factory=dict)
-    upkeep_turn: tuple[str, datetime] | None = None
-    """Who tallies and forgets, and until when."""
+    leader_lease: tuple[str, datetime] | None = None
+    """The cleaner that leads, and until when."""
     entries: dict[tuple[InstanceId, EntryName], Entry] = field(default_factory=dict)
     routing_revision: int = 0
 

@@ -1,4 +1,4 @@
-"""Many open deliveries: what they cost whoever looks every second, and what he sees meanwhile."""
+"""Many open deliveries: what a view that asks every second costs, and what it shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from contracts.store.steps import add_targets, claim, owe, settle
+from contracts.store.steps import add_pending, add_targets, claim, settle
 from outrider.domain.delivery.stats import StatsSearch
 from outrider.usecases.delivery.deliveries import CountDeliveries
 from support.builders import ANOTHER_INSTANCE, a_settlement, an_actor, planned
@@ -18,11 +18,11 @@ COUNTING_S = 3.0
 
 
 @dataclass
-class Counts:
-    """A store's counts, whose counting of what is open takes three seconds and is listened to."""
+class SlowCounts:
+    """A store's counts, whose counting of what is open takes three seconds and is recorded."""
 
     inner: object
-    watch: Watch
+    watch: SlowStore
 
     def open(self, instance, target):
         self.watch.now += COUNTING_S
@@ -34,7 +34,7 @@ class Counts:
 
 
 @dataclass
-class Watch:
+class SlowStore:
     """A store in front of another one, with a clock of durations."""
 
     store: object
@@ -44,26 +44,26 @@ class Watch:
     async def read(self, work):
         return await self.store.read(
             lambda unit: work(
-                type("Unit", (), {"delivery_counts": Counts(unit.delivery_counts, self)})
+                type("Unit", (), {"delivery_counts": SlowCounts(unit.delivery_counts, self)})
             )
         )
 
 
 @pytest.fixture
-async def watch(store) -> Watch:
+async def watch(store) -> SlowStore:
     """Deliveries 1 to 3 are open, of two targets."""
     await add_targets(store)
-    await owe(store, planned("1"), planned("2"), planned("3", "102"))
-    return Watch(store)
+    await add_pending(store, planned("1"), planned("2"), planned("3", "102"))
+    return SlowStore(store)
 
 
 def counting(watch, runtime, many=2) -> CountDeliveries:
     return CountDeliveries(watch, runtime, many, lambda: watch.now)
 
 
-async def numbers(count, actor=ACTOR, **wanted) -> dict[str, int]:
-    told = await count(actor, StatsSearch(**wanted))
-    return {state.name: number for state, number in told.counts.items()}
+async def numbers(count, actor=ACTOR, **query) -> dict[str, int]:
+    stats = await count(actor, StatsSearch(**query))
+    return {state.name: number for state, number in stats.counts.items()}
 
 
 async def test_many_are_counted_again_after_ten_times_as_long_as_it_took(store, watch, runtime):
@@ -86,11 +86,11 @@ async def test_many_are_counted_again_after_ten_times_as_long_as_it_took(store, 
 
 async def test_few_are_counted_every_time(store, watch, runtime):
     """
-    Whoever has just published something sees it.
+    A caller that has just published something sees it.
     """
     count = counting(watch, runtime, many=4)
     first = await numbers(count)
-    await owe(store, planned("4"), event="another")
+    await add_pending(store, planned("4"), event="another")
     second = await numbers(count)
 
     assert ({"PENDING": 3}, {"PENDING": 4}) == (first, second)
@@ -126,4 +126,4 @@ async def test_what_is_over_is_not_kept(watch, runtime):
         await numbers(count, target_id="102")
         watch.now += 11 * COUNTING_S
 
-    assert 1 == len(count._counted)
+    assert 1 == len(count._kept)

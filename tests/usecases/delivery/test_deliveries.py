@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.store.steps import add_targets, claim, owe, settle
+from contracts.store.steps import add_pending, add_targets, claim, settle
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.search import DeliverySearch
 from outrider.errors import NotFound
@@ -18,7 +18,7 @@ STRANGER = an_actor(instance=ANOTHER_INSTANCE)
 async def filled(store):
     """Seven deliveries, the oldest delivered."""
     await add_targets(store)
-    await owe(store, *(planned(str(number)) for number in range(1, 8)))
+    await add_pending(store, *(planned(str(number)) for number in range(1, 8)))
     await claim(store, limit=1)
     await settle(store, a_settlement("1"))
     return store
@@ -27,7 +27,7 @@ async def filled(store):
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 8, 1000])
 async def test_pages_together_are_the_log_and_the_last_one_says_so(filled, deliveries, size):
     """
-    Also when the last page is full: nobody fetches an empty one.
+    Also when the last page is full: no caller fetches an empty one.
     """
     seen, before, pages = [], None, 0
     while True:
@@ -46,8 +46,8 @@ async def test_filters_reach_the_store(filled, deliveries):
     """
     The page ends where the filter's last row is.
     """
-    wanted = DeliverySearch(states=(DeliveryState.DELIVERED,), limit=1)
-    rows, before = await deliveries.search(ACTOR, wanted)
+    query = DeliverySearch(states=(DeliveryState.DELIVERED,), limit=1)
+    rows, before = await deliveries.search(ACTOR, query)
 
     assert (["1"], None) == ([row.id for row in rows], before)
 
@@ -61,7 +61,7 @@ async def test_an_empty_log_has_an_empty_page(deliveries):
 
 async def test_one_delivery_is_shown_with_attempts_and_payload(filled, deliveries):
     """
-    It is where somebody looks who wonders what went wrong.
+    It shows what went wrong.
     """
     delivery = await deliveries.get(ACTOR, "1")
 

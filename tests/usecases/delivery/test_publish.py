@@ -32,7 +32,7 @@ STRANGER = an_actor(instance=ANOTHER_INSTANCE)
 @pytest.fixture
 async def ids(targets, executions) -> list[str]:
     """Two webhooks, called for `user.human.added` in this order."""
-    ids = [(await targets.create(ACTOR, a_new_target(name=each))).id for each in "ab"]
+    ids = [(await targets.create(ACTOR, a_new_target(name=name))).id for name in "ab"]
     await executions.set(ACTOR, an_event_condition(), ids)
     return ids
 
@@ -43,46 +43,46 @@ async def log(deliveries, actor=ACTOR):
     return [await deliveries.get(actor, row.id) for row in reversed(rows)]
 
 
-async def test_an_event_owes_a_delivery_to_each_target(publish, deliveries, ids):
+async def test_an_event_has_a_delivery_for_each_target(publish, deliveries, ids):
     """
     In the order of the list, with the bytes that will be signed.
     """
     event = an_event()
     results = await publish(ACTOR, [event])
-    owed = await log(deliveries)
+    logged = await log(deliveries)
 
     assert [PublishResult("event-1", 2, is_duplicate=False)] == results
-    assert ids == [each.target_id for each in owed]
-    assert {render_body(event, INSTANCE)} == {each.payload for each in owed}
+    assert ids == [delivery.target_id for delivery in logged]
+    assert {render_body(event, INSTANCE)} == {delivery.payload for delivery in logged}
     assert {("event-1", "user.human.added", "event/user.human.added")} == {
-        (each.event_id, each.event_type, each.execution) for each in owed
+        (delivery.event_id, delivery.event_type, delivery.execution) for delivery in logged
     }
 
 
-async def test_the_second_waits_for_the_first(publish, deliveries, ids):
+async def test_the_second_depends_on_the_first(publish, deliveries, ids):
     """
     First attempts happen in list order.
     """
     await publish(ACTOR, [an_event()])
 
-    assert [NOW, None] == [each.next_attempt_at for each in await log(deliveries)]
+    assert [NOW, None] == [delivery.next_attempt_at for delivery in await log(deliveries)]
 
 
-async def test_nobody_waits_for_rest_async(publish, deliveries, targets, executions):
+async def test_none_depends_on_rest_async(publish, deliveries, targets, executions):
     """
     All are due at once.
     """
     ids = [
-        (await targets.create(ACTOR, a_new_target(name=each, type=TargetType.REST_ASYNC))).id
-        for each in "ab"
+        (await targets.create(ACTOR, a_new_target(name=name, type=TargetType.REST_ASYNC))).id
+        for name in "ab"
     ]
     await executions.set(ACTOR, an_event_condition(), ids)
     await publish(ACTOR, [an_event()])
 
-    assert [NOW, NOW] == [each.next_attempt_at for each in await log(deliveries)]
+    assert [NOW, NOW] == [delivery.next_attempt_at for delivery in await log(deliveries)]
 
 
-async def test_one_execution_fires_and_the_broader_ones_do_not(
+async def test_one_execution_matches_and_the_broader_ones_do_not(
     publish, deliveries, executions, ids
 ):
     """
@@ -99,7 +99,7 @@ async def test_one_execution_fires_and_the_broader_ones_do_not(
 
     assert [2, 1, 1] == [result.deliveries for result in results]
     assert ["event/user.human.added"] * 2 + ["event/user.*", "event"] == [
-        each.execution for each in await log(deliveries)
+        delivery.execution for delivery in await log(deliveries)
     ]
 
 
@@ -131,11 +131,11 @@ async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids):
     """
     await publish(ACTOR, [an_event()])
     again = await publish(ACTOR, [an_event(payload_json='{"other":1}', event_type="user.added")])
-    owed = await log(deliveries)
+    logged = await log(deliveries)
 
     assert [PublishResult("event-1", 2, is_duplicate=True)] == again
-    assert 2 == len(owed)
-    assert render_body(an_event(), INSTANCE) == owed[0].payload
+    assert 2 == len(logged)
+    assert render_body(an_event(), INSTANCE) == logged[0].payload
 
 
 async def test_an_id_published_many_times_at_once_counts_once(publish, deliveries, ids):
@@ -144,14 +144,14 @@ async def test_an_id_published_many_times_at_once_counts_once(publish, deliverie
     """
     results = await asyncio.gather(*(publish(ACTOR, [an_event()]) for _ in range(25)))
 
-    assert 1 == sum(not each.is_duplicate for [each] in results)
-    assert {2} == {each.deliveries for [each] in results}
+    assert 1 == sum(not published.is_duplicate for [published] in results)
+    assert {2} == {published.deliveries for [published] in results}
     assert 2 == len(await log(deliveries))
 
 
 async def test_an_id_belongs_to_its_instance(publish, deliveries, ids):
     """
-    Another tenant's event of that name is another event; their executions do not fire for us.
+    Another tenant's event of that name is another event; their executions do not match ours.
     """
     await publish(ACTOR, [an_event()])
     results = await publish(STRANGER, [an_event()])
@@ -184,7 +184,9 @@ async def test_one_wrong_event_stores_nothing_of_the_call(publish, deliveries, i
     with pytest.raises(InvalidRequest, match=rf"^invalid PublishEventsRequest.Events\[2\].{field}"):
         await publish(ACTOR, events)
     assert [] == await log(deliveries)
-    assert [False] == [each.is_duplicate for each in await publish(ACTOR, [an_event("a")])]
+    assert [False] == [
+        published.is_duplicate for published in await publish(ACTOR, [an_event("a")])
+    ]
 
 
 async def test_unknown_event_types_are_taken_and_remembered(publish, executions):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.store.steps import add_targets, claim, log_of, owe, settle, states
+from contracts.store.steps import add_pending, add_targets, claim, log_of, settle, states
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.search import DeliverySearch
@@ -23,7 +23,7 @@ DEAD = DeliverySearch(states=(DeliveryState.DEAD,))
 async def filled(store):
     """Seven deliveries: 1 to 5 dead, 6 delivered, 7 due."""
     await add_targets(store)
-    await owe(store, *(planned(str(number)) for number in range(1, 8)))
+    await add_pending(store, *(planned(str(number)) for number in range(1, 8)))
     await claim(store, limit=6)
     dead = [a_settlement(str(number), DeliveryState.DEAD) for number in range(1, 6)]
     await settle(store, *dead, a_settlement("6"))
@@ -37,8 +37,8 @@ def replay(filled, runtime) -> ReplayDeliveries:
 
 async def repeated(store) -> list[str]:
     """The originals of all replays, in their order."""
-    found = [await log_of(store, state) for state in await states(store)]
-    return [each.replay_of for each in found if each.replay_of]
+    found = [await log_of(store, delivery_id) for delivery_id in await states(store)]
+    return [delivery.replay_of for delivery in found if delivery.replay_of]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8, 1000])
@@ -57,7 +57,7 @@ async def test_pages_together_replay_everything_once(filled, replay, limit):
     assert ["1", "2", "3", "4", "5", "6"] == await repeated(filled)
 
 
-async def test_only_what_is_wanted_is_replayed(filled, replay):
+async def test_only_what_matches_is_replayed(filled, replay):
     """
     Dead ones alone: nothing is skipped, for nothing else was found.
     """
@@ -112,7 +112,7 @@ async def test_a_cancelled_delivery_is_shown_without_its_payload(filled, runtime
 )
 async def test_what_cannot_be_cancelled_is_left_alone(filled, runtime, actor, id_, text):
     """
-    To say that it was cancelled would be wrong: the receiver has it, or nobody sends it.
+    To say that it was cancelled would be wrong: the receiver has it, or it is not sent.
     """
     before = await states(filled)
     with pytest.raises((FailedPrecondition, NotFound)) as refused:

@@ -37,7 +37,7 @@ from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 from support.builders import INSTANCE, a_target, an_execution
 from support.runtime import FixedClock, fixed_runtime
-from worker.harness import Lines
+from worker.harness import LogRecorder
 
 METHOD = "/zitadel.user.v2.UserService/AddHumanUser"
 FUNCTION = "preuserinfo"
@@ -76,7 +76,7 @@ class Harness:
     store: Store
     http_client: HttpClient
     clock: FixedClock = field(default_factory=FixedClock)
-    log: Lines = field(default_factory=Lines)
+    log: LogRecorder = field(default_factory=LogRecorder)
     longest: float = LONG
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ async def deliveries(harness: Harness) -> list[Delivery]:
 
 async def worked(harness: Harness, *expected: str) -> None:
     """Let a worker deliver until the deliveries stand like this."""
-    workers = WorkerHarness(harness.store, clock=harness.clock, caller=harness.http_client)
+    workers = WorkerHarness(harness.store, clock=harness.clock, client=harness.http_client)
     async with working(worker := workers.worker()):
         await workers.reaches(worker, *expected)
 

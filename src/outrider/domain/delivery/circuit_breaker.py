@@ -4,7 +4,7 @@
                                      ▲                             │
                                      └────────probe failed─────────┘
 
-While it is open nobody calls. Half-open, one call at a time does, and its end decides.
+While it is open no call is made. Half-open, one call at a time is, and its end decides.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from outrider.domain.targets.policy import Breaker
 FAILURES = frozenset({Outcome.UNREACHABLE, Outcome.FAILED, Outcome.OVERLOADED})
 """What the receiver is to blame for. What never left, or was lost by us, says nothing about it."""
 ANSWERS = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
-"""A receiver that refuses one delivery with a 4xx is there, and judges."""
+"""A receiver that refuses one delivery with a 4xx is there, and works."""
 
 
 def is_to_blame(attempt: Attempt) -> bool:
-    """Whether an attempt failed by its receiver: a proxy on the way is nobody's fault but its own."""
+    """Whether an attempt failed by its receiver: the failure of a proxy on the way is not its."""
     return attempt.outcome in FAILURES and attempt.stage.concerns_target
 
 
 class BreakerChange(Enum):
-    """What operators are told of."""
+    """A change of which an operator event informs."""
 
     OPENED = "opened"
     CLOSED = "closed"
@@ -43,7 +43,7 @@ class BreakerState:
     open_until: datetime | None = None
 
     def is_open(self, now: datetime) -> bool:
-        """Whether nobody may call."""
+        """Whether no call may be made."""
         return self.open_until is not None and now < self.open_until
 
     def is_half_open(self, now: datetime) -> bool:
@@ -62,7 +62,7 @@ def after_attempt(
     """Return the state after an attempt that says something, and what changed by it.
 
     Attempts count in the order in which they are handed in. While the breaker is not closed only
-    those count that began after `open_until`: what was under way when it opened is old news.
+    those count that began after `open_until`: what was under way when it opened says nothing new.
     """
     if not breaker.failures:
         return BreakerState(), None

@@ -1,4 +1,4 @@
-"""One event owed to one target: its states, its attempts, and who waits for whom.
+"""One event for one target: its states, its attempts, and which deliveries depend on it.
 
     PENDING ──claimed──▶ DELIVERING ──accepted──▶ DELIVERED
        │                  │  ▲    └──schedule over──▶ DEAD
@@ -51,7 +51,7 @@ class DeliveryState(IntEnum):
 class Attempt:
     """One HTTP call for one delivery, also one that never left. Numbered from 1.
 
-    `status_code` is 0 when there was no answer; `body_prefix` is the first 2 KiB of the answer's body.
+    `status_code` is 0 when there was no response; `body_prefix` is the first 2 KiB of its body.
     """
 
     number: int
@@ -63,39 +63,53 @@ class Attempt:
     error: str = ""
     body_prefix: bytes = field(default=b"", repr=False)
 
+    @classmethod
+    def from_response(
+        cls, number: int, started_at: datetime, duration: timedelta, response: Response
+    ) -> Attempt:
+        """Return the attempt that had this response, classified."""
+        classification = classify_response(response)
+        return cls(
+            number=number,
+            started_at=started_at,
+            duration=duration,
+            outcome=classification.outcome,
+            stage=Stage.ANSWER,
+            status_code=response.status,
+            error=classification.error,
+            body_prefix=response.body[:BODY_PREFIX_BYTES],
+        )
 
-def answered(number: int, started_at: datetime, duration: timedelta, answer: Response) -> Attempt:
-    """Return the attempt that had this answer, judged."""
-    judgement = classify_response(answer)
-    return Attempt(
-        number=number,
-        started_at=started_at,
-        duration=duration,
-        outcome=judgement.outcome,
-        stage=Stage.ANSWER,
-        status_code=answer.status,
-        error=judgement.error,
-        body_prefix=answer.body[:BODY_PREFIX_BYTES],
-    )
+    @classmethod
+    def from_failure(
+        cls, number: int, started_at: datetime, duration: timedelta, failure: RequestError
+    ) -> Attempt:
+        """Return the attempt that had no usable response."""
+        return cls(
+            number=number,
+            started_at=started_at,
+            duration=duration,
+            outcome=failure.outcome,
+            stage=failure.stage,
+            error=failure.reason,
+        )
 
-
-def unanswered(
-    number: int, started_at: datetime, duration: timedelta, failure: RequestError
-) -> Attempt:
-    """Return the attempt that had no usable answer."""
-    return Attempt(
-        number=number,
-        started_at=started_at,
-        duration=duration,
-        outcome=failure.outcome,
-        stage=failure.stage,
-        error=failure.reason,
-    )
+    @classmethod
+    def lost(cls, claimed: ClaimedDelivery, started_at: datetime, reason: str) -> Attempt:
+        """Return the attempt of a claimed delivery when no record says how it ended."""
+        return cls(
+            number=claimed.attempt_number,
+            started_at=started_at,
+            duration=timedelta(0),
+            outcome=Outcome.LOST,
+            stage=Stage.SEND,
+            error=reason,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What the delivery log shows. `payload` and `attempts` are filled for one, not in lists."""
+    """What the delivery log shows. Lists leave `payload` and `attempts` empty."""
 
     id: DeliveryId
     event_id: EventId
@@ -117,7 +131,7 @@ class PlannedDelivery:
     """A delivery to be written with its event.
 
     `depends_on` is the delivery whose first attempt has to end before this one is due; None: due at
-    once. `has_dependents` tells whether another one waits for this.
+    once. `has_dependents`: another delivery depends on this one.
     """
 
     id: DeliveryId
@@ -127,9 +141,9 @@ class PlannedDelivery:
 
 
 def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:
-    """Line up one execution's deliveries; each tuple ends with whether the target is awaited.
+    """Put one execution's deliveries in order; each tuple ends with whether the target is awaited.
 
-    Each waits for the last one in front of it that is awaited: nobody waits for `rest_async`.
+    A delivery depends on the last awaited one in front of it; none depends on a `rest_async` one.
     """
     planned: list[PlannedDelivery] = []
     last_awaited: DeliveryId | None = None
@@ -143,10 +157,10 @@ def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> lis
 
 @fast_dataclass()
 class ClaimedDelivery:
-    """A delivery that a worker holds, with what its next attempt needs.
+    """A delivery that a worker has claimed, with what its next attempt needs.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
-    the attempt was due, None where nobody knows it any more.
+    the attempt was due, None where that is no longer known.
     """
 
     id: DeliveryId
@@ -161,7 +175,7 @@ class ClaimedDelivery:
 
 
 class Dependents(Enum):
-    """What becomes of the deliveries that wait for one that was just settled."""
+    """What becomes of the deliveries that depend on one that was just settled."""
 
     WAIT = "wait"
     RELEASE = "release"
@@ -194,10 +208,10 @@ def settle(
     retry_after: timedelta | None = None,
     checks_async: bool = False,
 ) -> Settlement:
-    """Decide what an attempt means for its delivery and for those that wait for it.
+    """Decide what an attempt means for its delivery and for the deliveries that depend on it.
 
     `draw` is uniform in [0, 1) and spreads retries; `retry_after` is what the receiver asked for.
-    `checks_async`: the answers of a rest_async target count like a webhook's.
+    `checks_async`: the responses of a rest_async target count like a webhook's.
     """
     ended_at = attempt.started_at + attempt.duration
     if _is_delivered(attempt.outcome, target, checks_async):
@@ -220,12 +234,12 @@ def settle(
 
 
 def cancel(claimed: ClaimedDelivery) -> Settlement:
-    """Settle a delivery whose target is gone: no attempt, and nobody waits for it any longer."""
+    """Settle a delivery whose target is deleted: no attempt, and its dependents go on."""
     return _settled(claimed, None, DeliveryState.CANCELLED, None, Dependents.RELEASE)
 
 
 def _is_delivered(outcome: Outcome, target: Target, checks_async: bool) -> bool:  # noqa: FBT001 - as above
-    # The answer of a rest_async target is not checked: any answer settles (outrider-v1).
+    # The response of a rest_async target is not checked: any response settles.
     if target.type is TargetType.REST_ASYNC and not checks_async:
         return outcome in HAS_ANSWER
     return outcome is Outcome.ACCEPTED
@@ -239,5 +253,5 @@ def _settled(
     dependents: Dependents,
 ) -> Settlement:
     if not claimed.has_dependents:
-        dependents = Dependents.WAIT  # spares the store a look for rows that cannot be there
+        dependents = Dependents.WAIT  # spares the store a query for rows that cannot be there
     return Settlement(claimed.id, state, attempt, due_at, dependents)

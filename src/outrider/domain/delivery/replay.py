@@ -11,7 +11,7 @@ from outrider.domain.ids import DeliveryId
 
 @dataclass(frozen=True, slots=True)
 class ReplaySource:
-    """A delivery that somebody wants again.
+    """A delivery that a caller wants again.
 
     `is_replayable`: it is finished, and its target exists.
     """
@@ -22,7 +22,7 @@ class ReplaySource:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRange:
-    """Deliveries behind `after`, up to and with `until`: what is made later is not replayed."""
+    """Deliveries after `after`, up to and with `until`: what is made later is not replayed."""
 
     after: DeliveryId
     until: DeliveryId
@@ -30,9 +30,9 @@ class ReplayRange:
 
 @dataclass(frozen=True, slots=True)
 class ReplayWindow:
-    """What a bounded look at the log has found, oldest first.
+    """What a bounded scan of the log has found, oldest first.
 
-    `reached` is the last delivery that was looked at, None: there is none left in the range.
+    `reached` is the last delivery that was scanned, None: there is none left in the range.
     """
 
     found: Sequence[ReplaySource]
@@ -50,7 +50,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How many were made and how many skipped; `rest` is what is still to be looked at."""
+    """How many were made and how many skipped; `rest` is what is still to be scanned."""
 
     made: int = 0
     skipped: int = 0

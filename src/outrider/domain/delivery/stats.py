@@ -11,10 +11,10 @@ from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
 
 BUCKET = timedelta(seconds=10)
-"""What was settled is counted in slots of this length, aligned to 1970."""
+"""What was settled is counted in buckets of this length, aligned to 1970."""
 
 ROLLUP_LAG = timedelta(seconds=10)
-"""What was settled within this time may still be committed by somebody: it is counted later.
+"""What was settled within this time may not be committed yet: it is counted later.
 
 Its last moment belongs to it: several are settled in one moment, and not in the order of ids.
 """
@@ -25,8 +25,8 @@ MEASURED_LAG = 2 * ROLLUP_LAG
 WINDOWS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
 """What rates are measured over; outcomes over the last of them."""
 
-LOOKED_AT = 20_000
-"""A question about types or times looks at the newest so many deliveries."""
+MAX_SCANNED = 20_000
+"""A question about types or times scans the newest so many deliveries."""
 
 DEFAULT_TARGETS = 10
 DEFAULT_SUSPENDED = 10
@@ -45,7 +45,7 @@ class StatsSearch:
     """Which deliveries are counted; conditions are ANDed, None matches everything.
 
     `created_since` is included, `created_until` is not. `targets` is how many targets are listed,
-    `held` how many of those that are held.
+    `suspended` how many of those that are suspended.
     """
 
     target_id: TargetId | None = None
@@ -53,7 +53,7 @@ class StatsSearch:
     created_since: datetime | None = None
     created_until: datetime | None = None
     targets: int = DEFAULT_TARGETS
-    held: int = DEFAULT_SUSPENDED
+    suspended: int = DEFAULT_SUSPENDED
 
     @property
     def is_narrow(self) -> bool:
@@ -85,12 +85,12 @@ class StateCounts:
     @property
     def trouble(self) -> int:
         """How many are dead or not settled."""
-        return sum(self.counts.get(each, 0) for each in _OPEN_OR_DEAD)
+        return sum(self.counts.get(state, 0) for state in _OPEN_OR_DEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """Why a target is not called now, or by one call at a time. Both None: nothing holds it.
+    """Why a target is not called now, or by one call at a time. Both None: it is not suspended.
 
     `breaker_open_until` in the past: one call at a time tries whether it has recovered.
     """
@@ -109,22 +109,22 @@ class SuspendedTarget:
 
     target_id: TargetId
     name: str
-    hold: Suspension
+    suspension: Suspension
 
 
 @dataclass(frozen=True, slots=True)
 class TargetStats:
-    """What one target is owed, got and lost. `name` is empty when it is deleted."""
+    """How the deliveries to one target stand. `name` is empty when it is deleted."""
 
     target_id: TargetId
     name: str
     counts: Mapping[DeliveryState, int]
     oldest_open_at: datetime | None
-    hold: Suspension = _NOT_SUSPENDED
+    suspension: Suspension = _NOT_SUSPENDED
 
 
 OpenCounts = Mapping[TargetId, StateCounts]
-"""What is not settled, by target. Nobody changes it once it is counted."""
+"""What is not settled, by target. It does not change once it is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryStats:
-    """The answer. States and outcomes that do not occur are absent.
+    """The result. States and outcomes that do not occur are absent.
 
-    `is_partial`: only the newest `LOOKED_AT` deliveries were looked at. `held` is in the order of
-    ids, and empty where a type or a time was asked for.
+    `is_partial`: only the newest `MAX_SCANNED` deliveries were scanned. `suspended` is in the order
+    of ids, and empty where a type or a time was asked for.
     """
 
     counts: Mapping[DeliveryState, int]
@@ -150,7 +150,7 @@ class DeliveryStats:
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
     rates: Sequence[Rate] = ()
     is_partial: bool = False
-    held: Sequence[SuspendedTarget] = ()
+    suspended: Sequence[SuspendedTarget] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +163,16 @@ class SuspendedTargets:
 
 
 SettledBuckets = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
-"""Slot, state, outcome of the last attempt (None: it had none), and how many."""
+"""Bucket, state, outcome of the last attempt (None: it had none), and how many."""
 
 
 def bucket_of(at: datetime) -> int:
-    """The number of the slot that a time is in."""
+    """The number of the bucket that a time is in."""
     return (at - _EPOCH) // BUCKET
 
 
 def measured_buckets(now: datetime) -> tuple[int, int]:
-    """The first slot of the longest window, and the first one behind all windows."""
+    """The first bucket of the longest window, and the first one after all windows."""
     end = bucket_of(now - MEASURED_LAG)
     return end - WINDOWS[-1] // BUCKET, end
 
@@ -183,8 +183,8 @@ def rates(settled: SettledBuckets, now: datetime) -> list[Rate]:
     found = []
     for window in WINDOWS:
         counts = {DeliveryState.DELIVERED: 0, DeliveryState.DEAD: 0}
-        for slot, state, _, count in settled:
-            if slot >= end - window // BUCKET and state in counts:
+        for bucket, state, _, count in settled:
+            if bucket >= end - window // BUCKET and state in counts:
                 counts[state] += count
         delivered, dead = (count / window.total_seconds() for count in counts.values())
         found.append(Rate(window, delivered, dead))
@@ -211,23 +211,23 @@ def total(state_counts: Mapping[TargetId, StateCounts]) -> StateCounts:
 
 def worst_first(state_counts: Mapping[TargetId, StateCounts], limit: int) -> list[TargetId]:
     """The targets with the most deliveries that are dead or not settled; then by their ids."""
-    counted = {target: each for target, each in state_counts.items() if each.counts}
-    return sorted(counted, key=lambda target: (-counted[target].trouble, target))[:limit]
+    counted = {target_id: counts for target_id, counts in state_counts.items() if counts.counts}
+    return sorted(counted, key=lambda target_id: (-counted[target_id].trouble, target_id))[:limit]
 
 
 def stats_of(
     state_counts: Mapping[TargetId, StateCounts],
     names: Mapping[TargetId, str],
-    wanted: StatsSearch,
+    query: StatsSearch,
     settled: SettledBuckets | None,
     now: datetime,
     *,
-    holds: Suspensions,
+    suspensions: Suspensions,
     is_partial: bool = False,
 ) -> DeliveryStats:
-    """Put the answer together. `settled` is what fell into `measured_buckets`, None: not asked.
+    """Put the result together. `settled` is what fell into `measured_buckets`, None: not asked.
 
-    `holds` has the first `wanted.held` that are held, and what holds the targets that are listed.
+    `suspensions` has the first `query.suspended` of them, and those of the targets that are listed.
     """
     whole = total(state_counts)
     return DeliveryStats(
@@ -235,19 +235,19 @@ def stats_of(
         oldest_open_at=whole.oldest_open_at,
         targets=[
             TargetStats(
-                each,
-                names.get(each, ""),
-                dict(sorted(state_counts[each].counts.items())),
-                state_counts[each].oldest_open_at,
-                holds.get(each, _NOT_SUSPENDED),
+                target_id,
+                names.get(target_id, ""),
+                dict(sorted(state_counts[target_id].counts.items())),
+                state_counts[target_id].oldest_open_at,
+                suspensions.get(target_id, _NOT_SUSPENDED),
             )
-            for each in worst_first(state_counts, wanted.targets)
+            for target_id in worst_first(state_counts, query.targets)
         ],
         outcomes={} if settled is None else outcomes(settled),
         rates=() if settled is None else rates(settled, now),
         is_partial=is_partial,
-        held=[
-            SuspendedTarget(hold, names.get(hold, ""), holds[hold])
-            for hold in sorted(holds)[: 0 if wanted.is_narrow else wanted.held]
+        suspended=[
+            SuspendedTarget(target_id, names.get(target_id, ""), suspensions[target_id])
+            for target_id in sorted(suspensions)[: 0 if query.is_narrow else query.suspended]
         ],
     )

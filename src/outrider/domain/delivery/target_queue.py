@@ -1,8 +1,8 @@
-"""A target queue: the queue of one target, where something holds it back or it would hold others back.
+"""A target queue: the queue of one target that is held back, or that would hold others back.
 
-Most targets have none: their deliveries share the shared queue. A target has a target queue while it is
-paused, while its policy limits it, until it has recovered from a pause or from an open breaker, or
-because it crowds the shared queue.
+Most targets have none: their deliveries are in the shared queue. A target has a target queue while
+it is paused, while its policy limits it, until it has recovered from a pause or from an open
+breaker, or because it floods the shared queue.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _CLOSED = BreakerState()
 # A bucket holds a fifth of a second: what a receiver gets in any second is at most 1.2 times its
 # rate. A worker may come 50 ms late: a bucket that held less would not reach the rate.
 _BURST_S = 0.2
-# Fast target queues are looked at this often at most, and then give several at once.
-_SERVING_S = 0.02
+# Deliveries are claimed from a fast target queue this often at most, and then several at once.
+_CLAIM_EVERY_S = 0.02
 # No sum of times overflows, however low the rate is.
 _LONGEST_S = 366 * 86_400.0
 # From here on a target that recovers is treated as recovered.
@@ -42,9 +42,9 @@ _RECOVERED_AT = 64
 class TargetQueue:
     """What holds a target back, and where that stands. Immutable: a change is a new value.
 
-    Limits of 0: none. `slow_start_window` is how many calls a recovering target may get at once, 0: it has
-    recovered. `tokens` are those of `tokens_at`. `last_claimed_at` is when deliveries were last claimed
-    from it: target queues take turns by it.
+    Limits of 0: none. `slow_start_window` is how many calls a recovering target may get at once,
+    0: it has recovered. `tokens` are those of `tokens_at`. `last_claimed_at` is when deliveries
+    were last claimed from it: claims go round the target queues by it.
     """
 
     is_paused: bool = False
@@ -61,7 +61,7 @@ class TargetQueue:
 
     @property
     def is_limited(self) -> bool:
-        """Whether anything but its backlog keeps it."""
+        """Whether it has a reason to exist besides its backlog."""
         return bool(
             self.is_paused
             or self.max_concurrency
@@ -78,14 +78,14 @@ class TargetQueue:
 
 @dataclass(frozen=True, slots=True)
 class ClaimLimits:
-    """How many deliveries of one target a worker takes at most: of each, or of some otherwise."""
+    """How many deliveries of one target a worker claims at most; `default` for those not named."""
 
-    of_each: int = _UNLIMITED
-    of: Mapping[TargetKey, int] = field(default_factory=dict)
+    default: int = _UNLIMITED
+    by_target: Mapping[TargetKey, int] = field(default_factory=dict)
 
-    def get(self, name: TargetKey) -> int:
-        """The cap of a target."""
-        return self.of.get(name, self.of_each)
+    def get(self, target_key: TargetKey) -> int:
+        """The limit of a target."""
+        return self.by_target.get(target_key, self.default)
 
 
 NO_CLAIM_LIMITS = ClaimLimits()
@@ -127,8 +127,8 @@ def ready_at(
 ) -> datetime | None:
     """When something can be claimed from it; None: not before something else has changed.
 
-    Target queues are served in the order of these times. One that was just served queues up behind those
-    that wait, however long overdue its deliveries are.
+    Claims go through the target queues in the order of these times. One that was just claimed from
+    comes after those that wait, however long overdue its deliveries are.
     """
     if first_due_at is None or target_queue.is_paused:
         return None
@@ -139,13 +139,13 @@ def ready_at(
     ]
     if any(limit and in_flight >= limit for limit in limits):
         return None
-    gates = (
+    constraints = (
         first_due_at,
         target_queue.last_claimed_at,
         target_queue.state.open_until,
         _next_tokens_at(target_queue),
     )
-    return max(gate for gate in gates if gate is not None)
+    return max(constraint for constraint in constraints if constraint is not None)
 
 
 def after_claim(target_queue: TargetQueue, count: int, now: datetime) -> TargetQueue:
@@ -183,7 +183,7 @@ def after_settlement(
 
 
 def not_after(target_queue: TargetQueue, now: datetime) -> TargetQueue:
-    """The target queue under a clock that went back to `now`: it waits for nothing longer than from now."""
+    """The target queue under a clock that went back to `now`: no wait began after `now`."""
     open_until, latest = target_queue.state.open_until, now + target_queue.breaker.open_for
     state = target_queue.state
     if open_until is not None and open_until > latest:
@@ -206,7 +206,7 @@ def resumed(target_queue: TargetQueue) -> TargetQueue:
 
 
 def share_evenly(participants: Sequence[Callable[[int], int]], limit: int) -> None:
-    """Let each take an equal share of `limit`, then the first of them what is left over.
+    """Let each participant take an equal share of `limit`, then the first of them what is left.
 
     A participant is asked to take at most so many, and returns how many it took: fewer means that
     it has no more.
@@ -252,7 +252,7 @@ def _tokens(target_queue: TargetQueue, now: datetime) -> float:
 def _next_tokens_at(target_queue: TargetQueue) -> datetime | None:
     if not target_queue.rate_per_second or target_queue.tokens_at is None:
         return None
-    wanted = float(max(1, int(target_queue.rate_per_second * _SERVING_S)))
-    missing = min(max(0.0, wanted - target_queue.tokens) / target_queue.rate_per_second, _LONGEST_S)
+    needed = float(max(1, int(target_queue.rate_per_second * _CLAIM_EVERY_S)))
+    missing = min(max(0.0, needed - target_queue.tokens) / target_queue.rate_per_second, _LONGEST_S)
     # One microsecond more: what is asked for at that moment must be there.
     return target_queue.tokens_at + timedelta(seconds=missing, microseconds=1 if missing else 0)

@@ -88,8 +88,8 @@ def refuse(where: str, name: str, reason: str) -> NoReturn:
 
 def _check_attribute(name: str, text: str, where: str) -> None:
     if not _NAME.fullmatch(name):
-        shown = ascii(name[:MAX_TEXT])[1:-1]
-        refuse(where, shown, "names of attributes have the letters a-z and digits only")
+        printable = ascii(name[:MAX_TEXT])[1:-1]
+        refuse(where, printable, "names of attributes have the letters a-z and digits only")
     if not text:
         refuse(where, name, "value length must be at least 1 characters")
     if _UNFIT.search(text):

@@ -1,4 +1,4 @@
-"""Something that happened: what publishers say, and the bytes that targets get."""
+"""Something that happened: what publishers send, and the bytes that targets get."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from outrider.errors import InvalidRequest
 MAX_PAYLOAD_BYTES = 512 * 1024
 MAX_EVENTS = 1000
 OWN_PREFIX = "outrider."
-"""What the types of outrider's own events begin with; nobody else publishes any."""
+"""What the types of outrider's own events begin with; publishers may not use it."""
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
@@ -37,7 +37,7 @@ class Event:
 
 
 def aggregate_of(event: Event) -> str:
-    """What its deliveries stand in line for, as one text; empty for an event about nothing."""
+    """The ordering key of its deliveries, as one text; empty for an event about nothing."""
     if not event.aggregate_id:
         return ""
     # No SQL store keeps NUL in a text.
@@ -50,11 +50,17 @@ def is_event_type(text: str) -> bool:
 
 
 def check_type(text: str) -> None:
-    """Raise `ValueError` with what is wrong with the type of an event that somebody publishes."""
+    """Raise `ValueError` with what is wrong with the type of a published event."""
     if not is_event_type(text):
         raise ValueError("value must be dot-separated segments of A-Z, a-z, 0-9, _ and -")
     if f"{text}.".startswith(OWN_PREFIX):
         raise ValueError(f"value must not begin with {OWN_PREFIX}: these are our own")
+
+
+def checked_body(event: Event, instance_id: InstanceId, position: int) -> bytes:
+    """Return the body of a published event that has an id. Raise `InvalidRequest` as `check_event`."""
+    check_event(event, position)
+    return render_body(event, instance_id)
 
 
 def check_event(event: Event, position: int) -> None:
@@ -77,7 +83,7 @@ def check_event(event: Event, position: int) -> None:
 
 
 def render_body(event: Event, instance_id: InstanceId) -> bytes:
-    """The body sent to targets (sheet, section 4.4): empty fields are left out, as Go does.
+    """The body sent to targets: empty fields are left out, as Go does.
 
     Keys, their order and their mixed spelling are ZITADEL's. The same bytes are sent, and signed,
     on every attempt.

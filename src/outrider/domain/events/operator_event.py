@@ -1,4 +1,4 @@
-"""Events that outrider itself publishes, for whoever operates it.
+"""Events that outrider itself publishes, for its operators.
 
 They are routed like any other event of the instance. What happens to their own deliveries makes no
 further ones: a broken receiver of operator events must not keep itself busy.
@@ -45,12 +45,12 @@ def operator_event(
     now: datetime,
 ) -> Event:
     """The event about one delivery or one target. Values that are None are left out."""
-    said = {name: value for name, value in payload.items() if value is not None}
+    members = {name: value for name, value in payload.items() if value is not None}
     return Event(
         id=event_id,
         event_type=event_type,
         created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
         aggregate_id=aggregate_id,
         aggregate_type=event_type.aggregate_type,
-        payload_json=json.dumps(said),
+        payload_json=json.dumps(members),
     )

@@ -1,4 +1,4 @@
-"""Events that somebody else's execution sends (sheet, section 4.4): what they say, and their key.
+"""Events that an execution of another server sends: what they say, and their key.
 
 The body goes on to targets as it came. It is only read here.
 """
@@ -23,7 +23,7 @@ MAX_SEQUENCE = 2**64 - 1
 MAX_ID = 200
 """As long as an id of a publisher may be, so that it can be searched for."""
 
-# Which members tell what else an execution sends (sheet, sections 3.8 and 3.9).
+# The members that show what else an execution sends.
 _OTHERS = {"fullMethod": "a request or response", "function": "a function"}
 # RFC 7515 and 7516: three parts that are signed, or five that are encrypted, of which some are empty.
 _COMPACT = re.compile(rb"[\w-]+(?:\.[\w-]*){2}(?:(?:\.[\w-]*){2})?")

@@ -1,4 +1,4 @@
-"""Whether a call was signed by who it should be from (sheet, section 3.5).
+"""Whether a call was signed by the source that it should come from.
 
     ZITADEL-Signature: t=1700000000,v1=<64 hex digits>[,v1=...]
 
@@ -20,12 +20,12 @@ _HEX = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class InvalidSignature(ValueError):
-    """Nobody known has signed this, or not lately. The text is for the log, and names no secret."""
+    """No known key has signed this, or not lately. The text is for the log, and names no secret."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What a header says: a time in Unix seconds, and signatures of 32 bytes each."""
+class SignatureHeader:
+    """A header that was read: a time in Unix seconds, and signatures of 32 bytes."""
 
     at: int
     signatures: tuple[bytes, ...]
@@ -51,22 +51,22 @@ def check_signature(
         raise InvalidSignature("there is no signature")
     if len(set(headers)) > 1:
         raise InvalidSignature("there are different signature headers")
-    claim = read_signature(headers[0])
-    message = b"%d.%b" % (claim.at, body)
+    header = read_signature(headers[0])
+    message = b"%d.%b" % (header.at, body)
     is_known = False
     for signing_key in signing_keys:
         expected = hmac.digest(signing_key.encode(), message, "sha256")
-        for signature in claim.signatures:
+        for signature in header.signatures:
             # No early exit: how long it takes must not say which key matched.
             is_known |= hmac.compare_digest(expected, signature)
     if not is_known:
         raise InvalidSignature("no known signing key has made the signature")
-    age = now - claim.at
+    age = now - header.at
     if not abs(age) <= max_age_s:
         raise InvalidSignature(f"the signature is {'too old' if age > 0 else 'from the future'}")
 
 
-def read_signature(header: str) -> Claim:
+def read_signature(header: str) -> SignatureHeader:
     """Read a header; parts of other names, and what cannot be a signature, count for nothing.
 
     Raise `InvalidSignature` for one that is not written as it must be.
@@ -77,10 +77,10 @@ def read_signature(header: str) -> Claim:
     if len(parts) > MAX_PARTS:
         raise InvalidSignature("the signature has too many parts")
     named = [part.split("=") for part in parts]
-    if any(len(each) != 2 for each in named):  # noqa: PLR2004 - name and value
+    if any(len(part) != 2 for part in named):  # noqa: PLR2004 - name and value
         raise InvalidSignature("a part of the signature is not name=value")
     stamps = [value for name, value in named if name == "t"]
     if len(stamps) != 1 or not _TIMESTAMP.fullmatch(stamps[0]):
         raise InvalidSignature("the signature has not exactly one time in seconds")
     signatures = [value for name, value in named if name == "v1" and _HEX.fullmatch(value)]
-    return Claim(int(stamps[0]), tuple(map(bytes.fromhex, signatures)))
+    return SignatureHeader(int(stamps[0]), tuple(map(bytes.fromhex, signatures)))

@@ -1,4 +1,4 @@
-"""Whose calls the relay takes: what an operator writes down about each source."""
+"""The sources whose calls the relay accepts, as an operator configures them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def parse_relay_sources(text: str) -> tuple[RelaySource, ...]:
         entries = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError):
         raise ValueError("must be a JSON list of objects") from None
-    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("must be a JSON list of objects")
     if len(entries) > MAX_SOURCES:
         raise ValueError(f"must be at most {MAX_SOURCES} sources")
@@ -123,7 +123,7 @@ def _texts(entry: Mapping[str, Any], name: str, most: int = MAX_KEYS) -> tuple[s
     several: Sequence[object] = given if isinstance(given, list) and most > 1 else [given]
     if not 0 < len(several) <= most:
         raise ValueError(f"{name} must be a text, or a list of 1 to {most} texts")
-    texts = [each for each in several if isinstance(each, str) and 0 < len(each) <= MAX_CHARS]
+    texts = [text for text in several if isinstance(text, str) and 0 < len(text) <= MAX_CHARS]
     # Half of a surrogate pair could not be made bytes of.
     if len(texts) < len(several) or not all(text.isprintable() for text in texts):
         raise ValueError(f"{name} must be printable texts of 1 to {MAX_CHARS} characters")

@@ -1,4 +1,4 @@
-"""The delivery log: reading, counting, and stopping what it owes."""
+"""The delivery log: reading, counting, and cancelling deliveries."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class FindDeliveries:
     store: Store
 
     async def search(
-        self, actor: Actor, wanted: DeliverySearch
+        self, actor: Actor, query: DeliverySearch
     ) -> tuple[Sequence[Delivery], DeliveryId | None]:
         """Return one page, newest first, and what `before` is for the next one; None: the end."""
         # One row more than asked for tells whether there is a next page.
-        probe = replace(wanted, limit=wanted.limit + 1)
+        probe = replace(query, limit=query.limit + 1)
         rows = await self.store.read(lambda unit: unit.deliveries.search(actor.instance_id, probe))
-        page = rows[: wanted.limit]
-        return page, page[-1].id if len(rows) > wanted.limit else None
+        page = rows[: query.limit]
+        return page, page[-1].id if len(rows) > query.limit else None
 
     async def get(self, actor: Actor, delivery_id: DeliveryId) -> Delivery:
         """With attempts in order and payload. Raise `NotFound` for another instance's."""
@@ -75,7 +75,7 @@ class CancelDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _KeptCounts:
     """What was not settled at one time. `until` is on the clock of durations."""
 
     state_counts: OpenCounts
@@ -86,8 +86,8 @@ class _Counted:
 class CountDeliveries:
     """How many deliveries are in which state, how fast they are settled, and what is stuck.
 
-    A view that looks every second must not keep a core busy: where more than `many` deliveries are
-    not settled, these are counted anew only after ten times as long as counting them took. All
+    A view that asks every second must not keep a core busy: where more than `many` deliveries are
+    not settled, these are counted again only after ten times as long as counting them took. All
     else is of the moment. `clock` measures durations, in seconds.
     """
 
@@ -95,30 +95,30 @@ class CountDeliveries:
     runtime: Runtime
     many: int = MANY
     clock: Callable[[], float] = time.perf_counter
-    _counted: dict[tuple[InstanceId, TargetId | None], _Counted] = field(default_factory=dict)
+    _kept: dict[tuple[InstanceId, TargetId | None], _KeptCounts] = field(default_factory=dict)
 
-    async def __call__(self, actor: Actor, wanted: StatsSearch) -> DeliveryStats:
-        """Nobody else waits while it counts."""
+    async def __call__(self, actor: Actor, query: StatsSearch) -> DeliveryStats:
+        """Return the numbers of the actor's instance. No other unit of work waits meanwhile."""
         now = self.runtime.now()
 
         def count(unit: Unit) -> DeliveryStats:
-            instance, target = actor.instance_id, wanted.target_id
-            counted = None if wanted.is_narrow else self._open(unit, instance, target)
-            return unit.delivery_counts.get(instance, wanted, now, counted)
+            instance, target = actor.instance_id, query.target_id
+            counted = None if query.is_narrow else self._open(unit, instance, target)
+            return unit.delivery_counts.get(instance, query, now, counted)
 
         return await self.store.read(count)
 
     def _open(self, unit: Unit, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """Runs in threads of the store: two that come at the same time may both count."""
-        began, name = self.clock(), (instance, target)
-        known = self._counted.get(name)
+        began, scope = self.clock(), (instance, target)
+        known = self._kept.get(scope)
         if known is not None and began < known.until:
             return known.state_counts
         state_counts = unit.delivery_counts.open(instance, target)
         ended = self.clock()
         # Another dictionary: another thread may be reading this one.
-        kept = {each: other for each, other in self._counted.items() if ended < other.until}
+        kept = {of: counts for of, counts in self._kept.items() if ended < counts.until}
         if sum(state_count.trouble for state_count in state_counts.values()) > self.many:
-            kept[name] = _Counted(state_counts, ended + _KEPT_TIMES * (ended - began))
-        self._counted = kept
+            kept[scope] = _KeptCounts(state_counts, ended + _KEPT_TIMES * (ended - began))
+        self._kept = kept
         return state_counts

@@ -1,4 +1,4 @@
-"""Telling operators: events about deaths, pauses and breakers, in the transaction that makes them."""
+"""Operator events about deaths, pauses and breakers, in the transaction that makes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from outrider.usecases.ports.store import Unit
 
 _GONE = "gone"
 REQUESTED = "requested"
-"""Why a target was paused: its receiver answered 410, or somebody asked for it."""
+"""Why a target was paused: its receiver answered 410, or a caller asked for it."""
 _BREAKER_EVENTS = {
     BreakerChange.OPENED: OperatorEvent.BREAKER_OPENED,
     BreakerChange.CLOSED: OperatorEvent.BREAKER_CLOSED,
@@ -29,10 +29,10 @@ _BREAKER_EVENTS = {
 def record_and_notify(
     unit: Unit, runtime: Runtime, owner: str, settlements: Sequence[Settlement], now: datetime
 ) -> int:
-    """Settle, pause targets that are gone, and tell operators; return how many were settled."""
+    """Settle, pause targets that are gone, publish operator events; return how many were settled."""
     settled = unit.deliveries.settle(owner, settlements, now)
-    for each in settled.notable:
-        _after(unit, runtime, each, now)
+    for notable in settled.notable:
+        _react(unit, runtime, notable, now)
     return settled.count
 
 
@@ -45,7 +45,7 @@ def publish_operator_event(  # noqa: PLR0917 - where, about what, when
     payload: Mapping[str, object],
     now: datetime,
 ) -> None:
-    """Write the event with the deliveries that it owes. When nobody wants it, nothing is written."""
+    """Write the event with its deliveries. When no execution matches it, nothing is written."""
     execution, targets = _route(unit, instance, event_type)
     if not targets:
         return
@@ -58,26 +58,30 @@ def publish_operator_event(  # noqa: PLR0917 - where, about what, when
     unit.events.append(instance, [stored], now)
 
 
-def _after(unit: Unit, runtime: Runtime, each: NotableSettlement, now: datetime) -> None:
+def _react(unit: Unit, runtime: Runtime, notable: NotableSettlement, now: datetime) -> None:
     # Without loops: what becomes of an operator event's own delivery is in the log alone.
-    is_told = not is_own(each.event_type)
-    if is_told and each.settlement.state is DeliveryState.DEAD:
-        payload = _death(each)
-        delivery = each.settlement.delivery_id
+    is_reported = not is_own(notable.event_type)
+    if is_reported and notable.settlement.state is DeliveryState.DEAD:
+        payload = _death_payload(notable)
+        delivery = notable.settlement.delivery_id
         publish_operator_event(
-            unit, runtime, each.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now
+            unit, runtime, notable.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now
         )
-    about = {"targetId": each.target_id, "deliveryId": each.settlement.delivery_id}
-    if each.settlement.pauses_target and _pause(unit, each.instance_id, each.target_id, now):
-        said = {**about, "reason": _GONE}
-        if is_told:
+    about = {"targetId": notable.target_id, "deliveryId": notable.settlement.delivery_id}
+    if notable.settlement.pauses_target and _pause(
+        unit, notable.instance_id, notable.target_id, now
+    ):
+        payload = {**about, "reason": _GONE}
+        if is_reported:
             paused = OperatorEvent.TARGET_PAUSED
             publish_operator_event(
-                unit, runtime, each.instance_id, paused, each.target_id, said, now
+                unit, runtime, notable.instance_id, paused, notable.target_id, payload, now
             )
-    if is_told and each.breaker is not None:
-        changed = _BREAKER_EVENTS[each.breaker]
-        publish_operator_event(unit, runtime, each.instance_id, changed, each.target_id, about, now)
+    if is_reported and notable.breaker is not None:
+        event_type = _BREAKER_EVENTS[notable.breaker]
+        publish_operator_event(
+            unit, runtime, notable.instance_id, event_type, notable.target_id, about, now
+        )
 
 
 def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:
@@ -91,13 +95,13 @@ def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) ->
     return True
 
 
-def _death(each: NotableSettlement) -> Mapping[str, object]:
-    attempt = each.settlement.attempt
+def _death_payload(notable: NotableSettlement) -> Mapping[str, object]:
+    attempt = notable.settlement.attempt
     return {
-        "deliveryId": each.settlement.delivery_id,
-        "targetId": each.target_id,
-        "eventId": each.event_id,
-        "eventType": each.event_type,
+        "deliveryId": notable.settlement.delivery_id,
+        "targetId": notable.target_id,
+        "eventId": notable.event_id,
+        "eventType": notable.event_type,
         "attempts": None if attempt is None else attempt.number,
         "outcome": None if attempt is None else attempt.outcome.name,
         "statusCode": attempt.status_code or None if attempt is not None else None,
@@ -108,19 +112,19 @@ def _death(each: NotableSettlement) -> Mapping[str, object]:
 def _route(
     unit: Unit, instance: InstanceId, event_type: OperatorEvent
 ) -> tuple[ExecutionId | None, Sequence[Target]]:
-    """Whom an event of ours goes to, by the router that all events go through.
+    """The targets of an operator event, by the router that all events go through.
 
     Only the executions that could match are read: it happens seldom, and here, in the transaction.
     """
-    asked = event_lookup_id(event_type)
-    prefixes = [asked[:length] for length in range(len("event"), len(asked) + 1)]
+    lookup_id = event_lookup_id(event_type)
+    prefixes = [lookup_id[:length] for length in range(len("event"), len(lookup_id) + 1)]
     lists: dict[ExecutionId, list[TargetId]] = {}
-    for wanted in [*prefixes, *(f"{prefix}.*" for prefix in prefixes)]:
-        found = unit.executions.get(instance, ExecutionId(wanted))
+    for execution_id in [*prefixes, *(f"{prefix}.*" for prefix in prefixes)]:
+        found = unit.executions.get(instance, ExecutionId(execution_id))
         if found is not None:
             existing = unit.targets.existing(instance, found.targets)
             lists[found.id] = [target for target in found.targets if target in existing]
-    match = Router(lists).match(asked)
+    match = Router(lists).match(lookup_id)
     if match is None:
         return None, ()
     targets = unit.targets.get_many({(instance, target) for target in match.targets})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import plan_deliveries
-from outrider.domain.events.event import Event, check_event, render_body
+from outrider.domain.events.event import Event, checked_body
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.runtime import Runtime
@@ -42,15 +42,13 @@ class PublishEvents:
         An event without an id gets one. A known id is a duplicate whatever its content, and makes
         no second delivery.
         """
-        for position, event in enumerate(events):
-            check_event(event, position)
         instance = actor.instance_id
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
-        bodies = [render_body(event, instance) for event in named]
+        bodies = [checked_body(event, instance, position) for position, event in enumerate(named)]
         return await self._store(instance, named, bodies)
 
     async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> PublishResult:
-        """The same for one event with an id, whose body was made by somebody else and is kept."""
+        """The same for one event with an id, whose body another server made and which is kept."""
         (published,) = await self._store(instance, [event], [body])
         return published
 
@@ -66,7 +64,9 @@ class PublishEvents:
             if new_types:
                 unit.catalogue.remember(instance, new_types)
             written = unit.events.append(instance, stored, self.runtime.now())
-            known = [each.id for each, count in zip(events, written, strict=True) if count is None]
+            known = [
+                event.id for event, count in zip(events, written, strict=True) if count is None
+            ]
             return written, unit.events.delivery_counts(instance, known) if known else {}
 
         written, counts = await self.store.write(append, shared=True)

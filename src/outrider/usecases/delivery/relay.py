@@ -23,76 +23,76 @@ _ALGORITHMS = frozenset(ALGORITHMS)
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
 
 Report = Callable[[str, str], None]
-"""Told the name of a source, and why a call to it was refused."""
+"""Called with the name of a source, and why a call to it was refused."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
+class SourceKeys:
     """A source with the keys to its calls, and the instance that its events belong to.
 
-    `keys` is None for a source whose calls are no JWTs, `decrypts` for one that encrypts nothing.
+    `keys` is None for a source whose calls are no JWTs, `decrypter` for one that encrypts nothing.
     """
 
     source: RelaySource
     instance: InstanceId
     signing_keys: Sequence[str] = field(repr=False)
     keys: JwksCache | None = field(default=None, repr=False)
-    decrypts: JweDecrypter | None = field(default=None, repr=False)
+    decrypter: JweDecrypter | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RelayedCall:
     """A call that was verified: whose it is, and the JSON that was signed."""
 
-    lock: Lock = field(repr=False)
+    sender: SourceKeys = field(repr=False)
     body: bytes = field(repr=False)
 
 
-def nobodys_lock() -> Lock:
-    """What calls to a name that nobody has are held against: it opens for none."""
+def unknown_source() -> SourceKeys:
+    """Return what calls to an unknown name are verified with: no call passes."""
     unguessable = secrets.token_hex()
-    return Lock(RelaySource(name=""), InstanceId(""), (unguessable,))
+    return SourceKeys(RelaySource(name=""), InstanceId(""), (unguessable,))
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
     """Takes calls of other servers. Their signature is who they are."""
 
-    locks: Mapping[str, Lock]
+    sources: Mapping[str, SourceKeys]
     runtime: Runtime
     publish: PublishEvents
     report: Report = field(repr=False)
-    _nobodys: Lock = field(default_factory=nobodys_lock, repr=False)
+    _unknown: SourceKeys = field(default_factory=unknown_source, repr=False)
 
     async def verified(self, name: str, signatures: Sequence[str], body: bytes) -> RelayedCall:
         """Return the call, its JSON out of whatever was around it.
 
-        `signatures` are the values of both signature headers. Raise `Unauthenticated` for what
-        nobody known has signed, and for a name that nobody has: the two look the same. Raise
+        `signatures` are the values of both signature headers. Raise `Unauthenticated` for what no
+        known key has signed, and for an unknown name: the two look the same. Raise
         `Unavailable` when the keys of the source's issuer cannot be fetched.
         """
-        lock = self.locks.get(name, self._nobodys)
+        sender = self.sources.get(name, self._unknown)
         try:
-            if lock.signing_keys:
-                now, max_age_s = self.runtime.now().timestamp(), lock.source.max_age_s
-                check_signature(signatures, body, lock.signing_keys, now, max_age_s)
-            return RelayedCall(lock, await _inner(lock, body))
+            if sender.signing_keys:
+                now, max_age_s = self.runtime.now().timestamp(), sender.source.max_age_s
+                check_signature(signatures, body, sender.signing_keys, now, max_age_s)
+            return RelayedCall(sender, await _inner(sender, body))
         except InvalidSignature as problem:
-            self.report(name, str(problem) if name in self.locks else "there is no such source")
+            self.report(name, str(problem) if name in self.sources else "there is no such source")
             raise Unauthenticated("this source has not signed the call") from None
 
     async def accept(self, call: RelayedCall) -> PublishResult:
-        """Store the event of a call, with the deliveries that it owes; it is on disk on return.
+        """Store the event of a call, with its deliveries; it is on disk on return.
 
         The body goes to targets as it came. An event that is known already is a duplicate and
         makes no second delivery. Raise `InvalidRequest` for what is no event, `FailedPrecondition`
         for an event that was published in this very instance: it goes in a circle.
         """
         event, origin = read_relayed(call.body)
-        instance = call.lock.instance
+        instance = call.sender.instance
         if origin == instance:
             raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
-        if call.lock.source.instance and not await self._exists(instance):
+        if call.sender.source.instance and not await self._exists(instance):
             raise FailedPrecondition("the instance of this source does not exist")
         named = replace(event, id=relayed_id(event, origin, call.body))
         return await self.publish.relayed(instance, named, call.body)
@@ -100,23 +100,23 @@ class Relay:
     async def _exists(self, instance: InstanceId) -> bool:
         # An operator may have written any id, and an instance may be gone by now.
         return await self.publish.store.read(
-            lambda unit: any(each.id == instance for each in unit.instances.list())
+            lambda unit: any(known.id == instance for known in unit.instances.list())
         )
 
 
-async def _inner(lock: Lock, body: bytes) -> bytes:
+async def _inner(sender: SourceKeys, body: bytes) -> bytes:
     """The JSON of a call whose own signature was checked. Raise `InvalidSignature`."""
-    if lock.keys is None:
+    if sender.keys is None:
         return body
     compact = body.strip()
-    if lock.decrypts is not None and compact.count(b".") == _PARTS_OF_JWE - 1:
+    if sender.decrypter is not None and compact.count(b".") == _PARTS_OF_JWE - 1:
         try:
-            compact = await asyncio.to_thread(lock.decrypts.decrypted, compact)
+            compact = await asyncio.to_thread(sender.decrypter.decrypted, compact)
         except ValueError as problem:
             raise InvalidSignature(str(problem)) from None
     if compact.count(b".") != _PARTS_OF_JWS - 1 or not compact.isascii():
         raise InvalidSignature("the body is no JWT, or is encrypted for somebody else")
-    return await _payload(lock.keys, compact.decode())
+    return await _payload(sender.keys, compact.decode())
 
 
 async def _payload(keys: JwksCache, compact: str) -> bytes:

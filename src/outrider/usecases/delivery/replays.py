@@ -15,24 +15,24 @@ from outrider.usecases.ports.store import Store, Unit
 
 MAX_FOUND = 10_000
 _AT_ONCE = 500
-# A call that finds nothing ends, too: then it has looked at 200 000 deliveries.
-_LOOKS = 400
+# A call that finds nothing ends, too: then it has scanned 200 000 deliveries.
+_SCANS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayDeliveries:
     """New deliveries of the same events to the same targets.
 
-    A replay is due at once, goes to the target as it is then, and waits for nobody; but it takes
-    the place of a dead delivery that holds up others. What is not finished, or whose target is
-    deleted, is skipped.
+    A replay is due at once, goes to the target as it is then, and depends on none; but it takes
+    the place of a dead delivery that halts its ordering key. What is not finished, or whose target
+    is deleted, is skipped.
     """
 
     store: Store
     runtime: Runtime
 
     async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> ReplayResult:
-        """Replay these. Raise `NotFound` when one of them is not there: nothing is made then."""
+        """Replay these. Raise `NotFound` when one of them does not exist: none is made then."""
 
         def work(unit: Unit) -> ReplayResult:
             sources = unit.replays.named(actor.instance_id, ids)
@@ -46,37 +46,37 @@ class ReplayDeliveries:
     async def found(
         self,
         actor: Actor,
-        wanted: DeliverySearch,
+        query: DeliverySearch,
         rest: ReplayRange | None = None,
         limit: int = MAX_FOUND,
     ) -> ReplayResult:
         """Replay what is found, oldest first, at most `limit` of it.
 
-        `rest` is where the call before ended; None: this is the first. `rest` of the answer is
-        None when all has been looked at. Each part is committed on its own: a call that is cut off
+        `rest` is where the call before ended; None: this is the first. `rest` of the result is
+        None when all has been scanned. Each part is committed on its own: a call that is cut off
         has made some.
         """
         within = rest or ReplayRange(DeliveryId("0"), DeliveryId(str(self.runtime.new_id())))
         done = ReplayResult(rest=within)
-        for _ in range(_LOOKS):
+        for _ in range(_SCANS):
             left = limit - done.made - done.skipped
             if done.rest is None or left <= 0:
                 break
-            done = await self._part(actor.instance_id, wanted, done, min(_AT_ONCE, left))
+            done = await self._part(actor.instance_id, query, done, min(_AT_ONCE, left))
         return done
 
     async def _part(
-        self, instance: InstanceId, wanted: DeliverySearch, done: ReplayResult, limit: int
+        self, instance: InstanceId, query: DeliverySearch, done: ReplayResult, limit: int
     ) -> ReplayResult:
         within = done.rest
         if within is None:
             return done
-        # Looked for beside the writer, and checked again when they are written.
+        # Searched beside the writer, and checked again when they are written.
         window = await self.store.read(
-            lambda unit: unit.replays.look(instance, wanted, within, limit)
+            lambda unit: unit.replays.scan(instance, query, within, limit)
         )
         made = 0
-        if any(each.is_replayable for each in window.found):
+        if any(source.is_replayable for source in window.found):
             made = await self.store.write(lambda unit: self._add(unit, instance, window.found))
         return ReplayResult(
             done.made + made,
@@ -92,6 +92,6 @@ class ReplayDeliveries:
             if source.is_replayable
         ]
         written = unit.replays.add(instance, replays, self.runtime.now())
-        for each in written:
-            unit.deliveries.resume_key(instance, each.of, each.id)
+        for replay in written:
+            unit.deliveries.resume_key(instance, replay.of, replay.id)
         return len(written)

@@ -33,4 +33,4 @@ class StoreStats:
             for state, count in stats.counts.items():
                 total.add(state, count)
             total.add(DeliveryState.PENDING, 0, stats.oldest_open_at)
-        return total, unit.delivery_counts.held(now)
+        return total, unit.delivery_counts.suspended_targets(now)

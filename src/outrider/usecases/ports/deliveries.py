@@ -22,7 +22,7 @@ from outrider.domain.search import DeliverySearch
 
 @dataclass(frozen=True, slots=True)
 class NotableSettlement:
-    """A settlement that operators are told of: a death, a target that is gone, a breaker's change."""
+    """A settlement that raises an operator event: a death, a target that is gone, a breaker's change."""
 
     settlement: Settlement
     instance_id: InstanceId
@@ -34,7 +34,7 @@ class NotableSettlement:
 
 @dataclass(frozen=True, slots=True)
 class SettleResult:
-    """How many settlements were written, and those of them that are remarkable, in order."""
+    """How many settlements were written, and the notable ones of them, in order."""
 
     count: int = 0
     notable: Sequence[NotableSettlement] = ()
@@ -43,8 +43,8 @@ class SettleResult:
 class Deliveries(Protocol):
     """The delivery log, and the queue that it is as well."""
 
-    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
-        """At most `wanted.limit`, newest first, without attempts and payload."""
+    def search(self, instance: InstanceId, query: DeliverySearch) -> Sequence[Delivery]:
+        """At most `query.limit`, newest first, without attempts and payload."""
         ...
 
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
@@ -54,18 +54,18 @@ class Deliveries(Protocol):
     def claim(
         self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
-        """Take deliveries that are due; nobody else gets them while the lease holds.
+        """Claim deliveries that are due; no other worker gets them while the lease holds.
 
-        Targets with a target queue get equal shares, within their limits; all others are one queue, longest
-        due first, which has a share, too. Nothing is left while something may be taken. No target
-        gets more than its cap.
+        Target queues get equal shares, within their limits; so does the shared queue, longest due
+        first. Nothing is left while something may be claimed. No target gets more than its claim
+        limit.
         """
         ...
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """Write attempts and next states, in the order in which the attempts ended.
 
-        What `owner` no longer holds is left alone: somebody else recorded it as LOST. A retry of
+        What `owner` has no longer claimed is left alone: a rescuer recorded it as LOST. A retry of
         a deleted target's delivery is a cancellation. Breakers and recovering targets move on.
         """
         ...
@@ -74,15 +74,15 @@ class Deliveries(Protocol):
         """Make claimed deliveries due again; no attempt is recorded."""
         ...
 
-    def held(self, owner: str) -> set[DeliveryId]:
-        """All that the owner has claimed and neither settled nor given back."""
+    def claimed_by(self, owner: str) -> set[DeliveryId]:
+        """All that the owner has claimed and neither settled nor released."""
         ...
 
-    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
+    def next_due(self, excluded: Collection[TargetKey] = ()) -> datetime | None:
         """When something can be claimed that is of none of these targets; in the past when now."""
         ...
 
-    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
+    def suspended(self, target_keys: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """Return those of the targets that are paused, or whose breaker is open."""
         ...
 
@@ -93,16 +93,16 @@ class Deliveries(Protocol):
     def clock_went_back(self, now: datetime) -> None:
         """Let nothing wait for a time that only the clock before it went back would have shown.
 
-        What was never attempted is due now at the latest; target queues are served, and filled with tokens,
-        as if they had been now; a breaker is open for its time from now at the most. Retries keep
-        the time of day that they were given.
+        What was never attempted is due now at the latest; target queues count as claimed from, and
+        filled with tokens, now at the latest; a breaker is open for its time from now at the most.
+        Retries keep the time of day that they were given.
         """
         ...
 
     def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        """Put a replay, which is written already, into the line that a dead delivery holds up.
+        """Give a replay, which is written already, the place of a dead delivery that halts its key.
 
-        What waits behind the dead one waits for the replay then. Return whether it held a line.
+        What waits on the dead one waits on the replay then. Return whether its key was halted.
         """
         ...
 
@@ -120,14 +120,14 @@ class OrphanedDelivery:
 
 
 class Leases(Protocol):
-    """Which workers are alive. A worker's lease covers all that it has claimed."""
+    """The workers that are alive. A worker's lease covers all that it has claimed."""
 
     def renew(self, owner: str, until: datetime) -> None:
         """Extend the lease, or begin it."""
         ...
 
     def drop(self, owner: str) -> None:
-        """End the lease of a worker that gave everything back."""
+        """End the lease of a worker that has released all its claims."""
         ...
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
@@ -135,11 +135,11 @@ class Leases(Protocol):
         ...
 
     def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
-        """Return those that nobody has settled meanwhile: until this unit ends, nobody else can."""
+        """Return those that are not settled yet: until this unit ends, no other one can settle them."""
         ...
 
     def tidy(self, now: datetime, latest: datetime) -> None:
-        """Forget leases that are over and cover nothing, and let none end after `latest`.
+        """Delete leases that are over and cover nothing, and let none end after `latest`.
 
         One that does was given by a clock that has gone back since: its worker may be dead.
         """

@@ -1,4 +1,4 @@
-"""What replaying, cancelling, counting and forgetting deliveries need; `ports.Unit` has them."""
+"""What replays, cancellations, counts and retention need of the store; `Unit` has them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Replays(Protocol):
         """Return those that exist, oldest first."""
         ...
 
-    def look(
-        self, instance: InstanceId, wanted: DeliverySearch, within: ReplayRange, limit: int
+    def scan(
+        self, instance: InstanceId, query: DeliverySearch, within: ReplayRange, limit: int
     ) -> ReplayWindow:
         """Look at the next `limit` deliveries of the range, oldest first.
 
-        `before` and `limit` of `wanted` do not count. Times are looked up by identifiers, which
+        `before` and `limit` of `query` do not count. Times are looked up by identifiers, which
         grow with time: a delivery made more than ten minutes out of their order may be missed.
         """
         ...
@@ -33,7 +33,7 @@ class Replays(Protocol):
     def add(
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
-        """Write new deliveries that are due at once and wait for nobody; return those.
+        """Write new deliveries that are due at once and depend on none; return those.
 
         None is written of a delivery that is not finished or whose target is deleted.
         """
@@ -41,10 +41,10 @@ class Replays(Protocol):
 
 
 class Cancellations(Protocol):
-    """Deliveries that somebody stops."""
+    """Deliveries that a caller stops."""
 
     def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
-        """Cancel an open delivery and release those that wait for it.
+        """Cancel an open delivery and release its dependents.
 
         One that is being attempted is not tried again: it is cancelled when the attempt has failed.
         """
@@ -57,14 +57,14 @@ class DeliveryCounts(Protocol):
     def get(
         self,
         instance: InstanceId,
-        wanted: StatsSearch,
+        query: StatsSearch,
         now: datetime,
         counted: OpenCounts | None = None,
     ) -> DeliveryStats:
-        """Count, and find what is held. Rates and outcomes are of what `roll_up` has seen.
+        """Count, and find suspended targets. Rates and outcomes are of what `roll_up` has seen.
 
-        `counted` is what `open` said before; None: it is counted now. A question about a type or a
-        time does not need it.
+        `counted` is what `open` returned before; None: it is counted now. A question about a type
+        or a time does not need it.
         """
         ...
 
@@ -72,7 +72,7 @@ class DeliveryCounts(Protocol):
         """Count what is not settled; of all targets when None. It reads every one of them."""
         ...
 
-    def held(self, now: datetime) -> SuspendedTargets:
+    def suspended_targets(self, now: datetime) -> SuspendedTargets:
         """Count the targets that are not called now, of all instances."""
         ...
 
@@ -85,10 +85,10 @@ class DeliveryCounts(Protocol):
 
 
 class Retention(Protocol):
-    """Deliveries and events that are kept no longer. Open deliveries are never touched."""
+    """Deletes deliveries and events that are kept no longer. It never touches open deliveries."""
 
     def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
-        """Whether `owner` may tally and forget until then: nobody else's turn lasts."""
+        """Whether `owner` leads until then: it alone rolls up counts and deletes."""
         ...
 
     def delete_expired_deliveries(
@@ -96,15 +96,15 @@ class Retention(Protocol):
     ) -> int:
         """Delete the first `limit` of one final state, with their attempts; return how many.
 
-        A dead delivery that others stand behind stays: it tells them to wait.
+        A dead delivery that others depend or wait on stays: it tells them to wait.
         """
         ...
 
     def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
-        """Look at `limit` events behind a place and delete those without deliveries.
+        """Look at `limit` events after a position and delete those without deliveries.
 
-        Return how many, and the place to go on from; None: there are no more. 0 is the beginning.
+        Return how many, and the position to go on from; None: there are no more. 0 is the beginning.
         """
         ...

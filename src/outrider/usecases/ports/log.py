@@ -1,4 +1,4 @@
-"""What the delivery side says to the log."""
+"""The log, as use cases and workers write to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Log(Protocol):
     """A structured logger: an event named `noun.past_participle`, and fields without secrets."""
 
     def debug(self, event: str, /, **fields: Any) -> Any:
-        """What somebody looks for only when something is wrong."""
+        """What an operator looks for only when something is wrong."""
         ...
 
     def info(self, event: str, /, **fields: Any) -> Any:
@@ -21,7 +21,7 @@ class Log(Protocol):
         ...
 
     def error(self, event: str, /, **fields: Any) -> Any:
-        """What somebody has to mend."""
+        """What an operator or a maintainer has to repair."""
         ...
 
     def exception(self, event: str, /, **fields: Any) -> Any:

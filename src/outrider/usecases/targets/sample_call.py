@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from outrider.domain.access.permission import Actor
 from outrider.domain.calls.request import RequestError
 from outrider.domain.calls.resolved_target import ResolvedTarget
-from outrider.domain.delivery.delivery import Attempt, answered, unanswered
+from outrider.domain.delivery.delivery import Attempt
 from outrider.domain.formats import go_json
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
@@ -91,8 +91,8 @@ class TestTarget:
                 resolved_target, body, message_id=message_id, now=started_at, is_test=True
             )
         except RequestError as failure:
-            return unanswered(1, started_at, _since(clock), failure)
-        return answered(1, started_at, _since(clock), response)
+            return Attempt.from_failure(1, started_at, _since(clock), failure)
+        return Attempt.from_response(1, started_at, _since(clock), response)
 
 
 def _load(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.store.delivery.ordering import PARKS, SKIPS, happens
+from contracts.store.delivery.ordering import HALTS, SKIPS, happens
 from contracts.store.delivery.target_queues import set_policy
 from contracts.store.steps import add_targets, log_of, release_claims
 from fakes.memory.store import MemoryStore
@@ -30,7 +30,7 @@ STEP = timedelta(seconds=1)
 FATES = st.lists(
     st.tuples(
         st.sampled_from("abc"),
-        st.lists(st.sampled_from(["retry", "give back"]), max_size=3),
+        st.lists(st.sampled_from(["retry", "release"]), max_size=3),
         st.sampled_from([DeliveryState.DELIVERED] * 3 + [DeliveryState.DEAD]),
     ),
     min_size=1,
@@ -57,8 +57,8 @@ class Receiver:
         claimed = await self.store.write(
             lambda unit: list(unit.deliveries.claim("worker-1", now, limit))
         )
-        numbers = [each.id for each in claimed]
-        aggregates = [self.fates[each][0] for each in numbers]
+        numbers = [delivery.id for delivery in claimed]
+        aggregates = [self.fates[number][0] for number in numbers]
         assert len(set(aggregates)) == len(aggregates), "two of one aggregate at a time"
         for number in numbers:
             await self._end(number, now)
@@ -68,7 +68,7 @@ class Receiver:
         aggregate, _, state = self.fates[number]
         due_at = None
         if self.troubles[number]:
-            if self.troubles[number].pop() == "give back":
+            if self.troubles[number].pop() == "release":
                 await release_claims(self.store, number, now=now)
                 return
             state, due_at = DeliveryState.RETRYING, now + STEP
@@ -83,18 +83,18 @@ class Receiver:
 
     def expected(self, on_dead):
         """What is finished of each aggregate in the end: all, or all up to the first dead one."""
-        lines = defaultdict(list)
+        finished = defaultdict(list)
         stopped = set()
         for number, (aggregate, _, final) in self.fates.items():
             if aggregate in stopped:
                 continue
-            lines[aggregate].append(number)
+            finished[aggregate].append(number)
             if final is DeliveryState.DEAD and on_dead is OnDead.HALT:
                 stopped.add(aggregate)
-        return lines
+        return finished
 
 
-@pytest.mark.parametrize("policy", [SKIPS, PARKS], ids=["skip", "halt"])
+@pytest.mark.parametrize("policy", [SKIPS, HALTS], ids=["skip", "halt"])
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @settings(max_examples=25)
 @given(fates=FATES, limits=st.lists(st.integers(1, 5), min_size=1, max_size=4))
@@ -130,9 +130,9 @@ async def deliver(store, policy, fates, limits):
     receiver = Receiver(store, fates)
     await receiver.publish()
     idle = 0
-    # Each turn ends an attempt, or it is one of those that wait for a retry.
-    for turn in range(12 * 5 * 2):
-        taken = await receiver.take(limits[turn % len(limits)], NOW + turn * STEP)
+    # Each round ends an attempt, or it is one of those that wait for a retry.
+    for number in range(12 * 5 * 2):
+        taken = await receiver.take(limits[number % len(limits)], NOW + number * STEP)
         idle = 0 if taken else idle + 1
         if idle > 3:
             break

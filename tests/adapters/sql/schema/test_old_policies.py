@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.store.delivery.ordering import happens
-from contracts.store.steps import add_targets, claimed_ids, owe, settle
+from contracts.store.steps import add_pending, add_targets, claimed_ids, settle
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import from_time
@@ -193,7 +193,7 @@ async def test_events_after_the_upgrade_are_in_order(path):
     store_policy(path, IN_ORDER)
     async with open_sqlite(path, SEALING, now=NOW) as store:
         await add_targets(store)
-        await owe(store, planned("9", "102"), event="another")
+        await add_pending(store, planned("9", "102"), event="another")
         for number, aggregate in (("1", "a"), ("2", "a"), ("3", "b")):
             await happens(store, number, aggregate)
         first = await claimed_ids(store) + await claimed_ids(store)

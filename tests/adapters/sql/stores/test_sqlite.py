@@ -14,7 +14,7 @@ from contracts.store.delivery.events import EventsContract
 from contracts.store.delivery.leases import LeasesContract
 from contracts.store.delivery.queue import QueueContract
 from contracts.store.delivery.settling import SettlingContract
-from contracts.store.steps import add_targets, claim, owe
+from contracts.store.steps import add_pending, add_targets, claim
 from contracts.store.targets.catalogue import CatalogueContract
 from contracts.store.targets.executions import ExecutionsContract, ExecutionSearchContract
 from contracts.store.targets.public_keys import PublicKeysContract
@@ -92,7 +92,7 @@ async def test_what_was_written_is_there_after_opening_again(tmp_path):
     path = tmp_path / "outrider.db"
     async with open_sqlite(path, Sealing(MASTER_KEY), now=NOW) as store:
         await add_targets(store)
-        await owe(store, planned("1"), event="event-0")
+        await add_pending(store, planned("1"), event="event-0")
         await claim(store)
         await store.write(everything)
         before = await store.read(all_that_shows)

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from contracts.store.steps import add_targets, owe
+from contracts.store.steps import add_pending, add_targets
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
@@ -127,7 +127,7 @@ async def test_without_pipes_only_notifications_are_missing(tmp_path):
     async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
         store.subscribe(lambda: None)
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
 
 
 async def test_only_commits_by_which_work_may_be_due_notify(tmp_path):
@@ -139,7 +139,7 @@ async def test_only_commits_by_which_work_may_be_due_notify(tmp_path):
         await add_targets(store)
         store.subscribe(notified.release)
         await store.write(lambda unit: unit.leases.renew("worker-a", NOW))
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         assert notified.acquire(timeout=WITHIN_S)
 
     assert not notified.acquire(blocking=False)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from contracts.store.steps import add_targets, claim, claimed_ids, next_due, owe
+from contracts.store.steps import add_pending, add_targets, claim, claimed_ids, next_due
 from contracts.store.targets.pausing import PausingContract
 from contracts.store.targets.policies import (
     FULL,
@@ -90,11 +90,11 @@ async def test_a_large_backlog_is_suspended_in_parts(sqlite_store):
     """
     One claim must not take a second because a paused target has a million deliveries.
     """
-    backlog = claims._LOOKED_AT * (claims._HOLDS_AT_ONCE + 1) + 1
+    backlog = claims._MAX_SCANNED * (claims._MOVES_AT_ONCE + 1) + 1
     await add_targets(sqlite_store)
-    await owe(sqlite_store, *(planned(str(number)) for number in range(1, backlog)))
+    await add_pending(sqlite_store, *(planned(str(number)) for number in range(1, backlog)))
     await pause(sqlite_store)
-    await owe(sqlite_store, planned("999999", "102"), event="other")
+    await add_pending(sqlite_store, planned("999999", "102"), event="other")
     claimed, due = [], []
     for _ in range(2):
         claimed.append(await claimed_ids(sqlite_store))
@@ -122,7 +122,7 @@ async def test_a_pause_is_found_by_indexes_alone(sqlite_store, tmp_path):
         )
         connection.set_trace_callback(statements.append)
         claims.Claim(connection, "worker", NOW, 10, NO_CLAIM_LIMITS).run()
-        claims.hold(connection, 1)
+        claims.move_to_target_queues(connection, 1)
         claims.next_due(connection, ())
         connection.set_trace_callback(None)
         reads = {statement for statement in statements if "deliveries" in statement}

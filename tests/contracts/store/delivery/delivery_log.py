@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.store.steps import add_targets, claim, log_of, owe, settle
+from contracts.store.steps import add_pending, add_targets, claim, log_of, settle
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
@@ -30,15 +30,17 @@ SECOND = timedelta(seconds=1)
 
 
 async def search(
-    store: Store, *, instance: InstanceId = INSTANCE, **wanted: Any
+    store: Store, *, instance: InstanceId = INSTANCE, **filters: Any
 ) -> Sequence[Delivery]:
     """One page of the log."""
-    return await store.read(lambda unit: unit.deliveries.search(instance, DeliverySearch(**wanted)))
+    return await store.read(
+        lambda unit: unit.deliveries.search(instance, DeliverySearch(**filters))
+    )
 
 
-async def ids(store: Store, **wanted: Any) -> list[str]:
+async def ids(store: Store, **filters: Any) -> list[str]:
     """Only the ids, newest first."""
-    return [row.id for row in await search(store, **wanted)]
+    return [row.id for row in await search(store, **filters)]
 
 
 async def append(store: Store, event: StoredEvent, now: datetime) -> None:
@@ -71,12 +73,12 @@ class DeliveryLogContract(StoreContract):
     async def test_ids_sort_as_numbers(self, store: Store) -> None:
         """Ten is newer than nine."""
         await add_targets(store)
-        await owe(store, *(planned(str(number)) for number in (9, 10, 8, 100)))
+        await add_pending(store, *(planned(str(number)) for number in (9, 10, 8, 100)))
 
         assert ["100", "10", "9", "8"] == await ids(store)
 
     @pytest.mark.parametrize(
-        ("wanted", "expected"),
+        ("filters", "expected"),
         [
             ({"states": (DeliveryState.PENDING,)}, ["6", "5", "4"]),
             ({"states": (DeliveryState.DEAD, DeliveryState.DELIVERED)}, ["2", "1"]),
@@ -114,10 +116,10 @@ class DeliveryLogContract(StoreContract):
         ids=str,
     )
     async def test_filters_are_anded(
-        self, filled: Store, wanted: dict[str, Any], expected: list[str]
+        self, filled: Store, filters: dict[str, Any], expected: list[str]
     ) -> None:
         """Each alone and together. `since` is included, `until` is not: ranges do not overlap."""
-        assert expected == await ids(filled, **wanted)
+        assert expected == await ids(filled, **filters)
 
     async def test_another_instances_deliveries_do_not_exist(self, filled: Store) -> None:
         """Neither in the list, nor by id, nor through its events."""
@@ -146,7 +148,7 @@ class DeliveryLogContract(StoreContract):
         ["", "7", "01", " 1", "1 ", "+1", "-1", "1.0", "1_0", "\u0661", "0x1", "9" * 19, "9" * 999],
     )
     async def test_what_we_never_made_is_not_found(self, filled: Store, id_: str) -> None:
-        """One id, one spelling. Whoever asks chooses the text, not which failure we have."""
+        """One id, one spelling. The caller chooses the text, not which failure we have."""
         assert None is await filled.read(
             lambda unit: unit.deliveries.get(INSTANCE, DeliveryId(id_))
         )
@@ -156,13 +158,13 @@ class DeliveryLogContract(StoreContract):
     ) -> None:
         """New deliveries come in front: the walk neither repeats nor misses what was there."""
         await add_targets(store)
-        await owe(store, *(planned(str(number)) for number in range(1, 21)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 21)))
         seen: list[str] = []
         page = await ids(store, limit=3)
         while page:
             seen += page
             newest = 100 + len(seen)
-            await owe(store, planned(str(newest)), event=f"event-{newest}")
+            await add_pending(store, planned(str(newest)), event=f"event-{newest}")
             page = await ids(store, limit=3, before=DeliveryId(page[-1]))
 
         assert [str(number) for number in range(20, 0, -1)] == seen

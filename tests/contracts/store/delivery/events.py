@@ -1,4 +1,4 @@
-"""What every store does with events, and the deliveries that they owe."""
+"""What every store does with events and their deliveries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.builders import (
     a_stored_event,
     an_event,
     planned,
-    planned_line,
+    planned_chain,
 )
 from support.runtime import NOW
 
@@ -32,8 +32,8 @@ async def append(
 
 async def counts(store: Store, *events: str) -> dict[str, int]:
     """How many deliveries events have; 0 for those that are not mentioned."""
-    wanted = [EventId(event) for event in events]
-    found = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, wanted))
+    event_ids = [EventId(event) for event in events]
+    found = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, event_ids))
     return {event: found.get(EventId(event), 0) for event in events}
 
 
@@ -43,7 +43,7 @@ class EventsContract(StoreContract):
     async def test_an_event_is_written_with_its_deliveries(self, store: Store) -> None:
         """What the log shows of each, from the first moment."""
         await add_targets(store)
-        event = a_stored_event(*planned_line(("1", "102"), ("2", "101")))
+        event = a_stored_event(*planned_chain(("1", "102"), ("2", "101")))
 
         assert [2] == await append(store, event)
         assert Delivery(
@@ -69,7 +69,7 @@ class EventsContract(StoreContract):
 
         assert body == (await log_of(store, "1")).payload
 
-    async def test_an_event_that_nothing_matches_owes_nothing(self, store: Store) -> None:
+    async def test_an_event_that_nothing_matches_has_no_delivery(self, store: Store) -> None:
         """It is remembered all the same: its id is taken."""
         assert [0] == await append(store, a_stored_event())
         assert [None] == await append(store, a_stored_event())
@@ -124,7 +124,7 @@ class EventsContract(StoreContract):
         ids = ("a", "A", " a", "a ", "ä", "a\u0308", "1", "01", "1.0", "x" * 200)
 
         assert [0] * 10 == await append(
-            store, *(a_stored_event(event=an_event(each)) for each in ids)
+            store, *(a_stored_event(event=an_event(event_id)) for event_id in ids)
         )
 
     async def test_counts_say_how_many_deliveries_events_have(self, store: Store) -> None:
@@ -132,7 +132,7 @@ class EventsContract(StoreContract):
         await add_targets(store)
         await append(
             store,
-            a_stored_event(*planned_line(("1", "101"), ("2", "102")), event=an_event("two")),
+            a_stored_event(*planned_chain(("1", "101"), ("2", "102")), event=an_event("two")),
             a_stored_event(planned("3"), event=an_event("one")),
             a_stored_event(event=an_event("none")),
         )
@@ -167,4 +167,4 @@ class EventsContract(StoreContract):
             lambda unit: unit.deliveries.claim("w", NOW + timedelta(seconds=1), 10)
         )
 
-        assert ["1"] == [each.id for each in claimed]
+        assert ["1"] == [delivery.id for delivery in claimed]

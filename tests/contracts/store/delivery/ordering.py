@@ -27,30 +27,30 @@ from support.builders import (
     a_stored_event,
     an_event,
     planned,
-    planned_line,
+    planned_chain,
 )
 from support.runtime import NOW
 
 HOUR = timedelta(hours=1)
 SKIPS = TargetPolicy(ordering=Ordering.BY_AGGREGATE)
-PARKS = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
+HALTS = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 DEAD = DeliveryState.DEAD
 
 
 async def happens(
     store: Store, number: str, aggregate: str, *, instance: InstanceId = INSTANCE
 ) -> None:
-    """An event of an aggregate, owed to target 101; empty: of none."""
+    """An event of an aggregate, with a delivery to target 101; empty: of none."""
     event = an_event(f"event-{number}", aggregate_id=aggregate)
     stored = a_stored_event(planned(number), event=event, instance=instance)
     await store.write(lambda unit: unit.events.append(instance, [stored], NOW))
 
 
-async def happens_in_line(store: Store, first: str) -> None:
-    """An event of aggregate a, owed to target 101 and behind it, under the next number, to 102."""
-    line = planned_line((first, "101"), (str(int(first) + 1), "102"))
+async def happens_in_a_chain(store: Store, first: str) -> None:
+    """An event of aggregate a: a delivery to 101, and one with the next number, after it, to 102."""
+    chain = planned_chain((first, "101"), (str(int(first) + 1), "102"))
     event = an_event(f"event-{first}", aggregate_id="a")
-    stored = a_stored_event(*line, event=event)
+    stored = a_stored_event(*chain, event=event)
     await store.write(lambda unit: unit.events.append(INSTANCE, [stored], NOW))
 
 
@@ -70,9 +70,9 @@ class OrderingContract(StoreContract):
         first = await claimed_ids(store)
         waiting = await log_of(store, "2")
         await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=NOW + HOUR))
-        held = await claimed_ids(store)
+        during = await claimed_ids(store)
 
-        assert (["1", "3", "5"], []) == (first, held)
+        assert (["1", "3", "5"], []) == (first, during)
         assert (DeliveryState.PENDING, None) == (waiting.state, waiting.next_attempt_at)
         assert NOW + HOUR == await next_due(store)
 
@@ -83,7 +83,7 @@ class OrderingContract(StoreContract):
         assert (["1"], 1) == (again, log.attempt_count)
 
     async def test_each_end_lets_the_next_one_go(self, store: Store) -> None:
-        """Delivered or cancelled, and dead unless the policy parks."""
+        """Delivered or cancelled, and dead unless the policy halts on dead."""
         await set_policy(store, SKIPS)
         for number in ("1", "2", "3"):
             await happens(store, number, "a")
@@ -96,9 +96,9 @@ class OrderingContract(StoreContract):
         assert ["1", "2", "3"] == seen
         assert None is await next_due(store)
 
-    async def test_a_dead_one_that_parks_holds_its_aggregate_alone(self, store: Store) -> None:
+    async def test_a_dead_one_that_halts_stops_its_aggregate_alone(self, store: Store) -> None:
         """Also for what is published later; its replay takes its place."""
-        await set_policy(store, PARKS)
+        await set_policy(store, HALTS)
         await happens(store, "1", "a")
         await happens(store, "2", "a")
         await claimed_ids(store)
@@ -109,17 +109,17 @@ class OrderingContract(StoreContract):
         assert ["4"] == await claimed_ids(store)
 
         await happens(store, "5", "")
-        is_moved = await self._unpark(store, "1", "5")
+        is_moved = await self._resume_key(store, "1", "5")
         replay = await claimed_ids(store)
         await settle(store, a_settlement("5"))
 
         assert (True, ["5"]) == (is_moved, replay)
         assert ["2"] == await claimed_ids(store)
-        assert not await self._unpark(store, "1", "4")
+        assert not await self._resume_key(store, "1", "4")
 
-    async def test_a_policy_that_parks_no_longer_lets_them_go(self, store: Store) -> None:
+    async def test_a_policy_that_halts_no_longer_lets_them_go(self, store: Store) -> None:
         """The operator has decided."""
-        await set_policy(store, PARKS)
+        await set_policy(store, HALTS)
         await happens(store, "1", "a")
         await happens(store, "2", "a")
         await claimed_ids(store)
@@ -141,9 +141,9 @@ class OrderingContract(StoreContract):
         assert ["3"] == await claimed_ids(store)
         assert ["1"] == await claimed_ids(store, now=NOW + HOUR)
 
-    async def test_order_that_is_switched_off_holds_nobody(self, store: Store) -> None:
+    async def test_order_that_is_switched_off_keeps_none_waiting(self, store: Store) -> None:
         """Whatever was waiting goes at once."""
-        await set_policy(store, PARKS)
+        await set_policy(store, HALTS)
         for number in ("1", "2", "3"):
             await happens(store, number, "a")
         await set_policy(store, TargetPolicy())
@@ -154,33 +154,33 @@ class OrderingContract(StoreContract):
         """For its execution's target in front, and for its aggregate."""
         await set_policy(store, SKIPS, "102")
         for first in ("1", "3"):
-            await happens_in_line(store, first)
+            await happens_in_a_chain(store, first)
         await claimed_ids(store)
         await settle(store, a_settlement("3", dependents=Dependents.RELEASE))
-        behind_its_aggregate = await claimed_ids(store)
+        within_its_aggregate = await claimed_ids(store)
         await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
 
-        assert [] == behind_its_aggregate
+        assert [] == within_its_aggregate
         assert ["2"] == await claimed_ids(store)
 
         await settle(store, a_settlement("2"))
 
         assert ["4"] == await claimed_ids(store)
 
-    async def test_one_that_is_cancelled_holds_nobody(self, store: Store) -> None:
+    async def test_one_that_is_cancelled_keeps_none_waiting(self, store: Store) -> None:
         """A target in front of it died; the next event of the aggregate is not to blame."""
         await set_policy(store, SKIPS, "102")
         for first in ("1", "3"):
-            await happens_in_line(store, first)
+            await happens_in_a_chain(store, first)
         await claimed_ids(store)
         await settle(store, a_settlement("1", DEAD, dependents=Dependents.CANCEL))
         await settle(store, a_settlement("3", dependents=Dependents.RELEASE))
 
         assert ["4"] == await claimed_ids(store)
 
-    async def test_a_deleted_target_leaves_no_line(self, store: Store) -> None:
-        """Not even for what is attempted, or was parked."""
-        await set_policy(store, PARKS)
+    async def test_a_deleted_target_leaves_no_ordering_key(self, store: Store) -> None:
+        """Not even for what is attempted, or was halted."""
+        await set_policy(store, HALTS)
         for number in ("1", "2", "3"):
             await happens(store, number, "a" if number != "3" else "b")
         await claimed_ids(store)
@@ -191,7 +191,7 @@ class OrderingContract(StoreContract):
         assert None is await next_due(store)
 
     @staticmethod
-    async def _unpark(store: Store, dead: str, replay: str) -> bool:
+    async def _resume_key(store: Store, dead: str, replay: str) -> bool:
         return await store.write(
             lambda unit: unit.deliveries.resume_key(INSTANCE, DeliveryId(dead), DeliveryId(replay))
         )

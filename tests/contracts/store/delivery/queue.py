@@ -1,4 +1,4 @@
-"""What every store does as a queue: who gets what, and when."""
+"""What every store does as a queue: which worker gets what, and when."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from contracts.store.steps import (
     WORKER,
+    add_pending,
     add_targets,
     claim,
     claimed_ids,
     log_of,
     next_due,
-    owe,
     release_claims,
     settle,
     states,
@@ -29,7 +29,7 @@ from support.builders import (
     a_stored_event,
     an_attempt,
     planned,
-    planned_line,
+    planned_chain,
 )
 from support.runtime import NOW
 
@@ -38,12 +38,12 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class QueueContract(StoreContract):
-    """Claiming, giving back, and when to ask again."""
+    """Claiming, releasing, and when to ask again."""
 
     async def test_a_claimed_delivery_carries_what_the_attempt_needs(self, store: Store) -> None:
         """One reading for a whole batch: no second question before the call."""
         await add_targets(store)
-        await owe(store, *planned_line(("1", "102"), ("2", "101")))
+        await add_pending(store, *planned_chain(("1", "102"), ("2", "101")))
         body = a_stored_event().body
 
         assert [
@@ -59,9 +59,9 @@ class QueueContract(StoreContract):
         ] == await claim(store)
 
     async def test_a_claimed_delivery_shows_as_being_delivered(self, store: Store) -> None:
-        """And is not due while somebody holds it."""
+        """And is not due while a worker has claimed it."""
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         log = await log_of(store, "1")
 
@@ -71,16 +71,16 @@ class QueueContract(StoreContract):
     async def test_longest_due_comes_first(self, store: Store) -> None:
         """And those that became due together come in the order of their ids."""
         await add_targets(store)
-        await owe(store, planned("9"), planned("10"), planned("2"), event="b", now=NOW)
-        await owe(store, planned("5"), event="a", now=NOW - MICROSECOND)
-        await owe(store, planned("1"), event="c", now=NOW + MICROSECOND)
+        await add_pending(store, planned("9"), planned("10"), planned("2"), event="b", now=NOW)
+        await add_pending(store, planned("5"), event="a", now=NOW - MICROSECOND)
+        await add_pending(store, planned("1"), event="c", now=NOW + MICROSECOND)
 
         assert ["5", "2", "9", "10", "1"] == await claimed_ids(store, now=NOW + SECOND)
 
     async def test_nothing_is_claimed_before_it_is_due(self, store: Store) -> None:
         """A retry comes at its time, to the microsecond, and not before."""
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         due_at = NOW + timedelta(hours=1)
         await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=due_at))
@@ -89,40 +89,42 @@ class QueueContract(StoreContract):
         assert ["1"] == await claimed_ids(store, now=due_at)
 
     async def test_a_limit_is_kept(self, store: Store) -> None:
-        """A worker takes what it has room for; the rest is for others."""
+        """A worker takes what it has capacity for; the rest is for others."""
         await add_targets(store)
-        await owe(store, *(planned(str(number)) for number in range(1, 6)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 6)))
 
         assert ["1", "2"] == await claimed_ids(store, limit=2)
         assert ["3", "4"] == await claimed_ids(store, "worker-2", limit=2)
         assert ["5"] == await claimed_ids(store, limit=2)
         assert [] == await claimed_ids(store, limit=2)
 
-    async def test_nobody_gets_what_another_holds(self, store: Store) -> None:
+    async def test_no_worker_gets_what_another_has_claimed(self, store: Store) -> None:
         """Every delivery has one owner, however many ask at once."""
         await add_targets(store)
-        await owe(store, *(planned(str(number)) for number in range(1, 51)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 51)))
         taken = await asyncio.gather(
             *(claimed_ids(store, f"worker-{number}", limit=7) for number in range(10))
         )
 
-        assert sorted(map(str, range(1, 51))) == sorted(each for batch in taken for each in batch)
+        assert sorted(map(str, range(1, 51))) == sorted(
+            delivery for batch in taken for delivery in batch
+        )
 
-    async def test_workers_serve_every_instance(self, store: Store) -> None:
+    async def test_workers_claim_from_every_instance(self, store: Store) -> None:
         """There is one queue for all tenants."""
         for instance in (INSTANCE, ANOTHER_INSTANCE):
             await add_targets(store, instance=instance)
-        await owe(store, planned("1"))
-        await owe(store, planned("2"), instance=ANOTHER_INSTANCE)
+        await add_pending(store, planned("1"))
+        await add_pending(store, planned("2"), instance=ANOTHER_INSTANCE)
 
         assert [("1", INSTANCE), ("2", ANOTHER_INSTANCE)] == [
-            (each.id, each.instance_id) for each in await claim(store)
+            (delivery.id, delivery.instance_id) for delivery in await claim(store)
         ]
 
     async def test_attempts_are_numbered_from_one(self, store: Store) -> None:
         """The receiver sees the number, and the schedule counts by it."""
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         numbers = []
         for number in (1, 2, 3):
             [claimed] = await claim(store)
@@ -134,10 +136,10 @@ class QueueContract(StoreContract):
 
         assert [1, 2, 3] == numbers
 
-    async def test_what_is_given_back_is_due_again(self, store: Store) -> None:
+    async def test_what_is_released_is_due_again(self, store: Store) -> None:
         """A worker that stops leaves no trace: no attempt, and the same number next time."""
         await add_targets(store)
-        await owe(store, planned("1"), planned("2"))
+        await add_pending(store, planned("1"), planned("2"))
         await claim(store)
         await release_claims(store, "1", now=NOW + SECOND)
         log = await log_of(store, "1")
@@ -146,13 +148,14 @@ class QueueContract(StoreContract):
         assert (0, ()) == (log.attempt_count, log.attempts)
         assert "DELIVERING" == (await states(store))["2"]
         assert [("1", 1)] == [
-            (each.id, each.attempt_number) for each in await claim(store, now=NOW + SECOND)
+            (delivery.id, delivery.attempt_number)
+            for delivery in await claim(store, now=NOW + SECOND)
         ]
 
-    async def test_a_retry_that_is_given_back_is_still_a_retry(self, store: Store) -> None:
+    async def test_a_retry_that_is_released_is_still_a_retry(self, store: Store) -> None:
         """The log goes on telling that it was tried."""
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=NOW))
         await claim(store)
@@ -160,34 +163,36 @@ class QueueContract(StoreContract):
         log = await log_of(store, "1")
 
         assert (DeliveryState.RETRYING, 1) == (log.state, log.attempt_count)
-        assert [("1", 2)] == [(each.id, each.attempt_number) for each in await claim(store)]
+        assert [("1", 2)] == [
+            (delivery.id, delivery.attempt_number) for delivery in await claim(store)
+        ]
 
-    async def test_what_an_owner_holds_can_be_asked(self, store: Store) -> None:
+    async def test_what_an_owner_has_claimed_can_be_asked(self, store: Store) -> None:
         """A worker whose answer was lost finds out what it has claimed."""
         await add_targets(store)
-        await owe(store, *(planned(str(number)) for number in range(1, 6)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 6)))
         await claim(store, limit=3)
         await claim(store, "worker-2", limit=1)
         await settle(store, a_settlement("1"))
         await release_claims(store, "2")
 
-        assert {"3"} == await store.read(lambda unit: unit.deliveries.held(WORKER))
-        assert set() == await store.read(lambda unit: unit.deliveries.held("nobody"))
+        assert {"3"} == await store.read(lambda unit: unit.deliveries.claimed_by(WORKER))
+        assert set() == await store.read(lambda unit: unit.deliveries.claimed_by("nobody"))
 
-    async def test_only_the_owner_gives_back(self, store: Store) -> None:
-        """A worker that lost its deliveries cannot give away what another holds."""
+    async def test_only_the_owner_releases(self, store: Store) -> None:
+        """A worker that lost its deliveries cannot give away what another has claimed."""
         await add_targets(store)
-        await owe(store, planned("1"), planned("2"))
+        await add_pending(store, planned("1"), planned("2"))
         await claim(store, limit=1)
         await release_claims(store, "1", "2", "3", owner="worker-2")
         await release_claims(store, "2")
 
         assert {"1": "DELIVERING", "2": "PENDING"} == await states(store)
 
-    async def test_what_ended_cannot_be_given_back(self, store: Store) -> None:
+    async def test_what_ended_cannot_be_released(self, store: Store) -> None:
         """It would be delivered twice."""
         await add_targets(store)
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         await settle(store, a_settlement("1"))
         await release_claims(store, "1")
@@ -195,12 +200,12 @@ class QueueContract(StoreContract):
         assert {"1": "DELIVERED"} == await states(store)
         assert [] == await claimed_ids(store)
 
-    async def test_next_due_is_the_earliest_of_what_nobody_holds(self, store: Store) -> None:
+    async def test_next_due_is_the_earliest_of_what_is_not_claimed(self, store: Store) -> None:
         """A worker sleeps until then. What waits for another delivery does not count."""
         await add_targets(store)
         asked = [await next_due(store)]
-        await owe(store, *planned_line(("1", "101"), ("2", "102")), event="a")
-        await owe(store, planned("3"), event="b", now=NOW + SECOND)
+        await add_pending(store, *planned_chain(("1", "101"), ("2", "102")), event="a")
+        await add_pending(store, planned("3"), event="b", now=NOW + SECOND)
         asked.append(await next_due(store))
         await claim(store, limit=1)
         asked.append(await next_due(store))

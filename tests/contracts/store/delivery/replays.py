@@ -1,4 +1,4 @@
-"""What every store does with deliveries that somebody wants again."""
+"""What every store does with deliveries that a caller wants again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from contracts.store.delivery.delivery_log import append
 from contracts.store.steps import (
+    add_pending,
     add_targets,
     claim,
     claimed_ids,
     delete_target,
     log_of,
     next_due,
-    owe,
     settle,
     states,
 )
@@ -43,26 +43,26 @@ HOUR = timedelta(hours=1)
 EVERYTHING = ReplayRange(DeliveryId("0"), DeliveryId("1000"))
 
 
-async def look(
+async def scan(
     store: Store,
     within: ReplayRange = EVERYTHING,
     *,
     limit: int = 100,
     instance: InstanceId = INSTANCE,
-    **wanted: Any,
+    **filters: Any,
 ) -> ReplayWindow:
-    """One look at the log."""
-    search = DeliverySearch(**wanted)
-    return await store.read(lambda unit: unit.replays.look(instance, search, within, limit))
+    """One scan of the log."""
+    search = DeliverySearch(**filters)
+    return await store.read(lambda unit: unit.replays.scan(instance, search, within, limit))
 
 
-async def found(store: Store, **wanted: Any) -> list[str]:
+async def found(store: Store, **filters: Any) -> list[str]:
     """The ids of all that fits, in order."""
     ids: list[str] = []
     within = EVERYTHING
     for _ in range(100):
-        window = await look(store, within, limit=2, **wanted)
-        ids += [each.id for each in window.found]
+        window = await scan(store, within, limit=2, **filters)
+        ids += [source.id for source in window.found]
         if window.reached is None:
             return ids
         within = replace(within, after=window.reached)
@@ -96,32 +96,32 @@ class ReplaysContract(StoreContract):
 
     async def test_what_is_named_says_whether_it_can_be_replayed(self, store: Store) -> None:
         """Open ones are under way already; what is not there is not told."""
-        wanted = [DeliveryId(each) for each in ("3", "9", "2", "4", "x", "1")]
-        named = await store.read(lambda unit: unit.replays.named(INSTANCE, wanted))
-        strangers = await store.read(lambda unit: unit.replays.named(ANOTHER_INSTANCE, wanted))
+        ids = [DeliveryId(delivery_id) for delivery_id in ("3", "9", "2", "4", "x", "1")]
+        named = await store.read(lambda unit: unit.replays.named(INSTANCE, ids))
+        strangers = await store.read(lambda unit: unit.replays.named(ANOTHER_INSTANCE, ids))
         nothing = await store.read(lambda unit: unit.replays.named(INSTANCE, []))
 
         assert [("1", True), ("2", True), ("3", False), ("4", False)] == [
-            (each.id, each.is_replayable) for each in named
+            (source.id, source.is_replayable) for source in named
         ]
         assert ([], []) == ([*strangers], [*nothing])
 
-    async def test_a_look_goes_from_the_oldest_to_the_newest(self, store: Store) -> None:
+    async def test_a_scan_goes_from_the_oldest_to_the_newest(self, store: Store) -> None:
         """Where one ends the next begins, and none is seen twice."""
         assert ["1", "2", "3", "4", "5"] == await found(store)
-        window = await look(store, limit=2)
+        window = await scan(store, limit=2)
         assert ("2", NOW + timedelta(seconds=2)) == (window.reached, window.reached_at)
-        assert [] == [*(await look(store, instance=ANOTHER_INSTANCE)).found]
+        assert [] == [*(await scan(store, instance=ANOTHER_INSTANCE)).found]
 
-    async def test_a_look_keeps_to_its_range(self, store: Store) -> None:
+    async def test_a_scan_keeps_to_its_range(self, store: Store) -> None:
         """What is made during a long replay is not replayed."""
-        window = await look(store, ReplayRange(DeliveryId("2"), DeliveryId("4")))
+        window = await scan(store, ReplayRange(DeliveryId("2"), DeliveryId("4")))
 
-        assert ["3", "4"] == [each.id for each in window.found]
+        assert ["3", "4"] == [source.id for source in window.found]
         assert (None, NOW + timedelta(seconds=4)) == (window.reached, window.reached_at)
 
     @pytest.mark.parametrize(
-        ("wanted", "expected"),
+        ("filters", "expected"),
         [
             ({"states": (DeliveryState.DEAD,)}, ["2"]),
             ({"states": (DeliveryState.DEAD, DeliveryState.DELIVERED)}, ["1", "2"]),
@@ -139,20 +139,20 @@ class ReplaysContract(StoreContract):
         ],
     )
     async def test_filters_are_those_of_the_log(
-        self, store: Store, wanted: dict[str, Any], expected: list[str]
+        self, store: Store, filters: dict[str, Any], expected: list[str]
     ) -> None:
-        """Who has listed them replays what was listed."""
-        assert expected == await found(store, **wanted)
+        """What was listed is what is replayed."""
+        assert expected == await found(store, **filters)
         listed = await store.read(
-            lambda unit: unit.deliveries.search(INSTANCE, DeliverySearch(**wanted))
+            lambda unit: unit.deliveries.search(INSTANCE, DeliverySearch(**filters))
         )
-        assert expected == [each.id for each in reversed(listed)]
+        assert expected == [delivery.id for delivery in reversed(listed)]
 
     async def test_times_find_their_place_in_a_long_log(self, store: Store) -> None:
         """Days apart: neither edge leaves something out."""
         for day in range(1, 8):
             at = NOW + timedelta(days=day)
-            await owe(store, planned(str(100 + day)), event=f"day-{day}", now=at)
+            await add_pending(store, planned(str(100 + day)), event=f"day-{day}", now=at)
         since, until = NOW + timedelta(days=3), NOW + timedelta(days=6)
 
         assert ["103", "104", "105"] == await found(store, created_since=since, created_until=until)
@@ -176,7 +176,7 @@ class ReplaysContract(StoreContract):
             replay_of=DeliveryId("2"),
         )
         assert original == await log_of(store, "2")
-        claimed = {each.id: each for each in await claim(store, now=later)}
+        claimed = {delivery.id: delivery for delivery in await claim(store, now=later)}
         assert (1, False, original.payload) == (
             claimed[DeliveryId("20")].attempt_number,
             claimed[DeliveryId("20")].has_dependents,
@@ -184,7 +184,7 @@ class ReplaysContract(StoreContract):
         )
 
     async def test_only_what_is_finished_is_replayed(self, store: Store) -> None:
-        """Checked when it is written: between look and write a lot may happen."""
+        """Checked when it is written: between scan and write a lot may happen."""
         await delete_target(store, "102")
         written = await replay(
             store, ("11", "1"), ("12", "2"), ("13", "3"), ("14", "4"), ("15", "5"), ("19", "9")
@@ -195,7 +195,7 @@ class ReplaysContract(StoreContract):
         assert [] == [*another]
         assert {"1", "2", "3", "4", "5", "11"} == set(await states(store))
 
-    async def test_a_replay_is_no_delivery_that_its_event_owed(self, store: Store) -> None:
+    async def test_a_replay_is_no_delivery_of_its_publish(self, store: Store) -> None:
         """A publisher that asks again is told what its event had."""
         await replay(store, ("11", "1"))
         stored = an_event("event-1")
@@ -226,19 +226,19 @@ class ReplaysContract(StoreContract):
 
         assert "11" == (await log_of(store, "21")).replay_of
 
-    async def test_the_replay_of_a_dead_delivery_takes_its_place_in_line(
+    async def test_the_replay_of_a_dead_delivery_takes_its_place_in_the_order(
         self, store: Store
     ) -> None:
-        """Where a dead delivery holds up its aggregate, a replay is the way on."""
-        name = TargetId("103")
+        """Where a dead delivery halts its aggregate, a replay is the way on."""
+        target_id = TargetId("103")
         policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
 
         def in_order(unit: Unit) -> None:
-            unit.policies.put(INSTANCE, name, policy, NOW)
+            unit.policies.put(INSTANCE, target_id, policy, NOW)
 
         await store.write(in_order)
-        await owe(store, planned("31", "103"), event="first")
-        await owe(store, planned("32", "103"), event="second")
+        await add_pending(store, planned("31", "103"), event="first")
+        await add_pending(store, planned("32", "103"), event="second")
         await claim(store, now=NOW + HOUR)
         await settle(store, a_settlement("31", DeliveryState.DEAD))
 

@@ -9,12 +9,12 @@ import pytest
 
 from contracts.store.steps import (
     WORKER,
+    add_pending,
     add_targets,
     claim,
     claimed_ids,
     delete_target,
     log_of,
-    owe,
     settle,
     states,
 )
@@ -30,7 +30,7 @@ from outrider.domain.delivery.delivery import (
 from outrider.domain.ids import DeliveryId
 from outrider.domain.outcome import Outcome
 from outrider.usecases.ports.store import Store
-from support.builders import a_settlement, an_attempt, planned, planned_line
+from support.builders import a_settlement, an_attempt, planned, planned_chain
 from support.runtime import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -48,13 +48,13 @@ FULL = Attempt(
 
 
 class SettlingContract(StoreContract):
-    """Attempts and next states, by whoever holds the delivery."""
+    """Attempts and next states, by the worker that has claimed the delivery."""
 
     @pytest.fixture
     async def claimed(self, store: Store) -> Store:
-        """A store whose deliveries 1, 2 and 3, to targets of the same number, a worker holds."""
+        """A store whose deliveries 1, 2 and 3, to 101, 102 and 103, a worker has claimed."""
         await add_targets(store)
-        await owe(store, planned("1", "101"), planned("2", "102"), planned("3", "103"))
+        await add_pending(store, planned("1", "101"), planned("2", "102"), planned("3", "103"))
         await claim(store)
         return store
 
@@ -62,7 +62,7 @@ class SettlingContract(StoreContract):
     async def test_a_final_state_has_a_date_and_stays(
         self, claimed: Store, state: DeliveryState
     ) -> None:
-        """Nobody tries it again, and it is not due."""
+        """It is not tried again, and it is not due."""
         assert 1 == await settle(claimed, a_settlement("1", state), now=LATER)
         log = await log_of(claimed, "1")
 
@@ -119,15 +119,15 @@ class SettlingContract(StoreContract):
         assert (DeliveryState.CANCELLED, 0, ()) == (log.state, log.attempt_count, log.attempts)
 
     async def test_only_the_owner_settles(self, claimed: Store) -> None:
-        """A worker that was thought dead writes nothing about what another holds now."""
+        """A worker that was thought dead writes nothing about what another has claimed now."""
         assert 0 == await settle(claimed, a_settlement("1"), owner="worker-2")
         log = await log_of(claimed, "1")
 
         assert (DeliveryState.DELIVERING, ()) == (log.state, log.attempts)
 
-    async def test_a_batch_is_written_as_far_as_it_is_held(self, claimed: Store) -> None:
+    async def test_a_batch_is_written_as_far_as_it_is_claimed(self, claimed: Store) -> None:
         """One lost delivery does not lose the attempts of its neighbours."""
-        await owe(claimed, planned("4"), event="later")
+        await add_pending(claimed, planned("4"), event="later")
         await settle(claimed, a_settlement("2"))
         batch = [a_settlement(str(number), DeliveryState.DEAD) for number in (1, 2, 3, 4, 5)]
 
@@ -179,14 +179,16 @@ class SettlingContract(StoreContract):
 
         assert state is (await log_of(claimed, "1")).state
 
-    async def test_cancelling_a_deleted_targets_retry_frees_who_waits(self, store: Store) -> None:
-        """Even when it was to hold them: it will never be delivered."""
+    async def test_cancelling_a_deleted_targets_retry_lets_dependents_go_on(
+        self, store: Store
+    ) -> None:
+        """Even when they were to wait: it will never be delivered."""
         await add_targets(store)
-        await owe(store, *planned_line(("1", "101"), ("2", "102")))
+        await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await claim(store)
         await delete_target(store, "101")
-        held = a_settlement("1", DeliveryState.RETRYING, due_at=LATER, dependents=Dependents.WAIT)
-        await settle(store, held, owner=WORKER)
+        retry = a_settlement("1", DeliveryState.RETRYING, due_at=LATER, dependents=Dependents.WAIT)
+        await settle(store, retry, owner=WORKER)
 
         assert {"1": "CANCELLED", "2": "PENDING"} == await states(store)
         assert ["2"] == await claimed_ids(store)

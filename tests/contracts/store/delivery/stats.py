@@ -1,4 +1,4 @@
-"""What every store tells about its deliveries in numbers."""
+"""What every store shows about its deliveries in numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 from contracts.store.delivery.cancelling import cancel
 from contracts.store.delivery.delivery_log import append
-from contracts.store.steps import add_targets, claim, delete_target, owe, settle
+from contracts.store.steps import add_pending, add_targets, claim, delete_target, settle
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import (
-    LOOKED_AT,
+    MAX_SCANNED,
     ROLLUP_LAG,
     DeliveryStats,
     OpenCounts,
@@ -44,10 +44,10 @@ AT_ONCE = 2
 
 
 async def stats(
-    store: Store, *, now: datetime = NOW, instance: InstanceId = INSTANCE, **wanted: Any
+    store: Store, *, now: datetime = NOW, instance: InstanceId = INSTANCE, **filters: Any
 ) -> DeliveryStats:
     """The numbers."""
-    search = StatsSearch(**wanted)
+    search = StatsSearch(**filters)
     return await store.read(lambda unit: unit.delivery_counts.get(instance, search, now))
 
 
@@ -76,7 +76,7 @@ class CountingContract(StoreContract):
 
     @pytest.fixture(autouse=True)
     async def targets(self, store: Store) -> None:
-        """Whom something is owed to."""
+        """The targets of the deliveries."""
         await add_targets(store)
 
     async def every_state(self, store: Store) -> None:
@@ -84,7 +84,7 @@ class CountingContract(StoreContract):
         for number in range(1, 8):
             target = "102" if number > 5 else "101"
             at = NOW + number * SECOND
-            await owe(store, planned(str(number), target), event=f"event-{number}", now=at)
+            await add_pending(store, planned(str(number), target), event=f"event-{number}", now=at)
         await claim(store, now=NOW + MINUTE, limit=4)
         await settle(
             store,
@@ -108,7 +108,7 @@ class CountingContract(StoreContract):
         assert [60, 300, 3600] == [rate.window.total_seconds() for rate in empty.rates]
 
     async def test_states_are_counted(self, store: Store) -> None:
-        """At once, by the hour, and after everything was tallied: always the same."""
+        """At once, by the hour, and after everything was rolled up: always the same."""
         await self.every_state(store)
         expected = {
             "PENDING": 2,
@@ -125,9 +125,9 @@ class CountingContract(StoreContract):
         assert (expected, expected) == (named(before.counts), named(after.counts))
         assert before.targets == after.targets
 
-    async def test_nothing_is_settled_behind_the_tally(self, store: Store) -> None:
+    async def test_nothing_is_settled_behind_the_rollup(self, store: Store) -> None:
         """What is settled in the moment up to which was counted, with a smaller id, counts."""
-        await owe(store, planned("1"), planned("2"))
+        await add_pending(store, planned("1"), planned("2"))
         await claim(store)
         await settle(store, a_settlement("2", DeliveryState.DEAD))
         await roll_up(store, NOW + ROLLUP_LAG)
@@ -138,52 +138,57 @@ class CountingContract(StoreContract):
 
         assert ({"DEAD": 2}, {"DEAD": 2}) == (named(before.counts), named(after.counts))
 
-    async def test_the_oldest_that_is_open_is_told(self, store: Store) -> None:
+    async def test_the_oldest_that_is_open_is_shown(self, store: Store) -> None:
         """It is how an operator sees that something is stuck; what is attempted is not settled."""
         await self.every_state(store)
-        told = await stats(store)
+        result = await stats(store)
         await settle(store, a_settlement("4"))
-        by_target = {target.target_id: target.oldest_open_at for target in told.targets}
+        by_target = {target.target_id: target.oldest_open_at for target in result.targets}
 
-        assert NOW + 3 * SECOND == told.oldest_open_at
+        assert NOW + 3 * SECOND == result.oldest_open_at
         assert {"101": NOW + 3 * SECOND, "102": NOW + 6 * SECOND} == by_target
 
     async def test_targets_in_trouble_come_first(self, store: Store) -> None:
         """With their names; as many as were asked for."""
-        await owe(store, planned("1", "103"), planned("2", "102"), planned("3", "102"))
-        await owe(store, *(planned(str(number), "101") for number in range(11, 16)), event="b")
+        await add_pending(store, planned("1", "103"), planned("2", "102"), planned("3", "102"))
+        await add_pending(
+            store, *(planned(str(number), "101") for number in range(11, 16)), event="b"
+        )
         await claim(store)
         await settle(store, *(a_settlement(str(number)) for number in range(11, 16)))
-        told = await stats(store)
+        result = await stats(store)
         few = await stats(store, targets=1)
 
         assert [("102", "target 102"), ("103", "target 103"), ("101", "target 101")] == [
-            (target.target_id, target.name) for target in told.targets
+            (target.target_id, target.name) for target in result.targets
         ]
         assert [{"DELIVERING": 2}, {"DELIVERING": 1}, {"DELIVERED": 5}] == [
-            named(target.counts) for target in told.targets
+            named(target.counts) for target in result.targets
         ]
-        assert [["102"], told.counts] == [[target.target_id for target in few.targets], few.counts]
+        assert [["102"], result.counts] == [
+            [target.target_id for target in few.targets],
+            few.counts,
+        ]
 
     async def test_a_deleted_target_has_no_name(self, store: Store) -> None:
         """Its deliveries are in the log all the same."""
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await delete_target(store, "101")
-        told = await stats(store)
+        result = await stats(store)
 
         assert [("101", "", {"CANCELLED": 1})] == [
-            (target.target_id, target.name, named(target.counts)) for target in told.targets
+            (target.target_id, target.name, named(target.counts)) for target in result.targets
         ]
 
     async def test_what_is_open_may_have_been_counted_before(self, store: Store) -> None:
-        """Where there are many, not everybody who asks has them counted; all else is of now."""
+        """Where there are many, not every question has them counted; all else is of now."""
         await self.every_state(store)
         counted = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, None))
         of_one = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, TargetId("102")))
         strangers = await store.read(lambda unit: unit.delivery_counts.open(ANOTHER_INSTANCE, None))
         before = await stats(store)
         same = await asked_with(store, counted)
-        await owe(store, planned("8"), event="later")
+        await add_pending(store, planned("8"), event="later")
         await settle(store, a_settlement("4"))
         after = await asked_with(store, counted)
         again = await store.read(lambda unit: unit.delivery_counts.open(INSTANCE, None))
@@ -192,39 +197,39 @@ class CountingContract(StoreContract):
         assert {**named(before.counts), "DELIVERED": 2} == named(after.counts)
         assert before.oldest_open_at == after.oldest_open_at
         assert [2, 0, 4] == [
-            sum(each.trouble for each in part.values()) for part in (of_one, strangers, again)
+            sum(counts.trouble for counts in part.values()) for part in (of_one, strangers, again)
         ]
 
-    async def test_what_holds_targets_is_told(self, store: Store) -> None:
-        """A backlog is explained by a pause or a breaker: with those that owe, and of all."""
+    async def test_suspended_targets_are_shown(self, store: Store) -> None:
+        """A pause or a breaker explains a backlog: with the targets listed, and of all."""
         breaker = TargetPolicy(breaker=Breaker(1, MINUTE))
         await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("102"), breaker, NOW))
-        await owe(store, planned("1", "102"), planned("2", "101"))
+        await add_pending(store, planned("1", "102"), planned("2", "101"))
         await claim(store)
         failed = an_attempt(outcome=Outcome.FAILED)
         retry = a_settlement("1", DeliveryState.RETRYING, attempt=failed, due_at=NOW + MINUTE)
         await settle(store, retry)
         await pause(store, "103")
         is_open, paused = Suspension(None, NOW + failed.duration + MINUTE), Suspension(NOW, None)
-        told = await stats(store)
-        first = await stats(store, held=1)
-        rest = [await stats(store, target_id="103"), await stats(store, held=1, targets=1)]
+        result = await stats(store)
+        first = await stats(store, suspended=1)
+        rest = [await stats(store, target_id="103"), await stats(store, suspended=1, targets=1)]
         narrow = await stats(store, created_since=NOW)
 
         assert [
             SuspendedTarget(TargetId("102"), "target 102", is_open),
             SuspendedTarget(TargetId("103"), "target 103", paused),
-        ] == [*told.held]
+        ] == [*result.suspended]
         assert [("101", Suspension()), ("102", is_open)] == [
-            (e.target_id, e.hold) for e in told.targets
+            (target.target_id, target.suspension) for target in result.targets
         ]
-        assert told.targets == first.targets == narrow.targets
+        assert result.targets == first.targets == narrow.targets
         assert [["102"], ["103"], ["102"], []] == [
-            [each.target_id for each in answer.held] for answer in (first, *rest, narrow)
+            [target.target_id for target in answer.suspended] for answer in (first, *rest, narrow)
         ]
 
-    async def test_nothing_holds_a_target_that_goes_on(self, store: Store) -> None:
-        """While it recovers it is called; a deleted one is nobody's any more; limits are no hold."""
+    async def test_a_target_that_goes_on_is_not_suspended(self, store: Store) -> None:
+        """While it recovers it is called; a deleted one is gone; limits do not suspend it."""
         limit = TargetPolicy(max_concurrency=1)
         await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), limit, NOW))
         await pause(store, "102")
@@ -232,21 +237,21 @@ class CountingContract(StoreContract):
         await pause(store, "103")
         await delete_target(store, "103")
 
-        assert [] == [*(await stats(store)).held]
-        assert [] == [*(await stats(store, instance=ANOTHER_INSTANCE)).held]
+        assert [] == [*(await stats(store)).suspended]
+        assert [] == [*(await stats(store, instance=ANOTHER_INSTANCE)).suspended]
 
     async def test_one_target_has_numbers_of_its_own(self, store: Store) -> None:
         """As if there were no other."""
         await self.every_state(store)
         await roll_up(store, NOW + 10 * MINUTE)
-        told = await stats(store, target_id="102")
+        result = await stats(store, target_id="102")
 
-        assert ({"PENDING": 2}, NOW + 6 * SECOND) == (named(told.counts), told.oldest_open_at)
-        assert ["102"] == [target.target_id for target in told.targets]
+        assert ({"PENDING": 2}, NOW + 6 * SECOND) == (named(result.counts), result.oldest_open_at)
+        assert ["102"] == [target.target_id for target in result.targets]
         assert {} == (await stats(store, target_id="109")).counts
 
     async def test_another_instance_has_other_numbers(self, store: Store) -> None:
-        """Nobody sees how busy others are."""
+        """No instance sees how busy others are."""
         await self.every_state(store)
         await roll_up(store, NOW + 10 * MINUTE)
         strangers = await stats(store, now=NOW + 10 * MINUTE, instance=ANOTHER_INSTANCE)
@@ -284,36 +289,36 @@ class CountingContract(StoreContract):
             {"PENDING": 2},
             {"DELIVERED": 1},
             {},
-        ] == [named(each.counts) for each in asked]
+        ] == [named(result.counts) for result in asked]
         assert NOW + 3 * SECOND == asked[0].oldest_open_at
         assert [((), {}, False)] * 5 == [
-            (tuple(each.rates), each.outcomes, each.is_partial) for each in asked
+            (tuple(result.rates), result.outcomes, result.is_partial) for result in asked
         ]
-        assert LOOKED_AT > len(asked)
+        assert MAX_SCANNED > len(asked)
 
     async def test_rates_are_of_the_last_minutes(self, store: Store) -> None:
         """A minute, five, and an hour, each up to twenty seconds ago."""
         settled = {1: timedelta(minutes=50), 2: timedelta(minutes=4), 3: 40 * SECOND, 4: 5 * SECOND}
         now = NOW + timedelta(hours=2)
-        await owe(store, *(planned(str(number)) for number in range(1, 6)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 6)))
         await claim(store)
         for number, ago in settled.items():
             await settle(store, a_settlement(str(number)), now=now - ago)
         await settle(store, a_settlement("5", DeliveryState.DEAD), now=now - 45 * SECOND)
         await roll_up(store, now)
-        told = await stats(store, now=now)
+        result = await stats(store, now=now)
 
         assert [(1 / 60, 1 / 60), (2 / 300, 1 / 300), (3 / 3600, 1 / 3600)] == [
-            (rate.delivered, rate.dead) for rate in told.rates
+            (rate.delivered, rate.dead) for rate in result.rates
         ]
-        assert {"DELIVERED": 4, "DEAD": 1} == named(told.counts)
+        assert {"DELIVERED": 4, "DEAD": 1} == named(result.counts)
         assert not any(
             rate.delivered for rate in (await stats(store, now=now, target_id="102")).rates
         )
 
     async def test_outcomes_are_of_last_attempts(self, store: Store) -> None:
         """Why deliveries died within the hour; what was never tried has none."""
-        await owe(store, *(planned(str(number)) for number in range(1, 5)))
+        await add_pending(store, *(planned(str(number)) for number in range(1, 5)))
         await claim(store)
         refused = an_attempt(1, Outcome.REFUSED)
         retry = a_settlement("2", DeliveryState.RETRYING, attempt=refused, due_at=NOW)
@@ -323,7 +328,7 @@ class CountingContract(StoreContract):
         await claim(store, limit=1)
         unreachable = an_attempt(2, Outcome.UNREACHABLE)
         await settle(store, a_settlement("2", DeliveryState.DEAD, attempt=unreachable))
-        await owe(store, planned("5"), event="untried")
+        await add_pending(store, planned("5"), event="untried")
         await cancel(store, "5")
         soon, later = NOW + 2 * MINUTE, NOW + timedelta(hours=2)
         await roll_up(store, soon)

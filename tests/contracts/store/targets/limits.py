@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from contracts.store.delivery.target_queues import create_many_pending, set_policy
+from contracts.store.delivery.target_queues import add_many_pending, set_policy
 from contracts.store.steps import (
     WORKER,
     add_targets,
@@ -69,7 +69,7 @@ class LimitsContract(StoreContract):
     async def backlog(self, store: Store) -> None:
         """Pending deliveries of a target with limits."""
         await add_targets(store)
-        await create_many_pending(store, 40, first=100)
+        await add_many_pending(store, 40, first=100)
 
     async def test_no_more_than_allowed_are_attempted_at_once(self, store: Store) -> None:
         """By all workers together, whether the limit came before the backlog or after it."""

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from contracts.store.steps import (
+    add_pending,
     add_targets,
     claim,
     claimed_ids,
     delete_target,
     log_of,
     next_due,
-    owe,
     release_claims,
     settle,
     states,
@@ -27,7 +27,7 @@ from support.builders import (
     a_settlement,
     an_attempt,
     planned,
-    planned_line,
+    planned_chain,
 )
 from support.runtime import NOW
 
@@ -45,16 +45,16 @@ class PausingContract(StoreContract):
 
     async def test_deliveries_of_a_paused_target_are_not_claimed(self, store: Store) -> None:
         """Not what was there, and not what comes; others get theirs."""
-        await owe(store, planned("1", "101"), planned("2", "102"), event="a")
+        await add_pending(store, planned("1", "101"), planned("2", "102"), event="a")
         await pause(store)
-        await owe(store, planned("3", "101"), planned("4", "102"), event="b")
+        await add_pending(store, planned("3", "101"), planned("4", "102"), event="b")
 
         assert ["2", "4"] == await claimed_ids(store)
         assert [] == await claimed_ids(store)
 
     async def test_a_pause_uses_up_no_attempt(self, store: Store) -> None:
         """The log tells that it waits, and since when it is due."""
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await pause(store)
         before = await log_of(store, "1")
         await claim(store, now=NOW + HOUR)
@@ -68,10 +68,10 @@ class PausingContract(StoreContract):
 
     async def test_all_is_due_at_once_when_the_target_goes_on(self, store: Store) -> None:
         """In the order in which it would have been; more at a time with each that is accepted."""
-        await owe(store, planned("1"), planned("2"), event="a")
+        await add_pending(store, planned("1"), planned("2"), event="a")
         await pause(store)
         await claim(store)
-        await owe(store, planned("3"), event="b", now=NOW + HOUR)
+        await add_pending(store, planned("3"), event="b", now=NOW + HOUR)
         await claim(store, now=NOW + HOUR)
         await resume(store)
 
@@ -87,7 +87,7 @@ class PausingContract(StoreContract):
 
     async def test_a_retry_of_later_stays_for_later(self, store: Store) -> None:
         """Going on is no reason to hurry what would have waited anyway."""
-        await owe(store, planned("1"))
+        await add_pending(store, planned("1"))
         await claim(store)
         await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=NOW + HOUR))
         await pause(store)
@@ -100,7 +100,7 @@ class PausingContract(StoreContract):
 
     async def test_what_is_attempted_ends_with_that_attempt(self, store: Store) -> None:
         """A failure is tried again when the target goes on."""
-        await owe(store, planned("1"), planned("2"), planned("3"))
+        await add_pending(store, planned("1"), planned("2"), planned("3"))
         await claim(store)
         await pause(store)
         await settle(
@@ -121,30 +121,30 @@ class PausingContract(StoreContract):
 
     async def test_no_worker_wakes_up_for_a_paused_target(self, store: Store) -> None:
         """A worker that hears of work that it cannot claim polls again and again."""
-        await owe(store, planned("1"), event="a")
+        await add_pending(store, planned("1"), event="a")
         await pause(store)
         due = [await next_due(store)]
         await claim(store)
         due.append(await next_due(store))
-        await owe(store, planned("2"), event="b")
+        await add_pending(store, planned("2"), event="b")
         due.append(await next_due(store))
-        await owe(store, planned("3", "102"), event="c", now=NOW + HOUR)
+        await add_pending(store, planned("3", "102"), event="c", now=NOW + HOUR)
         due.append(await next_due(store))
 
         assert [None, None, None, NOW + HOUR] == due
 
     async def test_the_limit_of_a_claim_counts_no_suspended_deliveries(self, store: Store) -> None:
         """However many deliveries a paused target has, others do not wait behind them."""
-        await owe(store, *(planned(str(number)) for number in range(1, MANY)), event="a")
+        await add_pending(store, *(planned(str(number)) for number in range(1, MANY)), event="a")
         await pause(store)
-        await owe(store, planned("91", "102"), planned("92", "102"), event="b")
+        await add_pending(store, planned("91", "102"), planned("92", "102"), event="b")
 
         assert ["91"] == await claimed_ids(store, limit=1)
         assert ["92"] == await claimed_ids(store, limit=1)
 
     async def test_dependents_are_suspended_with_their_own_target(self, store: Store) -> None:
         """A dependent waits for the delivery in front first, then for its target."""
-        await owe(store, *planned_line(("1", "101"), ("2", "102")))
+        await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await pause(store, "102")
         await claim(store)
         await settle(store, a_settlement("1", dependents=Dependents.RELEASE))
@@ -158,8 +158,8 @@ class PausingContract(StoreContract):
     async def test_another_instance_goes_on(self, store: Store) -> None:
         """Its target may have the same id."""
         await add_targets(store, instance=ANOTHER_INSTANCE)
-        await owe(store, planned("1"))
-        await owe(store, planned("2"), instance=ANOTHER_INSTANCE)
+        await add_pending(store, planned("1"))
+        await add_pending(store, planned("2"), instance=ANOTHER_INSTANCE)
         await pause(store)
 
         assert ["2"] == await claimed_ids(store)
@@ -172,7 +172,7 @@ class PausingContract(StoreContract):
         self, store: Store
     ) -> None:
         """Its deliveries are cancelled for good, and what depends on them goes on."""
-        await owe(store, *planned_line(("1", "101"), ("2", "102")))
+        await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await pause(store)
         await claim(store)
         await delete_target(store, "101")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fakes.memory.delivery import cancellations, ordering, target_queues, transitions
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey, not_after
 from outrider.domain.ids import DeliveryId, InstanceId
@@ -16,48 +16,48 @@ from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
 
 
 class MemoryDeliveries:
-    """`ports.Deliveries` on one unit's tables."""
+    """`Deliveries` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
+    def search(self, instance: InstanceId, query: DeliverySearch) -> Sequence[Delivery]:
         """See the port."""
         matching = [
-            replace(owed.shown, attempts=(), payload=b"")
-            for owed in self._tables.deliveries.values()
-            if owed.instance == instance and matches(owed.delivery, wanted)
+            replace(row.logged, attempts=(), payload=b"")
+            for row in self._tables.deliveries.values()
+            if row.instance == instance and matches(row.delivery, query)
         ]
         newest_first = sorted(matching, key=lambda delivery: int(delivery.id), reverse=True)
-        return newest_first[: wanted.limit]
+        return newest_first[: query.limit]
 
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
         """See the port."""
-        owed = self._tables.deliveries.get(delivery)
-        return owed.shown if owed is not None and owed.instance == instance else None
+        row = self._tables.deliveries.get(delivery)
+        return row.logged if row is not None and row.instance == instance else None
 
     def claim(
         self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
         """See the port."""
         taken = target_queues.Claim(self._tables, owner, now, limit, claim_limits).run()
-        return [transitions.claimed(self._tables, owed) for owed in taken]
+        return [transitions.claimed(self._tables, row) for row in taken]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """See the port."""
         written, notable = 0, []
         for settlement in settlements:
-            owed = self._held(owner, settlement.delivery_id)
-            if owed is not None and transitions.is_of_this_claim(owed, settlement):
+            row = self._claimed(owner, settlement.delivery_id)
+            if row is not None and transitions.is_of_this_claim(row, settlement):
                 change, settled = transitions.settle(self._tables, settlement, now)
                 written += 1
                 if settled.state is DeliveryState.DEAD or change is not None:
                     notable.append(
                         NotableSettlement(
                             settled,
-                            *owed.target_queue_name,
-                            owed.delivery.event_id,
-                            owed.delivery.event_type,
+                            *row.target_key,
+                            row.delivery.event_id,
+                            row.delivery.event_type,
                             change,
                         )
                     )
@@ -68,27 +68,31 @@ class MemoryDeliveries:
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
         for delivery in deliveries:
-            owed = self._held(owner, delivery)
-            if owed is not None:
-                transitions.release_claims(self._tables, owed, now)
+            row = self._claimed(owner, delivery)
+            if row is not None:
+                transitions.release_claims(self._tables, row, now)
         cancellations.take_effect(self._tables, now)
 
-    def held(self, owner: str) -> set[DeliveryId]:
+    def claimed_by(self, owner: str) -> set[DeliveryId]:
         """See the port."""
         return {
             delivery
             for delivery in self._tables.deliveries
-            if self._held(owner, delivery) is not None
+            if self._claimed(owner, delivery) is not None
         }
 
-    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
+    def next_due(self, excluded: Collection[TargetKey] = ()) -> datetime | None:
         """See the port."""
-        return target_queues.next_due(self._tables, passed_over)
+        return target_queues.next_due(self._tables, excluded)
 
-    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
+    def suspended(self, target_keys: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """See the port."""
         known = self._tables.target_queues
-        return {name for name in names if name in known and known[name].is_suspended(now)}
+        return {
+            target_key
+            for target_key in target_keys
+            if target_key in known and known[target_key].is_suspended(now)
+        }
 
     def newest(self) -> datetime | None:
         """See the port."""
@@ -102,32 +106,32 @@ class MemoryDeliveries:
     def clock_went_back(self, now: datetime) -> None:
         """See the port."""
         transitions.first_attempts_now(self._tables, now)
-        for name, target_queue in self._tables.target_queues.items():
-            self._tables.target_queues[name] = not_after(target_queue, now)
-        self._tables.general_served_at = min(self._tables.general_served_at, now)
+        for target_key, target_queue in self._tables.target_queues.items():
+            self._tables.target_queues[target_key] = not_after(target_queue, now)
+        self._tables.shared_last_claimed_at = min(self._tables.shared_last_claimed_at, now)
 
     def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""
-        owed = self._tables.deliveries.get(dead)
-        if owed is None or owed.instance != instance:
+        row = self._tables.deliveries.get(dead)
+        if row is None or row.instance != instance:
             return False
         return ordering.resume_key(self._tables, dead, replay)
 
-    def _held(self, owner: str, delivery: DeliveryId) -> OwedDelivery | None:
-        owed = self._tables.deliveries.get(delivery)
-        return owed if owed is not None and owed.owner == owner else None
+    def _claimed(self, owner: str, delivery: DeliveryId) -> QueuedDelivery | None:
+        row = self._tables.deliveries.get(delivery)
+        return row if row is not None and row.owner == owner else None
 
 
-def matches(delivery: Delivery, wanted: DeliverySearch) -> bool:
-    """Whether a delivery is what somebody searches for."""
+def matches(delivery: Delivery, query: DeliverySearch) -> bool:
+    """Whether a delivery matches a search."""
     return (
-        (not wanted.states or delivery.state in wanted.states)
-        and wanted.target_id in {None, delivery.target_id}
-        and wanted.event_type in {None, delivery.event_type}
-        and wanted.event_id in {None, delivery.event_id}
-        and (wanted.created_since is None or wanted.created_since <= delivery.created_at)
-        and (wanted.created_until is None or delivery.created_at < wanted.created_until)
-        and (wanted.before is None or int(delivery.id) < _number(wanted.before))
+        (not query.states or delivery.state in query.states)
+        and query.target_id in {None, delivery.target_id}
+        and query.event_type in {None, delivery.event_type}
+        and query.event_id in {None, delivery.event_id}
+        and (query.created_since is None or query.created_since <= delivery.created_at)
+        and (query.created_until is None or delivery.created_at < query.created_until)
+        and (query.before is None or int(delivery.id) < _number(query.before))
     )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from fakes.memory.delivery import ordering
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import Delivery, DeliveryState, PlannedDelivery
 from outrider.domain.ids import EventId, InstanceId
 from outrider.usecases.ports.deliveries import StoredEvent
 
 
 class MemoryEvents:
-    """`ports.Events` on one unit's tables."""
+    """`Events` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -41,16 +41,16 @@ class MemoryEvents:
         self._tables.events[instance, stored.event.id] = stored
         self._tables.published_at[instance, stored.event.id] = now
         for planned in stored.deliveries:
-            owed = _owed(instance, stored, planned, now)
-            self._tables.deliveries[planned.id] = ordering.stand_in_line(self._tables, owed)
+            row = _queued(instance, stored, planned, now)
+            self._tables.deliveries[planned.id] = ordering.with_key(self._tables, row)
         return len(stored.deliveries)
 
 
-def _owed(
+def _queued(
     instance: InstanceId, stored: StoredEvent, planned: PlannedDelivery, now: datetime
-) -> OwedDelivery:
+) -> QueuedDelivery:
     if stored.execution is None:
-        raise ValueError("an event for which no execution fires owes no delivery")
+        raise ValueError("an event that no execution matches has no delivery")
     delivery = Delivery(
         id=planned.id,
         event_id=stored.event.id,
@@ -63,7 +63,7 @@ def _owed(
         next_attempt_at=now if planned.depends_on is None else None,
         payload=stored.body,
     )
-    return OwedDelivery(
+    return QueuedDelivery(
         instance=instance,
         delivery=delivery,
         has_dependents=planned.has_dependents,

@@ -1,4 +1,4 @@
-"""Which workers are alive, in memory."""
+"""The workers that are alive, in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outrider.usecases.ports.deliveries import OrphanedDelivery
 
 
 class MemoryLeases:
-    """`ports.Leases` on one unit's tables."""
+    """`Leases` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -28,19 +28,19 @@ class MemoryLeases:
         """See the port."""
         alive = {owner for owner, until in self._tables.leases.items() if now < until}
         orphaned = [
-            OrphanedDelivery(transitions.claimed(self._tables, owed), owed.owner, owed.claimed_at)
-            for owed in self._tables.deliveries.values()
-            if owed.owner is not None and owed.claimed_at is not None and owed.owner not in alive
+            OrphanedDelivery(transitions.claimed(self._tables, row), row.owner, row.claimed_at)
+            for row in self._tables.deliveries.values()
+            if row.owner is not None and row.claimed_at is not None and row.owner not in alive
         ]
         return orphaned[:limit]
 
     def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
-        """See the port. Units run one after the other: nobody comes between."""
+        """See the port. Units run one after the other: no other one comes between."""
         return orphans
 
     def tidy(self, now: datetime, latest: datetime) -> None:
         """See the port."""
-        holders = {owed.owner for owed in self._tables.deliveries.values()}
+        holders = {row.owner for row in self._tables.deliveries.values()}
         for owner, until in list(self._tables.leases.items()):
             if until <= now and owner not in holders:
                 del self._tables.leases[owner]

@@ -1,86 +1,88 @@
-"""Lines of deliveries that wait for earlier ones of their aggregate, in memory."""
+"""Ordering keys in memory: deliveries that wait on earlier ones of their aggregate."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.events.event import aggregate_of
 from outrider.domain.ids import DeliveryId
 
 
-def stand_in_line(tables: Tables, owed: OwedDelivery) -> OwedDelivery:
-    """The delivery with its place, where its target queue keeps an order."""
-    target_queue = tables.target_queues.get(owed.target_queue_name)
-    event = tables.events[owed.instance, owed.delivery.event_id].event
+def with_key(tables: Tables, row: QueuedDelivery) -> QueuedDelivery:
+    """The delivery with its ordering key, where its target queue keeps an order."""
+    target_queue = tables.target_queues.get(row.target_key)
+    event = tables.events[row.instance, row.delivery.event_id].event
     aggregate = aggregate_of(event)
     if target_queue is None or not target_queue.is_ordered or not aggregate:
-        return owed
+        return row
     return replace(
-        owed, aggregate=aggregate, behind=_last_in_line(tables, owed.target_queue_name, aggregate)
+        row, aggregate=aggregate, waits_on=_last_of_key(tables, row.target_key, aggregate)
     )
 
 
-def leave(tables: Tables, number: DeliveryId) -> None:
-    """The delivery leaves its line; who stood behind it is first now."""
-    for each, owed in list(tables.deliveries.items()):
-        if owed.behind == number:
-            tables.deliveries[each] = replace(owed, behind=None)
-    owed = tables.deliveries[number]
-    tables.deliveries[number] = replace(owed, aggregate=None, behind=None)
+def promote_next(tables: Tables, number: DeliveryId) -> None:
+    """The delivery gives up its key; the one that waited on it is first now."""
+    for other, row in list(tables.deliveries.items()):
+        if row.waits_on == number:
+            tables.deliveries[other] = replace(row, waits_on=None)
+    row = tables.deliveries[number]
+    tables.deliveries[number] = replace(row, aggregate=None, waits_on=None)
 
 
-def leave_if_final(tables: Tables, number: DeliveryId) -> None:
-    """What is final leaves its line; a dead one stays where the policy parks."""
-    owed = tables.deliveries[number]
-    target_queue = tables.target_queues.get(owed.target_queue_name)
-    is_parked = (
-        owed.delivery.state is DeliveryState.DEAD
+def promote_if_final(tables: Tables, number: DeliveryId) -> None:
+    """What is final gives up its key; a dead one keeps it where the policy halts on dead."""
+    row = tables.deliveries[number]
+    target_queue = tables.target_queues.get(row.target_key)
+    is_halted = (
+        row.delivery.state is DeliveryState.DEAD
         and target_queue is not None
         and target_queue.halts_on_dead
     )
-    if owed.aggregate is not None and owed.delivery.state.is_final and not is_parked:
-        leave(tables, number)
+    if row.aggregate is not None and row.delivery.state.is_final and not is_halted:
+        promote_next(tables, number)
 
 
 def resume_key(tables: Tables, dead: DeliveryId, replay: DeliveryId) -> bool:
-    """Put a replay in the place of a dead delivery that holds its line; whether it held one."""
-    held_up = tables.deliveries[dead]
-    if held_up.aggregate is None or held_up.delivery.state is not DeliveryState.DEAD:
+    """Put a replay in the place of a dead delivery that halts its key; whether it halted one."""
+    halting = tables.deliveries[dead]
+    if halting.aggregate is None or halting.delivery.state is not DeliveryState.DEAD:
         return False
-    for each, owed in list(tables.deliveries.items()):
-        if owed.behind == dead:
-            tables.deliveries[each] = replace(owed, behind=replay)
-    tables.deliveries[dead] = replace(held_up, aggregate=None)
+    for number, row in list(tables.deliveries.items()):
+        if row.waits_on == dead:
+            tables.deliveries[number] = replace(row, waits_on=replay)
+    tables.deliveries[dead] = replace(halting, aggregate=None)
     tables.deliveries[replay] = replace(
-        tables.deliveries[replay], aggregate=held_up.aggregate, behind=None
+        tables.deliveries[replay], aggregate=halting.aggregate, waits_on=None
     )
     return True
 
 
-def order_changed(tables: Tables, name: TargetKey, before: TargetQueue, after: TargetQueue) -> None:
-    """Line up what is open, or let it go."""
+def order_changed(
+    tables: Tables, target_key: TargetKey, before: TargetQueue, after: TargetQueue
+) -> None:
+    """Order what is open, or promote it."""
     of_target = {
-        each: owed for each, owed in tables.deliveries.items() if owed.target_queue_name == name
+        number: row for number, row in tables.deliveries.items() if row.target_key == target_key
     }
     if after.is_ordered and not before.is_ordered:
-        for each in sorted(of_target, key=int):
-            if not of_target[each].delivery.state.is_final:
-                tables.deliveries[each] = stand_in_line(tables, of_target[each])
+        for number in sorted(of_target, key=int):
+            if not of_target[number].delivery.state.is_final:
+                tables.deliveries[number] = with_key(tables, of_target[number])
     elif not after.is_ordered or (before.halts_on_dead and not after.halts_on_dead):
-        for each, owed in of_target.items():
-            is_dead = owed.delivery.state is DeliveryState.DEAD
-            if owed.aggregate is not None and (is_dead or not after.is_ordered):
-                leave(tables, each)
+        for number, row in of_target.items():
+            is_dead = row.delivery.state is DeliveryState.DEAD
+            if row.aggregate is not None and (is_dead or not after.is_ordered):
+                promote_next(tables, number)
 
 
-def _last_in_line(tables: Tables, name: TargetKey, aggregate: str) -> DeliveryId | None:
-    line = [
-        each
-        for each, owed in tables.deliveries.items()
-        if owed.target_queue_name == name and owed.aggregate == aggregate
+def _last_of_key(tables: Tables, target_key: TargetKey, aggregate: str) -> DeliveryId | None:
+    of_key = [
+        number
+        for number, row in tables.deliveries.items()
+        if row.target_key == target_key and row.aggregate == aggregate
     ]
-    taken = {owed.behind for owed in tables.deliveries.values()}
-    return next((each for each in reversed(line) if each not in taken), None)
+    waited_on = {row.waits_on for row in tables.deliveries.values()}
+    return next((number for number in reversed(of_key) if number not in waited_on), None)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from fakes.memory.delivery.deliveries import matches
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
 from outrider.domain.ids import DeliveryId, InstanceId
@@ -14,28 +14,28 @@ from outrider.domain.search import DeliverySearch
 
 
 class MemoryReplays:
-    """`delivery_log_ports.Replays` on one unit's tables."""
+    """`Replays` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
         """See the port."""
-        return [self._source(each) for each in self._of(instance) if each.delivery.id in ids]
+        return [self._source(row) for row in self._of(instance) if row.delivery.id in ids]
 
-    def look(
-        self, instance: InstanceId, wanted: DeliverySearch, within: ReplayRange, limit: int
+    def scan(
+        self, instance: InstanceId, query: DeliverySearch, within: ReplayRange, limit: int
     ) -> ReplayWindow:
         """See the port. It looks at those that fit only: nothing makes it slow."""
         rest = [
-            owed
-            for owed in self._of(instance)
-            if int(within.after) < int(owed.delivery.id) <= int(within.until)
-            and matches(owed.delivery, wanted)
+            row
+            for row in self._of(instance)
+            if int(within.after) < int(row.delivery.id) <= int(within.until)
+            and matches(row.delivery, query)
         ]
         seen = rest[:limit]
         return ReplayWindow(
-            [self._source(each) for each in seen],
+            [self._source(row) for row in seen],
             seen[-1].delivery.id if len(seen) == limit else None,
             seen[-1].delivery.created_at if seen else None,
         )
@@ -44,32 +44,26 @@ class MemoryReplays:
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
         """See the port."""
-        sources = {each.delivery.id: each for each in self._of(instance)}
-        wanted = [
+        sources = {row.delivery.id: row for row in self._of(instance)}
+        replayable = [
             replay
             for replay in replays
             if replay.of in sources and self._source(sources[replay.of]).is_replayable
         ]
-        for each in wanted:
-            again = _again(sources[each.of].delivery, each, now)
-            self._tables.deliveries[each.id] = OwedDelivery(
+        for replay in replayable:
+            again = _again(sources[replay.of].delivery, replay, now)
+            self._tables.deliveries[replay.id] = QueuedDelivery(
                 instance=instance, delivery=again, has_dependents=False
             )
-        return wanted
+        return replayable
 
-    def _of(self, instance: InstanceId) -> list[OwedDelivery]:
-        owed = [
-            delivery
-            for delivery in self._tables.deliveries.values()
-            if delivery.instance == instance
-        ]
-        return sorted(owed, key=lambda each: int(each.delivery.id))
+    def _of(self, instance: InstanceId) -> list[QueuedDelivery]:
+        rows = [row for row in self._tables.deliveries.values() if row.instance == instance]
+        return sorted(rows, key=lambda row: int(row.delivery.id))
 
-    def _source(self, owed: OwedDelivery) -> ReplaySource:
-        is_final = owed.delivery.state.is_final
-        return ReplaySource(
-            owed.delivery.id, is_final and owed.target_queue_name in self._tables.targets
-        )
+    def _source(self, row: QueuedDelivery) -> ReplaySource:
+        is_final = row.delivery.state.is_final
+        return ReplaySource(row.delivery.id, is_final and row.target_key in self._tables.targets)
 
 
 def _again(delivery: Delivery, replay: Replay, now: datetime) -> Delivery:

@@ -9,17 +9,17 @@ from outrider.domain.delivery.delivery import DeliveryState
 
 
 class MemoryRetention:
-    """`delivery_log_ports.Forgetting` on one unit's tables."""
+    """`Retention` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
         """See the port."""
-        turn = self._tables.upkeep_turn
-        if turn is not None and turn[0] != owner and now < turn[1]:
+        lease = self._tables.leader_lease
+        if lease is not None and lease[0] != owner and now < lease[1]:
             return False
-        self._tables.upkeep_turn = (owner, until)
+        self._tables.leader_lease = (owner, until)
         return True
 
     def delete_expired_deliveries(
@@ -27,18 +27,18 @@ class MemoryRetention:
     ) -> int:
         """See the port."""
         everything = self._tables.deliveries
-        waited_for = {each.depends_on for each in everything.values()}
-        waited_for |= {each.behind for each in everything.values()}
+        needed = {row.depends_on for row in everything.values()}
+        needed |= {row.waits_on for row in everything.values()}
         old = [
-            (each.delivery.finished_at, int(each.delivery.id), each.delivery.id)
-            for each in everything.values()
-            if each.delivery.state is state
-            and each.delivery.finished_at is not None
-            and each.delivery.finished_at < finished_before
-            and each.delivery.id not in waited_for
+            (row.delivery.finished_at, int(row.delivery.id), row.delivery.id)
+            for row in everything.values()
+            if row.delivery.state is state
+            and row.delivery.finished_at is not None
+            and row.delivery.finished_at < finished_before
+            and row.delivery.id not in needed
         ]
-        for *_, each in sorted(old)[:limit]:
-            del everything[each]
+        for *_, number in sorted(old)[:limit]:
+            del everything[number]
         return min(len(old), limit)
 
     def delete_expired_events(
@@ -46,15 +46,14 @@ class MemoryRetention:
     ) -> tuple[int, int | None]:
         """See the port. It looks at all there are: nothing makes it slow."""
         del after
-        owed = {
-            (delivery.instance, delivery.delivery.event_id)
-            for delivery in self._tables.deliveries.values()
+        with_deliveries = {
+            (row.instance, row.delivery.event_id) for row in self._tables.deliveries.values()
         }
-        unowed = [
-            each
-            for each, published_at in self._tables.published_at.items()
-            if published_at < published_before and each not in owed
+        without_deliveries = [
+            event_id
+            for event_id, published_at in self._tables.published_at.items()
+            if published_at < published_before and event_id not in with_deliveries
         ]
-        for each in unowed[:limit]:
-            del self._tables.events[each], self._tables.published_at[each]
-        return len(unowed[:limit]), 0 if len(unowed) > limit else None
+        for event_id in without_deliveries[:limit]:
+            del self._tables.events[event_id], self._tables.published_at[event_id]
+        return len(without_deliveries[:limit]), 0 if len(without_deliveries) > limit else None

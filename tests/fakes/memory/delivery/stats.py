@@ -10,7 +10,7 @@ from fakes.memory.delivery.deliveries import matches
 from fakes.memory.tables import Tables
 from outrider.domain.delivery.delivery import Delivery
 from outrider.domain.delivery.stats import (
-    LOOKED_AT,
+    MAX_SCANNED,
     DeliveryStats,
     OpenCounts,
     SettledBuckets,
@@ -28,7 +28,7 @@ from outrider.domain.search import DeliverySearch
 
 
 class MemoryDeliveryCounts:
-    """`delivery_log_ports.DeliveryCounts` on one unit's tables."""
+    """`DeliveryCounts` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -36,59 +36,59 @@ class MemoryDeliveryCounts:
     def get(
         self,
         instance: InstanceId,
-        wanted: StatsSearch,
+        query: StatsSearch,
         now: datetime,
         counted: OpenCounts | None = None,
     ) -> DeliveryStats:
         """See the port."""
         before = [
-            each.delivery
-            for each in self._tables.deliveries.values()
-            if each.instance == instance and matches(each.delivery, _without_type(wanted))
+            row.delivery
+            for row in self._tables.deliveries.values()
+            if row.instance == instance and matches(row.delivery, _without_type(query))
         ]
         newest = sorted(before, key=lambda delivery: int(delivery.id), reverse=True)
-        seen = newest[:LOOKED_AT] if wanted.is_narrow else newest
+        seen = newest[:MAX_SCANNED] if query.is_narrow else newest
         state_counts: dict[TargetId, StateCounts] = defaultdict(StateCounts)
-        for each in seen:
-            if wanted.event_type in {None, each.event_type} and (
-                counted is None or each.state.is_final
+        for delivery in seen:
+            if query.event_type in {None, delivery.event_type} and (
+                counted is None or delivery.state.is_final
             ):
-                _add(state_counts, each)
-        for name, roll_up in (counted or {}).items():
-            state_counts[name].merge(roll_up)
+                _add(state_counts, delivery)
+        for target_id, counts in (counted or {}).items():
+            state_counts[target_id].merge(counts)
         targets = self._tables.targets.items()
         return stats_of(
             state_counts,
-            {name: target.name for (owner, name), target in targets if owner == instance},
-            wanted,
-            None if wanted.is_narrow else _settled(seen, now),
+            {target_id: target.name for (owner, target_id), target in targets if owner == instance},
+            query,
+            None if query.is_narrow else _settled(seen, now),
             now,
-            holds=self._holds(instance, wanted.target_id),
-            is_partial=wanted.is_narrow and len(newest) >= LOOKED_AT,
+            suspensions=self._suspensions(instance, query.target_id),
+            is_partial=query.is_narrow and len(newest) >= MAX_SCANNED,
         )
 
     def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """See the port."""
         state_counts: dict[TargetId, StateCounts] = defaultdict(StateCounts)
-        for each in self._tables.deliveries.values():
-            delivery = each.delivery
-            is_asked = each.instance == instance and target in {None, delivery.target_id}
+        for row in self._tables.deliveries.values():
+            delivery = row.delivery
+            is_asked = row.instance == instance and target in {None, delivery.target_id}
             if is_asked and not delivery.state.is_final:
                 _add(state_counts, delivery)
         return state_counts
 
-    def _holds(self, instance: InstanceId, target: TargetId | None) -> Suspensions:
-        holds = {}
-        for (owner, name), target_queue in self._tables.target_queues.items():
-            if owner == instance and target in {None, name}:
-                stored = self._tables.policies.get((owner, name))
+    def _suspensions(self, instance: InstanceId, target: TargetId | None) -> Suspensions:
+        suspensions = {}
+        for (owner, target_id), target_queue in self._tables.target_queues.items():
+            if owner == instance and target in {None, target_id}:
+                stored = self._tables.policies.get((owner, target_id))
                 paused_at = None if stored is None else stored.paused_at
-                hold = Suspension(paused_at, target_queue.state.open_until)
-                if hold != Suspension():
-                    holds[name] = hold
-        return holds
+                suspension = Suspension(paused_at, target_queue.state.open_until)
+                if suspension != Suspension():
+                    suspensions[target_id] = suspension
+        return suspensions
 
-    def held(self, now: datetime) -> SuspendedTargets:
+    def suspended_targets(self, now: datetime) -> SuspendedTargets:
         """See the port."""
         target_queues = self._tables.target_queues.values()
         return SuspendedTargets(
@@ -107,11 +107,11 @@ def _add(state_counts: dict[TargetId, StateCounts], delivery: Delivery) -> None:
     state_counts[delivery.target_id].add(delivery.state, 1, oldest)
 
 
-def _without_type(wanted: StatsSearch) -> DeliverySearch:
+def _without_type(query: StatsSearch) -> DeliverySearch:
     return DeliverySearch(
-        target_id=wanted.target_id,
-        created_since=wanted.created_since,
-        created_until=wanted.created_until,
+        target_id=query.target_id,
+        created_since=query.created_since,
+        created_until=query.created_until,
     )
 
 
@@ -126,4 +126,4 @@ def _settled(deliveries: Sequence[Delivery], now: datetime) -> SettledBuckets:
         for delivery in deliveries
         if delivery.finished_at is not None and first <= bucket_of(delivery.finished_at) < end
     )
-    return [(*name, count) for name, count in counts.items()]
+    return [(*bucket, count) for bucket, count in counts.items()]

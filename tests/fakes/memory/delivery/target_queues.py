@@ -1,4 +1,4 @@
-"""Target queues in memory: when each can be served, and who gets the next attempts."""
+"""Target queues in memory: when each is ready, and which deliveries are claimed next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from fakes.memory.delivery import ordering
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import (
     ClaimLimits,
@@ -21,57 +21,53 @@ from outrider.domain.delivery.target_queue import (
     share_evenly,
 )
 
-_CROWD = 8
+_FLOOD = 8
 
 
-def change(tables: Tables, name: TargetKey, how: Callable[[TargetQueue], TargetQueue]) -> None:
-    """Change a target queue; it is made when there is a reason now, and goes when there is none left."""
-    before = tables.target_queues.get(name)
+def change(
+    tables: Tables, target_key: TargetKey, how: Callable[[TargetQueue], TargetQueue]
+) -> None:
+    """Change a target queue; it is made when there is a reason, and goes when there is none."""
+    before = tables.target_queues.get(target_key)
     after = how(before or TargetQueue())
     if before is None and not after.is_limited:
         return
-    tables.target_queues[name] = after
-    ordering.order_changed(tables, name, before or TargetQueue(), after)
+    tables.target_queues[target_key] = after
+    ordering.order_changed(tables, target_key, before or TargetQueue(), after)
     drop_empty(tables)
 
 
 def drop_empty(tables: Tables) -> None:
-    """Target queues that nothing keeps go when they are empty."""
-    owed = {
-        delivery.target_queue_name
-        for delivery in tables.deliveries.values()
-        if delivery.due_at is not None
-    }
-    for name, target_queue in list(tables.target_queues.items()):
-        if not target_queue.is_limited and name not in owed:
-            del tables.target_queues[name]
+    """Delete target queues that only their backlog kept, when they are empty."""
+    with_due = {row.target_key for row in tables.deliveries.values() if row.due_at is not None}
+    for target_key, target_queue in list(tables.target_queues.items()):
+        if not target_queue.is_limited and target_key not in with_due:
+            del tables.target_queues[target_key]
 
 
 def ready_times(tables: Tables) -> dict[TargetKey, datetime]:
-    """When each target queue can be served; absent: not before something else has changed."""
+    """When each target queue is ready; absent: not before something else has changed."""
     counts = _in_flight(tables)
     first: dict[TargetKey, datetime] = {}
-    for owed in tables.deliveries.values():
-        if owed.due_at is not None:
-            first[owed.target_queue_name] = min(
-                owed.due_at, first.get(owed.target_queue_name, owed.due_at)
-            )
+    for row in tables.deliveries.values():
+        if row.due_at is not None:
+            first[row.target_key] = min(row.due_at, first.get(row.target_key, row.due_at))
     times = {
-        name: ready_at(target_queue, counts[name], first.get(name))
-        for name, target_queue in tables.target_queues.items()
+        target_key: ready_at(target_queue, counts[target_key], first.get(target_key))
+        for target_key, target_queue in tables.target_queues.items()
     }
-    return {name: at for name, at in times.items() if at is not None}
+    return {target_key: at for target_key, at in times.items() if at is not None}
 
 
-def next_due(tables: Tables, passed_over: Collection[TargetKey]) -> datetime | None:
+def next_due(tables: Tables, excluded: Collection[TargetKey]) -> datetime | None:
     """When something can be claimed that is of none of these targets."""
-    times = [at for name, at in ready_times(tables).items() if name not in passed_over]
+    times = [at for target_key, at in ready_times(tables).items() if target_key not in excluded]
     times += [
-        owed.due_at
-        for owed in tables.deliveries.values()
-        if owed.due_at is not None
-        and owed.target_queue_name not in tables.target_queues
-        and owed.target_queue_name not in passed_over
+        row.due_at
+        for row in tables.deliveries.values()
+        if row.due_at is not None
+        and row.target_key not in tables.target_queues
+        and row.target_key not in excluded
     ]
     return min(times, default=None)
 
@@ -85,17 +81,17 @@ class Claim:
     now: datetime
     limit: int
     claim_limits: ClaimLimits
-    _general: list[OwedDelivery] = field(default_factory=list)
-    _taken: list[OwedDelivery] = field(default_factory=list)
-    _served: Counter[TargetKey] = field(default_factory=Counter)
+    _shared: list[QueuedDelivery] = field(default_factory=list)
+    _taken: list[QueuedDelivery] = field(default_factory=list)
+    _claimed_from: Counter[TargetKey] = field(default_factory=Counter)
 
-    def run(self) -> Sequence[OwedDelivery]:
+    def run(self) -> Sequence[QueuedDelivery]:
         """Take what is due, in equal shares."""
-        self._general = self._look()
+        self._shared = self._due_in_shared_queue()
         share_evenly(self._participants(), self.limit)
-        for name, count in self._served.items():
-            self.tables.target_queues[name] = after_claim(
-                self.tables.target_queues[name], count, self.now
+        for target_key, count in self._claimed_from.items():
+            self.tables.target_queues[target_key] = after_claim(
+                self.tables.target_queues[target_key], count, self.now
             )
         drop_empty(self.tables)
         return self._taken
@@ -103,95 +99,97 @@ class Claim:
     def _participants(self) -> list[Callable[[int], int]]:
         counts = _in_flight(self.tables)
         ready = sorted(
-            (at, name)
-            for name, at in ready_times(self.tables).items()
-            if at <= self.now and self.claim_limits.get(name) > 0
+            (at, target_key)
+            for target_key, at in ready_times(self.tables).items()
+            if at <= self.now and self.claim_limits.get(target_key) > 0
         )
         takers: list[Callable[[int], int]] = []
-        for _, name in ready:
-            most = capacity(self.tables.target_queues[name], counts[name], self.now)
+        for _, target_key in ready:
+            limit = capacity(self.tables.target_queues[target_key], counts[target_key], self.now)
             takers.append(
-                partial(self._take_target_queue, name, min(most, self.claim_limits.get(name)))
+                partial(
+                    self._take_target_queue,
+                    target_key,
+                    min(limit, self.claim_limits.get(target_key)),
+                )
             )
-        if self._general:
-            takers.insert(self._turn([at for at, _ in ready]), self._take_general)
+        if self._shared:
+            takers.insert(self._shared_position([at for at, _ in ready]), self._take_shared)
         return takers
 
-    def _turn(self, became_ready: Sequence[datetime]) -> int:
+    def _shared_position(self, became_ready: Sequence[datetime]) -> int:
         if self.limit > len(became_ready):
             return 0
-        place = sum(at <= self.tables.general_served_at for at in became_ready)
-        if place < self.limit:
-            self.tables.general_served_at = self.now
-        return place
+        position = sum(at <= self.tables.shared_last_claimed_at for at in became_ready)
+        if position < self.limit:
+            self.tables.shared_last_claimed_at = self.now
+        return position
 
-    def _take_general(self, count: int) -> int:
-        taken, self._general = self._general[:count], self._general[count:]
-        self._mark(taken)
+    def _take_shared(self, count: int) -> int:
+        taken, self._shared = self._shared[:count], self._shared[count:]
+        self._mark_claimed(taken)
         return len(taken)
 
-    def _take_target_queue(self, name: TargetKey, most: int, count: int) -> int:
-        due = [owed for owed in _due(self.tables, self.now) if owed.target_queue_name == name]
-        taken = due[: max(min(count, most - self._served[name]), 0)]
-        self._served[name] += len(taken)
-        self._mark(taken)
+    def _take_target_queue(self, target_key: TargetKey, limit: int, count: int) -> int:
+        due = [row for row in _due(self.tables, self.now) if row.target_key == target_key]
+        taken = due[: max(min(count, limit - self._claimed_from[target_key]), 0)]
+        self._claimed_from[target_key] += len(taken)
+        self._mark_claimed(taken)
         return len(taken)
 
-    def _mark(self, rows: Sequence[OwedDelivery]) -> None:
-        for owed in rows:
-            delivery = replace(owed.delivery, state=DeliveryState.DELIVERING, next_attempt_at=None)
+    def _mark_claimed(self, rows: Sequence[QueuedDelivery]) -> None:
+        for row in rows:
+            delivery = replace(row.delivery, state=DeliveryState.DELIVERING, next_attempt_at=None)
             self.tables.deliveries[delivery.id] = replace(
-                owed, delivery=delivery, owner=self.owner, claimed_at=self.now
+                row, delivery=delivery, owner=self.owner, claimed_at=self.now
             )
         self._taken.extend(rows)
 
-    def _look(self) -> list[OwedDelivery]:
-        """What is in no target queue, longest due first; a target that crowds it gets one."""
+    def _due_in_shared_queue(self) -> list[QueuedDelivery]:
+        """What is in no target queue, longest due first; a target that floods it gets one."""
         while True:
-            due = [each for each in _due(self.tables, self.now) if not self._has_target_queue(each)]
-            crowd = self._crowd([each.target_queue_name for each in due])
-            if crowd is None:
-                return self._capped(due[: self.limit])
-            self.tables.target_queues[crowd] = TargetQueue()
+            due = [row for row in _due(self.tables, self.now) if not self._has_target_queue(row)]
+            flooding_target = self._flooding_target([row.target_key for row in due])
+            if flooding_target is None:
+                return self._within_limits(due[: self.limit])
+            self.tables.target_queues[flooding_target] = TargetQueue()
 
-    def _has_target_queue(self, owed: OwedDelivery) -> bool:
-        return owed.target_queue_name in self.tables.target_queues
+    def _has_target_queue(self, row: QueuedDelivery) -> bool:
+        return row.target_key in self.tables.target_queues
 
-    def _capped(self, rows: Sequence[OwedDelivery]) -> list[OwedDelivery]:
+    def _within_limits(self, rows: Sequence[QueuedDelivery]) -> list[QueuedDelivery]:
         counts: Counter[TargetKey] = Counter()
         allowed = []
-        for owed in rows:
-            if counts[owed.target_queue_name] < self.claim_limits.get(owed.target_queue_name):
-                counts[owed.target_queue_name] += 1
-                allowed.append(owed)
+        for row in rows:
+            if counts[row.target_key] < self.claim_limits.get(row.target_key):
+                counts[row.target_key] += 1
+                allowed.append(row)
         return allowed
 
-    def _crowd(self, due: Sequence[TargetKey]) -> TargetKey | None:
+    def _flooding_target(self, due: Sequence[TargetKey]) -> TargetKey | None:
         front = Counter(due[: self.limit])
         is_full = front.total() >= self.limit
-        for name, count in front.items():
-            if not self.claim_limits.get(name) and (is_full or count >= _CROWD):
-                return name
+        for target_key, count in front.items():
+            if not self.claim_limits.get(target_key) and (is_full or count >= _FLOOD):
+                return target_key
         if not is_full or not front:
             return None
-        name, count = front.most_common(1)[0]
-        is_crowd = self.limit >= _CROWD and 2 * count >= self.limit
-        if not is_crowd and count <= self.claim_limits.get(name):
+        target_key, count = front.most_common(1)[0]
+        is_flood = self.limit >= _FLOOD and 2 * count >= self.limit
+        if not is_flood and count <= self.claim_limits.get(target_key):
             return None
-        return name if len(set(due)) > 1 else None
+        return target_key if len(set(due)) > 1 else None
 
 
-def _due(tables: Tables, now: datetime) -> list[OwedDelivery]:
+def _due(tables: Tables, now: datetime) -> list[QueuedDelivery]:
     """What is due, longest due first."""
     due = [
-        (owed.due_at, int(owed.delivery.id), owed)
-        for owed in tables.deliveries.values()
-        if owed.due_at is not None and owed.due_at <= now
+        (row.due_at, int(row.delivery.id), row)
+        for row in tables.deliveries.values()
+        if row.due_at is not None and row.due_at <= now
     ]
-    return [owed for *_, owed in sorted(due, key=lambda each: each[:2])]
+    return [row for *_, row in sorted(due, key=lambda row: row[:2])]
 
 
 def _in_flight(tables: Tables) -> Counter[TargetKey]:
-    return Counter(
-        owed.target_queue_name for owed in tables.deliveries.values() if owed.owner is not None
-    )
+    return Counter(row.target_key for row in tables.deliveries.values() if row.owner is not None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fakes.memory.delivery import ordering
-from fakes.memory.tables import OwedDelivery, Tables
+from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.circuit_breaker import BreakerChange
 from outrider.domain.delivery.delivery import (
     ClaimedDelivery,
@@ -21,25 +21,25 @@ from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
 
-def claimed(tables: Tables, owed: OwedDelivery) -> ClaimedDelivery:
+def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
     """What a worker gets to see of a delivery."""
     return ClaimedDelivery(
-        id=owed.delivery.id,
-        instance_id=owed.instance,
-        target_id=owed.delivery.target_id,
-        attempt_number=owed.delivery.attempt_count + 1,
-        created_at=owed.delivery.created_at,
-        has_dependents=owed.has_dependents,
-        body=owed.delivery.payload,
-        trace=tables.events[owed.instance, owed.delivery.event_id].trace,
-        due_at=owed.due_at,
+        id=row.delivery.id,
+        instance_id=row.instance,
+        target_id=row.delivery.target_id,
+        attempt_number=row.delivery.attempt_count + 1,
+        created_at=row.delivery.created_at,
+        has_dependents=row.has_dependents,
+        body=row.delivery.payload,
+        trace=tables.events[row.instance, row.delivery.event_id].trace,
+        due_at=row.due_at,
     )
 
 
-def is_of_this_claim(owed: OwedDelivery, settlement: Settlement) -> bool:
+def is_of_this_claim(row: QueuedDelivery, settlement: Settlement) -> bool:
     """Whether it settles the attempt that is under way, not one that was recorded as LOST."""
     attempt = settlement.attempt
-    return attempt is None or attempt.number == owed.delivery.attempt_count + 1
+    return attempt is None or attempt.number == row.delivery.attempt_count + 1
 
 
 def settle(
@@ -49,18 +49,16 @@ def settle(
 
     Return what it did to the target's breaker, and the settlement as it was written.
     """
-    owed = tables.deliveries[settlement.delivery_id]
-    target_exists = (owed.instance, owed.delivery.target_id) in tables.targets
+    row = tables.deliveries[settlement.delivery_id]
+    target_exists = (row.instance, row.delivery.target_id) in tables.targets
     state, dependents = settlement.state, settlement.dependents
     if state is DeliveryState.RETRYING and not target_exists:
         state, dependents = DeliveryState.CANCELLED, Dependents.RELEASE
         settlement = replace(settlement, state=state, due_at=None, dependents=dependents)
-    target_queue, change = tables.target_queues.get(owed.target_queue_name), None
+    target_queue, change = tables.target_queues.get(row.target_key), None
     if target_queue is not None:
-        tables.target_queues[owed.target_queue_name], change = after_settlement(
-            target_queue, settlement
-        )
-    delivery = owed.delivery
+        tables.target_queues[row.target_key], change = after_settlement(target_queue, settlement)
+    delivery = row.delivery
     if settlement.attempt is not None:
         delivery = replace(
             delivery,
@@ -68,75 +66,75 @@ def settle(
             attempt_count=delivery.attempt_count + 1,
         )
     due_at = settlement.due_at if state is DeliveryState.RETRYING else None
-    _put(tables, owed, _moved(delivery, state, due_at, now))
-    ordering.leave_if_final(tables, settlement.delivery_id)
+    _put(tables, row, _moved(delivery, state, due_at, now))
+    ordering.promote_if_final(tables, settlement.delivery_id)
     _promote(tables, settlement.delivery_id, dependents, now)
     return change, settlement
 
 
-def release_claims(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
+def release_claims(tables: Tables, row: QueuedDelivery, now: datetime) -> None:
     """Make a claimed delivery due again."""
-    tried = owed.delivery.attempt_count > 0
+    tried = row.delivery.attempt_count > 0
     state = DeliveryState.RETRYING if tried else DeliveryState.PENDING
-    _put(tables, owed, _moved(owed.delivery, state, now, now))
+    _put(tables, row, _moved(row.delivery, state, now, now))
 
 
 def first_attempts_now(tables: Tables, now: datetime) -> None:
     """Make due what was never attempted and is due later."""
-    for number, owed in tables.deliveries.items():
-        due_at = owed.delivery.next_attempt_at
-        if due_at is not None and due_at > now and not owed.delivery.attempt_count:
+    for number, row in tables.deliveries.items():
+        due_at = row.delivery.next_attempt_at
+        if due_at is not None and due_at > now and not row.delivery.attempt_count:
             tables.deliveries[number] = replace(
-                owed, delivery=replace(owed.delivery, next_attempt_at=now)
+                row, delivery=replace(row.delivery, next_attempt_at=now)
             )
 
 
 def cancel_deliveries_to(
     tables: Tables, instance: InstanceId, target: TargetId, now: datetime
 ) -> None:
-    """Cancel what a deleted target is owed and nobody is attempting."""
-    for each, owed in list(tables.deliveries.items()):
-        if owed.target_queue_name == (instance, target):
-            tables.deliveries[each] = replace(owed, aggregate=None, behind=None)
+    """Cancel the open deliveries to a deleted target that are not attempted now."""
+    for number, row in list(tables.deliveries.items()):
+        if row.target_key == (instance, target):
+            tables.deliveries[number] = replace(row, aggregate=None, waits_on=None)
     for number in list(tables.deliveries):
-        owed = tables.deliveries[number]
-        is_owed = (owed.instance, owed.delivery.target_id) == (instance, target)
-        if is_owed and owed.delivery.state in _UNCLAIMED:
-            _cancel(tables, owed, now)
-            _pass_on(tables, owed, now)
+        row = tables.deliveries[number]
+        is_to_target = (row.instance, row.delivery.target_id) == (instance, target)
+        if is_to_target and row.delivery.state in _UNCLAIMED:
+            _cancel(tables, row, now)
+            _pass_on(tables, row, now)
 
 
 def _promote(tables: Tables, front: DeliveryId, what: Dependents, now: datetime) -> None:
     if what is Dependents.WAIT:
         return
-    for owed in _waiting_for(tables, front):
+    for row in _dependents_of(tables, front):
         if what is Dependents.RELEASE:
-            _release(tables, owed, now)
+            _release(tables, row, now)
         else:
-            _cancel(tables, owed, now)
-            _promote(tables, owed.delivery.id, Dependents.CANCEL, now)
+            _cancel(tables, row, now)
+            _promote(tables, row.delivery.id, Dependents.CANCEL, now)
 
 
-def _pass_on(tables: Tables, cancelled: OwedDelivery, now: datetime) -> None:
-    # Whoever waited for it waits for what it waited for itself, if anything.
-    for owed in _waiting_for(tables, cancelled.delivery.id):
+def _pass_on(tables: Tables, cancelled: QueuedDelivery, now: datetime) -> None:
+    # What depended on it depends on what it depended on itself, if anything.
+    for row in _dependents_of(tables, cancelled.delivery.id):
         if cancelled.depends_on is None:
-            _release(tables, owed, now)
+            _release(tables, row, now)
         else:
-            tables.deliveries[owed.delivery.id] = replace(owed, depends_on=cancelled.depends_on)
+            tables.deliveries[row.delivery.id] = replace(row, depends_on=cancelled.depends_on)
 
 
-def _waiting_for(tables: Tables, front: DeliveryId) -> list[OwedDelivery]:
-    return [owed for owed in tables.deliveries.values() if owed.depends_on == front]
+def _dependents_of(tables: Tables, front: DeliveryId) -> list[QueuedDelivery]:
+    return [row for row in tables.deliveries.values() if row.depends_on == front]
 
 
-def _release(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
-    _put(tables, owed, replace(owed.delivery, next_attempt_at=now))
+def _release(tables: Tables, row: QueuedDelivery, now: datetime) -> None:
+    _put(tables, row, replace(row.delivery, next_attempt_at=now))
 
 
-def _cancel(tables: Tables, owed: OwedDelivery, now: datetime) -> None:
-    _put(tables, owed, _moved(owed.delivery, DeliveryState.CANCELLED, None, now))
-    ordering.leave_if_final(tables, owed.delivery.id)
+def _cancel(tables: Tables, row: QueuedDelivery, now: datetime) -> None:
+    _put(tables, row, _moved(row.delivery, DeliveryState.CANCELLED, None, now))
+    ordering.promote_if_final(tables, row.delivery.id)
 
 
 def _moved(
@@ -150,8 +148,8 @@ def _moved(
     )
 
 
-def _put(tables: Tables, owed: OwedDelivery, delivery: Delivery) -> None:
-    """Write a delivery that nobody holds and that waits for nobody in its execution."""
+def _put(tables: Tables, row: QueuedDelivery, delivery: Delivery) -> None:
+    """Write a delivery that is not claimed and depends on none."""
     tables.deliveries[delivery.id] = replace(
-        owed, delivery=delivery, depends_on=None, owner=None, claimed_at=None
+        row, delivery=delivery, depends_on=None, owner=None, claimed_at=None
     )

@@ -16,7 +16,7 @@ _DELIVERING = DeliveryState.DELIVERING.value
 
 
 class SqlCancellations:
-    """`delivery_log_ports.Cancellations` on one connection, inside its transaction."""
+    """`Cancellations` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ def take_effect(connection: Connection, at: int) -> None:
 
 
 def _still_waits(connection: Connection, number: int) -> bool:
-    """Whether nobody claims it at this moment; then nobody does before this transaction ends."""
+    """Whether no worker claims it at this moment; then none does before this transaction ends."""
     free_only = connection.dialect.free_only.format("deliveries")
     row = connection.execute(
         "SELECT 1 FROM deliveries WHERE id = ? AND owner IS NULL AND finished_at IS NULL"  # noqa: S608 - ours
@@ -68,26 +68,26 @@ def _still_waits(connection: Connection, number: int) -> bool:
 
 
 def _cancel_waiting(connection: Connection, number: int, at: int) -> None:
-    """Cancel a delivery that nobody attempts; those behind it move up."""
+    """Cancel a delivery that is not attempted now; those behind it move up."""
     instance, target, depends_on, aggregate = connection.execute(
         "SELECT instance_id, target_id, depends_on, aggregate FROM deliveries WHERE id = ?",
         (number,),
     ).fetchone()
     moved = _move_dependents_up(connection, number, depends_on, at)
     if aggregate is not None:
-        ordering.leave(connection, number)
+        ordering.promote_next(connection, number)
     connection.execute(
         "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    SqlTargetQueues(connection).refresh_names(moved | {(instance, target)})
+    SqlTargetQueues(connection).refresh_targets(moved | {(instance, target)})
 
 
 def _move_dependents_up(
     connection: Connection, number: int, depends_on: int | None, at: int
 ) -> set[TargetKey]:
-    """Whoever waited for it waits for what it waited for itself; return whose are due now."""
+    """What depended on it depends on what it depended on itself; return the targets due now."""
     if depends_on is None:
         return transitions.release_dependents(connection, number, at)
     connection.execute(

@@ -54,15 +54,15 @@ _SELECT = (
 
 
 class _ClaimedRow(NamedTuple):
-    """A settlement of a delivery that its owner still holds."""
+    """A settlement of a delivery that its owner has still claimed."""
 
     number: int
     settlement: Settlement
-    name: TargetKey
+    target_key: TargetKey
     has_key: bool
 
     def cancelled(self) -> _ClaimedRow:
-        """Its target was deleted while it was attempted: nobody will try it again."""
+        """Its target was deleted while it was attempted: it is not tried again."""
         cancelled = replace(
             self.settlement,
             state=DeliveryState.CANCELLED,
@@ -71,34 +71,39 @@ class _ClaimedRow(NamedTuple):
         )
         return self._replace(settlement=cancelled)
 
-    def leaves_key(self, target_queue: TargetQueue | None) -> bool:
+    def gives_up_key(self, target_queue: TargetQueue | None) -> bool:
         """Whether those behind it move up."""
         state = self.settlement.state
-        is_parked = (
+        is_halted = (
             state is DeliveryState.DEAD and target_queue is not None and target_queue.halts_on_dead
         )
-        return self.has_key and state.is_final and not is_parked
+        return self.has_key and state.is_final and not is_halted
 
 
 class SqlDeliveries:
-    """`ports.Deliveries` on one connection, inside its transaction."""
+    """`Deliveries` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._target_queues = SqlTargetQueues(connection)
 
-    def search(self, instance: InstanceId, wanted: DeliverySearch) -> Sequence[Delivery]:
+    def search(self, instance: InstanceId, query: DeliverySearch) -> Sequence[Delivery]:
         """See the port."""
-        where = _where(instance, wanted)
-        query = f"{_SELECT.format(more='')} WHERE {where.text} ORDER BY deliveries.id DESC LIMIT ?"
-        rows = self._connection.execute(query, (*where.values, wanted.limit))
+        where = _where(instance, query)
+        rows = self._connection.execute(
+            f"{_SELECT.format(more='')} WHERE {where.text} ORDER BY deliveries.id DESC LIMIT ?",
+            (*where.values, query.limit),
+        )
         return [_delivery(row) for row in rows]
 
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
         """See the port."""
         number = to_number(delivery)
-        query = f"{_SELECT.format(more=', events.body')} WHERE deliveries.instance_id = ? AND deliveries.id = ?"
-        row = self._connection.execute(query, (instance, number)).fetchone()
+        row = self._connection.execute(
+            f"{_SELECT.format(more=', events.body')} WHERE deliveries.instance_id = ?"
+            " AND deliveries.id = ?",
+            (instance, number),
+        ).fetchone()
         if row is None:
             return None
         attempts = self._connection.execute(
@@ -118,46 +123,48 @@ class SqlDeliveries:
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
         """See the port."""
         target_queues = self._target_queues.of_owner(owner)
-        held = self._held(owner, settlements)
+        claimed = self._claimed(owner, settlements)
         gone = self._of_deleted_targets(
-            [each.number for each in held if each.settlement.state is DeliveryState.RETRYING]
+            [row.number for row in claimed if row.settlement.state is DeliveryState.RETRYING]
         )
         if gone:
-            held = [each.cancelled() if each.number in gone else each for each in held]
-        changes = _move_on(target_queues, held)
+            claimed = [row.cancelled() if row.number in gone else row for row in claimed]
+        changes = _move_on(target_queues, claimed)
         moved = transitions.settle_claimed(
             self._connection,
-            [(each.number, each.settlement, each.name) for each in held],
+            [(row.number, row.settlement, row.target_key) for row in claimed],
             target_queues,
             from_time(now),
         )
-        for each in held if target_queues else ():
-            if each.leaves_key(target_queues.get(each.name)):
-                ordering.leave(self._connection, each.number)
+        for row in claimed if target_queues else ():
+            if row.gives_up_key(target_queues.get(row.target_key)):
+                ordering.promote_next(self._connection, row.number)
         self._target_queues.refresh(target_queues)
-        self._target_queues.refresh_names(moved - target_queues.keys())
+        self._target_queues.refresh_targets(moved - target_queues.keys())
         cancellations.take_effect(self._connection, from_time(now))
-        return SettleResult(len(held), self._notable(held, changes))
+        return SettleResult(len(claimed), self._notable(claimed, changes))
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         """See the port."""
         transitions.release_claims(self._connection, owner, map(int, deliveries), from_time(now))
         cancellations.take_effect(self._connection, from_time(now))
 
-    def held(self, owner: str) -> set[DeliveryId]:
+    def claimed_by(self, owner: str) -> set[DeliveryId]:
         """See the port."""
         rows = self._connection.execute("SELECT id FROM deliveries WHERE owner = ?", (owner,))
         return {DeliveryId(str(number)) for (number,) in rows}
 
-    def next_due(self, passed_over: Collection[TargetKey] = ()) -> datetime | None:
+    def next_due(self, excluded: Collection[TargetKey] = ()) -> datetime | None:
         """See the port."""
-        return to_optional_time(next_due(self._connection, passed_over))
+        return to_optional_time(next_due(self._connection, excluded))
 
-    def shut(self, names: Collection[TargetKey], now: datetime) -> set[TargetKey]:
+    def suspended(self, target_keys: Collection[TargetKey], now: datetime) -> set[TargetKey]:
         """See the port."""
-        target_queues = self._target_queues.get_many(names)
+        target_queues = self._target_queues.get_many(target_keys)
         return {
-            name for name, target_queue in target_queues.items() if target_queue.is_suspended(now)
+            target_key
+            for target_key, target_queue in target_queues.items()
+            if target_queue.is_suspended(now)
         }
 
     def newest(self) -> datetime | None:
@@ -172,21 +179,26 @@ class SqlDeliveries:
         transitions.first_attempts_now(self._connection, from_time(now))
         target_queues = self._target_queues.all()
         self._target_queues.refresh(
-            {name: not_after(target_queue, now) for name, target_queue in target_queues.items()}
+            {
+                target_key: not_after(target_queue, now)
+                for target_key, target_queue in target_queues.items()
+            }
         )
 
     def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
         """See the port."""
-        names = self._connection.execute(
+        target_keys = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
             " AND id IN (?, ?)",
             (instance, to_number(dead), to_number(replay)),
         ).fetchall()
-        is_moved = bool(names) and ordering.resume_key(self._connection, int(dead), int(replay))
-        self._target_queues.refresh_names(names if is_moved else ())
+        is_moved = bool(target_keys) and ordering.resume_key(
+            self._connection, int(dead), int(replay)
+        )
+        self._target_queues.refresh_targets(target_keys if is_moved else ())
         return is_moved
 
-    def _held(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_ClaimedRow]:
+    def _claimed(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_ClaimedRow]:
         """Those that the owner may write, one for each delivery.
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
@@ -197,40 +209,40 @@ class SqlDeliveries:
             "id", [int(settlement.delivery_id) for settlement in settlements]
         )
         rows = self._connection.execute(
-            # Not "owner = ?": found by owner it would be all that the owner holds, thrice as much.
+            # Not "owner = ?": found by owner it would be all that it has claimed, thrice as much.
             "SELECT id, attempt_count + 1, instance_id, target_id, aggregate FROM deliveries"  # noqa: S608 - ours
             f" WHERE {clause} AND coalesce(owner, '') = ?{dialect.locked.format('deliveries')}",
             (value, owner),
         )
         known: dict[int, Row] = {row[0]: row for row in rows}
-        held: dict[int, _ClaimedRow] = {}
+        claimed: dict[int, _ClaimedRow] = {}
         for settlement in settlements:
             number = int(settlement.delivery_id)
             row = known.get(number)
             if row is not None and (
                 settlement.attempt is None or settlement.attempt.number == row[1]
             ):
-                held.setdefault(
+                claimed.setdefault(
                     number, _ClaimedRow(number, settlement, (row[2], row[3]), row[4] is not None)
                 )
-        return list(held.values())
+        return list(claimed.values())
 
     def _notable(
-        self, held: Sequence[_ClaimedRow], changes: Mapping[int, BreakerChange]
+        self, claimed: Sequence[_ClaimedRow], changes: Mapping[int, BreakerChange]
     ) -> list[NotableSettlement]:
         return [
             NotableSettlement(
-                each.settlement, *each.name, *self._event_of(each), changes.get(each.number)
+                row.settlement, *row.target_key, *self._event_of(row), changes.get(row.number)
             )
-            for each in held
-            if each.settlement.state is DeliveryState.DEAD or each.number in changes
+            for row in claimed
+            if row.settlement.state is DeliveryState.DEAD or row.number in changes
         ]
 
-    def _event_of(self, held: _ClaimedRow) -> tuple[EventId, str]:
+    def _event_of(self, row: _ClaimedRow) -> tuple[EventId, str]:
         event_id, event_type = self._connection.execute(
             "SELECT events.id, events.type FROM events JOIN deliveries"
             " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
-            (held.number,),
+            (row.number,),
         ).fetchone()
         return EventId(event_id), event_type
 
@@ -264,37 +276,37 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
 
 
 def _move_on(
-    target_queues: dict[TargetKey, TargetQueue], held: Sequence[_ClaimedRow]
+    target_queues: dict[TargetKey, TargetQueue], claimed: Sequence[_ClaimedRow]
 ) -> dict[int, BreakerChange]:
     """Let target queues see how attempts ended; return what that did to breakers, by delivery."""
     changes: dict[int, BreakerChange] = {}
-    for each in held if target_queues else ():
-        target_queue = target_queues.get(each.name)
+    for row in claimed if target_queues else ():
+        target_queue = target_queues.get(row.target_key)
         if target_queue is not None:
-            target_queues[each.name], change = after_settlement(target_queue, each.settlement)
+            target_queues[row.target_key], change = after_settlement(target_queue, row.settlement)
             if change is not None:
-                changes[each.number] = change
+                changes[row.number] = change
     return changes
 
 
-def _where(instance: InstanceId, wanted: DeliverySearch) -> Where:
+def _where(instance: InstanceId, query: DeliverySearch) -> Where:
     where = Where("deliveries.instance_id = ?", instance)
-    if wanted.states:
+    if query.states:
         # Numbers of an enumeration: with a parameter SQLite does not see that the dead have an index.
-        states = ", ".join(str(state.value) for state in wanted.states)
+        states = ", ".join(str(state.value) for state in query.states)
         where.add(f"deliveries.state IN ({states})")
-    if wanted.target_id is not None:
-        where.add("deliveries.target_id = ?", wanted.target_id)
-    if wanted.event_type is not None:
-        where.add("events.type = ?", wanted.event_type)
-    if wanted.event_id is not None:
-        where.add("events.instance_id = ? AND events.id = ?", instance, wanted.event_id)
-    if wanted.created_since is not None:
-        where.add("deliveries.created_at >= ?", from_time(wanted.created_since))
-    if wanted.created_until is not None:
-        where.add("deliveries.created_at < ?", from_time(wanted.created_until))
-    if wanted.before is not None:
-        where.add("deliveries.id < ?", to_number(wanted.before))
+    if query.target_id is not None:
+        where.add("deliveries.target_id = ?", query.target_id)
+    if query.event_type is not None:
+        where.add("events.type = ?", query.event_type)
+    if query.event_id is not None:
+        where.add("events.instance_id = ? AND events.id = ?", instance, query.event_id)
+    if query.created_since is not None:
+        where.add("deliveries.created_at >= ?", from_time(query.created_since))
+    if query.created_until is not None:
+        where.add("deliveries.created_at < ?", from_time(query.created_until))
+    if query.before is not None:
+        where.add("deliveries.id < ?", to_number(query.before))
     return where
 
 

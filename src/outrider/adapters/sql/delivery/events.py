@@ -1,4 +1,4 @@
-"""Events in SQL, written together with the deliveries that they owe."""
+"""Events in SQL, written together with their deliveries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from outrider.usecases.ports.deliveries import StoredEvent
 
 
 class SqlEvents:
-    """`ports.Events` on one connection, inside its transaction."""
+    """`Events` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -88,19 +88,19 @@ class SqlEvents:
 
     def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
         self,
-        name: TargetKey,
+        target_key: TargetKey,
         event_number: int,
         planned: PlannedDelivery,
         at: int,
         target_queues: Mapping[TargetKey, TargetQueue],
         aggregate: str,
     ) -> Row:
-        target_queue = target_queues.get(name)
+        target_queue = target_queues.get(target_key)
         due_at = at if planned.depends_on is None else None
-        line, waits_on = self._append_to_key(name, target_queue, aggregate)
+        ordering_key, waits_on = self._append_to_key(target_key, target_queue, aggregate)
         return (
             int(planned.id),
-            name[0],
+            target_key[0],
             event_number,
             planned.target_id,
             DeliveryState.PENDING.value,
@@ -109,15 +109,15 @@ class SqlEvents:
             None if target_queue is None else due_at,
             None if planned.depends_on is None else int(planned.depends_on),
             int(planned.has_dependents),
-            line,
+            ordering_key,
             waits_on,
         )
 
     def _append_to_key(
-        self, name: TargetKey, target_queue: TargetQueue | None, aggregate: str
+        self, target_key: TargetKey, target_queue: TargetQueue | None, aggregate: str
     ) -> tuple[str | None, int | None]:
         if target_queue is None or not target_queue.is_ordered or not aggregate:
             return None, None
-        if ordering.is_backfilling(self._connection, name):
-            return None, None  # it gets its place when it is looked at, after those before it
-        return aggregate, ordering.last_of_key(self._connection, name, aggregate)
+        if ordering.is_backfilling(self._connection, target_key):
+            return None, None  # the backfill gives it its place, after those before it
+        return aggregate, ordering.last_of_key(self._connection, target_key, aggregate)

@@ -12,7 +12,7 @@ from outrider.usecases.ports.deliveries import OrphanedDelivery
 
 
 class SqlLeases:
-    """`ports.Leases` on one connection, inside its transaction."""
+    """`Leases` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -32,7 +32,7 @@ class SqlLeases:
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
         """See the port."""
         # With a plus, the order is no reason to go through all deliveries that there are: few are
-        # held, and they have an index of their own.
+        # claimed, and they have an index of their own.
         rows = self._connection.execute(
             "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
             " deliveries.attempt_count, deliveries.created_at, deliveries.has_dependents, events.body,"
@@ -51,7 +51,7 @@ class SqlLeases:
         locked = self._connection.dialect.locked.format("deliveries")
         if not locked:
             return orphans
-        # Before the rows, as whoever settles does: else two of them could wait for each other.
+        # Before the rows, as `settle` does: else two transactions could wait for each other.
         SqlTargetQueues(self._connection).lock()
         clause, value = self._connection.dialect.one_of(
             "id", [int(orphan.claimed.id) for orphan in orphans]
@@ -61,11 +61,11 @@ class SqlLeases:
             f" AND owner IS NOT NULL ORDER BY id{locked}",
             (value,),
         )
-        held = {(str(number), owner, attempt) for number, owner, attempt in rows}
+        claimed = {(str(number), owner, attempt) for number, owner, attempt in rows}
         return [
             orphan
             for orphan in orphans
-            if (orphan.claimed.id, orphan.owner, orphan.claimed.attempt_number) in held
+            if (orphan.claimed.id, orphan.owner, orphan.claimed.attempt_number) in claimed
         ]
 
     def tidy(self, now: datetime, latest: datetime) -> None:

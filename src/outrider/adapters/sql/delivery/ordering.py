@@ -1,8 +1,8 @@
-"""Lines of deliveries that wait for earlier ones of their aggregate, in SQL.
+"""Ordering keys in SQL: deliveries that wait on earlier ones of their aggregate.
 
-`aggregate` is set while a delivery stands in a line, `waits_on` names the one in front of it. The
-first of a line is behind nobody. A delivery leaves its line when it is final; where the policy
-parks, a dead one stays, and holds the others.
+`aggregate` is the ordering key of a delivery while it takes part in the order, `waits_on` names the
+one in front of it. The first of a key waits on none. A delivery gives up its key when it is final;
+where the policy halts on dead, a dead one keeps it, and the others wait.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from outrider.adapters.sql.schema.connection import Connection
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 
-_AT_ONCE = 1000
-_LOOKED_AT = 2000
+_PROMOTED_AT_ONCE = 1000
+_MAX_SCANNED = 2000
 _OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
 _DEAD = DeliveryState.DEAD.value
-_ALL, _PARKED = 1, 2
+_ALL, _HALTED = 1, 2
 
 
-def last_of_key(connection: Connection, name: TargetKey, aggregate: str) -> int | None:
-    """Whom the next delivery of an aggregate stands behind; None: nobody."""
+def last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
+    """The delivery that the next one of an aggregate waits on; None: there is none."""
     row = connection.execute(
         "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ? AND aggregate = ?"
         " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
         " ORDER BY event_number DESC LIMIT 1",
-        (*name, aggregate),
+        (*target_key, aggregate),
     ).fetchone()
     return None if row is None else int(row[0])
 
 
-def leave(connection: Connection, number: int) -> None:
-    """The delivery leaves its line; who stood behind it is first now."""
+def promote_next(connection: Connection, number: int) -> None:
+    """The delivery gives up its key; the one that waited on it is first now."""
     connection.execute("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", (number,))
     connection.execute(
         "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", (number,)
@@ -38,7 +38,7 @@ def leave(connection: Connection, number: int) -> None:
 
 
 def resume_key(connection: Connection, dead: int, replay: int) -> bool:
-    """Put a replay in the place of a dead delivery that holds its line; whether it held one."""
+    """Put a replay in the place of a dead delivery that halts its key; whether it halted one."""
     row = connection.execute(
         "SELECT aggregate FROM deliveries WHERE id = ? AND state = ? AND aggregate IS NOT NULL",
         (dead, _DEAD),
@@ -54,82 +54,82 @@ def resume_key(connection: Connection, dead: int, replay: int) -> bool:
 
 
 def order_changed(
-    connection: Connection, name: TargetKey, before: TargetQueue, after: TargetQueue
+    connection: Connection, target_key: TargetKey, before: TargetQueue, after: TargetQueue
 ) -> None:
-    """Note what is to be done with the lines of a target queue; `put_in_order` does it, part by part."""
+    """Note what is to be done with the keys of a target queue; `put_in_order` does it in parts."""
     if after.is_ordered and not before.is_ordered:
         work: tuple[int | None, int] = (0, 0)
     elif before.is_ordered and not after.is_ordered:
         work = (None, _ALL)
     elif before.halts_on_dead and not after.halts_on_dead:
-        work = (None, _PARKED)
+        work = (None, _HALTED)
     else:
         return
-    # Switched off before everything stood in line: then on again, all of it is looked at again.
+    # Switched off before everything was in order, then on again: the backfill begins again.
     connection.execute(
         "UPDATE target_queues SET backfill_after = ?, promoting = ? WHERE instance_id = ?"
         " AND target_id = ?",
-        (*work, *name),
+        (*work, *target_key),
     )
 
 
-def is_backfilling(connection: Connection, name: TargetKey) -> bool:
-    """Whether deliveries that came before the order are still to be lined up."""
+def is_backfilling(connection: Connection, target_key: TargetKey) -> bool:
+    """Whether deliveries that came before the order have still to get a key."""
     row = connection.execute(
         "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
         " AND backfill_after IS NOT NULL",
-        name,
+        target_key,
     ).fetchone()
     return row is not None
 
 
-def put_in_order(connection: Connection, name: TargetKey) -> bool:
+def put_in_order(connection: Connection, target_key: TargetKey) -> bool:
     """Do a bounded part of what is to be done; whether all is done."""
     after, promoting = connection.execute(
         "SELECT backfill_after, promoting FROM target_queues WHERE instance_id = ? AND target_id = ?",
-        name,
+        target_key,
     ).fetchone() or (None, 0)
     if promoting:
-        last, is_done = None, _promote(connection, name, promoting)
+        last, is_done = None, _promote(connection, target_key, promoting)
     elif after is not None:
-        last = _backfill(connection, name, after)
+        last = _backfill(connection, target_key, after)
         is_done = last is None
     else:
         return True
     connection.execute(
         "UPDATE target_queues SET backfill_after = ?, promoting = ? WHERE instance_id = ?"
         " AND target_id = ?",
-        (last, 0 if is_done else promoting, *name),
+        (last, 0 if is_done else promoting, *target_key),
     )
     return is_done
 
 
-def _promote(connection: Connection, name: TargetKey, what: int) -> bool:
-    dead = f" AND state = {_DEAD}" if what == _PARKED else ""
+def _promote(connection: Connection, target_key: TargetKey, what: int) -> bool:
+    dead = f" AND state = {_DEAD}" if what == _HALTED else ""
     numbers = connection.execute(
         "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
         f" AND aggregate IS NOT NULL{dead} LIMIT ?",
-        (*name, _AT_ONCE),
+        (*target_key, _PROMOTED_AT_ONCE),
     ).fetchall()
     for (number,) in numbers:
-        leave(connection, number)
-    return len(numbers) < _AT_ONCE
+        promote_next(connection, number)
+    return len(numbers) < _PROMOTED_AT_ONCE
 
 
-def _backfill(connection: Connection, name: TargetKey, after: int) -> int | None:
-    """Line up open deliveries that came before the order; return up to which id, None: all."""
+def _backfill(connection: Connection, target_key: TargetKey, after: int) -> int | None:
+    """Order open deliveries that came before the order; return up to which id, None: all."""
     rows = connection.execute(
         "SELECT deliveries.id, deliveries.state, deliveries.aggregate, events.aggregate"
         " FROM deliveries JOIN events ON events.number = deliveries.event_number"
         " WHERE deliveries.instance_id = ? AND deliveries.target_id = ? AND deliveries.id > ?"
         " ORDER BY deliveries.id LIMIT ?",
-        (*name, after, _LOOKED_AT),
+        (*target_key, after, _MAX_SCANNED),
     ).fetchall()
-    for number, state, line, aggregate in rows:
-        if state in _OPEN and line is None and aggregate:
+    for number, state, ordering_key, aggregate in rows:
+        if state in _OPEN and ordering_key is None and aggregate:
             connection.execute(
                 "UPDATE deliveries SET aggregate = ?, waits_on = ?, due_at = NULL,"
                 " queued_due_at = coalesce(queued_due_at, due_at) WHERE id = ?",
-                (aggregate, last_of_key(connection, name, aggregate), number),
+                (aggregate, last_of_key(connection, target_key, aggregate), number),
             )
-    return None if len(rows) < _LOOKED_AT else int(rows[-1][0])
+    return None if len(rows) < _MAX_SCANNED else int(rows[-1][0])

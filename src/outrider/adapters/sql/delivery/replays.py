@@ -1,4 +1,4 @@
-"""Replays in SQL: bounded looks at the log, and new deliveries."""
+"""Replays in SQL: bounded scans of the log, and new deliveries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from outrider.domain.search import DeliverySearch
 
 _DEAD = DeliveryState.DEAD
 # Of ours: the numbers of an enumeration. SQLite finds `state = 5` in its index, not `state = ?`.
-_FINAL = f"({', '.join(str(delivery_state.value) for delivery_state in DeliveryState if delivery_state.is_final)})"
+_FINAL = f"({', '.join(str(state.value) for state in DeliveryState if state.is_final)})"
 _TARGET = (
     "LEFT JOIN targets ON targets.instance_id = {0}.instance_id AND targets.id = {0}.target_id"
     " AND targets.deleted_at IS NULL"
@@ -25,14 +25,14 @@ _TARGET = (
 
 
 class SqlReplays:
-    """`delivery_log_ports.Replays` on one connection, inside its transaction."""
+    """`Replays` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
         """See the port."""
-        numbers = [number for each in ids if (number := to_number(each)) is not None]
+        numbers = [number for delivery_id in ids if (number := to_number(delivery_id)) is not None]
         if not numbers:
             return []
         rows = self._connection.execute(
@@ -42,32 +42,35 @@ class SqlReplays:
             " ORDER BY deliveries.id",
             (instance, *numbers),
         )
-        return [ReplaySource(DeliveryId(str(number)), bool(is_final)) for number, is_final in rows]
+        return [
+            ReplaySource(DeliveryId(str(number)), bool(is_replayable))
+            for number, is_replayable in rows
+        ]
 
-    def look(
-        self, instance: InstanceId, wanted: DeliverySearch, within: ReplayRange, limit: int
+    def scan(
+        self, instance: InstanceId, query: DeliverySearch, within: ReplayRange, limit: int
     ) -> ReplayWindow:
         """See the port."""
-        looked_at, matching = _looked_at(instance, wanted), _matching(instance, wanted)
-        looked_at.add(
-            "id > ?", max(int(within.after), ids_since(self._connection, wanted.created_since) - 1)
+        scanned, matching = _scanned(instance, query), _matching(instance, query)
+        scanned.add(
+            "id > ?", max(int(within.after), ids_since(self._connection, query.created_since) - 1)
         )
-        looked_at.add(
-            "id <= ?", min(int(within.until), ids_until(self._connection, wanted.created_until))
+        scanned.add(
+            "id <= ?", min(int(within.until), ids_until(self._connection, query.created_until))
         )
         rows = self._connection.execute(
             f"SELECT seen.id, seen.created_at, {matching.text},"  # noqa: S608 - ours
             f" seen.state IN {_FINAL} AND targets.id IS NOT NULL FROM"
-            f" (SELECT * FROM deliveries WHERE {looked_at.text} ORDER BY id LIMIT ?) AS seen"
+            f" (SELECT * FROM deliveries WHERE {scanned.text} ORDER BY id LIMIT ?) AS seen"
             " JOIN events ON events.number = seen.event_number"
             f" {_TARGET.format('seen')}",
-            (*matching.values, *looked_at.values, limit),
+            (*matching.values, *scanned.values, limit),
         ).fetchall()
         rows.sort(key=itemgetter(0))
         found = [
             ReplaySource(DeliveryId(str(number)), bool(is_replayable))
-            for number, _, is_wanted, is_replayable in rows
-            if is_wanted
+            for number, _, is_match, is_replayable in rows
+            if is_match
         ]
         is_rest = len(rows) == limit
         return ReplayWindow(
@@ -81,10 +84,12 @@ class SqlReplays:
     ) -> Sequence[Replay]:
         """See the port."""
         targets = [self._add_one(instance, replay, from_time(now)) for replay in replays]
-        SqlTargetQueues(self._connection).refresh_names(
-            {(instance, TargetId(each)) for each in targets if each is not None}
+        SqlTargetQueues(self._connection).refresh_targets(
+            {(instance, TargetId(target)) for target in targets if target is not None}
         )
-        return [each for each, target in zip(replays, targets, strict=True) if target is not None]
+        return [
+            replay for replay, target in zip(replays, targets, strict=True) if target is not None
+        ]
 
     def _add_one(self, instance: InstanceId, replay: Replay, at: int) -> str | None:
         """The target of the new delivery, if one was written."""
@@ -112,35 +117,35 @@ class SqlReplays:
         return None if row is None else row[0]
 
 
-def _looked_at(instance: InstanceId, wanted: DeliverySearch) -> Where:
+def _scanned(instance: InstanceId, query: DeliverySearch) -> Where:
     """What an index leads to, in the order of ids: rows that do not fit are not read for nothing."""
-    if wanted.event_id is not None:
+    if query.event_id is not None:
         where = Where(
             "event_number = (SELECT number FROM events WHERE instance_id = ? AND id = ?)",
             instance,
-            wanted.event_id,
+            query.event_id,
         )
-    elif wanted.states == (_DEAD,):
+    elif query.states == (_DEAD,):
         where = Where(f"state = {_DEAD.value} AND instance_id = ?", instance)
-    elif wanted.target_id is not None:
-        where = Where("instance_id = ? AND target_id = ?", instance, wanted.target_id)
+    elif query.target_id is not None:
+        where = Where("instance_id = ? AND target_id = ?", instance, query.target_id)
     else:
         where = Where("1 = 1")
     return where
 
 
-def _matching(instance: InstanceId, wanted: DeliverySearch) -> Where:
+def _matching(instance: InstanceId, query: DeliverySearch) -> Where:
     where = Where("seen.instance_id = ?", instance)
-    if wanted.states:
+    if query.states:
         where.add(
-            f"seen.state IN ({marks(wanted.states)})", *(state.value for state in wanted.states)
+            f"seen.state IN ({marks(query.states)})", *(state.value for state in query.states)
         )
-    if wanted.target_id is not None:
-        where.add("seen.target_id = ?", wanted.target_id)
-    if wanted.event_type is not None:
-        where.add("events.type = ?", wanted.event_type)
-    if wanted.created_since is not None:
-        where.add("seen.created_at >= ?", from_time(wanted.created_since))
-    if wanted.created_until is not None:
-        where.add("seen.created_at < ?", from_time(wanted.created_until))
+    if query.target_id is not None:
+        where.add("seen.target_id = ?", query.target_id)
+    if query.event_type is not None:
+        where.add("events.type = ?", query.event_type)
+    if query.created_since is not None:
+        where.add("seen.created_at >= ?", from_time(query.created_since))
+    if query.created_until is not None:
+        where.add("seen.created_at < ?", from_time(query.created_until))
     return where

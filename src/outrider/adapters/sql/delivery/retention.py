@@ -9,11 +9,11 @@ from datetime import datetime
 from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState
 
-_TURN = "upkeep"
+_MAINTENANCE = "maintenance"
 
 
 class SqlRetention:
-    """`delivery_log_ports.Forgetting` on one connection, inside its transaction."""
+    """`Retention` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -25,7 +25,7 @@ class SqlRetention:
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
             " expires_at = excluded.expires_at"
             " WHERE leader_leases.owner = excluded.owner OR leader_leases.expires_at <= ? RETURNING owner",
-            (_TURN, owner, from_time(until), from_time(now)),
+            (_MAINTENANCE, owner, from_time(until), from_time(now)),
         ).fetchone()
         return row is not None
 
@@ -58,12 +58,12 @@ class SqlRetention:
             (after, limit),
         ).fetchall()
         before = from_time(published_before)
-        # Numbers grow with time: behind the first that is too young there is nothing.
+        # Numbers grow with time: after the first that is too young there is none to delete.
         old = [row for row in rows if row[1] < before]
-        unowed = [(number,) for number, _, is_owed in old if not is_owed]
-        self._connection.executemany("DELETE FROM events WHERE number = ?", unowed)
+        without_deliveries = [(number,) for number, _, has_deliveries in old if not has_deliveries]
+        self._connection.executemany("DELETE FROM events WHERE number = ?", without_deliveries)
         is_rest = len(old) == limit
-        return len(unowed), rows[-1][0] if is_rest else None
+        return len(without_deliveries), rows[-1][0] if is_rest else None
 
     def _uncount(self, state: DeliveryState, rows: Sequence[Row]) -> None:
         mark = self._connection.execute(
@@ -73,7 +73,7 @@ class SqlRetention:
         self._connection.executemany(
             "UPDATE delivery_totals SET count = count - ?"
             " WHERE instance_id = ? AND target_id = ? AND state = ?",
-            [(count, *name, state.value) for name, count in counts.items()],
+            [(count, *target_key, state.value) for target_key, count in counts.items()],
         )
         if rows:
             self._connection.execute("DELETE FROM delivery_totals WHERE count <= 0")

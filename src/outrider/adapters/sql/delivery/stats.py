@@ -1,7 +1,7 @@
 """Numbers about the log in SQL.
 
-What is not settled is counted in an index that has nothing else. What is settled is added to
-totals, part by part, by whoever keeps the store; what came since is counted where it stands.
+What is not settled is counted in an index that has nothing else. What is settled the cleaner adds
+to totals, part by part; what came since is counted where it stands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from outrider.adapters.sql.schema.filters import Where
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.stats import (
     BUCKET,
-    LOOKED_AT,
+    MAX_SCANNED,
     ROLLUP_LAG,
     DeliveryStats,
     OpenCounts,
@@ -40,22 +40,22 @@ from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.outcome import Outcome
 
 _FINAL = tuple(delivery_state for delivery_state in DeliveryState if delivery_state.is_final)
-_SLOT = from_duration(BUCKET)
-# What was settled since the last tally, a matter of seconds: more than this is counted by the next.
+_BUCKET = from_duration(BUCKET)
+# What was settled since the last rollup, a matter of seconds: more than this is counted by the next.
 _SINCE_ROLLUP = 20_000
 # A target queue knows that its target is paused, and not since when.
-_HOLDS = (
+_SUSPENSIONS = (
     "SELECT target_id, (SELECT paused_at FROM paused_targets"
     " WHERE paused_targets.instance_id = target_queues.instance_id"
     " AND paused_targets.target_id = target_queues.target_id), open_until FROM target_queues"
     " WHERE (is_paused = 1 OR open_until IS NOT NULL)"
 )
 
-_Tallies = dict[TargetId, StateCounts]
+_CountsByTarget = dict[TargetId, StateCounts]
 
 
 class SqlDeliveryCounts:
-    """`delivery_log_ports.DeliveryCounts` on one connection, inside its transaction."""
+    """`DeliveryCounts` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -63,30 +63,30 @@ class SqlDeliveryCounts:
     def get(
         self,
         instance: InstanceId,
-        wanted: StatsSearch,
+        query: StatsSearch,
         now: datetime,
         counted: OpenCounts | None = None,
     ) -> DeliveryStats:
         """See the port."""
-        state_counts: _Tallies = defaultdict(StateCounts)
+        state_counts: _CountsByTarget = defaultdict(StateCounts)
         is_partial, settled = False, None
-        if wanted.is_narrow:
-            is_partial = self._count_newest(instance, wanted, state_counts)
+        if query.is_narrow:
+            is_partial = self._count_newest(instance, query, state_counts)
         else:
             if counted is None:
-                counted = self.open(instance, wanted.target_id)
-            for name, each in counted.items():
-                state_counts[name].merge(each)
-            self._count_settled(instance, wanted.target_id, state_counts)
-            settled = self._settled(instance, wanted.target_id, now)
-        listed = worst_first(state_counts, wanted.targets)
-        holds = self._holds(instance, wanted, listed)
-        names = self._names(instance, {*listed, *holds})
+                counted = self.open(instance, query.target_id)
+            for target_id, counts in counted.items():
+                state_counts[target_id].merge(counts)
+            self._count_settled(instance, query.target_id, state_counts)
+            settled = self._settled(instance, query.target_id, now)
+        listed = worst_first(state_counts, query.targets)
+        suspensions = self._suspensions(instance, query, listed)
+        names = self._names(instance, {*listed, *suspensions})
         return stats_of(
-            state_counts, names, wanted, settled, now, holds=holds, is_partial=is_partial
+            state_counts, names, query, settled, now, suspensions=suspensions, is_partial=is_partial
         )
 
-    def held(self, now: datetime) -> SuspendedTargets:
+    def suspended_targets(self, now: datetime) -> SuspendedTargets:
         """See the port."""
         paused, breaker_open, target_queues = self._connection.execute(
             "SELECT coalesce(sum(is_paused), 0),"
@@ -124,22 +124,22 @@ class SqlDeliveryCounts:
 
     def _add(self, state: DeliveryState, rows: Sequence[Row], oldest: int) -> None:
         totals = Counter((row[0], row[1], state.value) for row in rows)
-        slots = Counter(
-            (row[0], row[2] // _SLOT, row[1], state.value, row[4])
+        buckets = Counter(
+            (row[0], row[2] // _BUCKET, row[1], state.value, row[4])
             for row in rows
-            if row[2] // _SLOT >= oldest
+            if row[2] // _BUCKET >= oldest
         )
         self._connection.executemany(
             "INSERT INTO delivery_totals (instance_id, target_id, state, count)"
             " VALUES (?, ?, ?, ?) ON CONFLICT (instance_id, target_id, state)"
             " DO UPDATE SET count = delivery_totals.count + excluded.count",
-            [(*name, count) for name, count in totals.items()],
+            [(*columns, count) for columns, count in totals.items()],
         )
         self._connection.executemany(
             "INSERT INTO delivery_buckets (instance_id, bucket, target_id, state, outcome, count)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, bucket, target_id, state, outcome)"
             " DO UPDATE SET count = delivery_buckets.count + excluded.count",
-            [(*name, count) for name, count in slots.items()],
+            [(*columns, count) for columns, count in buckets.items()],
         )
         self._connection.execute(
             "UPDATE rollup_marks SET finished_at = ?, delivery_id = ? WHERE state = ?",
@@ -148,7 +148,7 @@ class SqlDeliveryCounts:
 
     def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
         """See the port."""
-        state_counts: _Tallies = defaultdict(StateCounts)
+        state_counts: _CountsByTarget = defaultdict(StateCounts)
         where = _of(instance, target)
         delivering = self._delivering(instance)
         rows = self._connection.execute(
@@ -157,14 +157,14 @@ class SqlDeliveryCounts:
             where.values,
         )
         waiting: Counter[tuple[str, bool]] = Counter()
-        for name, attempts, count, oldest in rows:
-            waiting[name, attempts > 0] += count
-            state_counts[name].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
-        for (name, is_retry), count in waiting.items():
-            under_way = delivering[name, is_retry]
+        for target_id, attempts, count, oldest in rows:
+            waiting[target_id, attempts > 0] += count
+            state_counts[target_id].add(DeliveryState.PENDING, 0, to_optional_time(oldest))
+        for (target_id, is_retry), count in waiting.items():
+            under_way = delivering[target_id, is_retry]
             state = DeliveryState.RETRYING if is_retry else DeliveryState.PENDING
-            state_counts[TargetId(name)].add(state, count - under_way)
-            state_counts[TargetId(name)].add(DeliveryState.DELIVERING, under_way)
+            state_counts[TargetId(target_id)].add(state, count - under_way)
+            state_counts[TargetId(target_id)].add(DeliveryState.DELIVERING, under_way)
         return state_counts
 
     def _delivering(self, instance: InstanceId) -> Counter[tuple[str, bool]]:
@@ -178,15 +178,15 @@ class SqlDeliveryCounts:
         )
 
     def _count_settled(
-        self, instance: InstanceId, target: TargetId | None, state_counts: _Tallies
+        self, instance: InstanceId, target: TargetId | None, state_counts: _CountsByTarget
     ) -> None:
         where = _of(instance, target)
         totals = self._connection.execute(
             f"SELECT target_id, state, count FROM delivery_totals WHERE {where.text}",  # noqa: S608 - ours
             where.values,
         )
-        for name, state, count in totals:
-            state_counts[name].add(DeliveryState(state), count)
+        for target_id, state, count in totals:
+            state_counts[target_id].add(DeliveryState(state), count)
         for final in _FINAL:
             rows = self._connection.execute(
                 "SELECT target_id, count(*) FROM (SELECT instance_id, target_id FROM deliveries"  # noqa: S608 - ours
@@ -196,8 +196,8 @@ class SqlDeliveryCounts:
                 f" WHERE {where.text} GROUP BY target_id",
                 (final.value, _SINCE_ROLLUP, *where.values),
             )
-            for name, count in rows:
-                state_counts[name].add(final, count)
+            for target_id, count in rows:
+                state_counts[target_id].add(final, count)
 
     def _settled(
         self, instance: InstanceId, target: TargetId | None, now: datetime
@@ -215,11 +215,11 @@ class SqlDeliveryCounts:
         ]
 
     def _count_newest(
-        self, instance: InstanceId, wanted: StatsSearch, state_counts: _Tallies
+        self, instance: InstanceId, query: StatsSearch, state_counts: _CountsByTarget
     ) -> bool:
-        """Count what fits among the newest `LOOKED_AT`; whether there are more."""
-        newest, fits = _of(instance, wanted.target_id), _fits(wanted)
-        newest.add("id <= ?", ids_until(self._connection, wanted.created_until))
+        """Count what fits among the newest `MAX_SCANNED`; whether there are more."""
+        newest, fits = _of(instance, query.target_id), _fits(query)
+        newest.add("id <= ?", ids_until(self._connection, query.created_until))
         rows = self._connection.execute(
             "SELECT seen.target_id, seen.state, count(*),"  # noqa: S608 - ours
             f" sum(CASE WHEN {fits.text} THEN 1 ELSE 0 END),"
@@ -227,28 +227,31 @@ class SqlDeliveryCounts:
             f" FROM (SELECT * FROM deliveries WHERE {newest.text} ORDER BY id DESC LIMIT ?) AS seen"
             " JOIN events ON events.number = seen.event_number"
             " GROUP BY seen.target_id, seen.state",
-            (*fits.values, *fits.values, *newest.values, LOOKED_AT),
+            (*fits.values, *fits.values, *newest.values, MAX_SCANNED),
         ).fetchall()
-        for name, state, _, count, oldest in rows:
-            state_counts[name].add(DeliveryState(state), count, to_optional_time(oldest))
-        return sum(int(row[2]) for row in rows) >= LOOKED_AT
+        for target_id, state, _, count, oldest in rows:
+            state_counts[target_id].add(DeliveryState(state), count, to_optional_time(oldest))
+        return sum(int(row[2]) for row in rows) >= MAX_SCANNED
 
-    def _holds(
-        self, instance: InstanceId, wanted: StatsSearch, listed: Sequence[TargetId]
+    def _suspensions(
+        self, instance: InstanceId, query: StatsSearch, listed: Sequence[TargetId]
     ) -> Suspensions:
-        """What holds the first `wanted.held` targets, and those that are listed."""
-        where = _of(instance, wanted.target_id)
+        """Why the first `query.suspended` targets are suspended, and those that are listed."""
+        where = _of(instance, query.target_id)
         rows = self._connection.execute(
-            f"{_HOLDS} AND {where.text} ORDER BY target_id LIMIT ?", (*where.values, wanted.held)
+            f"{_SUSPENSIONS} AND {where.text} ORDER BY target_id LIMIT ?",
+            (*where.values, query.suspended),
         ).fetchall()
-        if len(rows) >= wanted.held and listed:
+        if len(rows) >= query.suspended and listed:
             clause, value = self._connection.dialect.one_of("target_id", listed)
             rows += self._connection.execute(
-                f"{_HOLDS} AND instance_id = ? AND {clause}", (instance, value)
+                f"{_SUSPENSIONS} AND instance_id = ? AND {clause}", (instance, value)
             ).fetchall()
         return {
-            TargetId(name): Suspension(to_optional_time(paused_at), to_optional_time(open_until))
-            for name, paused_at, open_until in rows
+            TargetId(target_id): Suspension(
+                to_optional_time(paused_at), to_optional_time(open_until)
+            )
+            for target_id, paused_at, open_until in rows
         }
 
     def _names(self, instance: InstanceId, targets: Collection[TargetId]) -> Mapping[TargetId, str]:
@@ -270,12 +273,12 @@ def _of(instance: InstanceId, target: TargetId | None) -> Where:
     return where
 
 
-def _fits(wanted: StatsSearch) -> Where:
+def _fits(query: StatsSearch) -> Where:
     where = Where("1 = 1")
-    if wanted.event_type is not None:
-        where.add("events.type = ?", wanted.event_type)
-    if wanted.created_since is not None:
-        where.add("seen.created_at >= ?", from_time(wanted.created_since))
-    if wanted.created_until is not None:
-        where.add("seen.created_at < ?", from_time(wanted.created_until))
+    if query.event_type is not None:
+        where.add("events.type = ?", query.event_type)
+    if query.created_since is not None:
+        where.add("seen.created_at >= ?", from_time(query.created_since))
+    if query.created_until is not None:
+        where.add("seen.created_at < ?", from_time(query.created_until))
     return where

@@ -1,4 +1,4 @@
-"""Target queues in SQL: what holds targets back, and when each can be served."""
+"""Target queues in SQL: what holds targets back, and when something can be claimed from each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _COLUMNS = (
     "is_paused, max_concurrency, rate_per_second, is_ordered, halts_on_dead, breaker_failures,"
     " breaker_open_for, failures, open_until, tokens, tokens_at, slow_start_window, last_claimed_at"
 )
-_NAMES = [part.strip() for part in _COLUMNS.split(",")]
+_COLUMN_NAMES = [part.strip() for part in _COLUMNS.split(",")]
+_ASSIGNMENTS = ", ".join(f"{column} = ?" for column in _COLUMN_NAMES)
 HAS_TARGET_QUEUE = (
     "EXISTS (SELECT 1 FROM target_queues WHERE target_queues.instance_id = deliveries.instance_id"
     " AND target_queues.target_id = deliveries.target_id)"
@@ -37,27 +38,29 @@ class SqlTargetQueues:
         self._connection = connection
 
     def lock(self) -> None:
-        """Let nobody else change target queues until this transaction ends. Without any, nothing is locked."""
-        self._take_any()
+        """Lock target queues, if there are any, until this transaction ends."""
+        self._lock_any()
 
-    def get(self, name: TargetKey) -> TargetQueue | None:
+    def get(self, target_key: TargetKey) -> TargetQueue | None:
         """None: the target has none."""
         query = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
-        row = self._connection.execute(query, name).fetchone()
+        row = self._connection.execute(query, target_key).fetchone()
         return None if row is None else _target_queue(row)
 
-    def get_many(self, names: Iterable[TargetKey]) -> dict[TargetKey, TargetQueue]:
+    def get_many(self, target_keys: Iterable[TargetKey]) -> dict[TargetKey, TargetQueue]:
         """Return those that exist."""
-        if not self._take_any():
+        if not self._lock_any():
             return {}
-        found = {each: self.get(each) for each in set(names)}
+        found = {target_key: self.get(target_key) for target_key in set(target_keys)}
         return {
-            name: target_queue for name, target_queue in found.items() if target_queue is not None
+            target_key: target_queue
+            for target_key, target_queue in found.items()
+            if target_queue is not None
         }
 
     def all(self) -> dict[TargetKey, TargetQueue]:
         """Every target queue there is."""
-        if not self._take_any():
+        if not self._lock_any():
             return {}
         rows = self._connection.execute(
             f"SELECT instance_id, target_id, {_COLUMNS} FROM target_queues"  # noqa: S608 - ours
@@ -68,17 +71,17 @@ class SqlTargetQueues:
         }
 
     def of_owner(self, owner: str) -> dict[TargetKey, TargetQueue]:
-        """The target queues of what a worker holds."""
-        if not self._take_any():
+        """The target queues of what a worker has claimed."""
+        if not self._lock_any():
             return {}
-        names = self._connection.execute(
+        rows = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE owner = ?", (owner,)
         )
-        return self.get_many([(InstanceId(name[0]), TargetId(name[1])) for name in names])
+        return self.get_many([(InstanceId(row[0]), TargetId(row[1])) for row in rows])
 
     def ready(self, at: int, limit: int) -> list[tuple[TargetKey, TargetQueue, int]]:
-        """Target queues that can be served, in the order of their turns, each with when it became ready."""
-        if not self._take_any():
+        """Target queues to claim from, longest ready first, each with when it became ready."""
+        if not self._lock_any():
             return []
         rows = self._connection.execute(
             f"SELECT instance_id, target_id, ready_at, {_COLUMNS} FROM target_queues WHERE ready_at <= ?"  # noqa: S608 - ours
@@ -89,15 +92,15 @@ class SqlTargetQueues:
             ((InstanceId(row[0]), TargetId(row[1])), _target_queue(row[3:]), row[2]) for row in rows
         ]
 
-    def first_ready(self, passed_over: Iterable[TargetKey]) -> int | None:
-        """When the first target queue can be served that is none of these."""
-        passed = set(passed_over)
+    def first_ready(self, excluded: Iterable[TargetKey]) -> int | None:
+        """When the first target queue is ready that is none of these."""
+        excluded = set(excluded)
         rows = self._connection.execute(
             "SELECT ready_at, instance_id, target_id FROM target_queues WHERE ready_at IS NOT NULL"
             " ORDER BY ready_at, instance_id, target_id LIMIT ?",
-            (len(passed) + 1,),
+            (len(excluded) + 1,),
         )
-        return next((int(row[0]) for row in rows if (row[1], row[2]) not in passed), None)
+        return next((int(row[0]) for row in rows if (row[1], row[2]) not in excluded), None)
 
     def in_flight(self) -> dict[TargetKey, int]:
         """How many deliveries are being attempted, of every target with any."""
@@ -107,69 +110,69 @@ class SqlTargetQueues:
         )
         return Counter((InstanceId(instance), TargetId(target)) for instance, target in rows)
 
-    def put(self, name: TargetKey, target_queue: TargetQueue) -> None:
-        """Write it; `refresh` says when it can be served."""
-        self._take()
+    def put(self, target_key: TargetKey, target_queue: TargetQueue) -> None:
+        """Write it; `refresh` sets when it is ready."""
+        self._lock()
         self._connection.execute(
             f"INSERT INTO target_queues (instance_id, target_id, {_COLUMNS})"  # noqa: S608 - ours
-            f" VALUES (?, ?, {', '.join('?' for _ in _NAMES)})"
+            f" VALUES (?, ?, {', '.join('?' for _ in _COLUMN_NAMES)})"
             " ON CONFLICT (instance_id, target_id) DO UPDATE SET "
-            + ", ".join(f"{each} = excluded.{each}" for each in _NAMES),
-            (*name, *_row(target_queue)),
+            + ", ".join(f"{column} = excluded.{column}" for column in _COLUMN_NAMES),
+            (*target_key, *_row(target_queue)),
         )
 
     def refresh(self, target_queues: Mapping[TargetKey, TargetQueue]) -> None:
-        """Say anew when each can be served. One that nothing keeps goes when it is empty."""
+        """Set when each is ready. One that only its backlog kept is deleted when it is empty."""
         if not target_queues:
             return
         counts: Mapping[TargetKey, int] = {}
         if any(
-            each.max_concurrency or each.slow_start_window or each.state.open_until
-            for each in target_queues.values()
+            queue.max_concurrency or queue.slow_start_window or queue.state.open_until
+            for queue in target_queues.values()
         ):
             counts = self.in_flight()
-        for name, target_queue in target_queues.items():
-            first = self._first_due(name)
-            if first is None and not target_queue.is_limited and self._remove(name):
+        for target_key, target_queue in target_queues.items():
+            first = self._first_due(target_key)
+            if first is None and not target_queue.is_limited and self._remove(target_key):
                 continue
-            ready = ready_at(target_queue, counts.get(name, 0), to_optional_time(first))
+            ready = ready_at(target_queue, counts.get(target_key, 0), to_optional_time(first))
             self._connection.execute(
-                # Lines that are still to be put in order are work, too.
+                # Ordering keys that are still to be backfilled or promoted are work, too.
                 "UPDATE target_queues SET ready_at = CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL"  # noqa: S608 - ours
-                f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {', '.join(f'{each} = ?' for each in _NAMES)}"
+                f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {_ASSIGNMENTS}"
                 " WHERE instance_id = ? AND target_id = ?",
-                (from_optional_time(ready), *_row(target_queue), *name),
+                (from_optional_time(ready), *_row(target_queue), *target_key),
             )
 
-    def refresh_names(self, names: Iterable[TargetKey]) -> None:
+    def refresh_targets(self, target_keys: Iterable[TargetKey]) -> None:
         """`refresh` for those of these targets that have a target queue."""
-        self.refresh(self.get_many(names))
+        self.refresh(self.get_many(target_keys))
 
-    def _take_any(self) -> bool:
+    def _lock_any(self) -> bool:
         """Whether there are any; if so they are this transaction's until it ends.
 
         So the limits of a target hold over all nodes: what is read is still so when it is written.
         """
         if self._connection.execute("SELECT 1 FROM target_queues LIMIT 1").fetchone() is None:
             return False
-        self._take()
+        self._lock()
         return True
 
-    def _take(self) -> None:
+    def _lock(self) -> None:
         lock = self._connection.dialect.lock_target_queues
         if lock:
             self._connection.execute(lock)
 
-    def _first_due(self, name: TargetKey) -> int | None:
+    def _first_due(self, target_key: TargetKey) -> int | None:
         row = self._connection.execute(
             "SELECT queued_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
             " AND queued_due_at IS NOT NULL AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1",
-            name,
+            target_key,
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def _remove(self, name: TargetKey) -> bool:
-        """Whether it is gone: lines that are being let go keep it, and others who are writing.
+    def _remove(self, target_key: TargetKey) -> bool:
+        """Whether it is gone: keys that are being promoted keep it, and other transactions do.
 
         These may be about to put a delivery into it.
         """
@@ -180,7 +183,7 @@ class SqlTargetQueues:
             self._connection.execute(
                 "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
                 " AND backfill_after IS NULL",
-                name,
+                target_key,
             ).rowcount
         )
 

@@ -1,4 +1,4 @@
-"""What happens to deliveries in SQL: who holds what, who waits for whom, and where each is due.
+"""How deliveries change state in SQL: claims, dependents, and where each delivery is due.
 
 The due time of a delivery is in `due_at`, or in `queued_due_at` when its target has a target queue.
 """
@@ -27,29 +27,28 @@ _DUE_NOW = (
 
 def settle_claimed(
     connection: Connection,
-    held: Sequence[tuple[int, Settlement, TargetKey]],
+    claimed: Sequence[tuple[int, Settlement, TargetKey]],
     target_queues: Collection[TargetKey],
     at: int,
 ) -> set[TargetKey]:
-    """Write attempts and next states of deliveries that are known to be held.
+    """Write attempts and next states of deliveries that their owner has still claimed.
 
-    `target_queues` are those of their targets that have one. Return the targets of those that were let go.
+    `target_queues` are those of their targets. Return the targets of dependents that go on.
     """
     connection.executemany(
         "INSERT INTO attempts (delivery_id, number, started_at, duration, outcome, stage,"
         " status_code, error, body_prefix) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            _attempt_row(number, each.attempt)
-            for number, each, _ in held
-            if each.attempt is not None
+            _attempt_row(number, settlement.attempt)
+            for number, settlement, _ in claimed
+            if settlement.attempt is not None
         ],
     )
     # Nearly all of a group become the same: one statement for them costs half of one for each.
     alike: dict[Row, list[int]] = {}
-    for number, each, name in held:
-        alike.setdefault(_next_state(each, at, has_target_queue=name in target_queues), []).append(
-            number
-        )
+    for number, settlement, target_key in claimed:
+        state = _next_state(settlement, at, has_target_queue=target_key in target_queues)
+        alike.setdefault(state, []).append(number)
     for state, numbers in alike.items():
         clause, value = connection.dialect.one_of("id", numbers)
         connection.execute(
@@ -58,16 +57,16 @@ def settle_claimed(
             (*state, value),
         )
     moved: set[TargetKey] = set()
-    for number, each, _ in held:
-        if each.dependents is Dependents.RELEASE:
+    for number, settlement, _ in claimed:
+        if settlement.dependents is Dependents.RELEASE:
             moved |= release_dependents(connection, number, at)
-        elif each.dependents is Dependents.CANCEL:
+        elif settlement.dependents is Dependents.CANCEL:
             moved |= cancel_dependents(connection, number, at)
     return moved
 
 
 def release_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
-    """Make due what waited for this delivery; it never waits again. Return their targets."""
+    """Make due what depended on this delivery; it depends on none now. Return their targets."""
     rows = connection.execute(
         f"UPDATE deliveries SET {_DUE_NOW}, depends_on = NULL WHERE depends_on = ?"  # noqa: S608 - ours
         " RETURNING instance_id, target_id",
@@ -77,11 +76,11 @@ def release_dependents(connection: Connection, number: int, at: int) -> set[Targ
 
 
 def cancel_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
-    """Cancel what waits for this delivery, and what waits for that, to the end of the line.
+    """Cancel what depends on this delivery, and what depends on that, to the end.
 
     Return the targets of those that were cancelled.
     """
-    front, names = [number], set()
+    front, target_keys = [number], set()
     while front:
         rows = connection.execute(
             "UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL"
@@ -91,16 +90,16 @@ def cancel_dependents(connection: Connection, number: int, at: int) -> set[Targe
         for dependent, instance, target, aggregate in rows:
             front.append(dependent)
             if aggregate is not None:
-                ordering.leave(connection, dependent)
-            names.add((instance, target))
-    return names
+                ordering.promote_next(connection, dependent)
+            target_keys.add((instance, target))
+    return target_keys
 
 
 def cancel_deliveries_to(
     connection: Connection, instance: InstanceId, target: TargetId, at: datetime
 ) -> None:
     """Cancel the open deliveries to a deleted target; those behind them move up."""
-    # Also of those that are being attempted, and of dead ones that hold up others.
+    # Also of those that are being attempted, and of dead ones that halt their keys.
     connection.execute(
         "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE instance_id = ?"
         " AND target_id = ? AND aggregate IS NOT NULL",
@@ -114,7 +113,7 @@ def cancel_deliveries_to(
     now = from_time(at)
     moved: set[TargetKey] = set()
     for number, _ in rows:
-        # Read anew: cancelling one in front may have changed for whom this one waits.
+        # Read again: cancelling one in front may have changed what this one depends on.
         (depends_on,) = connection.execute(
             "SELECT depends_on FROM deliveries WHERE id = ?", (number,)
         ).fetchone()
@@ -124,12 +123,12 @@ def cancel_deliveries_to(
             " finished_at = ? WHERE id = ?",
             (_CANCELLED, now, number),
         )
-    SqlTargetQueues(connection).refresh_names(moved)
+    SqlTargetQueues(connection).refresh_targets(moved)
 
 
 def release_claims(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
     """Make claimed deliveries due again, without an attempt."""
-    names: set[TargetKey] = set()
+    target_keys: set[TargetKey] = set()
     for number in numbers:
         rows = connection.execute(
             "UPDATE deliveries SET state = CASE attempt_count WHEN 0 THEN ? ELSE ? END,"  # noqa: S608 - ours
@@ -137,8 +136,8 @@ def release_claims(connection: Connection, owner: str, numbers: Iterable[int], a
             " RETURNING instance_id, target_id",
             (_PENDING, _RETRYING, at, at, number, owner),
         )
-        names.update(rows.fetchall())
-    SqlTargetQueues(connection).refresh_names(names)
+        target_keys.update(rows.fetchall())
+    SqlTargetQueues(connection).refresh_targets(target_keys)
 
 
 def first_attempts_now(connection: Connection, at: int) -> None:

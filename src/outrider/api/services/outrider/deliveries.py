@@ -41,8 +41,8 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
                 target_name=target.name,
                 counts=_counts(target.counts),
                 oldest_open_at=to_optional_timestamp(target.oldest_open_at),
-                paused_at=to_optional_timestamp(target.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(target.hold.breaker_open_until),
+                paused_at=to_optional_timestamp(target.suspension.paused_at),
+                breaker_open_until=to_optional_timestamp(target.suspension.breaker_open_until),
             )
             for target in stats.targets
         ],
@@ -63,10 +63,10 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
             pb.SuspendedTarget(
                 target_id=each.target_id,
                 target_name=each.name,
-                paused_at=to_optional_timestamp(each.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+                paused_at=to_optional_timestamp(each.suspension.paused_at),
+                breaker_open_until=to_optional_timestamp(each.suspension.breaker_open_until),
             )
-            for each in stats.held
+            for each in stats.suspended
         ],
     )
 
@@ -147,7 +147,7 @@ class DeliveryHandlers(DeliveryService):
             created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
             created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
             targets=request.max_targets or DEFAULT_TARGETS,
-            held=request.max_suspended_targets or DEFAULT_SUSPENDED,
+            suspended=request.max_suspended_targets or DEFAULT_SUSPENDED,
         )
         return stats_to_proto(await self._count(actor_of(ctx), wanted))
 

@@ -1,4 +1,4 @@
-"""Both stores replay, cancel, count and forget alike; and what that costs SQLite."""
+"""Both stores replay, cancel, count and delete alike; and what that costs SQLite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contracts.store.delivery.cancelling import CancellingContract
 from contracts.store.delivery.replays import ReplaysContract
 from contracts.store.delivery.retention import RetentionContract
 from contracts.store.delivery.stats import CountingContract
-from contracts.store.steps import add_targets, owe
+from contracts.store.steps import add_pending, add_targets
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
@@ -28,7 +28,7 @@ from outrider.worker import cleaner
 from outrider.worker.cleaner import RetentionPeriods
 from support.builders import INSTANCE, a_stored_event, an_event, planned
 from support.runtime import NOW, FixedClock, fixed_runtime
-from worker.harness import Lines
+from worker.harness import LogRecorder
 
 SEALING = Sealing(bytes(range(32)))
 SEARCHES = [
@@ -66,7 +66,7 @@ class TestCancellingOnMemory(OnMemory, CancellingContract): ...
 class TestCountingOnMemory(OnMemory, CountingContract): ...
 
 
-class TestForgettingOnMemory(OnMemory, RetentionContract): ...
+class TestRetentionOnMemory(OnMemory, RetentionContract): ...
 
 
 class TestReplaysOnSqlite(OnSqlite, ReplaysContract): ...
@@ -78,28 +78,28 @@ class TestCancellingOnSqlite(OnSqlite, CancellingContract): ...
 class TestCountingOnSqlite(OnSqlite, CountingContract): ...
 
 
-class TestForgettingOnSqlite(OnSqlite, RetentionContract): ...
+class TestRetentionOnSqlite(OnSqlite, RetentionContract): ...
 
 
-async def test_old_events_that_are_owed_are_looked_at_little_by_little(sqlite_store):
+async def test_old_events_with_deliveries_are_scanned_little_by_little(sqlite_store):
     """
     A long backlog must not be read through every few seconds: each round goes on where the last
     one ended, and begins again at the end.
     """
-    owed = [
+    pending = [
         a_stored_event(planned(str(number)), event=an_event(f"event-{number}"))
-        for number in range(1, cleaner._AT_ONCE * cleaner._IDLE_LOOKS + 1)
+        for number in range(1, cleaner._DELETED_AT_ONCE * cleaner._IDLE_SCANS + 1)
     ]
-    last = a_stored_event(event=an_event("for nobody"))
+    last = a_stored_event(event=an_event("unmatched"))
     await add_targets(sqlite_store)
-    await sqlite_store.write(lambda unit: unit.events.append(INSTANCE, [*owed, last], NOW))
+    await sqlite_store.write(lambda unit: unit.events.append(INSTANCE, [*pending, last], NOW))
     runtime = fixed_runtime(FixedClock(NOW + timedelta(days=2)))
     day = timedelta(days=1)
     sweeper = cleaner.Cleaner(
-        sqlite_store, runtime, RetentionPeriods(day, day, day), Lines(), "cleaner"
+        sqlite_store, runtime, RetentionPeriods(day, day, day), LogRecorder(), "cleaner"
     )
     rounds = [await sweeper.sweep() for _ in range(4)]
-    await owe(sqlite_store, event="for nobody either")
+    await add_pending(sqlite_store, event="another unmatched")
     rounds += [await sweeper.sweep() for _ in range(2)]
 
     assert [0, 1, 0, 0, 0, 1] == rounds
@@ -119,8 +119,8 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         retention.delete_expired_deliveries(DeliveryState.DEAD, NOW, 10)
         retention.delete_expired_events(NOW, 0, 10)
         replays = SqlReplays(connection)
-        for wanted in SEARCHES:
-            replays.look(INSTANCE, wanted, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+        for search in SEARCHES:
+            replays.scan(INSTANCE, search, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
         deliveries = SqlDeliveries(connection)
         deliveries.search(INSTANCE, DeliverySearch())
         deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))
@@ -132,7 +132,7 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
 
-    # A look at the log ends at its limit: then the log must not be sorted first.
+    # A scan of the log ends at its limit: then the log must not be sorted first.
     assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
     allowed = ("seen", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
     assert [] == [
