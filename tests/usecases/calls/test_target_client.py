@@ -17,7 +17,7 @@ from outrider.errors import Internal
 from outrider.usecases.calls.target_client import TargetClient
 from support.builders import a_target
 from support.runtime import NOW
-from worker.harness import OK, Lines, header
+from worker.harness import OK, LogRecorder, header
 
 RESOLVED = ResolvedTarget(a_target(timeout=timedelta(seconds=10)))
 BODY = b'{"a":1}'
@@ -48,7 +48,7 @@ INTERCEPTION_LINE = ("exception", "interception.internal_error", {})
 
 
 async def sent(client: FakeClient, *, builder=REQUEST_BUILDER, log=None, **changes) -> Response:
-    target_client = TargetClient(builder, client, log or Lines())
+    target_client = TargetClient(builder, client, log or LogRecorder())
     return await target_client.send(RESOLVED, BODY, **({"message_id": "5", "now": NOW} | changes))
 
 
@@ -88,7 +88,7 @@ async def test_no_response_is_raised_as_the_client_raised_it():
     """
     It knows the stage and the reason, and nothing of it is a bug.
     """
-    log = Lines()
+    log = LogRecorder()
 
     assert UNREACHABLE is await failure_of(FakeClient(UNREACHABLE), log=log)
     assert [] == log.kept
@@ -103,7 +103,7 @@ async def test_what_cannot_be_built_is_never_sent():
     def refuse(*_: object) -> bytes:
         raise RequestBuildError("no key", error)
 
-    log = Lines()
+    log = LogRecorder()
     failure = await failure_of(
         client, builder=RequestBuilder({PayloadType.UNSPECIFIED: refuse}), log=log
     )
@@ -149,7 +149,7 @@ async def test_a_bug_is_a_failure_of_the_call_and_a_line_in_the_log(
     """
     Its text may quote anything: the receiver's owner reads the reason, we read the log.
     """
-    client, log = FakeClient(result), Lines()
+    client, log = FakeClient(result), LogRecorder()
     failure = await failure_of(client, builder=builder, log=log, attempt_number=attempt_number)
     delivery_line = (*DELIVERY_LINE, {"delivery": "5", "stage": failure.stage.value})
 
@@ -161,7 +161,7 @@ async def test_a_cancelled_call_is_cancelled():
     """
     It is no failure of the target, and nothing for the log.
     """
-    log = Lines()
+    log = LogRecorder()
     with pytest.raises(asyncio.CancelledError):
         await sent(FakeClient(asyncio.CancelledError()), log=log)
 

@@ -13,7 +13,7 @@ from outrider.errors import NotFound
 from outrider.usecases.calls.target_client import TargetClient
 from outrider.usecases.targets.sample_call import TestTarget
 from support.builders import INSTANCE, a_target, an_actor
-from worker.harness import Lines
+from worker.harness import LogRecorder
 
 GIVEN = {"a": 1}
 
@@ -33,8 +33,8 @@ def broken_encoder(*_: object) -> bytes:
 
 
 @pytest.fixture
-def log() -> Lines:
-    return Lines()
+def log() -> LogRecorder:
+    return LogRecorder()
 
 
 @pytest.fixture
