@@ -25,9 +25,9 @@ from outrider.api.asgi.types import App
 from outrider.bootstrap.api import open_api
 from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings
+from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, TokenId
 from outrider.testing.receiver import Receiver
-from outrider.usecases.access.tokens import hash_secret
 from outrider.usecases.ports.store import Store, Token
 from support.runtime import NOW
 

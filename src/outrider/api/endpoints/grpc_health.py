@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
-from typing import Any
 
-from outrider.api.app import serve
 from outrider.api.asgi.shutdown import is_stopping, pause
 from outrider.api.endpoints.health import Readiness, Ready
-from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.interceptors import Authenticator, Context
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.interceptors import Authenticate, Context
+from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import SILENT, Telemetry
 from outrider.errors import NotFound
+from outrider.usecases.ports.log import Log
 from outrider_api.grpc.health.v1 import health_pb as pb
 from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
 
@@ -88,7 +86,7 @@ class HealthHandlers(Health):
 def grpc_health(
     services: Iterable[Service],
     ready: Ready,
-    authenticator: Authenticator[Any],
+    authenticate: Authenticate,
     log: Log,
     stopping: asyncio.Event,
     *,
@@ -101,5 +99,5 @@ def grpc_health(
         stopping=stopping,
     )
     return serve(
-        HealthASGIApplication, handlers, Health.desc(), authenticator, log, telemetry=telemetry
+        HealthASGIApplication, handlers, Health.desc(), authenticate, log, telemetry=telemetry
     )

@@ -7,9 +7,10 @@ import json
 from collections.abc import Awaitable, Callable
 
 from outrider.api.asgi.types import App, Receive, Scope, Send, answer
-from outrider.api.rpc.error_mapping import Log
 from outrider.api.rpc.protocol_errors import JSON
 from outrider.errors import Unavailable
+from outrider.usecases.ports.log import Log
+from outrider.usecases.ports.store import Store
 
 Ready = Callable[[], Awaitable[str | None]]
 """None when the process can serve; otherwise the reason, which anybody may read."""
@@ -19,6 +20,18 @@ READY_SECONDS = 5.0
 
 OK = 200
 UNAVAILABLE = 503
+
+
+def store_ready(store: Store, stopping: asyncio.Event) -> Ready:
+    """The check of a process that serves from this store, until it stops."""
+
+    async def ready() -> str | None:
+        if stopping.is_set():
+            return "the server is stopping"
+        await store.read(lambda unit: unit.routing_revision())
+        return None
+
+    return ready
 
 
 def health(ready: Ready, log: Log) -> dict[str, App]:
@@ -34,7 +47,7 @@ def health(ready: Ready, log: Log) -> dict[str, App]:
 
 async def alive(_scope: Scope, _receive: Receive, send: Send) -> None:
     """An answer is all there is to say; it touches nothing."""
-    await say(send, OK, {"status": "ok"})
+    await send_fields(send, OK, {"status": "ok"})
 
 
 class Readiness:
@@ -49,9 +62,9 @@ class Readiness:
         """200, or 503 with the reason."""
         reason = await self.reason()
         if reason is None:
-            await say(send, OK, {"status": "ready"})
+            await send_fields(send, OK, {"status": "ready"})
         else:
-            await say(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
+            await send_fields(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
 
     async def reason(self) -> str | None:
         """Why the process cannot serve, which anybody may read; None: it can."""
@@ -67,7 +80,7 @@ class Readiness:
             return "the check failed, see the log"
 
 
-async def say(send: Send, status: int, fields: dict[str, str]) -> None:
+async def send_fields(send: Send, status: int, fields: dict[str, str]) -> None:
     """A small JSON answer that no cache keeps."""
     headers = (JSON, (b"cache-control", b"no-store"))
     await answer(send, status, headers, json.dumps(fields).encode())

@@ -27,10 +27,10 @@ from outrider.api.asgi.types import (
 from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
-from outrider.api.rpc.error_mapping import Log
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.domain.access.access_token import LIFETIME
 from outrider.usecases.access.grants import GrantError, Grants, TokenGrant
+from outrider.usecases.ports.log import Log
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path

@@ -13,14 +13,13 @@ from typing import Any
 from connectrpc.code import Code
 from protobuf import DescFile, DescMessage, DescService, Oneof
 
-from outrider.api.app import serve
 from outrider.api.asgi.shutdown import until_shutdown
-from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.interceptors import Authenticator, Context
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.interceptors import Authenticate, Context
+from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.status_codes import GRPC_STATUS
 from outrider.api.rpc.telemetry import SILENT, Telemetry
 from outrider.errors import InvalidRequest
+from outrider.usecases.ports.log import Log
 from outrider_api.grpc.reflection.v1 import reflection_connect as v1
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1_pb
 from outrider_api.grpc.reflection.v1alpha import reflection_connect as v1alpha
@@ -171,7 +170,7 @@ class ReflectionHandlers:
 
 def reflection(
     services: Iterable[Service],
-    authenticator: Authenticator[Any],
+    authenticate: Authenticate,
     log: Log,
     stopping: asyncio.Event,
     *,
@@ -189,7 +188,7 @@ def reflection(
             app,
             ReflectionHandlers(served, pb, stopping),
             service.desc(),
-            authenticator,
+            authenticate,
             log,
             telemetry=telemetry,
         )

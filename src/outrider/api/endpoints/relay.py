@@ -7,10 +7,10 @@ from connectrpc.code import Code
 from outrider.api.asgi.json_depth import refuse_deep
 from outrider.api.asgi.limits import TOO_LARGE
 from outrider.api.asgi.types import App, BodyTooLargeError, Receive, Scope, Send, answer, read_body
-from outrider.api.rpc.error_mapping import Log
 from outrider.api.rpc.protocol_errors import JSON, send_error
 from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay
+from outrider.usecases.ports.log import Log
 
 PREFIX = "/v1/relay/"
 _SIGNATURES = frozenset({b"zitadel-signature", b"x-zitadel-signature"})

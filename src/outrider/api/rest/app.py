@@ -34,7 +34,7 @@ from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.service import Service
 
 UNAUTHORIZED = 401
 OK = 200
@@ -58,7 +58,7 @@ MILLISECONDS = {"H": 3_600_000, "M": 60_000, "S": 1_000, "m": 1, "u": 1e-3, "n":
 MAX_CONNECT_TIMEOUT = 9_999_999_999
 
 
-class Rest:
+class RestApp:
     """Every route of some services, as an ASGI application."""
 
     def __init__(self, services: Sequence[Service]) -> None:
@@ -99,7 +99,7 @@ class Rest:
             app = self._apps[match.route.procedure.rpartition("/")[0]]
             if not match.route.body:
                 receive = after_body(receive)
-            await app(call, replay(message, receive), RestAnswer(send))
+            await app(call, replay(message, receive), RestResponse(send))
 
 
 class NotJsonError(Exception):
@@ -180,7 +180,7 @@ def milliseconds(timeout: bytes) -> int:
     return min(int(int(digits) * MILLISECONDS[unit]), MAX_CONNECT_TIMEOUT)
 
 
-class RestAnswer:
+class RestResponse:
     """A `send` that turns the answer of a Connect call into that of a REST call.
 
     `to_json` makes JSON of the message, where the call is not answered with JSON.

@@ -41,9 +41,9 @@ MAX_SHOWN = 100
 class CheckedCodec:
     """A codec whose failures to encode are reported as ours."""
 
-    def __init__(self, inner: Codec[Message, Message], faults: ErrorMapper) -> None:
+    def __init__(self, inner: Codec[Message, Message], errors: ErrorMapper) -> None:
         self._inner = inner
-        self._faults = faults
+        self._errors = errors
 
     def name(self) -> str:
         """The second half of the content type."""
@@ -58,7 +58,7 @@ class CheckedCodec:
         try:
             return self._inner.encode(message)
         except Exception as error:
-            raise self._faults.internal(error, message.desc().type_name) from error
+            raise self._errors.to_internal_error(error, message.desc().type_name) from error
 
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """The message; whatever is raised is the caller's mistake."""
@@ -86,9 +86,9 @@ class JsonCodec(CheckedCodec):
             return message_class.from_json(data, ignore_unknown_fields=True)
 
 
-def codecs(faults: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
+def codecs(errors: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
     """The codecs of every service: binary and JSON."""
-    return CheckedCodec(proto_binary_codec(), faults), JsonCodec(proto_json_codec(), faults)
+    return CheckedCodec(proto_binary_codec(), errors), JsonCodec(proto_json_codec(), errors)
 
 
 def refuse_oneof_conflicts(data: bytes | bytearray, desc: DescMessage) -> None:

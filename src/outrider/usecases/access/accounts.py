@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.access.service_account import AccountKey, ServiceAccount
+from outrider.domain.access.service_account import AccountKey, ServiceAccount, hash_secret
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.access.tokens import Authenticate, checked_roles, hash_secret
+from outrider.usecases.access.authenticate import Authenticate
+from outrider.usecases.access.tokens import checked_roles
 from outrider.usecases.ports.access import AccountKeyPairs
 from outrider.usecases.ports.store import Store, Unit
 

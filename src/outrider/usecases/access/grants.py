@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from outrider.domain.access.access_token import check_assertion
+from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.usecases.access.access_tokens import AccessTokens
-from outrider.usecases.access.tokens import hash_secret
 
 _NO_SECRET = bytes(32)
 

@@ -10,7 +10,7 @@ from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.runtime import Runtime
-from outrider.usecases.interception.target_chain import Log
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, StoredEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Protocol
 
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import OutboundRequest, RequestError, Response, Stage
@@ -32,25 +31,13 @@ from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
 from outrider.runtime import Runtime
 from outrider.usecases.interception.concurrency_limits import Bulkheads
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import HttpClient
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import PassedOn, Tracing
 
 # A copy of the call is not worth so little time.
 _NEGLIGIBLE_S = 0.001
-
-
-class Log(Protocol):
-    """The part of a structlog logger that is used here."""
-
-    def debug(self, event: str, /, **fields: object) -> object:
-        """A line about every call."""
-
-    def info(self, event: str, /, **fields: object) -> object:
-        """A line about a call that failed."""
-
-    def exception(self, event: str, /, **fields: object) -> object:
-        """A line about a fault of ours, with the exception that is handled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Service accounts: protobuf in, one use case, protobuf out."""
+"""Service accounts with their keys, secrets and tokens: protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
@@ -13,55 +13,12 @@ from outrider_api.outrider.v1 import account_service_pb as pb
 from outrider_api.outrider.v1.account_service_connect import AccountService
 
 
-class TokenHandlers(AccountService):
-    """`outrider.v1.AccountService`, as far as it is about tokens."""
+class AccountHandlers(AccountService):
+    """`outrider.v1.AccountService`."""
 
-    def __init__(self, tokens: ManageTokens) -> None:
-        self._tokens = tokens
-
-    async def create_token(
-        self, request: pb.CreateTokenRequest, ctx: Context, /
-    ) -> pb.CreateTokenResponse:
-        """The secret is shown this once."""
-        expires_at = optional_time(request.expiration_date, "CreateTokenRequest.ExpirationDate")
-        token, secret = await self._tokens.create(
-            actor_of(ctx), request.account, request.roles, expires_at
-        )
-        return pb.CreateTokenResponse(
-            id=token.id, token=secret, creation_date=to_timestamp(token.created_at)
-        )
-
-    async def list_tokens(
-        self, _request: pb.ListTokensRequest, ctx: Context, /
-    ) -> pb.ListTokensResponse:
-        """Oldest first, without revoked ones."""
-        tokens = await self._tokens.list(actor_of(ctx))
-        return pb.ListTokensResponse(tokens=[_token_to_proto(token) for token in tokens])
-
-    async def revoke_token(
-        self, request: pb.RevokeTokenRequest, ctx: Context, /
-    ) -> pb.RevokeTokenResponse:
-        """Also for a token that was revoked before: then with the date of then."""
-        revoked_at = await self._tokens.revoke(actor_of(ctx), TokenId(request.id))
-        return pb.RevokeTokenResponse(revocation_date=to_timestamp(revoked_at))
-
-
-def _token_to_proto(token: Token) -> pb.Token:
-    return pb.Token(
-        id=token.id,
-        account=token.account_name,
-        roles=sorted(token.roles),
-        creation_date=to_timestamp(token.created_at),
-        expiration_date=to_optional_timestamp(token.expires_at),
-    )
-
-
-class AccountHandlers(TokenHandlers):
-    """`outrider.v1.AccountService`, the whole of it."""
-
-    def __init__(self, tokens: ManageTokens, accounts: ManageAccounts) -> None:
-        super().__init__(tokens)
+    def __init__(self, accounts: ManageAccounts, tokens: ManageTokens) -> None:
         self._accounts = accounts
+        self._tokens = tokens
 
     async def create_account(
         self, request: pb.CreateAccountRequest, ctx: Context, /
@@ -126,6 +83,32 @@ class AccountHandlers(TokenHandlers):
         secret = await self._accounts.create_secret(actor_of(ctx), AccountId(request.account_id))
         return pb.CreateAccountSecretResponse(client_id=request.account_id, client_secret=secret)
 
+    async def create_token(
+        self, request: pb.CreateTokenRequest, ctx: Context, /
+    ) -> pb.CreateTokenResponse:
+        """The secret is shown this once."""
+        expires_at = optional_time(request.expiration_date, "CreateTokenRequest.ExpirationDate")
+        token, secret = await self._tokens.create(
+            actor_of(ctx), request.account, request.roles, expires_at
+        )
+        return pb.CreateTokenResponse(
+            id=token.id, token=secret, creation_date=to_timestamp(token.created_at)
+        )
+
+    async def list_tokens(
+        self, _request: pb.ListTokensRequest, ctx: Context, /
+    ) -> pb.ListTokensResponse:
+        """Oldest first, without revoked ones."""
+        tokens = await self._tokens.list(actor_of(ctx))
+        return pb.ListTokensResponse(tokens=[_token_to_proto(token) for token in tokens])
+
+    async def revoke_token(
+        self, request: pb.RevokeTokenRequest, ctx: Context, /
+    ) -> pb.RevokeTokenResponse:
+        """Also for a token that was revoked before: then with the date of then."""
+        revoked_at = await self._tokens.revoke(actor_of(ctx), TokenId(request.id))
+        return pb.RevokeTokenResponse(revocation_date=to_timestamp(revoked_at))
+
 
 def _account_to_proto(account: ServiceAccount) -> pb.Account:
     return pb.Account(
@@ -141,4 +124,14 @@ def _key_to_proto(account_key: AccountKey) -> pb.AccountKey:
         key_id=account_key.id,
         creation_date=to_timestamp(account_key.created_at),
         expiration_date=to_optional_timestamp(account_key.expires_at),
+    )
+
+
+def _token_to_proto(token: Token) -> pb.Token:
+    return pb.Token(
+        id=token.id,
+        account=token.account_name,
+        roles=sorted(token.roles),
+        creation_date=to_timestamp(token.created_at),
+        expiration_date=to_optional_timestamp(token.expires_at),
     )

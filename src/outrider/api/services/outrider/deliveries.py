@@ -1,4 +1,4 @@
-"""The delivery log and what can be done with it: protobuf in, one use case, protobuf out."""
+"""The delivery log, its numbers, and what can be done with it: protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
@@ -28,55 +28,6 @@ from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries
 from outrider_api.outrider.v1 import delivery_service_pb as pb
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
 from outrider_api.outrider.v1.outcome_pb import Outcome
-
-
-def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
-    """The numbers as the wire has them."""
-    return pb.GetDeliveryStatsResponse(
-        counts=_counts(stats.counts),
-        oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
-        targets=[
-            pb.TargetDeliveryStats(
-                target_id=target.target_id,
-                target_name=target.name,
-                counts=_counts(target.counts),
-                oldest_open_at=to_optional_timestamp(target.oldest_open_at),
-                paused_at=to_optional_timestamp(target.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(target.hold.breaker_open_until),
-            )
-            for target in stats.targets
-        ],
-        outcomes=[
-            pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
-            for outcome, count in stats.outcomes.items()
-        ],
-        rates=[
-            pb.DeliveryRate(
-                window=to_duration(rate.window),
-                delivered_per_second=rate.delivered,
-                dead_per_second=rate.dead,
-            )
-            for rate in stats.rates
-        ],
-        partial=stats.is_partial,
-        suspended_targets=[
-            pb.SuspendedTarget(
-                target_id=each.target_id,
-                target_name=each.name,
-                paused_at=to_optional_timestamp(each.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
-            )
-            for each in stats.held
-        ],
-    )
-
-
-def _counts(counts: Mapping[DeliveryState, int]) -> list[pb.DeliveryStateCount]:
-    return [
-        pb.DeliveryStateCount(state=pb.DeliveryState(state.value), count=count)
-        for state, count in counts.items()
-    ]
-
 
 _MAX_ID_DIGITS = 19
 
@@ -256,3 +207,51 @@ def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
         response_body_prefix=attempt.body_prefix,
         stage=attempt.stage.value,
     )
+
+
+def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
+    """The numbers as the wire has them."""
+    return pb.GetDeliveryStatsResponse(
+        counts=_counts(stats.counts),
+        oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
+        targets=[
+            pb.TargetDeliveryStats(
+                target_id=target.target_id,
+                target_name=target.name,
+                counts=_counts(target.counts),
+                oldest_open_at=to_optional_timestamp(target.oldest_open_at),
+                paused_at=to_optional_timestamp(target.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(target.hold.breaker_open_until),
+            )
+            for target in stats.targets
+        ],
+        outcomes=[
+            pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
+            for outcome, count in stats.outcomes.items()
+        ],
+        rates=[
+            pb.DeliveryRate(
+                window=to_duration(rate.window),
+                delivered_per_second=rate.delivered,
+                dead_per_second=rate.dead,
+            )
+            for rate in stats.rates
+        ],
+        partial=stats.is_partial,
+        suspended_targets=[
+            pb.SuspendedTarget(
+                target_id=each.target_id,
+                target_name=each.name,
+                paused_at=to_optional_timestamp(each.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+            )
+            for each in stats.held
+        ],
+    )
+
+
+def _counts(counts: Mapping[DeliveryState, int]) -> list[pb.DeliveryStateCount]:
+    return [
+        pb.DeliveryStateCount(state=pb.DeliveryState(state.value), count=count)
+        for state, count in counts.items()
+    ]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 from protobuf.wkt import Duration
 
 from outrider.api.asgi.shutdown import until_shutdown
 from outrider.api.rpc.interceptors import (
-    Authenticator,
+    Authenticate,
     Context,
     actor_of,
-    authenticated,
+    authenticate_caller,
     permission_of,
 )
+from outrider.domain.access.permission import require
 from outrider.domain.calls.request import Response
 from outrider.domain.net.endpoint import parse_endpoint
 from outrider.errors import InvalidRequest
@@ -37,12 +37,12 @@ class TunnelHandlers(TunnelService):
     def __init__(
         self,
         tunnels: Tunnels,
-        authenticator: Authenticator[Any],
+        authenticate: Authenticate,
         stopping: asyncio.Event,
         alive_every_s: float = ALIVE_EVERY_S,
     ) -> None:
         self._tunnels = tunnels
-        self._authenticator = authenticator
+        self._authenticate = authenticate
         self._stopping = stopping
         self._alive_every_s = alive_every_s
 
@@ -77,8 +77,7 @@ class TunnelHandlers(TunnelService):
 
     async def _check(self, ctx: Context) -> None:
         # The stream outlives its token: who was let in at its start may have been locked out.
-        actor = await authenticated(self._authenticator, ctx)
-        self._authenticator.require(actor, PERMISSION)
+        require(await authenticate_caller(self._authenticate, ctx), PERMISSION)
 
 
 def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
