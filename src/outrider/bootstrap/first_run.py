@@ -14,22 +14,22 @@ from outrider.server.data_directory import ADMIN_TOKEN_FILE, nobody_joined
 from outrider.usecases.access.web_keys import ManageWebKeys
 
 
-async def prepare(settings: Settings, opened: AppContext, announce: Callable[[str], None]) -> None:
-    """Make the first keys and the admin token, and end old leases. Only for who holds the lock.
+async def prepare(settings: Settings, context: AppContext, announce: Callable[[str], None]) -> None:
+    """Make the first keys and the admin token, and end old leases. Only the lock's holder may.
 
     Raise `StartupError` for what no process could work with.
     """
     if settings.postgres_url is None and nobody_joined(settings.data_dir):
-        # Who holds the data directory knows that every older worker of a server is gone: what
-        # they held need not wait for the end of their leases. On PostgreSQL other nodes may live.
-        await opened.store.write(lambda unit: unit.leases.expire_all())
+        # The holder of the data directory's lock knows that every older worker of a server is gone:
+        # their claims need not wait for the end of their leases. On PostgreSQL other nodes may live.
+        await context.store.write(lambda unit: unit.leases.expire_all())
     check_relay_files(settings)
     forget_counts(settings.data_dir)
-    web_keys = ManageWebKeys(opened.store, opened.runtime, KeyPairs())
-    await web_keys.ensure_first(opened.instance)
+    web_keys = ManageWebKeys(context.store, context.runtime, KeyPairs())
+    await web_keys.ensure_first(context.instance)
     if settings.admin_token is None:
         path = settings.data_dir / ADMIN_TOKEN_FILE
         if not path.exists():
-            write_private(path, f"{opened.runtime.new_token()}\n")
+            write_private(path, f"{context.runtime.new_token()}\n")
         bootstrap_secret(settings)
         announce(f"the admin token is in {path}")

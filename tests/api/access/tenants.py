@@ -67,9 +67,9 @@ class Tenant:
     async def ask(self, rpc: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a call that must succeed."""
         (method,) = [
-            each
-            for each in METHODS
-            if each.name == rpc and not each.parent.type_name.startswith(OLDER)
+            method
+            for method in METHODS
+            if method.name == rpc and not method.parent.type_name.startswith(OLDER)
         ]
         result = await self.answer(method, request)
         assert result.message is not None, f"{rpc} was refused: {result.code}, {result.text}"

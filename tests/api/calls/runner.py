@@ -103,9 +103,9 @@ class Run:
         if isinstance(value, str):
             return BLANK.sub(lambda blank: self._kept[blank[1]], value)
         if isinstance(value, Mapping):
-            return {self._filled(name): self._filled(each) for name, each in value.items()}
+            return {self._filled(name): self._filled(member) for name, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self._filled(each) for each in value]
+            return [self._filled(item) for item in value]
         if hasattr(value, "filled"):
             return value.filled(self._filled, self._window)
         return value

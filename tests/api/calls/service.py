@@ -94,10 +94,10 @@ class Service:
 def rpc_named(name: str) -> DescMethod:
     """A method by its name, which is that of the newest API, or by `package.Service/Method`."""
     (method,) = [
-        each
-        for each in METHODS
-        if name == f"{each.parent.type_name}/{each.name}"
-        or (name == each.name and BETA not in each.parent.type_name)
+        candidate
+        for candidate in METHODS
+        if name == f"{candidate.parent.type_name}/{candidate.name}"
+        or (name == candidate.name and BETA not in candidate.parent.type_name)
     ]
     return method
 

@@ -83,7 +83,7 @@ async def test_one_of_many_gets_the_new_name(service: Service):
     Renaming takes a name as creating does.
     """
     created = await at_once(service, "CreateTarget", [target(f"old {n}") for n in range(MANY)])
-    requests = [{"id": each.message.id, "name": "new"} for each in created]
+    requests = [{"id": result.message.id, "name": "new"} for result in created]
     results = await at_once(service, "UpdateTarget", requests)
 
     assert {"ok": 1, "already_exists": MANY - 1} == codes(results)
@@ -111,12 +111,16 @@ async def test_calls_that_share_events_share_them_out(service: Service):
     await ready(service, "order.sent")
     ids = [f"order {number} sent" for number in range(20)]
     batches = [
-        {"events": [{"id": each, "eventType": "order.sent"} for each in ids[turn:] + ids[:turn]]}
+        {
+            "events": [
+                {"id": event_id, "eventType": "order.sent"} for event_id in ids[turn:] + ids[:turn]
+            ]
+        }
         for turn in range(20)
     ]
     results = await at_once(service, "PublishEvents", batches)
     new = Counter(
-        each.id for result in results for each in result.message.results if not each.duplicate
+        event.id for result in results for event in result.message.results if not event.duplicate
     )
     owed = await service.ask("ListDeliveries", {"eventType": "order.sent", "pageSize": 1000})
 
@@ -145,7 +149,7 @@ async def test_an_execution_set_by_many_is_that_of_one(service: Service):
     targets = await ready(service, "order.returned", targets=6)
     condition = {"event": {"event": "order.returned"}}
     lists = [targets[turn:] + targets[:turn] for turn in range(6)]
-    requests = [{"condition": condition, "targets": each} for each in lists]
+    requests = [{"condition": condition, "targets": targets} for targets in lists]
     results = await at_once(service, "SetExecution", requests)
     found = await service.ask(
         "ListExecutions", {"filters": [{"inConditionsFilter": {"conditions": [condition]}}]}
@@ -169,7 +173,7 @@ async def test_a_walk_through_targets_sees_each_once_while_more_are_made(service
             service.ask("ListTargets", search),
             service.ask("CreateTarget", target(f"walked late {len(seen)}")),
         )
-        names = [each["name"] for each in found.get("targets", [])]
+        names = [target["name"] for target in found.get("targets", [])]
         seen += names
         if len(names) < 7:
             break
@@ -209,7 +213,7 @@ async def test_a_walk_through_deliveries_sees_each_once_while_more_are_owed(serv
         token = found.get("nextPageToken", "")
         assert len(pages) < 10
 
-    old = [each for each in seen if each < "walked 100"]
+    old = [name for name in seen if name < "walked 100"]
     assert [f"walked {number:03}" for number in reversed(range(25))] == old
     assert len(set(seen)) == len(seen)
     assert {7} == set(pages[:-1])
@@ -230,7 +234,7 @@ async def test_every_page_of_a_search_is_part_of_the_whole(service: Service):
             "sortingColumn": "TARGET_FIELD_NAME_TIMEOUT",
         }
         found = await service.ask("ListTargets", search)
-        return [each["name"] for each in found.get("targets", [])]
+        return [target["name"] for target in found.get("targets", [])]
 
     for ascending in (True, False):
         whole = await names(asc=ascending)

@@ -218,7 +218,9 @@ async def test_the_next_event_of_an_aggregate_is_another_one(relaying):
     for sequence in (7, 8):
         await relaying.relayed("hmac", body(aggregate, sequence))
 
-    assert [1, 1] == [len(await relaying.deliveries(id_of(aggregate, each))) for each in (7, 8)]
+    assert [1, 1] == [
+        len(await relaying.deliveries(id_of(aggregate, sequence))) for sequence in (7, 8)
+    ]
 
 
 async def test_fifty_copies_at_once_are_one_event(relaying):
@@ -479,11 +481,11 @@ async def test_events_without_a_sequence_are_told_apart_by_their_bodies(relaying
     """
     kind = another()
     bodies = [
-        f'{{"event_type":"{kind}","created_at":"2025-01-02T03:04:05.{each}Z"}}'.encode()
-        for each in (1, 2, 1)
+        f'{{"event_type":"{kind}","created_at":"2025-01-02T03:04:05.{fraction}Z"}}'.encode()
+        for fraction in (1, 2, 1)
     ]
 
-    assert [OK] * 3 == [await relaying.relayed("hmac", each) for each in bodies]
+    assert [OK] * 3 == [await relaying.relayed("hmac", body) for body in bodies]
     found = await relaying.service.ask("ListDeliveries", {"eventType": kind})
     assert 2 == len(found["deliveries"])
 

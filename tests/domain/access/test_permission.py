@@ -90,8 +90,8 @@ def test_several_roles_grant_what_each_grants():
     """
     actor = an_actor(Role.IAM_OWNER_VIEWER, Role.EVENT_PUBLISHER)
 
-    assert {each for each, roles in TABLE.items() if roles & actor.roles} == {
-        each for each in TABLE if actor.may(each)
+    assert {permission for permission, roles in TABLE.items() if roles & actor.roles} == {
+        permission for permission in TABLE if actor.may(permission)
     }
 
 

@@ -58,7 +58,7 @@ async def test_an_instance_begins_with_an_owner(instances, authenticate, tokens)
     assert ("shop", ("shop.example", "::1"), NOW) == (made.name, made.hosts, made.created_at)
     assert [made] == list(await instances.list())
     assert (made.id, {Role.IAM_OWNER}) == (actor.instance_id, actor.roles)
-    assert ["admin"] == [each.account_name for each in listed]
+    assert ["admin"] == [token.account_name for token in listed]
     with pytest.raises(Unauthenticated):
         await authenticate(INSTANCE, f"Bearer {secret}")
 
@@ -70,7 +70,7 @@ async def test_an_instance_can_sign_at_once(instances):
     made, _ = await instances.create("shop", HOSTS)
     web_keys = await instances.web_keys.list(an_actor(instance=made.id))
 
-    assert ["ACTIVE", "INITIAL"] == [each.state.name for each in web_keys]
+    assert ["ACTIVE", "INITIAL"] == [web_key.state.name for web_key in web_keys]
     assert [] == list(await instances.web_keys.list(an_actor()))
 
 
@@ -81,10 +81,10 @@ async def test_its_hosts_choose_it_at_once(instances, resolve_instance):
     made, _ = await instances.create("shop", HOSTS)
 
     assert {made.id} == {
-        resolve_instance(each) for each in ("shop.example", "SHOP.example:80", "[::1]:80")
+        resolve_instance(host) for host in ("shop.example", "SHOP.example:80", "[::1]:80")
     }
     assert {INSTANCE} == {
-        resolve_instance(each) for each in ("", "example", "a b", "127.0.0.1:8080")
+        resolve_instance(host) for host in ("", "example", "a b", "127.0.0.1:8080")
     }
 
 

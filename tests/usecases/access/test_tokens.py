@@ -149,7 +149,7 @@ async def test_a_second_token_of_one_name_is_of_the_same_account(tokens):
     stranger, _ = await make(tokens, actor=STRANGER)
 
     assert first.account_id == second.account_id
-    assert 3 == len({each.account_id for each in (first, another, stranger)})
+    assert 3 == len({token.account_id for token in (first, another, stranger)})
     assert str(FIRST_ID) == first.id
 
 

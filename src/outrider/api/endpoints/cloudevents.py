@@ -29,7 +29,7 @@ from outrider.api.asgi.types import (
     read_body,
 )
 from outrider.api.endpoints.cloudevents_reader import read_batch, read_binary, read_structured
-from outrider.api.rest.app import RestResponse, call_scope, unzipped
+from outrider.api.rest.app import RestResponse, connect_scope, decompress
 from outrider.api.rest.request import BadRequestError
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import media_type, send_error
@@ -95,13 +95,13 @@ class CloudEvents:
             await send_error(scope, send, Code.INVALID_ARGUMENT, text, status=415)
             return
         try:
-            call = call_scope(_PUBLISH, scope, PROTO)
+            call = connect_scope(_PUBLISH, scope, PROTO)
         except BadRequestError as error:
             await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
             return
         # As binary, the message is never larger than the JSON that it came from.
         await self._event_app(
-            call, _translated(reader, scope, receive), RestResponse(send, _response_json)
+            call, _receive_translated(reader, scope, receive), RestResponse(send, _response_json)
         )
 
 
@@ -111,7 +111,7 @@ def _reader(kind: str) -> Reader | None:
     return read_binary
 
 
-def _translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
+def _receive_translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
     """A `receive` whose body is the message; what is wrong with the events it raises."""
     is_given = False
 
@@ -132,7 +132,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     try:
         body = await read_body(receive)
         if encoding == "gzip" and body:
-            return unzipped(body)
+            return decompress(body)
     except BodyTooLargeError:
         raise InvalidRequest(TOO_LARGE) from None
     except BadRequestError as problem:

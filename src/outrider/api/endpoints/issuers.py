@@ -1,4 +1,4 @@
-"""Whose a request is, and what its instance is called as an issuer of tokens."""
+"""The instance of a request, and the URL of that instance as an issuer of tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from outrider.usecases.access.authenticate import InstanceResolver
 
 
 class UnusableHostError(Exception):
-    """The request does not say by which name it came."""
+    """The request does not name the host that it came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Issuers:
     external_url: str = ""
 
     def instance(self, scope: Scope) -> InstanceId:
-        """Whose the request is."""
+        """The instance that the request came to."""
         return self.resolve_instance(authority_of(scope))
 
     def issuer(self, scope: Scope) -> str:
         """The URL of the request's instance, without a slash at its end.
 
         Raises:
-            UnusableHostError: the header Host is absent or malformed, and nothing else says it.
+            UnusableHostError: the header Host is absent or malformed, and no setting names the issuer.
         """
         if self.external_url and self.instance(scope) == self.default:
             return self.external_url.rstrip("/")

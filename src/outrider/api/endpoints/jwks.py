@@ -35,7 +35,7 @@ def jwks(web_keys: UseWebKeys, resolve_instance: InstanceResolver) -> App:
             await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(ALLOW,))
         else:
             instance = resolve_instance(authority_of(scope))
-            await _send_set(scope, send, {"keys": await web_keys.published(instance)})
+            await _send_set(scope, send, {"keys": await web_keys.published_jwks(instance)})
 
     return cors(app)
 

@@ -1,7 +1,7 @@
 """`/metrics`: the numbers of the whole server, for Prometheus.
 
-They are of all instances together, and say nothing of any one of them. Who may read them is asked
-before they are gathered.
+They are of all instances together, and tell nothing about any one of them. The reader's permission
+is checked before they are gathered.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from connectrpc.code import Code
 
 from outrider.api.asgi.origin import authority_of
-from outrider.api.asgi.types import App, Receive, Scope, Send, answer, header
+from outrider.api.asgi.types import App, Receive, Scope, Send, header, send_response
 from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.protocol_errors import send_error
 from outrider.domain.access.permission import Role, require
@@ -49,7 +49,7 @@ class MetricsReaders:
 
 
 def metrics_page(scrape: Scrape, authorize: Authorize | None, errors: ErrorMapper) -> App:
-    """The application at `PATH`. Without `authorize` anybody may read."""
+    """The application at `PATH`. Without `authorize` every caller may read."""
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != PATH:
@@ -81,7 +81,7 @@ async def _is_authorized(
 
 async def _send_page(scope: Scope, send: Send, body: bytes) -> None:
     if scope["method"] == "GET":
-        await answer(send, 200, _HEADERS, body)
+        await send_response(send, 200, _HEADERS, body)
         return
     headers = [*_HEADERS, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -3,7 +3,7 @@
 - An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
   of a target that interrupted, also `outrider.v1.InterruptDetail`.
 - An `OutriderError` without: its code and its text.
-- The caller's own mistake: what the protocol library says about it, shortened.
+- The caller's own mistake: the protocol library's text about it, shortened.
 - Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
   that reference, and nowhere else.
 """
@@ -33,8 +33,8 @@ NO_HANDLER = "Not implemented"
 # them internal.
 PROTOCOL_ERROR = "protocol error"
 
-# What the protocol library says about requests, deadlines and lost callers. Every other code of
-# its own is about us, and its text may say too much.
+# The protocol library's codes for requests, deadlines and lost callers. Its other codes are about
+# this server, and their texts may tell too much.
 CLIENT_CAUSED = frozenset(
     {
         Code.INVALID_ARGUMENT,
@@ -51,7 +51,7 @@ def new_reference() -> str:
 
 
 class ErrorMapper:
-    """Turns exceptions into what callers may see, and logs those that are our fault."""
+    """Turns exceptions into what callers may see, and logs those that are internal."""
 
     def __init__(self, log: Log, reference: Callable[[], str] = new_reference) -> None:
         self._log = log
@@ -70,7 +70,7 @@ class ErrorMapper:
         return self.to_internal_error(error, method)
 
     def to_internal_error(self, error: BaseException, method: str) -> ConnectError:
-        """Logs the exception; what comes back says nothing about it but the reference."""
+        """Logs the exception under the reference, which is all that the returned error has."""
         reference = self._reference()
         self._log.error("rpc.failed", method=method, reference=reference, exc_info=error)
         return ConnectError(Code.INTERNAL, f"internal error, reference {reference}")

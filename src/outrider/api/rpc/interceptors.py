@@ -1,8 +1,8 @@
 """What happens around every call: one line in the log, authentication, permission, validation.
 
 In this order: the caller is authenticated and its permission is checked before a byte of the body
-is read; then the message is decoded and validated; then the handler runs. Whatever fails on the
-way passes through `ErrorMapper` once, at the outermost layer.
+is read; then the message is decoded and validated; then the handler runs. Every failure passes
+through `ErrorMapper` once, at the outermost layer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from protobuf import DescMethod, DescService, Message
 
 from outrider.api.asgi.request_log import mark_logged
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.telemetry import SILENT, Telemetry, trace_of
+from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry, trace_of
 from outrider.api.validation.validation import validate
 from outrider.domain.access.permission import Actor, require
 from outrider.usecases.ports.log import Log
@@ -29,7 +29,7 @@ from outrider.usecases.ports.tracing import Span, continue_trace
 from outrider_api.outrider.options.v1 import options_pb
 
 PUBLIC = "public"
-"""The permission of those who show no token as well: whatever they show is not looked at."""
+"""The permission of calls without a token: a token that comes with them is not read."""
 
 Context = RequestContext[Any, Any]
 Request = TypeVar("Request")
@@ -62,7 +62,7 @@ def procedure_called(method: MethodInfo[Any, Any]) -> str:
     return f"/{method.service_name}/{method.name}"
 
 
-# A call's context is ours to hold on to only while the call lasts.
+# A call's context must not be kept longer than the call lasts.
 _actors: WeakKeyDictionary[Context, Actor] = WeakKeyDictionary()
 
 
@@ -83,7 +83,7 @@ class OngoingCall:
 class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
     """Writes one line for each call, counts and traces it, and translates its error; outermost."""
 
-    def __init__(self, log: Log, errors: ErrorMapper, telemetry: Telemetry = SILENT) -> None:
+    def __init__(self, log: Log, errors: ErrorMapper, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self._log = log
         self._errors = errors
         self._telemetry = telemetry
@@ -181,7 +181,7 @@ def interceptors(
     errors: ErrorMapper,
     service: DescService,
     *,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> tuple[Interceptor, ...]:
     """Everything around the calls of one service, outermost first."""
     return (

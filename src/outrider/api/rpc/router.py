@@ -1,7 +1,7 @@
 """From a request to the service that answers it, and what is wrong before a service decodes it.
 
 The protocol library answers some of these without a body, and some not at all; here every one of
-them gets an answer that says what is wrong.
+them gets an answer that explains what is wrong.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class RpcRouter:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls the procedure, says why not, or leaves the request to `otherwise`."""
+        """Calls the procedure, answers why not, or leaves the request to `otherwise`."""
         problem = request_problem(scope)
         if problem is not None:
             await send_error(scope, send, Code.INVALID_ARGUMENT, problem)
@@ -143,6 +143,6 @@ def length_problem(scope: Scope) -> str | None:
         return None
     if not length.isdigit():
         return "content-length is not a number"
-    # int() refuses texts of thousands of digits; nobody needs to be told the exact size.
+    # int() refuses texts of thousands of digits; no caller needs to know the exact size.
     too_long = len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY
     return TOO_LARGE if too_long else None

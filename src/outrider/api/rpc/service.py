@@ -14,7 +14,7 @@ from outrider.api.asgi.types import App
 from outrider.api.rpc.codecs import codecs
 from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.interceptors import Authenticate, interceptors
-from outrider.api.rpc.telemetry import SILENT, Telemetry
+from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
 from outrider.usecases.ports.log import Log
 
 S = TypeVar("S")
@@ -35,7 +35,7 @@ def serve(
     authenticate: Authenticate,
     log: Log,
     *,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> Service:
     """A service with everything around its calls.
 

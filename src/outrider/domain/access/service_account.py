@@ -12,7 +12,7 @@ from outrider.domain.ids import AccountId, AccountKeyId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccount:
-    """A caller that is a program. Its tokens may do what its roles may, whenever they are shown."""
+    """A caller that is a program. Its tokens may do what its roles allow at the time of a call."""
 
     id: AccountId
     name: str

@@ -43,7 +43,7 @@ class ManageAccounts:
         return await self.store.read(lambda unit: unit.accounts.list(actor.instance_id))
 
     async def delete(self, actor: Actor, account: AccountId) -> datetime:
-        """Delete an account with all that it could come in with; return when.
+        """Delete an account with its tokens, keys and secret; return when.
 
         Raise `NotFound` when it is not there.
         """
@@ -98,7 +98,7 @@ class ManageAccounts:
     async def delete_key(
         self, actor: Actor, account: AccountId, account_key: AccountKeyId
     ) -> datetime:
-        """Let nobody come in with this key any more; return when.
+        """Delete a key, which then grants no token any more; return when.
 
         Raise `NotFound` for a key that is not this account's, as for one that was never there.
         """
@@ -124,7 +124,7 @@ class ManageAccounts:
 
 
 def key_file(account_key: AccountKey, private_pem: str) -> bytes:
-    """The file that ZITADEL's clients read (sheet, section 7.1)."""
+    """The file that ZITADEL's clients read."""
     content = {
         "type": "serviceaccount",
         "keyId": str(account_key.id),

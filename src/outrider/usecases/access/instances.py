@@ -23,7 +23,7 @@ FIRST_ACCOUNT = "admin"
 
 @dataclass(frozen=True, slots=True)
 class ManageInstances:
-    """Everything about instances. Whoever may call this is of none of them.
+    """Create, list and delete instances. Only the admin token may, which belongs to none of them.
 
     `default_hosts` are names that the default instance is known by: no other can take them.
     """

@@ -1,4 +1,7 @@
-"""What service accounts need from the outside; `ports.Unit` has the store's part."""
+"""Ports of access: instances and service accounts in the store, their new keys, and their JWTs.
+
+Repositories are parts of `store.Unit`; they read and write in its transaction.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,32 @@ from outrider.domain.access.instance import Instance
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.access.web_key import SigningWebKey, WebKey
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
+
+
+class Instances(Protocol):
+    """The tenants of this store, and the host names that choose them."""
+
+    def add(self, instance: Instance) -> None:
+        """Raise `AlreadyExists` when its name or one of its hosts is taken.
+
+        Every node routes its hosts within a second.
+        """
+        ...
+
+    def list(self) -> Sequence[Instance]:
+        """Oldest first."""
+        ...
+
+    def delete(self, instance: InstanceId) -> bool:
+        """Delete every row of the instance; return whether it was there.
+
+        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
+        """
+        ...
+
+    def hosts(self) -> Mapping[str, InstanceId]:
+        """The instance of every host name."""
+        ...
 
 
 class Accounts(Protocol):
@@ -78,7 +107,7 @@ class Jwts(Protocol):
     """JSON Web Tokens in their compact form (RFC 7519)."""
 
     def header(self, compact: str) -> Mapping[str, Any]:
-        """What its header says; nothing is verified. Raise `ValueError` for what is no JWT."""
+        """The content of its header; nothing is verified. Raise `ValueError` for what is no JWT."""
         ...
 
     async def sign(self, claims: Mapping[str, Any], web_key: SigningWebKey, typ: str) -> str:
@@ -91,30 +120,4 @@ class Jwts(Protocol):
 
     def verified_assertion(self, compact: str, public_key: bytes) -> Mapping[str, Any]:
         """Return the claims of what an account's key signed with RS256. Raise `ValueError`."""
-        ...
-
-
-class Instances(Protocol):
-    """The tenants of this store, and the host names that choose them."""
-
-    def add(self, instance: Instance) -> None:
-        """Raise `AlreadyExists` when its name or one of its hosts is taken.
-
-        Every node routes its hosts within a second.
-        """
-        ...
-
-    def list(self) -> Sequence[Instance]:
-        """Oldest first."""
-        ...
-
-    def delete(self, instance: InstanceId) -> bool:
-        """Delete every row that is the instance's; return whether it was there.
-
-        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
-        """
-        ...
-
-    def hosts(self) -> Mapping[str, InstanceId]:
-        """Whose each host name is."""
         ...

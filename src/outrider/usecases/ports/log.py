@@ -1,4 +1,4 @@
-"""What the delivery side says to the log."""
+"""The log: the one protocol of every logger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Log(Protocol):
     """A structured logger: an event named `noun.past_participle`, and fields without secrets."""
 
     def debug(self, event: str, /, **fields: Any) -> Any:
-        """What somebody looks for only when something is wrong."""
+        """What an operator reads only when something is wrong."""
         ...
 
     def info(self, event: str, /, **fields: Any) -> Any:
@@ -17,11 +17,11 @@ class Log(Protocol):
         ...
 
     def warning(self, event: str, /, **fields: Any) -> Any:
-        """What an operator may want to look at."""
+        """What an operator may want to examine."""
         ...
 
     def error(self, event: str, /, **fields: Any) -> Any:
-        """What somebody has to mend."""
+        """What an operator or a developer has to mend."""
         ...
 
     def exception(self, event: str, /, **fields: Any) -> Any:

@@ -138,7 +138,7 @@ async def test_an_older_store_keeps_its_instance(path):
     async with open_sqlite(path, SEALING, now=NOW) as store:
         assert SHOP == store.default_instance(Runtime())
         assert [("9001", "default", ()), ("9002", "9002", ())] == [
-            shown(each) for each in await read(store, lambda instances: instances.list())
+            shown(instance) for instance in await read(store, lambda instances: instances.list())
         ]
 
 

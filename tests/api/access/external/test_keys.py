@@ -51,9 +51,9 @@ class Rig:
 
     async def settled(self) -> None:
         """Wait for a fetch that is under way in the background."""
-        for keys in self.tokens._keys.values():
-            if keys._fetching is not None:
-                await asyncio.wait([keys._fetching])
+        for cache in self.tokens._caches.values():
+            if cache._fetching is not None:
+                await asyncio.wait([cache._fetching])
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ async def test_an_issuer_that_is_down_is_asked_once_in_half_a_minute(rig: Rig):
     with pytest.raises(Unavailable):
         await rig.accepts(rig.token())
 
-    assert {Unavailable} == {type(each) for each in failed}
+    assert {Unavailable} == {type(error) for error in failed}
     assert [DISCOVERY] == rig.issuer.asked
     assert 1 == len(rig.reports)
     rig.issuer.answers.clear()

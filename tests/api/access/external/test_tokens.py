@@ -62,7 +62,7 @@ def hs256(trust: Trust) -> str:
 
 
 def hs256_with_a_published_secret(trust: Trust) -> str:
-    member = next(each for each in trust.issuer.keys if "k" in each)
+    member = next(jwk for jwk in trust.issuer.keys if "k" in jwk)
     shared, payload = OctKey.import_key(member), json.dumps(trust.issuer.claims(trust.now))
     return jws.serialize_compact({"alg": "HS256", "kid": "shared"}, payload, shared, ["HS256"])
 

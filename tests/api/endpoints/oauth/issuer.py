@@ -95,7 +95,7 @@ class Issuer:
 
     async def forged(self, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
         """A token that the active web key signed, with other claims or another header."""
-        signing = await UseWebKeys(self.service.store).signing(self.service.instance)
+        signing = await UseWebKeys(self.service.store).signing_key(self.service.instance)
         whole = {"alg": "RS256", "kid": signing.id, "typ": "at+jwt", **(header or {})}
         said = {**claims_of(await self.token()), **changes}
         kept = {name: value for name, value in said.items() if value is not None}

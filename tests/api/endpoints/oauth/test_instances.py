@@ -140,12 +140,12 @@ async def test_each_publishes_its_own_keys(robots):
     """
     ours, theirs = robots
     published = [
-        {each["kid"] for each in (await robot.home.fetch("GET", KEYS_PATH)).json()["keys"]}
+        {jwk["kid"] for jwk in (await robot.home.fetch("GET", KEYS_PATH)).json()["keys"]}
         for robot in robots
     ]
     _, token = await ours.log_in(ours.home)
 
-    assert [2, 2] == [len(each) for each in published]
+    assert [2, 2] == [len(kids) for kids in published]
     assert set() == published[0] & published[1]
     assert header_of(token)["kid"] in published[0]
     assert theirs.home.id != ours.home.id

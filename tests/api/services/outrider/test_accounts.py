@@ -221,9 +221,9 @@ async def test_a_token_ends_with_its_account(service: Service):
     callers = {**service.headers, Caller.ADMIN: bearer(token["token"])}
     leaver = Service(service.client, service.store, service.instance, service.clock, callers)
     listed = (await leaver.ask("ListAccounts", {}))["accounts"]
-    (account,) = [each["id"] for each in listed if each["name"] == "leaver"]
+    (account,) = [account["id"] for account in listed if account["name"] == "leaver"]
     await service.ask("DeleteAccount", {"id": account})
 
     assert "unauthenticated" == (await leaver.answer("ListAccounts", {})).code
     tokens = (await service.ask("ListTokens", {}))["tokens"]
-    assert token["id"] not in {each["id"] for each in tokens}
+    assert token["id"] not in {listed["id"] for listed in tokens}

@@ -111,8 +111,8 @@ VALIDATION = [
         refused("ListDeliveriesRequest.EventId: value length must be at most 200 runes"),
     ),
     *(
-        Row(f"the page token {each!r}", searched(pageToken=each), NO_TOKEN)
-        for each in ("next", "-1", "1 ", "\u0661", "1" * 20)
+        Row(f"the page token {token!r}", searched(pageToken=token), NO_TOKEN)
+        for token in ("next", "-1", "1 ", "\u0661", "1" * 20)
     ),
     *(
         Row(
@@ -302,8 +302,8 @@ GETS = [
     Row("an empty id", got(""), refused(ID_LENGTH), wires=ALL_BUT_REST),
     Row("an id of 201 digits", got("1" * 201), refused(ID_LENGTH)),
     *(
-        Row(f"nobody has the id {each:.20}", got(each), NOT_FOUND)
-        for each in ("1", "delivery", "-1", "1.0", "0x1", " 1", "\u0661", "9" * 19, "1" * 200)
+        Row(f"nobody has the id {id_:.20}", got(id_), NOT_FOUND)
+        for id_ in ("1", "delivery", "-1", "1.0", "0x1", " 1", "\u0661", "9" * 19, "1" * 200)
     ),
     *(
         Row(f"{caller} may not read one", got("1", caller), NOT_ALLOWED)

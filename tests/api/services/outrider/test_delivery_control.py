@@ -211,11 +211,11 @@ REPLAYS = [
     ),
     *(
         Row(
-            f"the page token {each!r}",
-            replaying(targetId="1", pageToken=each),
+            f"the page token {token!r}",
+            replaying(targetId="1", pageToken=token),
             refused("ReplayDeliveriesRequest.PageToken: value is not a token of a page"),
         )
-        for each in ("next", "1", "1-", "-1", "1-2-3", f"{'1' * 20}-1")
+        for token in ("next", "1", "1-", "-1", "1-2-3", f"{'1' * 20}-1")
     ),
     Row(
         "the same id twice",

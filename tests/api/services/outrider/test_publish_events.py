@@ -52,9 +52,9 @@ def result(id_: Any = "$unique", deliveries: int = 0, *, duplicate: bool = False
     return {"id": id_, **counted, **({"duplicate": True} if duplicate else {})}
 
 
-def results(*each: dict[str, Any]) -> dict[str, Any]:
+def results(*published: dict[str, Any]) -> dict[str, Any]:
     """A whole answer."""
-    return {"results": list(each)}
+    return {"results": list(published)}
 
 
 def refused(text: str) -> Refused:
@@ -99,8 +99,8 @@ VALIDATION = [
     Row("an event of our own", publishing(event(eventType="outrider.target.paused")), OUR_TYPE),
     Row("an event type of 1001 letters", publishing({"eventType": "n" * 1001}), TYPE_LENGTH),
     *(
-        Row(f"the event type {each!r}", publishing({"eventType": each}), TYPE_PATTERN)
-        for each in BAD_TYPES
+        Row(f"the event type {event_type!r}", publishing({"eventType": event_type}), TYPE_PATTERN)
+        for event_type in BAD_TYPES
     ),
     Row("a long id", publishing(event("i" * 201)), in_event(0, f"Id: {SHORT}")),
     *(

@@ -128,8 +128,8 @@ REVOCATIONS = [
     Row("an empty id", Call("RevokeToken"), ID, wires=ALL_BUT_REST),
     Row("an id of 201 digits", Call("RevokeToken", {"id": "1" * 201}), ID),
     *(
-        Row(f"nobody has the id {each:.20}", Call("RevokeToken", {"id": each}), NOT_FOUND)
-        for each in ("2", "token", "01", "9" * 19, "1" * 200)
+        Row(f"nobody has the id {id_:.20}", Call("RevokeToken", {"id": id_}), NOT_FOUND)
+        for id_ in ("2", "token", "01", "9" * 19, "1" * 200)
     ),
     Row("a token", Call("RevokeToken", {"id": "$token"}), {"revocationDate": NOW}, [A_NEW_ONE]),
     Row(

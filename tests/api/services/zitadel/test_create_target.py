@@ -126,11 +126,8 @@ BLOCKED = [
     "https://255.255.255.255/",
 ]
 ENDPOINTS = [
-    *(
-        refused(f"the endpoint {each!r}", webhook(endpoint=each), INVALID_URL)
-        for each in NEVER_VALID
-    ),
-    *(refused(f"the endpoint {each}", webhook(endpoint=each), DENIED_URL) for each in BLOCKED),
+    *(refused(f"the endpoint {url!r}", webhook(endpoint=url), INVALID_URL) for url in NEVER_VALID),
+    *(refused(f"the endpoint {url}", webhook(endpoint=url), DENIED_URL) for url in BLOCKED),
 ]
 
 ACCEPTED = {

@@ -37,7 +37,7 @@ def rows() -> Iterator[Row]:
     for module in modules_with_rows(Path(__file__).stem, "test_table"):
         for value in vars(module).values():
             if isinstance(value, list | tuple):
-                yield from (each for each in value if isinstance(each, Row))
+                yield from (row for row in value if isinstance(row, Row))
 
 
 # The first row with each id: where several are, any of them proves that it is answered.
@@ -73,7 +73,7 @@ async def test_what_no_call_is_answered_with_has_its_reason():
     A new way to it must be noticed: then it needs a row.
     """
     assert set() == set(UNREACHABLE) & set(FIRST)
-    assert all(each["unreachable"] for each in UNREACHABLE.values())
+    assert all(entry["unreachable"] for entry in UNREACHABLE.values())
     assert len(CASES) == len(REACHABLE) + len(UNREACHABLE)
 
 
@@ -122,7 +122,7 @@ async def test_web_keys_refuse_with_their_ids(service: Service):
         )
 
     listed = json.loads((await answer("ListWebKeys")).message.to_json())["webKeys"]
-    (active,) = [each["id"] for each in listed if each["state"] == "STATE_ACTIVE"]
+    (active,) = [web_key["id"] for web_key in listed if web_key["state"] == "STATE_ACTIVE"]
 
     assert said(REACHABLE["COMMAND-teiG3"]) == heard(await answer("ActivateWebKey", id="1"))
     assert said(REACHABLE["COMMAND-Chai1"]) == heard(await answer("DeleteWebKey", id=active))

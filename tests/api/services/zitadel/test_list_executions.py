@@ -150,17 +150,17 @@ FILTERS = [
         THREE,
     ),
     *(
-        Row(f"type {each}", searched(by_target(), by_type(each)), page(), THREE)
-        for each in ("REQUEST", "RESPONSE", "FUNCTION")
+        Row(f"type {kind}", searched(by_target(), by_type(kind)), page(), THREE)
+        for kind in ("REQUEST", "RESPONSE", "FUNCTION")
     ),
     *(
         Row(
-            f"type {each} filters nothing",
-            searched(by_target(), by_type(each)),
+            f"type {kind} filters nothing",
+            searched(by_target(), by_type(kind)),
             page("three", "two", "one"),
             THREE,
         )
-        for each in ("UNSPECIFIED", 77)
+        for kind in ("UNSPECIFIED", 77)
     ),
     Row(
         "filters must all hold",
@@ -262,7 +262,7 @@ SORTS = [
             sortingColumn=f"EXECUTION_FIELD_NAME_{column}",
             pagination={"asc": ascending},
         ),
-        page(*(CHANGED_SHOWN[each] for each in order[:: 1 if ascending else -1])),
+        page(*(CHANGED_SHOWN[name] for name in order[:: 1 if ascending else -1])),
         [
             TYPES,
             a_target(),

@@ -161,7 +161,7 @@ LISTING = [
                 "ListPublicKeys",
                 {"targetId": "$target", "sortingColumn": f"PUBLIC_KEY_FIELD_NAME_{column}"},
             ),
-            found(*(dated(each) for each in order)),
+            found(*(dated(name) for name in order)),
             [*DATED, switch("ActivatePublicKey", "early")],
         )
         for column, order in (
@@ -175,7 +175,7 @@ LISTING = [
         Row(
             f"an expiry that {method} one of them",
             list_with(expires(method)),
-            found(*(dated(each) for each in order)),
+            found(*(dated(name) for name in order)),
             [*DATED, switch("ActivatePublicKey", "early")],
         )
         for method, order in (

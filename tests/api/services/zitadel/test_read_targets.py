@@ -46,7 +46,10 @@ def shown_as(
 ) -> dict[str, Any]:
     """A target of another type, as it is read."""
     others = shown(called, **fields)
-    return {**{name: each for name, each in others.items() if name != "restWebhook"}, type_: value}
+    return {
+        **{name: other for name, other in others.items() if name != "restWebhook"},
+        type_: value,
+    }
 
 
 INTERRUPTS = {"interruptOnError": True}
@@ -91,12 +94,12 @@ GETS = [
     ),
     *(
         Row(
-            f"payload type {each}",
+            f"payload type {payload_type}",
             get(),
-            {"target": shown(payloadType=each)},
-            [a_target(payloadType=each)],
+            {"target": shown(payloadType=payload_type)},
+            [a_target(payloadType=payload_type)],
         )
-        for each in PAYLOAD_TYPES
+        for payload_type in PAYLOAD_TYPES
     ),
     Row(
         "payload type unspecified stays so",
@@ -108,7 +111,7 @@ GETS = [
         "no time-out is ten seconds",
         get(),
         {"target": shown(name="hook $unique")},
-        [create({name: each for name, each in webhook().items() if name != "timeout"})],
+        [create({name: field for name, field in webhook().items() if name != "timeout"})],
     ),
     Row(
         "a time-out of a fraction",
@@ -267,8 +270,8 @@ BY_NAME = [
     Row(
         f"{method} {text!r}",
         searched(by_name(text, method)),
-        page(*(shown(each, name=NAMES[each]) for each in found)),
-        [a_target(each, name=name) for each, name in NAMES.items()],
+        page(*(shown(unique, name=NAMES[unique]) for unique in found)),
+        [a_target(unique, name=name) for unique, name in NAMES.items()],
     )
     for method, text, found in COMPARED
 ]
@@ -337,7 +340,7 @@ SORTS = [
             sortingColumn=f"TARGET_FIELD_NAME_{column}",
             pagination={"asc": ascending},
         ),
-        page(*(VARIED_SHOWN[each] for each in order[:: 1 if ascending else -1])),
+        page(*(VARIED_SHOWN[name] for name in order[:: 1 if ascending else -1])),
         VARIED,
     )
     for column, order in ORDERS.items()

@@ -80,12 +80,14 @@ class Speaker:
 
     async def listed(self) -> dict[str, dict[str, Any]]:
         """Every key by its id, in the order of the list."""
-        return {each["id"]: each for each in (await self.ask("ListWebKeys")).get("webKeys", [])}
+        return {
+            web_key["id"]: web_key for web_key in (await self.ask("ListWebKeys")).get("webKeys", [])
+        }
 
     async def active(self) -> str:
         """The id of the one active key."""
         keys = await self.listed()
-        (found,) = [id_ for id_, each in keys.items() if each["state"] == "STATE_ACTIVE"]
+        (found,) = [id_ for id_, web_key in keys.items() if web_key["state"] == "STATE_ACTIVE"]
         return found
 
 
@@ -128,10 +130,12 @@ async def test_a_fresh_instance_has_two_keys(tmp_path, version):
         await give_first_keys(fresh)
         keys = (await Speaker(fresh, version, Wire.REST).ask("ListWebKeys"))["webKeys"]
 
-    assert ["STATE_ACTIVE", "STATE_INITIAL"] == [each["state"] for each in keys]
-    assert [RSA["rsa"]] * 2 == [each["rsa"] for each in keys]
-    assert all(is_id(each["id"]) for each in keys)
-    assert all({"id", "creationDate", "changeDate", "state", "rsa"} == set(each) for each in keys)
+    assert ["STATE_ACTIVE", "STATE_INITIAL"] == [web_key["state"] for web_key in keys]
+    assert [RSA["rsa"]] * 2 == [web_key["rsa"] for web_key in keys]
+    assert all(is_id(web_key["id"]) for web_key in keys)
+    assert all(
+        {"id", "creationDate", "changeDate", "state", "rsa"} == set(web_key) for web_key in keys
+    )
 
 
 async def test_a_created_key_is_listed_last_and_waits(caller):

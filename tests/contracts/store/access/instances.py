@@ -123,7 +123,7 @@ class InstancesContract(StoreContract):
             await add(store, an_instance(number))
 
         assert ["9", "10", "100"] == [
-            each.id for each in await read(store, lambda instances: instances.list())
+            instance.id for instance in await read(store, lambda instances: instances.list())
         ]
 
     @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ class InstancesContract(StoreContract):
         """Not a row of any kind; and nothing of another's is missing."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance, None, f"{instance}.example"))
-            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))  # type: ignore[misc]
+            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))
         await claim(store, limit=1)
         await settle(
             store,
@@ -172,7 +172,9 @@ class InstancesContract(StoreContract):
         assert all(seen[0])
         assert seen[0] == seen[1]
         assert ["200", "202"] == sorted(await claimed_ids(store))
-        assert [BANK] == [each.id for each in await read(store, lambda each: each.list())]
+        assert [BANK] == [
+            instance.id for instance in await read(store, lambda instances: instances.list())
+        ]
 
     async def test_its_name_and_hosts_are_free(self, store: Store) -> None:
         """For whoever comes next."""
@@ -180,7 +182,7 @@ class InstancesContract(StoreContract):
         await write(store, lambda instances: instances.delete(SHOP))
         await add(store, an_instance("9002", "shop", "a.example"))
 
-        assert {"a.example": BANK} == dict(await read(store, lambda each: each.hosts()))
+        assert {"a.example": BANK} == dict(await read(store, lambda instances: instances.hosts()))
 
     async def test_an_instance_that_is_not_there_is_not_deleted(self, store: Store) -> None:
         """Whatever a caller sends."""
@@ -194,7 +196,7 @@ class InstancesContract(StoreContract):
         """The worker that holds it goes on with the rest of its batch."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance))
-            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))  # type: ignore[misc]
+            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))
         assert {"100", "102", "200", "202"} == set(await claimed_ids(store))
         await write(store, lambda instances: instances.delete(SHOP))
         orphans = await store.read(lambda unit: unit.leases.orphans(NOW, 100))

@@ -185,7 +185,7 @@ class WebKeysContract(StoreContract):
         assert found is not None
         assert ("602", b"next") == (found.id, found.private_key)
         assert [WebKeyState.INACTIVE, WebKeyState.ACTIVE] == [
-            each.state for each in await listed(store)
+            web_key.state for web_key in await listed(store)
         ]
 
     async def test_another_instances_keys_do_not_exist(self, store: Store) -> None:

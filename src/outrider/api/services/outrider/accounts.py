@@ -1,4 +1,4 @@
-"""Service accounts with their keys, secrets and tokens: protobuf in, one use case, protobuf out."""
+"""Service accounts, their keys, secrets and tokens: protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AccountHandlers(AccountService):
     async def delete_account(
         self, request: pb.DeleteAccountRequest, ctx: Context, /
     ) -> pb.DeleteAccountResponse:
-        """With all that it could come in with."""
+        """With its keys, its secret and its tokens."""
         deleted_at = await self._accounts.delete(actor_of(ctx), AccountId(request.id))
         return pb.DeleteAccountResponse(deletion_date=to_timestamp(deleted_at))
 
@@ -64,8 +64,10 @@ class AccountHandlers(AccountService):
         self, request: pb.ListAccountKeysRequest, ctx: Context, /
     ) -> pb.ListAccountKeysResponse:
         """Oldest first."""
-        keys = await self._accounts.list_keys(actor_of(ctx), AccountId(request.account_id))
-        return pb.ListAccountKeysResponse(keys=[_key_to_proto(each) for each in keys])
+        account_keys = await self._accounts.list_keys(actor_of(ctx), AccountId(request.account_id))
+        return pb.ListAccountKeysResponse(
+            keys=[_key_to_proto(account_key) for account_key in account_keys]
+        )
 
     async def delete_account_key(
         self, request: pb.DeleteAccountKeyRequest, ctx: Context, /

@@ -1,4 +1,4 @@
-"""The delivery log, its numbers, and what can be done with it: protobuf in, one use case, protobuf out."""
+"""The delivery log: find, replay, cancel and count. Protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
@@ -67,23 +67,23 @@ class DeliveryHandlers(DeliveryService):
     async def replay_deliveries(
         self, request: pb.ReplayDeliveriesRequest, ctx: Context, /
     ) -> pb.ReplayDeliveriesResponse:
-        """Those that are named, or the next page of those that are found."""
+        """Those with these ids, or the next page of those that the filters find."""
         if request.ids:
-            _refuse_more_than_ids(request)
-            ids = [DeliveryId(each) for each in request.ids]
-            return _replayed_to_proto(await self._replay.named(actor_of(ctx), ids))
-        replayed = await self._replay.found(
+            _check_only_ids(request)
+            ids = [DeliveryId(delivery_id) for delivery_id in request.ids]
+            return _replay_to_proto(await self._replay.named(actor_of(ctx), ids))
+        result = await self._replay.found(
             actor_of(ctx),
             _replay_search(request),
             _replay_range(request.page_token),
             request.page_size or MAX_FOUND,
         )
-        return _replayed_to_proto(replayed)
+        return _replay_to_proto(result)
 
     async def cancel_delivery(
         self, request: pb.CancelDeliveryRequest, ctx: Context, /
     ) -> pb.CancelDeliveryResponse:
-        """As it is then."""
+        """The answer has its new state."""
         delivery = await self._cancel(actor_of(ctx), DeliveryId(request.id))
         return pb.CancelDeliveryResponse(delivery=_delivery_to_proto(delivery))
 
@@ -92,7 +92,7 @@ class DeliveryHandlers(DeliveryService):
     ) -> pb.GetDeliveryStatsResponse:
         """Counts, rates, and what is stuck."""
         since, until = request.created_since, request.created_until
-        wanted = StatsSearch(
+        search = StatsSearch(
             target_id=TargetId(request.target_id) if request.target_id else None,
             event_type=request.event_type or None,
             created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
@@ -100,7 +100,7 @@ class DeliveryHandlers(DeliveryService):
             targets=request.max_targets or DEFAULT_TARGETS,
             held=request.max_suspended_targets or DEFAULT_SUSPENDED,
         )
-        return stats_to_proto(await self._count(actor_of(ctx), wanted))
+        return _stats_to_proto(await self._count(actor_of(ctx), search))
 
 
 def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
@@ -118,7 +118,7 @@ def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
 
 
 def _page_token(token: str) -> DeliveryId | None:
-    # Opaque to callers; to us it is the id of the last row of the page before.
+    # Opaque to callers; here it is the id of the last row of the page before.
     if not token:
         return None
     if not _is_id(token):
@@ -132,7 +132,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
-def _refuse_more_than_ids(request: pb.ReplayDeliveriesRequest) -> None:
+def _check_only_ids(request: pb.ReplayDeliveriesRequest) -> None:
     if request != pb.ReplayDeliveriesRequest(ids=request.ids):
         raise InvalidRequest(
             "invalid ReplayDeliveriesRequest: give either ids or filters, not both"
@@ -150,13 +150,13 @@ def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
         created_until=optional_time(until, "ReplayDeliveriesRequest.CreatedUntil"),
     )
     if search == DeliverySearch():
-        # Everything that was ever delivered: nobody means that, and who does may say since when.
+        # It would replay everything that was ever delivered: a caller who means that can name a date.
         raise InvalidRequest("invalid ReplayDeliveriesRequest: give ids or at least one filter")
     return search
 
 
 def _replay_range(token: str) -> ReplayRange | None:
-    # Opaque to callers; to us it is what was looked at last, and where the first call began.
+    # Opaque to callers; here it is the last delivery examined, and where the first call began.
     if not token:
         return None
     after, dash, until = token.partition("-")
@@ -167,13 +167,13 @@ def _replay_range(token: str) -> ReplayRange | None:
     return ReplayRange(DeliveryId(after), DeliveryId(until))
 
 
-def _replayed_to_proto(replayed: ReplayResult) -> pb.ReplayDeliveriesResponse:
-    rest = replayed.rest
+def _replay_to_proto(result: ReplayResult) -> pb.ReplayDeliveriesResponse:
+    rest = result.rest
     return pb.ReplayDeliveriesResponse(
-        deliveries=replayed.made,
+        deliveries=result.made,
         next_page_token="" if rest is None else f"{rest.after}-{rest.until}",
-        skipped=replayed.skipped,
-        reached_at=to_optional_timestamp(replayed.reached_at),
+        skipped=result.skipped,
+        reached_at=to_optional_timestamp(result.reached_at),
     )
 
 
@@ -209,7 +209,7 @@ def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
     )
 
 
-def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
+def _stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
     """The numbers as the wire has them."""
     return pb.GetDeliveryStatsResponse(
         counts=_counts(stats.counts),
@@ -240,12 +240,12 @@ def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
         partial=stats.is_partial,
         suspended_targets=[
             pb.SuspendedTarget(
-                target_id=each.target_id,
-                target_name=each.name,
-                paused_at=to_optional_timestamp(each.hold.paused_at),
-                breaker_open_until=to_optional_timestamp(each.hold.breaker_open_until),
+                target_id=target.target_id,
+                target_name=target.name,
+                paused_at=to_optional_timestamp(target.hold.paused_at),
+                breaker_open_until=to_optional_timestamp(target.hold.breaker_open_until),
             )
-            for each in stats.held
+            for target in stats.held
         ],
     )
 

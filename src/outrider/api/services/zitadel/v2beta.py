@@ -1,7 +1,7 @@
 """The v2beta services of ZITADEL: each call is the call of v2 with the same name.
 
-`read_as` turns requests into those of v2, and answers back. What v2beta does not have (payload
-types, public keys) is neither taken from a caller nor shown. On an update, an absent payload type
+`read_as` turns requests into those of v2, and answers back into those of v2beta. What v2beta does
+not have (payload types, public keys) is neither taken from a caller nor answered. On an update, an absent payload type
 means that it stays.
 """
 
@@ -29,7 +29,7 @@ def read_as(kind: type[M], message: Message[Any]) -> M:
     """The fields that both have.
 
     A number that `message` does not know itself is left out, too: it cannot become a field that
-    only `kind` has, nor can a field that only `message` has go out as one that nobody declared.
+    only `kind` has, nor can a field that only `message` has become an undeclared one.
     """
     data = message.to_binary(write_unknown_fields=False)
     return kind.from_binary(data, ignore_unknown_fields=True)
@@ -66,14 +66,14 @@ class BetaActionHandlers(ActionService):
     async def get_target(
         self, request: pb.GetTargetRequest, ctx: Context, /
     ) -> pb.GetTargetResponse:
-        """Of any payload type; it is not shown."""
+        """Of any payload type; it is not answered."""
         answer = await self._targets.get_target(read_as(v2.GetTargetRequest, request), ctx)
         return read_as(pb.GetTargetResponse, answer)
 
     async def list_targets(
         self, request: pb.ListTargetsRequest, ctx: Context, /
     ) -> pb.ListTargetsResponse:
-        """Of any payload type; it is not shown."""
+        """Of any payload type; it is not answered."""
         answer = await self._targets.list_targets(read_as(v2.ListTargetsRequest, request), ctx)
         return read_as(pb.ListTargetsResponse, answer)
 

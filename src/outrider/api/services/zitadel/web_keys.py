@@ -52,7 +52,7 @@ _KINDS: dict[WebKeyConfig, Any] = {
 
 
 class WebKeyHandlers(WebKeyService):
-    """`zitadel.webkey.v2.WebKeyService` (sheet, section 2.10)."""
+    """`zitadel.webkey.v2.WebKeyService`."""
 
     def __init__(self, web_keys: ManageWebKeys) -> None:
         self._web_keys = web_keys
@@ -85,7 +85,7 @@ class WebKeyHandlers(WebKeyService):
     ) -> pb.ListWebKeysResponse:
         """Oldest first, all of them."""
         web_keys = await self._web_keys.list(actor_of(ctx))
-        return pb.ListWebKeysResponse(web_keys=[_web_key_to_proto(each) for each in web_keys])
+        return pb.ListWebKeysResponse(web_keys=[_web_key_to_proto(web_key) for web_key in web_keys])
 
 
 def _config(chosen: Any) -> WebKeyConfig:
