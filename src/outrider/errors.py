@@ -44,7 +44,7 @@ class OutriderError(Exception):
 
     The text goes to the caller as it is: never put a secret, a SQL fragment or another
     instance's identifier in it. `id` is ZITADEL's error id where it has one, else empty:
-    then the wire shows the text alone, without a detail, unless `has_detail` says otherwise.
+    then the wire shows the text alone, without a detail, unless `has_detail` is set.
     """
 
     code: ClassVar[Code] = Code.INTERNAL

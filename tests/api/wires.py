@@ -1,4 +1,4 @@
-"""What one call looks like on each wire: a request made of a message, and an answer read back.
+"""One call on every wire: a request made of a message, and an answer read back.
 
 Pure functions. Who carries the bytes is in `asgi_client`.
 """

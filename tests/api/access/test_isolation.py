@@ -73,7 +73,7 @@ async def test_every_call_has_a_case():
 
 async def test_only_these_streams_are_tried_elsewhere():
     """
-    A tunnel's name holds its instance, and targets of others are refused it: tests/tunnel.
+    A tunnel's name contains its instance, and targets of others must not use it: tests/adapters/tunnel.
     """
     streams = {
         method.name for method in METHODS if method not in CALLS and permission_of(method) != PUBLIC

@@ -1,6 +1,6 @@
 """The real service behind the table: every part is the one that runs in production but the clock.
 
-No worker runs beside it: what events owe stays due.
+No worker runs beside it: deliveries stay pending.
 """
 
 from __future__ import annotations

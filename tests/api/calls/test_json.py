@@ -179,7 +179,7 @@ async def test_only_one_of_several_may_be_set(service: Service, face: str, confl
 
 
 NOT_FOUND = {"id": "QUERY-hj5oaniyrz", "message": "Target not found"}
-# The bytes that ZITADEL's own server writes (contract sheet, section 5.3).
+# The bytes that ZITADEL's own server writes.
 NOT_FOUND_VALUE = "ChBRVUVSWS1oajVvYW5peXJ6EhBUYXJnZXQgbm90IGZvdW5k"
 
 

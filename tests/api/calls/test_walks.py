@@ -84,7 +84,7 @@ async def test_a_walk_through_executions(service: Service):
 
 async def test_a_walk_through_the_catalogue(service: Service):
     """
-    Publishers add types before and behind the walker; a page's token is a place, not a number.
+    Publishers add types before and behind the walker; a page's token is a position, not a number.
     """
 
     async def add(*names: str) -> None:

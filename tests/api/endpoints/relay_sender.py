@@ -1,7 +1,4 @@
-"""Sends to the relay as ZITADEL does, with nothing of outrider in it: HMAC, JWS and JWE by hand.
-
-Sheet, sections 3.5 to 3.7 and 4.4.
-"""
+"""Sends to the relay as ZITADEL does, with nothing of outrider in it: HMAC, JWS and JWE by hand."""
 
 from __future__ import annotations
 

@@ -46,8 +46,14 @@ def an_id() -> str:
 
 def event(**attributes: Any) -> dict[str, Any]:
     """A good event in JSON, but for what a test changes; None takes an attribute out."""
-    said = {"specversion": "1.0", "id": an_id(), "source": "/shop", "type": TYPE, **attributes}
-    return {name: value for name, value in said.items() if value is not None}
+    attributes = {
+        "specversion": "1.0",
+        "id": an_id(),
+        "source": "/shop",
+        "type": TYPE,
+        **attributes,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 async def post(

@@ -149,7 +149,7 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     assert not {target["id"], service.instance, "e1"} & set(text.replace('"', " ").split())
 
 
-class Down:
+class BrokenStore:
     """A store that cannot be read."""
 
     async def read(self, work):
@@ -163,7 +163,7 @@ async def test_a_store_that_fails_leaves_the_other_numbers():
     runtime = fixed_runtime()
     routing = Routing(MemoryStore(), registered_catalogue())
     await routing.refresh()
-    text = await Scrape(Down(), runtime, INSTANCE, routing, ProcessMetrics())()
+    text = await Scrape(BrokenStore(), runtime, INSTANCE, routing, ProcessMetrics())()
 
     assert "outrider_build_info{" in text
     assert "\noutrider_stored_age_seconds " not in text

@@ -99,14 +99,16 @@ async def test_every_service_is_listed_on_every_wire_without_a_token(
 @versions
 async def test_what_is_told_makes_every_service(service: Service, pb):
     """
-    Descriptors that lack an import, or are told in the wrong shape, are of no use to anybody.
+    Descriptors that lack an import, or are responses in the wrong shape, are of no use to anybody.
     """
     (answer,) = await answers(service, pb, asked(pb, list_services=""))
     names = [service.name for service in answer.message_response.value.service]
-    told = await answers(service, pb, *(asked(pb, file_containing_symbol=name) for name in names))
+    responses = await answers(
+        service, pb, *(asked(pb, file_containing_symbol=name) for name in names)
+    )
     waiting = [
         descriptor_pb2.FileDescriptorProto.FromString(data)
-        for answer in told
+        for answer in responses
         for data in answer.message_response.value.file_descriptor_proto
     ]
     found = {file.name: file for file in waiting}
@@ -156,13 +158,13 @@ async def test_extensions_are_told_by_their_numbers(service: Service, pb):
     """
     Tools print options by them.
     """
-    told = await answers(
+    responses = await answers(
         service,
         pb,
         asked(pb, all_extension_numbers_of_type=OPTIONS),
         asked(pb, all_extension_numbers_of_type="outrider.v1.Event"),
     )
-    numbers = [answer.message_response.value for answer in told]
+    numbers = [answer.message_response.value for answer in responses]
 
     assert [OPTIONS, "outrider.v1.Event"] == [number.base_type_name for number in numbers]
     assert [[50301, 72295728], []] == [list(number.extension_number) for number in numbers]
@@ -181,13 +183,13 @@ async def test_what_does_not_exist_is_told_and_the_stream_goes_on(service: Servi
         asked(pb, all_extension_numbers_of_type="outrider.v1.Nothing"),
         asked(pb, list_services=""),
     ]
-    told = await answers(service, pb, *requests)
+    responses = await answers(service, pb, *requests)
 
-    assert ["error_response"] * 4 == [answer.message_response.field for answer in told[:4]]
-    assert {5} == {answer.message_response.value.error_code for answer in told[:4]}
-    assert "list_services_response" == told[4].message_response.field
-    assert requests == [answer.original_request for answer in told]
-    assert {"me"} == {answer.valid_host for answer in told}
+    assert ["error_response"] * 4 == [answer.message_response.field for answer in responses[:4]]
+    assert {5} == {answer.message_response.value.error_code for answer in responses[:4]}
+    assert "list_services_response" == responses[4].message_response.field
+    assert requests == [answer.original_request for answer in responses]
+    assert {"me"} == {answer.valid_host for answer in responses}
 
 
 async def test_imports_are_sent_once_in_a_stream(service: Service):
@@ -383,7 +385,7 @@ async def test_a_conversation_that_its_caller_ends_has_no_error():
 
 async def test_what_cannot_serve_says_so():
     """
-    The reason is for `/readyz`; a check has no place for it.
+    The reason is for `/readyz`; a check has no field for it.
     """
 
     async def broken():

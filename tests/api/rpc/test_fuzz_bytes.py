@@ -41,7 +41,7 @@ EVERY_METHOD = {
     for service in [*SERVICES, *(service for module in MORE for service in module.desc().services)]
     for method in service.methods
 }
-# The only fault that is documented as `unknown`: a filter by no value (sheet, sections 2.4, 2.8).
+# The only error that is documented as `unknown`: a filter by no value.
 DOCUMENTED_UNKNOWN = "values array must not be empty ()"
 OUR_FAULT = {"internal", "unavailable", "data_loss", "unknown", "canceled", "deadline_exceeded"}
 EXAMPLES = 25

@@ -97,6 +97,6 @@ def test_several_roles_grant_what_each_grants():
 
 def test_an_unknown_permission_is_nobodys():
     """
-    A misspelt one must not open a door.
+    A misspelt one must permit nothing.
     """
     assert not an_actor().may("action.target.reed")

@@ -74,7 +74,7 @@ async def test_an_instance_can_sign_at_once(instances):
     assert [] == list(await instances.web_keys.list(an_actor()))
 
 
-async def test_its_hosts_choose_it_at_once(instances, resolve_instance):
+async def test_its_hosts_lead_to_it_at_once(instances, resolve_instance):
     """
     On the node that made it, whatever the port; every other name is the default's.
     """
@@ -98,8 +98,8 @@ async def test_what_is_taken_is_refused_and_leaves_nothing(instances, store):
             await instances.create(name, hosts)
 
     assert [made] == list(await instances.list())
-    assert {made.id} == {place[0] for place in store._tables.web_keys}
-    assert {made.id} == {place[0] for place in store._tables.accounts}
+    assert {made.id} == {row_id[0] for row_id in store._tables.web_keys}
+    assert {made.id} == {row_id[0] for row_id in store._tables.accounts}
 
 
 async def test_nobody_takes_the_public_name_of_the_default(instances):
@@ -115,7 +115,7 @@ async def test_nobody_takes_the_public_name_of_the_default(instances):
 
 async def test_what_is_no_host_is_named(instances):
     """
-    By its place in the request.
+    By its row_id in the request.
     """
     with pytest.raises(InvalidRequest, match=r"^invalid CreateInstanceRequest\.Hosts\[1\]: "):
         await instances.create("shop", ["a.example", "a.example:80"])

@@ -28,7 +28,7 @@ async def make(tokens, *roles: str, name: str = "publisher", actor=ACTOR, expire
     return await tokens.create(actor, name, roles or ["EVENT_PUBLISHER"], expires_at)
 
 
-async def refusal(authenticate, authorization: str | None, host: str = "") -> str:
+async def error_of(authenticate, authorization: str | None, host: str = "") -> str:
     with pytest.raises(Unauthenticated) as refused:
         await authenticate(host, authorization)
     return str(refused.value)
@@ -66,7 +66,7 @@ async def test_a_header_of_another_form_is_odd(authenticate, header):
     """
     `Bearer `, with this case and one space.
     """
-    assert "invalid auth header (AUTH-toLo1)" == await refusal(authenticate, header)
+    assert "invalid auth header (AUTH-toLo1)" == await error_of(authenticate, header)
 
 
 @pytest.mark.parametrize("secret", ["", " ", "otr_unknown", "é", "\udcff", "x" * 100_000])
@@ -74,7 +74,7 @@ async def test_an_unknown_token_is_invalid(authenticate, secret):
     """
     Whatever it is made of.
     """
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
 async def test_a_secret_is_compared_exactly(tokens, authenticate):
@@ -84,7 +84,7 @@ async def test_a_secret_is_compared_exactly(tokens, authenticate):
     _, secret = await make(tokens)
 
     for other in (f" {secret}", f"{secret} ", secret.upper(), secret[:-1]):
-        assert INVALID == await refusal(authenticate, f"Bearer {other}")
+        assert INVALID == await error_of(authenticate, f"Bearer {other}")
 
 
 async def test_a_token_expires_at_its_time(tokens, authenticate, clock):
@@ -96,7 +96,7 @@ async def test_a_token_expires_at_its_time(tokens, authenticate, clock):
     await authenticate("", f"Bearer {secret}")
     clock.advance(timedelta(microseconds=1))
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
 @pytest.mark.parametrize("expires_at", [NOW, NOW - SECOND])
@@ -172,7 +172,7 @@ async def test_a_revoked_token_is_invalid_at_once(tokens, authenticate):
     await authenticate("", f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
     assert [] == list(await tokens.list(ACTOR))
 
 
@@ -188,7 +188,7 @@ async def test_a_token_revoked_elsewhere_is_invalid_a_second_later(tokens, runti
     await elsewhere("", f"Bearer {secret}")
     clock.advance(timedelta(microseconds=1))
 
-    assert INVALID == await refusal(elsewhere, f"Bearer {secret}")
+    assert INVALID == await error_of(elsewhere, f"Bearer {secret}")
 
 
 async def test_a_clock_that_goes_back_does_not_keep_a_token_alive(tokens, runtime, store, clock):
@@ -201,7 +201,7 @@ async def test_a_clock_that_goes_back_does_not_keep_a_token_alive(tokens, runtim
     await tokens.revoke(ACTOR, token.id)
     clock.advance(-SECOND)
 
-    assert INVALID == await refusal(elsewhere, f"Bearer {secret}")
+    assert INVALID == await error_of(elsewhere, f"Bearer {secret}")
 
 
 async def test_revoking_answers_the_date_of_the_first_time(tokens, clock):
@@ -245,7 +245,7 @@ async def test_another_instances_token_is_unknown(tokens, authenticate):
     """
     _, secret = await make(tokens)
     for _ in range(2):
-        assert INVALID == await refusal(authenticate, f"Bearer {secret}", ANOTHER_INSTANCE)
+        assert INVALID == await error_of(authenticate, f"Bearer {secret}", ANOTHER_INSTANCE)
         assert INSTANCE == (await authenticate(INSTANCE, f"Bearer {secret}")).instance_id
 
 
@@ -287,7 +287,7 @@ async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, runtim
         actor.account_id,
         actor.roles,
     )
-    assert INVALID == await refusal(authenticate, "Bearer first step")
+    assert INVALID == await error_of(authenticate, "Bearer first step")
     assert "first steps" not in repr(authenticate)
 
 
@@ -300,7 +300,7 @@ async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, runtime, se
         store=store, runtime=runtime, resolve_instance=instance_at, bootstrap_secret=secret
     )
 
-    assert INVALID == await refusal(authenticate, "Bearer ")
+    assert INVALID == await error_of(authenticate, "Bearer ")
 
 
 class SlowStore(MemoryStore):
@@ -334,10 +334,10 @@ async def test_what_was_read_before_a_revocation_is_not_remembered_after_it(runt
     store.let_go.set()
     await on_its_way
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
-async def test_who_is_remembered_is_not_shown(tokens, authenticate):
+async def test_a_cached_token_is_not_in_the_repr(tokens, authenticate):
     """
     It is part of the application, which is printed when something fails.
     """

@@ -73,7 +73,7 @@ async def send_or_disconnect(send: Send, message: Message) -> None:
     try:
         await send(message)
     except Exception as error:
-        # What pyvoy raises cannot be imported; other servers raise an OSError, as ASGI says.
+        # What pyvoy raises cannot be imported; other servers raise an OSError, as in ASGI.
         if isinstance(error, OSError) or type(error).__name__ == "ClientDisconnectedError":
             raise DisconnectedError from error
         raise

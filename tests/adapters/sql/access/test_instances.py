@@ -27,7 +27,7 @@ from support.runtime import NOW
 
 SEALING = Sealing(bytes(range(32)))
 BEFORE_INSTANCES = 6
-# Rows that are of no instance, or of one by way of another table that is asked first.
+# Rows that belong to no instance, or to one through another table that is read first.
 OF_THE_STORE = {
     "metadata",
     "instances",

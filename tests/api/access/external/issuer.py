@@ -48,7 +48,7 @@ def published(name: str, **members: Any) -> dict[str, Any]:
 
 
 def signed(claims: object, name: str, header: Mapping[str, Any]) -> str:
-    """A compact JWS with this key, whatever the header says about it: None takes a part out."""
+    """A compact JWS with this key, whatever its header claims: None takes a member out."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     kept = {name: value for name, value in header.items() if value is not None}
     parts = json.dumps(kept).encode(), payload
@@ -103,8 +103,8 @@ class OidcIssuer:
         }
 
     def claims(self, now: float, **changes: Any) -> dict[str, Any]:
-        """What a good token says; None takes a claim out."""
-        said = {
+        """The claims of a good token; None takes one out."""
+        claims = {
             "iss": self.url,
             "sub": "ada",
             "aud": AUDIENCE,
@@ -113,7 +113,7 @@ class OidcIssuer:
             "roles": ["admin"],
             **changes,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in claims.items() if value is not None}
 
     def _answer(self, call: ReceivedCall) -> Answer:
         if call.path in self.answers:

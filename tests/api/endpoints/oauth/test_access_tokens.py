@@ -89,7 +89,7 @@ async def the_accounts_assertion(issuer: Issuer) -> str:
 
 
 async def a_payload(issuer: Issuer) -> str:
-    """What a target gets in a JWT says whatever a publisher wants, and the same key signs it."""
+    """A JWT for a target contains whatever a publisher chooses, and the same key signs it."""
     signing = await UseWebKeys(issuer.service.store).signing_key(issuer.service.instance)
     payload = json.dumps(claims_of(await issuer.token())).encode()
     return sign_jws(payload, signing).decode()

@@ -60,11 +60,11 @@ def saying(**changes: Any) -> Ask:
     """An assertion with other claims; a function gets the time."""
 
     def make(issuer: Issuer) -> str:
-        told = {
+        claims = {
             name: change(issuer.now) if callable(change) else change
             for name, change in changes.items()
         }
-        return issuer.assertion(**told)
+        return issuer.assertion(**claims)
 
     return asserting(make)
 

@@ -66,8 +66,8 @@ async def granted(at: Tenant, **form: str) -> tuple[int, str]:
     """What the token endpoint answers."""
     body = urlencode(form).encode()
     answer = await at.fetch("POST", TOKEN_PATH, body, content_type=FORM)
-    said = answer.json()
-    return answer.status, said.get("access_token") or said["error"]
+    body = answer.json()
+    return answer.status, body.get("access_token") or body["error"]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -178,10 +178,10 @@ async def test_the_setting_says_what_is_around_a_host_name(external_url, host, i
     Behind a proxy each instance is reached with the scheme and the port of the others.
     """
 
-    def choose(authority: str):
+    def resolve_instance(authority: str):
         return INSTANCE if authority == "o.example" else ANOTHER_INSTANCE
 
-    app = discovery(Issuers(choose, INSTANCE, external_url))
+    app = discovery(Issuers(resolve_instance, INSTANCE, external_url))
     answer = await in_process(app)(HttpRequest("GET", DISCOVERY_PATH, {"host": host}))
 
     assert issuer == answer.json()["issuer"]

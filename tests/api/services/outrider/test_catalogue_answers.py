@@ -1,4 +1,4 @@
-"""ListExecutionFunctions, ListExecutionMethods and ListExecutionServices: sheet, section 2.9."""
+"""ListExecutionFunctions, ListExecutionMethods and ListExecutionServices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ListExecutions: contract sheet, sections 2.7, 2.8 and 8.6."""
+"""ListExecutions: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.calls.matching import A_DATE
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import a_target, delete, on_event, publish, set_targets
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,12 +84,12 @@ FIRST = Call(
     keep={"first_set": "setDate"},
 )
 ALL_THREE = by_condition(on("one"), on("two"), on("three"))
-NO_VALUES = Refused("unknown", "values array must not be empty", "")
+NO_VALUES = ExpectedError("unknown", "values array must not be empty", "")
 
 
-def in_filter(text: str) -> Refused:
-    """What validation says about the only filter."""
-    return Refused(
+def in_filter(text: str) -> ExpectedError:
+    """The error of validation about the only filter."""
+    return ExpectedError(
         "invalid_argument",
         "invalid ListExecutionsRequest.Filters[0]: embedded message failed validation"
         f" | caused by: {text}",
@@ -172,7 +172,7 @@ FILTERS = [
     Row(
         "a filter more than a hundred",
         searched(*[by_target("1")] * 101),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid ListExecutionsRequest.Filters: value must contain no more than 100 item(s)",
         ),
@@ -192,7 +192,7 @@ FILTERS = [
     Row(
         "who may not read",
         Call("ListExecutions", {"filters": [{}]}, Caller.ORG_OWNER),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     ),
 ]
 
@@ -289,7 +289,7 @@ PAGES = [
     Row(
         "a limit over the greatest",
         paged(limit=1001),
-        Refused("invalid_argument", "Limit exceeded", "QUERY-4M0fs"),
+        ExpectedError("invalid_argument", "Limit exceeded", "QUERY-4M0fs"),
         THREE,
     ),
     Row("a page knows how many there are", paged(limit=1), page("three", total=3, limit=1), THREE),

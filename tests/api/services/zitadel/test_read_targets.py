@@ -1,4 +1,4 @@
-"""GetTarget and ListTargets: contract sheet, sections 2.4, 2.8 and 8.6."""
+"""GetTarget and ListTargets: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import ENDPOINT, a_target, create, of_type, update, webhook
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
-NO_VALUES = Refused("unknown", "values array must not be empty", "")
-TOO_MANY = Refused("invalid_argument", "Limit exceeded", "QUERY-4M0fs")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
+NO_VALUES = ExpectedError("unknown", "values array must not be empty", "")
+TOO_MANY = ExpectedError("invalid_argument", "Limit exceeded", "QUERY-4M0fs")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
 def get(target: str = "$target", caller: Caller = Caller.ADMIN) -> Call:
@@ -55,7 +55,7 @@ def shown_as(
 INTERRUPTS = {"interruptOnError": True}
 TYPES = {
     "a webhook": ("restWebhook", None, {}),
-    "a webhook that was said not to interrupt": ("restWebhook", False, {}),
+    "a webhook that must not interrupt": ("restWebhook", False, {}),
     "a webhook that interrupts": ("restWebhook", True, INTERRUPTS),
     "a call": ("restCall", None, {}),
     "a call that interrupts": ("restCall", True, INTERRUPTS),
@@ -66,7 +66,7 @@ GETS = [
     Row(
         "an empty id",
         Call("GetTarget"),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid GetTargetRequest.Id: value length must be between 1 and 200 runes, inclusive",
         ),
@@ -85,12 +85,12 @@ GETS = [
     ),
     *(
         Row(
-            says,
+            title,
             get(),
             {"target": shown_as(type_, value, name="hook $unique", timeout="5s")},
             [create(of_type(type_, interrupts=interrupts, timeout="5s"))],
         )
-        for says, (type_, interrupts, value) in TYPES.items()
+        for title, (type_, interrupts, value) in TYPES.items()
     ),
     *(
         Row(
@@ -164,16 +164,16 @@ def page(*targets: Any, total: int | None = None, limit: int = 100) -> dict[str,
 ALL_THREE = by_id("$one", "$two", "$three")
 
 
-def in_filter(text: str) -> Refused:
-    """What validation says about the only filter."""
-    return Refused(
+def in_filter(text: str) -> ExpectedError:
+    """The error of validation about the only filter."""
+    return ExpectedError(
         "invalid_argument",
         f"invalid ListTargetsRequest.Filters[0]: embedded message failed validation | caused by: {text}",
     )
 
 
-def in_name_filter(text: str) -> Refused:
-    """What validation says about the name in the only filter."""
+def in_name_filter(text: str) -> ExpectedError:
+    """The error of validation about the name in the only filter."""
     return in_filter(
         "invalid TargetSearchFilter.TargetNameFilter: embedded message failed validation"
         f" | caused by: invalid TargetNameFilter.{text}"
@@ -233,7 +233,7 @@ FILTERS = [
     Row(
         "a filter more than a hundred",
         searched(*[by_id("$target")] * 101),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid ListTargetsRequest.Filters: value must contain no more than 100 item(s)",
         ),

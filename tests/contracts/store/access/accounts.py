@@ -162,7 +162,7 @@ class AccountsContract(StoreContract):
                 store,
                 lambda accounts, n=number: accounts.add_key(INSTANCE, an_account_key(n)),
             )
-        places = [("12", "701"), ("11", "703"), ("11", "701"), ("11", "701"), ("11", "x")]
+        ids = [("12", "701"), ("11", "703"), ("11", "701"), ("11", "701"), ("11", "x")]
 
         assert [False, False, True, False, False] == [
             await write(
@@ -171,7 +171,7 @@ class AccountsContract(StoreContract):
                     INSTANCE, AccountId(a), AccountKeyId(k)
                 ),
             )
-            for account, key_id in places
+            for account, key_id in ids
         ]
         assert [an_account_key("702")] == list(
             await read(store, lambda accounts: accounts.list_keys(INSTANCE, AccountId("11")))

@@ -74,9 +74,11 @@ def fill(unit: Unit, instance: InstanceId, first: int) -> None:
     unit.accounts.set_secret(instance, AccountId("12"), b"hash")
     unit.web_keys.add(instance, a_web_key(str(first + 7)), b"private part")
     unit.catalogue.put(instance, [Entry(kind=EntryKind.FUNCTION, name="price")])
-    front = planned(str(first), "101", has_dependents=True)
-    behind = planned(str(first + 1), "101", depends_on=str(first))
-    event = a_stored_event(front, behind, planned(str(first + 2), "101"), instance=instance)
+    first_delivery = planned(str(first), "101", has_dependents=True)
+    dependent = planned(str(first + 1), "101", depends_on=str(first))
+    event = a_stored_event(
+        first_delivery, dependent, planned(str(first + 2), "101"), instance=instance
+    )
     unit.events.append(instance, [event], NOW)
 
 
@@ -131,7 +133,7 @@ class InstancesContract(StoreContract):
         [an_instance("9002", "shop"), an_instance("9002", "bank", "b.example", "a.example")],
     )
     async def test_names_and_hosts_are_taken_once(self, store: Store, taken: Instance) -> None:
-        """A host name that is two instances' would choose neither; nothing is left of the second."""
+        """A host name that is two instances' would lead to neither; nothing is left of the second."""
         shop = an_instance("9001", "shop", "a.example")
         await add(store, shop)
 
@@ -141,7 +143,7 @@ class InstancesContract(StoreContract):
         assert {"a.example"} == set(await read(store, lambda instances: instances.hosts()))
 
     async def test_every_change_is_routed(self, store: Store) -> None:
-        """Other nodes look at nothing but this number."""
+        """Other nodes read nothing but this number."""
         revisions = [await store.read(lambda unit: unit.routing_revision())]
         await add(store, an_instance())
         revisions.append(await store.read(lambda unit: unit.routing_revision()))
@@ -193,7 +195,7 @@ class InstancesContract(StoreContract):
         assert 1 == len(await read(store, lambda instances: instances.list()))
 
     async def test_what_is_attempted_has_nothing_left_to_settle(self, store: Store) -> None:
-        """The worker that holds it goes on with the rest of its batch."""
+        """The worker that claimed it goes on with the rest of its batch."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance))
             await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))

@@ -38,9 +38,9 @@ class MemoryAccounts:
         tables = self._tables
         tables.accounts.pop((instance, account), None)
         tables.secret_hashes.pop((instance, account), None)
-        for place, account_key in [*tables.account_keys.items()]:
-            if place[0] == instance and account_key.account_id == account:
-                del tables.account_keys[place]
+        for key_id, account_key in [*tables.account_keys.items()]:
+            if key_id[0] == instance and account_key.account_id == account:
+                del tables.account_keys[key_id]
         for secret_hash, token in [*tables.tokens.items()]:
             if token.instance_id == instance and token.account_id == account:
                 del tables.tokens[secret_hash]

@@ -46,9 +46,9 @@ class MemoryInstances:
         for secret_hash, token in [*tables.tokens.items()]:
             if token.instance_id == instance:
                 del tables.tokens[secret_hash]
-        for delivery, owed in [*tables.deliveries.items()]:
-            if owed.instance == instance:
-                del tables.deliveries[delivery]
+        for delivery_id, stored in [*tables.deliveries.items()]:
+            if stored.instance == instance:
+                del tables.deliveries[delivery_id]
         tables.routing_revision += 1
         return is_there
 

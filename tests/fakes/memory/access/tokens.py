@@ -21,9 +21,9 @@ class MemoryTokens:
 
     def add(self, token: Token, secret_hash: bytes) -> None:
         """See the port."""
-        place = token.instance_id, token.account_id
-        known = self._tables.accounts.get(place)
-        self._tables.accounts[place] = ServiceAccount(
+        row_id = token.instance_id, token.account_id
+        known = self._tables.accounts.get(row_id)
+        self._tables.accounts[row_id] = ServiceAccount(
             id=token.account_id,
             name=token.account_name,
             roles=token.roles,
