@@ -41,7 +41,7 @@ PACKAGE_DOCSTRING = '"""Generated from proto/ by scripts/generate.py. Do not edi
 
 
 class GenerationError(Exception):
-    """The compiler refused the contract; it has said why on standard error."""
+    """The compiler refused the contract; the reason is on standard error."""
 
 
 def include_paths() -> list[Path]:

@@ -1,6 +1,6 @@
 """The proto files as plain values, with their options and comments.
 
-Comments are in no descriptor that the server has, so this reads what protoc says about the files.
+Comments are in no descriptor that the server has, so this reads what protoc writes about the files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPEATED = "LABEL_REPEATED"
 # Answered by their own libraries, with streams; they are no part of the HTTP API.
 FOREIGN = "grpc."
 
-# Field numbers of descriptor.proto: a comment is found by the way to what it is about.
+# Field numbers of descriptor.proto: a comment is found by the path of its declaration.
 MESSAGES, ENUMS, SERVICES = 4, 5, 6
 FIELDS, NESTED, NESTED_ENUMS, ONEOFS = 2, 3, 4, 8
 VALUES = METHODS = 2
@@ -150,7 +150,7 @@ def as_json(descriptor_set: bytes) -> Json:
 
 
 def comments_of(file: Json) -> Comments:
-    """What is written above each declaration, lines joined."""
+    """The comment above every declaration, lines joined."""
     found = {}
     for location in file.get("sourceCodeInfo", {}).get("location", ()):
         text = location.get("leadingComments", "")
@@ -167,24 +167,24 @@ def messages_of(file: Json) -> Iterator[Message]:
 
 
 def nested_messages(
-    message: Json, scope: str, way: tuple[int, ...], comments: Comments
+    message: Json, scope: str, path: tuple[int, ...], comments: Comments
 ) -> Iterator[Message]:
     """A message and those within it."""
     name = f"{scope}.{message['name']}"
-    yield message_of(message, name, way, comments)
+    yield message_of(message, name, path, comments)
     for index, inner in enumerate(message.get("nestedType", ())):
-        yield from nested_messages(inner, name, (*way, NESTED, index), comments)
+        yield from nested_messages(inner, name, (*path, NESTED, index), comments)
 
 
-def message_of(message: Json, name: str, way: tuple[int, ...], comments: Comments) -> Message:
+def message_of(message: Json, name: str, path: tuple[int, ...], comments: Comments) -> Message:
     """One message without those within it."""
     declared = message.get("oneofDecl", ())
     fields = tuple(
-        field_of(field, declared, comments.get((*way, FIELDS, index), ""))
+        field_of(field, declared, comments.get((*path, FIELDS, index), ""))
         for index, field in enumerate(message.get("field", ()))
     )
     oneofs = (
-        oneof_of(oneof, fields, comments.get((*way, ONEOFS, index), ""))
+        oneof_of(oneof, fields, comments.get((*path, ONEOFS, index), ""))
         for index, oneof in enumerate(declared)
     )
     return Message(
@@ -192,12 +192,12 @@ def message_of(message: Json, name: str, way: tuple[int, ...], comments: Comment
         fields=fields,
         oneofs=tuple(oneof for oneof in oneofs if oneof.members),
         is_map_entry=message.get("options", {}).get("mapEntry", False),
-        comment=comments.get(way, ""),
+        comment=comments.get(path, ""),
     )
 
 
 def field_of(field: Json, declared: Sequence[Json], comment: str) -> Field:
-    """A field; one that is `optional` is in no oneof, whatever the descriptor says."""
+    """A field; one that is `optional` is in no oneof, even where the descriptor has one."""
     optional = field.get("proto3Optional", False)
     in_oneof = "oneofIndex" in field and not optional
     return Field(
@@ -227,12 +227,12 @@ def enums_of(file: Json) -> Iterator[Enum]:
     """The enums of a file; the contract nests none."""
     comments = comments_of(file)
     for index, enum in enumerate(file.get("enumType", ())):
-        way = (ENUMS, index)
+        path = (ENUMS, index)
         values = tuple(
-            Value(value["name"], value["number"], comments.get((*way, VALUES, place), ""))
-            for place, value in enumerate(enum["value"])
+            Value(value["name"], value["number"], comments.get((*path, VALUES, value_index), ""))
+            for value_index, value in enumerate(enum["value"])
         )
-        yield Enum(f"{file.get('package', '')}.{enum['name']}", values, comments.get(way, ""))
+        yield Enum(f"{file.get('package', '')}.{enum['name']}", values, comments.get(path, ""))
 
 
 def services_of(file: Json) -> Iterator[Service]:
@@ -245,8 +245,8 @@ def services_of(file: Json) -> Iterator[Service]:
             continue
         name = f"{file['package']}.{service['name']}"
         methods = tuple(
-            method_of(method, name, comments.get((SERVICES, index, METHODS, place), ""))
-            for place, method in enumerate(service.get("method", ()))
+            method_of(method, name, comments.get((SERVICES, index, METHODS, method_index), ""))
+            for method_index, method in enumerate(service.get("method", ()))
         )
         yield Service(name, methods, comments.get((SERVICES, index), ""))
 

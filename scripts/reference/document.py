@@ -66,7 +66,7 @@ def document_of(contract: Contract, version: str) -> Json:
         for method in service.methods:
             for path, verb, operation in Calls(contract, schemas, method).operations():
                 paths.setdefault(path, {})[verb] = operation
-    tags = [{"name": each.name, "description": each.comment} for each in contract.services]
+    tags = [{"name": service.name, "description": service.comment} for service in contract.services]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -83,7 +83,9 @@ def document_of(contract: Contract, version: str) -> Json:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A token."}
             },
-            "responses": {f"{face}.{status}": failure(face, status) for face, status in failures()},
+            "responses": {
+                f"{protocol}.{status}": failure(protocol, status) for protocol, status in failures()
+            },
             "schemas": dict(sorted({**schemas.components, **error_schemas()}.items())),
         },
     }
@@ -107,12 +109,14 @@ class Calls:
 
     def _rest(self, route: Route, name: str) -> Json:
         in_path = VARIABLE.findall(route.path)
-        parameters = [self._parameter(self._field(each), "path") for each in in_path]
+        parameters = [self._parameter(self._field(name), "path") for name in in_path]
         if route.body != WHOLE_MESSAGE:
-            rest = (
-                field for field in self._input.fields if field.name not in {*in_path, route.body}
-            )
-            parameters += [self._parameter(each, "query") for each in rest if is_plain(each)]
+            taken = {*in_path, route.body}
+            parameters += [
+                self._parameter(field, "query")
+                for field in self._input.fields
+                if field.name not in taken and is_plain(field)
+            ]
         operation = self._operation(name)
         if parameters:
             operation["parameters"] = parameters
@@ -144,11 +148,11 @@ class Calls:
     def _field(self, name: str) -> Field:
         return next(field for field in self._input.fields if field.name == name)
 
-    def _parameter(self, field: Field, place: str) -> Json:
+    def _parameter(self, field: Field, location: str) -> Json:
         schema = self._schemas.field(field)
-        name = field.name if place == "path" else field.json_name
-        parameter: Json = {"name": name, "in": place, "schema": schema}
-        if place == "path":
+        name = field.name if location == "path" else field.json_name
+        parameter: Json = {"name": name, "in": location, "schema": schema}
+        if location == "path":
             parameter |= {"required": True, "example": TEXTS.get(field.json_name, "1")}
         return parameter
 
@@ -172,7 +176,7 @@ class Calls:
         return example_of(self._method.input, components.get(reference, schema), components)
 
     def _statuses(self) -> list[str]:
-        """What can go wrong, as far as the contract tells."""
+        """The statuses of errors that the contract lets a client expect."""
         statuses = ["400", "429", "500", "501", "default"]
         if self._method.permission != PUBLIC:
             statuses.append("401")
@@ -184,10 +188,10 @@ class Calls:
             statuses.append("409")
         return statuses
 
-    def _responses(self, face: str, statuses: list[str]) -> Json:
+    def _responses(self, protocol: str, statuses: list[str]) -> Json:
         schema = self._schemas.reference(self._method.output, answers=True)
         answer = {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
-        errors = {status: refer_to_failure(face, status) for status in sorted(statuses)}
+        errors = {status: refer_to_failure(protocol, status) for status in sorted(statuses)}
         return {"200": answer, **errors}
 
 
@@ -200,27 +204,27 @@ def is_plain(field: Field) -> bool:
 
 def failures() -> Iterator[tuple[str, str]]:
     """Every kind of failure, for REST and for Connect."""
-    for face in ("rest", "connect"):
+    for protocol in ("rest", "connect"):
         for status in ERRORS:
-            if (face, status) != ("connect", "415"):
-                yield face, status
+            if (protocol, status) != ("connect", "415"):
+                yield protocol, status
 
 
-def failure(face: str, status: str) -> Json:
+def failure(protocol: str, status: str) -> Json:
     """One kind of failure as a component."""
-    title = {"rest": "RestError", "connect": "ConnectError"}[face]
+    title = {"rest": "RestError", "connect": "ConnectError"}[protocol]
     response: Json = {
         "description": ERRORS[status],
         "content": {"application/json": {"schema": refer(title)}},
     }
-    if (face, status) == ("rest", "401"):
+    if (protocol, status) == ("rest", "401"):
         response["headers"] = {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
     return response
 
 
-def refer_to_failure(face: str, status: str) -> Json:
+def refer_to_failure(protocol: str, status: str) -> Json:
     """A reference to a failure."""
-    return {"$ref": f"#/components/responses/{face}.{status}"}
+    return {"$ref": f"#/components/responses/{protocol}.{status}"}
 
 
 def error_schemas() -> dict[str, Json]:
@@ -273,6 +277,7 @@ def probe(name: str, text: str, statuses: Mapping[str, str]) -> Json:
         "description": text,
         "security": [],
         "responses": {
-            status: {"description": said, "content": content} for status, said in statuses.items()
+            status: {"description": description, "content": content}
+            for status, description in statuses.items()
         },
     }

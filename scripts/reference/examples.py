@@ -1,4 +1,4 @@
-"""Requests to copy: what is required, and a little more where that says something."""
+"""Requests to copy: what is required, and a little more where that explains something."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def object_of(schema: Json, components: dict[str, Json]) -> Json:
 
 
 def text_of(schema: Json, name: str) -> str:
-    """A text that says what the field is for."""
+    """A text that shows what the field is for."""
     if schema.get("format") == "date-time":
         return "2030-01-01T00:00:00Z"
     if "examples" in schema:

@@ -13,7 +13,7 @@ from reference.contract import Json
 from reference.document import CONNECT
 from reference.style import STYLE
 
-# The server puts the address that it was asked at in its place.
+# The server replaces it by the address of the request.
 ORIGIN = "https://outrider.invalid"
 
 NOT_A_WORD = re.compile(r"[^A-Za-z0-9]+")
@@ -137,9 +137,9 @@ class Page:
         for status, response in operation["responses"].items():
             if not status.startswith("2"):
                 reference = response.get("$ref", "").rpartition("/")[2]
-                found = self._document["components"]["responses"].get(reference, response)
-                said = escape(found["description"], quote=True)
-                parts.append(f'<a href="#errors" title="{said}">{escape(status)}</a>')
+                error = self._document["components"]["responses"].get(reference, response)
+                title = escape(error["description"], quote=True)
+                parts.append(f'<a href="#errors" title="{title}">{escape(status)}</a>')
         return f'<p class="statuses">{" ".join(parts)}</p>' if parts else "<p>None.</p>"
 
     def _errors(self) -> str:
@@ -205,9 +205,9 @@ class Page:
         )
 
     def _about(self, field: Json) -> str:
-        """What is said about the field, or else about its type."""
-        said = field.get("description") or self._resolved(field).get("description", "")
-        return str(said).partition("\n")[0]
+        """The description of the field, or else of its type."""
+        description = field.get("description") or self._resolved(field).get("description", "")
+        return str(description).partition("\n")[0]
 
     def _kind(self, schema: Json) -> str:
         if "$ref" in schema:
@@ -264,10 +264,12 @@ def inline(text: str) -> str:
 
 
 def values_of(schema: Json) -> str:
-    """The names of an enum with what is said about them."""
-    said = dict(re.findall(r"^- `(\w+)`: (.*)$", schema.get("description", ""), re.MULTILINE))
+    """The names of an enum with their descriptions."""
+    descriptions = dict(
+        re.findall(r"^- `(\w+)`: (.*)$", schema.get("description", ""), re.MULTILINE)
+    )
     rows = "".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{inline(said.get(name, ''))}</td></tr>"
+        f"<tr><td><code>{escape(name)}</code></td><td>{inline(descriptions.get(name, ''))}</td></tr>"
         for name in schema.get("enum", ())
     )
     return f'<div class="wide"><table><tbody>{rows}</tbody></table></div>'

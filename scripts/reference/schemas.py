@@ -191,7 +191,7 @@ def choice_of(oneof: Oneof, *, answers: bool) -> Json:
 
 
 def describe_members(oneof: Oneof, properties: Json) -> None:
-    """What is said about the choice goes for members about which nothing is said."""
+    """The description of a choice, for those of its members that have none."""
     for name in oneof.members:
         if oneof.comment:
             properties[name].setdefault("description", oneof.comment)
@@ -222,7 +222,7 @@ def text_rules(rules: Json) -> Json:
 
 
 def byte_rules(rules: Json) -> Json:
-    """Lengths of what the bytes look like in Base64."""
+    """Lengths of the bytes in Base64."""
     found: Json = {}
     if int(rules.get("minBytes", 0)):
         found["minLength"] = -(-int(rules["minBytes"]) * 4 // 3)

@@ -1,4 +1,4 @@
-"""How the page looks: two columns where there is room, the reader's choice of light or dark."""
+"""The style of the page: two columns where they fit, light or dark as the reader's system is."""
 
 from __future__ import annotations
 

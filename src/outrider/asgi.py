@@ -9,9 +9,9 @@ import os
 # full collection later.
 gc.disable()
 
-from outrider.bootstrap.api import ApiProcess  # noqa: E402 - not before the line above
+from outrider.bootstrap.api import process_app  # noqa: E402 - not before the line above
 
 gc.freeze()
 gc.enable()
 
-app = ApiProcess(os.environ)
+app = process_app(os.environ)

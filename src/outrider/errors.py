@@ -2,8 +2,8 @@
 
 OutriderError
   InvalidRequest        the request is wrong whatever the state
-  Unauthenticated       nobody knows who is asking
-  PermissionDenied      somebody known, who may not
+  Unauthenticated       the caller is not known
+  PermissionDenied      the caller is known, and may not
   NotFound              no such target, execution, delivery, token or web key in this instance
   AlreadyExists         the name is taken
   FailedPrecondition    the request is right, the state is not
@@ -44,7 +44,7 @@ class OutriderError(Exception):
 
     The text goes to the caller as it is: never put a secret, a SQL fragment or another
     instance's identifier in it. `id` is ZITADEL's error id where it has one, else empty:
-    then the wire shows the text alone, without a detail, unless `has_detail` says otherwise.
+    then the wire shows the text alone, without a detail, unless `has_detail` is set.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
@@ -57,7 +57,7 @@ class OutriderError(Exception):
         self.target_id = ""
 
     def at(self, target_id: str) -> Self:
-        """Say which target interrupted; callers see it as a detail. Return the error itself."""
+        """Record which target interrupted; callers see it as a detail. Return the error itself."""
         self.target_id = target_id
         return self
 
@@ -73,13 +73,13 @@ class InvalidRequest(OutriderError):
 
 
 class Unauthenticated(OutriderError):
-    """Nobody knows who is asking."""
+    """The caller is not known."""
 
     code = Code.UNAUTHENTICATED
 
 
 class PermissionDenied(OutriderError):
-    """Somebody known, who may not."""
+    """The caller is known, and may not."""
 
     code = Code.PERMISSION_DENIED
 
@@ -121,7 +121,7 @@ class Unavailable(OutriderError):
 
 
 class Internal(OutriderError):
-    """The instance lacks what it must have; the text is ZITADEL's and says what."""
+    """The instance lacks what it must have; the text is ZITADEL's and names it."""
 
     code = Code.INTERNAL
 
@@ -136,4 +136,4 @@ class UnknownFailure(OutriderError):
 
 
 class StartupError(Exception):
-    """The process cannot start. The text says what is wrong, where, and what to do."""
+    """The process cannot start. The text tells what is wrong, where, and what to do."""

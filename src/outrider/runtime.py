@@ -33,26 +33,26 @@ class IdGenerator:
             raise ValueError(f"node must be between 0 and {(1 << _NODE_BITS) - 1}, not {node}")
         self._node = node << _SEQUENCE_BITS
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
-        self._slot = (floor >> (_NODE_BITS + _SEQUENCE_BITS)) + 1 if floor else 0
+        self._millisecond = (floor >> (_NODE_BITS + _SEQUENCE_BITS)) + 1 if floor else 0
         self._sequence = 0
         self._lock = threading.Lock()
 
     def __call__(self) -> int:
         """The next identifier."""
         with self._lock:
-            slot = self._now_ms() - _EPOCH_MS
-            if slot > self._slot:
-                self._slot, self._sequence = slot, 0
+            millisecond = self._now_ms() - _EPOCH_MS
+            if millisecond > self._millisecond:
+                self._millisecond, self._sequence = millisecond, 0
             else:
                 self._sequence += 1
                 if self._sequence >> _SEQUENCE_BITS:
-                    # More than the millisecond holds: borrow from the next one.
-                    self._slot, self._sequence = self._slot + 1, 0
-            return self._slot << (_NODE_BITS + _SEQUENCE_BITS) | self._node | self._sequence
+                    # The millisecond has no more numbers: borrow from the next one.
+                    self._millisecond, self._sequence = self._millisecond + 1, 0
+            return self._millisecond << (_NODE_BITS + _SEQUENCE_BITS) | self._node | self._sequence
 
 
 def new_signing_key() -> str:
-    """36 characters of a-z, A-Z, 0-9, cryptographically random (sheet, section 2.1)."""
+    """36 characters of a-z, A-Z, 0-9, cryptographically random."""
     return "".join(secrets.choice(_SIGNING_KEY_ALPHABET) for _ in range(_SIGNING_KEY_LENGTH))
 
 

@@ -30,7 +30,7 @@ from api.wires import (
 M = TypeVar("M", bound=Message)
 Exchange = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
-# What a call may take before the test is told that it hangs.
+# How long a call may take before the test fails because it hangs.
 SECONDS = 20
 
 
@@ -60,7 +60,7 @@ class ApiClient:
 
 
 def in_process(app: Any, *, trailers: bool = True) -> Exchange:
-    """Carries requests to an ASGI application; `trailers` says what the server can do."""
+    """Carries requests to an ASGI application; `trailers` is whether the server can send them."""
 
     async def exchange(request: HttpRequest) -> HttpResponse:
         connection = Connection(request, trailers=trailers)
@@ -116,7 +116,7 @@ class Connection:
         return {"type": "http.request", "body": self._body, "more_body": False}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Keeps the answer, and holds the application to the order of messages."""
+        """Keeps the answer, and checks the order of the messages."""
         match message["type"]:
             case "http.response.start":
                 assert not self._start, "the response was started twice"

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from api.sample import Lines, sample_app
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-app = sample_app(Lines())
+from api.sample import Lines, sample_app
+from outrider.api.asgi.lifespan import LifespanApp
+from outrider.api.asgi.types import App
+
+
+@asynccontextmanager
+async def open_sample() -> AsyncIterator[App]:
+    """There is nothing to open."""
+    yield sample_app(Lines())
+
+
+app = LifespanApp(open_sample)

@@ -9,14 +9,16 @@ from typing import Any
 from protobuf.wkt import Timestamp
 
 from api.asgi_client import ApiClient, in_process
-from outrider.api.app import build_app, serve
+from outrider.api.app import build_app
 from outrider.api.rpc.interceptors import actor_of
+from outrider.api.rpc.service import serve
+from outrider.domain.access.permission import Actor, Role
+from outrider.domain.ids import AccountId
 from outrider.errors import (
     AlreadyExists,
     FailedPrecondition,
     InvalidRequest,
     NotFound,
-    PermissionDenied,
     Unauthenticated,
     UnknownFailure,
 )
@@ -37,32 +39,24 @@ from outrider_api.zitadel.action.v2.action_service_pb import (
     UpdateTargetResponse,
 )
 from outrider_api.zitadel.action.v2.target_pb import Target
+from support.builders import INSTANCE
 
 OWNER = {"authorization": "Bearer owner"}
 VIEWER = {"authorization": "Bearer viewer"}
 SECRET = "hunter2"
 
 
-@dataclass(frozen=True)
-class Caller:
-    """An actor as the API needs it."""
-
-    account_id: str
+ROLES = {OWNER["authorization"]: Role.IAM_OWNER, VIEWER["authorization"]: Role.IAM_OWNER_VIEWER}
 
 
-class TwoCallers:
+async def authenticate(_host: str, authorization: str | None) -> Actor:
     """Knows an owner, who may do everything, and a viewer, who may read."""
-
-    async def authenticate(self, authorization: str | None, authority: str) -> Caller:
-        if authorization is None:
-            raise Unauthenticated("auth header missing")
-        if authorization not in {OWNER["authorization"], VIEWER["authorization"]}:
-            raise Unauthenticated("Errors.Token.Invalid", "AUTH-7fs1e")
-        return Caller(authorization.removeprefix("Bearer "))
-
-    def require(self, actor: Caller, permission: str) -> None:
-        if actor.account_id == "viewer" and not permission.endswith(".read"):
-            raise PermissionDenied("No matching permissions found", "AUTH-5mWD2")
+    if authorization is None:
+        raise Unauthenticated("auth header missing")
+    if authorization not in ROLES:
+        raise Unauthenticated("Errors.Token.Invalid", "AUTH-7fs1e")
+    account = AccountId(authorization.removeprefix("Bearer "))
+    return Actor(INSTANCE, account, frozenset({ROLES[authorization]}))
 
 
 FAILURES = {
@@ -131,12 +125,13 @@ async def always_ready() -> str | None:
 
 def sample_app(log: Lines, **options: Any) -> Any:
     """The API with the sample's handlers."""
-    callers = TwoCallers()
+    rows = (
+        (ActionServiceASGIApplication, SampleActions(), ActionService),
+        (DeliveryServiceASGIApplication, EmptyDeliveries(), DeliveryService),
+    )
     services = [
-        serve(ActionServiceASGIApplication, SampleActions(), ActionService.desc(), callers, log),
-        serve(
-            DeliveryServiceASGIApplication, EmptyDeliveries(), DeliveryService.desc(), callers, log
-        ),
+        serve(application, handlers, service.desc(), authenticate, log)
+        for application, handlers, service in rows
     ]
     return build_app(services, ready=options.pop("ready", always_ready), log=log, **options)
 

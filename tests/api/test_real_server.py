@@ -190,7 +190,7 @@ def ask_with_zitadels_client(base_url: str) -> str:
 
 
 def raw(base_url: str, data: bytes) -> bytes:
-    """What the server says to bytes, first piece."""
+    """The first piece of the server's answer to these bytes."""
     host, _, port = base_url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(data)

@@ -1,4 +1,4 @@
-"""What one call looks like on each wire: a request made of a message, and an answer read back.
+"""One call on every wire: a request made of a message, and an answer read back.
 
 Pure functions. Who carries the bytes is in `asgi_client`.
 """
@@ -186,8 +186,8 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
     details = error.get("details", [])
     if wire is Wire.REST:
         assert details[:1] == ([error["detail"]] if "detail" in error else [])
-    raw = [ErrorDetail.from_binary(each) for each in values_of(details, DETAIL_TYPE)]
-    targets = [InterruptDetail.from_binary(each) for each in values_of(details, INTERRUPT_TYPE)]
+    raw = [ErrorDetail.from_binary(data) for data in values_of(details, DETAIL_TYPE)]
+    targets = [InterruptDetail.from_binary(data) for data in values_of(details, INTERRUPT_TYPE)]
     return Result(
         None,
         code=error["code"],
@@ -244,8 +244,8 @@ def grpc_result(
 def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> Result[Any]:
     """An error with its detail unpacked from a google.rpc.Status."""
     status = Status.from_binary(b64decode(packed + "==="))
-    found = [each for any_ in status.details if (each := any_.unpack(ErrorDetail))]
-    targets = [each for any_ in status.details if (each := any_.unpack(InterruptDetail))]
+    found = [detail for any_ in status.details if (detail := any_.unpack(ErrorDetail))]
+    targets = [detail for any_ in status.details if (detail := any_.unpack(InterruptDetail))]
     return Result(
         None,
         code=code,

@@ -11,15 +11,16 @@ from fakes.memory.store import MemoryStore
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
 from outrider.runtime import Runtime
-from outrider.usecases.access.tokens import Authenticate, ManageTokens
+from outrider.usecases.access.authenticate import Authenticate
+from outrider.usecases.access.tokens import ManageTokens
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.targets import ManageTargets
-from support.builders import INSTANCE
 from support.runtime import FixedClock, fixed_runtime
+from usecases.access.hosts import instance_at
 
 REGISTERED = catalogue_from_json(
     json.loads(files("outrider").joinpath("catalogue.json").read_text(encoding="utf-8"))
@@ -75,7 +76,7 @@ def deliveries(store) -> FindDeliveries:
 
 @pytest.fixture
 def authenticate(store, runtime) -> Authenticate:
-    return Authenticate(store=store, runtime=runtime, instance=INSTANCE)
+    return Authenticate(store=store, runtime=runtime, resolve_instance=instance_at)
 
 
 @pytest.fixture

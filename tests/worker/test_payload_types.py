@@ -75,7 +75,7 @@ class Instance:
 
     async def jwks(self) -> KeySet:
         """What the instance publishes."""
-        published = await UseWebKeys(self.harness.store).published(INSTANCE)
+        published = await UseWebKeys(self.harness.store).published_jwks(INSTANCE)
         return KeySet.import_key_set({"keys": published})
 
     def body_of(self, delivery: str) -> str:

@@ -26,7 +26,7 @@ from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
 from outrider.observability.collectors import PublishCollector
 from outrider.server.data_directory import DataDirectoryLock, lock_for_engine
-from outrider.usecases.access.tokens import BOOTSTRAP_ACCOUNT
+from outrider.usecases.access.authenticate import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.routing.catalogue import ManageCatalogue

@@ -1,10 +1,10 @@
-"""Tokens of other issuers, with the caller that fetches their keys."""
+"""Tokens of external issuers, with the client that fetches their keys."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outrider import __version__
 from outrider.bootstrap.app_context import AppContext, egress_policy, egress_proxy
@@ -13,35 +13,48 @@ from outrider.domain.access.external_issuer import parse_issuers
 from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES
 
+if TYPE_CHECKING:
+    from outrider.adapters.http.client import EgressClient
+
 
 @asynccontextmanager
 async def open_external_tokens(
-    settings: Settings, opened: AppContext, log: Any
+    settings: Settings, context: AppContext, log: Any
 ) -> AsyncIterator[ExternalTokens | None]:
     """None where no issuer is configured; then nothing of this is loaded or opened."""
     issuers = parse_issuers(settings.oidc_issuers)
     if not issuers:
         yield None
         return
-    # Reading the system's certificates takes a moment that most starts need not wait for.
-    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415
-    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
-    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
+    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415 - few need it
 
     def report(issuer: str, reason: str) -> None:
         log.warning("oidc.fetch_failed", issuer=issuer, reason=reason)
 
-    fetcher = EgressClient(
+    async with open_document_client(settings) as client:
+        tokens = ExternalTokens(
+            issuers, context.instance, context.runtime, ExternalJwts(), client, report
+        )
+        try:
+            yield tokens
+        finally:
+            await tokens.aclose()
+
+
+@asynccontextmanager
+async def open_document_client(settings: Settings) -> AsyncIterator[EgressClient]:
+    """The client that fetches discovery documents and keys, under the policy of all calls."""
+    # Reading the system's certificates takes a moment that most starts need not wait for.
+    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
+    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
+
+    client = EgressClient(
         egress_policy(settings),
         user_agent=f"outrider/{__version__}",
         limits=ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
         proxy=egress_proxy(settings),
     )
-    tokens = ExternalTokens(
-        issuers, opened.instance, opened.runtime, ExternalJwts(), fetcher, report
-    )
     try:
-        yield tokens
+        yield client
     finally:
-        await tokens.aclose()
-        await fetcher.aclose()
+        await client.aclose()

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from outrider import __version__
-from outrider.bootstrap.app_context import AppContext, egress_policy, egress_proxy
+from outrider.bootstrap.app_context import AppContext
+from outrider.bootstrap.external_tokens import open_document_client
 from outrider.config.loading import Settings
 from outrider.domain.access.external_issuer import ExternalIssuer
 from outrider.domain.events.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
@@ -18,15 +18,15 @@ from outrider.errors import StartupError
 from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
-from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, JweDecrypter
+from outrider.usecases.ports.external_tokens import JweDecrypter
 
-# Anybody may write the name of a source into a URL.
-_SHOWN_CHARS = 100
+# A URL may name any source, in a text of any length.
+_MAX_LOGGED_CHARS = 100
 
 
 @asynccontextmanager
 async def open_relay(
-    settings: Settings, opened: AppContext, publish: PublishEvents, log: Any
+    settings: Settings, context: AppContext, publish: PublishEvents, log: Any
 ) -> AsyncIterator[Relay]:
     """A relay for every source; nothing is fetched before the first call that needs it.
 
@@ -34,52 +34,41 @@ async def open_relay(
     """
     sources = parse_relay_sources(settings.relay_sources)
     async with AsyncExitStack() as stack:
-        fetched = await _fetched(settings, opened, sources, log, stack)
-        source_keys = {source.name: _source_keys(source, opened, fetched) for source in sources}
-        yield Relay(source_keys, opened.runtime, publish, partial(_report, log))
+        caches = await _open_caches(settings, context, sources, log, stack)
+        source_keys = {source.name: _source_keys(source, context, caches) for source in sources}
+        yield Relay(source_keys, context.runtime, publish, partial(_report, log))
 
 
 def _report(log: Any, source: str, reason: str) -> None:
-    log.info("relay.unsigned", source=source[:_SHOWN_CHARS], reason=reason)
+    log.info("relay.unsigned", source=source[:_MAX_LOGGED_CHARS], reason=reason)
 
 
-async def _fetched(
+async def _open_caches(
     settings: Settings,
-    opened: AppContext,
+    context: AppContext,
     sources: tuple[RelaySource, ...],
     log: Any,
     stack: AsyncExitStack,
 ) -> dict[tuple[str, str], JwksCache]:
-    """The keys of every issuer, by its name and the place of its keys."""
+    """The keys of every issuer, by its name and the URL of its keys."""
     publishers = [source.publisher for source in sources if source.publisher is not None]
     if not publishers:
         return {}
-    # Reading the system's certificates takes a moment that most starts need not wait for.
-    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415
-    from outrider.adapters.http.client import EgressClient  # noqa: PLC0415
-    from outrider.adapters.http.connect.limits import ClientLimits  # noqa: PLC0415
+    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415 - few need it
 
-    fetcher = EgressClient(
-        egress_policy(settings),
-        user_agent=f"outrider/{__version__}",
-        limits=ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES),
-        proxy=egress_proxy(settings),
-    )
-    stack.push_async_callback(fetcher.aclose)
-    found: dict[tuple[str, str], JwksCache] = {}
+    client = await stack.enter_async_context(open_document_client(settings))
+    caches: dict[tuple[str, str], JwksCache] = {}
     for publisher in publishers:
-        if (publisher.issuer, publisher.jwks_url) in found:
+        if (publisher.issuer, publisher.jwks_url) in caches:
             continue
-        failed = partial(_fetch_failed, log, publisher)
-        keys = JwksCache(
-            JwksFetcher(publisher, fetcher, ExternalJwts()), opened.runtime.now, failed
-        )
-        found[publisher.issuer, publisher.jwks_url] = keys
-        stack.push_async_callback(keys.aclose)
-    return found
+        fetcher = JwksFetcher(publisher, client, ExternalJwts())
+        cache = JwksCache(fetcher, context.runtime.now, partial(_report_failure, log, publisher))
+        caches[publisher.issuer, publisher.jwks_url] = cache
+        stack.push_async_callback(cache.aclose)
+    return caches
 
 
-def _fetch_failed(log: Any, publisher: ExternalIssuer, reason: str) -> None:
+def _report_failure(log: Any, publisher: ExternalIssuer, reason: str) -> None:
     log.warning("relay.fetch_failed", issuer=publisher.issuer or publisher.jwks_url, reason=reason)
 
 
@@ -91,13 +80,13 @@ def check_relay_files(settings: Settings) -> None:
 
 
 def _source_keys(
-    source: RelaySource, opened: AppContext, fetched: dict[tuple[str, str], JwksCache]
+    source: RelaySource, context: AppContext, caches: dict[tuple[str, str], JwksCache]
 ) -> SourceKeys:
     return SourceKeys(
         source,
-        InstanceId(source.instance) if source.instance else opened.instance,
+        InstanceId(source.instance) if source.instance else context.instance,
         _signing_keys(source),
-        fetched.get((source.issuer, source.jwks_url)),
+        caches.get((source.issuer, source.jwks_url)),
         _decrypter(source),
     )
 

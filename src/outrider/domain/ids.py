@@ -7,7 +7,7 @@ from typing import NewType
 InstanceId = NewType("InstanceId", str)
 TargetId = NewType("TargetId", str)
 ExecutionId = NewType("ExecutionId", str)
-"""What a condition is stored under, such as `event/user.human.added` (sheet, section 2.7)."""
+"""What a condition is stored under, such as `event/user.human.added`."""
 EventId = NewType("EventId", str)
 """Chosen by the publisher; unique inside an instance."""
 DeliveryId = NewType("DeliveryId", str)

@@ -24,7 +24,7 @@ class Page:
 
 
 def checked_page(offset: int, limit: int, *, ascending: bool) -> Page:
-    """Return the page; 0 is the default limit, over 1000 is refused (sheet, section 2.8)."""
+    """Return the page; 0 is the default limit, over 1000 is refused."""
     if limit > MAX_LIMIT:
         raise InvalidRequest("Limit exceeded", "QUERY-4M0fs")
     return Page(offset, limit or DEFAULT_LIMIT, ascending)

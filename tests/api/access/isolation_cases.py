@@ -20,7 +20,7 @@ from api.services.zitadel.test_public_keys import KEY
 
 @dataclass(frozen=True)
 class Case:
-    """One request. `reaches` says whether its owner's answer tells that the thing is there."""
+    """One request. `reaches` tells from its owner's answer whether the thing is there."""
 
     request: Mapping[str, Any]
     reaches: bool = True

@@ -24,7 +24,7 @@ from api.wires import HttpRequest, HttpResponse, Result, Wire
 # The egress guard refuses to call it, and no name server is asked for it.
 ENDPOINT = "http://localhost:9/hook"
 WORDS = map("word{:04}x".format, count(1))
-# But for the zero date, which says that there never was one.
+# But for the zero date, which means that there never was one.
 _DATE = re.compile(r'"(?!0001)\d{4}-\d\d-\d\dT[0-9:.]+Z"')
 _NEW = re.compile(r'"(id|keyId|token|signingKey|keyFile|clientSecret|duration)": ?"[^"]*"')
 
@@ -67,9 +67,9 @@ class Tenant:
     async def ask(self, rpc: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a call that must succeed."""
         (method,) = [
-            each
-            for each in METHODS
-            if each.name == rpc and not each.parent.type_name.startswith(OLDER)
+            method
+            for method in METHODS
+            if method.name == rpc and not method.parent.type_name.startswith(OLDER)
         ]
         result = await self.answer(method, request)
         assert result.message is not None, f"{rpc} was refused: {result.code}, {result.text}"
@@ -89,7 +89,7 @@ async def two_tenants(directory: Path) -> AsyncIterator[tuple[Tenant, Tenant]]:
 
 
 async def new_tenant(service: Service, host: str) -> Tenant:
-    """An instance that only this host name chooses."""
+    """An instance that only this host name leads to."""
     made = await service.ask("CreateInstance", {"name": host, "hosts": [host]})
     return Tenant(service, made["id"], host, made["token"])
 
@@ -156,7 +156,7 @@ CONDITIONS: tuple[dict[str, Any], ...] = (
 
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:
-    """A request with the names of things in the place of `$name`."""
+    """A request with the names of things instead of `$name`."""
     text = BLANK.sub(lambda blank: names[blank[1]], json.dumps(value))
     return json.loads(text)
 

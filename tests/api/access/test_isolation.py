@@ -66,14 +66,14 @@ async def test_every_call_has_a_case():
     """
     known = [*CASES, *OF_THE_SERVER]
 
-    assert {each.name for each in GUARDED} == set(known)
+    assert {method.name for method in GUARDED} == set(known)
     assert len(known) == len(set(known))
     assert all(CASES.values())
 
 
 async def test_only_these_streams_are_tried_elsewhere():
     """
-    A tunnel's name holds its instance, and targets of others are refused it: tests/tunnel.
+    A tunnel's name contains its instance, and targets of others must not use it: tests/adapters/tunnel.
     """
     streams = {
         method.name for method in METHODS if method not in CALLS and permission_of(method) != PUBLIC
@@ -118,7 +118,7 @@ async def test_no_owner_reaches_over_instances(tenants: Tenants, rpc: str):
     """
     Other instances are not even counted.
     """
-    (method,) = [each for each in GUARDED if each.name == rpc]
+    (method,) = [guarded for guarded in GUARDED if guarded.name == rpc]
     for tenant in tenants:
         refused = await tenant.answer(method, OF_THE_SERVER[rpc])
         assert ("permission_denied", "AUTH-5mWD2") == (refused.code, refused.detail_id)
@@ -132,7 +132,7 @@ async def test_a_token_is_unknown_at_anothers_host(tenants: Tenants, method: Des
     owner, stranger = tenants
     lost = Tenant(owner.service, owner.id, stranger.host, owner.token)
     at_default = Tenant(owner.service, owner.id, "elsewhere.test", owner.token)
-    answers = [await each.answer(method, {}) for each in (lost, at_default)]
+    answers = [await client.answer(method, {}) for client in (lost, at_default)]
 
     assert [("unauthenticated", "AUTH-7fs1e")] * 2 == [
         (answer.code, answer.detail_id) for answer in answers

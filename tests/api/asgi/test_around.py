@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app, sample_client
 from api.wires import HttpRequest, Wire, result_of
+from outrider.api.asgi.lifespan import LifespanApp
+from outrider.api.asgi.types import App
 from outrider.api.endpoints.health import Readiness
 from outrider.errors import Unavailable
 from outrider_api.zitadel.action.v2.action_service_pb import GetTargetResponse
@@ -174,21 +178,20 @@ class Server:
         self.sent.append(message)
 
 
-async def test_the_hooks_run_when_the_server_starts_and_stops():
+async def test_an_application_is_opened_and_closed_with_its_server():
     """
     The store opens before the first request, and closes after the last.
     """
     moments: list[str] = []
 
-    async def startup() -> None:
+    @asynccontextmanager
+    async def open_app() -> AsyncIterator[App]:
         moments.append("started")
-
-    async def shutdown() -> None:
+        yield sample_app(Lines())
         moments.append("stopped")
 
     server = Server("lifespan.startup", "lifespan.shutdown")
-    app = sample_app(Lines(), startup=startup, shutdown=shutdown)
-    await app({"type": "lifespan"}, server.receive, server.send)
+    await LifespanApp(open_app)({"type": "lifespan"}, server.receive, server.send)
     assert moments == ["started", "stopped"]
     assert [message["type"] for message in server.sent] == [
         "lifespan.startup.complete",
@@ -201,14 +204,14 @@ async def test_a_start_that_fails_is_reported_and_raised():
     A server that starts half-working is worse than one that does not start.
     """
 
-    async def startup() -> None:
+    @asynccontextmanager
+    async def open_app() -> AsyncIterator[App]:
         raise ZeroDivisionError("no disk")
+        yield
 
     server = Server("lifespan.startup")
     with pytest.raises(ZeroDivisionError):
-        await sample_app(Lines(), startup=startup)(
-            {"type": "lifespan"}, server.receive, server.send
-        )
+        await LifespanApp(open_app)({"type": "lifespan"}, server.receive, server.send)
     assert server.sent == [{"type": "lifespan.startup.failed", "message": "no disk"}]
 
 

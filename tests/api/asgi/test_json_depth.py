@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.api.asgi.json_depth import MAX_DEPTH, refuse_deep
+from outrider.api.asgi.json_depth import MAX_DEPTH, check_depth
 
 WORDS = st.text(st.sampled_from('[]{}"\\,ä'), max_size=20)
 VALUES = st.recursive(
@@ -30,10 +30,10 @@ def test_depth_is_counted_whatever_stands_in_texts(value, spare, ascii_only):
     Brackets in texts are no nesting, and no text can hide any.
     """
     text = json.dumps([value, deep(MAX_DEPTH - 1)], ensure_ascii=ascii_only).encode()
-    refuse_deep(text)
+    check_depth(text)
     too_deep = json.dumps([value, deep(MAX_DEPTH + spare)], ensure_ascii=ascii_only).encode()
     with pytest.raises(ValueError, match="nested more than 200 levels deep"):
-        refuse_deep(too_deep)
+        check_depth(too_deep)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_never_ends_is_deep_as_well(text):
     A reader is as deep in it before it sees that the end is missing.
     """
     with pytest.raises(ValueError, match="nested"):
-        refuse_deep(text)
+        check_depth(text)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]" * 10_000, b'"' + b"[" * 10_000 + b'"', b"]" * 1000])
@@ -61,4 +61,4 @@ def test_what_is_flat_passes(text):
     """
     A thousand events side by side are no nesting.
     """
-    refuse_deep(text)
+    check_depth(text)

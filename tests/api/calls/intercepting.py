@@ -7,10 +7,10 @@ from typing import Any
 
 from api.calls.matching import A_DURATION, Like
 from api.calls.steps import KNOWN_FUNCTION, KNOWN_METHOD, set_targets
-from api.calls.table import Call, Refused
+from api.calls.table import Call, ExpectedError
 
-FAILED = Refused("failed_precondition", "Execution failed", "EXEC-dra6yamk98", "$target")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+FAILED = ExpectedError("failed_precondition", "Execution failed", "EXEC-dra6yamk98", "$target")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
 def accepted(target: str = "$target") -> dict[str, Any]:
@@ -19,9 +19,9 @@ def accepted(target: str = "$target") -> dict[str, Any]:
 
 
 def failed(outcome: str, error: str, target: str = "$target") -> dict[str, Any]:
-    """A target that did not; its error says this somewhere."""
-    says = Like(f"text with {error}", lambda text: isinstance(text, str) and error in text)
-    seen = {"outcome": f"OUTCOME_{outcome}", "duration": A_DURATION, "error": says}
+    """A target that did not; its error contains this."""
+    text = Like(f"text with {error}", lambda value: isinstance(value, str) and error in value)
+    seen = {"outcome": f"OUTCOME_{outcome}", "duration": A_DURATION, "error": text}
     return {"targetId": target, **seen}
 
 

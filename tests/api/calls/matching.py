@@ -1,4 +1,4 @@
-"""What expected answers say where they cannot say the value itself."""
+"""What expected answers contain where the value itself is not known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Window:
     since: datetime
     until: datetime
 
-    def holds(self, value: object) -> bool:
+    def contains(self, value: object) -> bool:
         """Whether this is a time of protobuf's JSON, inside."""
         return isinstance(value, str) and self.since < datetime.fromisoformat(value) <= self.until
 
@@ -30,15 +30,15 @@ class Like:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, says: str, accepts: Callable[[Any], bool]) -> None:
-        self._says = says
+    def __init__(self, title: str, accepts: Callable[[Any], bool]) -> None:
+        self._title = title
         self._accepts = accepts
 
     def __eq__(self, other: object) -> bool:
         return self._accepts(other)
 
     def __repr__(self) -> str:
-        return f"<{self._says}>"
+        return f"<{self._title}>"
 
 
 class Blank(Protocol):
@@ -53,7 +53,7 @@ class Now:
     """A time while the call was made."""
 
     def filled(self, _fill: Fill, window: Window) -> Like:
-        return Like(f"after {window.since}, until {window.until}", window.holds)
+        return Like(f"after {window.since}, until {window.until}", window.contains)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Bytes:
 
 @dataclass(frozen=True)
 class JsonBytes:
-    """The bytes of a JSON text that says this, in Base64."""
+    """The bytes of this JSON, in Base64."""
 
     document: Any
 
@@ -89,27 +89,25 @@ class NewKey:
 
 
 @dataclass(frozen=True)
-class Including:
+class ListWith:
     """A list that has an object with these members, whatever else."""
 
-    wanted: Mapping[str, Any]
+    part: Mapping[str, Any]
 
     def filled(self, fill: Fill, _window: Window) -> Like:
-        wanted = fill(self.wanted)
-        return Like(f"a list with {wanted}", lambda rows: any(has(row, wanted) for row in rows))
+        part = fill(self.part)
+        return Like(f"a list with {part}", lambda rows: any(has(row, part) for row in rows))
 
 
 @dataclass(frozen=True)
-class Lacking:
+class ListWithout:
     """A list that has no object with these members."""
 
-    unwanted: Mapping[str, Any]
+    part: Mapping[str, Any]
 
     def filled(self, fill: Fill, _window: Window) -> Like:
-        unwanted = fill(self.unwanted)
-        return Like(
-            f"a list without {unwanted}", lambda rows: not any(has(row, unwanted) for row in rows)
-        )
+        part = fill(self.part)
+        return Like(f"a list without {part}", lambda rows: not any(has(row, part) for row in rows))
 
 
 def has(row: Mapping[str, Any], members: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Receivers for rows: the path of a target's endpoint says what it is answered with.
+"""Receivers for rows: the path of a target's endpoint chooses the answer.
 
     create(of_type("restCall", endpoint=answering({"a": 1})))
 
@@ -35,7 +35,7 @@ def forwarding(status: Any, message: str) -> str:
 
 
 def by_path(call: ReceivedCall) -> Answer:
-    """What the path says."""
+    """The answer that the path asks for."""
     _, how, what = call.path.split("/", 2)
     if how == "echo":
         return Answer(body=json.dumps(json.loads(call.body)[what]).encode())

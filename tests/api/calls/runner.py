@@ -13,7 +13,7 @@ import pytest
 
 from api.calls.matching import Window
 from api.calls.service import Service, rpc_named
-from api.calls.table import Call, Refused, Row
+from api.calls.table import Call, ExpectedError, Row
 from api.wires import Result, Wire, has_route
 
 ROW_AND_WIRE = ("row", "wire")
@@ -21,7 +21,7 @@ BLANK = re.compile(r"\$(\w+)")
 # As long as the blank that they fill, so that rows about lengths can count.
 WORDS = map("w{:05}w".format, count(1))
 
-# Connect and REST tell the code by the HTTP status (sheet, section 5.3); gRPC always says 200.
+# Connect and REST tell the code by the HTTP status; gRPC always answers 200.
 HTTP_STATUS = {
     "unknown": 500,
     "invalid_argument": 400,
@@ -40,7 +40,7 @@ TELLS_BY_STATUS = {Wire.CONNECT_JSON, Wire.CONNECT_PROTO, Wire.REST}
 def each_row(rows: Sequence[Row]) -> pytest.MarkDecorator:
     """A test for every row on every wire that it is for; REST needs a route."""
     cases = [
-        pytest.param(row, wire, id=f"{row.says} - {wire}")
+        pytest.param(row, wire, id=f"{row.title} - {wire}")
         for row in rows
         for wire in row.wires
         if wire is not Wire.REST or has_route(rpc_named(row.call.rpc))
@@ -49,7 +49,7 @@ def each_row(rows: Sequence[Row]) -> pytest.MarkDecorator:
 
 
 async def check(service: Service, row: Row, wire: Wire) -> None:
-    """The row's promise holds on this wire."""
+    """Check the row on this wire."""
     run = Run(service, wire)
     try:
         for call in row.given:
@@ -75,7 +75,7 @@ class Run:
         self._window = Window(now, now)
 
     async def prepare(self, call: Call) -> None:
-        """Make a call that comes before or after the row's, and keep what it says to keep."""
+        """Make a call that comes before or after the row's, and keep the parts that it names."""
         request = self._filled(call.request)
         if call.fails:
             result = await self._service.answer(call.rpc, request, call.caller, self._wire)
@@ -85,16 +85,16 @@ class Run:
         for name, path in call.keep.items():
             self._kept[name] = part(answer, path)
 
-    async def compare(self, call: Call, expected: Mapping[str, Any] | Refused) -> None:
+    async def compare(self, call: Call, expected: Mapping[str, Any] | ExpectedError) -> None:
         """Make the call that the row is about."""
         since = self._service.clock.now
         result = await self._service.answer(
             call.rpc, self._filled(call.request), call.caller, self._wire
         )
         self._window = Window(since, self._service.clock.now)
-        if isinstance(expected, Refused):
+        if isinstance(expected, ExpectedError):
             expected = replace(expected, target=self._filled(expected.target))
-            assert refusal(expected, self._wire) == seen(result)
+            assert wire_error(expected, self._wire) == seen(result)
         else:
             assert result.message is not None, f"refused: {result.code}, {result.text}"
             assert self._filled(expected) == json.loads(result.message.to_json())
@@ -103,9 +103,9 @@ class Run:
         if isinstance(value, str):
             return BLANK.sub(lambda blank: self._kept[blank[1]], value)
         if isinstance(value, Mapping):
-            return {self._filled(name): self._filled(each) for name, each in value.items()}
+            return {self._filled(name): self._filled(member) for name, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self._filled(each) for each in value]
+            return [self._filled(item) for item in value]
         if hasattr(value, "filled"):
             return value.filled(self._filled, self._window)
         return value
@@ -118,11 +118,11 @@ def part(answer: Any, path: str) -> Any:
     return answer
 
 
-def refusal(expected: Refused, wire: Wire) -> tuple[Any, ...]:
+def wire_error(expected: ExpectedError, wire: Wire) -> tuple[Any, ...]:
     """What must be seen of an error."""
     detail_text = None if expected.id is None else expected.text
     status = HTTP_STATUS[expected.code] if wire in TELLS_BY_STATUS else 200
-    return expected.code, expected.shown, expected.id, detail_text, expected.target, status
+    return expected.code, expected.wire_text, expected.id, detail_text, expected.target, status
 
 
 def seen(result: Result[Any]) -> tuple[Any, ...]:

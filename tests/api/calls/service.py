@@ -1,6 +1,6 @@
 """The real service behind the table: every part is the one that runs in production but the clock.
 
-No worker runs beside it: what events owe stays due.
+No worker runs beside it: deliveries stay pending.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from outrider.api.asgi.types import App
 from outrider.bootstrap.api import open_api
 from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings
+from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, TokenId
 from outrider.testing.receiver import Receiver
-from outrider.usecases.access.tokens import hash_secret
 from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.store import Store
 from support.runtime import NOW
@@ -95,10 +95,10 @@ class Service:
 def rpc_named(name: str) -> DescMethod:
     """A method by its name, which is that of the newest API, or by `package.Service/Method`."""
     (method,) = [
-        each
-        for each in METHODS
-        if name == f"{each.parent.type_name}/{each.name}"
-        or (name == each.name and BETA not in each.parent.type_name)
+        candidate
+        for candidate in METHODS
+        if name == f"{candidate.parent.type_name}/{candidate.name}"
+        or (name == candidate.name and BETA not in candidate.parent.type_name)
     ]
     return method
 

@@ -3,13 +3,13 @@
     Row(
         "a target that nobody created is not found",
         Call("GetTarget", {"id": "1"}),
-        Refused("not_found", "Target not found", "QUERY-hj5oaniyrz"),
+        ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz"),
     )
 
 A row is data: `runner` makes its calls over a wire and compares. Requests and answers are
 protobuf's JSON, whatever the wire. A text in them may name what was kept of an earlier answer
 (`$target`), the instance (`$instance`), and `$unique`, a word that no other run of any row has:
-rows share one service, and each looks only at what carries its own word.
+rows share one service, and every row reads only what carries its own word.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Caller(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """One call. `rpc` is a method's name, with `package.Service/` in front where it is a v2beta's.
+    """One call. `rpc` is a method's name, preceded by `package.Service/` where it is a v2beta's.
 
     `keep` gives names to parts of the answer, by their dotted paths, for later texts. `fails` is
     for calls before that of the row which must be refused; any other must succeed.
@@ -58,7 +58,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Refused:
+class ExpectedError:
     """An error: its code, its text without the id, and the id in its detail.
 
     None: there is no detail, and the text stands alone. Empty: there is one without an id.
@@ -71,7 +71,7 @@ class Refused:
     target: str | None = None
 
     @property
-    def shown(self) -> str:
+    def wire_text(self) -> str:
         """The text on the wire."""
         return self.text if self.id is None else f"{self.text} ({self.id})"
 
@@ -84,9 +84,9 @@ class Row:
     would notice.
     """
 
-    says: str
+    title: str
     call: Call
-    expected: Mapping[str, Any] | Refused
+    expected: Mapping[str, Any] | ExpectedError
     given: Sequence[Call] = ()
     after: Sequence[Call] = ()
     wires: Sequence[Wire] = EVERY_WIRE

@@ -28,7 +28,7 @@ def target(name: str, **fields: Any) -> dict[str, Any]:
 async def at_once(
     service: Service, rpc: str, requests: Sequence[dict[str, Any]]
 ) -> list[Result[Any]]:
-    """Make all calls at the same time, over the wires in turn."""
+    """Make all calls at the same time, over one wire after the other."""
     calls: list[Awaitable[Result[Any]]] = [
         service.answer(rpc, request, Caller.ADMIN, wire)
         for request, wire in zip(requests, cycle(Wire), strict=False)
@@ -83,7 +83,7 @@ async def test_one_of_many_gets_the_new_name(service: Service):
     Renaming takes a name as creating does.
     """
     created = await at_once(service, "CreateTarget", [target(f"old {n}") for n in range(MANY)])
-    requests = [{"id": each.message.id, "name": "new"} for each in created]
+    requests = [{"id": result.message.id, "name": "new"} for result in created]
     results = await at_once(service, "UpdateTarget", requests)
 
     assert {"ok": 1, "already_exists": MANY - 1} == codes(results)
@@ -97,11 +97,11 @@ async def test_one_of_many_publishes_the_event(service: Service):
     event = {"id": "order 1 paid", "eventType": "order.paid"}
     results = await at_once(service, "PublishEvents", [{"events": [event]}] * MANY)
     answers = [result.message.results[0] for result in results]
-    owed = await service.ask("ListDeliveries", {"eventId": "order 1 paid"})
+    found = await service.ask("ListDeliveries", {"eventId": "order 1 paid"})
 
     assert {False: 1, True: MANY - 1} == Counter(answer.duplicate for answer in answers)
     assert {2} == {answer.deliveries for answer in answers}
-    assert 2 == len(owed["deliveries"])
+    assert 2 == len(found["deliveries"])
 
 
 async def test_calls_that_share_events_share_them_out(service: Service):
@@ -111,17 +111,22 @@ async def test_calls_that_share_events_share_them_out(service: Service):
     await ready(service, "order.sent")
     ids = [f"order {number} sent" for number in range(20)]
     batches = [
-        {"events": [{"id": each, "eventType": "order.sent"} for each in ids[turn:] + ids[:turn]]}
-        for turn in range(20)
+        {
+            "events": [
+                {"id": event_id, "eventType": "order.sent"}
+                for event_id in ids[start:] + ids[:start]
+            ]
+        }
+        for start in range(20)
     ]
     results = await at_once(service, "PublishEvents", batches)
     new = Counter(
-        each.id for result in results for each in result.message.results if not each.duplicate
+        event.id for result in results for event in result.message.results if not event.duplicate
     )
-    owed = await service.ask("ListDeliveries", {"eventType": "order.sent", "pageSize": 1000})
+    found = await service.ask("ListDeliveries", {"eventType": "order.sent", "pageSize": 1000})
 
     assert dict.fromkeys(ids, 1) == new
-    assert sorted(ids) == sorted(delivery["eventId"] for delivery in owed["deliveries"])
+    assert sorted(ids) == sorted(delivery["eventId"] for delivery in found["deliveries"])
 
 
 async def test_an_event_after_the_answer_finds_the_execution(service: Service):
@@ -144,8 +149,8 @@ async def test_an_execution_set_by_many_is_that_of_one(service: Service):
     """
     targets = await ready(service, "order.returned", targets=6)
     condition = {"event": {"event": "order.returned"}}
-    lists = [targets[turn:] + targets[:turn] for turn in range(6)]
-    requests = [{"condition": condition, "targets": each} for each in lists]
+    lists = [targets[start:] + targets[:start] for start in range(6)]
+    requests = [{"condition": condition, "targets": targets} for targets in lists]
     results = await at_once(service, "SetExecution", requests)
     found = await service.ask(
         "ListExecutions", {"filters": [{"inConditionsFilter": {"conditions": [condition]}}]}
@@ -169,7 +174,7 @@ async def test_a_walk_through_targets_sees_each_once_while_more_are_made(service
             service.ask("ListTargets", search),
             service.ask("CreateTarget", target(f"walked late {len(seen)}")),
         )
-        names = [each["name"] for each in found.get("targets", [])]
+        names = [target["name"] for target in found.get("targets", [])]
         seen += names
         if len(names) < 7:
             break
@@ -184,9 +189,9 @@ def named(text: str) -> dict[str, Any]:
     return {"targetNameFilter": {"targetName": text, "method": method}}
 
 
-async def test_a_walk_through_deliveries_sees_each_once_while_more_are_owed(service: Service):
+async def test_a_walk_through_deliveries_sees_each_once_while_more_are_created(service: Service):
     """
-    Newest first, new rows come in front of the walker; a page's token is a place, not a number.
+    Newest first, new rows come in front of the walker; a page's token is a position, not a number.
     """
     await ready(service, "order.walked")
 
@@ -209,7 +214,7 @@ async def test_a_walk_through_deliveries_sees_each_once_while_more_are_owed(serv
         token = found.get("nextPageToken", "")
         assert len(pages) < 10
 
-    old = [each for each in seen if each < "walked 100"]
+    old = [name for name in seen if name < "walked 100"]
     assert [f"walked {number:03}" for number in reversed(range(25))] == old
     assert len(set(seen)) == len(seen)
     assert {7} == set(pages[:-1])
@@ -230,7 +235,7 @@ async def test_every_page_of_a_search_is_part_of_the_whole(service: Service):
             "sortingColumn": "TARGET_FIELD_NAME_TIMEOUT",
         }
         found = await service.ask("ListTargets", search)
-        return [each["name"] for each in found.get("targets", [])]
+        return [target["name"] for target in found.get("targets", [])]
 
     for ascending in (True, False):
         whole = await names(asc=ascending)

@@ -1,4 +1,4 @@
-"""Who may call what: contract sheet, section 6, and outrider-v1, permissions and roles."""
+"""Who may call what: every method with every kind of caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protobuf import DescMethod
 
 from api.calls.runner import check, each_row
 from api.calls.service import Service
-from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
+from api.calls.table import EVERY_WIRE, Call, Caller, ExpectedError, Row
 from api.contract import METHODS, SERVICES
 from api.wires import Wire, has_route
 from outrider.api.rpc.interceptors import permission_of
@@ -27,11 +27,11 @@ MAY: Mapping[Caller, set[str]] = {
     Caller.ORG_OWNER: set(),
     Caller.ROLELESS: set(),
 }
-NO_PERMISSION = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
-NO_MEMBERSHIP = Refused("not_found", "membership not found", "AUTHZ-cdgFk")
-NO_HEADER = Refused("unauthenticated", "auth header missing")
-BAD_HEADER = Refused("unauthenticated", "invalid auth header", "AUTH-toLo1")
-BAD_TOKEN = Refused("unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e")
+NO_PERMISSION = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NO_MEMBERSHIP = ExpectedError("not_found", "membership not found", "AUTHZ-cdgFk")
+NO_HEADER = ExpectedError("unauthenticated", "auth header missing")
+BAD_HEADER = ExpectedError("unauthenticated", "invalid auth header", "AUTH-toLo1")
+BAD_TOKEN = ExpectedError("unauthenticated", "Errors.Token.Invalid", "AUTH-7fs1e")
 STRANGERS = {
     Caller.NOBODY: NO_HEADER,
     Caller.OTHER_SCHEME: BAD_HEADER,
@@ -62,15 +62,15 @@ def call(method: DescMethod, caller: Caller) -> Call:
 
 
 def may(caller: Caller, method: DescMethod) -> bool:
-    """Whether the table of roles says so."""
+    """Whether the table of roles allows it."""
     return permission_of(method) in {"authenticated", *MAY[caller]}
 
 
 STRANGE = [
-    Row(f"{full_name(method)} with {caller}", call(method, caller), refusal)
+    Row(f"{full_name(method)} with {caller}", call(method, caller), error)
     for service in SERVICES
     for method in service.methods[:1]
-    for caller, refusal in STRANGERS.items()
+    for caller, error in STRANGERS.items()
 ]
 WITHOUT_HEADER = [
     Row(f"{full_name(method)} with no header", call(method, Caller.NOBODY), NO_HEADER)

@@ -179,7 +179,7 @@ async def test_only_one_of_several_may_be_set(service: Service, face: str, confl
 
 
 NOT_FOUND = {"id": "QUERY-hj5oaniyrz", "message": "Target not found"}
-# The bytes that ZITADEL's own server writes (contract sheet, section 5.3).
+# The bytes that ZITADEL's own server writes.
 NOT_FOUND_VALUE = "ChBRVUVSWS1oajVvYW5peXJ6EhBUYXJnZXQgbm90IGZvdW5k"
 
 
@@ -298,7 +298,7 @@ async def test_the_id_in_a_path_wins(service: Service):
     one = await created(service, name="in the path", restAsync={})
     other = await created(service, name="in the body", restAsync={})
     await send(service, "POST", f"{TARGETS}/{one}", {"id": other, "timeout": "3s"})
-    answers = [await service.ask("GetTarget", {"id": each}) for each in (one, other)]
+    answers = [await service.ask("GetTarget", {"id": id_}) for id_ in (one, other)]
 
     assert ["3s", "10s"] == [answer["target"]["timeout"] for answer in answers]
 

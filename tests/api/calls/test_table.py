@@ -1,4 +1,4 @@
-"""The table is whole, and what it says is really compared."""
+"""The table is whole, and what it expects is really compared."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW, Lacking
+from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW, ListWithout
 from api.calls.modules import modules_with_rows
 from api.calls.runner import ROW_AND_WIRE, check
 from api.calls.service import BETA, Service
 from api.calls.steps import a_target
-from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
+from api.calls.table import EVERY_WIRE, Call, Caller, ExpectedError, Row
 from api.contract import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
 GET = Call("GetTarget", {"id": "1"})
 CREATED = {"id": AN_ID, "creationDate": NOW, "signingKey": A_SIGNING_KEY}
 
@@ -40,10 +40,10 @@ def rows() -> Iterator[Row]:
 
 
 WRONG = {
-    "another code": Row("", GET, Refused("unknown", NOT_FOUND.text, NOT_FOUND.id)),
-    "another text": Row("", GET, Refused("not_found", "target not found", NOT_FOUND.id)),
-    "another id": Row("", GET, Refused("not_found", NOT_FOUND.text, "QUERY-1")),
-    "no id": Row("", GET, Refused("not_found", f"{NOT_FOUND.text} ({NOT_FOUND.id})")),
+    "another code": Row("", GET, ExpectedError("unknown", NOT_FOUND.text, NOT_FOUND.id)),
+    "another text": Row("", GET, ExpectedError("not_found", "target not found", NOT_FOUND.id)),
+    "another id": Row("", GET, ExpectedError("not_found", NOT_FOUND.text, "QUERY-1")),
+    "no id": Row("", GET, ExpectedError("not_found", f"{NOT_FOUND.text} ({NOT_FOUND.id})")),
     "an answer where there is an error": Row("", GET, {}),
     "an error where there is an answer": Row("", Call("DeleteTarget", {"id": "1"}), NOT_FOUND),
     "a field more": Row("", a_target(), {**CREATED, "name": "n"}),
@@ -56,7 +56,7 @@ WRONG = {
         [a_target(), Call("DeleteTarget", {"id": "$target"})],
     ),
     "what should not be listed": Row(
-        "", Call("ListTokens"), {"tokens": Lacking({"account": "viewer"})}
+        "", Call("ListTokens"), {"tokens": ListWithout({"account": "viewer"})}
     ),
     "a step that is refused": Row("", GET, NOT_FOUND, [GET]),
     "a step that is not refused": Row("", GET, NOT_FOUND, [Call("ListTargets", fails=True)]),

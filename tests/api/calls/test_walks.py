@@ -46,7 +46,7 @@ async def test_a_walk_through_public_keys(service: Service):
 
     async def search(page: dict[str, Any]) -> list[str]:
         found = await service.ask("ListPublicKeys", {"targetId": target, "pagination": page})
-        return [each["keyId"] for each in found.get("publicKeys", [])]
+        return [public_key["keyId"] for public_key in found.get("publicKeys", [])]
 
     first = [await add(number) for number in range(AT_FIRST)]
     seen = await walked_by_offset(search, add)
@@ -70,7 +70,9 @@ async def test_a_walk_through_executions(service: Service):
     async def search(page: dict[str, Any]) -> list[str]:
         filters = [{"targetFilter": {"targetId": target}}]
         found = await service.ask("ListExecutions", {"filters": filters, "pagination": page})
-        return [each["condition"]["event"]["event"] for each in found.get("executions", [])]
+        return [
+            execution["condition"]["event"]["event"] for execution in found.get("executions", [])
+        ]
 
     for number in range(AT_FIRST):
         await add(number)
@@ -82,7 +84,7 @@ async def test_a_walk_through_executions(service: Service):
 
 async def test_a_walk_through_the_catalogue(service: Service):
     """
-    Publishers add types before and behind the walker; a page's token is a place, not a number.
+    Publishers add types before and behind the walker; a page's token is a position, not a number.
     """
 
     async def add(*names: str) -> None:
@@ -99,7 +101,7 @@ async def test_a_walk_through_the_catalogue(service: Service):
             service.ask("ListEntries", request),
             add(f"walked.a{number:02}", f"walked.z{number:02}"),
         )
-        seen += [each["name"] for each in found.get("entries", [])]
+        seen += [entry["name"] for entry in found.get("entries", [])]
         token = found.get("nextPageToken", "")
         if not token:
             break

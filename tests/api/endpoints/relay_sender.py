@@ -1,7 +1,4 @@
-"""Sends to the relay as ZITADEL does, with nothing of outrider in it: HMAC, JWS and JWE by hand.
-
-Sheet, sections 3.5 to 3.7 and 4.4.
-"""
+"""Sends to the relay as ZITADEL does, with nothing of outrider in it: HMAC, JWS and JWE by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +35,10 @@ def body(aggregate: str = "1", sequence: int = 7) -> bytes:
 def signature(content: bytes, at: float, *signing_keys: str) -> dict[str, str]:
     """The header, one `v1` for each key."""
     signed = b"%d.%b" % (at, content)
-    macs = [hmac.new(each.encode(), signed, hashlib.sha256) for each in signing_keys or (KEY,)]
+    macs = [
+        hmac.new(signing_key.encode(), signed, hashlib.sha256)
+        for signing_key in signing_keys or (KEY,)
+    ]
     parts = [f"t={int(at)}", *(f"v1={mac.hexdigest()}" for mac in macs)]
     return {"ZITADEL-Signature": ",".join(parts)}
 
@@ -77,6 +77,6 @@ def agreed(
     shared = own.exchange(ec.ECDH(), public_key)
     wrapping_key = ConcatKDFHash(hashes.SHA256(), 32, info).derive(shared)
     numbers, size = own.public_key().public_numbers(), (public_key.curve.key_size + 7) // 8
-    x, y = (encoded(each.to_bytes(size)).decode() for each in (numbers.x, numbers.y))
+    x, y = (encoded(coordinate.to_bytes(size)).decode() for coordinate in (numbers.x, numbers.y))
     curve = {256: "P-256", 384: "P-384", 521: "P-521"}[public_key.curve.key_size]
     return aes_key_wrap(wrapping_key, content_key), {"kty": "EC", "crv": curve, "x": x, "y": y}

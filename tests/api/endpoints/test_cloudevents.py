@@ -46,8 +46,14 @@ def an_id() -> str:
 
 def event(**attributes: Any) -> dict[str, Any]:
     """A good event in JSON, but for what a test changes; None takes an attribute out."""
-    said = {"specversion": "1.0", "id": an_id(), "source": "/shop", "type": TYPE, **attributes}
-    return {name: value for name, value in said.items() if value is not None}
+    attributes = {
+        "specversion": "1.0",
+        "id": an_id(),
+        "source": "/shop",
+        "type": TYPE,
+        **attributes,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
 async def post(
@@ -154,12 +160,12 @@ async def test_a_batch_of_events_that_the_sdk_wrote(service):
     The SDK has no batches; a batch is a JSON array of what it writes.
     """
     made = [by_the_sdk() for _ in range(3)]
-    body = b"[" + b" , ".join(to_structured_event(each).body for each in made) + b"]"
+    body = b"[" + b" , ".join(to_structured_event(event).body for event in made) + b"]"
     results = accepted(await post(service, {"content-type": BATCH}, body))
 
-    assert [each.get_id() for each in made] == [result["id"] for result in results]
-    for each in made:
-        assert expected_body(service) == json.loads(await body_of(service, each.get_id()))
+    assert [event.get_id() for event in made] == [result["id"] for result in results]
+    for event in made:
+        assert expected_body(service) == json.loads(await body_of(service, event.get_id()))
 
 
 DATA = '{"b": 1.0, "a": 12345678901234567890, "c": 1e400, "b2": {"z": "\\u00e4 ", "y": [ ]}}'
@@ -171,15 +177,15 @@ async def test_data_arrives_as_it_was_written_in_every_mode(service):
     A reader that parses and writes again changes numbers that matter to somebody.
     """
     ids = [an_id() for _ in range(4)]
-    head = [json.dumps(event(id=each))[:-1] for each in ids]
+    head = [json.dumps(event(id=event_id))[:-1] for event_id in ids]
     encoded = b64encode(DATA.encode()).decode()
     await structured(service, f'{head[0]}, "data" : {DATA} }}'.encode())
     await structured(service, f'[{head[1]},"data":{DATA}}}]'.encode(), BATCH)
     await binary(service, f" {DATA}\n".encode(), ce_id=ids[2])
     await structured(service, f'{head[3]}, "data_base64": "{encoded}"}}'.encode())
 
-    for each in ids:
-        assert (await body_of(service, each)).endswith(f',"event_payload":{SAME}}}')
+    for event_id in ids:
+        assert (await body_of(service, event_id)).endswith(f',"event_payload":{SAME}}}')
 
 
 @pytest.mark.parametrize("given", ["no data", "null", "empty body"])
@@ -221,7 +227,7 @@ async def test_the_same_id_again_is_a_duplicate_in_any_mode(service):
 
     assert [{"id": sending["id"], "deliveries": 1}] == first
     assert [{**first[0], "duplicate": True}] == second
-    assert [True, None] == [each.get("duplicate") for each in third]
+    assert [True, None] == [result.get("duplicate") for result in third]
 
 
 async def test_a_batch_with_one_bad_event_stores_none(service):
@@ -471,7 +477,7 @@ async def test_our_own_json_is_read_as_before(service):
     body = json.dumps({"events": [{"id": an_id(), "eventType": TYPE}]}).encode()
     headers = {"content-type": "application/json", "ce-trace": "x"}
 
-    assert [1] == [each["deliveries"] for each in accepted(await post(service, headers, body))]
+    assert [1] == [result["deliveries"] for result in accepted(await post(service, headers, body))]
 
 
 async def test_other_paths_take_no_cloud_events(service):

@@ -49,7 +49,7 @@ class Instance:
 
     async def published(self) -> dict[str, dict[str, Any]]:
         """The published keys by their ids."""
-        return {each["kid"]: each for each in (await self.fetch()).json()["keys"]}
+        return {jwk["kid"]: jwk for jwk in (await self.fetch()).json()["keys"]}
 
     async def activated(self, algorithm: str) -> str:
         """The id of a new key that signs from now on."""
@@ -59,7 +59,7 @@ class Instance:
 
     async def signed(self, payload: bytes) -> str:
         """What a target would get."""
-        signing = await UseWebKeys(self.service.store).signing(self.owner.instance_id)
+        signing = await UseWebKeys(self.service.store).signing_key(self.owner.instance_id)
         return sign_jws(payload, signing).decode()
 
 
@@ -130,7 +130,7 @@ async def test_keys_are_in_the_order_of_their_creation(instance):
     await instance.keys.create(instance.owner, CONFIGS["EdDSA"])
     listed = await instance.keys.list(instance.owner)
 
-    assert [each.id for each in listed] == list(await instance.published())
+    assert [web_key.id for web_key in listed] == list(await instance.published())
 
 
 async def test_a_removed_key_is_not_published(instance):

@@ -130,17 +130,17 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     response = await scraped(service)
     text, found = response.body.decode(), values(response)
 
-    assert [f"# TYPE {each.name} {each.kind}" for each in DECLARED.values()] == [
+    assert [f"# TYPE {metric.name} {metric.kind}" for metric in DECLARED.values()] == [
         line for line in text.splitlines() if line.startswith("# TYPE")
     ]
     assert (2, 1) == tuple(
-        found[f"outrider_events_published_total {each}"] for each in ("stored", "duplicate")
+        found[f"outrider_events_published_total {result}"] for result in ("stored", "duplicate")
     )
     assert 2 == found["outrider_deliveries_created_total"]
     assert 2 == found["outrider_deliveries pending"]
     assert 1 == found["outrider_interceptions_total request unmatched"]
     assert (1, 0) == tuple(
-        found[f"outrider_targets_suspended {each}"] for each in ("paused", "breaker_open")
+        found[f"outrider_targets_suspended {reason}"] for reason in ("paused", "breaker_open")
     )
     assert 1 == found["outrider_target_queues"]
     published = "outrider_rpc_requests_total outrider.v1.EventService PublishEvents ok"
@@ -151,7 +151,7 @@ async def test_everything_declared_is_there_and_what_happened_is_counted(service
     assert not {target["id"], service.instance, "e1"} & set(text.replace('"', " ").split())
 
 
-class Down:
+class BrokenStore:
     """A store that cannot be read."""
 
     async def read(self, work):
@@ -165,7 +165,7 @@ async def test_a_store_that_fails_leaves_the_other_numbers():
     runtime = fixed_runtime()
     routing = Routing(MemoryStore(), registered_catalogue())
     await routing.refresh()
-    stats = StoreStats(Down(), runtime, INSTANCE)
+    stats = StoreStats(BrokenStore(), runtime, INSTANCE)
     text = await Scrape(stats, runtime, routing, ProcessMetrics())()
 
     assert "outrider_build_info{" in text

@@ -48,8 +48,8 @@ def asked(pb, **question):
 
 async def stream(service: Service, path: str, content_type: str, *requests):
     """The frames of the answer to all requests at once, and the response."""
-    bodies = [each.to_binary() for each in requests]
-    body = b"".join(struct.pack(">BI", 0, len(each)) + each for each in bodies)
+    bodies = [request.to_binary() for request in requests]
+    body = b"".join(struct.pack(">BI", 0, len(data)) + data for data in bodies)
     request = HttpRequest("POST", path, {"content-type": content_type}, body)
     response = await service.client.exchange(request)
     messages = [data for flags, data in frames_of(response.body) if not flags & END_OF_STREAM]
@@ -69,7 +69,7 @@ async def files(service: Service, pb, **question):
     (answer,) = await answers(service, pb, asked(pb, **question))
     assert "file_descriptor_response" == answer.message_response.field
     found = answer.message_response.value.file_descriptor_proto
-    return [descriptor_pb2.FileDescriptorProto.FromString(each).name for each in found]
+    return [descriptor_pb2.FileDescriptorProto.FromString(data).name for data in found]
 
 
 @pytest.mark.parametrize("content_type", STREAMS)
@@ -83,7 +83,7 @@ async def test_every_service_is_listed_on_every_wire_without_a_token(
         service, INFO.format("v1"), content_type, asked(v1, list_services="")
     )
     (answer,) = [v1.ServerReflectionResponse.from_binary(message) for message in messages]
-    listed = [each.name for each in answer.message_response.value.service]
+    listed = [service.name for service in answer.message_response.value.service]
 
     assert sorted(listed) == listed
     assert {
@@ -99,30 +99,32 @@ async def test_every_service_is_listed_on_every_wire_without_a_token(
 @versions
 async def test_what_is_told_makes_every_service(service: Service, pb):
     """
-    Descriptors that lack an import, or are told in the wrong shape, are of no use to anybody.
+    Descriptors that lack an import, or are responses in the wrong shape, are of no use to anybody.
     """
     (answer,) = await answers(service, pb, asked(pb, list_services=""))
-    names = [each.name for each in answer.message_response.value.service]
-    told = await answers(service, pb, *(asked(pb, file_containing_symbol=each) for each in names))
+    names = [service.name for service in answer.message_response.value.service]
+    responses = await answers(
+        service, pb, *(asked(pb, file_containing_symbol=name) for name in names)
+    )
     waiting = [
-        descriptor_pb2.FileDescriptorProto.FromString(each)
-        for answer in told
-        for each in answer.message_response.value.file_descriptor_proto
+        descriptor_pb2.FileDescriptorProto.FromString(data)
+        for answer in responses
+        for data in answer.message_response.value.file_descriptor_proto
     ]
-    found = {each.name: each for each in waiting}
+    found = {file.name: file for file in waiting}
     pool = descriptor_pool.DescriptorPool()
 
     def add(name):
         file = found.pop(name, None)
         if file is not None:
-            for each in file.dependency:
-                add(each)
+            for imported in file.dependency:
+                add(imported)
             pool.Add(file)
 
     for name in list(found):
         add(name)
 
-    assert names == [pool.FindServiceByName(each).full_name for each in names]
+    assert names == [pool.FindServiceByName(name).full_name for name in names]
 
 
 @versions
@@ -156,13 +158,13 @@ async def test_extensions_are_told_by_their_numbers(service: Service, pb):
     """
     Tools print options by them.
     """
-    told = await answers(
+    responses = await answers(
         service,
         pb,
         asked(pb, all_extension_numbers_of_type=OPTIONS),
         asked(pb, all_extension_numbers_of_type="outrider.v1.Event"),
     )
-    numbers = [each.message_response.value for each in told]
+    numbers = [answer.message_response.value for answer in responses]
 
     assert [OPTIONS, "outrider.v1.Event"] == [number.base_type_name for number in numbers]
     assert [[50301, 72295728], []] == [list(number.extension_number) for number in numbers]
@@ -181,13 +183,13 @@ async def test_what_does_not_exist_is_told_and_the_stream_goes_on(service: Servi
         asked(pb, all_extension_numbers_of_type="outrider.v1.Nothing"),
         asked(pb, list_services=""),
     ]
-    told = await answers(service, pb, *requests)
+    responses = await answers(service, pb, *requests)
 
-    assert ["error_response"] * 4 == [each.message_response.field for each in told[:4]]
-    assert {5} == {each.message_response.value.error_code for each in told[:4]}
-    assert "list_services_response" == told[4].message_response.field
-    assert requests == [each.original_request for each in told]
-    assert {"me"} == {each.valid_host for each in told}
+    assert ["error_response"] * 4 == [answer.message_response.field for answer in responses[:4]]
+    assert {5} == {answer.message_response.value.error_code for answer in responses[:4]}
+    assert "list_services_response" == responses[4].message_response.field
+    assert requests == [answer.original_request for answer in responses]
+    assert {"me"} == {answer.valid_host for answer in responses}
 
 
 async def test_imports_are_sent_once_in_a_stream(service: Service):
@@ -288,12 +290,12 @@ async def test_who_watches_sees_every_change():
         asked_all.set()
         return None
 
-    handlers = HealthHandlers(Readiness(ready, Lines()), [], look_every_s=0)
+    handlers = HealthHandlers(Readiness(ready, Lines()), [], poll_every_s=0)
     seen = []
 
     async def watch():
-        async for each in handlers.watch(health_pb.HealthCheckRequest(), None):
-            seen.append(each.status)  # noqa: PERF401 - it is cancelled, and what was seen counts
+        async for response in handlers.watch(health_pb.HealthCheckRequest(), None):
+            seen.append(response.status)  # noqa: PERF401 - it is cancelled, and what was seen counts
 
     watching = asyncio.create_task(watch())
     async with asyncio.timeout(10):
@@ -311,7 +313,7 @@ async def test_who_watches_is_told_again_from_time_to_time():
     async def ready():
         return None
 
-    handlers = HealthHandlers(Readiness(ready, Lines()), [], look_every_s=0, repeat_every_s=0)
+    handlers = HealthHandlers(Readiness(ready, Lines()), [], poll_every_s=0, repeat_every_s=0)
     watching = handlers.watch(health_pb.HealthCheckRequest(), None)
     async with asyncio.timeout(10):
         seen = [(await anext(watching)).status for _ in range(3)]
@@ -371,7 +373,7 @@ async def test_a_conversation_that_its_caller_ends_has_no_error():
         yield "one"
         yield "two"
 
-    assert ["one", "two"] == [each async for each in until_shutdown(asyncio.Event(), asked())]
+    assert ["one", "two"] == [message async for message in until_shutdown(asyncio.Event(), asked())]
     questions = asked()
     begun = until_shutdown(asyncio.Event(), questions)
     assert "one" == await anext(begun)
@@ -383,7 +385,7 @@ async def test_a_conversation_that_its_caller_ends_has_no_error():
 
 async def test_what_cannot_serve_says_so():
     """
-    The reason is for `/readyz`; a check has no place for it.
+    The reason is for `/readyz`; a check has no field for it.
     """
 
     async def broken():

@@ -33,7 +33,7 @@ TAGS = [tag["name"] for tag in DOCUMENT["tags"] if tag["name"] != "health"]
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningService:
     """A service, and the loop that it lives in: the generator of requests knows none."""
 
     service: Service
@@ -44,12 +44,12 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Running]:
+def server(tmp_path_factory) -> Iterator[RunningService]:
     """One for all: what a request leaves behind is there for the next."""
     with asyncio.Runner() as runner:
         opened = running(tmp_path_factory.mktemp("fuzz"))
         service = runner.run(opened.__aenter__())
-        yield Running(service, runner)
+        yield RunningService(service, runner)
         runner.run(opened.__aexit__(None, None, None))
 
 
@@ -105,14 +105,14 @@ def problems(operation: Any, request: HttpRequest, response: HttpResponse) -> It
 
 def cases(operation: Any, mode: GenerationMode) -> list[Any]:
     """Some requests, the same ones each time."""
-    house = settings(
+    project_settings = settings(
         max_examples=EXAMPLES,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     found: list[Any] = []
 
-    @house
+    @project_settings
     @given(operation.as_strategy(generation_mode=mode))
     def keep(case: Any) -> None:
         found.append(case)

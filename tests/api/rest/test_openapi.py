@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the server does."""
+"""The OpenAPI document describes what the server does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def services() -> list[DescService]:
     ]
     modules = (importlib.import_module(name) for name in names if name.endswith("_service_pb"))
     found = [service for module in modules for service in module.desc().services]
-    return [each for each in found if all(rpc.method_kind == "unary" for rpc in each.methods)]
+    return [
+        service for service in found if all(rpc.method_kind == "unary" for rpc in service.methods)
+    ]
 
 
 def methods() -> list[DescMethod]:

@@ -62,7 +62,7 @@ async def test_an_error_has_its_first_detail_in_a_place_of_its_own(client: ApiCl
     }
 
 
-async def test_an_error_without_detail_has_neither_place(client: ApiClient):
+async def test_an_error_without_detail_has_neither_member(client: ApiClient):
     """
     Absent is absent, not null.
     """

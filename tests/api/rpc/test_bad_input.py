@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer says what is wrong, in the caller's protocol, and nothing breaks."""
+"""Whatever is sent, the answer tells what is wrong, in the caller's protocol, and nothing breaks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def post(wire: Wire, body: bytes, path: str = CREATE, **headers: str) -> HttpReq
 
 
 async def refused(client: ApiClient, wire: Wire, request: HttpRequest) -> tuple[str, str]:
-    """Code and text of the refusal."""
+    """Code and text of the error."""
     result = result_of(wire, await client.exchange(request), CreateTargetResponse)
     return result.code, result.text
 

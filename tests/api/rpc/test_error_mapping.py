@@ -29,6 +29,7 @@ from outrider_api.zitadel.action.v2.action_service_pb import (
     ListTargetsRequest,
     ListTargetsResponse,
 )
+from support.builders import INSTANCE
 
 ACTIONS = ActionService.desc()
 every_wire = pytest.mark.parametrize("wire", list(Wire), ids=str)
@@ -229,7 +230,7 @@ async def test_every_call_leaves_one_line(client: ApiClient, log: Lines, wire: W
         "event": "rpc.answered",
         "method": "/zitadel.action.v2.ActionService/GetTarget",
         "code": "not_found",
-        "instance": None,
+        "instance": INSTANCE,
         "account": "owner",
     }
 
@@ -250,4 +251,4 @@ def test_texts_of_decoding_errors_are_cut():
     They quote the request, which may have megabytes; a gRPC trailer may not.
     """
     error = ConnectError(Code.INVALID_ARGUMENT, "unmarshal message: " + "x" * 100_000)
-    assert len(ErrorMapper(Lines()).shown(error, "/m").message) < 600
+    assert len(ErrorMapper(Lines()).to_connect_error(error, "/m").message) < 600

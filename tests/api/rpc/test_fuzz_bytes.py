@@ -38,10 +38,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MORE = (beta_action_pb, webkey_service_pb, beta_webkey_pb)
 EVERY_METHOD = {
     f"{service.type_name}/{method.name}": method
-    for service in [*SERVICES, *(each for module in MORE for each in module.desc().services)]
+    for service in [*SERVICES, *(service for module in MORE for service in module.desc().services)]
     for method in service.methods
 }
-# The only fault that is documented as `unknown`: a filter by no value (sheet, sections 2.4, 2.8).
+# The only error that is documented as `unknown`: a filter by no value.
 DOCUMENTED_UNKNOWN = "values array must not be empty ()"
 OUR_FAULT = {"internal", "unavailable", "data_loss", "unknown", "canceled", "deadline_exceeded"}
 EXAMPLES = 25

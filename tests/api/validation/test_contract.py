@@ -237,6 +237,6 @@ def test_the_oneofs_that_must_be_set_are_the_published_ones():
 
 
 def must_be_set(oneof: DescOneof) -> bool:
-    """Whether the proto file says so."""
+    """Whether the proto file requires it."""
     options = oneof.proto.options
     return options is not None and options[options_pb.ext_required]

@@ -1,4 +1,4 @@
-"""What a JWT must say, whatever a stranger writes into it."""
+"""The claims that a JWT must have, whatever a stranger writes into it."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def asserted() -> dict[str, object]:
 
 
 @given(st.dictionaries(NAMES, ANYTHING))
-def test_whatever_it_says_it_is_judged(changes):
+def test_whatever_it_claims_it_is_checked(changes):
     """
-    Somebody signed it, which says nothing about what it holds.
+    A valid signature proves nothing about the claims.
     """
     with suppress(ValueError):
         check_access_claims({**issued(), **changes}, "1", URL)

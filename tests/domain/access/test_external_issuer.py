@@ -1,4 +1,4 @@
-"""What an operator may write down about an issuer, and what is said about the rest."""
+"""What an operator may configure of an issuer, and the errors of the rest."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ ANYTHING = st.recursive(
 
 
 def parsed(**changes: object) -> ExternalIssuer:
-    said = {name: value for name, value in {**ENTRY, **changes}.items() if value is not None}
-    (found,) = parse_issuers(json.dumps([said]))
+    entry = {name: value for name, value in {**ENTRY, **changes}.items() if value is not None}
+    (found,) = parse_issuers(json.dumps([entry]))
     return found
 
 
@@ -80,7 +80,7 @@ def test_what_is_left_out_has_its_default():
 )
 def test_a_claim_is_a_name_or_a_path(claim, paths):
     """
-    Some names hold dots, so a list says where a path divides.
+    Some names contain dots, so a list marks where a path divides.
     """
     assert tuple(paths) == parsed(roles_claim=claim).role_paths
 
@@ -108,13 +108,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("says", BAD)
-def test_what_cannot_work_is_refused_by_name(says):
+@pytest.mark.parametrize("pattern", BAD)
+def test_what_cannot_work_is_refused_by_name(pattern):
     """
     The server does not start, and the operator knows which entry and what.
     """
-    with pytest.raises(ValueError, match=f"^entry 1: {says}"):
-        parsed(**BAD[says])
+    with pytest.raises(ValueError, match=f"^entry 1: {pattern}"):
+        parsed(**BAD[pattern])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_there_is_an_end_to_the_list():
 
 
 @given(st.dictionaries(st.sampled_from([*ENTRY, "default_roles", "algorithms"]), ANYTHING))
-def test_whatever_is_written_is_judged(changes):
+def test_whatever_is_written_is_checked(changes):
     """
     A start ends in a sentence, never in a traceback.
     """

@@ -42,7 +42,7 @@ def issuer(**changes: object):
 
 
 def claims(**changes: object) -> dict[str, object]:
-    said = {
+    written = {
         "iss": "https://id.example",
         "sub": "ada",
         "aud": "one",
@@ -50,7 +50,7 @@ def claims(**changes: object) -> dict[str, object]:
         "exp": AT + 60,
         **changes,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in written.items() if value is not None}
 
 
 GOOD = {
@@ -67,7 +67,7 @@ BAD = {
     "issuers": {"iss": ["https://id.example"]},
     "another audience": {"aud": "three"},
     "no audience": {"aud": None},
-    "an audience that holds ours": {"aud": "onetwo"},
+    "an audience that contains ours": {"aud": "onetwo"},
     "an audience in an object": {"aud": {"one": 1}},
     "expired": {"exp": AT - 30},
     "without an end": {"exp": None},
@@ -141,7 +141,7 @@ ZITADEL = {ROLES: {"admin": {"9": "acme.example"}, "reader": {}}}
 
 
 @pytest.mark.parametrize(
-    ("claim", "said", "roles"),
+    ("claim", "value", "roles"),
     [
         ("roles", {"roles": ["admin", "reader", "other"]}, {OWNER, VIEWER}),
         ("roles", {"roles": "admin"}, {OWNER}),
@@ -159,11 +159,11 @@ ZITADEL = {ROLES: {"admin": {"9": "acme.example"}, "reader": {}}}
         ("https://a.example/roles", {"https://a.example/roles": ["admin"]}, {OWNER}),
     ],
 )
-def test_claims_are_mapped_to_roles(claim, said, roles):
+def test_claims_are_mapped_to_roles(claim, value, roles):
     """
     Each issuer has its own way to say what somebody may do.
     """
-    assert roles == granted_roles(issuer(roles_claim=claim), said)
+    assert roles == granted_roles(issuer(roles_claim=claim), value)
 
 
 def test_every_token_of_an_issuer_has_its_default_roles():
@@ -191,12 +191,12 @@ def test_two_subjects_are_two_accounts():
 
 
 @given(st.dictionaries(st.sampled_from([*claims(), "nbf", "roles", "cnf"]), ANYTHING))
-def test_whatever_it_says_it_is_judged(changes):
+def test_whatever_it_claims_it_is_checked(changes):
     """
-    Somebody signed it, which says nothing about what it holds.
+    A valid signature proves nothing about the claims.
     """
-    said = {**claims(), **changes}
+    written = {**claims(), **changes}
     with suppress(ValueError):
-        check_external_claims(said, issuer(), NOW)
-        external_account(issuer(), said)
-    granted_roles(issuer(), said)
+        check_external_claims(written, issuer(), NOW)
+        external_account(issuer(), written)
+    granted_roles(issuer(), written)

@@ -90,13 +90,13 @@ def test_several_roles_grant_what_each_grants():
     """
     actor = an_actor(Role.IAM_OWNER_VIEWER, Role.EVENT_PUBLISHER)
 
-    assert {each for each, roles in TABLE.items() if roles & actor.roles} == {
-        each for each in TABLE if actor.may(each)
+    assert {permission for permission, roles in TABLE.items() if roles & actor.roles} == {
+        permission for permission in TABLE if actor.may(permission)
     }
 
 
 def test_an_unknown_permission_is_nobodys():
     """
-    A misspelt one must not open a door.
+    A misspelt one must permit nothing.
     """
     assert not an_actor().may("action.target.reed")

@@ -16,8 +16,8 @@ from outrider.domain.access.web_key import (
     activated,
     ecdsa_config,
     ed25519_config,
+    jwk_of,
     new_web_key,
-    published,
     removed,
     rsa_config,
 )
@@ -168,4 +168,4 @@ def test_a_published_key_says_who_it_is_and_what_it_is_for():
     """
     new = new_web_key(ed25519_config(), JWK, WebKeyId("7"), active=None, now=NOW)
 
-    assert {"kid": "7", "alg": "EdDSA", "use": "sig", **JWK} == published(new)
+    assert {"kid": "7", "alg": "EdDSA", "use": "sig", **JWK} == jwk_of(new)

@@ -108,8 +108,8 @@ async def test_a_remembered_token_is_forgotten_with_its_account(accounts, tokens
     At once on this node, although it was just used.
     """
     token, secret = await tokens.create(ACTOR, "shop", ["IAM_OWNER"], None)
-    await authenticate(f"Bearer {secret}")
+    await authenticate("", f"Bearer {secret}")
     await accounts.delete(ACTOR, token.account_id)
 
     with pytest.raises(Unauthenticated, match="AUTH-7fs1e"):
-        await authenticate(f"Bearer {secret}")
+        await authenticate("", f"Bearer {secret}")

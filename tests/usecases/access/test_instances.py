@@ -17,7 +17,8 @@ from outrider.errors import (
     NotFound,
     Unauthenticated,
 )
-from outrider.usecases.access.instances import InstanceResolver, ManageInstances
+from outrider.usecases.access.authenticate import InstanceResolver
+from outrider.usecases.access.instances import ManageInstances
 from outrider.usecases.access.web_keys import ManageWebKeys
 from support.builders import INSTANCE, an_actor
 from support.runtime import NOW
@@ -42,7 +43,7 @@ def instances(store, runtime, routing, authenticate) -> ManageInstances:
 
 
 @pytest.fixture
-def choose(routing) -> InstanceResolver:
+def resolve_instance(routing) -> InstanceResolver:
     return InstanceResolver(routing, INSTANCE)
 
 
@@ -51,15 +52,15 @@ async def test_an_instance_begins_with_an_owner(instances, authenticate, tokens)
     One can go on with the token that one is shown, as in an instance of one's own.
     """
     made, secret = await instances.create("shop", HOSTS)
-    actor = await authenticate(f"Bearer {secret}", made.id)
+    actor = await authenticate(made.id, f"Bearer {secret}")
     listed = await tokens.list(actor)
 
     assert ("shop", ("shop.example", "::1"), NOW) == (made.name, made.hosts, made.created_at)
     assert [made] == list(await instances.list())
     assert (made.id, {Role.IAM_OWNER}) == (actor.instance_id, actor.roles)
-    assert ["admin"] == [each.account_name for each in listed]
+    assert ["admin"] == [token.account_name for token in listed]
     with pytest.raises(Unauthenticated):
-        await authenticate(f"Bearer {secret}", INSTANCE)
+        await authenticate(INSTANCE, f"Bearer {secret}")
 
 
 async def test_an_instance_can_sign_at_once(instances):
@@ -69,18 +70,22 @@ async def test_an_instance_can_sign_at_once(instances):
     made, _ = await instances.create("shop", HOSTS)
     web_keys = await instances.web_keys.list(an_actor(instance=made.id))
 
-    assert ["ACTIVE", "INITIAL"] == [each.state.name for each in web_keys]
+    assert ["ACTIVE", "INITIAL"] == [web_key.state.name for web_key in web_keys]
     assert [] == list(await instances.web_keys.list(an_actor()))
 
 
-async def test_its_hosts_choose_it_at_once(instances, choose):
+async def test_its_hosts_lead_to_it_at_once(instances, resolve_instance):
     """
     On the node that made it, whatever the port; every other name is the default's.
     """
     made, _ = await instances.create("shop", HOSTS)
 
-    assert {made.id} == {choose(each) for each in ("shop.example", "SHOP.example:80", "[::1]:80")}
-    assert {INSTANCE} == {choose(each) for each in ("", "example", "a b", "127.0.0.1:8080")}
+    assert {made.id} == {
+        resolve_instance(host) for host in ("shop.example", "SHOP.example:80", "[::1]:80")
+    }
+    assert {INSTANCE} == {
+        resolve_instance(host) for host in ("", "example", "a b", "127.0.0.1:8080")
+    }
 
 
 async def test_what_is_taken_is_refused_and_leaves_nothing(instances, store):
@@ -93,8 +98,8 @@ async def test_what_is_taken_is_refused_and_leaves_nothing(instances, store):
             await instances.create(name, hosts)
 
     assert [made] == list(await instances.list())
-    assert {made.id} == {place[0] for place in store._tables.web_keys}
-    assert {made.id} == {place[0] for place in store._tables.accounts}
+    assert {made.id} == {row_id[0] for row_id in store._tables.web_keys}
+    assert {made.id} == {row_id[0] for row_id in store._tables.accounts}
 
 
 async def test_nobody_takes_the_public_name_of_the_default(instances):
@@ -110,24 +115,26 @@ async def test_nobody_takes_the_public_name_of_the_default(instances):
 
 async def test_what_is_no_host_is_named(instances):
     """
-    By its place in the request.
+    By its row_id in the request.
     """
     with pytest.raises(InvalidRequest, match=r"^invalid CreateInstanceRequest\.Hosts\[1\]: "):
         await instances.create("shop", ["a.example", "a.example:80"])
 
 
-async def test_a_deleted_instance_is_gone_with_its_tokens(instances, authenticate, choose, store):
+async def test_a_deleted_instance_is_gone_with_its_tokens(
+    instances, authenticate, resolve_instance, store
+):
     """
     At once, on the node that deleted it: also for callers that were known a moment ago.
     """
     made, secret = await instances.create("shop", HOSTS)
     await store.write(lambda unit: fill(unit, made.id, 100))
-    await authenticate(f"Bearer {secret}", made.id)
+    await authenticate(made.id, f"Bearer {secret}")
     await instances.delete(made.id)
 
-    assert INSTANCE == choose("shop.example")
+    assert INSTANCE == resolve_instance("shop.example")
     with pytest.raises(Unauthenticated):
-        await authenticate(f"Bearer {secret}", made.id)
+        await authenticate(made.id, f"Bearer {secret}")
     assert [] == list(await instances.list())
     assert None is await store.read(lambda unit: unit.deliveries.next_due())
 

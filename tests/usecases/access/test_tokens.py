@@ -9,15 +9,13 @@ import pytest
 
 from fakes.memory.store import MemoryStore
 from outrider.domain.access.permission import Role
+from outrider.domain.access.service_account import hash_secret
 from outrider.errors import InvalidRequest, NotFound, Unauthenticated
-from outrider.usecases.access.tokens import (
-    BOOTSTRAP_ACCOUNT,
-    Authenticate,
-    ManageTokens,
-    hash_secret,
-)
+from outrider.usecases.access.authenticate import BOOTSTRAP_ACCOUNT, Authenticate
+from outrider.usecases.access.tokens import ManageTokens
 from support.builders import ANOTHER_INSTANCE, INSTANCE, a_token, an_actor
 from support.runtime import FIRST_ID, NOW
+from usecases.access.hosts import instance_at
 
 ACTOR = an_actor()
 STRANGER = an_actor(instance=ANOTHER_INSTANCE)
@@ -30,9 +28,9 @@ async def make(tokens, *roles: str, name: str = "publisher", actor=ACTOR, expire
     return await tokens.create(actor, name, roles or ["EVENT_PUBLISHER"], expires_at)
 
 
-async def refusal(authenticate, authorization: str | None, instance=None) -> str:
+async def error_of(authenticate, authorization: str | None, host: str = "") -> str:
     with pytest.raises(Unauthenticated) as refused:
-        await authenticate(authorization, instance)
+        await authenticate(host, authorization)
     return str(refused.value)
 
 
@@ -41,7 +39,7 @@ async def test_a_token_is_who_it_was_made_for(tokens, authenticate):
     Its account, its instance, its roles.
     """
     token, secret = await make(tokens, "EVENT_PUBLISHER", "ORG_OWNER")
-    actor = await authenticate(f"Bearer {secret}")
+    actor = await authenticate("", f"Bearer {secret}")
 
     assert (INSTANCE, token.account_id) == (actor.instance_id, actor.account_id)
     assert {Role.EVENT_PUBLISHER, Role.ORG_OWNER} == actor.roles
@@ -52,7 +50,7 @@ async def test_no_header_is_answered_without_a_detail(authenticate):
     The one text that has no id.
     """
     with pytest.raises(Unauthenticated) as refused:
-        await authenticate(None)
+        await authenticate("", None)
 
     assert ("auth header missing", "", False) == (
         str(refused.value),
@@ -68,7 +66,7 @@ async def test_a_header_of_another_form_is_odd(authenticate, header):
     """
     `Bearer `, with this case and one space.
     """
-    assert "invalid auth header (AUTH-toLo1)" == await refusal(authenticate, header)
+    assert "invalid auth header (AUTH-toLo1)" == await error_of(authenticate, header)
 
 
 @pytest.mark.parametrize("secret", ["", " ", "otr_unknown", "é", "\udcff", "x" * 100_000])
@@ -76,7 +74,7 @@ async def test_an_unknown_token_is_invalid(authenticate, secret):
     """
     Whatever it is made of.
     """
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
 async def test_a_secret_is_compared_exactly(tokens, authenticate):
@@ -86,7 +84,7 @@ async def test_a_secret_is_compared_exactly(tokens, authenticate):
     _, secret = await make(tokens)
 
     for other in (f" {secret}", f"{secret} ", secret.upper(), secret[:-1]):
-        assert INVALID == await refusal(authenticate, f"Bearer {other}")
+        assert INVALID == await error_of(authenticate, f"Bearer {other}")
 
 
 async def test_a_token_expires_at_its_time(tokens, authenticate, clock):
@@ -95,10 +93,10 @@ async def test_a_token_expires_at_its_time(tokens, authenticate, clock):
     """
     _, secret = await make(tokens, expires_at=NOW + SECOND / 2)
     clock.advance(SECOND / 2 - timedelta(microseconds=1))
-    await authenticate(f"Bearer {secret}")
+    await authenticate("", f"Bearer {secret}")
     clock.advance(timedelta(microseconds=1))
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
 @pytest.mark.parametrize("expires_at", [NOW, NOW - SECOND])
@@ -151,7 +149,7 @@ async def test_a_second_token_of_one_name_is_of_the_same_account(tokens):
     stranger, _ = await make(tokens, actor=STRANGER)
 
     assert first.account_id == second.account_id
-    assert 3 == len({each.account_id for each in (first, another, stranger)})
+    assert 3 == len({token.account_id for token in (first, another, stranger)})
     assert str(FIRST_ID) == first.id
 
 
@@ -160,10 +158,10 @@ async def test_new_roles_reach_the_accounts_other_tokens_at_once(tokens, authent
     Taking a role away must not wait for a token that is remembered.
     """
     _, secret = await make(tokens, "IAM_OWNER")
-    await authenticate(f"Bearer {secret}")
+    await authenticate("", f"Bearer {secret}")
     await make(tokens, "EVENT_PUBLISHER")
 
-    assert {Role.EVENT_PUBLISHER} == (await authenticate(f"Bearer {secret}")).roles
+    assert {Role.EVENT_PUBLISHER} == (await authenticate("", f"Bearer {secret}")).roles
 
 
 async def test_a_revoked_token_is_invalid_at_once(tokens, authenticate):
@@ -171,10 +169,10 @@ async def test_a_revoked_token_is_invalid_at_once(tokens, authenticate):
     On the node that revoked it, although it was just used.
     """
     token, secret = await make(tokens)
-    await authenticate(f"Bearer {secret}")
+    await authenticate("", f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
     assert [] == list(await tokens.list(ACTOR))
 
 
@@ -182,28 +180,28 @@ async def test_a_token_revoked_elsewhere_is_invalid_a_second_later(tokens, runti
     """
     The other node asks the store that often, and not for every call.
     """
-    elsewhere = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
+    elsewhere = Authenticate(store=store, runtime=runtime, resolve_instance=instance_at)
     token, secret = await make(tokens)
-    await elsewhere(f"Bearer {secret}")
+    await elsewhere("", f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
     clock.advance(SECOND)
-    await elsewhere(f"Bearer {secret}")
+    await elsewhere("", f"Bearer {secret}")
     clock.advance(timedelta(microseconds=1))
 
-    assert INVALID == await refusal(elsewhere, f"Bearer {secret}")
+    assert INVALID == await error_of(elsewhere, f"Bearer {secret}")
 
 
 async def test_a_clock_that_goes_back_does_not_keep_a_token_alive(tokens, runtime, store, clock):
     """
     What was remembered in the future is looked up again.
     """
-    elsewhere = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
+    elsewhere = Authenticate(store=store, runtime=runtime, resolve_instance=instance_at)
     token, secret = await make(tokens)
-    await elsewhere(f"Bearer {secret}")
+    await elsewhere("", f"Bearer {secret}")
     await tokens.revoke(ACTOR, token.id)
     clock.advance(-SECOND)
 
-    assert INVALID == await refusal(elsewhere, f"Bearer {secret}")
+    assert INVALID == await error_of(elsewhere, f"Bearer {secret}")
 
 
 async def test_revoking_answers_the_date_of_the_first_time(tokens, clock):
@@ -238,7 +236,7 @@ async def test_another_instances_tokens_do_not_exist(tokens, authenticate):
         await tokens.revoke(STRANGER, token.id)
     assert [] == list(await tokens.list(STRANGER))
     assert [token] == list(await tokens.list(ACTOR))
-    assert await authenticate(f"Bearer {secret}")
+    assert await authenticate("", f"Bearer {secret}")
 
 
 async def test_another_instances_token_is_unknown(tokens, authenticate):
@@ -247,8 +245,8 @@ async def test_another_instances_token_is_unknown(tokens, authenticate):
     """
     _, secret = await make(tokens)
     for _ in range(2):
-        assert INVALID == await refusal(authenticate, f"Bearer {secret}", ANOTHER_INSTANCE)
-        assert INSTANCE == (await authenticate(f"Bearer {secret}", INSTANCE)).instance_id
+        assert INVALID == await error_of(authenticate, f"Bearer {secret}", ANOTHER_INSTANCE)
+        assert INSTANCE == (await authenticate(INSTANCE, f"Bearer {secret}")).instance_id
 
 
 async def test_the_bootstrap_secret_is_known_in_every_instance(store, runtime):
@@ -256,11 +254,11 @@ async def test_the_bootstrap_secret_is_known_in_every_instance(store, runtime):
     Who made an instance looks after it, too.
     """
     authenticate = Authenticate(
-        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret="first steps"
+        store=store, runtime=runtime, resolve_instance=instance_at, bootstrap_secret="first steps"
     )
 
     assert (
-        ANOTHER_INSTANCE == (await authenticate("Bearer first steps", ANOTHER_INSTANCE)).instance_id
+        ANOTHER_INSTANCE == (await authenticate(ANOTHER_INSTANCE, "Bearer first steps")).instance_id
     )
 
 
@@ -280,16 +278,16 @@ async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, runtim
     The first token has to be made by somebody.
     """
     authenticate = Authenticate(
-        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret="first steps"
+        store=store, runtime=runtime, resolve_instance=instance_at, bootstrap_secret="first steps"
     )
-    actor = await authenticate("Bearer first steps")
+    actor = await authenticate("", "Bearer first steps")
 
     assert (INSTANCE, BOOTSTRAP_ACCOUNT, {Role.IAM_OWNER, Role.SYSTEM_OWNER}) == (
         actor.instance_id,
         actor.account_id,
         actor.roles,
     )
-    assert INVALID == await refusal(authenticate, "Bearer first step")
+    assert INVALID == await error_of(authenticate, "Bearer first step")
     assert "first steps" not in repr(authenticate)
 
 
@@ -299,10 +297,10 @@ async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, runtime, se
     An empty setting must not be a password.
     """
     authenticate = Authenticate(
-        store=store, runtime=runtime, instance=INSTANCE, bootstrap_secret=secret
+        store=store, runtime=runtime, resolve_instance=instance_at, bootstrap_secret=secret
     )
 
-    assert INVALID == await refusal(authenticate, "Bearer ")
+    assert INVALID == await error_of(authenticate, "Bearer ")
 
 
 class SlowStore(MemoryStore):
@@ -326,25 +324,25 @@ async def test_what_was_read_before_a_revocation_is_not_remembered_after_it(runt
     The call that was on its way may pass; the next one must not.
     """
     store = SlowStore()
-    authenticate = Authenticate(store=store, runtime=runtime, instance=INSTANCE)
+    authenticate = Authenticate(store=store, runtime=runtime, resolve_instance=instance_at)
     tokens = ManageTokens(store=store, runtime=runtime, authenticate=authenticate)
     token, secret = await make(tokens)
     store.let_go.clear()
-    on_its_way = asyncio.create_task(authenticate(f"Bearer {secret}"))
+    on_its_way = asyncio.create_task(authenticate("", f"Bearer {secret}"))
     await store.reading.wait()
     await tokens.revoke(ACTOR, token.id)
     store.let_go.set()
     await on_its_way
 
-    assert INVALID == await refusal(authenticate, f"Bearer {secret}")
+    assert INVALID == await error_of(authenticate, f"Bearer {secret}")
 
 
-async def test_who_is_remembered_is_not_shown(tokens, authenticate):
+async def test_a_cached_token_is_not_in_the_repr(tokens, authenticate):
     """
     It is part of the application, which is printed when something fails.
     """
     token, secret = await make(tokens)
-    await authenticate(f"Bearer {secret}")
+    await authenticate("", f"Bearer {secret}")
 
     assert secret not in repr(authenticate)
     assert repr(hash_secret(secret)) not in repr(authenticate)
@@ -362,11 +360,11 @@ async def test_only_so_many_are_remembered(runtime):
     """
     Every token in use costs memory; a node that serves for a year must not grow for a year.
     """
-    authenticate = Authenticate(store=CrowdedStore(), runtime=runtime, instance=INSTANCE)
+    authenticate = Authenticate(store=CrowdedStore(), runtime=runtime, resolve_instance=instance_at)
     most = 0
     for number in range(10_100):
-        await authenticate(f"Bearer {number}")
-        most = max(most, len(authenticate._remembered))
+        await authenticate("", f"Bearer {number}")
+        most = max(most, len(authenticate._cache))
 
     assert 10_000 == most
-    assert 100 == len(authenticate._remembered)
+    assert 100 == len(authenticate._cache)

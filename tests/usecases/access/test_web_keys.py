@@ -55,7 +55,7 @@ def use(store):
 
 
 async def states(web_keys, actor=ACTOR):
-    return [each.state for each in await web_keys.list(actor)]
+    return [web_key.state for web_key in await web_keys.list(actor)]
 
 
 async def test_a_new_instance_gets_two_keys_the_first_active(web_keys):
@@ -65,9 +65,9 @@ async def test_a_new_instance_gets_two_keys_the_first_active(web_keys):
     await web_keys.ensure_first(INSTANCE)
     keys = await web_keys.list(ACTOR)
 
-    assert [ACTIVE, INITIAL] == [each.state for each in keys]
-    assert [DEFAULT_CONFIG] * 2 == [each.config for each in keys]
-    assert [str(FIRST_ID), str(FIRST_ID + 1)] == [each.id for each in keys]
+    assert [ACTIVE, INITIAL] == [web_key.state for web_key in keys]
+    assert [DEFAULT_CONFIG] * 2 == [web_key.config for web_key in keys]
+    assert [str(FIRST_ID), str(FIRST_ID + 1)] == [web_key.id for web_key in keys]
 
 
 async def test_a_second_start_makes_no_keys(web_keys, key_pairs):
@@ -120,11 +120,11 @@ async def test_activating_hands_over(web_keys, use, clock):
     clock.advance(SECOND)
     at = await web_keys.activate(ACTOR, new.id)
     listed = await web_keys.list(ACTOR)
-    signing = await use.signing(INSTANCE)
+    signing = await use.signing_key(INSTANCE)
 
     assert NOW + SECOND == at
     assert [(former.id, INACTIVE, at), (new.id, ACTIVE, at)] == [
-        (each.id, each.state, each.changed_at) for each in listed
+        (web_key.id, web_key.state, web_key.changed_at) for web_key in listed
     ]
     assert (new.id, b"private 2") == (signing.id, signing.private_key)
 
@@ -214,11 +214,11 @@ async def test_what_is_published_is_every_key_that_is_not_removed(web_keys, use)
     keys = [await web_keys.create(ACTOR, ed25519_config()) for _ in range(4)]
     await web_keys.activate(ACTOR, keys[1].id)
     await web_keys.delete(ACTOR, keys[3].id)
-    found = await use.published(INSTANCE)
+    found = await use.published_jwks(INSTANCE)
 
-    assert [each.id for each in keys[:3]] == [each["kid"] for each in found]
+    assert [web_key.id for web_key in keys[:3]] == [jwk["kid"] for jwk in found]
     assert {"kid": keys[0].id, "alg": "EdDSA", "use": "sig", "kty": "oct", "n": "1"} == found[0]
-    assert [] == list(await use.published(ANOTHER_INSTANCE))
+    assert [] == list(await use.published_jwks(ANOTHER_INSTANCE))
 
 
 async def test_without_an_active_key_nothing_is_signed(web_keys, use):
@@ -228,7 +228,7 @@ async def test_without_an_active_key_nothing_is_signed(web_keys, use):
     await web_keys.create(STRANGER, ed25519_config())
 
     with pytest.raises(Internal) as refused:
-        await use.signing(INSTANCE)
+        await use.signing_key(INSTANCE)
     assert ("No active web key found (QUERY-Opoh7)", "internal") == (
         str(refused.value),
         refused.value.code.value,

@@ -15,9 +15,10 @@ from api.asgi_client import Connection, in_process
 from api.sample import Lines
 from api.wires import HttpRequest
 from outrider.adapters.tunnel.unix_socket import UnixTunnelClient, UnixTunnelSockets
-from outrider.api.app import build_app, serve
+from outrider.api.app import build_app
+from outrider.api.rpc.service import serve
 from outrider.api.services.outrider.tunnels import TunnelHandlers
-from outrider.domain.access.permission import Actor, Role, require
+from outrider.domain.access.permission import Actor, Role
 from outrider.domain.calls.request import OutboundRequest
 from outrider.domain.ids import AccountId, InstanceId
 from outrider.domain.targets.tunnel import ReverseTunnel
@@ -38,13 +39,10 @@ class Tokens:
 
     role: Role | None = Role.IAM_OWNER
 
-    async def authenticate(self, authorization: str | None, _authority: str) -> Actor:
+    async def authenticate(self, _host: str, authorization: str | None) -> Actor:
         if authorization != "Bearer owner" or self.role is None:
             raise Unauthenticated("no")
         return Actor(ADA.instance, AccountId("1"), frozenset({self.role}))
-
-    def require(self, actor: Actor, permission: str) -> None:
-        require(actor, permission)
 
 
 @pytest.fixture
@@ -61,13 +59,13 @@ def stopping() -> asyncio.Event:
 def app(tmp_path: Path, tokens: Tokens, stopping: asyncio.Event):
     log = Lines()
     tunnels = TunnelRegistry(UnixTunnelSockets(tmp_path), Runtime())
-    handlers = TunnelHandlers(tunnels, tokens, stopping, alive_every_s=0.02)
+    handlers = TunnelHandlers(tunnels, tokens.authenticate, stopping, alive_every_s=0.02)
 
     async def ready() -> None:
         return None
 
     application = TunnelServiceASGIApplication
-    services = [serve(application, handlers, TunnelService.desc(), tokens, log)]
+    services = [serve(application, handlers, TunnelService.desc(), tokens.authenticate, log)]
     return build_app(services, ready=ready, log=log)
 
 

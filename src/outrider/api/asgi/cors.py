@@ -1,13 +1,22 @@
 """Cross-origin requests, as ZITADEL allows them: from every origin, with credentials.
 
-Callers are known by a bearer token, which no browser adds by itself, so an origin gains nothing
-by being allowed. Nothing that knows its callers by a cookie may stand behind this.
+A bearer token identifies callers, and no browser adds one by itself, so an origin gains nothing by
+being allowed. No application that identifies callers by a cookie may stand behind this.
 https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 from __future__ import annotations
 
-from outrider.api.asgi.types import App, Header, Message, Receive, Scope, Send, answer, header
+from outrider.api.asgi.types import (
+    App,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    header,
+    send_response,
+)
 
 NO_CONTENT = 204
 METHODS = b"OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -17,23 +26,23 @@ REQUEST_HEADERS = (
     b"Grpc-Timeout"
 )
 RESPONSE_HEADERS = b"Location, Content-Length, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"
-# Browsers ask again after this many seconds; none of them remembers longer than two hours.
+# Browsers ask again after this many seconds; none of them caches it for more than two hours.
 MAX_AGE = b"7200"
 
 
 def cors(app: App) -> App:
     """Answers preflight requests, and lets browsers read every other answer."""
 
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer_with_cors(scope: Scope, receive: Receive, send: Send) -> None:
         origin = header(scope, b"origin")
         if origin is None:
             await app(scope, receive, send)
         elif is_preflight(scope):
-            await answer(send, NO_CONTENT, [*allowed(origin), *preflight()])
+            await send_response(send, NO_CONTENT, [*origin_headers(origin), *preflight_headers()])
         else:
-            await app(scope, receive, readable(send, origin))
+            await app(scope, receive, send_readable(send, origin))
 
-    return wrapped
+    return answer_with_cors
 
 
 def is_preflight(scope: Scope) -> bool:
@@ -42,7 +51,7 @@ def is_preflight(scope: Scope) -> bool:
     return asks and scope["method"] == "OPTIONS"
 
 
-def allowed(origin: bytes) -> list[Header]:
+def origin_headers(origin: bytes) -> list[Header]:
     """Names the origin itself: with credentials a browser takes no wildcard."""
     return [
         (b"access-control-allow-origin", origin),
@@ -51,7 +60,7 @@ def allowed(origin: bytes) -> list[Header]:
     ]
 
 
-def preflight() -> list[Header]:
+def preflight_headers() -> list[Header]:
     """What the real request may be."""
     return [
         (b"access-control-allow-methods", METHODS),
@@ -60,12 +69,12 @@ def preflight() -> list[Header]:
     ]
 
 
-def readable(send: Send, origin: bytes) -> Send:
+def send_readable(send: Send, origin: bytes) -> Send:
     """A `send` that lets the page of this origin read the answer and its headers."""
 
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            extra = [*allowed(origin), (b"access-control-expose-headers", RESPONSE_HEADERS)]
+            extra = [*origin_headers(origin), (b"access-control-expose-headers", RESPONSE_HEADERS)]
             message = {**message, "headers": [*message["headers"], *extra]}
         await send(message)
 

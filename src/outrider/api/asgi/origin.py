@@ -1,4 +1,4 @@
-"""The address under which a caller reached us, in the caller's words."""
+"""The address under which a caller reached the server, as the caller wrote it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def origin_of(scope: Scope, *, no_host: bytes = b"") -> bytes:
     """Scheme and host, such as `https://outrider.example:8080`; nothing in it needs escaping.
 
     `no_host` stands in for a host that is absent or malformed; when it is empty, so is the answer.
-    A proxy in front says with `x-forwarded-proto` that its side is encrypted.
+    A proxy before the server declares with `x-forwarded-proto` that its side is encrypted.
     """
     host = header(scope, b"host") or header(scope, b":authority") or b""
     if not _HOST.fullmatch(host):

@@ -12,8 +12,8 @@ from outrider.errors import Unavailable
 T = TypeVar("T")
 
 
-def is_stopping() -> Unavailable:
-    """What such a caller is told: to come again, and to come to another server."""
+def stopping_error() -> Unavailable:
+    """Tells such a caller to come again, to another server."""
     return Unavailable("the server is stopping")
 
 
@@ -30,16 +30,16 @@ async def until_shutdown(stopping: asyncio.Event, messages: AsyncIterator[T]) ->
     waiting: set[asyncio.Future[Any]] = {stopped}
     try:
         while True:
-            coming = asyncio.ensure_future(anext(messages, None))
-            waiting.add(coming)
+            next_message = asyncio.ensure_future(anext(messages, None))
+            waiting.add(next_message)
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                raise is_stopping()
-            waiting.discard(coming)
-            message = coming.result()
+            if not next_message.done():
+                raise stopping_error()
+            waiting.discard(next_message)
+            message = next_message.result()
             if message is None:
                 return
             yield message
     finally:
-        for each in waiting:
-            each.cancel()
+        for future in waiting:
+            future.cancel()

@@ -21,7 +21,7 @@ Header = tuple[bytes, bytes]
 TRAILERS = "http.response.trailers"
 
 # How long a call may go on after its caller has left.
-DISCONNECT_LOOK_S = 0.1
+DISCONNECT_POLL_S = 0.1
 
 
 class BodyTooLargeError(Exception):
@@ -37,8 +37,8 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for given, value in scope["headers"] if given == name), None)
 
 
-def without(headers: Iterable[Header], *names: bytes) -> list[Header]:
-    """The headers but for these; names in lower case."""
+def without_headers(headers: Iterable[Header], *names: bytes) -> list[Header]:
+    """All headers but these; names in lower case."""
     return [(name, value) for name, value in headers if name not in names]
 
 
@@ -68,12 +68,12 @@ async def send_or_disconnect(send: Send, message: Message) -> None:
     """Send a part of the answer.
 
     Raises:
-        DisconnectedError: nobody is there any more to read it.
+        DisconnectedError: the client has left.
     """
     try:
         await send(message)
     except Exception as error:
-        # What pyvoy raises cannot be imported; other servers raise an OSError, as ASGI says.
+        # What pyvoy raises cannot be imported; other servers raise an OSError, as in ASGI.
         if isinstance(error, OSError) or type(error).__name__ == "ClientDisconnectedError":
             raise DisconnectedError from error
         raise
@@ -86,14 +86,14 @@ def poll_disconnect(receive: Receive) -> Receive:
     does not wait there: it answers at once with another empty end of the body, which would turn
     the watch into a loop that never yields. So it is asked now and then, and not at all during
     calls that are quick. A wait that is cancelled goes on in the background: the server resolves
-    it all the same, and complains on standard error when nobody waits any more.
+    it all the same, and complains on standard error when the waiting task is gone.
     """
     complete = False
 
-    async def received() -> Message:
+    async def receive_or_poll() -> Message:
         nonlocal complete
         while complete:
-            await asyncio.sleep(DISCONNECT_LOOK_S)
+            await asyncio.sleep(DISCONNECT_POLL_S)
             message = await asyncio.shield(receive())
             if message["type"] == "http.disconnect":
                 return message
@@ -101,24 +101,26 @@ def poll_disconnect(receive: Receive) -> Receive:
         complete = not message.get("more_body", False)
         return message
 
-    return received
+    return receive_or_poll
 
 
-def replay(body: bytes, receive: Receive) -> Receive:
+def receive_first(body: bytes, receive: Receive) -> Receive:
     """A `receive` that gives `body` first, and then what the client does next."""
-    given = False
+    is_given = False
 
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
+    async def receive_next() -> Message:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return receive_next
 
 
-async def answer(send: Send, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
+async def send_response(
+    send: Send, status: int, headers: Iterable[Header], body: bytes = b""
+) -> None:
     """Sends a whole response."""
     length = str(len(body)).encode()
     await send(

@@ -29,11 +29,11 @@ from outrider.api.asgi.types import (
     read_body,
 )
 from outrider.api.endpoints.cloudevents_reader import read_batch, read_binary, read_structured
-from outrider.api.rest.app import RestAnswer, call_scope, unzipped
+from outrider.api.rest.app import RestResponse, connect_scope, decompress
 from outrider.api.rest.request import BadRequestError
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import media_type, send_error
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.service import Service
 from outrider.domain.events.cloud_event import CloudEvent
 from outrider.errors import InvalidRequest
 from outrider_api.outrider.v1 import event_service_pb as pb
@@ -46,36 +46,47 @@ PROTO: Header = (b"content-type", b"application/proto")
 _PUBLISH = "/outrider.v1.EventService/PublishEvents"
 _FAMILY = "application/cloudevents"
 # One of these makes a request a CloudEvent in binary mode; without all of them it is a bad one.
-_MARKS = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
+_REQUIRED_HEADERS = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
 
 Reader = Callable[[Scope, bytes], Sequence[CloudEvent]]
 
 
-def covers(scope: Scope) -> bool:
+def is_cloud_event(scope: Scope) -> bool:
     """Whether a request publishes CloudEvents, good or bad."""
     if scope["path"] != PATH or scope["method"] != "POST":
         return False
     return media_type(scope).startswith(_FAMILY) or any(
-        name in _MARKS for name, _ in scope["headers"]
+        name in _REQUIRED_HEADERS for name, _ in scope["headers"]
     )
 
 
-def events_app(services: Sequence[Service]) -> App | None:
-    """The application that publishes; None where there is none."""
-    wanted = _PUBLISH[1:].partition("/")[0]
-    return next(
-        (service.app for service in services if service.descriptor.type_name == wanted), None
-    )
+def cloud_events(services: Sequence[Service], otherwise: App) -> App:
+    """The application that publishes CloudEvents, and leaves every other request to `otherwise`.
+
+    Without an `EventService` among the services it is `otherwise` itself.
+    """
+    event_service = _PUBLISH[1:].partition("/")[0]
+    for service in services:
+        if service.descriptor.type_name == event_service:
+            return CloudEvents(service.app, otherwise)
+    return otherwise
 
 
 class CloudEvents:
-    """The application for what `covers`; `publishes` answers `PublishEvents`."""
+    """The application for what `is_cloud_event`; `event_app` answers `PublishEvents`."""
 
-    def __init__(self, publishes: App) -> None:
-        self._publishes = publishes
+    def __init__(self, event_app: App, otherwise: App) -> None:
+        self._event_app = event_app
+        self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers like REST: with JSON, and an error's HTTP status."""
+        if is_cloud_event(scope):
+            await self._publish(scope, receive, send)
+        else:
+            await self._otherwise(scope, receive, send)
+
+    async def _publish(self, scope: Scope, receive: Receive, send: Send) -> None:
         reader = _reader(media_type(scope))
         if reader is None:
             text = (
@@ -84,13 +95,13 @@ class CloudEvents:
             await send_error(scope, send, Code.INVALID_ARGUMENT, text, status=415)
             return
         try:
-            call = call_scope(_PUBLISH, scope, PROTO)
+            call = connect_scope(_PUBLISH, scope, PROTO)
         except BadRequestError as error:
             await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
             return
         # As binary, the message is never larger than the JSON that it came from.
-        await self._publishes(
-            call, _translated(reader, scope, receive), RestAnswer(send, _json_of_answer)
+        await self._event_app(
+            call, _receive_translated(reader, scope, receive), RestResponse(send, _response_json)
         )
 
 
@@ -100,20 +111,20 @@ def _reader(kind: str) -> Reader | None:
     return read_binary
 
 
-def _translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
+def _receive_translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
     """A `receive` whose body is the message; what is wrong with the events it raises."""
-    given = False
+    is_given = False
 
-    async def translated() -> Message:
-        nonlocal given
-        if given:
+    async def receive_message() -> Message:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         events = reader(scope, await _body(scope, receive))
         message = pb.PublishEventsRequest(events=[_message(event) for event in events])
         return {"type": "http.request", "body": message.to_binary(), "more_body": False}
 
-    return translated
+    return receive_message
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
@@ -121,7 +132,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     try:
         body = await read_body(receive)
         if encoding == "gzip" and body:
-            return unzipped(body)
+            return decompress(body)
     except BodyTooLargeError:
         raise InvalidRequest(TOO_LARGE) from None
     except BadRequestError as problem:
@@ -150,5 +161,5 @@ def _message(event: CloudEvent) -> pb.Event:
     return message
 
 
-def _json_of_answer(body: bytes) -> bytes:
+def _response_json(body: bytes) -> bytes:
     return pb.PublishEventsResponse.from_binary(body).to_json().encode()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from outrider.api.asgi.json_depth import refuse_deep
+from outrider.api.asgi.json_depth import check_depth
 from outrider.api.asgi.types import Scope, header
 from outrider.api.rpc.error_mapping import shortened
 from outrider.domain.events.cloud_event import CloudEvent, cloud_event, refuse
@@ -49,7 +49,7 @@ def read_batch(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
         raise InvalidRequest(
             f"invalid CloudEvents: value must contain between 1 and {MAX_EVENTS} items, inclusive"
         )
-    return [_from_json(each.text, f"CloudEvents[{at}]") for at, each in enumerate(items)]
+    return [_from_json(item.text, f"CloudEvents[{index}]") for index, item in enumerate(items)]
 
 
 def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
@@ -63,7 +63,7 @@ def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
                 refuse(_ONE, shortened(name), "the header is there twice")
             attributes[name] = _header_value(value.decode(), name)
     kind = (header(scope, b"content-type") or b"").decode()
-    # No header of its own says it (section 3.1.1).
+    # It has no header of its own (section 3.1.1).
     attributes.pop("datacontenttype", None)
     if kind:
         attributes["datacontenttype"] = kind
@@ -121,7 +121,7 @@ def _data(members: Mapping[str, Value], where: str) -> str | None:
 
 def _text(octets: bytes, where: str) -> str:
     try:
-        refuse_deep(octets)
+        check_depth(octets)
         return octets.decode()
     except UnicodeDecodeError:
         raise InvalidRequest(f"invalid {where}: the text is not UTF-8") from None

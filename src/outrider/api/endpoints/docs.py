@@ -1,7 +1,7 @@
 """What callers read about the API: `/openapi.json`, and `/docs`, which shows it to people.
 
-Both are generated from the proto files. Nobody has to log in for them: they say no more than the
-source does.
+Both are generated from the proto files. Neither needs a token: they contain no more than the source
+does.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from hashlib import sha256
 from importlib.resources import files
 
 from outrider.api.asgi.origin import origin_of
-from outrider.api.asgi.types import App, Header, Receive, Scope, Send, answer, header
+from outrider.api.asgi.types import App, Header, Receive, Scope, Send, header, send_response
 
 OPENAPI = "/openapi.json"
 DOCS = "/docs"
 ROOT = "/"
 
-# Stands in the page where the address belongs that the caller knows us by.
+# Stands in the page where the address belongs at which the caller reaches the server.
 ORIGIN_MARK = b"https://outrider.invalid"
 # Without a readable Host header.
 NO_HOST = b"localhost:8080"
@@ -45,59 +45,68 @@ def docs() -> Mapping[str, App]:
     generated = files("outrider_api")
     page = generated.joinpath("docs.html").read_bytes()
     document = Resource(b"application/json", generated.joinpath("openapi.json").read_bytes())
-    shown = Resource(b"text/html; charset=utf-8", page, (PAGE_POLICY,))
-    return {OPENAPI: document, DOCS: shown, f"{DOCS}/": to_docs, ROOT: to_docs}
+    docs_page = Resource(b"text/html; charset=utf-8", page, (PAGE_POLICY,))
+    return {
+        OPENAPI: document,
+        DOCS: docs_page,
+        f"{DOCS}/": redirect_to_docs,
+        ROOT: redirect_to_docs,
+    }
 
 
-async def to_docs(scope: Scope, _receive: Receive, send: Send) -> None:
+async def redirect_to_docs(scope: Scope, _receive: Receive, send: Send) -> None:
     """Sends browsers to the page."""
     if scope["method"] in {"GET", "HEAD"}:
-        await answer(send, FOUND, ((b"location", DOCS.encode()), REVALIDATE))
+        await send_response(send, FOUND, ((b"location", DOCS.encode()), REVALIDATE))
     else:
-        await not_allowed(send)
+        await send_not_allowed(send)
 
 
-async def not_allowed(send: Send) -> None:
+async def send_not_allowed(send: Send) -> None:
     """There is nothing to do here but read."""
-    await answer(send, NOT_ALLOWED, ((b"allow", b"GET, HEAD"),))
+    await send_response(send, NOT_ALLOWED, ((b"allow", b"GET, HEAD"),))
 
 
 class Resource:
-    """A text that is the same for everybody but for the address that they know us by."""
+    """A text that is the same for every caller, but for the address of the server in it."""
 
     def __init__(self, media_type: bytes, body: bytes, headers: tuple[Header, ...] = ()) -> None:
         self._headers = ((b"content-type", media_type), REVALIDATE, VARY, NO_SNIFFING, *headers)
-        # Few addresses lead to one server; callers who make more up shall not fill the memory.
-        self._variant = lru_cache(maxsize=8)(lambda origin, zipped: variant(body, origin, zipped))
+        # Few addresses lead to one server; callers who invent more must not fill the memory.
+        self._variant = lru_cache(maxsize=8)(
+            lambda origin, gzipped: render_variant(body, origin, gzipped=gzipped)
+        )
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """GET and HEAD; 304 when the caller has it already."""
         if scope["method"] not in {"GET", "HEAD"}:
-            await not_allowed(send)
+            await send_not_allowed(send)
             return
-        zipped = b"gzip" in (header(scope, b"accept-encoding") or b"")
-        body, tag = self._variant(origin_of(scope, no_host=NO_HOST), zipped)
+        gzipped = b"gzip" in (header(scope, b"accept-encoding") or b"")
+        body, tag = self._variant(origin_of(scope, no_host=NO_HOST), gzipped)
         headers = [*self._headers, (b"etag", tag)]
         if tag in (header(scope, b"if-none-match") or b""):
-            await bare(send, NOT_MODIFIED, headers)
+            await send_without_body(send, NOT_MODIFIED, headers)
             return
-        if zipped:
+        if gzipped:
             headers.append((b"content-encoding", b"gzip"))
         if scope["method"] == "HEAD":
-            await bare(send, OK, [*headers, (b"content-length", str(len(body)).encode())])
+            await send_without_body(
+                send, OK, [*headers, (b"content-length", str(len(body)).encode())]
+            )
         else:
-            await answer(send, OK, headers, body)
+            await send_response(send, OK, headers, body)
 
 
-def variant(body: bytes, origin: bytes, zipped: bool) -> tuple[bytes, bytes]:  # noqa: FBT001 - one of the two things that tell variants apart
+def render_variant(body: bytes, origin: bytes, *, gzipped: bool) -> tuple[bytes, bytes]:
     """The text for one address, with its ETag (RFC 9110, section 8.8.3)."""
     text = body.replace(ORIGIN_MARK, origin)
-    if zipped:
+    if gzipped:
         text = gzip.compress(text, mtime=0)
     return text, f'"{sha256(text).hexdigest()[:32]}"'.encode()
 
 
-async def bare(send: Send, status: int, headers: list[Header]) -> None:
+async def send_without_body(send: Send, status: int, headers: list[Header]) -> None:
     """An answer without a body, whose headers may speak of one."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

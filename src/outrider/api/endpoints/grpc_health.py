@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`: what `/readyz` says, for probes and balancers that speak gRPC.
+"""`grpc.health.v1.Health`: what `/readyz` answers, for probes and balancers that speak gRPC.
 
 https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
-from typing import Any
 
-from outrider.api.app import serve
-from outrider.api.asgi.shutdown import is_stopping, pause
+from outrider.api.asgi.shutdown import pause, stopping_error
 from outrider.api.endpoints.health import Readiness, Ready
-from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.interceptors import Authenticator, Context
-from outrider.api.rpc.router import Service
-from outrider.api.rpc.telemetry import SILENT, Telemetry
+from outrider.api.rpc.interceptors import Authenticate, Context
+from outrider.api.rpc.service import Service, serve
+from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
 from outrider.errors import NotFound
+from outrider.usecases.ports.log import Log
 from outrider_api.grpc.health.v1 import health_pb as pb
 from outrider_api.grpc.health.v1.health_connect import Health, HealthASGIApplication
 
-LOOK_EVERY_S = 5.0
-"""How long a change may go unnoticed by those who watch."""
+POLL_EVERY_S = 5.0
+"""How long a change may go unnoticed by a `Watch` stream."""
 
 REPEAT_EVERY_S = 60.0
-"""Who watches is told again after this time: a stream that is silent for minutes is cut."""
+"""A `Watch` stream repeats its status after this time: a stream that is silent for minutes is cut."""
 
 WHOLE_SERVER = ""
 _Status = pb.HealthCheckResponse.ServingStatus
@@ -37,14 +35,14 @@ class HealthHandlers(Health):
         self,
         readiness: Readiness,
         services: Collection[str],
-        look_every_s: float = LOOK_EVERY_S,
+        poll_every_s: float = POLL_EVERY_S,
         repeat_every_s: float = REPEAT_EVERY_S,
         stopping: asyncio.Event | None = None,
     ) -> None:
         self._stopping = stopping or asyncio.Event()
         self._readiness = readiness
         self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
-        self._look_every_s = look_every_s
+        self._poll_every_s = poll_every_s
         self._repeat_every_s = repeat_every_s
 
     async def check(
@@ -68,17 +66,17 @@ class HealthHandlers(Health):
         Raise `Unavailable` when the server stops, after a last word.
         """
         loop = asyncio.get_running_loop()
-        told, told_at = None, loop.time()
+        last_sent, sent_at = None, loop.time()
         while True:
             is_last = self._stopping.is_set()
             is_served = request.service in self._names
             status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
-            if status != told or loop.time() - told_at >= self._repeat_every_s:
+            if status != last_sent or loop.time() - sent_at >= self._repeat_every_s:
                 yield pb.HealthCheckResponse(status=status)
-                told, told_at = status, loop.time()
+                last_sent, sent_at = status, loop.time()
             if is_last:
-                raise is_stopping()
-            await pause(self._stopping, self._look_every_s)
+                raise stopping_error()
+            await pause(self._stopping, self._poll_every_s)
 
     async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
         reason = await self._readiness.reason()
@@ -88,18 +86,18 @@ class HealthHandlers(Health):
 def grpc_health(
     services: Iterable[Service],
     ready: Ready,
-    authenticator: Authenticator[Any],
+    authenticate: Authenticate,
     log: Log,
     stopping: asyncio.Event,
     *,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> Service:
-    """The health of these services, and of itself. Who watches is sent away by `stopping`."""
+    """The health of these services, and of itself. `stopping` ends open `Watch` streams."""
     handlers: Health = HealthHandlers(
         Readiness(ready, log),
         [service.descriptor.type_name for service in services],
         stopping=stopping,
     )
     return serve(
-        HealthASGIApplication, handlers, Health.desc(), authenticator, log, telemetry=telemetry
+        HealthASGIApplication, handlers, Health.desc(), authenticate, log, telemetry=telemetry
     )

@@ -6,19 +6,32 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from outrider.api.asgi.types import App, Receive, Scope, Send, answer
-from outrider.api.rpc.error_mapping import Log
+from outrider.api.asgi.types import App, Receive, Scope, Send, send_response
 from outrider.api.rpc.protocol_errors import JSON
 from outrider.errors import Unavailable
+from outrider.usecases.ports.log import Log
+from outrider.usecases.ports.store import Store
 
 Ready = Callable[[], Awaitable[str | None]]
-"""None when the process can serve; otherwise the reason, which anybody may read."""
+"""None when the process can serve; otherwise the reason, which every caller may read."""
 
-# Probes give up after a few seconds; an answer that comes later helps nobody.
+# Probes give up after a few seconds; a later answer helps no probe.
 READY_SECONDS = 5.0
 
 OK = 200
 UNAVAILABLE = 503
+
+
+def store_ready(store: Store, stopping: asyncio.Event) -> Ready:
+    """The check of a process that serves from this store, until it stops."""
+
+    async def ready() -> str | None:
+        if stopping.is_set():
+            return "the server is stopping"
+        await store.read(lambda unit: unit.routing_revision())
+        return None
+
+    return ready
 
 
 def health(ready: Ready, log: Log) -> dict[str, App]:
@@ -33,8 +46,8 @@ def health(ready: Ready, log: Log) -> dict[str, App]:
 
 
 async def alive(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """An answer is all there is to say; it touches nothing."""
-    await say(send, OK, {"status": "ok"})
+    """Answering is enough; it touches nothing."""
+    await send_fields(send, OK, {"status": "ok"})
 
 
 class Readiness:
@@ -49,12 +62,12 @@ class Readiness:
         """200, or 503 with the reason."""
         reason = await self.reason()
         if reason is None:
-            await say(send, OK, {"status": "ready"})
+            await send_fields(send, OK, {"status": "ready"})
         else:
-            await say(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
+            await send_fields(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
 
     async def reason(self) -> str | None:
-        """Why the process cannot serve, which anybody may read; None: it can."""
+        """Why the process cannot serve, which every caller may read; None: it can."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._ready()
@@ -67,7 +80,7 @@ class Readiness:
             return "the check failed, see the log"
 
 
-async def say(send: Send, status: int, fields: dict[str, str]) -> None:
+async def send_fields(send: Send, status: int, fields: dict[str, str]) -> None:
     """A small JSON answer that no cache keeps."""
     headers = (JSON, (b"cache-control", b"no-store"))
-    await answer(send, status, headers, json.dumps(fields).encode())
+    await send_response(send, status, headers, json.dumps(fields).encode())

@@ -1,7 +1,7 @@
 """The token endpoint and its discovery document, as ZITADEL's clients use them.
 
-RFC 6749 (client credentials, errors), RFC 7523 (assertions), RFC 8414 (discovery). `issuers` says
-whose the request is, and which URL that is.
+RFC 6749 (client credentials, errors), RFC 7523 (assertions), RFC 8414 (discovery). `issuers` finds
+the instance of a request, and its URL.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from outrider.api.asgi.types import (
     Receive,
     Scope,
     Send,
-    answer,
     header,
     read_body,
+    send_response,
 )
 from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
-from outrider.api.rpc.error_mapping import Log
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.domain.access.access_token import LIFETIME
 from outrider.usecases.access.grants import GrantError, Grants, TokenGrant
+from outrider.usecases.ports.log import Log
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
@@ -56,7 +56,7 @@ def discovery(issuers: Issuers) -> App:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] not in {"GET", "HEAD"}:
-            await _not_allowed(scope, send, b"GET, HEAD")
+            await _send_not_allowed(scope, send, b"GET, HEAD")
             return
         try:
             issuer = issuers.issuer(scope)
@@ -65,7 +65,7 @@ def discovery(issuers: Issuers) -> App:
                 scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed"
             )
             return
-        body = json.dumps(document(issuer)).encode()
+        body = json.dumps(discovery_document(issuer)).encode()
         length = (b"content-length", str(len(body)).encode())
         await send(
             {"type": "http.response.start", "status": 200, "headers": [JSON, *NO_STORE, length]}
@@ -76,8 +76,8 @@ def discovery(issuers: Issuers) -> App:
     return cors(app)
 
 
-def document(issuer: str) -> dict[str, object]:
-    """What we can do, and nothing that we cannot (sheet, section 7.6)."""
+def discovery_document(issuer: str) -> dict[str, object]:
+    """What the token endpoint can do, and nothing that it cannot."""
     return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
@@ -95,7 +95,7 @@ class TokenEndpoint:
         self._grants = grants
         self._log = log
         self._issuers = issuers
-        self._known: Mapping[str, Grant] = {
+        self._grant_types: Mapping[str, Grant] = {
             CLIENT_CREDENTIALS: self._client_credentials,
             ASSERTION: self._assertion,
         }
@@ -106,23 +106,23 @@ class TokenEndpoint:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] != "POST":
-            await _not_allowed(scope, send, b"POST")
+            await _send_not_allowed(scope, send, b"POST")
             return
         try:
-            granted = await self._granted(scope, receive)
-        except GrantError as refused:
-            self._log.info("token.refused", error=refused.error, reason=refused.description)
-            await _say_refused(send, refused)
+            token_grant = await self._grant(scope, receive)
+        except GrantError as error:
+            self._log.info("token.refused", error=error.error, reason=error.description)
+            await _send_grant_error(send, error)
         else:
-            self._log.info("token.issued", account=granted.account_id)
-            await _say_token(send, granted.access_token)
+            self._log.info("token.issued", account=token_grant.account_id)
+            await _send_token(send, token_grant.access_token)
 
-    async def _granted(self, scope: Scope, receive: Receive) -> TokenGrant:
+    async def _grant(self, scope: Scope, receive: Receive) -> TokenGrant:
         form = await read_form(scope, receive)
-        name = required(form, "grant_type")
-        grant = self._known.get(name)
+        name = required_field(form, "grant_type")
+        grant = self._grant_types.get(name)
         if grant is None:
-            raise GrantError("unsupported_grant_type", f"one of {', '.join(self._known)}")
+            raise GrantError("unsupported_grant_type", f"one of {', '.join(self._grant_types)}")
         try:
             issuer = self._issuers.issuer(scope)
         except UnusableHostError:
@@ -134,7 +134,7 @@ class TokenEndpoint:
         return await self._grants_for(scope).client_credentials(client_id, client_secret, issuer)
 
     async def _assertion(self, scope: Scope, form: Form, issuer: str) -> TokenGrant:
-        return await self._grants_for(scope).assertion(required(form, "assertion"), issuer)
+        return await self._grants_for(scope).assertion(required_field(form, "assertion"), issuer)
 
     def _grants_for(self, scope: Scope) -> Grants:
         return self._grants.of(self._issuers.instance(scope))
@@ -167,32 +167,32 @@ async def read_form(scope: Scope, receive: Receive) -> Form:
     return fields
 
 
-def required(form: Form, name: str) -> str:
+def required_field(form: Form, name: str) -> str:
     """A field that must be there and not empty. Raise `GrantError`."""
     if not form.get(name):
         raise GrantError("invalid_request", f"{name} is missing")
     return form[name]
 
 
-async def _say_token(send: Send, token: str) -> None:
+async def _send_token(send: Send, token: str) -> None:
     body = {
         "access_token": token,
         "token_type": "Bearer",
-        # As ZITADEL says it: the second in which the answer travels is not promised.
+        # As in ZITADEL: the second in which the answer travels is not promised.
         "expires_in": int(LIFETIME.total_seconds()) - 1,
     }
-    await answer(send, 200, [JSON, *NO_STORE], json.dumps(body).encode())
+    await send_response(send, 200, [JSON, *NO_STORE], json.dumps(body).encode())
 
 
-async def _say_refused(send: Send, refused: GrantError) -> None:
-    body = {"error": refused.error, "error_description": refused.description}
-    is_stranger = refused.error == "invalid_client"
+async def _send_grant_error(send: Send, error: GrantError) -> None:
+    body = {"error": error.error, "error_description": error.description}
+    is_stranger = error.error == "invalid_client"
     challenge = [(b"www-authenticate", b'Basic realm="outrider"')] if is_stranger else []
     status = _UNAUTHORIZED if is_stranger else _BAD_REQUEST
-    await answer(send, status, [JSON, *NO_STORE, *challenge], json.dumps(body).encode())
+    await send_response(send, status, [JSON, *NO_STORE, *challenge], json.dumps(body).encode())
 
 
-async def _not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
+async def _send_not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
     headers = ((b"allow", allow),)
     await send_error(
         scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers

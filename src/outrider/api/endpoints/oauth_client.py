@@ -1,4 +1,4 @@
-"""How a client says its id and secret (RFC 6749, section 2.3.1)."""
+"""How a client gives its id and secret (RFC 6749, section 2.3.1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def basic_credentials(authorization: bytes) -> tuple[str, str]:
     try:
         decoded = base64.b64decode(text.strip(), validate=True).decode()
         client_id, colon, client_secret = decoded.partition(":")
-        parts = [unquote_plus(each, errors="strict") for each in (client_id, client_secret)]
+        parts = [unquote_plus(part, errors="strict") for part in (client_id, client_secret)]
     except (ValueError, binascii.Error):
         colon, parts = "", []
     if not colon or scheme.lower() != _SCHEME:

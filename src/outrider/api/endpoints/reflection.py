@@ -1,4 +1,4 @@
-"""gRPC server reflection: what is served, told from the descriptors that serve it.
+"""gRPC server reflection: the served services, described by the descriptors that serve them.
 
 Both published versions, `grpc.reflection.v1` and `v1alpha`: the same messages under two names.
 https://github.com/grpc/grpc/blob/master/doc/server-reflection.md
@@ -13,28 +13,27 @@ from typing import Any
 from connectrpc.code import Code
 from protobuf import DescFile, DescMessage, DescService, Oneof
 
-from outrider.api.app import serve
 from outrider.api.asgi.shutdown import until_shutdown
-from outrider.api.rpc.error_mapping import Log
-from outrider.api.rpc.interceptors import Authenticator, Context
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.interceptors import Authenticate, Context
+from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.status_codes import GRPC_STATUS
-from outrider.api.rpc.telemetry import SILENT, Telemetry
+from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
 from outrider.errors import InvalidRequest
+from outrider.usecases.ports.log import Log
 from outrider_api.grpc.reflection.v1 import reflection_connect as v1
 from outrider_api.grpc.reflection.v1 import reflection_pb as v1_pb
 from outrider_api.grpc.reflection.v1alpha import reflection_connect as v1alpha
 from outrider_api.grpc.reflection.v1alpha import reflection_pb as v1alpha_pb
 
 
-class Served:
+class DescriptorIndex:
     """Services with the files that describe them, and whatever those import."""
 
     def __init__(self, services: Iterable[DescService]) -> None:
-        described = list(services)
-        self.services: Sequence[str] = sorted(each.type_name for each in described)
+        descriptors = list(services)
+        self.services: Sequence[str] = sorted(service.type_name for service in descriptors)
         self._files = {
-            file.name: file for service in described for file in with_imports(service.file)
+            file.name: file for service in descriptors for file in with_imports(service.file)
         }
         self._symbols = {name: file for file in self._files.values() for name in symbols_of(file)}
         self._extensions = {
@@ -93,31 +92,31 @@ def symbols_in(message: DescMessage) -> Iterator[str]:
         yield from symbols_in(inner)
 
 
-class Answers:
-    """The answers of one stream: what a file imports is sent once."""
+class ReflectionStream:
+    """The responses of one stream: what a file imports is sent once."""
 
-    def __init__(self, served: Served, pb: Any) -> None:
-        self._served = served
+    def __init__(self, index: DescriptorIndex, pb: Any) -> None:
+        self._index = index
         self._pb = pb
         self._sent: set[str] = set()
-        self._by_question: dict[str, Callable[[Any], Any]] = {
-            "file_by_filename": lambda name: self._files(served.file(name)),
-            "file_containing_symbol": lambda name: self._files(served.file_of(name)),
-            "file_containing_extension": lambda wanted: self._files(
-                served.file_of_extension(wanted.containing_type, wanted.extension_number)
+        self._answers: dict[str, Callable[[Any], Any]] = {
+            "file_by_filename": lambda name: self._files(index.file(name)),
+            "file_containing_symbol": lambda name: self._files(index.file_of(name)),
+            "file_containing_extension": lambda extension: self._files(
+                index.file_of_extension(extension.containing_type, extension.extension_number)
             ),
             "all_extension_numbers_of_type": self._extension_numbers,
             "list_services": self._services,
         }
 
-    def to(self, request: Any) -> Any:
+    def response_to(self, request: Any) -> Any:
         """The response to one request. Raise `InvalidRequest` when it asks nothing."""
         question = request.message_request
         if question is None:
             raise InvalidRequest(
                 "invalid ServerReflectionRequest.MessageRequest: value is required"
             )
-        answer = self._by_question[question.field](question.value)
+        answer = self._answers[question.field](question.value)
         return self._pb.ServerReflectionResponse(
             valid_host=request.host, original_request=request, message_response=answer
         )
@@ -126,14 +125,14 @@ class Answers:
         if file is None:
             return self._not_found()
         first, *imports = with_imports(file)
-        new = [first, *(each for each in imports if each.name not in self._sent)]
-        self._sent |= {each.name for each in new}
-        files = [each.proto.to_binary() for each in new]
+        unsent = [first, *(imported for imported in imports if imported.name not in self._sent)]
+        self._sent |= {sent.name for sent in unsent}
+        files = [sent.proto.to_binary() for sent in unsent]
         response = self._pb.FileDescriptorResponse(file_descriptor_proto=files)
         return Oneof("file_descriptor_response", response)
 
     def _extension_numbers(self, extendee: str) -> Any:
-        numbers = self._served.extension_numbers(extendee)
+        numbers = self._index.extension_numbers(extendee)
         if numbers is None:
             return self._not_found()
         response = self._pb.ExtensionNumberResponse(
@@ -142,7 +141,7 @@ class Answers:
         return Oneof("all_extension_numbers_response", response)
 
     def _services(self, _ignored: str) -> Any:
-        services = [self._pb.ServiceResponse(name=name) for name in self._served.services]
+        services = [self._pb.ServiceResponse(name=name) for name in self._index.services]
         return Oneof("list_services_response", self._pb.ListServiceResponse(service=services))
 
     def _not_found(self) -> Any:
@@ -155,8 +154,8 @@ class Answers:
 class ReflectionHandlers:
     """`ServerReflection` of either version; `pb` has its messages."""
 
-    def __init__(self, served: Served, pb: Any, stopping: asyncio.Event) -> None:
-        self._served = served
+    def __init__(self, index: DescriptorIndex, pb: Any, stopping: asyncio.Event) -> None:
+        self._index = index
         self._pb = pb
         self._stopping = stopping
 
@@ -164,18 +163,18 @@ class ReflectionHandlers:
         self, requests: AsyncIterator[Any], _ctx: Context, /
     ) -> AsyncIterator[Any]:
         """One response for each request, as it comes."""
-        answers = Answers(self._served, self._pb)
+        stream = ReflectionStream(self._index, self._pb)
         async for request in until_shutdown(self._stopping, requests):
-            yield answers.to(request)
+            yield stream.response_to(request)
 
 
 def reflection(
     services: Iterable[Service],
-    authenticator: Authenticator[Any],
+    authenticate: Authenticate,
     log: Log,
     stopping: asyncio.Event,
     *,
-    telemetry: Telemetry = SILENT,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> list[Service]:
     """Reflection about these services and itself, in both versions, until `stopping`."""
     versions: tuple[tuple[Any, Any, Any], ...] = (
@@ -183,13 +182,13 @@ def reflection(
         (v1alpha.ServerReflectionASGIApplication, v1alpha.ServerReflection, v1alpha_pb),
     )
     own = [service.desc() for _, service, _ in versions]
-    served = Served([*(each.descriptor for each in services), *own])
+    index = DescriptorIndex([*(service.descriptor for service in services), *own])
     return [
         serve(
             app,
-            ReflectionHandlers(served, pb, stopping),
+            ReflectionHandlers(index, pb, stopping),
             service.desc(),
-            authenticator,
+            authenticate,
             log,
             telemetry=telemetry,
         )

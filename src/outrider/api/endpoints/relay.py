@@ -1,19 +1,27 @@
-"""`POST /v1/relay/{source}`: events of another server's executions, known by their signature."""
+"""`POST /v1/relay/{source}`: events of another server's executions, verified by their signature."""
 
 from __future__ import annotations
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.json_depth import refuse_deep
+from outrider.api.asgi.json_depth import check_depth
 from outrider.api.asgi.limits import TOO_LARGE
-from outrider.api.asgi.types import App, BodyTooLargeError, Receive, Scope, Send, answer, read_body
-from outrider.api.rpc.error_mapping import Log
+from outrider.api.asgi.types import (
+    App,
+    BodyTooLargeError,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_response,
+)
 from outrider.api.rpc.protocol_errors import JSON, send_error
 from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay
+from outrider.usecases.ports.log import Log
 
 PREFIX = "/v1/relay/"
-_SIGNATURES = frozenset({b"zitadel-signature", b"x-zitadel-signature"})
+_SIGNATURE_HEADERS = frozenset({b"zitadel-signature", b"x-zitadel-signature"})
 _ALLOW = ((b"allow", b"POST"),)
 
 
@@ -21,39 +29,39 @@ def relay_endpoint(relay: Relay, log: Log) -> App:
     """The application below `PREFIX`. No page of a browser has a signing key: no CORS."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        name = scope["path"].removeprefix(PREFIX)
+        source = scope["path"].removeprefix(PREFIX)
         if scope["method"] != "POST":
             text = "Method Not Allowed"
             await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
             return
         try:
-            await _take(relay, log, name, scope, receive)
+            await _accept(relay, log, source, scope, receive)
         except BodyTooLargeError:
             await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except OutriderError as error:
-            if not isinstance(error, Unauthenticated):  # of which the relay knows more
-                log.info("relay.refused", source=name, reason=str(error))
+            if not isinstance(error, Unauthenticated):  # the relay logs those with their reason
+                log.info("relay.refused", source=source, reason=str(error))
             await send_error(scope, send, Code(error.code.value), str(error))
         else:
-            await answer(send, 200, [JSON], b"{}")
+            await send_response(send, 200, [JSON], b"{}")
 
     return app
 
 
-async def _take(relay: Relay, log: Log, name: str, scope: Scope, receive: Receive) -> None:
+async def _accept(relay: Relay, log: Log, source: str, scope: Scope, receive: Receive) -> None:
     signatures = [
-        value.decode("latin-1") for header, value in scope["headers"] if header in _SIGNATURES
+        value.decode("latin-1") for name, value in scope["headers"] if name in _SIGNATURE_HEADERS
     ]
-    call = await relay.verified(name, signatures, await read_body(receive))
+    call = await relay.verified(source, signatures, await read_body(receive))
     try:
-        refuse_deep(call.body)
+        check_depth(call.body)
     except ValueError as problem:
         raise InvalidRequest(str(problem)) from None
-    taken = await relay.accept(call)
+    published = await relay.accept(call)
     log.info(
         "relay.accepted",
-        source=name,
-        event_id=taken.id,
-        deliveries=taken.deliveries,
-        duplicate=taken.is_duplicate,
+        source=source,
+        event_id=published.id,
+        deliveries=published.deliveries,
+        duplicate=published.is_duplicate,
     )

@@ -24,17 +24,17 @@ from outrider.api.asgi.types import (
     Receive,
     Scope,
     Send,
-    answer,
     header,
     read_body,
-    replay,
-    without,
+    receive_first,
+    send_response,
+    without_headers,
 )
 from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
-from outrider.api.rpc.router import Service
+from outrider.api.rpc.service import Service
 
 UNAUTHORIZED = 401
 OK = 200
@@ -58,7 +58,7 @@ MILLISECONDS = {"H": 3_600_000, "M": 60_000, "S": 1_000, "m": 1, "u": 1e-3, "n":
 MAX_CONNECT_TIMEOUT = 9_999_999_999
 
 
-class Rest:
+class RestApp:
     """Every route of some services, as an ASGI application."""
 
     def __init__(self, services: Sequence[Service]) -> None:
@@ -68,7 +68,7 @@ class Rest:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers with the procedure's answer, or says what is wrong with the request."""
+        """Answers with the procedure's answer, or with what is wrong with the request."""
         try:
             segments = path_segments(scope["path"], scope.get("raw_path"))
         except UnicodeDecodeError:
@@ -86,9 +86,9 @@ class Rest:
 
     async def _call(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await body_of(match, scope, receive)
+            body = await read_json_body(match, scope, receive)
             message = message_json(match, scope.get("query_string", b""), body)
-            call = call_scope(match.route.procedure, scope, JSON)
+            call = connect_scope(match.route.procedure, scope, JSON)
         except BodyTooLargeError:
             await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except NotJsonError as error:
@@ -98,15 +98,15 @@ class Rest:
         else:
             app = self._apps[match.route.procedure.rpartition("/")[0]]
             if not match.route.body:
-                receive = after_body(receive)
-            await app(call, replay(message, receive), RestAnswer(send))
+                receive = skip_body(receive)
+            await app(call, receive_first(message, receive), RestResponse(send))
 
 
 class NotJsonError(Exception):
-    """The body is of a type or in an encoding that nobody reads here."""
+    """The body is of a type or in an encoding that REST does not accept."""
 
 
-async def body_of(match: Match, scope: Scope, receive: Receive) -> bytes:
+async def read_json_body(match: Match, scope: Scope, receive: Receive) -> bytes:
     """The JSON text of the body. Empty when the route has none: a body is ignored then."""
     if not match.route.body:
         return b""
@@ -119,10 +119,10 @@ async def body_of(match: Match, scope: Scope, receive: Receive) -> bytes:
         return body
     if encoding != "gzip":
         raise NotJsonError(f"content encoding {encoding!r} is not supported, send gzip or none")
-    return unzipped(body)
+    return decompress(body)
 
 
-def unzipped(body: bytes) -> bytes:
+def decompress(body: bytes) -> bytes:
     """The text of a compressed body; it is not unpacked beyond the limit."""
     try:
         return GzipCompression().decompress(body, REQUEST_BYTES)
@@ -132,28 +132,28 @@ def unzipped(body: bytes) -> bytes:
         raise BadRequestError(f"the body cannot be unpacked: {error}") from error
 
 
-def after_body(receive: Receive) -> Receive:
-    """A `receive` that leaves out a body that nobody asked for and waits for the client to go."""
+def skip_body(receive: Receive) -> Receive:
+    """A `receive` that leaves out a body that the route has no use for."""
 
-    async def next_but_body() -> Message:
+    async def receive_after_body() -> Message:
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 return message
 
-    return next_but_body
+    return receive_after_body
 
 
-def call_scope(procedure: str, scope: Scope, content_type: Header) -> Scope:
+def connect_scope(procedure: str, scope: Scope, content_type: Header) -> Scope:
     """The request as a Connect call of the procedure, whose body will be of this type.
 
     Raises:
         BadRequestError: its time-out cannot be read.
     """
-    headers = [*without(scope["headers"], *REPLACED), content_type]
+    headers = [*without_headers(scope["headers"], *REPLACED), content_type]
     timeout = header(scope, b"grpc-timeout")
     if timeout is not None and header(scope, b"connect-timeout-ms") is None:
-        headers.append((b"connect-timeout-ms", str(milliseconds(timeout)).encode()))
+        headers.append((b"connect-timeout-ms", str(timeout_milliseconds(timeout)).encode()))
     return {
         **scope,
         "method": "POST",
@@ -165,7 +165,7 @@ def call_scope(procedure: str, scope: Scope, content_type: Header) -> Scope:
     }
 
 
-def milliseconds(timeout: bytes) -> int:
+def timeout_milliseconds(timeout: bytes) -> int:
     """The header Grpc-Timeout.
 
     Raises:
@@ -180,7 +180,7 @@ def milliseconds(timeout: bytes) -> int:
     return min(int(int(digits) * MILLISECONDS[unit]), MAX_CONNECT_TIMEOUT)
 
 
-class RestAnswer:
+class RestResponse:
     """A `send` that turns the answer of a Connect call into that of a REST call.
 
     `to_json` makes JSON of the message, where the call is not answered with JSON.
@@ -202,17 +202,19 @@ class RestAnswer:
             await self._finish(self._start["status"], b"".join(self._body))
 
     async def _finish(self, status: int, body: bytes) -> None:
-        headers: list[Header] = without(self._start["headers"], b"content-encoding", b"vary")
+        headers: list[Header] = without_headers(
+            self._start["headers"], b"content-encoding", b"vary"
+        )
         if status == UNAUTHORIZED:
             headers.append(CHALLENGE)
         if status == OK and self._to_json is not None:
-            headers = [*without(headers, b"content-type"), JSON]
+            headers = [*without_headers(headers, b"content-type"), JSON]
             body = self._to_json(body)
-        await answer(self._send, status, headers, body if status == OK else rest_error(body))
+        await send_response(self._send, status, headers, body if status == OK else rest_error(body))
 
 
 def rest_error(body: bytes) -> bytes:
-    """Connect's error with its first detail in a place of its own."""
+    """Connect's error with its first detail also as `detail`."""
     error: dict[str, Any] = json.loads(body)
     details = error.get("details")
     if details:

@@ -41,7 +41,7 @@ def message_json(match: Match, query_string: bytes, body: bytes) -> bytes:
         BadRequestError: the body is not a JSON object, or the query cannot be read.
     """
     if match.route.body == WHOLE_MESSAGE and not match.variables:
-        # What the message codec says about a bad body is as good as what we could say.
+        # The message codec describes a bad body as well as this module could.
         return body or EMPTY_OBJECT
     message = body_fields(match, body)
     if match.route.body != WHOLE_MESSAGE:
@@ -54,10 +54,10 @@ def message_json(match: Match, query_string: bytes, body: bytes) -> bytes:
 
 
 def body_fields(match: Match, body: bytes) -> dict[str, Any]:
-    """What the body says, as far as the route looks at it."""
+    """The fields that the route takes from the body."""
     if not match.route.body or not body:
         return {}
-    value = parsed(body)
+    value = parse_json(body)
     if match.route.body == WHOLE_MESSAGE:
         if not isinstance(value, dict):
             raise BadRequestError("the body is not a JSON object")
@@ -66,17 +66,17 @@ def body_fields(match: Match, body: bytes) -> dict[str, Any]:
     return {} if field is None else {field.json_name: value}
 
 
-def parsed(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """The JSON value of a text; NaN and Infinity are not JSON."""
     try:
-        return json.loads(body, parse_constant=refuse_constant)
+        return json.loads(body, parse_constant=reject_constant)
     except RecursionError as error:
         raise BadRequestError("the body is nested too deeply") from error
     except ValueError as error:
         raise BadRequestError(f"the body is not JSON: {error}") from error
 
 
-def refuse_constant(name: str) -> Any:
+def reject_constant(name: str) -> Any:
     """What Python's JSON reads beyond the standard."""
     raise ValueError(f"{name} is no JSON value")
 
@@ -124,9 +124,9 @@ def json_value(field: DescField, text: str) -> str | bool | int:
     """A text as the JSON value of a field; protobuf's JSON takes numbers as strings."""
     match field.value:
         case DescFieldValueScalar(scalar=ScalarType.BOOL):
-            return truth(text)
+            return boolean_value(text)
         case DescFieldValueList(element=ScalarType.BOOL):
-            return truth(text)
+            return boolean_value(text)
         case DescFieldValueEnum():
             return int(text) if is_number(text) else text
         case DescFieldValueList(element=DescEnum()):
@@ -135,7 +135,7 @@ def json_value(field: DescField, text: str) -> str | bool | int:
             return text
 
 
-def truth(text: str) -> str | bool:
+def boolean_value(text: str) -> str | bool:
     """JSON's booleans; any other text stays, and the message codec will refuse it."""
     return {"true": True, "false": False}.get(text, text)
 

@@ -47,7 +47,7 @@ class Match:
 
 @dataclass(slots=True)
 class Node:
-    """A place in the tree of all paths."""
+    """One node in the tree of all paths."""
 
     literals: dict[str, Node] = field(default_factory=dict)
     variable: Node | None = None
@@ -122,7 +122,7 @@ class Routes:
 
     def find(self, verb: str, segments: tuple[str, ...]) -> Match | None:
         """The route of a verb and a path; None when no template fits."""
-        for node in ends(self._root, segments):
+        for node in matching_nodes(self._root, segments):
             route = node.routes.get(verb)
             if route is not None:
                 return Match(route, tuple(variables(route, segments)))
@@ -130,19 +130,21 @@ class Routes:
 
     def verbs(self, segments: tuple[str, ...]) -> list[str]:
         """The verbs that a path is served with, sorted; empty: the path is unknown."""
-        return sorted({verb for node in ends(self._root, segments) for verb in node.routes})
+        return sorted(
+            {verb for node in matching_nodes(self._root, segments) for verb in node.routes}
+        )
 
 
-def ends(node: Node, segments: tuple[str, ...]) -> Iterator[Node]:
+def matching_nodes(node: Node, segments: tuple[str, ...]) -> Iterator[Node]:
     """The nodes that a path leads to, those with literals first."""
     if not segments:
         yield node
         return
     first, rest = segments[0], segments[1:]
     if first in node.literals:
-        yield from ends(node.literals[first], rest)
+        yield from matching_nodes(node.literals[first], rest)
     if node.variable is not None and first:
-        yield from ends(node.variable, rest)
+        yield from matching_nodes(node.variable, rest)
 
 
 def variables(route: Route, segments: tuple[str, ...]) -> Iterator[tuple[DescField, str]]:

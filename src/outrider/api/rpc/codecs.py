@@ -3,8 +3,8 @@
 - JSON ignores unknown fields, as ZITADEL does, but keeps unknown numbers of enums, so that the
   rules can refuse them, and refuses two members of one oneof instead of taking the last.
 - It refuses unknown names of enums, which ZITADEL ignores: with `"payloadType": "JWE"` it would
-  send everything unencrypted, and say nothing.
-- A message of ours that cannot be written is our fault: the caller sees a reference, never the
+  send everything unencrypted, without a word.
+- A response that cannot be written is an internal error: the caller sees a reference, never the
   text of the exception.
 """
 
@@ -28,22 +28,22 @@ from protobuf import (
     Message,
 )
 
-from outrider.api.asgi.json_depth import refuse_deep
+from outrider.api.asgi.json_depth import check_depth
 from outrider.api.rpc.error_mapping import ErrorMapper
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
 WELL_KNOWN = "google.protobuf."
 # Of a text that the caller sent, in a message to the caller.
-MAX_SHOWN = 100
+MAX_QUOTED_CHARS = 100
 
 
 class CheckedCodec:
-    """A codec whose failures to encode are reported as ours."""
+    """A codec whose failures to encode are internal errors."""
 
-    def __init__(self, inner: Codec[Message, Message], faults: ErrorMapper) -> None:
+    def __init__(self, inner: Codec[Message, Message], errors: ErrorMapper) -> None:
         self._inner = inner
-        self._faults = faults
+        self._errors = errors
 
     def name(self) -> str:
         """The second half of the content type."""
@@ -58,7 +58,7 @@ class CheckedCodec:
         try:
             return self._inner.encode(message)
         except Exception as error:
-            raise self._faults.internal(error, message.desc().type_name) from error
+            raise self._errors.to_internal_error(error, message.desc().type_name) from error
 
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """The message; whatever is raised is the caller's mistake."""
@@ -75,23 +75,23 @@ class JsonCodec(CheckedCodec):
             ValueError: not JSON, nested too deep, or not JSON of this message.
             TypeError: JSON of another shape.
         """
-        refuse_deep(data)
-        refuse_oneof_conflicts(data, message_class.desc())
+        check_depth(data)
+        check_oneofs(data, message_class.desc())
         try:
             return message_class.from_json(data)
         except ValueError:
             # Unknown fields are rare; a second reading ignores them. It also drops unknown enum
             # numbers, which the first one keeps, and unknown names.
-            refuse_unknown_names(data, message_class.desc())
+            check_enum_names(data, message_class.desc())
             return message_class.from_json(data, ignore_unknown_fields=True)
 
 
-def codecs(faults: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
+def codecs(errors: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
     """The codecs of every service: binary and JSON."""
-    return CheckedCodec(proto_binary_codec(), faults), JsonCodec(proto_json_codec(), faults)
+    return CheckedCodec(proto_binary_codec(), errors), JsonCodec(proto_json_codec(), errors)
 
 
-def refuse_oneof_conflicts(data: bytes | bytearray, desc: DescMessage) -> None:
+def check_oneofs(data: bytes | bytearray, desc: DescMessage) -> None:
     """Raises `ValueError` when one object of the JSON text sets two members of a oneof."""
     if not any(sum(name in data for name in names) > 1 for names in oneof_spellings(desc)):
         return
@@ -99,7 +99,7 @@ def refuse_oneof_conflicts(data: bytes | bytearray, desc: DescMessage) -> None:
         raise ValueError(conflict)
 
 
-def refuse_unknown_names(data: bytes | bytearray, desc: DescMessage) -> None:
+def check_enum_names(data: bytes | bytearray, desc: DescMessage) -> None:
     """Raises `ValueError` when the JSON text names a value that its enum does not have."""
     for problem in unknown_names(json.loads(data, parse_int=float), desc):
         raise ValueError(problem)
@@ -107,10 +107,10 @@ def refuse_unknown_names(data: bytes | bytearray, desc: DescMessage) -> None:
 
 @cache
 def oneof_spellings(desc: DescMessage) -> tuple[tuple[bytes, ...], ...]:
-    """For each oneof in the message or below it, its members' names as they stand in JSON.
+    """For each oneof in the message or below it, its members' names as they are written in JSON.
 
     A text in which at most one of them occurs has no conflict, which is cheap to see. Names that
-    are written with escapes are overlooked; nobody writes them.
+    are written with escapes are overlooked: no client writes them.
     """
     return tuple(
         tuple({f'"{name}"'.encode() for field in oneof.fields for name in spellings(field)})
@@ -177,10 +177,10 @@ def unknown_names(value: Any, desc: DescMessage) -> Iterator[str]:
     if not isinstance(value, dict) or desc.type_name.startswith(WELL_KNOWN):
         return
     for item, enum in parts_of(value, desc, enum_of):
-        names = [each.name for each in enum.values]
+        names = [enum_value.name for enum_value in enum.values]
         if isinstance(item, str) and item not in names:
             known = ", ".join(names)
-            yield f"{json.dumps(item[:MAX_SHOWN])} is no {enum.name}; there are {known}"
+            yield f"{json.dumps(item[:MAX_QUOTED_CHARS])} is no {enum.name}; there are {known}"
     for item, inner in parts_of(value, desc, message_of):
         yield from unknown_names(item, inner)
 

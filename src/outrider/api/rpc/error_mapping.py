@@ -3,7 +3,7 @@
 - An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
   of a target that interrupted, also `outrider.v1.InterruptDetail`.
 - An `OutriderError` without: its code and its text.
-- The caller's own mistake: what the protocol library says about it, shortened.
+- The caller's own mistake: the protocol library's text about it, shortened.
 - Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
   that reference, and nowhere else.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Protocol
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
@@ -21,6 +20,7 @@ from protobuf import Message
 from outrider.api.asgi.limits import ERROR_TEXT_CHARS, TOO_LARGE
 from outrider.api.asgi.types import DisconnectedError
 from outrider.errors import OutriderError
+from outrider.usecases.ports.log import Log
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
@@ -33,8 +33,8 @@ NO_HANDLER = "Not implemented"
 # them internal.
 PROTOCOL_ERROR = "protocol error"
 
-# What the protocol library says about requests, deadlines and lost callers. Every other code of
-# its own is about us, and its text may say too much.
+# The protocol library's codes for requests, deadlines and lost callers. Its other codes are about
+# this server, and their texts may tell too much.
 CLIENT_CAUSED = frozenset(
     {
         Code.INVALID_ARGUMENT,
@@ -45,42 +45,32 @@ CLIENT_CAUSED = frozenset(
 )
 
 
-class Log(Protocol):
-    """The part of a structlog logger that the API uses."""
-
-    def info(self, event: str, /, **fields: object) -> object:
-        """One line about something that happened."""
-
-    def error(self, event: str, /, **fields: object) -> object:
-        """One line about something that went wrong; `exc_info` carries the exception."""
-
-
 def new_reference() -> str:
     """Eight hexadecimal digits that join what the caller saw to the log."""
     return secrets.token_hex(REFERENCE_BYTES)
 
 
 class ErrorMapper:
-    """Turns exceptions into what callers may see, and logs those that are our fault."""
+    """Turns exceptions into what callers may see, and logs those that are internal."""
 
     def __init__(self, log: Log, reference: Callable[[], str] = new_reference) -> None:
         self._log = log
         self._reference = reference
 
-    def shown(self, error: BaseException, method: str) -> ConnectError:
+    def to_connect_error(self, error: BaseException, method: str) -> ConnectError:
         """The error that the caller of `method` sees instead of `error`."""
         if isinstance(error, OutriderError):
             return from_outrider(error)
         if isinstance(error, DisconnectedError):
             return ConnectError(Code.CANCELED, "the caller left")
         if isinstance(error, ConnectError):
-            known = from_library(error, method)
-            if known is not None:
-                return known
-        return self.internal(error, method)
+            client_error = from_library(error, method)
+            if client_error is not None:
+                return client_error
+        return self.to_internal_error(error, method)
 
-    def internal(self, error: BaseException, method: str) -> ConnectError:
-        """Logs the exception; what comes back says nothing about it but the reference."""
+    def to_internal_error(self, error: BaseException, method: str) -> ConnectError:
+        """Logs the exception under the reference, which is all that the returned error has."""
         reference = self._reference()
         self._log.error("rpc.failed", method=method, reference=reference, exc_info=error)
         return ConnectError(Code.INTERNAL, f"internal error, reference {reference}")

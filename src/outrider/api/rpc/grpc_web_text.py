@@ -1,6 +1,6 @@
 """gRPC-Web in Base64, for browsers that cannot read binary answers as they arrive.
 
-A wrapper: requests are decoded on the way in, each piece of the answer is encoded on the way out.
+A wrapper: it decodes requests, and encodes each piece of the answer.
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
 """
 
@@ -22,8 +22,8 @@ from outrider.api.asgi.types import (
     Scope,
     Send,
     read_body,
-    replay,
-    without,
+    receive_first,
+    without_headers,
 )
 from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
 
@@ -39,50 +39,50 @@ _PIECE = re.compile(rb"[^=]*=+|[^=]+")
 def grpc_web_text(app: App) -> App:
     """Wraps an application that speaks gRPC-Web; other requests pass through."""
 
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer_decoded(scope: Scope, receive: Receive, send: Send) -> None:
         if wire_of(scope) is not Wire.GRPC_WEB_TEXT:
             await app(scope, receive, send)
             return
         try:
-            body = decoded(await read_body(receive, TEXT_LIMIT))
+            body = decode_text(await read_body(receive, TEXT_LIMIT))
         except BodyTooLargeError:
             await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except binascii.Error:
             await send_error(scope, send, Code.INVALID_ARGUMENT, "body is not Base64")
         else:
-            await app(binary(scope), replay(body, receive), encoding(send))
+            await app(as_binary(scope), receive_first(body, receive), send_encoded(send))
 
-    return wrapped
+    return answer_decoded
 
 
-def decoded(text: bytes) -> bytes:
+def decode_text(text: bytes) -> bytes:
     """The bytes of one or more Base64 texts, written one after the other."""
     return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in _PIECE.findall(text))
 
 
-def binary(scope: Scope) -> Scope:
+def as_binary(scope: Scope) -> Scope:
     """The same request with the binary content type and without the length of the text."""
     content_type = media_type(scope).replace(TEXT, BINARY).encode()
-    headers = without(scope["headers"], b"content-type", b"content-length")
+    headers = without_headers(scope["headers"], b"content-type", b"content-length")
     return {**scope, "headers": [*headers, (b"content-type", content_type)]}
 
 
-def encoding(send: Send) -> Send:
+def send_encoded(send: Send) -> Send:
     """A `send` that encodes what goes out."""
 
-    async def encoded(message: Message) -> None:
+    async def encode_and_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [as_text(item) for item in message["headers"]]
-            message = {**message, "headers": without(headers, b"content-length")}
+            message = {**message, "headers": without_headers(headers, b"content-length")}
         elif message["type"] == "http.response.body":
             message = {**message, "body": b64encode(message.get("body", b""))}
         await send(message)
 
-    return encoded
+    return encode_and_send
 
 
 def as_text(item: Header) -> Header:
-    """The content type says that the body is text."""
+    """The header with the content type of a text."""
     name, value = item
     if name.lower() == b"content-type":
         value = value.replace(BINARY.encode(), TEXT.encode(), 1)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.types import Header, Scope, Send, answer, header
+from outrider.api.asgi.types import Header, Scope, Send, header, send_response
 from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
 
 JSON = (b"content-type", b"application/json")
@@ -54,10 +54,10 @@ async def send_error(
     """
     wire = wire_of(scope)
     if wire is not Wire.HTTP:
-        await answer(send, 200, grpc_error(wire, code, text))
+        await send_response(send, 200, grpc_error(wire, code, text))
         return
     body = json.dumps({"code": code.value, "message": text}, ensure_ascii=False).encode()
-    await answer(send, status or HTTP_STATUS[code], (JSON, *headers), body)
+    await send_response(send, status or HTTP_STATUS[code], (JSON, *headers), body)
 
 
 def grpc_error(wire: Wire, code: Code, text: str) -> tuple[Header, ...]:

@@ -1,7 +1,7 @@
-"""The way to the services: what is wrong with a request before anybody decodes it.
+"""From a request to the service that answers it, and what is wrong before a service decodes it.
 
 The protocol library answers some of these without a body, and some not at all; here every one of
-them gets an answer that says what is wrong.
+them gets an answer that explains what is wrong.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connectrpc.code import Code
-from protobuf import DescService
 
 from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import TRAILERS, App, Receive, Scope, Send, header
 from outrider.api.rpc.grpc_web_text import grpc_web_text
 from outrider.api.rpc.interceptors import procedure_of
 from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
+from outrider.api.rpc.service import Service
 
 _GRPC_TYPES = (
     "application/grpc",
@@ -35,14 +35,6 @@ LONGEST_BODY = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """A service and the application that answers its procedures."""
-
-    descriptor: DescService
-    app: App
-
-
-@dataclass(frozen=True, slots=True)
 class Procedure:
     """One procedure: who answers it, and the types of requests that it takes."""
 
@@ -51,9 +43,14 @@ class Procedure:
 
 
 class RpcRouter:
-    """Routes `/package.Service/Method` to the services, and refuses what cannot be a call."""
+    """Routes `/package.Service/Method` to the services, and refuses what cannot be a call.
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    `otherwise` answers what is meant for no service: the same services on other paths. It gets no
+    request that no service could read.
+    """
+
+    def __init__(self, services: Sequence[Service], *, otherwise: App) -> None:
+        self._otherwise = otherwise
         self._prefixes = tuple(f"/{service.descriptor.type_name}/" for service in services)
         self._procedures = {
             procedure_of(method): Procedure(
@@ -64,12 +61,17 @@ class RpcRouter:
             for method in service.descriptor.methods
         }
 
-    def covers(self, scope: Scope) -> bool:
-        """Whether the request is meant for a service, known or not."""
-        return wire_of(scope) is not Wire.HTTP or scope["path"].startswith(self._prefixes)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls the procedure, or says why not."""
+        """Calls the procedure, answers why not, or leaves the request to `otherwise`."""
+        problem = request_problem(scope)
+        if problem is not None:
+            await send_error(scope, send, Code.INVALID_ARGUMENT, problem)
+        elif wire_of(scope) is not Wire.HTTP or scope["path"].startswith(self._prefixes):
+            await self._call(scope, receive, send)
+        else:
+            await self._otherwise(scope, receive, send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         procedure = self._procedures.get(scope["path"])
         kind = media_type(scope)
         if procedure is None:
@@ -109,6 +111,12 @@ def with_media_type(scope: Scope, kind: str) -> Scope:
     return {**scope, "headers": headers}
 
 
+def request_problem(scope: Scope) -> str | None:
+    """What no service could read about the request; None: nothing."""
+    name = unreadable_header(scope)
+    return length_problem(scope) if name is None else f"header {name} is not UTF-8"
+
+
 def unreadable_header(scope: Scope) -> str | None:
     """The name of a header that is not UTF-8, which the protocol library cannot read."""
     for name, value in scope["headers"]:
@@ -135,6 +143,6 @@ def length_problem(scope: Scope) -> str | None:
         return None
     if not length.isdigit():
         return "content-length is not a number"
-    # int() refuses texts of thousands of digits; nobody needs to be told the exact size.
+    # int() refuses texts of thousands of digits; no caller needs to know the exact size.
     too_long = len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY
     return TOO_LARGE if too_long else None

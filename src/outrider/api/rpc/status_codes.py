@@ -1,4 +1,4 @@
-"""How each code of an error looks on each wire."""
+"""The status of each error code on each wire."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from connectrpc.code import Code
 
-# The Connect protocol's table; the REST face uses the same. 499 is nobody's standard, but what
-# proxies log when the client has gone.
+# The Connect protocol's table; REST uses the same. 499 is in no standard, but proxies log it when
+# the client has gone.
 HTTP_STATUS: Mapping[Code, int] = {
     Code.CANCELED: 499,
     Code.UNKNOWN: 500,

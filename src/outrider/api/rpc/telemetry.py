@@ -1,4 +1,4 @@
-"""What is told about every call besides its line in the log: who counts, and who traces."""
+"""What is recorded about every call besides its line in the log: metrics and spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outrider.usecases.ports.tracing import NO_SPAN, PropagatedSpan, Tracing
 
 
 class RpcMetrics(Protocol):
-    """Told when a call was answered."""
+    """Counts calls."""
 
     def answered(self, method: str, code: str, seconds: float) -> None:
         """`method` is `/package.Service/Method`, `code` is "ok" or Connect's name of the error."""
@@ -20,10 +20,10 @@ class RpcMetrics(Protocol):
 
 class _NoMetrics:
     def answered(self, method: str, code: str, seconds: float) -> None:
-        """Nobody counts."""
+        """Counts nothing."""
 
 
-class _Untraced:
+class _NoTracing:
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Mapping[str, str | int]
     ) -> PropagatedSpan:
@@ -34,13 +34,13 @@ class _Untraced:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Both. By default nobody does either."""
+    """Both; by default, neither."""
 
     metrics: RpcMetrics = field(default_factory=_NoMetrics)
-    tracing: Tracing = field(default_factory=_Untraced)
+    tracing: Tracing = field(default_factory=_NoTracing)
 
 
-SILENT = Telemetry()
+NO_TELEMETRY = Telemetry()
 
 
 class _Headers(Protocol):

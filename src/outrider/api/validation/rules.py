@@ -54,20 +54,20 @@ def text_checks(rules: FieldRules, kind: Kind) -> Iterator[ValueCheck]:
     if rules.min_len or rules.max_len:
         yield length_check(rules.min_len, rules.max_len, "runes", len)
     if rules.min_bytes or rules.max_bytes:
-        measure = utf8_length if kind is ScalarType.STRING else len
-        yield length_check(rules.min_bytes, rules.max_bytes, "bytes", measure)
+        length_of = utf8_length if kind is ScalarType.STRING else len
+        yield length_check(rules.min_bytes, rules.max_bytes, "bytes", length_of)
     if rules.pattern is not None:
         yield pattern_check(rules.pattern.regex, rules.pattern.description)
 
 
-def length_check(least: int, most: int, unit: str, measure: Callable[[Any], int]) -> ValueCheck:
+def length_check(least: int, most: int, unit: str, length_of: Callable[[Any], int]) -> ValueCheck:
     """Bounds of a length; `most` 0 means no upper bound."""
     reason = f"value length must be {bounds(least, most)} {unit}"
     if least and most and least != most:
         reason += ", inclusive"
 
     def check(value: Any) -> str | None:
-        length = measure(value)
+        length = length_of(value)
         return reason if length < least or (most and length > most) else None
 
     return check

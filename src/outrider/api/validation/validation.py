@@ -35,7 +35,7 @@ from outrider_api.outrider.options.v1 import options_pb
 from outrider_api.outrider.options.v1.options_pb import FieldRules
 
 MessageCheck = Callable[[Any], str | None]
-"""Answers with the text of the first violation, or with None."""
+"""Returns the text of the first violation, or None."""
 
 REQUIRED = "value is required"
 EMBEDDED = "embedded message failed validation | caused by: "
@@ -51,17 +51,17 @@ def validate(message: Message) -> None:
     Raises:
         InvalidRequest: with the text of the first violation, and without an id.
     """
-    violation = first(message_checks(message.desc()), message)
+    violation = first_violation(message_checks(message.desc()), message)
     if violation is not None:
         raise InvalidRequest(violation)
 
 
-def first(checks: tuple[Callable[[Any], str | None], ...], value: object) -> str | None:
-    """The first answer that is not None."""
+def first_violation(checks: tuple[Callable[[Any], str | None], ...], value: object) -> str | None:
+    """The first violation; None: there is none."""
     for check in checks:
-        answer = check(value)
-        if answer is not None:
-            return answer
+        violation = check(value)
+        if violation is not None:
+            return violation
     return None
 
 
@@ -150,7 +150,7 @@ def embedded(inner: tuple[MessageCheck, ...]) -> ValueCheck:
     """A message inside a message: its violation becomes the cause of ours."""
 
     def check(value: object) -> str | None:
-        violation = first(inner, value)
+        violation = first_violation(inner, value)
         return None if violation is None else EMBEDDED + violation
 
     return check
@@ -168,7 +168,7 @@ def singular_check(
     def check(value: object) -> str | None:
         if value is None:
             return when_absent
-        reason = first(checks, value)
+        reason = first_violation(checks, value)
         return None if reason is None else f"{prefix}: {reason}"
 
     return check
@@ -194,7 +194,7 @@ def list_check(
                 return f"{prefix}[{index}]: {DUPLICATE}"
             if unique:
                 seen.add(item)
-            if (reason := first(of_item, item)) is not None:
+            if (reason := first_violation(of_item, item)) is not None:
                 return f"{prefix}[{index}]: {reason}"
         return None
 
@@ -219,7 +219,7 @@ def map_check(
         if reason is not None:
             return f"{prefix}: {reason}"
         for name in sorted(pairs):
-            reason = first(name_checks, name) or first(of_value, pairs[name])
+            reason = first_violation(name_checks, name) or first_violation(of_value, pairs[name])
             if reason is not None:
                 return f"{prefix}[{name}]: {reason}"
         return None

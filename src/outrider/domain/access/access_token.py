@@ -1,4 +1,4 @@
-"""What a JWT must say: access tokens that we issue, and assertions that accounts sign.
+"""The claims of JWTs: of access tokens that we issue, and of assertions that accounts sign.
 
 RFC 7519 (claims), RFC 9068 (access tokens), RFC 7523 (assertions as a grant).
 """
@@ -12,7 +12,7 @@ from typing import Any
 from outrider.domain.ids import AccountId, InstanceId
 
 LIFETIME = timedelta(hours=12)
-"""Of an access token (sheet, section 7.6)."""
+"""Of an access token."""
 
 TYP = "at+jwt"
 """RFC 9068, section 2.1. Web keys sign payloads for targets as well, whose content a publisher
@@ -22,7 +22,7 @@ ASSERTION_LIFETIME = timedelta(hours=1)
 CLOCK_SKEW = timedelta(seconds=30)
 """How far an account's clock may be off."""
 
-# The year 10000: dates hold no more.
+# The year 10000: `datetime` ends before it.
 _END_OF_TIME = 253_402_300_800
 
 
@@ -60,13 +60,10 @@ def check_access_claims(claims: Mapping[str, Any], instance: InstanceId, issuer:
 def check_assertion(
     claims: Mapping[str, Any], account: AccountId, issuer: str, now: datetime
 ) -> None:
-    """Raise `ValueError`, with a text for the account's owner, unless it may have a token for this.
-
-    See the sheet, section 7.6.
-    """
+    """Raise `ValueError`, with a text for the account's owner, unless it may have a token for this."""
     if not claims.get("iss") == claims.get("sub") == str(account):
         raise ValueError("iss and sub must be the user id that the key belongs to")
-    if issuer.rstrip("/") not in {each.rstrip("/") for each in audience(claims)}:
+    if issuer.rstrip("/") not in {name.rstrip("/") for name in audience(claims)}:
         raise ValueError("aud must contain the issuer")
     expires, issued = moment(claims, "exp"), moment(claims, "iat")
     if expires + CLOCK_SKEW.total_seconds() <= now.timestamp():
@@ -79,10 +76,10 @@ def check_assertion(
 
 
 def audience(claims: Mapping[str, Any]) -> list[str]:
-    """Whom a JWT is for; nobody when it does not say (RFC 7519, section 4.1.3)."""
+    """The names in `aud`; none when the claim is absent (RFC 7519, section 4.1.3)."""
     given = claims.get("aud")
-    several = given if isinstance(given, list) else [given]
-    return [each for each in several if isinstance(each, str)]
+    names = given if isinstance(given, list) else [given]
+    return [name for name in names if isinstance(name, str)]
 
 
 def moment(claims: Mapping[str, Any], name: str) -> float:

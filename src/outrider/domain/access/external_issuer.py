@@ -1,4 +1,4 @@
-"""Issuers whose tokens count here besides our own: what an operator writes down about each.
+"""External issuers, whose tokens count besides our own: what an operator configures of each one.
 
 OpenID Connect Core 1.0 (issuer, audience), RFC 7518 and RFC 8037 (names of algorithms).
 """
@@ -17,7 +17,7 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
-"""All that may be accepted: asymmetric ones. Whoever verifies must not be able to sign."""
+"""All that may be accepted: asymmetric ones. A key that verifies must not be able to sign."""
 
 MAX_ISSUERS = 50
 MAX_TEXTS = 100
@@ -37,10 +37,10 @@ _FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ExternalIssuer:
-    """One issuer, and what its tokens are worth.
+    """One issuer, and the roles of its tokens.
 
-    `issuer` is exactly what `iss` says. `role_paths` are the places of the claim with the roles;
-    the first that a token has counts. An empty `jwks_url` means that discovery says it, an empty
+    `issuer` is exactly the claim `iss`. `role_paths` are the paths of the claim with the roles; the
+    first one that a token has counts. An empty `jwks_url` means that discovery names it, an empty
     `instance` the default one.
     """
 
@@ -65,15 +65,14 @@ def parse_issuers(text: str) -> tuple[ExternalIssuer, ...]:
         entries = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError):
         raise ValueError("must be a JSON list of objects") from None
-    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("must be a JSON list of objects")
     if len(entries) > MAX_ISSUERS:
         raise ValueError(f"must be at most {MAX_ISSUERS} issuers")
     issuers = tuple(_numbered(number, entry) for number, entry in enumerate(entries, 1))
     for number, issuer in enumerate(issuers, 1):
-        if (issuer.issuer, issuer.instance) in [
-            (one.issuer, one.instance) for one in issuers[number:]
-        ]:
+        later = [(other.issuer, other.instance) for other in issuers[number:]]
+        if (issuer.issuer, issuer.instance) in later:
             raise ValueError(f"entry {number}: its issuer stands there twice for one instance")
     return issuers
 
@@ -81,7 +80,7 @@ def parse_issuers(text: str) -> tuple[ExternalIssuer, ...]:
 def check_callable(url: str) -> None:
     """Raise `ValueError` unless keys may come from there: https, or http on this very machine.
 
-    Whoever can change the keys on their way is the issuer.
+    A party that can change the keys in transit can issue tokens.
     """
     endpoint = parse_written_endpoint(url)
     if endpoint.scheme == "http" and not _is_loopback(endpoint):
@@ -134,10 +133,10 @@ def _text(name: str, given: object) -> str:
 
 
 def _texts(name: str, given: object) -> list[str]:
-    several = given if isinstance(given, list) else [given]
-    if not 0 < len(several) <= MAX_TEXTS:
+    texts = given if isinstance(given, list) else [given]
+    if not 0 < len(texts) <= MAX_TEXTS:
         raise ValueError(f"{name} must be a text, or a list of 1 to {MAX_TEXTS} texts")
-    return [_text(name, each) for each in several]
+    return [_text(name, text) for text in texts]
 
 
 def _paths(given: object) -> tuple[ClaimPath, ...]:

@@ -1,4 +1,4 @@
-"""What a token of another issuer must say, and what it is worth.
+"""What the token of an external issuer must claim, and which roles it has.
 
 RFC 7519 (claims), RFC 9068 (access tokens), RFC 8725 (what goes wrong with JWTs).
 """
@@ -24,8 +24,7 @@ _SCOPE = "scope"
 def check_type(header: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless the header calls it an access token, or any JWT, or nothing.
 
-    A `typ` of its own is how other uses, such as log-out tokens, say that they are none (RFC 8725,
-    section 3.11). Some issuers write no `typ` at all.
+    Other uses, such as log-out tokens, have a `typ` of another value (RFC 8725, section 3.11). Some issuers write no `typ` at all.
     """
     typ = header.get("typ", "JWT")
     if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in _TYPES:
@@ -36,7 +35,7 @@ def check_external_claims(claims: Mapping[str, Any], issuer: ExternalIssuer, now
     """Raise `ValueError` unless it is a token of this issuer, for us, and valid now.
 
     Clocks may be `CLOCK_SKEW` apart. A token that is bound to a client's key is refused: nothing
-    proves here that whoever shows it has that key (RFC 7800). So is a message about an event,
+    proves here that the caller has that key (RFC 7800). So is a message about an event,
     which is signed like a token (RFC 8417).
     """
     if claims.get("iss") != issuer.issuer:
@@ -54,7 +53,7 @@ def check_external_claims(claims: Mapping[str, Any], issuer: ExternalIssuer, now
 
 
 def subject(claims: Mapping[str, Any]) -> str:
-    """Whom it is about. Raise `ValueError` for nobody, and for what no log should hold."""
+    """The claim `sub`. Raise `ValueError` when it is absent, or a text that no log should hold."""
     given = claims.get("sub")
     if isinstance(given, str) and 0 < len(given) <= MAX_SUBJECT_CHARS and given.isprintable():
         return given
@@ -62,7 +61,7 @@ def subject(claims: Mapping[str, Any]) -> str:
 
 
 def external_account(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> AccountId:
-    """The account's id, `<iss>#<sub>`: no issuer holds a `#`, and no account of ours either."""
+    """The account's id, `<iss>#<sub>`: no issuer contains a `#`, and no account of ours either."""
     return AccountId(f"{issuer.issuer}#{subject(claims)}")
 
 
@@ -74,7 +73,7 @@ def expiry(claims: Mapping[str, Any]) -> datetime:
 def granted_roles(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> frozenset[Role]:
     """The roles that its claims are mapped to, and those that every token of the issuer has."""
     found = (_at(claims, path) for path in issuer.role_paths)
-    path_values = next((_values(*each) for each in found if each is not None), [])
+    path_values = next((_values(*claim) for claim in found if claim is not None), [])
     mapped = (issuer.roles.get(value, frozenset()) for value in path_values)
     return issuer.default_roles.union(*mapped)
 
@@ -91,12 +90,12 @@ def _at(claims: Mapping[str, Any], path: ClaimPath) -> tuple[str, object] | None
 def _values(name: str, value: object) -> list[str]:
     """The names of roles in a claim: a text, a list of texts, or an object's names.
 
-    Names that lead to nothing, such as false or an empty object, are granted nowhere. Only the
+    Names with an empty value, such as false or an empty object, are granted nowhere. Only the
     claim `scope` is a text of several (RFC 8693, section 4.2).
     """
     if isinstance(value, str):
         return value.split(" ") if name == _SCOPE else [value]
     if isinstance(value, dict):
-        return [each for each, where in value.items() if where]
-    several = value if isinstance(value, list) else []
-    return [each for each in several if isinstance(each, str)]
+        return [role_name for role_name, scope in value.items() if scope]
+    role_names = value if isinstance(value, list) else []
+    return [role_name for role_name in role_names if isinstance(role_name, str)]

@@ -1,4 +1,4 @@
-"""Instances: tenants of one server. The host name of a request chooses among them."""
+"""Instances: tenants of one server. The host name of a request leads to one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """A tenant. `hosts` are normalised; without any it is reached by none but the default's way."""
+    """A tenant. `hosts` are normalised; without any, no request reaches it unless it is the default."""
 
     id: InstanceId
     name: str
@@ -49,7 +49,7 @@ def normal_host(text: str) -> str:
 
 
 def normal_hosts(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return each once, in order. Raise `ValueError` as `normal_host` does."""
+    """Return every host once, in order. Raise `ValueError` as `normal_host` does."""
     return tuple(dict.fromkeys(map(normal_host, texts)))
 
 

@@ -1,4 +1,4 @@
-"""Who may do what (outrider-v1, Permissions and roles)."""
+"""Who may do what: actors, their roles, and the permissions of each role."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Role(StrEnum):
     EVENT_PUBLISHER = "EVENT_PUBLISHER"
     ORG_OWNER = "ORG_OWNER"
     SYSTEM_OWNER = "SYSTEM_OWNER"
-    """Makes and deletes instances. The admin token alone has it, whatever anybody is given."""
+    """Makes and deletes instances. The admin token alone has it; no account can get it."""
 
 
 ASSIGNABLE_ROLES = tuple(role for role in Role if role is not Role.SYSTEM_OWNER)
-"""What an account, or whoever another issuer vouches for, may be."""
+"""What an account, or the subject of an external issuer's token, may be."""
 
 
 _READS = frozenset(
@@ -55,7 +55,7 @@ ALL_PERMISSIONS = frozenset().union(*GRANTS.values())
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever makes a call, inside one instance."""
+    """The account that makes a call, inside one instance."""
 
     instance_id: InstanceId
     account_id: AccountId
@@ -67,7 +67,7 @@ class Actor:
 
 
 def require(actor: Actor, permission: str) -> None:
-    """Raise what ZITADEL answers to who may not (sheet, section 6)."""
+    """Raise ZITADEL's error unless the actor has the permission."""
     if actor.may(permission):
         return
     if not actor.roles:

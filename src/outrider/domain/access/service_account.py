@@ -1,7 +1,8 @@
-"""Service accounts, and the keys with which they prove who they are."""
+"""Service accounts, and the keys and secrets with which they prove who they are."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from outrider.domain.ids import AccountId, AccountKeyId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccount:
-    """A caller that is a program. Its tokens may do what its roles may, whenever they are shown."""
+    """A caller that is a program. Its tokens may do what its roles allow at the time of a call."""
 
     id: AccountId
     name: str
@@ -32,3 +33,8 @@ class AccountKey:
     def is_valid(self, now: datetime) -> bool:
         """Whether it has not expired."""
         return self.expires_at is None or now < self.expires_at
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is stored of a token or a secret: SHA-256, enough for 256 random bits."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

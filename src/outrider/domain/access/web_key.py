@@ -1,4 +1,4 @@
-"""Web keys: what an instance signs JWTs with, and publishes for whoever verifies them."""
+"""Web keys: what an instance signs JWTs with, and publishes for their receivers."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class WebKeyConfig:
 
 
 DEFAULT_CONFIG = WebKeyConfig(Algorithm.RS256, 2048)
-"""RSA 2048 with SHA-256: what a request gets that asks for nothing else (sheet, section 1.4)."""
+"""RSA 2048 with SHA-256: what a request gets that asks for nothing else."""
 
 FIRST_CONFIGS = (DEFAULT_CONFIG, DEFAULT_CONFIG)
-"""What a new instance has: the first is active (sheet, section 2.10)."""
+"""What a new instance has: the first is active."""
 
 
 def rsa_config(bits: int, hash_bits: int) -> WebKeyConfig:
@@ -133,8 +133,8 @@ def activated(web_key: WebKey, active: WebKey | None, now: datetime) -> Sequence
     """
     if web_key.state is WebKeyState.ACTIVE:
         return []
-    former = [] if active is None else [_moved(active, WebKeyState.INACTIVE, now)]
-    return [*former, _moved(web_key, WebKeyState.ACTIVE, now)]
+    former = [] if active is None else [_with_state(active, WebKeyState.INACTIVE, now)]
+    return [*former, _with_state(web_key, WebKeyState.ACTIVE, now)]
 
 
 def removed(web_key: WebKey, now: datetime) -> WebKey:
@@ -146,14 +146,14 @@ def removed(web_key: WebKey, now: datetime) -> WebKey:
         return web_key
     if web_key.state is WebKeyState.ACTIVE:
         raise FailedPrecondition("Cannot delete active web key", "COMMAND-Chai1")
-    return _moved(web_key, WebKeyState.REMOVED, now)
+    return _with_state(web_key, WebKeyState.REMOVED, now)
 
 
-def published(web_key: WebKey) -> dict[str, str]:
+def jwk_of(web_key: WebKey) -> dict[str, str]:
     """Return the key as a member of a JWK set (RFC 7517, section 5)."""
     names = {"kid": str(web_key.id), "alg": web_key.config.algorithm.value, "use": "sig"}
     return {**names, **web_key.public_jwk}
 
 
-def _moved(web_key: WebKey, state: WebKeyState, now: datetime) -> WebKey:
+def _with_state(web_key: WebKey, state: WebKeyState, now: datetime) -> WebKey:
     return replace(web_key, state=state, changed_at=now)

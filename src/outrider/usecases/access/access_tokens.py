@@ -1,4 +1,4 @@
-"""Access tokens: issued for an account, recognized when they are shown."""
+"""Access tokens: issued for an account, recognized when a caller sends them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AccessTokens:
 
     async def issue(self, account: AccountId, issuer: str) -> str:
         """Return a new token."""
-        web_key = await UseWebKeys(self.store).signing(self.instance)
+        web_key = await UseWebKeys(self.store).signing_key(self.instance)
         token_id, now = str(self.runtime.new_id()), self.runtime.now()
         claims = access_claims(account, self.instance, issuer, token_id, now)
         return await self.jwts.sign(claims, web_key, TYP)

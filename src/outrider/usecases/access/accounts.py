@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.access.service_account import AccountKey, ServiceAccount
+from outrider.domain.access.service_account import AccountKey, ServiceAccount, hash_secret
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.access.tokens import Authenticate, checked_roles, hash_secret
+from outrider.usecases.access.authenticate import Authenticate
+from outrider.usecases.access.tokens import checked_roles
 from outrider.usecases.ports.access import AccountKeyPairs
 from outrider.usecases.ports.store import Store, Unit
 
@@ -42,7 +43,7 @@ class ManageAccounts:
         return await self.store.read(lambda unit: unit.accounts.list(actor.instance_id))
 
     async def delete(self, actor: Actor, account: AccountId) -> datetime:
-        """Delete an account with all that it could come in with; return when.
+        """Delete an account with its tokens, keys and secret; return when.
 
         Raise `NotFound` when it is not there.
         """
@@ -97,7 +98,7 @@ class ManageAccounts:
     async def delete_key(
         self, actor: Actor, account: AccountId, account_key: AccountKeyId
     ) -> datetime:
-        """Let nobody come in with this key any more; return when.
+        """Delete a key, which then grants no token any more; return when.
 
         Raise `NotFound` for a key that is not this account's, as for one that was never there.
         """
@@ -123,7 +124,7 @@ class ManageAccounts:
 
 
 def key_file(account_key: AccountKey, private_pem: str) -> bytes:
-    """The file that ZITADEL's clients read (sheet, section 7.1)."""
+    """The file that ZITADEL's clients read."""
     content = {
         "type": "serviceaccount",
         "keyId": str(account_key.id),

@@ -1,4 +1,4 @@
-"""The keys of one outside issuer: fetched once for many calls, kept, and used when it is down."""
+"""The keys of one external issuer: fetched once for many calls, kept, and used when it is down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRESH_FOR = timedelta(minutes=10)
 STALE_FOR = timedelta(hours=24)
 """So long are keys used when no newer ones can be fetched."""
 COOL_DOWN = timedelta(seconds=30)
-"""Between two attempts, whatever the first brought: tokens are written by strangers."""
+"""Between two fetches, whatever the first one brought: anyone may send a token."""
 FETCH_TIMEOUT_S = 5.0
 """For one document."""
 _OK = 200
@@ -38,65 +38,66 @@ class JwksFetcher:
     async def __call__(self) -> KeySet:
         """Return the keys that it publishes now. Raise `JwksFetchError`."""
         try:
-            url = self.issuer.jwks_url or await self._discovered()
-            return self.jwts.key_set(await self._document("the keys", url))
+            url = self.issuer.jwks_url or await self._discover()
+            return self.jwts.key_set(await self._get("the keys", url))
         except ValueError as problem:
             raise JwksFetchError(str(problem)) from None
 
-    async def _discovered(self) -> str:
-        """OpenID Connect Discovery 1.0, section 4.3: who describes another issuer is none."""
-        document = await self._document("the discovery document", self.issuer.discovery_url)
+    async def _discover(self) -> str:
+        """OpenID Connect Discovery 1.0, section 4.3: a document that names another issuer is invalid."""
+        document = await self._get("the discovery document", self.issuer.discovery_url)
         try:
-            said = json.loads(document)
-            named, url = said["issuer"], said["jwks_uri"]
+            metadata = json.loads(document)
+            issuer, url = metadata["issuer"], metadata["jwks_uri"]
         except (ValueError, TypeError, KeyError, RecursionError):
             raise JwksFetchError("the discovery document lacks issuer or jwks_uri") from None
-        if named != self.issuer.issuer or not isinstance(url, str):
+        if issuer != self.issuer.issuer or not isinstance(url, str):
             raise JwksFetchError("the discovery document is that of another issuer")
         check_callable(url)
         return url
 
-    async def _document(self, name: str, url: str) -> bytes:
+    async def _get(self, name: str, url: str) -> bytes:
         try:
-            answer = await self.fetcher.get(url, FETCH_TIMEOUT_S)
-        except RequestError as failed:
-            raise JwksFetchError(f"{name}: {failed.reason}") from None
-        if answer.status != _OK:
-            raise JwksFetchError(f"{name}: the answer has the status {answer.status}")
-        if len(answer.body) > MAX_DOCUMENT_BYTES:
+            response = await self.fetcher.get(url, FETCH_TIMEOUT_S)
+        except RequestError as error:
+            raise JwksFetchError(f"{name}: {error.reason}") from None
+        if response.status != _OK:
+            raise JwksFetchError(f"{name}: the answer has the status {response.status}")
+        if len(response.body) > MAX_DOCUMENT_BYTES:
             raise JwksFetchError(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
-        return answer.body
+        return response.body
 
 
 @dataclass(slots=True)
 class JwksCache:
-    """One key set. However many ask at once, one of them fetches.
+    """One key set. Of many callers at once, one fetches, and the others wait for it.
 
-    `failed` is told why a fetch brought nothing. Whoever stops waiting stops nobody else.
+    `on_failure` is called with the reason of a fetch that brought nothing. A caller that stops
+    waiting stops no other.
     """
 
     fetch: Callable[[], Awaitable[KeySet]]
     now: Callable[[], datetime]
-    failed: Callable[[str], None] = field(repr=False)
+    on_failure: Callable[[str], None] = field(repr=False)
     _kept: tuple[datetime, KeySet] | None = field(default=None, repr=False)
     _tried_at: datetime | None = None
     _fetching: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def current(self) -> KeySet | None:
-        """The keys to verify with; None when there are none, nor could any be fetched."""
+        """The keys to verify with; None when there are none, and none could be fetched."""
         now, kept = self.now(), self._kept
         if kept is None or not _is_within(kept[0], now, STALE_FOR):
-            await self._fetched(now)
+            await self._wait_for_fetch(now)
             kept = self._kept
             return kept[1] if kept is not None and _is_within(kept[0], now, STALE_FOR) else None
         if not _is_within(kept[0], now, FRESH_FOR):
-            self._start(now)
+            self._start_fetch(now)
         return kept[1]
 
     async def newer(self, than: KeySet) -> KeySet | None:
         """Keys fetched after these, if there are or may be any; None: these are the newest."""
         if self._kept is not None and self._kept[1] is than:
-            await self._fetched(self.now())
+            await self._wait_for_fetch(self.now())
         return self._kept[1] if self._kept is not None and self._kept[1] is not than else None
 
     async def aclose(self) -> None:
@@ -105,25 +106,25 @@ class JwksCache:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
 
-    async def _fetched(self, now: datetime) -> None:
-        self._start(now)
+    async def _wait_for_fetch(self, now: datetime) -> None:
+        self._start_fetch(now)
         if self._fetching is not None:
             await asyncio.shield(self._fetching)
 
-    def _start(self, now: datetime) -> None:
+    def _start_fetch(self, now: datetime) -> None:
         cooling = self._tried_at is not None and _is_within(self._tried_at, now, COOL_DOWN)
         if self._fetching is None and not cooling:
             self._tried_at = now
-            self._fetching = asyncio.create_task(self._run())
+            self._fetching = asyncio.create_task(self._fetch_and_keep())
 
-    async def _run(self) -> None:
+    async def _fetch_and_keep(self) -> None:
         try:
-            found = await self.fetch()
-            self._kept = (self.now(), found)
+            key_set = await self.fetch()
+            self._kept = (self.now(), key_set)
         except JwksFetchError as problem:
-            self.failed(str(problem))
+            self.on_failure(str(problem))
         except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
-            self.failed(f"{type(problem).__name__} while fetching")
+            self.on_failure(f"{type(problem).__name__} while fetching")
         finally:
             self._fetching = None
 

@@ -1,4 +1,4 @@
-"""Tokens of outside issuers: recognized when they are shown, for as long as they say."""
+"""Tokens of external issuers: recognized when a caller sends them, valid as long as they claim."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.external_tokens import ExternalJwt, Fetcher, JwtParser, UnknownKey
 
 Report = Callable[[str, str], None]
-"""Told the issuer, and why its keys could not be fetched."""
+"""Called with the issuer, and with the reason why its keys could not be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class ExternalTokens:
     jwts: JwtParser
     fetcher: Fetcher = field(repr=False)
     report: Report = field(repr=False)
-    _keys: dict[tuple[str, str], JwksCache] = field(default_factory=dict, repr=False)
+    _caches: dict[tuple[str, str], JwksCache] = field(default_factory=dict, repr=False)
 
     def recognizes(self, compact: str) -> bool:
-        """Whether a JWT says that it is from one of the issuers; it may be lying."""
+        """Whether a JWT claims to be from one of the issuers; nothing is verified."""
         named = self.jwts.unverified_issuer(compact)
         return any(issuer.issuer == named for issuer in self.issuers)
 
@@ -53,7 +53,9 @@ class ExternalTokens:
         Raise `Unavailable` when the issuer's keys are not known and cannot be fetched now.
         """
         named = self.jwts.unverified_issuer(compact)
-        issuer = next((each for each in self.issuers if self._is_for(each, named, instance)), None)
+        issuer = next(
+            (issuer for issuer in self.issuers if self._is_for(issuer, named, instance)), None
+        )
         if issuer is None:
             return None
         try:
@@ -67,31 +69,31 @@ class ExternalTokens:
 
     async def aclose(self) -> None:
         """Fetch no more."""
-        await asyncio.gather(*(each.aclose() for each in self._keys.values()))
+        await asyncio.gather(*(cache.aclose() for cache in self._caches.values()))
 
     def _is_for(self, issuer: ExternalIssuer, named: str | None, instance: InstanceId) -> bool:
         return issuer.issuer == named and (issuer.instance or self.instance) == instance
 
     async def _verified(self, compact: str, issuer: ExternalIssuer) -> ExternalJwt:
-        keys = self._keys_of(issuer)
-        known = await keys.current()
-        if known is None:
+        cache = self._cache_of(issuer)
+        keys = await cache.current()
+        if keys is None:
             raise Unavailable("the keys of the token's issuer cannot be fetched")
         try:
-            return known.verified(compact, issuer.algorithms)
+            return keys.verified(compact, issuer.algorithms)
         except UnknownKey:
-            newer = await keys.newer(known)
+            newer = await cache.newer(keys)
             if newer is None:
                 raise
             return newer.verified(compact, issuer.algorithms)
 
-    def _keys_of(self, issuer: ExternalIssuer) -> JwksCache:
-        place = issuer.issuer, issuer.jwks_url
-        if place not in self._keys:
+    def _cache_of(self, issuer: ExternalIssuer) -> JwksCache:
+        name_and_url = issuer.issuer, issuer.jwks_url
+        if name_and_url not in self._caches:
             fetch = JwksFetcher(issuer, self.fetcher, self.jwts)
-            failed = partial(self.report, issuer.issuer)
-            self._keys[place] = JwksCache(fetch, self.runtime.now, failed)
-        return self._keys[place]
+            on_failure = partial(self.report, issuer.issuer)
+            self._caches[name_and_url] = JwksCache(fetch, self.runtime.now, on_failure)
+        return self._caches[name_and_url]
 
 
 def _token(issuer: ExternalIssuer, jwt: ExternalJwt, instance: InstanceId, now: datetime) -> Token:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from outrider.domain.access.access_token import check_assertion
+from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
 from outrider.usecases.access.access_tokens import AccessTokens
-from outrider.usecases.access.tokens import hash_secret
 
 _NO_SECRET = bytes(32)
 
@@ -25,7 +25,7 @@ class GrantError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """An access token, and whose it is."""
+    """An access token, and the account that it is for."""
 
     account_id: AccountId
     access_token: str = field(repr=False)
@@ -33,7 +33,7 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """The two grants of the sheet, section 7.6. Both raise `GrantError`."""
+    """Client credentials and JWT assertion. Both raise `GrantError`."""
 
     access_tokens: AccessTokens
 
@@ -63,21 +63,25 @@ class Grants:
         except ValueError:
             raise GrantError("invalid_grant", "the assertion is not a JWT") from None
         key_id = AccountKeyId(str(header.get("kid")))
-        known = await tokens.store.read(lambda unit: unit.accounts.get_key(tokens.instance, key_id))
+        account_key = await tokens.store.read(
+            lambda unit: unit.accounts.get_key(tokens.instance, key_id)
+        )
         now = tokens.runtime.now()
-        if known is None or not known.is_valid(now):
+        if account_key is None or not account_key.is_valid(now):
             raise _unverified()
         try:
-            claims = tokens.jwts.verified_assertion(assertion, known.public_key)
+            claims = tokens.jwts.verified_assertion(assertion, account_key.public_key)
         except ValueError:
             raise _unverified() from None
         try:
-            check_assertion(claims, known.account_id, issuer, now)
+            check_assertion(claims, account_key.account_id, issuer, now)
         except ValueError as problem:
             raise GrantError("invalid_grant", str(problem)) from None
-        return TokenGrant(known.account_id, await tokens.issue(known.account_id, issuer))
+        return TokenGrant(
+            account_key.account_id, await tokens.issue(account_key.account_id, issuer)
+        )
 
 
 def _unverified() -> GrantError:
-    # The same for an unknown key, an expired one and another's signature: nobody learns which.
+    # The same for an unknown key, an expired one and another's signature: no caller learns which.
     return GrantError("invalid_grant", "no valid key of an account verifies the assertion")

@@ -1,4 +1,4 @@
-"""Instances: made, listed, deleted, and chosen by the host name of a request."""
+"""Instances: made, listed, deleted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from datetime import datetime
 
 from outrider.domain.access.instance import Instance, normal_hosts
 from outrider.domain.access.permission import Role
+from outrider.domain.access.service_account import hash_secret
 from outrider.domain.ids import AccountId, InstanceId, TokenId
 from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.access.tokens import Authenticate, hash_secret
+from outrider.usecases.access.authenticate import Authenticate
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.store import Store, Unit
@@ -22,20 +23,8 @@ FIRST_ACCOUNT = "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceResolver:
-    """Whose a request is. Every host name that is nobody's is the default instance's."""
-
-    routing: Routing
-    default: InstanceId
-
-    def __call__(self, authority: str) -> InstanceId:
-        """Return the instance of the header `Host`, or `:authority`; "" when there is none."""
-        return self.routing.instance_at(authority) or self.default
-
-
-@dataclass(frozen=True, slots=True)
 class ManageInstances:
-    """Everything about instances. Whoever may call this is of none of them.
+    """Create, list and delete instances. Only the admin token may, which belongs to none of them.
 
     `default_hosts` are names that the default instance is known by: no other can take them.
     """

@@ -16,8 +16,8 @@ from outrider.domain.access.web_key import (
     WebKeyConfig,
     WebKeyState,
     activated,
+    jwk_of,
     new_web_key,
-    published,
     removed,
 )
 from outrider.domain.ids import InstanceId, WebKeyId
@@ -29,7 +29,7 @@ from outrider.usecases.ports.store import Store, Unit
 
 @dataclass(frozen=True, slots=True)
 class ManageWebKeys:
-    """Create, activate, delete and list web keys (sheet, section 2.10)."""
+    """Create, activate, delete and list web keys."""
 
     store: Store
     runtime: Runtime
@@ -71,8 +71,8 @@ class ManageWebKeys:
             if web_key is None or web_key.state is WebKeyState.REMOVED:
                 raise NotFound("Web key not found", "COMMAND-teiG3")
             changed = activated(web_key, unit.web_keys.active(actor.instance_id), now)
-            for each in changed:
-                unit.web_keys.replace(actor.instance_id, each)
+            for changed_key in changed:
+                unit.web_keys.replace(actor.instance_id, changed_key)
             return changed[-1].changed_at if changed else web_key.changed_at
 
         return await self.store.write(apply)
@@ -89,10 +89,10 @@ class ManageWebKeys:
             web_key = unit.web_keys.get(actor.instance_id, web_key_id)
             if web_key is None:
                 return None
-            gone = removed(web_key, now)
-            if gone is not web_key:
-                unit.web_keys.replace(actor.instance_id, gone)
-            return gone.changed_at
+            changed = removed(web_key, now)
+            if changed is not web_key:
+                unit.web_keys.replace(actor.instance_id, changed)
+            return changed.changed_at
 
         return await self.store.write(apply)
 
@@ -118,12 +118,12 @@ class UseWebKeys:
 
     store: Store
 
-    async def published(self, instance: InstanceId) -> Sequence[dict[str, str]]:
+    async def published_jwks(self, instance: InstanceId) -> Sequence[dict[str, str]]:
         """Every key that is not removed as a member of a JWK set, oldest first."""
         web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
-        return [published(each) for each in web_keys]
+        return [jwk_of(web_key) for web_key in web_keys]
 
-    async def signing(self, instance: InstanceId) -> SigningWebKey:
+    async def signing_key(self, instance: InstanceId) -> SigningWebKey:
         """The active key with its private part. Raise `Internal` when there is none."""
         found = await self.store.read(lambda unit: unit.web_keys.signing(instance))
         if found is None:

@@ -1,4 +1,7 @@
-"""What accounts, tokens, web keys and instances need; `ports.store.Unit` has the store's part."""
+"""Ports of access: instances and service accounts in the store, their new keys, and their JWTs.
+
+Repositories are parts of `store.Unit`; they read and write in its transaction.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,32 @@ from outrider.domain.access.permission import Role
 from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.access.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId, TokenId, WebKeyId
+
+
+class Instances(Protocol):
+    """The tenants of this store, and the host names that choose them."""
+
+    def add(self, instance: Instance) -> None:
+        """Raise `AlreadyExists` when its name or one of its hosts is taken.
+
+        Every node routes its hosts within a second.
+        """
+        ...
+
+    def list(self) -> Sequence[Instance]:
+        """Oldest first."""
+        ...
+
+    def delete(self, instance: InstanceId) -> bool:
+        """Delete every row of the instance; return whether it was there.
+
+        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
+        """
+        ...
+
+    def hosts(self) -> Mapping[str, InstanceId]:
+        """The instance of every host name."""
+        ...
 
 
 class Accounts(Protocol):
@@ -80,7 +109,7 @@ class Jwts(Protocol):
     """JSON Web Tokens in their compact form (RFC 7519)."""
 
     def header(self, compact: str) -> Mapping[str, Any]:
-        """What its header says; nothing is verified. Raise `ValueError` for what is no JWT."""
+        """The content of its header; nothing is verified. Raise `ValueError` for what is no JWT."""
         ...
 
     async def sign(self, claims: Mapping[str, Any], web_key: SigningWebKey, typ: str) -> str:
@@ -93,32 +122,6 @@ class Jwts(Protocol):
 
     def verified_assertion(self, compact: str, public_key: bytes) -> Mapping[str, Any]:
         """Return the claims of what an account's key signed with RS256. Raise `ValueError`."""
-        ...
-
-
-class Instances(Protocol):
-    """The tenants of this store, and the host names that choose them."""
-
-    def add(self, instance: Instance) -> None:
-        """Raise `AlreadyExists` when its name or one of its hosts is taken.
-
-        Every node routes its hosts within a second.
-        """
-        ...
-
-    def list(self) -> Sequence[Instance]:
-        """Oldest first."""
-        ...
-
-    def delete(self, instance: InstanceId) -> bool:
-        """Delete every row that is the instance's; return whether it was there.
-
-        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
-        """
-        ...
-
-    def hosts(self) -> Mapping[str, InstanceId]:
-        """Whose each host name is."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What tokens of other issuers need from the outside."""
+"""Ports of external issuers: documents, key sets, JWTs and JWEs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Fetcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExternalJwt:
-    """What a verified JWT says."""
+    """A verified JWT."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -48,7 +48,7 @@ class JwtParser(Protocol):
     """Reads what other issuers write."""
 
     def unverified_issuer(self, compact: str) -> str | None:
-        """Who it says it is from; nothing is verified. None for what is no JWT, or says nothing."""
+        """The claim `iss`; nothing is verified. None for what is no JWT, or has no such claim."""
         ...
 
     def key_set(self, document: bytes) -> KeySet:
@@ -63,5 +63,5 @@ class JweDecrypter(Protocol):
     """The private keys of one source."""
 
     def decrypted(self, compact: bytes) -> bytes:
-        """What a compact JWE (RFC 7516) holds. Raise `ValueError` when it is none for these keys."""
+        """The content of a compact JWE (RFC 7516). Raise `ValueError` when it is none for these keys."""
         ...

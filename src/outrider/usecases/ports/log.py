@@ -17,7 +17,7 @@ class Log(Protocol):
         ...
 
     def warning(self, event: str, /, **fields: Any) -> Any:
-        """What an operator may want to look at."""
+        """What an operator may want to examine."""
         ...
 
     def error(self, event: str, /, **fields: Any) -> Any:

@@ -27,7 +27,7 @@ from support.runtime import NOW
 
 SEALING = Sealing(bytes(range(32)))
 BEFORE_INSTANCES = 6
-# Rows that are of no instance, or of one by way of another table that is asked first.
+# Rows that belong to no instance, or to one through another table that is read first.
 OF_THE_STORE = {
     "metadata",
     "instances",
@@ -138,7 +138,7 @@ async def test_an_older_store_keeps_its_instance(path):
     async with open_sqlite(path, SEALING, now=NOW) as store:
         assert SHOP == store.default_instance(Runtime())
         assert [("9001", "default", ()), ("9002", "9002", ())] == [
-            shown(each) for each in await read(store, lambda instances: instances.list())
+            shown(instance) for instance in await read(store, lambda instances: instances.list())
         ]
 
 

@@ -43,14 +43,14 @@ def private_key(name: str) -> Any:
 def published(name: str, **members: Any) -> dict[str, Any]:
     """A member of a JWK set."""
     public = private_key(name).as_dict(private=False)
-    kept = {each: public[each] for each in ("kty", "crv", "n", "e", "x", "y") if each in public}
+    kept = {name: public[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in public}
     return {"kid": name, "use": "sig", **kept, **members}
 
 
 def signed(claims: object, name: str, header: Mapping[str, Any]) -> str:
-    """A compact JWS with this key, whatever the header says about it: None takes a part out."""
+    """A compact JWS with this key, whatever its header claims: None takes a member out."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
-    kept = {each: value for each, value in header.items() if value is not None}
+    kept = {name: value for name, value in header.items() if value is not None}
     parts = json.dumps(kept).encode(), payload
     signing_input = b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts)
     # Not with the library's own function: it writes nothing that nobody should accept.
@@ -103,8 +103,8 @@ class OidcIssuer:
         }
 
     def claims(self, now: float, **changes: Any) -> dict[str, Any]:
-        """What a good token says; None takes a claim out."""
-        said = {
+        """The claims of a good token; None takes one out."""
+        claims = {
             "iss": self.url,
             "sub": "ada",
             "aud": AUDIENCE,
@@ -113,7 +113,7 @@ class OidcIssuer:
             "roles": ["admin"],
             **changes,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in claims.items() if value is not None}
 
     def _answer(self, call: ReceivedCall) -> Answer:
         if call.path in self.answers:

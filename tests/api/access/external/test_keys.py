@@ -30,8 +30,8 @@ ONCE = [DISCOVERY, KEYS]
 
 
 @dataclass(frozen=True)
-class Rig:
-    """Tokens of one issuer, a clock that stands still, and what was said about failures."""
+class Harness:
+    """Tokens of one issuer, a clock that stands still, and the reports of failures."""
 
     issuer: OidcIssuer
     tokens: ExternalTokens
@@ -39,7 +39,7 @@ class Rig:
     reports: list[tuple[str, str]]
 
     def token(self, name: str = "P-256", kid: str | None = "", **changes: Any) -> str:
-        """Signed with this key; with None nothing says so."""
+        """Signed with this key; with None, without a `kid`."""
         claims = self.issuer.claims(self.clock().timestamp(), **changes)
         return signed(claims, name, {"alg": "ES256", "kid": name if kid == "" else kid})
 
@@ -51,18 +51,18 @@ class Rig:
 
     async def settled(self) -> None:
         """Wait for a fetch that is under way in the background."""
-        for keys in self.tokens._keys.values():
-            if keys._fetching is not None:
-                await asyncio.wait([keys._fetching])
+        for cache in self.tokens._caches.values():
+            if cache._fetching is not None:
+                await asyncio.wait([cache._fetching])
 
 
 @pytest.fixture
-async def open_rig() -> AsyncIterator[Callable[..., Any]]:
-    """Makes rigs; ends them after the test."""
+async def open_harness() -> AsyncIterator[Callable[..., Any]]:
+    """Makes harnesses; ends them after the test."""
     async with asyncio.timeout(30), OidcIssuer("P-256") as issuer:
         opened = []
 
-        def open_one(policy: EgressProfile = EgressProfile.DEV, **entry: Any) -> Rig:
+        def open_one(policy: EgressProfile = EgressProfile.DEV, **entry: Any) -> Harness:
             limits = ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES)
             caller = EgressClient(EgressPolicy(policy), user_agent="t", limits=limits)
             clock, reports = FixedClock(), []
@@ -72,10 +72,10 @@ async def open_rig() -> AsyncIterator[Callable[..., Any]]:
                 fixed_runtime(clock),
                 ExternalJwts(),
                 caller,
-                lambda *said: reports.append(said),
+                lambda *report: reports.append(report),
             )
             opened.append((tokens, caller))
-            return Rig(issuer, tokens, clock, reports)
+            return Harness(issuer, tokens, clock, reports)
 
         yield open_one
         for tokens, caller in opened:
@@ -84,235 +84,237 @@ async def open_rig() -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def rig(open_rig) -> Rig:
-    return open_rig()
+def harness(open_harness) -> Harness:
+    return open_harness()
 
 
-async def test_a_hundred_at_once_make_one_fetch(rig: Rig):
+async def test_a_hundred_at_once_make_one_fetch(harness: Harness):
     """
     After a restart all clients come at once, and the issuer must not notice.
     """
-    found = await asyncio.gather(*(rig.accepts(rig.token(sub=f"{n}")) for n in range(100)))
+    found = await asyncio.gather(*(harness.accepts(harness.token(sub=f"{n}")) for n in range(100)))
 
     assert [True] * 100 == found
-    assert ONCE == rig.issuer.asked
+    assert ONCE == harness.issuer.asked
 
 
-async def test_keys_are_kept_for_ten_minutes(rig: Rig):
+async def test_keys_are_kept_for_ten_minutes(harness: Harness):
     """
     A call that waits for another server is the exception.
     """
-    await rig.accepts(rig.token())
-    rig.clock.advance(FRESH_FOR - timedelta(seconds=1))
-    kept = await rig.accepts(rig.token())
+    await harness.accepts(harness.token())
+    harness.clock.advance(FRESH_FOR - timedelta(seconds=1))
+    kept = await harness.accepts(harness.token())
 
     assert kept
-    assert ONCE == rig.issuer.asked
+    assert ONCE == harness.issuer.asked
 
 
-async def test_old_keys_serve_while_new_ones_are_fetched(rig: Rig):
+async def test_old_keys_serve_while_new_ones_are_fetched(harness: Harness):
     """
     Nobody waits for a slow issuer whose keys are known.
     """
-    await rig.accepts(rig.token())
+    await harness.accepts(harness.token())
     goes_on = asyncio.Event()
-    rig.issuer.answers[DISCOVERY] = Answer(hang_until=goes_on, status=500)
-    rig.clock.advance(FRESH_FOR)
-    found = await asyncio.gather(*(rig.accepts(rig.token()) for _ in range(100)))
-    await rig.issuer.wait_for(3)
+    harness.issuer.answers[DISCOVERY] = Answer(hang_until=goes_on, status=500)
+    harness.clock.advance(FRESH_FOR)
+    found = await asyncio.gather(*(harness.accepts(harness.token()) for _ in range(100)))
+    await harness.issuer.wait_for(3)
 
     assert [True] * 100 == found
-    assert [*ONCE, DISCOVERY] == rig.issuer.asked
+    assert [*ONCE, DISCOVERY] == harness.issuer.asked
     goes_on.set()
-    await rig.settled()
+    await harness.settled()
     assert [
-        (rig.issuer.url, "the discovery document: the answer has the status 500")
-    ] == rig.reports
+        (harness.issuer.url, "the discovery document: the answer has the status 500")
+    ] == harness.reports
 
 
-async def test_a_removed_key_ends_with_the_next_fetch(rig: Rig):
+async def test_a_removed_key_ends_with_the_next_fetch(harness: Harness):
     """
     An issuer whose key was stolen takes it out; an empty set is an answer, not a failure.
     """
-    await rig.accepts(rig.token())
-    rig.issuer.keys = []
-    rig.clock.advance(FRESH_FOR)
-    the_last = await rig.accepts(rig.token())
-    await rig.settled()
+    await harness.accepts(harness.token())
+    harness.issuer.keys = []
+    harness.clock.advance(FRESH_FOR)
+    the_last = await harness.accepts(harness.token())
+    await harness.settled()
 
     assert the_last
-    assert not await rig.accepts(rig.token())
-    assert [] == rig.reports
+    assert not await harness.accepts(harness.token())
+    assert [] == harness.reports
 
 
-async def test_a_new_key_is_fetched_when_it_is_used(rig: Rig):
+async def test_a_new_key_is_fetched_when_it_is_used(harness: Harness):
     """
     Issuers change keys when they like, and tokens of both go around for a while.
     """
-    await rig.accepts(rig.token())
-    rig.issuer.keys.append(published("new"))
-    at_once = await rig.accepts(rig.token("new"))
-    rig.clock.advance(COOL_DOWN)
-    found = await asyncio.gather(*(rig.accepts(rig.token("new")) for _ in range(100)))
+    await harness.accepts(harness.token())
+    harness.issuer.keys.append(published("new"))
+    at_once = await harness.accepts(harness.token("new"))
+    harness.clock.advance(COOL_DOWN)
+    found = await asyncio.gather(*(harness.accepts(harness.token("new")) for _ in range(100)))
 
     assert not at_once
     assert [True] * 100 == found
-    assert ONCE * 2 == rig.issuer.asked
-    assert await rig.accepts(rig.token())
+    assert ONCE * 2 == harness.issuer.asked
+    assert await harness.accepts(harness.token())
 
 
-async def test_a_new_key_without_a_name_is_fetched_too(rig: Rig):
+async def test_a_new_key_without_a_name_is_fetched_too(harness: Harness):
     """
     Issuers with one key need no names, and change it all the same.
     """
-    await rig.accepts(rig.token(kid=None))
-    rig.issuer.keys = [published("new", kid=None)]
-    rig.clock.advance(COOL_DOWN)
+    await harness.accepts(harness.token(kid=None))
+    harness.issuer.keys = [published("new", kid=None)]
+    harness.clock.advance(COOL_DOWN)
 
-    assert await rig.accepts(rig.token("new", kid=None))
+    assert await harness.accepts(harness.token("new", kid=None))
 
 
-async def test_a_slow_fetch_is_not_made_twice(rig: Rig):
+async def test_a_slow_fetch_is_not_made_twice(harness: Harness):
     """
     However slow: the second would be as slow as the first.
     """
-    await rig.accepts(rig.token())
+    await harness.accepts(harness.token())
     goes_on = asyncio.Event()
-    rig.issuer.answers[DISCOVERY] = Answer(hang_until=goes_on, status=500)
+    harness.issuer.answers[DISCOVERY] = Answer(hang_until=goes_on, status=500)
     for _ in range(3):
-        rig.clock.advance(FRESH_FOR)
-        assert await rig.accepts(rig.token())
-    await rig.issuer.wait_for(3)
+        harness.clock.advance(FRESH_FOR)
+        assert await harness.accepts(harness.token())
+    await harness.issuer.wait_for(3)
     goes_on.set()
-    await rig.settled()
+    await harness.settled()
 
-    assert [*ONCE, DISCOVERY] == rig.issuer.asked
-    assert 1 == len(rig.reports)
+    assert [*ONCE, DISCOVERY] == harness.issuer.asked
+    assert 1 == len(harness.reports)
 
 
-async def test_unknown_keys_cost_one_fetch_in_half_a_minute(rig: Rig):
+async def test_unknown_keys_cost_one_fetch_in_half_a_minute(harness: Harness):
     """
     Anybody can write a token with the name of a key that nobody has.
     """
-    await rig.accepts(rig.token())
-    rig.clock.advance(COOL_DOWN)
+    await harness.accepts(harness.token())
+    harness.clock.advance(COOL_DOWN)
     for _ in range(50):
-        assert not await rig.accepts(rig.token("unpublished"))
+        assert not await harness.accepts(harness.token("unpublished"))
 
-    assert ONCE * 2 == rig.issuer.asked
+    assert ONCE * 2 == harness.issuer.asked
 
 
-async def test_known_keys_are_used_while_the_issuer_is_down(rig: Rig):
+async def test_known_keys_are_used_while_the_issuer_is_down(harness: Harness):
     """
     Deliveries and operators go on for a day; then nobody knows any more which keys are valid.
     """
-    await rig.accepts(rig.token())
-    rig.goes_down()
-    rig.clock.advance(STALE_FOR - timedelta(seconds=1))
-    while_down = await rig.accepts(rig.token())
-    await rig.settled()
-    rig.clock.advance(COOL_DOWN)
+    await harness.accepts(harness.token())
+    harness.goes_down()
+    harness.clock.advance(STALE_FOR - timedelta(seconds=1))
+    while_down = await harness.accepts(harness.token())
+    await harness.settled()
+    harness.clock.advance(COOL_DOWN)
 
     assert while_down
     with pytest.raises(Unavailable):
-        await rig.accepts(rig.token())
-    rig.issuer.answers.clear()
-    rig.clock.advance(COOL_DOWN)
-    assert await rig.accepts(rig.token())
+        await harness.accepts(harness.token())
+    harness.issuer.answers.clear()
+    harness.clock.advance(COOL_DOWN)
+    assert await harness.accepts(harness.token())
 
 
-async def test_an_issuer_that_is_down_is_asked_once_in_half_a_minute(rig: Rig):
+async def test_an_issuer_that_is_down_is_asked_once_in_half_a_minute(harness: Harness):
     """
     A call that fails at once is better than one that waits, for both servers.
     """
-    rig.goes_down()
-    asked = (rig.accepts(rig.token()) for _ in range(100))
+    harness.goes_down()
+    asked = (harness.accepts(harness.token()) for _ in range(100))
     failed = await asyncio.gather(*asked, return_exceptions=True)
     with pytest.raises(Unavailable):
-        await rig.accepts(rig.token())
+        await harness.accepts(harness.token())
 
-    assert {Unavailable} == {type(each) for each in failed}
-    assert [DISCOVERY] == rig.issuer.asked
-    assert 1 == len(rig.reports)
-    rig.issuer.answers.clear()
-    rig.clock.advance(COOL_DOWN)
-    assert await rig.accepts(rig.token())
+    assert {Unavailable} == {type(error) for error in failed}
+    assert [DISCOVERY] == harness.issuer.asked
+    assert 1 == len(harness.reports)
+    harness.issuer.answers.clear()
+    harness.clock.advance(COOL_DOWN)
+    assert await harness.accepts(harness.token())
 
 
-async def test_a_caller_that_goes_away_stops_nobody_else(rig: Rig):
+async def test_a_caller_that_goes_away_stops_no_other(harness: Harness):
     """
     The first of them may be the impatient one.
     """
     goes_on = asyncio.Event()
-    document = json.dumps({"issuer": rig.issuer.url, "jwks_uri": rig.issuer.url + KEYS}).encode()
-    rig.issuer.answers[DISCOVERY] = Answer(body=document, hang_until=goes_on)
-    first = asyncio.create_task(rig.accepts(rig.token()))
-    second = asyncio.create_task(rig.accepts(rig.token()))
-    await rig.issuer.wait_for(1)
+    document = json.dumps(
+        {"issuer": harness.issuer.url, "jwks_uri": harness.issuer.url + KEYS}
+    ).encode()
+    harness.issuer.answers[DISCOVERY] = Answer(body=document, hang_until=goes_on)
+    first = asyncio.create_task(harness.accepts(harness.token()))
+    second = asyncio.create_task(harness.accepts(harness.token()))
+    await harness.issuer.wait_for(1)
     first.cancel()
     goes_on.set()
 
     assert await second
-    assert ONCE == rig.issuer.asked
+    assert ONCE == harness.issuer.asked
     assert first.cancelled()
 
 
-async def test_a_clock_that_is_set_back_changes_nothing(rig: Rig):
+async def test_a_clock_that_is_set_back_changes_nothing(harness: Harness):
     """
     By a little, keys stay; by a day, they are fetched again.
     """
-    await rig.accepts(rig.token())
-    rig.clock.advance(timedelta(minutes=-5))
-    back_a_little = await rig.accepts(rig.token())
-    rig.clock.advance(-STALE_FOR)
+    await harness.accepts(harness.token())
+    harness.clock.advance(timedelta(minutes=-5))
+    back_a_little = await harness.accepts(harness.token())
+    harness.clock.advance(-STALE_FOR)
 
     assert back_a_little
-    assert ONCE == rig.issuer.asked
-    assert await rig.accepts(rig.token())
-    assert ONCE * 2 == rig.issuer.asked
+    assert ONCE == harness.issuer.asked
+    assert await harness.accepts(harness.token())
+    assert ONCE * 2 == harness.issuer.asked
 
 
-async def test_an_operator_may_say_where_the_keys_are(open_rig):
+async def test_an_operator_may_say_where_the_keys_are(open_harness):
     """
     Some issuers describe themselves nowhere.
     """
-    at_once = open_rig()
-    rig = open_rig(jwks_url=at_once.issuer.url + KEYS)
+    at_once = open_harness()
+    harness = open_harness(jwks_url=at_once.issuer.url + KEYS)
 
-    assert await rig.accepts(rig.token())
-    assert [KEYS] == rig.issuer.asked
+    assert await harness.accepts(harness.token())
+    assert [KEYS] == harness.issuer.asked
 
 
-async def test_an_issuer_of_another_instance_is_none_here(open_rig):
+async def test_an_issuer_of_another_instance_is_none_here(open_harness):
     """
     Tenants do not choose each other's issuers.
     """
-    rig = open_rig(instance="7")
+    harness = open_harness(instance="7")
 
-    assert None is await rig.tokens.find(rig.token(), "1")
-    found = await rig.tokens.find(rig.token(), "7")
-    assert ("7", f"{rig.issuer.url}#ada") == (found.instance_id, found.account_id)
+    assert None is await harness.tokens.find(harness.token(), "1")
+    found = await harness.tokens.find(harness.token(), "7")
+    assert ("7", f"{harness.issuer.url}#ada") == (found.instance_id, found.account_id)
 
 
-async def test_an_algorithm_that_the_operator_left_out_is_refused(open_rig):
+async def test_an_algorithm_that_the_operator_left_out_is_refused(open_harness):
     """
     Whoever knows that an issuer signs with RSA alone may say so.
     """
-    rig = open_rig(algorithms=["RS256"])
+    harness = open_harness(algorithms=["RS256"])
 
-    assert not await rig.accepts(rig.token())
+    assert not await harness.accepts(harness.token())
 
 
-async def test_an_issuer_is_called_no_further_than_a_target(open_rig):
+async def test_an_issuer_is_called_no_further_than_a_target(open_harness):
     """
     The operator says in one place where this server may go.
     """
-    rig = open_rig(EgressProfile.STRICT)
+    harness = open_harness(EgressProfile.STRICT)
 
     with pytest.raises(Unavailable):
-        await rig.accepts(rig.token())
-    assert [] == rig.issuer.asked
-    assert "loopback" in rig.reports[0][1]
+        await harness.accepts(harness.token())
+    assert [] == harness.issuer.asked
+    assert "loopback" in harness.reports[0][1]
 
 
 def keys_are(members: object) -> dict[str, Answer]:
@@ -321,8 +323,8 @@ def keys_are(members: object) -> dict[str, Answer]:
 
 def discovered(**changes: object) -> Callable[[str], dict[str, Answer]]:
     def answers(url: str) -> dict[str, Answer]:
-        said = {"issuer": url, "jwks_uri": url + KEYS, **changes}
-        return {DISCOVERY: Answer(body=json.dumps(said).encode())}
+        metadata = {"issuer": url, "jwks_uri": url + KEYS, **changes}
+        return {DISCOVERY: Answer(body=json.dumps(metadata).encode())}
 
     return answers
 
@@ -352,15 +354,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("says", WRONG)
-async def test_what_cannot_be_used_is_reported(rig: Rig, says: str):
+@pytest.mark.parametrize("pattern", WRONG)
+async def test_what_cannot_be_used_is_reported(harness: Harness, pattern: str):
     """
     Callers are told to come again, and the operator why they have to.
     """
-    rig.issuer.answers |= WRONG[says](rig.issuer.url)
+    harness.issuer.answers |= WRONG[pattern](harness.issuer.url)
     with pytest.raises(Unavailable, match="issuer cannot be fetched"):
-        await rig.accepts(rig.token())
+        await harness.accepts(harness.token())
 
-    ((issuer, reason),) = rig.reports
-    assert rig.issuer.url == issuer
-    assert re.match(says, reason), reason
+    ((issuer, reason),) = harness.reports
+    assert harness.issuer.url == issuer
+    assert re.match(pattern, reason), reason

@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer: which are accepted, what they are worth, and every bad kind."""
+"""Tokens of an external issuer: which are accepted, which roles they have, and every bad kind."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def with_header(**changes: object) -> Make:
 
 
 def by(name: str, alg: str, **header: object) -> Make:
-    """Signed with this key, as the header says."""
+    """Signed with this key, as its header claims."""
     return lambda trust: trust.token(name, alg, header)
 
 
 def unsigned(alg: str) -> Make:
-    """Nobody signed it, and it says so."""
+    """Unsigned, with `alg` none."""
 
     def make(trust: Trust) -> str:
         header = encoded({"alg": alg, "kid": "rsa", "typ": "at+jwt"})
@@ -62,7 +62,7 @@ def hs256(trust: Trust) -> str:
 
 
 def hs256_with_a_published_secret(trust: Trust) -> str:
-    member = next(each for each in trust.issuer.keys if "k" in each)
+    member = next(jwk for jwk in trust.issuer.keys if "k" in jwk)
     shared, payload = OctKey.import_key(member), json.dumps(trust.issuer.claims(trust.now))
     return jws.serialize_compact({"alg": "HS256", "kid": "shared"}, payload, shared, ["HS256"])
 
@@ -73,7 +73,7 @@ def tampered(trust: Trust) -> str:
 
 
 def of_the_other_issuer(trust: Trust) -> str:
-    """Right in every way, but for the name in it."""
+    """Right in everything but the name in it."""
     claims = trust.issuer.claims(trust.now)
     return signed(claims, "unpublished", {"alg": "ES256", "kid": "unpublished"})
 
@@ -252,8 +252,8 @@ async def test_no_token_reaches_the_log(trust: Trust, capfd: pytest.CaptureFixtu
     token = trust.token(sub="somebody in particular")
     await trust.answer(token)
     await trust.answer(token + "x")
-    said = "".join(capfd.readouterr())
+    output = "".join(capfd.readouterr())
 
-    assert f"{trust.issuer.url}#somebody in particular" in said
-    assert token.split(".")[1] not in said
-    assert token.split(".")[2] not in said
+    assert f"{trust.issuer.url}#somebody in particular" in output
+    assert token.split(".")[1] not in output
+    assert token.split(".")[2] not in output

@@ -16,7 +16,7 @@ NOBODY_THERE = "http://127.0.0.1:1"
 
 @dataclass(frozen=True)
 class Trust:
-    """All that a test of outside tokens needs."""
+    """All that a test of external tokens needs."""
 
     service: Service
     issuer: OidcIssuer
@@ -28,11 +28,15 @@ class Trust:
         return self.service.clock.now.timestamp()
 
     def token(
-        self, name: str = "rsa", alg: str = "RS256", header: Mapping[str, Any] | None = None, **said
+        self,
+        name: str = "rsa",
+        alg: str = "RS256",
+        header: Mapping[str, Any] | None = None,
+        **changes,
     ) -> str:
         """A good token of the issuer, but for what a test changes."""
         whole = {"alg": alg, "kid": name, "typ": "at+jwt", **(header or {})}
-        return signed(self.issuer.claims(self.now, **said), name, whole)
+        return signed(self.issuer.claims(self.now, **changes), name, whole)
 
     async def answer(
         self,

@@ -61,8 +61,8 @@ class Issuer:
         return await self.fetch("POST", TOKEN_PATH, {"content-type": FORM, **(headers or {})}, body)
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """What an assertion says; None takes a claim out."""
-        said = {
+        """The claims of an assertion; None takes one out."""
+        claims = {
             "iss": self.account.id,
             "sub": self.account.id,
             "aud": URL,
@@ -70,7 +70,7 @@ class Issuer:
             "exp": self.now + 3600,
             **changes,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in claims.items() if value is not None}
 
     def assertion(self, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
         """Signed with the account's key."""
@@ -95,10 +95,10 @@ class Issuer:
 
     async def forged(self, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
         """A token that the active web key signed, with other claims or another header."""
-        signing = await UseWebKeys(self.service.store).signing(self.service.instance)
+        signing = await UseWebKeys(self.service.store).signing_key(self.service.instance)
         whole = {"alg": "RS256", "kid": signing.id, "typ": "at+jwt", **(header or {})}
-        said = {**claims_of(await self.token()), **changes}
-        kept = {name: value for name, value in said.items() if value is not None}
+        claims = {**claims_of(await self.token()), **changes}
+        kept = {name: value for name, value in claims.items() if value is not None}
         return signed(kept, signing.private_key, whole)
 
 
@@ -110,12 +110,12 @@ def signed(claims: object, private_key: str | bytes, header: Mapping[str, Any]) 
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a JWT says."""
+    """The claims of a JWT."""
     return json.loads(decoded(token.split(".")[1]))
 
 
 def header_of(token: str) -> dict[str, Any]:
-    """What its header says."""
+    """The header of a JWT."""
     return json.loads(decoded(token.partition(".")[0]))
 
 

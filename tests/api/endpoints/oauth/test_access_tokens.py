@@ -53,7 +53,7 @@ async def hs256(issuer: Issuer) -> str:
     token = await issuer.token()
     header = {**header_of(token), "alg": "HS256"}
     published = (await issuer.fetch("GET", "/oauth/v2/keys")).json()["keys"]
-    (member,) = [each for each in published if each["kid"] == header["kid"]]
+    (member,) = [jwk for jwk in published if jwk["kid"] == header["kid"]]
     public_pem = RSAKey.import_key(member).as_pem(private=False)
     shared = OctKey.import_key(base64.urlsafe_b64encode(public_pem).decode())
     payload = json.dumps(claims_of(token))
@@ -79,7 +79,7 @@ async def the_waiting_key_s_name(issuer: Issuer) -> str:
     """The right signature under the id of another published key."""
     token = await issuer.token()
     listed = await issuer.web_keys.list(owner(issuer))
-    other = next(each.id for each in listed if each.id != header_of(token)["kid"])
+    other = next(web_key.id for web_key in listed if web_key.id != header_of(token)["kid"])
     return await issuer.forged({"kid": other})
 
 
@@ -89,8 +89,8 @@ async def the_accounts_assertion(issuer: Issuer) -> str:
 
 
 async def a_payload(issuer: Issuer) -> str:
-    """What a target gets in a JWT says whatever a publisher wants, and the same key signs it."""
-    signing = await UseWebKeys(issuer.service.store).signing(issuer.service.instance)
+    """A JWT for a target contains whatever a publisher chooses, and the same key signs it."""
+    signing = await UseWebKeys(issuer.service.store).signing_key(issuer.service.instance)
     payload = json.dumps(claims_of(await issuer.token())).encode()
     return sign_jws(payload, signing).decode()
 
@@ -184,7 +184,9 @@ async def test_tokens_outlive_the_change_of_a_web_key_and_end_with_it(issuer: Is
     """
     Keys are changed without logging anybody out; whoever removes one wants that.
     """
-    former = next(each.id for each in await issuer.web_keys.list(owner(issuer)) if each.state == 2)
+    former = next(
+        web_key.id for web_key in await issuer.web_keys.list(owner(issuer)) if web_key.state == 2
+    )
     made = await issuer.web_keys.create(owner(issuer), config)
     await issuer.web_keys.activate(owner(issuer), made.id)
     token = await issuer.token()
@@ -212,7 +214,7 @@ async def test_a_server_with_one_name_takes_tokens_of_this_name_alone(issuer: Is
         for url in ("http://outrider.test", "https://outrider.example")
     }
     token = await issuer.token()
-    found = {url: await each.find(token) for url, each in tokens.items()}
+    found = {url: await access_tokens.find(token) for url, access_tokens in tokens.items()}
 
     assert issuer.account.id == found["http://outrider.test"].account_id
     assert None is found["https://outrider.example"]

@@ -60,10 +60,11 @@ def saying(**changes: Any) -> Ask:
     """An assertion with other claims; a function gets the time."""
 
     def make(issuer: Issuer) -> str:
-        told = {
-            name: each(issuer.now) if callable(each) else each for name, each in changes.items()
+        claims = {
+            name: change(issuer.now) if callable(change) else change
+            for name, change in changes.items()
         }
-        return issuer.assertion(**told)
+        return issuer.assertion(**claims)
 
     return asserting(make)
 
@@ -466,6 +467,6 @@ async def test_pages_of_every_origin_may_ask(issuer: Issuer, method, path):
     )
 
     assert ["https://page.example"] * 2 == [
-        each.headers["access-control-allow-origin"] for each in (answer, preflight)
+        response.headers["access-control-allow-origin"] for response in (answer, preflight)
     ]
     assert 204 == preflight.status

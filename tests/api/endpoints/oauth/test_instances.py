@@ -66,8 +66,8 @@ async def granted(at: Tenant, **form: str) -> tuple[int, str]:
     """What the token endpoint answers."""
     body = urlencode(form).encode()
     answer = await at.fetch("POST", TOKEN_PATH, body, content_type=FORM)
-    said = answer.json()
-    return answer.status, said.get("access_token") or said["error"]
+    body = answer.json()
+    return answer.status, body.get("access_token") or body["error"]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -140,12 +140,12 @@ async def test_each_publishes_its_own_keys(robots):
     """
     ours, theirs = robots
     published = [
-        {each["kid"] for each in (await robot.home.fetch("GET", KEYS_PATH)).json()["keys"]}
+        {jwk["kid"] for jwk in (await robot.home.fetch("GET", KEYS_PATH)).json()["keys"]}
         for robot in robots
     ]
     _, token = await ours.log_in(ours.home)
 
-    assert [2, 2] == [len(each) for each in published]
+    assert [2, 2] == [len(kids) for kids in published]
     assert set() == published[0] & published[1]
     assert header_of(token)["kid"] in published[0]
     assert theirs.home.id != ours.home.id
@@ -178,10 +178,10 @@ async def test_the_setting_says_what_is_around_a_host_name(external_url, host, i
     Behind a proxy each instance is reached with the scheme and the port of the others.
     """
 
-    def choose(authority: str):
+    def resolve_instance(authority: str):
         return INSTANCE if authority == "o.example" else ANOTHER_INSTANCE
 
-    app = discovery(Issuers(choose, INSTANCE, external_url))
+    app = discovery(Issuers(resolve_instance, INSTANCE, external_url))
     answer = await in_process(app)(HttpRequest("GET", DISCOVERY_PATH, {"host": host}))
 
     assert issuer == answer.json()["issuer"]

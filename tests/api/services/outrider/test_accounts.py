@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from api.calls.matching import A_TOKEN, AN_ID, NOW, Including, Lacking, Like
+from api.calls.matching import A_TOKEN, AN_ID, NOW, Like, ListWith, ListWithout
 from api.calls.runner import check, each_row
 from api.calls.service import Service, bearer
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,9 +53,9 @@ def a_key(called: str = "key", **fields: Any) -> Call:
     return Call("CreateAccountKey", {"accountId": "$account", **fields}, keep=keep)
 
 
-def refused(field: str, reason: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {field}: {reason}")
+def refused(field: str, reason: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {field}: {reason}")
 
 
 A_KEY = a_key()
@@ -75,9 +75,9 @@ NO_SUCH_ROLE = refused(
     ROLES, "value must be one of IAM_OWNER, IAM_OWNER_VIEWER, EVENT_PUBLISHER, ORG_OWNER"
 )
 EXPIRED = refused("CreateAccountKeyRequest.ExpirationDate", "value must be in the future")
-NOT_FOUND = Refused("not_found", "Account not found", "OUTRIDER-account")
-TAKEN = Refused("already_exists", "Account already exists", "OUTRIDER-account")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Account not found", "OUTRIDER-account")
+TAKEN = ExpectedError("already_exists", "Account already exists", "OUTRIDER-account")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 NEW = {"id": AN_ID, "creationDate": NOW}
 A_KEY_FILE = Like("a key file", is_key_file)
 NEW_KEY = {"keyId": AN_ID, "keyFile": A_KEY_FILE, "creationDate": NOW}
@@ -85,7 +85,7 @@ ANOTHER = Call("CreateAccount", {**REQUEST, "name": "$unique 2"}, keep={"another
 LIST_KEYS = Call("ListAccountKeys", {"accountId": "$account"})
 DELETE_KEY = Call("DeleteAccountKey", {"accountId": "$account", "keyId": "$key"})
 LISTED_KEY = {"keyId": "$key", "creationDate": "$key_made"}
-NO_KEY = Refused("not_found", "Account key not found", "OUTRIDER-account-key")
+NO_KEY = ExpectedError("not_found", "Account key not found", "OUTRIDER-account-key")
 NEW_SECRET = {"clientId": "$account", "clientSecret": A_TOKEN}
 
 ROWS = [
@@ -102,17 +102,17 @@ ROWS = [
         [Call("CreateToken", {"account": "$unique", "roles": ["ORG_OWNER"]})],
     ),
     Row("a name that is free again", creating(), NEW, [A_NEW_ONE, DELETE]),
-    Row("an account is listed", LIST, {"accounts": Including(LISTED)}, [A_NEW_ONE]),
+    Row("an account is listed", LIST, {"accounts": ListWith(LISTED)}, [A_NEW_ONE]),
     Row(
         "a token's roles are the account's",
         LIST,
-        {"accounts": Including({**LISTED, "roles": ["ORG_OWNER"]})},
+        {"accounts": ListWith({**LISTED, "roles": ["ORG_OWNER"]})},
         [A_NEW_ONE, Call("CreateToken", {"account": "$unique", "roles": ["ORG_OWNER"]})],
     ),
     Row(
         "a deleted account is not listed",
         LIST,
-        {"accounts": Lacking({"id": "$account"})},
+        {"accounts": ListWithout({"id": "$account"})},
         [A_NEW_ONE, DELETE],
     ),
     Row("an account is deleted", DELETE, {"deletionDate": NOW}, [A_NEW_ONE]),
@@ -221,9 +221,9 @@ async def test_a_token_ends_with_its_account(service: Service):
     callers = {**service.headers, Caller.ADMIN: bearer(token["token"])}
     leaver = Service(service.client, service.store, service.instance, service.clock, callers)
     listed = (await leaver.ask("ListAccounts", {}))["accounts"]
-    (account,) = [each["id"] for each in listed if each["name"] == "leaver"]
+    (account,) = [account["id"] for account in listed if account["name"] == "leaver"]
     await service.ask("DeleteAccount", {"id": account})
 
     assert "unauthenticated" == (await leaver.answer("ListAccounts", {})).code
     tokens = (await service.ask("ListTokens", {}))["tokens"]
-    assert token["id"] not in {each["id"] for each in tokens}
+    assert token["id"] not in {listed["id"] for listed in tokens}

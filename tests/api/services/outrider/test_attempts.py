@@ -1,4 +1,4 @@
-"""What the log of deliveries says about attempts: outrider-v1, DeliveryService.
+"""Attempts in the log of deliveries.
 
 The attempts are written as a worker writes them; nobody is called.
 """
@@ -32,7 +32,7 @@ def shown(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-async def owed(service: Service, word: str) -> dict[str, Any]:
+async def pending_delivery(service: Service, word: str) -> dict[str, Any]:
     """A delivery that is due, as it is listed."""
     event = {"id": word, "eventType": f"{word}.happened", "createdAt": "2026-01-02T03:04:05Z"}
     await service.ask("PublishEvents", {"events": [{"eventType": event["eventType"]}]})
@@ -50,8 +50,8 @@ async def test_a_delivery_is_shown_on_its_way(service: Service, wire: Wire):
     """
     Each state has a name and the times that belong to it, and the attempts tell what happened.
     """
-    word = f"way-{wire.replace('+', '-')}"
-    due = await owed(service, word)
+    word = f"wire-{wire.replace('+', '-')}"
+    due = await pending_delivery(service, word)
     started = service.clock.now
     in_a_minute = started + timedelta(minutes=1)
 
@@ -134,7 +134,7 @@ async def test_every_outcome_has_its_name(service: Service, wire: Wire, outcome:
     Who reads the log acts on the outcome; a status of 0 would look like one, so it is left out.
     """
     word = f"{outcome.name}-{wire.replace('+', '-')}"
-    due = await owed(service, word)
+    due = await pending_delivery(service, word)
     await claim(service.store, now=service.clock.now)
     stage = NOT_ANSWERED.get(outcome, Stage.ANSWER)
     attempt = an_attempt(outcome=outcome, stage=stage)

@@ -1,4 +1,4 @@
-"""ListEntries and AddEntries: outrider-v1, CatalogueService."""
+"""ListEntries and AddEntries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import EVENT_TYPE, KNOWN, publish
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,9 +36,9 @@ def listed(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
     return Call("ListEntries", fields, caller)
 
 
-def refused(text: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {text}")
+def refused(text: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {text}")
 
 
 def bad(name: str, kind: str, reason: str) -> Row:
@@ -51,7 +51,7 @@ def bad(name: str, kind: str, reason: str) -> Row:
 
 
 NESTED = "AddEntriesRequest.Entries[0]: embedded message failed validation | caused by: invalid"
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 OF_METHOD = "must be /package.Service/Method"
 OF_FUNCTION = "must be made of A-Z, a-z, 0-9, _ and -"
 OF_EVENT = "must be dot-separated segments of A-Z, a-z, 0-9, _ and -"
@@ -151,7 +151,7 @@ ADDED = [
     Row(
         "and not for what was not added",
         Call("SetExecution", {"condition": {"function": {"name": "$unique-price"}}}),
-        Refused("not_found", UNKNOWN_CONDITION, "COMMAND-cdy39t0ksr"),
+        ExpectedError("not_found", UNKNOWN_CONDITION, "COMMAND-cdy39t0ksr"),
     ),
 ]
 
@@ -225,7 +225,7 @@ LISTED = [
         [*ALL, REST],
     ),
     Row(
-        "a page that just holds all",
+        "a page that is just long enough for all",
         listed(prefix="$unique", pageSize=3),
         {"entries": [PRICE, CANCELLED, PLACED]},
         ALL,

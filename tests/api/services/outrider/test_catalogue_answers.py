@@ -1,4 +1,4 @@
-"""ListExecutionFunctions, ListExecutionMethods and ListExecutionServices: sheet, section 2.9."""
+"""ListExecutionFunctions, ListExecutionMethods and ListExecutionServices."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_what_is_listed_can_be_set(service: Service):
     conditions = [
         *({"function": {"name": function}} for function in functions),
         *({"request": {"method": method}} for method in methods),
-        *({"response": {"service": each}} for each in services),
+        *({"response": {"service": service}} for service in services),
     ]
     answers = {
         (await service.ask("SetExecution", {"condition": condition}))["setDate"]

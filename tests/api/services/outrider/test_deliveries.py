@@ -1,4 +1,4 @@
-"""ListDeliveries and GetDelivery: outrider-v1, DeliveryService."""
+"""ListDeliveries and GetDelivery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,7 +33,7 @@ FOUND = Call(
     EVERYTHING_OF_EVENT,
     keep={"delivery": "deliveries.0.id", "published": "deliveries.0.createdAt"},
 )
-OWED = [KNOWN, a_target(), set_targets(on_event()), AN_EVENT, FOUND]
+ONE_PENDING = [KNOWN, a_target(), set_targets(on_event()), AN_EVENT, FOUND]
 
 
 def searched(**filters: Any) -> Call:
@@ -66,13 +66,13 @@ def page(*deliveries: Mapping[str, Any]) -> dict[str, Any]:
     return {"deliveries": list(deliveries)} if deliveries else {}
 
 
-def refused(text: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {text}")
+def refused(text: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {text}")
 
 
-NOT_FOUND = Refused("not_found", "Delivery not found", "OUTRIDER-delivery")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Delivery not found", "OUTRIDER-delivery")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 NO_TOKEN = refused("ListDeliveriesRequest.PageToken: value is not a token of a page")
 VALIDATION = [
     Row(
@@ -111,8 +111,8 @@ VALIDATION = [
         refused("ListDeliveriesRequest.EventId: value length must be at most 200 runes"),
     ),
     *(
-        Row(f"the page token {each!r}", searched(pageToken=each), NO_TOKEN)
-        for each in ("next", "-1", "1 ", "\u0661", "1" * 20)
+        Row(f"the page token {token!r}", searched(pageToken=token), NO_TOKEN)
+        for token in ("next", "-1", "1 ", "\u0661", "1" * 20)
     ),
     *(
         Row(
@@ -125,33 +125,38 @@ VALIDATION = [
 ]
 
 FILTERS = [
-    Row("one event", searched(eventId="$unique"), page(shown(id="$delivery")), OWED),
-    Row("one target", searched(targetId="$target"), page(shown(id="$delivery")), OWED),
-    Row("one event type", searched(eventType=EVENT_TYPE), page(shown(id="$delivery")), OWED),
+    Row("one event", searched(eventId="$unique"), page(shown(id="$delivery")), ONE_PENDING),
+    Row("one target", searched(targetId="$target"), page(shown(id="$delivery")), ONE_PENDING),
+    Row("one event type", searched(eventType=EVENT_TYPE), page(shown(id="$delivery")), ONE_PENDING),
     Row(
         "who may read",
         Call("ListDeliveries", EVERYTHING_OF_EVENT, Caller.VIEWER),
         page(shown()),
-        OWED,
+        ONE_PENDING,
     ),
     Row("an event that nobody published", searched(eventId="$unique"), page()),
-    Row("a target that is owed nothing", searched(targetId="1"), page()),
-    Row("an event type is no prefix", searched(eventType="$unique"), page(), OWED),
+    Row("a target without deliveries", searched(targetId="1"), page()),
+    Row("an event type is no prefix", searched(eventType="$unique"), page(), ONE_PENDING),
     Row("an event id is no number", searched(eventId="'; DROP TABLE events"), page()),
-    Row("the right state", searched(eventId="$unique", states=[1]), page(shown()), OWED),
-    Row("any of the states", searched(eventId="$unique", states=[2, 1, 6]), page(shown()), OWED),
-    Row("another state", searched(eventId="$unique", states=[2, 3, 4, 5, 6]), page(), OWED),
+    Row("the right state", searched(eventId="$unique", states=[1]), page(shown()), ONE_PENDING),
+    Row(
+        "any of the states",
+        searched(eventId="$unique", states=[2, 1, 6]),
+        page(shown()),
+        ONE_PENDING,
+    ),
+    Row("another state", searched(eventId="$unique", states=[2, 3, 4, 5, 6]), page(), ONE_PENDING),
     Row(
         "the time it was made is since then",
         searched(eventId="$unique", createdSince="$published"),
         page(shown()),
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "the time it was made is not before then",
         searched(eventId="$unique", createdUntil="$published"),
         page(),
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "between the year 1 and the year 9999",
@@ -161,19 +166,19 @@ FILTERS = [
             createdUntil="9999-12-31T23:59:59Z",
         ),
         page(shown()),
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "since tomorrow",
         searched(eventId="$unique", createdSince="2027-01-01T00:00:00Z"),
         page(),
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "filters must all hold",
         searched(eventId="$unique", targetId="$target", eventType="another.type"),
         page(),
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "what was deleted is still in the log",
@@ -185,11 +190,11 @@ FILTERS = [
                 "finishedAt": "$deleted",
             }
         ),
-        [*OWED, delete()],
+        [*ONE_PENDING, delete()],
     ),
 ]
 
-LINE = [
+THREE_PENDING = [
     KNOWN,
     a_target("one"),
     create(of_type("restAsync", name="two $unique"), "two"),
@@ -226,49 +231,49 @@ PAGES = [
         "newest first; who waits has no time yet",
         searched(eventId="$unique"),
         page(waiting("$three"), waiting("$two"), shown("$one")),
-        LINE,
+        THREE_PENDING,
     ),
     Row(
         "a page with a next one",
         searched(eventId="$unique", pageSize=2),
         {**page(waiting("$three"), waiting("$two")), "nextPageToken": "$token"},
-        [*LINE, PAGE_OF_TWO],
+        [*THREE_PENDING, PAGE_OF_TWO],
     ),
     Row(
         "the next page is the last",
         searched(eventId="$unique", pageSize=2, pageToken="$token"),
         page(shown("$one")),
-        [*LINE, PAGE_OF_TWO],
+        [*THREE_PENDING, PAGE_OF_TWO],
     ),
     Row(
         "a page that is just full is the last",
         searched(eventId="$unique", pageSize=3),
         page(waiting("$three"), waiting("$two"), shown("$one")),
-        LINE,
+        THREE_PENDING,
     ),
     Row(
         "the greatest page",
         searched(eventId="$unique", pageSize=1000),
         page(waiting("$three"), waiting("$two"), shown("$one")),
-        LINE,
+        THREE_PENDING,
     ),
     Row(
         "nothing behind the oldest",
         searched(eventId="$unique", pageToken="1"),
         page(),
-        LINE,
+        THREE_PENDING,
     ),
     Row(
         "everything before the greatest number",
         searched(eventId="$unique", pageToken=str(2**63 - 1), pageSize=1),
         {**page(waiting("$three")), "nextPageToken": AN_ID},
-        LINE,
+        THREE_PENDING,
     ),
     Row(
         "a number that no id can have",
         searched(eventId="$unique", pageToken="9" * 19),
         page(),
-        OWED,
+        ONE_PENDING,
     ),
 ]
 
@@ -278,10 +283,10 @@ def got(delivery: str = "$delivery", caller: Caller = Caller.ADMIN) -> Call:
     return Call("GetDelivery", {"id": delivery}, caller)
 
 
-def body(says: str, event: Mapping[str, Any], text: str) -> Row:
+def body(title: str, event: Mapping[str, Any], text: str) -> Row:
     """A row about the bytes that a target gets for an event."""
     return Row(
-        says,
+        title,
         got(),
         {"delivery": shown(id="$delivery", payload=Bytes(text))},
         [
@@ -302,8 +307,8 @@ GETS = [
     Row("an empty id", got(""), refused(ID_LENGTH), wires=ALL_BUT_REST),
     Row("an id of 201 digits", got("1" * 201), refused(ID_LENGTH)),
     *(
-        Row(f"nobody has the id {each:.20}", got(each), NOT_FOUND)
-        for each in ("1", "delivery", "-1", "1.0", "0x1", " 1", "\u0661", "9" * 19, "1" * 200)
+        Row(f"nobody has the id {id_:.20}", got(id_), NOT_FOUND)
+        for id_ in ("1", "delivery", "-1", "1.0", "0x1", " 1", "\u0661", "9" * 19, "1" * 200)
     ),
     *(
         Row(f"{caller} may not read one", got("1", caller), NOT_ALLOWED)

@@ -1,4 +1,4 @@
-"""ReplayDeliveries, CancelDelivery and GetDeliveryStats: outrider-v1, DeliveryService."""
+"""ReplayDeliveries, CancelDelivery and GetDeliveryStats."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
-from api.services.outrider.test_deliveries import FOUND, LINE, OWED, shown
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
+from api.services.outrider.test_deliveries import FOUND, ONE_PENDING, THREE_PENDING, shown
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANCEL = Call("CancelDelivery", {"id": "$delivery"}, keep={"finished": "delivery.finishedAt"})
-CANCELLED = [*OWED, CANCEL]
-NO_DELIVERY = Refused("not_found", "Delivery not found", "OUTRIDER-delivery")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+CANCELLED = [*ONE_PENDING, CANCEL]
+NO_DELIVERY = ExpectedError("not_found", "Delivery not found", "OUTRIDER-delivery")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
 def replaying(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
@@ -41,9 +41,9 @@ def counting(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
     return Call("GetDeliveryStats", fields, caller)
 
 
-def refused(text: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {text}")
+def refused(text: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {text}")
 
 
 def state(name: str, count: int) -> dict[str, str]:
@@ -69,7 +69,7 @@ CANCELS = [
                 if name != "nextAttemptAt"
             }
         },
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "a cancelled delivery is cancelled since then",
@@ -86,11 +86,11 @@ CANCELS = [
         CANCELLED,
     ),
     Row(
-        "the next in line moves up",
+        "the next of the execution becomes due",
         Call("ListDeliveries", {"eventId": "$unique", "targetId": "$three"}),
         {"deliveries": [shown("$three", nextAttemptAt="$finished", createdAt="$made")]},
         [
-            *LINE,
+            *THREE_PENDING,
             Call(
                 "ListDeliveries",
                 {"eventId": "$unique"},
@@ -130,7 +130,12 @@ CANCELS = [
 REPLAYED: Mapping[str, Any] = {"deliveries": 1, "reachedAt": "$published"}
 REPLAYS = [
     Row("one that is named", replaying(ids=["$delivery"]), {"deliveries": 1}, CANCELLED),
-    Row("one that is not finished is skipped", replaying(ids=["$delivery"]), {"skipped": 1}, OWED),
+    Row(
+        "one that is not finished is skipped",
+        replaying(ids=["$delivery"]),
+        {"skipped": 1},
+        ONE_PENDING,
+    ),
     Row(
         "one whose target is deleted is skipped",
         replaying(ids=["$delivery"]),
@@ -151,7 +156,7 @@ REPLAYS = [
     Row("cancelled ones", replaying(targetId="$target", states=[6]), REPLAYED, CANCELLED),
     Row("dead ones", replaying(targetId="$target", states=[5]), {}, CANCELLED),
     Row(
-        "a target that is owed nothing",
+        "a target without deliveries",
         replaying(targetId="$target", createdSince="0001-01-01T00:00:00Z"),
         {},
         [a_target()],
@@ -160,14 +165,14 @@ REPLAYS = [
         "open ones are found, and skipped",
         replaying(targetId="$target"),
         {"skipped": 1, "reachedAt": "$published"},
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "the next page goes on",
         replaying(eventId="$unique", pageSize=2, pageToken="$token"),
         {"skipped": 1, "reachedAt": "$made"},
         [
-            *LINE,
+            *THREE_PENDING,
             Call("ListDeliveries", {"eventId": "$unique"}, keep={"made": "deliveries.0.createdAt"}),
             Call(
                 "ReplayDeliveries",
@@ -211,11 +216,11 @@ REPLAYS = [
     ),
     *(
         Row(
-            f"the page token {each!r}",
-            replaying(targetId="1", pageToken=each),
+            f"the page token {token!r}",
+            replaying(targetId="1", pageToken=token),
             refused("ReplayDeliveriesRequest.PageToken: value is not a token of a page"),
         )
-        for each in ("next", "1", "1-", "-1", "1-2-3", f"{'1' * 20}-1")
+        for token in ("next", "1", "1-", "-1", "1-2-3", f"{'1' * 20}-1")
     ),
     Row(
         "the same id twice",
@@ -251,13 +256,13 @@ REPLAYS = [
     ),
 ]
 
-# Nobody delivers here, and nobody tallies: nothing was settled.
+# No worker runs here, and no rollup: nothing was settled.
 RATES = {"rates": [{"window": "60s"}, {"window": "300s"}, {"window": "3600s"}]}
 STATS = [
-    Row("a target that is owed nothing", counting(targetId="$target"), RATES, [a_target()]),
+    Row("a target without deliveries", counting(targetId="$target"), RATES, [a_target()]),
     Row("a target that is not there", counting(targetId="1"), RATES),
     Row(
-        "what a target is owed and what was cancelled",
+        "pending and cancelled deliveries of a target",
         counting(targetId="$target"),
         {
             "counts": [state("PENDING", 1), state("CANCELLED", 1)],
@@ -297,7 +302,7 @@ STATS = [
                 }
             ],
         },
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "the targets in trouble come first",
@@ -325,7 +330,7 @@ STATS = [
         ],
     ),
     Row(
-        "a paused target, with what it is owed and among those that are held",
+        "a paused target, with its pending deliveries and among the suspended targets",
         counting(targetId="$target"),
         {
             "counts": [state("PENDING", 1)],
@@ -344,18 +349,20 @@ STATS = [
             ],
             **RATES,
         },
-        [*OWED, Call("PauseTarget", {"targetId": "$target"}, keep={"paused": "changeDate"})],
+        [*ONE_PENDING, Call("PauseTarget", {"targetId": "$target"}, keep={"paused": "changeDate"})],
     ),
     Row(
-        "too many held targets",
+        "too many suspended targets",
         counting(maxSuspendedTargets=1001),
-        refused("GetDeliveryStatsRequest.MaxHeldTargets: value must be less than or equal to 1000"),
+        refused(
+            "GetDeliveryStatsRequest.MaxSuspendedTargets: value must be less than or equal to 1000"
+        ),
     ),
     Row(
         "made before it began",
         counting(eventType=EVENT_TYPE, createdUntil="$published"),
         {},
-        OWED,
+        ONE_PENDING,
     ),
     Row(
         "a long target id",

@@ -1,4 +1,4 @@
-"""Which execution would fire, and why: outrider-v1, Explain."""
+"""Which execution would match, and why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from api.calls.steps import (
     set_targets,
     update,
 )
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import KEY
 from api.wires import Wire
 from outrider.adapters.crypto.jose import KeyPairs
@@ -56,7 +56,7 @@ PAUSED = "the target is paused: its deliveries wait"
 EVERYTHING = {"request": {"all": True}}
 SERVICE = {"request": {"service": "$unique.Service"}}
 FORGET_ALL = Call("SetExecution", {"condition": EVERYTHING})
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
 def explain(caller: Caller = Caller.ADMIN, **asked: Any) -> Call:
@@ -69,8 +69,10 @@ def candidate(execution: str, reason: str) -> dict[str, str]:
     return {"id": execution, "reason": reason}
 
 
-def told(reason: str, called: str = "target", *, will_call: bool = True) -> dict[str, Any]:
-    """A target of the execution that fires."""
+def explained_target(
+    reason: str, called: str = "target", *, will_call: bool = True
+) -> dict[str, Any]:
+    """A target of the execution that matches."""
     found = {"targetId": f"${called}", "name": f"{called} $unique", "reason": reason}
     return {**found, "willCall": True} if will_call else found
 
@@ -111,7 +113,9 @@ EXECUTIONS = [
         explain(method=METHOD),
         exactly(
             ON_REQUEST,
-            told(f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"),
+            explained_target(
+                f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"
+            ),
         ),
         bound(webhook()),
     ),
@@ -126,7 +130,9 @@ EXECUTIONS = [
                 candidate("request", LOST),
             ],
             "targets": [
-                told(f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored")
+                explained_target(
+                    f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"
+                )
             ],
         },
         [*bound(webhook()), set_targets(SERVICE), set_targets(EVERYTHING)],
@@ -142,7 +148,9 @@ EXECUTIONS = [
                 candidate("request", EARLIER),
             ],
             "targets": [
-                told(f"{CALLED}{REPLACES}an error that it answers is ignored, no answer is ignored")
+                explained_target(
+                    f"{CALLED}{REPLACES}an error that it answers is ignored, no answer is ignored"
+                )
             ],
         },
         [*bound(responder(endpoint=NOBODY), condition=SERVICE), set_targets(EVERYTHING)],
@@ -159,7 +167,9 @@ EXECUTIONS = [
         explain(method=METHOD, response=True),
         exactly(
             f"response{METHOD}",
-            told(f"{CALLED}{REPLACES}an error that it answers stops the call, no answer stops it"),
+            explained_target(
+                f"{CALLED}{REPLACES}an error that it answers stops the call, no answer stops it"
+            ),
         ),
         bound(responder(interrupts=True, endpoint=NOBODY), condition=on_response()),
     ),
@@ -168,7 +178,9 @@ EXECUTIONS = [
         explain(function=FUNCTION),
         exactly(
             f"function/{FUNCTION}",
-            told(f"{CALLED}{REPLACES}an error that it answers stops the call, no answer stops it"),
+            explained_target(
+                f"{CALLED}{REPLACES}an error that it answers stops the call, no answer stops it"
+            ),
         ),
         bound(responder(interrupts=True, endpoint=NOBODY), condition=on_function()),
     ),
@@ -177,9 +189,9 @@ EXECUTIONS = [
         explain(eventType=EVENT_TYPE),
         exactly(
             f"event/{EVENT_TYPE}",
-            told(f"{DELIVERED}; those behind it wait for that", "first"),
-            told(DELIVERED, "second"),
-            told(NEVER_WAITED, "async"),
+            explained_target(f"{DELIVERED}; those behind it wait for that", "first"),
+            explained_target(DELIVERED, "second"),
+            explained_target(NEVER_WAITED, "async"),
         ),
         bound(webhook("first", interrupts=True), webhook("second"), ASYNC, condition=on_event()),
     ),
@@ -204,7 +216,7 @@ TARGETS = [
     Row(
         "an async target of a request is not waited for",
         explain(method=METHOD),
-        exactly(ON_REQUEST, told(NEVER_WAITED, "async")),
+        exactly(ON_REQUEST, explained_target(NEVER_WAITED, "async")),
         bound(ASYNC),
     ),
     Row(
@@ -212,7 +224,9 @@ TARGETS = [
         explain(method=METHOD),
         exactly(
             ON_REQUEST,
-            told(f"{CALLED}{IGNORED}an error that it answers is ignored, no answer stops it"),
+            explained_target(
+                f"{CALLED}{IGNORED}an error that it answers is ignored, no answer stops it"
+            ),
         ),
         [*bound(webhook()), POLICY],
     ),
@@ -221,7 +235,7 @@ TARGETS = [
         explain(method=METHOD),
         exactly(
             ON_REQUEST,
-            told(
+            explained_target(
                 f"called, for up to 0.5 s: {IGNORED}an error that it answers is ignored, no answer is ignored"
             ),
         ),
@@ -230,7 +244,7 @@ TARGETS = [
     Row(
         "a paused target gets no event",
         explain(eventType=EVENT_TYPE),
-        exactly(f"event/{EVENT_TYPE}", told(PAUSED, will_call=False)),
+        exactly(f"event/{EVENT_TYPE}", explained_target(PAUSED, will_call=False)),
         [*bound(webhook(), condition=on_event()), PAUSE],
     ),
     Row(
@@ -238,7 +252,9 @@ TARGETS = [
         explain(method=METHOD),
         exactly(
             ON_REQUEST,
-            told(f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"),
+            explained_target(
+                f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"
+            ),
         ),
         [*bound(webhook()), PAUSE],
     ),
@@ -248,7 +264,9 @@ TARGETS = [
             explain(method=METHOD),
             exactly(
                 ON_REQUEST,
-                told("nothing can be sent: the instance has no active web key", will_call=False),
+                explained_target(
+                    "nothing can be sent: the instance has no active web key", will_call=False
+                ),
             ),
             bound(responder(payloadType=f"PAYLOAD_TYPE_{payload}", endpoint=NOBODY)),
         )
@@ -257,11 +275,11 @@ TARGETS = [
     Row(
         "a deleted target is not there",
         explain(method=METHOD),
-        exactly(ON_REQUEST, told(NEVER_WAITED, "async")),
+        exactly(ON_REQUEST, explained_target(NEVER_WAITED, "async")),
         [*bound(webhook(), ASYNC), delete()],
     ),
     Row(
-        "an execution of which every target was deleted does not fire",
+        "an execution of which every target was deleted does not match",
         explain(method=METHOD),
         {},
         [*bound(webhook()), delete()],
@@ -269,7 +287,7 @@ TARGETS = [
     Row(
         "who may only read may ask",
         explain(Caller.VIEWER, method=METHOD),
-        exactly(ON_REQUEST, told(NEVER_WAITED, "async")),
+        exactly(ON_REQUEST, explained_target(NEVER_WAITED, "async")),
         bound(ASYNC),
     ),
     Row("who publishes may not", explain(Caller.PUBLISHER, method=METHOD), NOT_ALLOWED),
@@ -290,7 +308,7 @@ VALIDATION = [
     Row(
         f"refused: {text}",
         explain(**asked),
-        Refused("invalid_argument", f"invalid ExplainRequest.{text}"),
+        ExpectedError("invalid_argument", f"invalid ExplainRequest.{text}"),
     )
     for text, asked in INVALID.items()
 ]
@@ -301,7 +319,7 @@ ROWS = [*EXECUTIONS, *TARGETS, *VALIDATION]
 @each_row(ROWS)
 async def test_explain(service: Service, row: Row, wire: Wire):
     """
-    Who asks why nothing arrives is told by the code that decides.
+    Who asks why nothing arrives is explained_target by the code that decides.
     """
     await check(service, row, wire)
 
@@ -318,19 +336,19 @@ async def test_keys_decide_whether_an_encrypted_target_is_called(tmp_path: Path)
         bound = {"condition": {"request": {"all": True}}, "targets": [target]}
         await service.ask("SetExecution", bound)
 
-        async def told_of() -> tuple[bool, str]:
+        async def explained() -> tuple[bool, str]:
             answer = await service.ask("Explain", {"method": "/a.B/C"})
             (found,) = answer["targets"]
             return found.get("willCall", False), found["reason"]
 
-        without_key = await told_of()
+        without_key = await explained()
         soon = service.clock.now + timedelta(minutes=1)
         request = {"targetId": target, "publicKey": KEY, "expirationDate": soon.isoformat()}
         added = await service.ask("AddPublicKey", request)
         await service.ask("ActivatePublicKey", {"targetId": target, "keyId": added["keyId"]})
-        with_key = await told_of()
+        with_key = await explained()
         service.clock.now = soon
-        expired = await told_of()
+        expired = await explained()
 
     no_key = "nothing can be sent: the target has no active public key that has not expired"
     assert (False, no_key) == without_key == expired

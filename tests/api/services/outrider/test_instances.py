@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from api.calls.matching import A_DATE, A_TOKEN, AN_ID, NOW, Including, Lacking
+from api.calls.matching import A_DATE, A_TOKEN, AN_ID, NOW, ListWith, ListWithout
 from api.calls.runner import check, each_row
 from api.calls.service import Service
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,9 +25,9 @@ def creating(**fields: Any) -> Call:
     return Call("CreateInstance", {**REQUEST, **fields})
 
 
-def refused(field: str, reason: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {field}: {reason}")
+def refused(field: str, reason: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {field}: {reason}")
 
 
 LENGTH = "value length must be between 1 and 200 runes, inclusive"
@@ -36,11 +36,13 @@ NO_HOST = refused(
     "CreateInstanceRequest.Hosts[1]",
     "value must be a host name or an IP address, without a port",
 )
-NOT_FOUND = Refused("not_found", "Instance not found", "OUTRIDER-instance")
-NAME_TAKEN = Refused("already_exists", "Instance already exists", "OUTRIDER-instance")
-HOST_TAKEN = Refused("already_exists", "Host already exists", "OUTRIDER-host")
-STAYS = Refused("failed_precondition", "The default instance cannot be deleted", "OUTRIDER-default")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Instance not found", "OUTRIDER-instance")
+NAME_TAKEN = ExpectedError("already_exists", "Instance already exists", "OUTRIDER-instance")
+HOST_TAKEN = ExpectedError("already_exists", "Host already exists", "OUTRIDER-host")
+STAYS = ExpectedError(
+    "failed_precondition", "The default instance cannot be deleted", "OUTRIDER-default"
+)
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 NEW = {"id": AN_ID, "creationDate": NOW, "token": A_TOKEN}
 ODD = ["a:80", "http://a", "*.example", "a b", "bücher.example", "1.2.3"]
 
@@ -65,7 +67,7 @@ ROWS = [
         "an instance is listed, its hosts as they are compared",
         Call("ListInstances"),
         {
-            "instances": Including(
+            "instances": ListWith(
                 {
                     "id": "$new",
                     "name": "$unique",
@@ -86,7 +88,7 @@ ROWS = [
         "the default instance is listed, without hosts",
         Call("ListInstances"),
         {
-            "instances": Including(
+            "instances": ListWith(
                 {
                     "id": "$instance",
                     "name": "default",
@@ -99,7 +101,7 @@ ROWS = [
     Row(
         "a deleted instance is not listed",
         Call("ListInstances"),
-        {"instances": Lacking({"id": "$new"})},
+        {"instances": ListWithout({"id": "$new"})},
         [A_NEW_ONE, DELETE],
     ),
     Row("an instance is deleted", DELETE, {"deletionDate": NOW}, [A_NEW_ONE]),

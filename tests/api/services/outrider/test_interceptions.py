@@ -1,4 +1,4 @@
-"""Requests and responses that run through targets: outrider-v1, InterceptionService."""
+"""Requests and responses that run through targets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from api.calls.steps import (
     on_response,
     responder,
 )
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,7 +37,7 @@ ON_RESPONSE = f"response{METHOD}"
 
 
 def requested(request: Mapping[str, Any], *calls: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer about a request whose execution fired."""
+    """The answer about a request whose execution matched."""
     return {"request": request, "execution": ON_REQUEST, "calls": calls}
 
 
@@ -92,13 +92,13 @@ REQUESTS = [
         ),
     ),
     Row(
-        "the body of a webhook's answer is not looked at",
+        "the body of a webhook's answer is ignored",
         REQUEST,
         requested(MESSAGE, accepted()),
         at_request(hook(answering(OTHER), interrupts=True)),
     ),
     Row(
-        "of answers that are not taken the message is what it was, and the calls say why",
+        "of answers that are not taken the message is what it was, and the calls contain the reason",
         REQUEST,
         requested(
             OTHER,
@@ -127,7 +127,7 @@ REQUESTS = [
         ),
     ),
     Row(
-        "numbers that JSON has room for and the wire has not",
+        "numbers that JSON can carry and the wire cannot",
         REQUEST,
         requested(MESSAGE, failed("FAILED", "not JSON")),
         at_request(responder(endpoint=answering(b'{"a":1' + b"0" * 400 + b"}"))),
@@ -165,7 +165,7 @@ RESPONSES = [
         bound(on_response(), responder(endpoint=answering(OTHER))),
     ),
     Row(
-        "targets of a response are told the request, too",
+        "targets of a response get the request, too",
         RESPONSE,
         {"response": {"asked": 1.0}, "execution": ON_RESPONSE, "calls": [accepted()]},
         bound(on_response(), responder(endpoint=f"{ECHO}request")),
@@ -196,16 +196,16 @@ RESPONSES = [
 ]
 
 
-def interrupted(says: str, expected: Refused, *targets: Call) -> Row:
+def interrupted(title: str, expected: ExpectedError, *targets: Call) -> Row:
     """A request that its targets stop."""
-    return Row(says, REQUEST, expected, at_request(*targets))
+    return Row(title, REQUEST, expected, at_request(*targets))
 
 
 def forwarded(status: int, code: str, id_: str = "EXEC-reUaUZCzCp") -> Row:
     """What the caller sees of an error that the target forwards."""
     return interrupted(
         f"a target forwards {status}",
-        Refused(code, f"it says {status}", id_, "$target"),
+        ExpectedError(code, f"it says {status}", id_, "$target"),
         responder(interrupts=True, endpoint=forwarding(status, f"it says {status}")),
     )
 
@@ -225,12 +225,12 @@ INTERRUPTED = [
     ),
     interrupted(
         "a forwarded error without words",
-        Refused("permission_denied", "", "EXEC-reUaUZCzCp", "$target"),
+        ExpectedError("permission_denied", "", "EXEC-reUaUZCzCp", "$target"),
         hook(forwarding(403, ""), interrupts=True),
     ),
     interrupted(
         "a forwarded error in every kind of letters",
-        Refused("not_found", "<a & b> é\u2028\n\0", "EXEC-reUaUZCzCp", "$target"),
+        ExpectedError("not_found", "<a & b> é\u2028\n\0", "EXEC-reUaUZCzCp", "$target"),
         hook(forwarding(404, "<a & b> é\u2028\n\0"), interrupts=True),
     ),
     *(
@@ -252,7 +252,7 @@ INTERRUPTED = [
     interrupted("the answer is null", FAILED, responder(interrupts=True, endpoint=answering(None))),
     interrupted(
         "the second of three stops the call",
-        Refused("failed_precondition", "Execution failed", "EXEC-dra6yamk98", "$second"),
+        ExpectedError("failed_precondition", "Execution failed", "EXEC-dra6yamk98", "$second"),
         responder("first", interrupts=True, endpoint=answering(OTHER)),
         responder("second", interrupts=True, endpoint=answering(OTHER, 400)),
         responder("third", interrupts=True, endpoint=forwarding(403, "never said")),
@@ -269,13 +269,13 @@ CONTINUE = policy(onUnreachable="ON_UNREACHABLE_CONTINUE")
 INTERRUPT = policy(onUnreachable="ON_UNREACHABLE_INTERRUPT")
 UNREACHABLE = [
     Row(
-        "one that would interrupt may be unreachable, when its policy says so",
+        "one that would interrupt may be unreachable, when its policy allows it",
         REQUEST,
         requested(MESSAGE, failed("UNREACHABLE", "")),
         [*at_request(responder(interrupts=True, endpoint=NOBODY)), CONTINUE],
     ),
     Row(
-        "one that would not interrupt does when it is unreachable and its policy says so",
+        "one that would not interrupt does when it is unreachable and its policy demands it",
         REQUEST,
         FAILED,
         [*at_request(responder(endpoint=NOBODY)), INTERRUPT],
@@ -340,8 +340,8 @@ NOT_A_FUNCTION = "value must be letters, digits, _ and -"
 def invalid(rpc: str, request: Mapping[str, Any], text: str) -> Row:
     """A request that a rule of the contract refuses."""
     shown = str(request)[:60]
-    refusal = Refused("invalid_argument", f"invalid {rpc}Request.{text}")
-    return Row(f"{rpc} with {shown}", Call(rpc, request), refusal)
+    error = ExpectedError("invalid_argument", f"invalid {rpc}Request.{text}")
+    return Row(f"{rpc} with {shown}", Call(rpc, request), error)
 
 
 VALIDATION = [

@@ -67,7 +67,7 @@ async def a_method(service: Service, *targets: str) -> str:
 async def sent(
     service: Service, wire: Wire, rpc: str, message: Message, headers: Mapping[str, str] = {}
 ) -> Result[Any]:
-    """The answer to a message that may say what JSON cannot."""
+    """The answer to a message that may contain what JSON cannot."""
     method = rpc_named(rpc)
     known = {**service.headers[Caller.ADMIN], **headers}
     return await service.client.call(wire, method.parent, rpc, message, method.output.type, known)
@@ -251,7 +251,7 @@ async def test_a_deep_message_comes_back_or_is_refused(service: Service, wire: W
 
 
 def deadline(wire: Wire) -> dict[str, str]:
-    """The header that says how long the caller waits."""
+    """The header with the time that the caller waits."""
     if wire in {Wire.CONNECT_JSON, Wire.CONNECT_PROTO, Wire.REST}:
         return {"connect-timeout-ms": str(int(WITHIN_S * 1000))}
     return {"grpc-timeout": f"{int(WITHIN_S * 1000)}m"}
@@ -297,8 +297,8 @@ async def test_a_caller_with_a_deadline_hears_before_it(service: Service):
     assert WITHIN_S / 2 < took < 5
 
 
-class Leaving(Connection):
-    """A caller that leaves when it is told to."""
+class LeavingConnection(Connection):
+    """A caller that leaves on request."""
 
     def __init__(self, request: HttpRequest, leave: asyncio.Event) -> None:
         super().__init__(request, trailers=True)
@@ -329,7 +329,7 @@ async def test_nobody_is_called_for_a_caller_that_has_left(tmp_path: Path, wire:
         )
         headers = {**made.headers, **service.headers[Caller.ADMIN]}
         request = HttpRequest(made.method, made.path, headers, made.body)
-        connection = Leaving(request, leave)
+        connection = LeavingConnection(request, leave)
         calling = asyncio.create_task(
             service.app(connection.scope, connection.receive, connection.send)
         )

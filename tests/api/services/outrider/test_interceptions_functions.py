@@ -1,4 +1,4 @@
-"""Functions that run through targets: outrider-v1, CallFunction; the sheet's section 3.9."""
+"""Functions that run through targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.calls.receiver import ECHO, answering
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import FUNCTION, on_function, responder
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +22,7 @@ ON_FUNCTION = f"function/{FUNCTION}"
 
 
 def function_answer(answer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The answer about a function whose execution fired."""
+    """The answer about a function whose execution matched."""
     return {"answer": answer, "execution": ON_FUNCTION, "claims": {}, **more}
 
 
@@ -150,7 +150,9 @@ FUNCTIONS = [
     Row(
         "an answer that is not JSON stops the function",
         CALLED,
-        Refused("failed_precondition", "Response is not valid JSON", "ACTION-4m9s2", "$target"),
+        ExpectedError(
+            "failed_precondition", "Response is not valid JSON", "ACTION-4m9s2", "$target"
+        ),
         at_function(FUNCTION, responder(interrupts=True, endpoint=answering(b"<html>"))),
     ),
     Row(
@@ -168,7 +170,7 @@ FUNCTIONS = [
         ),
     ),
     Row(
-        "or nothing happens, and the call says why",
+        "or nothing happens, and the call contains the reason",
         call_function("preuserinfo", {}),
         {
             "answer": {},

@@ -1,4 +1,4 @@
-"""PublishEvents: outrider-v1, EventService."""
+"""PublishEvents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import EVERY_WIRE, Call, Caller, Refused, Row
+from api.calls.table import EVERY_WIRE, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 from outrider_api.outrider.v1.event_service_pb import (
     Event,
@@ -52,18 +52,18 @@ def result(id_: Any = "$unique", deliveries: int = 0, *, duplicate: bool = False
     return {"id": id_, **counted, **({"duplicate": True} if duplicate else {})}
 
 
-def results(*each: dict[str, Any]) -> dict[str, Any]:
+def results(*published: dict[str, Any]) -> dict[str, Any]:
     """A whole answer."""
-    return {"results": list(each)}
+    return {"results": list(published)}
 
 
-def refused(text: str) -> Refused:
+def refused(text: str) -> ExpectedError:
     """An error of ours: there is no id for it."""
-    return Refused("invalid_argument", f"invalid {text}")
+    return ExpectedError("invalid_argument", f"invalid {text}")
 
 
-def in_event(position: int, text: str) -> Refused:
-    """What validation says about one of the events."""
+def in_event(position: int, text: str) -> ExpectedError:
+    """The error of validation about one of the events."""
     return refused(
         f"PublishEventsRequest.Events[{position}]: embedded message failed validation"
         f" | caused by: invalid Event.{text}"
@@ -99,8 +99,8 @@ VALIDATION = [
     Row("an event of our own", publishing(event(eventType="outrider.target.paused")), OUR_TYPE),
     Row("an event type of 1001 letters", publishing({"eventType": "n" * 1001}), TYPE_LENGTH),
     *(
-        Row(f"the event type {each!r}", publishing({"eventType": each}), TYPE_PATTERN)
-        for each in BAD_TYPES
+        Row(f"the event type {event_type!r}", publishing({"eventType": event_type}), TYPE_PATTERN)
+        for event_type in BAD_TYPES
     ),
     Row("a long id", publishing(event("i" * 201)), in_event(0, f"Id: {SHORT}")),
     *(
@@ -112,14 +112,14 @@ VALIDATION = [
         for name in ("aggregateId", "aggregateType", "resourceOwner", "version", "userId")
     ),
     Row(
-        "who may not publish is told so whatever is wrong",
+        "a caller without the permission learns only that, whatever is wrong",
         publishing(caller=Caller.VIEWER),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     ),
 ]
 
 
-def payload(reason: str, position: int = 0) -> Refused:
+def payload(reason: str, position: int = 0) -> ExpectedError:
     """What is wrong with the payload of one of the events."""
     return refused(f"PublishEventsRequest.Events[{position}].EventPayload: {reason}")
 
@@ -169,7 +169,7 @@ SIZES = [
     Row(
         "more than 4 MiB in one call",
         publishing(*(event(eventPayloadJson=text_of(500 * KIB)) for _ in range(9))),
-        Refused("invalid_argument", "request is larger than 4194304 bytes"),
+        ExpectedError("invalid_argument", "request is larger than 4194304 bytes"),
     ),
     Row(
         "1000 events",
@@ -262,19 +262,19 @@ ANSWERS = [
         ONE,
     ),
     Row(
-        "an event from before its execution was set owes nothing",
+        "an event from before its execution was set creates no delivery",
         publishing(event()),
         results(result(duplicate=True)),
         [publish(event()), a_target(), set_targets(on_event())],
     ),
     Row(
-        "an event from after its execution was cleared owes nothing",
+        "an event from after its execution was cleared creates no delivery",
         publishing(event()),
         results(result()),
         [*ONE, set_targets(on_event(), [])],
     ),
     Row(
-        "an event whose only target was deleted owes nothing",
+        "an event whose only target was deleted creates no delivery",
         publishing(event()),
         results(result()),
         [*ONE, delete()],

@@ -1,4 +1,4 @@
-"""Policies of targets, and pausing them: outrider-v1, TargetPolicyService."""
+"""Policies of targets, and pausing targets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 INSIDE = "embedded message failed validation | caused by: invalid "
 RPCS = ("GetTargetPolicy", "SetTargetPolicy", "PauseTarget", "ResumeTarget")
 
@@ -77,14 +77,16 @@ PAUSE = Call("PauseTarget", {"targetId": "$target"}, keep={"paused": "changeDate
 RESUME = the("ResumeTarget")
 
 
-def refused(text: str) -> Refused:
-    """What validation says of a policy."""
-    return Refused("invalid_argument", f"invalid SetTargetPolicyRequest.Policy: {INSIDE}{text}")
+def refused(text: str) -> ExpectedError:
+    """The error of validation about a policy."""
+    return ExpectedError(
+        "invalid_argument", f"invalid SetTargetPolicyRequest.Policy: {INSIDE}{text}"
+    )
 
 
-def checked(text: str) -> Refused:
-    """What the checks say that are no rules."""
-    return Refused("invalid_argument", f"invalid {text}")
+def checked(text: str) -> ExpectedError:
+    """An error of the checks that are no rules."""
+    return ExpectedError("invalid_argument", f"invalid {text}")
 
 
 EVERY_RPC = [
@@ -118,7 +120,7 @@ EVERY_RPC = [
 
 READ_AND_SET = [
     Row("a target has the default policy", GET, {"policy": {}}, [a_target()]),
-    Row("setting says when", put({}), {"changeDate": NOW}, [a_target()]),
+    Row("setting answers when", put({}), {"changeDate": NOW}, [a_target()]),
     Row(
         "a policy without anything was set",
         GET,
@@ -138,7 +140,7 @@ READ_AND_SET = [
         [a_target(), put(EVERYTHING), put({"ratePerSecond": 1000000})],
     ),
     Row(
-        "a breaker that says nothing more is open for a minute",
+        "a breaker without a time is open for a minute",
         GET,
         {"policy": {"breaker": {"failures": 1, "openFor": "60s"}}, "changeDate": "$set"},
         [a_target(), put({"breaker": {"failures": 1, "openFor": "0s"}})],
@@ -180,14 +182,14 @@ READ_AND_SET = [
 ]
 
 
-def wrong(says: str, policy: Mapping[str, Any], text: str) -> Row:
+def wrong(title: str, policy: Mapping[str, Any], text: str) -> Row:
     """A policy that a rule of the contract refuses."""
-    return Row(says, put(policy), refused(text), [a_target()])
+    return Row(title, put(policy), refused(text), [a_target()])
 
 
-def unusable(says: str, policy: Mapping[str, Any], text: str) -> Row:
+def unusable(title: str, policy: Mapping[str, Any], text: str) -> Row:
     """A policy that our own checks refuse."""
-    return Row(says, put(policy), checked(text), [a_target()])
+    return Row(title, put(policy), checked(text), [a_target()])
 
 
 VALIDATION = [
@@ -265,7 +267,7 @@ VALIDATION = [
 ]
 
 FOUND = Call("ListDeliveries", {"eventId": "$unique"}, keep={"published": "deliveries.0.createdAt"})
-OWED = [
+ONE_PENDING = [
     KNOWN,
     a_target(),
     set_targets(on_event()),
@@ -274,7 +276,7 @@ OWED = [
     FOUND,
 ]
 PAUSES = [
-    Row("pausing says when", PAUSE, {"changeDate": NOW}, [a_target()]),
+    Row("pausing answers when", PAUSE, {"changeDate": NOW}, [a_target()]),
     Row("a target is paused", GET, {"policy": {}, "pausedAt": "$paused"}, [a_target(), PAUSE]),
     Row(
         "a paused target is paused since then",
@@ -282,7 +284,7 @@ PAUSES = [
         {"changeDate": "$paused"},
         [a_target(), PAUSE],
     ),
-    Row("going on says when", RESUME, {"changeDate": NOW}, [a_target(), PAUSE]),
+    Row("resuming answers when", RESUME, {"changeDate": NOW}, [a_target(), PAUSE]),
     Row("a target that is not paused", RESUME, {}, [a_target()]),
     Row(
         "a target that goes on is not paused",
@@ -297,7 +299,7 @@ PAUSES = [
         [a_target(), PAUSE, put({"maxConcurrency": 1})],
     ),
     Row(
-        "what is owed to a paused target waits, and says since when it is due",
+        "a pending delivery of a paused target waits, and shows since when it is due",
         Call("ListDeliveries", {"eventId": "$unique", "states": [1], "pageSize": 1}),
         {
             "deliveries": [
@@ -314,7 +316,7 @@ PAUSES = [
             ]
         },
         [
-            *OWED,
+            *ONE_PENDING,
             Call("ListDeliveries", {"eventId": "$unique"}, keep={"delivery": "deliveries.0.id"}),
         ],
     ),

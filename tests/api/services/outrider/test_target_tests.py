@@ -1,4 +1,4 @@
-"""Calls that try a target out: outrider-v1, TestTarget."""
+"""TestTarget: calls that try a target out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from api.calls.steps import (
     set_targets,
     webhook,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import HttpRequest, Wire
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.runtime import Runtime
@@ -42,7 +42,7 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEST = Call("TestTarget", {"targetId": "$target"})
-NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
 GIVEN = {"list": [1, 2.5, None, "<a & b>"]}
 GIVEN_TEXT = r'{"list":[1,2.5,null,"\u003ca \u0026 b\u003e"]}'
 SAMPLE_USER = {
@@ -65,16 +65,16 @@ def attempt(outcome: str = "ACCEPTED", stage: str = "answer", **fields: Any) -> 
 
 
 def saying(text: str) -> Like:
-    """An error that says this somewhere."""
+    """An error that contains this."""
     return Like(f"text with {text}", lambda error: isinstance(error, str) and text in error)
 
 
 FINE = attempt(statusCode=200, responseBodyPrefix=Bytes("fine"))
 
 
-def sample(says: str, given: Sequence[Call], payload: Mapping[str, Any], after: Any = ()) -> Row:
+def sample(title: str, given: Sequence[Call], payload: Mapping[str, Any], after: Any = ()) -> Row:
     """A target that is sent a sample."""
-    return Row(says, TEST, {"attempt": FINE, "payload": JsonBytes(payload)}, given, after)
+    return Row(title, TEST, {"attempt": FINE, "payload": JsonBytes(payload)}, given, after)
 
 
 def described(kind: str, name: str) -> Call:
@@ -267,7 +267,7 @@ REFUSALS = [
     Row(
         "no id",
         Call("TestTarget"),
-        Refused("invalid_argument", f"invalid TestTargetRequest.TargetId: {EMPTY_ID}"),
+        ExpectedError("invalid_argument", f"invalid TestTargetRequest.TargetId: {EMPTY_ID}"),
         wires=ALL_BUT_REST,
     ),
     *(
@@ -289,7 +289,7 @@ async def test_target_tests(service: Service, row: Row, wire: Wire):
 
 async def test_a_test_says_so_and_is_signed_like_everything(service: Service):
     """
-    A receiver can tell it from what counts, and needs no door for tests.
+    A receiver can tell it from what counts, and needs no entry point for tests.
     """
     async with Receiver([Answer(status=204)], host=HOST, now=lambda: service.clock.now) as receiver:
         made = await service.ask("CreateTarget", webhook(name="tried", endpoint=receiver.url))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from api.calls.matching import A_TOKEN, AN_ID, NOW, Including, Lacking
+from api.calls.matching import A_TOKEN, AN_ID, NOW, ListWith, ListWithout
 from api.calls.runner import check, each_row
 from api.calls.service import Service, bearer
-from api.calls.table import ALL_BUT_REST, EVERY_WIRE, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, EVERY_WIRE, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,9 +30,9 @@ def creating(**fields: Any) -> Call:
     return Call("CreateToken", {**REQUEST, **fields})
 
 
-def refused(field: str, reason: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid {field}: {reason}")
+def refused(field: str, reason: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid {field}: {reason}")
 
 
 def listed(**fields: Any) -> dict[str, Any]:
@@ -56,8 +56,8 @@ NO_SUCH_ROLE = refused(
 )
 EXPIRED = refused("CreateTokenRequest.ExpirationDate", "value must be in the future")
 ID = refused("RevokeTokenRequest.Id", "value length must be between 1 and 200 runes, inclusive")
-NOT_FOUND = Refused("not_found", "Token not found", "OUTRIDER-token")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Token not found", "OUTRIDER-token")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 NEW = {"id": AN_ID, "token": A_TOKEN, "creationDate": NOW}
 
 CREATES = [
@@ -99,23 +99,23 @@ CREATES = [
 ]
 
 LISTS = [
-    Row("a token is listed without its secret", LIST, {"tokens": Including(listed())}, [A_NEW_ONE]),
+    Row("a token is listed without its secret", LIST, {"tokens": ListWith(listed())}, [A_NEW_ONE]),
     Row(
         "with its date",
         LIST,
-        {"tokens": Including(listed(expirationDate=LATER))},
+        {"tokens": ListWith(listed(expirationDate=LATER))},
         [replace(A_NEW_ONE, request={**REQUEST, "expirationDate": LATER})],
     ),
     Row(
         "the last roles of an account are those of all its tokens",
         LIST,
-        {"tokens": Including(listed(roles=["IAM_OWNER", "ORG_OWNER"]))},
+        {"tokens": ListWith(listed(roles=["IAM_OWNER", "ORG_OWNER"]))},
         [A_NEW_ONE, creating(roles=["ORG_OWNER", "IAM_OWNER"])],
     ),
     Row(
         "a revoked token is not listed",
         LIST,
-        {"tokens": Lacking({"id": "$token"})},
+        {"tokens": ListWithout({"id": "$token"})},
         [A_NEW_ONE, REVOKE],
     ),
     *(
@@ -128,8 +128,8 @@ REVOCATIONS = [
     Row("an empty id", Call("RevokeToken"), ID, wires=ALL_BUT_REST),
     Row("an id of 201 digits", Call("RevokeToken", {"id": "1" * 201}), ID),
     *(
-        Row(f"nobody has the id {each:.20}", Call("RevokeToken", {"id": each}), NOT_FOUND)
-        for each in ("2", "token", "01", "9" * 19, "1" * 200)
+        Row(f"nobody has the id {id_:.20}", Call("RevokeToken", {"id": id_}), NOT_FOUND)
+        for id_ in ("2", "token", "01", "9" * 19, "1" * 200)
     ),
     Row("a token", Call("RevokeToken", {"id": "$token"}), {"revocationDate": NOW}, [A_NEW_ONE]),
     Row(

@@ -1,4 +1,4 @@
-"""CreateTarget: contract sheet, sections 2.1 and 8.1, and how outrider differs."""
+"""CreateTarget: as in ZITADEL, and how outrider differs."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from api.calls.matching import A_SIGNING_KEY, AN_ID, NOW
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import ENDPOINT, a_target, delete, of_type, update, webhook
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CREATED = {"id": AN_ID, "creationDate": NOW, "signingKey": A_SIGNING_KEY}
-NO_TIMEOUT = Refused("invalid_argument", "Target has no timeout", "COMMAND-39f35d8uri")
-INVALID_URL = Refused("invalid_argument", "Target has an invalid URL", "COMMAND-1r2k6qo6wg")
-DENIED_URL = Refused("invalid_argument", "Errors.Target.DeniedURL", "COMMAND-NcJUKo")
-TAKEN = Refused("already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh")
+NO_TIMEOUT = ExpectedError("invalid_argument", "Target has no timeout", "COMMAND-39f35d8uri")
+INVALID_URL = ExpectedError("invalid_argument", "Target has an invalid URL", "COMMAND-1r2k6qo6wg")
+DENIED_URL = ExpectedError("invalid_argument", "Errors.Target.DeniedURL", "COMMAND-NcJUKo")
+TAKEN = ExpectedError("already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh")
 
 
-def invalid(field: str, reason: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid CreateTargetRequest.{field}: {reason}")
+def invalid(field: str, reason: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid CreateTargetRequest.{field}: {reason}")
 
 
 NAME = invalid("Name", "value length must be between 1 and 1000 runes, inclusive")
@@ -38,9 +38,9 @@ def without(*names: str, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in webhook(**fields).items() if name not in names}
 
 
-def refused(says: str, request: dict[str, Any], expected: Refused) -> Row:
+def refused(title: str, request: dict[str, Any], expected: ExpectedError) -> Row:
     """A row that needs nothing before it."""
-    return Row(says, Call("CreateTarget", request), expected)
+    return Row(title, Call("CreateTarget", request), expected)
 
 
 VALIDATION = [
@@ -126,11 +126,8 @@ BLOCKED = [
     "https://255.255.255.255/",
 ]
 ENDPOINTS = [
-    *(
-        refused(f"the endpoint {each!r}", webhook(endpoint=each), INVALID_URL)
-        for each in NEVER_VALID
-    ),
-    *(refused(f"the endpoint {each}", webhook(endpoint=each), DENIED_URL) for each in BLOCKED),
+    *(refused(f"the endpoint {url!r}", webhook(endpoint=url), INVALID_URL) for url in NEVER_VALID),
+    *(refused(f"the endpoint {url}", webhook(endpoint=url), DENIED_URL) for url in BLOCKED),
 ]
 
 ACCEPTED = {
@@ -154,7 +151,9 @@ ACCEPTED = {
     "capitals in scheme and host": webhook(endpoint="HTTPS://Receiver.Example"),
     "a host with umlauts": webhook(endpoint="https://b\u00fccher.example/"),
 }
-CREATES = [Row(says, Call("CreateTarget", request), CREATED) for says, request in ACCEPTED.items()]
+CREATES = [
+    Row(title, Call("CreateTarget", request), CREATED) for title, request in ACCEPTED.items()
+]
 
 NAMES = [
     Row(
@@ -197,14 +196,14 @@ NAMES = [
 
 NOT_ALLOWED = [
     Row(
-        "who may not write is told so before anything is wrong",
+        "a caller without the permission learns only that, whatever is wrong",
         Call("CreateTarget", {"name": "n"}, Caller.ORG_OWNER),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     ),
     Row(
         "who may read may not write",
         Call("CreateTarget", webhook(), Caller.VIEWER),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""DeleteTarget: contract sheet, sections 2.3 and 8.3, and what becomes of deliveries."""
+"""DeleteTarget, and what becomes of deliveries."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from api.calls.steps import (
     publish,
     set_targets,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ID = Refused(
+ID = ExpectedError(
     "invalid_argument",
     "invalid DeleteTargetRequest.Id: value length must be between 1 and 200 runes, inclusive",
 )
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 DELETE = Call("DeleteTarget", {"id": "$target"})
 EXECUTION = Call(
     "ListExecutions",
@@ -62,7 +62,7 @@ READS = [
     Row(
         "a deleted target is not found",
         Call("GetTarget", {"id": "$target"}),
-        Refused("not_found", "Target not found", "QUERY-hj5oaniyrz"),
+        ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz"),
         [a_target(), delete()],
     ),
     Row(
@@ -116,7 +116,7 @@ EXECUTIONS = [
         ],
     ),
     Row(
-        "events owe it nothing any more",
+        "events create no more deliveries for it",
         Call("PublishEvents", {"events": [{"id": "$unique", "eventType": EVENT_TYPE}]}),
         {"results": [{"id": "$unique", "deliveries": 1}]},
         [
@@ -131,7 +131,7 @@ EXECUTIONS = [
 
 DELIVERIES = [
     Row(
-        "what it was owed is cancelled",
+        "its pending deliveries are cancelled",
         Call("ListDeliveries", {"eventId": "$unique"}),
         {
             "deliveries": [
@@ -161,7 +161,7 @@ DELIVERIES = [
         ],
     ),
     Row(
-        "what the others are owed is not, and who waited for it is due",
+        "those of other targets are not, and its dependents are due",
         Call("ListDeliveries", {"eventId": "$unique", "states": ["DELIVERY_STATE_PENDING"]}),
         {
             "deliveries": [
@@ -199,6 +199,6 @@ ROWS = [*ANSWERS, *READS, *EXECUTIONS, *DELIVERIES]
 @each_row(ROWS)
 async def test_delete_target(service: Service, row: Row, wire: Wire):
     """
-    Deleting is done by clean-up scripts, twice and in any order; nothing may be owed afterwards.
+    Deleting is done by clean-up scripts, twice and in any order; no delivery may be pending afterwards.
     """
     await check(service, row, wire)

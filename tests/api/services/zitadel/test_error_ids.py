@@ -1,4 +1,4 @@
-"""Every error id that ZITADEL documents is answered by a call of ours, or it is said why none is."""
+"""Every error id that ZITADEL documents is answered by a call of ours, or the vector has the reason why none is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.calls.receiver import NOBODY
 from api.calls.runner import check
 from api.calls.service import Service, running
 from api.calls.steps import of_type, webhook
-from api.calls.table import Caller, Refused, Row
+from api.calls.table import Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import KEY, encoded, spki
 from api.wires import Result, Wire, method_named
 from outrider.adapters.crypto.jose import KeyPairs
@@ -37,26 +37,26 @@ def rows() -> Iterator[Row]:
     for module in modules_with_rows(Path(__file__).stem, "test_table"):
         for value in vars(module).values():
             if isinstance(value, list | tuple):
-                yield from (each for each in value if isinstance(each, Row))
+                yield from (row for row in value if isinstance(row, Row))
 
 
 # The first row with each id: where several are, any of them proves that it is answered.
 FIRST: dict[str, Row] = {}
 for found in rows():
-    if isinstance(found.expected, Refused) and found.expected.id:
+    if isinstance(found.expected, ExpectedError) and found.expected.id:
         FIRST.setdefault(found.expected.id, found)
-# What needs more than a row can say: other services, and time that goes by.
+# What needs more than a row has: other services, and time that goes by.
 OWN = {"ErrPublicKeyExpired", "COMMAND-teiG3", "COMMAND-Chai1"}
 OWN |= {"QUERY-Opoh7", "EXEC-2n8fhs7g", "EXEC-3n8fhs7g"}
 
 
-def said(case: dict[str, Any]) -> tuple[str, str, str]:
-    """What the vector says of an id."""
+def documented(case: dict[str, Any]) -> tuple[str, str, str]:
+    """The error of an id in the vector."""
     return case["code"], f"{case['text']} ({case['id']})", case["id"]
 
 
-def heard(result: Result[Any]) -> tuple[str, str, str | None]:
-    """What an answer says."""
+def answered(result: Result[Any]) -> tuple[str, str, str | None]:
+    """The error of an answer."""
     return result.code, result.text, result.detail_id
 
 
@@ -73,19 +73,19 @@ async def test_what_no_call_is_answered_with_has_its_reason():
     A new way to it must be noticed: then it needs a row.
     """
     assert set() == set(UNREACHABLE) & set(FIRST)
-    assert all(each["unreachable"] for each in UNREACHABLE.values())
+    assert all(entry["unreachable"] for entry in UNREACHABLE.values())
     assert len(CASES) == len(REACHABLE) + len(UNREACHABLE)
 
 
 @pytest.mark.parametrize("error_id", sorted(set(REACHABLE) - OWN))
-async def test_the_row_says_what_the_sheet_says_and_holds(service: Service, error_id: str):
+async def test_the_row_expects_the_documented_error(service: Service, error_id: str):
     """
     Code and text belong to the id: clients in other languages compare all three.
     """
     expected = FIRST[error_id].expected
 
-    assert isinstance(expected, Refused)
-    assert said(REACHABLE[error_id]) == (expected.code, expected.shown, expected.id)
+    assert isinstance(expected, ExpectedError)
+    assert documented(REACHABLE[error_id]) == (expected.code, expected.wire_text, expected.id)
     await check(service, FIRST[error_id], Wire.CONNECT_JSON)
 
 
@@ -102,7 +102,7 @@ async def test_a_key_that_has_expired_is_not_activated(service: Service):
 
     for wire in Wire:
         refused = await service.answer("ActivatePublicKey", ids, wire=wire)
-        assert said(REACHABLE["ErrPublicKeyExpired"]) == heard(refused)
+        assert documented(REACHABLE["ErrPublicKeyExpired"]) == answered(refused)
 
 
 async def test_web_keys_refuse_with_their_ids(service: Service):
@@ -122,10 +122,14 @@ async def test_web_keys_refuse_with_their_ids(service: Service):
         )
 
     listed = json.loads((await answer("ListWebKeys")).message.to_json())["webKeys"]
-    (active,) = [each["id"] for each in listed if each["state"] == "STATE_ACTIVE"]
+    (active,) = [web_key["id"] for web_key in listed if web_key["state"] == "STATE_ACTIVE"]
 
-    assert said(REACHABLE["COMMAND-teiG3"]) == heard(await answer("ActivateWebKey", id="1"))
-    assert said(REACHABLE["COMMAND-Chai1"]) == heard(await answer("DeleteWebKey", id=active))
+    assert documented(REACHABLE["COMMAND-teiG3"]) == answered(
+        await answer("ActivateWebKey", id="1")
+    )
+    assert documented(REACHABLE["COMMAND-Chai1"]) == answered(
+        await answer("DeleteWebKey", id=active)
+    )
 
 
 async def test_what_cannot_be_signed_or_encrypted_stops_the_call(tmp_path: Path):
@@ -140,7 +144,7 @@ async def test_what_cannot_be_signed_or_encrypted_stops_the_call(tmp_path: Path)
             for wire in Wire:
                 asked = {"fullMethod": "/a.B/C"}
                 refused = await service.answer("InterceptRequest", asked, wire=wire)
-                assert said(REACHABLE[error_id]) == heard(refused)
+                assert documented(REACHABLE[error_id]) == answered(refused)
                 assert target == refused.target_id
 
         secret = of_type("restCall", interrupts=True, name="secret", endpoint=NOBODY)

@@ -1,4 +1,4 @@
-"""ListExecutions: contract sheet, sections 2.7, 2.8 and 8.6."""
+"""ListExecutions: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.calls.matching import A_DATE
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import a_target, delete, on_event, publish, set_targets
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -84,12 +84,12 @@ FIRST = Call(
     keep={"first_set": "setDate"},
 )
 ALL_THREE = by_condition(on("one"), on("two"), on("three"))
-NO_VALUES = Refused("unknown", "values array must not be empty", "")
+NO_VALUES = ExpectedError("unknown", "values array must not be empty", "")
 
 
-def in_filter(text: str) -> Refused:
-    """What validation says about the only filter."""
-    return Refused(
+def in_filter(text: str) -> ExpectedError:
+    """The error of validation about the only filter."""
+    return ExpectedError(
         "invalid_argument",
         "invalid ListExecutionsRequest.Filters[0]: embedded message failed validation"
         f" | caused by: {text}",
@@ -150,17 +150,17 @@ FILTERS = [
         THREE,
     ),
     *(
-        Row(f"type {each}", searched(by_target(), by_type(each)), page(), THREE)
-        for each in ("REQUEST", "RESPONSE", "FUNCTION")
+        Row(f"type {kind}", searched(by_target(), by_type(kind)), page(), THREE)
+        for kind in ("REQUEST", "RESPONSE", "FUNCTION")
     ),
     *(
         Row(
-            f"type {each} filters nothing",
-            searched(by_target(), by_type(each)),
+            f"type {kind} filters nothing",
+            searched(by_target(), by_type(kind)),
             page("three", "two", "one"),
             THREE,
         )
-        for each in ("UNSPECIFIED", 77)
+        for kind in ("UNSPECIFIED", 77)
     ),
     Row(
         "filters must all hold",
@@ -172,7 +172,7 @@ FILTERS = [
     Row(
         "a filter more than a hundred",
         searched(*[by_target("1")] * 101),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid ListExecutionsRequest.Filters: value must contain no more than 100 item(s)",
         ),
@@ -192,7 +192,7 @@ FILTERS = [
     Row(
         "who may not read",
         Call("ListExecutions", {"filters": [{}]}, Caller.ORG_OWNER),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     ),
 ]
 
@@ -262,7 +262,7 @@ SORTS = [
             sortingColumn=f"EXECUTION_FIELD_NAME_{column}",
             pagination={"asc": ascending},
         ),
-        page(*(CHANGED_SHOWN[each] for each in order[:: 1 if ascending else -1])),
+        page(*(CHANGED_SHOWN[name] for name in order[:: 1 if ascending else -1])),
         [
             TYPES,
             a_target(),
@@ -289,7 +289,7 @@ PAGES = [
     Row(
         "a limit over the greatest",
         paged(limit=1001),
-        Refused("invalid_argument", "Limit exceeded", "QUERY-4M0fs"),
+        ExpectedError("invalid_argument", "Limit exceeded", "QUERY-4M0fs"),
         THREE,
     ),
     Row("a page knows how many there are", paged(limit=1), page("three", total=3, limit=1), THREE),

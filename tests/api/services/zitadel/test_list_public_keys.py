@@ -1,4 +1,4 @@
-"""ListPublicKeys: contract sheet, sections 2.5, 2.8 and 8.4."""
+"""ListPublicKeys: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import a_target, delete
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.services.zitadel.test_public_keys import (
     ACTIVE,
     FINGERPRINT,
@@ -80,8 +80,11 @@ def dated(called: str) -> dict[str, Any]:
 
 def expires(method: str) -> dict[str, Any]:
     """The filter on expiry, for the time at which the early key expires."""
-    wanted = {"timestamp": "2035-01-01T00:00:00Z", "method": f"TIMESTAMP_FILTER_METHOD_{method}"}
-    return {"expirationDateFilter": wanted}
+    timestamp_filter = {
+        "timestamp": "2035-01-01T00:00:00Z",
+        "method": f"TIMESTAMP_FILTER_METHOD_{method}",
+    }
+    return {"expirationDateFilter": timestamp_filter}
 
 
 LISTING = [
@@ -105,7 +108,7 @@ LISTING = [
     Row(
         "by no id",
         list_with({"keyIdsFilter": {}}),
-        Refused("unknown", "values array must not be empty", ""),
+        ExpectedError("unknown", "values array must not be empty", ""),
         GIVEN,
     ),
     Row("a key that never expires is after", list_with(expires("AFTER")), found(listed()), GIVEN),
@@ -161,7 +164,7 @@ LISTING = [
                 "ListPublicKeys",
                 {"targetId": "$target", "sortingColumn": f"PUBLIC_KEY_FIELD_NAME_{column}"},
             ),
-            found(*(dated(each) for each in order)),
+            found(*(dated(name) for name in order)),
             [*DATED, switch("ActivatePublicKey", "early")],
         )
         for column, order in (
@@ -175,7 +178,7 @@ LISTING = [
         Row(
             f"an expiry that {method} one of them",
             list_with(expires(method)),
-            found(*(dated(each) for each in order)),
+            found(*(dated(name) for name in order)),
             [*DATED, switch("ActivatePublicKey", "early")],
         )
         for method, order in (
@@ -195,7 +198,7 @@ LISTING = [
     Row(
         "an id twice",
         list_with({"keyIdsFilter": {"ids": ["1", "1"]}}),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid ListPublicKeysRequest.Filters[0]: embedded message failed validation"
             " | caused by: invalid PublicKeySearchFilter.KeyIdsFilter: embedded message failed"

@@ -1,4 +1,4 @@
-"""Public keys of targets: contract sheet, sections 2.5 and 8.4."""
+"""Public keys of targets: added, activated, deactivated, removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.calls.matching import AN_ID, NOW
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import a_target, delete
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,14 +72,14 @@ def switch(rpc: str, called: str = "key") -> Call:
     return Call(rpc, request, keep={"switched": "changeDate"})
 
 
-def refused(code: str, text: str, error_id: str) -> Refused:
+def refused(code: str, text: str, error_id: str) -> ExpectedError:
     """An error with an id."""
-    return Refused(code, text, error_id)
+    return ExpectedError(code, text, error_id)
 
 
-def rule(field: str, reason: str) -> Refused:
+def rule(field: str, reason: str) -> ExpectedError:
     """A rule of the proto file that is broken."""
-    return Refused("invalid_argument", f"invalid {field}: {reason}")
+    return ExpectedError("invalid_argument", f"invalid {field}: {reason}")
 
 
 MISSING = refused("invalid_argument", "ID missing", "ErrTargetIDMissing")
@@ -247,13 +247,13 @@ REMOVING = [
     ),
     *(
         Row(
-            f"{says} id",
+            f"{title} id",
             Call("RemovePublicKey", {**IDS, field: value}),
             answer,
             GIVEN,
             wires=ALL_BUT_REST,
         )
-        for says, field, value, answer in (
+        for title, field, value, answer in (
             ("an empty key's", "keyId", "", rule("RemovePublicKeyRequest.KeyId", RUNES)),
             ("an empty target's", "targetId", "", rule("RemovePublicKeyRequest.TargetId", RUNES)),
             ("a blank key's", "keyId", " ", MISSING),

@@ -1,4 +1,4 @@
-"""GetTarget and ListTargets: contract sheet, sections 2.4, 2.8 and 8.6."""
+"""GetTarget and ListTargets: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import ENDPOINT, a_target, create, of_type, update, webhook
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_FOUND = Refused("not_found", "Target not found", "QUERY-hj5oaniyrz")
-NO_VALUES = Refused("unknown", "values array must not be empty", "")
-TOO_MANY = Refused("invalid_argument", "Limit exceeded", "QUERY-4M0fs")
-NOT_ALLOWED = Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
+NO_VALUES = ExpectedError("unknown", "values array must not be empty", "")
+TOO_MANY = ExpectedError("invalid_argument", "Limit exceeded", "QUERY-4M0fs")
+NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
 def get(target: str = "$target", caller: Caller = Caller.ADMIN) -> Call:
@@ -46,13 +46,16 @@ def shown_as(
 ) -> dict[str, Any]:
     """A target of another type, as it is read."""
     others = shown(called, **fields)
-    return {**{name: each for name, each in others.items() if name != "restWebhook"}, type_: value}
+    return {
+        **{name: other for name, other in others.items() if name != "restWebhook"},
+        type_: value,
+    }
 
 
 INTERRUPTS = {"interruptOnError": True}
 TYPES = {
     "a webhook": ("restWebhook", None, {}),
-    "a webhook that was said not to interrupt": ("restWebhook", False, {}),
+    "a webhook that must not interrupt": ("restWebhook", False, {}),
     "a webhook that interrupts": ("restWebhook", True, INTERRUPTS),
     "a call": ("restCall", None, {}),
     "a call that interrupts": ("restCall", True, INTERRUPTS),
@@ -63,7 +66,7 @@ GETS = [
     Row(
         "an empty id",
         Call("GetTarget"),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid GetTargetRequest.Id: value length must be between 1 and 200 runes, inclusive",
         ),
@@ -82,21 +85,21 @@ GETS = [
     ),
     *(
         Row(
-            says,
+            title,
             get(),
             {"target": shown_as(type_, value, name="hook $unique", timeout="5s")},
             [create(of_type(type_, interrupts=interrupts, timeout="5s"))],
         )
-        for says, (type_, interrupts, value) in TYPES.items()
+        for title, (type_, interrupts, value) in TYPES.items()
     ),
     *(
         Row(
-            f"payload type {each}",
+            f"payload type {payload_type}",
             get(),
-            {"target": shown(payloadType=each)},
-            [a_target(payloadType=each)],
+            {"target": shown(payloadType=payload_type)},
+            [a_target(payloadType=payload_type)],
         )
-        for each in PAYLOAD_TYPES
+        for payload_type in PAYLOAD_TYPES
     ),
     Row(
         "payload type unspecified stays so",
@@ -108,7 +111,7 @@ GETS = [
         "no time-out is ten seconds",
         get(),
         {"target": shown(name="hook $unique")},
-        [create({name: each for name, each in webhook().items() if name != "timeout"})],
+        [create({name: field for name, field in webhook().items() if name != "timeout"})],
     ),
     Row(
         "a time-out of a fraction",
@@ -161,16 +164,16 @@ def page(*targets: Any, total: int | None = None, limit: int = 100) -> dict[str,
 ALL_THREE = by_id("$one", "$two", "$three")
 
 
-def in_filter(text: str) -> Refused:
-    """What validation says about the only filter."""
-    return Refused(
+def in_filter(text: str) -> ExpectedError:
+    """The error of validation about the only filter."""
+    return ExpectedError(
         "invalid_argument",
         f"invalid ListTargetsRequest.Filters[0]: embedded message failed validation | caused by: {text}",
     )
 
 
-def in_name_filter(text: str) -> Refused:
-    """What validation says about the name in the only filter."""
+def in_name_filter(text: str) -> ExpectedError:
+    """The error of validation about the name in the only filter."""
     return in_filter(
         "invalid TargetSearchFilter.TargetNameFilter: embedded message failed validation"
         f" | caused by: invalid TargetNameFilter.{text}"
@@ -230,7 +233,7 @@ FILTERS = [
     Row(
         "a filter more than a hundred",
         searched(*[by_id("$target")] * 101),
-        Refused(
+        ExpectedError(
             "invalid_argument",
             "invalid ListTargetsRequest.Filters: value must contain no more than 100 item(s)",
         ),
@@ -267,8 +270,8 @@ BY_NAME = [
     Row(
         f"{method} {text!r}",
         searched(by_name(text, method)),
-        page(*(shown(each, name=NAMES[each]) for each in found)),
-        [a_target(each, name=name) for each, name in NAMES.items()],
+        page(*(shown(unique, name=NAMES[unique]) for unique in found)),
+        [a_target(unique, name=name) for unique, name in NAMES.items()],
     )
     for method, text, found in COMPARED
 ]
@@ -337,7 +340,7 @@ SORTS = [
             sortingColumn=f"TARGET_FIELD_NAME_{column}",
             pagination={"asc": ascending},
         ),
-        page(*(VARIED_SHOWN[each] for each in order[:: 1 if ascending else -1])),
+        page(*(VARIED_SHOWN[name] for name in order[:: 1 if ascending else -1])),
         VARIED,
     )
     for column, order in ORDERS.items()

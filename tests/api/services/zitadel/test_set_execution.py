@@ -1,4 +1,4 @@
-"""SetExecution: contract sheet, sections 2.6 and 8.5."""
+"""SetExecution: conditions, targets and dates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.calls.matching import NOW
 from api.calls.runner import check, each_row
 from api.calls.service import Service
 from api.calls.steps import EVENT_TYPE, KNOWN, a_target, delete, on_event, publish, set_targets
-from api.calls.table import Call, Caller, Refused, Row
+from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SET = {"setDate": NOW}
 NEVER = {"setDate": "0001-01-01T00:00:00Z"}
 CONDITION_INVALID = "Execution condition is invalid"
-EMPTY_ENTRY = Refused("invalid_argument", "Execution is invalid", "COMMAND-hdm4zl1hmd")
-NO_TARGET = Refused("not_found", "Target not found", "COMMAND-17e8fq1ggk")
+EMPTY_ENTRY = ExpectedError("invalid_argument", "Execution is invalid", "COMMAND-hdm4zl1hmd")
+NO_TARGET = ExpectedError("not_found", "Target not found", "COMMAND-17e8fq1ggk")
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
 SERVICE = "zitadel.session.v2.SessionService"
 ONE_EVENT = on_event()
@@ -33,14 +33,14 @@ def setting(condition: Mapping[str, Any] | None, targets: Sequence[str] = ("$tar
 
 
 def invalid(condition: Mapping[str, Any], *causes: str) -> Row:
-    """What validation says about a condition."""
+    """The error of validation about a condition."""
     names = ["SetExecutionRequest.Condition", *causes[:-1]]
     chain = [f"invalid {name}: embedded message failed validation" for name in names]
     text = " | caused by: ".join([*chain, f"invalid {causes[-1]}"])
     return Row(
         f"the condition {condition!s:.80}",
         setting(condition, []),
-        Refused("invalid_argument", text),
+        ExpectedError("invalid_argument", text),
     )
 
 
@@ -113,7 +113,7 @@ EXISTENCE = [
     Row(
         f"nobody registered {condition}",
         setting(condition, []),
-        Refused("not_found", CONDITION_INVALID, id_),
+        ExpectedError("not_found", CONDITION_INVALID, id_),
     )
     for id_, conditions in UNKNOWN.items()
     for condition in conditions
@@ -154,7 +154,7 @@ CHECKS = [
     Row(
         "no condition",
         setting(None, [""]),
-        Refused("invalid_argument", CONDITION_INVALID, "ACTION-5r5Ju"),
+        ExpectedError("invalid_argument", CONDITION_INVALID, "ACTION-5r5Ju"),
     ),
     Row(
         "an empty entry before the condition", setting(on_event("nobody.knows"), [""]), EMPTY_ENTRY
@@ -167,7 +167,7 @@ CHECKS = [
     Row(
         "the condition before the targets",
         setting(on_event("nobody.knows"), ["1"]),
-        Refused("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
+        ExpectedError("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
     ),
     Row("a target that nobody created", setting(ONE_EVENT, ["1"]), NO_TARGET, [KNOWN]),
     Row(
@@ -187,7 +187,7 @@ CHECKS = [
         Row(
             f"{caller} may not write, whatever is wrong",
             Call("SetExecution", {}, caller),
-            Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+            ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
         )
         for caller in (Caller.ORG_OWNER, Caller.VIEWER)
     ),
@@ -251,7 +251,7 @@ TYPES = [
     Row(
         "an event type that nobody published",
         setting(ONE_EVENT),
-        Refused("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
+        ExpectedError("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
         [a_target()],
     ),
     Row("an event type that was published once", setting(ONE_EVENT), SET, [KNOWN, a_target()]),
@@ -270,7 +270,7 @@ TYPES = [
     Row(
         "an event type of a call that was refused",
         setting(ONE_EVENT),
-        Refused("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
+        ExpectedError("not_found", CONDITION_INVALID, "COMMAND-74aaqj8fv9"),
         [
             Call(
                 "PublishEvents",

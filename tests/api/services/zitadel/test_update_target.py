@@ -1,4 +1,4 @@
-"""UpdateTarget: contract sheet, sections 2.2 and 8.2, and how outrider differs."""
+"""UpdateTarget: as in ZITADEL, and how outrider differs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from api.calls.steps import (
     update,
     webhook,
 )
-from api.calls.table import ALL_BUT_REST, Call, Caller, Refused, Row
+from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHANGED = {"changeDate": NOW}
 UNCHANGED = {"changeDate": "$target_created"}
-NO_TIMEOUT = Refused("invalid_argument", "Target has no timeout", "COMMAND-08b39vdi57")
-INVALID_URL = Refused("invalid_argument", "Target has an invalid URL", "COMMAND-jsbaera7b6")
-DENIED_URL = Refused("invalid_argument", "Errors.Target.DeniedURL", "COMMAND-jKbbu2")
-NOT_FOUND = Refused("not_found", "Target not found", "COMMAND-xj14f2cccn")
-TAKEN = Refused("already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh")
+NO_TIMEOUT = ExpectedError("invalid_argument", "Target has no timeout", "COMMAND-08b39vdi57")
+INVALID_URL = ExpectedError("invalid_argument", "Target has an invalid URL", "COMMAND-jsbaera7b6")
+DENIED_URL = ExpectedError("invalid_argument", "Errors.Target.DeniedURL", "COMMAND-jKbbu2")
+NOT_FOUND = ExpectedError("not_found", "Target not found", "COMMAND-xj14f2cccn")
+TAKEN = ExpectedError("already_exists", "Errors.Target.AlreadyExists", "V3-DKcYh")
 
 
-def invalid(field: str, reason: str) -> Refused:
-    """What validation says."""
-    return Refused("invalid_argument", f"invalid UpdateTargetRequest.{field}: {reason}")
+def invalid(field: str, reason: str) -> ExpectedError:
+    """An error of validation."""
+    return ExpectedError("invalid_argument", f"invalid UpdateTargetRequest.{field}: {reason}")
 
 
 ID = invalid("Id", "value length must be between 1 and 200 runes, inclusive")
@@ -46,18 +46,18 @@ ENDPOINT_LENGTH = invalid("Endpoint", "value length must be between 1 and 2048 r
 GRACE = invalid("ExpirationSigningKey", "value must be inside range [0s, 168h0m0s]")
 
 
-def change(says: str, expected: dict[str, Any] | Refused, **fields: Any) -> Row:
+def change(title: str, expected: dict[str, Any] | ExpectedError, **fields: Any) -> Row:
     """A change of a new webhook."""
-    return Row(says, Call("UpdateTarget", {"id": "$target", **fields}), expected, [a_target()])
+    return Row(title, Call("UpdateTarget", {"id": "$target", **fields}), expected, [a_target()])
 
 
-def unknown(says: str, expected: Refused, **fields: Any) -> Row:
+def unknown(title: str, expected: ExpectedError, **fields: Any) -> Row:
     """A change of a target that nobody created."""
-    return Row(says, Call("UpdateTarget", {"id": "1", **fields}), expected)
+    return Row(title, Call("UpdateTarget", {"id": "1", **fields}), expected)
 
 
 def shown(**fields: Any) -> dict[str, Any]:
-    """What GetTarget says about the new webhook after the update that was just made."""
+    """The answer of GetTarget about the new webhook after the update that was just made."""
     before = {
         "id": "$target",
         "creationDate": "$target_created",
@@ -73,9 +73,9 @@ def shown(**fields: Any) -> dict[str, Any]:
     return {"target": {**before, **fields}}
 
 
-def after(says: str, expected: dict[str, Any], *given: Call) -> Row:
+def after(title: str, expected: dict[str, Any], *given: Call) -> Row:
     """What can be read after changes of a new webhook."""
-    return Row(says, Call("GetTarget", {"id": "$target"}), expected, [a_target(), *given])
+    return Row(title, Call("GetTarget", {"id": "$target"}), expected, [a_target(), *given])
 
 
 VALIDATION = [
@@ -140,10 +140,10 @@ ONE_CHANGE = {
     "to async": {"restAsync": {}},
 }
 CHANGES = [
-    *(change(says, CHANGED, **fields) for says, fields in ONE_CHANGE.items()),
+    *(change(title, CHANGED, **fields) for title, fields in ONE_CHANGE.items()),
     *(
-        after(f"{says}, as it is read", shown(**fields), update(**fields))
-        for says, fields in ONE_CHANGE.items()
+        after(f"{title}, as it is read", shown(**fields), update(**fields))
+        for title, fields in ONE_CHANGE.items()
     ),
     change("several at once", CHANGED, name="renamed $unique", timeout="1s", restAsync={}),
 ]
@@ -251,7 +251,7 @@ NOT_ALLOWED = [
     Row(
         f"{caller} may not write, whatever the target",
         Call("UpdateTarget", {"id": "1", "timeout": "0s"}, caller),
-        Refused("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
+        ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2"),
     )
     for caller in (Caller.ORG_OWNER, Caller.VIEWER)
 ]

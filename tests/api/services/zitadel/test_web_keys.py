@@ -66,7 +66,7 @@ class Speaker:
         assert result.message is not None, f"{rpc} was refused: {result.code}, {result.text}"
         return dict(json.loads(result.message.to_json()))
 
-    async def refusal(
+    async def error_of(
         self, rpc: str, request: Mapping[str, Any], caller: Caller = Caller.ADMIN
     ) -> tuple[str, str, str | None]:
         """The code, the text and the id of a call that must fail."""
@@ -80,12 +80,14 @@ class Speaker:
 
     async def listed(self) -> dict[str, dict[str, Any]]:
         """Every key by its id, in the order of the list."""
-        return {each["id"]: each for each in (await self.ask("ListWebKeys")).get("webKeys", [])}
+        return {
+            web_key["id"]: web_key for web_key in (await self.ask("ListWebKeys")).get("webKeys", [])
+        }
 
     async def active(self) -> str:
         """The id of the one active key."""
         keys = await self.listed()
-        (found,) = [id_ for id_, each in keys.items() if each["state"] == "STATE_ACTIVE"]
+        (found,) = [id_ for id_, web_key in keys.items() if web_key["state"] == "STATE_ACTIVE"]
         return found
 
 
@@ -128,10 +130,12 @@ async def test_a_fresh_instance_has_two_keys(tmp_path, version):
         await give_first_keys(fresh)
         keys = (await Speaker(fresh, version, Wire.REST).ask("ListWebKeys"))["webKeys"]
 
-    assert ["STATE_ACTIVE", "STATE_INITIAL"] == [each["state"] for each in keys]
-    assert [RSA["rsa"]] * 2 == [each["rsa"] for each in keys]
-    assert all(is_id(each["id"]) for each in keys)
-    assert all({"id", "creationDate", "changeDate", "state", "rsa"} == set(each) for each in keys)
+    assert ["STATE_ACTIVE", "STATE_INITIAL"] == [web_key["state"] for web_key in keys]
+    assert [RSA["rsa"]] * 2 == [web_key["rsa"] for web_key in keys]
+    assert all(is_id(web_key["id"]) for web_key in keys)
+    assert all(
+        {"id", "creationDate", "changeDate", "state", "rsa"} == set(web_key) for web_key in keys
+    )
 
 
 async def test_a_created_key_is_listed_last_and_waits(caller):
@@ -214,7 +218,7 @@ async def test_an_unknown_key_cannot_be_activated(caller):
             "not_found",
             "Web key not found (COMMAND-teiG3)",
             "COMMAND-teiG3",
-        ) == await caller.refusal("ActivateWebKey", {"id": key_id})
+        ) == await caller.error_of("ActivateWebKey", {"id": key_id})
 
 
 async def test_the_active_key_cannot_be_deleted(caller):
@@ -227,7 +231,7 @@ async def test_the_active_key_cannot_be_deleted(caller):
         "failed_precondition",
         "Cannot delete active web key (COMMAND-Chai1)",
         "COMMAND-Chai1",
-    ) == await caller.refusal("DeleteWebKey", {"id": active})
+    ) == await caller.error_of("DeleteWebKey", {"id": active})
     assert active == await caller.active()
 
 
@@ -282,7 +286,7 @@ async def test_half_a_choice_is_refused(one, version, request_, member, cause):
     """
     caller = Speaker(one.service, version, Wire.GRPC)
     before = await caller.listed()
-    code, text, detail = await caller.refusal("CreateWebKey", request_)
+    code, text, detail = await caller.error_of("CreateWebKey", request_)
 
     assert ("invalid_argument", None) == (code, detail)
     assert text.startswith(f"invalid CreateWebKeyRequest.{member}: ")
@@ -299,7 +303,7 @@ async def test_an_id_has_one_to_two_hundred_characters(one, version, rpc, key_id
     caller = Speaker(one.service, version, Wire.CONNECT_JSON)
     text = f"invalid {rpc}Request.Id: value length must be between 1 and 200 runes, inclusive"
 
-    assert ("invalid_argument", text, None) == await caller.refusal(rpc, {"id": key_id})
+    assert ("invalid_argument", text, None) == await caller.error_of(rpc, {"id": key_id})
 
 
 @pytest.mark.parametrize(
@@ -331,7 +335,7 @@ async def test_only_an_owner_changes_keys(caller, who, expected):
 
     for rpc in ("CreateWebKey", "ActivateWebKey", "DeleteWebKey"):
         request = {} if rpc == "CreateWebKey" else {"id": key_id}
-        assert expected == await caller.refusal(rpc, request, who)
+        assert expected == await caller.error_of(rpc, request, who)
     assert before == await caller.listed()
 
 
@@ -343,7 +347,7 @@ async def test_a_viewer_sees_the_keys(caller):
 
     assert len(await caller.listed()) == len(seen.message.web_keys)
     for who in (Caller.PUBLISHER, Caller.ORG_OWNER, Caller.NOBODY):
-        code, _, _ = await caller.refusal("ListWebKeys", {}, who)
+        code, _, _ = await caller.error_of("ListWebKeys", {}, who)
         assert code in {"permission_denied", "unauthenticated"}
 
 

@@ -88,7 +88,7 @@ class AccountsContract(StoreContract):
 
         with pytest.raises(AlreadyExists):
             await add(store, an_account("12"))
-        assert [an_account()] == list(await read(store, lambda each: each.list(INSTANCE)))
+        assert [an_account()] == list(await read(store, lambda accounts: accounts.list(INSTANCE)))
 
     async def test_accounts_are_listed_oldest_first(self, store: Store) -> None:
         """Of one moment by their numbers."""
@@ -96,7 +96,7 @@ class AccountsContract(StoreContract):
             await add(store, an_account(number, f"name {number}"))
 
         assert ["9", "10", "100"] == [
-            each.id for each in await read(store, lambda accounts: accounts.list(INSTANCE))
+            account.id for account in await read(store, lambda accounts: accounts.list(INSTANCE))
         ]
 
     async def test_the_account_of_a_first_token_is_one(self, store: Store) -> None:
@@ -112,11 +112,11 @@ class AccountsContract(StoreContract):
     async def test_a_token_of_a_known_account_changes_its_roles_alone(self, store: Store) -> None:
         """Its secret stays."""
         await add(store, an_account(created_at=NOW - SECOND))
-        await write(store, lambda each: each.set_secret(INSTANCE, AccountId("11"), b"hash"))
+        await write(store, lambda accounts: accounts.set_secret(INSTANCE, AccountId("11"), b"hash"))
         await store.write(lambda unit: unit.tokens.add(a_token(roles=[Role.ORG_OWNER]), b"1"))
 
         assert b"hash" == await read(
-            store, lambda each: each.secret_hash(INSTANCE, AccountId("11"))
+            store, lambda accounts: accounts.secret_hash(INSTANCE, AccountId("11"))
         )
         assert [an_account(roles=(Role.ORG_OWNER,), created_at=NOW - SECOND)] == list(
             await read(store, lambda accounts: accounts.list(INSTANCE))
@@ -127,10 +127,10 @@ class AccountsContract(StoreContract):
         account_keys = [an_account_key(), an_account_key("702", expires_at=NOW + SECOND)]
         await add(store, an_account())
         for account_key in account_keys:
-            await write(store, lambda each, new=account_key: each.add_key(INSTANCE, new))  # type: ignore[misc]
+            await write(store, lambda accounts, new=account_key: accounts.add_key(INSTANCE, new))
 
         assert account_keys == [
-            await read(store, lambda each, id_=known.id: each.get_key(INSTANCE, id_))  # type: ignore[misc]
+            await read(store, lambda accounts, id_=known.id: accounts.get_key(INSTANCE, id_))
             for known in account_keys
         ]
 
@@ -144,10 +144,12 @@ class AccountsContract(StoreContract):
             an_account_key("100"),
         ]
         for account_key in (*reversed(keys), an_account_key("101", "12")):
-            await write(store, lambda each, new=account_key: each.add_key(INSTANCE, new))  # type: ignore[misc]
+            await write(store, lambda accounts, new=account_key: accounts.add_key(INSTANCE, new))
 
         assert [keys, [an_account_key("101", "12")], []] == [
-            list(await read(store, lambda each, n=n: each.list_keys(INSTANCE, AccountId(n))))  # type: ignore[misc]
+            list(
+                await read(store, lambda accounts, n=n: accounts.list_keys(INSTANCE, AccountId(n)))
+            )
             for n in ("11", "12", "13")
         ]
 
@@ -158,33 +160,37 @@ class AccountsContract(StoreContract):
         for number in ("701", "702"):
             await write(
                 store,
-                lambda each, n=number: each.add_key(INSTANCE, an_account_key(n)),  # type: ignore[misc]
+                lambda accounts, n=number: accounts.add_key(INSTANCE, an_account_key(n)),
             )
-        places = [("12", "701"), ("11", "703"), ("11", "701"), ("11", "701"), ("11", "x")]
+        ids = [("12", "701"), ("11", "703"), ("11", "701"), ("11", "701"), ("11", "x")]
 
         assert [False, False, True, False, False] == [
             await write(
                 store,
-                lambda each, a=account, k=key_id: each.delete_key(  # type: ignore[misc]
+                lambda accounts, a=account, k=key_id: accounts.delete_key(
                     INSTANCE, AccountId(a), AccountKeyId(k)
                 ),
             )
-            for account, key_id in places
+            for account, key_id in ids
         ]
         assert [an_account_key("702")] == list(
-            await read(store, lambda each: each.list_keys(INSTANCE, AccountId("11")))
+            await read(store, lambda accounts: accounts.list_keys(INSTANCE, AccountId("11")))
         )
 
     async def test_a_secret_replaces_the_former(self, store: Store) -> None:
         """An account has one at most."""
         await add(store, an_account())
-        seen = [await read(store, lambda each: each.secret_hash(INSTANCE, AccountId("11")))]
+        seen = [await read(store, lambda accounts: accounts.secret_hash(INSTANCE, AccountId("11")))]
         for secret_hash in (b"first", b"second"):
             await write(
                 store,
-                lambda each, new=secret_hash: each.set_secret(INSTANCE, AccountId("11"), new),  # type: ignore[misc]
+                lambda accounts, new=secret_hash: accounts.set_secret(
+                    INSTANCE, AccountId("11"), new
+                ),
             )
-            seen.append(await read(store, lambda each: each.secret_hash(INSTANCE, AccountId("11"))))
+            seen.append(
+                await read(store, lambda accounts: accounts.secret_hash(INSTANCE, AccountId("11")))
+            )
 
         assert [None, b"first", b"second"] == seen
 
@@ -194,39 +200,43 @@ class AccountsContract(StoreContract):
             await add(store, an_account(number, f"name {number}"))
             await write(
                 store,
-                lambda each, n=number: each.set_secret(INSTANCE, AccountId(n), b"hash"),  # type: ignore[misc]
+                lambda accounts, n=number: accounts.set_secret(INSTANCE, AccountId(n), b"hash"),
             )
             await write(
                 store,
-                lambda each, n=number: each.add_key(INSTANCE, an_account_key(f"7{n}", n)),  # type: ignore[misc]
+                lambda accounts, n=number: accounts.add_key(INSTANCE, an_account_key(f"7{n}", n)),
             )
             token = a_token(f"5{number}", account=number, account_name=f"name {number}")
-            await store.write(lambda unit, new=token: unit.tokens.add(new, new.id.encode()))  # type: ignore[misc]
+            await store.write(lambda unit, new=token: unit.tokens.add(new, new.id.encode()))
         await write(store, lambda accounts: accounts.delete(INSTANCE, AccountId("11")))
 
         assert [None, an_account_key("712", "12")] == [
-            await read(store, lambda each, n=n: each.get_key(INSTANCE, AccountKeyId(n)))  # type: ignore[misc]
+            await read(store, lambda accounts, n=n: accounts.get_key(INSTANCE, AccountKeyId(n)))
             for n in ("711", "712")
         ]
         assert [None, b"hash"] == [
-            await read(store, lambda each, n=n: each.secret_hash(INSTANCE, AccountId(n)))  # type: ignore[misc]
+            await read(store, lambda accounts, n=n: accounts.secret_hash(INSTANCE, AccountId(n)))
             for n in ("11", "12")
         ]
         assert None is await store.read(lambda unit: unit.tokens.by_hash(b"511"))
         assert ["512"] == [
-            each.id for each in await store.read(lambda unit: unit.tokens.list(INSTANCE))
+            token.id for token in await store.read(lambda unit: unit.tokens.list(INSTANCE))
         ]
         await add(store, an_account("13", "name 11"))
 
     async def test_another_instances_accounts_do_not_exist(self, store: Store) -> None:
         """Neither they nor what is theirs, to read or to delete."""
         await add(store, an_account(), ANOTHER_INSTANCE)
-        await write(store, lambda each: each.add_key(ANOTHER_INSTANCE, an_account_key()))
-        await write(store, lambda each: each.set_secret(ANOTHER_INSTANCE, AccountId("11"), b"h"))
-        await write(store, lambda each: each.set_secret(INSTANCE, AccountId("11"), b"other"))
-        await write(store, lambda each: each.delete(INSTANCE, AccountId("11")))
+        await write(store, lambda accounts: accounts.add_key(ANOTHER_INSTANCE, an_account_key()))
+        await write(
+            store, lambda accounts: accounts.set_secret(ANOTHER_INSTANCE, AccountId("11"), b"h")
+        )
+        await write(
+            store, lambda accounts: accounts.set_secret(INSTANCE, AccountId("11"), b"other")
+        )
+        await write(store, lambda accounts: accounts.delete(INSTANCE, AccountId("11")))
         of_key = (AccountId("11"), AccountKeyId("701"))
-        assert not await write(store, lambda each: each.delete_key(INSTANCE, *of_key))
+        assert not await write(store, lambda accounts: accounts.delete_key(INSTANCE, *of_key))
 
         def seen(accounts: Accounts, instance: InstanceId) -> tuple[object, ...]:
             return (
@@ -236,9 +246,9 @@ class AccountsContract(StoreContract):
                 accounts.secret_hash(instance, AccountId("11")),
             )
 
-        assert (None, None, None) == await read(store, lambda each: seen(each, INSTANCE))
+        assert (None, None, None) == await read(store, lambda accounts: seen(accounts, INSTANCE))
         assert (an_account(), an_account_key(), an_account_key(), b"h") == await read(
-            store, lambda each: seen(each, ANOTHER_INSTANCE)
+            store, lambda accounts: seen(accounts, ANOTHER_INSTANCE)
         )
 
     @pytest.mark.parametrize("id_", ["", "x", "9" * 40, "-1", "1.5"])
@@ -246,9 +256,9 @@ class AccountsContract(StoreContract):
         """Whatever a stranger sends as `kid` or as client id."""
         assert (None, None, None) == await read(
             store,
-            lambda each: (
-                each.get(INSTANCE, AccountId(id_)),
-                each.get_key(INSTANCE, AccountKeyId(id_)),
-                each.secret_hash(INSTANCE, AccountId(id_)),
+            lambda accounts: (
+                accounts.get(INSTANCE, AccountId(id_)),
+                accounts.get_key(INSTANCE, AccountKeyId(id_)),
+                accounts.secret_hash(INSTANCE, AccountId(id_)),
             ),
         )

@@ -74,9 +74,11 @@ def fill(unit: Unit, instance: InstanceId, first: int) -> None:
     unit.accounts.set_secret(instance, AccountId("12"), b"hash")
     unit.web_keys.add(instance, a_web_key(str(first + 7)), b"private part")
     unit.catalogue.put(instance, [Entry(kind=EntryKind.FUNCTION, name="price")])
-    front = planned(str(first), "101", has_dependents=True)
-    behind = planned(str(first + 1), "101", depends_on=str(first))
-    event = a_stored_event(front, behind, planned(str(first + 2), "101"), instance=instance)
+    first_delivery = planned(str(first), "101", has_dependents=True)
+    dependent = planned(str(first + 1), "101", depends_on=str(first))
+    event = a_stored_event(
+        first_delivery, dependent, planned(str(first + 2), "101"), instance=instance
+    )
     unit.events.append(instance, [event], NOW)
 
 
@@ -123,7 +125,7 @@ class InstancesContract(StoreContract):
             await add(store, an_instance(number))
 
         assert ["9", "10", "100"] == [
-            each.id for each in await read(store, lambda instances: instances.list())
+            instance.id for instance in await read(store, lambda instances: instances.list())
         ]
 
     @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ class InstancesContract(StoreContract):
         [an_instance("9002", "shop"), an_instance("9002", "bank", "b.example", "a.example")],
     )
     async def test_names_and_hosts_are_taken_once(self, store: Store, taken: Instance) -> None:
-        """A host name that is two instances' would choose neither; nothing is left of the second."""
+        """A host name that is two instances' would lead to neither; nothing is left of the second."""
         shop = an_instance("9001", "shop", "a.example")
         await add(store, shop)
 
@@ -141,7 +143,7 @@ class InstancesContract(StoreContract):
         assert {"a.example"} == set(await read(store, lambda instances: instances.hosts()))
 
     async def test_every_change_is_routed(self, store: Store) -> None:
-        """Other nodes look at nothing but this number."""
+        """Other nodes read nothing but this number."""
         revisions = [await store.read(lambda unit: unit.routing_revision())]
         await add(store, an_instance())
         revisions.append(await store.read(lambda unit: unit.routing_revision()))
@@ -154,7 +156,7 @@ class InstancesContract(StoreContract):
         """Not a row of any kind; and nothing of another's is missing."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance, None, f"{instance}.example"))
-            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))  # type: ignore[misc]
+            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))
         await claim(store, limit=1)
         await settle(
             store,
@@ -172,7 +174,9 @@ class InstancesContract(StoreContract):
         assert all(seen[0])
         assert seen[0] == seen[1]
         assert ["200", "202"] == sorted(await claimed_ids(store))
-        assert [BANK] == [each.id for each in await read(store, lambda each: each.list())]
+        assert [BANK] == [
+            instance.id for instance in await read(store, lambda instances: instances.list())
+        ]
 
     async def test_its_name_and_hosts_are_free(self, store: Store) -> None:
         """For whoever comes next."""
@@ -180,7 +184,7 @@ class InstancesContract(StoreContract):
         await write(store, lambda instances: instances.delete(SHOP))
         await add(store, an_instance("9002", "shop", "a.example"))
 
-        assert {"a.example": BANK} == dict(await read(store, lambda each: each.hosts()))
+        assert {"a.example": BANK} == dict(await read(store, lambda instances: instances.hosts()))
 
     async def test_an_instance_that_is_not_there_is_not_deleted(self, store: Store) -> None:
         """Whatever a caller sends."""
@@ -191,10 +195,10 @@ class InstancesContract(StoreContract):
         assert 1 == len(await read(store, lambda instances: instances.list()))
 
     async def test_what_is_attempted_has_nothing_left_to_settle(self, store: Store) -> None:
-        """The worker that holds it goes on with the rest of its batch."""
+        """The worker that claimed it goes on with the rest of its batch."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance))
-            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))  # type: ignore[misc]
+            await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))
         assert {"100", "102", "200", "202"} == set(await claimed_ids(store))
         await write(store, lambda instances: instances.delete(SHOP))
         orphans = await store.read(lambda unit: unit.leases.orphans(NOW, 100))

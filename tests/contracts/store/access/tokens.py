@@ -124,8 +124,8 @@ class TokensContract(StoreContract):
             a_token(str(number), expires_at=NOW - timedelta(days=1), created_at=NOW)
             for number in (9, 10, 501)
         ]
-        for place in (1, 2, 0):
-            await add(store, tokens[place], bytes([place]))
+        for index in (1, 2, 0):
+            await add(store, tokens[index], bytes([index]))
 
         assert tokens == list(await listed(store))
 

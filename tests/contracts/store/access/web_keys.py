@@ -111,16 +111,16 @@ class WebKeysContract(StoreContract):
 
     async def test_a_list_is_in_the_order_of_creation(self, store: Store) -> None:
         """And of two of the same microsecond the smaller id is first, as a number."""
-        wanted = [
+        web_keys = [
             a_web_key("700", created_at=NOW - MICROSECOND),
             a_web_key("9"),
             a_web_key("10"),
             a_web_key("5", created_at=NOW + MICROSECOND),
         ]
-        for place in (3, 2, 0, 1):
-            await add(store, wanted[place])
+        for index in (3, 2, 0, 1):
+            await add(store, web_keys[index])
 
-        assert wanted == list(await listed(store))
+        assert web_keys == list(await listed(store))
 
     async def test_a_change_of_state_is_kept(self, store: Store) -> None:
         """With its date; nothing else of a key ever changes."""
@@ -160,13 +160,13 @@ class WebKeysContract(StoreContract):
 
     async def test_the_active_key_signs_with_its_own_private_part(self, store: Store) -> None:
         """A signature by another key verifies nowhere."""
-        wanted = a_web_key("602", WebKeyState.ACTIVE, config=ecdsa_config("P-384"))
+        web_key = a_web_key("602", WebKeyState.ACTIVE, config=ecdsa_config("P-384"))
         await add(store, a_web_key("601"), b"another private part")
-        await add(store, wanted)
+        await add(store, web_key)
 
-        assert wanted == await active(store)
+        assert web_key == await active(store)
         assert SigningWebKey(
-            id=wanted.id, algorithm=wanted.config.algorithm, private_key=PRIVATE_KEY
+            id=web_key.id, algorithm=web_key.config.algorithm, private_key=PRIVATE_KEY
         ) == await signing(store)
 
     async def test_another_key_takes_over_in_one_unit(self, store: Store) -> None:
@@ -185,7 +185,7 @@ class WebKeysContract(StoreContract):
         assert found is not None
         assert ("602", b"next") == (found.id, found.private_key)
         assert [WebKeyState.INACTIVE, WebKeyState.ACTIVE] == [
-            each.state for each in await listed(store)
+            web_key.state for web_key in await listed(store)
         ]
 
     async def test_another_instances_keys_do_not_exist(self, store: Store) -> None:

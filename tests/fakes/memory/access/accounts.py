@@ -12,14 +12,14 @@ from outrider.errors import AlreadyExists
 
 
 class MemoryAccounts:
-    """`account_ports.Accounts` on one unit's tables."""
+    """`ports.access.Accounts` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def add(self, instance: InstanceId, account: ServiceAccount) -> None:
         """See the port."""
-        if any(each.name == account.name for each in self._all(instance)):
+        if any(known.name == account.name for known in self._all(instance)):
             raise AlreadyExists("Account already exists", "OUTRIDER-account")
         self._tables.accounts[instance, account.id] = account
 
@@ -29,16 +29,18 @@ class MemoryAccounts:
 
     def list(self, instance: InstanceId) -> Sequence[ServiceAccount]:
         """See the port."""
-        return sorted(self._all(instance), key=lambda each: (each.created_at, int(each.id)))
+        return sorted(
+            self._all(instance), key=lambda account: (account.created_at, int(account.id))
+        )
 
     def delete(self, instance: InstanceId, account: AccountId) -> None:
         """See the port."""
         tables = self._tables
         tables.accounts.pop((instance, account), None)
         tables.secret_hashes.pop((instance, account), None)
-        for place, account_key in [*tables.account_keys.items()]:
-            if place[0] == instance and account_key.account_id == account:
-                del tables.account_keys[place]
+        for key_id, account_key in [*tables.account_keys.items()]:
+            if key_id[0] == instance and account_key.account_id == account:
+                del tables.account_keys[key_id]
         for secret_hash, token in [*tables.tokens.items()]:
             if token.instance_id == instance and token.account_id == account:
                 del tables.tokens[secret_hash]
@@ -54,11 +56,11 @@ class MemoryAccounts:
     def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
         """See the port."""
         found = (
-            each
-            for (owner, _), each in self._tables.account_keys.items()
-            if owner == instance and each.account_id == account
+            account_key
+            for (owner, _), account_key in self._tables.account_keys.items()
+            if owner == instance and account_key.account_id == account
         )
-        return sorted(found, key=lambda each: (each.created_at, int(each.id)))
+        return sorted(found, key=lambda account_key: (account_key.created_at, int(account_key.id)))
 
     def delete_key(
         self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
@@ -79,4 +81,6 @@ class MemoryAccounts:
         return self._tables.secret_hashes.get((instance, account))
 
     def _all(self, instance: InstanceId) -> builtins.list[ServiceAccount]:
-        return [each for (owner, _), each in self._tables.accounts.items() if owner == instance]
+        return [
+            account for (owner, _), account in self._tables.accounts.items() if owner == instance
+        ]

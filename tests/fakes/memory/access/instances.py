@@ -13,7 +13,7 @@ from outrider.errors import AlreadyExists
 
 
 class MemoryInstances:
-    """`instance_ports.Instances` on one unit's tables."""
+    """`ports.access.Instances` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -21,7 +21,7 @@ class MemoryInstances:
     def add(self, instance: Instance) -> None:
         """See the port."""
         known = self._tables.instances.values()
-        if any(each.name == instance.name for each in known):
+        if any(other.name == instance.name for other in known):
             raise AlreadyExists("Instance already exists", "OUTRIDER-instance")
         if not self.hosts().keys().isdisjoint(instance.hosts):
             raise AlreadyExists("Host already exists", "OUTRIDER-host")
@@ -41,21 +41,21 @@ class MemoryInstances:
         is_there = instance in tables.instances
         tables.instances.pop(instance, None)
         for table in self._of_instances():
-            for place in [each for each in table if each[0] == instance]:
-                del table[place]
+            for row_id in [row_id for row_id in table if row_id[0] == instance]:
+                del table[row_id]
         for secret_hash, token in [*tables.tokens.items()]:
             if token.instance_id == instance:
                 del tables.tokens[secret_hash]
-        for delivery, owed in [*tables.deliveries.items()]:
-            if owed.instance == instance:
-                del tables.deliveries[delivery]
+        for delivery_id, stored in [*tables.deliveries.items()]:
+            if stored.instance == instance:
+                del tables.deliveries[delivery_id]
         tables.routing_revision += 1
         return is_there
 
     def hosts(self) -> Mapping[str, InstanceId]:
         """See the port."""
         known = self._tables.instances.values()
-        return {host: each.id for each in known for host in each.hosts}
+        return {host: instance.id for instance in known for host in instance.hosts}
 
     def _of_instances(self) -> builtins.list[dict[tuple[InstanceId, object], object]]:
         """The tables whose rows are found by their instance first."""

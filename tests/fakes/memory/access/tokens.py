@@ -14,16 +14,16 @@ from outrider.usecases.ports.access import Token
 
 
 class MemoryTokens:
-    """`ports.Tokens` on one unit's tables."""
+    """`ports.store.Tokens` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def add(self, token: Token, secret_hash: bytes) -> None:
         """See the port."""
-        place = token.instance_id, token.account_id
-        known = self._tables.accounts.get(place)
-        self._tables.accounts[place] = ServiceAccount(
+        row_id = token.instance_id, token.account_id
+        known = self._tables.accounts.get(row_id)
+        self._tables.accounts[row_id] = ServiceAccount(
             id=token.account_id,
             name=token.account_name,
             roles=token.roles,
@@ -45,18 +45,18 @@ class MemoryTokens:
 
     def get(self, instance: InstanceId, token: TokenId) -> Token | None:
         """See the port."""
-        return next((each for each in self._all(instance) if each.id == token), None)
+        return next((candidate for candidate in self._all(instance) if candidate.id == token), None)
 
     def list(self, instance: InstanceId) -> Sequence[Token]:
         """See the port."""
-        valid = (each for each in self._all(instance) if each.revoked_at is None)
-        return sorted(valid, key=lambda each: int(each.id))
+        valid = (token for token in self._all(instance) if token.revoked_at is None)
+        return sorted(valid, key=lambda token: int(token.id))
 
     def revoke(self, instance: InstanceId, token: TokenId, at: datetime) -> None:
         """See the port."""
-        for secret_hash, each in self._tables.tokens.items():
-            if each.instance_id == instance and each.id == token:
-                self._tables.tokens[secret_hash] = replace(each, revoked_at=at)
+        for secret_hash, stored in self._tables.tokens.items():
+            if stored.instance_id == instance and stored.id == token:
+                self._tables.tokens[secret_hash] = replace(stored, revoked_at=at)
 
     def _all(self, instance: InstanceId) -> builtins.list[Token]:
         tokens = self._tables.tokens.values()

@@ -10,7 +10,7 @@ from outrider.domain.ids import InstanceId, WebKeyId
 
 
 class MemoryWebKeys:
-    """`ports.WebKeys` on one unit's tables."""
+    """`ports.store.WebKeys` on one unit's tables."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -35,16 +35,17 @@ class MemoryWebKeys:
     def list(self, instance: InstanceId) -> Sequence[WebKey]:
         """See the port."""
         shown = (
-            each
-            for (owner, _), each in self._tables.web_keys.items()
-            if owner == instance and each.state is not WebKeyState.REMOVED
+            web_key
+            for (owner, _), web_key in self._tables.web_keys.items()
+            if owner == instance and web_key.state is not WebKeyState.REMOVED
         )
-        return sorted(shown, key=lambda each: (each.created_at, int(each.id)))
+        return sorted(shown, key=lambda web_key: (web_key.created_at, int(web_key.id)))
 
     def active(self, instance: InstanceId) -> WebKey | None:
         """See the port."""
         return next(
-            (each for each in self.list(instance) if each.state is WebKeyState.ACTIVE), None
+            (web_key for web_key in self.list(instance) if web_key.state is WebKeyState.ACTIVE),
+            None,
         )
 
     def signing(self, instance: InstanceId) -> SigningWebKey | None:

@@ -27,7 +27,7 @@ _SELECT_KEY = (
 
 
 class SqlAccounts:
-    """`account_ports.Accounts` on one connection, inside its transaction."""
+    """`ports.access.Accounts` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -17,7 +17,7 @@ from outrider.errors import AlreadyExists
 
 
 class SqlInstances:
-    """`instance_ports.Instances` on one connection, inside its transaction."""
+    """`ports.access.Instances` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -27,7 +27,7 @@ _SELECT = (
 
 
 class SqlTokens:
-    """`ports.Tokens` on one connection, inside its transaction."""
+    """`ports.store.Tokens` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -31,7 +31,7 @@ _IS_NOT_REMOVED = f"instance_id = ? AND state <> {WebKeyState.REMOVED:d}"
 
 
 class SqlWebKeys:
-    """`ports.WebKeys` on one connection, inside its transaction."""
+    """`ports.store.WebKeys` on one connection, inside its transaction."""
 
     def __init__(self, connection: Connection, secrets: Secrets) -> None:
         self._connection = connection

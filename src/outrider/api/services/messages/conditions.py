@@ -15,8 +15,8 @@ _MESSAGES = {
     ConditionKind.RESPONSE: pb.ResponseExecution,
     ConditionKind.EVENT: pb.EventExecution,
 }
-# What ZITADEL says when a condition is about nothing (sheet, section 2.6, step 2).
-_NOTHING_SET = {
+# ZITADEL's error ids for a condition that is about nothing.
+_NOTHING_SET_IDS = {
     ConditionKind.REQUEST: "COMMAND-3tkej630e6",
     ConditionKind.RESPONSE: "COMMAND-3tkej630e6",
     ConditionKind.FUNCTION: "COMMAND-5folwn5jws",
@@ -32,7 +32,7 @@ def condition_from_proto(message: pb.Condition | None) -> Condition:
     kind = ConditionKind(chosen.field)
     scope, value = _about(kind, chosen.value)
     if scope is not Scope.ALL and not value:
-        raise InvalidRequest("Execution is invalid", _NOTHING_SET[kind])
+        raise InvalidRequest("Execution is invalid", _NOTHING_SET_IDS[kind])
     return Condition(kind, scope, value)
 
 
@@ -53,5 +53,5 @@ def _about(kind: ConditionKind, message: Any) -> tuple[Scope, str]:
         return Scope.NAME, message.name
     chosen = message.condition
     if chosen is None:
-        raise InvalidRequest("Execution is invalid", _NOTHING_SET[kind])
+        raise InvalidRequest("Execution is invalid", _NOTHING_SET_IDS[kind])
     return Scope(chosen.field), "" if chosen.field == "all" else chosen.value

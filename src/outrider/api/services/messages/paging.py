@@ -11,7 +11,7 @@ from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest, Paginati
 
 # SQLite's and PostgreSQL's largest: no list is that long.
 _MAX_OFFSET = 2**63 - 1
-# Each filter is a condition of SQL, and SQLite takes less than a thousand. Nobody means so many:
+# Each filter is a condition of SQL, and SQLite takes less than a thousand. No caller needs so many:
 # filters are ANDed, and one filter takes any number of ids.
 _MAX_FILTERS = 100
 
@@ -26,7 +26,7 @@ def page_from_proto(request: PaginationRequest | None) -> Page:
 
 
 def page_to_proto(page: Page, total: int) -> PaginationResponse:
-    """What the answer says about the page."""
+    """The part of a response that describes the page."""
     return PaginationResponse(total_result=total, applied_limit=page.limit)
 
 

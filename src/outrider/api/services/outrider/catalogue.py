@@ -24,14 +24,14 @@ class CatalogueHandlers(CatalogueService):
     async def list_entries(
         self, request: pb.ListEntriesRequest, ctx: Context, /
     ) -> pb.ListEntriesResponse:
-        """In the order of names. A page may be shorter than asked for: its token tells the last."""
-        wanted = EntrySearch(
+        """In the order of names. A page may be shorter than asked for: an empty token marks the last."""
+        search = EntrySearch(
             kinds=[EntryKind(int(kind)) for kind in request.kinds],
             prefix=request.prefix,
             after=_from_token(request.page_token),
             limit=request.page_size,
         )
-        entries, last = await self._catalogue.search(actor_of(ctx), wanted)
+        entries, last = await self._catalogue.search(actor_of(ctx), search)
         return pb.ListEntriesResponse(
             entries=[_entry_to_proto(entry) for entry in entries],
             next_page_token="" if last is None else f"{last.kind.value}{last.name}",
@@ -41,12 +41,12 @@ class CatalogueHandlers(CatalogueService):
         self, request: pb.AddEntriesRequest, ctx: Context, /
     ) -> pb.AddEntriesResponse:
         """All of them, or none."""
-        entries = [_entry(each, position) for position, each in enumerate(request.entries)]
+        entries = [_entry(entry, position) for position, entry in enumerate(request.entries)]
         return pb.AddEntriesResponse(added=await self._catalogue.add(actor_of(ctx), entries))
 
 
 def _from_token(token: str) -> EntryName | None:
-    # Opaque to callers; to us it is the kind and the name of the last entry of the page before.
+    # Opaque to callers; here it is the kind and the name of the last entry of the page before.
     if not token:
         return None
     kind = _KINDS.get(token[0])

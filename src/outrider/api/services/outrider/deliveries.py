@@ -1,4 +1,4 @@
-"""The delivery log and what can be done with it: protobuf in, one use case, protobuf out."""
+"""The delivery log: find, replay, cancel and count. Protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
@@ -28,55 +28,6 @@ from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries
 from outrider_api.outrider.v1 import delivery_service_pb as pb
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
 from outrider_api.outrider.v1.outcome_pb import Outcome
-
-
-def stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
-    """The numbers as the wire has them."""
-    return pb.GetDeliveryStatsResponse(
-        counts=_counts(stats.counts),
-        oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
-        targets=[
-            pb.TargetDeliveryStats(
-                target_id=target.target_id,
-                target_name=target.name,
-                counts=_counts(target.counts),
-                oldest_open_at=to_optional_timestamp(target.oldest_open_at),
-                paused_at=to_optional_timestamp(target.suspension.paused_at),
-                breaker_open_until=to_optional_timestamp(target.suspension.breaker_open_until),
-            )
-            for target in stats.targets
-        ],
-        outcomes=[
-            pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
-            for outcome, count in stats.outcomes.items()
-        ],
-        rates=[
-            pb.DeliveryRate(
-                window=to_duration(rate.window),
-                delivered_per_second=rate.delivered,
-                dead_per_second=rate.dead,
-            )
-            for rate in stats.rates
-        ],
-        partial=stats.is_partial,
-        suspended_targets=[
-            pb.SuspendedTarget(
-                target_id=each.target_id,
-                target_name=each.name,
-                paused_at=to_optional_timestamp(each.suspension.paused_at),
-                breaker_open_until=to_optional_timestamp(each.suspension.breaker_open_until),
-            )
-            for each in stats.suspended
-        ],
-    )
-
-
-def _counts(counts: Mapping[DeliveryState, int]) -> list[pb.DeliveryStateCount]:
-    return [
-        pb.DeliveryStateCount(state=pb.DeliveryState(state.value), count=count)
-        for state, count in counts.items()
-    ]
-
 
 _MAX_ID_DIGITS = 19
 
@@ -116,23 +67,23 @@ class DeliveryHandlers(DeliveryService):
     async def replay_deliveries(
         self, request: pb.ReplayDeliveriesRequest, ctx: Context, /
     ) -> pb.ReplayDeliveriesResponse:
-        """Those that are named, or the next page of those that are found."""
+        """Those with these ids, or the next page of those that the filters find."""
         if request.ids:
-            _refuse_more_than_ids(request)
-            ids = [DeliveryId(each) for each in request.ids]
-            return _replayed_to_proto(await self._replay.named(actor_of(ctx), ids))
-        replayed = await self._replay.found(
+            _check_only_ids(request)
+            ids = [DeliveryId(delivery_id) for delivery_id in request.ids]
+            return _replay_to_proto(await self._replay.named(actor_of(ctx), ids))
+        result = await self._replay.found(
             actor_of(ctx),
             _replay_search(request),
             _replay_range(request.page_token),
             request.page_size or MAX_FOUND,
         )
-        return _replayed_to_proto(replayed)
+        return _replay_to_proto(result)
 
     async def cancel_delivery(
         self, request: pb.CancelDeliveryRequest, ctx: Context, /
     ) -> pb.CancelDeliveryResponse:
-        """As it is then."""
+        """The answer has its new state."""
         delivery = await self._cancel(actor_of(ctx), DeliveryId(request.id))
         return pb.CancelDeliveryResponse(delivery=_delivery_to_proto(delivery))
 
@@ -141,7 +92,7 @@ class DeliveryHandlers(DeliveryService):
     ) -> pb.GetDeliveryStatsResponse:
         """Counts, rates, and what is stuck."""
         since, until = request.created_since, request.created_until
-        wanted = StatsSearch(
+        search = StatsSearch(
             target_id=TargetId(request.target_id) if request.target_id else None,
             event_type=request.event_type or None,
             created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
@@ -149,7 +100,7 @@ class DeliveryHandlers(DeliveryService):
             targets=request.max_targets or DEFAULT_TARGETS,
             suspended=request.max_suspended_targets or DEFAULT_SUSPENDED,
         )
-        return stats_to_proto(await self._count(actor_of(ctx), wanted))
+        return _stats_to_proto(await self._count(actor_of(ctx), search))
 
 
 def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
@@ -167,7 +118,7 @@ def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
 
 
 def _page_token(token: str) -> DeliveryId | None:
-    # Opaque to callers; to us it is the id of the last row of the page before.
+    # Opaque to callers; here it is the id of the last row of the page before.
     if not token:
         return None
     if not _is_id(token):
@@ -181,7 +132,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
-def _refuse_more_than_ids(request: pb.ReplayDeliveriesRequest) -> None:
+def _check_only_ids(request: pb.ReplayDeliveriesRequest) -> None:
     if request != pb.ReplayDeliveriesRequest(ids=request.ids):
         raise InvalidRequest(
             "invalid ReplayDeliveriesRequest: give either ids or filters, not both"
@@ -199,13 +150,13 @@ def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
         created_until=optional_time(until, "ReplayDeliveriesRequest.CreatedUntil"),
     )
     if search == DeliverySearch():
-        # Everything that was ever delivered: nobody means that, and who does may say since when.
+        # It would replay everything that was ever delivered: a caller who means that can name a date.
         raise InvalidRequest("invalid ReplayDeliveriesRequest: give ids or at least one filter")
     return search
 
 
 def _replay_range(token: str) -> ReplayRange | None:
-    # Opaque to callers; to us it is what was looked at last, and where the first call began.
+    # Opaque to callers; here it is the last delivery examined, and where the first call began.
     if not token:
         return None
     after, dash, until = token.partition("-")
@@ -216,13 +167,13 @@ def _replay_range(token: str) -> ReplayRange | None:
     return ReplayRange(DeliveryId(after), DeliveryId(until))
 
 
-def _replayed_to_proto(replayed: ReplayResult) -> pb.ReplayDeliveriesResponse:
-    rest = replayed.rest
+def _replay_to_proto(result: ReplayResult) -> pb.ReplayDeliveriesResponse:
+    rest = result.rest
     return pb.ReplayDeliveriesResponse(
-        deliveries=replayed.made,
+        deliveries=result.made,
         next_page_token="" if rest is None else f"{rest.after}-{rest.until}",
-        skipped=replayed.skipped,
-        reached_at=to_optional_timestamp(replayed.reached_at),
+        skipped=result.skipped,
+        reached_at=to_optional_timestamp(result.reached_at),
     )
 
 
@@ -256,3 +207,51 @@ def attempt_to_proto(attempt: Attempt) -> pb.Attempt:
         response_body_prefix=attempt.body_prefix,
         stage=attempt.stage.value,
     )
+
+
+def _stats_to_proto(stats: DeliveryStats) -> pb.GetDeliveryStatsResponse:
+    """The numbers as the wire has them."""
+    return pb.GetDeliveryStatsResponse(
+        counts=_counts(stats.counts),
+        oldest_open_at=to_optional_timestamp(stats.oldest_open_at),
+        targets=[
+            pb.TargetDeliveryStats(
+                target_id=target.target_id,
+                target_name=target.name,
+                counts=_counts(target.counts),
+                oldest_open_at=to_optional_timestamp(target.oldest_open_at),
+                paused_at=to_optional_timestamp(target.suspension.paused_at),
+                breaker_open_until=to_optional_timestamp(target.suspension.breaker_open_until),
+            )
+            for target in stats.targets
+        ],
+        outcomes=[
+            pb.OutcomeCount(outcome=Outcome(outcome.value), count=count)
+            for outcome, count in stats.outcomes.items()
+        ],
+        rates=[
+            pb.DeliveryRate(
+                window=to_duration(rate.window),
+                delivered_per_second=rate.delivered,
+                dead_per_second=rate.dead,
+            )
+            for rate in stats.rates
+        ],
+        partial=stats.is_partial,
+        suspended_targets=[
+            pb.SuspendedTarget(
+                target_id=target.target_id,
+                target_name=target.name,
+                paused_at=to_optional_timestamp(target.suspension.paused_at),
+                breaker_open_until=to_optional_timestamp(target.suspension.breaker_open_until),
+            )
+            for target in stats.suspended
+        ],
+    )
+
+
+def _counts(counts: Mapping[DeliveryState, int]) -> list[pb.DeliveryStateCount]:
+    return [
+        pb.DeliveryStateCount(state=pb.DeliveryState(state.value), count=count)
+        for state, count in counts.items()
+    ]

@@ -26,7 +26,7 @@ class EventHandlers(EventService):
     ) -> pb.PublishEventsResponse:
         """The answer waits for the commit."""
         now_ns = to_timestamp(self._publish.runtime.now()).to_nanos()
-        events = [_event(each, position, now_ns) for position, each in enumerate(request.events)]
+        events = [_event(event, position, now_ns) for position, event in enumerate(request.events)]
         results = await self._publish(actor_of(ctx), events)
         return pb.PublishEventsResponse(
             results=[

@@ -32,13 +32,13 @@ class InstanceHandlers(InstanceService):
         return pb.ListInstancesResponse(
             instances=[
                 pb.Instance(
-                    id=each.id,
-                    name=each.name,
-                    hosts=list(each.hosts),
-                    creation_date=to_timestamp(each.created_at),
-                    is_default=each.id == self._instances.default,
+                    id=instance.id,
+                    name=instance.name,
+                    hosts=list(instance.hosts),
+                    creation_date=to_timestamp(instance.created_at),
+                    is_default=instance.id == self._instances.default,
                 )
-                for each in await self._instances.list()
+                for instance in await self._instances.list()
             ]
         )
 

@@ -23,8 +23,8 @@ from outrider_api.outrider.v1.interception_service_connect import InterceptionSe
 from outrider_api.outrider.v1.outcome_pb import Outcome
 
 _CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
-# What is left of the caller's time for the answer's way back: a tenth, at most this.
-_WAY_BACK_S = 0.1
+# What is left of the caller's deadline for the answer to travel back: a tenth, at most this.
+_TRAVEL_S = 0.1
 
 
 class InterceptionHandlers(InterceptionService):
@@ -38,7 +38,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptRequestRequest, ctx: Context, /
     ) -> pb.InterceptRequestResponse:
         """Before a request is handled."""
-        done = await self._interceptions.request(
+        result = await self._interceptions.request(
             actor_of(ctx).instance_id,
             _call(request),
             to_object(request.request, f"{_name(request)}.Request"),
@@ -46,16 +46,16 @@ class InterceptionHandlers(InterceptionService):
             seconds=_seconds(ctx),
         )
         return pb.InterceptRequestResponse(
-            request=Struct.from_python(done.message),
-            execution=done.execution or "",
-            calls=_calls(done.calls),
+            request=Struct.from_python(result.message),
+            execution=result.execution or "",
+            calls=_calls(result.calls),
         )
 
     async def intercept_response(
         self, request: pb.InterceptResponseRequest, ctx: Context, /
     ) -> pb.InterceptResponseResponse:
         """Before a response is sent."""
-        done = await self._interceptions.response(
+        result = await self._interceptions.response(
             actor_of(ctx).instance_id,
             _call(request),
             to_object(request.response, f"{_name(request)}.Response"),
@@ -64,9 +64,9 @@ class InterceptionHandlers(InterceptionService):
             seconds=_seconds(ctx),
         )
         return pb.InterceptResponseResponse(
-            response=Struct.from_python(done.message),
-            execution=done.execution or "",
-            calls=_calls(done.calls),
+            response=Struct.from_python(result.message),
+            execution=result.execution or "",
+            calls=_calls(result.calls),
         )
 
     async def call_function(
@@ -74,17 +74,17 @@ class InterceptionHandlers(InterceptionService):
     ) -> pb.CallFunctionResponse:
         """At a function."""
         payload = to_object(request.payload, "CallFunctionRequest.Payload")
-        done = await self._interceptions.function(
+        result = await self._interceptions.function(
             actor_of(ctx).instance_id, request.function, payload, seconds=_seconds(ctx)
         )
         userinfo = payload.get("userinfo")
         claims = added_claims(
-            request.function, userinfo if isinstance(userinfo, dict) else {}, done.message
+            request.function, userinfo if isinstance(userinfo, dict) else {}, result.message
         )
         return pb.CallFunctionResponse(
-            answer=Struct.from_python(done.message),
-            execution=done.execution or "",
-            calls=_calls(done.calls),
+            answer=Struct.from_python(result.message),
+            execution=result.execution or "",
+            calls=_calls(result.calls),
             claims=Struct.from_python(claims),
             attributes=[
                 pb.SamlAttribute(
@@ -92,13 +92,13 @@ class InterceptionHandlers(InterceptionService):
                     name_format=added_attribute.name_format,
                     values=list(added_attribute.values),
                 )
-                for added_attribute in added_attributes(request.function, done.message)
+                for added_attribute in added_attributes(request.function, result.message)
             ],
         )
 
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
-        """Which execution would fire, and why. Nothing is called."""
-        return _explained(await self._explain(actor_of(ctx), _asked(request)))
+        """Which execution would match, and why. Nothing is called."""
+        return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
 
 
 def _name(request: _CallRequest) -> str:
@@ -116,15 +116,15 @@ def _call(request: _CallRequest) -> InterceptedCall:
 
 
 def _headers(headers: Mapping[str, pb.HeaderValues]) -> dict[str, list[str]]:
-    return {name: list(each.values) for name, each in headers.items()}
+    return {name: list(header.values) for name, header in headers.items()}
 
 
 def _seconds(ctx: Context) -> float | None:
-    """What the targets may take so that the caller still hears of it; None: it sets no deadline."""
+    """How long the targets may take so that the caller still gets an answer; None: no deadline."""
     if ctx.timeout_ms is None:
         return None
     left = ctx.timeout_ms / 1000
-    return left - min(_WAY_BACK_S, left / 10)
+    return left - min(_TRAVEL_S, left / 10)
 
 
 def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
@@ -139,7 +139,7 @@ def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
     ]
 
 
-def _asked(request: pb.ExplainRequest) -> ExplainQuery:
+def _query(request: pb.ExplainRequest) -> ExplainQuery:
     subject = request.subject
     if subject is None:  # the rules of the contract have refused it
         raise InvalidRequest("invalid ExplainRequest.Subject: value is required")
@@ -151,7 +151,7 @@ def _asked(request: pb.ExplainRequest) -> ExplainQuery:
     return ExplainQuery(kind, subject.value)
 
 
-def _explained(explanation: Explanation) -> pb.ExplainResponse:
+def _explanation_to_proto(explanation: Explanation) -> pb.ExplainResponse:
     return pb.ExplainResponse(
         matched=explanation.matched or ExecutionId(""),
         candidates=[

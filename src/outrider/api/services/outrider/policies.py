@@ -55,21 +55,21 @@ class TargetPolicyHandlers(TargetPolicyService):
         self, request: pb.SetTargetPolicyRequest, ctx: Context, /
     ) -> pb.SetTargetPolicyResponse:
         """Replaces it whole."""
-        wanted = policy_from_proto(request.policy or pb.TargetPolicy())
-        changed_at = await self._policies.set(actor_of(ctx), TargetId(request.target_id), wanted)
+        policy = policy_from_proto(request.policy or pb.TargetPolicy())
+        changed_at = await self._policies.set(actor_of(ctx), TargetId(request.target_id), policy)
         return pb.SetTargetPolicyResponse(change_date=to_timestamp(changed_at))
 
     async def test_target(
         self, request: pb.TestTargetRequest, ctx: Context, /
     ) -> pb.TestTargetResponse:
-        """Once, now, whatever the policy says about retries and pauses."""
+        """Once, now, whatever the policy prescribes for retries and pauses."""
         payload = request.payload
-        tested = await self._test_target(
+        result = await self._test_target(
             actor_of(ctx),
             TargetId(request.target_id),
             None if payload is None else to_object(payload, "TestTargetRequest.Payload"),
         )
-        return pb.TestTargetResponse(attempt=attempt_to_proto(tested.attempt), payload=tested.body)
+        return pb.TestTargetResponse(attempt=attempt_to_proto(result.attempt), payload=result.body)
 
     async def pause_target(
         self, request: pb.PauseTargetRequest, ctx: Context, /
@@ -104,17 +104,18 @@ def policy_from_proto(policy: pb.TargetPolicy) -> TargetPolicy:
 
 
 def policy_to_proto(policy: TargetPolicy) -> pb.TargetPolicy:
-    """A policy as it is given back; parts that say nothing are absent."""
-    usual = DEFAULT_POLICY
+    """A policy as it is given back; parts that are the default are absent."""
     return pb.TargetPolicy(
-        retry=None if policy.retry == usual.retry else _retry_to_proto(policy.retry),
+        retry=None if policy.retry == DEFAULT_POLICY.retry else _retry_to_proto(policy.retry),
         max_concurrency=policy.max_concurrency,
         rate_per_second=policy.rate_per_second,
         ordering=pb.Ordering(policy.ordering.value),
-        breaker=None if policy.breaker == usual.breaker else _breaker_to_proto(policy.breaker),
+        breaker=None
+        if policy.breaker == DEFAULT_POLICY.breaker
+        else _breaker_to_proto(policy.breaker),
         headers=dict(policy.headers),
         on_unreachable=pb.OnUnreachable(policy.on_unreachable.value),
-        tls=None if policy.tls == usual.tls else _tls_to_proto(policy.tls),
+        tls=None if policy.tls == DEFAULT_POLICY.tls else _tls_to_proto(policy.tls),
         check_async_status=policy.check_async_status,
         proxy_url=policy.proxy_url,
         on_dead=pb.OnDead(policy.on_dead.value),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 from protobuf.wkt import Duration
 
 from outrider.api.asgi.shutdown import until_shutdown
 from outrider.api.rpc.interceptors import (
-    Authenticator,
+    Authenticate,
     Context,
     actor_of,
-    authenticated,
+    authenticate_caller,
     permission_of,
 )
+from outrider.domain.access.permission import require
 from outrider.domain.calls.request import Response
 from outrider.domain.net.endpoint import parse_endpoint
 from outrider.errors import InvalidRequest
@@ -25,7 +25,7 @@ from outrider_api.outrider.v1 import tunnel_service_pb as pb
 from outrider_api.outrider.v1.tunnel_service_connect import TunnelService
 
 ALIVE_EVERY_S = 10.0
-"""A listener hears from us this often; one that does not has lost us."""
+"""A listener gets a message this often; one that gets none has lost the server."""
 
 PERMISSION = permission_of(TunnelService.desc().methods[0])
 MIN_STATUS = 100
@@ -37,12 +37,12 @@ class TunnelHandlers(TunnelService):
     def __init__(
         self,
         tunnels: TunnelRegistry,
-        authenticator: Authenticator[Any],
+        authenticate: Authenticate,
         stopping: asyncio.Event,
         alive_every_s: float = ALIVE_EVERY_S,
     ) -> None:
         self._tunnels = tunnels
-        self._authenticator = authenticator
+        self._authenticate = authenticate
         self._stopping = stopping
         self._alive_every_s = alive_every_s
 
@@ -58,33 +58,32 @@ class TunnelHandlers(TunnelService):
     async def answer_call(
         self, request: pb.AnswerCallRequest, ctx: Context, /
     ) -> pb.AnswerCallResponse:
-        """For a call that nobody waits for any more it is too late: `NotFound`."""
-        answer = listener_error(request.failure) if request.failure else _answer(request)
-        self._tunnels.answer(actor_of(ctx), request.name, request.call_id, answer)
+        """Raise `NotFound` for a call that is answered or given up already."""
+        response = listener_error(request.failure) if request.failure else _response(request)
+        self._tunnels.answer(actor_of(ctx), request.name, request.call_id, response)
         return pb.AnswerCallResponse()
 
     async def _frames(self, name: str, ctx: Context) -> AsyncIterator[pb.ListenResponse]:
         loop = asyncio.get_running_loop()
-        async with self._tunnels.listen(actor_of(ctx), name) as listening:
-            yield pb.ListenResponse(endpoint=listening.tunnel.endpoint)
+        async with self._tunnels.listen(actor_of(ctx), name) as session:
+            yield pb.ListenResponse(endpoint=session.tunnel.endpoint)
             checked_at = loop.time()
             while True:
-                waiting = await listening.next_request(self._alive_every_s)
+                pending = await session.next_request(self._alive_every_s)
                 if loop.time() - checked_at >= self._alive_every_s:
                     await self._check(ctx)
                     checked_at = loop.time()
-                yield pb.ListenResponse(call=None if waiting is None else _to_proto(waiting))
+                yield pb.ListenResponse(call=None if pending is None else _to_proto(pending))
 
     async def _check(self, ctx: Context) -> None:
-        # The stream outlives its token: who was let in at its start may have been locked out.
-        actor = await authenticated(self._authenticator, ctx)
-        self._authenticator.require(actor, PERMISSION)
+        # The stream may outlive its token, or the permission of its account.
+        require(await authenticate_caller(self._authenticate, ctx), PERMISSION)
 
 
-def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
-    call = waiting.request
+def _to_proto(pending: PendingRequest) -> pb.TunnelCall:
+    call = pending.request
     return pb.TunnelCall(
-        id=waiting.id,
+        id=pending.id,
         target=parse_endpoint(call.url).target,
         headers=[pb.HttpHeader(name=name, value=value) for name, value in call.headers],
         body=call.body,
@@ -92,7 +91,7 @@ def _to_proto(waiting: PendingRequest) -> pb.TunnelCall:
     )
 
 
-def _answer(request: pb.AnswerCallRequest) -> Response:
+def _response(request: pb.AnswerCallRequest) -> Response:
     if request.status < MIN_STATUS:
         raise InvalidRequest("invalid AnswerCallRequest.Status: value must be from 100 to 599")
     headers = tuple((header.name.lower(), header.value) for header in request.headers)

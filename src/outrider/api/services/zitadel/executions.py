@@ -42,7 +42,7 @@ _KINDS = {
 
 
 class ExecutionHandlers:
-    """The execution half of `zitadel.action.v2.ActionService`."""
+    """The calls of `zitadel.action.v2.ActionService` about executions."""
 
     def __init__(self, executions: ManageExecutions) -> None:
         self._executions = executions
@@ -50,7 +50,7 @@ class ExecutionHandlers:
     async def set_execution(
         self, request: pb.SetExecutionRequest, ctx: Context, /
     ) -> pb.SetExecutionResponse:
-        """Sheet, section 2.6."""
+        """The date is Go's zero time when an empty list was set and there was none before."""
         condition = condition_from_proto(request.condition)
         targets = [TargetId(target) for target in request.targets]
         set_at = await self._executions.set(actor_of(ctx), condition, targets)
@@ -60,10 +60,10 @@ class ExecutionHandlers:
     async def list_executions(
         self, request: pb.ListExecutionsRequest, ctx: Context, /
     ) -> pb.ListExecutionsResponse:
-        """Sheet, section 2.8."""
-        wanted = checked_filters(request.filters, "ListExecutionsRequest")
+        """Newest first, unless the caller asks for another order."""
+        messages = checked_filters(request.filters, "ListExecutionsRequest")
         page = page_from_proto(request.pagination)
-        filters = [each for each in map(_filter, wanted) if each is not None]
+        filters = [found for found in map(_filter, messages) if found is not None]
         sort = _SORTS.get(request.sorting_column, ExecutionSort.CREATED)
         found = await self._executions.search(actor_of(ctx), filters, sort, page)
         return pb.ListExecutionsResponse(
@@ -74,21 +74,21 @@ class ExecutionHandlers:
     async def list_execution_functions(
         self, _request: pb.ListExecutionFunctionsRequest, ctx: Context, /
     ) -> pb.ListExecutionFunctionsResponse:
-        """Sheet, section 2.9."""
+        """Functions that an execution may name."""
         known = self._executions.known(actor_of(ctx))
         return pb.ListExecutionFunctionsResponse(functions=list(known.functions))
 
     async def list_execution_methods(
         self, _request: pb.ListExecutionMethodsRequest, ctx: Context, /
     ) -> pb.ListExecutionMethodsResponse:
-        """Sheet, section 2.9."""
+        """Methods that an execution may name."""
         known = self._executions.known(actor_of(ctx))
         return pb.ListExecutionMethodsResponse(methods=list(known.methods))
 
     async def list_execution_services(
         self, _request: pb.ListExecutionServicesRequest, ctx: Context, /
     ) -> pb.ListExecutionServicesResponse:
-        """Sheet, section 2.9."""
+        """Services that an execution may name."""
         known = self._executions.known(actor_of(ctx))
         return pb.ListExecutionServicesResponse(services=list(known.services))
 
@@ -102,8 +102,8 @@ def _execution_to_proto(execution: Execution) -> execution_pb.Execution:
     )
 
 
-def _filter(wanted: ExecutionSearchFilter) -> ExecutionFilter | None:
-    chosen: Any = wanted.filter
+def _filter(message: ExecutionSearchFilter) -> ExecutionFilter | None:
+    chosen: Any = message.filter
     if chosen.field == "execution_type_filter":
         # UNSPECIFIED, or a number that has no name, filters nothing.
         kind = _KINDS.get(chosen.value.execution_type)

@@ -36,7 +36,7 @@ _SORTS = {
 
 
 class PublicKeyHandlers:
-    """The part of `zitadel.action.v2.ActionService` about public keys (sheet, section 2.5)."""
+    """The calls of `zitadel.action.v2.ActionService` about public keys."""
 
     def __init__(self, public_keys: ManagePublicKeys) -> None:
         self._public_keys = public_keys
@@ -78,13 +78,13 @@ class PublicKeyHandlers:
     async def list_public_keys(
         self, request: pb.ListPublicKeysRequest, ctx: Context, /
     ) -> pb.ListPublicKeysResponse:
-        """Newest first, unless asked for otherwise."""
-        wanted = checked_filters(request.filters, "ListPublicKeysRequest")
+        """Newest first, unless the caller asks for another order."""
+        filters = checked_filters(request.filters, "ListPublicKeysRequest")
         page = page_from_proto(request.pagination)
         found = await self._public_keys.search(
             actor_of(ctx),
             TargetId(request.target_id.strip()),
-            [_filter(each) for each in wanted],
+            [_filter(message) for message in filters],
             _SORTS.get(request.sorting_column, PublicKeySort.CREATED),
             page,
         )
@@ -99,8 +99,8 @@ def _ids(request: Any) -> tuple[TargetId, PublicKeyId]:
     return TargetId(request.target_id.strip()), PublicKeyId(request.key_id.strip())
 
 
-def _filter(wanted: PublicKeySearchFilter) -> PublicKeyFilter:
-    chosen: Any = wanted.filter
+def _filter(message: PublicKeySearchFilter) -> PublicKeyFilter:
+    chosen: Any = message.filter
     if chosen is None:
         raise InvalidRequest("List.Query.Invalid", "GRPC-vR9nC")
     if chosen.field == "active_filter":

@@ -42,7 +42,7 @@ _SORTS = {
 
 
 class TargetHandlers:
-    """The target half of `zitadel.action.v2.ActionService`."""
+    """The calls of `zitadel.action.v2.ActionService` about targets."""
 
     def __init__(self, targets: ManageTargets) -> None:
         self._targets = targets
@@ -50,7 +50,7 @@ class TargetHandlers:
     async def create_target(
         self, request: pb.CreateTargetRequest, ctx: Context, /
     ) -> pb.CreateTargetResponse:
-        """Sheet, section 2.1."""
+        """The server chooses the id and the signing key."""
         target = await self._targets.create(actor_of(ctx), _new_target(request))
         return pb.CreateTargetResponse(
             id=target.id,
@@ -61,7 +61,7 @@ class TargetHandlers:
     async def update_target(
         self, request: pb.UpdateTargetRequest, ctx: Context, /
     ) -> pb.UpdateTargetResponse:
-        """Sheet, section 2.2. The signing key is answered when it was changed."""
+        """The signing key is answered when it was changed."""
         change = _target_change(request)
         target = await self._targets.update(actor_of(ctx), TargetId(request.id), change)
         return pb.UpdateTargetResponse(
@@ -72,24 +72,24 @@ class TargetHandlers:
     async def delete_target(
         self, request: pb.DeleteTargetRequest, ctx: Context, /
     ) -> pb.DeleteTargetResponse:
-        """Sheet, section 2.3. No date: there never was such a target."""
+        """No date: there never was such a target."""
         deleted_at = await self._targets.delete(actor_of(ctx), TargetId(request.id))
         return pb.DeleteTargetResponse(deletion_date=to_optional_timestamp(deleted_at))
 
     async def get_target(
         self, request: pb.GetTargetRequest, ctx: Context, /
     ) -> pb.GetTargetResponse:
-        """Sheet, section 2.4."""
+        """The target of this id."""
         target = await self._targets.get(actor_of(ctx), TargetId(request.id))
         return pb.GetTargetResponse(target=target_to_proto(target))
 
     async def list_targets(
         self, request: pb.ListTargetsRequest, ctx: Context, /
     ) -> pb.ListTargetsResponse:
-        """Sheet, sections 2.4 and 2.8."""
-        wanted = checked_filters(request.filters, "ListTargetsRequest")
+        """Newest first, unless the caller asks for another order."""
+        messages = checked_filters(request.filters, "ListTargetsRequest")
         page = page_from_proto(request.pagination)
-        filters = [_filter(each) for each in wanted]
+        filters = [_filter(message) for message in messages]
         sort = _SORTS.get(request.sorting_column, TargetSort.CREATED)
         found = await self._targets.search(actor_of(ctx), filters, sort, page)
         return pb.ListTargetsResponse(
@@ -99,7 +99,7 @@ class TargetHandlers:
 
 
 def target_to_proto(target: Target) -> target_pb.Target:
-    """A target with its signing key, as ZITADEL shows it."""
+    """A target with its signing key, as in ZITADEL."""
     return target_pb.Target(
         id=target.id,
         creation_date=to_timestamp(target.created_at),
@@ -156,8 +156,8 @@ def _type_from_proto(target_type: Any) -> tuple[TargetType | None, bool]:
     return _TYPES[target_type.field], interrupts
 
 
-def _filter(wanted: TargetSearchFilter) -> TargetFilter:
-    chosen: Any = wanted.filter
+def _filter(message: TargetSearchFilter) -> TargetFilter:
+    chosen: Any = message.filter
     if chosen.field == "target_name_filter":
         return NameFilter(chosen.value.target_name, TextMethod(int(chosen.value.method)))
     if not chosen.value.target_ids:

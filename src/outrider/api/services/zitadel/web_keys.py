@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-from protobuf import Message, Oneof
+from protobuf import Oneof
 
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.times import to_optional_timestamp, to_timestamp
-from outrider.api.services.zitadel.v2beta import read_as
 from outrider.domain.access.web_key import (
     DEFAULT_CONFIG,
     WebKey,
@@ -22,10 +21,6 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider_api.zitadel.webkey.v2 import key_pb
 from outrider_api.zitadel.webkey.v2 import webkey_service_pb as pb
 from outrider_api.zitadel.webkey.v2.webkey_service_connect import WebKeyService
-from outrider_api.zitadel.webkey.v2beta import webkey_service_pb as beta
-from outrider_api.zitadel.webkey.v2beta.webkey_service_connect import (
-    WebKeyService as BetaWebKeyService,
-)
 
 _BITS = {
     key_pb.RSABits.RSA_BITS_2048: 2048,
@@ -55,11 +50,9 @@ _KINDS: dict[WebKeyConfig, Any] = {
     },
 }
 
-M = TypeVar("M", bound=Message[Any])
-
 
 class WebKeyHandlers(WebKeyService):
-    """`zitadel.webkey.v2.WebKeyService` (sheet, section 2.10)."""
+    """`zitadel.webkey.v2.WebKeyService`."""
 
     def __init__(self, web_keys: ManageWebKeys) -> None:
         self._web_keys = web_keys
@@ -92,42 +85,7 @@ class WebKeyHandlers(WebKeyService):
     ) -> pb.ListWebKeysResponse:
         """Oldest first, all of them."""
         web_keys = await self._web_keys.list(actor_of(ctx))
-        return pb.ListWebKeysResponse(web_keys=[_web_key_to_proto(each) for each in web_keys])
-
-
-class BetaWebKeyHandlers(BetaWebKeyService):
-    """`zitadel.webkey.v2beta.WebKeyService`: the same messages and keys; more of it has REST."""
-
-    def __init__(self, handlers: WebKeyHandlers) -> None:
-        self._v2 = handlers
-
-    async def create_web_key(
-        self, request: beta.CreateWebKeyRequest, ctx: Context, /
-    ) -> beta.CreateWebKeyResponse:
-        """As in v2."""
-        answer = await self._v2.create_web_key(read_as(pb.CreateWebKeyRequest, request), ctx)
-        return read_as(beta.CreateWebKeyResponse, answer)
-
-    async def activate_web_key(
-        self, request: beta.ActivateWebKeyRequest, ctx: Context, /
-    ) -> beta.ActivateWebKeyResponse:
-        """As in v2."""
-        answer = await self._v2.activate_web_key(read_as(pb.ActivateWebKeyRequest, request), ctx)
-        return read_as(beta.ActivateWebKeyResponse, answer)
-
-    async def delete_web_key(
-        self, request: beta.DeleteWebKeyRequest, ctx: Context, /
-    ) -> beta.DeleteWebKeyResponse:
-        """As in v2."""
-        answer = await self._v2.delete_web_key(read_as(pb.DeleteWebKeyRequest, request), ctx)
-        return read_as(beta.DeleteWebKeyResponse, answer)
-
-    async def list_web_keys(
-        self, request: beta.ListWebKeysRequest, ctx: Context, /
-    ) -> beta.ListWebKeysResponse:
-        """As in v2."""
-        answer = await self._v2.list_web_keys(read_as(pb.ListWebKeysRequest, request), ctx)
-        return read_as(beta.ListWebKeysResponse, answer)
+        return pb.ListWebKeysResponse(web_keys=[_web_key_to_proto(web_key) for web_key in web_keys])
 
 
 def _config(chosen: Any) -> WebKeyConfig:

@@ -90,8 +90,8 @@ async def test_targets_are_listed_by_filter_page_and_order(
     """
     Pages and filters have their own package in v2beta, and mean the same.
     """
-    for each in ("b", "a", "c"):
-        await ask(service, "CreateTarget", webhook(f"{unique}-{each}"))
+    for suffix in ("b", "a", "c"):
+        await ask(service, "CreateTarget", webhook(f"{unique}-{suffix}"))
     request = {
         **named(unique),
         "pagination": {"offset": 1, "limit": 2, "asc": True},
@@ -108,7 +108,7 @@ async def test_targets_are_listed_by_id(service: Service, unique: str, wire: Wir
     """
     The other filter.
     """
-    created = [await ask(service, "CreateTarget", webhook(f"{unique}-{each}")) for each in "ab"]
+    created = [await ask(service, "CreateTarget", webhook(f"{unique}-{suffix}")) for suffix in "ab"]
     request = {"filters": [{"inTargetIdsFilter": {"targetIds": [created[0]["id"]]}}]}
     listed = await ask(service, "ListTargets", request, wire)
 

@@ -65,14 +65,14 @@ async def test_v2beta_shows_a_target_of_v2_without_its_payload_type(
     """
     An older client reads on, whatever newer ones have made.
     """
-    wanted = webhook(unique, payloadType=f"PAYLOAD_TYPE_{payload_type}")
-    created = await service.ask(f"{V2}/CreateTarget", wanted)
+    target = webhook(unique, payloadType=f"PAYLOAD_TYPE_{payload_type}")
+    created = await service.ask(f"{V2}/CreateTarget", target)
     seen = await target_v2(service, created["id"])
     named = {"targetNameFilter": {"targetName": unique}}
     got = await ask(service, "GetTarget", {"id": created["id"]}, wire)
     listed = await ask(service, "ListTargets", {"filters": [named]}, wire)
 
-    assert wanted["payloadType"] == seen.pop("payloadType")
+    assert target["payloadType"] == seen.pop("payloadType")
     assert seen == got["target"]
     assert [seen] == listed["targets"]
 
@@ -96,8 +96,8 @@ async def test_a_payload_type_in_the_bytes_of_a_request_is_not_taken(service: Se
     """
     Clients of v2beta cannot have meant it: a field of that number is unknown there.
     """
-    wanted = webhook(unique, payloadType="PAYLOAD_TYPE_JWT")
-    request = v2.CreateTargetRequest.from_json(json.dumps(wanted))
+    target = webhook(unique, payloadType="PAYLOAD_TYPE_JWT")
+    request = v2.CreateTargetRequest.from_json(json.dumps(target))
     response = await service.client.exchange(proto_request(service, "CreateTarget", request))
     created = v2beta.CreateTargetResponse.from_binary(response.body)
 
@@ -113,8 +113,8 @@ async def test_an_update_by_v2beta_leaves_the_payload_type(
     """
     A receiver that expects a JWT must not get JSON because somebody renamed the target.
     """
-    wanted = webhook(unique, payloadType=f"PAYLOAD_TYPE_{payload_type}")
-    created = await service.ask(f"{V2}/CreateTarget", wanted)
+    target = webhook(unique, payloadType=f"PAYLOAD_TYPE_{payload_type}")
+    created = await service.ask(f"{V2}/CreateTarget", target)
     change = {
         "id": created["id"],
         "name": f"{unique}-2",
@@ -126,7 +126,7 @@ async def test_an_update_by_v2beta_leaves_the_payload_type(
     updated = await ask(service, "UpdateTarget", change, wire)
     seen = await target_v2(service, created["id"])
 
-    assert wanted["payloadType"] == seen["payloadType"]
+    assert target["payloadType"] == seen["payloadType"]
     assert (f"{unique}-2", updated["signingKey"]) == (seen["name"], seen["signingKey"])
 
 

@@ -1,0 +1,53 @@
+"""One service as an application: its handlers, with interceptors and codecs around every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from connectrpc.server import ConnectASGIApplication
+from protobuf import DescService
+
+from outrider.api.asgi.limits import REQUEST_BYTES
+from outrider.api.asgi.types import App
+from outrider.api.rpc.codecs import codecs
+from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.interceptors import Authenticate, interceptors
+from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
+from outrider.usecases.ports.log import Log
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service and the application that answers its procedures."""
+
+    descriptor: DescService
+    app: App
+
+
+def serve(
+    application: Callable[..., ConnectASGIApplication[S]],
+    handlers: S,
+    descriptor: DescService,
+    authenticate: Authenticate,
+    log: Log,
+    *,
+    telemetry: Telemetry = NO_TELEMETRY,
+) -> Service:
+    """A service with everything around its calls.
+
+    `application` is the generated `...ASGIApplication` class, `descriptor` comes from the
+    generated protocol's `desc()`.
+    """
+    errors = ErrorMapper(log)
+    app = application(
+        handlers,
+        interceptors=interceptors(authenticate, log, errors, descriptor, telemetry=telemetry),
+        read_max_bytes=REQUEST_BYTES,
+        codecs=codecs(errors),
+    )
+    # Where the types of ASGI are installed, those of the library's messages are narrower than ours.
+    return Service(descriptor, cast("App", app))
