@@ -21,7 +21,7 @@ from benchmarks.options import Options
 from benchmarks.processes import cpu_seconds, started, wait_until
 from outrider.runtime import utc_now
 
-_RAMP = 0.05
+_WARM_UP = 0.05
 _PATIENCE_S = 300
 _FAR = timedelta(hours=10)
 
@@ -141,9 +141,9 @@ def _measured(deliveries: stores.DeliveryTable, count: int, cpu: float) -> dict[
     if (delivered := deliveries.delivered()) != count:
         raise RuntimeError(f"{delivered} of {count} deliveries were delivered at once")
     finished_at = deliveries.finished_at()
-    slow_start_window = int(count * _RAMP)
-    seconds = (finished_at[-1] - finished_at[slow_start_window]) / 1e6
-    later = sum(at > finished_at[slow_start_window] for at in finished_at)
+    warm_up = int(count * _WARM_UP)
+    seconds = (finished_at[-1] - finished_at[warm_up]) / 1e6
+    later = sum(at > finished_at[warm_up] for at in finished_at)
     return {"per_s": later / seconds, "cpu_us": cpu / count * 1e6}
 
 

@@ -33,7 +33,7 @@ from outrider.bootstrap.api import open_api
 from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import Settings, from_environ
 from outrider.domain.page import Page
-from outrider.domain.search import NameFilter, TargetSort, TextMethod
+from outrider.domain.targets.search import NameFilter, TargetSort, TextMethod
 from support.builders import NOW, a_target
 
 NAME = "lists"
@@ -109,20 +109,20 @@ def run(options: Options) -> Result:
 async def _measured(settings: Settings, count: int, rounds: int) -> list[dict[str, Any]]:
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=quiet)
-    async with open_store(settings) as opened:
-        await _fill(opened, count)
-        async with open_api(settings, opened) as app:
+    async with open_store(settings) as context:
+        await _fill(context, count)
+        async with open_api(settings, context) as app:
             return [
                 {
                     "question": question.label,
                     **await _server_ms(app, question, rounds),
-                    **_store_ms(settings, opened, question, rounds),
+                    **_store_ms(settings, context, question, rounds),
                 }
                 for question in _questions(count)
             ]
 
 
-async def _fill(opened: AppContext, count: int) -> None:
+async def _fill(context: AppContext, count: int) -> None:
     def add(unit: Any, first: int) -> None:
         for number in range(first, min(first + _AT_ONCE, count)):
             at = NOW + timedelta(seconds=number)
@@ -131,10 +131,10 @@ async def _fill(opened: AppContext, count: int) -> None:
             name = f"{_TEAMS[number % len(_TEAMS)]} hook {number:06}"
             target_id = str(10**17 + number)
             target = a_target(target_id, name=name, created_at=at, changed_at=changed)
-            unit.targets.add(opened.instance, target)
+            unit.targets.add(context.instance, target)
 
     for first in range(0, count, _AT_ONCE):
-        await opened.store.write(lambda unit, first=first: add(unit, first))
+        await context.store.write(lambda unit, first=first: add(unit, first))
 
 
 async def _server_ms(app: Any, question: Question, rounds: int) -> dict[str, Any]:
@@ -188,14 +188,14 @@ async def _call(app: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _store_ms(
-    settings: Settings, opened: AppContext, question: Question, rounds: int
+    settings: Settings, context: AppContext, question: Question, rounds: int
 ) -> dict[str, Any]:
     with closing(connect(settings.database_file)) as connection:
         queries: list[str] = []
         connection.set_trace_callback(queries.append)
-        targets = SqlTargets(connection, opened.store.secrets)
+        targets = SqlTargets(connection, context.store.secrets)
         page = Page(question.offset)
-        targets.search(opened.instance, question.filters(), question.sort, page)
+        targets.search(context.instance, question.filters(), question.sort, page)
         connection.set_trace_callback(None)
         page_query, *count_queries = queries
         return {

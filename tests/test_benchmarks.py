@@ -63,7 +63,7 @@ def test_every_payload_type_is_measured(tmp_path: Path) -> None:
 
     [measured] = document["rounds"]
     assert {"JSON", "JWT", "JWE"} == {name.partition(",")[0] for name in measured}
-    assert min(each["us"] for each in measured.values()) > 0
+    assert min(times["us"] for times in measured.values()) > 0
 
 
 def test_the_receivers_sdk_is_measured_beside_the_bare_hmac(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_delays_are_measured_beside_backlogs_of_dead_targets(tmp_path: Path) -> 
 
     [measured] = document["rounds"]
     assert {"idle", "refuses", "silent"} == measured.keys()
-    assert min(each["received_p99_ms"] for each in measured.values()) > 0
+    assert min(times["received_p99_ms"] for times in measured.values()) > 0
 
 
 def test_rates_are_measured_at_several_sizes(tmp_path: Path) -> None:

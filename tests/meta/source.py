@@ -1,4 +1,4 @@
-"""The source of the house as syntax trees, for the tests that read it."""
+"""The source of the project as syntax trees, for the tests that read it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Module:
         return _parsed(self.text)
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         """The part of the service it belongs to: `domain` for `outrider.domain.targets.target`."""
         return self.name.split(".")[1] if "." in self.name else ""
 

@@ -16,7 +16,59 @@ LARGER: dict[str, str] = {}
 
 # The folders of each layer, inner first: a folder imports folders before it, never one after it.
 # Folders in one tuple do not import each other.
-ORDER: dict[str, list[tuple[str, ...]]] = {}
+ORDER: dict[str, list[tuple[str, ...]]] = {
+    "domain": [
+        ("domain", "domain.formats", "domain.net"),
+        ("domain.access", "domain.targets"),
+        ("domain.calls", "domain.events"),
+        ("domain.delivery", "domain.routing"),
+        ("domain.interception",),
+    ],
+    "usecases": [
+        ("usecases", "usecases.ports"),
+        ("usecases.calls", "usecases.routing"),
+        ("usecases.access", "usecases.interception"),
+        ("usecases.delivery",),
+        ("usecases.targets",),
+    ],
+    "adapters": [
+        ("adapters", "adapters.crypto", "adapters.tunnel"),
+        (
+            "adapters.http.connect",
+            "adapters.sql",
+            "adapters.sql.schema",
+            "adapters.sql.schema.migrations_pg",
+            "adapters.sql.schema.migrations_sql",
+        ),
+        ("adapters.http", "adapters.sql.access", "adapters.sql.delivery"),
+        ("adapters.sql.targets",),
+        ("adapters.sql.stores",),
+    ],
+    "api": [
+        ("api.asgi", "api.services", "api.services.messages", "api.validation"),
+        ("api.rpc",),
+        ("api.rest", "api.services.outrider", "api.services.zitadel"),
+        ("api.endpoints",),
+        ("api",),
+    ],
+    "cli": [
+        ("cli.commands", "cli.terminal"),
+        ("cli.remote",),
+        (
+            "cli.commands.access",
+            "cli.commands.routing",
+            "cli.commands.targets",
+            "cli.doctor",
+            "cli.receive",
+        ),
+        ("cli.commands.delivery",),
+        ("cli.dashboard", "cli.demo"),
+        ("cli.commands.server", "cli.dev"),
+        ("cli.commands.local",),
+        ("cli",),
+    ],
+    "embed": [("embed",), ("embed.asgi",), ("embed.grpc",)],
+}
 
 
 def folder_of(module: Module) -> str:

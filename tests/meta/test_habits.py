@@ -93,7 +93,7 @@ def test_no_module_is_longer_than_a_sitting():
 
 def test_no_module_is_a_drawer():
     """
-    They grow for ever. Name the concept; the part that owns it has room for it.
+    They grow for ever. Name the concept, and put the code into the package that owns it.
     """
     assert [] == offences(drawers)
 
@@ -162,7 +162,7 @@ def test_a_drawer_is_found(name):
     assert [name] == list(drawers(Module(name, "")))
 
 
-def test_the_whole_house_is_read():
+def test_all_sources_are_read():
     """
     If the folders moved, every rule above would hold for nothing.
     """

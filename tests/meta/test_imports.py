@@ -1,4 +1,4 @@
-"""Imports point inwards. This is what keeps three ways through the house straight."""
+"""Imports point inwards: this keeps the three flows straight."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"bootstrap", "server", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }
-ROOMS = {module.room for module in MODULES} - {""}
+PACKAGES = {module.package for module in MODULES} - {""}
 
 # Generated messages stop where the wire stops.
 KNOWS_THE_WIRE = {"api", "cli", "bootstrap"}
@@ -51,10 +51,10 @@ RECEIVER_NEEDS = {
 STANDARD_LIBRARY_ONLY = {"errors", "runtime", "domain", "usecases"}
 
 
-def rooms_imported(module: Module) -> set[str]:
+def packages_imported(module: Module) -> set[str]:
     """The other parts of the service that a module imports."""
     seconds = {name.split(".")[1] for name in module.imports() if name.startswith("outrider.")}
-    return seconds & (ROOMS | MAY_IMPORT.keys()) - {module.room}
+    return seconds & (PACKAGES | MAY_IMPORT.keys()) - {module.package}
 
 
 def foreign(module: Module) -> set[str]:
@@ -72,21 +72,21 @@ def adapters_imported(module: Module) -> set[str]:
 
 def wrong(module: Module) -> set[str]:
     """What a module imports and must not."""
-    offences = rooms_imported(module) - MAY_IMPORT.get(module.room, set())
-    if module.room in STANDARD_LIBRARY_ONLY:
+    offences = packages_imported(module) - MAY_IMPORT.get(module.package, set())
+    if module.package in STANDARD_LIBRARY_ONLY:
         offences |= foreign(module)
-    if module.room not in KNOWS_THE_WIRE:
+    if module.package not in KNOWS_THE_WIRE:
         offences |= foreign(module) & {"outrider_api"}
-    if module.room == "adapters":
+    if module.package == "adapters":
         offences |= adapters_imported(module)
     return offences
 
 
-def test_every_part_of_the_house_has_its_place_in_the_order():
+def test_every_package_has_its_place_in_the_order():
     """
-    A new room that nobody placed would be outside every rule.
+    A new package without a line in MAY_IMPORT would be outside every rule.
     """
-    assert ROOMS <= MAY_IMPORT.keys()
+    assert PACKAGES <= MAY_IMPORT.keys()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
@@ -251,11 +251,11 @@ def test_every_module_can_be_imported_first(tmp_path):
     ours = ("outrider.", "outrider_receiver")
     others = {name for module in modules for name in module.imports() if not name.startswith(ours)}
     circles = in_circles(modules) - {"outrider_receiver.__main__"}
-    names = {module.name for module in modules if module.room != "__main__"}
+    names = {module.name for module in modules if module.package != "__main__"}
     tried = subprocess.run(
         [
             *(sys.executable, "-c", IMPORT_EACH_ALONE, " ".join(others), tmp_path),
-            *(" ".join(sorted(each)) for each in ({*names, "outrider.not_there"}, circles)),
+            *(" ".join(sorted(group)) for group in ({*names, "outrider.not_there"}, circles)),
         ],
         stdout=subprocess.PIPE,
         text=True,

@@ -50,7 +50,6 @@ class FaultyStore:
         return await asyncio.shield(asyncio.ensure_future(self._pass(work)))
 
     async def read(self, work: Callable[[Unit], T]) -> T:
-        """See the port."""
         return await self._store.read(work)
 
     async def changes(self) -> int:
@@ -61,7 +60,6 @@ class FaultyStore:
         return await self._store.changes() if self.sees_changes else 0
 
     def subscribe(self, tell: Callable[[], None]) -> None:
-        """See the port."""
         self._store.subscribe(tell)
 
     async def _pass(self, work: Callable[[Unit], T]) -> T:

@@ -58,7 +58,6 @@ class ScriptedClient:
         self._scripts[endpoint].extend(steps)
 
     async def send(self, call: OutboundRequest) -> Response:
-        """See the port."""
         delivery = header(call, "webhook-id")
         self.calls.append(call)
         self._under_way[delivery] += 1

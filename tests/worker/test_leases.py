@@ -53,7 +53,6 @@ class StumblingStore(FaultyStore):
         self._rolled_back = 0
 
     async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        """See the port."""
 
         def stumble(unit: Unit) -> T:
             work(unit)

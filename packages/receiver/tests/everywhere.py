@@ -43,11 +43,11 @@ def result_of(case: dict) -> str:
     return "accepted"
 
 
-def check_verdicts() -> int:
+def check_results() -> int:
     checked = 0
     for name in ("signatures.json", "standard_webhooks.json"):
         for case in vectors(name)["verifying"]:
-            assert case["verdict"] == result_of(case), case["name"]
+            assert case["result"] == result_of(case), case["name"]
             checked += 1
     return checked
 
@@ -75,7 +75,7 @@ def check_hostile() -> int:
             found = str(refusal.reason)
         else:
             found = "accepted"
-        assert case["verdict"] == found, case["name"]
+        assert case["result"] == found, case["name"]
         checked += 1
     return checked
 
@@ -119,4 +119,4 @@ if __name__ == "__main__":
     check_answers()
     foreign = {name.partition(".")[0] for name in set(sys.modules) - BEFORE}
     assert {"outrider_receiver"} == foreign - set(sys.stdlib_module_names), foreign
-    sys.stdout.write(f"{check_verdicts() + check_hostile()}\n")
+    sys.stdout.write(f"{check_results() + check_hostile()}\n")

@@ -104,11 +104,11 @@ def jwe(header: dict[str, Any], key: Any, plaintext: str = GOOD_JWT) -> str:
 
 def signature(name: str, value: Any, reason: str, *more: tuple[str, Any]) -> Case:
     headers = [["ZITADEL-Signature", value], *(list(header) for header in more)]
-    return {"name": f"header: {name}", "headers": headers, "verdict": reason}
+    return {"name": f"header: {name}", "headers": headers, "result": reason}
 
 
 def headers() -> Iterator[Case]:
-    yield {"name": "header: none", "headers": [], "verdict": "missing"}
+    yield {"name": "header: none", "headers": [], "result": "missing"}
     for name, value in {
         "empty": "",
         "space": " ",
@@ -198,7 +198,7 @@ def headers() -> Iterator[Case]:
 def standard(name: str, reason: str, **changed: Any) -> Case:
     found = {**STANDARD, **{f"webhook-{part}": value for part, value in changed.items()}}
     pairs = [[header, value] for header, value in found.items() if value is not None]
-    return {"name": f"standard: {name}", "headers": pairs, "verdict": reason}
+    return {"name": f"standard: {name}", "headers": pairs, "result": reason}
 
 
 def standard_cases() -> Iterator[Case]:
@@ -231,12 +231,12 @@ def standard_cases() -> Iterator[Case]:
     yield {
         "name": "standard: good, and ZITADEL's is not",
         "headers": [*map(list, STANDARD.items()), ["ZITADEL-Signature", f"t={AT},v1={'0' * 64}"]],
-        "verdict": "no_match",
+        "result": "no_match",
     }
 
 
 def body(name: str, value: Any, reason: str = "malformed") -> Case:
-    case: Case = {"name": f"body: {name}", "verdict": reason}
+    case: Case = {"name": f"body: {name}", "result": reason}
     if isinstance(value, bytes):
         return {**case, "body_base64": base64.b64encode(value).decode()}
     return {**case, "body": value}
@@ -341,7 +341,7 @@ def bodies() -> Iterator[Case]:
 
 
 def token(name: str, value: Any, reason: str, accept: str = "jwt") -> Case:
-    return {"name": f"{accept}: {name}", "accept": accept, "body": value, "verdict": reason}
+    return {"name": f"{accept}: {name}", "accept": accept, "body": value, "result": reason}
 
 
 def jwts() -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""The verdicts that any receiver in any language should give."""
+"""The results that any receiver in any language should give."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def result_of(case) -> dict[str, object]:
             tolerance=timedelta(seconds=case["tolerance_seconds"]),
         )
     except InvalidSignature as refusal:
-        return {"verdict": refusal.reason.value}
+        return {"result": refusal.reason.value}
     return {
-        "verdict": "accepted",
+        "result": "accepted",
         "signed_at": call.signed_at.timestamp(),
         "delivery_id": call.delivery_id,
         "attempt": call.attempt,
@@ -48,7 +48,7 @@ def result_of(case) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("case", cases("verifying", "signatures.json", "standard_webhooks.json"))
-def test_the_verdict_is_the_one_in_the_vectors(case):
+def test_the_result_is_the_one_in_the_vectors(case):
     """
     Whoever reaches the URL chooses the headers: each way of being wrong has its reason.
     """
@@ -62,13 +62,13 @@ def test_the_vectors_have_more_than_a_hundred_hostile_cases_and_every_reason():
     A reason that no vector gives is one that the next implementation will not have. Those of
     tokens are in the vectors of receivers.
     """
-    verdicts = [
-        case.values[0]["verdict"]
+    results = [
+        case.values[0]["result"]
         for case in cases("verifying", "signatures.json", "standard_webhooks.json")
     ]
 
-    assert len(verdicts) - verdicts.count("accepted") > 100
-    assert {reason.value for reason in Reason} - OF_TOKENS | {"accepted"} == set(verdicts)
+    assert len(results) - results.count("accepted") > 100
+    assert {reason.value for reason in Reason} - OF_TOKENS | {"accepted"} == set(results)
 
 
 @pytest.mark.parametrize("case", cases("signing", "signatures.json"))

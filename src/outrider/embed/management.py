@@ -7,20 +7,15 @@ from datetime import datetime, timedelta
 
 from outrider.bootstrap.embedding import EngineComponents
 from outrider.domain.delivery.delivery import Delivery
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.page import MAX_LIMIT, Page
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind
 from outrider.domain.routing.condition import Condition, ConditionKind
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import (
-    DeliverySearch,
-    ExecutionIdsFilter,
-    ExecutionSort,
-    NameFilter,
-    TargetSort,
-    TextMethod,
-)
+from outrider.domain.routing.search import ExecutionIdsFilter, ExecutionSort
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.search import NameFilter, TargetSort, TextMethod
 from outrider.domain.targets.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import read_condition
 from outrider.embed.lifecycle import EngineLifecycle

@@ -22,7 +22,6 @@ class PublishCollector:
         self._deliveries = shared_metrics.counter(metrics.DELIVERIES_CREATED)
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
-        """See the port."""
         self._stored.add(stored)
         self._duplicates.add(duplicates)
         self._deliveries.add(deliveries)
@@ -45,15 +44,12 @@ class InterceptionCollector:
         self._in_flight = shared_metrics.gauge(metrics.CALLS_IN_FLIGHT, "interception")
 
     def intercepted(self, kind: str, result: str) -> None:
-        """See the port."""
         self._interceptions[kind, result].add()
 
     def call_began(self) -> None:
-        """See the port."""
         self._in_flight.add()
 
     def call_ended(self, outcome: Outcome | None, seconds: float) -> None:
-        """See the port."""
         self._in_flight.add(-1)
         if outcome is not None:
             self._calls[outcome].add()
@@ -80,13 +76,11 @@ class DeliveryCollector:
         }
 
     def claimed(self, deliveries: int) -> None:
-        """See the port."""
         if deliveries:
             self._claimed.add(deliveries)
             self._batch_size.observe(deliveries)
 
     def attempted(self, attempt: Attempt, state: DeliveryState, delay: float) -> None:
-        """See the port."""
         self._attempts[attempt.outcome].add()
         self._duration.observe(attempt.duration.total_seconds())
         # A clock that was set back makes no attempt early.
@@ -94,7 +88,6 @@ class DeliveryCollector:
         self._transitions[state].add()
 
     def rescued(self, deliveries: int) -> None:
-        """See the port."""
         self._attempts[Outcome.LOST].add(deliveries)
 
 
@@ -127,7 +120,6 @@ class RpcCollector:
         self._shared_metrics = shared_metrics
 
     def answered(self, method: str, code: str, seconds: float) -> None:
-        """See the port."""
         if self._shared_metrics is None:
             return
         requests = self._requests.get((method, code))

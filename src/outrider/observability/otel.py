@@ -51,11 +51,9 @@ class OtelSpan:
         )
 
     def note(self, attributes: Attributes) -> None:
-        """See the port."""
         self._span.set_attributes(dict(attributes))
 
     def fail(self, reason: str) -> None:
-        """See the port."""
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - an extra
 
         self._span.set_status(Status(StatusCode.ERROR, reason))

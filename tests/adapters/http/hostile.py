@@ -186,7 +186,7 @@ def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed + end
 
 
-def says(*parts: bytes) -> Script:
+def sends(*parts: bytes) -> Script:
     """Answers every request of the connection with the same bytes."""
 
     async def script(peer: Peer) -> None:
@@ -197,7 +197,7 @@ def says(*parts: bytes) -> Script:
     return script
 
 
-def says_in_turn(*answers: bytes) -> Script:
+def sends_in_turn(*answers: bytes) -> Script:
     """Answers the requests of the connection with one answer after the other, then waits."""
 
     async def script(peer: Peer) -> None:
@@ -209,7 +209,7 @@ def says_in_turn(*answers: bytes) -> Script:
     return script
 
 
-def says_then_closes(*parts: bytes) -> Script:
+def sends_then_closes(*parts: bytes) -> Script:
     """Answers one request, then closes the connection."""
 
     async def script(peer: Peer) -> None:
@@ -220,7 +220,7 @@ def says_then_closes(*parts: bytes) -> Script:
     return script
 
 
-def says_then_resets(*parts: bytes) -> Script:
+def sends_then_resets(*parts: bytes) -> Script:
     """Answers one request, then resets the connection."""
 
     async def script(peer: Peer) -> None:

@@ -12,8 +12,8 @@ from adapters.http.hostile import (
     answer,
     hangs,
     never_reads,
-    says,
-    says_in_turn,
+    sends,
+    sends_in_turn,
     silent_port,
 )
 from adapters.http.names import Names, Silence, a_call
@@ -117,7 +117,7 @@ async def test_cancelled_while_waiting_for_the_answer(client):
     """
     No call may read the response that may still come, so its connection is not kept.
     """
-    async with Hostile(hangs, says(answer(200, b"next"))) as server:
+    async with Hostile(hangs, sends(answer(200, b"next"))) as server:
         task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 
@@ -140,7 +140,7 @@ async def test_cancelled_in_the_middle_of_the_body(client):
         peer.server.heard.set()
         await peer.until_gone()
 
-    async with Hostile(stops_half_way, says(answer(200, b"next"))) as server:
+    async with Hostile(stops_half_way, sends(answer(200, b"next"))) as server:
         task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
         await server.heard.wait()
 
@@ -155,7 +155,7 @@ async def test_cancelled_on_a_kept_connection(client):
     """
     A kept connection is given up like a fresh one.
     """
-    async with Hostile(says_in_turn(answer()), says(answer(200, b"next"))) as server:
+    async with Hostile(sends_in_turn(answer()), sends(answer(200, b"next"))) as server:
         await client.send(a_call(server.url()))
         server.heard.clear()
         task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))
@@ -173,7 +173,7 @@ async def test_cancelled_when_the_answer_is_already_there(client):
     """
     The narrowest moment: the answer has been read, and the task has not run yet.
     """
-    async with Hostile(says_in_turn(answer()), says(answer(200, b"next"))) as server:
+    async with Hostile(sends_in_turn(answer()), sends(answer(200, b"next"))) as server:
         await client.send(a_call(server.url()))
         (connection,) = client._pool._open
         task = asyncio.create_task(client.send(a_call(server.url(), timeout=LONG)))

@@ -18,9 +18,9 @@ from adapters.http.hostile import (
     refusing_port,
     repeats,
     resets_before_reading,
-    says,
-    says_then_closes,
-    says_then_resets,
+    sends,
+    sends_then_closes,
+    sends_then_resets,
     silent_port,
 )
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
@@ -37,7 +37,7 @@ async def test_a_call_brings_back_the_answer(client):
     """
     The whole point, once around.
     """
-    async with Hostile(says(answer(201, b'{"a": 1}', ("X-Name", "value")))) as server:
+    async with Hostile(sends(answer(201, b'{"a": 1}', ("X-Name", "value")))) as server:
         result = await client.send(a_call(server.url(), body=b'{"b": 2}'))
 
     assert Response(201, (("content-length", "8"), ("x-name", "value")), b'{"a": 1}') == result
@@ -49,7 +49,7 @@ async def test_a_request_says_what_the_contract_says(client):
     Receivers read these headers, and proxies on the way read the others.
     """
     headers = (("Content-Type", "application/json"), ("webhook-id", "4711"))
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url("/hook?a=b"), headers=headers, body=b"12345"))
 
     (request,) = server.requests
@@ -77,7 +77,7 @@ async def test_path_and_query_are_sent_as_they_are_written(client, path, line):
     """
     Receivers may sign or route by the exact target; only what HTTP forbids is encoded.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(path)))
 
     assert line == server.requests[0].line
@@ -87,7 +87,7 @@ async def test_a_given_user_agent_takes_the_place_of_ours(client):
     """
     Some firewalls want a certain one, and two of them are an error.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(), headers=(("user-agent", "mine"),)))
 
     assert server.requests[0].all("User-Agent") == ["mine"]
@@ -98,7 +98,7 @@ async def test_header_values_are_sent_in_utf_8(client):
     """
     What people write into a target's headers arrives as they wrote it.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(), headers=(("X-Name", "J\u00fcrgen"),)))
 
     assert server.requests[0].header("X-Name") == "J\u00fcrgen"
@@ -151,19 +151,19 @@ async def test_a_url_that_cannot_be_called_fails_before_anything_else(client):
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(says(chunked(b"he", b"llo")), id="in chunks"),
+        pytest.param(sends(chunked(b"he", b"llo")), id="in chunks"),
         pytest.param(drips(answer(200, b"hello")), id="one byte at a time"),
-        pytest.param(says_then_closes(HEAD + b"\r\nhello"), id="until the connection closes"),
-        pytest.param(says_then_closes(answer(200, b"hello")), id="then closed"),
+        pytest.param(sends_then_closes(HEAD + b"\r\nhello"), id="until the connection closes"),
+        pytest.param(sends_then_closes(answer(200, b"hello")), id="then closed"),
         pytest.param(
-            says(
+            sends(
                 b"HTTP/1.1 100 Continue\r\n\r\n",
                 b"HTTP/1.1 103 Early\r\n\r\n",
                 answer(200, b"hello"),
             ),
             id="after interim answers",
         ),
-        pytest.param(says(answer(200, b"hello") + b"garbage"), id="more than it announced"),
+        pytest.param(sends(answer(200, b"hello") + b"garbage"), id="more than it announced"),
     ],
 )
 async def test_an_answer_that_can_be_understood_is_taken(client, script):
@@ -181,7 +181,7 @@ async def test_a_compressed_answer_is_left_as_it_is(client):
     We ask for none, and unpacking what comes anyway is how bombs go off.
     """
     packed = b"\x1f\x8b not really"
-    async with Hostile(says(answer(200, packed, ("Content-Encoding", "gzip")))) as server:
+    async with Hostile(sends(answer(200, packed, ("Content-Encoding", "gzip")))) as server:
         result = await client.send(a_call(server.url()))
 
     assert packed == result.body
@@ -202,30 +202,30 @@ async def test_a_compressed_answer_is_left_as_it_is(client):
             id="resets at the first byte",
         ),
         pytest.param(
-            says_then_closes(), "connection closed before the answer was complete", id="no answer"
+            sends_then_closes(), "connection closed before the answer was complete", id="no answer"
         ),
         pytest.param(
-            says_then_resets(HEAD),
+            sends_then_resets(HEAD),
             "connection closed before the answer was complete",
             id="reset in the head",
         ),
         pytest.param(
-            says_then_closes(HEAD + b"Content-Length: 9\r\n\r\nhello"),
+            sends_then_closes(HEAD + b"Content-Length: 9\r\n\r\nhello"),
             "connection closed in the middle of the answer's body",
             id="less than announced",
         ),
         pytest.param(
-            says_then_closes(chunked(b"hello", end=b"")),
+            sends_then_closes(chunked(b"hello", end=b"")),
             "connection closed in the middle of the answer's body",
             id="chunks without an end",
         ),
         pytest.param(
-            says_then_closes(chunked(b"hello", end=b"zz\r\n")),
+            sends_then_closes(chunked(b"hello", end=b"zz\r\n")),
             "answer is not valid HTTP: Invalid character in chunk size",
             id="bad chunk",
         ),
         pytest.param(
-            says_then_closes(b"SSH-2.0-OpenSSH_9.6\r\n"),
+            sends_then_closes(b"SSH-2.0-OpenSSH_9.6\r\n"),
             "answer is not valid HTTP: Expected HTTP/, RTSP/ or ICE/",
             id="not HTTP",
         ),
@@ -240,7 +240,7 @@ async def test_a_compressed_answer_is_left_as_it_is(client):
             id="a head that never ends",
         ),
         pytest.param(
-            says(HEAD + b"A: b\r\n" * 201 + b"\r\n"),
+            sends(HEAD + b"A: b\r\n" * 201 + b"\r\n"),
             "answer with more than 200 header fields",
             id="too many fields",
         ),
@@ -276,7 +276,7 @@ async def test_a_body_of_20_mib_is_still_taken(client):
     """
     The limit is the one ZITADEL documents.
     """
-    async with Hostile(says(answer(200, bytes(20 * 1024 * 1024)))) as server:
+    async with Hostile(sends(answer(200, bytes(20 * 1024 * 1024)))) as server:
         result = await client.send(a_call(server.url()))
 
     assert len(result.body) == 20 * 1024 * 1024
@@ -414,7 +414,7 @@ async def test_the_system_resolves_localhost(open_http_client):
     The one name that every machine knows.
     """
     client = open_http_client(EgressPolicy(EgressProfile.DEV))
-    async with Hostile(says(answer(200, b"home"))) as server:
+    async with Hostile(sends(answer(200, b"home"))) as server:
         result = await client.send(a_call(server.url(host="localhost")))
 
     assert result.body == b"home"
@@ -425,7 +425,7 @@ async def test_an_address_that_does_not_answer_gives_way_to_the_next(open_http_c
     """
     Half of all names have an IPv6 address that leads nowhere.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         names = Names(hooks_example="::1 127.0.0.2 127.0.0.1")
         client = open_http_client(resolver=names)
         result = await client.send(a_call(server.url(host="hooks.example")))
@@ -439,7 +439,7 @@ async def test_an_address_that_dawdles_does_not_keep_the_next_one_waiting(open_h
     """
     limits = ClientLimits(next_address=0.05)
     with silent_port("127.0.0.2") as port:
-        async with Hostile(says(answer()), port=port) as server:
+        async with Hostile(sends(answer()), port=port) as server:
             client = open_http_client(
                 limits=limits, resolver=Names(hooks_example="127.0.0.2 127.0.0.1")
             )
@@ -465,7 +465,7 @@ async def test_ipv6_works_and_is_named_with_brackets(open_http_client):
     Clusters are IPv6-only more often than one thinks.
     """
     sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
-    server = Hostile(says(answer()), sock=sock)
+    server = Hostile(sends(answer()), sock=sock)
     client = open_http_client(ALLOW_LOOPBACK)
     async with server:
         await client.send(a_call(server.url(host="[::1]")))

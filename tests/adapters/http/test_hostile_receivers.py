@@ -29,9 +29,9 @@ from adapters.http.hostile import (
     refusing_port,
     repeats,
     resets_before_reading,
-    says,
-    says_then_closes,
-    says_then_resets,
+    sends,
+    sends_then_closes,
+    sends_then_resets,
     silent_port,
 )
 from adapters.http.names import Names, Silence, a_call
@@ -246,14 +246,14 @@ ROWS = [
     ),
     Row(
         "a gzip bomb",
-        serves(says(answer(200, BOMB, ("Content-Encoding", "gzip")))),
+        serves(sends(answer(200, BOMB, ("Content-Encoding", "gzip")))),
         Outcome.ACCEPTED,
         ANSWER,
     ),
     Row(
         "a gzip bomb in the transfer coding",
         serves(
-            says(
+            sends(
                 HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
                 b"%x\r\n%s\r\n0\r\n\r\n" % (len(BOMB), BOMB),
             )
@@ -263,27 +263,27 @@ ROWS = [
     ),
     Row(
         "a deflated bomb with an error inside",
-        serves(says(answer(500, BOMB, ("Content-Encoding", "deflate")))),
+        serves(sends(answer(500, BOMB, ("Content-Encoding", "deflate")))),
         Outcome.FAILED,
         ANSWER,
     ),
     Row(
         "a chunk size that is no number",
-        serves(says(CHUNKED + b"zz\r\nok\r\n0\r\n\r\n")),
+        serves(sends(CHUNKED + b"zz\r\nok\r\n0\r\n\r\n")),
         UNREACHABLE,
         ANSWER,
         "answer is not valid HTTP: ",
     ),
     Row(
         "a chunk size over 64 bits",
-        serves(says(CHUNKED + b"ffffffffffffffffff\r\n")),
+        serves(sends(CHUNKED + b"ffffffffffffffffff\r\n")),
         UNREACHABLE,
         ANSWER,
         "answer is not valid HTTP: ",
     ),
     Row(
         "a hundred thousand chunks of a byte",
-        serves(says(CHUNKED, *[b"1\r\nx\r\n" * 10_000] * 10, b"0\r\n\r\n")),
+        serves(sends(CHUNKED, *[b"1\r\nx\r\n" * 10_000] * 10, b"0\r\n\r\n")),
         Outcome.ACCEPTED,
         ANSWER,
         grows=8,
@@ -297,24 +297,24 @@ ROWS = [
     ),
     Row(
         "chunks that stop",
-        serves(says_then_closes(chunked(b"hello", end=b""))),
+        serves(sends_then_closes(chunked(b"hello", end=b""))),
         UNREACHABLE,
         ANSWER,
         CUT,
     ),
     Row(
         "less than announced",
-        serves(says_then_closes(HEAD + b"Content-Length: 9\r\n\r\nhello")),
+        serves(sends_then_closes(HEAD + b"Content-Length: 9\r\n\r\nhello")),
         UNREACHABLE,
         ANSWER,
         CUT,
     ),
     timeless(
-        "less than announced, and waits", serves(says(HEAD + b"Content-Length: 9\r\n\r\n")), ANSWER
+        "less than announced, and waits", serves(sends(HEAD + b"Content-Length: 9\r\n\r\n")), ANSWER
     ),
     Row(
         "more than announced",
-        serves(says(answer(200, b"hi") + bytes(60_000))),
+        serves(sends(answer(200, b"hi") + bytes(60_000))),
         Outcome.ACCEPTED,
         ANSWER,
     ),
@@ -326,7 +326,7 @@ ROWS = [
     ),
     Row(
         "two lengths",
-        serves(says(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc")),
+        serves(sends(HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc")),
         UNREACHABLE,
         ANSWER,
         "answer is not valid HTTP: ",
@@ -340,21 +340,21 @@ ROWS = [
     ),
     Row(
         "redirects in a loop",
-        serves(says(redirect("/hook"))),
+        serves(sends(redirect("/hook"))),
         UNREACHABLE,
         ANSWER,
         "more than 5 redirects",
     ),
     Row(
         "redirects to a private address",
-        serves(says(redirect("http://10.0.0.7/"))),
+        serves(sends(redirect("http://10.0.0.7/"))),
         Outcome.BLOCKED,
         Stage.GUARD,
         "10.0.0.7 is private",
     ),
     Row(
         "redirects to a name that is private",
-        serves(says(redirect("http://inside.example/"))),
+        serves(sends(redirect("http://inside.example/"))),
         Outcome.BLOCKED,
         Stage.GUARD,
         "10.0.0.7 is private",
@@ -362,15 +362,15 @@ ROWS = [
     ),
     Row(
         "redirects to metadata, mapped and in hexadecimal",
-        serves(says(redirect("http://[::ffff:a9fe:a9fe]/latest/meta-data/"))),
+        serves(sends(redirect("http://[::ffff:a9fe:a9fe]/latest/meta-data/"))),
         Outcome.BLOCKED,
         Stage.GUARD,
         "169.254.169.254 is a cloud metadata address",
     ),
     Row(
-        "redirects to a file", serves(says(redirect("file:///etc/passwd"))), Outcome.FAILED, ANSWER
+        "redirects to a file", serves(sends(redirect("file:///etc/passwd"))), Outcome.FAILED, ANSWER
     ),
-    Row("redirects to ftp", serves(says(redirect("ftp://127.0.0.1/"))), Outcome.FAILED, ANSWER),
+    Row("redirects to ftp", serves(sends(redirect("ftp://127.0.0.1/"))), Outcome.FAILED, ANSWER),
     Row(
         "redirects out of TLS",
         secures(AUTHORITY.server_context("127.0.0.1"), redirect("http://127.0.0.1/")),
@@ -489,7 +489,7 @@ async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, defa
 
     async with (
         asyncio.timeout(AT_MOST),
-        Hostile(says(answer(200, b"ok"))) as healthy,
+        Hostile(sends(answer(200, b"ok"))) as healthy,
         row.open_receiver() as url,
     ):
         tracemalloc.start()
@@ -519,8 +519,8 @@ async def test_a_reset_at_every_byte_is_never_an_answer(client, whole):
     """
     Half an answer must not settle a delivery, wherever it was cut.
     """
-    scripts = [says_then_resets(whole[:cut]) for cut in range(len(whole))]
-    async with Hostile(*scripts) as server, Hostile(says(answer())) as healthy:
+    scripts = [sends_then_resets(whole[:cut]) for cut in range(len(whole))]
+    async with Hostile(*scripts) as server, Hostile(sends(answer())) as healthy:
         for _ in scripts:
             outcome = await outcome_of(client, a_call(server.url()))
             assert (UNREACHABLE, ANSWER) == outcome[:2]
@@ -537,7 +537,7 @@ async def test_a_name_that_turns_inwards_between_check_and_connection_gains_noth
     """
     names = RebindingNames()
     client = open_http_client(resolver=names, limits=ClientLimits(resolved=0.0))
-    async with Hostile(says_then_closes(answer(200, b"", ("Connection", "close")))) as server:
+    async with Hostile(sends_then_closes(answer(200, b"", ("Connection", "close")))) as server:
         call = a_call(server.url(host="hooks.example"))
         results = [await outcome_of(client, call) for _ in range(3)]
 
@@ -552,7 +552,7 @@ async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
     """
     client = open_http_client(limits=ClientLimits(max_idle=10))
     scripts = [hangs, one_byte_a_second, swallows, never_reads]
-    async with Hostile(*scripts * 25) as hostile, Hostile(says(answer())) as healthy:
+    async with Hostile(*scripts * 25) as hostile, Hostile(sends(answer())) as healthy:
         calls = [
             asyncio.create_task(outcome_of(client, a_call(hostile.url(), timeout=5.0)))
             for _ in range(100)
@@ -573,7 +573,7 @@ async def test_large_answers_to_deliveries_do_not_add_up(client):
     Sixty-four calls at once that hold 20 MiB each are more than most machines can spare.
     """
     large = answer(200, bytes(16 * MIB))
-    async with Hostile(says(large)) as server:
+    async with Hostile(sends(large)) as server:
         call = a_call(server.url(), body_limit=CLASSIFIED_BYTES)
         tracemalloc.start()
         try:
@@ -592,7 +592,7 @@ async def test_an_idle_connection_holds_nothing_of_its_response(client):
     A hundred of them may be idle for each receiver.
     """
     large = answer(200, bytes(16 * MIB))
-    async with Hostile(says(large)) as server:
+    async with Hostile(sends(large)) as server:
         tracemalloc.start()
         try:
             status = (await client.send(a_call(server.url()))).status

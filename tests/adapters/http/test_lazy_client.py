@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from adapters.http.hostile import Hostile, answer, hangs, says
+from adapters.http.hostile import Hostile, answer, hangs, sends
 from adapters.http.names import a_call, failure_of
 from outrider.adapters.http.lazy_client import LazyClient
 from outrider.domain.calls.request import Response
@@ -45,7 +45,7 @@ async def test_the_first_call_makes_the_client_and_later_calls_use_it(open_http_
     """
     factory = ClientFactory(open_http_client)
     client = LazyClient(factory, RecordedTunnels())
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         assert (0, (0, 0)) == (factory.made, client.connections)
         for _ in range(2):
             await client.send(a_call(server.url()))

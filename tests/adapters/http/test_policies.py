@@ -11,7 +11,7 @@ import pytest
 from adapters.http.certificates import Authority
 from adapters.http.connect.test_policy_tls import CA as OTHER_CA
 from adapters.http.connect.test_policy_tls import ENCODING, Pair
-from adapters.http.hostile import Hostile, answer, redirect, says, says_in_turn
+from adapters.http.hostile import Hostile, answer, redirect, sends, sends_in_turn
 from adapters.http.names import a_call, failure_of
 from adapters.http.proxies import Proxy
 from adapters.http.secure import SecureServer
@@ -155,7 +155,7 @@ async def test_a_targets_own_headers_arrive(client):
     """
     They are how most receivers know who calls.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(built(server.url(), TargetPolicy(headers=OWN)))
 
     (request,) = server.requests
@@ -168,7 +168,7 @@ async def test_sensitive_headers_stay_with_their_server(client):
     """
     Whatever they are called, they may be credentials; signatures are not.
     """
-    async with Hostile(says(answer())) as there, Hostile(says(redirect(there.url()))) as here:
+    async with Hostile(sends(answer())) as there, Hostile(sends(redirect(there.url()))) as here:
         await client.send(built(here.url(), TargetPolicy(headers=OWN)))
 
     (request,) = there.requests
@@ -183,7 +183,7 @@ async def test_sensitive_headers_go_along_on_the_same_server(client):
     """
     A slash at the end is the most usual redirect of all.
     """
-    async with Hostile(says_in_turn(redirect("/hook/"), answer())) as server:
+    async with Hostile(sends_in_turn(redirect("/hook/"), answer())) as server:
         await client.send(built(server.url(), TargetPolicy(headers=OWN)))
 
     assert [["hunter2"]] * 2 == [request.all("X-Api-Key") for request in server.requests]
@@ -193,8 +193,8 @@ async def test_sensitive_headers_do_not_come_back_on_a_later_hop(client):
     """
     Once another server steered the request, coming home does not make it ours again.
     """
-    async with Hostile() as here, Hostile(says(redirect(here.url("/back")))) as there:
-        here.scripts = (says_in_turn(redirect(there.url()), answer()),)
+    async with Hostile() as here, Hostile(sends(redirect(here.url("/back")))) as there:
+        here.scripts = (sends_in_turn(redirect(there.url()), answer()),)
         await client.send(built(here.url(), TargetPolicy(headers=OWN)))
 
     assert [["hunter2"], []] == [request.all("X-Api-Key") for request in here.requests]
@@ -228,8 +228,8 @@ async def test_redirects_keep_to_the_proxy(client):
     """
     A direct hop would be seen where only the proxy should be seen.
     """
-    async with Proxy() as proxy, Hostile(says(answer())) as there, Hostile() as here:
-        here.scripts = (says(redirect(there.url())),)
+    async with Proxy() as proxy, Hostile(sends(answer())) as there, Hostile() as here:
+        here.scripts = (sends(redirect(there.url())),)
         policy = TargetPolicy(tls=identity(MINE), proxy_url=proxy.url())
         await client.send(built(here.url(), policy))
 
@@ -261,7 +261,7 @@ async def test_the_servers_proxy_is_a_setting():
     """
     Where every call leaves through a proxy, no operator wants to write it into every target.
     """
-    async with Proxy() as proxy, Hostile(says(answer())) as target:
+    async with Proxy() as proxy, Hostile(sends(answer())) as target:
         settings = Settings(egress_profile=EgressProfile.DEV, egress_proxy=proxy.url("a:b@"))
         async with open_http_client(settings, 1) as client:
             await client.send(built(target.url(), TargetPolicy()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.http.certificates import Authority
-from adapters.http.hostile import Hostile, answer, redirect, says, says_in_turn
+from adapters.http.hostile import Hostile, answer, redirect, sends, sends_in_turn
 from adapters.http.names import Names, a_call, failure_of
 from adapters.http.secure import SecureServer
 from outrider.adapters.http.connect.limits import ClientLimits
@@ -30,8 +30,8 @@ async def test_the_redirects_that_keep_the_request_are_followed(client, status):
     """
     A receiver that moved says so, and the delivery goes where it lives now.
     """
-    async with Hostile(says(answer(200, b"here"))) as there, Hostile() as here:
-        here.scripts = (says(redirect(there.url("/new?a=b"), status)),)
+    async with Hostile(sends(answer(200, b"here"))) as there, Hostile() as here:
+        here.scripts = (sends(redirect(there.url("/new?a=b"), status)),)
         result = await client.send(a_call(here.url(), body=b"payload"))
 
     (request,) = there.requests
@@ -46,7 +46,7 @@ async def test_the_redirects_that_change_the_request_are_answers(client, status)
     A GET without a body delivers nothing, so it must not look like a success.
     """
     headers = ("Location", "/new")
-    async with Hostile(says(answer(status, b"", headers))) as server:
+    async with Hostile(sends(answer(status, b"", headers))) as server:
         result = await client.send(a_call(server.url()))
 
     assert status == result.status
@@ -71,7 +71,7 @@ async def test_a_relative_location_starts_from_the_url_that_gave_it(client, loca
     """
     async with Hostile() as server:
         moved = redirect(location.format(port=server.port))
-        server.scripts = (says_in_turn(moved, answer()),)
+        server.scripts = (sends_in_turn(moved, answer()),)
         await client.send(a_call(server.url("/old/hook")))
 
     assert [request.line for request in server.requests] == ["POST /old/hook HTTP/1.1", line]
@@ -96,7 +96,7 @@ async def test_a_location_that_leads_nowhere_leaves_the_answer_as_it_is(client, 
     """
     The status tells the operator more than our opinion about the Location.
     """
-    async with Hostile(says(redirect(location))) as server:
+    async with Hostile(sends(redirect(location))) as server:
         result = await client.send(a_call(server.url()))
 
     assert (result.status, result.body) == (307, b"elsewhere")
@@ -107,7 +107,7 @@ async def test_no_location_or_two_leave_the_answer_as_it_is(client, fields):
     """
     Choosing one of two is a guess, and guesses carry a signed body.
     """
-    async with Hostile(says(answer(308, b"elsewhere", *fields))) as server:
+    async with Hostile(sends(answer(308, b"elsewhere", *fields))) as server:
         result = await client.send(a_call(server.url()))
 
     assert (result.status, result.body) == (308, b"elsewhere")
@@ -119,7 +119,7 @@ async def test_five_redirects_are_followed(client):
     """
     async with Hostile() as server:
         hops = [redirect(f"/{hop}") for hop in range(5)]
-        server.scripts = (says_in_turn(*hops, answer(200, b"there")),)
+        server.scripts = (sends_in_turn(*hops, answer(200, b"there")),)
         result = await client.send(a_call(server.url()))
 
     assert result.body == b"there"
@@ -130,7 +130,7 @@ async def test_a_loop_of_redirects_ends(client):
     """
     Two receivers that point at each other must not keep a worker busy for ever.
     """
-    async with Hostile(says(redirect("/again"))) as server:
+    async with Hostile(sends(redirect("/again"))) as server:
         failed = await failure_of(client, a_call(server.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.ANSWER)
@@ -170,7 +170,7 @@ async def test_a_redirect_to_a_blocked_address_is_blocked(open_http_client, loca
     A harmless endpoint that redirects inwards is the classic way in.
     """
     client = open_http_client(resolver=Names(inside_example="10.0.0.7"))
-    async with Hostile(says(redirect(location))) as server:
+    async with Hostile(sends(redirect(location))) as server:
         failed = await failure_of(client, a_call(server.url()))
 
     assert (failed.outcome, failed.stage) == (Outcome.BLOCKED, Stage.GUARD)
@@ -181,7 +181,7 @@ async def test_credentials_stay_with_their_server(client):
     """
     An open redirect must not turn into a leaked token; signatures belong to the body.
     """
-    async with Hostile(says(answer())) as there, Hostile(says(redirect(there.url()))) as here:
+    async with Hostile(sends(answer())) as there, Hostile(sends(redirect(there.url()))) as here:
         await client.send(a_call(here.url(), headers=HEADERS))
 
     assert names_of(here.requests[0]) == {name for name, _ in HEADERS}
@@ -192,8 +192,8 @@ async def test_credentials_do_not_come_back_on_a_later_hop(client):
     """
     Once another server steered the request, coming home does not make it ours again.
     """
-    async with Hostile() as here, Hostile(says(redirect(here.url("/back")))) as there:
-        here.scripts = (says_in_turn(redirect(there.url()), answer()),)
+    async with Hostile() as here, Hostile(sends(redirect(here.url("/back")))) as there:
+        here.scripts = (sends_in_turn(redirect(there.url()), answer()),)
         await client.send(a_call(here.url(), headers=HEADERS))
 
     assert names_of(here.requests[1]) == {"ZITADEL-Signature", "X-Own"}
@@ -203,7 +203,7 @@ async def test_credentials_go_along_on_the_same_server(client):
     """
     A slash at the end is the most usual redirect of all.
     """
-    async with Hostile(says_in_turn(redirect("/hook/"), answer())) as server:
+    async with Hostile(sends_in_turn(redirect("/hook/"), answer())) as server:
         await client.send(a_call(server.url(), headers=HEADERS))
 
     assert names_of(server.requests[1]) == {name for name, _ in HEADERS}
@@ -214,7 +214,7 @@ async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_http_client)
     A payload that left under TLS must not end up readable on the way.
     """
     authority = Authority()
-    async with Hostile(says(answer())) as clear:
+    async with Hostile(sends(answer())) as clear:
         moved = redirect(clear.url())
         async with SecureServer(authority.server_context("127.0.0.1"), moved) as secure:
             client = open_http_client(ssl_context=authority.client_context())
@@ -232,7 +232,7 @@ async def test_from_the_clear_to_tls_is_followed(open_http_client):
     authority = Authority()
     context = authority.server_context("127.0.0.1")
     async with SecureServer(context, answer(200, b"safe")) as secure, Hostile() as clear:
-        clear.scripts = (says(redirect(secure.url())),)
+        clear.scripts = (sends(redirect(secure.url())),)
         client = open_http_client(ssl_context=authority.client_context())
         result = await client.send(a_call(clear.url()))
 

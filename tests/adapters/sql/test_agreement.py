@@ -15,10 +15,10 @@ from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState, Dependents, Settlement, plan_deliveries
 from outrider.domain.delivery.replay import Replay
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import ROLLUP_LAG, StatsSearch
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.outcome import Outcome
-from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.policy import (
     DEFAULT_POLICY,
     Breaker,

@@ -21,9 +21,9 @@ from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import ReplayRange
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
-from outrider.domain.search import DeliverySearch
 from outrider.worker import cleaner
 from outrider.worker.cleaner import RetentionPeriods
 from support.builders import INSTANCE, a_stored_event, an_event, planned

@@ -110,14 +110,14 @@ async def running(directory: Path, **changes: Any) -> AsyncIterator[Service]:
     settings = Settings(**{"data_dir": directory, **usual, **changes})
     clock = TickingClock()
     async with open_store(settings) as found, Receiver(by_path, host=HOST) as receiver:
-        opened = replace(found, runtime=replace(found.runtime, now=clock))
-        async with open_api(settings, opened) as app:
+        context = replace(found, runtime=replace(found.runtime, now=clock))
+        async with open_api(settings, context) as app:
             headers: dict[Caller, Mapping[str, str]] = dict(FIXED_HEADERS)
             client = ApiClient(in_process(app))
             at = f"http://{HOST}:{receiver.port}"
-            service = Service(client, opened.store, opened.instance, clock, headers, at, app)
+            service = Service(client, context.store, context.instance, clock, headers, at, app)
             headers |= await issued_headers(service)
-            await add_roleless(opened)
+            await add_roleless(context)
             yield service
 
 

@@ -11,8 +11,8 @@ from outrider.domain.delivery.delivery import (
     PlannedDelivery,
     Settlement,
 )
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.target import Target
 from outrider.usecases.ports.store import Store, Unit
 from support.builders import INSTANCE, a_stored_event, a_target, an_event

@@ -15,9 +15,10 @@ from contracts.store.steps import (
     claim,
 )
 from contracts.store.store import StoreContract
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import TargetId
 from outrider.domain.page import Page
-from outrider.domain.search import DeliverySearch, TargetSort
+from outrider.domain.targets.search import TargetSort
 from outrider.domain.targets.target import Target
 from outrider.errors import NotFound
 from outrider.usecases.ports.store import Store, Unit

@@ -6,7 +6,7 @@ import pytest
 
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.outcome import HAS_ANSWER, Outcome
-from outrider.domain.search import TextMethod
+from outrider.domain.targets.search import TextMethod
 from outrider.domain.targets.target import PayloadType
 from outrider_api.outrider.v1 import delivery_service_pb, outcome_pb
 from outrider_api.zitadel.action.v2 import target_pb

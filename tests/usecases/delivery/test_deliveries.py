@@ -6,7 +6,7 @@ import pytest
 
 from contracts.store.steps import add_pending, add_targets, claim, settle
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.search import DeliverySearch
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.errors import NotFound
 from support.builders import ANOTHER_INSTANCE, a_settlement, an_actor, an_attempt, planned
 

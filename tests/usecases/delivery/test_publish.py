@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fakes.memory.store import MemoryStore
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.events.event import render_body
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
-from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.target import TargetType
 from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.publish import PublishEvents, PublishResult

@@ -6,8 +6,8 @@ import pytest
 
 from contracts.store.steps import add_pending, add_targets, claim, log_of, settle, states
 from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import StatsSearch
-from outrider.domain.search import DeliverySearch
 from outrider.errors import FailedPrecondition, NotFound
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries
 from outrider.usecases.delivery.replays import ReplayDeliveries

@@ -13,9 +13,9 @@ from adapters.http.hostile import (
     answer,
     chunked,
     hangs,
-    says,
-    says_then_closes,
-    says_then_resets,
+    sends,
+    sends_then_closes,
+    sends_then_resets,
 )
 from adapters.http.secure import SecureServer
 from outrider.adapters.crypto.jose import KeyPairs
@@ -60,7 +60,7 @@ def responding(body: bytes, for_function: bytes) -> Opener:
     @asynccontextmanager
     async def opened(kind: str) -> AsyncIterator[Fault]:
         sent = for_function if kind == "function" else body
-        async with served(says(answer(200, sent)))(kind) as fault:
+        async with served(sends(answer(200, sent)))(kind) as fault:
             yield fault
 
     return opened
@@ -76,7 +76,7 @@ async def too_slow(kind: str) -> AsyncIterator[Fault]:
 async def too_large(kind: str) -> AsyncIterator[Fault]:
     limits = replace(LIMITS, max_body_bytes=BOUND)
     async with (
-        Hostile(says(chunked(b" " * BOUND, b" "))) as server,
+        Hostile(sends(chunked(b" " * BOUND, b" "))) as server,
         open_harness(limits=limits) as harness,
     ):
         yield Fault(harness, server.url(), {})
@@ -106,7 +106,7 @@ async def blocked(kind: str) -> AsyncIterator[Fault]:
 
 @asynccontextmanager
 async def without_encryption_key(kind: str) -> AsyncIterator[Fault]:
-    async with Hostile(says(answer(200, CHANGED))) as server, open_harness() as harness:
+    async with Hostile(sends(answer(200, CHANGED))) as server, open_harness() as harness:
         await new_web_key(harness)
         yield Fault(harness, server.url(), {"payload_type": PayloadType.JWE})
         assert [] == server.requests
@@ -123,14 +123,14 @@ async def new_web_key(harness: Harness) -> str:
 
 FAULTS: dict[str, Opener] = {
     "2xx": responding(CHANGED, CLAIM),
-    "2xx with a forwarded error": served(says(answer(200, FORWARDED))),
-    "3xx": served(says(answer(302, CHANGED, ("Location", "/elsewhere")))),
-    "4xx": served(says(answer(400, CHANGED))),
-    "5xx": served(says(answer(500, CHANGED))),
+    "2xx with a forwarded error": served(sends(answer(200, FORWARDED))),
+    "3xx": served(sends(answer(302, CHANGED, ("Location", "/elsewhere")))),
+    "4xx": served(sends(answer(400, CHANGED))),
+    "5xx": served(sends(answer(500, CHANGED))),
     "time-out": too_slow,
-    "reset": served(says_then_resets()),
-    "cut body": served(says_then_closes(answer(200, CHANGED)[:-3])),
-    "not JSON": served(says(answer(200, b"not JSON"))),
+    "reset": served(sends_then_resets()),
+    "cut body": served(sends_then_closes(answer(200, CHANGED)[:-3])),
+    "not JSON": served(sends(answer(200, b"not JSON"))),
     "unknown field": responding(b'{"id":"2","unknown":1}', b'{"unknown":1}'),
     "too large": too_large,
     "DNS failure": no_such_name,

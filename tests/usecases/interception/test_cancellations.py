@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.http.hostile import Hostile, answer, hangs, never_reads, says, silent_port
+from adapters.http.hostile import Hostile, answer, hangs, never_reads, sends, silent_port
 from adapters.http.names import Names, Silence
 from adapters.http.secure import SecureServer
 from outrider.domain.targets.target import TargetType
@@ -45,7 +45,7 @@ async def test_while_waiting_for_a_permit(harness, kind):
     """
     A call that waits no longer is not in the way of those that do.
     """
-    async with Hostile(hangs, says(answer())) as server:
+    async with Hostile(hangs, sends(answer())) as server:
         await harness.bind(kind, call_target(server.url(), seconds=30))
         await harness.policy("101", max_concurrency=1)
         first = asyncio.create_task(harness.run(kind))

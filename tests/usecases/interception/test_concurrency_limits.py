@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http.hostile import Hostile, answer, hangs, says
+from adapters.http.hostile import Hostile, answer, hangs, sends
 from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
@@ -244,7 +244,7 @@ async def test_a_target_that_hangs_takes_its_own_permits_alone(harness):
     """
     Through the engine: others are called as if nothing were.
     """
-    async with Hostile(hangs) as stuck, Hostile(says(answer())) as quick:
+    async with Hostile(hangs) as stuck, Hostile(sends(answer())) as quick:
         await harness.bind("request", call_target(stuck.url(), "101"))
         await harness.bind("response", call_target(quick.url(), "102"))
         await harness.policy("101", max_concurrency=2)

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from outrider.domain.delivery.delivery import Delivery
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.interception.message import JSON_OBJECTS
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
-from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.target import PayloadType, TargetType
 from outrider.testing.receiver import Answer, Receiver
 from support.builders import ANOTHER_INSTANCE, INSTANCE, SIGNING_KEY

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from adapters.http.hostile import Hostile, answer, hangs, says
+from adapters.http.hostile import Hostile, answer, hangs, sends
 from outrider.domain.targets.target import TargetType
 from outrider.errors import OutriderError
 from outrider.testing.receiver import Receiver
@@ -60,7 +60,7 @@ async def test_a_fast_one_leaves_its_time_to_the_others(harness):
     """
     The one that hangs is heard out for nearly the whole budget instead of half of it.
     """
-    async with Hostile(says(answer())) as fast, Hostile(hangs) as slow:
+    async with Hostile(sends(answer())) as fast, Hostile(hangs) as slow:
         await harness.bind(
             "request",
             call_target(fast.url(), "101", seconds=30),

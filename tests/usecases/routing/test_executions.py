@@ -8,7 +8,7 @@ import pytest
 
 from outrider.domain.page import Page
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
-from outrider.domain.search import ExecutionSort
+from outrider.domain.routing.search import ExecutionSort
 from outrider.errors import InvalidRequest, NotFound
 from support.builders import (
     ANOTHER_INSTANCE,

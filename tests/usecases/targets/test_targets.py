@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.domain.page import Page
-from outrider.domain.search import DeliverySearch, NameFilter, TargetSort, TextMethod
+from outrider.domain.targets.search import NameFilter, TargetSort, TextMethod
 from outrider.domain.targets.target import PayloadType, TargetChange, TargetType
 from outrider.errors import AlreadyExists, InvalidRequest, NotFound
 from support.builders import (

@@ -74,24 +74,24 @@ def encode(value: object) -> dict[str, Any]:
 
     What equals its default is left out, but for the names in the class's `_always`.
     """
-    said: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     empty = type(value)()
     always: Collection[str] = getattr(value, "_always", ())
     for name, (attribute, _) in _plan(cast("Hashable", type(value))).items():
         current = getattr(value, attribute)
         if attribute in always or current != getattr(empty, attribute):
-            said[name] = _plain(current)
-    said.update(getattr(value, "extra", {}))
-    return said
+            members[name] = _plain(current)
+    members.update(getattr(value, "extra", {}))
+    return members
 
 
 @lru_cache(maxsize=64)
 def _plan(kind: type[Any]) -> dict[str, tuple[str, Read]]:
     """By JSON name: the field, and how it is read."""
     names: Mapping[str, str] = getattr(kind, "_wire", {})
-    hints = get_type_hints(kind)
+    type_hints = get_type_hints(kind)
     return {
-        names.get(field.name, field.name): (field.name, _reader(hints[field.name]))
+        names.get(field.name, field.name): (field.name, _reader(type_hints[field.name]))
         for field in fields(cast("Any", kind))
         if field.name != "extra"
     }

@@ -68,7 +68,6 @@ class PublishedKeys:
     keys: Sequence[_PublishedKey]
 
     def verified(self, compact: str, algorithms: frozenset[str]) -> ExternalJwt:
-        """See the port."""
         header = _object(compact.partition(".")[0])
         # Nothing critical is understood here (RFC 7515, section 4.1.11), nor is `b64` (RFC 7797).
         if "crit" in header or "b64" in header:
@@ -92,7 +91,6 @@ class ExternalJwts:
     """Implements the port `JwtParser`."""
 
     def unverified_issuer(self, compact: str) -> str | None:
-        """See the port."""
         try:
             found = _object(compact.split(".")[1]).get("iss")
         except (ValueError, IndexError):
@@ -100,7 +98,6 @@ class ExternalJwts:
         return found if isinstance(found, str) else None
 
     def key_set(self, document: bytes) -> KeySet:
-        """See the port."""
         try:
             members = json.loads(document)["keys"]
         except _BROKEN:

@@ -43,7 +43,6 @@ class KeyPairs:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="key-pairs")
 
     async def make(self, config: WebKeyConfig) -> KeyPair:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, make_key_pair, config)
 

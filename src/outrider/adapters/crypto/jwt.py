@@ -32,25 +32,21 @@ class Jwts:
     """Implements the port `Jwts`."""
 
     def header(self, compact: str) -> Mapping[str, Any]:
-        """See the port."""
         try:
             return dict(extract_compact(compact.encode("ascii")).headers())
         except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
             raise ValueError("no JWT") from None
 
     async def sign(self, claims: Mapping[str, Any], web_key: SigningWebKey, typ: str) -> str:
-        """See the port."""
         payload = json.dumps(claims, separators=(",", ":")).encode()
         return await asyncio.to_thread(sign_compact, payload, web_key, typ)
 
     def verified(self, compact: str, web_key: WebKey) -> Mapping[str, Any]:
-        """See the port."""
         algorithm = web_key.config.algorithm
         public_key = key_type(algorithm).import_key(dict(web_key.public_jwk))
         return self._claims(compact, public_key, algorithm)
 
     def verified_assertion(self, compact: str, public_key: bytes) -> Mapping[str, Any]:
-        """See the port."""
         loaded = load_der_public_key(public_key)
         if not isinstance(loaded, rsa.RSAPublicKey):
             raise ValueError("another kind of key")  # noqa: TRY004 - callers handle one type
@@ -79,7 +75,6 @@ class AccountKeyPairs:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="account-keys")
 
     async def make(self) -> NewAccountKey:
-        """See the port."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, make_account_key)
 

@@ -32,7 +32,6 @@ class LazyClient:
         return (0, 0) if self._client is None else self._client.connections
 
     async def send(self, request: OutboundRequest) -> Response:
-        """See the port."""
         tunnel = tunnel_of(request.url)
         if tunnel is not None:
             return await self._tunnels.send(tunnel, request)

@@ -40,7 +40,6 @@ class UnixTunnelSockets:
 
     @asynccontextmanager
     async def open(self, tunnel: ReverseTunnel, send: Send) -> AsyncIterator[UnixTunnelSocket]:
-        """See the port."""
         path = self._directory / _file_name(tunnel)
         try:
             listening = await asyncio.to_thread(_listen_at, path)
@@ -67,7 +66,6 @@ class UnixTunnelSocket:
         self._serving: set[asyncio.Task[None]] = set()
 
     def is_current(self) -> bool:
-        """See the port."""
         try:
             return self._path.stat().st_ino == self._inode
         except OSError:
@@ -110,7 +108,6 @@ class UnixTunnelClient:
         self._agent = ("User-Agent", user_agent)
 
     async def send(self, tunnel: ReverseTunnel, request: OutboundRequest) -> Response:
-        """See the port."""
         has_agent = any(name.lower() == "user-agent" for name, _ in request.headers)
         headers = request.headers if has_agent else (*request.headers, self._agent)
         whole = OutboundRequest(request.url, headers, request.body, request.timeout)

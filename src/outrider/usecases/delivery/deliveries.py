@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 from outrider.errors import FailedPrecondition, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit

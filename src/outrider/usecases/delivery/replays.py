@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayResult, ReplaySource
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.domain.search import DeliverySearch
 from outrider.errors import NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit

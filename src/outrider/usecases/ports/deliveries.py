@@ -14,10 +14,10 @@ from outrider.domain.delivery.delivery import (
     PlannedDelivery,
     Settlement,
 )
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey
 from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 
 
 @dataclass(frozen=True, slots=True)

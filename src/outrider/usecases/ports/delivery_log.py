@@ -8,9 +8,9 @@ from typing import Protocol
 
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch, SuspendedTargets
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 
 
 class Replays(Protocol):

@@ -11,14 +11,10 @@ from outrider.domain.ids import ExecutionId, InstanceId, PublicKeyId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import (
-    ExecutionFilter,
-    ExecutionSort,
-    TargetFilter,
-    TargetSort,
-)
+from outrider.domain.routing.search import ExecutionFilter, ExecutionSort
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.public_key import PublicKey, PublicKeyFilter, PublicKeySort
+from outrider.domain.targets.search import TargetFilter, TargetSort
 from outrider.domain.targets.target import Target
 
 

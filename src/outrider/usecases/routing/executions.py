@@ -12,7 +12,7 @@ from outrider.domain.page import Listing, Page
 from outrider.domain.routing.catalogue import Catalogue
 from outrider.domain.routing.condition import Condition, check_exists
 from outrider.domain.routing.execution import Execution, check_target_list, check_targets_exist
-from outrider.domain.search import ExecutionFilter, ExecutionSort
+from outrider.domain.routing.search import ExecutionFilter, ExecutionSort
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.routing.routing_table import Routing

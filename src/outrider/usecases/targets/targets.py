@@ -10,7 +10,7 @@ from outrider.domain.access.permission import Actor
 from outrider.domain.ids import TargetId
 from outrider.domain.net.egress_policy import EgressPolicy
 from outrider.domain.page import Listing, Page
-from outrider.domain.search import TargetFilter, TargetSort
+from outrider.domain.targets.search import TargetFilter, TargetSort
 from outrider.domain.targets.target import (
     NewTarget,
     Target,

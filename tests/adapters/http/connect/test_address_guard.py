@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.http.hostile import Hostile, answer, says, says_then_closes
+from adapters.http.hostile import Hostile, answer, sends, sends_then_closes
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.calls.request import RequestError, Stage
@@ -51,7 +51,7 @@ async def test_of_many_addresses_only_the_allowed_are_tried(open_http_client):
     """
     A name with a public and a private address is how an attacker makes a guard look away.
     """
-    async with Hostile(says(answer())) as server, Hostile(says(answer()), host="127.0.0.2") as no:
+    async with Hostile(sends(answer())) as server, Hostile(sends(answer()), host="127.0.0.2") as no:
         client = open_http_client(
             EgressPolicy(allow=parse_allow("127.0.0.1")),
             resolver=Names(hooks_example="10.0.0.7 127.0.0.2 127.0.0.1"),
@@ -67,7 +67,7 @@ async def test_a_name_that_turns_inwards_is_caught_at_the_next_connection(open_h
     """
     names = Names(hooks_example=["127.0.0.1", "10.0.0.7"])
     client = open_http_client(limits=EVERY_TIME, resolver=names)
-    async with Hostile(says_then_closes(answer(200, b"", ("Connection", "close")))) as server:
+    async with Hostile(sends_then_closes(answer(200, b"", ("Connection", "close")))) as server:
         call = a_call(server.url(host="hooks.example"))
         await client.send(call)
         failed = await failure_of(client, call)
@@ -83,7 +83,7 @@ async def test_a_name_is_resolved_once_for_a_connection(open_http_client):
     """
     names = Names(hooks_example=["127.0.0.1", "10.0.0.7"])
     client = open_http_client(limits=EVERY_TIME, resolver=names)
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         for _ in range(3):
             await client.send(a_call(server.url(host="hooks.example")))
 
@@ -97,7 +97,7 @@ async def test_what_was_resolved_serves_for_a_moment(open_http_client):
     """
     names = Names(hooks_example="127.0.0.1")
     client = open_http_client(resolver=names)
-    async with Hostile(says(answer(200, b"", ("Connection", "close")))) as server:
+    async with Hostile(sends(answer(200, b"", ("Connection", "close")))) as server:
         for _ in range(3):
             await client.send(a_call(server.url(host="hooks.example")))
 
@@ -111,7 +111,7 @@ async def test_calls_at_the_same_time_share_a_lookup(open_http_client):
     """
     names = Names(hooks_example="127.0.0.1")
     client = open_http_client(limits=EVERY_TIME, resolver=names)
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         call = a_call(server.url(host="hooks.example"))
         await asyncio.gather(*[client.send(call) for _ in range(10)])
 
@@ -132,7 +132,7 @@ async def test_a_call_that_gives_up_a_shared_lookup_does_not_end_it_for_others(o
             return await super().resolve(host)
 
     client = open_http_client(resolver=SlowNames(hooks_example="127.0.0.1"))
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         call = a_call(server.url(host="hooks.example"))
         impatient = asyncio.create_task(client.send(call))
         patient = asyncio.create_task(client.send(call))
@@ -154,7 +154,7 @@ async def test_an_allowed_name_may_lead_anywhere(open_http_client):
         EgressPolicy(allow=parse_allow("hooks.internal")),
         resolver=Names(hooks_internal="127.0.0.1", other_internal="127.0.0.1"),
     )
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(host="hooks.internal")))
         failed = await failure_of(client, a_call(server.url(host="other.internal")))
 
@@ -170,7 +170,7 @@ async def test_an_allowed_name_does_not_vouch_for_another_on_the_same_address(op
         EgressPolicy(allow=parse_allow("hooks.internal")),
         resolver=Names(hooks_internal="127.0.0.1"),
     )
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(host="hooks.internal")))
         failed = await failure_of(client, a_call(server.url()))
 
@@ -183,7 +183,7 @@ async def test_a_rooted_name_is_resolved_as_it_is_written(open_http_client):
     """
     names = Names(**{"hooks.example.": "127.0.0.1"})
     client = open_http_client(resolver=names)
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await client.send(a_call(server.url(host="hooks.example.")))
 
     assert names.lookups == ["hooks.example."]
@@ -212,7 +212,7 @@ async def test_a_mapped_address_is_connected_to_as_what_it_is(open_http_client):
     client = open_http_client(
         EgressPolicy(EgressProfile.DEV), resolver=Names(hooks_example="::ffff:127.0.0.1")
     )
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         result = await client.send(a_call(server.url(host="hooks.example")))
 
     assert result.status == 200

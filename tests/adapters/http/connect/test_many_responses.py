@@ -1,4 +1,4 @@
-"""What receivers answer: a table of bytes, each said by a real receiver, each with its outcome."""
+"""What receivers answer: a table of bytes, each sent by a real receiver, each with its outcome."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.http.hostile import Hostile, says_then_closes
+from adapters.http.hostile import Hostile, sends_then_closes
 from adapters.http.names import a_call, failure_of
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import Stage
@@ -24,7 +24,7 @@ async def test_every_answer_has_its_outcome(client, case):
     """
     Receivers are written in everything; none of what they say may be taken for something else.
     """
-    async with Hostile(says_then_closes(case["bytes"].encode("latin-1"))) as server:
+    async with Hostile(sends_then_closes(case["bytes"].encode("latin-1"))) as server:
         call = a_call(server.url())
         if case["outcome"] == "unreachable":
             failed = await failure_of(client, call)
@@ -41,8 +41,8 @@ def test_there_are_more_than_a_hundred():
     """
     All different, and of every outcome that an answer can have.
     """
-    said = {case["bytes"] for case in VECTORS["answers"]}
+    sent = {case["bytes"] for case in VECTORS["answers"]}
     outcomes = {case["outcome"] for case in VECTORS["answers"]}
 
-    assert len(said) == len(VECTORS["answers"]) > 150
+    assert len(sent) == len(VECTORS["answers"]) > 150
     assert {"accepted", "refused", "overloaded", "failed", "unreachable"} == outcomes

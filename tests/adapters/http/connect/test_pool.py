@@ -9,10 +9,10 @@ from adapters.http.hostile import (
     answer,
     closes_before_reading,
     hangs,
-    says,
-    says_in_turn,
-    says_then_closes,
-    says_then_resets,
+    sends,
+    sends_in_turn,
+    sends_then_closes,
+    sends_then_resets,
 )
 from adapters.http.names import a_call, failure_of
 from outrider.adapters.http.connect.limits import ClientLimits
@@ -29,7 +29,7 @@ async def test_the_pool_tells_its_story(client):
     """
     One call after the other uses one connection; calls at the same time need one each.
     """
-    async with Hostile(says(answer(200, b"ok"))) as server:
+    async with Hostile(sends(answer(200, b"ok"))) as server:
         call = a_call(server.url())
         story = [state(client)]
         await client.send(call)
@@ -64,7 +64,7 @@ async def test_another_origin_gets_another_connection(client):
     """
     An answer of one receiver must never be taken for another's.
     """
-    async with Hostile(says(answer(200, b"a"))) as one, Hostile(says(answer(200, b"b"))) as two:
+    async with Hostile(sends(answer(200, b"a"))) as one, Hostile(sends(answer(200, b"b"))) as two:
         first = await client.send(a_call(one.url()))
         second = await client.send(a_call(two.url()))
 
@@ -76,7 +76,7 @@ async def test_another_path_of_the_same_origin_shares_the_connection(client):
     """
     Ten targets of one receiver are one receiver.
     """
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         for path in ["/a", "/b?c", "/d"]:
             await client.send(a_call(server.url(path)))
 
@@ -88,7 +88,7 @@ async def test_an_origin_keeps_no_more_than_its_share(open_http_client):
     A burst at one receiver must not stay open at its cost.
     """
     client = open_http_client(limits=ClientLimits(max_idle_per_origin=2))
-    async with Hostile(says(answer())) as server:
+    async with Hostile(sends(answer())) as server:
         await asyncio.gather(*[client.send(a_call(server.url())) for _ in range(5)])
 
         assert state(client).endswith("idle 2]")
@@ -100,9 +100,9 @@ async def test_over_the_total_the_one_unused_for_longest_is_closed(open_http_cli
     """
     client = open_http_client(limits=ClientLimits(max_idle=2))
     async with (
-        Hostile(says_in_turn(answer())) as first,
-        Hostile(says(answer())) as second,
-        Hostile(says(answer())) as third,
+        Hostile(sends_in_turn(answer())) as first,
+        Hostile(sends(answer())) as second,
+        Hostile(sends(answer())) as third,
     ):
         for server in [first, second, third]:
             await client.send(a_call(server.url()))
@@ -119,7 +119,7 @@ async def test_an_unused_connection_is_closed_after_a_while(open_http_client):
     Firewalls forget quiet connections, and the next call would pay for it.
     """
     client = open_http_client(limits=ClientLimits(idle=0.05))
-    async with Hostile(says_in_turn(answer())) as server:
+    async with Hostile(sends_in_turn(answer())) as server:
         await client.send(a_call(server.url()))
         await server.gone.wait()
 
@@ -131,7 +131,7 @@ async def test_the_time_out_of_the_last_call_does_not_close_an_idle_connection(o
     One timer serves both, so a short call must not shorten what comes after it.
     """
     client, clock = open_http_client(), open_http_client(limits=ClientLimits(idle=0.6))
-    async with Hostile(says(answer())) as server, Hostile(says_in_turn(answer())) as ticking:
+    async with Hostile(sends(answer())) as server, Hostile(sends_in_turn(answer())) as ticking:
         await client.send(a_call(server.url(), timeout=0.5))
         await clock.send(a_call(ticking.url()))
         await ticking.gone.wait()
@@ -153,7 +153,7 @@ async def test_the_end_of_the_idle_time_does_not_end_a_call(open_http_client):
         await peer.say(answer(200, b"late"))
 
     client = open_http_client(limits=ClientLimits(idle=0.05))
-    async with Hostile(answers_late) as server, Hostile(says_in_turn(answer())) as ticking:
+    async with Hostile(answers_late) as server, Hostile(sends_in_turn(answer())) as ticking:
         await client.send(a_call(server.url()))
         await client.send(a_call(ticking.url()))
         late = asyncio.create_task(client.send(a_call(server.url())))
@@ -169,7 +169,7 @@ async def test_a_connection_the_receiver_closed_is_forgotten(client):
     """
     Receivers close what is idle sooner than we do.
     """
-    async with Hostile(says_then_closes(answer()), says(answer())) as server:
+    async with Hostile(sends_then_closes(answer()), sends(answer())) as server:
         await client.send(a_call(server.url()))
         await client.send(a_call(server.url()))
 
@@ -189,7 +189,7 @@ async def test_a_connection_that_speaks_out_of_turn_is_closed(client):
         await peer.say(answer(200, b"smuggled"))
         await peer.until_gone()
 
-    async with Hostile(speaks_out_of_turn, says(answer(200, b"right"))) as server:
+    async with Hostile(speaks_out_of_turn, sends(answer(200, b"right"))) as server:
         first = await client.send(a_call(server.url()))
         is_idle.set()
         await server.gone.wait()
@@ -202,7 +202,7 @@ async def test_a_kept_connection_that_dies_under_the_request_is_replaced_once(cl
     """
     The receiver closes just when we write: nothing was answered, so it is sent again.
     """
-    async with Hostile(dies_under_the_second_request, says(answer(200, b"again"))) as server:
+    async with Hostile(dies_under_the_second_request, sends(answer(200, b"again"))) as server:
         await client.send(a_call(server.url()))
         result = await client.send(a_call(server.url(), body=b"payload"))
 
@@ -234,7 +234,7 @@ async def test_a_fresh_connection_that_dies_is_not_replaced(client):
     """
     It was no race: the receiver took the request and said nothing.
     """
-    async with Hostile(says_then_resets(), says(answer())) as server:
+    async with Hostile(sends_then_resets(), sends(answer())) as server:
         failed = await failure_of(client, a_call(server.url()))
 
     assert failed.stage == Stage.ANSWER
@@ -253,7 +253,7 @@ async def test_a_kept_connection_that_dies_in_its_answer_is_not_replaced(client)
         await peer.say(b"HTTP/1.1 200")
         peer.close()
 
-    async with Hostile(dies_in_the_second_answer, says(answer())) as server:
+    async with Hostile(dies_in_the_second_answer, sends(answer())) as server:
         await client.send(a_call(server.url()))
         failed = await failure_of(client, a_call(server.url()))
 
@@ -265,7 +265,7 @@ async def test_a_kept_connection_that_hangs_is_not_replaced(client):
     """
     A time-out says nothing about whether the request arrived.
     """
-    async with Hostile(says_in_turn(answer()), says(answer())) as server:
+    async with Hostile(sends_in_turn(answer()), sends(answer())) as server:
         await client.send(a_call(server.url()))
         failed = await failure_of(client, a_call(server.url(), timeout=0.3))
 
@@ -277,7 +277,7 @@ async def test_closing_closes_everything_and_fails_pending_calls(client):
     """
     A process that stops leaves nothing open and no call waiting.
     """
-    async with Hostile(says(answer())) as one, Hostile(hangs) as two:
+    async with Hostile(sends(answer())) as one, Hostile(hangs) as two:
         await client.send(a_call(one.url()))
         waiting = asyncio.create_task(failure_of(client, a_call(two.url())))
         await two.heard.wait()

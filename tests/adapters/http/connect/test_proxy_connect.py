@@ -16,8 +16,8 @@ from adapters.http.hostile import (
     redirect,
     refusing_port,
     repeats,
-    says,
-    says_then_closes,
+    sends,
+    sends_then_closes,
 )
 from adapters.http.names import ALLOW_LOOPBACK, Names, Silence, a_call, failure_of
 from adapters.http.proxies import OPEN, Proxy
@@ -74,7 +74,7 @@ async def test_a_call_goes_through_the_proxy(open_http_client, is_proxy_secure, 
     target = (
         SecureServer(AUTHORITY.server_context("127.0.0.1"), answer(200, bytes(300_000)))
         if is_target_secure
-        else Hostile(says(answer(200, bytes(300_000))))
+        else Hostile(sends(answer(200, bytes(300_000))))
     )
     async with Proxy(context) as proxy, target:
         call = through(proxy.url(), target.url(), body=bytes(500_000))
@@ -89,7 +89,7 @@ async def test_a_proxy_learns_where_and_who_and_nothing_else(client):
     """
     Payloads, signatures and the target's own headers are for the target.
     """
-    async with Proxy() as proxy, Hostile(says(answer())) as target:
+    async with Proxy() as proxy, Hostile(sends(answer())) as target:
         await client.send(through(proxy.url("us%20er:p%40ss@"), target.url("/secret")))
 
     (request,) = target.requests
@@ -107,7 +107,7 @@ async def test_the_proxy_resolves_what_we_cannot(open_http_client):
     Inside some networks only the proxy knows the names of the internet.
     """
     client = open_http_client(resolver=Names())
-    async with Proxy() as proxy, Hostile(says(answer())) as target:
+    async with Proxy() as proxy, Hostile(sends(answer())) as target:
         await client.send(through(proxy.url(), target.url(host="hooks.example.")))
 
     assert [f"CONNECT hooks.example:{target.port} HTTP/1.1"] == proxy.asked
@@ -119,7 +119,7 @@ async def test_a_name_server_that_hangs_does_not_hold_what_the_proxy_resolves(op
     The same where questions to name servers are dropped instead of refused.
     """
     client = open_http_client(resolver=Silence(), limits=ClientLimits(beyond_proxy=0.05))
-    async with Proxy() as proxy, Hostile(says(answer())) as target:
+    async with Proxy() as proxy, Hostile(sends(answer())) as target:
         result = await client.send(through(proxy.url(), target.url(host="hooks.example")))
 
     assert result.status == 200
@@ -153,7 +153,7 @@ async def test_a_redirect_inwards_is_blocked_through_a_proxy_too(client):
     """
     Every hop is checked, also behind a proxy.
     """
-    async with Proxy() as proxy, Hostile(says(redirect("http://10.0.0.7/"))) as target:
+    async with Proxy() as proxy, Hostile(sends(redirect("http://10.0.0.7/"))) as target:
         failed = await failure_of(client, through(proxy.url(), target.url()))
 
     assert (Outcome.BLOCKED, Stage.GUARD) == (failed.outcome, failed.stage)
@@ -168,7 +168,7 @@ async def test_an_allowed_name_is_not_looked_up(open_http_client):
     client = open_http_client(
         EgressPolicy(allow=parse_allow("127.0.0.1, hooks.internal")), resolver=names
     )
-    async with Proxy() as proxy, Hostile(says(answer())) as target:
+    async with Proxy() as proxy, Hostile(sends(answer())) as target:
         await client.send(through(proxy.url(), target.url(host="hooks.internal")))
 
     assert names.lookups == []
@@ -209,7 +209,7 @@ async def test_a_targets_proxy_takes_the_place_of_the_servers(open_http_client):
     """
     One of two proxies, never both.
     """
-    async with Proxy() as servers, Proxy() as targets, Hostile(says(answer())) as target:
+    async with Proxy() as servers, Proxy() as targets, Hostile(sends(answer())) as target:
         client = open_http_client(proxy=parse_proxy(servers.url()))
         await client.send(through(targets.url(), target.url()))
         await client.send(a_call(target.url()))
@@ -297,7 +297,7 @@ async def test_interim_answers_of_a_proxy_are_passed_over(client):
     RFC 9110 allows them before every answer.
     """
     opens_with = b"HTTP/1.1 100 Continue\r\n\r\n" + OPEN
-    target = Hostile(says(answer(200, b"there")))
+    target = Hostile(sends(answer(200, b"there")))
     async with Proxy(opens_with=opens_with) as proxy, target:
         result = await client.send(through(proxy.url(), target.url()))
 
@@ -415,7 +415,7 @@ async def test_a_kept_tunnel_that_was_closed_is_opened_again(client):
     """
     Proxies close quiet tunnels, and the next call must not pay for it.
     """
-    async with Proxy() as proxy, Hostile(says_then_closes(answer(200, b"a"))) as target:
+    async with Proxy() as proxy, Hostile(sends_then_closes(answer(200, b"a"))) as target:
         call = through(proxy.url(), target.url())
         answers = [await client.send(call) for _ in range(3)]
 
@@ -427,7 +427,7 @@ async def test_through_another_proxy_is_another_connection(client):
     """
     A target with a proxy must never be served over another's tunnel, nor the other way around.
     """
-    async with Proxy() as one, Proxy() as two, Hostile(says(answer())) as target:
+    async with Proxy() as one, Proxy() as two, Hostile(sends(answer())) as target:
         ways = [through(one.url(), target.url()), through(two.url(), target.url())]
         ways += [through(one.url("a:b@"), target.url()), a_call(target.url())]
         for call in ways * 2:
@@ -464,7 +464,7 @@ async def test_an_http_answer_through_a_tunnel_is_the_targets(open_http_client):
     After the tunnel is open a 502 is the target's own, and charged to it.
     """
     client = open_http_client(ALLOW_LOOPBACK)
-    async with Proxy() as proxy, Hostile(says(answer(502, b"mine"))) as target:
+    async with Proxy() as proxy, Hostile(sends(answer(502, b"mine"))) as target:
         result = await client.send(through(proxy.url(), target.url()))
 
     assert Response(502, (("content-length", "4"),), b"mine") == result

@@ -12,8 +12,8 @@ import pytest
 from contracts.store.steps import add_pending, add_targets, claim, log_of, settle
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 from outrider.usecases.ports.deliveries import StoredEvent
 from outrider.usecases.ports.store import Store
 from support.builders import (

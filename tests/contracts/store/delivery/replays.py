@@ -25,8 +25,8 @@ from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayWindow
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 from outrider.domain.targets.policy import OnDead, Ordering, TargetPolicy
 from outrider.usecases.ports.store import Store, Unit
 from support.builders import (

@@ -16,7 +16,7 @@ from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import (
+from outrider.domain.routing.search import (
     ExecutionFilter,
     ExecutionIdsFilter,
     ExecutionSort,

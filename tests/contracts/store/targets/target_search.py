@@ -13,7 +13,7 @@ from contracts.store.steps import add_targets, delete_target
 from contracts.store.store import StoreContract
 from outrider.domain.ids import TargetId
 from outrider.domain.page import Listing, Page
-from outrider.domain.search import (
+from outrider.domain.targets.search import (
     NameFilter,
     TargetFilter,
     TargetIdsFilter,

@@ -18,23 +18,19 @@ class MemoryAccounts:
         self._tables = tables
 
     def add(self, instance: InstanceId, account: ServiceAccount) -> None:
-        """See the port."""
         if any(known.name == account.name for known in self._all(instance)):
             raise AlreadyExists("Account already exists", "OUTRIDER-account")
         self._tables.accounts[instance, account.id] = account
 
     def get(self, instance: InstanceId, account: AccountId) -> ServiceAccount | None:
-        """See the port."""
         return self._tables.accounts.get((instance, account))
 
     def list(self, instance: InstanceId) -> Sequence[ServiceAccount]:
-        """See the port."""
         return sorted(
             self._all(instance), key=lambda account: (account.created_at, int(account.id))
         )
 
     def delete(self, instance: InstanceId, account: AccountId) -> None:
-        """See the port."""
         tables = self._tables
         tables.accounts.pop((instance, account), None)
         tables.secret_hashes.pop((instance, account), None)
@@ -46,15 +42,12 @@ class MemoryAccounts:
                 del tables.tokens[secret_hash]
 
     def add_key(self, instance: InstanceId, account_key: AccountKey) -> None:
-        """See the port."""
         self._tables.account_keys[instance, account_key.id] = account_key
 
     def get_key(self, instance: InstanceId, account_key: AccountKeyId) -> AccountKey | None:
-        """See the port."""
         return self._tables.account_keys.get((instance, account_key))
 
     def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
-        """See the port."""
         found = (
             account_key
             for (owner, _), account_key in self._tables.account_keys.items()
@@ -65,7 +58,6 @@ class MemoryAccounts:
     def delete_key(
         self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
     ) -> bool:
-        """See the port."""
         found = self.get_key(instance, account_key)
         if found is None or found.account_id != account:
             return False
@@ -73,11 +65,9 @@ class MemoryAccounts:
         return True
 
     def set_secret(self, instance: InstanceId, account: AccountId, secret_hash: bytes) -> None:
-        """See the port."""
         self._tables.secret_hashes[instance, account] = secret_hash
 
     def secret_hash(self, instance: InstanceId, account: AccountId) -> bytes | None:
-        """See the port."""
         return self._tables.secret_hashes.get((instance, account))
 
     def _all(self, instance: InstanceId) -> builtins.list[ServiceAccount]:

@@ -19,7 +19,6 @@ class MemoryInstances:
         self._tables = tables
 
     def add(self, instance: Instance) -> None:
-        """See the port."""
         known = self._tables.instances.values()
         if any(other.name == instance.name for other in known):
             raise AlreadyExists("Instance already exists", "OUTRIDER-instance")
@@ -29,14 +28,12 @@ class MemoryInstances:
         self._tables.routing_revision += 1
 
     def list(self) -> Sequence[Instance]:
-        """See the port."""
         return sorted(
             self._tables.instances.values(),
             key=lambda instance: (instance.created_at, int(instance.id)),
         )
 
     def delete(self, instance: InstanceId) -> bool:
-        """See the port."""
         tables = self._tables
         is_there = instance in tables.instances
         tables.instances.pop(instance, None)
@@ -53,7 +50,6 @@ class MemoryInstances:
         return is_there
 
     def hosts(self) -> Mapping[str, InstanceId]:
-        """See the port."""
         known = self._tables.instances.values()
         return {host: instance.id for instance in known for host in instance.hosts}
 

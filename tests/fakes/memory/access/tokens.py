@@ -20,7 +20,6 @@ class MemoryTokens:
         self._tables = tables
 
     def add(self, token: Token, secret_hash: bytes) -> None:
-        """See the port."""
         row_id = token.instance_id, token.account_id
         known = self._tables.accounts.get(row_id)
         self._tables.accounts[row_id] = ServiceAccount(
@@ -32,28 +31,23 @@ class MemoryTokens:
         self._tables.tokens[secret_hash] = token
 
     def account_id(self, instance: InstanceId, account_name: str) -> AccountId | None:
-        """See the port."""
         for (owner, account_id), account in self._tables.accounts.items():
             if owner == instance and account.name == account_name:
                 return account_id
         return None
 
     def by_hash(self, secret_hash: bytes) -> Token | None:
-        """See the port."""
         token = self._tables.tokens.get(secret_hash)
         return None if token is None else self._with_roles(token)
 
     def get(self, instance: InstanceId, token: TokenId) -> Token | None:
-        """See the port."""
         return next((candidate for candidate in self._all(instance) if candidate.id == token), None)
 
     def list(self, instance: InstanceId) -> Sequence[Token]:
-        """See the port."""
         valid = (token for token in self._all(instance) if token.revoked_at is None)
         return sorted(valid, key=lambda token: int(token.id))
 
     def revoke(self, instance: InstanceId, token: TokenId, at: datetime) -> None:
-        """See the port."""
         for secret_hash, stored in self._tables.tokens.items():
             if stored.instance_id == instance and stored.id == token:
                 self._tables.tokens[secret_hash] = replace(stored, revoked_at=at)

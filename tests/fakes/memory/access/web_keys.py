@@ -16,24 +16,20 @@ class MemoryWebKeys:
         self._tables = tables
 
     def add(self, instance: InstanceId, web_key: WebKey, private_key: bytes) -> None:
-        """See the port."""
         self._tables.web_keys[instance, web_key.id] = web_key
         self._tables.private_keys[instance, web_key.id] = private_key
         self._tables.routing_revision += 1
 
     def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
-        """See the port."""
         return self._tables.web_keys.get((instance, web_key))
 
     def replace(self, instance: InstanceId, web_key: WebKey) -> None:
-        """See the port."""
         self._tables.web_keys[instance, web_key.id] = web_key
         self._tables.routing_revision += 1
         if web_key.state is WebKeyState.REMOVED:
             self._tables.private_keys.pop((instance, web_key.id), None)
 
     def list(self, instance: InstanceId) -> Sequence[WebKey]:
-        """See the port."""
         shown = (
             web_key
             for (owner, _), web_key in self._tables.web_keys.items()
@@ -42,14 +38,12 @@ class MemoryWebKeys:
         return sorted(shown, key=lambda web_key: (web_key.created_at, int(web_key.id)))
 
     def active(self, instance: InstanceId) -> WebKey | None:
-        """See the port."""
         return next(
             (web_key for web_key in self.list(instance) if web_key.state is WebKeyState.ACTIVE),
             None,
         )
 
     def signing(self, instance: InstanceId) -> SigningWebKey | None:
-        """See the port."""
         active = self.active(instance)
         if active is None:
             return None

@@ -18,7 +18,6 @@ class MemoryCancellations:
         self._tables = tables
 
     def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
-        """See the port."""
         row = self._tables.deliveries.get(delivery)
         if row is None or row.instance != instance or row.delivery.state.is_final:
             return

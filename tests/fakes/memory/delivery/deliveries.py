@@ -9,9 +9,9 @@ from datetime import datetime
 from fakes.memory.delivery import cancellations, ordering, target_queues, transitions
 from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey, not_after
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.domain.search import DeliverySearch
 from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
 
 
@@ -22,7 +22,6 @@ class MemoryDeliveries:
         self._tables = tables
 
     def search(self, instance: InstanceId, query: DeliverySearch) -> Sequence[Delivery]:
-        """See the port."""
         matching = [
             replace(row.logged, attempts=(), payload=b"")
             for row in self._tables.deliveries.values()
@@ -32,19 +31,16 @@ class MemoryDeliveries:
         return newest_first[: query.limit]
 
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
-        """See the port."""
         row = self._tables.deliveries.get(delivery)
         return row.logged if row is not None and row.instance == instance else None
 
     def claim(
         self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
-        """See the port."""
         taken = target_queues.Claim(self._tables, owner, now, limit, claim_limits).run()
         return [transitions.claimed(self._tables, row) for row in taken]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
-        """See the port."""
         written, notable = 0, []
         for settlement in settlements:
             row = self._claimed(owner, settlement.delivery_id)
@@ -66,7 +62,6 @@ class MemoryDeliveries:
         return SettleResult(written, notable)
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
-        """See the port."""
         for delivery in deliveries:
             row = self._claimed(owner, delivery)
             if row is not None:
@@ -74,7 +69,6 @@ class MemoryDeliveries:
         cancellations.take_effect(self._tables, now)
 
     def claimed_by(self, owner: str) -> set[DeliveryId]:
-        """See the port."""
         return {
             delivery
             for delivery in self._tables.deliveries
@@ -82,11 +76,9 @@ class MemoryDeliveries:
         }
 
     def next_due(self, excluded: Collection[TargetKey] = ()) -> datetime | None:
-        """See the port."""
         return target_queues.next_due(self._tables, excluded)
 
     def suspended(self, target_keys: Collection[TargetKey], now: datetime) -> set[TargetKey]:
-        """See the port."""
         known = self._tables.target_queues
         return {
             target_key
@@ -95,7 +87,6 @@ class MemoryDeliveries:
         }
 
     def newest(self) -> datetime | None:
-        """See the port."""
         found = max(
             self._tables.deliveries.values(),
             key=lambda delivery: int(delivery.delivery.id),
@@ -104,14 +95,12 @@ class MemoryDeliveries:
         return None if found is None else found.delivery.created_at
 
     def clock_went_back(self, now: datetime) -> None:
-        """See the port."""
         transitions.first_attempts_now(self._tables, now)
         for target_key, target_queue in self._tables.target_queues.items():
             self._tables.target_queues[target_key] = not_after(target_queue, now)
         self._tables.shared_last_claimed_at = min(self._tables.shared_last_claimed_at, now)
 
     def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        """See the port."""
         row = self._tables.deliveries.get(dead)
         if row is None or row.instance != instance:
             return False

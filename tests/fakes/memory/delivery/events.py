@@ -21,13 +21,11 @@ class MemoryEvents:
     def append(
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
-        """See the port."""
         return [self._append(instance, event, now) for event in events]
 
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
     ) -> dict[EventId, int]:
-        """See the port."""
         known = self._tables.events
         return {
             event: len(known[instance, event].deliveries)

@@ -17,15 +17,12 @@ class MemoryLeases:
         self._tables = tables
 
     def renew(self, owner: str, until: datetime) -> None:
-        """See the port."""
         self._tables.leases[owner] = until
 
     def drop(self, owner: str) -> None:
-        """See the port."""
         self._tables.leases.pop(owner, None)
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
-        """See the port."""
         alive = {owner for owner, until in self._tables.leases.items() if now < until}
         orphaned = [
             OrphanedDelivery(transitions.claimed(self._tables, row), row.owner, row.claimed_at)
@@ -39,7 +36,6 @@ class MemoryLeases:
         return orphans
 
     def tidy(self, now: datetime, latest: datetime) -> None:
-        """See the port."""
         holders = {row.owner for row in self._tables.deliveries.values()}
         for owner, until in list(self._tables.leases.items()):
             if until <= now and owner not in holders:
@@ -48,5 +44,4 @@ class MemoryLeases:
                 self._tables.leases[owner] = min(until, latest)
 
     def expire_all(self) -> None:
-        """See the port."""
         self._tables.leases.clear()

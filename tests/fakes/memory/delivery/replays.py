@@ -9,8 +9,8 @@ from fakes.memory.delivery.deliveries import matches
 from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.domain.search import DeliverySearch
 
 
 class MemoryReplays:
@@ -20,7 +20,6 @@ class MemoryReplays:
         self._tables = tables
 
     def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
-        """See the port."""
         return [self._source(row) for row in self._of(instance) if row.delivery.id in ids]
 
     def scan(
@@ -43,7 +42,6 @@ class MemoryReplays:
     def add(
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
-        """See the port."""
         sources = {row.delivery.id: row for row in self._of(instance)}
         replayable = [
             replay

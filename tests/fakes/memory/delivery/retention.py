@@ -15,7 +15,6 @@ class MemoryRetention:
         self._tables = tables
 
     def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
-        """See the port."""
         lease = self._tables.leader_lease
         if lease is not None and lease[0] != owner and now < lease[1]:
             return False
@@ -25,7 +24,6 @@ class MemoryRetention:
     def delete_expired_deliveries(
         self, state: DeliveryState, finished_before: datetime, limit: int
     ) -> int:
-        """See the port."""
         everything = self._tables.deliveries
         needed = {row.depends_on for row in everything.values()}
         needed |= {row.waits_on for row in everything.values()}

@@ -9,6 +9,7 @@ from datetime import datetime
 from fakes.memory.delivery.deliveries import matches
 from fakes.memory.tables import Tables
 from outrider.domain.delivery.delivery import Delivery
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import (
     MAX_SCANNED,
     DeliveryStats,
@@ -24,7 +25,6 @@ from outrider.domain.delivery.stats import (
     stats_of,
 )
 from outrider.domain.ids import InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 
 
 class MemoryDeliveryCounts:
@@ -40,7 +40,6 @@ class MemoryDeliveryCounts:
         now: datetime,
         counted: OpenCounts | None = None,
     ) -> DeliveryStats:
-        """See the port."""
         before = [
             row.delivery
             for row in self._tables.deliveries.values()
@@ -68,7 +67,6 @@ class MemoryDeliveryCounts:
         )
 
     def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
-        """See the port."""
         state_counts: dict[TargetId, StateCounts] = defaultdict(StateCounts)
         for row in self._tables.deliveries.values():
             delivery = row.delivery
@@ -89,7 +87,6 @@ class MemoryDeliveryCounts:
         return suspensions
 
     def suspended_targets(self, now: datetime) -> SuspendedTargets:
-        """See the port."""
         target_queues = self._tables.target_queues.values()
         return SuspendedTargets(
             sum(target_queue.is_paused for target_queue in target_queues),
@@ -98,7 +95,6 @@ class MemoryDeliveryCounts:
         )
 
     def roll_up(self, now: datetime, limit: int) -> int:
-        """See the port."""
         return 0
 
 

@@ -11,7 +11,12 @@ from fakes.memory.tables import Tables
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import ExecutionFilter, ExecutionIdsFilter, ExecutionSort, KindFilter
+from outrider.domain.routing.search import (
+    ExecutionFilter,
+    ExecutionIdsFilter,
+    ExecutionSort,
+    KindFilter,
+)
 from outrider.usecases.ports.targets import RoutedTarget
 
 _SORTED_BY: dict[ExecutionSort, Callable[[Execution], Any]] = {

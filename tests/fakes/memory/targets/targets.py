@@ -11,7 +11,7 @@ from fakes.memory.pages import page_of
 from fakes.memory.tables import Tables
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
-from outrider.domain.search import NameFilter, TargetFilter, TargetSort, TextMethod
+from outrider.domain.targets.search import NameFilter, TargetFilter, TargetSort, TextMethod
 from outrider.domain.targets.target import Target
 from outrider.errors import AlreadyExists
 

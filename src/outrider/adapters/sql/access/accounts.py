@@ -33,7 +33,6 @@ class SqlAccounts:
         self._connection = connection
 
     def add(self, instance: InstanceId, account: ServiceAccount) -> None:
-        """See the port."""
         written = self._connection.execute(
             "INSERT INTO accounts (instance_id, id, name, roles, created_at)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, name) DO NOTHING",
@@ -49,18 +48,15 @@ class SqlAccounts:
             raise AlreadyExists("Account already exists", "OUTRIDER-account")
 
     def get(self, instance: InstanceId, account: AccountId) -> ServiceAccount | None:
-        """See the port."""
         row = self._connection.execute(f"{_SELECT} AND id = ?", (instance, account)).fetchone()
         return None if row is None else _account(row)
 
     def list(self, instance: InstanceId) -> Sequence[ServiceAccount]:
-        """See the port."""
         order = "ORDER BY created_at, CAST(id AS BIGINT)"
         rows = self._connection.execute(f"{_SELECT} {order}", (instance,))
         return builtins.list(map(_account, rows))
 
     def delete(self, instance: InstanceId, account: AccountId) -> None:
-        """See the port."""
         of_account = (instance, account)
         run = self._connection.execute
         run("DELETE FROM tokens WHERE instance_id = ? AND account_id = ?", of_account)
@@ -68,7 +64,6 @@ class SqlAccounts:
         run("DELETE FROM accounts WHERE instance_id = ? AND id = ?", of_account)
 
     def add_key(self, instance: InstanceId, account_key: AccountKey) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO account_keys"
             " (id, instance_id, account_id, public_key, created_at, expires_at)"
@@ -84,14 +79,12 @@ class SqlAccounts:
         )
 
     def get_key(self, instance: InstanceId, account_key: AccountKeyId) -> AccountKey | None:
-        """See the port."""
         row = self._connection.execute(
             f"{_SELECT_KEY} AND id = ?", (instance, to_number(account_key))
         ).fetchone()
         return None if row is None else _account_key(row)
 
     def list_keys(self, instance: InstanceId, account: AccountId) -> Sequence[AccountKey]:
-        """See the port."""
         order = "AND account_id = ? ORDER BY created_at, id"
         rows = self._connection.execute(f"{_SELECT_KEY} {order}", (instance, account))
         return builtins.list(map(_account_key, rows))
@@ -99,7 +92,6 @@ class SqlAccounts:
     def delete_key(
         self, instance: InstanceId, account: AccountId, account_key: AccountKeyId
     ) -> bool:
-        """See the port."""
         deleted = self._connection.execute(
             "DELETE FROM account_keys WHERE instance_id = ? AND account_id = ? AND id = ?",
             (instance, account, to_number(account_key)),
@@ -107,14 +99,12 @@ class SqlAccounts:
         return bool(deleted.rowcount)
 
     def set_secret(self, instance: InstanceId, account: AccountId, secret_hash: bytes) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE accounts SET secret_hash = ? WHERE instance_id = ? AND id = ?",
             (secret_hash, instance, account),
         )
 
     def secret_hash(self, instance: InstanceId, account: AccountId) -> bytes | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT secret_hash FROM accounts WHERE instance_id = ? AND id = ?",
             (instance, account),

@@ -23,7 +23,6 @@ class SqlInstances:
         self._connection = connection
 
     def add(self, instance: Instance) -> None:
-        """See the port."""
         written = self._connection.execute(
             "INSERT INTO instances (id, name, created_at) VALUES (?, ?, ?)"
             " ON CONFLICT (name) DO NOTHING",
@@ -36,7 +35,6 @@ class SqlInstances:
         bump_routing_revision(self._connection)
 
     def list(self) -> Sequence[Instance]:
-        """See the port."""
         hosts: dict[str, builtins.list[str]] = {}
         for instance, host in self._connection.execute(
             "SELECT instance_id, host FROM instance_hosts ORDER BY instance_id, position"
@@ -56,7 +54,6 @@ class SqlInstances:
         ]
 
     def delete(self, instance: InstanceId) -> bool:
-        """See the port."""
         run = self._connection.execute
         run(
             "DELETE FROM attempts WHERE delivery_id IN"
@@ -71,7 +68,6 @@ class SqlInstances:
         return is_gone
 
     def hosts(self) -> Mapping[str, InstanceId]:
-        """See the port."""
         rows = self._connection.execute("SELECT host, instance_id FROM instance_hosts")
         return {host: InstanceId(instance) for host, instance in rows}
 

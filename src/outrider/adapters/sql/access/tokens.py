@@ -33,7 +33,6 @@ class SqlTokens:
         self._connection = connection
 
     def add(self, token: Token, secret_hash: bytes) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO accounts (instance_id, id, name, roles, created_at) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (instance_id, id) DO UPDATE SET roles = excluded.roles",
@@ -59,25 +58,21 @@ class SqlTokens:
         )
 
     def account_id(self, instance: InstanceId, account_name: str) -> AccountId | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT id FROM accounts WHERE instance_id = ? AND name = ?", (instance, account_name)
         ).fetchone()
         return None if row is None else AccountId(row[0])
 
     def by_hash(self, secret_hash: bytes) -> Token | None:
-        """See the port."""
         return self._one(f"{_SELECT} WHERE tokens.secret_hash = ?", (secret_hash,))
 
     def get(self, instance: InstanceId, token: TokenId) -> Token | None:
-        """See the port."""
         return self._one(
             f"{_SELECT} WHERE tokens.instance_id = ? AND tokens.id = ?",
             (instance, to_number(token)),
         )
 
     def list(self, instance: InstanceId) -> Sequence[Token]:
-        """See the port."""
         rows = self._connection.execute(
             f"{_SELECT} WHERE tokens.instance_id = ? AND tokens.revoked_at IS NULL ORDER BY tokens.id",
             (instance,),
@@ -85,7 +80,6 @@ class SqlTokens:
         return builtins.list(map(_token, rows))
 
     def revoke(self, instance: InstanceId, token: TokenId, at: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE tokens SET revoked_at = ? WHERE instance_id = ? AND id = ?",
             (from_time(at), instance, int(token)),

@@ -38,7 +38,6 @@ class SqlWebKeys:
         self._secrets = secrets
 
     def add(self, instance: InstanceId, web_key: WebKey, private_key: bytes) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO web_keys (id, instance_id, algorithm, rsa_bits, state, public_jwk,"
             " sealed_private_key, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -57,14 +56,12 @@ class SqlWebKeys:
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:
-        """See the port."""
         row = self._connection.execute(
             f"{_SELECT} WHERE instance_id = ? AND id = ?", (instance, to_number(web_key))
         ).fetchone()
         return None if row is None else _web_key(row)
 
     def replace(self, instance: InstanceId, web_key: WebKey) -> None:
-        """See the port."""
         self._connection.execute(
             "UPDATE web_keys SET state = ?, changed_at = ?,"
             " sealed_private_key = CASE WHEN ? = 1 THEN NULL ELSE sealed_private_key END"
@@ -80,19 +77,16 @@ class SqlWebKeys:
         bump_routing_revision(self._connection)
 
     def list(self, instance: InstanceId) -> Sequence[WebKey]:
-        """See the port."""
         rows = self._connection.execute(
             f"{_SELECT} WHERE {_IS_NOT_REMOVED} ORDER BY created_at, id", (instance,)
         )
         return builtins.list(map(_web_key, rows))
 
     def active(self, instance: InstanceId) -> WebKey | None:
-        """See the port."""
         row = self._connection.execute(f"{_SELECT} WHERE {_IS_ACTIVE}", (instance,)).fetchone()
         return None if row is None else _web_key(row)
 
     def signing(self, instance: InstanceId) -> SigningWebKey | None:
-        """See the port."""
         row = self._connection.execute(
             f"SELECT id, algorithm, sealed_private_key FROM web_keys WHERE {_IS_ACTIVE}",  # noqa: S608 - ours
             (instance,),

@@ -22,7 +22,6 @@ class SqlCancellations:
         self._connection = connection
 
     def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
-        """See the port."""
         number = to_number(delivery)
         row = self._connection.execute(
             "SELECT state FROM deliveries WHERE instance_id = ? AND id = ? AND finished_at IS NULL",

@@ -30,6 +30,7 @@ from outrider.domain.delivery.delivery import (
     Dependents,
     Settlement,
 )
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import (
     NO_CLAIM_LIMITS,
     ClaimLimits,
@@ -40,7 +41,6 @@ from outrider.domain.delivery.target_queue import (
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import Outcome
-from outrider.domain.search import DeliverySearch
 from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
 
 _SELECT = (
@@ -88,7 +88,6 @@ class SqlDeliveries:
         self._target_queues = SqlTargetQueues(connection)
 
     def search(self, instance: InstanceId, query: DeliverySearch) -> Sequence[Delivery]:
-        """See the port."""
         where = _where(instance, query)
         rows = self._connection.execute(
             f"{_SELECT.format(more='')} WHERE {where.text} ORDER BY deliveries.id DESC LIMIT ?",
@@ -97,7 +96,6 @@ class SqlDeliveries:
         return [_delivery(row) for row in rows]
 
     def get(self, instance: InstanceId, delivery: DeliveryId) -> Delivery | None:
-        """See the port."""
         number = to_number(delivery)
         row = self._connection.execute(
             f"{_SELECT.format(more=', events.body')} WHERE deliveries.instance_id = ?"
@@ -116,12 +114,10 @@ class SqlDeliveries:
     def claim(
         self, owner: str, now: datetime, limit: int, claim_limits: ClaimLimits = NO_CLAIM_LIMITS
     ) -> Sequence[ClaimedDelivery]:
-        """See the port."""
         rows = Claim(self._connection, owner, now, limit, claim_limits).run()
         return [claimed_from_row(row) for row in rows]
 
     def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
-        """See the port."""
         target_queues = self._target_queues.of_owner(owner)
         claimed = self._claimed(owner, settlements)
         gone = self._of_deleted_targets(
@@ -145,21 +141,17 @@ class SqlDeliveries:
         return SettleResult(len(claimed), self._notable(claimed, changes))
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
-        """See the port."""
         transitions.release_claims(self._connection, owner, map(int, deliveries), from_time(now))
         cancellations.take_effect(self._connection, from_time(now))
 
     def claimed_by(self, owner: str) -> set[DeliveryId]:
-        """See the port."""
         rows = self._connection.execute("SELECT id FROM deliveries WHERE owner = ?", (owner,))
         return {DeliveryId(str(number)) for (number,) in rows}
 
     def next_due(self, excluded: Collection[TargetKey] = ()) -> datetime | None:
-        """See the port."""
         return to_optional_time(next_due(self._connection, excluded))
 
     def suspended(self, target_keys: Collection[TargetKey], now: datetime) -> set[TargetKey]:
-        """See the port."""
         target_queues = self._target_queues.get_many(target_keys)
         return {
             target_key
@@ -168,14 +160,12 @@ class SqlDeliveries:
         }
 
     def newest(self) -> datetime | None:
-        """See the port."""
         row = self._connection.execute(
             "SELECT created_at FROM deliveries ORDER BY id DESC LIMIT 1"
         ).fetchone()
         return None if row is None else to_time(row[0])
 
     def clock_went_back(self, now: datetime) -> None:
-        """See the port."""
         transitions.first_attempts_now(self._connection, from_time(now))
         target_queues = self._target_queues.all()
         self._target_queues.refresh(
@@ -186,7 +176,6 @@ class SqlDeliveries:
         )
 
     def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        """See the port."""
         target_keys = self._connection.execute(
             "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
             " AND id IN (?, ?)",

@@ -25,7 +25,6 @@ class SqlEvents:
     def append(
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
-        """See the port."""
         at = from_time(now)
         target_queues = self._target_queues_of(instance, events)
         written = [self._append_one(instance, event, at, target_queues) for event in events]
@@ -36,7 +35,6 @@ class SqlEvents:
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
     ) -> dict[EventId, int]:
-        """See the port."""
         query = (
             "SELECT count(deliveries.id) FROM events"
             " LEFT JOIN deliveries ON deliveries.event_number = events.number"

@@ -18,7 +18,6 @@ class SqlLeases:
         self._connection = connection
 
     def renew(self, owner: str, until: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "INSERT INTO leases (owner, expires_at) VALUES (?, ?)"
             " ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at",
@@ -26,11 +25,9 @@ class SqlLeases:
         )
 
     def drop(self, owner: str) -> None:
-        """See the port."""
         self._connection.execute("DELETE FROM leases WHERE owner = ?", (owner,))
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
-        """See the port."""
         # With a plus, the order is no reason to go through all deliveries that there are: few are
         # claimed, and they have an index of their own.
         rows = self._connection.execute(
@@ -47,7 +44,6 @@ class SqlLeases:
         return [OrphanedDelivery(claimed_from_row(row), row[9], to_time(row[10])) for row in rows]
 
     def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
-        """See the port."""
         locked = self._connection.dialect.locked.format("deliveries")
         if not locked:
             return orphans
@@ -69,7 +65,6 @@ class SqlLeases:
         ]
 
     def tidy(self, now: datetime, latest: datetime) -> None:
-        """See the port."""
         self._connection.execute(
             "DELETE FROM leases WHERE expires_at <= ?"
             " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.owner = leases.owner)",
@@ -81,5 +76,4 @@ class SqlLeases:
         )
 
     def expire_all(self) -> None:
-        """See the port."""
         self._connection.execute("DELETE FROM leases")

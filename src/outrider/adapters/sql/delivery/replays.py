@@ -12,8 +12,8 @@ from outrider.adapters.sql.schema.connection import Connection, from_time, marks
 from outrider.adapters.sql.schema.filters import Where
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.domain.search import DeliverySearch
 
 _DEAD = DeliveryState.DEAD
 # Of ours: the numbers of an enumeration. SQLite finds `state = 5` in its index, not `state = ?`.
@@ -31,7 +31,6 @@ class SqlReplays:
         self._connection = connection
 
     def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
-        """See the port."""
         numbers = [number for delivery_id in ids if (number := to_number(delivery_id)) is not None]
         if not numbers:
             return []
@@ -50,7 +49,6 @@ class SqlReplays:
     def scan(
         self, instance: InstanceId, query: DeliverySearch, within: ReplayRange, limit: int
     ) -> ReplayWindow:
-        """See the port."""
         scanned, matching = _scanned(instance, query), _matching(instance, query)
         scanned.add(
             "id > ?", max(int(within.after), ids_since(self._connection, query.created_since) - 1)
@@ -82,7 +80,6 @@ class SqlReplays:
     def add(
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
-        """See the port."""
         targets = [self._add_one(instance, replay, from_time(now)) for replay in replays]
         SqlTargetQueues(self._connection).refresh_targets(
             {(instance, TargetId(target)) for target in targets if target is not None}

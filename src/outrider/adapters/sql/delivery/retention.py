@@ -19,7 +19,6 @@ class SqlRetention:
         self._connection = connection
 
     def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
-        """See the port."""
         row = self._connection.execute(
             "INSERT INTO leader_leases (name, owner, expires_at) VALUES (?, ?, ?)"
             " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
@@ -32,7 +31,6 @@ class SqlRetention:
     def delete_expired_deliveries(
         self, state: DeliveryState, finished_before: datetime, limit: int
     ) -> int:
-        """See the port."""
         rows = self._connection.execute(
             "SELECT id, instance_id, target_id, finished_at FROM deliveries"  # noqa: S608 - ours
             f" WHERE state = {state.value} AND finished_at < ?"
@@ -50,7 +48,6 @@ class SqlRetention:
     def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
-        """See the port."""
         rows = self._connection.execute(
             "SELECT number, created_at, EXISTS"
             " (SELECT 1 FROM deliveries WHERE deliveries.event_number = events.number)"

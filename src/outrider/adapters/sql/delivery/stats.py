@@ -67,7 +67,6 @@ class SqlDeliveryCounts:
         now: datetime,
         counted: OpenCounts | None = None,
     ) -> DeliveryStats:
-        """See the port."""
         state_counts: _CountsByTarget = defaultdict(StateCounts)
         is_partial, settled = False, None
         if query.is_narrow:
@@ -87,7 +86,6 @@ class SqlDeliveryCounts:
         )
 
     def suspended_targets(self, now: datetime) -> SuspendedTargets:
-        """See the port."""
         paused, breaker_open, target_queues = self._connection.execute(
             "SELECT coalesce(sum(is_paused), 0),"
             " coalesce(sum(CASE WHEN open_until > ? THEN 1 ELSE 0 END), 0), count(*) FROM target_queues",
@@ -96,7 +94,6 @@ class SqlDeliveryCounts:
         return SuspendedTargets(int(paused), int(breaker_open), int(target_queues))
 
     def roll_up(self, now: datetime, limit: int) -> int:
-        """See the port."""
         until = from_time(now - ROLLUP_LAG)
         oldest = measured_buckets(now)[0]
         self._connection.execute("DELETE FROM delivery_buckets WHERE bucket < ?", (oldest,))
@@ -147,7 +144,6 @@ class SqlDeliveryCounts:
         )
 
     def open(self, instance: InstanceId, target: TargetId | None) -> OpenCounts:
-        """See the port."""
         state_counts: _CountsByTarget = defaultdict(StateCounts)
         where = _of(instance, target)
         delivering = self._delivering(instance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.adapters.sql.schema.dialect import Dialect
 from outrider.domain.page import Page
-from outrider.domain.search import NameFilter, TextMethod
+from outrider.domain.targets.search import NameFilter, TextMethod
 
 # Whether any text may stand before the text, and after it.
 _ANY_TEXT = {

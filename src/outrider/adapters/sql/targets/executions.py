@@ -17,7 +17,12 @@ from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.page import Listing, Page
 from outrider.domain.routing.condition import condition_from_id
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import ExecutionFilter, ExecutionIdsFilter, ExecutionSort, KindFilter
+from outrider.domain.routing.search import (
+    ExecutionFilter,
+    ExecutionIdsFilter,
+    ExecutionSort,
+    KindFilter,
+)
 from outrider.domain.targets.target import TargetType
 from outrider.usecases.ports.targets import RoutedTarget
 

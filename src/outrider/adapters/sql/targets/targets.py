@@ -25,7 +25,7 @@ from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.targets.policies import delete_policy
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
-from outrider.domain.search import NameFilter, TargetFilter, TargetSort
+from outrider.domain.targets.search import NameFilter, TargetFilter, TargetSort
 from outrider.domain.targets.target import SigningKey, Target, TargetType
 from outrider.errors import AlreadyExists
 

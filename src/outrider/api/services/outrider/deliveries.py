@@ -13,6 +13,7 @@ from outrider.api.services.messages.times import (
 )
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
 from outrider.domain.delivery.replay import ReplayRange, ReplayResult
+from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import (
     DEFAULT_SUSPENDED,
     DEFAULT_TARGETS,
@@ -21,7 +22,6 @@ from outrider.domain.delivery.stats import (
 )
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
-from outrider.domain.search import DeliverySearch
 from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries

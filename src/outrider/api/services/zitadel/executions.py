@@ -11,7 +11,7 @@ from outrider.api.services.messages.times import to_timestamp, zero_timestamp
 from outrider.domain.ids import TargetId
 from outrider.domain.routing.condition import ConditionKind
 from outrider.domain.routing.execution import Execution
-from outrider.domain.search import (
+from outrider.domain.routing.search import (
     ExecutionFilter,
     ExecutionIdsFilter,
     ExecutionSort,

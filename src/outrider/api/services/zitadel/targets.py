@@ -16,7 +16,13 @@ from outrider.api.services.messages.times import (
     to_timestamp,
 )
 from outrider.domain.ids import TargetId
-from outrider.domain.search import NameFilter, TargetFilter, TargetIdsFilter, TargetSort, TextMethod
+from outrider.domain.targets.search import (
+    NameFilter,
+    TargetFilter,
+    TargetIdsFilter,
+    TargetSort,
+    TextMethod,
+)
 from outrider.domain.targets.target import NewTarget, Target, TargetChange, TargetType
 from outrider.errors import UnknownFailure
 from outrider.usecases.targets.targets import ManageTargets
