@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
+    Secrets,
     bump_routing_revision,
     from_time,
     to_number,
     to_time,
 )
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.domain.access.web_key import (
     Algorithm,
     SigningWebKey,

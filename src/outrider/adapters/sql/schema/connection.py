@@ -107,3 +107,15 @@ def bump_routing_revision(connection: Connection) -> None:
     """Notify all nodes that routing has changed, when this transaction commits."""
     connection.execute("UPDATE routing_revision SET value = value + 1")
     connection.notify_on_commit()
+
+
+class Secrets(Protocol):
+    """Seals secrets at rest. A port of its own: adapters do not import one another."""
+
+    def seal(self, secret: bytes, *, belongs_to: str) -> bytes:
+        """Return the sealed secret, which may be stored."""
+        ...
+
+    def open(self, sealed: bytes, *, belongs_to: str) -> bytes:
+        """Return the secret; raise when the key or the owner is another one."""
+        ...

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from outrider.adapters.sql.schema.connection import Connection, from_time
-from outrider.adapters.sql.schema.secrets import Secrets
+from outrider.adapters.sql.schema.connection import Connection, Secrets, from_time
 from outrider.domain.ids import InstanceId
 from outrider.runtime import Runtime
 

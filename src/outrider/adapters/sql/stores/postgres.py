@@ -20,9 +20,8 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors
 
-from outrider.adapters.sql.schema.connection import Connection
+from outrider.adapters.sql.schema.connection import Connection, Secrets
 from outrider.adapters.sql.schema.dialect import UNITS_LOCK
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,

@@ -12,9 +12,9 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors
 
+from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.dialect import MIGRATION_LOCK
 from outrider.adapters.sql.schema.migrations import migrate
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.stores import postgres_inspect
 from outrider.adapters.sql.stores.postgres import PostgresStore
 from outrider.adapters.sql.stores.postgres_connection import (

@@ -20,9 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.dialect import SQLITE
 from outrider.adapters.sql.schema.migrations import migrate
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
     Group,

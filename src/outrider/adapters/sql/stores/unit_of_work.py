@@ -13,8 +13,7 @@ from outrider.adapters.sql.delivery.leases import SqlLeases
 from outrider.adapters.sql.delivery.replays import SqlReplays
 from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
-from outrider.adapters.sql.schema.connection import Connection
-from outrider.adapters.sql.schema.secrets import Secrets
+from outrider.adapters.sql.schema.connection import Connection, Secrets
 from outrider.adapters.sql.targets.catalogue import SqlCatalogueEntries
 from outrider.adapters.sql.targets.executions import SqlExecutions
 from outrider.adapters.sql.targets.policies import SqlTargetPolicies

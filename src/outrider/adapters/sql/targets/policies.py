@@ -10,11 +10,11 @@ from outrider.adapters.sql.delivery import ordering
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import (
     Connection,
+    Secrets,
     bump_routing_revision,
     from_time,
     to_optional_time,
 )
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.targets.policy_columns import plain_json, policy_from_json, secret_json
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue, resumed, with_policy
 from outrider.domain.ids import InstanceId, TargetId

@@ -10,6 +10,7 @@ from outrider.adapters.sql.delivery import transitions
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
+    Secrets,
     bump_routing_revision,
     from_duration,
     from_optional_time,
@@ -21,7 +22,6 @@ from outrider.adapters.sql.schema.connection import (
 )
 from outrider.adapters.sql.schema.dialect import Dialect
 from outrider.adapters.sql.schema.filters import Where, name_clause, order_by
-from outrider.adapters.sql.schema.secrets import Secrets
 from outrider.adapters.sql.targets.policies import delete_policy
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.domain.page import Listing, Page
