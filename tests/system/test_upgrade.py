@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from outrider.testing.receiver import Receiver
-from system.api import Api, Refused
+from system.api import Api, ApiError
 
 FORMER = Path(__file__).with_name("former")
 TOKEN = "former-admin-token-0123456789abcdef"
@@ -75,7 +75,7 @@ async def test_everything_that_was_configured_is_there(former, upgraded):
     assert [facts["publicKey"]["keyId"]] == [found["keyId"] for found in public_keys["publicKeys"]]
     publisher = Api(upgraded.url, facts["token"]["token"])
     assert (await publisher.publish("order.unbound", ["by the old token"]))[0]["id"]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ApiError) as refused:
         await Api(upgraded.url, facts["instance"]["token"]).post("/v2/actions/targets/search", {})
     assert 401 == refused.value.status, "another instance's token, at this host"
 
