@@ -7,6 +7,9 @@ where the policy halts on dead, a dead one keeps it, and the others wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
@@ -16,6 +19,45 @@ _MAX_SCANNED = 2000
 _OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
 _DEAD = DeliveryState.DEAD.value
 _ALL, _HALTED = 1, 2
+_IS_BACKFILLING = (
+    "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
+    " AND backfill_after IS NOT NULL"
+)
+
+
+@dataclass(slots=True)
+class OrderedPlaces:
+    """Where new deliveries of ordered targets get their place, several in one transaction.
+
+    `append` returns the ordering key of a delivery and the one that it waits on. Both are None
+    where there is no order, and while older deliveries are still to be put in order: then the
+    backfill gives it its place, after those before it.
+    """
+
+    connection: Connection
+    ordered: InitVar[Sequence[TargetKey]]
+    _in_order: set[TargetKey] = field(init=False)
+    _last: dict[tuple[TargetKey, str], int | None] = field(default_factory=dict)
+
+    def __post_init__(self, ordered: Sequence[TargetKey]) -> None:
+        backfilling = self.connection.first_of_each(_IS_BACKFILLING, ordered)
+        self._in_order = {
+            target_key
+            for target_key, found in zip(ordered, backfilling, strict=True)
+            if found is None
+        }
+
+    def append(
+        self, target_key: TargetKey, aggregate: str, delivery: int
+    ) -> tuple[str | None, int | None]:
+        """Give a delivery the last place of its aggregate."""
+        if not aggregate or target_key not in self._in_order:
+            return None, None
+        place = (target_key, aggregate)
+        if place not in self._last:
+            self._last[place] = last_of_key(self.connection, target_key, aggregate)
+        waits_on, self._last[place] = self._last[place], delivery
+        return aggregate, waits_on
 
 
 def last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
@@ -71,16 +113,6 @@ def order_changed(
         " AND target_id = ?",
         (*work, *target_key),
     )
-
-
-def is_backfilling(connection: Connection, target_key: TargetKey) -> bool:
-    """Whether deliveries that came before the order have still to get a key."""
-    row = connection.execute(
-        "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
-        " AND backfill_after IS NOT NULL",
-        target_key,
-    ).fetchone()
-    return row is not None
 
 
 def put_in_order(connection: Connection, target_key: TargetKey) -> bool:
