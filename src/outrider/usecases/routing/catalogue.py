@@ -16,7 +16,7 @@ from outrider.domain.routing.catalogue_entry import (
     check_entry,
     names_after,
 )
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 PAGE_BYTES = 1024 * 1024
@@ -56,7 +56,10 @@ class ManageCatalogue:
         """
         for position, entry in enumerate(entries):
             check_entry(entry, position)
-        new = await self.store.write(lambda unit: unit.catalogue.put(actor.instance_id, entries))
+        new = await self.store.write(
+            lambda unit: unit.catalogue.put(actor.instance_id, entries),
+            load=Load(actor.instance_id, len(entries)),
+        )
         await self.routing.refresh()
         return sum(not _contains(self.routing.registered, name) for name in new)
 

@@ -15,8 +15,14 @@ from outrider.domain.ids import EventId, InstanceId
 from outrider.usecases.ports.deliveries import StoredEvent
 
 _INSERT_EVENT = (
-    "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate, trace)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number"
+    "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate, trace,"
+    " delivery_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number"
+)
+# Events of older releases have no count of their own.
+_COUNT = (
+    "SELECT coalesce(delivery_count, (SELECT count(*) FROM deliveries"
+    " WHERE deliveries.event_number = events.number AND replay_of IS NULL))"
+    " FROM events WHERE instance_id = ? AND id = ?"
 )
 _DELIVERY_COLUMNS = (
     "id, instance_id, event_number, target_id, state, created_at, due_at, queued_due_at,"
@@ -60,14 +66,10 @@ class SqlEvents:
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
     ) -> dict[EventId, int]:
-        query = (
-            "SELECT count(deliveries.id) FROM events"
-            " LEFT JOIN deliveries ON deliveries.event_number = events.number"
-            " WHERE events.instance_id = ? AND events.id = ? AND deliveries.replay_of IS NULL"
-        )
+        asked = list(events)
+        rows = self._connection.first_of_each(_COUNT, [(instance, event) for event in asked])
         return {
-            event: self._connection.execute(query, (instance, event)).fetchone()[0]
-            for event in events
+            event: 0 if row is None else int(row[0]) for event, row in zip(asked, rows, strict=True)
         }
 
     def _target_queues_of(
@@ -87,6 +89,7 @@ class SqlEvents:
                 (
                     *(instance, stored.event.id, stored.event.event_type, stored.execution),
                     *(stored.body, at, aggregate_of(stored.event), stored.trace),
+                    len(stored.deliveries),
                 )
                 for stored in events
             ],

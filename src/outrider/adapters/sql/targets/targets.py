@@ -106,7 +106,12 @@ class SqlTargets:
         return None if row is None else to_optional_time(row[0])
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        return {target for _, target in self.get_many({(instance, id_) for id_ in targets})}
+        clause, value = self._connection.dialect.one_of("id", list(targets))
+        rows = self._connection.execute(
+            f"SELECT id FROM targets WHERE instance_id = ? AND {clause} AND deleted_at IS NULL",  # noqa: S608
+            (instance, value),
+        )
+        return {TargetId(target) for (target,) in rows}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page
