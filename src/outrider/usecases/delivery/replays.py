@@ -95,6 +95,5 @@ class ReplayDeliveries:
             if source.is_replayable
         ]
         written = unit.replays.add(instance, replays, self.runtime.now())
-        for replay in written:
-            unit.deliveries.resume_key(instance, replay.of, replay.id)
+        unit.deliveries.resume_keys(instance, written)
         return len(written)

@@ -15,7 +15,7 @@ from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 
 _PROMOTED_AT_ONCE = 1000
-_MAX_SCANNED = 2000
+_MAX_SCANNED = 500
 _OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
 _DEAD = DeliveryState.DEAD.value
 _ALL, _HALTED = 1, 2
@@ -71,28 +71,31 @@ def last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -
     return None if row is None else int(row[0])
 
 
-def promote_next(connection: Connection, number: int) -> None:
-    """The delivery gives up its key; the one that waited on it is first now."""
-    connection.execute("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", (number,))
-    connection.execute(
-        "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", (number,)
-    )
+def promote_next(connection: Connection, numbers: Sequence[int]) -> None:
+    """The deliveries give up their keys; those that waited on them are first now."""
+    if numbers:
+        rows = [(number,) for number in numbers]
+        connection.executemany("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", rows)
+        connection.executemany(
+            "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", rows
+        )
 
 
-def resume_key(connection: Connection, dead: int, replay: int) -> bool:
-    """Put a replay in the place of a dead delivery that halts its key; whether it halted one."""
-    row = connection.execute(
-        "SELECT aggregate FROM deliveries WHERE id = ? AND state = ? AND aggregate IS NOT NULL",
-        (dead, _DEAD),
-    ).fetchone()
-    if row is None:
-        return False
-    connection.execute("UPDATE deliveries SET waits_on = ? WHERE waits_on = ?", (replay, dead))
-    connection.execute("UPDATE deliveries SET aggregate = NULL WHERE id = ?", (dead,))
-    connection.execute(
-        "UPDATE deliveries SET aggregate = ?, waits_on = NULL WHERE id = ?", (row[0], replay)
+def resume_keys(connection: Connection, replays: Sequence[tuple[int, int, str]]) -> None:
+    """Put replays in the places of dead deliveries that halt their keys: dead one, replay, key."""
+    if not replays:
+        return
+    connection.executemany(
+        "UPDATE deliveries SET waits_on = ? WHERE waits_on = ?",
+        [(replay, dead) for dead, replay, _ in replays],
     )
-    return True
+    connection.executemany(
+        "UPDATE deliveries SET aggregate = NULL WHERE id = ?", [(dead,) for dead, _, _ in replays]
+    )
+    connection.executemany(
+        "UPDATE deliveries SET aggregate = ?, waits_on = NULL WHERE id = ?",
+        [(aggregate, replay) for _, replay, aggregate in replays],
+    )
 
 
 def order_changed(
@@ -115,12 +118,14 @@ def order_changed(
     )
 
 
-def put_in_order(connection: Connection, target_key: TargetKey) -> bool:
-    """Do a bounded part of what is to be done; whether all is done."""
+def put_in_order(connection: Connection, target_key: TargetKey, *, only_ask: bool = False) -> bool:
+    """Do a bounded part of what is to be done, or nothing; whether all is done."""
     after, promoting = connection.execute(
         "SELECT backfill_after, promoting FROM target_queues WHERE instance_id = ? AND target_id = ?",
         target_key,
     ).fetchone() or (None, 0)
+    if only_ask:
+        return not promoting and after is None
     if promoting:
         last, is_done = None, _promote(connection, target_key, promoting)
     elif after is not None:
@@ -143,8 +148,7 @@ def _promote(connection: Connection, target_key: TargetKey, what: int) -> bool:
         f" AND aggregate IS NOT NULL{dead} LIMIT ?",
         (*target_key, _PROMOTED_AT_ONCE),
     ).fetchall()
-    for (number,) in numbers:
-        promote_next(connection, number)
+    promote_next(connection, [number for (number,) in numbers])
     return len(numbers) < _PROMOTED_AT_ONCE
 
 
