@@ -28,6 +28,7 @@ from outrider.domain.interception.payload import (
     is_exempt,
     method_lookup_id,
 )
+from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
@@ -39,6 +40,7 @@ from outrider.usecases.interception.target_chain import (
 )
 from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
+from outrider.usecases.routing.method_schemas import MethodSchemas
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 
@@ -71,7 +73,8 @@ class MatchedExecution:
 class Interceptions:
     """Runs calls through their targets. Every method raises the error of a target that interrupts.
 
-    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`.
+    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`. Answers are
+    checked against `schemas`; without them every method is unknown.
     """
 
     routing: Routing
@@ -79,6 +82,7 @@ class Interceptions:
     chain: TargetChain
     enqueuer: DeliveryEnqueuer
     longest: float
+    schemas: MethodSchemas | None = None
 
     async def request(
         self,
@@ -94,7 +98,8 @@ class Interceptions:
         if matched is None:
             self._unmatched("request")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message)
+        schema = await self._schema(instance, ConditionKind.REQUEST, call)
+        payload = InterceptionPayload(call, instance, type_, message, schema=schema)
         calls = await self._run(matched, payload, _invalid_response, seconds, call)
         return InterceptionResult(payload.message, matched.execution, calls)
 
@@ -116,7 +121,8 @@ class Interceptions:
         if matched is None:
             self._unmatched("response")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message, request)
+        schema = await self._schema(instance, ConditionKind.RESPONSE, call)
+        payload = InterceptionPayload(call, instance, type_, message, request, schema)
         calls = await self._run(matched, payload, _invalid_response, seconds, call)
         return InterceptionResult(payload.message, matched.execution, calls)
 
@@ -143,6 +149,13 @@ class Interceptions:
         matched = self._match(instance, method_lookup_id(kind, call.full_method))
         # Few calls match anything: only those are checked for an exemption.
         return None if matched is None or is_exempt(call.full_method) else matched
+
+    async def _schema(
+        self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
+    ) -> MessageSchema | None:
+        if self.schemas is None:
+            return None
+        return await self.schemas.of(instance, call.full_method, kind)
 
     def _match(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
         execution, targets = self.routing.routes(instance).match(lookup_id)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,6 +40,8 @@ from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import Span, TracePropagator, Tracing
+
+_LONG_BODY = 128 * 1024
 
 TargetPayload = InterceptionPayload[Any] | FunctionPayload
 """The body for the targets of a run, which their responses may change."""
@@ -187,7 +190,9 @@ class TargetChain:
                 shown = error.error or execution_failed()
                 failure: Failure | None = Failure(error.outcome, error.reason, shown)
             else:
-                failure = _rejection(response) or self._apply(run, resolved_target, response)
+                failure = await _rejection(run, resolved_target, response)
+                if failure is None:
+                    failure = self._apply(run, resolved_target, response)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
             observation.outcome = outcome
         call = TargetCall(
@@ -272,9 +277,20 @@ class TargetChain:
         )
 
 
-def _rejection(response: Response) -> Failure | None:
+async def _rejection(
+    run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+) -> Failure | None:
     """Return why the target did not accept; None when it did."""
-    classification = classify_response(response)
+    is_applied = resolved_target.target.type is TargetType.REST_CALL
+    read_error = partial(run.payload.forwarded_error, is_applied=is_applied)
+    try:
+        # To read a long body takes longer than other calls should wait.
+        if len(response.body) > _LONG_BODY:
+            classification = await asyncio.to_thread(classify_response, response, read_error)
+        else:
+            classification = classify_response(response, read_error)
+    except InvalidResponse as invalid:
+        return Failure(Outcome.FAILED, invalid.reason, run.invalid_response(invalid))
     if classification.outcome is Outcome.ACCEPTED:
         return None
     forwarded = classification.forwarded
