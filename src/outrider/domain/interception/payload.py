@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from outrider.domain.calls.classify import ForwardedError
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId
-from outrider.domain.interception.message import InvalidResponse, MessageType
+from outrider.domain.interception.message import InvalidResponse, KnowsMembers, MessageType
 from outrider.domain.interception.response_check import MessageSchema, check_response
 from outrider.domain.routing.condition import ConditionKind
 
@@ -124,7 +124,13 @@ class InterceptionPayload(Generic[M]):
         Raise `InvalidResponse` for a refusal that is misspelled, and for a message that violates
         the schema of the method.
         """
-        return check_response(body, self._shown, self.schema, is_applied=is_applied)
+        return check_response(
+            body, self._shown, self.schema, is_applied=is_applied, has_member=self._has_member
+        )
+
+    def _has_member(self, name: str) -> bool:
+        in_schema = self.schema is not None and self.schema.has_member(name)
+        return in_schema or (isinstance(self.type, KnowsMembers) and self.type.has_member(name))
 
     def _shown(self) -> str:
         return self.type.render(self.message)

@@ -87,11 +87,13 @@ def check_response(
     schema: MessageSchema | None = None,
     *,
     is_applied: bool = True,
+    has_member: Callable[[str], bool] | None = None,
 ) -> ForwardedError | None:
     """Return the error that the body of a 2xx answer forwards, None when it does not refuse.
 
     `previous` gives the message as it was, as JSON. `is_applied` is whether the body replaces the
-    message; of one that does not, only a refusal counts. What is no JSON object is left to those
+    message; of one that does not, only a refusal counts. `has_member` says what a message of the
+    method may have, should more be known than the schema. What is no JSON object is left to those
     who apply it.
 
     Raises:
@@ -108,7 +110,8 @@ def check_response(
     if forwarded is not None:
         return forwarded
     if may_refuse:
-        _check_other_refusals(answer, schema)
+        in_schema = None if schema is None else schema.has_member
+        _check_other_refusals(answer, has_member or in_schema)
     if is_applied and schema is not None:
         try:
             schema.check(answer)
@@ -224,12 +227,12 @@ def _deeper(members: dict[str, Any]) -> Iterator[tuple[Pointer, str]]:
             left.extend(((pointer, position), item) for position, item in enumerate(value))
 
 
-def _check_other_refusals(answer: Answer, schema: MessageSchema | None) -> None:
+def _check_other_refusals(answer: Answer, has_member: Callable[[str], bool] | None) -> None:
     for name, value in pairs_of(answer.members):
         refuses = _REFUSALS.get(bare(name))
         if refuses is None or not refuses(value):
             continue
-        is_known = schema is not None and schema.has_member(name)
+        is_known = has_member is not None and has_member(name)
         if not is_known and name not in _members(answer.previous):
             raise InvalidResponse(
                 f"the answer refuses with {bare(name)}, which no message of the method has: a"
