@@ -24,6 +24,8 @@ MAX_COST = 1_000
 
 _MAX_WORK = 1_000_000
 _MAX_TEXT = 200
+# Of a schema without `properties` the checker does not say which members are too many.
+_NO_MEMBERS = ("additionalProperties",)
 
 Violation = tuple[tuple[str | int, ...], tuple[str | int, ...], str]
 """The place in the message, without positions, the place in the schema, and a member."""
@@ -92,10 +94,18 @@ class JsonSchema:
             place = tuple(-1 if isinstance(step, int) else step for step in steps)
             rule = tuple(error.schema_path)
             unexpected = getattr(error.kind, "unexpected", None)
+            if rule[-1:] == _NO_MEMBERS and unexpected is None:
+                unexpected = list(_part(value, steps))
             if unexpected is None:
                 yield (place, rule, ""), pointer
             for name in unexpected or ():
                 yield (place, rule, str(name)), (pointer, name)
+
+
+def _part(value: Any, steps: Iterable[str | int]) -> Any:
+    for step in steps:
+        value = value[step]
+    return value
 
 
 def _at_most(text: str) -> int:

@@ -65,7 +65,7 @@ class _Costs:
         items = schema.get("items")
         alternatives = [*_items(schema.get("prefixItems")), *_items(items)]
         both = [schema[name] for name in _DEEPER if name in schema]
-        if isinstance(items, dict):
+        if items is not None and not isinstance(items, list):
             both.append(items)
         named = max(map(self.of, _values(schema.get("properties"))), default=0)
         placed = max(map(self.of, alternatives), default=0)
