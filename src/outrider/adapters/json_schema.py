@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from outrider.domain.formats.json_bounds import most_values
 from outrider.domain.formats.json_text import Pointer, pointer_text
 from outrider.domain.formats.schema_cost import schema_cost
 from outrider.domain.interception.message import InvalidResponse
@@ -72,7 +73,7 @@ class JsonSchema:
         return name in self._names
 
     def check(self, answer: Answer) -> None:
-        if _at_most(answer.text) * self._cost > _MAX_WORK:
+        if most_values(answer.text) * self._cost > _MAX_WORK:
             raise InvalidResponse("the answer has too many values for the method's schema")
         value = _loaded(answer.text)
         if self._validator.is_valid(value):
@@ -106,10 +107,6 @@ def _part(value: Any, steps: Iterable[str | int]) -> Any:
     for step in steps:
         value = value[step]
     return value
-
-
-def _at_most(text: str) -> int:
-    return text.count(",") + text.count("[") + text.count("{") + 1
 
 
 def _loaded(text: str) -> Any:

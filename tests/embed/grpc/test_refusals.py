@@ -24,7 +24,7 @@ async def test_a_refusal_that_is_misspelled_stops_the_call(engine, body, on):
         answering(body) as receiver,
         serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
     ):
-        await bind(engine, on(METHOD), receiver)
+        await bind(engine, on(METHOD), receiver, interrupt_on_error=True)
 
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await shop.Create(pb.CreateRequest(product_name="tea"))

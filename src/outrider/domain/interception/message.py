@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from outrider.domain.formats import go_json
 
@@ -51,15 +51,6 @@ class MessageType(Protocol[M]):
 
     def empty(self) -> M:
         """Return the message without any field."""
-        ...
-
-
-@runtime_checkable
-class KnowsMembers(Protocol):
-    """A `MessageType` that knows what its messages may have, also those that are not there now."""
-
-    def has_member(self, name: str, /) -> bool:
-        """Whether a message may have this member, outermost, in any spelling that `parse` takes."""
         ...
 
 

@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 from outrider.domain.calls.classify import ForwardedError
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId
-from outrider.domain.interception.message import InvalidResponse, KnowsMembers, MessageType
-from outrider.domain.interception.response_check import MessageSchema, check_response
+from outrider.domain.interception.message import InvalidResponse, MessageType
+from outrider.domain.interception.response_check import KnowsMembers, MessageSchema, check_response
 from outrider.domain.routing.condition import ConditionKind
 
 M = TypeVar("M")

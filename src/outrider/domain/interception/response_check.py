@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from outrider.domain.calls.classify import ForwardedError
 from outrider.domain.formats import go_json
@@ -78,6 +78,15 @@ class MessageSchema(Protocol):
 
     def check(self, answer: Answer) -> None:
         """Raise `InvalidResponse`, naming place and rule, for an answer that violates it."""
+        ...
+
+
+@runtime_checkable
+class KnowsMembers(Protocol):
+    """A `MessageType` that knows what its messages may have, also those that are not there now."""
+
+    def has_member(self, name: str, /) -> bool:
+        """Whether a message may have this member, outermost, in any spelling that `parse` takes."""
         ...
 
 
