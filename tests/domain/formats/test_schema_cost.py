@@ -34,6 +34,7 @@ def doubled(levels: int):
         ({"$defs": {"a": TEXT}, "properties": {"x": {"$ref": "#/$defs/a"}}}, 3),
         ({"a/b": [TEXT], "$ref": "#/a~1b/0"}, 2),
         ({"$ref": "#/nowhere"}, 2),
+        ({"$id": "http://example.com/", "properties": {"id": TEXT}}, 2),
     ],
 )
 def test_only_what_is_checked_at_one_place_adds_up(schema, cost):
@@ -63,6 +64,7 @@ def test_choices_inside_choices_multiply():
         ({"$dynamicRef": "#a"}, "not supported"),
         ({"items": {"$recursiveRef": "#"}}, "not supported"),
         ({"items": {"$id": "http://example.com/"}}, "outermost only"),
+        ({"items": {"id": "http://example.com/"}}, "outermost only"),
     ],
 )
 def test_what_leads_back_or_outside_is_refused(schema, reason):

@@ -19,6 +19,8 @@ _DEEPER = (
     "contains",
 )
 _REFUSED = ("$dynamicRef", "$recursiveRef")
+# Below them, a reference means another part of the schema.
+_NAMES = ("$id", "id")
 _PER_CHECK = 20
 
 
@@ -47,7 +49,7 @@ class _Costs:
         for name in _REFUSED:
             if name in schema:
                 raise ValueError(f"{name} is not supported")
-        if "$id" in schema and schema is not self._root:
+        if schema is not self._root and any(isinstance(schema.get(name), str) for name in _NAMES):
             raise ValueError("$id is supported outermost only")
         here = 1 + _length(schema.get("enum")) // _PER_CHECK
         if "$ref" in schema:
