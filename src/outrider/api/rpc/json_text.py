@@ -30,8 +30,14 @@ _form: ContextVar[JsonForm] = ContextVar("json_form", default=JsonForm.STRUCT)
 
 
 def came_as(form: JsonForm) -> None:
-    """Say how the call of this context came, or that its answer is to have another form."""
+    """Say how the call of this context came."""
     _form.set(form)
+
+
+def answer_strings() -> None:
+    """Have the answer of a JSON call carry its texts as strings."""
+    if is_json_call():
+        came_as(JsonForm.STRING)
 
 
 def is_json_call() -> bool:
