@@ -6,7 +6,7 @@ brackets where a text should be overrun the stack, and the process dies.
 
 from __future__ import annotations
 
-from outrider.domain.formats.json_bounds import check_values, is_deeper
+from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, check_values, is_deeper
 
 MAX_DEPTH = 200
 
@@ -23,5 +23,5 @@ def check_depth(data: bytes | bytearray) -> None:
 
 def check_bounds(data: bytes | bytearray) -> None:
     """Raise `ValueError` for JSON of too many values, or nested too deep."""
-    check_values(data)
+    check_values(data, MAX_BATCH_VALUES)
     check_depth(data)

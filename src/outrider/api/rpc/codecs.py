@@ -31,6 +31,7 @@ from protobuf import (
 )
 
 from outrider.api.asgi.json_depth import check_bounds
+from outrider.api.rpc.binary_bounds import check_elements
 from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.json_envelope import (
     MAX_QUOTED_CHARS,
@@ -70,6 +71,7 @@ class CheckedCodec:
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """The message; whatever is raised is the caller's mistake."""
         came_as(JsonForm.STRUCT)
+        check_elements(data, message_class.desc())
         return message_class.from_binary(data)
 
 

@@ -80,6 +80,11 @@ def with_whole_pairs(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def is_longer(text: str, limit: int) -> bool:
+    """Whether JSON has more than `limit` bytes, without the white space in it."""
+    return len(text.encode()) > limit and len(_without_space(text).encode()) > limit
+
+
 def check_object(text: str) -> None:
     """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259).
 

@@ -110,7 +110,7 @@ class Event(Message[_EventFields]):
             string user_id = 9;
             ```
         payload:
-            What happened, up to 512 KiB of JSON. Absent: the body that targets get has none either.
+            What happened. Absent: the body that targets get has none either.
 
             ```proto
             oneof payload
