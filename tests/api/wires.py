@@ -97,7 +97,8 @@ class HttpResponse:
 class Result(Generic[M]):
     """The same on every wire: a message, or a code with its text and the id in its detail.
 
-    `target_id` is in the detail of a call that a target interrupted; None: there is none.
+    `target_id` and `interception_id` are in the detail of a call that a target interrupted; None:
+    there is none.
     """
 
     message: M | None
@@ -106,6 +107,7 @@ class Result(Generic[M]):
     detail_id: str | None = None
     detail_text: str | None = None
     target_id: str | None = None
+    interception_id: str | None = None
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -195,6 +197,7 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
         detail_id=raw[0].id if raw else None,
         detail_text=raw[0].message if raw else None,
         target_id=targets[0].target_id if targets else None,
+        interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
     )
@@ -253,6 +256,7 @@ def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> R
         detail_id=found[0].id if found else None,
         detail_text=found[0].message if found else None,
         target_id=targets[0].target_id if targets else None,
+        interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
     )

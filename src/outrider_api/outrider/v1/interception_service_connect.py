@@ -36,7 +36,9 @@ class InterceptionService(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
     bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     async def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
@@ -63,6 +65,8 @@ class InterceptionService(Protocol):
     async def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -147,7 +151,9 @@ class InterceptionServiceClient(ConnectClient):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
     bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     async def intercept_request(
@@ -231,6 +237,8 @@ class InterceptionServiceClient(ConnectClient):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return await self.execute_unary(
             request=request,
@@ -252,7 +260,9 @@ class InterceptionServiceSync(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
     bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
@@ -279,6 +289,8 @@ class InterceptionServiceSync(Protocol):
     def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -361,7 +373,9 @@ class InterceptionServiceClientSync(ConnectClientSync):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
     bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
     """
     def intercept_request(
@@ -445,6 +459,8 @@ class InterceptionServiceClientSync(ConnectClientSync):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return self.execute_unary(
             request=request,

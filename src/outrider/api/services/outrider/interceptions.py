@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from protobuf.wkt import Struct
 
+from outrider.api.rpc.error_mapping import INTERCEPTION_ID
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.structs import to_object
 from outrider.api.services.messages.times import to_duration
@@ -14,14 +16,15 @@ from outrider.domain.interception.function_result import added_attributes, added
 from outrider.domain.interception.message import JSON_OBJECTS
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import ConditionKind
-from outrider.errors import InvalidRequest
-from outrider.usecases.interception.intercept import Interceptions, json_text
+from outrider.errors import InvalidRequest, OutriderError
+from outrider.usecases.interception.intercept import InterceptionResult, Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
 from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
 from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1.interception_service_connect import InterceptionService
 from outrider_api.outrider.v1.outcome_pb import Outcome
 
+M = TypeVar("M")
 _CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
 # What is left of the caller's deadline for the answer to travel back: a tenth, at most this.
 _TRAVEL_S = 0.1
@@ -38,13 +41,14 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptRequestRequest, ctx: Context, /
     ) -> pb.InterceptRequestResponse:
         """Before a request is handled."""
-        result = await self._interceptions.request(
+        run = self._interceptions.request(
             actor_of(ctx).instance_id,
             _call(request),
             to_object(request.request, f"{_name(request)}.Request"),
             JSON_OBJECTS,
             seconds=_seconds(ctx),
         )
+        result = await _with_id(ctx, run)
         return pb.InterceptRequestResponse(
             request=Struct.from_python(result.message),
             execution=result.execution or "",
@@ -55,7 +59,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptResponseRequest, ctx: Context, /
     ) -> pb.InterceptResponseResponse:
         """Before a response is sent."""
-        result = await self._interceptions.response(
+        run = self._interceptions.response(
             actor_of(ctx).instance_id,
             _call(request),
             to_object(request.response, f"{_name(request)}.Response"),
@@ -63,6 +67,7 @@ class InterceptionHandlers(InterceptionService):
             request=json_text(to_object(request.request, f"{_name(request)}.Request")),
             seconds=_seconds(ctx),
         )
+        result = await _with_id(ctx, run)
         return pb.InterceptResponseResponse(
             response=Struct.from_python(result.message),
             execution=result.execution or "",
@@ -74,9 +79,10 @@ class InterceptionHandlers(InterceptionService):
     ) -> pb.CallFunctionResponse:
         """At a function."""
         payload = to_object(request.payload, "CallFunctionRequest.Payload")
-        result = await self._interceptions.function(
+        run = self._interceptions.function(
             actor_of(ctx).instance_id, request.function, payload, seconds=_seconds(ctx)
         )
+        result = await _with_id(ctx, run)
         userinfo = payload.get("userinfo")
         claims = added_claims(
             request.function, userinfo if isinstance(userinfo, dict) else {}, result.message
@@ -99,6 +105,21 @@ class InterceptionHandlers(InterceptionService):
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
         """Which execution would match, and why. Nothing is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
+
+
+async def _with_id(
+    ctx: Context, run: Coroutine[Any, Any, InterceptionResult[M]]
+) -> InterceptionResult[M]:
+    """Wait for the run; its id goes into a header of the response, also when a target interrupts."""
+    try:
+        result = await run
+    except OutriderError as error:
+        if error.interception_id:
+            ctx.response_headers[INTERCEPTION_ID] = error.interception_id
+        raise
+    if result.interception_id:
+        ctx.response_headers[INTERCEPTION_ID] = result.interception_id
+    return result
 
 
 def _name(request: _CallRequest) -> str:
