@@ -110,6 +110,7 @@ class Result(Generic[M]):
     interception_id: str | None = None
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 def method_named(service: DescService, name: str) -> DescMethod:
@@ -241,10 +242,12 @@ def grpc_result(
         assert flags == 0
         return Result(kind.from_binary(data), headers=response.headers)
     packed = ends.get("grpc-status-details-bin", "")
-    return grpc_failure(code, unquote(ends.get("grpc-message", "")), packed, response)
+    return grpc_failure(code, unquote(ends.get("grpc-message", "")), packed, response, trailers)
 
 
-def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> Result[Any]:
+def grpc_failure(
+    code: str, text: str, packed: str, response: HttpResponse, trailers: Mapping[str, str]
+) -> Result[Any]:
     """An error with its detail unpacked from a google.rpc.Status."""
     status = Status.from_binary(b64decode(packed + "==="))
     found = [detail for any_ in status.details if (detail := any_.unpack(ErrorDetail))]
@@ -259,4 +262,5 @@ def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> R
         interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
+        trailers=trailers,
     )

@@ -188,4 +188,6 @@ def _explanation_to_proto(explanation: Explanation) -> pb.ExplainResponse:
             )
             for target in explanation.targets
         ],
+        unknown=explanation.is_unknown,
+        suggestions=list(explanation.suggestions),
     )
