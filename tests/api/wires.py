@@ -246,7 +246,11 @@ def grpc_result(
 
 
 def grpc_failure(
-    code: str, text: str, packed: str, response: HttpResponse, trailers: Mapping[str, str]
+    code: str,
+    text: str,
+    packed: str,
+    response: HttpResponse,
+    trailers: Mapping[str, str] | None = None,
 ) -> Result[Any]:
     """An error with its detail unpacked from a google.rpc.Status."""
     status = Status.from_binary(b64decode(packed + "==="))
@@ -262,5 +266,5 @@ def grpc_failure(
         interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
-        trailers=trailers,
+        trailers=trailers or {},
     )

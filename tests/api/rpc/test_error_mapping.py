@@ -259,11 +259,9 @@ def test_texts_of_decoding_errors_are_cut():
     ("path", "name", "value"),
     [
         ("/outrider.v1.DeliveryService/" + "%C3%A4" * 3000, "x-other", "1"),
-        ("/outrider.v1.DeliveryService/GetDelivery", "content-length", "9" * 6000),
         ("/outrider.v1.DeliveryService/GetDelivery", "content-type", "text/" + "x" * 6000),
-        ("/outrider.v1.DeliveryService/GetDelivery", "x-\xff" + "x" * 6000, "1"),
     ],
-    ids=["path", "length", "type", "name of a header"],
+    ids=["path", "type"],
 )
 async def test_what_reaches_no_service_is_not_repeated_in_full(
     client: ApiClient, content_type: str, path: str, name: str, value: str
