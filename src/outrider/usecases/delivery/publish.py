@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import plan_deliveries
-from outrider.domain.events.event import Event, checked_body
+from outrider.domain.events.event import Event, checked_body, is_event_type
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.runtime import Runtime
@@ -99,5 +99,8 @@ class PublishEvents:
     def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
         catalogue = self.routing.catalogue(instance)
         return {
-            event.event_type for event in events if not catalogue.has_event_type(event.event_type)
+            event.event_type
+            for event in events
+            # Relayed ones may have any type, and no execution can be set for some.
+            if not catalogue.has_event_type(event.event_type) and is_event_type(event.event_type)
         }

@@ -51,11 +51,14 @@ class InterceptionResult(Generic[M]):
     """A message as the targets left it, or the result of a function.
 
     `execution` is the one that matched; None: none did, and `message` is what it was.
+    `interception_id` is what the lines in the log have that say how the targets were called; empty
+    when none was.
     """
 
     message: M
     execution: ExecutionId | None = None
     calls: tuple[TargetCall, ...] = ()
+    interception_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ class Interceptions:
             self._unmatched("request")
             return InterceptionResult(message)
         payload = InterceptionPayload(call, instance, type_, message)
-        calls = await self._run(matched, payload, _invalid_response, seconds, call)
-        return InterceptionResult(payload.message, matched.execution, calls)
+        calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
     async def response(
         self,
@@ -118,8 +121,8 @@ class Interceptions:
             self._unmatched("response")
             return InterceptionResult(message)
         payload = InterceptionPayload(call, instance, type_, message, request)
-        calls = await self._run(matched, payload, _invalid_response, seconds, call)
-        return InterceptionResult(payload.message, matched.execution, calls)
+        calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
     async def function(
         self,
@@ -138,8 +141,8 @@ class Interceptions:
             self._unmatched("function")
             return InterceptionResult({})
         run_payload = FunctionPayload(function, payload)
-        calls = await self._run(matched, run_payload, _invalid_function_response, seconds)
-        return InterceptionResult(run_payload.result, matched.execution, calls)
+        calls, run_id = await self._run(matched, run_payload, _invalid_function_response, seconds)
+        return InterceptionResult(run_payload.result, matched.execution, calls, run_id)
 
     def _match_method(
         self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
@@ -161,7 +164,8 @@ class Interceptions:
         invalid_response: Callable[[InvalidResponse], OutriderError],
         seconds: float | None,
         call: InterceptedCall | None = None,
-    ) -> tuple[TargetCall, ...]:
+    ) -> tuple[tuple[TargetCall, ...], str]:
+        """Return the calls, and the id that the log has them under; empty without calls."""
         clock = asyncio.get_running_loop().time
         # The time to load the targets is a part of the budget.
         deadline = clock() + (self.longest if seconds is None else min(seconds, self.longest))
@@ -169,6 +173,7 @@ class Interceptions:
         resolved_targets = await self.resolved_targets.of(matched.instance, matched.targets)
         trace = current_trace() or (trace_from_headers(call.headers) if call else None)
         run = PipelineRun(
+            id=str(self.chain.runtime.new_id()),
             instance=matched.instance,
             execution=matched.execution,
             payload=payload,
@@ -184,7 +189,8 @@ class Interceptions:
             ),
             trace=trace,
         )
-        return await self._run_counted(run, matched.lookup_id.partition("/")[0])
+        calls = await self._run_counted(run, matched.lookup_id.partition("/")[0])
+        return calls, run.id if calls else ""
 
     async def _run_counted(self, run: PipelineRun, kind: str) -> tuple[TargetCall, ...]:
         try:
@@ -197,6 +203,13 @@ class Interceptions:
 
     def _unmatched(self, kind: str) -> None:
         self.chain.metrics.intercepted(kind, "unmatched")
+
+
+def invalid_response_error(
+    kind: ConditionKind,
+) -> Callable[[InvalidResponse], OutriderError]:
+    """What makes the caller's error of a response that cannot be applied."""
+    return _invalid_function_response if kind is ConditionKind.FUNCTION else _invalid_response
 
 
 def _check_renders(payload: TargetPayload) -> None:

@@ -71,11 +71,13 @@ class Failure:
 class PipelineRun:
     """One run of an execution through its targets.
 
+    `id` is what its lines in the log have, its caller's error and its result: it finds the reason.
     `budget` is how many seconds it may take. `invalid_response` makes the caller's error of a
     response that cannot be applied. `enqueue` makes a delivery of the body for an asynchronous
     target.
     """
 
+    id: str
     instance: InstanceId
     execution: ExecutionId
     payload: TargetPayload
@@ -144,7 +146,8 @@ class TargetChain:
         The run takes at most `run.budget` seconds, see `time_slice`.
 
         Raises:
-            OutriderError: a target interrupted the run; the error has its `target_id`.
+            OutriderError: a target interrupted the run; the error has its `target_id`, and the
+                run's id as `interception_id`.
         """
         clock = asyncio.get_running_loop().time
         run_deadline = clock() + run.budget
@@ -165,8 +168,14 @@ class TargetChain:
             call, failure = await self._call(run, resolved_target, deadline)
             calls.append(call)
             if failure and interrupts(target, resolved_target.policy, failure.outcome):
-                raise failure.error.at(target.id)
+                raise failure.error.at(target.id, run.id)
         return tuple(calls)
+
+    def failure(
+        self, run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+    ) -> Failure | None:
+        """Apply a response that counts to the payload; return why it does not count."""
+        return _rejection(response) or self._apply(run, resolved_target, response)
 
     def _enqueue(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
         try:
@@ -187,7 +196,7 @@ class TargetChain:
                 shown = error.error or execution_failed()
                 failure: Failure | None = Failure(error.outcome, error.reason, shown)
             else:
-                failure = _rejection(response) or self._apply(run, resolved_target, response)
+                failure = self.failure(run, resolved_target, response)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
             observation.outcome = outcome
         call = TargetCall(
@@ -262,6 +271,7 @@ class TargetChain:
         report = self.log.debug if outcome is Outcome.ACCEPTED else self.log.info
         report(
             "interception.called",
+            interception_id=run.id,
             instance=run.instance,
             execution=run.execution,
             target=call.target_id,

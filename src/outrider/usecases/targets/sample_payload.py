@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId, InstanceId
 from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionPayload
-from outrider.domain.interception.payload import InterceptedCall, call_payload
+from outrider.domain.interception.message import JSON_OBJECTS, JsonObject
+from outrider.domain.interception.payload import InterceptedCall, InterceptionPayload, call_payload
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+from outrider.usecases.interception.target_chain import TargetPayload
 
 SAMPLE_EVENT_TYPE = "outrider.test"
 _SAMPLE_METHOD = "/outrider.sample.SampleService/DoSomething"
@@ -34,6 +38,27 @@ def sample_body(
     message = go_json.compact(example_json or '{"sample":true}')
     is_response = condition.kind is ConditionKind.RESPONSE
     return call_payload(call, instance, message, message if is_response else None)
+
+
+def payload_of(condition: Condition, body: bytes, instance: InstanceId) -> TargetPayload:
+    """Return what a response to `body` is applied to, in a run of `condition`, which is no event's.
+
+    `body` is a JSON object: a sample, or what an operator sent instead of one.
+    """
+    members = json.loads(body)
+    if condition.kind is ConditionKind.FUNCTION:
+        return FunctionPayload(condition.value, members)
+    call = InterceptedCall(full_method=_method(condition))
+    request = _object(members, "request")
+    if condition.kind is ConditionKind.REQUEST:
+        return InterceptionPayload(call, instance, JSON_OBJECTS, request)
+    response = _object(members, "response")
+    return InterceptionPayload(call, instance, JSON_OBJECTS, response, JSON_OBJECTS.render(request))
+
+
+def _object(members: JsonObject, name: str) -> JsonObject:
+    found = members.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _event(
