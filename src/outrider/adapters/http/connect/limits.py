@@ -56,3 +56,6 @@ class ClientLimits:
     """1xx responses before the final one; a receiver has no use for more than one or two."""
 
     max_body_bytes: int = MAX_RESPONSE_BYTES
+
+    max_small_chunks: int = 10_000
+    """Chunks beside one for every 64 bytes of a body: each costs more time than its bytes."""

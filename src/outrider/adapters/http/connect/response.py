@@ -16,6 +16,7 @@ FIRST_STATUS = 100
 FIRST_FINAL_STATUS = 200
 SWITCHING_PROTOCOLS = 101
 _FRAMING = {"content-length", "transfer-encoding"}
+_USUAL_CHUNK_BYTES = 64
 _ANNOUNCED_IDLE = re.compile(r'(?<![\w-])timeout[ \t]*=[ \t]*"?([0-9]{1,6})', re.IGNORECASE)
 _IDLE_MARGIN = 1.0  # the way there, and a receiver that counts whole seconds
 
@@ -36,6 +37,7 @@ class ResponseParser:
         "_body",
         "_body_bytes",
         "_body_limit",
+        "_chunks",
         "_failure",
         "_fields",
         "_headers",
@@ -68,6 +70,7 @@ class ResponseParser:
         self._overhead_bytes = 0
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
+        self._chunks = 0
 
     def feed(self, data: bytes) -> Response | None:
         """Take the next bytes; give the response as soon as it is whole. Raise `InvalidHttpResponse`."""
@@ -125,6 +128,13 @@ class ResponseParser:
                 ]
             )
         self._fields = []
+
+    def on_chunk_header(self) -> None:
+        """Another chunk begins."""
+        self._chunks += 1
+        allowed = self._limits.max_small_chunks + self._body_bytes // _USUAL_CHUNK_BYTES
+        if self._chunks > allowed:
+            self._fail(f"answer in chunks smaller than {_USUAL_CHUNK_BYTES} bytes")
 
     def on_body(self, part: bytes) -> None:
         """A part of the body, without the framing."""
