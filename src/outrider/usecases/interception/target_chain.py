@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from outrider.domain.calls.classify import classify_response
-from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request import MAX_APPLIED_BYTES, RequestError, Response, Stage
 from outrider.domain.calls.request_builder import RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import TraceContext
+from outrider.domain.formats.json_bounds import check_values
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.interception.decision import (
     execution_failed,
@@ -31,7 +32,7 @@ from outrider.domain.interception.function import FunctionPayload
 from outrider.domain.interception.message import InvalidResponse
 from outrider.domain.interception.payload import InterceptionPayload
 from outrider.domain.outcome import Outcome
-from outrider.domain.targets.target import TargetType
+from outrider.domain.targets.target import Target, TargetType
 from outrider.errors import OutriderError
 from outrider.runtime import Runtime
 from outrider.usecases.calls.target_client import TargetClient
@@ -222,7 +223,7 @@ class TargetChain:
         body = self._render(run)
         target, limit = resolved_target.target, resolved_target.policy.max_concurrency
         async with self.bulkheads.acquire(run.instance, target.id, limit, seconds):
-            return await self.target_client.send(
+            response = await self.target_client.send(
                 resolved_target,
                 body,
                 message_id=str(self.runtime.new_id()),
@@ -230,6 +231,8 @@ class TargetChain:
                 trace=trace,
                 deadline=deadline,
             )
+        _check_bounds(target, response)
+        return response
 
     def _render(self, run: PipelineRun) -> bytes:
         try:
@@ -280,6 +283,23 @@ class TargetChain:
             error=call.error,
             **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
+
+
+def _check_bounds(target: Target, response: Response) -> None:
+    """Raise `RequestError` for an answer that would be applied, and would take long to read.
+
+    Before anything looks into it: its receiver decides how large it is, and all others wait.
+    """
+    if target.type is not TargetType.REST_CALL or not response.is_success:
+        return
+    if len(response.body) > MAX_APPLIED_BYTES:
+        reason = f"the answer is larger than {MAX_APPLIED_BYTES // 2**20} MiB"
+        raise RequestError(Outcome.FAILED, Stage.ANSWER, reason)
+    try:
+        check_values(response.body)
+    except ValueError as problem:
+        reason = f"the answer cannot be read: {problem}"
+        raise RequestError(Outcome.FAILED, Stage.ANSWER, reason) from None
 
 
 def _rejection(response: Response) -> Failure | None:
