@@ -417,7 +417,7 @@ async def test_compression_may_be_around_the_middleware(engine):
 
         reply = await call(port, "GET", "/v1/shape/object", headers=gzipped)
 
-    assert ("gzip", b'{"b":2}') == (
+    assert ("gzip", b'{"b": 2}') == (
         reply.headers["content-encoding"],
         gzip.decompress(reply.body),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from outrider.domain.formats import go_json
+from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, count_values, most_values
 from outrider.domain.ids import EventId, InstanceId
 from outrider.errors import InvalidRequest
 
@@ -62,6 +64,21 @@ def check_type(text: str) -> None:
         raise ValueError("value must be dot-separated segments of A-Z, a-z, 0-9, _ and -")
     if f"{text}.".startswith(OWN_PREFIX):
         raise ValueError(f"value must not begin with {OWN_PREFIX}: these are our own")
+
+
+def check_payloads(events: Sequence[Event]) -> None:
+    """Raise `InvalidRequest` when the payloads of one call have more than `MAX_BATCH_VALUES` values."""
+    texts = [event.payload_json for event in events if event.payload_json is not None]
+    if sum(map(most_values, texts)) <= MAX_BATCH_VALUES:
+        return
+    left = MAX_BATCH_VALUES
+    for text in texts:
+        left -= count_values(text.encode(), left)
+        if left < 0:
+            raise InvalidRequest(
+                f"invalid PublishEventsRequest.Events: the payloads have more than"
+                f" {MAX_BATCH_VALUES} values, publish fewer events at once"
+            )
 
 
 def checked_body(event: Event, instance_id: InstanceId, position: int) -> bytes:

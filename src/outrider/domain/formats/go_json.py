@@ -96,13 +96,13 @@ def is_longer(text: str, limit: int) -> bool:
     return len(text.encode()) > limit and len(_without_space(text).encode()) > limit
 
 
-def check_object(text: str) -> None:
+def check_object(text: str, limit: int | None = MAX_JSON_VALUES) -> None:
     """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259).
 
-    It has at most `MAX_JSON_VALUES` values.
+    It has at most `limit` values; None: as many as it likes.
     """
-    if most_values(text) > MAX_JSON_VALUES:
-        check_values(text.encode())
+    if limit is not None and most_values(text) > limit:
+        check_values(text.encode(), limit)
     try:
         # Numbers are kept as text: no limit of Python's applies to them.
         value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constants)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import plan_deliveries
-from outrider.domain.events.event import Event, checked_body, is_event_type
+from outrider.domain.events.event import Event, check_payloads, checked_body, is_event_type
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.runtime import Runtime
@@ -43,6 +43,7 @@ class PublishEvents:
         no second delivery.
         """
         instance = actor.instance_id
+        check_payloads(events)
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
         bodies = [checked_body(event, instance, position) for position, event in enumerate(named)]
         return await self._store(instance, named, bodies)
