@@ -93,6 +93,12 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
         ),
     ),
     LogEvent(
+        "schema.rejected",
+        "warning",
+        "Answers cannot be checked against the schema that the catalogue has for a method.",
+        ("instance", "method", "error"),
+    ),
+    LogEvent(
         "delivery.rescued",
         "warning",
         "Attempts of dead workers are LOST: how many were found at a time.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -36,14 +37,20 @@ class Classification:
     forwarded: ForwardedError | None = None
 
 
+ReadError = Callable[[bytes], ForwardedError | None]
+"""Returns the error that a body forwards, None when it is data."""
+
 _ACCEPTED = Classification(Outcome.ACCEPTED)
 
 
-def classify_response(response: Response) -> Classification:
-    """Classify by the status and, when that is 2xx, by a forwarded error in the body."""
+def classify_response(response: Response, read_error: ReadError | None = None) -> Classification:
+    """Classify by the status and, when that is 2xx, by a forwarded error in the body.
+
+    `read_error` finds that error; without one it is `forwarded_error`. What it raises is raised.
+    """
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - the class of statuses
-        forwarded = forwarded_error(response.body)
+        forwarded = (read_error or forwarded_error)(response.body)
         return _ACCEPTED if forwarded is None else _forwarded_failure(forwarded)
     if status in _OVERLOADED:
         return Classification(

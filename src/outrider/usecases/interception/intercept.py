@@ -29,6 +29,7 @@ from outrider.domain.interception.payload import (
     is_exempt,
     method_lookup_id,
 )
+from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
@@ -40,6 +41,7 @@ from outrider.usecases.interception.target_chain import (
 )
 from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
+from outrider.usecases.routing.method_schemas import MethodSchemas
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 
@@ -75,7 +77,8 @@ class MatchedExecution:
 class Interceptions:
     """Runs calls through their targets. Every method raises the error of a target that interrupts.
 
-    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`.
+    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`. Answers are
+    checked against `schemas`; without them every method is unknown.
     """
 
     routing: Routing
@@ -83,6 +86,7 @@ class Interceptions:
     chain: TargetChain
     enqueuer: DeliveryEnqueuer
     longest: float
+    schemas: MethodSchemas | None = None
 
     async def request(
         self,
@@ -98,7 +102,8 @@ class Interceptions:
         if matched is None:
             self._unmatched("request")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message)
+        schema = await self._schema(instance, ConditionKind.REQUEST, call)
+        payload = InterceptionPayload(call, instance, type_, message, schema=schema)
         calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
         return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
@@ -120,7 +125,8 @@ class Interceptions:
         if matched is None:
             self._unmatched("response")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message, request)
+        schema = await self._schema(instance, ConditionKind.RESPONSE, call)
+        payload = InterceptionPayload(call, instance, type_, message, request, schema)
         calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
         return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
@@ -150,6 +156,13 @@ class Interceptions:
         matched = self._match(instance, method_lookup_id(kind, call.full_method))
         # Few calls match anything: only those are checked for an exemption.
         return None if matched is None or is_exempt(call.full_method) else matched
+
+    async def _schema(
+        self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
+    ) -> MessageSchema | None:
+        if self.schemas is None:
+            return None
+        return await self.schemas.of(instance, call.full_method, kind)
 
     def _match(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
         execution, targets = self.routing.routes(instance).match(lookup_id)

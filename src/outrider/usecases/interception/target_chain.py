@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +41,8 @@ from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import Span, TracePropagator, Tracing
+
+_LONG_BODY = 128 * 1024
 
 TargetPayload = InterceptionPayload[Any] | FunctionPayload
 """The body for the targets of a run, which their responses may change."""
@@ -172,11 +175,14 @@ class TargetChain:
                 raise failure.error.at(target.id, run.id)
         return tuple(calls)
 
-    def failure(
+    async def failure(
         self, run: PipelineRun, resolved_target: ResolvedTarget, response: Response
     ) -> Failure | None:
         """Apply a response that counts to the payload; return why it does not count."""
-        return _rejection(response) or self._apply(run, resolved_target, response)
+        rejection = _over_bounds(resolved_target.target, response) or await _rejection(
+            run, resolved_target, response
+        )
+        return rejection or self._apply(run, resolved_target, response)
 
     def _enqueue(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
         try:
@@ -197,7 +203,7 @@ class TargetChain:
                 shown = error.error or execution_failed()
                 failure: Failure | None = Failure(error.outcome, error.reason, shown)
             else:
-                failure = self.failure(run, resolved_target, response)
+                failure = await self.failure(run, resolved_target, response)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
             observation.outcome = outcome
         call = TargetCall(
@@ -223,7 +229,7 @@ class TargetChain:
         body = self._render(run)
         target, limit = resolved_target.target, resolved_target.policy.max_concurrency
         async with self.bulkheads.acquire(run.instance, target.id, limit, seconds):
-            response = await self.target_client.send(
+            return await self.target_client.send(
                 resolved_target,
                 body,
                 message_id=str(self.runtime.new_id()),
@@ -231,8 +237,6 @@ class TargetChain:
                 trace=trace,
                 deadline=deadline,
             )
-        _check_bounds(target, response)
-        return response
 
     def _render(self, run: PipelineRun) -> bytes:
         try:
@@ -285,26 +289,37 @@ class TargetChain:
         )
 
 
-def _check_bounds(target: Target, response: Response) -> None:
-    """Raise `RequestError` for an answer that would be applied, and would take long to read.
+def _over_bounds(target: Target, response: Response) -> Failure | None:
+    """Return the failure of an answer that would be applied, and would take long to read.
 
     Before anything looks into it: its receiver decides how large it is, and all others wait.
     """
     if target.type is not TargetType.REST_CALL or not response.is_success:
-        return
+        return None
+    reason = ""
     if len(response.body) > MAX_APPLIED_BYTES:
         reason = f"the answer is larger than {MAX_APPLIED_BYTES // 2**20} MiB"
-        raise RequestError(Outcome.FAILED, Stage.ANSWER, reason)
     try:
         check_values(response.body)
     except ValueError as problem:
-        reason = f"the answer cannot be read: {problem}"
-        raise RequestError(Outcome.FAILED, Stage.ANSWER, reason) from None
+        reason = reason or f"the answer cannot be read: {problem}"
+    return Failure(Outcome.FAILED, reason, execution_failed()) if reason else None
 
 
-def _rejection(response: Response) -> Failure | None:
+async def _rejection(
+    run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+) -> Failure | None:
     """Return why the target did not accept; None when it did."""
-    classification = classify_response(response)
+    is_applied = resolved_target.target.type is TargetType.REST_CALL
+    read_error = partial(run.payload.forwarded_error, is_applied=is_applied)
+    try:
+        # To read a long body takes longer than other calls should wait.
+        if len(response.body) > _LONG_BODY:
+            classification = await asyncio.to_thread(classify_response, response, read_error)
+        else:
+            classification = classify_response(response, read_error)
+    except InvalidResponse as invalid:
+        return Failure(Outcome.FAILED, invalid.reason, run.invalid_response(invalid))
     if classification.outcome is Outcome.ACCEPTED:
         return None
     forwarded = classification.forwarded

@@ -21,9 +21,10 @@ from outrider.runtime import Runtime
 from outrider.usecases.interception.intercept import invalid_response_error
 from outrider.usecases.interception.target_chain import Failure, PipelineRun, TargetChain
 from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.routing.method_schemas import MethodSchemas
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import load_resolved_targets
-from outrider.usecases.targets.sample_payload import payload_of, sample_body
+from outrider.usecases.targets.sample_payload import method_of, payload_of, sample_body
 
 _ENTRY_KINDS = {
     ConditionKind.REQUEST: EntryKind.METHOD,
@@ -59,6 +60,7 @@ class TestTarget:
     runtime: Runtime
     routing: Routing
     chain: TargetChain
+    schemas: MethodSchemas | None = None
 
     async def __call__(
         self, actor: Actor, target_id: TargetId, payload: Mapping[str, object] | str | None
@@ -82,7 +84,7 @@ class TestTarget:
         )
         run = None
         if condition is not None and _is_called(condition, resolved_target):
-            run = self._run(instance, resolved_target, condition, body)
+            run = await self._run(instance, resolved_target, condition, body)
         attempt, failure = await self._attempt(resolved_target, run, body, now)
         target = resolved_target.target
         is_stopped = failure and interrupts(target, resolved_target.policy, failure.outcome)
@@ -125,12 +127,12 @@ class TestTarget:
             shown = Failure(error.outcome, error.reason, error.error or execution_failed())
             return attempt, shown if run else None
         attempt = Attempt.from_response(1, started_at, _since(clock), response)
-        failure = self.chain.failure(run, resolved_target, response) if run else None
+        failure = await self.chain.failure(run, resolved_target, response) if run else None
         if failure is not None:
             attempt = replace(attempt, outcome=failure.outcome, error=failure.reason)
         return attempt, failure
 
-    def _run(
+    async def _run(
         self,
         instance: InstanceId,
         resolved_target: ResolvedTarget,
@@ -141,12 +143,17 @@ class TestTarget:
             id=str(self.runtime.new_id()),
             instance=instance,
             execution=condition.execution_id,
-            payload=payload_of(condition, body, instance),
+            payload=payload_of(condition, body, instance, await self._schema(instance, condition)),
             resolved_targets=(resolved_target,),
             budget=0,
             invalid_response=invalid_response_error(condition.kind),
             enqueue=_no_delivery,
         )
+
+    async def _schema(self, instance: InstanceId, condition: Condition) -> MessageSchema | None:
+        if self.schemas is None or condition.kind is ConditionKind.FUNCTION:
+            return None
+        return await self.schemas.of(instance, method_of(condition), condition.kind)
 
 
 def _is_called(condition: Condition, resolved_target: ResolvedTarget) -> bool:
