@@ -14,6 +14,7 @@ from outrider.domain.delivery.delivery import Attempt
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.interception.decision import execution_failed, interrupts
+from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest, NotFound, OutriderError
