@@ -52,15 +52,17 @@ async def open_interceptions(
     async with open_http_client(settings, settings.worker_concurrency) as client:
         context.metrics.clients.append(client)
         target_client = TargetClient(REQUEST_BUILDER, client, log)
+        chain = TargetChain(runtime, target_client, Bulkheads(), log, metrics, context.tracing)
+        schemas = MethodSchemas(store, routing, JsonSchemas(), registered_schemas, log)
         interceptions = Interceptions(
             routing,
             ResolvedTargetCache(store, routing),
-            TargetChain(runtime, target_client, Bulkheads(), log, metrics, context.tracing),
+            chain,
             enqueuer,
             settings.intercept_timeout,
-            MethodSchemas(store, routing, JsonSchemas(), registered_schemas, log),
+            schemas,
         )
-        test_target = TestTarget(store, runtime, routing, target_client)
+        test_target = TestTarget(store, runtime, routing, chain, schemas)
         try:
             yield InterceptionComponents(
                 interceptions, Explain(store, runtime, routing), test_target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.json_depth import check_depth
 from outrider.api.asgi.limits import TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -16,7 +15,7 @@ from outrider.api.asgi.types import (
     send_response,
 )
 from outrider.api.rpc.protocol_errors import JSON, send_error
-from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
+from outrider.errors import OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay
 from outrider.usecases.ports.log import Log
 
@@ -53,10 +52,6 @@ async def _accept(relay: Relay, log: Log, source: str, scope: Scope, receive: Re
         value.decode("latin-1") for name, value in scope["headers"] if name in _SIGNATURE_HEADERS
     ]
     call = await relay.verified(source, signatures, await read_body(receive))
-    try:
-        check_depth(call.body)
-    except ValueError as problem:
-        raise InvalidRequest(str(problem)) from None
     published = await relay.accept(call)
     log.info(
         "relay.accepted",

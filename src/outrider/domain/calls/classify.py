@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from outrider.domain.calls.request import Response
 from outrider.domain.formats import go_json
+from outrider.domain.formats.json_bounds import check_values
 from outrider.domain.outcome import Outcome
 
 _OVERLOADED = frozenset({408, 425, 429, 503})
@@ -64,12 +65,13 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
     """Return the error that a body forwards, None when it is data.
 
     As Go reads it: names match in any case, `null` and absence are the zero value, a value of
-    another type makes the body data. So does a size over 1 MiB: no error is that long, and to parse
-    20 MiB would stop the event loop for seconds.
+    another type makes the body data. So does a size over 1 MiB, or more than `MAX_JSON_VALUES`
+    values: no error is that long, and to parse 20 MiB would stop the event loop for seconds.
     """
     if len(body) > _MAX_FORWARDED_BYTES or not _may_forward(body):
         return None
     try:
+        check_values(body)
         # Go reads what is not UTF-8 as replacement characters, and nothing but UTF-8.
         fields = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constants)
     except (ValueError, RecursionError):

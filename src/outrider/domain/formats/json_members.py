@@ -28,25 +28,49 @@ class Value:
     text: str = field(repr=False)
 
 
-def members_of(text: str) -> Mapping[str, Value]:
+class NestedTooDeep(ValueError):
+    """JSON that is nested deeper than a parser goes."""
+
+
+def members_of(text: str, *, last_wins: bool = False) -> Mapping[str, Value]:
     """Return the members of one JSON object, in order.
 
-    Raise `ValueError` for everything else, for a name that is there twice, and for what is nested
-    too deep.
+    Raise `ValueError` for everything else, `NestedTooDeep` for what is nested too deep. A name that
+    is there twice is refused too, unless `last_wins`.
     """
     members: dict[str, Value] = {}
+    for name, value in pairs_of(text):
+        if name.parsed in members and not last_wins:
+            raise ValueError(f"the member {name.text} is there twice")
+        members[name.parsed] = value
+    return members
 
-    def member(at: int) -> int:
+
+def pairs_of(text: str) -> Sequence[tuple[Value, Value]]:
+    """Return the names and values of one JSON object, in order, names that are there twice too.
+
+    Raise `ValueError` for everything else, and for what is nested too deep.
+    """
+    pairs: list[tuple[Value, Value]] = []
+
+    def pair(at: int) -> int:
         name, at = _decoded(text, at)
         if not isinstance(name.parsed, str) or isinstance(name.parsed, Number):
             raise ValueError(f"a name was expected at character {at}")  # noqa: TRY004 - one type
-        if name.parsed in members:
-            raise ValueError(f"the member {name.text} is there twice")
-        members[name.parsed], at = _decoded(text, _after(text, at, ":"))
+        value, at = _decoded(text, _after(text, at, ":"))
+        pairs.append((name, value))
         return at
 
-    _read_all(text, "{}", member)
-    return members
+    _read_all(text, "{}", pair)
+    return pairs
+
+
+def parse(text: str) -> Any:
+    """Return a JSON value with its numbers as `Number`. Raise `ValueError`."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def items_of(text: str) -> Sequence[Value]:
@@ -91,7 +115,7 @@ def _decoded(text: str, at: int) -> tuple[Value, int]:
     try:
         parsed, end = _DECODER.raw_decode(text, at)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise NestedTooDeep("nested too deep") from None
     return Value(parsed, text[at:end]), end
 
 

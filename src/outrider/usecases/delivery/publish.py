@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import plan_deliveries
-from outrider.domain.events.event import Event, checked_body
+from outrider.domain.events.event import Event, check_payloads, checked_body, is_event_type
 from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.runtime import Runtime
@@ -43,6 +43,7 @@ class PublishEvents:
         no second delivery.
         """
         instance = actor.instance_id
+        check_payloads(events)
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
         bodies = [checked_body(event, instance, position) for position, event in enumerate(named)]
         return await self._store(instance, named, bodies)
@@ -99,5 +100,8 @@ class PublishEvents:
     def _new_event_types(self, instance: InstanceId, events: Sequence[Event]) -> set[str]:
         catalogue = self.routing.catalogue(instance)
         return {
-            event.event_type for event in events if not catalogue.has_event_type(event.event_type)
+            event.event_type
+            for event in events
+            # Relayed ones may have any type, and no execution can be set for some.
+            if not catalogue.has_event_type(event.event_type) and is_event_type(event.event_type)
         }
