@@ -34,6 +34,9 @@ PREUSERINFO = "preuserinfo"
 PREACCESSTOKEN = "preaccesstoken"
 PRESAMLRESPONSE = "presamlresponse"
 
+MAX_MEMBERS = 2_000
+"""Members of a payload that has to be taken apart, because it has what is ours in it."""
+
 _OURS = frozenset({"function", "response"})
 
 
@@ -101,13 +104,24 @@ class FunctionPayload:
 def _argument_members(arguments: Mapping[str, object] | str) -> Sequence[str]:
     """The members of the body that are the application's, each as text."""
     if isinstance(arguments, str):
-        return [
-            f"{go_json.escape(name.text)}:{go_json.compact(value.text)}"
-            for name, value in pairs_of(arguments)
-            if name.parsed not in _OURS
-        ]
+        return _members_of_text(arguments)
     given = {name: value for name, value in arguments.items() if name not in _OURS}
     return [go_json.dumps(given)[1:-1]] if given else []
+
+
+def _members_of_text(text: str) -> Sequence[str]:
+    # An escape could hide one of the names.
+    if not any(f'"{name}"' in text for name in _OURS) and "\\u" not in text:
+        members = go_json.compact(text).strip()[1:-1]
+        return [members] if members else []
+    pairs = pairs_of(text)
+    if len(pairs) > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS} members")
+    return [
+        f"{go_json.escape(name.text)}:{go_json.compact(value.text)}"
+        for name, value in pairs
+        if name.parsed not in _OURS
+    ]
 
 
 def knows(function: str, list_name: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from outrider.domain.formats import go_json, json_members
-from outrider.domain.formats.json_bounds import check_values, is_deeper
+from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, is_deeper
 from outrider.domain.formats.json_members import Number
 
 M = TypeVar("M")
@@ -22,6 +22,9 @@ JsonObject = dict[str, Any]
 MAX_DEPTH = 48
 """Objects and lists inside each other: `google.protobuf.Struct`, with the message around it, is no
 deeper before protobuf's own bound of 100 messages is reached."""
+
+MAX_PRINTED_VALUES = 5_000
+"""Values of the answer to a function whose numbers stay as they are written."""
 
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONG = 309
@@ -139,16 +142,19 @@ def parse_json(body: bytes) -> Any:
 
 
 def parse_as_written(body: bytes) -> Any:
-    """Return the JSON value of a response's body, its numbers as `Number`. Raise `InvalidResponse`."""
-    value = _decoded(body, _NUMBER_DECODER)
+    """Return the JSON value of a response's body, its numbers as `Number`. Raise `InvalidResponse`.
+
+    It has at most `MAX_PRINTED_VALUES` values: to print them takes longer than to carry them.
+    """
+    value = _decoded(body, _NUMBER_DECODER, MAX_PRINTED_VALUES)
     if not _MAY_BE_HALF.search(body):
         return value
     return json_members.parse(go_json.with_whole_pairs(go_json.dumps_as_read(value)))
 
 
-def _decoded(body: bytes, decoder: json.JSONDecoder) -> Any:
+def _decoded(body: bytes, decoder: json.JSONDecoder, limit: int = MAX_JSON_VALUES) -> Any:
     try:
-        check_values(body)
+        check_values(body, limit)
     except ValueError as problem:
         raise InvalidResponse(f"the answer cannot be read: {problem}", is_json=False) from None
     try:

@@ -12,7 +12,7 @@ import typer
 
 from outrider.cli.remote.client import connect
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.input_files import read_message
+from outrider.cli.terminal.input_files import read_object
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import pretty_body, print_fields, print_json, short_enum, text_of
 
@@ -42,15 +42,13 @@ def send_sample_call(
 
     It is not in the delivery log. Ends with 1 when the target does not accept, or when its answer cannot be applied.
     """
-    from protobuf.wkt import Struct
-
     from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
 
-    payload = None if file is None else read_message(file, Struct)
+    payload = "" if file is None else read_object(file)
     server = connect(url, token, data_dir)
     response = server.call(
         partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
-        TestTargetRequest(target_id=target_id, payload=payload),
+        TestTargetRequest(target_id=target_id, payload_json=payload),
         advice="See `outrider target list`.",
     )
     attempt = response.get("attempt", {})
