@@ -576,7 +576,7 @@ class FullStore:
     def __init__(self, store: Any) -> None:
         self.read = store.read
 
-    async def write(self, work: object, *, shared: bool = False) -> None:
+    async def write(self, work: object, *, shared: bool = False, load: object = None) -> None:
         raise Unavailable("the store's disk is full: nothing of this call was stored")
 
 

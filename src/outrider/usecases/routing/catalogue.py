@@ -19,7 +19,7 @@ from outrider.domain.routing.catalogue_entry import (
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest
 from outrider.usecases.ports.schemas import InvalidSchema, SchemaCompiler
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 PAGE_BYTES = 1024 * 1024
@@ -61,7 +61,10 @@ class ManageCatalogue:
         for position, entry in enumerate(entries):
             check_entry(entry, position)
             self._check_schema(entry, position)
-        new = await self.store.write(lambda unit: unit.catalogue.put(actor.instance_id, entries))
+        new = await self.store.write(
+            lambda unit: unit.catalogue.put(actor.instance_id, entries),
+            load=Load(actor.instance_id, len(entries)),
+        )
         await self.routing.refresh()
         return sum(not _contains(self.routing.registered, name) for name in new)
 
