@@ -18,7 +18,9 @@ from outrider.testing.receiver import Answer, Receiver
 
 NOWHERE = "http://127.0.0.1:9/hook"
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
-CHANGED = b'{"changed":{"by":"target"}}'
+# ZITADEL's messages: an answer of other members would be a failure of the target.
+CHANGED = b'{"query":{"limit":5}}'
+CHANGED_RESPONSE = b'{"sessions":[{"id":"by the target"}]}'
 FORWARDED = b'{"forwardedStatusCode":401,"forwardedErrorMessage":"not today"}'
 
 
@@ -115,7 +117,7 @@ async def test_a_response_for_programs(user):
     """
     The server's answer as it is; the call comes from another program.
     """
-    async with Receiver([Answer(body=CHANGED)]) as receiver:
+    async with Receiver([Answer(body=CHANGED_RESPONSE)]) as receiver:
         target = await user.target(receiver.url)
         await user.bind(f"response{METHOD}", target)
         document = {**REQUEST, "fullMethod": "/other.Service/Do", "response": {"sessions": []}}
@@ -123,7 +125,7 @@ async def test_a_response_for_programs(user):
             "intercept", "response", "-", "--method", METHOD, stdin=json.dumps(document)
         )
 
-    assert json.loads(CHANGED) == answer["response"]
+    assert json.loads(CHANGED_RESPONSE) == answer["response"]
     assert answer["interceptionId"].isdecimal()
     assert f"response{METHOD}" == answer["execution"]
     assert [target] == [call["targetId"] for call in answer["calls"]]
