@@ -21,12 +21,12 @@ from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
     Header,
-    Message,
     Receive,
     Scope,
     Send,
     header,
     read_body,
+    receive_after,
 )
 from outrider.api.endpoints.cloudevents_reader import read_batch, read_binary, read_structured
 from outrider.api.rest.app import RestResponse, connect_scope, decompress
@@ -113,18 +113,12 @@ def _reader(kind: str) -> Reader | None:
 
 def _receive_translated(reader: Reader, scope: Scope, receive: Receive) -> Receive:
     """A `receive` whose body is the message; what is wrong with the events it raises."""
-    is_given = False
 
-    async def receive_message() -> Message:
-        nonlocal is_given
-        if is_given:
-            return await receive()
-        is_given = True
+    async def message() -> bytes:
         events = reader(scope, await _body(scope, receive))
-        message = pb.PublishEventsRequest(events=[_message(event) for event in events])
-        return {"type": "http.request", "body": message.to_binary(), "more_body": False}
+        return pb.PublishEventsRequest(events=[_message(event) for event in events]).to_binary()
 
-    return receive_message
+    return receive_after(message, receive)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

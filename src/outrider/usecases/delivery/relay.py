@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.external_issuer import ALGORITHMS
 from outrider.domain.events.relay_event import read_relayed, relayed_id
-from outrider.domain.events.relay_signature import InvalidSignature, check_signature
+from outrider.domain.events.relay_signature import InvalidSignature, check_header, check_signature
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
@@ -48,12 +47,6 @@ class RelayedCall:
     body: bytes = field(repr=False)
 
 
-def unknown_source() -> SourceKeys:
-    """Return what calls to an unknown name are verified with: no call passes."""
-    unguessable = secrets.token_hex()
-    return SourceKeys(RelaySource(name=""), InstanceId(""), (unguessable,))
-
-
 @dataclass(frozen=True, slots=True)
 class Relay:
     """Takes calls of other servers. Their signature is who they are."""
@@ -62,24 +55,40 @@ class Relay:
     runtime: Runtime
     publish: PublishEvents
     report: Report = field(repr=False)
-    _unknown: SourceKeys = field(default_factory=unknown_source, repr=False)
+
+    def check_headers(self, name: str, signatures: Sequence[str]) -> None:
+        """Return when a call may be genuine, as far as its headers tell: then its body may be read.
+
+        `signatures` are the values of both signature headers. Raise `Unauthenticated` for an
+        unknown name, and for a call that its source cannot have signed.
+        """
+        sender = self.sources.get(name)
+        if sender is None:
+            raise self._unsigned(name, "there is no such source")
+        if sender.signing_keys:
+            now = self.runtime.now().timestamp()
+            try:
+                check_header(signatures, now, sender.source.max_age_s)
+            except InvalidSignature as problem:
+                raise self._unsigned(name, str(problem)) from None
 
     async def verified(self, name: str, signatures: Sequence[str], body: bytes) -> RelayedCall:
         """Return the call, its JSON out of whatever was around it.
 
         `signatures` are the values of both signature headers. Raise `Unauthenticated` for what no
-        known key has signed, and for an unknown name: the two look the same. Raise
+        known key has signed, and for an unknown name: both have the same text. Raise
         `Unavailable` when the keys of the source's issuer cannot be fetched.
         """
-        sender = self.sources.get(name, self._unknown)
+        sender = self.sources.get(name)
+        if sender is None:
+            raise self._unsigned(name, "there is no such source")
         try:
             if sender.signing_keys:
                 now, max_age_s = self.runtime.now().timestamp(), sender.source.max_age_s
                 check_signature(signatures, body, sender.signing_keys, now, max_age_s)
             return RelayedCall(sender, await _inner(sender, body))
         except InvalidSignature as problem:
-            self.report(name, str(problem) if name in self.sources else "there is no such source")
-            raise Unauthenticated("this source has not signed the call") from None
+            raise self._unsigned(name, str(problem)) from None
 
     async def accept(self, call: RelayedCall) -> PublishResult:
         """Store the event of a call, with its deliveries; it is on disk on return.
@@ -96,6 +105,10 @@ class Relay:
             raise FailedPrecondition("the instance of this source does not exist")
         named = replace(event, id=relayed_id(event, origin, call.body))
         return await self.publish.relayed(instance, named, call.body)
+
+    def _unsigned(self, name: str, reason: str) -> Unauthenticated:
+        self.report(name, reason)
+        return Unauthenticated("this source has not signed the call")
 
     async def _exists(self, instance: InstanceId) -> bool:
         # An operator may have written any id, and an instance may be gone by now.
