@@ -14,8 +14,11 @@ from protobuf.wkt import Duration, Timestamp
 
 from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app
-from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, result_of
+from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, method_named, result_of
 from outrider.api.asgi.limits import REQUEST_BYTES
+from outrider.api.rpc.binary_values import MAX_VALUES
+from outrider.api.rpc.gzip import MAX_MEMBERS
+from outrider_api.zitadel.action.v2.action_service_connect import ActionService
 from outrider_api.zitadel.action.v2.action_service_pb import (
     AddPublicKeyRequest,
     CreateTargetRequest,
@@ -220,6 +223,42 @@ async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(client: ApiCl
         "invalid_argument",
         f"request is larger than {REQUEST_BYTES} bytes",
     )
+
+
+@every_wire
+async def test_many_members_of_gzip_are_refused(client: ApiClient, wire: Wire):
+    """
+    Each is a few bytes, and takes as long as a copy of all that follow.
+    """
+    members = gzip.compress(b"") * (REQUEST_BYTES // 32)
+    encoding = "grpc_encoding" if wire in FRAMED else "content_encoding"
+    request = post(wire, framed(wire, members, flags=1), **{encoding: "gzip"})
+    code, text = await refused(client, wire, request)
+    assert code == "invalid_argument"
+    assert f"more than {MAX_MEMBERS} members" in text
+
+
+@pytest.mark.parametrize("wire", BINARY, ids=str)
+async def test_many_values_are_refused_on_every_binary_wire(client: ApiClient, wire: Wire):
+    """
+    Two bytes are a message, and a message costs two microseconds.
+    """
+    name = method_named(ActionService.desc(), "ListTargets")
+    path = f"/{ActionService.desc().type_name}/{name.name}"
+    code, text = await refused(
+        client, wire, post(wire, framed(wire, b"\x1a\0" * (REQUEST_BYTES // 2 - 9)), path)
+    )
+    assert code == "invalid_argument"
+    assert f"more than {MAX_VALUES} values" in text
+
+
+async def test_many_pieces_of_base64_are_refused(client: ApiClient):
+    """
+    A million texts of one byte are a message too, as the protocol has it.
+    """
+    request = post(Wire.GRPC_WEB_TEXT, b"AA==" * (REQUEST_BYTES // 4))
+    code, text = await refused(client, Wire.GRPC_WEB_TEXT, request)
+    assert (code, text) == ("invalid_argument", "body has more than 2000 Base64 padding characters")
 
 
 @every_wire

@@ -21,7 +21,7 @@ from outrider.errors import InvalidRequest, ResourceExhausted
 
 
 class UnauthenticatedBodies:
-    """The bodies of this process that nothing has been verified of yet. `held` counts their bytes."""
+    """The bodies of this process that nothing has been verified of yet. `size` is that of all of them."""
 
     def __init__(
         self,
@@ -32,12 +32,12 @@ class UnauthenticatedBodies:
         self._total = total
         self._of_one = of_one
         self._seconds = seconds
-        self._held: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
 
     @property
-    def held(self) -> int:
+    def size(self) -> int:
         """How many bytes they hold now."""
-        return self._held.total()
+        return self._counts.total()
 
     @asynccontextmanager
     async def body(self, receive: Receive, limit: int, place: str) -> AsyncIterator[bytes]:
@@ -59,16 +59,19 @@ class UnauthenticatedBodies:
             chunk = len(message.get("body", b""))
             if size + chunk > limit:
                 raise BodyTooLargeError
-            if self._held[place] + chunk > self._of_one or self._held.total() + chunk > self._total:
+            if (
+                self._counts[place] + chunk > self._of_one
+                or self._counts.total() + chunk > self._total
+            ):
                 raise ResourceExhausted("too many requests are being read, try again later")
-            self._held[place] += chunk
+            self._counts[place] += chunk
             size += chunk
             return message
 
         try:
             yield await self._in_time(read_body(receive_counted, limit))
         finally:
-            self._held[place] -= size
+            self._counts[place] -= size
 
     async def _in_time(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
         try:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectrpc.code import Code
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 
 from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
@@ -33,6 +32,7 @@ from outrider.api.asgi.types import (
 from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
+from outrider.api.rpc.gzip import Gzip
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.api.rpc.service import Service
 from outrider.errors import InvalidRequest
@@ -144,9 +144,11 @@ async def read_json_body(match: Match, scope: Scope, receive: Receive) -> bytes:
 def decompress(body: bytes) -> bytes:
     """The text of a compressed body; it is not unpacked beyond the limit."""
     try:
-        return GzipCompression().decompress(body, REQUEST_BYTES)
+        return Gzip().decompress(body, REQUEST_BYTES)
     except ConnectError as error:
-        raise BodyTooLargeError from error
+        if error.code is Code.RESOURCE_EXHAUSTED:
+            raise BodyTooLargeError from error
+        raise BadRequestError(f"the body cannot be unpacked: {error.message}") from error
     except (zlib.error, EOFError) as error:
         raise BadRequestError(f"the body cannot be unpacked: {error}") from error
 

@@ -89,7 +89,7 @@ def from_outrider(error: OutriderError) -> ConnectError:
 def from_library(error: ConnectError, method: str) -> ConnectError | None:
     """An error of the protocol library that the caller caused, or None."""
     if error.code is Code.RESOURCE_EXHAUSTED:
-        return ConnectError(Code.INVALID_ARGUMENT, TOO_LARGE)
+        return ConnectError(Code.INVALID_ARGUMENT, too_large(error.message))
     if error.code is Code.UNIMPLEMENTED and error.message == NO_HANDLER:
         return ConnectError(Code.UNIMPLEMENTED, f"{method} is not implemented")
     if error.message.startswith(PROTOCOL_ERROR):
@@ -97,6 +97,12 @@ def from_library(error: ConnectError, method: str) -> ConnectError | None:
     if error.code not in CLIENT_CAUSED:
         return None
     return ConnectError(error.code, shortened(error.message))
+
+
+def too_large(library_text: str) -> str:
+    """Our words for a message beyond the limit, which the library's text ends with."""
+    limit = library_text.rpartition(" ")[2]
+    return f"request is larger than {limit} bytes" if limit.isdigit() else TOO_LARGE
 
 
 def shortened(text: str) -> str:
