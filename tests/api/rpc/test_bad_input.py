@@ -14,11 +14,9 @@ from protobuf.wkt import Duration, Timestamp
 
 from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app
-from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, method_named, result_of
+from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, result_of
 from outrider.api.asgi.limits import REQUEST_BYTES
-from outrider.api.rpc.binary_values import MAX_VALUES
 from outrider.api.rpc.gzip import MAX_MEMBERS
-from outrider_api.zitadel.action.v2.action_service_connect import ActionService
 from outrider_api.zitadel.action.v2.action_service_pb import (
     AddPublicKeyRequest,
     CreateTargetRequest,
@@ -236,20 +234,6 @@ async def test_many_members_of_gzip_are_refused(client: ApiClient, wire: Wire):
     code, text = await refused(client, wire, request)
     assert code == "invalid_argument"
     assert f"more than {MAX_MEMBERS} members" in text
-
-
-@pytest.mark.parametrize("wire", BINARY, ids=str)
-async def test_many_values_are_refused_on_every_binary_wire(client: ApiClient, wire: Wire):
-    """
-    Two bytes are a message, and a message costs two microseconds.
-    """
-    name = method_named(ActionService.desc(), "ListTargets")
-    path = f"/{ActionService.desc().type_name}/{name.name}"
-    code, text = await refused(
-        client, wire, post(wire, framed(wire, b"\x1a\0" * (REQUEST_BYTES // 2 - 9)), path)
-    )
-    assert code == "invalid_argument"
-    assert f"more than {MAX_VALUES} values" in text
 
 
 async def test_many_pieces_of_base64_are_refused(client: ApiClient):

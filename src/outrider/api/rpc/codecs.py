@@ -29,7 +29,6 @@ from protobuf import (
 )
 
 from outrider.api.asgi.json_depth import check_depth
-from outrider.api.rpc.binary_values import check_values
 from outrider.api.rpc.error_mapping import ErrorMapper
 
 M = TypeVar("M", bound=Message)
@@ -63,7 +62,6 @@ class CheckedCodec:
 
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """The message; whatever is raised is the caller's mistake."""
-        check_values(data, message_class.desc())
         return message_class.from_binary(data)
 
 
