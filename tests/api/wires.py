@@ -133,7 +133,7 @@ def request_of(wire: Wire, method: DescMethod, message: Message) -> HttpRequest:
 def body_of(wire: Wire, message: Message) -> bytes:
     """A message as this wire writes it."""
     if wire is Wire.CONNECT_JSON:
-        return message.to_json().encode()
+        return compact_json(json_of(message))
     data = message.to_binary()
     if wire is Wire.CONNECT_PROTO:
         return data
@@ -148,7 +148,7 @@ def rest_request(method: DescMethod, message: Message) -> HttpRequest:
     """The route of the procedure, filled in from the message."""
     rule = method.proto.options[annotations_pb.ext_http]
     assert isinstance(rule.pattern, Oneof)
-    fields = json.loads(message.to_json())
+    fields = json_of(message)
     names = {item.name: item.json_name for item in method.input.fields}
 
     def filled(match: re.Match[str]) -> str:
@@ -159,7 +159,23 @@ def rest_request(method: DescMethod, message: Message) -> HttpRequest:
     if not rule.body:
         return HttpRequest(verb, path)
     headers = {"content-type": "application/json"}
-    return HttpRequest(verb, path, headers, json.dumps(fields).encode())
+    return HttpRequest(verb, path, headers, compact_json(fields))
+
+
+def json_of(message: Message) -> Any:
+    """A message's JSON, with whole numbers written as everybody but protobuf writes them."""
+    return json.loads(message.to_json(), parse_float=plain_number)
+
+
+def plain_number(digits: str) -> float:
+    """`1.0` is `1`."""
+    value = float(digits)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def compact_json(value: Any) -> bytes:
+    """JSON without white space."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def result_of(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:

@@ -74,7 +74,7 @@ def check_event(event: Event, position: int) -> None:
         _refuse(position, "Id", "value must not contain NUL")
     if event.payload_json is None:
         return
-    if len(event.payload_json.encode()) > MAX_PAYLOAD_BYTES:
+    if go_json.is_longer(event.payload_json, MAX_PAYLOAD_BYTES):
         _refuse(position, "EventPayload", f"value length must be at most {MAX_PAYLOAD_BYTES} bytes")
     try:
         go_json.check_object(event.payload_json)

@@ -14,6 +14,9 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import NoReturn
 
+from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, most_values
+from outrider.domain.formats.json_members import Number
+
 _ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",
@@ -22,8 +25,9 @@ _ESCAPES = {
     "\u2029": "\\u2029",
 }
 _NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
-# Runs between escapes are taken whole: sign by sign, half a megabyte took 55 ms instead of 3.
-_STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
+_SPACE = re.compile(r"[ \t\r\n]")
+# Signs that JSON has nowhere stand for what is escaped, and between what is not in quotation marks.
+_BACKSLASH, _QUOTE, _TEXT = "\x01", "\x02", "\x00"
 # Five times as fast as `_printed`, which messages without a float can do without.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 # It begins with signs, without a lookbehind: the search is three times as fast.
@@ -46,7 +50,23 @@ def quote(text: str) -> str:
 
 def compact(text: str) -> str:
     """Take the white space out of valid JSON and escape it; numbers and order stay as they are."""
-    return escape(_STRING_OR_SPACE.sub(lambda found: found.group(1) or "", text))
+    return escape(_without_space(text) if _SPACE.search(text) else text)
+
+
+def _without_space(text: str) -> str:
+    # Whole strings at a time: an expression that finds each text took three times as long.
+    has_escapes = "\\" in text
+    if has_escapes:
+        text = text.replace("\\\\", _BACKSLASH).replace('\\"', _QUOTE)
+    pieces = text.split('"')
+    outside = _TEXT.join(pieces[::2])
+    for space in " \t\r\n":
+        outside = outside.replace(space, "")
+    pieces[::2] = outside.split(_TEXT)
+    text = '"'.join(pieces)
+    if has_escapes:
+        text = text.replace(_QUOTE, '\\"').replace(_BACKSLASH, "\\\\")
+    return text
 
 
 def folded(name: str) -> str:
@@ -60,8 +80,18 @@ def with_whole_pairs(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def is_longer(text: str, limit: int) -> bool:
+    """Whether JSON has more than `limit` bytes, without the white space in it."""
+    return len(text.encode()) > limit and len(_without_space(text).encode()) > limit
+
+
 def check_object(text: str) -> None:
-    """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259)."""
+    """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259).
+
+    It has at most `MAX_JSON_VALUES` values.
+    """
+    if most_values(text) > MAX_JSON_VALUES:
+        check_values(text.encode())
     try:
         # Numbers are kept as text: no limit of Python's applies to them.
         value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constants)
@@ -86,9 +116,9 @@ def number(value: float) -> str:
 
 
 def dumps(value: object) -> str:
-    """JSON of dicts, lists, strings, floats, booleans and None, keys in their order.
+    """JSON of dicts, lists, strings, numbers, booleans and None, keys in their order.
 
-    Raise `ValueError` for infinities and NaN, `TypeError` for what JSON has no type for.
+    A `Number` is taken for a text: `dumps_as_read` prints it as it was written. Raise `ValueError` for infinities and NaN, `TypeError` for what JSON has no type for.
     """
     try:
         text = _ENCODER.encode(value)
@@ -99,7 +129,14 @@ def dumps(value: object) -> str:
     return _printed(value) if may_differ else escape(text)
 
 
+def dumps_as_read(value: object) -> str:
+    """The same of what was read with its numbers as `Number`. Slower than `dumps`."""
+    return _printed(value)
+
+
 def _printed(value: object) -> str:
+    if isinstance(value, Number):
+        return value
     if isinstance(value, str):
         return quote(value)
     if value is None or isinstance(value, bool):

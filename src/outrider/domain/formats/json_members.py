@@ -35,18 +35,38 @@ def members_of(text: str) -> Mapping[str, Value]:
     too deep.
     """
     members: dict[str, Value] = {}
+    for name, value in pairs_of(text):
+        if name.parsed in members:
+            raise ValueError(f"the member {name.text} is there twice")
+        members[name.parsed] = value
+    return members
 
-    def member(at: int) -> int:
+
+def pairs_of(text: str) -> Sequence[tuple[Value, Value]]:
+    """Return the names and values of one JSON object, in order, names that are there twice too.
+
+    Raise `ValueError` for everything else, and for what is nested too deep.
+    """
+    pairs: list[tuple[Value, Value]] = []
+
+    def pair(at: int) -> int:
         name, at = _decoded(text, at)
         if not isinstance(name.parsed, str) or isinstance(name.parsed, Number):
             raise ValueError(f"a name was expected at character {at}")  # noqa: TRY004 - one type
-        if name.parsed in members:
-            raise ValueError(f"the member {name.text} is there twice")
-        members[name.parsed], at = _decoded(text, _after(text, at, ":"))
+        value, at = _decoded(text, _after(text, at, ":"))
+        pairs.append((name, value))
         return at
 
-    _read_all(text, "{}", member)
-    return members
+    _read_all(text, "{}", pair)
+    return pairs
+
+
+def parse(text: str) -> Any:
+    """Return a JSON value with its numbers as `Number`. Raise `ValueError`."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def items_of(text: str) -> Sequence[Value]:

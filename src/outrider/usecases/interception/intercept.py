@@ -18,6 +18,7 @@ from outrider.domain.interception.decision import execution_failed, not_json
 from outrider.domain.interception.function import FunctionPayload, function_lookup_id
 from outrider.domain.interception.message import (
     JSON_OBJECTS,
+    JSON_TEXTS,
     InvalidResponse,
     JsonObject,
     MessageType,
@@ -124,11 +125,14 @@ class Interceptions:
         self,
         instance: InstanceId,
         function: str,
-        payload: Mapping[str, object],
+        payload: Mapping[str, object] | str,
         *,
         seconds: float | None = None,
     ) -> InterceptionResult[JsonObject]:
-        """Call a function: return the result that the responses of its targets add up to."""
+        """Call a function: return the result that the responses of its targets add up to.
+
+        `payload` may be the text of a JSON object; the numbers of the result are `Number`, then.
+        """
         matched = self._match(instance, function_lookup_id(function))
         if matched is None:
             self._unmatched("function")
@@ -202,8 +206,10 @@ def _check_renders(payload: TargetPayload) -> None:
         raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 
-def json_text(message: JsonObject) -> str:
-    """Return the message as targets see it. Raise `InvalidRequest` for what is not JSON."""
+def json_text(message: JsonObject | str) -> str:
+    """Return the message as targets see it; a text must be JSON. Raise `InvalidRequest`."""
+    if isinstance(message, str):
+        return JSON_TEXTS.render(message)
     try:
         return JSON_OBJECTS.render(message)
     except (TypeError, ValueError, RecursionError) as failure:

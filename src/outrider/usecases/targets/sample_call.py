@@ -52,10 +52,11 @@ class TestTarget:
     target_client: TargetClient
 
     async def __call__(
-        self, actor: Actor, target_id: TargetId, payload: Mapping[str, object] | None
+        self, actor: Actor, target_id: TargetId, payload: Mapping[str, object] | str | None
     ) -> SampleCallResult:
         """Send `payload`, or a sample of what the target gets from its first execution.
 
+        `payload` may be the text of a JSON object, whose numbers stay as they are written.
         Raise `NotFound` for another instance's target, as for no target.
         """
         instance = actor.instance_id
@@ -110,7 +111,9 @@ def _load(
     return resolved_target, entries[0].example_json if entries else None
 
 
-def _render(payload: Mapping[str, object]) -> bytes:
+def _render(payload: Mapping[str, object] | str) -> bytes:
+    if isinstance(payload, str):
+        return go_json.compact(payload).encode()
     try:
         return go_json.dumps(payload).encode()
     except (ValueError, RecursionError) as failure:

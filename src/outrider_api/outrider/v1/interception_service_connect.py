@@ -37,7 +37,11 @@ class InterceptionService(Protocol):
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     async def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
@@ -148,7 +152,11 @@ class InterceptionServiceClient(ConnectClient):
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     async def intercept_request(
         self,
@@ -253,7 +261,11 @@ class InterceptionServiceSync(Protocol):
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
@@ -362,7 +374,11 @@ class InterceptionServiceClientSync(ConnectClientSync):
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     def intercept_request(
         self,

@@ -32,6 +32,7 @@ REQUEST = Call("InterceptRequest", {"fullMethod": METHOD, "request": MESSAGE})
 RESPONSE = Call(
     "InterceptResponse", {"fullMethod": METHOD, "request": {"asked": 1}, "response": MESSAGE}
 )
+BINARY = tuple(wire for wire in Wire if wire not in {Wire.CONNECT_JSON, Wire.REST})
 ON_REQUEST = f"request{METHOD}"
 ON_RESPONSE = f"response{METHOD}"
 
@@ -127,10 +128,11 @@ REQUESTS = [
         ),
     ),
     Row(
-        "numbers that JSON can carry and the wire cannot",
+        "numbers that JSON can carry and a Struct cannot",
         REQUEST,
         requested(MESSAGE, failed("FAILED", "not JSON")),
         at_request(responder(endpoint=answering(b'{"a":1' + b"0" * 400 + b"}"))),
+        wires=BINARY,
     ),
     Row(
         "an answer deeper than the wire",
