@@ -245,6 +245,25 @@ async def test_many_pieces_of_base64_are_refused(client: ApiClient):
     assert (code, text) == ("invalid_argument", "body has more than 2000 Base64 padding characters")
 
 
+@pytest.mark.parametrize(
+    "path", ["/" * 9000, f"{TARGETS}/{'%20' * 3000}", f"/v1/events{'x' * 9000}"]
+)
+async def test_a_path_longer_than_any_is_refused_at_once(client: ApiClient, path: str):
+    """
+    It is decoded segment by segment, before anyone knows who calls.
+    """
+    response = await client.exchange(HttpRequest("GET", path, {}))
+    assert (response.status, response.json()["message"]) == (
+        400,
+        "the path is longer than 8192 bytes",
+    )
+
+
+async def test_a_long_query_is_no_long_path(client: ApiClient):
+    response = await client.exchange(HttpRequest("GET", f"{TARGETS}/7?a={'x' * 9000}", OWNER))
+    assert response.status == 200
+
+
 @every_wire
 async def test_an_unknown_encoding_is_refused(client: ApiClient, wire: Wire):
     """

@@ -25,5 +25,8 @@ out."""
 UNAUTHENTICATED_SECONDS = 15.0
 """How long such a body may take to arrive."""
 
+PATH_CHARS = 8 * 1024
+"""The longest path; ids have at most 200 characters."""
+
 ERROR_TEXT_CHARS = 500
 """The longest text of a decoding error: such texts quote the request."""

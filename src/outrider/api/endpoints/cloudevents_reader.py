@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from outrider.api.asgi.json_depth import check_depth
+from outrider.api.asgi.json_depth import check_bounds
 from outrider.api.asgi.types import Scope, header
 from outrider.api.rpc.error_mapping import shortened
 from outrider.domain.events.cloud_event import CloudEvent, cloud_event, refuse
 from outrider.domain.events.event import MAX_EVENTS
 from outrider.domain.formats.json_members import Number, Value, items_of, members_of
 from outrider.errors import InvalidRequest
+
+MAX_MEMBERS = 200
+"""Attributes of one event, and its data; the specification has eight."""
+
+MAX_HEADER_CHARS = 8 * 1024
+"""The value of one attribute in binary mode."""
 
 _ONE = "CloudEvent"
 _PREFIX = "ce-"
@@ -39,17 +45,17 @@ def read_structured(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
     return [_from_json(_text(body, _ONE), _ONE)]
 
 
-def read_batch(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
-    """Read up to a thousand events. Raise `InvalidRequest`."""
+def read_batch(_scope: Scope, body: bytes) -> Iterable[CloudEvent]:
+    """Read up to a thousand events, one after the other. Raise `InvalidRequest`."""
     try:
-        items = items_of(_text(body, "CloudEvents"))
+        items = items_of(_text(body, "CloudEvents"), MAX_EVENTS + 1)
     except ValueError as problem:
         raise InvalidRequest(f"invalid CloudEvents: {shortened(str(problem))}") from None
     if not 1 <= len(items) <= MAX_EVENTS:
         raise InvalidRequest(
             f"invalid CloudEvents: value must contain between 1 and {MAX_EVENTS} items, inclusive"
         )
-    return [_from_json(item.text, f"CloudEvents[{index}]") for index, item in enumerate(items)]
+    return (_from_json(item.text, f"CloudEvents[{index}]") for index, item in enumerate(items))
 
 
 def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
@@ -77,7 +83,7 @@ def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
 
 def _from_json(text: str, where: str) -> CloudEvent:
     try:
-        members = members_of(text)
+        members = members_of(text, MAX_MEMBERS)
     except ValueError as problem:
         raise InvalidRequest(f"invalid {where}: {shortened(str(problem))}") from None
     attributes = {
@@ -121,7 +127,7 @@ def _data(members: Mapping[str, Value], where: str) -> str | None:
 
 def _text(octets: bytes, where: str) -> str:
     try:
-        check_depth(octets)
+        check_bounds(octets)
         return octets.decode()
     except UnicodeDecodeError:
         raise InvalidRequest(f"invalid {where}: the text is not UTF-8") from None
@@ -131,6 +137,8 @@ def _text(octets: bytes, where: str) -> str:
 
 def _header_value(text: str, name: str) -> str:
     """Section 3.1.3.2: quotation marks are taken off, then percent-encoding, once."""
+    if len(text) > MAX_HEADER_CHARS:
+        refuse(_ONE, shortened(name), f"value must have at most {MAX_HEADER_CHARS} characters")
     if _QUOTED.fullmatch(text):
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     try:

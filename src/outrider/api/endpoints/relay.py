@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.json_depth import check_depth
+from outrider.api.asgi.json_depth import check_bounds
 from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -61,7 +61,7 @@ def signatures_of(scope: Scope) -> list[str]:
 
 async def _accept(relay: Relay, log: Log, source: str, call: RelayedCall) -> None:
     try:
-        check_depth(call.body)
+        check_bounds(call.body)
     except ValueError as problem:
         raise InvalidRequest(str(problem)) from None
     published = await relay.accept(call)

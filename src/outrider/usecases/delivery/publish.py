@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,9 @@ from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.telemetry import NO_METRICS, PublishMetrics
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
+
+# After so many bodies others have the event loop: with 4 MiB in 1000 events, 3 ms.
+_RENDERED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class PublishEvents:
         """
         instance = actor.instance_id
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
-        bodies = [checked_body(event, instance, position) for position, event in enumerate(named)]
+        bodies = await self._bodies(instance, named)
         return await self._store(instance, named, bodies)
 
     async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> PublishResult:
@@ -80,6 +84,14 @@ class PublishEvents:
             )
             for event, count in zip(events, written, strict=True)
         ]
+
+    async def _bodies(self, instance: InstanceId, events: Sequence[Event]) -> list[bytes]:
+        bodies: list[bytes] = []
+        for position, event in enumerate(events):
+            bodies.append(checked_body(event, instance, position))
+            if position % _RENDERED_AT_ONCE == _RENDERED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return bodies
 
     def _new_event_id(self) -> EventId:
         return EventId(str(self.runtime.new_id()))

@@ -16,9 +16,11 @@ from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import JwksCache
 from outrider.usecases.delivery.publish import PublishEvents, PublishResult
-from outrider.usecases.ports.external_tokens import JweDecrypter, UnknownKey
+from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
+# So many characters are hashed in a millisecond.
+_LONG_CHARS = 128 * 1024
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
 
 Report = Callable[[str, str], None]
@@ -85,7 +87,11 @@ class Relay:
         try:
             if sender.signing_keys:
                 now, max_age_s = self.runtime.now().timestamp(), sender.source.max_age_s
-                check_signature(signatures, body, sender.signing_keys, now, max_age_s)
+                arguments = (signatures, body, sender.signing_keys, now, max_age_s)
+                if len(body) > _LONG_CHARS:
+                    await asyncio.to_thread(check_signature, *arguments)
+                else:
+                    check_signature(*arguments)
             return RelayedCall(sender, await _inner(sender, body))
         except InvalidSignature as problem:
             raise self._unsigned(name, str(problem)) from None
@@ -132,18 +138,26 @@ async def _inner(sender: SourceKeys, body: bytes) -> bytes:
     return await _payload(sender.keys, compact.decode())
 
 
+async def _verify(keys: KeySet, compact: str) -> None:
+    """Raise `ValueError` for a JWT that no key has signed; a long one is hashed beside the loop."""
+    if len(compact) > _LONG_CHARS:
+        await asyncio.to_thread(keys.verified, compact, _ALGORITHMS)
+    else:
+        keys.verified(compact, _ALGORITHMS)
+
+
 async def _payload(keys: JwksCache, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
         raise Unavailable("the keys of the source's issuer cannot be fetched")
     try:
         try:
-            known.verified(compact, _ALGORITHMS)
+            await _verify(known, compact)
         except UnknownKey:
             newer = await keys.newer(known)
             if newer is None:
                 raise
-            newer.verified(compact, _ALGORITHMS)
+            await _verify(newer, compact)
         encoded = compact.split(".")[1]
         return b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
     except ValueError as problem:
