@@ -26,6 +26,7 @@ from api.calls.table import Caller
 from api.endpoints.relay_sender import KEY, body, encoded, encrypted, signature
 from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
+from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.bootstrap.app_context import open_store, registered_catalogue
 from outrider.config.loading import Settings
@@ -592,7 +593,7 @@ async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing), print)
     content = body(another())
     headers = signature(content, harness.now)
-    exchange = in_process(relay_endpoint(relay, log))
+    exchange = in_process(relay_endpoint(relay, log, UnauthenticatedBodies()))
     response = await exchange(HttpRequest("POST", "/v1/relay/hmac", headers, content))
 
     assert (503, "unavailable") == (response.status, json.loads(response.body)["code"])

@@ -103,7 +103,7 @@ def from_outrider(error: OutriderError) -> ConnectError:
 def from_library(error: ConnectError, method: str) -> ConnectError | None:
     """An error of the protocol library that the caller caused, or None."""
     if error.code is Code.RESOURCE_EXHAUSTED:
-        return ConnectError(Code.INVALID_ARGUMENT, TOO_LARGE)
+        return ConnectError(Code.INVALID_ARGUMENT, too_large(error.message))
     if error.code is Code.UNIMPLEMENTED and error.message == NO_HANDLER:
         return ConnectError(Code.UNIMPLEMENTED, f"{method} is not implemented")
     if error.message.startswith(PROTOCOL_ERROR):
@@ -116,6 +116,12 @@ def from_library(error: ConnectError, method: str) -> ConnectError | None:
 def bounded(text: str) -> str:
     """A text as callers may see it: what it quotes may have any size."""
     return bounded_text.bounded(text, MAX_ERROR_BYTES)
+
+
+def too_large(library_text: str) -> str:
+    """Our words for a message beyond the limit, which the library's text ends with."""
+    limit = library_text.rpartition(" ")[2]
+    return f"request is larger than {limit} bytes" if limit.isdigit() else TOO_LARGE
 
 
 def shortened(text: str) -> str:

@@ -22,6 +22,8 @@ from outrider.usecases.routing.routing_table import Routing
 _PLANNED_AT_ONCE = 500
 # So much of a body takes as long to write as a row.
 _BYTES_OF_ROW = 4096
+# After so many bodies others have the event loop: with 4 MiB in 1000 events, 3 ms.
+_RENDERED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class PublishEvents:
         instance = actor.instance_id
         check_payloads(events)
         named = [event if event.id else replace(event, id=self._new_event_id()) for event in events]
-        bodies = [checked_body(event, instance, position) for position, event in enumerate(named)]
+        bodies = await self._bodies(instance, named)
         return await self._store(instance, named, bodies)
 
     async def relayed(self, instance: InstanceId, event: Event, body: bytes) -> PublishResult:
@@ -85,6 +87,14 @@ class PublishEvents:
             )
             for event, count in zip(events, written, strict=True)
         ]
+
+    async def _bodies(self, instance: InstanceId, events: Sequence[Event]) -> list[bytes]:
+        bodies: list[bytes] = []
+        for position, event in enumerate(events):
+            bodies.append(checked_body(event, instance, position))
+            if position % _RENDERED_AT_ONCE == _RENDERED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return bodies
 
     def _new_event_id(self) -> EventId:
         return EventId(str(self.runtime.new_id()))
