@@ -140,7 +140,9 @@ def test_comments_arrive():
 
     assert create.startswith("Adds a target. The server chooses its id and its signing key.")
     assert endpoint["description"] == "An absolute http or https URL."
-    assert payload["description"].startswith("What happened, up to 512 KiB of JSON.")
+    assert payload["description"].startswith(
+        "What happened, up to 512 KiB of JSON, without white space."
+    )
 
 
 TARGET = {"name": "n", "endpoint": "https://example.com", "restAsync": {}}

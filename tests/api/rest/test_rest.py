@@ -171,7 +171,7 @@ async def test_a_bad_body_is_an_invalid_argument_beside_a_path(client: ApiClient
     """
     response = await send(client, "POST", f"{TARGETS}/1", body)
     assert (response.status, response.json()["code"]) == (400, "invalid_argument")
-    assert response.json()["message"].startswith("the body is ")
+    assert response.json()["message"].startswith("the body ")
 
 
 async def test_a_path_that_is_not_utf8_is_an_invalid_argument(client: ApiClient):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl
 
+from msgspec import MsgspecError, ValidationError
 from protobuf import (
     DescEnum,
     DescField,
@@ -17,7 +18,9 @@ from protobuf import (
     ScalarType,
 )
 
+from outrider.api.asgi.json_depth import check_bounds
 from outrider.api.rest.routes import WHOLE_MESSAGE, Match, field_named
+from outrider.api.rpc.json_envelope import STRICT, check_known, joined, members_once, names_of
 
 # As many as any list request could need, and few enough to be no burden.
 MAX_QUERY_FIELDS = 100
@@ -34,8 +37,8 @@ class BadRequestError(Exception):
 def message_json(match: Match, query_string: bytes, body: bytes) -> bytes:
     """The JSON text of the request message.
 
-    The path wins over the query, and both win over the body. Fields of the query that the message
-    does not have are ignored.
+    The path wins over the query, and both win over the body, whose values stay as they are
+    written. Fields of the query that a message of ZITADEL does not have are ignored.
 
     Raises:
         BadRequestError: the body is not a JSON object, or the query cannot be read.
@@ -43,42 +46,35 @@ def message_json(match: Match, query_string: bytes, body: bytes) -> bytes:
     if match.route.body == WHOLE_MESSAGE and not match.variables:
         # The message codec describes a bad body as well as this module could.
         return body or EMPTY_OBJECT
-    message = body_fields(match, body)
+    members = body_members(match, body)
+    added: dict[str, Any] = {}
     if match.route.body != WHOLE_MESSAGE:
         for path, text in query_fields(query_string):
-            set_field(message, match.route.input, path.split("."), text)
+            set_field(added, match.route.input, path.split("."), text)
     for field, text in match.variables:
-        message.pop(field.name, None)
-        message[field.json_name] = json_value(field, text)
-    return json.dumps(message).encode()
+        members.pop(field.name, None)
+        added[field.json_name] = json_value(field, text)
+    return joined(
+        {**members, **{name: json.dumps(value).encode() for name, value in added.items()}}
+    )
 
 
-def body_fields(match: Match, body: bytes) -> dict[str, Any]:
-    """The fields that the route takes from the body."""
+def body_members(match: Match, body: bytes) -> dict[str, bytes]:
+    """The fields that the route takes from the body, each as it is written there."""
     if not match.route.body or not body:
         return {}
-    value = parse_json(body)
-    if match.route.body == WHOLE_MESSAGE:
-        if not isinstance(value, dict):
-            raise BadRequestError("the body is not a JSON object")
-        return value
-    field = field_named(match.route.input, match.route.body)
-    return {} if field is None else {field.json_name: value}
-
-
-def parse_json(body: bytes) -> Any:
-    """The JSON value of a text; NaN and Infinity are not JSON."""
+    if match.route.body != WHOLE_MESSAGE:
+        field = field_named(match.route.input, match.route.body)
+        return {} if field is None else {field.json_name: body}
     try:
-        return json.loads(body, parse_constant=reject_constant)
-    except RecursionError as error:
-        raise BadRequestError("the body is nested too deeply") from error
-    except ValueError as error:
+        check_bounds(body)
+        return {name: bytes(text) for name, text in members_once(body).items()}
+    except ValidationError:
+        raise BadRequestError("the body is not a JSON object") from None
+    except MsgspecError as error:
         raise BadRequestError(f"the body is not JSON: {error}") from error
-
-
-def reject_constant(name: str) -> Any:
-    """What Python's JSON reads beyond the standard."""
-    raise ValueError(f"{name} is no JSON value")
+    except ValueError as error:
+        raise BadRequestError(f"the body cannot be read: {error}") from error
 
 
 def query_fields(query_string: bytes) -> list[tuple[str, str]]:
@@ -95,9 +91,16 @@ def query_fields(query_string: bytes) -> list[tuple[str, str]]:
 
 
 def set_field(message: dict[str, Any], desc: DescMessage, path: list[str], text: str) -> None:
-    """Sets a field, or a field of a message in it. What does not exist is left alone."""
+    """Sets a field, or a field of a message in it.
+
+    What does not exist is left alone in messages of ZITADEL.
+
+    Raises:
+        BadRequestError: one of our own messages does not have the field.
+    """
     field = field_named(desc, path[0])
     if field is None:
+        check_field(desc, path[0])
         return
     if len(path) > 1:
         if isinstance(field.value, DescFieldValueMessage):
@@ -107,6 +110,15 @@ def set_field(message: dict[str, Any], desc: DescMessage, path: list[str], text:
         message.setdefault(field.json_name, []).append(json_value(field, text))
     elif is_plain(field):
         message[field.json_name] = json_value(field, text)
+
+
+def check_field(desc: DescMessage, name: str) -> None:
+    """Raises `BadRequestError` about an unknown field of one of our own messages."""
+    if desc.type_name.startswith(STRICT):
+        try:
+            check_known(iter([name]), names_of(desc).names)
+        except ValueError as problem:
+            raise BadRequestError(f"the query cannot be read: {problem}") from None
 
 
 def is_plain(field: DescField) -> bool:

@@ -1,7 +1,9 @@
 """Messages to bytes and back, stricter and quieter than the protocol library's own codecs.
 
-- JSON ignores unknown fields, as ZITADEL does, but keeps unknown numbers of enums, so that the
-  rules can refuse them, and refuses two members of one oneof instead of taking the last.
+- JSON of ZITADEL's messages may have unknown members, as in ZITADEL; in our own messages they are
+  refused. Unknown numbers of enums are kept, so that the rules can refuse them. A member that is
+  there twice is refused, and so are two members of one oneof, instead of taking the last.
+- JSON that is only carried stays the text that it came as (`json_envelope`, `json_text`).
 - It refuses unknown names of enums, which ZITADEL ignores: with `"payloadType": "JWE"` it would
   send everything unencrypted, without a word.
 - A response that cannot be written is an internal error: the caller sees a reference, never the
@@ -16,26 +18,32 @@ from functools import cache
 from typing import Any, TypeVar
 
 from connectrpc.codec import Codec, proto_binary_codec, proto_json_codec
+from msgspec import MsgspecError
 from protobuf import (
     DescEnum,
     DescField,
     DescFieldValueEnum,
     DescFieldValueList,
     DescFieldValueMap,
-    DescFieldValueMessage,
     DescMessage,
     DescOneof,
     Message,
 )
 
-from outrider.api.asgi.json_depth import check_depth
+from outrider.api.asgi.json_depth import check_bounds
+from outrider.api.rpc.binary_bounds import check_elements
 from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.json_envelope import (
+    MAX_QUOTED_CHARS,
+    WELL_KNOWN,
+    Envelope,
+    message_of,
+    read_envelope,
+)
+from outrider.api.rpc.json_text import JsonForm, came_as, with_objects
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
-WELL_KNOWN = "google.protobuf."
-# Of a text that the caller sent, in a message to the caller.
-MAX_QUOTED_CHARS = 100
 
 
 class CheckedCodec:
@@ -62,6 +70,8 @@ class CheckedCodec:
 
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """The message; whatever is raised is the caller's mistake."""
+        came_as(JsonForm.STRUCT)
+        check_elements(data, message_class.desc())
         return message_class.from_binary(data)
 
 
@@ -72,18 +82,45 @@ class JsonCodec(CheckedCodec):
         """The message.
 
         Raises:
-            ValueError: not JSON, nested too deep, or not JSON of this message.
+            ValueError: not JSON, of too many values, nested too deep, or not JSON of this message.
             TypeError: JSON of another shape.
         """
-        check_depth(data)
-        check_oneofs(data, message_class.desc())
-        try:
-            return message_class.from_json(data)
-        except ValueError:
-            # Unknown fields are rare; a second reading ignores them. It also drops unknown enum
-            # numbers, which the first one keeps, and unknown names.
-            check_enum_names(data, message_class.desc())
-            return message_class.from_json(data, ignore_unknown_fields=True)
+        check_bounds(data)
+        envelope = envelope_of(bytes(data), message_class)
+        message = message_from_json(envelope.json, message_class)
+        envelope.fill(message)
+        came_as(JsonForm.STRING if envelope.has_text_fields else JsonForm.OBJECT)
+        return message
+
+    def encode(self, message: Message) -> bytes:
+        """The bytes of an answer, what it carries in the form that the call had.
+
+        Raises:
+            ConnectError: internal, with a reference.
+        """
+        return with_objects(message, super().encode)
+
+
+def envelope_of(data: bytes, message_class: type[Message]) -> Envelope:
+    """The JSON of a message taken apart. Raise `ValueError` or `TypeError`."""
+    try:
+        return read_envelope(data, message_class.desc())
+    except MsgspecError as problem:
+        # The words of protobuf's JSON are better: they name the field.
+        message_class.from_json(data, ignore_unknown_fields=True)
+        raise ValueError(str(problem)) from None
+
+
+def message_from_json(data: bytes, message_class: type[M]) -> M:
+    """The message of JSON that carries nothing. Raise `ValueError` or `TypeError`."""
+    check_oneofs(data, message_class.desc())
+    try:
+        return message_class.from_json(data)
+    except ValueError:
+        # Unknown fields are rare; a second reading ignores them. It also drops unknown enum
+        # numbers, which the first one keeps, and unknown names.
+        check_enum_names(data, message_class.desc())
+        return message_class.from_json(data, ignore_unknown_fields=True)
 
 
 def codecs(errors: ErrorMapper) -> tuple[CheckedCodec, CheckedCodec]:
@@ -132,19 +169,6 @@ def all_oneofs(desc: DescMessage, above: frozenset[str]) -> Iterator[DescOneof]:
 def spellings(field: DescField) -> set[str]:
     """Both names that JSON may use for a field."""
     return {field.name, field.json_name}
-
-
-def message_of(field: DescField) -> DescMessage | None:
-    """The message type that the values of a field have, if they have one."""
-    match field.value:
-        case DescFieldValueMessage(message=message):
-            return message
-        case DescFieldValueList(element=element) if isinstance(element, DescMessage):
-            return element
-        case DescFieldValueMap(value=value) if isinstance(value, DescMessage):
-            return value
-        case _:
-            return None
 
 
 def enum_of(field: DescField) -> DescEnum | None:

@@ -102,7 +102,7 @@ def _check_attribute(name: str, text: str, where: str) -> None:
 def _check_data(attributes: Mapping[str, str], data: str, where: str) -> None:
     if not is_json(attributes.get("datacontenttype", "application/json")):
         refuse(where, "datacontenttype", "value must be a type of JSON, such as application/json")
-    if len(data.encode()) > MAX_PAYLOAD_BYTES:
+    if go_json.is_longer(data, MAX_PAYLOAD_BYTES):
         refuse(where, "data", f"value length must be at most {MAX_PAYLOAD_BYTES} bytes")
     try:
         go_json.check_object(data)

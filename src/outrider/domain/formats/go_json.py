@@ -14,6 +14,9 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import NoReturn
 
+from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, most_values
+from outrider.domain.formats.json_members import Number
+
 _ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",
@@ -22,10 +25,13 @@ _ESCAPES = {
     "\u2029": "\\u2029",
 }
 _NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
-# Runs between escapes are taken whole: sign by sign, half a megabyte took 55 ms instead of 3.
-_STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
+_SPACE = re.compile(r"[ \t\r\n]")
+# Signs that JSON has nowhere stand for what is escaped, and between what is not in quotation marks.
+_BACKSLASH, _QUOTE, _TEXT = "\x01", "\x02", "\x00"
 # Five times as fast as `_printed`, which messages without a float can do without.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_HALF = re.compile("[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 # It begins with signs, without a lookbehind: the search is three times as fast.
 _MAY_BE_FLOAT = re.compile(r"[:,\[]-?[0-9]+[.e]")
 # Go switches to the exponent form outside these bounds.
@@ -36,7 +42,11 @@ _NANOS = 1_000_000_000
 
 def escape(text: str) -> str:
     """Escape what Go escapes in JSON that is otherwise ready."""
-    return _NEEDS_ESCAPE.sub(lambda found: _ESCAPES[found.group()], text)
+    if _NEEDS_ESCAPE.search(text):
+        # Sign by sign a function made them: 4 MiB of them took 600 ms instead of 40.
+        for sign in [sign for sign in _ESCAPES if sign in text]:
+            text = text.replace(sign, _ESCAPES[sign])
+    return text
 
 
 def quote(text: str) -> str:
@@ -46,22 +56,53 @@ def quote(text: str) -> str:
 
 def compact(text: str) -> str:
     """Take the white space out of valid JSON and escape it; numbers and order stay as they are."""
-    return escape(_STRING_OR_SPACE.sub(lambda found: found.group(1) or "", text))
+    return escape(_without_space(text) if _SPACE.search(text) else text)
+
+
+def _without_space(text: str) -> str:
+    # Whole strings at a time: an expression that finds each text took three times as long.
+    has_escapes = "\\" in text
+    if has_escapes:
+        text = text.replace("\\\\", _BACKSLASH).replace('\\"', _QUOTE)
+    pieces = text.split('"')
+    outside = _TEXT.join(pieces[::2])
+    for space in " \t\r\n":
+        outside = outside.replace(space, "")
+    pieces[::2] = outside.split(_TEXT)
+    text = '"'.join(pieces)
+    if has_escapes:
+        text = text.replace(_QUOTE, '\\"').replace(_BACKSLASH, "\\\\")
+    return text
 
 
 def folded(name: str) -> str:
     """A field's name as Go compares it: the case of letters does not matter."""
-    # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
-    return "".join(lower if len(lower := letter.casefold()) == 1 else letter for letter in name)
+    # No letter stands for two, as the German sharp s does when Python folds it. A name with such a
+    # letter is none that is looked for: only its case goes.
+    lower = name.casefold()
+    return lower if len(lower) == len(name) else name.lower()
 
 
 def with_whole_pairs(text: str) -> str:
     """Replace each half of a surrogate pair by U+FFFD, as Go does: no UTF-8 can carry it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if _PAIR.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Codecs take 0.2 us for each half, and a text of 1 MiB may have 170,000.
+    return _HALF.sub("\ufffd", text)
 
 
-def check_object(text: str) -> None:
-    """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259)."""
+def is_longer(text: str, limit: int) -> bool:
+    """Whether JSON has more than `limit` bytes, without the white space in it."""
+    return len(text.encode()) > limit and len(_without_space(text).encode()) > limit
+
+
+def check_object(text: str, limit: int | None = MAX_JSON_VALUES) -> None:
+    """Raise `ValueError`, saying where, unless `text` is one JSON object (RFC 8259).
+
+    It has at most `limit` values; None: as many as it likes.
+    """
+    if limit is not None and most_values(text) > limit:
+        check_values(text.encode(), limit)
     try:
         # Numbers are kept as text: no limit of Python's applies to them.
         value = json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constants)
@@ -86,9 +127,9 @@ def number(value: float) -> str:
 
 
 def dumps(value: object) -> str:
-    """JSON of dicts, lists, strings, floats, booleans and None, keys in their order.
+    """JSON of dicts, lists, strings, numbers, booleans and None, keys in their order.
 
-    Raise `ValueError` for infinities and NaN, `TypeError` for what JSON has no type for.
+    A `Number` is taken for a text: `dumps_as_read` prints it as it was written. Raise `ValueError` for infinities and NaN, `TypeError` for what JSON has no type for.
     """
     try:
         text = _ENCODER.encode(value)
@@ -99,7 +140,14 @@ def dumps(value: object) -> str:
     return _printed(value) if may_differ else escape(text)
 
 
+def dumps_as_read(value: object) -> str:
+    """The same of what was read with its numbers as `Number`. Slower than `dumps`."""
+    return _printed(value)
+
+
 def _printed(value: object) -> str:
+    if isinstance(value, Number):
+        return value
     if isinstance(value, str):
         return quote(value)
     if value is None or isinstance(value, bool):

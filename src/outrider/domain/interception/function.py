@@ -9,13 +9,20 @@ members of a response.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from outrider.domain.calls.classify import ForwardedError, forwarded_error
 from outrider.domain.formats import go_json
+from outrider.domain.formats.json_members import Number, pairs_of
 from outrider.domain.ids import ExecutionId
-from outrider.domain.interception.message import InvalidResponse, JsonObject, parse_json
+from outrider.domain.interception.message import (
+    InvalidResponse,
+    JsonObject,
+    parse_as_written,
+    parse_json,
+)
 from outrider.domain.routing.condition import ConditionKind
 
 SET_METADATA = "set_user_metadata"
@@ -26,6 +33,9 @@ APPEND_ATTRIBUTE = "append_attribute"
 PREUSERINFO = "preuserinfo"
 PREACCESSTOKEN = "preaccesstoken"
 PRESAMLRESPONSE = "presamlresponse"
+
+MAX_MEMBERS = 2_000
+"""Members of a payload that has to be taken apart, because it has what is ours in it."""
 
 _OURS = frozenset({"function", "response"})
 
@@ -39,11 +49,12 @@ def function_lookup_id(function: str) -> ExecutionId:
 class FunctionPayload:
     """The body for the targets of a function, and the result of their responses so far.
 
-    `arguments` are what the application passes to the function.
+    `arguments` are what the application passes to the function: values, or the text of a JSON
+    object. Numbers of a text arrive as they are written, and those of the result are `Number`.
     """
 
     function: str
-    arguments: Mapping[str, object] = field(repr=False)
+    arguments: Mapping[str, object] | str = field(repr=False)
     result: JsonObject = field(default_factory=dict, repr=False)
     _has_result: bool = False
     _body: bytes | None = field(default=None, repr=False)
@@ -55,14 +66,16 @@ class FunctionPayload:
         after a response has changed the result.
         """
         if self._body is None:
-            members: dict[str, object] = {"function": function_lookup_id(self.function)}
-            members.update(
-                (name, value) for name, value in self.arguments.items() if name not in _OURS
-            )
+            members = [f'"function":{go_json.quote(function_lookup_id(self.function))}']
+            members += _argument_members(self.arguments)
             if self._has_result:
-                members["response"] = self.result
-            self._body = go_json.dumps(members).encode()
+                members.append(f'"response":{self._print(self.result)}')
+            self._body = ("{" + ",".join(members) + "}").encode()
         return self._body
+
+    def forwarded_error(self, body: bytes, *, is_applied: bool) -> ForwardedError | None:  # noqa: ARG002 - as of a message
+        """Return the error that the body of a 2xx answer forwards, by ZITADEL's rule."""
+        return forwarded_error(body)
 
     def apply(self, body: bytes) -> None:
         """Lay the body of a response over the result; an empty body or `null` changes nothing.
@@ -71,13 +84,44 @@ class FunctionPayload:
         """
         if not body:
             return
-        value = parse_json(body)
+        value = self._parse(body)
         if value is None:
             return
         if not isinstance(value, dict):
             raise InvalidResponse("the answer is not a JSON object")
         self.result = {**self.result, **_known_lists(self.function, value)}
         self._has_result, self._body = True, None
+
+    @property
+    def _parse(self) -> Callable[[bytes], Any]:
+        return parse_as_written if isinstance(self.arguments, str) else parse_json
+
+    @property
+    def _print(self) -> Callable[[object], str]:
+        return go_json.dumps_as_read if isinstance(self.arguments, str) else go_json.dumps
+
+
+def _argument_members(arguments: Mapping[str, object] | str) -> Sequence[str]:
+    """The members of the body that are the application's, each as text."""
+    if isinstance(arguments, str):
+        return _members_of_text(arguments)
+    given = {name: value for name, value in arguments.items() if name not in _OURS}
+    return [go_json.dumps(given)[1:-1]] if given else []
+
+
+def _members_of_text(text: str) -> Sequence[str]:
+    # An escape could hide one of the names.
+    if not any(f'"{name}"' in text for name in _OURS) and "\\u" not in text:
+        members = go_json.compact(text).strip()[1:-1]
+        return [members] if members else []
+    pairs = pairs_of(text)
+    if len(pairs) > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS} members")
+    return [
+        f"{go_json.escape(name.text)}:{go_json.compact(value.text)}"
+        for name, value in pairs
+        if name.parsed not in _OURS
+    ]
 
 
 def knows(function: str, list_name: str) -> bool:
@@ -112,7 +156,7 @@ def _checked_list(name: str, value: object, check: Callable[[Any], object]) -> l
 def _text(value: object, what: str) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, Number):
         raise TypeError(f"{what} is not a string")
     return value
 

@@ -69,8 +69,8 @@ class Unit(Protocol):
     def routing_revision(self) -> int:
         """Grows with every change of what routing and calls depend on.
 
-        These are targets, executions, public keys, web keys, the names of the catalogue, and
-        instances with their hosts.
+        These are targets, executions, public keys, web keys, the names of the catalogue with
+        the schemas of its methods, and instances with their hosts.
         """
         ...
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.struct_pb import Struct
 
 
-_CatalogueEntryFields: TypeAlias = Literal["kind", "name", "schema", "example"]
+_CatalogueEntryFields: TypeAlias = Literal["kind", "name", "schema", "example", "schema_json", "example_json"]
 
 class CatalogueEntry(Message[_CatalogueEntryFields]):
     """
@@ -41,18 +41,33 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
             string name = 2;
             ```
         schema:
-            JSON Schema of the payload.
+            JSON Schema of the payload. An object in JSON is kept as its text. Binary callers who choose this Struct get
+            doubles for numbers, and at most 5000 values in one call.
 
             ```proto
             optional google.protobuf.Struct schema = 3;
             ```
         example:
+            As for `schema`.
+
             ```proto
             optional google.protobuf.Struct example = 4;
             ```
+        schema_json:
+            `schema` as JSON text, one object. At most one of both.
+
+            ```proto
+            string schema_json = 5;
+            ```
+        example_json:
+            `example` as JSON text, one object. At most one of both.
+
+            ```proto
+            string example_json = 6;
+            ```
     """
 
-    __slots__ = ("kind", "name", "schema", "example")
+    __slots__ = ("kind", "name", "schema", "example", "schema_json", "example_json")
 
     if TYPE_CHECKING:
 
@@ -63,6 +78,8 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
             name: str = "",
             schema: Struct | None = None,
             example: Struct | None = None,
+            schema_json: str = "",
+            example_json: str = "",
         ) -> None:
             pass
 
@@ -70,8 +87,10 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
         name: str
         schema: Struct | None
         example: Struct | None
+        schema_json: str
+        example_json: str
 
-_ListEntriesRequestFields: TypeAlias = Literal["kinds", "prefix", "page_size", "page_token"]
+_ListEntriesRequestFields: TypeAlias = Literal["kinds", "prefix", "page_size", "page_token", "as_text"]
 
 class ListEntriesRequest(Message[_ListEntriesRequestFields]):
     """
@@ -104,9 +123,16 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
             ```proto
             string page_token = 4;
             ```
+        as_text:
+            Answer `schema_json` and `example_json` instead of Structs. Over JSON it makes strings of what are objects
+            otherwise.
+
+            ```proto
+            bool as_text = 5;
+            ```
     """
 
-    __slots__ = ("kinds", "prefix", "page_size", "page_token")
+    __slots__ = ("kinds", "prefix", "page_size", "page_token", "as_text")
 
     if TYPE_CHECKING:
 
@@ -117,6 +143,7 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
             prefix: str = "",
             page_size: int = 0,
             page_token: str = "",
+            as_text: bool = False,
         ) -> None:
             pass
 
@@ -124,6 +151,7 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
         prefix: str
         page_size: int
         page_token: str
+        as_text: bool
 
 _ListEntriesResponseFields: TypeAlias = Literal["entries", "next_page_token"]
 
@@ -251,7 +279,7 @@ class CatalogueKind(Enum):
 
 
 _DESC = file_desc(
-    b'\n#outrider/v1/catalogue_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto"\xce\x01\n\x0eCatalogueEntry\x129\n\x04kind\x18\x01 \x01(\x0e2\x1a.outrider.v1.CatalogueKindR\x04kindB\t\xf2\xc7\x18\x05H\x01R\x01\x00\x12\x1d\n\x04name\x18\x02 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12/\n\x06schema\x18\x03 \x01(\x0b2\x17.google.protobuf.StructR\x06schema\x121\n\x07example\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x07example"\xcc\x01\n\x12ListEntriesRequest\x12?\n\x05kinds\x18\x01 \x03(\x0e2\x1a.outrider.v1.CatalogueKindR\x05kindsB\r\xf2\xc7\x18\th\x03z\x05H\x01R\x01\x00\x12\x1f\n\x06prefix\x18\x02 \x01(\tR\x06prefixB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12,\n\tpage_size\x18\x03 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xd0\x0f"t\n\x13ListEntriesResponse\x125\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"U\n\x11AddEntriesRequest\x12@\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entriesB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"*\n\x12AddEntriesResponse\x12\x14\n\x05added\x18\x01 \x01(\rR\x05added*\x86\x01\n\rCatalogueKind\x12\x1e\n\x1aCATALOGUE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15CATALOGUE_KIND_METHOD\x10\x01\x12\x1b\n\x17CATALOGUE_KIND_FUNCTION\x10\x02\x12\x1d\n\x19CATALOGUE_KIND_EVENT_TYPE\x10\x032\x93\x02\n\x10CatalogueService\x12\x82\x01\n\x0bListEntries\x12\x1f.outrider.v1.ListEntriesRequest\x1a .outrider.v1.ListEntriesResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/catalogue/search:\x01*\xea\xc7\x18\rauthenticated\x12z\n\nAddEntries\x12\x1e.outrider.v1.AddEntriesRequest\x1a\x1f.outrider.v1.AddEntriesResponse"+\x82\xd3\xe4\x93\x02\x12"\r/v1/catalogue:\x01*\xea\xc7\x18\x0fcatalogue.writeb\x06proto3',
+    b'\n#outrider/v1/catalogue_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto"\xb9\x02\n\x0eCatalogueEntry\x129\n\x04kind\x18\x01 \x01(\x0e2\x1a.outrider.v1.CatalogueKindR\x04kindB\t\xf2\xc7\x18\x05H\x01R\x01\x00\x12\x1d\n\x04name\x18\x02 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12B\n\x06schema\x18\x03 \x01(\x0b2\x17.google.protobuf.StructR\x06schemaB\x11\x82\xc8\x18\r\n\x0bschema_json\x12E\n\x07example\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x07exampleB\x12\x82\xc8\x18\x0e\n\x0cexample_json\x12\x1f\n\x0bschema_json\x18\x05 \x01(\tR\nschemaJson\x12!\n\x0cexample_json\x18\x06 \x01(\tR\x0bexampleJson"\xe5\x01\n\x12ListEntriesRequest\x12?\n\x05kinds\x18\x01 \x03(\x0e2\x1a.outrider.v1.CatalogueKindR\x05kindsB\r\xf2\xc7\x18\th\x03z\x05H\x01R\x01\x00\x12\x1f\n\x06prefix\x18\x02 \x01(\tR\x06prefixB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12,\n\tpage_size\x18\x03 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xd0\x0f\x12\x17\n\x07as_text\x18\x05 \x01(\x08R\x06asText"t\n\x13ListEntriesResponse\x125\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"U\n\x11AddEntriesRequest\x12@\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entriesB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"*\n\x12AddEntriesResponse\x12\x14\n\x05added\x18\x01 \x01(\rR\x05added*\x86\x01\n\rCatalogueKind\x12\x1e\n\x1aCATALOGUE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15CATALOGUE_KIND_METHOD\x10\x01\x12\x1b\n\x17CATALOGUE_KIND_FUNCTION\x10\x02\x12\x1d\n\x19CATALOGUE_KIND_EVENT_TYPE\x10\x032\x93\x02\n\x10CatalogueService\x12\x82\x01\n\x0bListEntries\x12\x1f.outrider.v1.ListEntriesRequest\x1a .outrider.v1.ListEntriesResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/catalogue/search:\x01*\xea\xc7\x18\rauthenticated\x12z\n\nAddEntries\x12\x1e.outrider.v1.AddEntriesRequest\x1a\x1f.outrider.v1.AddEntriesResponse"+\x82\xd3\xe4\x93\x02\x12"\r/v1/catalogue:\x01*\xea\xc7\x18\x0fcatalogue.writeb\x06proto3',
     [
         annotations_pb.desc(),
         struct_pb.desc(),

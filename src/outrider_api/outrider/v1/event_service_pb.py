@@ -56,7 +56,9 @@ _EventFields: TypeAlias = Literal["id", "aggregate_id", "aggregate_type", "resou
 
 class Event(Message[_EventFields]):
     """
-    Something that happened.
+    Something that happened. Its JSON may also be spelled as the body that targets get: `aggregateID`, `userID`,
+    `event_type`, `event_payload`, `created_at`. `instanceID` is taken and not kept: an event belongs to the
+    instance of its publisher.
 
     ```proto
     message outrider.v1.Event
@@ -108,7 +110,7 @@ class Event(Message[_EventFields]):
             string user_id = 9;
             ```
         payload:
-            What happened, up to 512 KiB of JSON. Absent: the body that targets get has none either.
+            What happened. Absent: the body that targets get has none either.
 
             ```proto
             oneof payload
@@ -224,7 +226,7 @@ class PublishedEvent(Message[_PublishedEventFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1foutrider/v1/event_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"M\n\x14PublishEventsRequest\x125\n\x06events\x18\x01 \x03(\x0b2\x12.outrider.v1.EventR\x06eventsB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"\xca\x04\n\x05Event\x12\x17\n\x02id\x18\x01 \x01(\tR\x02idB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12*\n\x0caggregate_id\x18\x02 \x01(\tR\x0baggregateIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12.\n\x0eaggregate_type\x18\x03 \x01(\tR\raggregateTypeB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12.\n\x0eresource_owner\x18\x04 \x01(\tR\rresourceOwnerB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12!\n\x07version\x18\x05 \x01(\tR\x07versionB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12\x1a\n\x08sequence\x18\x06 \x01(\x04R\x08sequence\x12\x84\x01\n\nevent_type\x18\x07 \x01(\tR\teventTypeBe\xf2\xc7\x18a\x08\x01\x10\xe8\x07*Z\n![A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\x125segments of letters, digits, _ and -, divided by dots\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12 \n\x07user_id\x18\t \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12>\n\revent_payload\x18\n \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0ceventPayload\x12.\n\x12event_payload_json\x18\x0b \x01(\tH\x00R\x10eventPayloadJsonB\t\n\x07payload"N\n\x15PublishEventsResponse\x125\n\x07results\x18\x01 \x03(\x0b2\x1b.outrider.v1.PublishedEventR\x07results"^\n\x0ePublishedEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n\ndeliveries\x18\x02 \x01(\rR\ndeliveries\x12\x1c\n\tduplicate\x18\x03 \x01(\x08R\tduplicate2\x8c\x01\n\x0cEventService\x12|\n\rPublishEvents\x12!.outrider.v1.PublishEventsRequest\x1a".outrider.v1.PublishEventsResponse"$\x82\xd3\xe4\x93\x02\x0f"\n/v1/events:\x01*\xea\xc7\x18\x0bevent.writeb\x06proto3',
+    b'\n\x1foutrider/v1/event_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto"M\n\x14PublishEventsRequest\x125\n\x06events\x18\x01 \x03(\x0b2\x12.outrider.v1.EventR\x06eventsB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"\x91\x05\n\x05Event\x12\x17\n\x02id\x18\x01 \x01(\tR\x02idB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12;\n\x0caggregate_id\x18\x02 \x01(\tR\x0baggregateIdB\x18\xf2\xc7\x18\x03\x10\xc8\x01\x82\xc8\x18\r\x12\x0baggregateID\x12.\n\x0eaggregate_type\x18\x03 \x01(\tR\raggregateTypeB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12.\n\x0eresource_owner\x18\x04 \x01(\tR\rresourceOwnerB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12!\n\x07version\x18\x05 \x01(\tR\x07versionB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12\x1a\n\x08sequence\x18\x06 \x01(\x04R\x08sequence\x12\x84\x01\n\nevent_type\x18\x07 \x01(\tR\teventTypeBe\xf2\xc7\x18a\x08\x01\x10\xe8\x07*Z\n![A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\x125segments of letters, digits, _ and -, divided by dots\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12,\n\x07user_id\x18\t \x01(\tR\x06userIdB\x13\xf2\xc7\x18\x03\x10\xc8\x01\x82\xc8\x18\x08\x12\x06userID\x12X\n\revent_payload\x18\n \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0ceventPayloadB\x18\x82\xc8\x18\x14\n\x12event_payload_json\x12.\n\x12event_payload_json\x18\x0b \x01(\tH\x00R\x10eventPayloadJsonB\t\n\x07payload:\x0e\x8a\xc8\x18\ninstanceID"N\n\x15PublishEventsResponse\x125\n\x07results\x18\x01 \x03(\x0b2\x1b.outrider.v1.PublishedEventR\x07results"^\n\x0ePublishedEvent\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n\ndeliveries\x18\x02 \x01(\rR\ndeliveries\x12\x1c\n\tduplicate\x18\x03 \x01(\x08R\tduplicate2\x8c\x01\n\x0cEventService\x12|\n\rPublishEvents\x12!.outrider.v1.PublishEventsRequest\x1a".outrider.v1.PublishEventsResponse"$\x82\xd3\xe4\x93\x02\x0f"\n/v1/events:\x01*\xea\xc7\x18\x0bevent.writeb\x06proto3',
     [
         annotations_pb.desc(),
         struct_pb.desc(),

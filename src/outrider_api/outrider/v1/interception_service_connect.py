@@ -36,8 +36,13 @@ class InterceptionService(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     async def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
@@ -63,6 +68,8 @@ class InterceptionService(Protocol):
     async def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -147,8 +154,13 @@ class InterceptionServiceClient(ConnectClient):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     async def intercept_request(
         self,
@@ -231,6 +243,8 @@ class InterceptionServiceClient(ConnectClient):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return await self.execute_unary(
             request=request,
@@ -252,8 +266,13 @@ class InterceptionServiceSync(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     def intercept_request(self, request: InterceptRequestRequest, ctx: RequestContext[InterceptRequestRequest, InterceptRequestResponse], /) -> InterceptRequestResponse:
         """
@@ -279,6 +298,8 @@ class InterceptionServiceSync(Protocol):
     def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -361,8 +382,13 @@ class InterceptionServiceClientSync(ConnectClientSync):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together. Numbers are doubles, as in every google.protobuf.Struct.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
+
+    Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
+    object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
+    into `request_json` and so on, or choose a Struct, whose numbers are doubles.
     """
     def intercept_request(
         self,
@@ -445,6 +471,8 @@ class InterceptionServiceClientSync(ConnectClientSync):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return self.execute_unary(
             request=request,

@@ -32,6 +32,7 @@ REQUEST = Call("InterceptRequest", {"fullMethod": METHOD, "request": MESSAGE})
 RESPONSE = Call(
     "InterceptResponse", {"fullMethod": METHOD, "request": {"asked": 1}, "response": MESSAGE}
 )
+BINARY = tuple(wire for wire in Wire if wire not in {Wire.CONNECT_JSON, Wire.REST})
 ON_REQUEST = f"request{METHOD}"
 ON_RESPONSE = f"response{METHOD}"
 
@@ -51,7 +52,16 @@ def hook(endpoint: str, *, interrupts: bool = False) -> Call:
     return create(of_type("restWebhook", interrupts=interrupts, endpoint=endpoint))
 
 
+MANY_HEADERS = {f"h{number}": {"values": ["v"]} for number in range(1001)}
 REQUESTS = [
+    Row(
+        "more headers than any server takes",
+        Call("InterceptRequest", {"fullMethod": METHOD, "headers": MANY_HEADERS}),
+        ExpectedError(
+            "invalid_argument",
+            "invalid InterceptRequestRequest.Headers: value must contain no more than 1000 pair(s)",
+        ),
+    ),
     Row("a request that nobody asks for is what it was", REQUEST, {"request": MESSAGE}),
     Row(
         "no request is an empty one",
@@ -127,10 +137,11 @@ REQUESTS = [
         ),
     ),
     Row(
-        "numbers that JSON can carry and the wire cannot",
+        "numbers that JSON can carry and a Struct cannot",
         REQUEST,
         requested(MESSAGE, failed("FAILED", "not JSON")),
         at_request(responder(endpoint=answering(b'{"a":1' + b"0" * 400 + b"}"))),
+        wires=BINARY,
     ),
     Row(
         "an answer deeper than the wire",

@@ -190,12 +190,12 @@ STRUCTS = {
     "TestTarget.Payload": partial(policy_pb.TestTargetRequest, target_id="1"),
 }
 NOT_JSON = {
-    "a number is infinite or NaN": [
+    "value cannot be NaN or Infinity": [
         Struct.from_python({"a": float("inf")}),
         Struct.from_python({"a": [{"b": float("-inf")}]}),
         Struct.from_python({"a": float("nan")}),
     ],
-    "no kind set": [Struct(fields={"a": Value()})],
+    "value must have exactly one field set": [Struct(fields={"a": Value()})],
 }
 
 

@@ -187,7 +187,7 @@ BAD_PAYLOADS = {
     '{"a": NaN}': "NaN is not JSON",
     '{"a": -Infinity}': "-Infinity is not JSON",
     '{"a": 1} {}': "Extra data: line 1 column 10 (char 9)",
-    '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}": "nested too deep",
+    '{"a": ' + "[" * 10_000 + "]" * 10_000 + "}": "nested too deep",
 }
 PAYLOADS = [
     *(
@@ -377,9 +377,8 @@ async def test_publish_events(service: Service, row: Row, wire: Wire):
 
 
 NOT_JSON = {
-    "nan is not a JSON number": Value(kind=Oneof("number_value", float("nan"))),
-    "-inf is not a JSON number": Value(kind=Oneof("number_value", float("-inf"))),
-    "no kind set": Value(),
+    "value cannot be NaN or Infinity": Value(kind=Oneof("number_value", float("nan"))),
+    "value must have exactly one field set": Value(),
 }
 BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
 

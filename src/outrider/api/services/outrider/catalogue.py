@@ -5,6 +5,8 @@ from __future__ import annotations
 from protobuf.wkt import Struct
 
 from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.rpc.json_text import answer_strings, is_json_call
+from outrider.api.services.messages.structs import given_object
 from outrider.domain.formats import go_json
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.errors import InvalidRequest
@@ -31,9 +33,12 @@ class CatalogueHandlers(CatalogueService):
             after=_from_token(request.page_token),
             limit=request.page_size,
         )
+        as_text = request.as_text or is_json_call()
+        if request.as_text:
+            answer_strings()
         entries, last = await self._catalogue.search(actor_of(ctx), search)
         return pb.ListEntriesResponse(
-            entries=[_entry_to_proto(entry) for entry in entries],
+            entries=[_entry_to_proto(entry, as_text=as_text) for entry in entries],
             next_page_token="" if last is None else f"{last.kind.value}{last.name}",
         )
 
@@ -59,29 +64,26 @@ def _entry(message: pb.CatalogueEntry, position: int) -> Entry:
     return Entry(
         kind=EntryKind(int(message.kind)),
         name=message.name,
-        schema_json=_to_json(message.schema, position, "Schema"),
-        example_json=_to_json(message.example, position, "Example"),
+        schema_json=_to_json(message.schema, message.schema_json, position, "Schema"),
+        example_json=_to_json(message.example, message.example_json, position, "Example"),
     )
 
 
-def _to_json(struct: Struct | None, position: int, field_name: str) -> str | None:
-    if struct is None:
-        return None
-    try:
-        return go_json.dumps(struct.to_python())
-    except (ValueError, RecursionError) as failure:
-        # Infinities and NaN, which only the binary wires can carry.
-        name = f"AddEntriesRequest.Entries[{position}].{field_name}"
-        raise InvalidRequest(f"invalid {name}: value must be JSON: {failure}") from None
+def _to_json(struct: Struct | None, text: str, position: int, field_name: str) -> str | None:
+    name = f"AddEntriesRequest.Entries[{position}].{field_name}"
+    given = given_object(struct, text, name)
+    return given if given is None or isinstance(given, str) else go_json.dumps(given)
 
 
-def _entry_to_proto(entry: Entry) -> pb.CatalogueEntry:
-    return pb.CatalogueEntry(
-        kind=pb.CatalogueKind(entry.kind.value),
-        name=entry.name,
-        schema=_to_struct(entry.schema_json),
-        example=_to_struct(entry.example_json),
-    )
+def _entry_to_proto(entry: Entry, *, as_text: bool) -> pb.CatalogueEntry:
+    message = pb.CatalogueEntry(kind=pb.CatalogueKind(entry.kind.value), name=entry.name)
+    if as_text:
+        message.schema_json = entry.schema_json or ""
+        message.example_json = entry.example_json or ""
+    else:
+        message.schema = _to_struct(entry.schema_json)
+        message.example = _to_struct(entry.example_json)
+    return message
 
 
 def _to_struct(text: str | None) -> Struct | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.structs import to_object
 from outrider.api.services.messages.times import nanoseconds, to_timestamp
 from outrider.domain.events.event import Event
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId
-from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider_api.outrider.v1 import event_service_pb as pb
 from outrider_api.outrider.v1.event_service_connect import EventService
@@ -60,9 +60,5 @@ def _payload(payload: Any, position: int) -> str | None:
         return None
     if payload.field == "event_payload_json":
         return str(payload.value)
-    try:
-        return go_json.dumps(payload.value.to_python())
-    except (ValueError, RecursionError) as failure:
-        # Infinities and NaN, which only the binary wires can carry.
-        name = f"PublishEventsRequest.Events[{position}].EventPayload"
-        raise InvalidRequest(f"invalid {name}: value must be JSON: {failure}") from None
+    name = f"PublishEventsRequest.Events[{position}].EventPayload"
+    return go_json.dumps(to_object(payload.value, name))

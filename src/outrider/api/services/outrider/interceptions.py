@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from protobuf.wkt import Struct
 
+from outrider.api.rpc.error_mapping import INTERCEPTION_ID
 from outrider.api.rpc.interceptors import Context, actor_of
-from outrider.api.services.messages.structs import to_object
+from outrider.api.rpc.json_text import is_json_call
+from outrider.api.services.messages.structs import given_object, to_struct
 from outrider.api.services.messages.times import to_duration
+from outrider.domain.formats import go_json, json_members
 from outrider.domain.ids import ExecutionId
 from outrider.domain.interception.function_result import added_attributes, added_claims
-from outrider.domain.interception.message import JSON_OBJECTS
+from outrider.domain.interception.message import JSON_OBJECTS, JSON_TEXTS, JsonObject
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import ConditionKind
-from outrider.errors import InvalidRequest
-from outrider.usecases.interception.intercept import Interceptions, json_text
+from outrider.errors import InvalidRequest, OutriderError
+from outrider.usecases.interception.intercept import InterceptionResult, Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
 from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
 from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1.interception_service_connect import InterceptionService
 from outrider_api.outrider.v1.outcome_pb import Outcome
 
+M = TypeVar("M")
 _CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
 # What is left of the caller's deadline for the answer to travel back: a tenth, at most this.
 _TRAVEL_S = 0.1
@@ -38,71 +43,116 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptRequestRequest, ctx: Context, /
     ) -> pb.InterceptRequestResponse:
         """Before a request is handled."""
-        result = await self._interceptions.request(
-            actor_of(ctx).instance_id,
-            _call(request),
-            to_object(request.request, f"{_name(request)}.Request"),
-            JSON_OBJECTS,
-            seconds=_seconds(ctx),
+        given = _given(request.request, request.request_json, f"{_name(request)}.Request")
+        instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
+        if isinstance(given, str):
+            text_run = self._interceptions.request(
+                instance, call, given, JSON_TEXTS, seconds=seconds
+            )
+            left = await _with_id(ctx, text_run)
+            return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
+        result = await _with_id(
+            ctx,
+            self._interceptions.request(instance, call, given, JSON_OBJECTS, seconds=seconds),
         )
-        return pb.InterceptRequestResponse(
-            request=Struct.from_python(result.message),
-            execution=result.execution or "",
-            calls=_calls(result.calls),
-        )
+        struct = request.request if result.message is given else to_struct(result.message)
+        return pb.InterceptRequestResponse(request=struct or Struct(), **_run(result))
 
     async def intercept_response(
         self, request: pb.InterceptResponseRequest, ctx: Context, /
     ) -> pb.InterceptResponseResponse:
-        """Before a response is sent."""
-        result = await self._interceptions.response(
-            actor_of(ctx).instance_id,
-            _call(request),
-            to_object(request.response, f"{_name(request)}.Response"),
-            JSON_OBJECTS,
-            request=json_text(to_object(request.request, f"{_name(request)}.Request")),
-            seconds=_seconds(ctx),
+        """Before a response is sent. When one of the messages is text, the answer is."""
+        handled = _given(request.request, request.request_json, f"{_name(request)}.Request")
+        given = _given(request.response, request.response_json, f"{_name(request)}.Response")
+        instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
+        shown = json_text(handled)
+        if isinstance(given, str) or isinstance(handled, str):
+            text = given if isinstance(given, str) else json_text(given)
+            text_run = self._interceptions.response(
+                instance, call, text, JSON_TEXTS, request=shown, seconds=seconds
+            )
+            left = await _with_id(ctx, text_run)
+            return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
+        result = await _with_id(
+            ctx,
+            self._interceptions.response(
+                instance, call, given, JSON_OBJECTS, request=shown, seconds=seconds
+            ),
         )
-        return pb.InterceptResponseResponse(
-            response=Struct.from_python(result.message),
-            execution=result.execution or "",
-            calls=_calls(result.calls),
-        )
+        struct = request.response if result.message is given else to_struct(result.message)
+        return pb.InterceptResponseResponse(response=struct or Struct(), **_run(result))
 
     async def call_function(
         self, request: pb.CallFunctionRequest, ctx: Context, /
     ) -> pb.CallFunctionResponse:
         """At a function."""
-        payload = to_object(request.payload, "CallFunctionRequest.Payload")
-        result = await self._interceptions.function(
-            actor_of(ctx).instance_id, request.function, payload, seconds=_seconds(ctx)
+        function = request.function
+        payload = _given(request.payload, request.payload_json, "CallFunctionRequest.Payload")
+        run = self._interceptions.function(
+            actor_of(ctx).instance_id, function, payload, seconds=_seconds(ctx)
         )
-        userinfo = payload.get("userinfo")
-        claims = added_claims(
-            request.function, userinfo if isinstance(userinfo, dict) else {}, result.message
-        )
-        return pb.CallFunctionResponse(
-            answer=Struct.from_python(result.message),
-            execution=result.execution or "",
-            calls=_calls(result.calls),
-            claims=Struct.from_python(claims),
+        result = await _with_id(ctx, run)
+        response = pb.CallFunctionResponse(
             attributes=[
                 pb.SamlAttribute(
                     name=added_attribute.name,
                     name_format=added_attribute.name_format,
                     values=list(added_attribute.values),
                 )
-                for added_attribute in added_attributes(request.function, result.message)
+                for added_attribute in added_attributes(function, result.message)
             ],
+            **_run(result),
         )
+        claims = added_claims(function, _userinfo(payload), result.message)
+        if isinstance(payload, str):
+            response.answer_json = go_json.dumps_as_read(result.message)
+            response.claims_json = go_json.dumps_as_read(claims)
+        else:
+            response.answer, response.claims = to_struct(result.message), to_struct(claims)
+        return response
 
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
         """Which execution would match, and why. Nothing is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
 
 
+async def _with_id(
+    ctx: Context, run: Coroutine[Any, Any, InterceptionResult[M]]
+) -> InterceptionResult[M]:
+    """Wait for the run; its id goes into a header of the response, also when a target interrupts."""
+    try:
+        result = await run
+    except OutriderError as error:
+        if error.interception_id:
+            ctx.response_headers[INTERCEPTION_ID] = error.interception_id
+        raise
+    if result.interception_id:
+        ctx.response_headers[INTERCEPTION_ID] = result.interception_id
+    return result
+
+
 def _name(request: _CallRequest) -> str:
     return type(request).__name__
+
+
+def _given(struct: Struct | None, text: str, field_name: str) -> JsonObject | str:
+    """The message that a caller gave; an empty one, as its wire has them, when it gave none."""
+    given = given_object(struct, text, field_name)
+    if given is None:
+        return "{}" if is_json_call() else {}
+    return given
+
+
+def _userinfo(payload: JsonObject | str) -> JsonObject:
+    """The claims that the user has before the function runs."""
+    known = json_members.parse(payload) if isinstance(payload, str) else payload
+    userinfo = known.get("userinfo")
+    return userinfo if isinstance(userinfo, dict) else {}
+
+
+def _run(result: InterceptionResult[Any]) -> dict[str, Any]:
+    """The part of an answer that says what was called."""
+    return {"execution": result.execution or "", "calls": _calls(result.calls)}
 
 
 def _call(request: _CallRequest) -> InterceptedCall:
@@ -167,4 +217,6 @@ def _explanation_to_proto(explanation: Explanation) -> pb.ExplainResponse:
             )
             for target in explanation.targets
         ],
+        unknown=explanation.is_unknown,
+        suggestions=list(explanation.suggestions),
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from outrider.api.rpc.error_mapping import bounded
 from outrider.api.rpc.interceptors import Context, actor_of
-from outrider.api.services.messages.structs import to_object
+from outrider.api.services.messages.structs import given_object
 from outrider.api.services.messages.times import (
     optional_duration,
     to_duration,
@@ -63,13 +64,17 @@ class TargetPolicyHandlers(TargetPolicyService):
         self, request: pb.TestTargetRequest, ctx: Context, /
     ) -> pb.TestTargetResponse:
         """Once, now, whatever the policy prescribes for retries and pauses."""
-        payload = request.payload
-        result = await self._test_target(
-            actor_of(ctx),
-            TargetId(request.target_id),
-            None if payload is None else to_object(payload, "TestTargetRequest.Payload"),
+        payload = given_object(request.payload, request.payload_json, "TestTargetRequest.Payload")
+        result = await self._test_target(actor_of(ctx), TargetId(request.target_id), payload)
+        error = result.caller_error
+        return pb.TestTargetResponse(
+            attempt=attempt_to_proto(result.attempt),
+            payload=result.body,
+            execution=result.execution or "",
+            caller_error=None
+            if error is None
+            else pb.CallerError(code=error.code.value, message=bounded(str(error))),
         )
-        return pb.TestTargetResponse(attempt=attempt_to_proto(result.attempt), payload=result.body)
 
     async def pause_target(
         self, request: pb.PauseTargetRequest, ctx: Context, /

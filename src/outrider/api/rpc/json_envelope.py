@@ -1,0 +1,280 @@
+"""A message's JSON taken apart: what it only carries stays the text that the caller wrote.
+
+protobuf's JSON would make doubles of the numbers in a `Struct`, and of two members with one name it
+would take the last. Here every object that is a message is read one level deep, each member as its
+text: objects under fields with the option `text` are moved to the field that carries their text,
+aliases get the name that protobuf knows, and the rest goes to protobuf's JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from msgspec import Raw
+from msgspec.json import Decoder, encode
+from protobuf import (
+    DescField,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescFieldValueMessage,
+    DescMessage,
+    Message,
+    Oneof,
+)
+
+from outrider.domain.formats.json_members import members_of
+from outrider_api.outrider.options.v1 import options_pb
+from outrider_api.outrider.options.v1.options_pb import JsonField
+
+WELL_KNOWN = "google.protobuf."
+STRICT = "outrider."
+"""Of messages in these packages unknown members are refused: dropping one loses what it says."""
+# Of a text that the caller sent, in a message to the caller.
+MAX_QUOTED_CHARS = 100
+
+Members = dict[str, Raw]
+_OBJECT = Decoder(Members)
+_OBJECTS = Decoder(list[Members])
+_TEXTS = Decoder(list[Raw])
+_NULL = b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """A `Struct` field whose objects are carried in another field, as text.
+
+    Both names are those of JSON. `member` is the attribute of the other field, `oneof` that of the
+    oneof that it is in, if any.
+    """
+
+    name: str
+    text_name: str
+    member: str
+    oneof: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageNames:
+    """How a type of message is read: names as JSON has them, every spelling of them, its messages."""
+
+    names: frozenset[str]
+    spellings: Mapping[str, str]
+    text_fields: Sequence[TextField]
+    messages: Sequence[tuple[str, DescField, DescMessage]]
+    ignored: frozenset[str]
+
+
+@dataclass(slots=True)
+class Envelope:
+    """The JSON that is left for protobuf, and the texts that go into the message beside it."""
+
+    json: bytes
+    texts: list[tuple[tuple[str | int, ...], TextField, str]] = field(default_factory=list)
+    has_text_fields: bool = False
+    """The caller itself used one of the fields that carry text."""
+
+    def fill(self, message: Message) -> None:
+        """Put the texts where they belong."""
+        for path, text_field, text in self.texts:
+            parent: Any = message
+            for part in path:
+                parent = parent[part] if isinstance(part, int) else getattr(parent, part)
+            if text_field.oneof:
+                setattr(parent, text_field.oneof, Oneof(text_field.member, text))
+            else:
+                setattr(parent, text_field.member, text)
+
+
+def read_envelope(data: bytes, desc: DescMessage) -> Envelope:
+    """Take the JSON of a message apart.
+
+    Raises:
+        MsgspecError: it is not JSON of this message.
+        ValueError: a member is there twice, or unknown.
+    """
+    envelope = Envelope(data)
+    reader = _Reader(envelope, is_strict=desc.type_name.startswith(STRICT))
+    envelope.json = reader.read([_OBJECT.decode(data)], data, desc, [()])[0]
+    return envelope
+
+
+def members_once(data: bytes) -> Members:
+    """The members of an object, each with its text.
+
+    Raises:
+        MsgspecError: it is not a JSON object.
+        ValueError: a member is there twice.
+    """
+    members = _OBJECT.decode(data)
+    _check_names_once([members], data)
+    return members
+
+
+def joined(members: Mapping[str, bytes | Raw]) -> bytes:
+    """The JSON object of these members."""
+    return b"{%b}" % b",".join([b"%b:%b" % (encode(name), text) for name, text in members.items()])
+
+
+def check_known(names: Iterator[str], known: frozenset[str]) -> None:
+    """Raise `ValueError` about a name that is none of those that are known."""
+    for name in names:
+        quoted = encode(name[:MAX_QUOTED_CHARS]).decode()
+        close = get_close_matches(name[:MAX_QUOTED_CHARS], sorted(known), 1)
+        advice = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"unknown member {quoted}{advice}")
+
+
+@cache
+def names_of(desc: DescMessage) -> MessageNames:
+    """How messages of this type are read."""
+    spellings: dict[str, str] = {}
+    for item in desc.fields:
+        aliases = json_option(item).aliases
+        spellings |= dict.fromkeys((item.name, item.json_name, *aliases), item.json_name)
+    options = desc.proto.options
+    ignored = () if options is None else options[options_pb.ext_ignored_members]
+    return MessageNames(
+        names=frozenset(item.json_name for item in desc.fields),
+        spellings=spellings,
+        text_fields=tuple(text_fields(desc)),
+        messages=tuple(
+            (item.json_name, item, inner)
+            for item in desc.fields
+            if (inner := message_of(item)) and not inner.type_name.startswith(WELL_KNOWN)
+        ),
+        ignored=frozenset(ignored),
+    )
+
+
+def text_fields(desc: DescMessage) -> Iterator[TextField]:
+    """The fields of a message whose objects are carried as text."""
+    by_name = {item.name: item for item in desc.fields}
+    oneofs = {item.name: oneof.local_name for oneof in desc.oneofs for item in oneof.fields}
+    for item in desc.fields:
+        name = json_option(item).text
+        if name:
+            text = by_name[name]
+            yield TextField(item.json_name, text.json_name, text.local_name, oneofs.get(name, ""))
+
+
+def json_option(item: DescField) -> JsonField:
+    """How a field is read and written in JSON."""
+    options = item.proto.options
+    if options is None or options_pb.ext_json not in options:
+        return JsonField()
+    return options[options_pb.ext_json]
+
+
+def message_of(item: DescField) -> DescMessage | None:
+    """The message type that the values of a field have, if they have one."""
+    match item.value:
+        case DescFieldValueMessage(message=message):
+            return message
+        case DescFieldValueList(element=element) if isinstance(element, DescMessage):
+            return element
+        case DescFieldValueMap(value=value) if isinstance(value, DescMessage):
+            return value
+        case _:
+            return None
+
+
+class _Reader:
+    """Reads one message; many objects of one type at once, because a call has up to 1000 events."""
+
+    def __init__(self, envelope: Envelope, *, is_strict: bool) -> None:
+        self._envelope = envelope
+        self._is_strict = is_strict
+
+    def read(
+        self,
+        objects: Sequence[Members],
+        text: bytes,
+        desc: DescMessage,
+        paths: Sequence[tuple[str | int, ...]],
+    ) -> list[bytes]:
+        """The JSON of each object that is left for protobuf. `text` is what the objects are from."""
+        _check_names_once(objects, text)
+        names = names_of(desc)
+        for members, path in zip(objects, paths, strict=True):
+            if not members.keys() <= names.names:
+                self._rename(members, names)
+            for text_field in names.text_fields:
+                self._take_text(members, text_field, path)
+            for name, item, inner in names.messages:
+                value = members.get(name)
+                if value is not None and bytes(value) != _NULL:
+                    members[name] = Raw(
+                        self._inner(bytes(value), item, inner, (*path, item.local_name))
+                    )
+        return [joined(members) for members in objects]
+
+    def _rename(self, members: Members, names: MessageNames) -> None:
+        """Give each member the one name that JSON has for its field."""
+        for name in members.keys() - names.names:
+            known = names.spellings.get(name)
+            if known is None:
+                if name in names.ignored:
+                    del members[name]
+                elif self._is_strict:
+                    check_known(iter([name]), names.names)
+            elif known in members:
+                raise ValueError(f"the member {known} is there twice, once as {name}")
+            else:
+                members[known] = members.pop(name)
+
+    def _take_text(
+        self, members: Members, text_field: TextField, path: tuple[str | int, ...]
+    ) -> None:
+        """Move an object to the field that carries its text."""
+        given = members.get(text_field.text_name)
+        has_text = given is not None and bytes(given) != _NULL
+        self._envelope.has_text_fields |= has_text
+        value = members.get(text_field.name)
+        if value is None or bytes(value) == _NULL:
+            return
+        if has_text:
+            both = f"{text_field.name}, {text_field.text_name}"
+            raise ValueError(f"only one of {both} may be set")
+        if bytes(value).startswith(b"{"):
+            del members[text_field.name]
+            self._envelope.texts.append((path, text_field, str(value, "utf-8")))
+
+    def _inner(
+        self, value: bytes, item: DescField, desc: DescMessage, path: tuple[str | int, ...]
+    ) -> bytes:
+        """The JSON of the messages in a field."""
+        match item.value:
+            case DescFieldValueList():
+                objects = _OBJECTS.decode(value)
+                paths = [(*path, index) for index in range(len(objects))]
+                return b"[%b]" % b",".join(self.read(objects, value, desc, paths))
+            case DescFieldValueMap():
+                pairs = members_once(value)
+                return joined(
+                    {
+                        name: self.read([_OBJECT.decode(text)], bytes(text), desc, [(*path, name)])[
+                            0
+                        ]
+                        for name, text in pairs.items()
+                    }
+                )
+            case _:
+                return self.read([_OBJECT.decode(value)], value, desc, [path])[0]
+
+
+def _check_names_once(objects: Sequence[Members], text: bytes) -> None:
+    """Raise `ValueError` naming a member that one of the objects has twice.
+
+    What was read has fewer quotation marks than the text when a member was dropped, or when a name
+    is written with one in it.
+    """
+    values = b"".join([value for members in objects for value in members.values()])
+    if text.count(b'"') == 2 * sum(map(len, objects)) + values.count(b'"'):
+        return
+    texts = _TEXTS.decode(text) if text.lstrip().startswith(b"[") else [text]
+    for item in texts:
+        members_of(str(item, "utf-8"))
