@@ -8,13 +8,19 @@ from typing import Any, Self, TypeVar, overload
 
 from outrider.bootstrap.embedding import EngineComponents, EngineOptions
 from outrider.config.loading import Settings, SettingsError, from_arguments
-from outrider.domain.interception.message import JSON_OBJECTS, JsonObject, MessageType
+from outrider.domain.formats import go_json
+from outrider.domain.interception.message import (
+    JSON_OBJECTS,
+    JSON_TEXTS,
+    JsonObject,
+    MessageType,
+)
 from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.events import Event, to_domain
 from outrider.embed.lifecycle import raise_not_open
 from outrider.embed.management import Management
-from outrider.errors import StartupError
+from outrider.errors import InvalidRequest, StartupError
 from outrider.usecases.delivery.publish import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult, json_text
 
@@ -117,16 +123,18 @@ class Engine(Management):
         project_id: str = "",
         user_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
-        message_type: MessageType[M] = JSON_OBJECTS,  # type: ignore[assignment]
+        message_type: MessageType[M] | None = None,
     ) -> InterceptionResult[M]:
         """Run the request of a call through its targets; return it as they left it.
 
-        `request` is a JSON object as a dict unless `message_type` says otherwise. Targets see of
-        the headers what the contract shows them. `timeout` is in seconds. Raise what a target
-        that interrupts says.
+        `request` is a JSON object, as a dict or as its text, unless `message_type` says otherwise;
+        what targets leave is the same kind. Of a text every number stays as it is written. Targets
+        see of the headers what the contract shows them. `timeout` is in seconds. Raise what a
+        target that interrupts says, and `InvalidRequest` for a text that is not JSON.
         """
         if not self.matches(ConditionKind.REQUEST, full_method):
             return InterceptionResult(request)
+        type_ = message_type or _type_of(request)
         call = InterceptedCall(
             full_method=full_method,
             org_id=org_id,
@@ -137,7 +145,7 @@ class Engine(Management):
         components = self._begin()
         try:
             return await components.interception.interceptions.request(
-                components.actor.instance_id, call, request, message_type, seconds=timeout
+                components.actor.instance_id, call, request, type_, seconds=timeout
             )
         finally:
             self._end()
@@ -153,14 +161,16 @@ class Engine(Management):
         project_id: str = "",
         user_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
-        message_type: MessageType[M] = JSON_OBJECTS,  # type: ignore[assignment]
+        message_type: MessageType[M] | None = None,
     ) -> InterceptionResult[M]:
         """Run the response of a call through its targets; return it as they left it.
 
-        `request` is what the application answered: a dict, or compact JSON.
+        `response` is like the request of `intercept_request`. `request` is what the application
+        answered: a dict, or JSON text.
         """
         if not self.matches(ConditionKind.RESPONSE, full_method):
             return InterceptionResult(response)
+        type_ = message_type or _type_of(response)
         call = InterceptedCall(
             full_method=full_method,
             org_id=org_id,
@@ -168,35 +178,62 @@ class Engine(Management):
             user_id=user_id,
             headers=headers,
         )
-        text = request if isinstance(request, str) else json_text(request)
+        text = json_text(request)
         components = self._begin()
         try:
             return await components.interception.interceptions.response(
                 components.actor.instance_id,
                 call,
                 response,
-                message_type,
+                type_,
                 request=text,
                 seconds=timeout,
             )
         finally:
             self._end()
 
+    @overload
     async def call_function(
         self,
         name: str,
         payload: Mapping[str, object],
         *,
+        timeout: float | None = ...,  # noqa: ASYNC109
+    ) -> InterceptionResult[JsonObject]: ...
+
+    @overload
+    async def call_function(
+        self,
+        name: str,
+        payload: str,
+        *,
+        timeout: float | None = ...,  # noqa: ASYNC109
+    ) -> InterceptionResult[str]: ...
+
+    async def call_function(
+        self,
+        name: str,
+        payload: Mapping[str, object] | str,
+        *,
         timeout: float | None = None,  # noqa: ASYNC109 - the budget of the targets, not ours
-    ) -> InterceptionResult[JsonObject]:
-        """Call a function: `message` is what the answers of its targets add up to."""
+    ) -> InterceptionResult[JsonObject] | InterceptionResult[str]:
+        """Call a function: `message` is what the answers of its targets add up to.
+
+        Of a payload that is JSON text it is JSON text, with numbers as the targets wrote them.
+        """
+        if isinstance(payload, str):
+            _check_text(payload)
         components = self._begin()
         try:
-            return await components.interception.interceptions.function(
+            result = await components.interception.interceptions.function(
                 components.actor.instance_id, name, payload, seconds=timeout
             )
         finally:
             self._end()
+        if isinstance(payload, str):
+            text = go_json.dumps_as_read(result.message)
+            return InterceptionResult(text, result.execution, result.calls)
+        return result
 
     @overload
     async def publish(self, events: Event) -> PublishResult: ...
@@ -225,6 +262,21 @@ class Engine(Management):
 
     def _on_close(self) -> None:
         self._revision = -1
+
+
+def _type_of(message: object) -> MessageType[Any]:
+    """The type of a message that is JSON. Raise `InvalidRequest` for a text that is not."""
+    if not isinstance(message, str):
+        return JSON_OBJECTS
+    _check_text(message)
+    return JSON_TEXTS
+
+
+def _check_text(text: str) -> None:
+    try:
+        go_json.check_object(text, limit=None)
+    except ValueError as failure:
+        raise InvalidRequest(f"the message must be JSON: {failure}") from None
 
 
 def _read_settings(settings: Mapping[str, object], environ: Mapping[str, str]) -> Settings:

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import unquote
+
+from msgspec import MsgspecError, Raw
+from msgspec.json import Decoder, decode
 
 from outrider.api.asgi.json_depth import check_bounds
 from outrider.api.asgi.types import Scope, header
 from outrider.api.rpc.error_mapping import shortened
+from outrider.api.rpc.json_envelope import members_once
 from outrider.domain.events.cloud_event import CloudEvent, cloud_event, refuse
 from outrider.domain.events.event import MAX_EVENTS
-from outrider.domain.formats.json_members import Number, Value, items_of, members_of
+from outrider.domain.formats.json_members import Number, items_of, members_of
 from outrider.errors import InvalidRequest
+
+R = TypeVar("R")
 
 MAX_MEMBERS = 200
 """Attributes of one event, and its data; the specification has eight."""
@@ -28,6 +35,9 @@ MAX_HEADER_CHARS = 8 * 1024
 _ONE = "CloudEvent"
 _PREFIX = "ce-"
 _DATA, _DATA_BASE64 = "data", "data_base64"
+_NULL = b"null"
+_NUMBER_SIGNS = frozenset(bytes([digit]) for digit in b"-0123456789")
+_ITEMS = Decoder(list[Raw])
 # Attributes whose type is String or one of those that are written as one: no number will do.
 _TEXTS = frozenset(
     {
@@ -42,20 +52,23 @@ _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
 
 def read_structured(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
     """Read one event. Raise `InvalidRequest`."""
-    return [_from_json(_text(body, _ONE), _ONE)]
+    _text(body, _ONE)
+    return [_from_json(body, _ONE)]
 
 
 def read_batch(_scope: Scope, body: bytes) -> Iterable[CloudEvent]:
     """Read up to a thousand events, one after the other. Raise `InvalidRequest`."""
+    text = _text(body, "CloudEvents")
     try:
-        items = items_of(_text(body, "CloudEvents"), MAX_EVENTS + 1)
-    except ValueError as problem:
-        raise InvalidRequest(f"invalid CloudEvents: {shortened(str(problem))}") from None
+        items = [bytes(item) for item in _ITEMS.decode(body)]
+    except MsgspecError:
+        read_items = partial(items_of, most=MAX_EVENTS + 1)
+        items = [item.text.encode() for item in _read("CloudEvents", read_items, text)]
     if not 1 <= len(items) <= MAX_EVENTS:
         raise InvalidRequest(
             f"invalid CloudEvents: value must contain between 1 and {MAX_EVENTS} items, inclusive"
         )
-    return (_from_json(item.text, f"CloudEvents[{index}]") for index, item in enumerate(items))
+    return (_from_json(item, f"CloudEvents[{index}]") for index, item in enumerate(items))
 
 
 def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
@@ -81,17 +94,34 @@ def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
     return [cloud_event(attributes, _text(body, f"{_ONE}.data").strip(" \t\r\n"), _ONE)]
 
 
-def _from_json(text: str, where: str) -> CloudEvent:
+def _from_json(body: bytes, where: str) -> CloudEvent:
     try:
-        members = members_of(text, MAX_MEMBERS)
+        members = {name: bytes(text) for name, text in members_once(body).items()}
+        data = members.pop(_DATA, _NULL)
+        if len(members) >= MAX_MEMBERS:
+            raise ValueError(f"there are more than {MAX_MEMBERS} values")  # noqa: TRY301
+        values = {name: _value(text) for name, text in members.items() if text != _NULL}
+    except (MsgspecError, ValueError):
+        # It is no event, or has half a surrogate pair: this says what is wrong.
+        read_members = partial(members_of, most=MAX_MEMBERS)
+        found = dict(_read(where, read_members, body.decode()))
+        data = found.pop(_DATA).text.encode() if _DATA in found else _NULL
+        values = {name: value.parsed for name, value in found.items() if value.parsed is not None}
+    encoded = values.pop(_DATA_BASE64, None)
+    attributes = {name: _attribute(name, value, where) for name, value in values.items()}
+    return cloud_event(attributes, _data(data, encoded, where), where)
+
+
+def _read(where: str, read: Callable[[str], R], text: str) -> R:
+    try:
+        return read(text)
     except ValueError as problem:
         raise InvalidRequest(f"invalid {where}: {shortened(str(problem))}") from None
-    attributes = {
-        name: _attribute(name, value.parsed, where)
-        for name, value in members.items()
-        if name not in {_DATA, _DATA_BASE64} and value.parsed is not None
-    }
-    return cloud_event(attributes, _data(members, where), where)
+
+
+def _value(text: bytes) -> Any:
+    """A JSON value, a number as `Number`."""
+    return Number(text.decode()) if text[:1] in _NUMBER_SIGNS else decode(text)
 
 
 def _attribute(name: str, parsed: Any, where: str) -> str:
@@ -104,18 +134,13 @@ def _attribute(name: str, parsed: Any, where: str) -> str:
     return str(parsed)
 
 
-def _data(members: Mapping[str, Value], where: str) -> str | None:
+def _data(data: bytes, encoded: Any, where: str) -> str | None:
     """The JSON text of data, as it was written; null is none."""
-    given = {
-        name: members[name]
-        for name in (_DATA, _DATA_BASE64)
-        if name in members and members[name].parsed is not None
-    }
-    if len(given) > 1:
+    text = None if data == _NULL else data.decode()
+    if encoded is None:
+        return text
+    if text is not None:
         refuse(where, _DATA_BASE64, "only one of data and data_base64 may be set")
-    if _DATA_BASE64 not in given:
-        return given[_DATA].text if given else None
-    encoded = given[_DATA_BASE64].parsed
     if not isinstance(encoded, str) or isinstance(encoded, Number):
         refuse(where, _DATA_BASE64, "value must be a text")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.json_depth import check_bounds
 from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -16,7 +15,7 @@ from outrider.api.asgi.types import (
 )
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.rpc.protocol_errors import JSON, send_error
-from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
+from outrider.errors import OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay, RelayedCall
 from outrider.usecases.ports.log import Log
 
@@ -60,10 +59,6 @@ def signatures_of(scope: Scope) -> list[str]:
 
 
 async def _accept(relay: Relay, log: Log, source: str, call: RelayedCall) -> None:
-    try:
-        check_bounds(call.body)
-    except ValueError as problem:
-        raise InvalidRequest(str(problem)) from None
     published = await relay.accept(call)
     log.info(
         "relay.accepted",

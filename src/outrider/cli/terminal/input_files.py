@@ -10,9 +10,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.message_text import message_from_text
+from outrider.domain.formats.json_members import items_of
 
 if TYPE_CHECKING:
     from protobuf import Message
@@ -47,10 +49,17 @@ def read_source(source: str) -> str:
 
 def read_payload(text: str) -> str:
     """The payload of `--payload`: JSON itself, `@file`, or `-`; unchanged, once it is an object."""
-    where = "--payload"
     if text == STANDARD_INPUT or text.startswith("@"):
-        where = text.removeprefix("@")
-        text = read_source(where)
+        return read_object(text.removeprefix("@"))
+    return _checked_object(text, "--payload")
+
+
+def read_object(source: str) -> str:
+    """The text of the JSON object in a file, or on standard input for `-`; unchanged."""
+    return _checked_object(read_source(source), source)
+
+
+def _checked_object(text: str, where: str) -> str:
     try:
         is_object = isinstance(json.loads(text), dict)
     except (ValueError, RecursionError) as error:
@@ -63,7 +72,7 @@ def read_payload(text: str) -> str:
 
 
 def read_message(source: str, kind: type[M]) -> M:
-    """The message in a file, or on standard input for `-`.
+    """The message in a file, or on standard input for `-`; objects that it carries stay text.
 
     Raises:
         CommandError: it cannot be read, or is not JSON of this message.
@@ -71,7 +80,7 @@ def read_message(source: str, kind: type[M]) -> M:
     text = read_source(source)
     try:
         if isinstance(json.loads(text), dict):
-            return kind.from_json(text)
+            return message_from_text(text, kind)
         problem = "must be a JSON object"
     except (ValueError, TypeError, RecursionError) as error:
         problem = str(error)
@@ -81,7 +90,8 @@ def read_message(source: str, kind: type[M]) -> M:
 def read_events(source: str) -> list[Event]:
     """The events of a file: a JSON list, or one JSON object on each line.
 
-    Fields are those of `outrider.v1.Event`, in either spelling of protojson.
+    Fields are those of `outrider.v1.Event`, in either spelling of protojson, or spelled as in the
+    body that targets get.
 
     Raises:
         CommandError: naming the first event that cannot be read.
@@ -107,19 +117,20 @@ def batches_of(events: Sequence[Event]) -> Iterator[list[Event]]:
         yield batch
 
 
-def _split_documents(text: str, source: str) -> Iterator[tuple[str, Any]]:
+def _split_documents(text: str, source: str) -> Iterator[tuple[str, str]]:
     if text.lstrip().startswith("["):
-        documents = _parse_json(text, source)
-        yield from ((f"event {number}", document) for number, document in enumerate(documents, 1))
+        _check_json(text, source)
+        yield from ((f"event {number}", item.text) for number, item in enumerate(items_of(text), 1))
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"line {number}", _parse_json(line, f"{source}, line {number}")
+            _check_json(line, f"{source}, line {number}")
+            yield f"line {number}", line
 
 
-def _parse_json(text: str, where: str) -> Any:
+def _check_json(text: str, where: str) -> None:
     try:
-        return json.loads(text)
+        json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CommandError(
             f"{where}: is not JSON: {error}",
@@ -128,16 +139,12 @@ def _parse_json(text: str, where: str) -> Any:
         ) from None
 
 
-def _parse_event(document: Any, where: str) -> Event:
+def _parse_event(document: str, where: str) -> Event:
     from outrider_api.outrider.v1.event_service_pb import Event
 
-    if not isinstance(document, dict):
+    if not document.lstrip().startswith("{"):
         raise CommandError(f"{where}: an event is a JSON object", code=ExitCode.USAGE)
-    for name in ("eventPayload", "event_payload"):
-        # As text, large numbers and the order of members arrive as they stand in the file.
-        if isinstance(document.get(name), dict):
-            document["eventPayloadJson"] = json.dumps(document.pop(name), ensure_ascii=False)
     try:
-        return Event.from_json(json.dumps(document))
+        return message_from_text(document, Event)
     except (ValueError, TypeError) as error:
         raise CommandError(f"{where}: {error}", code=ExitCode.USAGE) from None

@@ -27,6 +27,11 @@ def print_json(document: object) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
+def joined_json(members: Mapping[str, str]) -> str:
+    """The JSON object of members that are JSON text each."""
+    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in members.items()) + "}"
+
+
 def print_json_line(document: object) -> None:
     """One document on one line, flushed at once: a reader may be waiting for it."""
     print(json.dumps(document, ensure_ascii=False), flush=True)
@@ -96,10 +101,10 @@ def pretty_body(body: bytes) -> str:
         json.loads(text)
     except (ValueError, RecursionError):
         return printable(text)
-    return printable(_indented(text))
+    return printable(indented_json(text))
 
 
-def _indented(text: str) -> str:
+def indented_json(text: str) -> str:
     """JSON, indented, but in every other respect as it was written: numbers and escapes, too."""
     lines = [""]
     depth = 0

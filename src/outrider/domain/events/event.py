@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from outrider.domain.formats import go_json
+from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, count_values, most_values
 from outrider.domain.ids import EventId, InstanceId
 from outrider.errors import InvalidRequest
 
@@ -13,6 +16,8 @@ MAX_PAYLOAD_BYTES = 512 * 1024
 MAX_EVENTS = 1000
 OWN_PREFIX = "outrider."
 """What the types of outrider's own events begin with; publishers may not use it."""
+# As long as what a publisher may give: a type and an id of 200 characters each.
+_MAX_AGGREGATE_CHARS = 401
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
@@ -41,7 +46,11 @@ def aggregate_of(event: Event) -> str:
     if not event.aggregate_id:
         return ""
     # No SQL store keeps NUL in a text.
-    return f"{event.aggregate_type}\x1f{event.aggregate_id}".replace("\0", "\x1f")
+    text = f"{event.aggregate_type}\x1f{event.aggregate_id}".replace("\0", "\x1f")
+    # A relayed event may have any: no index of PostgreSQL takes a text of several thousand bytes.
+    if len(text) > _MAX_AGGREGATE_CHARS:
+        return f"sha256\x1f{sha256(text.encode()).hexdigest()}"
+    return text
 
 
 def is_event_type(text: str) -> bool:
@@ -55,6 +64,21 @@ def check_type(text: str) -> None:
         raise ValueError("value must be dot-separated segments of A-Z, a-z, 0-9, _ and -")
     if f"{text}.".startswith(OWN_PREFIX):
         raise ValueError(f"value must not begin with {OWN_PREFIX}: these are our own")
+
+
+def check_payloads(events: Sequence[Event]) -> None:
+    """Raise `InvalidRequest` when the payloads of one call have more than `MAX_BATCH_VALUES` values."""
+    texts = [event.payload_json for event in events if event.payload_json is not None]
+    if sum(map(most_values, texts)) <= MAX_BATCH_VALUES:
+        return
+    left = MAX_BATCH_VALUES
+    for text in texts:
+        left -= count_values(text.encode(), left)
+        if left < 0:
+            raise InvalidRequest(
+                f"invalid PublishEventsRequest.Events: the payloads have more than"
+                f" {MAX_BATCH_VALUES} values, publish fewer events at once"
+            )
 
 
 def checked_body(event: Event, instance_id: InstanceId, position: int) -> bytes:

@@ -28,15 +28,22 @@ class Value:
     text: str = field(repr=False)
 
 
-def members_of(text: str, most: int | None = None) -> Mapping[str, Value]:
+class NestedTooDeep(ValueError):
+    """JSON that is nested deeper than a parser goes."""
+
+
+def members_of(
+    text: str, most: int | None = None, *, last_wins: bool = False
+) -> Mapping[str, Value]:
     """Return the members of one JSON object, in order.
 
-    Raise `ValueError` for everything else, for a name that is there twice, for what is nested too
-    deep, and for more than `most` members: reading one takes some microseconds.
+    Raise `ValueError` for everything else, `NestedTooDeep` for what is nested too deep, and for
+    more than `most` members: reading one takes some microseconds. A name that is there twice is
+    refused too, unless `last_wins`.
     """
     members: dict[str, Value] = {}
     for name, value in pairs_of(text, most):
-        if name.parsed in members:
+        if name.parsed in members and not last_wins:
             raise ValueError(f"the member {name.text} is there twice")
         members[name.parsed] = value
     return members
@@ -114,7 +121,7 @@ def _decoded(text: str, at: int) -> tuple[Value, int]:
     try:
         parsed, end = _DECODER.raw_decode(text, at)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise NestedTooDeep("nested too deep") from None
     return Value(parsed, text[at:end]), end
 
 

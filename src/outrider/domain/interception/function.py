@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from outrider.domain.calls.classify import ForwardedError, forwarded_error
 from outrider.domain.formats import go_json
 from outrider.domain.formats.json_members import Number, pairs_of
 from outrider.domain.ids import ExecutionId
@@ -32,6 +33,9 @@ APPEND_ATTRIBUTE = "append_attribute"
 PREUSERINFO = "preuserinfo"
 PREACCESSTOKEN = "preaccesstoken"
 PRESAMLRESPONSE = "presamlresponse"
+
+MAX_MEMBERS = 2_000
+"""Members of a payload that has to be taken apart, because it has what is ours in it."""
 
 _OURS = frozenset({"function", "response"})
 
@@ -69,6 +73,10 @@ class FunctionPayload:
             self._body = ("{" + ",".join(members) + "}").encode()
         return self._body
 
+    def forwarded_error(self, body: bytes, *, is_applied: bool) -> ForwardedError | None:  # noqa: ARG002 - as of a message
+        """Return the error that the body of a 2xx answer forwards, by ZITADEL's rule."""
+        return forwarded_error(body)
+
     def apply(self, body: bytes) -> None:
         """Lay the body of a response over the result; an empty body or `null` changes nothing.
 
@@ -96,13 +104,24 @@ class FunctionPayload:
 def _argument_members(arguments: Mapping[str, object] | str) -> Sequence[str]:
     """The members of the body that are the application's, each as text."""
     if isinstance(arguments, str):
-        return [
-            f"{go_json.escape(name.text)}:{go_json.compact(value.text)}"
-            for name, value in pairs_of(arguments)
-            if name.parsed not in _OURS
-        ]
+        return _members_of_text(arguments)
     given = {name: value for name, value in arguments.items() if name not in _OURS}
     return [go_json.dumps(given)[1:-1]] if given else []
+
+
+def _members_of_text(text: str) -> Sequence[str]:
+    # An escape could hide one of the names.
+    if not any(f'"{name}"' in text for name in _OURS) and "\\u" not in text:
+        members = go_json.compact(text).strip()[1:-1]
+        return [members] if members else []
+    pairs = pairs_of(text)
+    if len(pairs) > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS} members")
+    return [
+        f"{go_json.escape(name.text)}:{go_json.compact(value.text)}"
+        for name, value in pairs
+        if name.parsed not in _OURS
+    ]
 
 
 def knows(function: str, list_name: str) -> bool:

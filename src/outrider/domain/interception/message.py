@@ -11,7 +11,7 @@ import re
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from outrider.domain.formats import go_json, json_members
-from outrider.domain.formats.json_bounds import check_values, is_deeper
+from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, is_deeper
 from outrider.domain.formats.json_members import Number
 
 M = TypeVar("M")
@@ -23,9 +23,25 @@ MAX_DEPTH = 48
 """Objects and lists inside each other: `google.protobuf.Struct`, with the message around it, is no
 deeper before protobuf's own bound of 100 messages is reached."""
 
+MAX_PRINTED_VALUES = 5_000
+"""Values of the answer to a function whose numbers stay as they are written."""
+
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-# The longest number that a float can hold has 309 digits.
-_MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
+_LONG = 309
+"""The longest number that a float can hold has so many digits."""
+
+
+class _LongNumbers:
+    """A pattern for that many digits in a row, which takes 0.4 us for 1 KiB instead of 17."""
+
+    _PLAIN = bytes(ord("0") if sign in b"0123456789" else ord(" ") for sign in range(256))
+
+    def search(self, body: bytes) -> bool:
+        """Whether there may be such a number; nearly every body has none."""
+        return len(body) >= _LONG and b"0" * _LONG in body.translate(self._PLAIN)
+
+
+_MAY_BE_HUGE = _LongNumbers()
 
 
 class InvalidResponse(Exception):
@@ -126,16 +142,19 @@ def parse_json(body: bytes) -> Any:
 
 
 def parse_as_written(body: bytes) -> Any:
-    """Return the JSON value of a response's body, its numbers as `Number`. Raise `InvalidResponse`."""
-    value = _decoded(body, _NUMBER_DECODER)
+    """Return the JSON value of a response's body, its numbers as `Number`. Raise `InvalidResponse`.
+
+    It has at most `MAX_PRINTED_VALUES` values: to print them takes longer than to carry them.
+    """
+    value = _decoded(body, _NUMBER_DECODER, MAX_PRINTED_VALUES)
     if not _MAY_BE_HALF.search(body):
         return value
     return json_members.parse(go_json.with_whole_pairs(go_json.dumps_as_read(value)))
 
 
-def _decoded(body: bytes, decoder: json.JSONDecoder) -> Any:
+def _decoded(body: bytes, decoder: json.JSONDecoder, limit: int = MAX_JSON_VALUES) -> Any:
     try:
-        check_values(body)
+        check_values(body, limit)
     except ValueError as problem:
         raise InvalidResponse(f"the answer cannot be read: {problem}", is_json=False) from None
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from outrider.domain.interception.message import JsonObject
+from outrider.domain.formats import go_json
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,18 +60,19 @@ def is_json(headers: Iterable[Header]) -> bool:
     return plain and (kind == b"application/json" or kind.endswith(b"+json"))
 
 
-def json_object(body: bytes) -> JsonObject | None:
-    """Return the object; None when the body is anything else."""
+def json_text(body: bytes) -> str | None:
+    """Return the text of a body that is one JSON object; None when it is anything else.
+
+    UTF-16 and UTF-32 are read as well, as Python's JSON reads them: frameworks do, and what they
+    read must not slip past the targets. However many values it has: the application bounds its
+    bodies by their bytes.
+    """
     try:
-        value = json.loads(body, parse_constant=_reject_constant)
-    except (ValueError, RecursionError):
+        text = body.decode(json.detect_encoding(body))
+        go_json.check_object(text, limit=None)
+    except ValueError:
         return None
-    return value if isinstance(value, dict) else None
-
-
-def json_bytes(message: JsonObject) -> bytes:
-    """Return a body for a message that a target made."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    return text
 
 
 def header(headers: Iterable[Header], name: bytes) -> bytes:
@@ -83,7 +84,3 @@ def with_length(headers: Iterable[Header], length: int) -> list[Header]:
     """Return the headers for a body of other bytes."""
     kept = [pair for pair in headers if pair[0].lower() not in _ABOUT_BYTES]
     return [*kept, (b"content-length", str(length).encode())]
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outrider.domain.interception.message import JsonObject
+from outrider.domain.interception.message import JSON_TEXTS
 from outrider.embed.asgi.bodies import (
     Header,
     Message,
@@ -15,8 +15,7 @@ from outrider.embed.asgi.bodies import (
     drain_body,
     header,
     is_json,
-    json_bytes,
-    json_object,
+    json_text,
     read_body,
     with_length,
 )
@@ -28,6 +27,7 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_NO_MEMBERS = "{}"
 _JSON = (b"content-type", b"application/json")
 _WITHOUT_BODY = {204, 205, 304}
 _FIRST_ERROR = 300
@@ -71,7 +71,7 @@ class InterceptedExchange:
         self._scope = scope
         self._receive = DisconnectWatcher(receive)
         self._send = send
-        self._request: JsonObject = {}
+        self._request = _NO_MEMBERS
 
     async def run(self, app: App, *, on_request: bool, on_response: bool) -> None:
         """Call the application with the request as the targets left it, and buffer its response."""
@@ -107,16 +107,19 @@ class InterceptedExchange:
     async def send_error(self, error: OutriderError) -> None:
         """Answer with the error instead of the application."""
         status, body = self._options.render(error)
-        await self._respond(status, body)
+        found = error.interception_id
+        await self._respond(
+            status, body, [(b"outrider-interception-id", found.encode())] if found else []
+        )
 
-    async def response(self, message: JsonObject) -> JsonObject:
+    async def response(self, message: str) -> str:
         """Run a response through its targets. Raise `ClientDisconnected` or what a target that interrupts says."""
         result = await self._receive.run_until_disconnect(
             self._options.engine.intercept_response(
                 self._full_method, message, request=self._request, **self._call_details()
             )
         )
-        changed: JsonObject = result.message
+        changed: str = result.message
         return changed
 
     @property
@@ -128,20 +131,20 @@ class InterceptedExchange:
     def _has_response_body(self) -> bool:
         return bool(self._scope["method"] != "HEAD")
 
-    def _message(self, request: RequestBody) -> JsonObject | None:
+    def _message(self, request: RequestBody) -> str | None:
         """The request's message; None when it has none that targets can be shown."""
         if request.body is None:
             return None
         if not request.body:
-            return {}
+            return _NO_MEMBERS
         headers: list[Header] = self._scope["headers"]
         # Some frameworks take JSON without a type.
         if is_json(headers) or not header(headers, b"content-type"):
-            return json_object(request.body)
+            return json_text(request.body)
         return None
 
     async def _intercept(
-        self, message: JsonObject, messages: list[Message]
+        self, message: str, messages: list[Message]
     ) -> tuple[Scope, list[Message]]:
         result = await self._receive.run_until_disconnect(
             self._options.engine.intercept_request(
@@ -151,7 +154,7 @@ class InterceptedExchange:
         if result.message is message:
             return self._scope, messages
         self._request = result.message
-        body = json_bytes(result.message)
+        body = result.message.encode()
         headers = with_length(self._scope["headers"], len(body))
         if not header(headers, b"content-type"):
             headers.append(_JSON)
@@ -170,6 +173,7 @@ class InterceptedExchange:
             "user_id": identity.user_id,
             "headers": headers,
             "timeout": self._options.deadline(self._scope),
+            "message_type": JSON_TEXTS,
         }
 
     async def _reject_body(self, request: RequestBody) -> None:
@@ -181,8 +185,8 @@ class InterceptedExchange:
         _, body = self._options.render(InvalidRequest(f"the body must {reason}"))
         await self._respond(_TOO_LONG if is_long else _NOT_JSON, body)
 
-    async def _respond(self, status: int, body: bytes) -> None:
-        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    async def _respond(self, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
+        headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -231,7 +235,7 @@ class BufferedSend:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _finish(self, start: Message, body: bytes) -> None:
-        message = json_object(body)
+        message = json_text(body)
         if message is not None:
             try:
                 changed = await self._exchange.response(message)
@@ -243,7 +247,7 @@ class BufferedSend:
                 self._is_over = True
                 return
             if changed is not message:
-                body = json_bytes(changed)
+                body = changed.encode()
                 start = {**start, "headers": with_length(start.get("headers", ()), len(body))}
         self._start = None
         await self._send(start)

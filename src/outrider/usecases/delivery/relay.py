@@ -6,8 +6,10 @@ import asyncio
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from outrider.domain.access.external_issuer import ALGORITHMS
+from outrider.domain.events.event import Event
 from outrider.domain.events.relay_event import read_relayed, relayed_id
 from outrider.domain.events.relay_signature import InvalidSignature, check_header, check_signature
 from outrider.domain.events.relay_source import RelaySource
@@ -19,6 +21,8 @@ from outrider.usecases.delivery.publish import PublishEvents, PublishResult
 from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
+# Read in a thread when longer: other callers do not wait for it.
+_QUICK_BYTES = 64 * 1024
 # So many characters are hashed in a millisecond.
 _LONG_CHARS = 128 * 1024
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
@@ -103,7 +107,7 @@ class Relay:
         makes no second delivery. Raise `InvalidRequest` for what is no event, `FailedPrecondition`
         for an event that was published in this very instance: it goes in a circle.
         """
-        event, origin = read_relayed(call.body)
+        event, origin = await self._read(call)
         instance = call.sender.instance
         if origin == instance:
             raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
@@ -111,6 +115,13 @@ class Relay:
             raise FailedPrecondition("the instance of this source does not exist")
         named = replace(event, id=relayed_id(event, origin, call.body))
         return await self.publish.relayed(instance, named, call.body)
+
+    async def _read(self, call: RelayedCall) -> tuple[Event, str]:
+        received_ns = int(self.runtime.now().timestamp()) * 1_000_000_000
+        read = partial(
+            read_relayed, call.body, received_ns, may_be_token=not call.sender.signing_keys
+        )
+        return read() if len(call.body) <= _QUICK_BYTES else await asyncio.to_thread(read)
 
     def _unsigned(self, name: str, reason: str) -> Unauthenticated:
         self.report(name, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from outrider.adapters.sql.schema.connection import (
     Connection,
@@ -24,6 +24,21 @@ _COLUMNS = (
 )
 _COLUMN_NAMES = [part.strip() for part in _COLUMNS.split(",")]
 _ASSIGNMENTS = ", ".join(f"{column} = ?" for column in _COLUMN_NAMES)
+_SELECT = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
+_FIRST_DUE = (
+    "SELECT queued_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
+    " AND queued_due_at IS NOT NULL AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1"
+)
+_REMOVE = (
+    "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
+    " AND backfill_after IS NULL RETURNING instance_id"
+)
+# Ordering keys that are still to be backfilled or promoted are work, too.
+_REFRESH = (
+    "UPDATE target_queues SET ready_at = CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL"  # noqa: S608 - ours
+    f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {_ASSIGNMENTS}"
+    " WHERE instance_id = ? AND target_id = ?"
+)
 HAS_TARGET_QUEUE = (
     "EXISTS (SELECT 1 FROM target_queues WHERE target_queues.instance_id = deliveries.instance_id"
     " AND target_queues.target_id = deliveries.target_id)"
@@ -43,19 +58,19 @@ class SqlTargetQueues:
 
     def get(self, target_key: TargetKey) -> TargetQueue | None:
         """None: the target has none."""
-        query = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
-        row = self._connection.execute(query, target_key).fetchone()
+        row = self._connection.execute(_SELECT, target_key).fetchone()
         return None if row is None else _target_queue(row)
 
     def get_many(self, target_keys: Iterable[TargetKey]) -> dict[TargetKey, TargetQueue]:
         """Return those that exist."""
         if not self._lock_any():
             return {}
-        found = {target_key: self.get(target_key) for target_key in set(target_keys)}
+        asked = list(set(target_keys))
+        rows = self._connection.first_of_each(_SELECT, asked)
         return {
-            target_key: target_queue
-            for target_key, target_queue in found.items()
-            if target_queue is not None
+            target_key: _target_queue(row)
+            for target_key, row in zip(asked, rows, strict=True)
+            if row is not None
         }
 
     def all(self) -> dict[TargetKey, TargetQueue]:
@@ -131,18 +146,22 @@ class SqlTargetQueues:
             for queue in target_queues.values()
         ):
             counts = self.in_flight()
+        firsts = self._first_due(list(target_queues))
+        removed = self._remove(
+            [
+                target_key
+                for target_key, target_queue in target_queues.items()
+                if firsts[target_key] is None and not target_queue.is_limited
+            ]
+        )
+        rows = []
         for target_key, target_queue in target_queues.items():
-            first = self._first_due(target_key)
-            if first is None and not target_queue.is_limited and self._remove(target_key):
-                continue
-            ready = ready_at(target_queue, counts.get(target_key, 0), to_optional_time(first))
-            self._connection.execute(
-                # Ordering keys that are still to be backfilled or promoted are work, too.
-                "UPDATE target_queues SET ready_at = CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL"  # noqa: S608 - ours
-                f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {_ASSIGNMENTS}"
-                " WHERE instance_id = ? AND target_id = ?",
-                (from_optional_time(ready), *_row(target_queue), *target_key),
-            )
+            if target_key not in removed:
+                first = to_optional_time(firsts[target_key])
+                ready = ready_at(target_queue, counts.get(target_key, 0), first)
+                rows.append((from_optional_time(ready), *_row(target_queue), *target_key))
+        if rows:
+            self._connection.executemany(_REFRESH, rows)
 
     def refresh_targets(self, target_keys: Iterable[TargetKey]) -> None:
         """`refresh` for those of these targets that have a target queue."""
@@ -163,29 +182,25 @@ class SqlTargetQueues:
         if lock:
             self._connection.execute(lock)
 
-    def _first_due(self, target_key: TargetKey) -> int | None:
-        row = self._connection.execute(
-            "SELECT queued_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
-            " AND queued_due_at IS NOT NULL AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1",
-            target_key,
-        ).fetchone()
-        return None if row is None else int(row[0])
+    def _first_due(self, target_keys: Sequence[TargetKey]) -> dict[TargetKey, int | None]:
+        rows = self._connection.first_of_each(_FIRST_DUE, target_keys)
+        return {
+            target_key: None if row is None else int(row[0])
+            for target_key, row in zip(target_keys, rows, strict=True)
+        }
 
-    def _remove(self, target_key: TargetKey) -> bool:
-        """Whether it is gone: keys that are being promoted keep it, and other transactions do.
+    def _remove(self, target_keys: Sequence[TargetKey]) -> set[TargetKey]:
+        """Which are gone: keys that are being promoted keep one, and other transactions do.
 
         These may be about to put a delivery into it.
         """
         is_alone = self._connection.dialect.is_alone
-        if is_alone and not self._connection.execute(is_alone).fetchone()[0]:
-            return False
-        return bool(
-            self._connection.execute(
-                "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
-                " AND backfill_after IS NULL",
-                target_key,
-            ).rowcount
-        )
+        if not target_keys or (is_alone and not self._connection.execute(is_alone).fetchone()[0]):
+            return set()
+        rows = self._connection.first_of_each(_REMOVE, target_keys)
+        return {
+            target_key for target_key, row in zip(target_keys, rows, strict=True) if row is not None
+        }
 
 
 def _target_queue(row: Row) -> TargetQueue:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +12,15 @@ import typer
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.input_files import read_message
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
-from outrider.cli.terminal.output import note, print_json, print_table, short_enum, text_of
+from outrider.cli.terminal.output import (
+    indented_json,
+    joined_json,
+    note,
+    print_json,
+    print_table,
+    short_enum,
+    text_of,
+)
 from outrider.cli.terminal.parsing import parse_duration
 
 app = typer.Typer(
@@ -20,7 +28,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+INTERCEPTION_ID = "outrider-interception-id"
 OUTCOME_PREFIX = "OUTCOME_"
+TEXT = "Json"
+"""What the names of answers end with that are JSON text."""
+NO_MEMBERS = "{}"
 ADVICE = "See `outrider intercept --help` for what a file holds."
 
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="The call, as JSON.")]
@@ -57,6 +69,7 @@ def intercept_request(
 
     request = read_message(file, InterceptRequestRequest)
     request.full_method = method or request.full_method
+    request.request_json = request.request_json or NO_MEMBERS
     server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_request, request, timeout)
     _print_response(response, "request", as_json=as_json)
@@ -86,6 +99,7 @@ def intercept_response(
 
     request = read_message(file, InterceptResponseRequest)
     request.full_method = method or request.full_method
+    request.response_json = request.response_json or NO_MEMBERS
     server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_response, request, timeout)
     _print_response(response, "response", as_json=as_json)
@@ -117,31 +131,59 @@ def call_function(
 
     request = read_message(file, CallFunctionRequest)
     request.function = function or request.function
+    request.payload_json = request.payload_json or NO_MEMBERS
     server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.call_function, request, timeout)
     _print_response(response, "answer", as_json=as_json)
 
 
 def _send(server: RemoteServer, call: Any, request: Any, timeout: str) -> dict[str, Any]:
+    from connectrpc.client import ResponseMetadata
+
     milliseconds = int(parse_duration(timeout, "--timeout").total_seconds() * 1000)
     if milliseconds <= 0:
         raise typer.BadParameter("it must be longer than nothing", param_hint="--timeout")
-    return server.call(partial(call, timeout_ms=milliseconds), request, advice=ADVICE)
+    found: list[str] = []
+
+    def call_and_note_id(request: Any, *, headers: Mapping[str, str]) -> Any:
+        with ResponseMetadata() as metadata:
+            response = call(request, headers=headers, timeout_ms=milliseconds)
+            found.extend(metadata.headers.getall(INTERCEPTION_ID))
+        return response
+
+    response = server.call(call_and_note_id, request, advice=ADVICE)
+    return {**response, "interceptionId": found[0]} if found else response
 
 
 def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) -> None:
+    texts = {
+        member.removesuffix(TEXT): text
+        for member, text in response.items()
+        if member.endswith(TEXT)
+    }
     if as_json:
-        print_json(response)
+        others = {
+            member: json.dumps(value, ensure_ascii=False)
+            for member, value in response.items()
+            if not member.endswith(TEXT)
+        }
+        print(indented_json(joined_json({**texts, **others})))
         return
-    print_json(response.get(name, {}))
+    print(indented_json(texts[name]))
     if not response.get("execution"):
         note("No execution matched: see `outrider explain`.")
         return
-    for extra in ("claims", "attributes"):
-        if response.get(extra):
-            print(f"\n{extra.capitalize()}")
-            print_json(response[extra])
+    if texts.get("claims", NO_MEMBERS) != NO_MEMBERS:
+        print("\nClaims")
+        print(indented_json(texts["claims"]))
+    if response.get("attributes"):
+        print("\nAttributes")
+        print_json(response["attributes"])
     print(f"\nCalls of {response['execution']}")
+    if response.get("interceptionId"):
+        note(
+            f"Interception {response['interceptionId']}: the server's log has it with the reasons."
+        )
     print_table(
         ("TARGET", "OUTCOME", "TOOK", "ERROR"),
         [

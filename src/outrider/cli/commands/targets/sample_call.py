@@ -12,7 +12,7 @@ import typer
 
 from outrider.cli.remote.client import connect
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.input_files import read_message
+from outrider.cli.terminal.input_files import read_object
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import pretty_body, print_fields, print_json, short_enum, text_of
 
@@ -38,19 +38,17 @@ def send_sample_call(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a target once, now, with a header that says so. It is not in the delivery log.
+    """Call a target once, now, with a header that says so, and apply its answer as a real call would.
 
-    Ends with 1 when the target does not accept.
+    It is not in the delivery log. Ends with 1 when the target does not accept, or when its answer cannot be applied.
     """
-    from protobuf.wkt import Struct
-
     from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
 
-    payload = None if file is None else read_message(file, Struct)
+    payload = "" if file is None else read_object(file)
     server = connect(url, token, data_dir)
     response = server.call(
         partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
-        TestTargetRequest(target_id=target_id, payload=payload),
+        TestTargetRequest(target_id=target_id, payload_json=payload),
         advice="See `outrider target list`.",
     )
     attempt = response.get("attempt", {})
@@ -63,6 +61,11 @@ def send_sample_call(
         raise CommandError(f"the target does not accept: {outcome}")
 
 
+def _caller_error(response: Mapping[str, Any]) -> str:
+    error = response.get("callerError")
+    return f"{error['message']} ({error['code']})" if error else ""
+
+
 def _print_attempt(attempt: Mapping[str, Any], response: Mapping[str, Any]) -> None:
     print_fields(
         {
@@ -71,6 +74,8 @@ def _print_attempt(attempt: Mapping[str, Any], response: Mapping[str, Any]) -> N
             "took": text_of(attempt, "duration"),
             "stage": text_of(attempt, "stage"),
             "error": text_of(attempt, "error"),
+            "execution": text_of(response, "execution"),
+            "caller gets": _caller_error(response),
         }
     )
     body_prefix = base64.b64decode(text_of(attempt, "responseBodyPrefix"))
