@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from api.calls.steps import of_type
 from api.calls.table import Caller
 from api.wires import HttpRequest, HttpResponse, Result, Wire
 from outrider.domain.formats.json_members import members_of
-from outrider.testing.receiver import Answer, Receiver
+from outrider.testing.receiver import Answer, ReceivedCall, Receiver
 from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1 import target_policy_service_pb as policy_pb
 from outrider_api.outrider.v1.catalogue_service_pb import ListEntriesRequest, ListEntriesResponse
@@ -318,3 +319,33 @@ async def test_a_schema_and_an_example_are_kept_as_text(service: Service, face: 
         binary.message.entries[0].schema_json,
         binary.message.entries[0].example_json,
     )
+
+
+@json_wires
+async def test_each_call_has_its_own_form(service: Service, face: str):
+    """
+    One waits for its target while another one, of the other form, is answered.
+    """
+    released = asyncio.Event()
+
+    async def wait(_: ReceivedCall) -> Answer:
+        await released.wait()
+        return Answer(body=b'{"n":1.0}')
+
+    async with Receiver(wait, host=HOST) as receiver:
+        method = await a_method(service)
+        await bind(service, {"request": {"method": method}}, await a_target(service, receiver.url))
+        asked = f'{{"fullMethod":"{method}","request":{{}}}}'
+        objects = asyncio.create_task(post(service, face, "InterceptRequest", asked))
+        asked = f'{{"fullMethod":"{method}","requestJson":"{{}}"}}'
+        strings = asyncio.create_task(post(service, face, "InterceptRequest", asked))
+        await receiver.wait_for(2)
+        plain = await post(service, face, "InterceptRequest", '{"fullMethod":"/a.B/C"}')
+        released.set()
+        answers = [(await objects).json(), (await strings).json()]
+
+    assert {"request": {}} == plain.json()
+    assert ['{"n": 1.0}', '{"n":1.0}'] == [
+        json.dumps(answers[0]["request"]),
+        answers[1]["requestJson"],
+    ]
