@@ -17,7 +17,7 @@ from api.calls.steps import of_type
 from api.calls.table import Caller
 from api.wires import HttpRequest, HttpResponse, Result, Wire
 from outrider.domain.formats.json_members import members_of
-from outrider.testing.receiver import Answer, ReceivedCall, Receiver
+from outrider.testing.receiver import Answer, Receiver
 from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1 import target_policy_service_pb as policy_pb
 from outrider_api.outrider.v1.catalogue_service_pb import ListEntriesRequest, ListEntriesResponse
@@ -327,12 +327,8 @@ async def test_each_call_has_its_own_form(service: Service, face: str):
     One waits for its target while another one, of the other form, is answered.
     """
     released = asyncio.Event()
-
-    async def wait(_: ReceivedCall) -> Answer:
-        await released.wait()
-        return Answer(body=b'{"n":1.0}')
-
-    async with Receiver(wait, host=HOST) as receiver:
+    waiting = Answer(body=b'{"n":1.0}', hang_until=released)
+    async with Receiver([waiting] * 2, host=HOST) as receiver:
         method = await a_method(service)
         await bind(service, {"request": {"method": method}}, await a_target(service, receiver.url))
         asked = f'{{"fullMethod":"{method}","request":{{}}}}'
