@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from msgspec import Raw
+from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from protobuf import (
     DescField,
@@ -26,7 +26,7 @@ from protobuf import (
     Oneof,
 )
 
-from outrider.domain.formats.json_members import members_of
+from outrider.domain.formats.json_members import items_of, members_of
 from outrider_api.outrider.options.v1 import options_pb
 from outrider_api.outrider.options.v1.options_pb import JsonField
 
@@ -39,7 +39,6 @@ MAX_QUOTED_CHARS = 100
 Members = dict[str, Raw]
 _OBJECT = Decoder(Members)
 _OBJECTS = Decoder(list[Members])
-_TEXTS = Decoder(list[Raw])
 _NULL = b"null"
 
 
@@ -98,7 +97,7 @@ def read_envelope(data: bytes, desc: DescMessage) -> Envelope:
     """
     envelope = Envelope(data)
     reader = _Reader(envelope, is_strict=desc.type_name.startswith(STRICT))
-    envelope.json = reader.read([_OBJECT.decode(data)], data, desc, [()])[0]
+    envelope.json = reader.read([_object(data)], data, desc, [()])[0]
     return envelope
 
 
@@ -109,7 +108,7 @@ def members_once(data: bytes) -> Members:
         MsgspecError: it is not a JSON object.
         ValueError: a member is there twice.
     """
-    members = _OBJECT.decode(data)
+    members = _object(data)
     _check_names_once([members], data)
     return members
 
@@ -249,21 +248,56 @@ class _Reader:
         """The JSON of the messages in a field."""
         match item.value:
             case DescFieldValueList():
-                objects = _OBJECTS.decode(value)
+                objects = _objects(value)
                 paths = [(*path, index) for index in range(len(objects))]
                 return b"[%b]" % b",".join(self.read(objects, value, desc, paths))
             case DescFieldValueMap():
                 pairs = members_once(value)
                 return joined(
                     {
-                        name: self.read([_OBJECT.decode(text)], bytes(text), desc, [(*path, name)])[
+                        name: self.read([_object(bytes(text))], bytes(text), desc, [(*path, name)])[
                             0
                         ]
                         for name, text in pairs.items()
                     }
                 )
             case _:
-                return self.read([_OBJECT.decode(value)], value, desc, [path])[0]
+                return self.read([_object(value)], value, desc, [path])[0]
+
+
+def _object(text: bytes) -> Members:
+    try:
+        return _OBJECT.decode(text)
+    except ValidationError:
+        raise
+    except DecodeError as problem:
+        return _read_slowly(text, problem)
+
+
+def _objects(text: bytes) -> list[Members]:
+    try:
+        return _OBJECTS.decode(text)
+    except ValidationError:
+        raise
+    except DecodeError as problem:
+        try:
+            items = items_of(str(text, "utf-8"))
+        except ValueError:
+            raise problem from None
+        return [_read_slowly(item.text.encode(), problem) for item in items]
+
+
+def _read_slowly(text: bytes, problem: DecodeError) -> Members:
+    """The members of an object that has half a surrogate pair, which msgspec does not take.
+
+    Python's JSON does, and so do the programs that write such texts. Raise `problem` when there is
+    another one.
+    """
+    try:
+        found = members_of(str(text, "utf-8"))
+    except ValueError:
+        raise problem from None
+    return {name: Raw(value.text.encode()) for name, value in found.items()}
 
 
 def _check_names_once(objects: Sequence[Members], text: bytes) -> None:
@@ -275,6 +309,7 @@ def _check_names_once(objects: Sequence[Members], text: bytes) -> None:
     values = b"".join([value for members in objects for value in members.values()])
     if text.count(b'"') == 2 * sum(map(len, objects)) + values.count(b'"'):
         return
-    texts = _TEXTS.decode(text) if text.lstrip().startswith(b"[") else [text]
+    whole = str(text, "utf-8")
+    texts = [item.text for item in items_of(whole)] if whole.lstrip().startswith("[") else [whole]
     for item in texts:
-        members_of(str(item, "utf-8"))
+        members_of(item)
