@@ -48,7 +48,7 @@ class SqlEvents:
             for stored, number in zip(events, numbers, strict=True)
             if number is not None
         ]
-        places = self._places(target_queues)
+        places = self._places(instance, target_queues, new)
         rows = [
             _planned_row(instance, stored, number, planned, at, target_queues, places)
             for stored, number in new
@@ -56,7 +56,7 @@ class SqlEvents:
         ]
         if rows:
             self._connection.insert_rows("deliveries", _DELIVERY_COLUMNS, rows)
-        self._target_queues.refresh(target_queues)
+        self._target_queues.refresh_ready(target_queues)
         self._connection.notify_on_commit()
         return [
             None if number is None else len(stored.deliveries)
@@ -96,13 +96,22 @@ class SqlEvents:
         )
         return [None if row is None else int(row[0]) for row in rows]
 
-    def _places(self, target_queues: Mapping[TargetKey, TargetQueue]) -> OrderedPlaces:
+    def _places(
+        self,
+        instance: InstanceId,
+        target_queues: Mapping[TargetKey, TargetQueue],
+        new: Sequence[tuple[StoredEvent, int]],
+    ) -> OrderedPlaces:
         ordered = [
             target_key
             for target_key, target_queue in target_queues.items()
             if target_queue.is_ordered
         ]
-        return OrderedPlaces(self._connection, ordered)
+        places = OrderedPlaces(self._connection, ordered)
+        for stored, _ in new if ordered else ():
+            targets = [planned.target_id for planned in stored.deliveries]
+            places.look_up(instance, targets, aggregate_of(stored.event))
+        return places
 
 
 def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has

@@ -13,16 +13,27 @@ from dataclasses import InitVar, dataclass, field
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
+from outrider.domain.ids import InstanceId, TargetId
 
 _PROMOTED_AT_ONCE = 1000
 _MAX_SCANNED = 500
 _OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
 _DEAD = DeliveryState.DEAD.value
 _ALL, _HALTED = 1, 2
-_IS_BACKFILLING = (
-    "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
-    " AND backfill_after IS NOT NULL"
+_LAST_OF_KEY = (
+    "SELECT id FROM deliveries WHERE deliveries.instance_id = {instance}"
+    " AND deliveries.target_id = {target} AND deliveries.aggregate = {aggregate}"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
+    " ORDER BY event_number DESC LIMIT 1"
 )
+_LAST = (
+    "SELECT target_id, ("  # noqa: S608 - ours
+    + _LAST_OF_KEY.format(
+        instance="target_queues.instance_id", target="target_queues.target_id", aggregate="?"
+    )
+    + ") FROM target_queues WHERE instance_id = ?"
+)
+_BACKFILLING = "SELECT instance_id, target_id FROM target_queues WHERE backfill_after IS NOT NULL"
 
 
 @dataclass(slots=True)
@@ -40,35 +51,33 @@ class OrderedPlaces:
     _last: dict[tuple[TargetKey, str], int | None] = field(default_factory=dict)
 
     def __post_init__(self, ordered: Sequence[TargetKey]) -> None:
-        backfilling = self.connection.first_of_each(_IS_BACKFILLING, ordered)
-        self._in_order = {
-            target_key
-            for target_key, found in zip(ordered, backfilling, strict=True)
-            if found is None
-        }
+        self._in_order = set(ordered)
+        if ordered:
+            self._in_order.difference_update(self.connection.execute(_BACKFILLING).fetchall())
+
+    def look_up(self, instance: InstanceId, targets: Sequence[TargetId], aggregate: str) -> None:
+        """Read which deliveries the next ones of an aggregate wait on, for `append`."""
+        unknown = [
+            target
+            for target in targets
+            if (instance, target) in self._in_order
+            and ((instance, target), aggregate) not in self._last
+        ]
+        if unknown and aggregate:
+            clause, value = self.connection.dialect.one_of("target_id", unknown)
+            rows = self.connection.execute(f"{_LAST} AND {clause}", (aggregate, instance, value))
+            for target, last in rows:
+                self._last[(instance, target), aggregate] = last
 
     def append(
         self, target_key: TargetKey, aggregate: str, delivery: int
     ) -> tuple[str | None, int | None]:
-        """Give a delivery the last place of its aggregate."""
+        """Give a delivery the last place of its aggregate, which was looked up."""
         if not aggregate or target_key not in self._in_order:
             return None, None
         place = (target_key, aggregate)
-        if place not in self._last:
-            self._last[place] = last_of_key(self.connection, target_key, aggregate)
         waits_on, self._last[place] = self._last[place], delivery
         return aggregate, waits_on
-
-
-def last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
-    """The delivery that the next one of an aggregate waits on; None: there is none."""
-    row = connection.execute(
-        "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ? AND aggregate = ?"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
-        " ORDER BY event_number DESC LIMIT 1",
-        (*target_key, aggregate),
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def promote_next(connection: Connection, numbers: Sequence[int]) -> None:
@@ -166,6 +175,13 @@ def _backfill(connection: Connection, target_key: TargetKey, after: int) -> int 
             connection.execute(
                 "UPDATE deliveries SET aggregate = ?, waits_on = ?, due_at = NULL,"
                 " queued_due_at = coalesce(queued_due_at, due_at) WHERE id = ?",
-                (aggregate, last_of_key(connection, target_key, aggregate), number),
+                (aggregate, _last_of_key(connection, target_key, aggregate), number),
             )
     return None if len(rows) < _MAX_SCANNED else int(rows[-1][0])
+
+
+def _last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
+    """The delivery that the next one of an aggregate waits on; None: there is none."""
+    query = _LAST_OF_KEY.format(instance="?", target="?", aggregate="?")
+    row = connection.execute(query, (*target_key, aggregate)).fetchone()
+    return None if row is None else int(row[0])

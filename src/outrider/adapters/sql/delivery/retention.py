@@ -11,7 +11,7 @@ from outrider.domain.delivery.delivery import DeliveryState
 
 _MAINTENANCE = "maintenance"
 # Each page of a long body is given back on its own.
-_DELETED_BYTES = 16 * 1024 * 1024
+_DELETED_BYTES = 4 * 1024 * 1024
 
 
 class SqlRetention:

@@ -21,11 +21,10 @@ _CANCELLED = DeliveryState.CANCELLED.value
 _LOOKED_AT_ONCE = 2000
 MOVED_AT_ONCE = 1000
 """When so many dependents have moved, the next settlement waits for the next transaction."""
-_CANCEL_DEPENDENTS = (
-    "WITH RECURSIVE behind (id) AS (SELECT id FROM deliveries WHERE depends_on = ?"
-    " UNION ALL SELECT deliveries.id FROM deliveries JOIN behind ON deliveries.depends_on = behind.id)"
-    " UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL"
-    " WHERE id IN (SELECT id FROM behind) RETURNING id, instance_id, target_id, aggregate"
+_OF_SAME_EVENT = (
+    "SELECT depends_on, id, instance_id, target_id, aggregate FROM deliveries"
+    " WHERE event_number = (SELECT event_number FROM deliveries WHERE id = ?)"
+    " AND depends_on IS NOT NULL"
 )
 _DUE_NOW = (
     f"due_at = CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE ? END,"
@@ -104,9 +103,23 @@ def move_dependents_up(
 
 def cancel_dependents(connection: Connection, number: int, at: int, moved: Moved) -> None:
     """Cancel what depends on this delivery, and what depends on that, to the end."""
-    rows = connection.execute(_CANCEL_DEPENDENTS, (number, _CANCELLED, at)).fetchall()
-    ordering.promote_next(connection, [row[0] for row in rows if row[3] is not None])
-    moved.add([(row[1], row[2]) for row in rows])
+    # All are of its event: thousands in a row would be as many statements.
+    waiting: dict[int, list[Row]] = {}
+    for row in connection.execute(_OF_SAME_EVENT, (number,)):
+        waiting.setdefault(row[0], []).append(row)
+    cancelled: list[Row] = waiting.pop(number, [])
+    for row in cancelled:
+        # This goes on over what it adds.
+        cancelled += waiting.pop(row[1], ())
+    if not cancelled:
+        return
+    clause, value = connection.dialect.one_of("id", [row[1] for row in cancelled])
+    connection.execute(
+        f"UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL WHERE {clause}",  # noqa: S608 - ours
+        (_CANCELLED, at, value),
+    )
+    ordering.promote_next(connection, [row[1] for row in cancelled if row[4] is not None])
+    moved.add([(row[2], row[3]) for row in cancelled])
 
 
 def move_dependents(
