@@ -25,11 +25,12 @@ class Event:
 
     `event_type` is dot-separated, such as `order.created`. With an `id` of your own, publishing
     the same event again makes no second delivery. `created_at` is aware; None is now. `payload`
-    is what JSON can say, at most 512 KiB; None: the event has no data.
+    is what JSON can say, or the text of a JSON object, which arrives as it is written; at most
+    512 KiB. None: the event has no data.
     """
 
     event_type: str
-    payload: Mapping[str, object] | None = field(default=None, repr=False)
+    payload: Mapping[str, object] | str | None = field(default=None, repr=False)
     id: str = ""
     aggregate_id: str = ""
     aggregate_type: str = ""
@@ -78,12 +79,19 @@ def _payload(event: Event, position: int) -> str | None:
     if event.payload is None:
         return None
     try:
-        text = go_json.dumps(event.payload)
+        text = _payload_text(event.payload)
     except (TypeError, ValueError, RecursionError) as failure:
         raise _invalid(position, "payload", f"JSON: {failure}") from None
     if not _is_unicode(text):
         raise _invalid(position, "payload", _UNICODE)
     return text
+
+
+def _payload_text(payload: Mapping[str, object] | str) -> str:
+    if not isinstance(payload, str):
+        return go_json.dumps(payload)
+    go_json.check_object(payload)
+    return payload
 
 
 def _is_unicode(text: str) -> bool:

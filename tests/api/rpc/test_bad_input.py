@@ -15,8 +15,8 @@ from protobuf.wkt import Duration, Timestamp
 from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app
 from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, result_of
+from outrider.api.asgi.gzip import MAX_MEMBERS
 from outrider.api.asgi.limits import REQUEST_BYTES
-from outrider.api.rpc.gzip import MAX_MEMBERS
 from outrider_api.zitadel.action.v2.action_service_pb import (
     AddPublicKeyRequest,
     CreateTargetRequest,

@@ -171,3 +171,44 @@ def test_a_delivery_that_does_not_exist(server):
 
     assert 1 == result.code
     assert "See `outrider delivery list`." in result.err
+
+
+@pytest.mark.parametrize("layout", ["list", "lines"])
+def test_a_delivered_body_can_be_published_from_a_file(server, event_type, tmp_path, layout):
+    """
+    As it was captured, with its numbers.
+    """
+    id_ = unique("e")
+    body = (
+        f'{{"id":"{id_}","aggregateID":"1","aggregateType":"user","resourceOwner":"2","instanceID":"3",'
+        f'"version":"v2","sequence":7,"event_type":"{event_type}","created_at":"2026-01-02T01:04:05Z",'
+        '"userID":"4","event_payload":{"id":7615917337495251231,"p":12.50,"n":1}}'
+    )
+    path = tmp_path / "events"
+    path.write_text(f"[{body}]" if layout == "list" else f"{body}\n")
+
+    server.ok("event", "publish", "--file", path)
+    (delivery,) = server.ok("delivery", "list", "--event-id", id_)["deliveries"]
+    shown = server.run("delivery", "get", delivery["id"])
+    sent = "".join(shown.out.partition("Payload\n")[2].split())
+
+    assert '"aggregateID":"1","aggregateType":"user","resourceOwner":"2",' in sent
+    assert '"sequence":7,' in sent
+    assert '"userID":"4","event_payload":{"id":7615917337495251231,"p":12.50,"n":1}}' in sent
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ('"aggregateID":"1","aggregateId":"2"', "aggregateId is there twice"),
+        ('"id":"1","id":"2"', '"id" is there twice'),
+        ('"eventPayload":{},"event_payload":{}', "eventPayload is there twice"),
+        ('"eventPayload":{},"eventPayloadJson":"{}"', "only one of eventPayload"),
+        ('"aggregatID":"1"', "aggregatID"),
+    ],
+)
+def test_an_event_of_a_file_that_would_lose_something_is_refused(server, members, reason):
+    result = server.run("event", "publish", "--file", "-", stdin=f'{{"eventType":"a.b",{members}}}')
+
+    assert 2 == result.code
+    assert reason in result.err

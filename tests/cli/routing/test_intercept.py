@@ -381,3 +381,66 @@ async def test_a_target_that_does_not_accept_ends_with_1(user):
     assert "error    " in result.out
     assert "OUTCOME_UNREACHABLE" == as_json.json["attempt"]["outcome"]
     assert "Target not found" in missing.err
+
+
+NUMBERS = '{"id":7615917337495251231,"p":1.0,"e":1e400,"a":1,"a":-0}'
+
+
+@pytest.mark.parametrize("kind", ["request", "response"])
+async def test_numbers_of_messages_stay_as_they_are_written(user, kind):
+    """
+    From the file to the target, and from its answer to the screen.
+    """
+    async with Receiver([Answer(body=NUMBERS.encode())] * 2) as receiver:
+        await user.bind(f"{kind}{METHOD}", await user.target(receiver.url))
+        document = f'{{"fullMethod":"{METHOD}","{kind}":{NUMBERS}}}'
+        shown = await user.run("intercept", kind, "-", stdin=document)
+        printed = await user.run("intercept", kind, "-", "--json", stdin=document)
+        first, second = receiver.calls
+        await user.bind(f"{kind}{METHOD}")
+
+    assert 0 == shown.code == printed.code, shown.err + printed.err
+    assert f'"{kind}":{NUMBERS}'.encode() in first.body
+    assert f'"{kind}":{NUMBERS}'.encode() in second.body
+    assert NUMBERS == "".join(shown.out.partition("\n\n")[0].split())
+    assert f'"{kind}":{NUMBERS}' in "".join(printed.out.split())
+
+
+async def test_numbers_of_functions_stay_as_they_are_written(user):
+    claims = '{"append_claims":[{"key":"n","value":[1.0,7615917337495251231]}]}'
+    async with Receiver([Answer(body=claims.encode())]) as receiver:
+        await user.bind("function/preuserinfo", await user.target(receiver.url))
+        document = f'{{"function":"preuserinfo","payload":{{"userinfo":{NUMBERS}}}}}'
+        result = await user.run("intercept", "function", "-", stdin=document)
+        (call,) = receiver.calls
+        await user.bind("function/preuserinfo")
+
+    assert 0 == result.code, result.err
+    assert f'"userinfo":{NUMBERS}'.encode() in call.body
+    assert claims in "".join(result.out.split())
+    assert '"n":[1.0,7615917337495251231]' in "".join(result.out.partition("Claims")[2].split())
+
+
+async def test_numbers_of_a_test_stay_as_they_are_written(user):
+    async with Receiver([Answer()]) as receiver:
+        target = await user.target(receiver.url)
+        result = await user.run("target", "test", target, "--file", "-", stdin=NUMBERS)
+        (call,) = receiver.calls
+
+    assert 0 == result.code, result.err
+    assert NUMBERS.encode() == call.body
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ('{"fullMethod":"/a.B/C","request":{},"request":{}}', "is there twice"),
+        ('{"fullMethod":"/a.B/C","request":{},"requestJson":"{}"}', "may be set"),
+        ('{"fullMethod":"/a.B/C","requests":{}}', "requests"),
+    ],
+)
+async def test_a_file_that_would_lose_something_is_refused(user, document, reason):
+    result = await user.run("intercept", "request", "-", stdin=document)
+
+    assert ExitCode.USAGE == result.code
+    assert reason in result.err

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from outrider.domain.formats import go_json
 from outrider.domain.interception.message import (
+    JSON_TEXTS,
     MAX_DEPTH,
     InvalidResponse,
+    parse_as_written,
     parse_json,
 )
 
@@ -41,6 +43,16 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
+OBJECTS = st.dictionaries(
+    st.text(),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    ),
+).map(json.dumps)
 BODIES = (
     VALUES.map(json.dumps).map(str.encode)
     | st.binary()
@@ -77,3 +89,48 @@ def has_float(value) -> bool:
         return any(map(has_float, value))
     assert not isinstance(value, float) or math.isfinite(value)
     return isinstance(value, float)
+
+
+@given(OBJECTS)
+@example('{"a":1,"a":1.0}')
+def test_text_is_taken_as_it_is(text):
+    """
+    And printed for targets without its white space, its numbers and escapes as they are.
+    """
+    assert text == JSON_TEXTS.parse(f" {text}\n".encode())
+    assert go_json.compact(text) == JSON_TEXTS.render(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "is_json"),
+    [
+        (b"", "not JSON", False),
+        (b"{", "not JSON", False),
+        (b'{"a":"\xff"}', "not JSON", False),
+        (b"1", "not a JSON object", True),
+        (b'"a"', "not a JSON object", True),
+        (b"[]", "not a JSON object", True),
+        (b'{"a":' * 49 + b"1" + b"}" * 49, "nested deeper than 48", True),
+        (b'{"a":[' + b"1," * 20_000 + b"1]}", "more than 20000 values", False),
+    ],
+)
+def test_text_that_is_no_message(body, reason, is_json):
+    with pytest.raises(InvalidResponse, match=reason) as refused:
+        JSON_TEXTS.parse(body)
+
+    assert is_json == refused.value.is_json
+
+
+def test_numbers_of_an_answer_can_be_kept():
+    """
+    A half of a surrogate pair beside them is replaced, as ever.
+    """
+    body = b'{"a":[1.0,-0,1e400],"b":"\\ud800"}'
+
+    assert '{"a":[1.0,-0,1e400],"b":"\ufffd"}' == go_json.dumps_as_read(parse_as_written(body))
+
+
+def test_an_answer_whose_numbers_are_kept_has_fewer_values():
+    parse_as_written(b"[" + b"1," * 4998 + b"1]")
+    with pytest.raises(InvalidResponse, match="more than 5000 values"):
+        parse_as_written(b"[" + b"1," * 4999 + b"1]")

@@ -14,6 +14,7 @@ from typing import Any
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
+from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -32,7 +33,6 @@ from outrider.api.asgi.types import (
 from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
-from outrider.api.rpc.gzip import Gzip
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.api.rpc.service import Service
 from outrider.errors import InvalidRequest

@@ -37,6 +37,7 @@ from outrider.api.rpc.json_envelope import (
     MAX_QUOTED_CHARS,
     WELL_KNOWN,
     Envelope,
+    json_option,
     message_of,
     read_envelope,
 )
@@ -159,7 +160,10 @@ def all_oneofs(desc: DescMessage, above: frozenset[str]) -> Iterator[DescOneof]:
     """Every oneof of a message and of the messages in it, recursion cut."""
     if desc.type_name in above or desc.type_name.startswith(WELL_KNOWN):
         return
-    yield from desc.oneofs
+    # `json_envelope` has seen to those of JSON that is carried.
+    yield from (
+        oneof for oneof in desc.oneofs if not any(json_option(field).text for field in oneof.fields)
+    )
     for field in desc.fields:
         inner = message_of(field)
         if inner is not None:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from msgspec import Raw
+from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from protobuf import (
     DescField,
@@ -26,7 +26,7 @@ from protobuf import (
     Oneof,
 )
 
-from outrider.domain.formats.json_members import members_of
+from outrider.domain.formats.json_members import items_of, members_of
 from outrider_api.outrider.options.v1 import options_pb
 from outrider_api.outrider.options.v1.options_pb import JsonField
 
@@ -39,7 +39,6 @@ MAX_QUOTED_CHARS = 100
 Members = dict[str, Raw]
 _OBJECT = Decoder(Members)
 _OBJECTS = Decoder(list[Members])
-_TEXTS = Decoder(list[Raw])
 _NULL = b"null"
 
 
@@ -98,7 +97,9 @@ def read_envelope(data: bytes, desc: DescMessage) -> Envelope:
     """
     envelope = Envelope(data)
     reader = _Reader(envelope, is_strict=desc.type_name.startswith(STRICT))
-    envelope.json = reader.read([_OBJECT.decode(data)], data, desc, [()])[0]
+    left = reader.read([_object(data)], data, desc, [()])
+    if left is not None:
+        envelope.json = left[0]
     return envelope
 
 
@@ -109,7 +110,7 @@ def members_once(data: bytes) -> Members:
         MsgspecError: it is not a JSON object.
         ValueError: a member is there twice.
     """
-    members = _OBJECT.decode(data)
+    members = _object(data)
     _check_names_once([members], data)
     return members
 
@@ -195,22 +196,30 @@ class _Reader:
         text: bytes,
         desc: DescMessage,
         paths: Sequence[tuple[str | int, ...]],
-    ) -> list[bytes]:
-        """The JSON of each object that is left for protobuf. `text` is what the objects are from."""
+    ) -> list[bytes] | None:
+        """The JSON of each object that is left for protobuf; None: all are as they were.
+
+        `text` is what the objects are from.
+        """
         _check_names_once(objects, text)
         names = names_of(desc)
+        is_changed = False
         for members, path in zip(objects, paths, strict=True):
             if not members.keys() <= names.names:
                 self._rename(members, names)
+                is_changed = True
             for text_field in names.text_fields:
-                self._take_text(members, text_field, path)
+                if self._take_text(members, text_field, path):
+                    is_changed = True
             for name, item, inner in names.messages:
                 value = members.get(name)
-                if value is not None and bytes(value) != _NULL:
-                    members[name] = Raw(
-                        self._inner(bytes(value), item, inner, (*path, item.local_name))
-                    )
-        return [joined(members) for members in objects]
+                if value is None or bytes(value) == _NULL:
+                    continue
+                left = self._inner(bytes(value), item, inner, (*path, item.local_name))
+                if left is not None:
+                    members[name] = Raw(left)
+                    is_changed = True
+        return [joined(members) for members in objects] if is_changed else None
 
     def _rename(self, members: Members, names: MessageNames) -> None:
         """Give each member the one name that JSON has for its field."""
@@ -228,42 +237,83 @@ class _Reader:
 
     def _take_text(
         self, members: Members, text_field: TextField, path: tuple[str | int, ...]
-    ) -> None:
-        """Move an object to the field that carries its text."""
+    ) -> bool:
+        """Move an object to the field that carries its text; whether there was one."""
         given = members.get(text_field.text_name)
         has_text = given is not None and bytes(given) != _NULL
-        self._envelope.has_text_fields |= has_text
+        if has_text:
+            self._envelope.has_text_fields = True
         value = members.get(text_field.name)
         if value is None or bytes(value) == _NULL:
-            return
+            return False
         if has_text:
             both = f"{text_field.name}, {text_field.text_name}"
             raise ValueError(f"only one of {both} may be set")
-        if bytes(value).startswith(b"{"):
-            del members[text_field.name]
-            self._envelope.texts.append((path, text_field, str(value, "utf-8")))
+        if not bytes(value).startswith(b"{"):
+            return False
+        del members[text_field.name]
+        self._envelope.texts.append((path, text_field, str(value, "utf-8")))
+        return True
 
     def _inner(
         self, value: bytes, item: DescField, desc: DescMessage, path: tuple[str | int, ...]
-    ) -> bytes:
-        """The JSON of the messages in a field."""
+    ) -> bytes | None:
+        """The JSON of the messages in a field; None: it is as it was."""
         match item.value:
             case DescFieldValueList():
-                objects = _OBJECTS.decode(value)
+                objects = _objects(value)
                 paths = [(*path, index) for index in range(len(objects))]
-                return b"[%b]" % b",".join(self.read(objects, value, desc, paths))
+                left = self.read(objects, value, desc, paths)
+                return None if left is None else b"[%b]" % b",".join(left)
             case DescFieldValueMap():
                 pairs = members_once(value)
-                return joined(
-                    {
-                        name: self.read([_OBJECT.decode(text)], bytes(text), desc, [(*path, name)])[
-                            0
-                        ]
-                        for name, text in pairs.items()
-                    }
-                )
+                read = {
+                    name: self._single(bytes(text), desc, (*path, name))
+                    for name, text in pairs.items()
+                }
+                changed = {name: text for name, text in read.items() if text is not None}
+                return joined({**pairs, **changed}) if changed else None
             case _:
-                return self.read([_OBJECT.decode(value)], value, desc, [path])[0]
+                return self._single(value, desc, path)
+
+    def _single(self, value: bytes, desc: DescMessage, path: tuple[str | int, ...]) -> bytes | None:
+        left = self.read([_object(value)], value, desc, [path])
+        return None if left is None else left[0]
+
+
+def _object(text: bytes) -> Members:
+    try:
+        return _OBJECT.decode(text)
+    except ValidationError:
+        raise
+    except DecodeError as problem:
+        return _read_slowly(text, problem)
+
+
+def _objects(text: bytes) -> list[Members]:
+    try:
+        return _OBJECTS.decode(text)
+    except ValidationError:
+        raise
+    except DecodeError as problem:
+        try:
+            items = items_of(str(text, "utf-8"))
+        except ValueError:
+            raise problem from None
+        return [_read_slowly(item.text.encode(), problem) for item in items]
+
+
+def _read_slowly(text: bytes, problem: DecodeError) -> Members:
+    """The members of an object that has half a surrogate pair, which msgspec does not take.
+
+    Python's JSON does, and so do the programs that write such texts. Raise `problem` when there is
+    another one.
+    """
+    try:
+        found = members_of(str(text, "utf-8"))
+    except ValueError:
+        raise problem from None
+    return {name: Raw(value.text.encode()) for name, value in found.items()}
 
 
 def _check_names_once(objects: Sequence[Members], text: bytes) -> None:
@@ -275,6 +325,7 @@ def _check_names_once(objects: Sequence[Members], text: bytes) -> None:
     values = b"".join([value for members in objects for value in members.values()])
     if text.count(b'"') == 2 * sum(map(len, objects)) + values.count(b'"'):
         return
-    texts = _TEXTS.decode(text) if text.lstrip().startswith(b"[") else [text]
+    whole = str(text, "utf-8")
+    texts = [item.text for item in items_of(whole)] if whole.lstrip().startswith("[") else [whole]
     for item in texts:
-        members_of(str(item, "utf-8"))
+        members_of(item)

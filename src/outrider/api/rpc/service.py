@@ -9,11 +9,11 @@ from typing import TypeVar, cast
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
+from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import PUBLIC_BYTES, REQUEST_BYTES
 from outrider.api.asgi.types import App
 from outrider.api.rpc.codecs import codecs
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.gzip import Gzip
 from outrider.api.rpc.interceptors import PUBLIC, Authenticate, interceptors, permission_of
 from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
 from outrider.usecases.ports.log import Log

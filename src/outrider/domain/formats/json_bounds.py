@@ -21,6 +21,7 @@ MAX_BATCH_VALUES = 50_000
 # Pieces between quotation marks are looked at in parts, so that counting ends soon after the bound.
 _PART_BYTES = 1 << 16
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ROUNDS = 4
 # One step in, one step out, as signed bytes.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
@@ -65,8 +66,14 @@ def is_deeper(body: bytes | bytearray, depth: int) -> bool:
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
     unquoted = b"".join(_without_escapes(body).split(b'"')[::2])
-    steps = array("b", unquoted.translate(_STEPS, _OTHER_THAN_BRACKETS))
-    return max(accumulate(steps), default=0) > depth
+    brackets = unquoted.translate(None, _OTHER_THAN_BRACKETS)
+    # Without what is innermost little is left of nearly every text. A round takes two levels at most.
+    left = brackets
+    for _ in range(_ROUNDS):
+        left = left.replace(b"{}", b"").replace(b"[]", b"")
+    if len(left) + 2 * _ROUNDS <= depth:
+        return False
+    return max(accumulate(array("b", brackets.translate(_STEPS))), default=0) > depth
 
 
 def _without_escapes(body: bytes | bytearray) -> bytes | bytearray:

@@ -18,7 +18,7 @@ from outrider.domain.interception.response_check import Answer
 from outrider.domain.routing.condition import ConditionKind
 
 _FIELD = re.compile(
-    r"(?P<name>\w+):(?P<type>[A-Za-z])(?P<index>\d*)(?P<shape>[*%]?)(?P<oneof>(?:/\d+)?)"
+    r"\b(?P<name>\w+):(?P<type>[A-Za-z])(?P<index>\d*)(?P<shape>[*%]?)(?P<oneof>(?:/\d+)?)"
 )
 _AFTER_UNDERSCORE = re.compile(r"_([a-z0-9A-Z])")
 

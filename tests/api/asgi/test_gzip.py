@@ -11,7 +11,7 @@ from connectrpc.errors import ConnectError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrider.api.rpc.gzip import MAX_MEMBERS, Gzip
+from outrider.api.asgi.gzip import MAX_MEMBERS, Gzip
 
 LIMIT = 1000
 
