@@ -18,7 +18,7 @@ from benchmarks.options import Options
 from benchmarks.stall_calls import JSON, StallCall
 from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.config.loading import from_environ
-from outrider.domain.delivery.delivery import MAX_DELIVERIES, plan_deliveries
+from outrider.domain.delivery.delivery import MAX_DELIVERIES, MAX_TARGETS, plan_deliveries
 from outrider.domain.events.event import render_body
 from outrider.domain.ids import DeliveryId, ExecutionId, InstanceId, TargetId
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind
@@ -49,7 +49,7 @@ class Sizes:
         """The worst, or a little of it."""
         if options.is_quick:
             return cls(targets=100, backlog=600, deleted=2, cancelled=2, finished=600)
-        return cls(MAX_DELIVERIES, backlog=20_000, deleted=5, cancelled=60, finished=20_000)
+        return cls(MAX_TARGETS, backlog=20_000, deleted=5, cancelled=60, finished=20_000)
 
 
 @dataclass(frozen=True, slots=True)

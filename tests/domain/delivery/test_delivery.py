@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from outrider.domain.delivery.delivery import (
     MAX_DELIVERIES,
+    MAX_TARGETS,
     Delivery,
     DeliveryState,
     Dependents,
@@ -24,7 +26,7 @@ from outrider.domain.delivery.delivery import (
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId
 from outrider.domain.outcome import Outcome
-from outrider.domain.routing.execution import MAX_TARGETS
+from outrider.domain.routing import execution
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
 from outrider.errors import InvalidRequest
@@ -285,8 +287,29 @@ def test_payloads_and_answers_are_not_shown():
     assert "secret" not in f"{attempt} {delivery} {a_claimed_delivery(body=secret)}"
 
 
+def to_few(*fan_outs: int) -> list[range]:
+    """Events to the first targets of a list: so many of them each."""
+    return list(map(range, fan_outs))
+
+
+def to_others(*fan_outs: int) -> list[range]:
+    """Events to targets that no other event goes to: so many each."""
+    ends = [*accumulate(fan_outs)]
+    return [range(end - fan_out, end) for end, fan_out in zip(ends, fan_outs, strict=True)]
+
+
 @pytest.mark.parametrize(
-    "fan_outs", [[], [0] * 1000, [MAX_DELIVERIES], [0, MAX_DELIVERIES, 0], [5] * 1000]
+    "fan_outs",
+    [
+        [],
+        to_few(*[0] * 1000),
+        to_few(0, 2000, 0),
+        to_few(2000, 2000, 1000),
+        to_few(*[5] * 1000),
+        to_others(*[2] * 1000),
+        to_others(1000, 1000),
+    ],
+    ids=lambda case: f"{len(case)} events, {sum(map(len, case))} deliveries",
 )
 def test_a_call_may_make_so_many_deliveries(fan_outs):
     """
@@ -298,10 +321,12 @@ def test_a_call_may_make_so_many_deliveries(fan_outs):
 @pytest.mark.parametrize(
     ("fan_outs", "events", "deliveries", "fitting"),
     [
-        ([300] * 400, 400, 120_000, 16),
-        ([MAX_DELIVERIES, 1], 2, 5001, 1),
-        ([0, 1, MAX_DELIVERIES, 0], 4, 5001, 2),
-        ([6] * 834, 834, 5004, 833),
+        (to_few(*[300] * 400), 400, 120_000, 16),
+        (to_few(*[6] * 834), 834, 5004, 833),
+        (to_few(2000, 2000, 1000, 0, 1), 5, 5001, 4),
+        (to_others(2000, 1), 2, 2001, 1),
+        (to_others(0, 1, 2000, 0), 4, 2001, 2),
+        (to_others(*[3] * 1000), 1000, 3000, 666),
     ],
 )
 def test_more_are_refused_with_how_many_events_fit(fan_outs, events, deliveries, fitting):
@@ -313,9 +338,10 @@ def test_more_are_refused_with_how_many_events_fit(fan_outs, events, deliveries,
 
     assert (
         f"invalid PublishEventsRequest.Events: {events} events would become {deliveries} deliveries,"
-        f" one call stores at most 5000: send the first {fitting} of them alone, and the others"
-        " after it"
+        " one call stores at most 5000, to at most 2000 different targets: send the first"
+        f" {fitting} of them alone, and the others after it"
     ) == str(refused.value)
+    check_delivery_count(fan_outs[:fitting])
 
 
 def test_one_event_that_is_too_much_alone_is_named():
@@ -323,11 +349,11 @@ def test_one_event_that_is_too_much_alone_is_named():
     No smaller call helps: its execution is from a release that had no limit.
     """
     with pytest.raises(InvalidRequest) as refused:
-        check_delivery_count([1, MAX_DELIVERIES + 1])
+        check_delivery_count(to_few(1, 2001))
 
     assert (
-        "invalid PublishEventsRequest.Events[1]: the event would become 5001 deliveries, one call"
-        " stores at most 5000: let its execution have fewer targets"
+        "invalid PublishEventsRequest.Events[1]: the event would go to 2001 targets, one call stores"
+        " deliveries to at most 2000: let its execution have fewer"
     ) == str(refused.value)
 
 
@@ -335,4 +361,5 @@ def test_each_execution_that_can_be_set_can_be_published_to():
     """
     Two limits that must not drift apart.
     """
-    assert MAX_DELIVERIES == MAX_TARGETS
+    assert MAX_TARGETS == execution.MAX_TARGETS
+    assert MAX_TARGETS <= MAX_DELIVERIES

@@ -15,11 +15,10 @@ A worker that dies leaves DELIVERING behind; the rescuer moves it to RETRYING wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
-from itertools import accumulate
 
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import RequestError, Response, Stage
@@ -33,6 +32,8 @@ from outrider.errors import InvalidRequest
 BODY_PREFIX_BYTES = 2048
 MAX_DELIVERIES = 5000
 """How many deliveries one call may make: they are one transaction, and all others wait for it."""
+MAX_TARGETS = 2000
+"""And to how many different targets: each has pages of the store of its own, three times as much work."""
 
 
 class DeliveryState(IntEnum):
@@ -144,26 +145,41 @@ class PlannedDelivery:
     has_dependents: bool
 
 
-def check_delivery_count(fan_outs: Sequence[int]) -> None:
-    """Raise `InvalidRequest` when events with so many targets each are too many for one call.
+def check_delivery_count(fan_outs: Sequence[Collection[Hashable]]) -> None:
+    """Raise `InvalidRequest` when events to these targets are too many for one call.
 
     The text says how many of them are not, or which one is too many alone.
     """
-    total = sum(fan_outs)
-    if total <= MAX_DELIVERIES:
+    total = sum(map(len, fan_outs))
+    if total <= MAX_TARGETS:
         return
-    most = f"one call stores at most {MAX_DELIVERIES}"
-    for position, fan_out in enumerate(fan_outs):
-        if fan_out > MAX_DELIVERIES:
+    for position, targets in enumerate(fan_outs):
+        if len(targets) > MAX_TARGETS:
             raise InvalidRequest(
-                f"invalid PublishEventsRequest.Events[{position}]: the event would become {fan_out}"
-                f" deliveries, {most}: let its execution have fewer targets"
+                f"invalid PublishEventsRequest.Events[{position}]: the event would go to"
+                f" {len(targets)} targets, one call stores deliveries to at most {MAX_TARGETS}: let"
+                " its execution have fewer"
             )
-    fitting = sum(made <= MAX_DELIVERIES for made in accumulate(fan_outs))
-    raise InvalidRequest(
-        f"invalid PublishEventsRequest.Events: {len(fan_outs)} events would become {total}"
-        f" deliveries, {most}: send the first {fitting} of them alone, and the others after it"
-    )
+    fitting = _fitting(fan_outs)
+    if fitting < len(fan_outs):
+        raise InvalidRequest(
+            f"invalid PublishEventsRequest.Events: {len(fan_outs)} events would become {total}"
+            f" deliveries, one call stores at most {MAX_DELIVERIES}, to at most {MAX_TARGETS}"
+            f" different targets: send the first {fitting} of them alone, and the others after it"
+        )
+
+
+def _fitting(fan_outs: Sequence[Collection[Hashable]]) -> int:
+    """How many of the first events one call may have."""
+    deliveries, last, seen = 0, None, set[Hashable]()
+    for position, targets in enumerate(fan_outs):
+        deliveries += len(targets)
+        if targets is not last:
+            last = targets
+            seen.update(targets)
+        if deliveries > MAX_DELIVERIES or len(seen) > MAX_TARGETS:
+            return position
+    return len(fan_outs)
 
 
 def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:

@@ -10,8 +10,8 @@ from outrider.domain.ids import ExecutionId, TargetId
 from outrider.domain.routing.condition import Condition
 from outrider.errors import InvalidRequest, NotFound
 
-MAX_TARGETS = 5000
-"""As many deliveries as one call may make (`delivery.MAX_DELIVERIES`): each event can be stored."""
+MAX_TARGETS = 2000
+"""As many as one call may make deliveries to (`delivery.MAX_TARGETS`): each event can be stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ class PublishEvents:
     ) -> list[StoredEvent]:
         routes = self.routing.routes(instance)
         matches = [routes.match(event_lookup_id(event.event_type)) for event in events]
-        check_delivery_count([len(targets) for _, targets in matches])
+        check_delivery_count([targets for _, targets in matches])
         trace = current_trace()
         stored, planned = [], 0
         for event, body, (execution, targets) in zip(events, bodies, matches, strict=True):

@@ -378,7 +378,8 @@ MANY = [
         publishing(*SIXFOLD),
         refused(
             "PublishEventsRequest.Events: 834 events would become 5004 deliveries, one call stores"
-            " at most 5000: send the first 833 of them alone, and the others after it"
+            " at most 5000, to at most 2000 different targets: send the first 833 of them alone,"
+            " and the others after it"
         ),
         FAN_OUT,
     ),
