@@ -46,7 +46,10 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(
     st.text(),
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     ),
 ).map(json.dumps)
