@@ -28,6 +28,7 @@ NAMES = (
     "sizes",
     "workers",
     "hot_path",
+    "stall",
 )
 RESULTS = Path(__file__).with_name("results")
 

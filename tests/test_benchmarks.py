@@ -109,3 +109,15 @@ def test_the_hot_path_is_profiled_by_thread_and_by_function(tmp_path: Path) -> N
     [measured] = document["rounds"]
     assert "main" in measured["threads_us"]
     assert any("worker.py" in function["where"] for function in measured["functions"])
+
+
+def test_steady_calls_are_measured_beside_the_worst_of_another_tenant(tmp_path: Path) -> None:
+    """That no caller blocks the others is a number for each kind of call, and none of them fails."""
+    document = run(tmp_path / "result.json", "--only", "stall")
+
+    [measured] = document["rounds"]
+    assert {"alone", "alone, afterwards"} < measured.keys()
+    assert {0} == {figures["failed"] for figures in measured.values()}
+    made = {name: figures["statuses"] for name, figures in measured.items() if "calls" in figures}
+    assert len(made) > 4
+    assert {(200,)} == {tuple(statuses) for statuses in made.values()}

@@ -55,10 +55,14 @@ class OutriderError(Exception):
         self.id = id
         self.has_detail = bool(id) if has_detail is None else has_detail
         self.target_id = ""
+        self.interception_id = ""
 
-    def at(self, target_id: str) -> Self:
-        """Record which target interrupted; callers see it as a detail. Return the error itself."""
-        self.target_id = target_id
+    def at(self, target_id: str, interception_id: str = "") -> Self:
+        """Record which target interrupted which interception. Return the error itself.
+
+        Callers see both as a detail. The log has the reason under `interception_id`.
+        """
+        self.target_id, self.interception_id = target_id, interception_id
         return self
 
     def __str__(self) -> str:

@@ -97,7 +97,8 @@ class HttpResponse:
 class Result(Generic[M]):
     """The same on every wire: a message, or a code with its text and the id in its detail.
 
-    `target_id` is in the detail of a call that a target interrupted; None: there is none.
+    `target_id` and `interception_id` are in the detail of a call that a target interrupted; None:
+    there is none.
     """
 
     message: M | None
@@ -106,8 +107,10 @@ class Result(Generic[M]):
     detail_id: str | None = None
     detail_text: str | None = None
     target_id: str | None = None
+    interception_id: str | None = None
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 def method_named(service: DescService, name: str) -> DescMethod:
@@ -211,6 +214,7 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
         detail_id=raw[0].id if raw else None,
         detail_text=raw[0].message if raw else None,
         target_id=targets[0].target_id if targets else None,
+        interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
     )
@@ -254,10 +258,16 @@ def grpc_result(
         assert flags == 0
         return Result(kind.from_binary(data), headers=response.headers)
     packed = ends.get("grpc-status-details-bin", "")
-    return grpc_failure(code, unquote(ends.get("grpc-message", "")), packed, response)
+    return grpc_failure(code, unquote(ends.get("grpc-message", "")), packed, response, trailers)
 
 
-def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> Result[Any]:
+def grpc_failure(
+    code: str,
+    text: str,
+    packed: str,
+    response: HttpResponse,
+    trailers: Mapping[str, str] | None = None,
+) -> Result[Any]:
     """An error with its detail unpacked from a google.rpc.Status."""
     status = Status.from_binary(b64decode(packed + "==="))
     found = [detail for any_ in status.details if (detail := any_.unpack(ErrorDetail))]
@@ -269,6 +279,8 @@ def grpc_failure(code: str, text: str, packed: str, response: HttpResponse) -> R
         detail_id=found[0].id if found else None,
         detail_text=found[0].message if found else None,
         target_id=targets[0].target_id if targets else None,
+        interception_id=targets[0].interception_id if targets else None,
         http_status=response.status,
         headers=response.headers,
+        trailers=trailers or {},
     )

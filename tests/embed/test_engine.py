@@ -58,6 +58,7 @@ async def test_a_target_rewrites_a_request(engine):
         )
 
         assert ({"amount": 2}, "request/acme.v1.Shop/Create") == (done.message, done.execution)
+        assert done.interception_id.isdecimal()
         [call] = receiver.calls
         assert {
             "fullMethod": METHOD,
@@ -83,6 +84,7 @@ async def test_a_target_refuses_a_request_with_its_own_words(engine):
 
         assert "not on a Sunday" in str(refusal.value)
         assert target.id == refusal.value.target_id
+        assert refusal.value.interception_id.isdecimal()
 
 
 async def test_a_target_adds_to_a_response_and_sees_the_request(engine):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Store, Unit
 
 T = TypeVar("T")
 
@@ -42,7 +42,9 @@ class FaultyStore:
         async with asyncio.timeout(20):
             await self._blocked.wait()
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
         """See the port. `failures` writes fail before, `lost_results` after they were committed.
 
         As with the real one, a write goes on when its caller does not wait any more.

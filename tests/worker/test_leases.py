@@ -13,7 +13,7 @@ import pytest
 
 from contracts.store.steps import add_targets, claim, delete_target, states
 from outrider.domain.calls.request import Response
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Store, Unit
 from outrider.worker.rescuer import Rescuer
 from outrider.worker.worker import LEASE
 from support.builders import (
@@ -52,7 +52,9 @@ class StumblingStore(FaultyStore):
         super().__init__(store)
         self._rolled_back = 0
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
 
         def stumble(unit: Unit) -> T:
             work(unit)
@@ -61,7 +63,7 @@ class StumblingStore(FaultyStore):
         self._rolled_back += 1
         with suppress(StoreDown) if self._rolled_back > 1 else nullcontext():
             return await super().write(stumble, shared=shared)
-        return await super().write(work, shared=shared)
+        return await super().write(work, shared=shared, load=load)
 
 
 async def rescue(harness: Harness) -> int:

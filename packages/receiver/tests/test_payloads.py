@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -123,6 +125,57 @@ def test_the_contracts_example_of_an_event():
     )
 
     assert expected == parse_payload(body)
+
+
+SHAPES = json.loads(
+    (Path(__file__).parents[3] / "vectors" / "relay_shapes.json").read_text("utf-8")
+)["cases"]
+
+
+@pytest.mark.parametrize("case", SHAPES, ids=[case["name"] for case in SHAPES])
+def test_an_event_is_not_lost_for_its_shape(case):
+    """
+    The relay takes what a sender signed as it is, so its receivers get it as it is.
+    """
+    event = parse_payload(case["body"].encode())
+    expected = case["read"]
+
+    assert type(event) is Event
+    for name in ("aggregate_id", "aggregate_type", "version", "user_id", "sequence"):
+        shown = str(getattr(event, name)).encode("utf-8", "replace").decode().replace("?", "\ufffd")
+        assert str(expected.get(name, shown)) == shown
+    if "payload_json" in expected:
+        payload = event.event_payload
+        assert (None if payload is None else dict(payload)) == json.loads(
+            expected["payload_json"] or "null"
+        )
+
+
+def test_what_is_not_as_the_contract_says_is_in_extra():
+    """
+    Nothing of an event is lost; code that was promised an object meets none the less no text.
+    """
+    body = (
+        b'{"event_type":"a","event_payload":"text","sequence":-1,"created_at":"today","userID":[]}'
+    )
+    event = parse_payload(body)
+
+    assert Event(event_type="a", extra=event.extra) == event
+    assert {"event_payload": "text", "sequence": -1, "created_at": "today", "userID": []} == (
+        event.extra
+    )
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 5000, "1e99999999999999999999999"])
+def test_a_number_of_an_event_may_have_any_size(number):
+    """
+    PostgreSQL keeps such numbers in JSON, and so do those who carry events on.
+    """
+    event = parse_payload(f'{{"event_type":"a","event_payload":{{"n":{number}}}}}'.encode())
+
+    assert event.event_payload is not None
+    found = event.event_payload["n"]
+    assert found == number if isinstance(found, str) else Decimal(number) == found
 
 
 def test_what_is_empty_is_left_out_and_is_the_default():

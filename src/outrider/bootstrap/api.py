@@ -15,6 +15,7 @@ from outrider.adapters.crypto.jwt import Jwts
 from outrider.api.app import build_app
 from outrider.api.asgi.lifespan import LifespanApp
 from outrider.api.asgi.types import App
+from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.health import store_ready
 from outrider.api.endpoints.issuers import Issuers
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
@@ -109,6 +110,7 @@ async def open_api(
         if (rpc_metrics := open_rpc_metrics(context.metrics, rpcs, services)) is not None:
             stack.callback(rpc_metrics.close)
         issuers = Issuers(resolve_instance, context.instance, settings.external_url or "")
+        bodies = UnauthenticatedBodies()
         grants = Grants(_access_tokens(settings, context))
         yield build_app(
             services,
@@ -117,8 +119,8 @@ async def open_api(
             mounts={
                 JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),
                 DISCOVERY_PATH: discovery(issuers),
-                TOKEN_PATH: token_endpoint(grants, issuers, log),
-                RELAY_PREFIX: relay_endpoint(relay, log),
+                TOKEN_PATH: token_endpoint(grants, issuers, log, bodies),
+                RELAY_PREFIX: relay_endpoint(relay, log, bodies),
                 METRICS_PATH: _metrics(settings, context, routes, authenticate, log),
             },
         )

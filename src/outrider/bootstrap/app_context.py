@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 
 from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
@@ -15,6 +16,7 @@ from outrider.config.loading import Settings
 from outrider.config.parsers import read_visible
 from outrider.domain.events.operator_event import OperatorEvent
 from outrider.domain.ids import InstanceId
+from outrider.domain.interception.proto_schema import ProtoSchemas, proto_schemas_from_json
 from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
@@ -65,6 +67,13 @@ def registered_catalogue() -> Catalogue:
     """What ZITADEL registers, as shipped with this release, and the events of our own."""
     text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
     return catalogue_from_json(json.loads(text)).with_entries(event_types=[*OperatorEvent])
+
+
+@cache
+def registered_schemas() -> ProtoSchemas:
+    """The message types of ZITADEL's methods, read when a method needs them first."""
+    text = resources.files("outrider").joinpath("method_schemas.json").read_text("utf-8")
+    return proto_schemas_from_json(json.loads(text))
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:

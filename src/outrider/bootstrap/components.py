@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from outrider.bootstrap.app_context import AppContext, registered_catalogue
+from outrider.adapters.json_schema import JsonSchemas
+from outrider.bootstrap.app_context import AppContext, registered_catalogue, registered_schemas
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.config.loading import Settings
 from outrider.observability.collectors import InterceptionCollector
@@ -23,6 +24,7 @@ from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
 from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.interception.target_chain import TargetChain
 from outrider.usecases.routing.explain import Explain
+from outrider.usecases.routing.method_schemas import MethodSchemas
 from outrider.usecases.routing.route_refresher import RouteRefresher
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
@@ -50,14 +52,17 @@ async def open_interceptions(
     async with open_http_client(settings, settings.worker_concurrency) as client:
         context.metrics.clients.append(client)
         target_client = TargetClient(REQUEST_BUILDER, client, log)
+        chain = TargetChain(runtime, target_client, Bulkheads(), log, metrics, context.tracing)
+        schemas = MethodSchemas(store, routing, JsonSchemas(), registered_schemas, log)
         interceptions = Interceptions(
             routing,
             ResolvedTargetCache(store, routing),
-            TargetChain(runtime, target_client, Bulkheads(), log, metrics, context.tracing),
+            chain,
             enqueuer,
             settings.intercept_timeout,
+            schemas,
         )
-        test_target = TestTarget(store, runtime, routing, target_client)
+        test_target = TestTarget(store, runtime, routing, chain, schemas)
         try:
             yield InterceptionComponents(
                 interceptions, Explain(store, runtime, routing), test_target

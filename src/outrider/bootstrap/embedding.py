@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
+from outrider.adapters.json_schema import JsonSchemas
 from outrider.bootstrap.app_context import AppContext, egress_policy, open_store
 from outrider.bootstrap.components import (
     InterceptionComponents,
@@ -167,7 +168,7 @@ def _components(
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),
-        catalogue=ManageCatalogue(store, routing),
+        catalogue=ManageCatalogue(store, routing, JsonSchemas()),
         deliveries=FindDeliveries(store),
         open_api=lambda: _open_api(settings, context, routing, log),
     )

@@ -11,6 +11,7 @@ from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.jwt import AccountKeyPairs
 from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
+from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
 from outrider.api.endpoints.grpc_health import grpc_health
 from outrider.api.endpoints.health import store_ready
@@ -191,7 +192,7 @@ def _target_rows(
         (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
-            CatalogueHandlers(ManageCatalogue(store, routing)),
+            CatalogueHandlers(ManageCatalogue(store, routing, JsonSchemas())),
         ),
         (
             interception.InterceptionServiceASGIApplication,

@@ -23,6 +23,8 @@ FIELDS: Mapping[str, str] = {
     "execution": "Id of the execution.",
     "in_flight": "How many calls were under way.",
     "instance": "Id of the instance.",
+    "interception_id": "Id of the run of targets, as in the error's detail and the response header"
+    " `outrider-interception-id`.",
     "issuer": "URL of the issuer.",
     "method": "`/package.Service/Method`; for `http.answered` the HTTP method.",
     "ms": "Milliseconds.",
@@ -85,7 +87,16 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
         "interception.called",
         "info; debug when accepted",
         "A target was called while a caller waited.",
-        ("instance", "execution", "target", "outcome", "ms", "error", "trace", "span"),
+        (
+            *("interception_id", "instance", "execution", "target", "outcome", "ms", "error"),
+            *("trace", "span"),
+        ),
+    ),
+    LogEvent(
+        "schema.rejected",
+        "warning",
+        "Answers cannot be checked against the schema that the catalogue has for a method.",
+        ("instance", "method", "error"),
     ),
     LogEvent(
         "delivery.rescued",

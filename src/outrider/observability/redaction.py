@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -49,14 +50,16 @@ _HARMLESS_ENDINGS = frozenset({"at", "count", "date", "id", "ids", "kind", "name
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _IN_TEXT = (
     re.compile(r"otr_[A-Za-z0-9_-]{8,}"),
-    # A JWT's header is JSON and begins with `{"`.
-    re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
     re.compile(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
     ),
     re.compile(r"(?<=[Bb]earer )[^\s\"',}]+"),
-    re.compile(r"(?<=://)[^\s/@\"']*:[^\s/@\"']*(?=@)"),
+    re.compile(r"(?<=://)[^\s/@\"':]*+:[^\s/@\"']*+(?=@)"),
 )
+# A JWT's header is JSON and begins with `{"`; it is looked for in what may be three parts of one.
+# One expression for all would look through the rest of the text for each beginning.
+_PARTS_OF_JWT = re.compile(r"[A-Za-z0-9_.-]{15,}")
+_JWT_BEGINS, _MIN_JWT_HEADER = "eyJ", 11
 
 
 def is_secret_name(name: str) -> bool:
@@ -71,7 +74,24 @@ def redacted_text(text: str) -> str:
     """The text without our tokens, JWTs, private keys, bearer credentials, and the user information of URLs."""
     for pattern in _IN_TEXT:
         text = pattern.sub(REDACTED, text)
+    if _JWT_BEGINS in text:
+        text = _PARTS_OF_JWT.sub(_redacted_jwts, text)
     return text
+
+
+def _redacted_jwts(found: re.Match[str]) -> str:
+    parts = deque(found[0].split("."))
+    shown: list[str] = []
+    while parts:
+        part = parts.popleft()
+        begin = part.find(_JWT_BEGINS)
+        has_header = 0 <= begin <= len(part) - _MIN_JWT_HEADER
+        if has_header and len(parts) > 1 and parts[0] and parts[1]:
+            part = part[:begin] + REDACTED
+            parts.popleft()
+            parts.popleft()
+        shown.append(part)
+    return ".".join(shown)
 
 
 def redacted(value: Any, depth: int = 0) -> Any:

@@ -21,13 +21,11 @@ from outrider.errors import StartupError
 from outrider.server.drain_pipe import DrainPipe
 from outrider.server.envoy_admin import EnvoyAdmin
 from outrider.server.envoy_config import ApiServer, connection_managers
+from outrider.server.envoy_limits import set_limits
 
 APPLICATION = "outrider.asgi:app"
 _POLL_EVERY_S = 0.02
 _READY_TIMEOUT_S = 30.0
-_MAX_HEADERS_KIB = 64
-# How long a client may take to send its request.
-_REQUEST_TIMEOUT = "60s"
 _ERROR_LINES = 20
 _ERROR_CHARS = 300
 
@@ -150,14 +148,13 @@ class EnvoyServer:
         for listener in config["static_resources"]["listeners"]:
             # With it a second server could listen on the same port and take half of the calls.
             listener["enable_reuse_port"] = False
+        set_limits(config)
         for manager in connection_managers(config):
-            _set_limits(manager)
+            _hide_envoy(manager)
         return config
 
 
-def _set_limits(manager: dict[str, Any]) -> None:
-    manager["max_request_headers_kb"] = _MAX_HEADERS_KIB
-    manager["request_timeout"] = _REQUEST_TIMEOUT
+def _hide_envoy(manager: dict[str, Any]) -> None:
     # Envoy would put its own name into the header of every answer.
     manager["server_header_transformation"] = "PASS_THROUGH"
 

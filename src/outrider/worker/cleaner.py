@@ -1,6 +1,6 @@
 """The cleaner: rolls up counts of what was settled, and deletes what is kept no longer.
 
-It works in small parts and rests between them, so that deliveries come first. Every worker has one;
+It also finishes deletions whose process ended amid them. It works in small parts and rests between them, so that deliveries come first. Every worker has one;
 a leader lease lets only one work at a time.
 """
 
@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.ids import InstanceId, TargetId
 from outrider.runtime import Runtime
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
@@ -86,11 +87,22 @@ class Cleaner:
         """
         while await self._part(self._roll_up) == _ROLLED_UP_AT_ONCE:
             pass
+        await self._finish_deletions()
         deliveries = await self._delete_deliveries()
         events = await self._delete_events()
         if deliveries or events:
             self.log.info("retention.deleted", deliveries=deliveries, events=events)
         return deliveries + events
+
+    async def _finish_deletions(self) -> None:
+        """Of targets and instances whose process ended amid them."""
+        for target_key in await self.store.read(lambda unit: unit.targets.unfinished_deletions()):
+            finish = partial(_finish_target, *target_key, self.runtime.now())
+            while not await self._part(finish):
+                pass
+        for instance in await self.store.read(lambda unit: unit.instances.unfinished_deletions()):
+            while not await self._part(partial(_finish_instance, instance)):
+                pass
 
     async def _delete_deliveries(self) -> int:
         periods = {
@@ -143,3 +155,11 @@ class Cleaner:
 
 def _delete_some(state: DeliveryState, before: datetime, unit: Unit) -> int:
     return unit.retention.delete_expired_deliveries(state, before, _DELETED_AT_ONCE)
+
+
+def _finish_target(instance: InstanceId, target: TargetId, now: datetime, unit: Unit) -> bool:
+    return unit.targets.finish_deletion(instance, target, now)
+
+
+def _finish_instance(instance: InstanceId, unit: Unit) -> bool:
+    return unit.instances.finish_deletion(instance)

@@ -46,7 +46,8 @@ class PollResult:
     """What was claimed, with what is needed to call its targets as of a revision of the routes.
 
     `next_due` is when there may be more, None: that is not known. The targets in `suspended` are
-    not to be called now, though claims of theirs are ready.
+    not to be called now, though claims of theirs are ready. `unrecorded` is for the next poll: this
+    one was full.
     """
 
     claimed: Sequence[ClaimedDelivery]
@@ -54,12 +55,13 @@ class PollResult:
     revision: int
     next_due: datetime | None
     suspended: set[TargetKey]
+    unrecorded: Sequence[Settlement] = ()
 
 
 def poll(unit: Unit, request: PollRequest, runtime: Runtime) -> PollResult:
     """Record, release, claim, and load the targets of what was claimed."""
     now = runtime.now()
-    _record_and_release(unit, request, runtime, now)
+    unrecorded = _record_and_release(unit, request, runtime, now)
     claimed: Sequence[ClaimedDelivery] = ()
     if request.capacity > 0:
         claimed = unit.deliveries.claim(request.owner, now, request.capacity, request.claim_limits)
@@ -67,7 +69,8 @@ def poll(unit: Unit, request: PollRequest, runtime: Runtime) -> PollResult:
     next_due = _next_due(unit, request, len(claimed))
     suspended = unit.deliveries.suspended(request.ready, now) if request.ready else set()
     missing = _unresolved(request, claimed, revision)
-    return PollResult(claimed, load_resolved_targets(unit, missing), revision, next_due, suspended)
+    resolved_targets = load_resolved_targets(unit, missing)
+    return PollResult(claimed, resolved_targets, revision, next_due, suspended, unrecorded)
 
 
 def leave(
@@ -76,24 +79,34 @@ def leave(
     owner: str,
     finished: Sequence[Settlement],
     released: Iterable[DeliveryId],
-) -> None:
-    """Record and release what a worker has left, and end its lease."""
+) -> Sequence[Settlement]:
+    """Record and release what a worker has left, and end its lease.
+
+    Return what is to be recorded by another unit before that.
+    """
     now = runtime.now()
-    record_and_notify(unit, runtime, owner, finished, now)
-    unit.deliveries.release_claims(owner, list(released), now)
-    unit.leases.drop(owner)
+    recorded = record_and_notify(unit, runtime, owner, finished, now)
+    if not recorded.rest:
+        unit.deliveries.release_claims(owner, list(released), now)
+        unit.leases.drop(owner)
+    return recorded.rest
 
 
-def _record_and_release(unit: Unit, request: PollRequest, runtime: Runtime, now: datetime) -> None:
+def _record_and_release(
+    unit: Unit, request: PollRequest, runtime: Runtime, now: datetime
+) -> Sequence[Settlement]:
+    """Return what is not recorded."""
     owner = request.owner
+    unrecorded: Sequence[Settlement] = ()
     if request.finished:
-        record_and_notify(unit, runtime, owner, request.finished, now)
+        unrecorded = record_and_notify(unit, runtime, owner, request.finished, now).rest
     if request.released:
         unit.deliveries.release_claims(owner, [claimed.id for claimed in request.released], now)
     if request.claimed_ids is not None:
         # Claimed by a poll that was committed although its result was lost: they would never begin.
-        unknown = unit.deliveries.claimed_by(owner) - request.claimed_ids
-        unit.deliveries.release_claims(owner, unknown, now)
+        known = request.claimed_ids | {settlement.delivery_id for settlement in unrecorded}
+        unit.deliveries.release_claims(owner, unit.deliveries.claimed_by(owner) - known, now)
+    return unrecorded
 
 
 def _unresolved(

@@ -46,6 +46,10 @@ class Rescuer:
     _checked_at: datetime | None = None
     # What the last check has settled. The store may run it again before it commits.
     _settled: list[tuple[ClaimedDelivery, Settlement]] = field(default_factory=list, repr=False)
+    # Whether orphans are left that were too heavy for one transaction.
+    _is_rest: bool = False
+    # The clock went back: up to which delivery that has been set right; None: there is nothing to do.
+    _clock_after: int | None = None
 
     async def run(self) -> None:
         """Check at once, then every few seconds, until cancelled."""
@@ -60,11 +64,16 @@ class Rescuer:
                 self.metrics.rescued(rescued)
                 self.log.warning("delivery.rescued", deliveries=rescued)
                 self.rescued_signal.send(rescued)
-            if rescued < _AT_ONCE:
+            if rescued < _AT_ONCE and not self._is_rest:
                 await asyncio.sleep(_CHECK_EVERY_S)
 
     async def check(self) -> int:
         """One check: `rescue` in a transaction of its own, then a log event per LOST attempt."""
+        if self._clock_after is None and await self.store.read(self._clock_went_back):
+            self.log.warning("clock.moved_backwards")
+            self._clock_after = 0
+        while self._clock_after is not None:
+            self._clock_after = await self.store.write(self._set_clock_back, shared=True)
         rescued = await self.store.write(self.rescue, shared=True)
         self._seen = self._checked_at
         for claimed, settlement in self._settled:
@@ -75,18 +84,19 @@ class Rescuer:
     def rescue(self, unit: Unit) -> int:
         """Record a LOST attempt for up to 500 orphans; return how many."""
         now = self._checked_at = self.runtime.now()
-        self._settled = []
-        if self._clock_went_back(unit, now):
-            self.log.warning("clock.moved_backwards")
-            unit.deliveries.clock_went_back(now)
+        self._settled, self._is_rest = [], False
         rescued = self._rescue(unit, now)
+        unit.cancellations.take_effect(now)
         unit.leases.tidy(now, now + LEASE)
         return rescued
 
-    def _clock_went_back(self, unit: Unit, now: datetime) -> bool:
+    def _clock_went_back(self, unit: Unit) -> bool:
         # Before the first check it may have, too: then the newest delivery is of the future.
         seen = self._seen or unit.deliveries.newest()
-        return seen is not None and now + _TOLERATED < seen
+        return seen is not None and self.runtime.now() + _TOLERATED < seen
+
+    def _set_clock_back(self, unit: Unit) -> int | None:
+        return unit.deliveries.clock_went_back(self.runtime.now(), self._clock_after or 0)
 
     def _rescue(self, unit: Unit, now: datetime) -> int:
         orphans = unit.leases.orphans(now, _AT_ONCE)
@@ -102,10 +112,14 @@ class Rescuer:
             settlement = self._settlement(orphan, targets.get(target_key), policy, now)
             by_owner.setdefault(orphan.owner, []).append(settlement)
             self._settled.append((orphan.claimed, settlement))
-        return sum(
+        recorded = [
             record_and_notify(unit, self.runtime, owner, settlements, now)
             for owner, settlements in by_owner.items()
-        )
+        ]
+        self._is_rest = any(done.rest for done in recorded)
+        rest = {settlement.delivery_id for done in recorded for settlement in done.rest}
+        self._settled = [pair for pair in self._settled if pair[0].id not in rest]
+        return sum(done.count for done in recorded)
 
     def _settlement(
         self, orphan: OrphanedDelivery, target: Target | None, policy: TargetPolicy, now: datetime

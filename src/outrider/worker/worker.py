@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
-from outrider.domain.delivery.delivery import ClaimedDelivery
+from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement
 from outrider.runtime import Runtime
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
@@ -168,7 +169,7 @@ class Worker:
             self._to_release += request.released
             raise
         self._take(result)
-        self.settled_signal.send(len(request.finished))
+        self.settled_signal.send(len(request.finished) - len(result.unrecorded))
         self._attempts.begin_ready()
 
     def _next_request(self) -> PollRequest:
@@ -199,6 +200,9 @@ class Worker:
         self._next_due = result.next_due
         self._scheduler.add(result.claimed)
         self.runner.metrics.claimed(len(result.claimed))
+        if result.unrecorded:
+            self._attempts.finished = [*result.unrecorded, *self._attempts.finished]
+            self._wake_up.now()
         if result.suspended and (released := self._scheduler.release(result.suspended)):
             self._to_release += released
             self._wake_up.now()
@@ -250,24 +254,28 @@ class Worker:
         self.stop()
         await self._drain()
         await self._attempts.cut_off()
-        finished = self._attempts.finished
+        finished: Sequence[Settlement] = self._attempts.finished
         released = [claimed.id for claimed in (*self._to_release, *self._scheduler.release_all())]
-        await self._release_lease(
-            lambda unit: leave(unit, self.runtime, self.owner, finished, released)
-        )
+        while finished := await self._release_lease(
+            partial(
+                leave, runtime=self.runtime, owner=self.owner, finished=finished, released=released
+            )
+        ):
+            pass
 
-    async def _release_lease(self, work: Callable[[Unit], None]) -> None:
+    async def _release_lease(
+        self, work: Callable[[Unit], Sequence[Settlement]]
+    ) -> Sequence[Settlement]:
         """Commit it even when the store fails at first: else what was delivered comes twice."""
         for tries_left in reversed(range(_SHUTDOWN_TRIES)):
             try:
-                await self.store.write(work, shared=True)
+                return await self.store.write(work, shared=True)
             except Exception:
                 if not tries_left:
                     raise
                 self.log.exception("worker.shutdown_failed", owner=self.owner)
                 await asyncio.sleep(_PAUSE_S)
-            else:
-                return
+        return ()
 
     async def _drain(self) -> None:
         """Return when nothing runs, or when time is up; `stop` may bring that forward."""

@@ -50,6 +50,32 @@ def certificate() -> bytes:
     return builder.sign(P256, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
+def rsa_of(bits: int, exponent: int) -> bytes:
+    """A key that encrypts to nobody, of any size."""
+    numbers = rsa.RSAPublicNumbers(exponent, (1 << (bits - 1)) | 1)
+    return numbers.public_key().public_bytes(Encoding.PEM, SPKI)
+
+
+@pytest.mark.parametrize(("bits", "exponent"), [(8192, 65537), (2048, 2**31 - 1), (2048, 3)])
+def test_large_keys_are_taken(bits: int, exponent: int):
+    assert read_public_key(rsa_of(bits, exponent))
+
+
+@pytest.mark.parametrize(
+    ("bits", "exponent", "reason"),
+    [
+        (8200, 65537, "an RSA key of 8200 bits, more than 8192"),
+        (2048, 2**31 + 1, "a public exponent of more than 31 bits"),
+    ],
+)
+def test_keys_that_take_long_to_encrypt_to_are_not(bits: int, exponent: int, reason: str):
+    """
+    Each delivery is encrypted to it, by a worker that others wait for.
+    """
+    with pytest.raises(ValueError, match=reason):
+        read_public_key(rsa_of(bits, exponent))
+
+
 def test_the_fingerprint_of_the_contracts_vector():
     """
     Two implementations that differ here would show operators two names of one key.

@@ -183,10 +183,7 @@ class Script:
 
         def work(unit, now=self.now):
             written = unit.replays.add(INSTANCE, [Replay(again, of)], now)
-            return [
-                (replay_result, unit.deliveries.resume_key(INSTANCE, of, again))
-                for replay_result in written
-            ]
+            return written, unit.deliveries.resume_keys(INSTANCE, written)
 
         return work
 

@@ -26,6 +26,7 @@ ENDPOINT = "http://localhost:9/hook"
 WORDS = map("word{:04}x".format, count(1))
 # But for the zero date, which means that there never was one.
 _DATE = re.compile(r'"(?!0001)\d{4}-\d\d-\d\dT[0-9:.]+Z"')
+_SUGGESTIONS = re.compile(r'"suggestions": \[[^\]]*\]')
 _NEW = re.compile(r'"(id|keyId|token|signingKey|keyFile|clientSecret|duration)": ?"[^"]*"')
 
 
@@ -167,6 +168,15 @@ def mentioned(request: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in names.items() if name in asked}
 
 
+async def suggests_its_own(tenant: Tenant, result: Result[Any]) -> bool:
+    """Whether every name that an answer suggests is one of the tenant's catalogue."""
+    for name in getattr(result.message, "suggestions", ()):
+        found = await tenant.ask("ListEntries", {"prefix": name.removeprefix("event/")})
+        if name not in {entry["name"] for entry in found.get("entries", ())}:
+            return False
+    return True
+
+
 def shown(result: Result[Any], names: Mapping[str, str]) -> str:
     """An answer without what every answer has anew, and with `$name` for what was asked about."""
     if result.message is None:
@@ -174,6 +184,8 @@ def shown(result: Result[Any], names: Mapping[str, str]) -> str:
     else:
         text = _NEW.sub(r'"\1": "new"', json.dumps(json.loads(result.message.to_json())))
         text = _DATE.sub('"date"', text)
+        # Which of its own names are near depends on the name that was asked about.
+        text = _SUGGESTIONS.sub('"suggestions"', text)
     for name, value in sorted(names.items(), key=lambda item: -len(item[1])):
         text = text.replace(value, f"${name}")
     return text

@@ -19,6 +19,7 @@ from api.access.tenants import (
     populate,
     shown,
     snapshot,
+    suggests_its_own,
     two_tenants,
 )
 from outrider.api.rpc.interceptors import PUBLIC, permission_of
@@ -107,6 +108,7 @@ async def test_anothers_things_do_not_exist(tenants: Tenants, method: DescMethod
     asked = mentioned(case.request, has)
     assert shown(expected, mentioned(case.request, nothing)) == shown(theirs, asked)
     assert before == after
+    assert await suggests_its_own(stranger, theirs)
     text = shown(theirs, asked)
     assert [] == [name for name, value in has.items() if value in text]
     if case.reaches:

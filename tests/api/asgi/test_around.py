@@ -280,23 +280,26 @@ async def test_a_client_that_leaves_within_its_body_is_forgotten(log: Lines):
     """
     There is nobody to answer, and nothing went wrong.
     """
-    sent: list[dict] = []
 
     async def receive() -> dict:
         return {"type": "http.disconnect"}
 
-    async def send(message: dict) -> None:
-        sent.append(message)
+    async def send(_message: dict) -> None:
+        raise OSError("the client has left")
 
     scope = {
         "type": "http",
         "method": "POST",
         "path": "/v2/actions/targets",
+        "root_path": "",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [
+            (b"content-type", b"application/json"),
+            (b"authorization", OWNER["authorization"].encode()),
+        ],
     }
     await sample_app(log)(scope, receive, send)
-    assert (sent, [line["status"] for line in log.lines]) == ([], [0])
+    assert [(line["event"], line["code"]) for line in log.lines] == [("rpc.answered", "canceled")]
 
 
 async def test_an_answer_is_compressed_for_those_who_ask(client: ApiClient):

@@ -298,7 +298,15 @@ async def test_a_bad_attribute_is_named(service, name, value, reason):
         (b'{"id":"a",}', "invalid CloudEvent: Expecting value: line 1 column 11 (char 10)"),
         (b"{7: 1}", "invalid CloudEvent: a name was expected at character 2"),
         (b'{"a": "\xff"}', "invalid CloudEvent: the text is not UTF-8"),
-        (b"[" * 10_000, "invalid CloudEvent: JSON is nested more than 200 levels deep"),
+        (b"[" * 40_000, "invalid CloudEvent: JSON is nested more than 200 levels deep"),
+        (
+            b"{" + b",".join(b'"a%d":1' % number for number in range(300_000)) + b"}",
+            "invalid CloudEvent: the JSON has more than 50000 values",
+        ),
+        (
+            b"{" + b",".join(b'"a%d":1' % number for number in range(201)) + b"}",
+            "invalid CloudEvent: there are more than 200 values",
+        ),
         (b"x" * (4 * KIB * KIB + 1), "request is larger than 4194304 bytes"),
     ],
     ids=lambda given: repr(given)[:30],

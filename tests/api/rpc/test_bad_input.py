@@ -15,6 +15,7 @@ from protobuf.wkt import Duration, Timestamp
 from api.asgi_client import ApiClient, in_process
 from api.sample import OWNER, Lines, sample_app
 from api.wires import CONTENT_TYPES, HttpRequest, HttpResponse, Wire, result_of
+from outrider.api.asgi.gzip import MAX_MEMBERS
 from outrider.api.asgi.limits import REQUEST_BYTES
 from outrider_api.zitadel.action.v2.action_service_pb import (
     AddPublicKeyRequest,
@@ -220,6 +221,47 @@ async def test_a_small_body_that_unpacks_to_a_large_one_is_refused(client: ApiCl
         "invalid_argument",
         f"request is larger than {REQUEST_BYTES} bytes",
     )
+
+
+@every_wire
+async def test_many_members_of_gzip_are_refused(client: ApiClient, wire: Wire):
+    """
+    Each is a few bytes, and takes as long as a copy of all that follow.
+    """
+    members = gzip.compress(b"") * (REQUEST_BYTES // 32)
+    encoding = "grpc_encoding" if wire in FRAMED else "content_encoding"
+    request = post(wire, framed(wire, members, flags=1), **{encoding: "gzip"})
+    code, text = await refused(client, wire, request)
+    assert code == "invalid_argument"
+    assert f"more than {MAX_MEMBERS} members" in text
+
+
+async def test_many_pieces_of_base64_are_refused(client: ApiClient):
+    """
+    A million texts of one byte are a message too, as the protocol has it.
+    """
+    request = post(Wire.GRPC_WEB_TEXT, b"AA==" * (REQUEST_BYTES // 4))
+    code, text = await refused(client, Wire.GRPC_WEB_TEXT, request)
+    assert (code, text) == ("invalid_argument", "body has more than 2000 Base64 padding characters")
+
+
+@pytest.mark.parametrize(
+    "path", ["/" * 9000, f"{TARGETS}/{'%20' * 3000}", f"/v1/events{'x' * 9000}"]
+)
+async def test_a_path_longer_than_any_is_refused_at_once(client: ApiClient, path: str):
+    """
+    It is decoded segment by segment, before anyone knows who calls.
+    """
+    response = await client.exchange(HttpRequest("GET", path, {}))
+    assert (response.status, response.json()["message"]) == (
+        400,
+        "the path is longer than 8192 bytes",
+    )
+
+
+async def test_a_long_query_is_no_long_path(client: ApiClient):
+    response = await client.exchange(HttpRequest("GET", f"{TARGETS}/7?a={'x' * 9000}", OWNER))
+    assert response.status == 200
 
 
 @every_wire

@@ -10,7 +10,7 @@ from connectrpc.errors import ConnectError
 
 from api.asgi_client import ApiClient
 from api.sample import FAILURES, OWNER, SECRET, VIEWER, Lines
-from api.wires import GRPC_CODES, Wire
+from api.wires import GRPC_CODES, HttpRequest, Wire
 from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
 from outrider.errors import Code as OurCode
@@ -252,3 +252,26 @@ def test_texts_of_decoding_errors_are_cut():
     """
     error = ConnectError(Code.INVALID_ARGUMENT, "unmarshal message: " + "x" * 100_000)
     assert len(ErrorMapper(Lines()).to_connect_error(error, "/m").message) < 600
+
+
+@pytest.mark.parametrize("content_type", ["application/grpc", "application/json"])
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("/outrider.v1.DeliveryService/" + "%C3%A4" * 3000, "x-other", "1"),
+        ("/outrider.v1.DeliveryService/GetDelivery", "content-type", "text/" + "x" * 6000),
+    ],
+    ids=["path", "type"],
+)
+async def test_what_reaches_no_service_is_not_repeated_in_full(
+    client: ApiClient, content_type: str, path: str, name: str, value: str
+):
+    """
+    A path or a header may be as long as the server takes them, and comes back in a header.
+    """
+    headers = {"content-type": content_type, name: value}
+    response = await client.exchange(HttpRequest("POST", path, headers, b"{}"))
+
+    sent = [*response.headers.items(), *response.trailers.items()]
+    assert sum(len(name) + len(value) + 32 for name, value in sent) < 8192
+    assert len(response.body) < 1200

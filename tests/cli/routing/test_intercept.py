@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from outrider.testing.receiver import Answer, Receiver
 
 NOWHERE = "http://127.0.0.1:9/hook"
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
-CHANGED = b'{"changed":{"by":"target"}}'
+# ZITADEL's messages: an answer of other members would be a failure of the target.
+CHANGED = b'{"query":{"limit":5}}'
+CHANGED_RESPONSE = b'{"sessions":[{"id":"by the target"}]}'
 FORWARDED = b'{"forwardedStatusCode":401,"forwardedErrorMessage":"not today"}'
 
 
@@ -77,6 +80,7 @@ async def test_a_request_runs_through_its_targets(user):
 
     message, _, calls = result.out.partition("\n\nCalls of ")
     assert 0 == result.code, result.err
+    assert re.search(r"Interception \d{18,19}: the server's log has it", result.err)
     assert json.loads(CHANGED) == json.loads(message)
     execution, _, *rows = calls.splitlines()
     assert f"request{METHOD}" == execution
@@ -113,7 +117,7 @@ async def test_a_response_for_programs(user):
     """
     The server's answer as it is; the call comes from another program.
     """
-    async with Receiver([Answer(body=CHANGED)]) as receiver:
+    async with Receiver([Answer(body=CHANGED_RESPONSE)]) as receiver:
         target = await user.target(receiver.url)
         await user.bind(f"response{METHOD}", target)
         document = {**REQUEST, "fullMethod": "/other.Service/Do", "response": {"sessions": []}}
@@ -121,7 +125,8 @@ async def test_a_response_for_programs(user):
             "intercept", "response", "-", "--method", METHOD, stdin=json.dumps(document)
         )
 
-    assert json.loads(CHANGED) == answer["response"]
+    assert json.loads(CHANGED_RESPONSE) == answer["response"]
+    assert answer["interceptionId"].isdecimal()
     assert f"response{METHOD}" == answer["execution"]
     assert [target] == [call["targetId"] for call in answer["calls"]]
 
@@ -179,6 +184,7 @@ async def test_a_target_that_interrupts_has_an_exit_code_of_its_own(user):
     assert (ExitCode.STOPPED, "") == (result.code, result.out)
     assert "not today (EXEC-reUaUZCzCp) (unauthenticated)" in result.err
     assert f"Target {target} interrupted the call" in result.err
+    assert re.search(r"with the interception_id \d{18,19}\.", result.err)
 
 
 async def test_the_time_is_the_callers(user):
@@ -271,6 +277,29 @@ async def test_everything_that_can_be_bound_can_be_explained(user, query):
     assert [target] == [listed["targetId"] for listed in found["targets"]]
 
 
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        (
+            ("request", METHOD.replace("Sessions", "Sesions")),
+            f"Sesions is unknown; did you mean {METHOD} or",
+        ),
+        (("function", "preuserInfo"), "preuserInfo is unknown; did you mean preuserinfo?"),
+        (("event", "user.human.aded"), "unknown; did you mean user.human.added or "),
+        (("event", "qqqqq.q"), "qqqqq.q is unknown: it was never registered or published."),
+    ],
+    ids=["request", "function", "event", "nothing alike"],
+)
+async def test_a_misspelled_name_is_reported(user, query, text):
+    """
+    That nothing matches would be true, and would send the operator to look at executions.
+    """
+    result = await user.run("explain", *query)
+
+    assert 0 == result.code
+    assert text in result.err
+
+
 async def test_what_cannot_be_explained_is_refused(user):
     """
     A wildcard is a condition and never happens.
@@ -300,6 +329,30 @@ async def test_a_target_is_tried_with_a_sample(user):
     assert "Answer\n\\x1b[2Jfine" == answer
     assert json.loads(call.body) == json.loads(payload.removeprefix("Payload"))
     assert "true" == call.header("Outrider-Test")
+
+
+async def test_a_target_whose_answer_cannot_be_used_does_not_accept(user):
+    """
+    With its status 200 it looks fine, until the first real call.
+    """
+    async with Receiver([Answer(body=b"no JSON")]) as receiver:
+        target = await user.target(receiver.url, "--interrupt-on-error")
+        await user.bind(f"request{METHOD}", target)
+        result = await user.run("target", "test", target)
+        await user.bind(f"request{METHOD}")
+
+    shown = dict(
+        re.split(r"  +", line, maxsplit=1) for line in result.out.split("\n\n")[0].splitlines()
+    )
+    assert ExitCode.FAILED == result.code
+    assert "does not accept: failed" in result.err
+    assert {
+        "outcome": "failed",
+        "status": "200",
+        "error": "the answer is not JSON",
+        "execution": f"request{METHOD}",
+        "caller gets": "Execution failed (EXEC-dra6yamk98) (failed_precondition)",
+    }.items() <= shown.items()
 
 
 async def test_a_target_is_tried_with_a_file(user):

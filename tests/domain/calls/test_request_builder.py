@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
-from outrider.domain.calls.request import MAX_RESPONSE_BYTES, OutboundRequest
+from outrider.domain.calls.request import MAX_APPLIED_BYTES, OutboundRequest
 from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
@@ -74,7 +74,7 @@ def test_url_body_and_time_out_are_the_targets():
 @pytest.mark.parametrize(
     ("target_type", "attempt_number", "is_test", "expected"),
     [
-        (TargetType.REST_CALL, None, False, MAX_RESPONSE_BYTES),
+        (TargetType.REST_CALL, None, False, MAX_APPLIED_BYTES + 1),
         (TargetType.REST_CALL, 1, False, CLASSIFIED_BYTES),
         (TargetType.REST_CALL, None, True, CLASSIFIED_BYTES),
         (TargetType.REST_WEBHOOK, None, False, CLASSIFIED_BYTES),

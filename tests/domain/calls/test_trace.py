@@ -109,6 +109,13 @@ def test_a_state_is_passed_on_or_dropped_whole(tracestate: str, expected: str):
     assert TraceContext(TRACE, SPAN, 1, expected) == parse_trace(PARENT, tracestate)
 
 
+def test_a_state_that_nobody_writes_is_dropped():
+    """
+    A header may have 64 KiB, and each entry is looked at.
+    """
+    assert parse_state("a=b," * 15_000) == ""
+
+
 def test_a_long_state_loses_its_oldest_entries():
     """
     512 characters are what everybody passes on.

@@ -17,31 +17,21 @@ from outrider.errors import InvalidRequest
 
 VECTORS = Path(__file__).parents[3] / "vectors"
 CASES = json.loads((VECTORS / "event_bodies.json").read_text())["cases"]
+SHAPES = json.loads((VECTORS / "relay_shapes.json").read_text())["cases"]
 REFUSED = {
     "": "no JSON object",
     "[]": "no JSON object",
     "null": "no JSON object",
-    '{"event_type": "a"}': "created_at must be a date and time",
-    '{"event_type": 7, "created_at": "2025-01-02T03:04:05Z"}': "event_type must be a text",
-    '{"event_type": "a b", "created_at": "2025-01-02T03:04:05Z"}': "event_type must be dot-",
-    '{"event_type": "a", "created_at": "today"}': "created_at must be a date and time",
-    '{"event_type": "a", "event_type": "b"}': "is there twice",
+    '{"event_type": "a"': "no JSON object",
+    "[" * 5000 + "]" * 5000: "no JSON object",
+    '{"event_type": 7}': "event_type must be a text",
+    '{"event_type": null}': "event_type must be a text",
+    '{"event_type": ""}': "event_type must be a text",
     "{}": "the body is no event: event_type is missing",
     '{"fullMethod": "/a.B/C", "request": {}}': "the call of a request or response",
     '{"function": "function/preuserinfo"}': "the call of a function",
     '{"event_type": "a", "iss": "https://a.example", "exp": 1}': "the body is a token",
 }
-FIELDS = [
-    ('"sequence": -1', "sequence must be a whole number"),
-    ('"sequence": 1.0', "sequence must be a whole number"),
-    ('"sequence": "7"', "sequence must be a whole number"),
-    ('"sequence": 18446744073709551616', "sequence must be a whole number"),
-    ('"aggregateID": 7', "aggregateID must be a text"),
-    ('"userID": []', "userID must be a text"),
-    (f'"version": "{"x" * 1001}"', "version must have at most 1000 characters"),
-    ('"event_payload": "text"', "event_payload must be a JSON object"),
-    ('"event_payload": []', "event_payload must be a JSON object"),
-]
 texts = st.text(max_size=80)
 
 
@@ -67,16 +57,37 @@ def test_what_is_no_event_is_refused(body, reason):
     assert reason in str(refused.value)
 
 
-@pytest.mark.parametrize(("field", "reason"), FIELDS)
-def test_a_field_of_another_type_is_named(field, reason):
+@pytest.mark.parametrize("case", SHAPES, ids=[case["name"] for case in SHAPES])
+def test_an_event_is_not_lost_for_its_shape(case):
     """
-    ZITADEL writes none; a newer one might.
+    ZITADEL does not send again what the relay refuses, and what it signed is its business.
     """
-    body = f'{{"event_type": "a", "created_at": "2025-01-02T03:04:05+02:00", {field}}}'
-    with pytest.raises(InvalidRequest) as refused:
-        read_relayed(body.encode())
+    event, _ = read_relayed(case["body"].encode(), 42)
 
-    assert f"the event cannot be read: {reason}" in str(refused.value)
+    assert case["read"] == {name: getattr(event, name) for name in case["read"]}
+
+
+@pytest.mark.parametrize("levels", [201, 990, 2000, 200_000])
+def test_a_deep_payload_is_carried(levels):
+    """
+    No parser goes so deep; what stands around it is read all the same.
+    """
+    lists = "[" * levels + r"""{"\\\"}":"]"}""" + "]" * levels
+    payload = f'{{"a":{lists},"b":"{{\\"[\\\\"}}'
+    body = f'{{"event_type":"a","event_payload":{payload},"sequence":7,"version":"]}}"}}'
+    event, _ = read_relayed(body.encode())
+
+    assert ("a", 7, "]}") == (event.event_type, event.sequence, event.version)
+    assert payload == event.payload_json
+
+
+def test_who_signed_the_call_itself_sends_no_tokens():
+    """
+    A newer ZITADEL may give an event members that tokens have, too.
+    """
+    event, _ = read_relayed(b'{"event_type":"a","iat":1}', may_be_token=False)
+
+    assert "a" == event.event_type
 
 
 def test_bytes_that_are_no_text_are_refused():
@@ -130,7 +141,14 @@ def test_different_aggregates_have_different_keys(one, other):
 
 
 @pytest.mark.parametrize(
-    "event", [("", "1", 7, "3"), ("user", "", 7, "3"), ("user", "1", 0, "3"), ("user", "1", 7, "")]
+    "event",
+    [
+        ("", "1", 7, "3"),
+        ("user", "", 7, "3"),
+        ("user", "1", 0, "3"),
+        ("user", "1", 7, ""),
+        ("user", "1" * 1001, 7, "3"),
+    ],
 )
 def test_an_event_without_a_key_is_known_by_its_body(event):
     """

@@ -117,6 +117,27 @@ async def test_an_interruption_is_a_status_with_its_message(engine):
 
         assert grpc.StatusCode.PERMISSION_DENIED == refused.value.code()
         assert "not on a Sunday" in refused.value.details()
+        assert dict(refused.value.trailing_metadata())["outrider-interception-id"].isdecimal()
+
+
+@pytest.mark.parametrize("message", ["x" * 8192, "ä" * 100_000], ids=["8 kB", "percent-encoded"])
+async def test_a_long_message_is_cut_and_reaches_the_caller(engine, message):
+    """
+    A client that is sent more than 8 KiB of headers sees RESOURCE_EXHAUSTED.
+    """
+    refusal = {"forwardedStatusCode": 403, "forwardedErrorMessage": message}
+    async with (
+        answering(refusal) as receiver,
+        serve(OutriderInterceptor(engine, services=[SHOP])) as shop,
+    ):
+        await bind(engine, on_request(METHOD), receiver, interrupt_on_error=True)
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await shop.Create(pb.CreateRequest())
+
+        assert grpc.StatusCode.PERMISSION_DENIED == refused.value.code()
+        assert message[:500] in refused.value.details()
+        assert refused.value.details().endswith("… (EXEC-reUaUZCzCp)")
 
 
 async def test_an_answer_with_an_unknown_field_cannot_be_applied(engine):

@@ -27,7 +27,7 @@ from fakes.memory.targets.executions import MemoryExecutions
 from fakes.memory.targets.policies import MemoryTargetPolicies
 from fakes.memory.targets.public_keys import MemoryPublicKeys
 from fakes.memory.targets.targets import MemoryTargets
-from outrider.usecases.ports.store import Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit
 
 T = TypeVar("T")
 
@@ -71,7 +71,9 @@ class MemoryStore:
             f" {len(tables.events)} events, {len(tables.deliveries)} deliveries>"
         )
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
         await asyncio.sleep(0)  # a real store lets others run, too
         changed = self._tables.copied()
         result = work(MemoryUnit(changed))

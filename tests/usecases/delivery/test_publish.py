@@ -14,6 +14,7 @@ from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.target import TargetType
 from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.usecases.ports.store import LIGHT
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,
@@ -218,7 +219,7 @@ class ForgetfulStore(MemoryStore):
 
     has_written = False
 
-    async def write(self, work, *, shared=False):
+    async def write(self, work, *, shared=False, load=LIGHT):
         result = await super().write(work, shared=shared)
         self.has_written = True
         return result

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Store, Unit
 
 T = TypeVar("T")
 
@@ -21,11 +21,13 @@ class BarrierStore:
         self.fails = False
         self.reads = 0
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
         await self.is_open.wait()
         if self.fails:
             raise OSError("the disk is full")
-        return await self.store.write(work, shared=shared)
+        return await self.store.write(work, shared=shared, load=load)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         self.reads += 1

@@ -124,6 +124,10 @@ async def new_web_key(harness: Harness) -> str:
 FAULTS: dict[str, Opener] = {
     "2xx": responding(CHANGED, CLAIM),
     "2xx with a forwarded error": served(sends(answer(200, FORWARDED))),
+    "2xx with a refusal that is misspelled": served(
+        sends(answer(200, b'{"forwarded_status_code":403}'))
+    ),
+    "2xx with a refusal of another system": responding(b'{"allowed":false}', b'{"allowed":false}'),
     "3xx": served(sends(answer(302, CHANGED, ("Location", "/elsewhere")))),
     "4xx": served(sends(answer(400, CHANGED))),
     "5xx": served(sends(answer(500, CHANGED))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from outrider.adapters.json_schema import JsonSchemas
 from outrider.domain.access.permission import Actor
 from outrider.domain.ids import AccountId
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
@@ -17,7 +18,7 @@ STRANGER = Actor(ANOTHER_INSTANCE, AccountId("2"), frozenset())
 
 @pytest.fixture
 def catalogue(store, routing) -> ManageCatalogue:
-    return ManageCatalogue(store, routing)
+    return ManageCatalogue(store, routing, JsonSchemas())
 
 
 def event_type(name: str, **described: str) -> Entry:

@@ -11,6 +11,8 @@ from outrider.domain.outcome import Outcome
 from outrider.domain.targets.target import PayloadType
 from outrider.errors import NotFound
 from outrider.usecases.calls.target_client import TargetClient
+from outrider.usecases.interception.concurrency_limits import Bulkheads
+from outrider.usecases.interception.target_chain import TargetChain
 from outrider.usecases.targets.sample_call import TestTarget
 from support.builders import INSTANCE, a_target, an_actor
 from worker.harness import LogRecorder
@@ -44,7 +46,8 @@ def calling(store, runtime, routing, log):
     async def prepare(failure: Exception, encoders=ENCODERS) -> TestTarget:
         await store.write(lambda unit: unit.targets.add(INSTANCE, a_target()))
         target_client = TargetClient(RequestBuilder(encoders), FailingClient(failure), log)
-        return TestTarget(store, runtime, routing, target_client)
+        chain = TargetChain(runtime, target_client, Bulkheads(), log)
+        return TestTarget(store, runtime, routing, chain)
 
     return prepare
 

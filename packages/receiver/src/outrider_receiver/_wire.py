@@ -2,7 +2,8 @@
 
 Go leaves out what is empty, so an absent name is the field's default, and so is `null`. What a newer
 sender adds is kept in `extra`. A value of another type than the contract's is a refusal: code that
-was promised a text must not meet a list.
+was promised a text must not meet a list. Events are the exception: nobody sends one again that was
+refused, so a value of another type is kept in `extra`, as if it were unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from math import isfinite
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from outrider_receiver._refusal import InvalidCall, Reason
@@ -26,23 +29,27 @@ _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
+_MAX_POSITION = 2**64 - 1
+_DIGITS = re.compile(r"[0-9]{1,20}")
 _MAX_NUMBER_CHARS = 400  # of a number's digits; a longer one is nobody's sequence
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes, lenient: str) -> dict[str, Any]:
     """The JSON object that the body is, with numbers that JSON has and no more.
+
+    An object with the member `lenient` may have numbers of any size: those that neither `int` nor
+    `float` is for are a `Decimal`, and a text where not even that is.
 
     Raises:
         InvalidCall: it is no JSON object, or deeper or wider than any payload.
     """
     try:
-        # Not json.loads(bytes), which would read UTF-16 as well.
-        value = json.loads(
-            body.decode("utf-8"),
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-            parse_float=_finite,
-        )
+        try:
+            value = _parsed(body, _integer, _finite)
+        except _HugeNumber:
+            value = _parsed(body, _any_integer, _any_number)
+            if not isinstance(value, dict) or lenient not in value:
+                raise
     except (ValueError, RecursionError):
         raise InvalidCall(Reason.MALFORMED, "the body is not JSON") from None
     if not isinstance(value, dict):
@@ -54,7 +61,7 @@ def decode(kind: type[T], found: Mapping[str, Any]) -> T:
     """The dataclass `kind` from a JSON object.
 
     Raises:
-        InvalidCall: a member is not of the contract's type.
+        InvalidCall: a member is not of the contract's type, unless the kind is lenient.
     """
     plan = _plan(cast("Hashable", kind))
     known: dict[str, Any] = {}
@@ -64,7 +71,12 @@ def decode(kind: type[T], found: Mapping[str, Any]) -> T:
             extra[name] = value
         elif value is not None:
             attribute, read = plan[name]
-            known[attribute] = read(value, name)
+            try:
+                known[attribute] = read(value, name)
+            except InvalidCall:
+                if not getattr(kind, "_is_lenient", False):
+                    raise
+                extra[name] = value
     make: Callable[..., T] = kind
     return make(**known, extra=extra)
 
@@ -89,9 +101,13 @@ def encode(value: object) -> dict[str, Any]:
 def _plan(kind: type[Any]) -> dict[str, tuple[str, Read]]:
     """By JSON name: the field, and how it is read."""
     names: Mapping[str, str] = getattr(kind, "_wire", {})
+    readers: Mapping[str, Read] = getattr(kind, "_readers", {})
     type_hints = get_type_hints(kind)
     return {
-        names.get(field.name, field.name): (field.name, _reader(type_hints[field.name]))
+        names.get(field.name, field.name): (
+            field.name,
+            readers.get(field.name) or _reader(type_hints[field.name]),
+        )
         for field in fields(cast("Any", kind))
         if field.name != "extra"
     }
@@ -132,6 +148,35 @@ def whole(value: Any, name: str) -> int:
     if isinstance(value, bool):
         raise _wrong(name, "a whole number")
     return cast("int", _of(int, value, name, "a whole number"))
+
+
+def text_or_digits(value: Any, name: str) -> str:
+    """Read a string, or a whole number as one."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else text(value, name)
+
+
+def position(value: Any, name: str) -> int:
+    """Read a whole number from 0 to 2^64 - 1, also one written as a string or with `.0`."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if not 0 <= whole(value, name) <= _MAX_POSITION:
+        raise _wrong(name, "a whole number")
+    return cast("int", value)
+
+
+def members_or_base64(value: Any, name: str) -> dict[str, Any]:
+    """Read a JSON object, or the Base64 of one, as some of ZITADEL's events have it."""
+    if not isinstance(value, str):
+        return members(value, name)
+    signs = value.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        found = parse_object(b64decode(signs + "=" * (-len(signs) % 4), validate=True), "")
+    except ValueError:
+        raise _wrong(name, "an object") from None
+    return found
 
 
 def truth(value: Any, name: str) -> bool:
@@ -216,14 +261,44 @@ def _refuse_constant(_: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+class _HugeNumber(ValueError):
+    """A number that neither `int` nor `float` is for."""
+
+
+def _parsed(body: bytes, integer: Callable[[str], Any], number: Callable[[str], Any]) -> Any:
+    # Not json.loads(bytes), which would read UTF-16 as well.
+    return json.loads(
+        body.decode("utf-8"),
+        parse_constant=_refuse_constant,
+        parse_int=integer,
+        parse_float=number,
+    )
+
+
 def _finite(digits: str) -> float:
     value = float(digits)
     if value in {float("inf"), float("-inf")}:
-        raise ValueError("a number is too large")
+        raise _HugeNumber("a number is too large")
     return value
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _MAX_NUMBER_CHARS:
-        raise ValueError("a number has too many digits")
+        raise _HugeNumber("a number has too many digits")
     return int(digits)
+
+
+def _any_integer(digits: str) -> int | Decimal | str:
+    return int(digits) if len(digits) <= _MAX_NUMBER_CHARS else _any_decimal(digits)
+
+
+def _any_number(digits: str) -> float | Decimal | str:
+    value = float(digits)
+    return value if isfinite(value) else _any_decimal(digits)
+
+
+def _any_decimal(digits: str) -> Decimal | str:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return digits

@@ -13,7 +13,15 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from outrider_receiver._refusal import InvalidCall, Reason
-from outrider_receiver._wire import decode, encode, parse_object
+from outrider_receiver._wire import (
+    Read,
+    decode,
+    encode,
+    members_or_base64,
+    parse_object,
+    position,
+    text_or_digits,
+)
 from outrider_receiver.users import Actor, Application, Org, User, UserGrant, UserMetadata
 
 MAX_ACTORS = 32
@@ -34,13 +42,28 @@ _EVENT: Mapping[str, str] = {
     "instance_id": "instanceID",
     "user_id": "userID",
 }
+_EVENT_READERS: Mapping[str, Read] = {
+    "aggregate_id": text_or_digits,
+    "aggregate_type": text_or_digits,
+    "resource_owner": text_or_digits,
+    "instance_id": text_or_digits,
+    "user_id": text_or_digits,
+    "version": text_or_digits,
+    "sequence": position,
+    "event_payload": members_or_base64,
+}
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened. It cannot be refused, only received."""
+    """Something that happened. It cannot be refused, only received.
+
+    A member of another type than the contract's counts as absent, and is in `extra` as it came.
+    """
 
     _wire: ClassVar[Mapping[str, str]] = _EVENT
+    _is_lenient: ClassVar[bool] = True
+    _readers: ClassVar[Mapping[str, Read]] = _EVENT_READERS
     _always: ClassVar[tuple[str, ...]] = ("event_type",)
 
     aggregate_id: str = ""
@@ -54,9 +77,10 @@ class Event:
     """In UTC, rounded down to microseconds."""
     user_id: str = ""
     event_payload: Mapping[str, Any] | None = None
-    """The event's data; None for an event without."""
+    """The event's data, also where the sender wrote it as Base64; None for an event without, and
+    for data that is no object: that is in `extra`."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What the contract does not know, as it came."""
+    """What the contract does not know, and what is not as it says, as it came."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +202,12 @@ def parse_payload(body: bytes) -> Payload:
     """The JSON of a verified call, as the kind that it is.
 
     Raises:
-        InvalidCall: it is not JSON, or of no kind, or a field has another type than the contract's.
+        InvalidCall: it is not JSON, or of no kind, or a field of anything but an event has another
+            type than the contract's.
     """
     if not isinstance(body, bytes):
         raise TypeError(f"body is the raw bytes of the call, not {type(body).__name__}")
-    found = parse_object(body)
+    found = parse_object(body, lenient="event_type")
     _bound_actors(found.get("actor"))
     return decode(_kind_of(found), found)
 
@@ -195,8 +220,10 @@ def payload_bytes(payload: Payload) -> bytes:
 
 
 def _kind_of(found: Mapping[str, Any]) -> type[Payload]:
-    if "event_type" in found:
+    if isinstance(found.get("event_type"), str):
         return Event
+    if "event_type" in found:
+        raise InvalidCall(Reason.MALFORMED, "event_type of the payload is not a string")
     function = found.get("function")
     if isinstance(function, str) and function.startswith("function/"):
         return FUNCTIONS.get(function, CustomFunction)

@@ -6,7 +6,6 @@ import asyncio
 import ssl
 
 from outrider.adapters.http.connect.address_guard import AddressGuard, Resolver, SystemResolver
-from outrider.adapters.http.connect.connection import Connection, ConnectionClosed
 from outrider.adapters.http.connect.dialer import Dialer
 from outrider.adapters.http.connect.errors import unreachable
 from outrider.adapters.http.connect.limits import ClientLimits
@@ -32,11 +31,12 @@ class EgressClient:
     Belongs to the event loop it is first used in. Its owner calls `aclose` after the last call.
     `repr` shows the connections: `<EgressClient strict [busy 1 | idle 2]>`.
 
-    A kept connection may be closed by its peer just when a request is written to it. When that
-    happens before a byte of the response came, the request is sent once more, on a fresh
-    connection. RFC 9110, 9.2.2 does not give this right for POST in general; here every call
-    carries an id by which the receiver knows a repetition, and deliveries are at least once
-    anyway. A fresh connection that fails is never tried again: that is an attempt's result.
+    A request is written once: no failure makes the client write it again, so one call is at most
+    one call for the receiver (a redirect is the receiver's own wish). That a kept connection was
+    closed by its peer is found before anything is written to it, and then another one is taken.
+    A peer that closes after that, while the request is on its way, may have read it: the call
+    fails, and its caller decides. To make that rare, connections are kept for less time than
+    receivers keep them (`ClientLimits.idle`).
     """
 
     def __init__(
@@ -98,23 +98,9 @@ class EgressClient:
     async def _send_hop(
         self, destination: Destination, message: bytes, deadline: float, request: OutboundRequest
     ) -> Response:
-        kept = self._pool.acquire(destination.origin)
-        if kept is not None:
-            try:
-                return await self._exchange(kept, destination, message, deadline, request)
-            except ConnectionClosed:
-                pass
-        fresh = await self._dialer.dial(destination, deadline, request.timeout)
-        return await self._exchange(fresh, destination, message, deadline, request)
-
-    async def _exchange(
-        self,
-        connection: Connection,
-        destination: Destination,
-        message: bytes,
-        deadline: float,
-        request: OutboundRequest,
-    ) -> Response:
+        connection = self._pool.acquire(destination.origin)
+        if connection is None:
+            connection = await self._dialer.dial(destination, deadline, request.timeout)
         try:
             response = await connection.send(message, deadline, request.timeout, request.body_limit)
         except BaseException:

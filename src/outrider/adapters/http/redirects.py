@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin
 
 from outrider.adapters.http.connect.errors import blocked
 from outrider.domain.calls.request import OutboundRequest, Response
-from outrider.domain.net.endpoint import DEFAULT_PORTS, Endpoint
+from outrider.domain.net.endpoint import DEFAULT_PORTS, MAX_URL_CHARS, Endpoint
 
 # The ones that repeat the request as it was. 301, 302 and 303 turn a POST into a GET without its
 # body, which delivers nothing.
@@ -21,7 +21,7 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 def location_of(response: Response, url: str) -> str | None:
     """Give the absolute URL a response points to, without its fragment; None if it points nowhere."""
     locations = [value for name, value in response.headers if name == "location"]
-    if len(locations) != 1 or not locations[0]:
+    if len(locations) != 1 or not 0 < len(locations[0]) <= MAX_URL_CHARS:
         return None
     # Not only ASCII comes; the octets stand as they came.
     location = quote(locations[0].encode("latin-1"), safe=_PRINTABLE)

@@ -25,7 +25,10 @@ REQUEST_HEADERS = (
     b"x-user-agent, x-grpc-web, x-requested-with, Connect-Protocol-Version, Connect-Timeout-Ms, "
     b"Grpc-Timeout"
 )
-RESPONSE_HEADERS = b"Location, Content-Length, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"
+RESPONSE_HEADERS = (
+    b"Location, Content-Length, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, "
+    b"Outrider-Interception-Id"
+)
 # Browsers ask again after this many seconds; none of them caches it for more than two hours.
 MAX_AGE = b"7200"
 

@@ -104,8 +104,11 @@ def poll_disconnect(receive: Receive) -> Receive:
     return receive_or_poll
 
 
-def receive_first(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives `body` first, and then what the client does next."""
+def receive_after(read: Callable[[], Awaitable[bytes]], receive: Receive) -> Receive:
+    """A `receive` that gives what `read` makes of the body, and then what the client does next.
+
+    Nothing is read before the application asks for it; what `read` raises, the application gets.
+    """
     is_given = False
 
     async def receive_next() -> Message:
@@ -113,7 +116,7 @@ def receive_first(body: bytes, receive: Receive) -> Receive:
         if is_given:
             return await receive()
         is_given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": await read(), "more_body": False}
 
     return receive_next
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -24,6 +25,12 @@ from outrider.domain.formats.json_members import Number, items_of, members_of
 from outrider.errors import InvalidRequest
 
 R = TypeVar("R")
+
+MAX_MEMBERS = 200
+"""Attributes of one event, and its data; the specification has eight."""
+
+MAX_HEADER_CHARS = 8 * 1024
+"""The value of one attribute in binary mode."""
 
 _ONE = "CloudEvent"
 _PREFIX = "ce-"
@@ -49,18 +56,19 @@ def read_structured(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
     return [_from_json(body, _ONE)]
 
 
-def read_batch(_scope: Scope, body: bytes) -> Sequence[CloudEvent]:
-    """Read up to a thousand events. Raise `InvalidRequest`."""
+def read_batch(_scope: Scope, body: bytes) -> Iterable[CloudEvent]:
+    """Read up to a thousand events, one after the other. Raise `InvalidRequest`."""
     text = _text(body, "CloudEvents")
     try:
         items = [bytes(item) for item in _ITEMS.decode(body)]
     except MsgspecError:
-        items = [item.text.encode() for item in _read("CloudEvents", items_of, text)]
+        read_items = partial(items_of, most=MAX_EVENTS + 1)
+        items = [item.text.encode() for item in _read("CloudEvents", read_items, text)]
     if not 1 <= len(items) <= MAX_EVENTS:
         raise InvalidRequest(
             f"invalid CloudEvents: value must contain between 1 and {MAX_EVENTS} items, inclusive"
         )
-    return [_from_json(item, f"CloudEvents[{index}]") for index, item in enumerate(items)]
+    return (_from_json(item, f"CloudEvents[{index}]") for index, item in enumerate(items))
 
 
 def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
@@ -90,10 +98,13 @@ def _from_json(body: bytes, where: str) -> CloudEvent:
     try:
         members = {name: bytes(text) for name, text in members_once(body).items()}
         data = members.pop(_DATA, _NULL)
+        if len(members) >= MAX_MEMBERS:
+            raise ValueError(f"there are more than {MAX_MEMBERS} values")  # noqa: TRY301
         values = {name: _value(text) for name, text in members.items() if text != _NULL}
     except (MsgspecError, ValueError):
         # It is no event, or has half a surrogate pair: this says what is wrong.
-        found = dict(_read(where, members_of, body.decode()))
+        read_members = partial(members_of, most=MAX_MEMBERS)
+        found = dict(_read(where, read_members, body.decode()))
         data = found.pop(_DATA).text.encode() if _DATA in found else _NULL
         values = {name: value.parsed for name, value in found.items() if value.parsed is not None}
     encoded = values.pop(_DATA_BASE64, None)
@@ -151,6 +162,8 @@ def _text(octets: bytes, where: str) -> str:
 
 def _header_value(text: str, name: str) -> str:
     """Section 3.1.3.2: quotation marks are taken off, then percent-encoding, once."""
+    if len(text) > MAX_HEADER_CHARS:
+        refuse(_ONE, shortened(name), f"value must have at most {MAX_HEADER_CHARS} characters")
     if _QUOTED.fullmatch(text):
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
     try:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from connectrpc.code import Code
 
 from outrider.api.asgi.cors import cors
+from outrider.api.asgi.limits import PUBLIC_BYTES
 from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
@@ -21,14 +22,15 @@ from outrider.api.asgi.types import (
     Scope,
     Send,
     header,
-    read_body,
     send_response,
 )
+from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.domain.access.access_token import LIFETIME
+from outrider.errors import InvalidRequest, ResourceExhausted
 from outrider.usecases.access.grants import GrantError, Grants, TokenGrant
 from outrider.usecases.ports.log import Log
 
@@ -37,7 +39,7 @@ TOKEN_PATH = "/oauth/v2/token"  # noqa: S105 - a path
 CLIENT_CREDENTIALS = "client_credentials"
 ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-FORM_BYTES = 16 * 1024
+FORM_BYTES = PUBLIC_BYTES
 _FORM_FIELDS = 50
 _FORM = "application/x-www-form-urlencoded"
 _BAD_REQUEST, _UNAUTHORIZED = 400, 401
@@ -91,7 +93,10 @@ def discovery_document(issuer: str) -> dict[str, object]:
 class TokenEndpoint:
     """The application at `TOKEN_PATH`."""
 
-    def __init__(self, grants: Grants, issuers: Issuers, log: Log) -> None:
+    def __init__(
+        self, grants: Grants, issuers: Issuers, log: Log, bodies: UnauthenticatedBodies
+    ) -> None:
+        self._bodies = bodies
         self._grants = grants
         self._log = log
         self._issuers = issuers
@@ -110,6 +115,8 @@ class TokenEndpoint:
             return
         try:
             token_grant = await self._grant(scope, receive)
+        except ResourceExhausted as error:
+            await send_error(scope, send, Code.RESOURCE_EXHAUSTED, error.message)
         except GrantError as error:
             self._log.info("token.refused", error=error.error, reason=error.description)
             await _send_grant_error(send, error)
@@ -118,7 +125,7 @@ class TokenEndpoint:
             await _send_token(send, token_grant.access_token)
 
     async def _grant(self, scope: Scope, receive: Receive) -> TokenGrant:
-        form = await read_form(scope, receive)
+        form = await read_form(scope, receive, self._bodies)
         name = required_field(form, "grant_type")
         grant = self._grant_types.get(name)
         if grant is None:
@@ -140,25 +147,29 @@ class TokenEndpoint:
         return self._grants.of(self._issuers.instance(scope))
 
 
-def token_endpoint(grants: Grants, issuers: Issuers, log: Log) -> App:
+def token_endpoint(
+    grants: Grants, issuers: Issuers, log: Log, bodies: UnauthenticatedBodies
+) -> App:
     """The same with CORS: secrets are no cookies, so an origin gains nothing."""
-    return cors(TokenEndpoint(grants, issuers, log))
+    return cors(TokenEndpoint(grants, issuers, log, bodies))
 
 
-async def read_form(scope: Scope, receive: Receive) -> Form:
+async def read_form(scope: Scope, receive: Receive, bodies: UnauthenticatedBodies) -> Form:
     """The body's fields, each once. Raise `GrantError`."""
     if media_type(scope) != _FORM:
         raise GrantError("invalid_request", f"the body must be {_FORM}")
     try:
-        body = await read_body(receive, FORM_BYTES)
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=_FORM_FIELDS,
-        )
+        async with bodies.body(receive, FORM_BYTES, "token endpoint") as body:
+            pairs = parse_qsl(
+                body.decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_FORM_FIELDS,
+            )
     except BodyTooLargeError:
         raise GrantError("invalid_request", f"the body is larger than {FORM_BYTES} bytes") from None
+    except InvalidRequest as problem:
+        raise GrantError("invalid_request", problem.message) from None
     except ValueError:
         raise GrantError("invalid_request", "the body is no form in UTF-8") from None
     fields = dict(pairs)

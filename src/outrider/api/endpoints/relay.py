@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.json_depth import check_bounds
-from outrider.api.asgi.limits import TOO_LARGE
+from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
     Receive,
     Scope,
     Send,
-    read_body,
     send_response,
 )
+from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.rpc.protocol_errors import JSON, send_error
-from outrider.errors import InvalidRequest, OutriderError, Unauthenticated
-from outrider.usecases.delivery.relay import Relay
+from outrider.errors import OutriderError, Unauthenticated
+from outrider.usecases.delivery.relay import Relay, RelayedCall
 from outrider.usecases.ports.log import Log
 
 PREFIX = "/v1/relay/"
@@ -25,7 +24,7 @@ _SIGNATURE_HEADERS = frozenset({b"zitadel-signature", b"x-zitadel-signature"})
 _ALLOW = ((b"allow", b"POST"),)
 
 
-def relay_endpoint(relay: Relay, log: Log) -> App:
+def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App:
     """The application below `PREFIX`. No page of a browser has a signing key: no CORS."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,8 +33,12 @@ def relay_endpoint(relay: Relay, log: Log) -> App:
             text = "Method Not Allowed"
             await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
             return
+        signatures = signatures_of(scope)
         try:
-            await _accept(relay, log, source, scope, receive)
+            relay.check_headers(source, signatures)
+            async with bodies.body(receive, REQUEST_BYTES, f"relay {source}") as body:
+                call = await relay.verified(source, signatures, body)
+            await _accept(relay, log, source, call)
         except BodyTooLargeError:
             await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
         except OutriderError as error:
@@ -48,15 +51,14 @@ def relay_endpoint(relay: Relay, log: Log) -> App:
     return app
 
 
-async def _accept(relay: Relay, log: Log, source: str, scope: Scope, receive: Receive) -> None:
-    signatures = [
+def signatures_of(scope: Scope) -> list[str]:
+    """Every value of both signature headers."""
+    return [
         value.decode("latin-1") for name, value in scope["headers"] if name in _SIGNATURE_HEADERS
     ]
-    call = await relay.verified(source, signatures, await read_body(receive))
-    try:
-        check_bounds(call.body)
-    except ValueError as problem:
-        raise InvalidRequest(str(problem)) from None
+
+
+async def _accept(relay: Relay, log: Log, source: str, call: RelayedCall) -> None:
     published = await relay.accept(call)
     log.info(
         "relay.accepted",

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectrpc.code import Code
-from connectrpc.compression.gzip import GzipCompression
 from connectrpc.errors import ConnectError
 
+from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -26,7 +26,7 @@ from outrider.api.asgi.types import (
     Send,
     header,
     read_body,
-    receive_first,
+    receive_after,
     send_response,
     without_headers,
 )
@@ -35,8 +35,10 @@ from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
 from outrider.api.rpc.service import Service
+from outrider.errors import InvalidRequest
 
 UNAUTHORIZED = 401
+BAD_REQUEST = 400
 OK = 200
 CHALLENGE = (b"www-authenticate", b"Bearer")
 
@@ -86,20 +88,37 @@ class RestApp:
 
     async def _call(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await read_json_body(match, scope, receive)
-            message = message_json(match, scope.get("query_string", b""), body)
             call = connect_scope(match.route.procedure, scope, JSON)
-        except BodyTooLargeError:
-            await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
-        except NotJsonError as error:
-            await send_error(scope, send, Code.INVALID_ARGUMENT, str(error), status=415)
         except BadRequestError as error:
             await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
-        else:
-            app = self._apps[match.route.procedure.rpartition("/")[0]]
-            if not match.route.body:
-                receive = skip_body(receive)
-            await app(call, receive_first(message, receive), RestResponse(send))
+            return
+        app = self._apps[match.route.procedure.rpartition("/")[0]]
+        response = RestResponse(send)
+        await app(call, receive_message(match, scope, receive, response), response)
+
+
+def receive_message(
+    match: Match, scope: Scope, receive: Receive, response: RestResponse
+) -> Receive:
+    """A `receive` whose body is the JSON of the message.
+
+    The request's own body is read when the procedure asks for it, which is after the caller was let
+    in. What is wrong with it is raised there.
+    """
+
+    async def first() -> bytes:
+        try:
+            body = await read_json_body(match, scope, receive)
+            return message_json(match, scope.get("query_string", b""), body)
+        except BodyTooLargeError:
+            raise InvalidRequest(TOO_LARGE) from None
+        except NotJsonError as problem:
+            response.bad_request_status = 415
+            raise InvalidRequest(shortened(str(problem))) from None
+        except BadRequestError as problem:
+            raise InvalidRequest(shortened(str(problem))) from None
+
+    return receive_after(first, receive if match.route.body else skip_body(receive))
 
 
 class NotJsonError(Exception):
@@ -125,9 +144,11 @@ async def read_json_body(match: Match, scope: Scope, receive: Receive) -> bytes:
 def decompress(body: bytes) -> bytes:
     """The text of a compressed body; it is not unpacked beyond the limit."""
     try:
-        return GzipCompression().decompress(body, REQUEST_BYTES)
+        return Gzip().decompress(body, REQUEST_BYTES)
     except ConnectError as error:
-        raise BodyTooLargeError from error
+        if error.code is Code.RESOURCE_EXHAUSTED:
+            raise BodyTooLargeError from error
+        raise BadRequestError(f"the body cannot be unpacked: {error.message}") from error
     except (zlib.error, EOFError) as error:
         raise BadRequestError(f"the body cannot be unpacked: {error}") from error
 
@@ -184,11 +205,13 @@ class RestResponse:
     """A `send` that turns the answer of a Connect call into that of a REST call.
 
     `to_json` makes JSON of the message, where the call is not answered with JSON.
+    `bad_request_status` is the status of a bad request whose body REST has a better one for.
     """
 
     def __init__(self, send: Send, to_json: Callable[[bytes], bytes] | None = None) -> None:
         self._send = send
         self._to_json = to_json
+        self.bad_request_status = BAD_REQUEST
         self._start: Message = {}
         self._body: list[bytes] = []
 
@@ -207,6 +230,8 @@ class RestResponse:
         )
         if status == UNAUTHORIZED:
             headers.append(CHALLENGE)
+        elif status == BAD_REQUEST:
+            status = self.bad_request_status
         if status == OK and self._to_json is not None:
             headers = [*without_headers(headers, b"content-type"), JSON]
             body = self._to_json(body)

@@ -6,6 +6,9 @@
 - The caller's own mistake: the protocol library's text about it, shortened.
 - Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
   that reference, and nowhere else.
+
+Every text is bounded here: on gRPC it is sent three times, percent-encoded in one header and twice in
+another, and clients take 8 KiB of headers.
 """
 
 from __future__ import annotations
@@ -19,12 +22,19 @@ from protobuf import Message
 
 from outrider.api.asgi.limits import ERROR_TEXT_CHARS, TOO_LARGE
 from outrider.api.asgi.types import DisconnectedError
+from outrider.domain.formats import bounded_text
 from outrider.errors import OutriderError
 from outrider.usecases.ports.log import Log
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
 REFERENCE_BYTES = 4
+
+INTERCEPTION_ID = "outrider-interception-id"
+"""The response header with the id that finds in the log how the targets of a call were called."""
+
+MAX_ERROR_BYTES = 1024
+"""Of a text that a caller sees, in UTF-8."""
 
 # What the generated services raise where a handler is missing.
 NO_HANDLER = "Not implemented"
@@ -78,18 +88,22 @@ class ErrorMapper:
 
 def from_outrider(error: OutriderError) -> ConnectError:
     """An error that callers are meant to read."""
+    message = bounded(error.message)
     details: list[Message] = []
     if error.has_detail:
-        details.append(ErrorDetail(id=error.id, message=error.message))
+        details.append(ErrorDetail(id=error.id, message=message))
     if error.target_id:
-        details.append(InterruptDetail(target_id=error.target_id))
-    return ConnectError(Code(error.code.value), str(error), details)
+        details.append(
+            InterruptDetail(target_id=error.target_id, interception_id=error.interception_id)
+        )
+    text = f"{message} ({error.id})" if error.has_detail else message
+    return ConnectError(Code(error.code.value), text, details)
 
 
 def from_library(error: ConnectError, method: str) -> ConnectError | None:
     """An error of the protocol library that the caller caused, or None."""
     if error.code is Code.RESOURCE_EXHAUSTED:
-        return ConnectError(Code.INVALID_ARGUMENT, TOO_LARGE)
+        return ConnectError(Code.INVALID_ARGUMENT, too_large(error.message))
     if error.code is Code.UNIMPLEMENTED and error.message == NO_HANDLER:
         return ConnectError(Code.UNIMPLEMENTED, f"{method} is not implemented")
     if error.message.startswith(PROTOCOL_ERROR):
@@ -99,6 +113,17 @@ def from_library(error: ConnectError, method: str) -> ConnectError | None:
     return ConnectError(error.code, shortened(error.message))
 
 
+def bounded(text: str) -> str:
+    """A text as callers may see it: what it quotes may have any size."""
+    return bounded_text.bounded(text, MAX_ERROR_BYTES)
+
+
+def too_large(library_text: str) -> str:
+    """Our words for a message beyond the limit, which the library's text ends with."""
+    limit = library_text.rpartition(" ")[2]
+    return f"request is larger than {limit} bytes" if limit.isdigit() else TOO_LARGE
+
+
 def shortened(text: str) -> str:
     """Texts of decoding errors quote the request, whatever its size."""
-    return text if len(text) <= ERROR_TEXT_CHARS else text[:ERROR_TEXT_CHARS] + "…"
+    return bounded(text if len(text) <= ERROR_TEXT_CHARS else text[:ERROR_TEXT_CHARS] + "…")

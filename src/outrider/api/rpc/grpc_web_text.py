@@ -10,8 +10,6 @@ import binascii
 import re
 from base64 import b64encode
 
-from connectrpc.code import Code
-
 from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
@@ -22,15 +20,19 @@ from outrider.api.asgi.types import (
     Scope,
     Send,
     read_body,
-    receive_first,
+    receive_after,
     without_headers,
 )
-from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
+from outrider.api.rpc.protocol_errors import Wire, media_type, wire_of
+from outrider.errors import InvalidRequest
 
 TEXT = "grpc-web-text"
 BINARY = "grpc-web"
 # Base64 makes four characters of three bytes.
 TEXT_LIMIT = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
+
+# Two for each text; a call has one message, and a client writes it in one text or a few.
+MAX_PADDING = 2_000
 
 # Callers may encode piece by piece, so padding may stand in the middle.
 _PIECE = re.compile(rb"[^=]*=+|[^=]+")
@@ -42,21 +44,35 @@ def grpc_web_text(app: App) -> App:
     async def answer_decoded(scope: Scope, receive: Receive, send: Send) -> None:
         if wire_of(scope) is not Wire.GRPC_WEB_TEXT:
             await app(scope, receive, send)
-            return
-        try:
-            body = decode_text(await read_body(receive, TEXT_LIMIT))
-        except BodyTooLargeError:
-            await send_error(scope, send, Code.INVALID_ARGUMENT, TOO_LARGE)
-        except binascii.Error:
-            await send_error(scope, send, Code.INVALID_ARGUMENT, "body is not Base64")
         else:
-            await app(as_binary(scope), receive_first(body, receive), send_encoded(send))
+            await app(as_binary(scope), receive_decoded(receive), send_encoded(send))
 
     return answer_decoded
 
 
+def receive_decoded(receive: Receive) -> Receive:
+    """A `receive` whose body is what the text says; a text that says nothing it raises."""
+
+    async def decoded() -> bytes:
+        try:
+            return decode_text(await read_body(receive, TEXT_LIMIT))
+        except BodyTooLargeError:
+            raise InvalidRequest(TOO_LARGE) from None
+        except binascii.Error:
+            raise InvalidRequest("body is not Base64") from None
+
+    return receive_after(decoded, receive)
+
+
 def decode_text(text: bytes) -> bytes:
-    """The bytes of one or more Base64 texts, written one after the other."""
+    """The bytes of one or more Base64 texts, written one after the other.
+
+    Raises:
+        InvalidRequest: there are more texts than any client writes, and each would take time.
+        binascii.Error: one of them is none.
+    """
+    if text.count(b"=") > MAX_PADDING:
+        raise InvalidRequest(f"body has more than {MAX_PADDING} Base64 padding characters")
     return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in _PIECE.findall(text))
 
 

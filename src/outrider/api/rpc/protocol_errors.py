@@ -13,6 +13,7 @@ from urllib.parse import quote
 from connectrpc.code import Code
 
 from outrider.api.asgi.types import Header, Scope, Send, header, send_response
+from outrider.api.rpc.error_mapping import bounded
 from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
 
 JSON = (b"content-type", b"application/json")
@@ -52,7 +53,7 @@ async def send_error(
 
     `status` replaces the HTTP status that belongs to the code; gRPC callers never see it.
     """
-    wire = wire_of(scope)
+    wire, text = wire_of(scope), bounded(text)
     if wire is not Wire.HTTP:
         await send_response(send, 200, grpc_error(wire, code, text))
         return

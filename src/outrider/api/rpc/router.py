@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from connectrpc.code import Code
 
-from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.limits import ENVELOPE_BYTES, PATH_CHARS, REQUEST_BYTES, TOO_LARGE
 from outrider.api.asgi.types import TRAILERS, App, Receive, Scope, Send, header
 from outrider.api.rpc.grpc_web_text import grpc_web_text
 from outrider.api.rpc.interceptors import procedure_of
@@ -113,6 +113,10 @@ def with_media_type(scope: Scope, kind: str) -> Scope:
 
 def request_problem(scope: Scope) -> str | None:
     """What no service could read about the request; None: nothing."""
+    if len(scope.get("raw_path") or scope["path"]) > PATH_CHARS + len(
+        scope.get("query_string", b"")
+    ):
+        return f"the path is longer than {PATH_CHARS} bytes"
     name = unreadable_header(scope)
     return length_problem(scope) if name is None else f"header {name} is not UTF-8"
 

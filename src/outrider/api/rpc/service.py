@@ -9,11 +9,12 @@ from typing import TypeVar, cast
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
-from outrider.api.asgi.limits import REQUEST_BYTES
+from outrider.api.asgi.gzip import Gzip
+from outrider.api.asgi.limits import PUBLIC_BYTES, REQUEST_BYTES
 from outrider.api.asgi.types import App
 from outrider.api.rpc.codecs import codecs
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.interceptors import Authenticate, interceptors
+from outrider.api.rpc.interceptors import PUBLIC, Authenticate, interceptors, permission_of
 from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry
 from outrider.usecases.ports.log import Log
 
@@ -26,6 +27,11 @@ class Service:
 
     descriptor: DescService
     app: App
+
+
+def needs_token(descriptor: DescService) -> bool:
+    """Whether any call of the service needs one; the bodies of the others are read from anybody."""
+    return any(permission_of(method) != PUBLIC for method in descriptor.methods)
 
 
 def serve(
@@ -46,7 +52,8 @@ def serve(
     app = application(
         handlers,
         interceptors=interceptors(authenticate, log, errors, descriptor, telemetry=telemetry),
-        read_max_bytes=REQUEST_BYTES,
+        read_max_bytes=REQUEST_BYTES if needs_token(descriptor) else PUBLIC_BYTES,
+        compressions=(Gzip(),),
         codecs=codecs(errors),
     )
     # Where the types of ASGI are installed, those of the library's messages are narrower than ours.

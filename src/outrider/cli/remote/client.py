@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
     from outrider_api.outrider.v1.interception_service_connect import InterceptionServiceClientSync
+    from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
     from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyServiceClientSync
     from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
@@ -241,12 +242,14 @@ def command_error(error: ConnectError, url: str, advice: str = "") -> CommandErr
     """What a failed call means to the user of the command."""
     from connectrpc.code import Code
 
-    target_id = _interrupting_target(error)
-    if target_id:
+    interrupt = _interrupt(error)
+    if interrupt is not None:
+        target_id, interception_id = interrupt.target_id, interrupt.interception_id
         # The code is the target's and says nothing about this caller.
         return CommandError(
             f"{error.message} ({error.code.value})",
-            f"Target {target_id} interrupted the call: see `outrider target get {target_id}`.",
+            f"Target {target_id} interrupted the call: see `outrider target get {target_id}`."
+            f" The server's log has the reason with the interception_id {interception_id}.",
             code=ExitCode.STOPPED,
         )
     if error.code is Code.UNAVAILABLE and _is_from_server(error):
@@ -280,15 +283,14 @@ def command_error(error: ConnectError, url: str, advice: str = "") -> CommandErr
     return CommandError(f"{error.message} ({error.code.value})", advice)
 
 
-def _interrupting_target(error: ConnectError) -> str:
+def _interrupt(error: ConnectError) -> InterruptDetail | None:
     if not error.details:
-        return ""
+        return None
     from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 
     name = InterruptDetail.desc().type_name
     of_targets = [detail for detail in error.details if detail.type_name == name]
-    found = of_targets[0].value(InterruptDetail) if of_targets else None
-    return found.target_id if found else ""
+    return of_targets[0].value(InterruptDetail) if of_targets else None
 
 
 def _is_from_server(error: ConnectError) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from outrider.domain.calls.request import Response
 from outrider.domain.formats import go_json
+from outrider.domain.formats.json_bounds import check_values
 from outrider.domain.outcome import Outcome
 
 _OVERLOADED = frozenset({408, 425, 429, 503})
@@ -35,14 +37,20 @@ class Classification:
     forwarded: ForwardedError | None = None
 
 
+ReadError = Callable[[bytes], ForwardedError | None]
+"""Returns the error that a body forwards, None when it is data."""
+
 _ACCEPTED = Classification(Outcome.ACCEPTED)
 
 
-def classify_response(response: Response) -> Classification:
-    """Classify by the status and, when that is 2xx, by a forwarded error in the body."""
+def classify_response(response: Response, read_error: ReadError | None = None) -> Classification:
+    """Classify by the status and, when that is 2xx, by a forwarded error in the body.
+
+    `read_error` finds that error; without one it is `forwarded_error`. What it raises is raised.
+    """
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - the class of statuses
-        forwarded = forwarded_error(response.body)
+        forwarded = (read_error or forwarded_error)(response.body)
         return _ACCEPTED if forwarded is None else _forwarded_failure(forwarded)
     if status in _OVERLOADED:
         return Classification(
@@ -57,12 +65,13 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
     """Return the error that a body forwards, None when it is data.
 
     As Go reads it: names match in any case, `null` and absence are the zero value, a value of
-    another type makes the body data. So does a size over 1 MiB: no error is that long, and to parse
-    20 MiB would stop the event loop for seconds.
+    another type makes the body data. So does a size over 1 MiB, or more than `MAX_JSON_VALUES`
+    values: no error is that long, and to parse 20 MiB would stop the event loop for seconds.
     """
     if len(body) > _MAX_FORWARDED_BYTES or not _may_forward(body):
         return None
     try:
+        check_values(body)
         # Go reads what is not UTF-8 as replacement characters, and nothing but UTF-8.
         fields = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constants)
     except (ValueError, RecursionError):

@@ -12,6 +12,8 @@ from outrider.errors import OutriderError
 
 # What ZITADEL reads at most.
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+MAX_APPLIED_BYTES = 4 * 1024 * 1024
+"""What replaces a message is no larger than the call that a message comes in."""
 
 
 class Stage(StrEnum):
@@ -82,6 +84,11 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the class of statuses
 
 
 class RequestError(Exception):

@@ -13,7 +13,7 @@ from datetime import datetime
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
 from outrider.domain.calls.request import (
     DIRECT,
-    MAX_RESPONSE_BYTES,
+    MAX_APPLIED_BYTES,
     OutboundRequest,
     RequestError,
     Route,
@@ -97,7 +97,8 @@ class RequestBuilder:
             headers.extend(trace.headers)
         # Only a response that is applied is of use in full; all others are only classified.
         is_applied = target.type is TargetType.REST_CALL and attempt_number is None and not is_test
-        body_limit = MAX_RESPONSE_BYTES if is_applied else CLASSIFIED_BYTES
+        # One byte more than may be applied: so much says that it was too much.
+        body_limit = MAX_APPLIED_BYTES + 1 if is_applied else CLASSIFIED_BYTES
         return _request(resolved_target, headers, encoded, body_limit)
 
 

@@ -23,6 +23,8 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 # 3.3.1: at most 32 members, each named once; vendors should pass on 512 characters at least.
 _MAX_MEMBERS = 32
 _MAX_STATE_CHARS = 512
+# 32 members of 512 characters each, and the commas.
+_LONGEST_STATE = _MAX_MEMBERS * (_MAX_STATE_CHARS + 2)
 _MEMBER = re.compile(
     r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
@@ -92,6 +94,8 @@ def parse_state(text: str) -> str:
 
     What would make it longer than 512 characters is cut at its end: the oldest entries.
     """
+    if len(text) > _LONGEST_STATE:
+        return ""
     members = [part.strip(" \t") for part in text.split(",")]
     members = [member for member in members if member]
     found = [_MEMBER.fullmatch(member) for member in members]

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
+from itertools import accumulate
 
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import RequestError, Response, Stage
@@ -27,8 +28,11 @@ from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
+from outrider.errors import InvalidRequest
 
 BODY_PREFIX_BYTES = 2048
+MAX_DELIVERIES = 5000
+"""How many deliveries one call may make: they are one transaction, and all others wait for it."""
 
 
 class DeliveryState(IntEnum):
@@ -126,7 +130,7 @@ class Delivery:
     replay_of: DeliveryId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass()
 class PlannedDelivery:
     """A delivery to be written with its event.
 
@@ -138,6 +142,28 @@ class PlannedDelivery:
     target_id: TargetId
     depends_on: DeliveryId | None
     has_dependents: bool
+
+
+def check_delivery_count(fan_outs: Sequence[int]) -> None:
+    """Raise `InvalidRequest` when events with so many targets each are too many for one call.
+
+    The text says how many of them are not, or which one is too many alone.
+    """
+    total = sum(fan_outs)
+    if total <= MAX_DELIVERIES:
+        return
+    most = f"one call stores at most {MAX_DELIVERIES}"
+    for position, fan_out in enumerate(fan_outs):
+        if fan_out > MAX_DELIVERIES:
+            raise InvalidRequest(
+                f"invalid PublishEventsRequest.Events[{position}]: the event would become {fan_out}"
+                f" deliveries, {most}: let its execution have fewer targets"
+            )
+    fitting = sum(made <= MAX_DELIVERIES for made in accumulate(fan_outs))
+    raise InvalidRequest(
+        f"invalid PublishEventsRequest.Events: {len(fan_outs)} events would become {total}"
+        f" deliveries, {most}: send the first {fitting} of them alone, and the others after it"
+    )
 
 
 def plan_deliveries(targets: Sequence[tuple[DeliveryId, TargetId, bool]]) -> list[PlannedDelivery]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from outrider.domain.formats import go_json
 from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, count_values, most_values
@@ -15,6 +16,8 @@ MAX_PAYLOAD_BYTES = 512 * 1024
 MAX_EVENTS = 1000
 OWN_PREFIX = "outrider."
 """What the types of outrider's own events begin with; publishers may not use it."""
+# As long as what a publisher may give: a type and an id of 200 characters each.
+_MAX_AGGREGATE_CHARS = 401
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
@@ -43,7 +46,11 @@ def aggregate_of(event: Event) -> str:
     if not event.aggregate_id:
         return ""
     # No SQL store keeps NUL in a text.
-    return f"{event.aggregate_type}\x1f{event.aggregate_id}".replace("\0", "\x1f")
+    text = f"{event.aggregate_type}\x1f{event.aggregate_id}".replace("\0", "\x1f")
+    # A relayed event may have any: no index of PostgreSQL takes a text of several thousand bytes.
+    if len(text) > _MAX_AGGREGATE_CHARS:
+        return f"sha256\x1f{sha256(text.encode()).hexdigest()}"
+    return text
 
 
 def is_event_type(text: str) -> bool:

@@ -47,11 +47,7 @@ def check_signature(
         now: Unix seconds.
         max_age_s: how far the signature's time may be from now, in both directions.
     """
-    if not headers:
-        raise InvalidSignature("there is no signature")
-    if len(set(headers)) > 1:
-        raise InvalidSignature("there are different signature headers")
-    header = read_signature(headers[0])
+    header = check_header(headers, now, max_age_s)
     message = b"%d.%b" % (header.at, body)
     is_known = False
     for signing_key in signing_keys:
@@ -61,9 +57,24 @@ def check_signature(
             is_known |= hmac.compare_digest(expected, signature)
     if not is_known:
         raise InvalidSignature("no known signing key has made the signature")
+
+
+def check_header(headers: Sequence[str], now: float, max_age_s: int) -> SignatureHeader:
+    """Return what may be the signature of a body that was not read yet. Raise `InvalidSignature`.
+
+    The arguments are those of `check_signature`.
+    """
+    if not headers:
+        raise InvalidSignature("there is no signature")
+    if len(set(headers)) > 1:
+        raise InvalidSignature("there are different signature headers")
+    header = read_signature(headers[0])
+    if not header.signatures:
+        raise InvalidSignature("the signature has no value of 64 hexadecimal digits")
     age = now - header.at
     if not abs(age) <= max_age_s:
         raise InvalidSignature(f"the signature is {'too old' if age > 0 else 'from the future'}")
+    return header
 
 
 def read_signature(header: str) -> SignatureHeader:

@@ -30,6 +30,8 @@ _SPACE = re.compile(r"[ \t\r\n]")
 _BACKSLASH, _QUOTE, _TEXT = "\x01", "\x02", "\x00"
 # Five times as fast as `_printed`, which messages without a float can do without.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_HALF = re.compile("[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 # It begins with signs, without a lookbehind: the search is three times as fast.
 _MAY_BE_FLOAT = re.compile(r"[:,\[]-?[0-9]+[.e]")
 # Go switches to the exponent form outside these bounds.
@@ -40,7 +42,11 @@ _NANOS = 1_000_000_000
 
 def escape(text: str) -> str:
     """Escape what Go escapes in JSON that is otherwise ready."""
-    return _NEEDS_ESCAPE.sub(lambda found: _ESCAPES[found.group()], text)
+    if _NEEDS_ESCAPE.search(text):
+        # Sign by sign a function made them: 4 MiB of them took 600 ms instead of 40.
+        for sign in [sign for sign in _ESCAPES if sign in text]:
+            text = text.replace(sign, _ESCAPES[sign])
+    return text
 
 
 def quote(text: str) -> str:
@@ -71,13 +77,18 @@ def _without_space(text: str) -> str:
 
 def folded(name: str) -> str:
     """A field's name as Go compares it: the case of letters does not matter."""
-    # Letter by letter: no letter stands for two, as the German sharp s does when Python folds it.
-    return "".join(lower if len(lower := letter.casefold()) == 1 else letter for letter in name)
+    # No letter stands for two, as the German sharp s does when Python folds it. A name with such a
+    # letter is none that is looked for: only its case goes.
+    lower = name.casefold()
+    return lower if len(lower) == len(name) else name.lower()
 
 
 def with_whole_pairs(text: str) -> str:
     """Replace each half of a surrogate pair by U+FFFD, as Go does: no UTF-8 can carry it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if _PAIR.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Codecs take 0.2 us for each half, and a text of 1 MiB may have 170,000.
+    return _HALF.sub("\ufffd", text)
 
 
 def is_longer(text: str, limit: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outrider.domain.calls.classify import ForwardedError
+from outrider.domain.formats.bounded_text import bounded
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import TargetPolicy
 from outrider.domain.targets.target import Target, TargetType
@@ -23,6 +24,9 @@ from outrider.errors import (
     Unauthenticated,
     UnknownFailure,
 )
+
+MAX_FORWARDED_BYTES = 1024
+"""Of a forwarded message, in UTF-8: what is longer would reach no caller of gRPC."""
 
 _NO_RESPONSE = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
 _FORWARDED_ID = "EXEC-reUaUZCzCp"
@@ -60,8 +64,11 @@ def not_json() -> OutriderError:
 
 
 def forwarded_failure(forwarded: ForwardedError) -> OutriderError:
-    """The error that a target forwards to the caller, in the target's words."""
-    status, message = forwarded.status_code, forwarded.message
+    """The error that a target forwards to the caller, in the target's words.
+
+    They are cut at `MAX_FORWARDED_BYTES`: callers of gRPC take no longer headers.
+    """
+    status, message = forwarded.status_code, bounded(forwarded.message, MAX_FORWARDED_BYTES)
     known = _FORWARDED.get(status)
     if known is not None:
         return known(message, _FORWARDED_ID)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from outrider.domain.calls.classify import ForwardedError, forwarded_error
 from outrider.domain.formats import go_json
 from outrider.domain.formats.json_members import Number, pairs_of
 from outrider.domain.ids import ExecutionId
@@ -71,6 +72,10 @@ class FunctionPayload:
                 members.append(f'"response":{self._print(self.result)}')
             self._body = ("{" + ",".join(members) + "}").encode()
         return self._body
+
+    def forwarded_error(self, body: bytes, *, is_applied: bool) -> ForwardedError | None:  # noqa: ARG002 - as of a message
+        """Return the error that the body of a 2xx answer forwards, by ZITADEL's rule."""
+        return forwarded_error(body)
 
     def apply(self, body: bytes) -> None:
         """Lay the body of a response over the result; an empty body or `null` changes nothing.

@@ -27,8 +27,21 @@ MAX_PRINTED_VALUES = 5_000
 """Values of the answer to a function whose numbers stay as they are written."""
 
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-# The longest number that a float can hold has 309 digits.
-_MAY_BE_HUGE = re.compile(rb"(?<!\d)\d{309}")
+_LONG = 309
+"""The longest number that a float can hold has so many digits."""
+
+
+class _LongNumbers:
+    """A pattern for that many digits in a row, which takes 0.4 us for 1 KiB instead of 17."""
+
+    _PLAIN = bytes(ord("0") if sign in b"0123456789" else ord(" ") for sign in range(256))
+
+    def search(self, body: bytes) -> bool:
+        """Whether there may be such a number; nearly every body has none."""
+        return len(body) >= _LONG and b"0" * _LONG in body.translate(self._PLAIN)
+
+
+_MAY_BE_HUGE = _LongNumbers()
 
 
 class InvalidResponse(Exception):

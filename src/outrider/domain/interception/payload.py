@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from outrider.domain.calls.classify import ForwardedError
 from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.interception.message import InvalidResponse, MessageType
+from outrider.domain.interception.response_check import KnowsMembers, MessageSchema, check_response
 from outrider.domain.routing.condition import ConditionKind
 
 M = TypeVar("M")
@@ -93,7 +95,8 @@ class InterceptionPayload(Generic[M]):
     """The body for the targets of one execution, and the message that their responses replace.
 
     `request` is None for an intercepted request. For a response it is the request that the
-    application handled, after its own executions: compact JSON, escaped as Go does.
+    application handled, after its own executions: compact JSON, escaped as Go does. `schema` is
+    what the catalogue knows about the message; None: nothing.
     """
 
     call: InterceptedCall
@@ -101,6 +104,7 @@ class InterceptionPayload(Generic[M]):
     type: MessageType[M]
     message: M = field(repr=False)
     request: str | None = field(default=None, repr=False)
+    schema: MessageSchema | None = field(default=None, repr=False)
     _body: bytes | None = field(default=None, repr=False)
 
     def render(self) -> bytes:
@@ -113,6 +117,23 @@ class InterceptionPayload(Generic[M]):
             texts = (text,) if self.request is None else (self.request, text)
             self._body = call_payload(self.call, self.instance, *texts)
         return self._body
+
+    def forwarded_error(self, body: bytes, *, is_applied: bool) -> ForwardedError | None:
+        """Return the error that the body of a 2xx answer forwards.
+
+        Raise `InvalidResponse` for a refusal that is misspelled, and for a message that violates
+        the schema of the method.
+        """
+        return check_response(
+            body, self._shown, self.schema, is_applied=is_applied, has_member=self._has_member
+        )
+
+    def _has_member(self, name: str) -> bool:
+        in_schema = self.schema is not None and self.schema.has_member(name)
+        return in_schema or (isinstance(self.type, KnowsMembers) and self.type.has_member(name))
+
+    def _shown(self) -> str:
+        return self.type.render(self.message)
 
     def apply(self, body: bytes) -> None:
         """Replace the message by the body of a response. Raise `InvalidResponse`.

@@ -63,6 +63,14 @@ class Entry:
         return sum(len(text.encode()) for text in (self.schema_json, self.example_json) if text)
 
 
+def changes_routing(entry: Entry, stored: Entry | None) -> bool:
+    """Whether what is in memory is outdated once this entry is written over the stored one."""
+    if stored is None:
+        return True
+    # Answers of targets are checked against the schemas of methods.
+    return entry.kind is EntryKind.METHOD and entry.schema_json != stored.schema_json
+
+
 def check_entry(entry: Entry, position: int) -> None:
     """Raise `InvalidRequest` naming the field, such as `Entries[3].Name`."""
     reason = _name_reason(entry)

@@ -10,6 +10,9 @@ from outrider.domain.ids import ExecutionId, TargetId
 from outrider.domain.routing.condition import Condition
 from outrider.errors import InvalidRequest, NotFound
 
+MAX_TARGETS = 5000
+"""As many deliveries as one call may make (`delivery.MAX_DELIVERIES`): each event can be stored."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
@@ -30,9 +33,14 @@ class Execution:
 
 
 def check_target_list(targets: Sequence[TargetId]) -> None:
-    """Raise `InvalidRequest` when an entry is empty."""
+    """Raise `InvalidRequest` when an entry is empty, or for more than one event can be sent to."""
     if not all(targets):
         raise InvalidRequest("Execution is invalid", "COMMAND-hdm4zl1hmd")
+    if len(targets) > MAX_TARGETS:
+        raise InvalidRequest(
+            f"invalid SetExecutionRequest.Targets: value must contain no more than {MAX_TARGETS}"
+            f" item(s), not {len(targets)}: the deliveries of an event are one transaction"
+        )
 
 
 def check_targets_exist(targets: Sequence[TargetId], existing: Collection[TargetId]) -> None:

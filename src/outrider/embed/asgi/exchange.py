@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,10 @@ class InterceptedExchange:
     async def send_error(self, error: OutriderError) -> None:
         """Answer with the error instead of the application."""
         status, body = self._options.render(error)
-        await self._respond(status, body)
+        found = error.interception_id
+        await self._respond(
+            status, body, [(b"outrider-interception-id", found.encode())] if found else []
+        )
 
     async def response(self, message: str) -> str:
         """Run a response through its targets. Raise `ClientDisconnected` or what a target that interrupts says."""
@@ -182,8 +185,8 @@ class InterceptedExchange:
         _, body = self._options.render(InvalidRequest(f"the body must {reason}"))
         await self._respond(_TOO_LONG if is_long else _NOT_JSON, body)
 
-    async def _respond(self, status: int, body: bytes) -> None:
-        headers = [_JSON, (b"content-length", str(len(body)).encode())]
+    async def _respond(self, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
+        headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from outrider.domain.formats.bounded_text import bounded
 from outrider.domain.interception.message import MessageType
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.exchange import Identity
@@ -27,6 +28,9 @@ __all__ = ["Identity", "OutriderInterceptor"]
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 _BINARY = "-bin"
+# Clients take 8 KiB of headers, and what is not ASCII is percent-encoded.
+_MAX_DETAILS_BYTES = 1100
+_INTERCEPTION_ID = "outrider-interception-id"
 
 
 def anonymous(context: Any) -> Identity:  # noqa: ARG001 - applications look at it
@@ -82,7 +86,13 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 return await method.run(request, context)
             except OutriderError as error:
-                await context.abort(grpc.StatusCode[error.code.name], str(error))
+                found = error.interception_id
+                metadata = ((_INTERCEPTION_ID, found),) if found else ()
+                await context.abort(
+                    grpc.StatusCode[error.code.name],
+                    bounded(str(error), _MAX_DETAILS_BYTES),
+                    metadata,
+                )
 
         return grpc.unary_unary_rpc_method_handler(
             intercepted,

@@ -37,6 +37,10 @@ class ProtobufMessages:
             # Its text quotes the answer.
             raise _invalid_response(self._class.DESCRIPTOR.full_name) from None
 
+    def has_member(self, name: str, /) -> bool:
+        """Whether the class has this field, in either spelling."""
+        return any(name in (field.name, field.json_name) for field in self._class.DESCRIPTOR.fields)
+
     def empty(self) -> Any:
         """Return the message without any field."""
         return self._class()
@@ -59,6 +63,10 @@ class ProtobufPyMessages:
             return self._class.from_json(json.dumps(value))
         except (TypeError, ValueError):
             raise _invalid_response(self._class.desc().type_name) from None
+
+    def has_member(self, name: str, /) -> bool:
+        """Whether the class has this field, in either spelling."""
+        return any(name in (field.name, field.json_name) for field in self._class.desc().fields)
 
     def empty(self) -> Any:
         """Return the message without any field."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
 from outrider.domain.calls.request import RequestError
+from outrider.domain.formats.json_bounds import check_values
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, JwtParser, KeySet
 
 FRESH_FOR = timedelta(minutes=10)
@@ -65,6 +66,10 @@ class JwksFetcher:
             raise JwksFetchError(f"{name}: the answer has the status {response.status}")
         if len(response.body) > MAX_DOCUMENT_BYTES:
             raise JwksFetchError(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
+        try:
+            check_values(response.body)
+        except ValueError as problem:
+            raise JwksFetchError(f"{name}: the answer cannot be read: {problem}") from None
         return response.body
 
 

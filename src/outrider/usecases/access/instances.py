@@ -14,8 +14,8 @@ from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, N
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
 from outrider.usecases.access.web_keys import ManageWebKeys
-from outrider.usecases.ports.access import Token
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.access import DELETED_AT_ONCE, Token
+from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 FIRST_ACCOUNT = "admin"
@@ -68,7 +68,9 @@ class ManageInstances:
         return await self.store.read(lambda unit: unit.instances.list())
 
     async def delete(self, instance: InstanceId) -> datetime:
-        """Delete an instance with all that is in it; return when.
+        """Delete an instance with all that is in it, in many transactions; return when.
+
+        It is gone with the first. Should this process end, a worker goes on.
 
         Raise `FailedPrecondition` for the default one, `NotFound` for one that is not there.
         """
@@ -79,9 +81,14 @@ class ManageInstances:
             if not unit.instances.delete(instance):
                 raise NotFound("Instance not found", "OUTRIDER-instance")
 
-        await self.store.write(apply)
+        await self.store.write(apply, load=Load(instance, DELETED_AT_ONCE))
         self.authenticate.forget()
         await self.routing.refresh_after_commit()
+        load = Load(instance, DELETED_AT_ONCE)
+        while not await self.store.write(
+            lambda unit: unit.instances.finish_deletion(instance), load=load
+        ):
+            pass
         return self.runtime.now()
 
     def _first_token(self, instance: Instance) -> Token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from outrider.domain.delivery.circuit_breaker import BreakerChange
@@ -12,11 +13,12 @@ from outrider.domain.events.operator_event import OperatorEvent, is_own, operato
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.domain.routing.router import Router
-from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
 from outrider.usecases.ports.deliveries import NotableSettlement, StoredEvent
 from outrider.usecases.ports.store import Unit
+from outrider.usecases.ports.targets import RoutedTarget
 
+_Route = tuple[ExecutionId | None, Sequence[RoutedTarget]]
 _GONE = "gone"
 REQUESTED = "requested"
 """Why a target was paused: its receiver answered 410, or a caller asked for it."""
@@ -26,14 +28,23 @@ _BREAKER_EVENTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How many settlements were written; `rest` is for another transaction, as this one is full."""
+
+    count: int
+    rest: Sequence[Settlement]
+
+
 def record_and_notify(
     unit: Unit, runtime: Runtime, owner: str, settlements: Sequence[Settlement], now: datetime
-) -> int:
-    """Settle, pause targets that are gone, publish operator events; return how many were settled."""
-    settled = unit.deliveries.settle(owner, settlements, now)
+) -> Recorded:
+    """Settle, pause targets that are gone, publish operator events, as many as one unit can hold."""
+    routes = _Routes(unit)
+    settled = unit.deliveries.settle(owner, settlements, now, routes.weight)
     for notable in settled.notable:
-        _react(unit, runtime, notable, now)
-    return settled.count
+        _react(routes, runtime, notable, now)
+    return Recorded(settled.count, settled.rest)
 
 
 def publish_operator_event(  # noqa: PLR0917 - where, about what, when
@@ -46,7 +57,19 @@ def publish_operator_event(  # noqa: PLR0917 - where, about what, when
     now: datetime,
 ) -> None:
     """Write the event with its deliveries. When no execution matches it, nothing is written."""
-    execution, targets = _route(unit, instance, event_type)
+    _publish(_Routes(unit), runtime, instance, event_type, aggregate_id, payload, now)
+
+
+def _publish(  # noqa: PLR0917 - as above
+    routes: _Routes,
+    runtime: Runtime,
+    instance: InstanceId,
+    event_type: OperatorEvent,
+    aggregate_id: str,
+    payload: Mapping[str, object],
+    now: datetime,
+) -> None:
+    execution, targets = routes.of(instance, event_type)
     if not targets:
         return
     event_id = EventId(str(runtime.new_id()))
@@ -55,33 +78,70 @@ def publish_operator_event(  # noqa: PLR0917 - where, about what, when
         [(DeliveryId(str(runtime.new_id())), target.id, target.is_awaited) for target in targets]
     )
     stored = StoredEvent(event, render_body(event, instance), execution, plan)
-    unit.events.append(instance, [stored], now)
+    routes.unit.events.append(instance, [stored], now)
 
 
-def _react(unit: Unit, runtime: Runtime, notable: NotableSettlement, now: datetime) -> None:
+@dataclass(slots=True)
+class _Routes:
+    """The targets of operator events, by the router that all events go through.
+
+    Only the executions that could match are read, in the transaction, once for each type.
+    """
+
+    unit: Unit
+    _known: dict[tuple[InstanceId, OperatorEvent], _Route] = field(default_factory=dict)
+
+    def weight(
+        self,
+        instance: InstanceId,
+        settlement: Settlement,
+        has_breaker: bool,  # noqa: FBT001 - a `Weigh`
+    ) -> int:
+        """How many deliveries of operator events this settlement may lead to."""
+        if settlement.state is DeliveryState.DEAD:
+            event_types = [OperatorEvent.DELIVERY_DEAD]
+            if settlement.pauses_target:
+                event_types.append(OperatorEvent.TARGET_PAUSED)
+        else:
+            event_types = []
+        if has_breaker:
+            event_types += _BREAKER_EVENTS.values()
+        return sum(len(self.of(instance, event_type)[1]) for event_type in event_types)
+
+    def of(self, instance: InstanceId, event_type: OperatorEvent) -> _Route:
+        """The execution that matches, None for none, and its targets."""
+        found = self._known.get((instance, event_type))
+        if found is None:
+            found = self._known[instance, event_type] = _route(self.unit, instance, event_type)
+        return found
+
+
+def _react(routes: _Routes, runtime: Runtime, notable: NotableSettlement, now: datetime) -> None:
     # Without loops: what becomes of an operator event's own delivery is in the log alone.
     is_reported = not is_own(notable.event_type)
     if is_reported and notable.settlement.state is DeliveryState.DEAD:
         payload = _death_payload(notable)
         delivery = notable.settlement.delivery_id
-        publish_operator_event(
-            unit, runtime, notable.instance_id, OperatorEvent.DELIVERY_DEAD, delivery, payload, now
+        _publish(
+            routes,
+            runtime,
+            notable.instance_id,
+            OperatorEvent.DELIVERY_DEAD,
+            delivery,
+            payload,
+            now,
         )
     about = {"targetId": notable.target_id, "deliveryId": notable.settlement.delivery_id}
     if notable.settlement.pauses_target and _pause(
-        unit, notable.instance_id, notable.target_id, now
+        routes.unit, notable.instance_id, notable.target_id, now
     ):
         payload = {**about, "reason": _GONE}
         if is_reported:
             paused = OperatorEvent.TARGET_PAUSED
-            publish_operator_event(
-                unit, runtime, notable.instance_id, paused, notable.target_id, payload, now
-            )
+            _publish(routes, runtime, notable.instance_id, paused, notable.target_id, payload, now)
     if is_reported and notable.breaker is not None:
         event_type = _BREAKER_EVENTS[notable.breaker]
-        publish_operator_event(
-            unit, runtime, notable.instance_id, event_type, notable.target_id, about, now
-        )
+        _publish(routes, runtime, notable.instance_id, event_type, notable.target_id, about, now)
 
 
 def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:
@@ -109,23 +169,18 @@ def _death_payload(notable: NotableSettlement) -> Mapping[str, object]:
     }
 
 
-def _route(
-    unit: Unit, instance: InstanceId, event_type: OperatorEvent
-) -> tuple[ExecutionId | None, Sequence[Target]]:
-    """The targets of an operator event, by the router that all events go through.
-
-    Only the executions that could match are read: it happens seldom, and here, in the transaction.
-    """
+def _route(unit: Unit, instance: InstanceId, event_type: OperatorEvent) -> _Route:
     lookup_id = event_lookup_id(event_type)
     prefixes = [lookup_id[:length] for length in range(len("event"), len(lookup_id) + 1)]
+    possible = [ExecutionId(prefix + ending) for prefix in prefixes for ending in ("", ".*")]
     lists: dict[ExecutionId, list[TargetId]] = {}
-    for execution_id in [*prefixes, *(f"{prefix}.*" for prefix in prefixes)]:
-        found = unit.executions.get(instance, ExecutionId(execution_id))
+    for execution_id in unit.executions.existing(instance, possible):
+        found = unit.executions.get(instance, execution_id)
         if found is not None:
-            existing = unit.targets.existing(instance, found.targets)
-            lists[found.id] = [target for target in found.targets if target in existing]
+            routed = unit.targets.routed(instance, found.targets)
+            lists[found.id] = [target for target in found.targets if target in routed]
     match = Router(lists).match(lookup_id)
     if match is None:
         return None, ()
-    targets = unit.targets.get_many({(instance, target) for target in match.targets})
-    return match.execution_id, [targets[instance, target] for target in match.targets]
+    routed = unit.targets.routed(instance, match.targets)
+    return match.execution_id, [routed[target] for target in match.targets]

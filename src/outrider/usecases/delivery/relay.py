@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from outrider.domain.access.external_issuer import ALGORITHMS
+from outrider.domain.events.event import Event
 from outrider.domain.events.relay_event import read_relayed, relayed_id
-from outrider.domain.events.relay_signature import InvalidSignature, check_signature
+from outrider.domain.events.relay_signature import InvalidSignature, check_header, check_signature
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import JwksCache
 from outrider.usecases.delivery.publish import PublishEvents, PublishResult
-from outrider.usecases.ports.external_tokens import JweDecrypter, UnknownKey
+from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
+# Read in a thread when longer: other callers do not wait for it.
+_QUICK_BYTES = 64 * 1024
+# So many characters are hashed in a millisecond.
+_LONG_CHARS = 128 * 1024
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
 
 Report = Callable[[str, str], None]
@@ -48,12 +53,6 @@ class RelayedCall:
     body: bytes = field(repr=False)
 
 
-def unknown_source() -> SourceKeys:
-    """Return what calls to an unknown name are verified with: no call passes."""
-    unguessable = secrets.token_hex()
-    return SourceKeys(RelaySource(name=""), InstanceId(""), (unguessable,))
-
-
 @dataclass(frozen=True, slots=True)
 class Relay:
     """Takes calls of other servers. Their signature is who they are."""
@@ -62,24 +61,44 @@ class Relay:
     runtime: Runtime
     publish: PublishEvents
     report: Report = field(repr=False)
-    _unknown: SourceKeys = field(default_factory=unknown_source, repr=False)
+
+    def check_headers(self, name: str, signatures: Sequence[str]) -> None:
+        """Return when a call may be genuine, as far as its headers tell: then its body may be read.
+
+        `signatures` are the values of both signature headers. Raise `Unauthenticated` for an
+        unknown name, and for a call that its source cannot have signed.
+        """
+        sender = self.sources.get(name)
+        if sender is None:
+            raise self._unsigned(name, "there is no such source")
+        if sender.signing_keys:
+            now = self.runtime.now().timestamp()
+            try:
+                check_header(signatures, now, sender.source.max_age_s)
+            except InvalidSignature as problem:
+                raise self._unsigned(name, str(problem)) from None
 
     async def verified(self, name: str, signatures: Sequence[str], body: bytes) -> RelayedCall:
         """Return the call, its JSON out of whatever was around it.
 
         `signatures` are the values of both signature headers. Raise `Unauthenticated` for what no
-        known key has signed, and for an unknown name: the two look the same. Raise
+        known key has signed, and for an unknown name: both have the same text. Raise
         `Unavailable` when the keys of the source's issuer cannot be fetched.
         """
-        sender = self.sources.get(name, self._unknown)
+        sender = self.sources.get(name)
+        if sender is None:
+            raise self._unsigned(name, "there is no such source")
         try:
             if sender.signing_keys:
                 now, max_age_s = self.runtime.now().timestamp(), sender.source.max_age_s
-                check_signature(signatures, body, sender.signing_keys, now, max_age_s)
+                arguments = (signatures, body, sender.signing_keys, now, max_age_s)
+                if len(body) > _LONG_CHARS:
+                    await asyncio.to_thread(check_signature, *arguments)
+                else:
+                    check_signature(*arguments)
             return RelayedCall(sender, await _inner(sender, body))
         except InvalidSignature as problem:
-            self.report(name, str(problem) if name in self.sources else "there is no such source")
-            raise Unauthenticated("this source has not signed the call") from None
+            raise self._unsigned(name, str(problem)) from None
 
     async def accept(self, call: RelayedCall) -> PublishResult:
         """Store the event of a call, with its deliveries; it is on disk on return.
@@ -88,7 +107,7 @@ class Relay:
         makes no second delivery. Raise `InvalidRequest` for what is no event, `FailedPrecondition`
         for an event that was published in this very instance: it goes in a circle.
         """
-        event, origin = read_relayed(call.body)
+        event, origin = await self._read(call)
         instance = call.sender.instance
         if origin == instance:
             raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
@@ -96,6 +115,17 @@ class Relay:
             raise FailedPrecondition("the instance of this source does not exist")
         named = replace(event, id=relayed_id(event, origin, call.body))
         return await self.publish.relayed(instance, named, call.body)
+
+    async def _read(self, call: RelayedCall) -> tuple[Event, str]:
+        received_ns = int(self.runtime.now().timestamp()) * 1_000_000_000
+        read = partial(
+            read_relayed, call.body, received_ns, may_be_token=not call.sender.signing_keys
+        )
+        return read() if len(call.body) <= _QUICK_BYTES else await asyncio.to_thread(read)
+
+    def _unsigned(self, name: str, reason: str) -> Unauthenticated:
+        self.report(name, reason)
+        return Unauthenticated("this source has not signed the call")
 
     async def _exists(self, instance: InstanceId) -> bool:
         # An operator may have written any id, and an instance may be gone by now.
@@ -119,18 +149,26 @@ async def _inner(sender: SourceKeys, body: bytes) -> bytes:
     return await _payload(sender.keys, compact.decode())
 
 
+async def _verify(keys: KeySet, compact: str) -> None:
+    """Raise `ValueError` for a JWT that no key has signed; a long one is hashed beside the loop."""
+    if len(compact) > _LONG_CHARS:
+        await asyncio.to_thread(keys.verified, compact, _ALGORITHMS)
+    else:
+        keys.verified(compact, _ALGORITHMS)
+
+
 async def _payload(keys: JwksCache, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
         raise Unavailable("the keys of the source's issuer cannot be fetched")
     try:
         try:
-            known.verified(compact, _ALGORITHMS)
+            await _verify(known, compact)
         except UnknownKey:
             newer = await keys.newer(known)
             if newer is None:
                 raise
-            newer.verified(compact, _ALGORITHMS)
+            await _verify(newer, compact)
         encoded = compact.split(".")[1]
         return b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
     except ValueError as problem:

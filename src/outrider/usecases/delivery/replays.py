@@ -11,7 +11,7 @@ from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.errors import NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import Load, Store, Unit
 
 MAX_FOUND = 10_000
 _AT_ONCE = 500
@@ -41,7 +41,7 @@ class ReplayDeliveries:
             made = self._add(unit, actor.instance_id, sources)
             return ReplayResult(made, len(sources) - made)
 
-        return await self.store.write(work)
+        return await self.store.write(work, load=Load(actor.instance_id, len(ids)))
 
     async def found(
         self,
@@ -77,7 +77,10 @@ class ReplayDeliveries:
         )
         made = 0
         if any(source.is_replayable for source in window.found):
-            made = await self.store.write(lambda unit: self._add(unit, instance, window.found))
+            made = await self.store.write(
+                lambda unit: self._add(unit, instance, window.found),
+                load=Load(instance, len(window.found)),
+            )
         return ReplayResult(
             done.made + made,
             done.skipped + len(window.found) - made,
@@ -92,6 +95,5 @@ class ReplayDeliveries:
             if source.is_replayable
         ]
         written = unit.replays.add(instance, replays, self.runtime.now())
-        for replay in written:
-            unit.deliveries.resume_key(instance, replay.of, replay.id)
+        unit.deliveries.resume_keys(instance, written)
         return len(written)

@@ -12,7 +12,7 @@ from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, Ta
 from outrider.runtime import Runtime
 from outrider.usecases.ports.deliveries import StoredEvent
 from outrider.usecases.ports.log import Log
-from outrider.usecases.ports.store import Store
+from outrider.usecases.ports.store import Load, Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,7 +63,9 @@ class DeliveryEnqueuer:
         now = self.runtime.now()
         try:
             await self.store.write(
-                lambda unit: unit.events.append(instance, [stored], now), shared=True
+                lambda unit: unit.events.append(instance, [stored], now),
+                shared=True,
+                load=Load(instance, 2),
             )
         except Exception:
             self.log.exception("interception.enqueue_failed", execution=stored.execution)

@@ -29,6 +29,7 @@ from outrider.domain.interception.payload import (
     is_exempt,
     method_lookup_id,
 )
+from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.enqueuer import DeliveryEnqueuer
@@ -40,6 +41,7 @@ from outrider.usecases.interception.target_chain import (
 )
 from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.ports.tracing import current_trace
+from outrider.usecases.routing.method_schemas import MethodSchemas
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.routing.target_cache import ResolvedTargetCache
 
@@ -51,11 +53,14 @@ class InterceptionResult(Generic[M]):
     """A message as the targets left it, or the result of a function.
 
     `execution` is the one that matched; None: none did, and `message` is what it was.
+    `interception_id` is what the lines in the log have that say how the targets were called; empty
+    when none was.
     """
 
     message: M
     execution: ExecutionId | None = None
     calls: tuple[TargetCall, ...] = ()
+    interception_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class MatchedExecution:
 class Interceptions:
     """Runs calls through their targets. Every method raises the error of a target that interrupts.
 
-    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`.
+    `seconds` bounds one run, whatever the targets' own time-outs; None is `longest`. Answers are
+    checked against `schemas`; without them every method is unknown.
     """
 
     routing: Routing
@@ -80,6 +86,7 @@ class Interceptions:
     chain: TargetChain
     enqueuer: DeliveryEnqueuer
     longest: float
+    schemas: MethodSchemas | None = None
 
     async def request(
         self,
@@ -95,9 +102,10 @@ class Interceptions:
         if matched is None:
             self._unmatched("request")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message)
-        calls = await self._run(matched, payload, _invalid_response, seconds, call)
-        return InterceptionResult(payload.message, matched.execution, calls)
+        schema = await self._schema(instance, ConditionKind.REQUEST, call)
+        payload = InterceptionPayload(call, instance, type_, message, schema=schema)
+        calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
     async def response(
         self,
@@ -117,9 +125,10 @@ class Interceptions:
         if matched is None:
             self._unmatched("response")
             return InterceptionResult(message)
-        payload = InterceptionPayload(call, instance, type_, message, request)
-        calls = await self._run(matched, payload, _invalid_response, seconds, call)
-        return InterceptionResult(payload.message, matched.execution, calls)
+        schema = await self._schema(instance, ConditionKind.RESPONSE, call)
+        payload = InterceptionPayload(call, instance, type_, message, request, schema)
+        calls, run_id = await self._run(matched, payload, _invalid_response, seconds, call)
+        return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
     async def function(
         self,
@@ -138,8 +147,8 @@ class Interceptions:
             self._unmatched("function")
             return InterceptionResult({})
         run_payload = FunctionPayload(function, payload)
-        calls = await self._run(matched, run_payload, _invalid_function_response, seconds)
-        return InterceptionResult(run_payload.result, matched.execution, calls)
+        calls, run_id = await self._run(matched, run_payload, _invalid_function_response, seconds)
+        return InterceptionResult(run_payload.result, matched.execution, calls, run_id)
 
     def _match_method(
         self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
@@ -147,6 +156,13 @@ class Interceptions:
         matched = self._match(instance, method_lookup_id(kind, call.full_method))
         # Few calls match anything: only those are checked for an exemption.
         return None if matched is None or is_exempt(call.full_method) else matched
+
+    async def _schema(
+        self, instance: InstanceId, kind: ConditionKind, call: InterceptedCall
+    ) -> MessageSchema | None:
+        if self.schemas is None:
+            return None
+        return await self.schemas.of(instance, call.full_method, kind)
 
     def _match(self, instance: InstanceId, lookup_id: ExecutionId) -> MatchedExecution | None:
         execution, targets = self.routing.routes(instance).match(lookup_id)
@@ -161,7 +177,8 @@ class Interceptions:
         invalid_response: Callable[[InvalidResponse], OutriderError],
         seconds: float | None,
         call: InterceptedCall | None = None,
-    ) -> tuple[TargetCall, ...]:
+    ) -> tuple[tuple[TargetCall, ...], str]:
+        """Return the calls, and the id that the log has them under; empty without calls."""
         clock = asyncio.get_running_loop().time
         # The time to load the targets is a part of the budget.
         deadline = clock() + (self.longest if seconds is None else min(seconds, self.longest))
@@ -169,6 +186,7 @@ class Interceptions:
         resolved_targets = await self.resolved_targets.of(matched.instance, matched.targets)
         trace = current_trace() or (trace_from_headers(call.headers) if call else None)
         run = PipelineRun(
+            id=str(self.chain.runtime.new_id()),
             instance=matched.instance,
             execution=matched.execution,
             payload=payload,
@@ -184,7 +202,8 @@ class Interceptions:
             ),
             trace=trace,
         )
-        return await self._run_counted(run, matched.lookup_id.partition("/")[0])
+        calls = await self._run_counted(run, matched.lookup_id.partition("/")[0])
+        return calls, run.id if calls else ""
 
     async def _run_counted(self, run: PipelineRun, kind: str) -> tuple[TargetCall, ...]:
         try:
@@ -197,6 +216,13 @@ class Interceptions:
 
     def _unmatched(self, kind: str) -> None:
         self.chain.metrics.intercepted(kind, "unmatched")
+
+
+def invalid_response_error(
+    kind: ConditionKind,
+) -> Callable[[InvalidResponse], OutriderError]:
+    """What makes the caller's error of a response that cannot be applied."""
+    return _invalid_function_response if kind is ConditionKind.FUNCTION else _invalid_response
 
 
 def _check_renders(payload: TargetPayload) -> None:

@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from outrider.domain.calls.classify import classify_response
-from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request import MAX_APPLIED_BYTES, RequestError, Response, Stage
 from outrider.domain.calls.request_builder import RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.trace import TraceContext
+from outrider.domain.formats.json_bounds import check_values
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.interception.decision import (
     execution_failed,
@@ -31,7 +33,7 @@ from outrider.domain.interception.function import FunctionPayload
 from outrider.domain.interception.message import InvalidResponse
 from outrider.domain.interception.payload import InterceptionPayload
 from outrider.domain.outcome import Outcome
-from outrider.domain.targets.target import TargetType
+from outrider.domain.targets.target import Target, TargetType
 from outrider.errors import OutriderError
 from outrider.runtime import Runtime
 from outrider.usecases.calls.target_client import TargetClient
@@ -39,6 +41,8 @@ from outrider.usecases.interception.concurrency_limits import Bulkheads
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import Span, TracePropagator, Tracing
+
+_LONG_BODY = 128 * 1024
 
 TargetPayload = InterceptionPayload[Any] | FunctionPayload
 """The body for the targets of a run, which their responses may change."""
@@ -71,11 +75,13 @@ class Failure:
 class PipelineRun:
     """One run of an execution through its targets.
 
+    `id` is what its lines in the log have, its caller's error and its result: it finds the reason.
     `budget` is how many seconds it may take. `invalid_response` makes the caller's error of a
     response that cannot be applied. `enqueue` makes a delivery of the body for an asynchronous
     target.
     """
 
+    id: str
     instance: InstanceId
     execution: ExecutionId
     payload: TargetPayload
@@ -144,7 +150,8 @@ class TargetChain:
         The run takes at most `run.budget` seconds, see `time_slice`.
 
         Raises:
-            OutriderError: a target interrupted the run; the error has its `target_id`.
+            OutriderError: a target interrupted the run; the error has its `target_id`, and the
+                run's id as `interception_id`.
         """
         clock = asyncio.get_running_loop().time
         run_deadline = clock() + run.budget
@@ -165,8 +172,17 @@ class TargetChain:
             call, failure = await self._call(run, resolved_target, deadline)
             calls.append(call)
             if failure and interrupts(target, resolved_target.policy, failure.outcome):
-                raise failure.error.at(target.id)
+                raise failure.error.at(target.id, run.id)
         return tuple(calls)
+
+    async def failure(
+        self, run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+    ) -> Failure | None:
+        """Apply a response that counts to the payload; return why it does not count."""
+        rejection = _over_bounds(resolved_target.target, response) or await _rejection(
+            run, resolved_target, response
+        )
+        return rejection or self._apply(run, resolved_target, response)
 
     def _enqueue(self, run: PipelineRun, target_id: TargetId) -> TargetCall:
         try:
@@ -187,7 +203,7 @@ class TargetChain:
                 shown = error.error or execution_failed()
                 failure: Failure | None = Failure(error.outcome, error.reason, shown)
             else:
-                failure = _rejection(response) or self._apply(run, resolved_target, response)
+                failure = await self.failure(run, resolved_target, response)
             outcome = Outcome.ACCEPTED if failure is None else failure.outcome
             observation.outcome = outcome
         call = TargetCall(
@@ -262,6 +278,7 @@ class TargetChain:
         report = self.log.debug if outcome is Outcome.ACCEPTED else self.log.info
         report(
             "interception.called",
+            interception_id=run.id,
             instance=run.instance,
             execution=run.execution,
             target=call.target_id,
@@ -272,9 +289,37 @@ class TargetChain:
         )
 
 
-def _rejection(response: Response) -> Failure | None:
+def _over_bounds(target: Target, response: Response) -> Failure | None:
+    """Return the failure of an answer that would be applied, and would take long to read.
+
+    Before anything looks into it: its receiver decides how large it is, and all others wait.
+    """
+    if target.type is not TargetType.REST_CALL or not response.is_success:
+        return None
+    reason = ""
+    if len(response.body) > MAX_APPLIED_BYTES:
+        reason = f"the answer is larger than {MAX_APPLIED_BYTES // 2**20} MiB"
+    try:
+        check_values(response.body)
+    except ValueError as problem:
+        reason = reason or f"the answer cannot be read: {problem}"
+    return Failure(Outcome.FAILED, reason, execution_failed()) if reason else None
+
+
+async def _rejection(
+    run: PipelineRun, resolved_target: ResolvedTarget, response: Response
+) -> Failure | None:
     """Return why the target did not accept; None when it did."""
-    classification = classify_response(response)
+    is_applied = resolved_target.target.type is TargetType.REST_CALL
+    read_error = partial(run.payload.forwarded_error, is_applied=is_applied)
+    try:
+        # To read a long body takes longer than other calls should wait.
+        if len(response.body) > _LONG_BODY:
+            classification = await asyncio.to_thread(classify_response, response, read_error)
+        else:
+            classification = classify_response(response, read_error)
+    except InvalidResponse as invalid:
+        return Failure(Outcome.FAILED, invalid.reason, run.invalid_response(invalid))
     if classification.outcome is Outcome.ACCEPTED:
         return None
     forwarded = classification.forwarded

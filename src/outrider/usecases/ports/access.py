@@ -16,6 +16,9 @@ from outrider.domain.access.service_account import AccountKey, ServiceAccount
 from outrider.domain.access.web_key import KeyPair, SigningWebKey, WebKey, WebKeyConfig
 from outrider.domain.ids import AccountId, AccountKeyId, InstanceId, TokenId, WebKeyId
 
+DELETED_AT_ONCE = 1000
+"""About how many rows of a deleted instance one transaction deletes."""
+
 
 class Instances(Protocol):
     """The tenants of this store, and the host names that choose them."""
@@ -32,10 +35,19 @@ class Instances(Protocol):
         ...
 
     def delete(self, instance: InstanceId) -> bool:
-        """Delete every row of the instance; return whether it was there.
+        """Delete an instance; return whether it was there.
 
-        Its hosts and its name are free. What a worker is attempting has nothing left to settle.
+        Its hosts and its name are free. Of many rows this deletes a bounded part: `finish_deletion`
+        deletes the others. What a worker is attempting has nothing left to settle then.
         """
+        ...
+
+    def finish_deletion(self, instance: InstanceId) -> bool:
+        """Delete the next part of a deleted instance's rows; whether none is left."""
+        ...
+
+    def unfinished_deletions(self) -> Sequence[InstanceId]:
+        """Deleted instances of which rows are left."""
         ...
 
     def hosts(self) -> Mapping[str, InstanceId]:

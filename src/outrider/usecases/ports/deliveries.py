@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,6 +14,7 @@ from outrider.domain.delivery.delivery import (
     PlannedDelivery,
     Settlement,
 )
+from outrider.domain.delivery.replay import Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey
 from outrider.domain.events.event import Event
@@ -34,10 +35,26 @@ class NotableSettlement:
 
 @dataclass(frozen=True, slots=True)
 class SettleResult:
-    """How many settlements were written, and the notable ones of them, in order."""
+    """How many settlements were written, and the notable ones of them, in order.
+
+    `rest` is for another transaction: this one was full. Its deliveries are still claimed.
+    """
 
     count: int = 0
     notable: Sequence[NotableSettlement] = ()
+    rest: Sequence[Settlement] = ()
+
+
+Weigh = Callable[[InstanceId, Settlement, bool], int]
+"""About how many rows the caller writes because of a settlement, in the same transaction.
+
+The last argument is whether the target has a breaker, which may change.
+"""
+
+
+def no_weight(_instance: InstanceId, _settlement: Settlement, _has_breaker: bool) -> int:  # noqa: FBT001 - a `Weigh`
+    """A caller that writes nothing more."""
+    return 0
 
 
 class Deliveries(Protocol):
@@ -62,8 +79,12 @@ class Deliveries(Protocol):
         """
         ...
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
+    def settle(
+        self, owner: str, settlements: Sequence[Settlement], now: datetime, weigh: Weigh = no_weight
+    ) -> SettleResult:
         """Write attempts and next states, in the order in which the attempts ended.
+
+        Of settlements with many dependents, or that are heavy, it writes the first ones.
 
         What `owner` has no longer claimed is left alone: a rescuer recorded it as LOST. A retry of
         a deleted target's delivery is a cancellation. Breakers and recovering targets move on.
@@ -90,19 +111,22 @@ class Deliveries(Protocol):
         """When the delivery with the largest id was made; None: there is none."""
         ...
 
-    def clock_went_back(self, now: datetime) -> None:
+    def clock_went_back(self, now: datetime, after: int = 0) -> int | None:
         """Let nothing wait for a time that only the clock before it went back would have shown.
 
         What was never attempted is due now at the latest; target queues count as claimed from, and
         filled with tokens, now at the latest; a breaker is open for its time from now at the most.
-        Retries keep the time of day that they were given.
+        Retries keep the time of day that they were given. Look at some deliveries `after` a
+        position, return the next position; None: all is done. 0 is the beginning.
         """
         ...
 
-    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        """Give a replay, which is written already, the place of a dead delivery that halts its key.
+    def resume_keys(
+        self, instance: InstanceId, replays: Sequence[Replay]
+    ) -> Collection[DeliveryId]:
+        """Give replays, which are written already, the places of dead deliveries that halt keys.
 
-        What waits on the dead one waits on the replay then. Return whether its key was halted.
+        What waits on a dead one waits on its replay then. Return the dead ones that halted one.
         """
         ...
 

@@ -50,6 +50,13 @@ class Cancellations(Protocol):
         """
         ...
 
+    def take_effect(self, now: datetime) -> None:
+        """Cancel some of what was to be cancelled and is not attempted any more.
+
+        Where attempts end that happens by itself, but not to more than a transaction can hold.
+        """
+        ...
+
 
 class DeliveryCounts(Protocol):
     """Numbers about the log, whose cost does not grow with it, but with what is not settled."""

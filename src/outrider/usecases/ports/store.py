@@ -8,6 +8,7 @@ back). Its changes are durable when `Store.write` returns; an exception rolls th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from outrider.usecases.ports.access import Accounts, Instances, Tokens, WebKeys
@@ -68,21 +69,40 @@ class Unit(Protocol):
     def routing_revision(self) -> int:
         """Grows with every change of what routing and calls depend on.
 
-        These are targets, executions, public keys, web keys, the names of the catalogue, and
-        instances with their hosts.
+        These are targets, executions, public keys, web keys, the names of the catalogue with
+        the schemas of its methods, and instances with their hosts.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a unit of work asks of the writer: for which tenant, and about how many rows.
+
+    The writer takes tenants in turn, the units of one tenant in their order. Units that name none
+    count as one tenant's: theirs are small.
+    """
+
+    tenant: str = ""
+    rows: int = 1
+
+
+LIGHT = Load()
+"""Some rows, for any tenant."""
 
 
 class Store(Protocol):
     """The one truth about everything."""
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
         """Run `work` in a transaction; return when it is on disk (fsync).
 
         Units happen one after the other, also those of other processes: what one of them read is
         still so when it writes. That does not hold among `shared` units: of the rows that one is
         about to change it takes those that no other has, as `claim`, `settle` and `append` do.
+        `load` says whose turn it is, and keeps a large unit out of the commit of small ones.
 
         Raise `Unavailable` when the store cannot be reached. When the connection was lost during
         the commit, whether it happened is not known: the unit may then be repeated, so that it

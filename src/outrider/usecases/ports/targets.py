@@ -17,6 +17,17 @@ from outrider.domain.targets.public_key import PublicKey, PublicKeyFilter, Publi
 from outrider.domain.targets.search import TargetFilter, TargetSort
 from outrider.domain.targets.target import Target
 
+CANCELLED_AT_ONCE = 500
+"""About how many deliveries of a deleted target are cancelled in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedTarget:
+    """What routing needs to know of a target."""
+
+    id: TargetId
+    is_awaited: bool
+
 
 class Targets(Protocol):
     """Targets of all instances. A deleted target is absent everywhere but in `deleted_at`."""
@@ -42,8 +53,17 @@ class Targets(Protocol):
     def delete(self, instance: InstanceId, target: TargetId, at: datetime) -> None:
         """Delete it, cancel its open deliveries and release those that depend on them.
 
-        A delivery that is being attempted ends with that attempt.
+        A delivery that is being attempted ends with that attempt. Of many deliveries this cancels
+        a bounded part: `finish_deletion` cancels the others.
         """
+        ...
+
+    def finish_deletion(self, instance: InstanceId, target: TargetId, at: datetime) -> bool:
+        """Cancel the next part of a deleted target's deliveries; whether none is left."""
+        ...
+
+    def unfinished_deletions(self) -> Sequence[tuple[InstanceId, TargetId]]:
+        """Deleted targets, of any instance, of whose deliveries some are still to be cancelled."""
         ...
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
@@ -52,6 +72,12 @@ class Targets(Protocol):
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
         """Return those of `targets` that exist."""
+        ...
+
+    def routed(
+        self, instance: InstanceId, targets: Collection[TargetId]
+    ) -> dict[TargetId, RoutedTarget]:
+        """Return what routing needs to know of those that exist, without opening their secrets."""
         ...
 
     def search(
@@ -138,19 +164,17 @@ class TargetPolicies(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedTarget:
-    """What routing needs to know of a target."""
-
-    id: TargetId
-    is_awaited: bool
-
-
 class Executions(Protocol):
     """Executions of all instances, under the ids of their conditions."""
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
         """The list as it was set, deleted targets included; None when it was never set."""
+        ...
+
+    def existing(
+        self, instance: InstanceId, executions: Collection[ExecutionId]
+    ) -> set[ExecutionId]:
+        """Return those of `executions` that were set, also to lists that are empty now."""
         ...
 
     def put(self, instance: InstanceId, execution: Execution) -> None:

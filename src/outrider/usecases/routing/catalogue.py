@@ -16,7 +16,10 @@ from outrider.domain.routing.catalogue_entry import (
     check_entry,
     names_after,
 )
-from outrider.usecases.ports.store import Store, Unit
+from outrider.domain.routing.condition import ConditionKind
+from outrider.errors import InvalidRequest
+from outrider.usecases.ports.schemas import InvalidSchema, SchemaCompiler
+from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 PAGE_BYTES = 1024 * 1024
@@ -47,6 +50,7 @@ class ManageCatalogue:
 
     store: Store
     routing: Routing
+    compiler: SchemaCompiler
 
     async def add(self, actor: Actor, entries: Sequence[Entry]) -> int:
         """Add entries, or describe known ones again; return how many were not known before.
@@ -56,9 +60,25 @@ class ManageCatalogue:
         """
         for position, entry in enumerate(entries):
             check_entry(entry, position)
-        new = await self.store.write(lambda unit: unit.catalogue.put(actor.instance_id, entries))
+            self._check_schema(entry, position)
+        new = await self.store.write(
+            lambda unit: unit.catalogue.put(actor.instance_id, entries),
+            load=Load(actor.instance_id, len(entries)),
+        )
         await self.routing.refresh()
         return sum(not _contains(self.routing.registered, name) for name in new)
+
+    def _check_schema(self, entry: Entry, position: int) -> None:
+        """Answers are checked against the schemas of methods: those must be usable."""
+        if entry.kind is not EntryKind.METHOD or entry.schema_json is None:
+            return
+        try:
+            self.compiler.compile(entry.schema_json, ConditionKind.REQUEST)
+        except InvalidSchema as invalid:
+            reason = f"value must be a JSON Schema that answers can be checked against: {invalid}"
+            raise InvalidRequest(
+                f"invalid AddEntriesRequest.Entries[{position}].Schema: {reason}"
+            ) from None
 
     async def search(
         self, actor: Actor, query: EntrySearch

@@ -14,7 +14,7 @@ from outrider.domain.routing.condition import Condition, check_exists
 from outrider.domain.routing.execution import Execution, check_target_list, check_targets_exist
 from outrider.domain.routing.search import ExecutionFilter, ExecutionSort
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 
@@ -51,7 +51,7 @@ class ManageExecutions:
             unit.executions.put(actor.instance_id, execution)
             return now
 
-        set_at = await self.store.write(apply)
+        set_at = await self.store.write(apply, load=Load(actor.instance_id, len(new)))
         await self.routing.refresh_after_commit()
         return set_at
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
@@ -13,6 +14,7 @@ from outrider.domain.interception.function import function_lookup_id
 from outrider.domain.interception.payload import is_exempt, method_lookup_id
 from outrider.domain.routing.condition import ConditionKind, event_lookup_id
 from outrider.domain.routing.router import Candidate
+from outrider.domain.routing.similar_names import has_name, similar_names
 from outrider.domain.targets.policy import StoredPolicy
 from outrider.domain.targets.public_key import encryption_key
 from outrider.domain.targets.target import TargetType
@@ -43,11 +45,17 @@ class ExplainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`matched` is None when no execution does; the candidates begin with the one that does."""
+    """`matched` is None when no execution does; the candidates begin with the one that does.
+
+    `is_unknown` says that the catalogue does not have the name; `suggestions` are then the names
+    that may be meant, the most likely first.
+    """
 
     matched: ExecutionId | None
     candidates: Sequence[Candidate]
     targets: Sequence[ExplainedTarget]
+    is_unknown: bool = False
+    suggestions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,18 @@ class Explain:
 
     async def __call__(self, actor: Actor, query: ExplainQuery) -> Explanation:
         """Return the execution that matches, those that lost, and its targets in calling order."""
-        instance = actor.instance_id
+        explanation = await self._explanation(actor.instance_id, query)
+        catalogue = self.routing.catalogue(actor.instance_id)
+        if _never_triggers(query) or has_name(catalogue, query.kind, query.name):
+            return explanation
+        executions = self.routing.routes(actor.instance_id).targets
+        # Thousands of names are compared, which takes milliseconds.
+        suggestions = await asyncio.to_thread(
+            similar_names, catalogue, executions, query.kind, query.name
+        )
+        return replace(explanation, is_unknown=True, suggestions=suggestions)
+
+    async def _explanation(self, instance: InstanceId, query: ExplainQuery) -> Explanation:
         routes = self.routing.routes(instance)
         lookup_id = _lookup_id(query)
         candidates = routes.router.candidates(lookup_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Store, Unit
 from outrider.usecases.routing.routing_table import Routing
 
 T = TypeVar("T")
@@ -19,8 +19,10 @@ class RefreshingStore:
     store: Store
     routing: Routing
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        result = await self.store.write(work, shared=shared)
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
+        result = await self.store.write(work, shared=shared, load=load)
         await self.routing.refresh_after_commit()
         return result
 

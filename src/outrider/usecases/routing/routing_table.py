@@ -76,6 +76,10 @@ class Routing:
         """What is registered, with what this instance added."""
         return self._current.catalogues.get(instance, self.registered)
 
+    def has_own_entries(self, instance: InstanceId) -> bool:
+        """Whether this instance added to the catalogue, or described what is in it."""
+        return instance in self._current.catalogues
+
     def instance_at(self, authority: str) -> InstanceId | None:
         """Whose host name this is, written as in the header `Host`; None: of no instance."""
         hosts = self._current.hosts

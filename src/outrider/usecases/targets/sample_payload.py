@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId, InstanceId
 from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionPayload
-from outrider.domain.interception.payload import InterceptedCall, call_payload
+from outrider.domain.interception.message import JSON_OBJECTS, JsonObject
+from outrider.domain.interception.payload import InterceptedCall, InterceptionPayload, call_payload
+from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
+from outrider.usecases.interception.target_chain import TargetPayload
 
 SAMPLE_EVENT_TYPE = "outrider.test"
 _SAMPLE_METHOD = "/outrider.sample.SampleService/DoSomething"
@@ -30,10 +35,34 @@ def sample_body(
         return _event(condition, example_json, instance, now_ns)
     if condition.kind is ConditionKind.FUNCTION:
         return _function(condition.value, example_json)
-    call = InterceptedCall(full_method=_method(condition), user_id="sample-user")
+    call = InterceptedCall(full_method=method_of(condition), user_id="sample-user")
     message = go_json.compact(example_json or '{"sample":true}')
     is_response = condition.kind is ConditionKind.RESPONSE
     return call_payload(call, instance, message, message if is_response else None)
+
+
+def payload_of(
+    condition: Condition, body: bytes, instance: InstanceId, schema: MessageSchema | None = None
+) -> TargetPayload:
+    """Return what a response to `body` is applied to, in a run of `condition`, which is no event's.
+
+    `body` is a JSON object: a sample, or what an operator sent instead of one.
+    """
+    members = json.loads(body)
+    if condition.kind is ConditionKind.FUNCTION:
+        return FunctionPayload(condition.value, members)
+    call = InterceptedCall(full_method=method_of(condition))
+    request = _object(members, "request")
+    if condition.kind is ConditionKind.REQUEST:
+        return InterceptionPayload(call, instance, JSON_OBJECTS, request, schema=schema)
+    response = _object(members, "response")
+    shown = JSON_OBJECTS.render(request)
+    return InterceptionPayload(call, instance, JSON_OBJECTS, response, shown, schema)
+
+
+def _object(members: JsonObject, name: str) -> JsonObject:
+    found = members.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _event(
@@ -67,7 +96,8 @@ def _function(function: str, example_json: str | None) -> bytes:
     return FunctionPayload(function, payload).render()
 
 
-def _method(condition: Condition) -> str:
+def method_of(condition: Condition) -> str:
+    """The method that a sample of the condition is a call of: `/package.Service/Method`."""
     if condition.scope is Scope.METHOD:
         return condition.value
     if condition.scope is Scope.SERVICE:

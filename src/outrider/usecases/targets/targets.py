@@ -21,7 +21,8 @@ from outrider.domain.targets.target import (
 )
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import Load, Store, Unit
+from outrider.usecases.ports.targets import CANCELLED_AT_ONCE
 from outrider.usecases.routing.routing_table import Routing
 
 
@@ -78,22 +79,30 @@ class ManageTargets:
         return target
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
-        """Delete a target and cancel its pending deliveries.
+        """Delete a target and cancel its pending deliveries, many of them in several transactions.
 
-        Return when it was deleted, now or before; None when it never existed.
+        Nothing is sent to it after the first. Should this process end, a worker goes on. Return
+        when it was deleted, now or before; None when it never existed.
         """
         if not target_id:
             raise InvalidRequest("ID missing", "COMMAND-obqos2l3no")
+        instance = actor.instance_id
 
         def apply(unit: Unit) -> datetime | None:
-            if unit.targets.get(actor.instance_id, target_id) is None:
-                return unit.targets.deleted_at(actor.instance_id, target_id)
+            if unit.targets.get(instance, target_id) is None:
+                return unit.targets.deleted_at(instance, target_id)
             now = self.runtime.now()
-            unit.targets.delete(actor.instance_id, target_id, now)
+            unit.targets.delete(instance, target_id, now)
             return now
 
-        deleted_at = await self.store.write(apply)
+        load = Load(instance, CANCELLED_AT_ONCE)
+        deleted_at = await self.store.write(apply, load=load)
         await self.routing.refresh_after_commit()
+        while not await self.store.write(
+            lambda unit: unit.targets.finish_deletion(instance, target_id, self.runtime.now()),
+            load=load,
+        ):
+            pass
         return deleted_at
 
     async def get(self, actor: Actor, target_id: TargetId) -> Target:

@@ -36,8 +36,9 @@ class InterceptionService(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
 
     Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
     object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
@@ -67,6 +68,8 @@ class InterceptionService(Protocol):
     async def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -151,8 +154,9 @@ class InterceptionServiceClient(ConnectClient):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
 
     Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
     object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
@@ -239,6 +243,8 @@ class InterceptionServiceClient(ConnectClient):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return await self.execute_unary(
             request=request,
@@ -260,8 +266,9 @@ class InterceptionServiceSync(Protocol):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
 
     Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
     object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
@@ -291,6 +298,8 @@ class InterceptionServiceSync(Protocol):
     def explain(self, request: ExplainRequest, ctx: RequestContext[ExplainRequest, ExplainResponse], /) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -373,8 +382,9 @@ class InterceptionServiceClientSync(ConnectClientSync):
     and where a function runs; go on with what comes back.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
-    outrider.v1.InterruptDetail, names the target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms)
-    bounds all targets together.
+    outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
+    and the response header outrider-interception-id have; the header is there after every run that called a
+    target. A deadline of yours (grpc-timeout, Connect-Timeout-Ms) bounds all targets together.
 
     Messages are carried as JSON text: numbers, order and characters arrive as they were written. Over JSON an
     object under `request`, `response` or `payload` is its text; callers of the binary protocol put the text
@@ -461,6 +471,8 @@ class InterceptionServiceClientSync(ConnectClientSync):
     ) -> ExplainResponse:
         """
         Which execution would fire, and why. Nothing is called.
+
+        A name that the catalogue does not have is answered as well: it is said to be unknown, with what may be meant.
         """
         return self.execute_unary(
             request=request,

@@ -462,7 +462,7 @@ class SamlAttribute(Message[_SamlAttributeFields]):
         name_format: str
         values: list[str]
 
-_InterruptDetailFields: TypeAlias = Literal["target_id"]
+_InterruptDetailFields: TypeAlias = Literal["target_id", "interception_id"]
 
 class InterruptDetail(Message[_InterruptDetailFields]):
     """
@@ -477,9 +477,15 @@ class InterruptDetail(Message[_InterruptDetailFields]):
             ```proto
             string target_id = 1;
             ```
+        interception_id:
+            Finds the reason: the lines of the run in the log have it as interception_id.
+
+            ```proto
+            string interception_id = 2;
+            ```
     """
 
-    __slots__ = ("target_id",)
+    __slots__ = ("target_id", "interception_id")
 
     if TYPE_CHECKING:
 
@@ -487,10 +493,12 @@ class InterruptDetail(Message[_InterruptDetailFields]):
             self,
             *,
             target_id: str = "",
+            interception_id: str = "",
         ) -> None:
             pass
 
         target_id: str
+        interception_id: str
 
 _HeaderValuesFields: TypeAlias = Literal["values"]
 
@@ -612,7 +620,7 @@ class ExplainRequest(Message[_ExplainRequestFields]):
         subject: Oneof[Literal["method"], str] | Oneof[Literal["function"], str] | Oneof[Literal["event_type"], str] | None
         response: bool
 
-_ExplainResponseFields: TypeAlias = Literal["matched", "candidates", "targets"]
+_ExplainResponseFields: TypeAlias = Literal["matched", "candidates", "targets", "unknown", "suggestions"]
 
 class ExplainResponse(Message[_ExplainResponseFields]):
     """
@@ -639,9 +647,22 @@ class ExplainResponse(Message[_ExplainResponseFields]):
             ```proto
             repeated outrider.v1.ExplainedTarget targets = 3;
             ```
+        unknown:
+            The catalogue does not have the method, function or event type: it is misspelled, or it was never
+            registered or published.
+
+            ```proto
+            bool unknown = 4;
+            ```
+        suggestions:
+            Names of the catalogue and of executions that are spelled alike, the most likely first.
+
+            ```proto
+            repeated string suggestions = 5;
+            ```
     """
 
-    __slots__ = ("matched", "candidates", "targets")
+    __slots__ = ("matched", "candidates", "targets", "unknown", "suggestions")
 
     if TYPE_CHECKING:
 
@@ -651,12 +672,16 @@ class ExplainResponse(Message[_ExplainResponseFields]):
             matched: str = "",
             candidates: list[Candidate] | None = None,
             targets: list[ExplainedTarget] | None = None,
+            unknown: bool = False,
+            suggestions: list[str] | None = None,
         ) -> None:
             pass
 
         matched: str
         candidates: list[Candidate]
         targets: list[ExplainedTarget]
+        unknown: bool
+        suggestions: list[str]
 
 _CandidateFields: TypeAlias = Literal["id", "reason"]
 
@@ -748,7 +773,7 @@ class ExplainedTarget(Message[_ExplainedTargetFields]):
 
 
 _DESC = file_desc(
-    b'\n&outrider/v1/interception_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\xa4\x04\n\x17InterceptRequestRequest\x12\x90\x01\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12K\n\x07headers\x18\x05 \x03(\x0b21.outrider.v1.InterceptRequestRequest.HeadersEntryR\x07headers\x12E\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xd1\x01\n\x18InterceptRequestResponse\x12E\n\x07request\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson"\x95\x05\n\x18InterceptResponseRequest\x12\x90\x01\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12L\n\x07headers\x18\x05 \x03(\x0b22.outrider.v1.InterceptResponseRequest.HeadersEntryR\x07headers\x12E\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12H\n\x08response\x18\x07 \x01(\x0b2\x17.google.protobuf.StructR\x08responseB\x13\x82\xc8\x18\x0f\n\rresponse_json\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson\x12#\n\rresponse_json\x18\t \x01(\tR\x0cresponseJson\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xdd\x01\n\x19InterceptResponseResponse\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12H\n\x08response\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x08responseB\x13\x82\xc8\x18\x0f\n\rresponse_json\x12#\n\rresponse_json\x18\x08 \x01(\tR\x0cresponseJsonJ\x04\x08\x01\x10\x02"\xd2\x01\n\x13CallFunctionRequest\x12Q\n\x08function\x18\x01 \x01(\tR\x08functionB5\xf2\xc7\x181\x08\x01\x10\xe8\x07**\n\x0e[A-Za-z0-9_-]+\x12\x18letters, digits, _ and -\x12E\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payloadB\x12\x82\xc8\x18\x0e\n\x0cpayload_json\x12!\n\x0cpayload_json\x18\x08 \x01(\tR\x0bpayloadJson"\xe9\x02\n\x14CallFunctionResponse\x12B\n\x06answer\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x06answerB\x11\x82\xc8\x18\r\n\x0banswer_json\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12B\n\x06claims\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x06claimsB\x11\x82\xc8\x18\r\n\x0bclaims_json\x12:\n\nattributes\x18\x05 \x03(\x0b2\x1a.outrider.v1.SamlAttributeR\nattributes\x12\x1f\n\x0banswer_json\x18\x08 \x01(\tR\nanswerJson\x12\x1f\n\x0bclaims_json\x18\t \x01(\tR\nclaimsJson"\\\n\rSamlAttribute\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0bname_format\x18\x02 \x01(\tR\nnameFormat\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values".\n\x0fInterruptDetail\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"&\n\x0cHeaderValues\x12\x16\n\x06values\x18\x01 \x03(\tR\x06values"\xa6\x01\n\nTargetCall\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12.\n\x07outcome\x18\x02 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12\x14\n\x05error\x18\x04 \x01(\tR\x05error"\xa7\x03\n\x0eExplainRequest\x12\x89\x01\n\x06method\x18\x01 \x01(\tH\x00R\x06methodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12S\n\x08function\x18\x03 \x01(\tH\x00R\x08functionB5\xf2\xc7\x181\x08\x01\x10\xe8\x07**\n\x0e[A-Za-z0-9_-]+\x12\x18letters, digits, _ and -\x12\x86\x01\n\nevent_type\x18\x04 \x01(\tH\x00R\teventTypeBe\xf2\xc7\x18a\x08\x01\x10\xe8\x07*Z\n![A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\x125segments of letters, digits, _ and -, divided by dots\x12\x1a\n\x08response\x18\x02 \x01(\x08R\x08responseB\x0f\n\x07subject\x12\x04\xf8\xc7\x18\x01"\x9b\x01\n\x0fExplainResponse\x12\x18\n\x07matched\x18\x01 \x01(\tR\x07matched\x126\n\ncandidates\x18\x02 \x03(\x0b2\x16.outrider.v1.CandidateR\ncandidates\x126\n\x07targets\x18\x03 \x03(\x0b2\x1c.outrider.v1.ExplainedTargetR\x07targets"3\n\tCandidate\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason"w\n\x0fExplainedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\twill_call\x18\x03 \x01(\x08R\x08willCall\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason2\xd0\x04\n\x13InterceptionService\x12\x96\x01\n\x10InterceptRequest\x12$.outrider.v1.InterceptRequestRequest\x1a%.outrider.v1.InterceptRequestResponse"5\x82\xd3\xe4\x93\x02\x1a"\x15/v1/intercept/request:\x01*\xea\xc7\x18\x11interception.call\x12\x9a\x01\n\x11InterceptResponse\x12%.outrider.v1.InterceptResponseRequest\x1a&.outrider.v1.InterceptResponseResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/response:\x01*\xea\xc7\x18\x11interception.call\x12\x8b\x01\n\x0cCallFunction\x12 .outrider.v1.CallFunctionRequest\x1a!.outrider.v1.CallFunctionResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/function:\x01*\xea\xc7\x18\x11interception.call\x12u\n\x07Explain\x12\x1b.outrider.v1.ExplainRequest\x1a\x1c.outrider.v1.ExplainResponse"/\x82\xd3\xe4\x93\x02\x10"\x0b/v1/explain:\x01*\xea\xc7\x18\x15action.execution.readb\x06proto3',
+    b'\n&outrider/v1/interception_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\xad\x04\n\x17InterceptRequestRequest\x12\x90\x01\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12T\n\x07headers\x18\x05 \x03(\x0b21.outrider.v1.InterceptRequestRequest.HeadersEntryR\x07headersB\x07\xf2\xc7\x18\x03h\xe8\x07\x12E\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xd1\x01\n\x18InterceptRequestResponse\x12E\n\x07request\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson"\x9e\x05\n\x18InterceptResponseRequest\x12\x90\x01\n\x0bfull_method\x18\x01 \x01(\tR\nfullMethodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12\x1e\n\x06org_id\x18\x02 \x01(\tR\x05orgIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nproject_id\x18\x03 \x01(\tR\tprojectIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12 \n\x07user_id\x18\x04 \x01(\tR\x06userIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12U\n\x07headers\x18\x05 \x03(\x0b22.outrider.v1.InterceptResponseRequest.HeadersEntryR\x07headersB\x07\xf2\xc7\x18\x03h\xe8\x07\x12E\n\x07request\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x07requestB\x12\x82\xc8\x18\x0e\n\x0crequest_json\x12H\n\x08response\x18\x07 \x01(\x0b2\x17.google.protobuf.StructR\x08responseB\x13\x82\xc8\x18\x0f\n\rresponse_json\x12!\n\x0crequest_json\x18\x08 \x01(\tR\x0brequestJson\x12#\n\rresponse_json\x18\t \x01(\tR\x0cresponseJson\x1aU\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.outrider.v1.HeaderValuesR\x05value:\x028\x01"\xdd\x01\n\x19InterceptResponseResponse\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12H\n\x08response\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x08responseB\x13\x82\xc8\x18\x0f\n\rresponse_json\x12#\n\rresponse_json\x18\x08 \x01(\tR\x0cresponseJsonJ\x04\x08\x01\x10\x02"\xd2\x01\n\x13CallFunctionRequest\x12Q\n\x08function\x18\x01 \x01(\tR\x08functionB5\xf2\xc7\x181\x08\x01\x10\xe8\x07**\n\x0e[A-Za-z0-9_-]+\x12\x18letters, digits, _ and -\x12E\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payloadB\x12\x82\xc8\x18\x0e\n\x0cpayload_json\x12!\n\x0cpayload_json\x18\x08 \x01(\tR\x0bpayloadJson"\xe9\x02\n\x14CallFunctionResponse\x12B\n\x06answer\x18\x01 \x01(\x0b2\x17.google.protobuf.StructR\x06answerB\x11\x82\xc8\x18\r\n\x0banswer_json\x12\x1c\n\texecution\x18\x02 \x01(\tR\texecution\x12-\n\x05calls\x18\x03 \x03(\x0b2\x17.outrider.v1.TargetCallR\x05calls\x12B\n\x06claims\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x06claimsB\x11\x82\xc8\x18\r\n\x0bclaims_json\x12:\n\nattributes\x18\x05 \x03(\x0b2\x1a.outrider.v1.SamlAttributeR\nattributes\x12\x1f\n\x0banswer_json\x18\x08 \x01(\tR\nanswerJson\x12\x1f\n\x0bclaims_json\x18\t \x01(\tR\nclaimsJson"\\\n\rSamlAttribute\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n\x0bname_format\x18\x02 \x01(\tR\nnameFormat\x12\x16\n\x06values\x18\x03 \x03(\tR\x06values"W\n\x0fInterruptDetail\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\'\n\x0finterception_id\x18\x02 \x01(\tR\x0einterceptionId"&\n\x0cHeaderValues\x12\x16\n\x06values\x18\x01 \x03(\tR\x06values"\xa6\x01\n\nTargetCall\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12.\n\x07outcome\x18\x02 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12\x14\n\x05error\x18\x04 \x01(\tR\x05error"\xa7\x03\n\x0eExplainRequest\x12\x89\x01\n\x06method\x18\x01 \x01(\tH\x00R\x06methodBo\xf2\xc7\x18k\x08\x01\x10\xe8\x07*d\nI/[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\x12\x17/package.Service/Method\x12S\n\x08function\x18\x03 \x01(\tH\x00R\x08functionB5\xf2\xc7\x181\x08\x01\x10\xe8\x07**\n\x0e[A-Za-z0-9_-]+\x12\x18letters, digits, _ and -\x12\x86\x01\n\nevent_type\x18\x04 \x01(\tH\x00R\teventTypeBe\xf2\xc7\x18a\x08\x01\x10\xe8\x07*Z\n![A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\x125segments of letters, digits, _ and -, divided by dots\x12\x1a\n\x08response\x18\x02 \x01(\x08R\x08responseB\x0f\n\x07subject\x12\x04\xf8\xc7\x18\x01"\xd7\x01\n\x0fExplainResponse\x12\x18\n\x07matched\x18\x01 \x01(\tR\x07matched\x126\n\ncandidates\x18\x02 \x03(\x0b2\x16.outrider.v1.CandidateR\ncandidates\x126\n\x07targets\x18\x03 \x03(\x0b2\x1c.outrider.v1.ExplainedTargetR\x07targets\x12\x18\n\x07unknown\x18\x04 \x01(\x08R\x07unknown\x12 \n\x0bsuggestions\x18\x05 \x03(\tR\x0bsuggestions"3\n\tCandidate\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason"w\n\x0fExplainedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n\twill_call\x18\x03 \x01(\x08R\x08willCall\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason2\xd0\x04\n\x13InterceptionService\x12\x96\x01\n\x10InterceptRequest\x12$.outrider.v1.InterceptRequestRequest\x1a%.outrider.v1.InterceptRequestResponse"5\x82\xd3\xe4\x93\x02\x1a"\x15/v1/intercept/request:\x01*\xea\xc7\x18\x11interception.call\x12\x9a\x01\n\x11InterceptResponse\x12%.outrider.v1.InterceptResponseRequest\x1a&.outrider.v1.InterceptResponseResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/response:\x01*\xea\xc7\x18\x11interception.call\x12\x8b\x01\n\x0cCallFunction\x12 .outrider.v1.CallFunctionRequest\x1a!.outrider.v1.CallFunctionResponse"6\x82\xd3\xe4\x93\x02\x1b"\x16/v1/intercept/function:\x01*\xea\xc7\x18\x11interception.call\x12u\n\x07Explain\x12\x1b.outrider.v1.ExplainRequest\x1a\x1c.outrider.v1.ExplainResponse"/\x82\xd3\xe4\x93\x02\x10"\x0b/v1/explain:\x01*\xea\xc7\x18\x15action.execution.readb\x06proto3',
     [
         annotations_pb.desc(),
         duration_pb.desc(),

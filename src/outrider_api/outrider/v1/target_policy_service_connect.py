@@ -48,9 +48,10 @@ class TargetPolicyService(Protocol):
 
     async def test_target(self, request: TestTargetRequest, ctx: RequestContext[TestTargetRequest, TestTargetResponse], /) -> TestTargetResponse:
         """
-        Calls the target once, now, and says what came of it.
+        Calls the target once, now, and says what a real call would make of it.
 
-        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
+        The answer is applied: to a sample of the message when the target belongs to a request, a response or a
+        function. One that a real call could not use is no success here. The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -210,9 +211,10 @@ class TargetPolicyServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> TestTargetResponse:
         """
-        Calls the target once, now, and says what came of it.
+        Calls the target once, now, and says what a real call would make of it.
 
-        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
+        The answer is applied: to a sample of the message when the target belongs to a request, a response or a
+        function. One that a real call could not use is no success here. The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         return await self.execute_unary(
             request=request,
@@ -292,9 +294,10 @@ class TargetPolicyServiceSync(Protocol):
 
     def test_target(self, request: TestTargetRequest, ctx: RequestContext[TestTargetRequest, TestTargetResponse], /) -> TestTargetResponse:
         """
-        Calls the target once, now, and says what came of it.
+        Calls the target once, now, and says what a real call would make of it.
 
-        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
+        The answer is applied: to a sample of the message when the target belongs to a request, a response or a
+        function. One that a real call could not use is no success here. The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -452,9 +455,10 @@ class TargetPolicyServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> TestTargetResponse:
         """
-        Calls the target once, now, and says what came of it.
+        Calls the target once, now, and says what a real call would make of it.
 
-        The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
+        The answer is applied: to a sample of the message when the target belongs to a request, a response or a
+        function. One that a real call could not use is no success here. The call has the header `Outrider-Test: true`. It is not in the delivery log, and not made again.
         """
         return self.execute_unary(
             request=request,

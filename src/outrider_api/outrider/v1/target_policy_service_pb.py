@@ -465,7 +465,7 @@ class TestTargetRequest(Message[_TestTargetRequestFields]):
         payload: Struct | None
         payload_json: str
 
-_TestTargetResponseFields: TypeAlias = Literal["attempt", "payload"]
+_TestTargetResponseFields: TypeAlias = Literal["attempt", "payload", "execution", "caller_error"]
 
 class TestTargetResponse(Message[_TestTargetResponseFields]):
     """
@@ -484,9 +484,22 @@ class TestTargetResponse(Message[_TestTargetResponseFields]):
             ```proto
             bytes payload = 2;
             ```
+        execution:
+            Id of the execution that the call was a sample of; empty: none has the target.
+
+            ```proto
+            string execution = 3;
+            ```
+        caller_error:
+            What the caller of a real call would get. Absent: no error, since the target accepts, does not
+            interrupt, or no caller waits for it.
+
+            ```proto
+            optional outrider.v1.CallerError caller_error = 4;
+            ```
     """
 
-    __slots__ = ("attempt", "payload")
+    __slots__ = ("attempt", "payload", "execution", "caller_error")
 
     if TYPE_CHECKING:
 
@@ -495,11 +508,53 @@ class TestTargetResponse(Message[_TestTargetResponseFields]):
             *,
             attempt: Attempt | None = None,
             payload: bytes = b"",
+            execution: str = "",
+            caller_error: CallerError | None = None,
         ) -> None:
             pass
 
         attempt: Attempt | None
         payload: bytes
+        execution: str
+        caller_error: CallerError | None
+
+_CallerErrorFields: TypeAlias = Literal["code", "message"]
+
+class CallerError(Message[_CallerErrorFields]):
+    """
+    The error of a call that a target interrupts.
+
+    ```proto
+    message outrider.v1.CallerError
+    ```
+
+    Attributes:
+        code:
+            As Connect spells it, such as "permission_denied".
+
+            ```proto
+            string code = 1;
+            ```
+        message:
+            ```proto
+            string message = 2;
+            ```
+    """
+
+    __slots__ = ("code", "message")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            code: str = "",
+            message: str = "",
+        ) -> None:
+            pass
+
+        code: str
+        message: str
 
 _PauseTargetRequestFields: TypeAlias = Literal["target_id"]
 
@@ -704,7 +759,7 @@ class OnUnreachable(Enum):
 
 
 _DESC = file_desc(
-    b'\n\'outrider/v1/target_policy_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a"outrider/v1/delivery_service.proto"\xac\x05\n\x0cTargetPolicy\x12.\n\x05retry\x18\x01 \x01(\x0b2\x18.outrider.v1.RetryPolicyR\x05retry\x12\'\n\x0fmax_concurrency\x18\x02 \x01(\rR\x0emaxConcurrency\x12@\n\x0frate_per_second\x18\x03 \x01(\x01R\rratePerSecondB\x18\xf2\xc7\x18\x142\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x129\n\x08ordering\x18\x04 \x01(\x0e2\x15.outrider.v1.OrderingR\x08orderingB\x06\xf2\xc7\x18\x02H\x01\x124\n\x07breaker\x18\x05 \x01(\x0b2\x1a.outrider.v1.BreakerPolicyR\x07breaker\x12U\n\x07headers\x18\x06 \x03(\x0b2&.outrider.v1.TargetPolicy.HeadersEntryR\x07headersB\x13\xf2\xc7\x18\x0fh2z\x03 \x80 \x82\x01\x05\x08\x01\x10\xc8\x01\x12I\n\x0eon_unreachable\x18\x07 \x01(\x0e2\x1a.outrider.v1.OnUnreachableR\ronUnreachableB\x06\xf2\xc7\x18\x02H\x01\x12(\n\x03tls\x18\x08 \x01(\x0b2\x16.outrider.v1.TlsPolicyR\x03tls\x12,\n\x12check_async_status\x18\t \x01(\x08R\x10checkAsyncStatus\x12$\n\tproxy_url\x18\n \x01(\tR\x08proxyUrlB\x07\xf2\xc7\x18\x03\x10\xd0\x0f\x124\n\x07on_dead\x18\x0b \x01(\x0e2\x13.outrider.v1.OnDeadR\x06onDeadB\x06\xf2\xc7\x18\x02H\x01\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xe1\x02\n\x0bRetryPolicy\x12C\n\x05waits\x18\x01 \x03(\x0b2\x19.google.protobuf.DurationR\x05waitsB\x12\xf2\xc7\x18\x0eh2z\n:\x08\n\x00\x12\x04\x08\x80\xf5$\x125\n\x06jitter\x18\x02 \x01(\x01H\x00R\x06jitterB\x18\xf2\xc7\x18\x142\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?\x88\x01\x01\x12<\n\x07max_age\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAgeB\x08\xf2\xc7\x18\x04:\x02\n\x00\x12F\n\x0efinal_statuses\x18\x04 \x03(\rR\rfinalStatusesB\x1f\xf2\xc7\x18\x1bh\xf4\x03p\x01z\x142\x12\t\x00\x00\x00\x00\x00\x00Y@\x11\x00\x00\x00\x00\x00\xb8\x82@\x12/\n\x11honor_retry_after\x18\x05 \x01(\x08H\x01R\x0fhonorRetryAfter\x88\x01\x01B\t\n\x07_jitterB\x14\n\x12_honor_retry_after"q\n\rBreakerPolicy\x12\x1a\n\x08failures\x18\x01 \x01(\rR\x08failures\x12D\n\x08open_for\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07openForB\x0e\xf2\xc7\x18\n:\x08\n\x00\x12\x04\x08\x80\xf5$"\x8e\x01\n\tTlsPolicy\x12\x1f\n\x06ca_pem\x18\x01 \x01(\tR\x05caPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04\x120\n\x0fclient_cert_pem\x18\x02 \x01(\tR\rclientCertPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04\x12.\n\x0eclient_key_pem\x18\x03 \x01(\tR\x0cclientKeyPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04"@\n\x16GetTargetPolicyRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"\x8c\x02\n\x17GetTargetPolicyResponse\x121\n\x06policy\x18\x01 \x01(\x0b2\x19.outrider.v1.TargetPolicyR\x06policy\x12;\n\x0bchange_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"{\n\x16SetTargetPolicyRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x129\n\x06policy\x18\x02 \x01(\x0b2\x19.outrider.v1.TargetPolicyR\x06policyB\x06\xf2\xc7\x18\x02X\x01"V\n\x17SetTargetPolicyResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate"\xa5\x01\n\x11TestTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12E\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payloadB\x12\x82\xc8\x18\x0e\n\x0cpayload_json\x12!\n\x0cpayload_json\x18\x03 \x01(\tR\x0bpayloadJson"^\n\x12TestTargetResponse\x12.\n\x07attempt\x18\x01 \x01(\x0b2\x14.outrider.v1.AttemptR\x07attempt\x12\x18\n\x07payload\x18\x02 \x01(\x0cR\x07payload"<\n\x12PauseTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"R\n\x13PauseTargetResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate"=\n\x13ResumeTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"S\n\x14ResumeTargetResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate*W\n\x08Ordering\x12\x18\n\x14ORDERING_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDERING_UNORDERED\x10\x01\x12\x19\n\x15ORDERING_BY_AGGREGATE\x10\x02*E\n\x06OnDead\x12\x17\n\x13ON_DEAD_UNSPECIFIED\x10\x00\x12\x10\n\x0cON_DEAD_SKIP\x10\x01\x12\x10\n\x0cON_DEAD_HALT\x10\x02*j\n\rOnUnreachable\x12\x1e\n\x1aON_UNREACHABLE_UNSPECIFIED\x10\x00\x12\x1b\n\x17ON_UNREACHABLE_CONTINUE\x10\x01\x12\x1c\n\x18ON_UNREACHABLE_INTERRUPT\x10\x022\x80\x06\n\x13TargetPolicyService\x12\x9a\x01\n\x0fGetTargetPolicy\x12#.outrider.v1.GetTargetPolicyRequest\x1a$.outrider.v1.GetTargetPolicyResponse"<\x82\xd3\xe4\x93\x02 \x12\x1e/v1/targets/{target_id}/policy\xea\xc7\x18\x12action.target.read\x12\x9e\x01\n\x0fSetTargetPolicy\x12#.outrider.v1.SetTargetPolicyRequest\x1a$.outrider.v1.SetTargetPolicyResponse"@\x82\xd3\xe4\x93\x02#\x1a\x1e/v1/targets/{target_id}/policy:\x01*\xea\xc7\x18\x13action.target.write\x12\x88\x01\n\nTestTarget\x12\x1e.outrider.v1.TestTargetRequest\x1a\x1f.outrider.v1.TestTargetResponse"9\x82\xd3\xe4\x93\x02!"\x1c/v1/targets/{target_id}/test:\x01*\xea\xc7\x18\x0edelivery.write\x12\x8c\x01\n\x0bPauseTarget\x12\x1f.outrider.v1.PauseTargetRequest\x1a .outrider.v1.PauseTargetResponse":\x82\xd3\xe4\x93\x02""\x1d/v1/targets/{target_id}/pause:\x01*\xea\xc7\x18\x0edelivery.write\x12\x90\x01\n\x0cResumeTarget\x12 .outrider.v1.ResumeTargetRequest\x1a!.outrider.v1.ResumeTargetResponse";\x82\xd3\xe4\x93\x02#"\x1e/v1/targets/{target_id}/resume:\x01*\xea\xc7\x18\x0edelivery.writeb\x06proto3',
+    b'\n\'outrider/v1/target_policy_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a"outrider/v1/delivery_service.proto"\xac\x05\n\x0cTargetPolicy\x12.\n\x05retry\x18\x01 \x01(\x0b2\x18.outrider.v1.RetryPolicyR\x05retry\x12\'\n\x0fmax_concurrency\x18\x02 \x01(\rR\x0emaxConcurrency\x12@\n\x0frate_per_second\x18\x03 \x01(\x01R\rratePerSecondB\x18\xf2\xc7\x18\x142\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x80\x84.A\x129\n\x08ordering\x18\x04 \x01(\x0e2\x15.outrider.v1.OrderingR\x08orderingB\x06\xf2\xc7\x18\x02H\x01\x124\n\x07breaker\x18\x05 \x01(\x0b2\x1a.outrider.v1.BreakerPolicyR\x07breaker\x12U\n\x07headers\x18\x06 \x03(\x0b2&.outrider.v1.TargetPolicy.HeadersEntryR\x07headersB\x13\xf2\xc7\x18\x0fh2z\x03 \x80 \x82\x01\x05\x08\x01\x10\xc8\x01\x12I\n\x0eon_unreachable\x18\x07 \x01(\x0e2\x1a.outrider.v1.OnUnreachableR\ronUnreachableB\x06\xf2\xc7\x18\x02H\x01\x12(\n\x03tls\x18\x08 \x01(\x0b2\x16.outrider.v1.TlsPolicyR\x03tls\x12,\n\x12check_async_status\x18\t \x01(\x08R\x10checkAsyncStatus\x12$\n\tproxy_url\x18\n \x01(\tR\x08proxyUrlB\x07\xf2\xc7\x18\x03\x10\xd0\x0f\x124\n\x07on_dead\x18\x0b \x01(\x0e2\x13.outrider.v1.OnDeadR\x06onDeadB\x06\xf2\xc7\x18\x02H\x01\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01"\xe1\x02\n\x0bRetryPolicy\x12C\n\x05waits\x18\x01 \x03(\x0b2\x19.google.protobuf.DurationR\x05waitsB\x12\xf2\xc7\x18\x0eh2z\n:\x08\n\x00\x12\x04\x08\x80\xf5$\x125\n\x06jitter\x18\x02 \x01(\x01H\x00R\x06jitterB\x18\xf2\xc7\x18\x142\x12\t\x00\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x00\x00\x00\xf0?\x88\x01\x01\x12<\n\x07max_age\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x06maxAgeB\x08\xf2\xc7\x18\x04:\x02\n\x00\x12F\n\x0efinal_statuses\x18\x04 \x03(\rR\rfinalStatusesB\x1f\xf2\xc7\x18\x1bh\xf4\x03p\x01z\x142\x12\t\x00\x00\x00\x00\x00\x00Y@\x11\x00\x00\x00\x00\x00\xb8\x82@\x12/\n\x11honor_retry_after\x18\x05 \x01(\x08H\x01R\x0fhonorRetryAfter\x88\x01\x01B\t\n\x07_jitterB\x14\n\x12_honor_retry_after"q\n\rBreakerPolicy\x12\x1a\n\x08failures\x18\x01 \x01(\rR\x08failures\x12D\n\x08open_for\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x07openForB\x0e\xf2\xc7\x18\n:\x08\n\x00\x12\x04\x08\x80\xf5$"\x8e\x01\n\tTlsPolicy\x12\x1f\n\x06ca_pem\x18\x01 \x01(\tR\x05caPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04\x120\n\x0fclient_cert_pem\x18\x02 \x01(\tR\rclientCertPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04\x12.\n\x0eclient_key_pem\x18\x03 \x01(\tR\x0cclientKeyPemB\x08\xf2\xc7\x18\x04 \x80\x80\x04"@\n\x16GetTargetPolicyRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"\x8c\x02\n\x17GetTargetPolicyResponse\x121\n\x06policy\x18\x01 \x01(\x0b2\x19.outrider.v1.TargetPolicyR\x06policy\x12;\n\x0bchange_date\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"{\n\x16SetTargetPolicyRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x129\n\x06policy\x18\x02 \x01(\x0b2\x19.outrider.v1.TargetPolicyR\x06policyB\x06\xf2\xc7\x18\x02X\x01"V\n\x17SetTargetPolicyResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate"\xa5\x01\n\x11TestTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01\x12E\n\x07payload\x18\x02 \x01(\x0b2\x17.google.protobuf.StructR\x07payloadB\x12\x82\xc8\x18\x0e\n\x0cpayload_json\x12!\n\x0cpayload_json\x18\x03 \x01(\tR\x0bpayloadJson"\xb9\x01\n\x12TestTargetResponse\x12.\n\x07attempt\x18\x01 \x01(\x0b2\x14.outrider.v1.AttemptR\x07attempt\x12\x18\n\x07payload\x18\x02 \x01(\x0cR\x07payload\x12\x1c\n\texecution\x18\x03 \x01(\tR\texecution\x12;\n\x0ccaller_error\x18\x04 \x01(\x0b2\x18.outrider.v1.CallerErrorR\x0bcallerError";\n\x0bCallerError\x12\x12\n\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message"<\n\x12PauseTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"R\n\x13PauseTargetResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate"=\n\x13ResumeTargetRequest\x12&\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"S\n\x14ResumeTargetResponse\x12;\n\x0bchange_date\x18\x01 \x01(\x0b2\x1a.google.protobuf.TimestampR\nchangeDate*W\n\x08Ordering\x12\x18\n\x14ORDERING_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDERING_UNORDERED\x10\x01\x12\x19\n\x15ORDERING_BY_AGGREGATE\x10\x02*E\n\x06OnDead\x12\x17\n\x13ON_DEAD_UNSPECIFIED\x10\x00\x12\x10\n\x0cON_DEAD_SKIP\x10\x01\x12\x10\n\x0cON_DEAD_HALT\x10\x02*j\n\rOnUnreachable\x12\x1e\n\x1aON_UNREACHABLE_UNSPECIFIED\x10\x00\x12\x1b\n\x17ON_UNREACHABLE_CONTINUE\x10\x01\x12\x1c\n\x18ON_UNREACHABLE_INTERRUPT\x10\x022\x80\x06\n\x13TargetPolicyService\x12\x9a\x01\n\x0fGetTargetPolicy\x12#.outrider.v1.GetTargetPolicyRequest\x1a$.outrider.v1.GetTargetPolicyResponse"<\x82\xd3\xe4\x93\x02 \x12\x1e/v1/targets/{target_id}/policy\xea\xc7\x18\x12action.target.read\x12\x9e\x01\n\x0fSetTargetPolicy\x12#.outrider.v1.SetTargetPolicyRequest\x1a$.outrider.v1.SetTargetPolicyResponse"@\x82\xd3\xe4\x93\x02#\x1a\x1e/v1/targets/{target_id}/policy:\x01*\xea\xc7\x18\x13action.target.write\x12\x88\x01\n\nTestTarget\x12\x1e.outrider.v1.TestTargetRequest\x1a\x1f.outrider.v1.TestTargetResponse"9\x82\xd3\xe4\x93\x02!"\x1c/v1/targets/{target_id}/test:\x01*\xea\xc7\x18\x0edelivery.write\x12\x8c\x01\n\x0bPauseTarget\x12\x1f.outrider.v1.PauseTargetRequest\x1a .outrider.v1.PauseTargetResponse":\x82\xd3\xe4\x93\x02""\x1d/v1/targets/{target_id}/pause:\x01*\xea\xc7\x18\x0edelivery.write\x12\x90\x01\n\x0cResumeTarget\x12 .outrider.v1.ResumeTargetRequest\x1a!.outrider.v1.ResumeTargetResponse";\x82\xd3\xe4\x93\x02#"\x1e/v1/targets/{target_id}/resume:\x01*\xea\xc7\x18\x0edelivery.writeb\x06proto3',
     [
         annotations_pb.desc(),
         duration_pb.desc(),
@@ -724,6 +779,7 @@ _DESC = file_desc(
         "SetTargetPolicyResponse": SetTargetPolicyResponse,
         "TestTargetRequest": TestTargetRequest,
         "TestTargetResponse": TestTargetResponse,
+        "CallerError": CallerError,
         "PauseTargetRequest": PauseTargetRequest,
         "PauseTargetResponse": PauseTargetResponse,
         "ResumeTargetRequest": ResumeTargetRequest,

@@ -7,7 +7,7 @@ import ssl
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adapters.http.certificates import FAR, Authority
 from outrider.adapters.http.connect.tls import check_tls, policy_context
@@ -96,6 +96,32 @@ def test_a_certificate_of_ours_leaves_the_systems_trust_as_it_is():
 
     with pytest.raises(ssl.SSLCertVerificationError):
         exchange(context, AUTHORITY.server_context("receiver.example"), "receiver.example")
+
+
+def rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    """A key of this size whose factors are no primes: to find some takes a minute."""
+    p, q = (1 << (bits // 2 - 1)) * 3 // 2 + 1, (1 << (bits // 2 - 1)) * 5 // 4 + 7
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    inverse = rsa.rsa_recover_private_exponent(65537, p, q)
+    numbers = rsa.RSAPrivateNumbers(
+        p,
+        q,
+        inverse,
+        rsa.rsa_crt_dmp1(inverse, p),
+        rsa.rsa_crt_dmq1(inverse, q),
+        rsa.rsa_crt_iqmp(p, q),
+        public,
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def test_a_key_whose_signatures_take_long_is_refused():
+    """
+    A handshake needs one, and is made by a worker that others wait for.
+    """
+    tls = TlsPolicy(client_cert_pem=PAIR.certificate, client_key_pem=pem_of_key(rsa_key(8192)))
+    with pytest.raises(ValueError, match="client_key_pem has 8191 bits, more than 4096"):
+        check_tls(tls)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from adapters.http.hostile import (
     Hostile,
     answer,
-    closes_before_reading,
     hangs,
     sends,
     sends_in_turn,
@@ -16,6 +17,7 @@ from adapters.http.hostile import (
 )
 from adapters.http.names import a_call, failure_of
 from outrider.adapters.http.connect.limits import ClientLimits
+from outrider.adapters.http.connect.response import allowed_idle
 from outrider.adapters.http.connect.transports import MAX_TRANSPORTS
 from outrider.adapters.http.request import MAX_KEPT, destination_of
 from outrider.domain.calls.request import DIRECT, Route, Stage
@@ -198,36 +200,42 @@ async def test_a_connection_that_speaks_out_of_turn_is_closed(client):
     assert (first.body, second.body) == (b"mine", b"right")
 
 
-async def test_a_kept_connection_that_dies_under_the_request_is_replaced_once(client):
+@pytest.mark.parametrize(
+    ("announced", "seconds"),
+    [
+        (None, 4.0),
+        ("timeout=5", 4.0),
+        ("timeout=5, max=1000", 4.0),
+        ('max=10, Timeout = "30"', 29.0),
+        ("timeout=2", 1.0),
+        ("timeout=1", 0.5),
+        ("timeout=0", 0.0),
+        ("timeout=300", 50.0),
+        (f"timeout={'9' * 5000}", 50.0),
+        ("max-timeout=9", 4.0),
+        ("timeout=soon", 4.0),
+    ],
+)
+def test_a_connection_is_closed_before_its_receiver_closes_it(announced, seconds):
     """
-    The receiver closes just when we write: nothing was answered, so it is sent again.
+    A request that meets the receiver's end on the way fails: we have to be first.
     """
-    async with Hostile(dies_under_the_second_request, sends(answer(200, b"again"))) as server:
+    headers = () if announced is None else (("keep-alive", announced),)
+
+    assert seconds == allowed_idle(headers, ClientLimits())
+
+
+async def test_what_the_receiver_announces_ends_a_connection(client):
+    """
+    Node says how long it waits; it is believed also when that is less than our own time.
+    """
+    says_one_second = answer(200, b"", ("Keep-Alive", "timeout=1"))
+    async with Hostile(sends_in_turn(says_one_second)) as server:
         await client.send(a_call(server.url()))
-        result = await client.send(a_call(server.url(), body=b"payload"))
+        async with asyncio.timeout(3.5):  # ours is 4 s
+            await server.gone.wait()
 
-    assert result.body == b"again"
-    assert [request.body for request in server.requests[1:]] == [b"payload"] * 2
-
-
-async def dies_under_the_second_request(peer):
-    await peer.request()
-    await peer.say(answer())
-    await peer.request()
-    peer.reset()
-
-
-async def test_the_replacement_is_not_replaced_again(client):
-    """
-    One repetition is for a race; two would be hammering.
-    """
-    async with Hostile(dies_under_the_second_request, closes_before_reading) as server:
-        await client.send(a_call(server.url()))
-        failed = await failure_of(client, a_call(server.url()))
-
-    assert failed.stage == Stage.ANSWER
-    assert failed.reason == "connection closed before the answer was complete"
-    assert server.connections == 2
+    assert state(client) == "[busy 0 | idle 0]"
 
 
 async def test_a_fresh_connection_that_dies_is_not_replaced(client):

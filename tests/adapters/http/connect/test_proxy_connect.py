@@ -417,7 +417,10 @@ async def test_a_kept_tunnel_that_was_closed_is_opened_again(client):
     """
     async with Proxy() as proxy, Hostile(sends_then_closes(answer(200, b"a"))) as target:
         call = through(proxy.url(), target.url())
-        answers = [await client.send(call) for _ in range(3)]
+        answers = []
+        for _ in range(3):
+            answers.append(await client.send(call))
+            await asyncio.wait(proxy.tunnels)
 
     assert [response.body for response in answers] == [b"a"] * 3
     assert len(proxy.asked) == 3

@@ -291,3 +291,25 @@ def test_a_parser_reads_one_answer_after_the_other():
     for data in [chunked(b"one", end=b"0\r\nX-Trailer: a\r\n\r\n"), answer(204), chunked(b"two")]:
         parser.begin()
         assert read(data) == parser.feed(data)
+
+
+def in_chunks(chunk: bytes, count: int) -> bytes:
+    return chunked(*[chunk] * count)
+
+
+def test_a_body_in_tiny_chunks_is_given_up():
+    """
+    A chunk costs more than its bytes: 20 MiB of them took 6 s of the event loop.
+    """
+    few = in_chunks(b"x", DEFAULTS.max_small_chunks)
+    many = in_chunks(b"x", DEFAULTS.max_small_chunks + 200)
+
+    assert read(few, pieces=4096).body == b"x" * DEFAULTS.max_small_chunks
+    assert read(many, pieces=4096) == "answer in chunks smaller than 64 bytes"
+
+
+def test_a_large_body_in_usual_chunks_is_taken():
+    """
+    Servers that stream write a few hundred bytes at a time.
+    """
+    assert len(read(in_chunks(bytes(100), 100_000), pieces=65536).body) == 10_000_000

@@ -31,6 +31,7 @@ BEFORE_INSTANCES = 6
 OF_THE_STORE = {
     "metadata",
     "instances",
+    "instance_deletions",
     "routing_revision",
     "leases",
     "schema_migrations",

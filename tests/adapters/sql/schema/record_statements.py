@@ -27,6 +27,7 @@ class Recorder:
 
     def pytest_configure(self):
         execute, executemany = PostgresConnection.execute, PostgresConnection.executemany
+        first_of_each = PostgresConnection.first_of_each
 
         def recorded(connection, sql, parameters=(), /):
             self.record(sql, parameters)
@@ -38,7 +39,13 @@ class Recorder:
                 self.record(sql, rows[0])
             return executemany(connection, sql, rows)
 
+        def recorded_each(connection, sql, parameters, /):
+            if parameters:
+                self.record(sql, parameters[0])
+            return first_of_each(connection, sql, parameters)
+
         PostgresConnection.execute, PostgresConnection.executemany = recorded, recorded_many
+        PostgresConnection.first_of_each = recorded_each
 
     def record(self, sql, parameters):
         """Keep the first example of a statement on our tables."""

@@ -17,6 +17,7 @@ from outrider.adapters.crypto.external_jwt import ExternalJwts
 from outrider.adapters.http.client import EgressClient
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.access.external_issuer import parse_issuers
+from outrider.domain.formats.json_bounds import MAX_JSON_VALUES
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.errors import Unavailable
 from outrider.testing.receiver import Answer
@@ -333,7 +334,7 @@ WRONG = {
     "the discovery document is that of another": discovered(issuer="https://a.example"),
     "the discovery document is that": discovered(jwks_uri=7),
     "the discovery document lacks": lambda _: {DISCOVERY: Answer(body=b"<html>")},
-    "the discovery document lacks issuer": lambda _: {DISCOVERY: Answer(body=b"[" * 100_000)},
+    "the discovery document lacks issuer": lambda _: {DISCOVERY: Answer(body=b"[" * 10_000)},
     "the discovery document lacks issuer or jwks_uri": lambda _: {DISCOVERY: Answer(body=b"[]")},
     "the URL must begin with https://": discovered(jwks_uri="http://a.example/keys"),
     "the URL's scheme is neither": discovered(jwks_uri="file:///etc/passwd"),
@@ -345,6 +346,10 @@ WRONG = {
     },
     "the keys: the answer has the status 404": lambda _: {KEYS: Answer(status=404)},
     "the keys: answer larger than 1 MiB": lambda _: {KEYS: Answer(body=bytes(2**20 + 1))},
+    "the keys: the answer cannot be read": lambda _: keys_are([{}] * MAX_JSON_VALUES),
+    "the discovery document: the answer cannot be read": lambda _: {
+        DISCOVERY: Answer(body=json.dumps([0] * MAX_JSON_VALUES).encode())
+    },
     "the keys: connection": lambda _: {KEYS: Answer(body=b"{}  ", cut_at=2)},
     "the keys: answer is not valid HTTP": lambda _: {KEYS: Answer(raw=b"SSH-2.0-x\r\n")},
     "the answer is no JWK set": lambda _: {KEYS: Answer(body=b"\xff")},

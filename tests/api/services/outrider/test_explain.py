@@ -103,11 +103,57 @@ POLICY = Call(
     {"targetId": "$target", "policy": {"onUnreachable": "ON_UNREACHABLE_INTERRUPT"}},
 )
 
+SESSIONS = "/zitadel.session.v2.SessionService"
+OWN = "/outrider.v1.EventService"
+
+
+def meaning(*names: str) -> dict[str, Any]:
+    """The name is unknown, and these may be meant."""
+    return {"unknown": True, "suggestions": names}
+
+
 EXECUTIONS = [
     Row("nothing is bound", explain(method=METHOD), {}, [KNOWN_METHOD]),
-    Row("nobody registered it", explain(method="/nobody.Service/Do"), {}),
-    Row("nobody registered the function", explain(function="nobodys"), {}),
-    Row("nobody registered the event type", explain(eventType="nobodys.event"), {}),
+    Row("nobody registered it", explain(method="/qqqq.QQQQQQQQ/Qqqqqqq"), {"unknown": True}),
+    Row("nobody registered the function", explain(function="qqqq"), {"unknown": True}),
+    Row("nobody registered the event type", explain(eventType="qqqq.q"), {"unknown": True}),
+    Row(
+        "a misspelled method",
+        explain(method="/zitadel.session.v2.SessionService/ListSesions"),
+        meaning(f"{SESSIONS}/ListSessions", f"{SESSIONS}/SetSession", f"{SESSIONS}/GetSession"),
+    ),
+    Row(
+        "a misspelled response",
+        explain(method="/zitadel.session.v2.SessionService/listSessions", response=True),
+        meaning(f"{SESSIONS}/ListSessions", f"{SESSIONS}/SetSession", f"{SESSIONS}/GetSession"),
+    ),
+    Row(
+        "a misspelled service",
+        explain(method="/zitadel.sesion.v2.SessionService/ListSessions"),
+        meaning(f"{SESSIONS}/ListSessions", f"{SESSIONS}/SetSession", f"{SESSIONS}/GetSession"),
+    ),
+    Row("a misspelled function", explain(function="preUserInfo"), meaning("preuserinfo")),
+    Row(
+        "a misspelled event type",
+        explain(eventType="user.human.aded"),
+        meaning("user.human.added", "user.human.avatar.added", "user.machine.added"),
+    ),
+    Row(
+        "what matches a wider execution is unknown all the same",
+        explain(method="/$unique.Service/Dos"),
+        {
+            "matched": "request/$unique.Service",
+            "candidates": [candidate("request/$unique.Service", LAST)],
+            "targets": [
+                explained_target(
+                    f"{CALLED}{IGNORED}an error that it answers is ignored, no answer is ignored"
+                )
+            ],
+            **meaning(METHOD),
+        },
+        bound(webhook(), condition=SERVICE),
+    ),
+    Row("outrider's own methods are not misspelled", explain(method=f"{OWN}/Do"), {}),
     Row(
         "the method itself",
         explain(method=METHOD),
@@ -152,6 +198,7 @@ EXECUTIONS = [
                     f"{CALLED}{REPLACES}an error that it answers is ignored, no answer is ignored"
                 )
             ],
+            **meaning(METHOD),
         },
         [*bound(responder(endpoint=NOBODY), condition=SERVICE), set_targets(EVERYTHING)],
         [FORGET_ALL],

@@ -52,7 +52,16 @@ def hook(endpoint: str, *, interrupts: bool = False) -> Call:
     return create(of_type("restWebhook", interrupts=interrupts, endpoint=endpoint))
 
 
+MANY_HEADERS = {f"h{number}": {"values": ["v"]} for number in range(1001)}
 REQUESTS = [
+    Row(
+        "more headers than any server takes",
+        Call("InterceptRequest", {"fullMethod": METHOD, "headers": MANY_HEADERS}),
+        ExpectedError(
+            "invalid_argument",
+            "invalid InterceptRequestRequest.Headers: value must contain no more than 1000 pair(s)",
+        ),
+    ),
     Row("a request that nobody asks for is what it was", REQUEST, {"request": MESSAGE}),
     Row(
         "no request is an empty one",

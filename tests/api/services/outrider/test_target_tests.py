@@ -22,6 +22,7 @@ from api.calls.steps import (
     FUNCTION,
     KNOWN,
     METHOD,
+    create,
     delete,
     of_type,
     on_event,
@@ -50,7 +51,8 @@ SAMPLE_USER = {
     "username": "ada",
     "human": {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"},
 }
-OK = responder(endpoint=answering(b"fine"))
+FINE_BODY = b'{"fine":true}'
+OK = responder(endpoint=answering(FINE_BODY))
 
 
 def sending(payload: Mapping[str, Any]) -> Call:
@@ -69,12 +71,21 @@ def saying(text: str) -> Like:
     return Like(f"text with {text}", lambda error: isinstance(error, str) and text in error)
 
 
-FINE = attempt(statusCode=200, responseBodyPrefix=Bytes("fine"))
+FINE = attempt(statusCode=200, responseBodyPrefix=Bytes(FINE_BODY.decode()))
 
 
-def sample(title: str, given: Sequence[Call], payload: Mapping[str, Any], after: Any = ()) -> Row:
-    """A target that is sent a sample."""
-    return Row(title, TEST, {"attempt": FINE, "payload": JsonBytes(payload)}, given, after)
+def sample(
+    title: str,
+    given: Sequence[Call],
+    payload: Mapping[str, Any],
+    execution: str = "",
+    after: Sequence[Call] = (),
+) -> Row:
+    """A target that is sent a sample of what it gets from an execution."""
+    expected: dict[str, Any] = {"attempt": FINE, "payload": JsonBytes(payload)}
+    if execution:
+        expected["execution"] = execution
+    return Row(title, TEST, expected, given, after)
 
 
 def described(kind: str, name: str) -> Call:
@@ -110,31 +121,41 @@ MADE_UP, DESCRIBED = {"sample": True}, {"from": "catalogue"}
 EVERYTHING = {"request": {"all": True}}
 SAMPLES = [
     sample("nothing asks for it", [OK], event_sample("outrider.test", MADE_UP)),
-    sample("a request", bound(on_request(), OK), call_sample(METHOD, MADE_UP)),
+    sample(
+        "a request",
+        bound(on_request(), OK),
+        call_sample(METHOD, MADE_UP),
+        f"request{METHOD}",
+    ),
     sample(
         "a request that the catalogue describes",
         [*bound(on_request(), OK), described("METHOD", METHOD)],
         call_sample(METHOD, DESCRIBED),
+        f"request{METHOD}",
     ),
     sample(
         "a response",
         bound(on_response(), OK),
         call_sample(METHOD, MADE_UP, response=True),
+        f"response{METHOD}",
     ),
     sample(
         "a response that the catalogue describes",
         [*bound(on_response(), OK), described("METHOD", METHOD)],
         call_sample(METHOD, DESCRIBED, response=True),
+        f"response{METHOD}",
     ),
     sample(
         "the requests of a service",
         bound({"request": {"service": "$unique.Service"}}, OK),
         call_sample("/$unique.Service/DoSomething", MADE_UP),
+        "request/$unique.Service",
     ),
     sample(
         "every request",
         bound(EVERYTHING, OK),
         call_sample("/outrider.sample.SampleService/DoSomething", MADE_UP),
+        "request",
         [Call("SetExecution", {"condition": EVERYTHING})],
     ),
     sample(
@@ -146,27 +167,37 @@ SAMPLES = [
             "user": SAMPLE_USER,
             "user_grants": [],
         },
+        f"function/{FUNCTION}",
     ),
     sample(
         "a function that the catalogue describes",
         [*bound(on_function(), OK), described("FUNCTION", FUNCTION)],
         {"function": f"function/{FUNCTION}", **DESCRIBED},
+        f"function/{FUNCTION}",
     ),
     sample(
         "an assertion",
         bound(on_function("presamlresponse"), OK),
         {"function": "function/presamlresponse", "user": SAMPLE_USER, "user_grants": []},
+        "function/presamlresponse",
     ),
-    sample("an event", [KNOWN, *bound(on_event(), OK)], event_sample(EVENT_TYPE, MADE_UP)),
+    sample(
+        "an event",
+        [KNOWN, *bound(on_event(), OK)],
+        event_sample(EVENT_TYPE, MADE_UP),
+        f"event/{EVENT_TYPE}",
+    ),
     sample(
         "an event that the catalogue describes",
         [KNOWN, *bound(on_event(), OK), described("EVENT_TYPE", EVENT_TYPE)],
         event_sample(EVENT_TYPE, DESCRIBED),
+        f"event/{EVENT_TYPE}",
     ),
     sample(
         "a group of events",
         [KNOWN, *bound({"event": {"group": "$unique"}}, OK)],
         event_sample("outrider.test", MADE_UP),
+        "event/$unique.*",
     ),
     sample(
         "several executions: the first by its name",
@@ -177,6 +208,7 @@ SAMPLES = [
             "user": SAMPLE_USER,
             "user_grants": [],
         },
+        f"function/{FUNCTION}",
     ),
 ]
 
@@ -260,6 +292,115 @@ OUTCOMES = [
     ),
 ]
 
+FAILED_TEXT = "Execution failed (EXEC-dra6yamk98)"
+
+
+def applied(
+    title: str,
+    condition: Mapping[str, Any],
+    answer: bytes,
+    error: str,
+    caller_error: Mapping[str, Any] | None,
+    *,
+    type_: str = "restCall",
+    interrupts: bool = True,
+    call: Call = TEST,
+) -> Row:
+    """A target of an execution, whose answer a real call could not use."""
+    target = create(of_type(type_, interrupts=interrupts, endpoint=answering(answer)))
+    seen = {"statusCode": 200, "responseBodyPrefix": Bytes(answer.decode()), "error": saying(error)}
+    expected: dict[str, Any] = {"attempt": attempt("FAILED", **seen), "payload": ANYTHING}
+    expected["execution"] = ANYTHING
+    if caller_error is not None:
+        expected["callerError"] = caller_error
+    return Row(title, call, expected, bound(condition, target))
+
+
+ANYTHING = Like("anything", lambda value: value is not None)
+STOPPED = {"code": "failed_precondition", "message": FAILED_TEXT}
+FORBIDDEN = b'{"forwardedStatusCode":403,"forwardedErrorMessage":"not you"}'
+APPLIED = [
+    applied("a request's answer is no JSON", on_request(), b"fine", "not JSON", STOPPED),
+    applied("a response's answer is a list", on_response(), b"[]", "not a JSON object", STOPPED),
+    applied("a request's answer is null", on_request(), b"null", "the answer is null", STOPPED),
+    applied(
+        "a function's answer is no JSON",
+        on_function(),
+        b"fine",
+        "not JSON",
+        {"code": "failed_precondition", "message": "Response is not valid JSON (ACTION-4m9s2)"},
+    ),
+    applied(
+        "a list of an assertion has the wrong type",
+        on_function("presamlresponse"),
+        b'{"append_attribute":{}}',
+        "append_attribute of the answer is not a list",
+        STOPPED,
+    ),
+    applied(
+        "an error is forwarded to the caller",
+        on_request(),
+        FORBIDDEN,
+        "the error 403: not you",
+        {"code": "permission_denied", "message": "not you (EXEC-reUaUZCzCp)"},
+    ),
+    applied(
+        "a webhook forwards one",
+        on_request(),
+        FORBIDDEN,
+        "the error 403: not you",
+        {"code": "permission_denied", "message": "not you (EXEC-reUaUZCzCp)"},
+        type_="restWebhook",
+    ),
+    applied(
+        "a target that does not interrupt fails without an error for the caller",
+        on_request(),
+        b"fine",
+        "not JSON",
+        None,
+        interrupts=False,
+    ),
+    applied(
+        "an answer to what was given is applied, too",
+        on_request(),
+        b"fine",
+        "not JSON",
+        STOPPED,
+        call=sending(GIVEN),
+    ),
+    Row(
+        "an unreachable target stops the caller as well",
+        TEST,
+        {
+            "attempt": attempt("UNREACHABLE", "connect", error=saying("refused")),
+            "payload": ANYTHING,
+            "execution": f"request{METHOD}",
+            "callerError": STOPPED,
+        },
+        bound(on_request(), create(of_type("restCall", interrupts=True, endpoint=NOBODY))),
+    ),
+    Row(
+        "what a webhook answers is not applied",
+        TEST,
+        {
+            "attempt": attempt(statusCode=200, responseBodyPrefix=Bytes("fine")),
+            "payload": ANYTHING,
+            "execution": f"request{METHOD}",
+        },
+        bound(on_request(), create(of_type("restWebhook", endpoint=answering(b"fine")))),
+    ),
+    Row(
+        "nor what answers an event",
+        TEST,
+        {
+            "attempt": attempt(statusCode=200, responseBodyPrefix=Bytes("fine")),
+            "payload": ANYTHING,
+            "execution": f"event/{EVENT_TYPE}",
+        },
+        [KNOWN, *bound(on_event(), responder(endpoint=answering(b"fine")))],
+    ),
+]
+
 EMPTY_ID = "value length must be between 1 and 200 runes, inclusive"
 REFUSALS = [
     Row("nobody's target", Call("TestTarget", {"targetId": "1"}), NOT_FOUND),
@@ -276,7 +417,7 @@ REFUSALS = [
     ),
 ]
 
-ROWS = [*SAMPLES, *OUTCOMES, *REFUSALS]
+ROWS = [*SAMPLES, *OUTCOMES, *APPLIED, *REFUSALS]
 
 
 @each_row(ROWS)

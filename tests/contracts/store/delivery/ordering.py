@@ -18,6 +18,7 @@ from contracts.store.steps import (
 )
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import DeliveryState, Dependents
+from outrider.domain.delivery.replay import Replay
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.domain.targets.policy import OnDead, Ordering, TargetPolicy
 from outrider.usecases.ports.store import Store
@@ -193,5 +194,9 @@ class OrderingContract(StoreContract):
     @staticmethod
     async def _resume_key(store: Store, dead: str, replay: str) -> bool:
         return await store.write(
-            lambda unit: unit.deliveries.resume_key(INSTANCE, DeliveryId(dead), DeliveryId(replay))
+            lambda unit: bool(
+                unit.deliveries.resume_keys(
+                    INSTANCE, [Replay(DeliveryId(replay), DeliveryId(dead))]
+                )
+            )
         )

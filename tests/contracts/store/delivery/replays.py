@@ -245,8 +245,9 @@ class ReplaysContract(StoreContract):
         assert [] == await claimed_ids(store, now=NOW + HOUR)
 
         def replay_in_place(unit: Unit) -> bool:
-            unit.replays.add(INSTANCE, [Replay(DeliveryId("41"), DeliveryId("31"))], NOW)
-            return unit.deliveries.resume_key(INSTANCE, DeliveryId("31"), DeliveryId("41"))
+            replays = [Replay(DeliveryId("41"), DeliveryId("31"))]
+            unit.replays.add(INSTANCE, replays, NOW)
+            return {"31"} == unit.deliveries.resume_keys(INSTANCE, replays)
 
         assert await store.write(replay_in_place)
         assert ["41"] == await claimed_ids(store, now=NOW + HOUR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from contracts.store.store import StoreContract
 from outrider.domain.ids import InstanceId
@@ -131,3 +132,22 @@ class CatalogueContract(StoreContract):
 
         assert 1000 == len(await put(store, *entries))
         assert 1000 == len(await found(store, *(entry.entry_name for entry in entries)))
+
+    async def test_the_schema_of_a_method_is_a_part_of_routing(self, store: Store) -> None:
+        """Answers are checked against it: every node has to notice that it changed."""
+        revisions = [await revision(store)]
+        for schema in (None, "{}", '{"type":"object"}', None):
+            await put(store, replace(METHOD, schema_json=schema))
+            revisions.append(await revision(store))
+
+        assert sorted(set(revisions)) == revisions
+        await put(store, METHOD, replace(METHOD, example_json="{}"))
+        assert revisions[-1] == await revision(store)
+
+    async def test_what_describes_an_event_type_is_no_part_of_routing(self, store: Store) -> None:
+        """Nothing is checked against it."""
+        await put(store, EVENT_TYPE)
+        before = await revision(store)
+        await put(store, replace(EVENT_TYPE, schema_json="{}"))
+
+        assert before == await revision(store)

@@ -26,6 +26,9 @@ class MemoryCancellations:
         else:
             _cancel_waiting(self._tables, row, now)
 
+    def take_effect(self, now: datetime) -> None:
+        take_effect(self._tables, now)
+
 
 def take_effect(tables: Tables, now: datetime) -> None:
     """Cancel what was to be cancelled and is attempted no longer: called where attempts end."""

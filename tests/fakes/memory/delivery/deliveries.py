@@ -9,10 +9,11 @@ from datetime import datetime
 from fakes.memory.delivery import cancellations, ordering, target_queues, transitions
 from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, DeliveryState, Settlement
+from outrider.domain.delivery.replay import Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey, not_after
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
+from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult, Weigh, no_weight
 
 
 class MemoryDeliveries:
@@ -40,7 +41,10 @@ class MemoryDeliveries:
         taken = target_queues.Claim(self._tables, owner, now, limit, claim_limits).run()
         return [transitions.claimed(self._tables, row) for row in taken]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
+    def settle(
+        self, owner: str, settlements: Sequence[Settlement], now: datetime, weigh: Weigh = no_weight
+    ) -> SettleResult:
+        # All of them, however heavy: there is no other writer to wait.
         written, notable = 0, []
         for settlement in settlements:
             row = self._claimed(owner, settlement.delivery_id)
@@ -94,17 +98,23 @@ class MemoryDeliveries:
         )
         return None if found is None else found.delivery.created_at
 
-    def clock_went_back(self, now: datetime) -> None:
+    def clock_went_back(self, now: datetime, after: int = 0) -> int | None:
         transitions.first_attempts_now(self._tables, now)
         for target_key, target_queue in self._tables.target_queues.items():
             self._tables.target_queues[target_key] = not_after(target_queue, now)
         self._tables.shared_last_claimed_at = min(self._tables.shared_last_claimed_at, now)
+        return None
 
-    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        row = self._tables.deliveries.get(dead)
-        if row is None or row.instance != instance:
-            return False
-        return ordering.resume_key(self._tables, dead, replay)
+    def resume_keys(
+        self, instance: InstanceId, replays: Sequence[Replay]
+    ) -> Collection[DeliveryId]:
+        return {
+            replay.of
+            for replay in replays
+            if (row := self._tables.deliveries.get(replay.of)) is not None
+            and row.instance == instance
+            and ordering.resume_key(self._tables, replay.of, replay.id)
+        }
 
     def _claimed(self, owner: str, delivery: DeliveryId) -> QueuedDelivery | None:
         row = self._tables.deliveries.get(delivery)

@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from fakes.memory.tables import Tables
 from outrider.domain.ids import InstanceId
-from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+from outrider.domain.routing.catalogue_entry import (
+    Entry,
+    EntryKind,
+    EntryName,
+    changes_routing,
+)
 
 
 class MemoryCatalogueEntries:
@@ -17,9 +22,11 @@ class MemoryCatalogueEntries:
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
         named = {(instance, entry.entry_name): entry for entry in entries}
-        new = {name for _, name in named.keys() - self._tables.entries.keys()}
+        stored = self._tables.entries
+        new = {name for _, name in named.keys() - stored.keys()}
+        changes = any(changes_routing(entry, stored.get(name)) for name, entry in named.items())
         self._tables.entries |= named
-        if new:
+        if changes:
             self._tables.routing_revision += 1
         return new
 

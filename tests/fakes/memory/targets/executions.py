@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,11 @@ class MemoryExecutions:
 
     def get(self, instance: InstanceId, execution: ExecutionId) -> Execution | None:
         return self._tables.executions.get((instance, execution))
+
+    def existing(
+        self, instance: InstanceId, executions: Collection[ExecutionId]
+    ) -> set[ExecutionId]:
+        return {found for found in executions if (instance, found) in self._tables.executions}
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
         self._tables.executions[instance, execution.id] = execution

@@ -14,6 +14,7 @@ from outrider.domain.page import Listing, Page
 from outrider.domain.targets.search import NameFilter, TargetFilter, TargetSort, TextMethod
 from outrider.domain.targets.target import Target
 from outrider.errors import AlreadyExists
+from outrider.usecases.ports.targets import RoutedTarget
 
 _SORTED_BY: dict[TargetSort, Callable[[Target], Any]] = {
     TargetSort.ID: lambda target: target.id,
@@ -63,11 +64,23 @@ class MemoryTargets:
         self._tables.routing_revision += 1
         transitions.cancel_deliveries_to(self._tables, instance, target, at)
 
+    def finish_deletion(self, instance: InstanceId, target: TargetId, at: datetime) -> bool:
+        return True  # `delete` leaves nothing
+
+    def unfinished_deletions(self) -> Sequence[tuple[InstanceId, TargetId]]:
+        return []
+
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
         return self._tables.deleted_targets.get((instance, target))
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
         return {target for target in targets if (instance, target) in self._tables.targets}
+
+    def routed(
+        self, instance: InstanceId, targets: Collection[TargetId]
+    ) -> dict[TargetId, RoutedTarget]:
+        found = self.get_many([(instance, target) for target in targets])
+        return {target.id: RoutedTarget(target.id, target.is_awaited) for target in found.values()}
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -14,10 +15,10 @@ from outrider.domain.net.endpoint import Endpoint
 
 _NEVER = float("inf")
 _CLOCK_TICK = 0.001  # event loops round timers to milliseconds, so they may fire this early
-
-
-class ConnectionClosed(Exception):
-    """A kept connection turned out closed before a byte of the response came."""
+_NOT_SENT = "connection closed before the request was sent"
+_PERHAPS_PROCESSED = (
+    "the connection was closed after the request was sent; the receiver may have processed it"
+)
 
 
 class Connection(asyncio.Protocol):
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_on_close",
         "_on_open",
         "_parser",
+        "_poll",
         "_seconds",
         "_socket_transport",
         "_timer",
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._on_open = on_open
         self._on_close = on_close
         self._socket_transport: asyncio.Transport | None = None
+        self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._waiter: asyncio.Future[Response] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_fires_at = self._deadline = _NEVER
@@ -78,10 +81,25 @@ class Connection(asyncio.Protocol):
         """Whether the last exchange left it open, clean and willing."""
         return self._parser.reusable and self._socket_transport is not None and not self._is_sending
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long the receiver lets it be idle, by its last response."""
+        return self._parser.idle_seconds
+
+    def is_silent(self) -> bool:
+        """Whether it may be used now: idle not too long, and nothing came from the peer meanwhile.
+
+        Asks the system, not the event loop, which may not have heard yet: an end, a reset or bytes
+        that are there before we write are seen, and nothing was sent then. Behind TLS too, where
+        any bytes count as an end.
+        """
+        poll = self._poll
+        return poll is not None and not poll(0) and self._loop.time() < self._deadline
+
     def send(
         self, request: bytes, deadline: float, seconds: float, body_limit: int
     ) -> asyncio.Future[Response]:
-        """Send a request. The future gives the response, or raises `RequestError` or `ConnectionClosed`.
+        """Send a request. The future gives the response, or raises `RequestError`.
 
         `deadline` is the loop's time at which `seconds`, the whole call's time, are over.
         `body_limit` is how much of the response's body is of use.
@@ -93,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._seconds = seconds
         self._watch(deadline)
         if self._socket_transport is None:
-            self._end_of_stream()
+            self._fail_with(unreachable(Stage.SEND, _NOT_SENT))
         else:
             self._socket_transport.write(request)
         return waiter
@@ -105,7 +123,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once. May be called at any time, and twice."""
         socket_transport, self._socket_transport = self._socket_transport, None
-        self._waiter = None
+        self._poll = self._waiter = None
         self._stop_timer()
         if socket_transport is not None:
             socket_transport.abort()
@@ -119,6 +137,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open, and for https the handshake is done."""
         self._socket_transport = cast("asyncio.Transport", transport)
+        poller = select.poll()
+        # An end and a reset count as readable. Behind TLS, and a proxy, it is the same socket.
+        poller.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll = poller.poll
         self._on_open(self)
 
     def data_received(self, data: bytes) -> None:
@@ -144,7 +166,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _failure: Exception | None) -> None:
         """Closed by the peer, by the network or by us."""
-        self._socket_transport = None
+        self._socket_transport = self._poll = None
         self._end_of_stream()
         self._on_close(self)
 
@@ -160,10 +182,10 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter
         if waiter is None or waiter.done():
             self.abort()
-        elif self._exchanges > 1 and not self._has_received:
-            self._fail_with(ConnectionClosed())
         elif self._is_sending:
             self._fail_with(unreachable(Stage.SEND, "connection closed while sending the request"))
+        elif not self._has_received:
+            self._fail_with(unreachable(Stage.ANSWER, _PERHAPS_PROCESSED))
         else:
             self._complete_at_close(waiter)
 

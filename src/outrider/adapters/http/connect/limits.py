@@ -32,8 +32,16 @@ class ClientLimits:
     resolved: float = 2.0
     """How long resolved addresses serve further connections. They are checked each time."""
 
-    idle: float = 20.0
-    """How long an unused connection is kept."""
+    idle: float = 4.0
+    """How long an unused connection is kept whose receiver does not say how long it keeps it.
+
+    A request that is written just when the receiver closes fails, so we have to close first. Node,
+    uvicorn and Apache close after 5 s, everything else that is usual later.
+    """
+
+    longest_idle: float = 50.0
+    """How long an unused connection is kept at most, whatever its receiver says: balancers on the
+    way close after 60 s."""
 
     max_idle_per_origin: int = 128
     max_idle: int = 1024
@@ -48,3 +56,6 @@ class ClientLimits:
     """1xx responses before the final one; a receiver has no use for more than one or two."""
 
     max_body_bytes: int = MAX_RESPONSE_BYTES
+
+    max_small_chunks: int = 10_000
+    """Chunks beside one for every 64 bytes of a body: each costs more time than its bytes."""

@@ -56,12 +56,17 @@ class Pool:
         return len(self._open) - idle, idle
 
     def acquire(self, origin: Origin) -> Connection | None:
-        """Give an idle connection, the one used last: it is the least likely to be closed."""
-        if not origin.idle:
-            return None
-        connection = origin.idle.pop()
-        del self._idle[connection]
-        return connection
+        """Give an idle connection, the one used last: it is the least likely to be closed.
+
+        None was closed by its peer, as far as this machine knows at this moment.
+        """
+        while origin.idle:
+            connection = origin.idle.pop()
+            del self._idle[connection]
+            if connection.is_silent():
+                return connection
+            connection.abort()
+        return None
 
     def release(self, origin: Origin, connection: Connection) -> None:
         """Take back a connection to `origin` after its exchange; close what cannot be kept."""
@@ -71,7 +76,7 @@ class Pool:
             return
         idle.append(connection)
         self._idle[connection] = origin
-        connection.set_idle(limits.idle)
+        connection.set_idle(connection.idle_seconds)
         if len(self._idle) > limits.max_idle:
             oldest = next(iter(self._idle))
             self._forget(oldest)

@@ -5,6 +5,8 @@ The owner of the URL writes the response, so everything about it is bounded befo
 
 from __future__ import annotations
 
+import re
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from outrider.adapters.http.connect.limits import ClientLimits
@@ -14,6 +16,9 @@ FIRST_STATUS = 100
 FIRST_FINAL_STATUS = 200
 SWITCHING_PROTOCOLS = 101
 _FRAMING = {"content-length", "transfer-encoding"}
+_USUAL_CHUNK_BYTES = 64
+_ANNOUNCED_IDLE = re.compile(r'(?<![\w-])timeout[ \t]*=[ \t]*"?([0-9]{1,6})', re.IGNORECASE)
+_IDLE_MARGIN = 1.0  # the way there, and a receiver that counts whole seconds
 
 
 class InvalidHttpResponse(Exception):
@@ -32,6 +37,7 @@ class ResponseParser:
         "_body",
         "_body_bytes",
         "_body_limit",
+        "_chunks",
         "_failure",
         "_fields",
         "_headers",
@@ -41,12 +47,14 @@ class ResponseParser:
         "_parser",
         "_response",
         "_status",
+        "idle_seconds",
         "reusable",
     )
 
     def __init__(self, limits: ClientLimits) -> None:
         self._limits = limits
         self._parser = HttpResponseParser(self)
+        self.idle_seconds = limits.idle
         self.begin()
 
     def begin(self, body_limit: int = MAX_RESPONSE_BYTES) -> None:
@@ -62,6 +70,7 @@ class ResponseParser:
         self._overhead_bytes = 0
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
+        self._chunks = 0
 
     def feed(self, data: bytes) -> Response | None:
         """Take the next bytes; give the response as soon as it is whole. Raise `InvalidHttpResponse`."""
@@ -120,6 +129,13 @@ class ResponseParser:
             )
         self._fields = []
 
+    def on_chunk_header(self) -> None:
+        """Another chunk begins."""
+        self._chunks += 1
+        allowed = self._limits.max_small_chunks + self._body_bytes // _USUAL_CHUNK_BYTES
+        if self._chunks > allowed:
+            self._fail(f"answer in chunks smaller than {_USUAL_CHUNK_BYTES} bytes")
+
     def on_body(self, part: bytes) -> None:
         """A part of the body, without the framing."""
         self._overhead_bytes = 0
@@ -141,6 +157,7 @@ class ResponseParser:
         """A response is whole: an interim one (RFC 9110, 15.2) is dropped, a final one is kept."""
         if self._status:
             self.reusable = self._parser.should_keep_alive()
+            self.idle_seconds = allowed_idle(self._headers, self._limits)
             self._response = Response(self._status, self._headers, bytes(self._body))
             self._body = b""
             return
@@ -157,6 +174,21 @@ class ResponseParser:
     def _fail(self, reason: str) -> None:
         self._failure = reason
         raise InvalidHttpResponse(reason)
+
+
+def allowed_idle(headers: tuple[tuple[str, str], ...], limits: ClientLimits) -> float:
+    """How long a connection may be idle after this response, so that we close it first.
+
+    The field is `Keep-Alive: timeout=5`; without one, receivers close after the usual times.
+    """
+    seconds = limits.idle
+    for name, value in headers:
+        if name == "keep-alive":
+            announced = _ANNOUNCED_IDLE.search(value)
+            if announced is not None:
+                whole = int(announced[1])
+                seconds = min(whole - min(_IDLE_MARGIN, whole / 2), limits.longest_idle)
+    return seconds
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 
+from outrider.adapters.sql.access.instance_rows import delete_rows
 from outrider.adapters.sql.schema.connection import (
     Connection,
     bump_routing_revision,
@@ -14,6 +15,7 @@ from outrider.adapters.sql.schema.connection import (
 from outrider.domain.access.instance import Instance
 from outrider.domain.ids import InstanceId
 from outrider.errors import AlreadyExists
+from outrider.usecases.ports.access import DELETED_AT_ONCE
 
 
 class SqlInstances:
@@ -55,17 +57,27 @@ class SqlInstances:
 
     def delete(self, instance: InstanceId) -> bool:
         run = self._connection.execute
+        # First what leads to it: nobody reaches what is still to be deleted.
+        for table in ("instance_hosts", "tokens"):
+            run(f"DELETE FROM {table} WHERE instance_id = ?", (instance,))  # noqa: S608 - ours
+        is_gone = run("DELETE FROM instances WHERE id = ?", (instance,)).rowcount > 0
         run(
-            "DELETE FROM attempts WHERE delivery_id IN"
-            " (SELECT id FROM deliveries WHERE instance_id = ?)",
+            "INSERT INTO instance_deletions (id) VALUES (?) ON CONFLICT (id) DO NOTHING",
             (instance,),
         )
-        # Asked of the schema itself: a table that is added later is not forgotten here.
-        for (table,) in run(self._connection.dialect.tables_of_instances).fetchall():
-            run(f"DELETE FROM {table} WHERE instance_id = ?", (instance,))  # noqa: S608 - the schema's own names
-        is_gone = run("DELETE FROM instances WHERE id = ?", (instance,)).rowcount > 0
+        self.finish_deletion(instance)
         bump_routing_revision(self._connection)
         return is_gone
+
+    def finish_deletion(self, instance: InstanceId) -> bool:
+        if not delete_rows(self._connection, instance, DELETED_AT_ONCE):
+            return False
+        self._connection.execute("DELETE FROM instance_deletions WHERE id = ?", (instance,))
+        return True
+
+    def unfinished_deletions(self) -> builtins.list[InstanceId]:
+        rows = self._connection.execute("SELECT id FROM instance_deletions")
+        return [InstanceId(instance) for (instance,) in rows]
 
     def hosts(self) -> Mapping[str, InstanceId]:
         rows = self._connection.execute("SELECT host, instance_id FROM instance_hosts")

@@ -1,18 +1,38 @@
-"""Cancelling in SQL, at once or when the attempt that is under way has ended."""
+"""Cancelling in SQL, at once or when the attempt that is under way has ended.
+
+Deliveries to a deleted target are cancelled a bounded part at a time. The target is gone at once;
+that some are left is noted in `target_deletions`, and the next part goes on there, also in another
+process.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering, transitions
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
+from outrider.adapters.sql.delivery.transitions import Moved
 from outrider.adapters.sql.schema.connection import Connection, from_time, to_number
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey
-from outrider.domain.ids import DeliveryId, InstanceId
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.usecases.ports.targets import CANCELLED_AT_ONCE
 
 _CANCELLED = DeliveryState.CANCELLED.value
 _DELIVERING = DeliveryState.DELIVERING.value
+# In the order of the index of open deliveries: what is settled is not read.
+_OPEN = (
+    f"SELECT id, has_dependents FROM deliveries WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
+    f" AND finished_at IS NULL AND state IN ({DeliveryState.PENDING.value},"
+    f" {DeliveryState.RETRYING.value}) ORDER BY attempt_count, created_at LIMIT ?"
+)
+# Also of those that are being attempted, and of dead ones that halt their keys.
+_GIVE_UP_KEYS = (
+    "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id IN"
+    " (SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ?"
+    " AND aggregate IS NOT NULL LIMIT ?)"
+)
 
 
 class SqlCancellations:
@@ -38,21 +58,34 @@ class SqlCancellations:
         else:
             _cancel_waiting(self._connection, number, from_time(now))
 
+    def take_effect(self, now: datetime) -> None:
+        take_effect(self._connection, from_time(now))
+
 
 def take_effect(connection: Connection, at: int) -> None:
-    """Cancel what was to be cancelled and is attempted no longer: called where attempts end."""
+    """Cancel what was to be cancelled and is attempted no longer: called where attempts end.
+
+    When too many others move up, the rest is left for the next time, and is not claimed until then.
+    """
     rows = connection.execute(
         "SELECT cancel_requests.delivery_id, deliveries.finished_at, deliveries.id"
         " FROM cancel_requests"
         " LEFT JOIN deliveries ON deliveries.id = cancel_requests.delivery_id"
         " WHERE deliveries.owner IS NULL"
     ).fetchall()
+    moved = 0
     for number, finished_at, found in rows:
-        if found is not None and finished_at is None and not _still_waits(connection, number):
+        is_open = found is not None and finished_at is None
+        if is_open and not _still_waits(connection, number):
+            continue
+        if is_open and moved >= CANCELLED_AT_ONCE:
+            connection.execute(
+                "UPDATE deliveries SET due_at = NULL, queued_due_at = NULL WHERE id = ?", (number,)
+            )
             continue
         connection.execute("DELETE FROM cancel_requests WHERE delivery_id = ?", (number,))
-        if found is not None and finished_at is None:
-            _cancel_waiting(connection, number, at)
+        if is_open:
+            moved += _cancel_waiting(connection, number, at)
 
 
 def _still_waits(connection: Connection, number: int) -> bool:
@@ -66,31 +99,83 @@ def _still_waits(connection: Connection, number: int) -> bool:
     return row is not None
 
 
-def _cancel_waiting(connection: Connection, number: int, at: int) -> None:
-    """Cancel a delivery that is not attempted now; those behind it move up."""
+def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
+    """Cancel a delivery that is not attempted now; those behind it move up: return how many."""
     instance, target, depends_on, aggregate = connection.execute(
         "SELECT instance_id, target_id, depends_on, aggregate FROM deliveries WHERE id = ?",
         (number,),
     ).fetchone()
-    moved = _move_dependents_up(connection, number, depends_on, at)
+    moved = Moved()
+    transitions.move_dependents_up(connection, number, depends_on, at, moved)
     if aggregate is not None:
-        ordering.promote_next(connection, number)
+        ordering.promote_next(connection, [number])
     connection.execute(
         "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    SqlTargetQueues(connection).refresh_targets(moved | {(instance, target)})
+    SqlTargetQueues(connection).refresh_targets(moved.target_keys | {(instance, target)})
+    return moved.rows
 
 
-def _move_dependents_up(
-    connection: Connection, number: int, depends_on: int | None, at: int
-) -> set[TargetKey]:
-    """What depended on it depends on what it depended on itself; return the targets due now."""
-    if depends_on is None:
-        return transitions.release_dependents(connection, number, at)
+def begin_deletion(connection: Connection, target_key: TargetKey) -> None:
+    """Note that a target is deleted, and its deliveries are not."""
     connection.execute(
-        "UPDATE deliveries SET depends_on = ? WHERE depends_on = ?", (depends_on, number)
+        "INSERT INTO target_deletions (instance_id, target_id) VALUES (?, ?)"
+        " ON CONFLICT (instance_id, target_id) DO NOTHING",
+        target_key,
     )
-    connection.execute("UPDATE deliveries SET has_dependents = 1 WHERE id = ?", (depends_on,))
-    return set()
+
+
+def finish_deletion(connection: Connection, target_key: TargetKey, at: datetime) -> bool:
+    """Cancel some open deliveries to a deleted target, those behind them move up; whether all is done."""
+    if not _is_noted(connection, target_key):
+        return True
+    with_keys = connection.execute(_GIVE_UP_KEYS, (*target_key, CANCELLED_AT_ONCE)).rowcount
+    rows = connection.execute(_OPEN, (*target_key, CANCELLED_AT_ONCE)).fetchall()
+    cancelled, moved = _take_out(connection, rows, from_time(at))
+    SqlTargetQueues(connection).refresh_targets(moved.target_keys | {target_key})
+    if max(with_keys, len(rows)) == CANCELLED_AT_ONCE or cancelled < len(rows):
+        return False
+    connection.execute(
+        "DELETE FROM target_deletions WHERE instance_id = ? AND target_id = ?", target_key
+    )
+    return True
+
+
+def unfinished_deletions(connection: Connection) -> Sequence[TargetKey]:
+    """Deleted targets that have open deliveries left."""
+    rows = connection.execute("SELECT instance_id, target_id FROM target_deletions")
+    return [(InstanceId(instance), TargetId(target)) for instance, target in rows]
+
+
+def _is_noted(connection: Connection, target_key: TargetKey) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM target_deletions WHERE instance_id = ? AND target_id = ?", target_key
+    ).fetchone()
+    return row is not None
+
+
+def _take_out(
+    connection: Connection, rows: Sequence[tuple[int, int]], at: int
+) -> tuple[int, Moved]:
+    """Cancel these, until too many others have moved; return how many, and what has moved."""
+    numbers: list[int] = []
+    moved = Moved()
+    for number, has_dependents in rows:
+        if has_dependents:
+            # Read again: cancelling one in front may have changed what this one depends on.
+            (depends_on,) = connection.execute(
+                "SELECT depends_on FROM deliveries WHERE id = ?", (number,)
+            ).fetchone()
+            transitions.move_dependents_up(connection, number, depends_on, at, moved)
+        numbers.append(number)
+        if moved.rows >= CANCELLED_AT_ONCE:
+            break
+    clause, value = connection.dialect.one_of("id", numbers)
+    connection.execute(
+        "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"  # noqa: S608 - ours
+        f" finished_at = ? WHERE {clause}",
+        (_CANCELLED, at, value),
+    )
+    return len(numbers), moved

@@ -108,9 +108,11 @@ class Claim:
         self, target_queues: Sequence[tuple[TargetKey, TargetQueue, int]]
     ) -> Sequence[tuple[TargetKey, TargetQueue, int]]:
         counts = self._target_queues.in_flight() if target_queues else {}
-        claimable = []
+        claimable, is_full = [], False
         for target_key, target_queue, _ in target_queues:
-            is_in_order = ordering.put_in_order(self.connection, target_key)
+            # One part of one target's is enough for a transaction: the others are next in turn.
+            is_in_order = ordering.put_in_order(self.connection, target_key, only_ask=is_full)
+            is_full = is_full or not is_in_order
             limit = (
                 capacity(target_queue, counts.get(target_key, 0), self.now) if is_in_order else 0
             )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from outrider.adapters.sql.delivery import cancellations, ordering, transitions
 from outrider.adapters.sql.delivery.claims import Claim, next_due
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
+from outrider.adapters.sql.delivery.transitions import Moved
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
@@ -30,6 +31,7 @@ from outrider.domain.delivery.delivery import (
     Dependents,
     Settlement,
 )
+from outrider.domain.delivery.replay import Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import (
     NO_CLAIM_LIMITS,
@@ -41,7 +43,7 @@ from outrider.domain.delivery.target_queue import (
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import Outcome
-from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult
+from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult, Weigh, no_weight
 
 _SELECT = (
     "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
@@ -117,28 +119,56 @@ class SqlDeliveries:
         rows = Claim(self._connection, owner, now, limit, claim_limits).run()
         return [claimed_from_row(row) for row in rows]
 
-    def settle(self, owner: str, settlements: Sequence[Settlement], now: datetime) -> SettleResult:
+    def settle(
+        self, owner: str, settlements: Sequence[Settlement], now: datetime, weigh: Weigh = no_weight
+    ) -> SettleResult:
+        at = from_time(now)
         target_queues = self._target_queues.of_owner(owner)
-        claimed = self._claimed(owner, settlements)
+        known = self._claimed(owner, settlements)
         gone = self._of_deleted_targets(
-            [row.number for row in claimed if row.settlement.state is DeliveryState.RETRYING]
+            [row.number for row in known if row.settlement.state is DeliveryState.RETRYING]
         )
         if gone:
-            claimed = [row.cancelled() if row.number in gone else row for row in claimed]
+            known = [row.cancelled() if row.number in gone else row for row in known]
+        claimed, moved = self._within_bounds(known, target_queues, at, weigh)
         changes = _move_on(target_queues, claimed)
-        moved = transitions.settle_claimed(
+        transitions.settle_claimed(
             self._connection,
             [(row.number, row.settlement, row.target_key) for row in claimed],
             target_queues,
-            from_time(now),
+            at,
         )
-        for row in claimed if target_queues else ():
-            if row.gives_up_key(target_queues.get(row.target_key)):
-                ordering.promote_next(self._connection, row.number)
+        if target_queues:
+            given_up = [
+                row.number for row in claimed if row.gives_up_key(target_queues.get(row.target_key))
+            ]
+            ordering.promote_next(self._connection, given_up)
         self._target_queues.refresh(target_queues)
         self._target_queues.refresh_targets(moved - target_queues.keys())
-        cancellations.take_effect(self._connection, from_time(now))
-        return SettleResult(len(claimed), self._notable(claimed, changes))
+        cancellations.take_effect(self._connection, at)
+        rest = tuple(row.settlement for row in known[len(claimed) :])
+        return SettleResult(len(claimed), self._notable(claimed, changes), rest)
+
+    def _within_bounds(
+        self,
+        known: Sequence[_ClaimedRow],
+        target_queues: Mapping[TargetKey, TargetQueue],
+        at: int,
+        weigh: Weigh,
+    ) -> tuple[Sequence[_ClaimedRow], set[TargetKey]]:
+        """The first ones, with which this transaction is full; the targets of their dependents."""
+        moved, weight, light = Moved(), 0, 0
+        breakers = {
+            target_key for target_key, queue in target_queues.items() if queue.breaker.failures
+        }
+        for row in known:
+            weight += weigh(row.target_key[0], row.settlement, row.target_key in breakers)
+            if light and weight > transitions.MOVED_AT_ONCE:
+                break
+            light += 1
+        numbered = [(row.number, row.settlement) for row in known[:light]]
+        count = transitions.move_dependents(self._connection, numbered, at, moved)
+        return known[:count], moved.target_keys
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         transitions.release_claims(self._connection, owner, map(int, deliveries), from_time(now))
@@ -165,8 +195,10 @@ class SqlDeliveries:
         ).fetchone()
         return None if row is None else to_time(row[0])
 
-    def clock_went_back(self, now: datetime) -> None:
-        transitions.first_attempts_now(self._connection, from_time(now))
+    def clock_went_back(self, now: datetime, after: int = 0) -> int | None:
+        last = transitions.first_attempts_now(self._connection, from_time(now), after)
+        if last is not None:
+            return last
         target_queues = self._target_queues.all()
         self._target_queues.refresh(
             {
@@ -174,18 +206,24 @@ class SqlDeliveries:
                 for target_key, target_queue in target_queues.items()
             }
         )
+        return None
 
-    def resume_key(self, instance: InstanceId, dead: DeliveryId, replay: DeliveryId) -> bool:
-        target_keys = self._connection.execute(
-            "SELECT DISTINCT instance_id, target_id FROM deliveries WHERE instance_id = ?"
-            " AND id IN (?, ?)",
-            (instance, to_number(dead), to_number(replay)),
+    def resume_keys(
+        self, instance: InstanceId, replays: Sequence[Replay]
+    ) -> Collection[DeliveryId]:
+        dead = {int(replay.of): int(replay.id) for replay in replays}
+        clause, value = self._connection.dialect.one_of("id", list(dead))
+        rows = self._connection.execute(
+            f"SELECT id, instance_id, target_id, aggregate FROM deliveries WHERE {clause}"  # noqa: S608 - ours
+            f" AND instance_id = ? AND state = {DeliveryState.DEAD.value} AND aggregate IS NOT NULL",
+            (value, instance),
         ).fetchall()
-        is_moved = bool(target_keys) and ordering.resume_key(
-            self._connection, int(dead), int(replay)
+        ordering.resume_keys(
+            self._connection,
+            [(number, dead[number], aggregate) for number, _, _, aggregate in rows],
         )
-        self._target_queues.refresh_targets(target_keys if is_moved else ())
-        return is_moved
+        self._target_queues.refresh_targets({(row[1], row[2]) for row in rows})
+        return {DeliveryId(str(row[0])) for row in rows}
 
     def _claimed(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_ClaimedRow]:
         """Those that the owner may write, one for each delivery.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from outrider.adapters.sql.delivery import ordering
+from outrider.adapters.sql.delivery.ordering import OrderedPlaces
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState, PlannedDelivery
@@ -13,6 +13,21 @@ from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.events.event import aggregate_of
 from outrider.domain.ids import EventId, InstanceId
 from outrider.usecases.ports.deliveries import StoredEvent
+
+_INSERT_EVENT = (
+    "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate, trace,"
+    " delivery_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number"
+)
+# Events of older releases have no count of their own.
+_COUNT = (
+    "SELECT coalesce(delivery_count, (SELECT count(*) FROM deliveries"
+    " WHERE deliveries.event_number = events.number AND replay_of IS NULL))"
+    " FROM events WHERE instance_id = ? AND id = ?"
+)
+_DELIVERY_COLUMNS = (
+    "id, instance_id, event_number, target_id, state, created_at, due_at, queued_due_at,"
+    " depends_on, has_dependents, aggregate, waits_on"
+)
 
 
 class SqlEvents:
@@ -27,22 +42,34 @@ class SqlEvents:
     ) -> list[int | None]:
         at = from_time(now)
         target_queues = self._target_queues_of(instance, events)
-        written = [self._append_one(instance, event, at, target_queues) for event in events]
-        self._target_queues.refresh(target_queues)
+        numbers = self._insert_events(instance, events, at)
+        new = [
+            (stored, number)
+            for stored, number in zip(events, numbers, strict=True)
+            if number is not None
+        ]
+        places = self._places(instance, target_queues, new)
+        rows = [
+            _planned_row(instance, stored, number, planned, at, target_queues, places)
+            for stored, number in new
+            for planned in stored.deliveries
+        ]
+        if rows:
+            self._connection.insert_rows("deliveries", _DELIVERY_COLUMNS, rows)
+        self._target_queues.refresh_ready(target_queues)
         self._connection.notify_on_commit()
-        return written
+        return [
+            None if number is None else len(stored.deliveries)
+            for stored, number in zip(events, numbers, strict=True)
+        ]
 
     def delivery_counts(
         self, instance: InstanceId, events: Collection[EventId]
     ) -> dict[EventId, int]:
-        query = (
-            "SELECT count(deliveries.id) FROM events"
-            " LEFT JOIN deliveries ON deliveries.event_number = events.number"
-            " WHERE events.instance_id = ? AND events.id = ? AND deliveries.replay_of IS NULL"
-        )
+        asked = list(events)
+        rows = self._connection.first_of_each(_COUNT, [(instance, event) for event in asked])
         return {
-            event: self._connection.execute(query, (instance, event)).fetchone()[0]
-            for event in events
+            event: 0 if row is None else int(row[0]) for event, row in zip(asked, rows, strict=True)
         }
 
     def _target_queues_of(
@@ -52,70 +79,65 @@ class SqlEvents:
             {(instance, planned.target_id) for event in events for planned in event.deliveries}
         )
 
-    def _append_one(
-        self,
-        instance: InstanceId,
-        stored: StoredEvent,
-        at: int,
-        target_queues: Mapping[TargetKey, TargetQueue],
-    ) -> int | None:
-        event, aggregate = stored.event, aggregate_of(stored.event)
-        row = self._connection.execute(
-            "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate,"
-            " trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (instance_id, id) DO NOTHING RETURNING number",
-            (
-                *(instance, event.id, event.event_type, stored.execution, stored.body, at),
-                *(aggregate, stored.trace),
-            ),
-        ).fetchone()
-        if row is None:
-            return None
-        self._connection.executemany(
-            "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"
-            " due_at, queued_due_at, depends_on, has_dependents, aggregate, waits_on)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    def _insert_events(
+        self, instance: InstanceId, events: Sequence[StoredEvent], at: int
+    ) -> list[int | None]:
+        """The number of each event; None for an id that is known, also by one in front of it."""
+        rows = self._connection.first_of_each(
+            _INSERT_EVENT,
             [
-                self._planned_row(
-                    (instance, delivery.target_id), row[0], delivery, at, target_queues, aggregate
+                (
+                    *(instance, stored.event.id, stored.event.event_type, stored.execution),
+                    *(stored.body, at, aggregate_of(stored.event), stored.trace),
+                    len(stored.deliveries),
                 )
-                for delivery in stored.deliveries
+                for stored in events
             ],
         )
-        return len(stored.deliveries)
+        return [None if row is None else int(row[0]) for row in rows]
 
-    def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
+    def _places(
         self,
-        target_key: TargetKey,
-        event_number: int,
-        planned: PlannedDelivery,
-        at: int,
+        instance: InstanceId,
         target_queues: Mapping[TargetKey, TargetQueue],
-        aggregate: str,
-    ) -> Row:
-        target_queue = target_queues.get(target_key)
-        due_at = at if planned.depends_on is None else None
-        ordering_key, waits_on = self._append_to_key(target_key, target_queue, aggregate)
-        return (
-            int(planned.id),
-            target_key[0],
-            event_number,
-            planned.target_id,
-            DeliveryState.PENDING.value,
-            at,
-            due_at if target_queue is None else None,
-            None if target_queue is None else due_at,
-            None if planned.depends_on is None else int(planned.depends_on),
-            int(planned.has_dependents),
-            ordering_key,
-            waits_on,
-        )
+        new: Sequence[tuple[StoredEvent, int]],
+    ) -> OrderedPlaces:
+        ordered = [
+            target_key
+            for target_key, target_queue in target_queues.items()
+            if target_queue.is_ordered
+        ]
+        places = OrderedPlaces(self._connection, ordered)
+        for stored, _ in new if ordered else ():
+            targets = [planned.target_id for planned in stored.deliveries]
+            places.look_up(instance, targets, aggregate_of(stored.event))
+        return places
 
-    def _append_to_key(
-        self, target_key: TargetKey, target_queue: TargetQueue | None, aggregate: str
-    ) -> tuple[str | None, int | None]:
-        if target_queue is None or not target_queue.is_ordered or not aggregate:
-            return None, None
-        if ordering.is_backfilling(self._connection, target_key):
-            return None, None  # the backfill gives it its place, after those before it
-        return aggregate, ordering.last_of_key(self._connection, target_key, aggregate)
+
+def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
+    instance: InstanceId,
+    stored: StoredEvent,
+    event_number: int,
+    planned: PlannedDelivery,
+    at: int,
+    target_queues: Mapping[TargetKey, TargetQueue],
+    places: OrderedPlaces,
+) -> Row:
+    target_key = (instance, planned.target_id)
+    is_queued = target_key in target_queues
+    due_at = at if planned.depends_on is None else None
+    aggregate, waits_on = places.append(target_key, aggregate_of(stored.event), int(planned.id))
+    return (
+        int(planned.id),
+        instance,
+        event_number,
+        planned.target_id,
+        DeliveryState.PENDING.value,
+        at,
+        None if is_queued else due_at,
+        due_at if is_queued else None,
+        None if planned.depends_on is None else int(planned.depends_on),
+        int(planned.has_dependents),
+        aggregate,
+        waits_on,
+    )

@@ -7,50 +7,104 @@ where the policy halts on dead, a dead one keeps it, and the others wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
+from outrider.domain.ids import InstanceId, TargetId
 
 _PROMOTED_AT_ONCE = 1000
-_MAX_SCANNED = 2000
+_MAX_SCANNED = 500
 _OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
 _DEAD = DeliveryState.DEAD.value
 _ALL, _HALTED = 1, 2
-
-
-def last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
-    """The delivery that the next one of an aggregate waits on; None: there is none."""
-    row = connection.execute(
-        "SELECT id FROM deliveries WHERE instance_id = ? AND target_id = ? AND aggregate = ?"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
-        " ORDER BY event_number DESC LIMIT 1",
-        (*target_key, aggregate),
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def promote_next(connection: Connection, number: int) -> None:
-    """The delivery gives up its key; the one that waited on it is first now."""
-    connection.execute("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", (number,))
-    connection.execute(
-        "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", (number,)
+_LAST_OF_KEY = (
+    "SELECT id FROM deliveries WHERE deliveries.instance_id = {instance}"
+    " AND deliveries.target_id = {target} AND deliveries.aggregate = {aggregate}"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries AS later WHERE later.waits_on = deliveries.id)"
+    " ORDER BY event_number DESC LIMIT 1"
+)
+_LAST = (
+    "SELECT target_id, ("  # noqa: S608 - ours
+    + _LAST_OF_KEY.format(
+        instance="target_queues.instance_id", target="target_queues.target_id", aggregate="?"
     )
+    + ") FROM target_queues WHERE instance_id = ?"
+)
+_BACKFILLING = "SELECT instance_id, target_id FROM target_queues WHERE backfill_after IS NOT NULL"
 
 
-def resume_key(connection: Connection, dead: int, replay: int) -> bool:
-    """Put a replay in the place of a dead delivery that halts its key; whether it halted one."""
-    row = connection.execute(
-        "SELECT aggregate FROM deliveries WHERE id = ? AND state = ? AND aggregate IS NOT NULL",
-        (dead, _DEAD),
-    ).fetchone()
-    if row is None:
-        return False
-    connection.execute("UPDATE deliveries SET waits_on = ? WHERE waits_on = ?", (replay, dead))
-    connection.execute("UPDATE deliveries SET aggregate = NULL WHERE id = ?", (dead,))
-    connection.execute(
-        "UPDATE deliveries SET aggregate = ?, waits_on = NULL WHERE id = ?", (row[0], replay)
+@dataclass(slots=True)
+class OrderedPlaces:
+    """Where new deliveries of ordered targets get their place, several in one transaction.
+
+    `append` returns the ordering key of a delivery and the one that it waits on. Both are None
+    where there is no order, and while older deliveries are still to be put in order: then the
+    backfill gives it its place, after those before it.
+    """
+
+    connection: Connection
+    ordered: InitVar[Sequence[TargetKey]]
+    _in_order: set[TargetKey] = field(init=False)
+    _last: dict[tuple[TargetKey, str], int | None] = field(default_factory=dict)
+
+    def __post_init__(self, ordered: Sequence[TargetKey]) -> None:
+        self._in_order = set(ordered)
+        if ordered:
+            self._in_order.difference_update(self.connection.execute(_BACKFILLING).fetchall())
+
+    def look_up(self, instance: InstanceId, targets: Sequence[TargetId], aggregate: str) -> None:
+        """Read which deliveries the next ones of an aggregate wait on, for `append`."""
+        unknown = [
+            target
+            for target in targets
+            if (instance, target) in self._in_order
+            and ((instance, target), aggregate) not in self._last
+        ]
+        if unknown and aggregate:
+            clause, value = self.connection.dialect.one_of("target_id", unknown)
+            rows = self.connection.execute(f"{_LAST} AND {clause}", (aggregate, instance, value))
+            for target, last in rows:
+                self._last[(instance, target), aggregate] = last
+
+    def append(
+        self, target_key: TargetKey, aggregate: str, delivery: int
+    ) -> tuple[str | None, int | None]:
+        """Give a delivery the last place of its aggregate, which was looked up."""
+        if not aggregate or target_key not in self._in_order:
+            return None, None
+        place = (target_key, aggregate)
+        waits_on, self._last[place] = self._last[place], delivery
+        return aggregate, waits_on
+
+
+def promote_next(connection: Connection, numbers: Sequence[int]) -> None:
+    """The deliveries give up their keys; those that waited on them are first now."""
+    if numbers:
+        rows = [(number,) for number in numbers]
+        connection.executemany("UPDATE deliveries SET waits_on = NULL WHERE waits_on = ?", rows)
+        connection.executemany(
+            "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE id = ?", rows
+        )
+
+
+def resume_keys(connection: Connection, replays: Sequence[tuple[int, int, str]]) -> None:
+    """Put replays in the places of dead deliveries that halt their keys: dead one, replay, key."""
+    if not replays:
+        return
+    connection.executemany(
+        "UPDATE deliveries SET waits_on = ? WHERE waits_on = ?",
+        [(replay, dead) for dead, replay, _ in replays],
     )
-    return True
+    connection.executemany(
+        "UPDATE deliveries SET aggregate = NULL WHERE id = ?", [(dead,) for dead, _, _ in replays]
+    )
+    connection.executemany(
+        "UPDATE deliveries SET aggregate = ?, waits_on = NULL WHERE id = ?",
+        [(aggregate, replay) for _, replay, aggregate in replays],
+    )
 
 
 def order_changed(
@@ -73,22 +127,14 @@ def order_changed(
     )
 
 
-def is_backfilling(connection: Connection, target_key: TargetKey) -> bool:
-    """Whether deliveries that came before the order have still to get a key."""
-    row = connection.execute(
-        "SELECT 1 FROM target_queues WHERE instance_id = ? AND target_id = ?"
-        " AND backfill_after IS NOT NULL",
-        target_key,
-    ).fetchone()
-    return row is not None
-
-
-def put_in_order(connection: Connection, target_key: TargetKey) -> bool:
-    """Do a bounded part of what is to be done; whether all is done."""
+def put_in_order(connection: Connection, target_key: TargetKey, *, only_ask: bool = False) -> bool:
+    """Do a bounded part of what is to be done, or nothing; whether all is done."""
     after, promoting = connection.execute(
         "SELECT backfill_after, promoting FROM target_queues WHERE instance_id = ? AND target_id = ?",
         target_key,
     ).fetchone() or (None, 0)
+    if only_ask:
+        return not promoting and after is None
     if promoting:
         last, is_done = None, _promote(connection, target_key, promoting)
     elif after is not None:
@@ -111,8 +157,7 @@ def _promote(connection: Connection, target_key: TargetKey, what: int) -> bool:
         f" AND aggregate IS NOT NULL{dead} LIMIT ?",
         (*target_key, _PROMOTED_AT_ONCE),
     ).fetchall()
-    for (number,) in numbers:
-        promote_next(connection, number)
+    promote_next(connection, [number for (number,) in numbers])
     return len(numbers) < _PROMOTED_AT_ONCE
 
 
@@ -130,6 +175,13 @@ def _backfill(connection: Connection, target_key: TargetKey, after: int) -> int 
             connection.execute(
                 "UPDATE deliveries SET aggregate = ?, waits_on = ?, due_at = NULL,"
                 " queued_due_at = coalesce(queued_due_at, due_at) WHERE id = ?",
-                (aggregate, last_of_key(connection, target_key, aggregate), number),
+                (aggregate, _last_of_key(connection, target_key, aggregate), number),
             )
     return None if len(rows) < _MAX_SCANNED else int(rows[-1][0])
+
+
+def _last_of_key(connection: Connection, target_key: TargetKey, aggregate: str) -> int | None:
+    """The delivery that the next one of an aggregate waits on; None: there is none."""
+    query = _LAST_OF_KEY.format(instance="?", target="?", aggregate="?")
+    row = connection.execute(query, (*target_key, aggregate)).fetchone()
+    return None if row is None else int(row[0])

@@ -23,6 +23,19 @@ _TARGET = (
     " AND targets.deleted_at IS NULL"
 )
 
+_ADD = (
+    "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"  # noqa: S608 - ours
+    " due_at, queued_due_at, has_dependents, replay_of)"
+    " SELECT CAST(? AS BIGINT), deliveries.instance_id, event_number, target_id,"
+    " CAST(? AS INTEGER), CAST(? AS BIGINT),"
+    f" CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE CAST(? AS BIGINT) END,"
+    f" CASE WHEN {HAS_TARGET_QUEUE} THEN CAST(? AS BIGINT) END, 0, deliveries.id"
+    " FROM deliveries JOIN targets ON targets.instance_id = deliveries.instance_id"
+    " AND targets.id = deliveries.target_id AND targets.deleted_at IS NULL"
+    f" WHERE deliveries.instance_id = ? AND deliveries.id = ? AND state IN {_FINAL}"
+    " RETURNING target_id"
+)
+
 
 class SqlReplays:
     """`Replays` on one connection, inside its transaction."""
@@ -80,38 +93,17 @@ class SqlReplays:
     def add(
         self, instance: InstanceId, replays: Sequence[Replay], now: datetime
     ) -> Sequence[Replay]:
-        targets = [self._add_one(instance, replay, from_time(now)) for replay in replays]
-        SqlTargetQueues(self._connection).refresh_targets(
-            {(instance, TargetId(target)) for target in targets if target is not None}
+        at, pending = from_time(now), DeliveryState.PENDING.value
+        rows = self._connection.first_of_each(
+            _ADD,
+            [
+                (int(replay.id), pending, at, at, at, instance, to_number(replay.of))
+                for replay in replays
+            ],
         )
-        return [
-            replay for replay, target in zip(replays, targets, strict=True) if target is not None
-        ]
-
-    def _add_one(self, instance: InstanceId, replay: Replay, at: int) -> str | None:
-        """The target of the new delivery, if one was written."""
-        row = self._connection.execute(
-            "INSERT INTO deliveries (id, instance_id, event_number, target_id, state, created_at,"  # noqa: S608 - ours
-            " due_at, queued_due_at, has_dependents, replay_of)"
-            " SELECT CAST(? AS BIGINT), deliveries.instance_id, event_number, target_id,"
-            " CAST(? AS INTEGER), CAST(? AS BIGINT),"
-            f" CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE CAST(? AS BIGINT) END,"
-            f" CASE WHEN {HAS_TARGET_QUEUE} THEN CAST(? AS BIGINT) END, 0, deliveries.id"
-            " FROM deliveries JOIN targets ON targets.instance_id = deliveries.instance_id"
-            " AND targets.id = deliveries.target_id AND targets.deleted_at IS NULL"
-            f" WHERE deliveries.instance_id = ? AND deliveries.id = ? AND state IN {_FINAL}"
-            " RETURNING target_id",
-            (
-                int(replay.id),
-                DeliveryState.PENDING.value,
-                at,
-                at,
-                at,
-                instance,
-                to_number(replay.of),
-            ),
-        ).fetchone()
-        return None if row is None else row[0]
+        targets = {(instance, TargetId(row[0])) for row in rows if row is not None}
+        SqlTargetQueues(self._connection).refresh_targets(targets)
+        return [replay for replay, row in zip(replays, rows, strict=True) if row is not None]
 
 
 def _scanned(instance: InstanceId, query: DeliverySearch) -> Where:

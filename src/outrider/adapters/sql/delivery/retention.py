@@ -10,6 +10,8 @@ from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState
 
 _MAINTENANCE = "maintenance"
+# Each page of a long body is given back on its own.
+_DELETED_BYTES = 4 * 1024 * 1024
 
 
 class SqlRetention:
@@ -49,7 +51,7 @@ class SqlRetention:
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
         rows = self._connection.execute(
-            "SELECT number, created_at, EXISTS"
+            "SELECT number, created_at, length(body), EXISTS"
             " (SELECT 1 FROM deliveries WHERE deliveries.event_number = events.number)"
             " FROM events WHERE number > ? ORDER BY number LIMIT ?",
             (after, limit),
@@ -57,10 +59,11 @@ class SqlRetention:
         before = from_time(published_before)
         # Numbers grow with time: after the first that is too young there is none to delete.
         old = [row for row in rows if row[1] < before]
-        without_deliveries = [(number,) for number, _, has_deliveries in old if not has_deliveries]
+        looked_at = _first_rows(old)
+        without_deliveries = [(row[0],) for row in looked_at if not row[3]]
         self._connection.executemany("DELETE FROM events WHERE number = ?", without_deliveries)
-        is_rest = len(old) == limit
-        return len(without_deliveries), rows[-1][0] if is_rest else None
+        is_rest = len(looked_at) < len(old) or len(old) == limit
+        return len(without_deliveries), looked_at[-1][0] if is_rest else None
 
     def _uncount(self, state: DeliveryState, rows: Sequence[Row]) -> None:
         mark = self._connection.execute(
@@ -74,3 +77,13 @@ class SqlRetention:
         )
         if rows:
             self._connection.execute("DELETE FROM delivery_totals WHERE count <= 0")
+
+
+def _first_rows(events: Sequence[Row]) -> Sequence[Row]:
+    """As many as have no more bytes together than one transaction deletes; at least one."""
+    size = 0
+    for count, (_, _, length, has_deliveries) in enumerate(events, start=1):
+        size += 0 if has_deliveries else length
+        if size >= _DELETED_BYTES:
+            return events[:count]
+    return events

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from outrider.adapters.sql.schema.connection import (
     Connection,
@@ -24,6 +24,27 @@ _COLUMNS = (
 )
 _COLUMN_NAMES = [part.strip() for part in _COLUMNS.split(",")]
 _ASSIGNMENTS = ", ".join(f"{column} = ?" for column in _COLUMN_NAMES)
+_SELECT = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
+_FIRST_DUE = (
+    "SELECT target_id, (SELECT queued_due_at FROM deliveries"
+    " WHERE deliveries.instance_id = target_queues.instance_id"
+    " AND deliveries.target_id = target_queues.target_id AND queued_due_at IS NOT NULL"
+    " AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1)"
+    " FROM target_queues WHERE instance_id = ?"
+)
+_REMOVE = (
+    "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
+    " AND backfill_after IS NULL RETURNING instance_id"
+)
+# Ordering keys that are still to be backfilled or promoted are work, too.
+_READY_AT = (
+    "CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL THEN coalesce(last_claimed_at, 0)"
+    " ELSE CAST(? AS BIGINT) END"
+)
+_REFRESH = (
+    f"UPDATE target_queues SET ready_at = {_READY_AT}, {_ASSIGNMENTS}"  # noqa: S608 - ours
+    " WHERE instance_id = ? AND target_id = ?"
+)
 HAS_TARGET_QUEUE = (
     "EXISTS (SELECT 1 FROM target_queues WHERE target_queues.instance_id = deliveries.instance_id"
     " AND target_queues.target_id = deliveries.target_id)"
@@ -43,20 +64,22 @@ class SqlTargetQueues:
 
     def get(self, target_key: TargetKey) -> TargetQueue | None:
         """None: the target has none."""
-        query = f"SELECT {_COLUMNS} FROM target_queues WHERE instance_id = ? AND target_id = ?"  # noqa: S608 - ours
-        row = self._connection.execute(query, target_key).fetchone()
+        row = self._connection.execute(_SELECT, target_key).fetchone()
         return None if row is None else _target_queue(row)
 
     def get_many(self, target_keys: Iterable[TargetKey]) -> dict[TargetKey, TargetQueue]:
         """Return those that exist."""
         if not self._lock_any():
             return {}
-        found = {target_key: self.get(target_key) for target_key in set(target_keys)}
-        return {
-            target_key: target_queue
-            for target_key, target_queue in found.items()
-            if target_queue is not None
-        }
+        found: dict[TargetKey, TargetQueue] = {}
+        for instance, targets in _by_instance(target_keys).items():
+            clause, value = self._connection.dialect.one_of("target_id", targets)
+            rows = self._connection.execute(
+                f"SELECT target_id, {_COLUMNS} FROM target_queues WHERE instance_id = ? AND {clause}",  # noqa: S608
+                (instance, value),
+            )
+            found.update({(instance, TargetId(row[0])): _target_queue(row[1:]) for row in rows})
+        return found
 
     def all(self) -> dict[TargetKey, TargetQueue]:
         """Every target queue there is."""
@@ -122,31 +145,65 @@ class SqlTargetQueues:
         )
 
     def refresh(self, target_queues: Mapping[TargetKey, TargetQueue]) -> None:
-        """Set when each is ready. One that only its backlog kept is deleted when it is empty."""
+        """Write them, and set when each is ready.
+
+        One that only its backlog kept is deleted when it is empty.
+        """
+        ready = self._ready(target_queues)
+        if ready:
+            self._connection.executemany(
+                _REFRESH,
+                [
+                    (at, *_row(target_queues[target_key]), *target_key)
+                    for target_key, at in ready.items()
+                ],
+            )
+
+    def refresh_ready(self, target_queues: Mapping[TargetKey, TargetQueue]) -> None:
+        """`refresh` of target queues that are as they were read: of thousands it costs less."""
+        alike: dict[tuple[InstanceId, int | None], list[TargetId]] = {}
+        for (instance, target), at in self._ready(target_queues).items():
+            alike.setdefault((instance, at), []).append(target)
+        for (instance, at), targets in alike.items():
+            clause, value = self._connection.dialect.one_of("target_id", targets)
+            self._connection.execute(
+                f"UPDATE target_queues SET ready_at = {_READY_AT} WHERE instance_id = ? AND {clause}",  # noqa: S608
+                (at, instance, value),
+            )
+
+    def refresh_targets(self, target_keys: Iterable[TargetKey]) -> None:
+        """`refresh_ready` of those of these targets that have a target queue."""
+        self.refresh_ready(self.get_many(target_keys))
+
+    def _ready(self, target_queues: Mapping[TargetKey, TargetQueue]) -> dict[TargetKey, int | None]:
+        """When each is ready; those that are empty and only had a backlog are gone."""
         if not target_queues:
-            return
+            return {}
         counts: Mapping[TargetKey, int] = {}
         if any(
             queue.max_concurrency or queue.slow_start_window or queue.state.open_until
             for queue in target_queues.values()
         ):
             counts = self.in_flight()
-        for target_key, target_queue in target_queues.items():
-            first = self._first_due(target_key)
-            if first is None and not target_queue.is_limited and self._remove(target_key):
-                continue
-            ready = ready_at(target_queue, counts.get(target_key, 0), to_optional_time(first))
-            self._connection.execute(
-                # Ordering keys that are still to be backfilled or promoted are work, too.
-                "UPDATE target_queues SET ready_at = CASE WHEN promoting <> 0 OR backfill_after IS NOT NULL"  # noqa: S608 - ours
-                f" THEN coalesce(last_claimed_at, 0) ELSE ? END, {_ASSIGNMENTS}"
-                " WHERE instance_id = ? AND target_id = ?",
-                (from_optional_time(ready), *_row(target_queue), *target_key),
+        firsts = self._first_due(target_queues)
+        removed = self._remove(
+            [
+                target_key
+                for target_key, target_queue in target_queues.items()
+                if firsts.get(target_key) is None and not target_queue.is_limited
+            ]
+        )
+        return {
+            target_key: from_optional_time(
+                ready_at(
+                    target_queue,
+                    counts.get(target_key, 0),
+                    to_optional_time(firsts.get(target_key)),
+                )
             )
-
-    def refresh_targets(self, target_keys: Iterable[TargetKey]) -> None:
-        """`refresh` for those of these targets that have a target queue."""
-        self.refresh(self.get_many(target_keys))
+            for target_key, target_queue in target_queues.items()
+            if target_key not in removed
+        }
 
     def _lock_any(self) -> bool:
         """Whether there are any; if so they are this transaction's until it ends.
@@ -163,29 +220,33 @@ class SqlTargetQueues:
         if lock:
             self._connection.execute(lock)
 
-    def _first_due(self, target_key: TargetKey) -> int | None:
-        row = self._connection.execute(
-            "SELECT queued_due_at FROM deliveries WHERE instance_id = ? AND target_id = ?"
-            " AND queued_due_at IS NOT NULL AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1",
-            target_key,
-        ).fetchone()
-        return None if row is None else int(row[0])
+    def _first_due(self, target_keys: Iterable[TargetKey]) -> dict[TargetKey, int | None]:
+        found: dict[TargetKey, int | None] = {}
+        for instance, targets in _by_instance(target_keys).items():
+            clause, value = self._connection.dialect.one_of("target_id", targets)
+            rows = self._connection.execute(f"{_FIRST_DUE} AND {clause}", (instance, value))
+            found.update({(instance, TargetId(target)): due_at for target, due_at in rows})
+        return found
 
-    def _remove(self, target_key: TargetKey) -> bool:
-        """Whether it is gone: keys that are being promoted keep it, and other transactions do.
+    def _remove(self, target_keys: Sequence[TargetKey]) -> set[TargetKey]:
+        """Which are gone: keys that are being promoted keep one, and other transactions do.
 
         These may be about to put a delivery into it.
         """
         is_alone = self._connection.dialect.is_alone
-        if is_alone and not self._connection.execute(is_alone).fetchone()[0]:
-            return False
-        return bool(
-            self._connection.execute(
-                "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
-                " AND backfill_after IS NULL",
-                target_key,
-            ).rowcount
-        )
+        if not target_keys or (is_alone and not self._connection.execute(is_alone).fetchone()[0]):
+            return set()
+        rows = self._connection.first_of_each(_REMOVE, target_keys)
+        return {
+            target_key for target_key, row in zip(target_keys, rows, strict=True) if row is not None
+        }
+
+
+def _by_instance(target_keys: Iterable[TargetKey]) -> dict[InstanceId, list[TargetId]]:
+    found: dict[InstanceId, list[TargetId]] = {}
+    for instance, target in set(target_keys):
+        found.setdefault(instance, []).append(target)
+    return found
 
 
 def _target_queue(row: Row) -> TargetQueue:

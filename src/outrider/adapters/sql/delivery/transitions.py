@@ -6,19 +6,26 @@ The due time of a delivery is in `due_at`, or in `queued_due_at` when its target
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
 
 from outrider.adapters.sql.delivery import ordering
 from outrider.adapters.sql.delivery.target_queues import HAS_TARGET_QUEUE, SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, Row, from_duration, from_time
 from outrider.domain.delivery.delivery import Attempt, DeliveryState, Dependents, Settlement
 from outrider.domain.delivery.target_queue import TargetKey
-from outrider.domain.ids import InstanceId, TargetId
 
 _PENDING = DeliveryState.PENDING.value
 _RETRYING = DeliveryState.RETRYING.value
 _CANCELLED = DeliveryState.CANCELLED.value
 
+_LOOKED_AT_ONCE = 2000
+MOVED_AT_ONCE = 1000
+"""When so many dependents have moved, the next settlement waits for the next transaction."""
+_OF_SAME_EVENT = (
+    "SELECT depends_on, id, instance_id, target_id, aggregate FROM deliveries"
+    " WHERE event_number = (SELECT event_number FROM deliveries WHERE id = ?)"
+    " AND depends_on IS NOT NULL"
+)
 _DUE_NOW = (
     f"due_at = CASE WHEN {HAS_TARGET_QUEUE} THEN NULL ELSE ? END,"
     f" queued_due_at = CASE WHEN {HAS_TARGET_QUEUE} THEN ? END"
@@ -30,10 +37,10 @@ def settle_claimed(
     claimed: Sequence[tuple[int, Settlement, TargetKey]],
     target_queues: Collection[TargetKey],
     at: int,
-) -> set[TargetKey]:
+) -> None:
     """Write attempts and next states of deliveries that their owner has still claimed.
 
-    `target_queues` are those of their targets. Return the targets of dependents that go on.
+    `target_queues` are those of their targets.
     """
     connection.executemany(
         "INSERT INTO attempts (delivery_id, number, started_at, duration, outcome, stage,"
@@ -56,113 +63,116 @@ def settle_claimed(
             f" queued_due_at = ?, finished_at = ?, owner = NULL, claimed_at = NULL WHERE {clause}",
             (*state, value),
         )
-    moved: set[TargetKey] = set()
-    for number, settlement, _ in claimed:
-        if settlement.dependents is Dependents.RELEASE:
-            moved |= release_dependents(connection, number, at)
-        elif settlement.dependents is Dependents.CANCEL:
-            moved |= cancel_dependents(connection, number, at)
-    return moved
 
 
-def release_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
-    """Make due what depended on this delivery; it depends on none now. Return their targets."""
+@dataclass(slots=True)
+class Moved:
+    """What changed with deliveries in front: how many rows, and the targets to look at again."""
+
+    rows: int = 0
+    target_keys: set[TargetKey] = field(default_factory=set)
+
+    def add(self, target_keys: Sequence[TargetKey]) -> None:
+        """One row for each of these targets."""
+        self.rows += len(target_keys)
+        self.target_keys.update(target_keys)
+
+
+def release_dependents(connection: Connection, number: int, at: int, moved: Moved) -> None:
+    """Make due what depended on this delivery; it depends on none now."""
     rows = connection.execute(
         f"UPDATE deliveries SET {_DUE_NOW}, depends_on = NULL WHERE depends_on = ?"  # noqa: S608 - ours
         " RETURNING instance_id, target_id",
         (at, at, number),
     )
-    return set(rows.fetchall())
+    moved.add(rows.fetchall())
 
 
-def cancel_dependents(connection: Connection, number: int, at: int) -> set[TargetKey]:
-    """Cancel what depends on this delivery, and what depends on that, to the end.
-
-    Return the targets of those that were cancelled.
-    """
-    front, target_keys = [number], set()
-    while front:
-        rows = connection.execute(
-            "UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL"
-            " WHERE depends_on = ? RETURNING id, instance_id, target_id, aggregate",
-            (_CANCELLED, at, front.pop()),
-        ).fetchall()
-        for dependent, instance, target, aggregate in rows:
-            front.append(dependent)
-            if aggregate is not None:
-                ordering.promote_next(connection, dependent)
-            target_keys.add((instance, target))
-    return target_keys
-
-
-def cancel_deliveries_to(
-    connection: Connection, instance: InstanceId, target: TargetId, at: datetime
+def move_dependents_up(
+    connection: Connection, number: int, depends_on: int | None, at: int, moved: Moved
 ) -> None:
-    """Cancel the open deliveries to a deleted target; those behind them move up."""
-    # Also of those that are being attempted, and of dead ones that halt their keys.
+    """What depended on this delivery depends on what that depended on itself, or is due now."""
+    if depends_on is None:
+        release_dependents(connection, number, at, moved)
+        return
+    moved.rows += connection.execute(
+        "UPDATE deliveries SET depends_on = ? WHERE depends_on = ?", (depends_on, number)
+    ).rowcount
+    connection.execute("UPDATE deliveries SET has_dependents = 1 WHERE id = ?", (depends_on,))
+
+
+def cancel_dependents(connection: Connection, number: int, at: int, moved: Moved) -> None:
+    """Cancel what depends on this delivery, and what depends on that, to the end."""
+    # All are of its event: thousands in a row would be as many statements.
+    waiting: dict[int, list[Row]] = {}
+    for row in connection.execute(_OF_SAME_EVENT, (number,)):
+        waiting.setdefault(row[0], []).append(row)
+    cancelled: list[Row] = waiting.pop(number, [])
+    for row in cancelled:
+        # This goes on over what it adds.
+        cancelled += waiting.pop(row[1], ())
+    if not cancelled:
+        return
+    clause, value = connection.dialect.one_of("id", [row[1] for row in cancelled])
     connection.execute(
-        "UPDATE deliveries SET aggregate = NULL, waits_on = NULL WHERE instance_id = ?"
-        " AND target_id = ? AND aggregate IS NOT NULL",
-        (instance, target),
+        f"UPDATE deliveries SET state = ?, finished_at = ?, depends_on = NULL WHERE {clause}",  # noqa: S608 - ours
+        (_CANCELLED, at, value),
     )
-    rows = connection.execute(
-        "SELECT id, depends_on FROM deliveries"
-        " WHERE instance_id = ? AND target_id = ? AND state IN (?, ?) ORDER BY id",
-        (instance, target, _PENDING, _RETRYING),
-    ).fetchall()
-    now = from_time(at)
-    moved: set[TargetKey] = set()
-    for number, _ in rows:
-        # Read again: cancelling one in front may have changed what this one depends on.
-        (depends_on,) = connection.execute(
-            "SELECT depends_on FROM deliveries WHERE id = ?", (number,)
-        ).fetchone()
-        moved |= _move_dependents_up(connection, number, depends_on, now)
-        connection.execute(
-            "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"
-            " finished_at = ? WHERE id = ?",
-            (_CANCELLED, now, number),
-        )
-    SqlTargetQueues(connection).refresh_targets(moved)
+    ordering.promote_next(connection, [row[1] for row in cancelled if row[4] is not None])
+    moved.add([(row[2], row[3]) for row in cancelled])
+
+
+def move_dependents(
+    connection: Connection, settlements: Sequence[tuple[int, Settlement]], at: int, moved: Moved
+) -> int:
+    """Release or cancel what depends on settled deliveries, in order, until `moved` is full.
+
+    Return of how many. Of the others nothing may be written in this transaction.
+    """
+    for done, (number, settlement) in enumerate(settlements):
+        if moved.rows >= MOVED_AT_ONCE:
+            return done
+        if settlement.dependents is Dependents.RELEASE:
+            release_dependents(connection, number, at, moved)
+        elif settlement.dependents is Dependents.CANCEL:
+            cancel_dependents(connection, number, at, moved)
+    return len(settlements)
 
 
 def release_claims(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:
     """Make claimed deliveries due again, without an attempt."""
-    target_keys: set[TargetKey] = set()
-    for number in numbers:
-        rows = connection.execute(
-            "UPDATE deliveries SET state = CASE attempt_count WHEN 0 THEN ? ELSE ? END,"  # noqa: S608 - ours
-            f" {_DUE_NOW}, owner = NULL, claimed_at = NULL WHERE id = ? AND owner = ?"
-            " RETURNING instance_id, target_id",
-            (_PENDING, _RETRYING, at, at, number, owner),
-        )
-        target_keys.update(rows.fetchall())
-    SqlTargetQueues(connection).refresh_targets(target_keys)
+    rows = connection.first_of_each(
+        "UPDATE deliveries SET state = CASE attempt_count WHEN 0 THEN ? ELSE ? END,"  # noqa: S608 - ours
+        f" {_DUE_NOW}, owner = NULL, claimed_at = NULL WHERE id = ? AND owner = ?"
+        " RETURNING instance_id, target_id",
+        [(_PENDING, _RETRYING, at, at, number, owner) for number in numbers],
+    )
+    released = {(row[0], row[1]) for row in rows if row is not None}
+    SqlTargetQueues(connection).refresh_targets(released)
 
 
-def first_attempts_now(connection: Connection, at: int) -> None:
-    """Make due what was never attempted and is due later; the shared queue waits no longer."""
+def first_attempts_now(connection: Connection, at: int, after: int) -> int | None:
+    """Make due what was never attempted and is due later; the shared queue waits no longer.
+
+    Look at some deliveries after an id; return the last of them, None when there are no more.
+    """
+    last = connection.execute(
+        "SELECT max(id), count(*) FROM"
+        " (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?) AS looked_at",
+        (after, _LOOKED_AT_ONCE),
+    ).fetchone()
     for column in ("due_at", "queued_due_at"):
+        # With a plus: the index of due times would lead to all that is due later, again and again.
         connection.execute(
-            f"UPDATE deliveries SET {column} = ? WHERE {column} > ? AND attempt_count = 0",  # noqa: S608 - ours
-            (at, at),
+            f"UPDATE deliveries SET {column} = ? WHERE id > ? AND id <= ? AND +{column} > ?"  # noqa: S608 - ours
+            " AND attempt_count = 0",
+            (at, after, last[0] or after, at),
         )
     connection.execute(
         "UPDATE shared_queue SET last_claimed_at = ? WHERE last_claimed_at > ?",
         (at, at),
     )
-
-
-def _move_dependents_up(
-    connection: Connection, number: int, depends_on: int | None, at: int
-) -> set[TargetKey]:
-    if depends_on is None:
-        return release_dependents(connection, number, at)
-    connection.execute(
-        "UPDATE deliveries SET depends_on = ? WHERE depends_on = ?", (depends_on, number)
-    )
-    connection.execute("UPDATE deliveries SET has_dependents = 1 WHERE id = ?", (depends_on,))
-    return set()
+    return int(last[0]) if last[1] == _LOOKED_AT_ONCE else None
 
 
 def _next_state(settlement: Settlement, at: int, *, has_target_queue: bool) -> Row:

@@ -46,6 +46,14 @@ class Connection(Protocol):
         """Run one statement for each row of parameters."""
         ...
 
+    def first_of_each(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> list[Any]:
+        """Run one statement for each row of parameters; return the first row of each, or None."""
+        ...
+
+    def insert_rows(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
+        """Insert whole rows, in the fastest way that the database has."""
+        ...
+
     def notify_on_commit(self) -> None:
         """Notify other processes once this is committed: a delivery is due, or routing has changed.
 
@@ -96,6 +104,11 @@ def to_number(identifier: str) -> int | None:
         return None
     number = int(identifier)
     return number if number <= _MAX_NUMBER and str(number) == identifier else None
+
+
+def insert_statement(table: str, columns: str) -> str:
+    """One row into a table, by columns that are divided by commas."""
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks(columns.split(','))})"  # noqa: S608 - ours
 
 
 def marks(values: Iterable[object]) -> str:

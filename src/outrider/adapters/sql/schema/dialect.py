@@ -52,6 +52,7 @@ class Dialect:
     any_text: str
     special: str
     escaped: str
+    # Every table with the column `instance_id`, each with the columns of its primary key.
     tables_of_instances: str
     begin: str
     has_compatible_with: str
@@ -98,8 +99,10 @@ SQLITE = Dialect(
     special="[*?",
     escaped="[{}]",
     tables_of_instances=(
-        "SELECT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns"
-        " WHERE tables.type = 'table' AND columns.name = 'instance_id'"
+        "SELECT tables.name, group_concat(columns.name) FROM sqlite_schema AS tables,"
+        " pragma_table_info(tables.name) AS columns WHERE tables.type = 'table' AND columns.pk > 0"
+        " AND EXISTS (SELECT 1 FROM pragma_table_info(tables.name) WHERE name = 'instance_id')"
+        " GROUP BY tables.name"
     ),
     begin="BEGIN IMMEDIATE",
     has_compatible_with=(
@@ -120,8 +123,15 @@ POSTGRES = Dialect(
     special="\\%_",
     escaped="\\{}",
     tables_of_instances=(
-        "SELECT columns.table_name FROM information_schema.columns AS columns"
-        " WHERE columns.table_schema = current_schema() AND columns.column_name = 'instance_id'"
+        "SELECT keys.table_name, string_agg(keys.column_name, ',')"
+        " FROM information_schema.table_constraints AS constraints"
+        " JOIN information_schema.key_column_usage AS keys"
+        " ON keys.table_schema = constraints.table_schema AND keys.table_name = constraints.table_name"
+        " AND keys.constraint_name = constraints.constraint_name"
+        " JOIN information_schema.columns AS columns ON columns.table_schema = keys.table_schema"
+        " AND columns.table_name = keys.table_name AND columns.column_name = 'instance_id'"
+        " WHERE constraints.table_schema = current_schema()"
+        " AND constraints.constraint_type = 'PRIMARY KEY' GROUP BY keys.table_name"
     ),
     begin="BEGIN",
     has_compatible_with=(

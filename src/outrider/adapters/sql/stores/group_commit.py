@@ -1,4 +1,6 @@
-"""Group commit: one thread writes, and one commit is for all units that arrived during the last.
+"""Group commit: one thread writes, and one commit is for many units that arrived during the last.
+
+Which they are `unit_queue` says: tenants in turn, and a large unit alone.
 
 The `commit` of a `GroupWriter` knows the database: it runs the units of one group and returns how
 each of them ended, in order.
@@ -10,35 +12,20 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from outrider.adapters.sql.schema.connection import Connection
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
+from outrider.adapters.sql.stores.unit_queue import Group, Job, UnitQueue
 from outrider.errors import OutriderError, Unavailable
-from outrider.usecases.ports.store import Unit
+from outrider.usecases.ports.store import Load, Unit
 
 T = TypeVar("T")
 
-# How many units share one commit. More would only make the first of them wait longer.
-_MAX_GROUP = 256
-
 UnitOutcome = tuple[Any, BaseException | None]
 """What a unit returned, or what it raised."""
-
-
-@dataclass(slots=True)
-class Job:
-    """A unit of work whose caller waits."""
-
-    work: Callable[[Unit], Any]
-    is_shared: bool
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-
-
-Group = Sequence[Job]
 
 
 class Watch(Protocol):
@@ -65,11 +52,11 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool) -> T:
+    async def write(self, work: Callable[[Unit], T], *, shared: bool, load: Load) -> T:
         """Return what the unit returned, when its group is committed; raise what it raised."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(Job(work, shared, loop, future))
+        self._jobs.put(Job(work, shared, load, loop, future))
         return await future
 
     def close(self) -> None:
@@ -94,19 +81,22 @@ class GroupWriter:
         return outcomes
 
     def _groups(self) -> Iterator[Group]:
-        while (job := self._jobs.get()) is not None:
-            group, is_last = [job], False
-            while len(group) < _MAX_GROUP and not is_last:
-                try:
-                    more = self._jobs.get_nowait()
-                except Empty:
-                    break
-                is_last = more is None
-                if more is not None:
-                    group.append(more)
-            yield group
-            if is_last:
-                return
+        waiting, is_closed = UnitQueue(), False
+        while waiting or not is_closed:
+            if not waiting and not is_closed:
+                is_closed = self._take(waiting, self._jobs.get())
+            with suppress(Empty):
+                while not is_closed:
+                    is_closed = self._take(waiting, self._jobs.get_nowait())
+            if waiting:
+                yield waiting.next_group()
+
+    @staticmethod
+    def _take(waiting: UnitQueue, job: Job | None) -> bool:
+        """Add what has come; whether it was the word to close."""
+        if job is not None:
+            waiting.add(job)
+        return job is None
 
 
 def run_under_savepoint(

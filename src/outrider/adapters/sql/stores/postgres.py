@@ -24,7 +24,6 @@ from outrider.adapters.sql.schema.connection import Connection, Secrets
 from outrider.adapters.sql.schema.dialect import UNITS_LOCK
 from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
-    Group,
     GroupWriter,
     UnitOutcome,
     Watch,
@@ -39,10 +38,11 @@ from outrider.adapters.sql.stores.postgres_connection import (
 )
 from outrider.adapters.sql.stores.postgres_notify import NOTIFY, PostgresNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
+from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit
 
 T = TypeVar("T")
 
@@ -79,8 +79,10 @@ class PostgresStore:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="postgres-reader")
         self._writer = GroupWriter("postgres-writer", self._committer.commit, self._committer.close)
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
-        return await self._writer.write(work, shared=shared)
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
+        return await self._writer.write(work, shared=shared, load=load)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()

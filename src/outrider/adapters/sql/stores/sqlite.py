@@ -18,14 +18,13 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from outrider.adapters.sql.schema.connection import Secrets
+from outrider.adapters.sql.schema.connection import Row, Secrets, insert_statement
 from outrider.adapters.sql.schema.dialect import SQLITE
 from outrider.adapters.sql.schema.migrations import migrate
 from outrider.adapters.sql.stores import metadata
 from outrider.adapters.sql.stores.group_commit import (
-    Group,
     GroupWriter,
     UnitOutcome,
     Watch,
@@ -33,10 +32,11 @@ from outrider.adapters.sql.stores.group_commit import (
 )
 from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
+from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit
 
 T = TypeVar("T")
 
@@ -59,6 +59,13 @@ class SqliteConnection(sqlite3.Connection):
     dialect = SQLITE
 
     must_notify = False
+
+    def first_of_each(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> list[Any]:
+        return [self.execute(sql, row).fetchone() for row in parameters]
+
+    def insert_rows(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
+        # A tenth of the time is Python's: no other statement is faster.
+        self.executemany(insert_statement(table, columns), rows)
 
     def notify_on_commit(self) -> None:
         self.must_notify = True
@@ -91,9 +98,11 @@ class SqliteStore:
         self._notifier = SqliteNotifier(self.path.with_name("notifications"))
         self._writer = GroupWriter("sqlite-writer", self._commit, self._connection.close)
 
-    async def write(self, work: Callable[[Unit], T], *, shared: bool = False) -> T:
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
         # Units happen one after the other, also those that need not.
-        return await self._writer.write(work, shared=shared)
+        return await self._writer.write(work, shared=shared, load=load)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()

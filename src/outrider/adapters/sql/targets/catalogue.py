@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from outrider.adapters.sql.schema.connection import Connection, bump_routing_revision
 from outrider.domain.ids import InstanceId
-from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
+from outrider.domain.routing.catalogue_entry import (
+    Entry,
+    EntryKind,
+    EntryName,
+    changes_routing,
+)
 
 
 class SqlCatalogueEntries:
@@ -17,7 +22,7 @@ class SqlCatalogueEntries:
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
         names = {entry.entry_name for entry in entries}
-        new = names - {entry.entry_name for entry in self.get_many(instance, names)}
+        stored = {entry.entry_name: entry for entry in self.get_many(instance, names)}
         self._connection.executemany(
             "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
@@ -27,9 +32,9 @@ class SqlCatalogueEntries:
                 for entry in entries
             ],
         )
-        if new:
+        if any(changes_routing(entry, stored.get(entry.entry_name)) for entry in entries):
             bump_routing_revision(self._connection)
-        return new
+        return names - stored.keys()
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
         added = self._connection.executemany(

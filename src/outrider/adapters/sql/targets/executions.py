@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from outrider.adapters.sql.schema.connection import (
@@ -62,6 +62,16 @@ class SqlExecutions:
             (instance, execution),
         )
         return _execution(execution, (target_id for (target_id,) in targets), row[0], row[1])
+
+    def existing(
+        self, instance: InstanceId, executions: Collection[ExecutionId]
+    ) -> set[ExecutionId]:
+        clause, value = self._connection.dialect.one_of("id", list(executions))
+        rows = self._connection.execute(
+            f"SELECT id FROM executions WHERE instance_id = ? AND {clause}",  # noqa: S608 - ours
+            (instance, value),
+        )
+        return {ExecutionId(execution) for (execution,) in rows}
 
     def put(self, instance: InstanceId, execution: Execution) -> None:
         self._connection.execute(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from outrider.adapters.sql.delivery import transitions
+from outrider.adapters.sql.delivery import cancellations
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
@@ -28,6 +28,7 @@ from outrider.domain.page import Listing, Page
 from outrider.domain.targets.search import NameFilter, TargetFilter, TargetSort
 from outrider.domain.targets.target import SigningKey, Target, TargetType
 from outrider.errors import AlreadyExists
+from outrider.usecases.ports.targets import RoutedTarget
 
 _COLUMNS = (
     "id, name, type, endpoint, timeout, interrupt_on_error, payload_type, sealed_signing_keys,"
@@ -72,12 +73,13 @@ class SqlTargets:
             f"SELECT {_COLUMNS} FROM targets"  # noqa: S608 - our names
             " WHERE instance_id = ? AND id = ? AND deleted_at IS NULL"
         )
-        found = {}
-        for instance, target in ids:
-            row = self._connection.execute(query, (instance, target)).fetchone()
-            if row is not None:
-                found[instance, target] = self._target(instance, row)
-        return found
+        asked = list(ids)
+        rows = self._connection.first_of_each(query, asked)
+        return {
+            target_key: self._target(target_key[0], row)
+            for target_key, row in zip(asked, rows, strict=True)
+            if row is not None
+        }
 
     def replace(self, instance: InstanceId, target: Target) -> None:
         names = _COLUMNS.split(", ")
@@ -95,9 +97,16 @@ class SqlTargets:
             "UPDATE targets SET deleted_at = ? WHERE instance_id = ? AND id = ?",
             (from_time(at), instance, target),
         )
-        transitions.cancel_deliveries_to(self._connection, instance, target, at)
         delete_policy(self._connection, instance, target)
         bump_routing_revision(self._connection)
+        cancellations.begin_deletion(self._connection, (instance, target))
+        self.finish_deletion(instance, target, at)
+
+    def finish_deletion(self, instance: InstanceId, target: TargetId, at: datetime) -> bool:
+        return cancellations.finish_deletion(self._connection, (instance, target), at)
+
+    def unfinished_deletions(self) -> Sequence[tuple[InstanceId, TargetId]]:
+        return cancellations.unfinished_deletions(self._connection)
 
     def deleted_at(self, instance: InstanceId, target: TargetId) -> datetime | None:
         row = self._connection.execute(
@@ -106,7 +115,21 @@ class SqlTargets:
         return None if row is None else to_optional_time(row[0])
 
     def existing(self, instance: InstanceId, targets: Collection[TargetId]) -> set[TargetId]:
-        return {target for _, target in self.get_many({(instance, id_) for id_ in targets})}
+        return set(self.routed(instance, targets))
+
+    def routed(
+        self, instance: InstanceId, targets: Collection[TargetId]
+    ) -> dict[TargetId, RoutedTarget]:
+        clause, value = self._connection.dialect.one_of("id", list(targets))
+        rows = self._connection.execute(
+            f"SELECT id, type FROM targets WHERE instance_id = ? AND {clause}"  # noqa: S608 - ours
+            " AND deleted_at IS NULL",
+            (instance, value),
+        )
+        return {
+            TargetId(target): RoutedTarget(TargetId(target), type_ != TargetType.REST_ASYNC)
+            for target, type_ in rows
+        }
 
     def search(
         self, instance: InstanceId, filters: Sequence[TargetFilter], sort: TargetSort, page: Page

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
 
 from protobuf.wkt import Struct
 
+from outrider.api.rpc.error_mapping import INTERCEPTION_ID
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.rpc.json_text import is_json_call
 from outrider.api.services.messages.structs import given_object, to_struct
@@ -17,7 +18,7 @@ from outrider.domain.interception.function_result import added_attributes, added
 from outrider.domain.interception.message import JSON_OBJECTS, JSON_TEXTS, JsonObject
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import ConditionKind
-from outrider.errors import InvalidRequest
+from outrider.errors import InvalidRequest, OutriderError
 from outrider.usecases.interception.intercept import InterceptionResult, Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
 from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
@@ -25,6 +26,7 @@ from outrider_api.outrider.v1 import interception_service_pb as pb
 from outrider_api.outrider.v1.interception_service_connect import InterceptionService
 from outrider_api.outrider.v1.outcome_pb import Outcome
 
+M = TypeVar("M")
 _CallRequest = pb.InterceptRequestRequest | pb.InterceptResponseRequest
 # What is left of the caller's deadline for the answer to travel back: a tenth, at most this.
 _TRAVEL_S = 0.1
@@ -44,12 +46,14 @@ class InterceptionHandlers(InterceptionService):
         given = _given(request.request, request.request_json, f"{_name(request)}.Request")
         instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
         if isinstance(given, str):
-            left = await self._interceptions.request(
+            text_run = self._interceptions.request(
                 instance, call, given, JSON_TEXTS, seconds=seconds
             )
+            left = await _with_id(ctx, text_run)
             return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
-        result = await self._interceptions.request(
-            instance, call, given, JSON_OBJECTS, seconds=seconds
+        result = await _with_id(
+            ctx,
+            self._interceptions.request(instance, call, given, JSON_OBJECTS, seconds=seconds),
         )
         struct = request.request if result.message is given else to_struct(result.message)
         return pb.InterceptRequestResponse(request=struct or Struct(), **_run(result))
@@ -64,12 +68,16 @@ class InterceptionHandlers(InterceptionService):
         shown = json_text(handled)
         if isinstance(given, str) or isinstance(handled, str):
             text = given if isinstance(given, str) else json_text(given)
-            left = await self._interceptions.response(
+            text_run = self._interceptions.response(
                 instance, call, text, JSON_TEXTS, request=shown, seconds=seconds
             )
+            left = await _with_id(ctx, text_run)
             return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
-        result = await self._interceptions.response(
-            instance, call, given, JSON_OBJECTS, request=shown, seconds=seconds
+        result = await _with_id(
+            ctx,
+            self._interceptions.response(
+                instance, call, given, JSON_OBJECTS, request=shown, seconds=seconds
+            ),
         )
         struct = request.response if result.message is given else to_struct(result.message)
         return pb.InterceptResponseResponse(response=struct or Struct(), **_run(result))
@@ -80,9 +88,10 @@ class InterceptionHandlers(InterceptionService):
         """At a function."""
         function = request.function
         payload = _given(request.payload, request.payload_json, "CallFunctionRequest.Payload")
-        result = await self._interceptions.function(
+        run = self._interceptions.function(
             actor_of(ctx).instance_id, function, payload, seconds=_seconds(ctx)
         )
+        result = await _with_id(ctx, run)
         response = pb.CallFunctionResponse(
             attributes=[
                 pb.SamlAttribute(
@@ -105,6 +114,21 @@ class InterceptionHandlers(InterceptionService):
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
         """Which execution would match, and why. Nothing is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
+
+
+async def _with_id(
+    ctx: Context, run: Coroutine[Any, Any, InterceptionResult[M]]
+) -> InterceptionResult[M]:
+    """Wait for the run; its id goes into a header of the response, also when a target interrupts."""
+    try:
+        result = await run
+    except OutriderError as error:
+        if error.interception_id:
+            ctx.response_headers[INTERCEPTION_ID] = error.interception_id
+        raise
+    if result.interception_id:
+        ctx.response_headers[INTERCEPTION_ID] = result.interception_id
+    return result
 
 
 def _name(request: _CallRequest) -> str:
@@ -193,4 +217,6 @@ def _explanation_to_proto(explanation: Explanation) -> pb.ExplainResponse:
             )
             for target in explanation.targets
         ],
+        unknown=explanation.is_unknown,
+        suggestions=list(explanation.suggestions),
     )

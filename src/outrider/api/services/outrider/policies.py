@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
+from outrider.api.rpc.error_mapping import bounded
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.structs import given_object
 from outrider.api.services.messages.times import (
@@ -65,7 +66,15 @@ class TargetPolicyHandlers(TargetPolicyService):
         """Once, now, whatever the policy prescribes for retries and pauses."""
         payload = given_object(request.payload, request.payload_json, "TestTargetRequest.Payload")
         result = await self._test_target(actor_of(ctx), TargetId(request.target_id), payload)
-        return pb.TestTargetResponse(attempt=attempt_to_proto(result.attempt), payload=result.body)
+        error = result.caller_error
+        return pb.TestTargetResponse(
+            attempt=attempt_to_proto(result.attempt),
+            payload=result.body,
+            execution=result.execution or "",
+            caller_error=None
+            if error is None
+            else pb.CallerError(code=error.code.value, message=bounded(str(error))),
+        )
 
     async def pause_target(
         self, request: pb.PauseTargetRequest, ctx: Context, /

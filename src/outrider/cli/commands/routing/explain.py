@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
+
+if TYPE_CHECKING:
+    from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
 app = typer.Typer(
     help="Which execution would match, and why. Nothing is called.", no_args_is_help=True
@@ -84,12 +87,24 @@ def _explain(server: RemoteServer, query: Mapping[str, object], *, as_json: bool
     if as_json:
         print_json(response)
         return
+    if response.get("unknown"):
+        _note_unknown(request, response)
     _print_candidates(response)
     if response.get("matched"):
         print("\nTargets, in calling order")
         _print_targets(response)
     else:
         note("Nothing matches.")
+
+
+def _note_unknown(request: ExplainRequest, response: Mapping[str, Any]) -> None:
+    name = "" if request.subject is None else request.subject.value
+    text = f"{name} is unknown"
+    suggestions = response.get("suggestions", ())
+    if suggestions:
+        note(f"{text}; did you mean {' or '.join(suggestions)}?")
+    else:
+        note(f"{text}: it was never registered or published. See `outrider catalogue list`.")
 
 
 def _print_candidates(response: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+INTERCEPTION_ID = "outrider-interception-id"
 OUTCOME_PREFIX = "OUTCOME_"
 TEXT = "Json"
 """What the names of answers end with that are JSON text."""
@@ -138,10 +138,21 @@ def call_function(
 
 
 def _send(server: RemoteServer, call: Any, request: Any, timeout: str) -> dict[str, Any]:
+    from connectrpc.client import ResponseMetadata
+
     milliseconds = int(parse_duration(timeout, "--timeout").total_seconds() * 1000)
     if milliseconds <= 0:
         raise typer.BadParameter("it must be longer than nothing", param_hint="--timeout")
-    return server.call(partial(call, timeout_ms=milliseconds), request, advice=ADVICE)
+    found: list[str] = []
+
+    def call_and_note_id(request: Any, *, headers: Mapping[str, str]) -> Any:
+        with ResponseMetadata() as metadata:
+            response = call(request, headers=headers, timeout_ms=milliseconds)
+            found.extend(metadata.headers.getall(INTERCEPTION_ID))
+        return response
+
+    response = server.call(call_and_note_id, request, advice=ADVICE)
+    return {**response, "interceptionId": found[0]} if found else response
 
 
 def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) -> None:
@@ -169,6 +180,10 @@ def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) ->
         print("\nAttributes")
         print_json(response["attributes"])
     print(f"\nCalls of {response['execution']}")
+    if response.get("interceptionId"):
+        note(
+            f"Interception {response['interceptionId']}: the server's log has it with the reasons."
+        )
     print_table(
         ("TARGET", "OUTCOME", "TOOK", "ERROR"),
         [

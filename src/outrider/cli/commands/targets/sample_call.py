@@ -38,9 +38,9 @@ def send_sample_call(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a target once, now, with a header that says so. It is not in the delivery log.
+    """Call a target once, now, with a header that says so, and apply its answer as a real call would.
 
-    Ends with 1 when the target does not accept.
+    It is not in the delivery log. Ends with 1 when the target does not accept, or when its answer cannot be applied.
     """
     from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
 
@@ -61,6 +61,11 @@ def send_sample_call(
         raise CommandError(f"the target does not accept: {outcome}")
 
 
+def _caller_error(response: Mapping[str, Any]) -> str:
+    error = response.get("callerError")
+    return f"{error['message']} ({error['code']})" if error else ""
+
+
 def _print_attempt(attempt: Mapping[str, Any], response: Mapping[str, Any]) -> None:
     print_fields(
         {
@@ -69,6 +74,8 @@ def _print_attempt(attempt: Mapping[str, Any], response: Mapping[str, Any]) -> N
             "took": text_of(attempt, "duration"),
             "stage": text_of(attempt, "stage"),
             "error": text_of(attempt, "error"),
+            "execution": text_of(response, "execution"),
+            "caller gets": _caller_error(response),
         }
     )
     body_prefix = base64.b64decode(text_of(attempt, "responseBodyPrefix"))

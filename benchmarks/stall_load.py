@@ -1,0 +1,151 @@
+"""The steady calls of one tenant, and the worst calls of another beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from httptools import HttpResponseParser
+
+from benchmarks.stall_calls import JSON, StallCall
+
+_OK = 200
+_PATIENCE_S = 30.0
+
+
+class Connection(asyncio.Protocol):
+    """One connection with one call at a time. A call's result is the status of its answer."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._answered: asyncio.Future[int] | None = None
+        self._parser = HttpResponseParser(self)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can take another call."""
+        return self.transport is not None and not self.transport.is_closing()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def connection_lost(self, failure: Exception | None) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(failure or ConnectionError("the server hung up"))
+
+    def on_message_complete(self) -> None:
+        status, self._parser = self._parser.get_status_code(), HttpResponseParser(self)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(status)
+
+    async def call(self, request: bytes) -> int:
+        """Send a request and wait for the whole answer."""
+        self._answered = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        async with asyncio.timeout(_PATIENCE_S):
+            return await self._answered
+
+
+@dataclass(slots=True)
+class Connections:
+    """As many as are needed at the same time."""
+
+    port: int
+    _idle: list[Connection] = field(default_factory=list)
+
+    async def call(self, request: bytes) -> int:
+        """One call over an idle connection, or over a new one."""
+        connection = await self._taken()
+        status = await connection.call(request)
+        self._idle.append(connection)
+        return status
+
+    def close(self) -> None:
+        """Hang up."""
+        for connection in self._idle:
+            connection.transport.close()
+
+    async def _taken(self) -> Connection:
+        while self._idle:
+            if (connection := self._idle.pop()).is_usable:
+                return connection
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(Connection, "127.0.0.1", self.port))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who calls: the host name leads to the instance, the token is its owner's."""
+
+    port: int
+    host: str
+    token: str = field(repr=False)
+
+    def json_request(self, path: str, body: bytes) -> bytes:
+        """A whole call with JSON."""
+        return self.request(StallCall("", "POST", path, JSON, lambda: body), body)
+
+    def request(self, call: StallCall, body: bytes) -> bytes:
+        """A whole call, in the tenant's name where it has a token."""
+        headers = {"host": self.host, "content-length": str(len(body)), **call.headers}
+        if call.has_token:
+            headers["authorization"] = f"Bearer {self.token}"
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([f"{call.method} {call.path} HTTP/1.1", *lines, "\r\n"]).encode() + body
+
+
+@dataclass(slots=True)
+class Steady:
+    """What became of steady calls: the seconds of each from when it was due, and how many failed."""
+
+    times: list[float] = field(default_factory=list)
+    failed: int = 0
+
+
+async def steady(
+    connections: Connections, requests: Sequence[bytes], per_second: float, seconds: float
+) -> Steady:
+    """Make calls at a steady rate, also while earlier ones are late."""
+    result, begun = Steady(), time.perf_counter()
+
+    async def one(due: float, sent: bytes) -> None:
+        status = await connections.call(sent)
+        result.times.append(time.perf_counter() - due)
+        result.failed += status != _OK
+
+    async with asyncio.TaskGroup() as group:
+        for number, sent in enumerate(itertools.cycle(requests)):
+            due = begun + number / per_second
+            if due - begun >= seconds:
+                break
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(one(due, sent))
+    return result
+
+
+async def repeated(
+    tenant: Tenant, call: StallCall, until: asyncio.Event
+) -> list[tuple[int, float]]:
+    """The worst call, again and again, one after the other: status and seconds of each."""
+    connections = Connections(tenant.port)
+    answers: list[tuple[int, float]] = []
+    while not until.is_set():
+        try:
+            body = call.body()
+        except StopIteration:
+            break
+        sent = tenant.request(call, body)
+        begun, status = time.perf_counter(), 0
+        # A server may answer, and hang up, before it has read all.
+        with suppress(ConnectionError, TimeoutError):
+            status = await connections.call(sent)
+        answers.append((status, time.perf_counter() - begun))
+    connections.close()
+    return answers
