@@ -127,6 +127,23 @@ async def test_what_nothing_matches_is_handed_back_itself(engine):
     assert (None, ()) == (done.execution, done.calls)
 
 
+async def test_more_deliveries_than_one_call_may_make_are_refused(engine, receiver):
+    """
+    The same limit as over the wire, in the same words; nothing of the call is stored.
+    """
+    await engine.register_event_types(["order.created"])
+    targets = [
+        await engine.create_target(f"hook {number}", receiver.url, type="webhook")
+        for number in range(6)
+    ]
+    await engine.set_execution(on_event("order.created"), targets)
+    events = [Event(event_type="order.created", id=f"order {number}") for number in range(834)]
+
+    with pytest.raises(InvalidRequest, match="send the first 833 of them alone"):
+        await engine.publish(events)
+    assert not (await engine.publish(events[0])).is_duplicate
+
+
 async def test_a_published_event_arrives_signed(engine, receiver):
     """
     The engine delivers in the loop of its host.

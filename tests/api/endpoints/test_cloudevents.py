@@ -328,6 +328,28 @@ async def test_a_batch_has_1_to_1000_events(service, number):
     assert "invalid CloudEvents: value must contain between 1 and 1000 items, inclusive" == text
 
 
+async def test_a_batch_makes_no_more_deliveries_than_one_call_may(service):
+    """
+    The same limit as on every other wire; nothing of the batch is stored.
+    """
+    ids = []
+    for number in range(6):
+        fields = {"name": f"copy {number}", "endpoint": "http://127.77.0.1:9/", "restAsync": {}}
+        ids.append((await service.ask("CreateTarget", {**fields, "timeout": "1s"}))["id"])
+    await structured(service, event(type="fan.out"))
+    condition = {"event": {"event": "fan.out"}}
+    await service.ask("SetExecution", {"condition": condition, "targets": ids})
+    batch = [event(type="fan.out") for _ in range(834)]
+    refused = await structured(service, batch, BATCH)
+    accepted = await structured(service, batch[:1], BATCH)
+
+    assert 400 == refused.status
+    assert "834 events would become 5004 deliveries" in refused.body.decode()
+    assert "send the first 833 of them alone" in refused.body.decode()
+    assert 200 == accepted.status
+    assert "duplicate" not in accepted.body.decode()
+
+
 async def test_data_may_be_half_a_mebibyte(service):
     """
     The limit of every other call, named as a publisher of CloudEvents knows it.

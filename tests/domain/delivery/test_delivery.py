@@ -12,18 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.domain.delivery.delivery import (
+    MAX_DELIVERIES,
     Delivery,
     DeliveryState,
     Dependents,
     PlannedDelivery,
     cancel,
+    check_delivery_count,
     plan_deliveries,
     settle,
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId
 from outrider.domain.outcome import Outcome
+from outrider.domain.routing.execution import MAX_TARGETS
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
+from outrider.errors import InvalidRequest
 from support.builders import a_claimed_delivery, a_target, an_attempt
 from support.runtime import NOW
 
@@ -279,3 +283,56 @@ def test_payloads_and_answers_are_not_shown():
     )
 
     assert "secret" not in f"{attempt} {delivery} {a_claimed_delivery(body=secret)}"
+
+
+@pytest.mark.parametrize(
+    "fan_outs", [[], [0] * 1000, [MAX_DELIVERIES], [0, MAX_DELIVERIES, 0], [5] * 1000]
+)
+def test_a_call_may_make_so_many_deliveries(fan_outs):
+    """
+    By few events to many targets, and by many events to few.
+    """
+    check_delivery_count(fan_outs)
+
+
+@pytest.mark.parametrize(
+    ("fan_outs", "events", "deliveries", "fitting"),
+    [
+        ([300] * 400, 400, 120_000, 16),
+        ([MAX_DELIVERIES, 1], 2, 5001, 1),
+        ([0, 1, MAX_DELIVERIES, 0], 4, 5001, 2),
+        ([6] * 834, 834, 5004, 833),
+    ],
+)
+def test_more_are_refused_with_how_many_events_fit(fan_outs, events, deliveries, fitting):
+    """
+    A publisher that halves its batch until it passes needs no number; one that reads does.
+    """
+    with pytest.raises(InvalidRequest) as refused:
+        check_delivery_count(fan_outs)
+
+    assert (
+        f"invalid PublishEventsRequest.Events: {events} events would become {deliveries} deliveries,"
+        f" one call stores at most 5000: send the first {fitting} of them alone, and the others"
+        " after it"
+    ) == str(refused.value)
+
+
+def test_one_event_that_is_too_much_alone_is_named():
+    """
+    No smaller call helps: its execution is from a release that had no limit.
+    """
+    with pytest.raises(InvalidRequest) as refused:
+        check_delivery_count([1, MAX_DELIVERIES + 1])
+
+    assert (
+        "invalid PublishEventsRequest.Events[1]: the event would become 5001 deliveries, one call"
+        " stores at most 5000: let its execution have fewer targets"
+    ) == str(refused.value)
+
+
+def test_each_execution_that_can_be_set_can_be_published_to():
+    """
+    Two limits that must not drift apart.
+    """
+    assert MAX_DELIVERIES == MAX_TARGETS

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrider.domain.page import MAX_LIMIT, Page, checked_page
-from outrider.domain.routing.execution import check_target_list, check_targets_exist
+from outrider.domain.routing.execution import MAX_TARGETS, check_target_list, check_targets_exist
 from outrider.errors import InvalidRequest, NotFound
 from support.builders import an_event_condition, an_execution
 
@@ -31,6 +31,20 @@ def test_an_empty_entry_is_refused(targets):
         check_target_list(targets)
 
     assert "Execution is invalid (COMMAND-hdm4zl1hmd)" == str(refused.value)
+
+
+def test_a_list_that_no_event_can_be_stored_for_is_refused():
+    """
+    When it is set, and not when the first event comes.
+    """
+    check_target_list([str(number) for number in range(MAX_TARGETS)])
+    with pytest.raises(InvalidRequest) as refused:
+        check_target_list([str(number) for number in range(MAX_TARGETS + 1)])
+
+    assert (
+        "invalid SetExecutionRequest.Targets: value must contain no more than 5000 item(s), not"
+        " 5001: the deliveries of an event are one transaction"
+    ) == str(refused.value)
 
 
 @given(st.lists(st.sampled_from("12345")), st.sets(st.sampled_from("1234")))

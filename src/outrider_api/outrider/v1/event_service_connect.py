@@ -37,8 +37,9 @@ class EventService(Protocol):
     async def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
-        structured, batched, and in binary mode, whose attributes are `ce-` headers.
+        means that nothing of the call was stored. One call makes at most 5000 deliveries. The REST path
+        takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose attributes are
+        `ce-` headers.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -97,8 +98,9 @@ class EventServiceClient(ConnectClient):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
-        structured, batched, and in binary mode, whose attributes are `ce-` headers.
+        means that nothing of the call was stored. One call makes at most 5000 deliveries. The REST path
+        takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose attributes are
+        `ce-` headers.
         """
         return await self.execute_unary(
             request=request,
@@ -121,8 +123,9 @@ class EventServiceSync(Protocol):
     def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
-        structured, batched, and in binary mode, whose attributes are `ce-` headers.
+        means that nothing of the call was stored. One call makes at most 5000 deliveries. The REST path
+        takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose attributes are
+        `ce-` headers.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -179,8 +182,9 @@ class EventServiceClientSync(ConnectClientSync):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. The REST path takes CloudEvents 1.0 as well:
-        structured, batched, and in binary mode, whose attributes are `ce-` headers.
+        means that nothing of the call was stored. One call makes at most 5000 deliveries. The REST path
+        takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose attributes are
+        `ce-` headers.
         """
         return self.execute_unary(
             request=request,

@@ -365,7 +365,31 @@ TWICE = [
     ),
 ]
 
-ROWS = [*VALIDATION, *SIZES, *PAYLOADS, *ANSWERS, *MATCHING, *TWICE]
+SIX = [f"$t{number}" for number in range(6)]
+FAN_OUT = [
+    KNOWN,
+    *(a_target(target.removeprefix("$")) for target in SIX),
+    set_targets(on_event(), SIX),
+]
+SIXFOLD = [event(), *[{"eventType": EVENT_TYPE}] * 833]
+MANY = [
+    Row(
+        "834 events to 6 targets are more deliveries than one transaction holds",
+        publishing(*SIXFOLD),
+        refused(
+            "PublishEventsRequest.Events: 834 events would become 5004 deliveries, one call stores"
+            " at most 5000: send the first 833 of them alone, and the others after it"
+        ),
+        FAN_OUT,
+    ),
+    Row(
+        "nothing of them is stored",
+        publishing(event()),
+        results(result(deliveries=6)),
+        [*FAN_OUT, Call("PublishEvents", {"events": SIXFOLD}, fails=True)],
+    ),
+]
+ROWS = [*VALIDATION, *SIZES, *PAYLOADS, *ANSWERS, *MATCHING, *TWICE, *MANY]
 
 
 @each_row(ROWS)

@@ -20,6 +20,11 @@ SET = {"setDate": NOW}
 NEVER = {"setDate": "0001-01-01T00:00:00Z"}
 CONDITION_INVALID = "Execution condition is invalid"
 EMPTY_ENTRY = ExpectedError("invalid_argument", "Execution is invalid", "COMMAND-hdm4zl1hmd")
+TOO_MANY = ExpectedError(
+    "invalid_argument",
+    "invalid SetExecutionRequest.Targets: value must contain no more than 5000 item(s), not 5001:"
+    " the deliveries of an event are one transaction",
+)
 NO_TARGET = ExpectedError("not_found", "Target not found", "COMMAND-17e8fq1ggk")
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
 SERVICE = "zitadel.session.v2.SessionService"
@@ -155,6 +160,11 @@ CHECKS = [
         "no condition",
         setting(None, [""]),
         ExpectedError("invalid_argument", CONDITION_INVALID, "ACTION-5r5Ju"),
+    ),
+    Row(
+        "more targets than an event can be stored for",
+        setting(on_event("nobody.knows"), [str(number) for number in range(5001)]),
+        TOO_MANY,
     ),
     Row(
         "an empty entry before the condition", setting(on_event("nobody.knows"), [""]), EMPTY_ENTRY

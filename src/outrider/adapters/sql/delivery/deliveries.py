@@ -10,7 +10,7 @@ from typing import NamedTuple
 from outrider.adapters.sql.delivery import cancellations, ordering, transitions
 from outrider.adapters.sql.delivery.claims import Claim, next_due
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
-from outrider.adapters.sql.delivery.transitions import Moved
+from outrider.adapters.sql.delivery.transitions import MOVED_AT_ONCE, Moved
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,
@@ -157,18 +157,24 @@ class SqlDeliveries:
         weigh: Weigh,
     ) -> tuple[Sequence[_ClaimedRow], set[TargetKey]]:
         """The first ones, with which this transaction is full; the targets of their dependents."""
-        moved, weight, light = Moved(), 0, 0
+        moved, weight = Moved(), 0
         breakers = {
-            target_key for target_key, queue in target_queues.items() if queue.breaker.failures
+            target_key
+            for target_key, target_queue in target_queues.items()
+            if target_queue.breaker.failures
         }
-        for row in known:
-            weight += weigh(row.target_key[0], row.settlement, row.target_key in breakers)
-            if light and weight > transitions.MOVED_AT_ONCE:
-                break
-            light += 1
-        numbered = [(row.number, row.settlement) for row in known[:light]]
-        count = transitions.move_dependents(self._connection, numbered, at, moved)
-        return known[:count], moved.target_keys
+        for position, row in enumerate(known):
+            settlement = row.settlement
+            has_breaker = row.target_key in breakers
+            if has_breaker or settlement.state is DeliveryState.DEAD:
+                weight += weigh(row.target_key[0], settlement, has_breaker)
+            if position and (moved.rows >= MOVED_AT_ONCE or weight > MOVED_AT_ONCE):
+                return known[:position], moved.target_keys
+            if settlement.dependents is not Dependents.WAIT:
+                transitions.move_dependents(
+                    self._connection, row.number, settlement.dependents, at, moved
+                )
+        return known, moved.target_keys
 
     def release_claims(self, owner: str, deliveries: Collection[DeliveryId], now: datetime) -> None:
         transitions.release_claims(self._connection, owner, map(int, deliveries), from_time(now))

@@ -48,7 +48,7 @@ class SqlEvents:
             for stored, number in zip(events, numbers, strict=True)
             if number is not None
         ]
-        places = self._places(instance, target_queues, new)
+        places = self._places(instance, target_queues, new) if target_queues else None
         rows = [
             _planned_row(instance, stored, number, planned, at, target_queues, places)
             for stored, number in new
@@ -56,7 +56,8 @@ class SqlEvents:
         ]
         if rows:
             self._connection.insert_rows("deliveries", _DELIVERY_COLUMNS, rows)
-        self._target_queues.refresh_ready(target_queues)
+        if target_queues:
+            self._target_queues.refresh_ready(target_queues)
         self._connection.notify_on_commit()
         return [
             None if number is None else len(stored.deliveries)
@@ -121,12 +122,14 @@ def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
     planned: PlannedDelivery,
     at: int,
     target_queues: Mapping[TargetKey, TargetQueue],
-    places: OrderedPlaces,
+    places: OrderedPlaces | None,
 ) -> Row:
     target_key = (instance, planned.target_id)
     is_queued = target_key in target_queues
     due_at = at if planned.depends_on is None else None
-    aggregate, waits_on = places.append(target_key, aggregate_of(stored.event), int(planned.id))
+    aggregate, waits_on = None, None
+    if places is not None:
+        aggregate, waits_on = places.append(target_key, aggregate_of(stored.event), int(planned.id))
     return (
         int(planned.id),
         instance,

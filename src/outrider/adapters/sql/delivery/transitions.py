@@ -123,20 +123,13 @@ def cancel_dependents(connection: Connection, number: int, at: int, moved: Moved
 
 
 def move_dependents(
-    connection: Connection, settlements: Sequence[tuple[int, Settlement]], at: int, moved: Moved
-) -> int:
-    """Release or cancel what depends on settled deliveries, in order, until `moved` is full.
-
-    Return of how many. Of the others nothing may be written in this transaction.
-    """
-    for done, (number, settlement) in enumerate(settlements):
-        if moved.rows >= MOVED_AT_ONCE:
-            return done
-        if settlement.dependents is Dependents.RELEASE:
-            release_dependents(connection, number, at, moved)
-        elif settlement.dependents is Dependents.CANCEL:
-            cancel_dependents(connection, number, at, moved)
-    return len(settlements)
+    connection: Connection, number: int, what: Dependents, at: int, moved: Moved
+) -> None:
+    """Release or cancel what depends on a settled delivery."""
+    if what is Dependents.RELEASE:
+        release_dependents(connection, number, at, moved)
+    elif what is Dependents.CANCEL:
+        cancel_dependents(connection, number, at, moved)
 
 
 def release_claims(connection: Connection, owner: str, numbers: Iterable[int], at: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 
 from outrider.adapters.sql.schema.dialect import Dialect
@@ -106,6 +107,7 @@ def to_number(identifier: str) -> int | None:
     return number if number <= _MAX_NUMBER and str(number) == identifier else None
 
 
+@cache
 def insert_statement(table: str, columns: str) -> str:
     """One row into a table, by columns that are divided by commas."""
     return f"INSERT INTO {table} ({columns}) VALUES ({marks(columns.split(','))})"  # noqa: S608 - ours
