@@ -8,7 +8,6 @@ core, the callers and the receivers have one.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
 import urllib.request
@@ -27,7 +26,7 @@ from benchmarks.results import Result, table
 from benchmarks.servers import Server, server
 from benchmarks.stall_answers import accepted_answers, refused_answers
 from benchmarks.stall_calls import JSON, StallCall, stall_calls
-from benchmarks.stall_load import Connections, Steady, Tenant, repeated, steady
+from benchmarks.stall_load import Connections, Steady, Tenant, Worst, beside, steady
 from benchmarks.stall_state import State, prepare, state_calls
 
 NAME = "stall"
@@ -60,7 +59,7 @@ def _round(data_dir: Path, options: Options, seconds: float) -> dict[str, Any]:
         noisy = Tenant(asked.port, f"127.0.0.1:{asked.port}", asked.token)
         quiet = _quiet_tenant(asked, noisy, sink_url)
         kinds = _kinds(noisy, state, answers_url, sink_url, options)
-        return uvloop.run(_measured(noisy, quiet, kinds, seconds))
+        return _measured(noisy, quiet, kinds, seconds)
 
 
 @contextmanager
@@ -70,28 +69,32 @@ def _receivers() -> Iterator[tuple[str, str]]:
         yield url, f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
-async def _measured(
-    noisy: Tenant, quiet: Tenant, kinds: Sequence[StallCall], seconds: float
+def _measured(
+    noisy: Tenant, quiet: Tenant, kinds: Sequence[Worst], seconds: float
 ) -> dict[str, Any]:
-    connections = Connections(quiet.port)
     requests = [
         quiet.json_request("/v1/events", b'{"events":[{"eventType":"steady.went"}]}'),
         quiet.json_request(_INTERCEPT, b'{"fullMethod":"/steady.v1.Calls/Make","request":{"a":1}}'),
     ]
-    # The first calls open connections and fill caches.
-    await steady(connections, requests, PER_SECOND, min(1.0, seconds))
-    figures = {"alone": _cuts(await steady(connections, requests, PER_SECOND, seconds))}
-    for kind in kinds:
-        over = asyncio.Event()
-        callers = _FLOOD if not kind.has_token else 1
-        calling = [asyncio.create_task(repeated(noisy, kind, over)) for _ in range(callers)]
-        made = await steady(connections, requests, PER_SECOND, seconds)
-        over.set()
-        answers = [answer for caller in await asyncio.gather(*calling) for answer in caller]
-        figures[kind.name] = {**_cuts(made), **_of_answers(answers)}
-    figures["alone, afterwards"] = _cuts(await steady(connections, requests, PER_SECOND, seconds))
-    connections.close()
+    figures = {}
+    for name, worst in [("alone", None), *_named(kinds), ("alone, afterwards", None)]:
+        with beside(noisy, worst) as answers:
+            made = uvloop.run(_steady(quiet, requests, seconds))
+        figures[name] = {**_cuts(made), **(_of_answers(answers) if worst else {})}
     return figures
+
+
+def _named(kinds: Sequence[Worst]) -> list[tuple[str, Worst]]:
+    return [(worst.call.name, worst) for worst in kinds]
+
+
+async def _steady(quiet: Tenant, requests: Sequence[bytes], seconds: float) -> Steady:
+    connections = Connections(quiet.port)
+    # The first calls open connections.
+    await steady(connections, requests, PER_SECOND, seconds / 8)
+    made = await steady(connections, requests, PER_SECOND, seconds)
+    connections.close()
+    return made
 
 
 def _cuts(made: Steady) -> dict[str, float]:
@@ -112,21 +115,25 @@ def _of_answers(answers: Sequence[tuple[int, float]]) -> dict[str, Any]:
 
 def _kinds(
     noisy: Tenant, state: State, answers_url: str, sink_url: str, options: Options
-) -> Sequence[StallCall]:
+) -> Sequence[Worst]:
     """Calls by what they are made of: bodies, the answers of receivers, and what is stored."""
     _bind(noisy, "/stall.v1.Calls/Make", f"{sink_url}?calls")
     answers = [*accepted_answers(), *refused_answers()]
-    groups: list[list[StallCall]] = [list(stall_calls()), [], list(state_calls(state))]
+    groups: list[list[Worst]] = [
+        [Worst(call, 1 if call.has_token else _FLOOD) for call in stall_calls()],
+        [],
+        [Worst(call, is_fresh=True) for call in state_calls(state)],
+    ]
     for number, (name, *_) in enumerate(answers):
         if options.is_quick and number >= _QUICK_OF_EACH:
             break
         method = f"/stall.v1.Answers/A{number}"
         _bind(noisy, method, f"{answers_url}/{number}")
         body = json.dumps({"fullMethod": method, "request": {"a": 1}}).encode()
-        groups[1].append(_answered(f"answer: {name}", body))
+        groups[1].append(Worst(_answered(f"answer: {name}", body)))
     if options.is_quick:
         groups = [group[:_QUICK_OF_EACH] for group in groups]
-    return [call for group in groups for call in group]
+    return [worst for group in groups for worst in group]
 
 
 def _answered(name: str, body: bytes) -> StallCall:

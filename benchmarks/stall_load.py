@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import multiprocessing
+import os
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection as PipeConnection
+from multiprocessing.synchronize import Event
 
+import uvloop
 from httptools import HttpResponseParser
 
+from benchmarks.machine import usable_cores
 from benchmarks.stall_calls import JSON, StallCall
 
 _OK = 200
@@ -130,22 +136,67 @@ async def steady(
     return result
 
 
-async def repeated(
-    tenant: Tenant, call: StallCall, until: asyncio.Event
-) -> list[tuple[int, float]]:
-    """The worst call, again and again, one after the other: status and seconds of each."""
-    connections = Connections(tenant.port)
-    answers: list[tuple[int, float]] = []
-    while not until.is_set():
-        try:
-            body = call.body()
-        except StopIteration:
-            break
-        sent = tenant.request(call, body)
-        begun, status = time.perf_counter(), 0
-        # A server may answer, and hang up, before it has read all.
-        with suppress(ConnectionError, TimeoutError):
-            status = await connections.call(sent)
-        answers.append((status, time.perf_counter() - begun))
-    connections.close()
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The worst call of one kind, by so many callers at the same time.
+
+    `is_fresh`: each call has a body of its own, and they end when there is none left.
+    """
+
+    call: StallCall
+    callers: int = 1
+    is_fresh: bool = False
+
+
+Answers = list[tuple[int, float]]
+"""Status and seconds of each call; 0 where the server hung up."""
+
+
+@contextmanager
+def beside(tenant: Tenant, worst: Worst | None) -> Iterator[Answers]:
+    """Make the worst call again and again, in another process: what it costs the caller is its own.
+
+    The list is filled on leaving. None: there are no other calls.
+    """
+    answers: Answers = []
+    if worst is None:
+        yield answers
+        return
+    forking = multiprocessing.get_context("fork")
+    stop, (receiving, sending) = forking.Event(), forking.Pipe(duplex=False)
+    process = forking.Process(target=_call_until, args=(tenant, worst, stop, sending))
+    process.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        answers += receiving.recv()
+        process.join()
+
+
+def _call_until(tenant: Tenant, worst: Worst, stop: Event, sending: PipeConnection) -> None:
+    # The steady calls are timed: their process goes first where both want the same core.
+    os.nice(10)
+    os.sched_setaffinity(0, usable_cores())
+    sending.send(uvloop.run(_repeated(tenant, worst, stop)))
+
+
+async def _repeated(tenant: Tenant, worst: Worst, stop: Event) -> Answers:
+    answers: Answers = []
+    body = None if worst.is_fresh else worst.call.body()
+
+    async def repeat() -> None:
+        connections = Connections(tenant.port)
+        while not stop.is_set():
+            try:
+                sent = tenant.request(worst.call, worst.call.body() if body is None else body)
+            except StopIteration:
+                return
+            begun, status = time.perf_counter(), 0
+            # A server may answer, and hang up, before it has read all.
+            with suppress(ConnectionError, TimeoutError):
+                status = await connections.call(sent)
+            answers.append((status, time.perf_counter() - begun))
+
+    await asyncio.gather(*(repeat() for _ in range(worst.callers)))
     return answers

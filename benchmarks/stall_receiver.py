@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 
 import uvloop
 from sink import ANSWER, request_end
@@ -54,5 +55,7 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
+    # The process that times others goes first.
+    os.nice(10)
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(serve())
