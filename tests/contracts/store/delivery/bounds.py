@@ -200,6 +200,29 @@ class BoundsContract(StoreContract):
 
         assert [["1"], ["2"], ["3"], ["4"]] == order
 
+    async def test_a_large_call_and_a_small_one_name_an_aggregate_alike(self, store: Store) -> None:
+        """Many rows are written in another way than few: whatever the text, it is the same text."""
+        await add_targets(store)
+        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE)
+        await store.write(lambda unit: unit.policies.put(INSTANCE, TARGET, policy, NOW))
+        await claim(store, now=LATER)
+        odd = 'größe 🪝 "\\" {} \u2028\n\x01'
+        fronts = [
+            a_stored_event(
+                planned(str(number), "101" if number == 1 else "102"),
+                event=an_event(f"event {number}", aggregate_id=odd),
+            )
+            for number in range(1, 401)
+        ]
+        await store.write(lambda unit: unit.events.append(INSTANCE, fronts, NOW))
+        behind = a_stored_event(planned("1001"), event=an_event("behind", aggregate_id=odd))
+        await store.write(lambda unit: unit.events.append(INSTANCE, [behind], NOW))
+        claimed = set(await claimed_ids(store, now=LATER, limit=1000))
+        await settle(store, a_settlement("1"), now=LATER)
+
+        assert {str(number) for number in range(1, 401)} == claimed
+        assert ["1001"] == await claimed_ids(store, now=LATER)
+
     async def test_a_duplicate_is_answered_when_its_deliveries_are_gone(self, store: Store) -> None:
         """With how many were stored, which is not how many are left."""
         await add_targets(store)

@@ -114,7 +114,9 @@ def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    SqlTargetQueues(connection).refresh_targets(moved.target_keys | {(instance, target)})
+    target_queues = SqlTargetQueues(connection)
+    target_queues.refresh_targets([(instance, target)])
+    target_queues.refresh_due(moved.target_keys, at)
     return moved.rows
 
 
@@ -134,7 +136,9 @@ def finish_deletion(connection: Connection, target_key: TargetKey, at: datetime)
     with_keys = connection.execute(_GIVE_UP_KEYS, (*target_key, CANCELLED_AT_ONCE)).rowcount
     rows = connection.execute(_OPEN, (*target_key, CANCELLED_AT_ONCE)).fetchall()
     cancelled, moved = _take_out(connection, rows, from_time(at))
-    SqlTargetQueues(connection).refresh_targets(moved.target_keys | {target_key})
+    target_queues = SqlTargetQueues(connection)
+    target_queues.refresh_targets([target_key])
+    target_queues.refresh_due(moved.target_keys, from_time(at))
     if max(with_keys, len(rows)) == CANCELLED_AT_ONCE or cancelled < len(rows):
         return False
     connection.execute(

@@ -9,9 +9,8 @@ from outrider.adapters.sql.delivery.ordering import OrderedPlaces
 from outrider.adapters.sql.delivery.target_queues import SqlTargetQueues
 from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState, PlannedDelivery
-from outrider.domain.delivery.target_queue import TargetKey, TargetQueue
 from outrider.domain.events.event import aggregate_of
-from outrider.domain.ids import EventId, InstanceId
+from outrider.domain.ids import EventId, InstanceId, TargetId
 from outrider.usecases.ports.deliveries import StoredEvent
 
 _INSERT_EVENT = (
@@ -41,23 +40,25 @@ class SqlEvents:
         self, instance: InstanceId, events: Sequence[StoredEvent], now: datetime
     ) -> list[int | None]:
         at = from_time(now)
-        target_queues = self._target_queues_of(instance, events)
+        orderings = self._target_queues.ordering_of(
+            instance, [planned.target_id for stored in events for planned in stored.deliveries]
+        )
         numbers = self._insert_events(instance, events, at)
         new = [
             (stored, number)
             for stored, number in zip(events, numbers, strict=True)
             if number is not None
         ]
-        places = self._places(instance, target_queues, new) if target_queues else None
+        places = self._places(instance, orderings, new) if orderings else None
         rows = [
-            _planned_row(instance, stored, number, planned, at, target_queues, places)
+            _planned_row(instance, stored, number, planned, at, orderings, places)
             for stored, number in new
             for planned in stored.deliveries
         ]
         if rows:
             self._connection.insert_rows("deliveries", _DELIVERY_COLUMNS, rows)
-        if target_queues:
-            self._target_queues.refresh_ready(target_queues)
+        if orderings:
+            self._target_queues.refresh_due([(instance, target) for target in orderings], at)
         self._connection.notify_on_commit()
         return [
             None if number is None else len(stored.deliveries)
@@ -72,13 +73,6 @@ class SqlEvents:
         return {
             event: 0 if row is None else int(row[0]) for event, row in zip(asked, rows, strict=True)
         }
-
-    def _target_queues_of(
-        self, instance: InstanceId, events: Sequence[StoredEvent]
-    ) -> dict[TargetKey, TargetQueue]:
-        return self._target_queues.get_many(
-            {(instance, planned.target_id) for event in events for planned in event.deliveries}
-        )
 
     def _insert_events(
         self, instance: InstanceId, events: Sequence[StoredEvent], at: int
@@ -100,14 +94,10 @@ class SqlEvents:
     def _places(
         self,
         instance: InstanceId,
-        target_queues: Mapping[TargetKey, TargetQueue],
+        orderings: Mapping[TargetId, bool],
         new: Sequence[tuple[StoredEvent, int]],
     ) -> OrderedPlaces:
-        ordered = [
-            target_key
-            for target_key, target_queue in target_queues.items()
-            if target_queue.is_ordered
-        ]
+        ordered = [(instance, target) for target, is_ordered in orderings.items() if is_ordered]
         places = OrderedPlaces(self._connection, ordered)
         for stored, _ in new if ordered else ():
             targets = [planned.target_id for planned in stored.deliveries]
@@ -121,14 +111,14 @@ def _planned_row(  # noqa: PLR0917 - a row has as many columns as it has
     event_number: int,
     planned: PlannedDelivery,
     at: int,
-    target_queues: Mapping[TargetKey, TargetQueue],
+    orderings: Mapping[TargetId, bool],
     places: OrderedPlaces | None,
 ) -> Row:
-    target_key = (instance, planned.target_id)
-    is_queued = target_key in target_queues
+    is_queued = planned.target_id in orderings
     due_at = at if planned.depends_on is None else None
     aggregate, waits_on = None, None
     if places is not None:
+        target_key = (instance, planned.target_id)
         aggregate, waits_on = places.append(target_key, aggregate_of(stored.event), int(planned.id))
     return (
         int(planned.id),

@@ -32,6 +32,10 @@ _FIRST_DUE = (
     " AND waits_on IS NULL ORDER BY queued_due_at, id LIMIT 1)"
     " FROM target_queues WHERE instance_id = ?"
 )
+_READY_LATER = (
+    "SELECT target_id FROM target_queues WHERE instance_id = ? AND is_paused = 0"
+    " AND coalesce(ready_at > ?, TRUE)"
+)
 _REMOVE = (
     "DELETE FROM target_queues WHERE instance_id = ? AND target_id = ? AND promoting = 0"
     " AND backfill_after IS NULL RETURNING instance_id"
@@ -80,6 +84,19 @@ class SqlTargetQueues:
             )
             found.update({(instance, TargetId(row[0])): _target_queue(row[1:]) for row in rows})
         return found
+
+    def ordering_of(
+        self, instance: InstanceId, targets: Iterable[TargetId]
+    ) -> dict[TargetId, bool]:
+        """Which targets have a target queue, and whether it is ordered."""
+        if not self._lock_any():
+            return {}
+        clause, value = self._connection.dialect.one_of("target_id", list(set(targets)))
+        rows = self._connection.execute(
+            f"SELECT target_id, is_ordered FROM target_queues WHERE instance_id = ? AND {clause}",  # noqa: S608
+            (instance, value),
+        )
+        return {TargetId(target): bool(is_ordered) for target, is_ordered in rows}
 
     def all(self) -> dict[TargetKey, TargetQueue]:
         """Every target queue there is."""
@@ -174,6 +191,20 @@ class SqlTargetQueues:
     def refresh_targets(self, target_keys: Iterable[TargetKey]) -> None:
         """`refresh_ready` of those of these targets that have a target queue."""
         self.refresh_ready(self.get_many(target_keys))
+
+    def refresh_due(self, target_keys: Iterable[TargetKey], at: int) -> None:
+        """`refresh_targets` where deliveries have come to be due at this time, and nothing else.
+
+        A target queue that is paused, or was ready before, is so afterwards.
+        """
+        if not self._lock_any():
+            return
+        later: list[TargetKey] = []
+        for instance, targets in _by_instance(target_keys).items():
+            clause, value = self._connection.dialect.one_of("target_id", targets)
+            rows = self._connection.execute(f"{_READY_LATER} AND {clause}", (instance, at, value))
+            later += [(instance, TargetId(target)) for (target,) in rows]
+        self.refresh_targets(later)
 
     def _ready(self, target_queues: Mapping[TargetKey, TargetQueue]) -> dict[TargetKey, int | None]:
         """When each is ready; those that are empty and only had a backlog are gone."""

@@ -52,7 +52,7 @@ class Connection(Protocol):
         ...
 
     def insert_rows(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
-        """Insert whole rows, in the fastest way that the database has."""
+        """Insert whole rows, in the fastest way that the database has. No text has NUL, no value is bytes."""
         ...
 
     def notify_on_commit(self) -> None:

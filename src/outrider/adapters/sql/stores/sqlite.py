@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +49,8 @@ _CACHED_STATEMENTS = 256
 # For each connection. Four times as much made nothing faster: the kernel caches the rest.
 _CACHE_KIB = 8 * 1024
 _FULL = "database or disk is full"
+# So many rows are one statement: each of many would ask the event loop's thread for the interpreter.
+_JSON_FROM = 256
 
 
 class CannotOpen(Exception):
@@ -64,8 +68,10 @@ class SqliteConnection(sqlite3.Connection):
         return [self.execute(sql, row).fetchone() for row in parameters]
 
     def insert_rows(self, table: str, columns: str, rows: Sequence[Row], /) -> None:
-        # A tenth of the time is Python's: no other statement is faster.
-        self.executemany(insert_statement(table, columns), rows)
+        if len(rows) < _JSON_FROM:
+            self.executemany(insert_statement(table, columns), rows)
+        else:
+            self.execute(_insert_from_json(table, columns), (json.dumps(rows),))
 
     def notify_on_commit(self) -> None:
         self.must_notify = True
@@ -234,6 +240,15 @@ def _as_unavailable(failure: sqlite3.Error) -> Exception:
     if _FULL in str(failure):
         return Unavailable("the store's disk is full: nothing of this call was stored")
     return failure
+
+
+@cache
+def _insert_from_json(table: str, columns: str) -> str:
+    """Rows from a JSON list of lists. None of their texts may have NUL: it would end there."""
+    values = ", ".join(
+        f"json_extract(value, '$[{position}]')" for position in range(columns.count(",") + 1)
+    )
+    return f"INSERT INTO {table} ({columns}) SELECT {values} FROM json_each(?)"  # noqa: S608 - ours
 
 
 @contextmanager
