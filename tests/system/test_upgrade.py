@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import tarfile
 from contextlib import closing
 from pathlib import Path
@@ -11,11 +12,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from outrider.runtime import utc_now
 from outrider.testing.receiver import Receiver
 from system.api import Api, ApiError
 
 FORMER = Path(__file__).with_name("former")
 TOKEN = "former-admin-token-0123456789abcdef"
+# Microseconds since 1970, by table of the former schema.
+TIMES = {
+    "deliveries": "created_at due_at held_due_at claimed_at finished_at",
+    "events": "created_at",
+    "attempts": "started_at",
+    "lanes": "open_until tokens_at served_at ready_at",
+}
 # What was finished when the copies were made is kept, however long ago that is.
 KEEP = {f"OUTRIDER_RETENTION_{name}": "36500d" for name in ("DELIVERED", "DEAD", "EVENTS")}
 
@@ -42,6 +51,27 @@ async def upgraded(former, launch, tmp_path):
     _, environ = former
     server = await launch(data_dir=tmp_path / "data", environ=environ).ready()
     return Api(server.url, TOKEN)
+
+
+@pytest.fixture
+def made_now(former, tmp_path):
+    """Move the times of the copies, so that what waits for a retry still does, at any date."""
+    _, environ = former
+    moves = [
+        f"UPDATE {table} SET "
+        + ", ".join(f"{column} = {column} + {{age}}" for column in columns.split())
+        for table, columns in TIMES.items()
+    ]
+    newest = "SELECT max(created_at) FROM deliveries"
+    if "OUTRIDER_DATABASE_URL" in environ:
+        connected = psycopg.connect(environ["OUTRIDER_DATABASE_URL"], autocommit=True)
+    else:
+        connected = sqlite3.connect(tmp_path / "data" / "outrider.db", isolation_level=None)
+    with closing(connected) as connection:
+        (made_at,) = connection.execute(newest).fetchone()
+        age = int(utc_now().timestamp() * 1e6) - made_at
+        for move in moves:
+            connection.execute(move.format(age=age))
 
 
 async def every_target(api, facts):
@@ -98,7 +128,7 @@ async def test_what_was_finished_stays_as_it_was(former, upgraded):
     assert base64.b64decode(attempt["responseBodyPrefix"]).startswith(b"answer of /")
 
 
-async def test_what_was_open_is_delivered(former, upgraded):
+async def test_what_was_open_is_delivered(former, made_now, upgraded):
     """
     Pending behind a pause, waiting for a retry, halted behind a dead one, and under way at the kill.
     """

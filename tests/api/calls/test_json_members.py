@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from typing import Any
@@ -199,6 +200,42 @@ async def test_a_delivered_body_can_be_published(service: Service, face: str):
 
     assert 200 == answer.status, answer.body
     assert (body % (service.instance, type_)).encode() == await delivered(service, type_)
+
+
+@json_wires
+@pytest.mark.parametrize("is_url_safe", [False, True])
+async def test_a_payload_in_base64_is_the_object_in_it(
+    service: Service, face: str, *, is_url_safe: bool
+):
+    """
+    Some of ZITADEL's events have it so; targets get the object, its numbers as they were written.
+    """
+    type_ = f"{next(WORDS)}.happened"
+    await service.ask("PublishEvents", {"events": [{"eventType": type_}]})
+    await bind(
+        service, {"event": {"event": type_}}, await a_target(service, "http://127.77.0.1:9/")
+    )
+    encode = base64.urlsafe_b64encode if is_url_safe else base64.b64encode
+    payload = '{"p":12.50,"text":"~~??>>"}'
+    event = {"event_type": type_, "event_payload": encode(payload.encode()).decode()}
+    answer = await post(service, face, "PublishEvents", json.dumps({"events": [event]}))
+
+    assert 200 == answer.status, answer.body
+    body = (await delivered(service, type_)).decode()
+    assert body.endswith('"event_payload":{"p":12.50,"text":"~~??\\u003e\\u003e"}}')
+
+
+@json_wires
+@pytest.mark.parametrize("payload", ["not Base64!", "WzFd", "e30", "bnVsbA=="])
+async def test_another_text_is_no_payload(service: Service, face: str, payload: str):
+    """
+    Dropping it would lose what happened.
+    """
+    event = {"event_type": "a.b", "event_payload": payload}
+    answer = await post(service, face, "PublishEvents", json.dumps({"events": [event]}))
+
+    expected = 200 if payload == "e30" else 400
+    assert (expected, expected == 400) == (answer.status, b"eventPayload" in answer.body)
 
 
 # One or the other

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from msgspec import DecodeError, Raw, ValidationError
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder, decode, encode
 from protobuf import (
     DescField,
     DescFieldValueList,
@@ -26,6 +26,7 @@ from protobuf import (
     Oneof,
 )
 
+from outrider.domain.events.event_payload import object_in_base64
 from outrider.domain.formats.json_members import items_of, members_of
 from outrider_api.outrider.options.v1 import options_pb
 from outrider_api.outrider.options.v1.options_pb import JsonField
@@ -47,13 +48,14 @@ class TextField:
     """A `Struct` field whose objects are carried in another field, as text.
 
     Both names are those of JSON. `member` is the attribute of the other field, `oneof` that of the
-    oneof that it is in, if any.
+    oneof that it is in, if any. `reads_base64`: a JSON text is the Base64 of an object.
     """
 
     name: str
     text_name: str
     member: str
     oneof: str
+    reads_base64: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +158,10 @@ def text_fields(desc: DescMessage) -> Iterator[TextField]:
     by_name = {item.name: item for item in desc.fields}
     oneofs = {item.name: oneof.local_name for oneof in desc.oneofs for item in oneof.fields}
     for item in desc.fields:
-        name = json_option(item).text
-        if name:
-            text = by_name[name]
-            yield TextField(item.json_name, text.json_name, text.local_name, oneofs.get(name, ""))
+        option = json_option(item)
+        if name := option.text:
+            text, oneof = by_name[name], oneofs.get(name, "")
+            yield TextField(item.json_name, text.json_name, text.local_name, oneof, option.base64)
 
 
 def json_option(item: DescField) -> JsonField:
@@ -249,10 +251,11 @@ class _Reader:
         if has_text:
             both = f"{text_field.name}, {text_field.text_name}"
             raise ValueError(f"only one of {both} may be set")
-        if not bytes(value).startswith(b"{"):
+        text = _carried_text(bytes(value), text_field)
+        if text is None:
             return False
         del members[text_field.name]
-        self._envelope.texts.append((path, text_field, str(value, "utf-8")))
+        self._envelope.texts.append((path, text_field, text))
         return True
 
     def _inner(
@@ -279,6 +282,18 @@ class _Reader:
     def _single(self, value: bytes, desc: DescMessage, path: tuple[str | int, ...]) -> bytes | None:
         left = self.read([_object(value)], value, desc, [path])
         return None if left is None else left[0]
+
+
+def _carried_text(value: bytes, text_field: TextField) -> str | None:
+    """The object that is carried, as text; None: it is none. Raise `ValueError` for bad Base64."""
+    if value.startswith(b"{"):
+        return value.decode()
+    if not (text_field.reads_base64 and value.startswith(b'"')):
+        return None
+    try:
+        return object_in_base64(decode(value, type=str))
+    except ValueError as problem:
+        raise ValueError(f"{text_field.name}: {problem}") from None
 
 
 def _object(text: bytes) -> Members:
