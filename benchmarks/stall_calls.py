@@ -26,7 +26,7 @@ _METHOD = "/stall.v1.Calls/Make"
 
 @dataclass(frozen=True, slots=True)
 class StallCall:
-    """One call. `body` makes it anew, because it is large; `has_token` is whether it is let in."""
+    """One call. `body` makes a new one, because it is large; `has_token` is whether it is let in."""
 
     name: str
     method: str

@@ -138,7 +138,7 @@ async def steady(
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The worst call of one kind, by so many callers at the same time.
+    """The worst call of one kind, by several callers at the same time.
 
     `is_fresh`: each call has a body of its own, and they end when there is none left.
     """

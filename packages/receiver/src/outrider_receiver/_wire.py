@@ -2,7 +2,7 @@
 
 Go leaves out what is empty, so an absent name is the field's default, and so is `null`. What a newer
 sender adds is kept in `extra`. A value of another type than the contract's is a refusal: code that
-was promised a text must not meet a list. Events are the exception: nobody sends one again that was
+was promised a text must not meet a list. Events are the exception: no sender repeats one that was
 refused, so a value of another type is kept in `extra`, as if it were unknown.
 """
 

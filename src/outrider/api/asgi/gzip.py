@@ -2,7 +2,7 @@
 
 The protocol library's own copies the rest of the input for each member of it: four megabytes of
 empty members would take it half a minute. It also compresses every answer as well as it can, ten
-megabytes a second, for whoever asks.
+megabytes a second, for any caller.
 """
 
 from __future__ import annotations

@@ -199,9 +199,9 @@ def test_what_is_not_http_is_refused(data):
         ),
         (
             b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-            "answer with the status 101, which nobody asked for",
+            "answer with the status 101, which was not requested",
         ),
-        (b"HTTP/1.1 099 Odd\r\n\r\n", "answer with the status 099, which nobody asked for"),
+        (b"HTTP/1.1 099 Odd\r\n\r\n", "answer with the status 099, which was not requested"),
     ],
 )
 def test_every_bound_has_its_sentence(data, reason):

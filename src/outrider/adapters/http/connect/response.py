@@ -118,7 +118,7 @@ class ResponseParser:
             self._fail(self._too_much_overhead())
         status = self._parser.get_status_code()
         if status < FIRST_STATUS or status == SWITCHING_PROTOCOLS:
-            self._fail(f"answer with the status {status:03}, which nobody asked for")
+            self._fail(f"answer with the status {status:03}, which was not requested")
         if status >= FIRST_FINAL_STATUS:
             self._status = status
             self._headers = tuple(

@@ -7,7 +7,7 @@ from outrider.domain.ids import InstanceId
 
 # Rows of deliveries, by their ids, in tables that know no instance.
 _OF_DELIVERIES = ("attempts", "cancel_requests")
-# Bodies are long: so many bytes of them are deleted with one row's.
+# Bodies are long: this many bytes of them count as one row.
 _LONG_BODY = 16 * 1024
 
 

@@ -57,7 +57,7 @@ class SqlInstances:
 
     def delete(self, instance: InstanceId) -> bool:
         run = self._connection.execute
-        # First what leads to it: nobody reaches what is still to be deleted.
+        # Hosts and tokens first: no call reaches the rows that are still to be deleted.
         for table in ("instance_hosts", "tokens"):
             run(f"DELETE FROM {table} WHERE instance_id = ?", (instance,))  # noqa: S608 - ours
         is_gone = run("DELETE FROM instances WHERE id = ?", (instance,)).rowcount > 0

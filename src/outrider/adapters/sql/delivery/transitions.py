@@ -20,7 +20,7 @@ _CANCELLED = DeliveryState.CANCELLED.value
 
 _LOOKED_AT_ONCE = 2000
 MOVED_AT_ONCE = 1000
-"""When so many dependents have moved, the next settlement waits for the next transaction."""
+"""After this many dependents have moved, the next settlement waits for the next transaction."""
 _OF_SAME_EVENT = (
     "SELECT depends_on, id, instance_id, target_id, aggregate FROM deliveries"
     " WHERE event_number = (SELECT event_number FROM deliveries WHERE id = ?)"
