@@ -26,6 +26,7 @@ from outrider.api.endpoints.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, 
 from outrider.api.endpoints.relay import PREFIX as RELAY_PREFIX
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.bootstrap.app_context import AppContext, bootstrap_secret, open_store
 from outrider.bootstrap.components import open_interceptions, open_routing
@@ -95,7 +96,7 @@ async def open_api(
         resolve_instance = InstanceResolver(routes, context.instance)
         authenticate = _authenticate(settings, context, resolve_instance, external_tokens)
         rpcs = RpcCollector()
-        telemetry = Telemetry(rpcs) if context.tracing is None else Telemetry(rpcs, context.tracing)
+        telemetry = _telemetry(context, rpcs)
         services = new_services(
             settings,
             context,
@@ -116,12 +117,10 @@ async def open_api(
             ready=store_ready(context.store, stopping),
             log=log,
             direct=new_direct(
-                context,
-                routes,
-                interceptions=interceptions,
-                authenticate=authenticate,
-                log=log,
-                telemetry=telemetry,
+                new_publish(context, routes),
+                interceptions.interceptions,
+                authenticate,
+                CallReporter(log, ErrorMapper(log), telemetry),
             ),
             mounts={
                 JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),

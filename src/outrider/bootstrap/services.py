@@ -20,7 +20,6 @@ from outrider.api.direct.interceptions import DirectFunction, DirectRequest, Dir
 from outrider.api.endpoints.grpc_health import grpc_health
 from outrider.api.endpoints.health import store_ready
 from outrider.api.endpoints.reflection import reflection
-from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import Telemetry
@@ -51,6 +50,7 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
+from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -113,23 +113,18 @@ def new_services(
 
 
 def new_direct(
-    context: AppContext,
-    routing: Routing,
-    *,
-    interceptions: InterceptionComponents,
+    publish: PublishEvents,
+    interceptions: Interceptions,
     authenticate: Authenticate,
-    log: Any,
-    telemetry: Telemetry,
+    reporter: CallReporter,
 ) -> Callable[[App], App]:
     """What answers the plain ones of the calls that come most often."""
-    use_cases = interceptions.interceptions
     calls = (
-        DirectPublish(new_publish(context, routing)),
-        DirectRequest(use_cases),
-        DirectResponse(use_cases),
-        DirectFunction(use_cases),
+        DirectPublish(publish),
+        DirectRequest(interceptions),
+        DirectResponse(interceptions),
+        DirectFunction(interceptions),
     )
-    reporter = CallReporter(log, ErrorMapper(log), telemetry)
     return lambda otherwise: DirectCalls(calls, authenticate, reporter, otherwise=otherwise)
 
 
