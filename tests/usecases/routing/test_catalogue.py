@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outrider.adapters.json_schema import JsonSchemas
+from outrider.bootstrap.app_context import registered_schemas
 from outrider.domain.access.permission import Actor
 from outrider.domain.ids import AccountId
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
@@ -18,7 +19,7 @@ STRANGER = Actor(ANOTHER_INSTANCE, AccountId("2"), frozenset())
 
 @pytest.fixture
 def catalogue(store, routing) -> ManageCatalogue:
-    return ManageCatalogue(store, routing, JsonSchemas())
+    return ManageCatalogue(store, routing, JsonSchemas(), registered_schemas)
 
 
 def event_type(name: str, **described: str) -> Entry:

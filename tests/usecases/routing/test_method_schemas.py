@@ -55,7 +55,9 @@ def schemas(counting, routing, log) -> MethodSchemas:
 
 async def describe(store, routing, method: str, schema: str | None) -> None:
     entry = Entry(kind=EntryKind.METHOD, name=method, schema_json=schema)
-    await ManageCatalogue(store, routing, JsonSchemas()).add(an_actor(), [entry])
+    await ManageCatalogue(store, routing, JsonSchemas(), registered_schemas).add(
+        an_actor(), [entry]
+    )
 
 
 async def test_methods_of_an_application_do_not_read_zitadels_types(store, routing, log):

@@ -7,7 +7,7 @@ begins with what ZITADEL registers and grows by what others publish.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -82,6 +82,21 @@ class Catalogue:
             _merged(self.event_types, event_types),
         )
         return self if grown == self else grown
+
+    def without(
+        self,
+        *,
+        methods: Collection[str] = (),
+        functions: Collection[str] = (),
+        event_types: Collection[str] = (),
+        kept: Catalogue,
+    ) -> Catalogue:
+        """This catalogue without these entries, of which those in `kept` stay."""
+        return kept.with_entries(
+            methods=[method for method in self.methods if method not in methods],
+            functions=[function for function in self.functions if function not in functions],
+            event_types=[name for name in self.event_types if name not in event_types],
+        )
 
     @classmethod
     def _of_ascending(cls, *parts: Sequence[str]) -> Catalogue:
