@@ -14,13 +14,10 @@ import jsonschema_rs
 
 from outrider.domain.formats.json_bounds import most_values
 from outrider.domain.formats.json_text import Pointer, pointer_text
-from outrider.domain.formats.schema_cost import schema_cost
+from outrider.domain.formats.schema_cost import MAX_COST, schema_cost
 from outrider.domain.interception.message import InvalidResponse
 from outrider.domain.interception.response_check import Answer
 from outrider.usecases.ports.schemas import InvalidSchema
-
-MAX_COST = 1_000
-"""How often a schema may look at one value."""
 
 _MAX_WORK = 1_000_000
 _MAX_TEXT = 200
