@@ -36,10 +36,13 @@ class FieldText(NamedTuple):
 
 
 def field_texts(message: str) -> Iterator[FieldText]:
-    """The fields of a message's text."""
-    for found in _FIELD.finditer(message):
+    """The fields of a message's text. Raise `ValueError` for a text that the scripts do not write."""
+    for part in message.split():
+        found = _FIELD.fullmatch(part)
+        if found is None:
+            raise ValueError(f"a field is name:type, not {part!r}")
         name = found["name"]
-        json_name = found["json"] or _AFTER_UNDERSCORE.sub(lambda part: part[1].upper(), name)
+        json_name = found["json"] or _AFTER_UNDERSCORE.sub(lambda letter: letter[1].upper(), name)
         number = int(found["index"] or -1)
         yield FieldText(name, json_name, found["type"], number, found["shape"], found["oneof"])
 
