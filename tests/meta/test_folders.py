@@ -52,7 +52,7 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
         ("api",),
     ],
     "cli": [
-        ("cli.commands", "cli.terminal"),
+        ("cli.catalogue", "cli.commands", "cli.terminal"),
         ("cli.remote",),
         (
             "cli.commands.access",

@@ -110,6 +110,29 @@ async def test_everything_that_was_configured_is_there(former, upgraded):
     assert 401 == refused.value.status, "another instance's token, at this host"
 
 
+async def test_what_is_built_in_now_can_be_bound(former, upgraded):
+    """
+    The former release had the methods of v2 alone; what the instance added itself is there as well.
+    """
+    facts, _ = former
+    listed = (await upgraded.get("/v2/actions/executions/methods"))["methods"]
+    target = facts["targets"]["accepts"]["id"]
+    method = "/zitadel.management.v1.ManagementService/AddHumanUser"
+    condition = {"response": {"method": method}}
+    body = {"condition": condition, "targets": [target]}
+    set_at = await upgraded.post("/v2/actions/executions", body, method="PUT")
+    own = await upgraded.post("/v1/catalogue/search", {"prefix": "order."})
+    described = {"kind": "CATALOGUE_KIND_METHOD", "name": "/shop.v1.Shop/Buy"}
+    described |= {"schema": {}, "responseSchema": {"type": "object"}}
+    await upgraded.post("/v1/catalogue", {"entries": [described]})
+
+    assert 899 == sum(name.startswith("/zitadel.") for name in listed)
+    assert "setDate" in set_at
+    assert {"order.paid", "order.line"} <= {entry["name"] for entry in own["entries"]}
+    found = await upgraded.post("/v1/catalogue/search", {"prefix": "/shop."})
+    assert [described] == found["entries"]
+
+
 async def test_what_was_finished_stays_as_it_was(former, upgraded):
     """
     The log of the former release is the log of this one.

@@ -10,7 +10,12 @@ from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
-from outrider.bootstrap.app_context import AppContext, egress_policy, open_store
+from outrider.bootstrap.app_context import (
+    AppContext,
+    egress_policy,
+    open_store,
+    registered_schemas,
+)
 from outrider.bootstrap.components import (
     InterceptionComponents,
     open_interceptions,
@@ -168,7 +173,7 @@ def _components(
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),
-        catalogue=ManageCatalogue(store, routing, JsonSchemas()),
+        catalogue=ManageCatalogue(store, routing, JsonSchemas(), registered_schemas),
         deliveries=FindDeliveries(store),
         open_api=lambda: _open_api(settings, context, routing, log),
     )

@@ -37,7 +37,7 @@ from outrider.api.services.zitadel.public_keys import PublicKeyHandlers
 from outrider.api.services.zitadel.targets import TargetHandlers
 from outrider.api.services.zitadel.v2beta import BetaActionHandlers, BetaWebKeyHandlers
 from outrider.api.services.zitadel.web_keys import WebKeyHandlers
-from outrider.bootstrap.app_context import AppContext, egress_policy
+from outrider.bootstrap.app_context import AppContext, egress_policy, registered_schemas
 from outrider.bootstrap.components import InterceptionComponents
 from outrider.config.loading import Settings
 from outrider.domain.access.instance import host_of
@@ -214,7 +214,7 @@ def _target_rows(
         (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
-            CatalogueHandlers(ManageCatalogue(store, routing, JsonSchemas())),
+            CatalogueHandlers(ManageCatalogue(store, routing, JsonSchemas(), registered_schemas)),
         ),
         (
             interception.InterceptionServiceASGIApplication,
