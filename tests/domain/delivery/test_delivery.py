@@ -303,11 +303,11 @@ def to_others(*fan_outs: int) -> list[range]:
     [
         [],
         to_few(*[0] * 1000),
-        to_few(0, 2000, 0),
-        to_few(2000, 2000, 1000),
+        to_few(0, 1000, 0),
+        to_few(*[1000] * 5),
         to_few(*[5] * 1000),
-        to_others(*[2] * 1000),
-        to_others(1000, 1000),
+        to_others(*[1] * 1000),
+        to_others(500, 500),
     ],
     ids=lambda case: f"{len(case)} events, {sum(map(len, case))} deliveries",
 )
@@ -323,10 +323,10 @@ def test_a_call_may_make_so_many_deliveries(fan_outs):
     [
         (to_few(*[300] * 400), 400, 120_000, 16),
         (to_few(*[6] * 834), 834, 5004, 833),
-        (to_few(2000, 2000, 1000, 0, 1), 5, 5001, 4),
-        (to_others(2000, 1), 2, 2001, 1),
-        (to_others(0, 1, 2000, 0), 4, 2001, 2),
-        (to_others(*[3] * 1000), 1000, 3000, 666),
+        (to_few(*[1000] * 5, 0, 1), 7, 5001, 6),
+        (to_others(1000, 1), 2, 1001, 1),
+        (to_others(0, 1, 1000, 0), 4, 1001, 2),
+        (to_others(*[3] * 1000), 1000, 3000, 333),
     ],
 )
 def test_more_are_refused_with_how_many_events_fit(fan_outs, events, deliveries, fitting):
@@ -338,7 +338,7 @@ def test_more_are_refused_with_how_many_events_fit(fan_outs, events, deliveries,
 
     assert (
         f"invalid PublishEventsRequest.Events: {events} events would become {deliveries} deliveries,"
-        " one call stores at most 5000, to at most 2000 different targets: send the first"
+        " one call stores at most 5000, to at most 1000 different targets: send the first"
         f" {fitting} of them alone, and the others after it"
     ) == str(refused.value)
     check_delivery_count(fan_outs[:fitting])
@@ -353,7 +353,7 @@ def test_one_event_that_is_too_much_alone_is_named():
 
     assert (
         "invalid PublishEventsRequest.Events[1]: the event would go to 2001 targets, one call stores"
-        " deliveries to at most 2000: let its execution have fewer"
+        " deliveries to at most 1000: let its execution have fewer"
     ) == str(refused.value)
 
 

@@ -32,7 +32,7 @@ from outrider.errors import InvalidRequest
 BODY_PREFIX_BYTES = 2048
 MAX_DELIVERIES = 5000
 """How many deliveries one call may make: they are one transaction, and all others wait for it."""
-MAX_TARGETS = 2000
+MAX_TARGETS = 1000
 """And to how many different targets: each has pages of the store of its own, three times as much work."""
 
 

@@ -378,7 +378,7 @@ MANY = [
         publishing(*SIXFOLD),
         refused(
             "PublishEventsRequest.Events: 834 events would become 5004 deliveries, one call stores"
-            " at most 5000, to at most 2000 different targets: send the first 833 of them alone,"
+            " at most 5000, to at most 1000 different targets: send the first 833 of them alone,"
             " and the others after it"
         ),
         FAN_OUT,
