@@ -40,6 +40,7 @@ from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.routing.routing_table import Routing
+from support.builders import DIGEST
 from support.runtime import NOW
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -590,7 +591,7 @@ async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     await routing.refresh()
     runtime = Runtime(now=harness.service.clock)
     source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
-    relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing), print)
+    relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing, DIGEST), print)
     content = body(another())
     headers = signature(content, harness.now)
     exchange = in_process(relay_endpoint(relay, log, UnauthenticatedBodies()))

@@ -9,17 +9,20 @@ import pytest
 
 from fakes.memory.store import MemoryStore
 from outrider.domain.delivery.search import DeliverySearch
+from outrider.domain.events.cloud_event import cloud_event
 from outrider.domain.events.event import render_body
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.target import TargetType
-from outrider.errors import InvalidRequest
+from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest
 from outrider.usecases.delivery.publish import PublishEvents, PublishResult
 from outrider.usecases.ports.store import LIGHT
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,
+    DIGEST,
     INSTANCE,
     a_new_target,
+    a_stored_event,
     an_actor,
     an_event,
     an_event_condition,
@@ -126,17 +129,152 @@ async def test_results_are_in_the_order_of_the_request(publish, ids):
     ] == await publish(ACTOR, events)
 
 
-async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids):
+UNIMPORTANT = {
+    "created_at_ns": 7,
+    "resource_owner": "another",
+    "version": "v3",
+    "sequence": 99,
+    "user_id": "another",
+    "hops": 3,
+    "payload_json": '{ "userName" :\t"a&b" }',
+}
+DIFFERENT = {
+    "event_type": "user.human.changed",
+    "aggregate_id": "another",
+    "aggregate_type": "another",
+    "payload_json": '{"userName":"b"}',
+}
+
+
+@pytest.mark.parametrize("changes", [{}, UNIMPORTANT], ids=["as it was", "filled again"])
+async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids, changes):
     """
-    Whatever its content is now: the first one is what happened.
+    The time does not count, nor white space: a publisher that repeats itself may fill them again.
     """
     await publish(ACTOR, [an_event()])
-    again = await publish(ACTOR, [an_event(payload_json='{"other":1}', event_type="user.added")])
+    again = await publish(ACTOR, [replace(an_event(), **changes)])
     logged = await log(deliveries)
 
     assert [PublishResult("event-1", 2, is_duplicate=True)] == again
     assert 2 == len(logged)
     assert render_body(an_event(), INSTANCE) == logged[0].payload
+
+
+@pytest.mark.parametrize("changed", DIFFERENT)
+async def test_a_known_id_with_another_content_is_refused(publish, deliveries, ids, changed):
+    """
+    Two events of one id: whichever was answered "duplicate" would be lost.
+    """
+    await publish(ACTOR, [an_event()])
+    other = replace(an_event(), **{changed: DIFFERENT[changed]})
+    events = [an_event("first of the call"), an_event(), other, an_event("last of the call")]
+
+    with pytest.raises(AlreadyExists, match=r'^Events\[2\]: the id "event-1" belongs to an event'):
+        await publish(ACTOR, events)
+    assert {"event-1"} == {delivery.event_id for delivery in await log(deliveries)}
+    results = await publish(ACTOR, [events[0], events[3], an_event()])
+    assert [False, False, True] == [result.is_duplicate for result in results]
+
+
+PAYLOADS = [
+    None,
+    "{}",
+    '{"a":1}',
+    '{"a":1.0}',
+    '{"a":"1"}',
+    '{"a":1,"b":2}',
+    '{"b":2,"a":1}',
+    '{"a":" 1"}',
+    '{"a":null}',
+]
+
+
+@pytest.mark.parametrize("second", PAYLOADS)
+@pytest.mark.parametrize("first", PAYLOADS)
+async def test_payloads_are_the_same_when_their_text_is(publish, first, second):
+    """
+    `1` and `1.0` differ, and so does another order of members: it is what targets get.
+    """
+    await publish(ACTOR, [an_event(payload_json=first)])
+    again = publish(ACTOR, [an_event(payload_json=second)])
+    if first == second:
+        assert [True] == [result.is_duplicate for result in await again]
+    else:
+        with pytest.raises(AlreadyExists):
+            await again
+
+
+async def test_two_contents_under_one_id_in_one_call_are_refused(publish, deliveries, ids):
+    """
+    The second of them is named, and the first is not stored either.
+    """
+    events = [an_event("a"), an_event("b"), an_event("a", payload_json=None)]
+
+    with pytest.raises(AlreadyExists, match=r'^Events\[2\]: the id "a" '):
+        await publish(ACTOR, events)
+    assert [] == await log(deliveries)
+
+
+async def test_an_event_of_a_release_without_digests_is_compared_by_its_body(publish, store, ids):
+    """
+    A publisher's retry may come after the upgrade: it is a duplicate, and another event is not.
+    """
+    former = replace(a_stored_event(), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+
+    again = await publish(ACTOR, [replace(an_event(), **UNIMPORTANT)])
+    assert [PublishResult("event-1", 0, is_duplicate=True)] == again
+    for changed, value in DIFFERENT.items():
+        with pytest.raises(AlreadyExists):
+            await publish(ACTOR, [replace(an_event(), **{changed: value})])
+
+
+@pytest.mark.parametrize("source", ["/shop", "/shop#2 100%"])
+async def test_a_cloud_event_of_a_release_before_is_known_by_its_id(publish, store, ids, source):
+    """
+    It was stored under `id` alone: the publisher's retry is a duplicate, and another source's is not.
+    """
+    sent = an_event("order-7", resource_owner=source)
+    former = replace(a_stored_event(event=sent), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+
+    def again(source, **changes):
+        given = {"specversion": "1.0", "id": "order-7", "source": source, "type": "shop.a"}
+        event_id = cloud_event(given, None, "CloudEvent").event_id
+        return replace(sent, id=event_id, resource_owner=source, **changes)
+
+    [duplicate] = await publish(ACTOR, [again(source)])
+    others = await publish(ACTOR, [again("/other"), again(source, payload_json=None)])
+    then = await publish(ACTOR, [again("/other"), again(source, payload_json=None)])
+
+    assert PublishResult(again(source).id, 0, is_duplicate=True) == duplicate
+    assert [False, False] == [result.is_duplicate for result in others]
+    assert [True, True] == [result.is_duplicate for result in then]
+
+
+async def test_the_id_of_an_event_of_our_own_is_taken(publish, store, ids):
+    """
+    Ids of interceptions and operator events are in the delivery log, and a publisher may use one.
+    """
+    for digest in (b"", None):
+        own = replace(a_stored_event(event=an_event(f"own {digest}")), digest=digest)
+        own = replace(own, body=b'{"fullMethod":"/a.B/C"}')
+        await store.write(lambda unit, own=own: unit.events.append(INSTANCE, [own], NOW))
+
+        with pytest.raises(AlreadyExists):
+            await publish(ACTOR, [an_event(f"own {digest}")])
+
+
+async def test_an_event_is_refused_where_its_deliveries_would_say_17(publish, deliveries, ids):
+    """
+    A circle of receivers ends at the sixteenth.
+    """
+    await publish(ACTOR, [replace(an_event("a"), hops=15)])
+
+    text = r"^Outrider-Hops is 16, and the limit is 16: "
+    with pytest.raises(FailedPrecondition, match=text):
+        await publish(ACTOR, [an_event("b"), replace(an_event("c"), hops=16)])
+    assert {"a"} == {delivery.event_id for delivery in await log(deliveries)}
 
 
 async def test_an_id_published_many_times_at_once_counts_once(publish, deliveries, ids):
@@ -237,7 +375,7 @@ async def test_what_is_stored_is_not_answered_with_an_error(runtime, registered)
     store = ForgetfulStore()
     routing = Routing(store, registered)
     await routing.refresh()
-    publish = PublishEvents(store=store, runtime=runtime, routing=routing)
+    publish = PublishEvents(store=store, runtime=runtime, routing=routing, digest=DIGEST)
 
     assert [PublishResult("event-1", 0, is_duplicate=False)] == await publish(
         ACTOR, [an_event(event_type="shop.a")]

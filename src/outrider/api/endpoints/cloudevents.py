@@ -146,7 +146,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
 
 def _message(event: CloudEvent) -> pb.Event:
     message = pb.Event(
-        id=event.id,
+        id=event.event_id,
         event_type=event.type,
         aggregate_id=event.subject,
         aggregate_type=event.aggregate_type,

@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NoReturn
 
-from outrider.domain.events.event import MAX_PAYLOAD_BYTES, check_type
+from outrider.domain.events.event import MAX_PAYLOAD_BYTES, Event, check_type
 from outrider.domain.formats import go_json
 from outrider.domain.formats.rfc3339 import nanoseconds
+from outrider.domain.ids import EventId
 from outrider.errors import InvalidRequest
 
 SPEC_VERSION = "1.0"
 MAX_TEXT, MAX_TYPE, MAX_SEQUENCE = 200, 1000, 2**64 - 1
+
+_SHA256 = "cloudevents/sha256/"
 
 _NAME = re.compile(r"[a-z0-9]+")
 # Section "Type System", String: no control characters, no halves of surrogate pairs.
@@ -45,6 +49,25 @@ class CloudEvent:
     sequence: int = 0
     user_id: str = ""
     data: str | None = field(default=None, repr=False)
+
+    @property
+    def event_id(self) -> EventId:
+        """The id of the event: no other source has it, as `source` and `id` are unique together.
+
+        `<source>#<id>`, `%` and `#` of the source percent-encoded; the SHA-256 of a longer one.
+        """
+        whole = f"{_encoded(self.source)}#{self.id}"
+        if len(whole) > MAX_TEXT:
+            return EventId(f"{_SHA256}{sha256(whole.encode()).hexdigest()}")
+        return EventId(whole)
+
+
+def id_in_source(event: Event) -> EventId | None:
+    """Return the `id` of the CloudEvent that an event may have been; None for one that was none."""
+    source, is_cloud_event, own_id = event.id.partition("#")
+    if not is_cloud_event or source != _encoded(event.resource_owner):
+        return None
+    return EventId(own_id)
 
 
 def cloud_event(attributes: Mapping[str, str], data: str | None, where: str) -> CloudEvent:
@@ -84,6 +107,10 @@ def is_json(media_type: str) -> bool:
 def refuse(where: str, name: str, reason: str) -> NoReturn:
     """Raise `InvalidRequest` about one attribute of an event."""
     raise InvalidRequest(f"invalid {where}.{name}: {reason}")
+
+
+def _encoded(source: str) -> str:
+    return source.replace("%", "%25").replace("#", "%23")
 
 
 def _check_attribute(name: str, text: str, where: str) -> None:

@@ -9,6 +9,7 @@ from outrider.api.services.messages.structs import to_object
 from outrider.api.services.messages.times import nanoseconds, to_timestamp
 from outrider.domain.events.event import Event
 from outrider.domain.formats import go_json
+from outrider.domain.hops import HOPS_HEADER, parse_hops
 from outrider.domain.ids import EventId
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider_api.outrider.v1 import event_service_pb as pb
@@ -25,8 +26,11 @@ class EventHandlers(EventService):
         self, request: pb.PublishEventsRequest, ctx: Context, /
     ) -> pb.PublishEventsResponse:
         """The answer waits for the commit."""
+        hops = parse_hops(ctx.request_headers.getall(HOPS_HEADER))
         now_ns = to_timestamp(self._publish.runtime.now()).to_nanos()
-        events = [_event(event, position, now_ns) for position, event in enumerate(request.events)]
+        events = [
+            _event(event, position, now_ns, hops) for position, event in enumerate(request.events)
+        ]
         results = await self._publish(actor_of(ctx), events)
         return pb.PublishEventsResponse(
             results=[
@@ -38,7 +42,7 @@ class EventHandlers(EventService):
         )
 
 
-def _event(message: pb.Event, position: int, now_ns: int) -> Event:
+def _event(message: pb.Event, position: int, now_ns: int, hops: int) -> Event:
     name = f"PublishEventsRequest.Events[{position}].CreatedAt"
     created_at = message.created_at
     return Event(
@@ -52,6 +56,7 @@ def _event(message: pb.Event, position: int, now_ns: int) -> Event:
         sequence=message.sequence,
         user_id=message.user_id,
         payload_json=_payload(message.payload, position),
+        hops=hops,
     )
 
 
@@ -61,4 +66,11 @@ def _payload(payload: Any, position: int) -> str | None:
     if payload.field == "event_payload_json":
         return str(payload.value)
     name = f"PublishEventsRequest.Events[{position}].EventPayload"
-    return go_json.dumps(to_object(payload.value, name))
+    return go_json.dumps(_sorted(to_object(payload.value, name)))
+
+
+def _sorted(value: Any) -> Any:
+    """In the order of names: a Struct has none, and each time that it is sent it may come in another."""
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,52 @@
+"""What makes an event the same when its id comes again: its type, its aggregate and its payload.
+
+The time, the owner, the version, the sequence and the user do not count: a publisher that sends an
+event again may fill them again. The store keeps a digest of the content, which outlives the payload.
+"""
+
+from __future__ import annotations
+
+from outrider.domain.events.event import Event
+from outrider.domain.events.relay_event import payload_text, read_relayed
+from outrider.domain.formats import go_json
+from outrider.errors import AlreadyExists, InvalidRequest
+
+
+def content_of(event: Event, payload: bytes) -> bytes:
+    """Return the content, which no other event has. `payload` is compact, empty without data.
+
+    Payloads are compared byte for byte as targets get them, without white space: `1` and `1.0`
+    differ, and so does another order of members.
+    """
+    names = (event.event_type, event.aggregate_type, event.aggregate_id)
+    return ",".join(map(go_json.quote, names)).encode() + b":" + payload
+
+
+def content_of_body(event: Event, body: bytes) -> bytes:
+    """Return the content of an event that was read from `body`, whatever its payload is."""
+    text = event.payload_json if event.payload_json is not None else payload_text(body)
+    return content_of(event, b"" if text is None else go_json.compact(text).encode())
+
+
+def stored_content(body: bytes) -> bytes:
+    """Return the content of an event that was stored without a digest; empty for an interception's."""
+    try:
+        event, _ = read_relayed(body, may_be_token=False)
+    except InvalidRequest:
+        return b""
+    return content_of_body(event, body)
+
+
+def stored_owner(body: bytes) -> str:
+    """Return the resource owner of an event that was stored, from its body."""
+    event, _ = read_relayed(body, may_be_token=False)
+    return event.resource_owner
+
+
+def id_is_taken(event: Event, position: int) -> AlreadyExists:
+    """Return the error of a publisher that uses an id for two events."""
+    return AlreadyExists(
+        f"Events[{position}]: the id {go_json.quote(event.id)} belongs to an event with another"
+        " type, aggregate or payload: give each event an id of its own, or send this one again as it"
+        " was; nothing of this call was stored"
+    )
