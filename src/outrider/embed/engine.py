@@ -21,7 +21,7 @@ from outrider.embed.events import Event, to_domain
 from outrider.embed.lifecycle import raise_not_open
 from outrider.embed.management import Management
 from outrider.errors import InvalidRequest, StartupError
-from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult, json_text
 
 M = TypeVar("M")

@@ -103,7 +103,9 @@ async def test_any_damage_to_an_event_is_answered(service, value, data):
     at = data.draw(st.integers(0, len(body) - 1))
     body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
 
-    assert await status(service, {"content-type": "application/cloudevents+json"}, body) in ANSWERS
+    # Another example may have the id, and another content.
+    allowed = ANSWERS | {409}
+    assert await status(service, {"content-type": "application/cloudevents+json"}, body) in allowed
 
 
 @few

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
 
 from fakes.memory.store import MemoryStore
 from outrider.domain.delivery.search import DeliverySearch
-from outrider.domain.events.cloud_event import cloud_event
 from outrider.domain.events.event import render_body
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.target import TargetType
 from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest
-from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
+from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.store import LIGHT
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
@@ -229,27 +230,48 @@ async def test_an_event_of_a_release_without_digests_is_compared_by_its_body(pub
             await publish(ACTOR, [replace(an_event(), **{changed: value})])
 
 
-@pytest.mark.parametrize("source", ["/shop", "/shop#2 100%"])
-async def test_a_cloud_event_of_a_release_before_is_known_by_its_id(publish, store, ids, source):
+def of_source(source, **changes):
+    """An event as CloudEvents bring it: its id is unique for the source alone."""
+    return replace(an_event("7"), resource_owner=source, source=source, **changes)
+
+
+async def test_ids_of_cloud_events_are_those_of_their_source(publish, deliveries, ids):
     """
-    It was stored under `id` alone: the publisher's retry is a duplicate, and another source's is not.
+    The second source's event is told apart by the source, whoever asks again, and in any order.
     """
-    sent = an_event("order-7", resource_owner=source)
-    former = replace(a_stored_event(event=sent), digest=None)
+    events = [of_source("/a"), of_source("/b#1 100%"), of_source(f"/c{'c' * 198}")]
+    first = [(await publish(ACTOR, [event]))[0] for event in events]
+    again = await publish(ACTOR, events[::-1])
+
+    assert ["7", "/b%231 100%25#7"] == [result.id for result in first[:2]]
+    assert re.fullmatch(r"cloudevents/sha256/[0-9a-f]{64}", first[2].id)
+    assert [False] * 3 == [result.is_duplicate for result in first]
+    assert [replace(result, is_duplicate=True) for result in first[::-1]] == again
+    assert 6 == len(await log(deliveries))
+    for source in ("/a", "/b#1 100%"):
+        with pytest.raises(AlreadyExists, match=r'^Events\[1\]: the id "'):
+            await publish(ACTOR, [of_source("/d"), of_source(source, payload_json=None)])
+
+
+async def test_sources_with_one_id_in_one_call_are_told_apart(publish, ids):
+    """
+    A batch may have events of several sources.
+    """
+    results = await publish(ACTOR, [of_source(name) for name in ("/a", "/b", "/a", "/b", "/c")])
+
+    assert ["7", "/b#7", "7", "/b#7", "/c#7"] == [result.id for result in results]
+    assert [False, False, True, True, False] == [result.is_duplicate for result in results]
+
+
+async def test_a_cloud_event_of_a_release_before_is_known(publish, store, ids):
+    """
+    It was stored under its id alone: the publisher's retry is a duplicate, another source's is not.
+    """
+    former = replace(a_stored_event(event=of_source("/a")), digest=None)
     await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
 
-    def again(source, **changes):
-        given = {"specversion": "1.0", "id": "order-7", "source": source, "type": "shop.a"}
-        event_id = cloud_event(given, None, "CloudEvent").event_id
-        return replace(sent, id=event_id, resource_owner=source, **changes)
-
-    [duplicate] = await publish(ACTOR, [again(source)])
-    others = await publish(ACTOR, [again("/other"), again(source, payload_json=None)])
-    then = await publish(ACTOR, [again("/other"), again(source, payload_json=None)])
-
-    assert PublishResult(again(source).id, 0, is_duplicate=True) == duplicate
-    assert [False, False] == [result.is_duplicate for result in others]
-    assert [True, True] == [result.is_duplicate for result in then]
+    results = await publish(ACTOR, [of_source("/a"), of_source("/b")])
+    assert [True, False] == [result.is_duplicate for result in results]
 
 
 async def test_the_id_of_an_event_of_our_own_is_taken(publish, store, ids):

@@ -50,24 +50,20 @@ class CloudEvent:
     user_id: str = ""
     data: str | None = field(default=None, repr=False)
 
-    @property
-    def event_id(self) -> EventId:
-        """The id of the event: no other source has it, as `source` and `id` are unique together.
 
-        `<source>#<id>`, `%` and `#` of the source percent-encoded; the SHA-256 of a longer one.
-        """
-        whole = f"{_encoded(self.source)}#{self.id}"
-        if len(whole) > MAX_TEXT:
-            return EventId(f"{_SHA256}{sha256(whole.encode()).hexdigest()}")
-        return EventId(whole)
+def id_with_source(event: Event) -> EventId | None:
+    """Return what tells a CloudEvent apart from one of another source that has its id.
 
-
-def id_in_source(event: Event) -> EventId | None:
-    """Return the `id` of the CloudEvent that an event may have been; None for one that was none."""
-    source, is_cloud_event, own_id = event.id.partition("#")
-    if not is_cloud_event or source != _encoded(event.resource_owner):
+    `<source>#<id>`, `%` and `#` of the source percent-encoded; the SHA-256 of a longer one. None
+    for an event whose id is unique by itself.
+    """
+    if not event.source:
         return None
-    return EventId(own_id)
+    source = event.source.replace("%", "%25").replace("#", "%23")
+    whole = f"{source}#{event.id}"
+    if len(whole) > MAX_TEXT:
+        return EventId(f"{_SHA256}{sha256(whole.encode()).hexdigest()}")
+    return EventId(whole)
 
 
 def cloud_event(attributes: Mapping[str, str], data: str | None, where: str) -> CloudEvent:
@@ -107,10 +103,6 @@ def is_json(media_type: str) -> bool:
 def refuse(where: str, name: str, reason: str) -> NoReturn:
     """Raise `InvalidRequest` about one attribute of an event."""
     raise InvalidRequest(f"invalid {where}.{name}: {reason}")
-
-
-def _encoded(source: str) -> str:
-    return source.replace("%", "%25").replace("#", "%23")
 
 
 def _check_attribute(name: str, text: str, where: str) -> None:

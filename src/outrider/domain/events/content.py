@@ -38,8 +38,11 @@ def stored_content(body: bytes) -> bytes:
 
 
 def stored_owner(body: bytes) -> str:
-    """Return the resource owner of an event that was stored, from its body."""
-    event, _ = read_relayed(body, may_be_token=False)
+    """Return the resource owner of an event that was stored, from its body; empty without one."""
+    try:
+        event, _ = read_relayed(body, may_be_token=False)
+    except InvalidRequest:
+        return ""
     return event.resource_owner
 
 

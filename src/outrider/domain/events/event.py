@@ -27,7 +27,8 @@ class Event:
 
     `created_at_ns` counts nanoseconds since 1970. `payload_json` is one JSON object as text, None
     for an event without data; it is compacted and escaped when the body is made. `hops` is how many
-    outriders the event came through before this one.
+    outriders the event came through before this one. `source` is set when the id is unique for that
+    source alone, as those of CloudEvents are.
     """
 
     id: EventId
@@ -41,6 +42,7 @@ class Event:
     user_id: str = ""
     payload_json: str | None = field(default=None, repr=False)
     hops: int = 0
+    source: str = ""
 
 
 def aggregate_of(event: Event) -> str:

@@ -16,9 +16,10 @@ Digest = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenEvent:
-    """How many deliveries an event has; `is_duplicate`: it had them before."""
+class PublishResult:
+    """What became of one event: how many deliveries it has, and whether its id was known."""
 
+    id: EventId
     deliveries: int
     is_duplicate: bool
 
@@ -32,7 +33,7 @@ class EventWriter:
     now: datetime
     digest: Digest = field(repr=False)
 
-    def write(self, events: Sequence[StoredEvent], first: int = 0) -> list[WrittenEvent]:
+    def write(self, events: Sequence[StoredEvent], first: int = 0) -> list[PublishResult]:
         """Return one result for each event. Raise `AlreadyExists` for an id of another event.
 
         `first` is the position of the first of them in the call, for the error's text.
@@ -41,40 +42,40 @@ class EventWriter:
         again = [stored for stored, count in zip(events, counts, strict=True) if count is None]
         known = self._known(again) if again else {}
         return [
-            WrittenEvent(count, is_duplicate=False)
+            PublishResult(stored.event.id, count, is_duplicate=False)
             if count is not None
             else self._again(stored, position, known)
             for position, (stored, count) in enumerate(zip(events, counts, strict=True), first)
         ]
 
-    def _known(self, events: Sequence[StoredEvent]) -> dict[EventId, KnownEvent]:
+    def _known(self, events: Sequence[StoredEvent]) -> Mapping[EventId, KnownEvent]:
         ids = {stored.event.id for stored in events}
-        former = {stored.former_id for stored in events if stored.former_id is not None}
-        return self.unit.events.known(self.instance, ids | former)
+        with_source = {stored.id_with_source for stored in events} - {None}
+        return self.unit.events.known(self.instance, [*ids, *filter(None, with_source)])
 
     def _again(
         self, stored: StoredEvent, position: int, known: Mapping[EventId, KnownEvent]
-    ) -> WrittenEvent:
-        found = known.get(stored.event.id)
-        if found is None:
-            return self._again_as_former(stored, position, known)
-        digest = found.digest
+    ) -> PublishResult:
+        event_id = stored.event.id
+        if stored.id_with_source is not None:
+            if stored.id_with_source in known:
+                event_id = stored.id_with_source
+            elif not self._has_owner(event_id, stored.event.resource_owner):
+                return self._write_with_source(stored, stored.id_with_source, position)
+        digest = known[event_id].digest
         if digest is None:
             # Of a release that kept none: its body is there as long as the event is.
-            body = self.unit.events.body(self.instance, stored.event.id)
-            digest = self.digest(stored_content(body))
+            digest = self.digest(stored_content(self.unit.events.body(self.instance, event_id)))
         if digest != stored.digest:
             raise id_is_taken(stored.event, position)
-        return WrittenEvent(found.deliveries, is_duplicate=True)
+        return PublishResult(event_id, known[event_id].deliveries, is_duplicate=True)
 
-    def _again_as_former(
-        self, stored: StoredEvent, position: int, known: Mapping[EventId, KnownEvent]
-    ) -> WrittenEvent:
-        """A CloudEvent with the `id` of one that a former release kept under that alone."""
-        if stored.former_id is not None and stored.former_id in known:
-            body = self.unit.events.body(self.instance, stored.former_id)
-            is_same = self.digest(stored_content(body)) == stored.digest
-            if is_same and stored_owner(body) == stored.event.resource_owner:
-                return WrittenEvent(known[stored.former_id].deliveries, is_duplicate=True)
-        # That one has another source. What is in front of this one in its call is written by now.
-        return self.write([replace(stored, former_id=None)], position)[0]
+    def _has_owner(self, event_id: EventId, owner: str) -> bool:
+        return stored_owner(self.unit.events.body(self.instance, event_id)) == owner
+
+    def _write_with_source(
+        self, stored: StoredEvent, event_id: EventId, position: int
+    ) -> PublishResult:
+        """Another source's event has the id: it is told apart by the source."""
+        named = replace(stored, event=replace(stored.event, id=event_id), id_with_source=None)
+        return self.write([named], position)[0]

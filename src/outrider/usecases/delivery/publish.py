@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import check_delivery_count, plan_deliveries
-from outrider.domain.events.cloud_event import id_in_source
+from outrider.domain.events.cloud_event import id_with_source
 from outrider.domain.events.content import content_of
 from outrider.domain.events.event import (
     Event,
@@ -22,7 +22,7 @@ from outrider.domain.ids import DeliveryId, EventId, InstanceId
 from outrider.domain.routing.condition import event_lookup_id
 from outrider.errors import AlreadyExists, FailedPrecondition
 from outrider.runtime import Runtime
-from outrider.usecases.delivery.known_events import Digest, EventWriter, WrittenEvent
+from outrider.usecases.delivery.known_events import Digest, EventWriter, PublishResult
 from outrider.usecases.ports.deliveries import StoredEvent
 from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.ports.telemetry import NO_METRICS, PublishMetrics
@@ -35,15 +35,6 @@ _PLANNED_AT_ONCE = 500
 _BYTES_OF_ROW = 4096
 # After so many bodies others have the event loop: with 4 MiB in 1000 events, 3 ms.
 _RENDERED_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class PublishResult:
-    """What became of one event: how many deliveries it has, and whether its id was known."""
-
-    id: EventId
-    deliveries: int
-    is_duplicate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +80,21 @@ class PublishEvents:
         stored = await self._routed(instance, events, bodies, digests)
         new_types = self._new_event_types(instance, events)
 
-        def write(unit: Unit) -> list[WrittenEvent]:
+        def write(unit: Unit) -> list[PublishResult]:
             if new_types:
                 unit.catalogue.remember(instance, new_types)
             return EventWriter(unit, instance, self.runtime.now(), self.digest).write(stored)
 
         try:
-            written = await self.store.write(write, shared=True, load=_load(instance, stored))
+            results = await self.store.write(write, shared=True, load=_load(instance, stored))
         except AlreadyExists:
             self.metrics.refused("conflict")
             raise
         if new_types:
             await self.routing.refresh_after_commit()
-        made = [event.deliveries for event in written if not event.is_duplicate]
-        self.metrics.published(len(made), len(written) - len(made), sum(made))
-        return [
-            PublishResult(event.id, result.deliveries, result.is_duplicate)
-            for event, result in zip(events, written, strict=True)
-        ]
+        made = [result.deliveries for result in results if not result.is_duplicate]
+        self.metrics.published(len(made), len(results) - len(made), sum(made))
+        return results
 
     def _check_hops(self, events: Sequence[Event]) -> None:
         try:
@@ -156,7 +144,7 @@ class PublishEvents:
             )
             text = "" if trace is None else trace.text
             stored.append(
-                StoredEvent(event, body, execution, plan, text, digest, id_in_source(event))
+                StoredEvent(event, body, execution, plan, text, digest, id_with_source(event))
             )
             planned += len(plan)
             if planned > _PLANNED_AT_ONCE:

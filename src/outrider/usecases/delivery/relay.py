@@ -18,7 +18,8 @@ from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import JwksCache
-from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
+from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)

@@ -181,7 +181,7 @@ class StoredEvent:
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `digest` is that
     of the content (`domain.events.content`), empty for an event of our own: no other is the same.
-    `former_id` is the id under which releases without digests kept a CloudEvent.
+    `id_with_source` is what a CloudEvent is stored under when another source's event has its id.
     """
 
     event: Event
@@ -190,7 +190,7 @@ class StoredEvent:
     deliveries: Sequence[PlannedDelivery]
     trace: str = ""
     digest: bytes = field(default=b"", repr=False)
-    former_id: EventId | None = None
+    id_with_source: EventId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Events(Protocol):
     ) -> list[int | None]:
         """Write events and deliveries; for an id that is known already, write nothing.
 
-        Nothing is written either while an event without a digest has the `former_id`.
+        Nothing is written either when an event has the `id_with_source`.
         Return, in order, how many deliveries were written, None for a known id: also for the
         second of two with the same id in one call.
         """

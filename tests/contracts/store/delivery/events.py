@@ -163,19 +163,18 @@ class EventsContract(StoreContract):
             lambda unit: unit.events.body(INSTANCE, first.event.id)
         )
 
-    async def test_a_cloud_event_waits_for_its_former_id(self, store: Store) -> None:
-        """Releases before kept no digest, and a CloudEvent under its `id` alone."""
-        former = replace(a_stored_event(event=an_event("7")), digest=None)
-        plain = a_stored_event(event=an_event("8"))
-        await append(store, former, plain)
+    async def test_a_cloud_event_is_known_with_its_source_too(self, store: Store) -> None:
+        """Another source's event had its id when it came: it is stored under both, and found there."""
+        await append(
+            store, a_stored_event(event=an_event("7")), a_stored_event(event=an_event("/b#8"))
+        )
         again = [
-            replace(a_stored_event(event=an_event(f"/shop#{number}")), former_id=EventId(number))
+            replace(a_stored_event(event=an_event(number)), id_with_source=EventId(f"/b#{number}"))
             for number in ("7", "8", "9")
         ]
 
-        assert [None, 0, 0] == await append(store, *again)
+        assert [None, None, 0] == await append(store, *again)
         assert [None, None, None] == await append(store, *again)
-        assert [0] == await append(store, replace(again[0], former_id=None))
 
     async def test_a_unit_knows_what_it_has_written_itself(self, store: Store) -> None:
         """Of two with one id in one call the second is compared with the first."""

@@ -36,8 +36,7 @@ class MemoryEvents:
 
     def _append(self, instance: InstanceId, stored: StoredEvent, now: datetime) -> int | None:
         known = self._tables.events
-        former = known.get((instance, stored.former_id)) if stored.former_id else None
-        if (instance, stored.event.id) in known or (former and former.digest is None):
+        if {(instance, stored.event.id), (instance, stored.id_with_source)} & known.keys():
             return None
         self._tables.events[instance, stored.event.id] = stored
         self._tables.published_at[instance, stored.event.id] = now

@@ -20,7 +20,7 @@ _INSERT = (
 _INSERT_EVENT = _INSERT.format("VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _INSERT_CLOUD_EVENT = _INSERT.format(
     "SELECT ?, ?, ?, ?, ?, CAST(? AS BIGINT), ?, ?, CAST(? AS INTEGER), ?, CAST(? AS INTEGER)"
-    " WHERE NOT EXISTS (SELECT 1 FROM events WHERE instance_id = ? AND id = ? AND digest IS NULL)"
+    " WHERE NOT EXISTS (SELECT 1 FROM events WHERE instance_id = ? AND id = ?)"
 )
 # Events of older releases have no count of their own.
 _KNOWN = (
@@ -99,10 +99,11 @@ class SqlEvents:
         ]
         statement = _INSERT_EVENT
         # The events of one call come in one form.
-        if any(stored.former_id is not None for stored in events):
+        if any(stored.id_with_source is not None for stored in events):
             statement = _INSERT_CLOUD_EVENT
             rows = [
-                (*row, instance, stored.former_id) for row, stored in zip(rows, events, strict=True)
+                (*row, instance, stored.id_with_source)
+                for row, stored in zip(rows, events, strict=True)
             ]
         found = self._connection.first_of_each(statement, rows)
         return [None if row is None else int(row[0]) for row in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from outrider.api.rpc.interceptors import Context, actor_of
@@ -14,6 +15,13 @@ from outrider.domain.ids import EventId
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider_api.outrider.v1 import event_service_pb as pb
 from outrider_api.outrider.v1.event_service_connect import EventService
+
+_IDS_BY_SOURCE: ContextVar[bool] = ContextVar("outrider_ids_by_source", default=False)
+
+
+def take_ids_by_source() -> None:
+    """From now on this task publishes events whose ids are unique for their source alone."""
+    _IDS_BY_SOURCE.set(True)
 
 
 class EventHandlers(EventService):
@@ -57,6 +65,7 @@ def _event(message: pb.Event, position: int, now_ns: int, hops: int) -> Event:
         user_id=message.user_id,
         payload_json=_payload(message.payload, position),
         hops=hops,
+        source=message.resource_owner if _IDS_BY_SOURCE.get() else "",
     )
 
 
