@@ -13,7 +13,7 @@ from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.events.event import render_body
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.target import TargetType
-from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest
+from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, OutriderError
 from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.store import LIGHT
@@ -272,6 +272,47 @@ async def test_a_cloud_event_of_a_release_before_is_known(publish, store, ids):
 
     results = await publish(ACTOR, [of_source("/a"), of_source("/b")])
     assert [True, False] == [result.is_duplicate for result in results]
+
+
+async def test_a_struct_of_a_release_before_is_known_in_any_order(publish, store, ids):
+    """
+    It was stored in the order in which its members came, and is sorted since.
+    """
+    sent = an_event(payload_json='{"b":[{"z":1.5e30,"a":"é<"}],"a":2}')
+    former = replace(a_stored_event(event=sent), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+    sorted_since = replace(sent, payload_json='{"a":2,"b":[{"a":"é<","z":1.5e30}]}')
+
+    assert [True] == [result.is_duplicate for result in await publish(ACTOR, [sorted_since])]
+    with pytest.raises(AlreadyExists):
+        await publish(ACTOR, [replace(sent, payload_json='{"a":2,"b":[{"z":1.5e30}]}')])
+
+
+class Refusals:
+    """Metrics that keep why calls were refused."""
+
+    def __init__(self):
+        self.reasons = []
+
+    def published(self, stored, duplicates, deliveries):
+        """Counts nothing."""
+
+    def refused(self, reason):
+        self.reasons.append(reason)
+
+
+async def test_refused_calls_are_counted(publish, ids):
+    """
+    An operator sees circles and careless publishers before users do.
+    """
+    metrics = Refusals()
+    counted = replace(publish, metrics=metrics)
+    await counted(ACTOR, [an_event()])
+    for wrong in (an_event(payload_json=None), replace(an_event("b"), hops=16)):
+        with pytest.raises(OutriderError):
+            await counted(ACTOR, [wrong])
+
+    assert ["conflict", "hops"] == metrics.reasons
 
 
 async def test_the_id_of_an_event_of_our_own_is_taken(publish, store, ids):

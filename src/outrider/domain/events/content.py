@@ -6,9 +6,12 @@ event again may fill them again. The store keeps a digest of the content, which 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from outrider.domain.events.event import Event
 from outrider.domain.events.relay_event import payload_text, read_relayed
-from outrider.domain.formats import go_json
+from outrider.domain.formats import go_json, json_members
 from outrider.errors import AlreadyExists, InvalidRequest
 
 
@@ -28,13 +31,21 @@ def content_of_body(event: Event, body: bytes) -> bytes:
     return content_of(event, b"" if text is None else go_json.compact(text).encode())
 
 
-def stored_content(body: bytes) -> bytes:
-    """Return the content of an event that was stored without a digest; empty for an interception's."""
+def stored_contents(body: bytes) -> Sequence[bytes]:
+    """Return what the content of an event may be that was stored without a digest; none: no event.
+
+    The second is that of a payload that came as a Struct: in any order then, and sorted since.
+    """
     try:
         event, _ = read_relayed(body, may_be_token=False)
     except InvalidRequest:
-        return b""
-    return content_of_body(event, body)
+        return ()
+    contents = [content_of_body(event, body)]
+    if event.payload_json is not None:
+        with suppress(ValueError):
+            members = go_json.sorted_members(json_members.parse(event.payload_json))
+            contents.append(content_of(event, go_json.dumps_as_read(members).encode()))
+    return contents
 
 
 def stored_owner(body: bytes) -> str:

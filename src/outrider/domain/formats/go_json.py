@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, most_values
 from outrider.domain.formats.json_members import Number
@@ -143,6 +143,13 @@ def dumps(value: object) -> str:
 def dumps_as_read(value: object) -> str:
     """The same of what was read with its numbers as `Number`. Slower than `dumps`."""
     return _printed(value)
+
+
+def sorted_members(value: Any) -> Any:
+    """The same in the order of names: a Struct has none, and each time it is sent it may come in another."""
+    if isinstance(value, dict):
+        return {name: sorted_members(value[name]) for name in sorted(value)}
+    return [sorted_members(item) for item in value] if isinstance(value, list) else value
 
 
 def _printed(value: object) -> str:

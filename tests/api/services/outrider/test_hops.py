@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
@@ -112,6 +113,36 @@ async def test_what_goes_in_a_circle_or_is_no_number_is_refused(
     assert code == result.code
     assert result.text.startswith(text.format(hops))
     assert {} == await service.ask("ListDeliveries", {"eventId": event_id})
+
+
+@pytest.mark.parametrize("wire", EVERY_WIRE, ids=str)
+async def test_deliveries_of_an_interception_count_on(service: Service, wire: Wire):
+    """
+    An application that calls because it received something is a part of the circle as well.
+    """
+    name = f"function{next(NUMBERS)}"
+    await service.ask(
+        "AddEntries", {"entries": [{"kind": "CATALOGUE_KIND_FUNCTION", "name": name}]}
+    )
+    request = {"name": name, "endpoint": "http://127.77.0.1:9/", "restAsync": {}, "timeout": "1s"}
+    target = await service.ask("CreateTarget", request)
+    condition = {"function": {"name": name}}
+    await service.ask("SetExecution", {"condition": condition, "targets": [target["id"]]})
+    method = rpc_named("CallFunction")
+    message = method.input.type.from_json(json.dumps({"function": name, "payload": {"a": 1}}))
+    codes = []
+    for hops in ("16", "4"):
+        headers = {**service.headers[Caller.ADMIN], "outrider-hops": hops}
+        result = await service.client.call(
+            wire, method.parent, method.name, message, method.output.type, headers
+        )
+        codes.append(result.code)
+
+    assert ["failed_precondition", "ok"] == codes
+    while not (await service.ask("ListDeliveries", {"targetId": target["id"]})):
+        await asyncio.sleep(0)
+    found = await service.ask("ListDeliveries", {"targetId": target["id"]})
+    assert [4] == [await hops_of(service, made["eventId"]) for made in found["deliveries"]]
 
 
 def cloud_event(mode: str, event_id: str) -> tuple[dict[str, str], bytes]:

@@ -455,11 +455,52 @@ async def test_publish_events(service: Service, row: Row, wire: Wire):
     await check(service, row, wire)
 
 
+BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
+
+
+@pytest.mark.parametrize("wire", BINARY, ids=str)
+async def test_a_struct_is_the_same_in_any_order(service: Service, wire: Wire):
+    """
+    The map of a Struct is sent in another order each time by some clients, such as those in Go.
+    """
+    inner = [
+        ("z", Value(kind=Oneof("number_value", 1.0))),
+        ("a", Value(kind=Oneof("bool_value", True))),
+    ]
+    members = [
+        ("b", Value(kind=Oneof("struct_value", Struct(fields=dict(inner))))),
+        ("a", Value(kind=Oneof("number_value", 0.5))),
+    ]
+    again = [("b", Value(kind=Oneof("struct_value", Struct(fields=dict(inner[::-1])))))]
+    structs = [dict(members), {"a": members[1][1], **dict(again)}]
+    method = rpc_named("PublishEvents")
+    duplicates = []
+    for fields in structs:
+        payload: Any = Oneof("event_payload", Struct(fields=fields))
+        event = Event(id=f"struct over {wire}", event_type="a", payload=payload)
+        result = await service.client.call(
+            wire,
+            method.parent,
+            method.name,
+            PublishEventsRequest(events=[event]),
+            PublishEventsResponse,
+            service.headers[Caller.ADMIN],
+        )
+        duplicates.append(result.message.results[0].duplicate)
+    text = {
+        "id": f"struct over {wire}",
+        "eventType": "a",
+        "eventPayload": {"a": 0.5, "b": {"a": True, "z": 1}},
+    }
+    (published,) = (await service.ask("PublishEvents", {"events": [text]}))["results"]
+
+    assert ([False, True], True) == (duplicates, published["duplicate"])
+
+
 NOT_JSON = {
     "value cannot be NaN or Infinity": Value(kind=Oneof("number_value", float("nan"))),
     "value must have exactly one field set": Value(),
 }
-BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
 
 
 @pytest.mark.parametrize("wire", BINARY, ids=str)

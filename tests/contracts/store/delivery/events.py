@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,10 +11,13 @@ from contracts.store.steps import add_targets, log_of, states
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.errors import AlreadyExists
+from outrider.usecases.delivery.known_events import EventWriter, PublishResult
 from outrider.usecases.ports.deliveries import KnownEvent, StoredEvent
 from outrider.usecases.ports.store import Store, Unit
 from support.builders import (
     ANOTHER_INSTANCE,
+    DIGEST,
     EVENT_TYPE,
     INSTANCE,
     a_stored_event,
@@ -36,6 +40,11 @@ async def counts(store: Store, *events: str) -> dict[str, int]:
     event_ids = [EventId(event) for event in events]
     found = await store.read(lambda unit: unit.events.known(INSTANCE, event_ids))
     return {event_id: known.deliveries for event_id, known in found.items()}
+
+
+def writing(events: Sequence[StoredEvent]) -> Callable[[Unit], list[PublishResult]]:
+    """What a publish does in its unit of work."""
+    return lambda unit: EventWriter(unit, INSTANCE, NOW, DIGEST).write(events)
 
 
 class EventsContract(StoreContract):
@@ -109,6 +118,37 @@ class EventsContract(StoreContract):
         assert 29 == results.count([None])
         assert 1 == results.count([1])
         assert 1 == len(await states(store))
+
+    async def test_calls_with_two_contents_for_one_id_leave_the_others_alone(
+        self, store: Store
+    ) -> None:
+        """They share commits: what is refused takes nothing with it, and leaves nothing behind."""
+        payloads = ('{"a":1}', '{"a":2}')
+
+        async def publish(number: int) -> PublishResult | None:
+            payload = payloads[number % 2]
+            events = [
+                a_stored_event(event=an_event(f"own {number}")),
+                a_stored_event(event=an_event("contested", payload_json=payload)),
+            ]
+            try:
+                return (await store.write(writing(events), shared=True))[1]
+            except AlreadyExists:
+                return None
+
+        alone = [a_stored_event(event=an_event(f"alone {number}")) for number in range(30)]
+        results, untouched = await asyncio.gather(
+            asyncio.gather(*(publish(number) for number in range(30))),
+            asyncio.gather(*(store.write(writing([event]), shared=True) for event in alone)),
+        )
+
+        stored = [number for number, result in enumerate(results) if result is not None]
+        assert 15 == len(stored)
+        assert 1 == len({number % 2 for number in stored})
+        assert 14 == sum(result is not None and result.is_duplicate for result in results)
+        assert [False] * 30 == [result.is_duplicate for [result] in untouched]
+        own = await counts(store, *(f"own {number}" for number in range(30)))
+        assert [f"own {number}" for number in stored] == list(own)
 
     async def test_two_instances_may_use_one_event_id(self, store: Store) -> None:
         """Publishers of different tenants do not know of each other."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,9 +21,14 @@ from outrider_api.outrider.v1.event_service_connect import EventService
 _IDS_BY_SOURCE: ContextVar[bool] = ContextVar("outrider_ids_by_source", default=False)
 
 
-def take_ids_by_source() -> None:
-    """From now on this task publishes events whose ids are unique for their source alone."""
-    _IDS_BY_SOURCE.set(True)
+@contextmanager
+def ids_by_source() -> Iterator[None]:
+    """What this task publishes in the block has ids that are unique for their source alone."""
+    token = _IDS_BY_SOURCE.set(True)
+    try:
+        yield
+    finally:
+        _IDS_BY_SOURCE.reset(token)
 
 
 class EventHandlers(EventService):
@@ -75,11 +82,4 @@ def _payload(payload: Any, position: int) -> str | None:
     if payload.field == "event_payload_json":
         return str(payload.value)
     name = f"PublishEventsRequest.Events[{position}].EventPayload"
-    return go_json.dumps(_sorted(to_object(payload.value, name)))
-
-
-def _sorted(value: Any) -> Any:
-    """In the order of names: a Struct has none, and each time that it is sent it may come in another."""
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+    return go_json.dumps(go_json.sorted_members(to_object(payload.value, name)))
