@@ -21,8 +21,9 @@ def content_of(event: Event, payload: bytes) -> bytes:
     Payloads are compared byte for byte as targets get them, without white space: `1` and `1.0`
     differ, and so does another order of members.
     """
-    names = (event.event_type, event.aggregate_type, event.aggregate_id)
-    return ",".join(map(go_json.quote, names)).encode() + b":" + payload
+    name, kind, aggregate = event.event_type, event.aggregate_type, event.aggregate_id
+    # Lengths and not quotation marks: each of them may have any character.
+    return f"{len(name)},{len(kind)},{len(aggregate)}:{name}{kind}{aggregate}".encode() + payload
 
 
 def content_of_body(event: Event, body: bytes) -> bytes:

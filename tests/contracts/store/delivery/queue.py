@@ -64,6 +64,19 @@ class QueueContract(StoreContract):
             )
         ] == await claim(store)
 
+    async def test_a_death_is_told_with_its_event(self, store: Store) -> None:
+        """Operators hear of it, and of the hops that it has behind it."""
+        await add_targets(store)
+        event = a_stored_event(planned("1"), event=replace(an_event(), hops=3))
+        await store.write(lambda unit: unit.events.append(INSTANCE, [event], NOW))
+        await claim(store)
+        dead = a_settlement("1", DeliveryState.DEAD)
+        result = await store.write(lambda unit: unit.deliveries.settle(WORKER, [dead], NOW))
+
+        assert [(event.event.id, event.event.event_type, 3)] == [
+            (notable.event_id, notable.event_type, notable.hops) for notable in result.notable
+        ]
+
     async def test_a_claimed_delivery_shows_as_being_delivered(self, store: Store) -> None:
         """And is not due while a worker has claimed it."""
         await add_targets(store)

@@ -28,6 +28,13 @@ Wait = Annotated[
     ),
 ]
 
+Hops = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="N", help="Outrider-Hops of the call that made you publish: ends circles."
+    ),
+]
+
 app = typer.Typer(help="Events: say that something happened.", no_args_is_help=True)
 
 
@@ -73,14 +80,7 @@ def publish(
     created_at: Annotated[
         str, typer.Option(metavar="TIME", help="When, as 2030-01-31T12:00:00Z. Default: now.")
     ] = "",
-    hops: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Outrider-Hops of the call that made you publish: ends circles.",
-        ),
-    ] = 0,
+    hops: Hops = 0,
     file: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file instead.")
     ] = None,
