@@ -186,3 +186,26 @@ async def test_what_was_open_is_delivered(former, made_now, upgraded):
     assert events_open <= delivered
     assert "event-slow" in delivered
     assert {"a", "x", "z"} <= arrived
+
+
+async def test_what_was_published_before_is_known(former, upgraded):
+    """
+    A publisher that lost the answer during the upgrade sends the event again; another is no duplicate.
+    """
+    facts, _ = former
+    delivery_of = {
+        delivery["eventId"]: delivery["id"]
+        for delivery in facts["deliveries"]["deliveries"]
+        if not delivery["eventType"].startswith("outrider.")
+    }
+    assert 10 == len(delivery_of)
+    for event_id, delivery_id in delivery_of.items():
+        body = base64.b64decode((await upgraded.delivery(delivery_id))["payload"])
+        event = {**json.loads(body), "id": event_id}
+        (again,) = (await upgraded.post("/v1/events", {"events": [event]}))["results"]
+        changed = {**event, "event_payload": {**event.get("event_payload", {}), "another": 1}}
+        with pytest.raises(ApiError) as refused:
+            await upgraded.post("/v1/events", {"events": [changed]})
+
+        assert again["duplicate"], event_id
+        assert (409, "already_exists") == (refused.value.status, refused.value.error["code"])

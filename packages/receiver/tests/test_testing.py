@@ -28,6 +28,7 @@ def test_a_sender_signs_as_outrider_does(signing_keys):
         "Content-Type": "application/json",
         "Outrider-Delivery": "delivery-1",
         "Outrider-Attempt": "1",
+        "Outrider-Hops": "1",
     }
 
     assert expected == call.headers

@@ -169,7 +169,9 @@ def _components(
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
         interception=interception,
-        publish=PublishEvents(store, runtime, routing, PublishCollector(context.metrics.shared)),
+        publish=PublishEvents(
+            store, runtime, routing, store.secrets.digest, PublishCollector(context.metrics.shared)
+        ),
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),

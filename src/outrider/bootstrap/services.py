@@ -131,7 +131,8 @@ def new_direct(
 def new_publish(context: AppContext, routing: Routing) -> PublishEvents:
     """The use case that takes events, with its metrics."""
     metrics = PublishCollector(context.metrics.shared)
-    return PublishEvents(context.store, context.runtime, routing, metrics)
+    digest = context.store.secrets.digest
+    return PublishEvents(context.store, context.runtime, routing, digest, metrics)
 
 
 def _zitadel_rows(settings: Settings, context: AppContext, routing: Routing) -> _Rows:

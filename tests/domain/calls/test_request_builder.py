@@ -48,6 +48,7 @@ def test_a_delivery_carries_the_headers_of_the_contract():
         ("webhook-signature", standard["webhook-signature"]),
         ("Outrider-Delivery", "31"),
         ("Outrider-Attempt", "2"),
+        ("Outrider-Hops", "1"),
     ) == build().headers
 
 

@@ -149,6 +149,7 @@ class Sender:
         *,
         delivery_id: str | None = None,
         attempt: int = 1,
+        hops: int = 1,
     ) -> SignedCall:
         """Any payload, signed: typed, as a mapping of JSON, or as the very bytes.
 
@@ -165,6 +166,7 @@ class Sender:
         standard = standard_headers(body, signing_keys=self.signing_keys, at=at, delivery_id=name)
         headers |= {"X-ZITADEL-Signature": signature, **standard}
         headers |= {"Outrider-Delivery": name, "Outrider-Attempt": str(attempt)}
+        headers["Outrider-Hops"] = str(hops)
         return SignedCall(body, headers)
 
     def _wrapped(self, body: bytes) -> bytes:

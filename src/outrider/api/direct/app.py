@@ -58,6 +58,7 @@ _UNUSUAL = frozenset(
         b"transfer-encoding",
         b"connect-timeout-ms",
         b"grpc-timeout",
+        b"outrider-hops",
         b"expect",
     }
 )

@@ -202,7 +202,7 @@ class ClaimedDelivery:
     """A delivery that a worker has claimed, with what its next attempt needs.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
-    the attempt was due, None where that is no longer known.
+    the attempt was due, None where that is no longer known. `hops` is that of the event.
     """
 
     id: DeliveryId
@@ -214,6 +214,7 @@ class ClaimedDelivery:
     body: bytes = field(repr=False)
     trace: str = ""
     due_at: datetime | None = field(default=None, compare=False)
+    hops: int = 0
 
 
 class Dependents(Enum):
