@@ -49,7 +49,7 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
     ("response", "expected"),
     [
         pytest.param(Answer(status=503), ("OVERLOADED", "answer", 503), id="overloaded"),
-        pytest.param(CUT, ("UNREACHABLE", "answer", 0), id="cut answer"),
+        pytest.param(CUT, ("UNREACHABLE", "answer", 200), id="cut answer"),
         pytest.param(Answer(reset=True), ("UNREACHABLE", "answer", 0), id="reset"),
         pytest.param(Answer(raw=b"SSH-2.0\r\n\r\n"), ("UNREACHABLE", "answer", 0), id="no HTTP"),
         pytest.param(Answer(delay=3600), ("UNREACHABLE", "answer", 0), id="too slow"),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable
 from typing import cast
 
 from outrider.adapters.http.connect.errors import timed_out, unreachable
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.response import InvalidHttpResponse, ResponseParser
+from outrider.adapters.http.connect.tls import (
+    is_refusal,
+    target_handshake_failure,
+    was_closed_by_peer,
+)
 from outrider.domain.calls.request import Response, Stage
 from outrider.domain.net.endpoint import Endpoint
 
@@ -130,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, reason: str) -> None:
         """Close at once, and fail the exchange that is under way."""
-        self._fail_with(unreachable(Stage.ANSWER, reason))
+        self._fail_answer(reason)
 
     # What follows is called by the event loop.
 
@@ -153,7 +159,7 @@ class Connection(asyncio.Protocol):
         try:
             response = self._parser.feed(data)
         except InvalidHttpResponse as invalid:
-            self._fail_with(unreachable(Stage.ANSWER, str(invalid)))
+            self._fail_answer(str(invalid))
             return
         if response is not None:
             self._waiter = None
@@ -164,10 +170,10 @@ class Connection(asyncio.Protocol):
         """The peer has sent its last byte. It will not read what is still unsent."""
         self._end_of_stream()
 
-    def connection_lost(self, _failure: Exception | None) -> None:
+    def connection_lost(self, failure: Exception | None) -> None:
         """Closed by the peer, by the network or by us."""
+        self._end_of_stream(failure)
         self._socket_transport = self._poll = None
-        self._end_of_stream()
         self._on_close(self)
 
     def pause_writing(self) -> None:
@@ -178,25 +184,36 @@ class Connection(asyncio.Protocol):
         """The peer has read nearly all."""
         self._is_sending = False
 
-    def _end_of_stream(self) -> None:
+    def _end_of_stream(self, failure: Exception | None = None) -> None:
         waiter = self._waiter
         if waiter is None or waiter.done():
             self.abort()
+        elif isinstance(failure, ssl.SSLError) and self._exchanges == 1 and is_refusal(failure):
+            # With TLS 1.3 a server may refuse our certificate when we are done and have written.
+            self._fail_with(unreachable(Stage.TLS, target_handshake_failure(failure)))
         elif self._is_sending:
             self._fail_with(unreachable(Stage.SEND, "connection closed while sending the request"))
         elif not self._has_received:
             self._fail_with(unreachable(Stage.ANSWER, _PERHAPS_PROCESSED))
+        elif failure is not None and self._parser.progress:
+            self._fail_answer(f"connection broken {self._parser.progress}")
         else:
             self._complete_at_close(waiter)
 
     def _complete_at_close(self, waiter: asyncio.Future[Response]) -> None:
         try:
-            response = self._parser.end()
+            response = self._parser.end(is_sure=was_closed_by_peer(self._socket_transport))
         except InvalidHttpResponse as invalid:
-            self._fail_with(unreachable(Stage.ANSWER, str(invalid)))
+            self._fail_answer(str(invalid))
         else:
             waiter.set_result(response)
             self.abort()
+
+    def _fail_answer(self, reason: str) -> None:
+        """Fail an exchange in its response, and keep what there is of that."""
+        error = unreachable(Stage.ANSWER, reason)
+        error.partial = self._parser.partial
+        self._fail_with(error)
 
     def _fail_with(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -225,4 +242,6 @@ class Connection(asyncio.Protocol):
             self.abort()
         else:
             stage = Stage.SEND if self._is_sending else Stage.ANSWER
-            self._fail_with(timed_out(stage, self._seconds))
+            error = timed_out(stage, self._seconds, self._parser.progress)
+            error.partial = self._parser.partial
+            self._fail_with(error)
