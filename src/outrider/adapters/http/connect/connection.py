@@ -8,11 +8,12 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from outrider.adapters.http.connect.errors import timed_out, unreachable
+from outrider.adapters.http.connect.errors import timed_out, unasked, unreachable
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.response import InvalidHttpResponse, ResponseParser
 from outrider.adapters.http.connect.tls import (
     is_refusal,
+    may_lack_http1,
     target_handshake_failure,
     was_closed_by_peer,
 )
@@ -24,6 +25,10 @@ _CLOCK_TICK = 0.001  # event loops round timers to milliseconds, so they may fir
 _NOT_SENT = "connection closed before the request was sent"
 _PERHAPS_PROCESSED = (
     "the connection was closed after the request was sent; the receiver may have processed it"
+)
+
+_PERHAPS_HTTP2 = (
+    "; it did not choose HTTP/1.1 in the TLS handshake (ALPN), so perhaps it speaks only HTTP/2"
 )
 
 
@@ -41,6 +46,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_deadline",
         "_exchanges",
+        "_greeting",
         "_has_received",
         "_is_sending",
         "_loop",
@@ -74,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_fires_at = self._deadline = _NEVER
         self._seconds = 0.0
+        self._greeting = ""
         self._exchanges = 0
         self._has_received = self._is_sending = False
 
@@ -117,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._seconds = seconds
         self._watch(deadline)
         if self._socket_transport is None:
-            self._fail_with(unreachable(Stage.SEND, _NOT_SENT))
+            self._fail_with(unreachable(Stage.SEND, self._greeting or _NOT_SENT))
         else:
             self._socket_transport.write(request)
         return waiter
@@ -153,6 +160,7 @@ class Connection(asyncio.Protocol):
         """Bytes of the response; or bytes out of turn, after which nothing here is trusted."""
         waiter = self._waiter
         if waiter is None:
+            self._greeting = self._greeting or unasked(data)
             self.abort()
             return
         self._has_received = True
@@ -194,7 +202,9 @@ class Connection(asyncio.Protocol):
         elif self._is_sending:
             self._fail_with(unreachable(Stage.SEND, "connection closed while sending the request"))
         elif not self._has_received:
-            self._fail_with(unreachable(Stage.ANSWER, _PERHAPS_PROCESSED))
+            is_doubtful = self._exchanges == 1 and may_lack_http1(self._socket_transport)
+            hint = _PERHAPS_HTTP2 if is_doubtful else ""
+            self._fail_with(unreachable(Stage.ANSWER, f"{_PERHAPS_PROCESSED}{hint}"))
         elif failure is not None and self._parser.progress:
             self._fail_answer(f"connection broken {self._parser.progress}")
         else:

@@ -67,6 +67,13 @@ def not_http(data: bytes) -> str:
     return f"{beginning}; check host and port of the endpoint"
 
 
+def unasked(data: bytes) -> str:
+    """What answers before it is asked, by the first bytes that it sent."""
+    if data[:5].upper() == b"HTTP/":
+        return f"the receiver answered before the request was sent: {shown(data)}"
+    return not_http(data)
+
+
 def is_http2(data: bytes) -> bool:
     """Whether these are frames that a server of HTTP/2 begins with (RFC 9113, 3.4 and 4.1)."""
     begins_connection = data[3:4] in {_SETTINGS, _GOAWAY} and data[5:9] == bytes(4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import sys
 import tempfile
@@ -34,6 +35,7 @@ MAX_RSA_BITS = 4096
 """Of a client's key: with 8192 bits, a signature keeps the worker busy for 50 ms."""
 
 _PRIVATE = "PRIVATE KEY-----"
+_OPENSSL_TEXT = re.compile(r"\[SSL\] ([a-z0-9 ]+) \(")
 
 _NOT_TLS = "the port does not speak TLS: begin the endpoint with http if it is meant to, else check the port"
 _NO_CERTIFICATE = "give it a client certificate: tls.clientCertPem of the target's policy"
@@ -119,8 +121,8 @@ def handshake_failure(failure: Exception) -> str:
     """Give the sentence for the attempt log."""
     if isinstance(failure, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {failure.verify_message.rstrip('.')}"
-    if isinstance(failure, ssl.SSLError) and failure.reason:
-        return f"TLS handshake failed: {failure.reason.lower().replace('_', ' ')}"
+    if isinstance(failure, ssl.SSLError) and (reason := _reason(failure)):
+        return f"TLS handshake failed: {reason.lower().replace('_', ' ')}"
     return "TLS handshake failed: connection closed by the peer"
 
 
@@ -130,13 +132,22 @@ def target_handshake_failure(failure: Exception) -> str:
     if isinstance(failure, ssl.SSLCertVerificationError):
         hint = _VERIFY_HINTS.get(failure.verify_code, "")
     elif isinstance(failure, ssl.SSLError):
-        hint = _HINTS.get(failure.reason or "", "")
+        hint = _HINTS.get(_reason(failure), "")
     return f"{handshake_failure(failure)}{hint and '; '}{hint}"
+
+
+def may_lack_http1(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether the peer did not choose HTTP/1.1 in a handshake that offered it (ALPN).
+
+    Servers that speak HTTP/1.1 and know nothing of ALPN do not either.
+    """
+    session = None if transport is None else transport.get_extra_info("ssl_object")
+    return isinstance(session, ssl.SSLObject) and session.selected_alpn_protocol() is None
 
 
 def is_refusal(failure: ssl.SSLError) -> bool:
     """Whether the peer refused the handshake, and so has read nothing of what was sent in it."""
-    return failure.reason in _CERTIFICATE_ALERTS
+    return _reason(failure) in _CERTIFICATE_ALERTS
 
 
 def was_closed_by_peer(transport: asyncio.BaseTransport | None) -> bool:
@@ -151,6 +162,15 @@ def was_closed_by_peer(transport: asyncio.BaseTransport | None) -> bool:
         return not session.read(1)
     except ssl.SSLError:
         return False
+
+
+def _reason(failure: ssl.SSLError) -> str:
+    """OpenSSL's name of a failure; "" when it has none."""
+    if failure.reason:
+        return failure.reason
+    # Python has no names for newer ones, but OpenSSL's text.
+    text = _OPENSSL_TEXT.search(str(failure))
+    return "" if text is None else text[1].upper().replace(" ", "_")
 
 
 def _require_modern(context: ssl.SSLContext) -> ssl.SSLContext:
