@@ -12,6 +12,7 @@ from outrider.domain.calls.request import MAX_APPLIED_BYTES, OutboundRequest
 from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
+from outrider.domain.targets.policy import TargetPolicy
 from outrider.domain.targets.target import PayloadType, SigningKey, TargetType
 from outrider_receiver import verify
 from support.builders import SIGNING_KEY, a_target
@@ -149,6 +150,17 @@ def test_during_a_rotation_the_old_key_comes_first():
         for name in ("Zitadel-Signature", "X-Zitadel-Signature"):
             assert f"{headers[name]},".startswith(f"{zitadel_signature(BODY, [first], at)},")
         assert alone == headers["webhook-signature"].split()[0]
+
+
+def test_headers_of_a_policy_keep_their_spelling():
+    """
+    What compares case on the other side was named to the operator as it wants it.
+    """
+    policy = TargetPolicy(headers=(("X-API-key", "a"), ("authorization", "b")))
+    resolved_target = ResolvedTarget(a_target(), policy=policy)
+    call = REQUEST_BUILDER.build(resolved_target, BODY, message_id="31", now=NOW)
+
+    assert policy.headers == call.headers[-2:]
 
 
 def test_a_key_whose_grace_is_over_does_not_sign():

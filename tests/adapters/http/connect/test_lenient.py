@@ -129,9 +129,9 @@ def test_what_could_end_in_two_places_is_refused_and_its_status_kept(data, statu
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_leave_a_connection_to_be_kept_after_a_doubt(data):
+def test_no_bytes_leave_a_connection_to_be_kept_after_a_sloppy_answer(data):
     """
-    What follows a doubtful answer could be read as the answer to another target's call.
+    What follows such an answer could be read as the answer to another target's call.
     """
     parser = ResponseParser(ClientLimits())
     with contextlib.suppress(InvalidHttpResponse):
@@ -166,7 +166,7 @@ def test_every_bound_holds_and_costs_little(data, reason):
     assert time.thread_time() - began < 1.0
 
 
-def test_an_ordinary_answer_that_turns_doubtful_late_is_not_kept_in_memory():
+def test_an_ordinary_answer_that_turns_ambiguous_late_is_not_kept_in_memory():
     """
     Only a beginning can be read again; the rest of 20 MiB would be kept for nothing.
     """
@@ -182,10 +182,8 @@ async def test_its_connection_is_closed_and_another_taken(client):
     """
     No other call may read what is left over: that is what makes leniency harmless.
     """
-    doubtful = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
-    async with Hostile(
-        sends_in_turn(doubtful, doubtful), sends_in_turn(answer(), answer())
-    ) as server:
+    sloppy = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
+    async with Hostile(sends_in_turn(sloppy, sloppy), sends_in_turn(answer(), answer())) as server:
         first = await client.send(a_call(server.url()))
         await server.gone.wait()
         assert repr(client) == "<EgressClient strict [busy 0 | idle 0]>"

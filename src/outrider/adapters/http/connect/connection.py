@@ -202,8 +202,8 @@ class Connection(asyncio.Protocol):
         elif self._is_sending:
             self._fail_with(unreachable(Stage.SEND, "connection closed while sending the request"))
         elif not self._has_received:
-            is_doubtful = self._exchanges == 1 and may_lack_http1(self._socket_transport)
-            hint = _PERHAPS_HTTP2 if is_doubtful else ""
+            may_be_http2 = self._exchanges == 1 and may_lack_http1(self._socket_transport)
+            hint = _PERHAPS_HTTP2 if may_be_http2 else ""
             self._fail_with(unreachable(Stage.ANSWER, f"{_PERHAPS_PROCESSED}{hint}"))
         elif failure is not None and self._parser.progress:
             self._fail_answer(f"connection broken {self._parser.progress}")

@@ -34,7 +34,7 @@ _LOOKED_AT_BYTES = 64
 Field = tuple[bytes, bytes]
 
 
-class DoubtfulResponse(Exception):
+class AmbiguousResponse(Exception):
     """It has no one meaning. `status` is the response's, 0 when that is not clear either."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
@@ -62,10 +62,12 @@ class _Part(Enum):
 class LenientReader:
     """Takes the bytes of one exchange as they come; gives them well-formed.
 
-    Keeps a line, or a head, until it is whole: the caller bounds how much it sends.
+    Keeps a line, or a head, until it is whole: the caller bounds how much it sends. `ambiguity` is why
+    it does not go on; nothing is given after that.
     """
 
     def __init__(self) -> None:
+        self.ambiguity: AmbiguousResponse | None = None
         self._unread = bytearray()
         self._searched = 0
         self._part = _Part.HEAD
@@ -74,9 +76,16 @@ class LenientReader:
         self._chunk_left = 0
 
     def translate(self, data: bytes) -> bytes:
-        """Give what is whole by now. Raise `DoubtfulResponse`, or `NotHttp` at its beginning."""
+        """Give what is whole by now. Raise `NotHttp` for what does not begin like a response."""
+        if self.ambiguity is not None:
+            return b""
         self._unread += data
-        return b"".join(self._parts())
+        whole: list[bytes] = []
+        try:
+            whole.extend(self._parts())  # what comes before an ambiguity stays in it
+        except AmbiguousResponse as ambiguity:
+            self.ambiguity = ambiguity
+        return b"".join(whole)
 
     def _parts(self) -> Iterator[bytes]:
         while self._unread:
@@ -101,7 +110,7 @@ class LenientReader:
             return self._read_chunk_size(line)
         if self._part is _Part.CHUNK_END:
             if line:
-                raise self._doubt("a chunk is longer than its size")
+                raise self._ambiguous("a chunk is longer than its size")
             self._part = _Part.CHUNK_SIZE
             return b"\r\n"
         if line:
@@ -117,7 +126,7 @@ class LenientReader:
         lines, self._lines = self._lines, []
         status_line = _STATUS_LINE.match(lines[0])
         if status_line is None:
-            raise DoubtfulResponse(f"its status line is {shown(lines[0])}")
+            raise AmbiguousResponse(f"its status line is {shown(lines[0])}")
         self._status = int(status_line[1])
         head = b"HTTP/1.1 %s \r\n" % status_line[1]
         if self._status in _INTERIM:
@@ -144,24 +153,24 @@ class LenientReader:
         lengths = dict.fromkeys(_elements(fields, b"content-length"))
         for length in lengths:
             if not _LENGTH.fullmatch(length):
-                raise self._doubt(f"its Content-Length is {shown(length)}")
+                raise self._ambiguous(f"its Content-Length is {shown(length)}")
         if len(set(map(int, lengths))) > 1:
-            raise self._doubt(f"it has two lengths, {' and '.join(map(shown, [*lengths][:2]))}")
+            raise self._ambiguous(f"it has two lengths, {' and '.join(map(shown, [*lengths][:2]))}")
         yield from ((b"Content-Length", length) for length in [*lengths][:1])
 
     def _read_chunk_size(self, line: bytes) -> bytes:
         self._check_chunk_size(line)
         size = _CHUNK_SIZE.match(line)
         if size is None:
-            raise self._doubt("the size of a chunk is ''")
+            raise self._ambiguous("the size of a chunk is ''")
         self._chunk_left = int(size[1], 16)
         self._part = _Part.CHUNK if self._chunk_left else _Part.TRAILERS
         return b"%x\r\n" % self._chunk_left
 
     def _check_chunk_size(self, line: bytes) -> None:
-        """Raise `DoubtfulResponse` for what no size of a chunk begins with."""
+        """Raise `AmbiguousResponse` for what no size of a chunk begins with."""
         if not _CHUNK_SIZE_SO_FAR.match(line):
-            raise self._doubt(f"the size of a chunk is {shown(line)}")
+            raise self._ambiguous(f"the size of a chunk is {shown(line)}")
 
     def _line(self) -> bytes | None:
         """Take a line without its end; None: it is not whole. Raise `NotHttp` for a wrong start."""
@@ -181,7 +190,7 @@ class LenientReader:
         beginning = data.lstrip(b"\r\n")[: len(_BEGINNING)].lower()
         if beginning != _BEGINNING[: len(beginning)]:
             if self._status:
-                raise DoubtfulResponse(f"an interim answer is followed by {shown(data)}")
+                raise AmbiguousResponse(f"an interim answer is followed by {shown(data)}")
             raise NotHttp(data)
 
     def _take(self, size: int) -> bytes:
@@ -189,8 +198,8 @@ class LenientReader:
         del self._unread[:size]
         return taken
 
-    def _doubt(self, reason: str) -> DoubtfulResponse:
-        return DoubtfulResponse(reason, self._status)
+    def _ambiguous(self, reason: str) -> AmbiguousResponse:
+        return AmbiguousResponse(reason, self._status)
 
 
 def shown(data: bytes) -> str:

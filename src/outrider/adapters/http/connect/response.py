@@ -10,7 +10,7 @@ import re
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from outrider.adapters.http.connect.errors import not_http
-from outrider.adapters.http.connect.lenient import DoubtfulResponse, LenientReader, NotHttp
+from outrider.adapters.http.connect.lenient import LenientReader, NotHttp
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.calls.request import BODY_PREFIX_BYTES, MAX_RESPONSE_BYTES, Response
 
@@ -36,6 +36,7 @@ class ResponseParser:
     """
 
     __slots__ = (
+        "_beginning",
         "_body",
         "_body_bytes",
         "_body_limit",
@@ -43,7 +44,6 @@ class ResponseParser:
         "_failure",
         "_fields",
         "_headers",
-        "_held",
         "_interims",
         "_lenient",
         "_limits",
@@ -76,7 +76,7 @@ class ResponseParser:
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
         self._chunks = 0
-        self._held: bytearray | None = None
+        self._beginning: bytearray | None = None
 
     def feed(self, data: bytes) -> Response | None:
         """Take the next bytes; give the response as soon as it is whole. Raise `InvalidHttpResponse`."""
@@ -96,8 +96,9 @@ class ResponseParser:
             if self._overhead_bytes > self._limits.max_head_bytes:
                 raise InvalidHttpResponse(self._too_much_overhead())
             self._hold(data)
-        # A connection may be idle for a while, and a body weighs up to 20 MiB.
-        self._response = None
+        else:
+            # A connection may be idle for a while, and a body weighs up to 20 MiB.
+            self._response = self._beginning = None
         return response
 
     def end(self, *, is_sure: bool = True) -> Response:
@@ -132,11 +133,11 @@ class ResponseParser:
     def _hold(self, data: bytes) -> None:
         """Keep the beginning of a response, so that it can be read again leniently."""
         if self._lenient is not None or self._body_bytes > self._limits.max_head_bytes:
-            self._held = None
-        elif self._held is None:
-            self._held = bytearray(data)
+            self._beginning = None
+        elif self._beginning is None:
+            self._beginning = bytearray(data)
         else:
-            self._held += data
+            self._beginning += data
 
     def _read_again(self, data: bytes, error: Exception) -> None:
         """Read leniently, from the beginning, what the strict parser refuses with `error`."""
@@ -145,12 +146,12 @@ class ResponseParser:
         is_begun = self._lenient is None and self._body_bytes <= self._limits.max_head_bytes
         if not is_begun or isinstance(error, HttpParserUpgrade):
             raise InvalidHttpResponse(_sentence(error)) from None
-        held = bytes(self._held or b"") + data
+        beginning = bytes(self._beginning or b"") + data
         self.begin(self._body_limit)
-        self._overhead_bytes = len(held)
+        self._overhead_bytes = len(beginning)
         self._lenient, self._parser = LenientReader(), HttpResponseParser(self)
         try:
-            self._feed_leniently(held)
+            self._feed_leniently(beginning)
         except (HttpParserError, HttpParserUpgrade) as again:
             if self._response is None:
                 raise InvalidHttpResponse(self._failure or _sentence(again)) from None
@@ -163,11 +164,11 @@ class ResponseParser:
                 self._parser.feed_data(lenient.translate(data[start : start + _PIECE_BYTES]))
         except NotHttp as other:
             raise InvalidHttpResponse(not_http(other.data)) from None
-        except DoubtfulResponse as doubtful:
-            self._status = self._status or doubtful.status
-            raise InvalidHttpResponse(f"answer is not valid HTTP: {doubtful}") from None
         finally:
             self.reusable = False
+        if lenient.ambiguity is not None and self._response is None:
+            self._status = self._status or lenient.ambiguity.status
+            raise InvalidHttpResponse(f"answer is not valid HTTP: {lenient.ambiguity}")
 
     # What follows is called by the parser. An exception raised in there loses its text on the
     # way, so `_fail` keeps the sentence.
