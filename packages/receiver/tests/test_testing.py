@@ -40,7 +40,7 @@ def test_a_sender_signs_as_zitadel_does():
     """
     call = Sender(as_zitadel=True, clock=lambda: 1_700_000_000).event()
 
-    assert {"Content-Type", "ZITADEL-Signature"} == call.headers.keys()
+    assert {"Content-Type", "Zitadel-Signature"} == call.headers.keys()
 
 
 @pytest.mark.parametrize("payload_type", ["json", "jwt", "jwe"])

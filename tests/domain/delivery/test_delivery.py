@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outrider.domain.calls.request import RequestError, Response, Stage
 from outrider.domain.delivery.delivery import (
     MAX_DELIVERIES,
     MAX_TARGETS,
+    Attempt,
     Delivery,
     DeliveryState,
     Dependents,
@@ -99,6 +101,27 @@ def test_an_attempt_means_what_the_vectors_say(case):
     assert DeliveryState[case["state"]] is settled.state
     assert settled.due_at == (None if wait is None else ended_at + timedelta(seconds=wait))
     assert Dependents(case["dependents"]) is settled.dependents
+
+
+def test_the_status_of_a_cut_answer_is_shown_and_decides_nothing():
+    """
+    A 410 pauses its target for good: half an answer is not enough for that.
+    """
+    response = Response(410, (), b"gone" * 1000, is_whole=False)
+    failure = RequestError(Outcome.UNREACHABLE, Stage.ANSWER, "connection closed", response)
+    attempt = Attempt.from_failure(1, NOW, timedelta(0), failure)
+    settled = settle(a_claimed_delivery(), attempt, a_target(), SHORT, draw=0.0)
+
+    assert (410, 2048, "connection closed") == (
+        attempt.status_code,
+        len(attempt.body_prefix),
+        attempt.error,
+    )
+    assert (DeliveryState.RETRYING, False) == (settled.state, settled.pauses_target)
+    for target_type in TargetType:
+        target = a_target(type=target_type)
+        again = settle(a_claimed_delivery(), attempt, target, SHORT, draw=0.0, checks_async=True)
+        assert DeliveryState.RETRYING is again.state
 
 
 def test_a_retry_is_counted_from_the_end_of_the_attempt():
