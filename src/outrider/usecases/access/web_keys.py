@@ -104,7 +104,7 @@ class ManageWebKeys:
         web_key = new_web_key(
             config,
             pair.public_jwk,
-            WebKeyId(str(self.runtime.new_id())),
+            WebKeyId(str(self.runtime.new_sonyflake())),
             active=unit.web_keys.active(instance),
             now=self.runtime.now(),
         )
