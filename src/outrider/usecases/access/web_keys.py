@@ -123,6 +123,11 @@ class UseWebKeys:
         web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
         return [jwk_of(web_key) for web_key in web_keys]
 
+    async def algorithms(self, instance: InstanceId) -> Sequence[str]:
+        """What the published keys sign with, by name and each once: any of them may become active."""
+        web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
+        return sorted({web_key.config.algorithm.value for web_key in web_keys})
+
     async def signing_key(self, instance: InstanceId) -> SigningWebKey:
         """The active key with its private part. Raise `Internal` when there is none."""
         found = await self.store.read(lambda unit: unit.web_keys.signing(instance))
