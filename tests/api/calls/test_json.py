@@ -250,19 +250,74 @@ async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
 
 # What is wrong with these requests is seen before anybody asks who sends them.
 PATHS: dict[tuple[str, str], tuple[int, str, str, str | None]] = {
-    ("GET", "/v2/actions/target"): (404, "not_found", "Not Found", None),
-    ("GET", f"{TARGETS}/"): (404, "not_found", "Not Found", None),
+    ("GET", "/v2/nothing"): (404, "not_found", "Not Found", None),
     ("DELETE", f"{TARGETS}/1/2"): (404, "not_found", "Not Found", None),
-    ("POST", "/v1/event"): (404, "not_found", "Not Found", None),
-    ("GET", TARGETS): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("PUT", f"{TARGETS}/1"): (405, "unimplemented", "Method Not Allowed", "DELETE, GET, POST"),
-    ("POST", "/v2/actions/executions"): (405, "unimplemented", "Method Not Allowed", "PUT"),
-    ("DELETE", "/v1/events"): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("GET", f"{ACTIONS}/GetTarget"): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("POST", f"{ACTIONS}/DeleteExecution"): (
+    **{
+        (verb, path): (404, "not_found", f"Not Found: did you mean {meant}?", None)
+        for verb, path, meant in (
+            ("GET", "/v2/actions/target", f"POST {TARGETS}"),
+            ("GET", f"{TARGETS}/", f"POST {TARGETS}"),
+            ("POST", f"/v2//{TARGETS[4:]}", f"POST {TARGETS}"),
+            ("POST", "/v1/event", "POST /v1/events"),
+            ("POST", f"{TARGETS}/_search", f"POST {TARGETS}/search"),
+            ("GET", f"{TARGETS}/_search", f"POST {TARGETS}/search"),
+            ("POST", f"{TARGETS}/SEARCH/", f"POST {TARGETS}/search"),
+            ("POST", "/v2beta/actions/targets/_search", "POST /v2beta/actions/targets/search"),
+            ("POST", "/v2/actions/executions/_search", "POST /v2/actions/executions/search"),
+            (
+                "POST",
+                f"{TARGETS}/1/publickeys/_search",
+                f"POST {TARGETS}/{{target_id}}/publickeys/search",
+            ),
+            (
+                "POST",
+                f"{TARGETS}/1/publickeys/2/_activate",
+                f"POST {TARGETS}/{{target_id}}/publickeys/{{key_id}}/activate",
+            ),
+            ("POST", "/v1/deliveries/_search", "POST /v1/deliveries/search"),
+            ("POST", "/v1/accounts/_search", "POST /v1/accounts/search"),
+            ("PUT", "/v1/target/1/policy", "PUT /v1/targets/{target_id}/policy"),
+        )
+    },
+    **{
+        (verb, path): (
+            405,
+            "unimplemented",
+            f"Method Not Allowed: send {meant} instead of {verb}",
+            allow,
+        )
+        for verb, path, meant, allow in (
+            ("GET", TARGETS, f"POST {TARGETS}", "POST"),
+            ("PUT", f"{TARGETS}/1", f"DELETE, GET or POST {TARGETS}/{{id}}", "DELETE, GET, POST"),
+            ("GET", f"{TARGETS}/search", f"POST {TARGETS}/search", "POST"),
+            ("GET", "/v1/deliveries/search", "POST /v1/deliveries/search", "POST"),
+            ("POST", "/v2/actions/executions", "PUT /v2/actions/executions", "PUT"),
+            ("DELETE", "/v1/events", "POST /v1/events", "POST"),
+            (
+                "PUT",
+                f"{TARGETS}/1/publickeys/2/activate",
+                f"POST {TARGETS}/{{target_id}}/publickeys/{{key_id}}/activate",
+                "POST",
+            ),
+            (
+                "POST",
+                "/v1/targets/1/policy",
+                "GET or PUT /v1/targets/{target_id}/policy",
+                "GET, PUT",
+            ),
+            ("GET", f"{ACTIONS}/GetTarget", f"POST {ACTIONS}/GetTarget", "POST"),
+        )
+    },
+    ("POST", f"{ACTIONS}/RemoveEverything"): (
         404,
         "unimplemented",
-        f"unknown procedure {ACTIONS}/DeleteExecution",
+        f"unknown procedure {ACTIONS}/RemoveEverything",
+        None,
+    ),
+    ("POST", f"{ACTIONS}/Gettarget"): (
+        404,
+        "unimplemented",
+        f"unknown procedure {ACTIONS}/Gettarget; did you mean {ACTIONS}/GetTarget?",
         None,
     ),
 }

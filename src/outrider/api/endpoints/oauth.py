@@ -28,7 +28,7 @@ from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
-from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
+from outrider.api.rpc.protocol_errors import JSON, media_type, send_error, send_not_allowed
 from outrider.domain.access.access_token import LIFETIME
 from outrider.domain.ids import InstanceId
 from outrider.errors import InvalidRequest, ResourceExhausted
@@ -60,7 +60,7 @@ def discovery(issuers: Issuers, algorithms: SigningAlgorithms) -> App:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] not in {"GET", "HEAD"}:
-            await _send_not_allowed(scope, send, b"GET, HEAD")
+            await send_not_allowed(scope, send, ("GET", "HEAD"), DISCOVERY_PATH)
             return
         try:
             issuer = issuers.issuer(scope)
@@ -121,7 +121,7 @@ class TokenEndpoint:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] != "POST":
-            await _send_not_allowed(scope, send, b"POST")
+            await send_not_allowed(scope, send, ("POST",), TOKEN_PATH)
             return
         try:
             token_grant = await self._grant(scope, receive)
@@ -211,10 +211,3 @@ async def _send_grant_error(send: Send, error: GrantError) -> None:
     challenge = [(b"www-authenticate", b'Basic realm="outrider"')] if is_stranger else []
     status = _UNAUTHORIZED if is_stranger else _BAD_REQUEST
     await send_response(send, status, [JSON, *NO_STORE, *challenge], json.dumps(body).encode())
-
-
-async def _send_not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
-    headers = ((b"allow", allow),)
-    await send_error(
-        scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers
-    )

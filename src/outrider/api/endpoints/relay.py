@@ -14,14 +14,13 @@ from outrider.api.asgi.types import (
     send_response,
 )
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
-from outrider.api.rpc.protocol_errors import JSON, send_error
+from outrider.api.rpc.protocol_errors import JSON, send_error, send_not_allowed
 from outrider.errors import OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay, RelayedCall
 from outrider.usecases.ports.log import Log
 
 PREFIX = "/v1/relay/"
 _SIGNATURE_HEADERS = frozenset({b"zitadel-signature", b"x-zitadel-signature"})
-_ALLOW = ((b"allow", b"POST"),)
 
 
 def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App:
@@ -30,8 +29,7 @@ def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         source = scope["path"].removeprefix(PREFIX)
         if scope["method"] != "POST":
-            text = "Method Not Allowed"
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
+            await send_not_allowed(scope, send, ("POST",), f"{PREFIX}{{source}}")
             return
         signatures = signatures_of(scope)
         try:
