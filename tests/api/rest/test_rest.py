@@ -52,6 +52,9 @@ async def test_an_error_has_its_first_detail_in_a_place_of_its_own(client: ApiCl
         "type": "zitadel.v1.ErrorDetail",
         "value": "ChBRVUVSWS1oajVvYW5peXJ6EhBUYXJnZXQgbm90IGZvdW5k",
         "debug": {"id": "QUERY-hj5oaniyrz", "message": "Target not found"},
+        "@type": "type.googleapis.com/zitadel.v1.ErrorDetail",
+        "id": "QUERY-hj5oaniyrz",
+        "message": "Target not found",
     }
     assert response.status == 404
     assert response.json() == {
