@@ -42,6 +42,7 @@ from outrider.api.rpc.json_envelope import (
     read_envelope,
 )
 from outrider.api.rpc.json_text import JsonForm, came_as, with_objects
+from outrider.domain.formats.json_words import json_words
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
@@ -84,11 +85,13 @@ class JsonCodec(CheckedCodec):
 
         Raises:
             ValueError: not JSON, of too many values, nested too deep, or not JSON of this message.
-            TypeError: JSON of another shape.
         """
         check_bounds(data)
-        envelope = envelope_of(bytes(data), message_class)
-        message = message_from_json(envelope.json, message_class)
+        try:
+            envelope = envelope_of(bytes(data), message_class)
+            message = message_from_json(envelope.json, message_class)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(json_words(str(problem))) from problem
         envelope.fill(message)
         came_as(JsonForm.STRING if envelope.has_text_fields else JsonForm.OBJECT)
         return message
