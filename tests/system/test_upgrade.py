@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -108,6 +109,24 @@ async def test_everything_that_was_configured_is_there(former, upgraded):
     with pytest.raises(ApiError) as refused:
         await Api(upgraded.url, facts["instance"]["token"]).post("/v2/actions/targets/search", {})
     assert 401 == refused.value.status, "another instance's token, at this host"
+
+
+async def test_new_targets_have_shorter_ids_and_come_first(former, upgraded):
+    """
+    A list is newest first, though the ids of the former release are the larger numbers.
+    """
+    facts, _ = former
+    request = {"name": "new", "endpoint": "http://127.0.0.1:9/hook", "restAsync": {}}
+    made = (await upgraded.post("/v2/actions/targets", request))["id"]
+    listed = [
+        target["id"]
+        for target in (await upgraded.post("/v2/actions/targets/search", {}))["targets"]
+    ]
+
+    assert re.fullmatch(r"\d{18}", made)
+    assert all(int(made) < int(target["id"]) for target in facts["targets"].values())
+    assert made == listed[0]
+    assert {target["id"] for target in facts["targets"].values()} == set(listed[1:])
 
 
 async def test_what_was_finished_stays_as_it_was(former, upgraded):
