@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,15 @@ def answering(body: object) -> Receiver:
 def refusing(status: int, message: str) -> Receiver:
     forwarded = {"forwardedStatusCode": status, "forwardedErrorMessage": message}
     return Receiver(lambda _: Answer(body=json.dumps(forwarded).encode()))
+
+
+async def test_a_target_has_an_id_that_zitadels_clients_take(engine):
+    """
+    As over the API: a program may embed today and move to a server with Terraform tomorrow.
+    """
+    assert re.fullmatch(
+        r"\d{18}", (await engine.create_target("audit", "https://hook.example/")).id
+    )
 
 
 async def test_a_target_rewrites_a_request(engine):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -131,6 +132,24 @@ async def test_what_is_built_in_now_can_be_bound(former, upgraded):
     assert {"order.paid", "order.line"} <= {entry["name"] for entry in own["entries"]}
     found = await upgraded.post("/v1/catalogue/search", {"prefix": "/shop."})
     assert [described] == found["entries"]
+
+
+async def test_new_targets_have_shorter_ids_and_come_first(former, upgraded):
+    """
+    A list is newest first, though the ids of the former release are the larger numbers.
+    """
+    facts, _ = former
+    request = {"name": "new", "endpoint": "http://127.0.0.1:9/hook", "restAsync": {}}
+    made = (await upgraded.post("/v2/actions/targets", request))["id"]
+    listed = [
+        target["id"]
+        for target in (await upgraded.post("/v2/actions/targets/search", {}))["targets"]
+    ]
+
+    assert re.fullmatch(r"\d{18}", made)
+    assert all(int(made) < int(target["id"]) for target in facts["targets"].values())
+    assert made == listed[0]
+    assert {target["id"] for target in facts["targets"].values()} == set(listed[1:])
 
 
 async def test_what_was_finished_stays_as_it_was(former, upgraded):

@@ -111,6 +111,7 @@ async def open_api(
             stack.callback(rpc_metrics.close)
         issuers = Issuers(resolve_instance, context.instance, settings.external_url or "")
         bodies = UnauthenticatedBodies()
+        web_keys = UseWebKeys(context.store)
         grants = Grants(_access_tokens(settings, context))
         yield build_app(
             services,
@@ -123,8 +124,8 @@ async def open_api(
                 CallReporter(log, ErrorMapper(log), telemetry),
             ),
             mounts={
-                JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),
-                DISCOVERY_PATH: discovery(issuers),
+                JWKS_PATH: jwks(web_keys, resolve_instance),
+                DISCOVERY_PATH: discovery(issuers, web_keys.algorithms),
                 TOKEN_PATH: token_endpoint(grants, issuers, log, bodies),
                 RELAY_PREFIX: relay_endpoint(relay, log, bodies),
                 METRICS_PATH: _metrics(settings, context, routes, authenticate, log),

@@ -23,7 +23,7 @@ from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
 from outrider.errors import StartupError, Unavailable
 from outrider.observability.collectors import StoreCollector
 from outrider.observability.process_metrics import ProcessMetrics
-from outrider.runtime import IdGenerator, Runtime
+from outrider.runtime import IdGenerator, Runtime, sonyflake_generator
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 from outrider.usecases.ports.tracing import Tracing
 
@@ -52,15 +52,21 @@ async def open_store(
     """
     async with open_database(settings, now=Runtime().now(), announce=announce) as store:
         try:
-            floor = await asyncio.to_thread(store.last_identifier)
-            number = node if store.node is None else store.node
-            runtime = Runtime(new_id=IdGenerator(node=number, floor=floor))
+            runtime = await asyncio.to_thread(_runtime, store, node)
             instance = await asyncio.to_thread(store.default_instance, runtime)
         except Unavailable as failure:
             raise as_startup_error(settings, failure) from None
         with open_process_metrics(settings.data_dir) as metrics:
             store.watch_commits(StoreCollector(metrics.shared))
             yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))
+
+
+def _runtime(store: OpenStore, node: int) -> Runtime:
+    number = node if store.node is None else store.node
+    return Runtime(
+        new_id=IdGenerator(node=number, floor=store.last_identifier()),
+        new_sonyflake=sonyflake_generator(node=number, floor=store.last_sonyflake()),
+    )
 
 
 def registered_catalogue() -> Catalogue:

@@ -54,7 +54,11 @@ class OpenStore(Store, Protocol):
         ...
 
     def last_identifier(self) -> int:
-        """The largest identifier in use; 0 in a new store."""
+        """The largest identifier in use that `Runtime.new_id` made; 0 in a new store."""
+        ...
+
+    def last_sonyflake(self) -> int:
+        """The largest identifier that `Runtime.new_sonyflake` made; 0 in a new store."""
         ...
 
     def default_instance(self, runtime: Runtime) -> InstanceId:

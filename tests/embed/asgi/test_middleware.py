@@ -140,6 +140,7 @@ async def test_an_interruption_is_an_http_error_with_its_message(engine):
             "not on a Sunday" in reply.json()["message"],
         )
         assert target.id in json.dumps(reply.json()["details"])
+        assert "EXEC-reUaUZCzCp" == reply.json()["details"][0]["id"]
         assert reply.headers["outrider-interception-id"] in json.dumps(reply.json()["details"])
 
 

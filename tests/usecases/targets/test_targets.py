@@ -21,7 +21,7 @@ from support.builders import (
     an_event,
     an_event_condition,
 )
-from support.runtime import FIRST_ID, NOW
+from support.runtime import FIRST_SONYFLAKE, NOW
 
 ACTOR = an_actor()
 STRANGER = an_actor(instance=ANOTHER_INSTANCE)
@@ -46,7 +46,7 @@ async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
     """
     created = await targets.create(ACTOR, a_new_target(name="audit"))
 
-    assert str(FIRST_ID) == created.id
+    assert str(FIRST_SONYFLAKE) == created.id
     assert f"SigningKey{1:026d}" == created.signing_key
     assert (NOW, NOW) == (created.created_at, created.changed_at)
     assert created == await targets.get(ACTOR, created.id)

@@ -16,7 +16,7 @@ from outrider.api.asgi.types import (
     send_response,
 )
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
-from outrider.api.rpc.protocol_errors import JSON, send_error
+from outrider.api.rpc.protocol_errors import JSON, send_error, send_not_allowed
 from outrider.domain.hops import HOPS_HEADER, parse_hops
 from outrider.errors import OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay, RelayedCall
@@ -25,7 +25,6 @@ from outrider.usecases.ports.log import Log
 PREFIX = "/v1/relay/"
 _SIGNATURE_HEADERS = frozenset({b"zitadel-signature", b"x-zitadel-signature"})
 _HOPS_HEADERS = frozenset({HOPS_HEADER.lower().encode()})
-_ALLOW = ((b"allow", b"POST"),)
 
 
 def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App:
@@ -34,8 +33,7 @@ def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         source = scope["path"].removeprefix(PREFIX)
         if scope["method"] != "POST":
-            text = "Method Not Allowed"
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=_ALLOW)
+            await send_not_allowed(scope, send, ("POST",), f"{PREFIX}{{source}}")
             return
         signatures = signatures_of(scope)
         try:

@@ -68,6 +68,8 @@ class MessageNames:
     text_fields: Sequence[TextField]
     messages: Sequence[tuple[str, DescField, DescMessage]]
     ignored: frozenset[str]
+    bare: tuple[str, frozenset[str]] | None = None
+    """A message that may be left out around its members, and their names."""
 
 
 @dataclass(slots=True)
@@ -151,7 +153,16 @@ def names_of(desc: DescMessage) -> MessageNames:
             if (inner := message_of(item)) and not inner.type_name.startswith(WELL_KNOWN)
         ),
         ignored=frozenset(ignored),
+        bare=next(bare_messages(desc), None),
     )
+
+
+def bare_messages(desc: DescMessage) -> Iterator[tuple[str, frozenset[str]]]:
+    """The field with the option `bare`, if there is one, and every spelling of its members."""
+    for item in desc.fields:
+        inner = message_of(item)
+        if inner is not None and json_option(item).bare:
+            yield item.json_name, frozenset(names_of(inner).spellings)
 
 
 def text_fields(desc: DescMessage) -> Iterator[TextField]:
@@ -209,6 +220,7 @@ class _Reader:
         is_changed = False
         for members, path in zip(objects, paths, strict=True):
             if not members.keys() <= names.names:
+                _gather_bare(members, names)
                 self._rename(members, names)
                 is_changed = True
             for text_field in names.text_fields:
@@ -283,6 +295,17 @@ class _Reader:
     def _single(self, value: bytes, desc: DescMessage, path: tuple[str | int, ...]) -> bytes | None:
         left = self.read([_object(value)], value, desc, [path])
         return None if left is None else left[0]
+
+
+def _gather_bare(members: Members, names: MessageNames) -> None:
+    """Put members of a message that is left out where they belong."""
+    if names.bare is None:
+        return
+    name, inner = names.bare
+    others = members.keys() - names.spellings.keys()
+    if name not in members and others & inner:
+        gathered = {other: members.pop(other) for other in [*members] if other in others}
+        members[name] = Raw(joined(gathered))
 
 
 def _carried_text(value: bytes, text_field: TextField) -> str | None:

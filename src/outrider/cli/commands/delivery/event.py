@@ -11,6 +11,7 @@ import typer
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import batches_of, read_events, read_payload
+from outrider.cli.terminal.message_text import message_from_json
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 from outrider.cli.terminal.parsing import parse_instant
@@ -127,7 +128,7 @@ def _events_from_options(
     if payload is not None:
         given["eventPayloadJson"] = read_payload(payload)
     try:
-        return [Event.from_json(json.dumps({"eventType": event_type, **given}))]
+        return [message_from_json(json.dumps({"eventType": event_type, **given}), Event)]
     except ValueError as error:
         # Only a number or a time can be out of the wire's bounds.
         raise typer.BadParameter(str(error)) from None
