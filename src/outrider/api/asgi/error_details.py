@@ -24,7 +24,7 @@ def readable_details(app: App) -> App:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         is_error = False
 
-        async def sendwith_readable_details(message: Message) -> None:
+        async def send_readable(message: Message) -> None:
             nonlocal is_error
             if message["type"] == "http.response.start":
                 is_error = message["status"] != _OK and _JSON in message["headers"]
