@@ -41,16 +41,23 @@ class AppContext:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
+    settings: Settings,
+    *,
+    node: int = 0,
+    announce: Announce = lambda _: None,
+    processes: int = 1,
 ) -> AsyncIterator[AppContext]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
-    gives numbers itself. `announce` gets a sentence when the start has to wait. Raise
+    gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
+    have connections for so many `processes`. Raise
     `StartupError` for a wrong or lost master key, for a database that cannot be used and for data
     of a newer release.
     """
-    async with open_database(settings, now=Runtime().now(), announce=announce) as store:
+    async with open_database(
+        settings, now=Runtime().now(), announce=announce, processes=processes
+    ) as store:
         try:
             floor = await asyncio.to_thread(store.last_identifier)
             number = node if store.node is None else store.node

@@ -62,15 +62,15 @@ class OpenStore(Store, Protocol):
 
 @asynccontextmanager
 async def open_database(
-    settings: Settings, *, now: datetime, announce: Announce
+    settings: Settings, *, now: datetime, announce: Announce, processes: int = 1
 ) -> AsyncIterator[OpenStore]:
-    """Open what `settings` name, with its secrets checked.
+    """Open what `settings` name, with its secrets checked. It must do for so many `processes`.
 
     Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
     within half a minute, and for data of a newer release.
     """
     try:
-        async with await _choose_store(settings, now, announce) as store:
+        async with await _choose_store(settings, now, announce, processes) as store:
             await asyncio.to_thread(store.check_secrets)
             yield store
     except WrongMasterKey as failure:
@@ -108,15 +108,16 @@ def inspect_postgres(url: str) -> DatabaseInspection:
     try:
         return postgres_inspect.inspect(url)
     except CannotOpen as failure:
-        raise StartupError(str(failure)) from None
+        text = f"{failure}; {failure.advice}" if failure.advice else str(failure)
+        raise StartupError(text) from None
 
 
 async def _choose_store(
-    settings: Settings, now: datetime, announce: Announce
+    settings: Settings, now: datetime, announce: Announce, processes: int
 ) -> AbstractAsyncContextManager[OpenStore]:
     url = settings.postgres_url
     if url is not None:
-        return await _postgres_store(settings, url, now, announce)
+        return await _postgres_store(settings, url, now, announce, processes)
     sealing = Sealing(_sqlite_master_key(settings))
     # After the search for the key: a database without one is data that cannot be read.
     _make_private(settings.database_file)
@@ -124,7 +125,7 @@ async def _choose_store(
 
 
 async def _postgres_store(
-    settings: Settings, url: str, now: datetime, announce: Announce
+    settings: Settings, url: str, now: datetime, announce: Announce, processes: int
 ) -> AbstractAsyncContextManager[OpenStore]:
     try:
         from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
@@ -140,7 +141,9 @@ async def _postgres_store(
                 f" {MASTER_KEY_FILE} to {settings.data_dir}"
             )
     sealing = Sealing(settings.master_key or _master_key_in_file(path))
-    return postgres_open.open_postgres(url, sealing, now=now, announce=announce)
+    return postgres_open.open_postgres(
+        url, sealing, now=now, announce=announce, processes=processes
+    )
 
 
 def _sqlite_master_key(settings: Settings) -> bytes:
@@ -178,17 +181,17 @@ def _make_private(database_file: Path) -> None:
 def _database_name(settings: Settings) -> str:
     if settings.postgres_url is None:
         return str(settings.database_file)
-    from outrider.adapters.sql.stores.postgres_connection import redacted_url  # noqa: PLC0415
+    from outrider.adapters.sql.postgres.connection import redacted_url  # noqa: PLC0415
 
     return redacted_url(settings.postgres_url)
 
 
 def _cannot_open(settings: Settings, failure: CannotOpen) -> str:
     if settings.postgres_url is not None:
-        return (
-            f"the database cannot be used: {failure}; check that it runs, that this machine may"
-            " reach it, and what OUTRIDER_DATABASE_URL says"
+        advice = failure.advice or (
+            "check that it runs, that this machine may reach it, and what OUTRIDER_DATABASE_URL says"
         )
+        return f"the database cannot be used: {failure}; {advice}"
     return (
         f"the database cannot be used: {failure}; put back what was there, with its owner and"
         " mode, or choose another --data-dir"

@@ -48,7 +48,8 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     with lock_exclusive(settings.data_dir, announce) as lock:
-        async with open_store(settings, announce=announce) as context:
+        processes = 1 + settings.workers
+        async with open_store(settings, announce=announce, processes=processes) as context:
             await prepare(settings, context, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(

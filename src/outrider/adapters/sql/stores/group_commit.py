@@ -21,7 +21,7 @@ from outrider.adapters.sql.schema.connection import Connection
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.adapters.sql.stores.unit_queue import Group, Job, UnitQueue
 from outrider.errors import OutriderError, Unavailable
-from outrider.usecases.ports.store import LIGHT, Load, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit, WriteRefused
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class GroupWriter:
         except Exception as failure:  # noqa: BLE001 - else all later writers would wait for ever
             outcomes = [(None, failure)] * len(group)
         failed = _is_failed(outcomes)
-        self._note(failed=failed)
+        self._note(failed=failed or any(isinstance(end, WriteRefused) for _, end in outcomes))
         if self.watch is not None:
             self.watch(len(group), time.perf_counter() - began, failed=failed)
         return outcomes
@@ -125,7 +125,10 @@ class GroupWriter:
 
 
 def run_under_savepoint(
-    connection: Connection, unit: SqlUnit, job: Job, fatal: type[Exception]
+    connection: Connection,
+    unit: SqlUnit,
+    job: Job,
+    fatal: type[Exception] | tuple[type[Exception], ...],
 ) -> UnitOutcome:
     """Run one unit of several: when it raises, only its own changes are rolled back.
 

@@ -55,7 +55,14 @@ _JSON_FROM = 256
 
 
 class CannotOpen(Exception):
-    """The file cannot be used as a store. The text says why, and names the file."""
+    """The file cannot be used as a store. The text says why, and names the file.
+
+    `advice` is what an operator does about it, where that is known.
+    """
+
+    def __init__(self, text: str, advice: str = "") -> None:
+        super().__init__(text)
+        self.advice = advice
 
 
 class SqliteConnection(sqlite3.Connection):
