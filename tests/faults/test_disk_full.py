@@ -52,7 +52,7 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
     assert before >= LITTLE / len(PAYLOAD) / 10
     assert (503, "unavailable") == (refusal.status, refusal.error["code"])
     assert refusal.error["message"] == "the store's disk is full: nothing of this call was stored"
-    assert "the store's disk is full" in failed["exception"]
+    assert "the store's disk is full" in failed["reason"]
     assert not any(result.get("duplicate") for result in results)
     assert len(deployment.answered) == len(report.attempts)
 

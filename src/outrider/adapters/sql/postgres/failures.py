@@ -150,6 +150,7 @@ _WORDS: Mapping[str, str] = {
     "is not permitted to log in": "28000",
     "permission denied for database": NO_PERMISSION,
     "the database system is": "57P03",
+    "not currently accepting connections": "57P03",
 }
 _DOES_NOT_EXIST = {"database": "3D000", "role": "28000"}
 

@@ -60,7 +60,7 @@ _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({UNITS_LOCK})"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # What a new connection may heal at once: this one leads to a server that is no primary any more, or
 # its transaction was ended for it.
-_HEALED_BY_CONNECTING = frozenset({READ_ONLY, "25P02", "25P03", "25P04"})
+_HEALED_BY_CONNECTING = frozenset({READ_ONLY, "25P03", "25P04"})
 
 
 @dataclass(slots=True)
