@@ -42,7 +42,7 @@ from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import LIGHT, Load, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit, WriteRefused
 
 T = TypeVar("T")
 
@@ -87,6 +87,10 @@ class PostgresStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
+
+    async def check_writable(self) -> None:
+        if not self._writer.is_proven:
+            await self._writer.prove(lambda unit: unit.routing_revision())
 
     async def changes(self) -> int:
         # It also moves when it is not known whether anything has changed.
@@ -266,7 +270,7 @@ def _all(group: Group, failure: Exception) -> Sequence[UnitOutcome]:
 
 def _unavailable(failure: Exception) -> Exception:
     if isinstance(failure, errors.DiskFull):
-        return Unavailable("the store's disk is full: nothing of this call was stored")
+        return WriteRefused("the store's disk is full")
     unavailable = Unavailable(UNREACHABLE)
     unavailable.__cause__ = failure
     return unavailable

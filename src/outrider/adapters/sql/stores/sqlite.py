@@ -36,9 +36,8 @@ from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
-from outrider.errors import Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.ports.store import LIGHT, Load, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit, WriteRefused
 
 T = TypeVar("T")
 
@@ -48,6 +47,8 @@ _BUSY_TIMEOUT_S = 30.0
 _CACHED_STATEMENTS = 256
 # For each connection. Four times as much made nothing faster: the kernel caches the rest.
 _CACHE_KIB = 8 * 1024
+# It writes the first page again, with what stands there.
+_TOUCH = "PRAGMA application_id = 0"
 _FULL = "database or disk is full"
 # So many rows are one statement: each of many would ask the event loop's thread for the interpreter.
 _JSON_FROM = 256
@@ -113,6 +114,10 @@ class SqliteStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
+
+    async def check_writable(self) -> None:
+        if not self._writer.is_proven:
+            await self._writer.prove(lambda _: self._connection.execute(_TOUCH))
 
     async def changes(self) -> int:
         # This reads a counter in shared memory: no thread is needed.
@@ -238,7 +243,7 @@ def _commit_group(
 
 def _as_unavailable(failure: sqlite3.Error) -> Exception:
     if _FULL in str(failure):
-        return Unavailable("the store's disk is full: nothing of this call was stored")
+        return WriteRefused("the store's disk is full")
     return failure
 
 
