@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,12 +14,13 @@ from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_maste
 from outrider.adapters.sql.schema.migrations import SchemaTooNew
 from outrider.adapters.sql.stores.group_commit import Watch
 from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
+from outrider.adapters.sql.stores.sqlite_failures import advice_of
 from outrider.config.loading import Settings
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError, Unavailable
 from outrider.runtime import Runtime
 from outrider.server.data_directory import MASTER_KEY_FILE
-from outrider.usecases.ports.store import Store
+from outrider.usecases.ports.store import Store, WriteRefused
 
 if TYPE_CHECKING:
     from outrider.adapters.sql.stores.postgres_inspect import (
@@ -84,9 +85,25 @@ async def open_database(
         raise StartupError(_cannot_open(settings, failure)) from None
 
 
-def as_startup_error(settings: Settings, failure: Unavailable) -> StartupError:
-    """What an operator reads when the database was lost during the start."""
-    return StartupError(f"{_database_name(settings)}: {failure.message}")
+@contextmanager
+def as_startup_errors(settings: Settings) -> Iterator[None]:
+    """What an operator reads when the database or the disk fails during the start.
+
+    Raise `StartupError` for a store that takes no writes, and for a file that cannot be made.
+    """
+    try:
+        yield
+    except WriteRefused as refused:
+        text = f"{_database_name(settings)} takes no writes: {refused.reason}"
+        raise StartupError(f"{text}; {refused.advice}" if refused.advice else text) from None
+    except Unavailable as failure:
+        raise StartupError(f"{_database_name(settings)}: {failure.message}") from None
+    except OSError as failure:
+        path = failure.filename or settings.data_dir
+        otherwise = "choose another --data-dir"
+        raise StartupError(
+            f"{path}: {failure.strerror}; {advice_of(failure.errno, otherwise)}"
+        ) from None
 
 
 def postgres_driver() -> str:
@@ -162,9 +179,10 @@ def _master_key_in_file(path: Path) -> bytes:
     except WrongMasterKey as failure:
         raise StartupError(f"{path}: {failure}") from None
     except OSError as failure:
+        otherwise = "give the key in OUTRIDER_MASTER_KEY, or choose another --data-dir"
         raise StartupError(
-            f"the master key {path} cannot be read or made: {failure.strerror}; give the key in"
-            " OUTRIDER_MASTER_KEY, or choose another --data-dir"
+            f"the master key {path} cannot be read or made: {failure.strerror};"
+            f" {advice_of(failure.errno, otherwise)}"
         ) from None
 
 
@@ -189,7 +207,5 @@ def _cannot_open(settings: Settings, failure: CannotOpen) -> str:
             f"the database cannot be used: {failure}; check that it runs, that this machine may"
             " reach it, and what OUTRIDER_DATABASE_URL says"
         )
-    return (
-        f"the database cannot be used: {failure}; put back what was there, with its owner and"
-        " mode, or choose another --data-dir"
-    )
+    otherwise = "put back what was there, with its owner and mode, or choose another --data-dir"
+    return f"the database cannot be used: {failure}; {failure.advice or otherwise}"

@@ -34,12 +34,14 @@ T = TypeVar("T")
 class WriteRefused(Unavailable):
     """The store answers, and refuses every write: its disk is full, say, or it is read-only.
 
-    `reason` is the half of the text that also tells an operator why nothing is ready.
+    `reason` also tells an operator why the server is not ready. `advice` is what the operator does
+    about it, as half a sentence; callers do not get it.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(f"{reason}: nothing of this call was stored")
         self.reason = reason
+        self.advice = advice
 
 
 class Unit(Protocol):

@@ -75,6 +75,10 @@ class GroupWriter:
         await self.write(work, shared=True, load=LIGHT)
         self._is_doubtful, self._proven_at = False, time.monotonic()
 
+    def doubt(self) -> None:
+        """Nothing is proven until `prove`: the caller knows that larger commits would fail."""
+        self._is_doubtful, self._proven_at = True, -math.inf
+
     def close(self) -> None:
         """Finish all units that were passed in, then end the thread."""
         self._jobs.put(None)
@@ -101,7 +105,7 @@ class GroupWriter:
         # While the disk is nearly full small groups succeed and larger ones do not: only `prove`,
         # which asks for more than a small group takes, ends the doubt.
         if failed:
-            self._is_doubtful, self._proven_at = True, -math.inf
+            self.doubt()
         elif not self._is_doubtful:
             self._proven_at = time.monotonic()
 
