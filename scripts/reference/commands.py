@@ -75,8 +75,12 @@ server's response as protojson. Remarks and errors go to standard error.
 """
 
 CLI_SIGNALS = """
-`serve`, `worker`, `listen` and `demo` stay up until Ctrl-C or SIGTERM; ended that way, they end
-with 0. `demo` that is interrupted before its delivery was verified ends with 130.
+`serve`, `worker`, `dev`, `listen`, `record` and `demo` stay up until Ctrl-C or SIGTERM, and end
+with 0 then. `demo` that is interrupted before its delivery was verified ends with 130. `serve` and
+`worker` that get a second signal while they stop end at once: with 130 for Ctrl-C, 143 for SIGTERM.
+Everything else that a signal ends before it is done ends with 130 or 143, and so do
+`delivery stats --watch` and `top`, which only signals end; `q` ends `top` with 0.
+`delivery replay` first finishes its page, and prints how to go on.
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.bootstrap.app_context import AppContext, egress_policy, open_store
 from outrider.bootstrap.components import (
     InterceptionComponents,
@@ -183,9 +184,9 @@ async def _open_api(
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415
 
-    stopping = asyncio.Event()
-    async with open_api(settings, context, stopping, routing=routing, log=log) as app:
+    shutdown = Shutdown()
+    async with open_api(settings, context, shutdown, routing=routing, log=log) as app:
         try:
             yield app
         finally:
-            stopping.set()
+            shutdown.begin()

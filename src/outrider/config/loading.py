@@ -201,6 +201,7 @@ def _settings(raw_values: Mapping[str, _RawValue], problems: Sequence[str]) -> S
         raise SettingsError("\n".join(problems))
     if values.get("dev"):
         values.setdefault("egress_profile", EgressProfile.DEV)
+        values.setdefault("drain_delay", 0.0)
     return Settings(**values)
 
 

@@ -168,9 +168,16 @@ class Settings:
         default=300.0,
         default_text="300",
     )
+    drain_delay: float = _declare(
+        read_seconds,
+        "Seconds for which a stopping server still answers every call, after it has said that it is "
+        "not ready; see [Stopping](../operators.md#stopping).",
+        default=5.0,
+        default_text="5; 0 when `dev` is true",
+    )
     drain_timeout: float = _declare(
         read_seconds,
-        "Seconds that a stopping process gives to the calls in flight.",
+        "Seconds that a stopping process gives to the calls in flight, after `drain_delay`.",
         default=20.0,
         default_text="20",
     )
