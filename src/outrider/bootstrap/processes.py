@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import structlog
 
-from outrider.bootstrap.app_context import AppContext, open_store
+from outrider.bootstrap.app_context import AppContext, log_service_links, open_store
 from outrider.bootstrap.components import open_maintenance
 from outrider.bootstrap.databases import as_startup_errors
-from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.first_run import check_files, prepare
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.bootstrap.telemetry import sample_gauges
 from outrider.config.loading import Settings, to_environ
@@ -53,9 +53,11 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> int:
 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
+    log_service_links(structlog.get_logger())
     with ExitStack() as stack:
         with as_startup_errors(settings):
             lock = stack.enter_context(lock_exclusive(settings.data_dir, announce))
+        check_files(settings, structlog.get_logger())
         async with open_store(settings, announce=announce) as context:
             await prepare(settings, context, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
@@ -87,6 +89,9 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     name_process(f"worker-{os.getpid()}")
+    if PARENT_VARIABLE not in os.environ:
+        log_service_links(structlog.get_logger())
+        check_files(settings, structlog.get_logger())
     if settings.postgres_url is not None:
         # It works on the database alone: nothing of a server's has to be on this machine.
         return await _deliver(settings, 0, announce)

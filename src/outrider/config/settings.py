@@ -17,6 +17,7 @@ from outrider.config.parsers import (
     LogLevel,
     default_workers,
     is_postgres,
+    read_admin_token,
     read_database_url,
     read_egress_allow,
     read_host,
@@ -29,7 +30,6 @@ from outrider.config.parsers import (
     read_proxy_url,
     read_relay_sources,
     read_seconds,
-    read_visible,
     read_whole_number,
     read_yes_or_no,
     sqlite_file,
@@ -138,9 +138,9 @@ class Settings:
         secret=True,
     )
     admin_token: str | None = _declare(
-        read_visible,
-        "Bearer token that may do everything. Without it one is made at the first start, in "
-        "`admin.token` in the data directory.",
+        read_admin_token,
+        "Bearer token that may do everything: at least 16 characters, 8 of them different. Without "
+        "it one is made at the first start, in `admin.token` in the data directory.",
         default=None,
         secret=True,
     )
