@@ -26,6 +26,7 @@ EXITS = {
     ExitCode.NOT_ALLOWED: "There is no token, it is not valid, or its account may not do this.",
     ExitCode.STOPPED: "A target interrupted the call, with the error that is shown.",
     ExitCode.INTERRUPTED: "Ctrl-C.",
+    ExitCode.TERMINATED: "SIGTERM.",
 }
 
 OTHERS = {
@@ -78,9 +79,8 @@ CLI_SIGNALS = """
 `serve`, `worker`, `dev`, `listen`, `record` and `demo` stay up until Ctrl-C or SIGTERM, and end
 with 0 then. `demo` that is interrupted before its delivery was verified ends with 130. `serve` and
 `worker` that get a second signal while they stop end at once: with 130 for Ctrl-C, 143 for SIGTERM.
-Everything else that a signal ends before it is done ends with 130 or 143, and so do
-`delivery stats --watch` and `top`, which only signals end; `q` ends `top` with 0.
-`delivery replay` first finishes its page, and prints how to go on.
+Every other command that a signal ends, ends with 130 or 143: `delivery stats --watch`, `top` unless
+`q` ends it, and `delivery replay`, which first finishes its page and prints how to go on.
 """
 
 

@@ -171,7 +171,7 @@ class Settings:
     drain_delay: float = _declare(
         read_seconds,
         "Seconds for which a stopping server still answers every call, after it has said that it is "
-        "not ready; see [Stopping](../operators.md#stopping).",
+        "not ready; see [Stopping](../production.md#stopping).",
         default=5.0,
         default_text="5; 0 when `dev` is true",
     )
