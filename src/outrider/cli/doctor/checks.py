@@ -134,9 +134,10 @@ def check_data_dir(settings: Settings) -> Finding:
 
 
 def check_disk(settings: Settings) -> Finding:
-    """The disk has space for deliveries."""
-    free = shutil.disk_usage(_nearest_existing(settings.data_dir)).free
-    message = f"{free / 1024**3:.1f} GiB free for {settings.data_dir}"
+    """The disk of the database has space for deliveries."""
+    directory = settings.database_file.parent
+    free = shutil.disk_usage(_nearest_existing(directory)).free
+    message = f"{free / 1024**3:.1f} GiB free for {directory}"
     if free >= LITTLE_DISK_BYTES:
         return Finding("disk", Status.OK, message)
     status = Status.WARN if free >= LEAST_DISK_BYTES else Status.FAIL
@@ -145,7 +146,7 @@ def check_disk(settings: Settings) -> Finding:
 
 def check_fsync(settings: Settings) -> Finding:
     """Every accepted event waits for the disk, so the disk must sync quickly."""
-    directory = _nearest_existing(settings.data_dir)
+    directory = _nearest_existing(settings.database_file.parent)
     try:
         took = statistics.median(_measure_fsync_times(directory))
     except OSError as error:
