@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from importlib import resources
 from outrider.bootstrap.databases import Announce, OpenStore, as_startup_errors, open_database
 from outrider.bootstrap.telemetry import open_process_metrics, open_tracing
 from outrider.config.loading import Settings
-from outrider.config.parsers import read_visible
+from outrider.config.parsers import read_admin_token
+from outrider.config.service_links import service_links
 from outrider.domain.events.operator_event import OperatorEvent
 from outrider.domain.ids import InstanceId
 from outrider.domain.interception.proto_schema import ProtoSchemas, proto_schemas_from_json
@@ -25,6 +27,7 @@ from outrider.observability.collectors import StoreCollector
 from outrider.observability.process_metrics import ProcessMetrics
 from outrider.runtime import IdGenerator, Runtime
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.tracing import Tracing
 
 
@@ -67,6 +70,13 @@ async def open_store(
             yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))
 
 
+def log_service_links(log: Log) -> None:
+    """Tell whom it may surprise that `OUTRIDER_PORT` of Kubernetes is not read as a setting."""
+    names = service_links(os.environ)
+    if names:
+        log.debug("settings.ignored", names=names)
+
+
 def registered_catalogue() -> Catalogue:
     """What ZITADEL registers, as shipped with this release, and the events of our own."""
     text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
@@ -99,9 +109,11 @@ def bootstrap_secret(settings: Settings) -> str:
         return settings.admin_token
     path = settings.data_dir / ADMIN_TOKEN_FILE
     try:
-        return read_visible(path.read_text("ascii").strip())
+        return read_admin_token(path.read_text("ascii").strip())
     except OSError as failure:
         raise StartupError(f"{path}: {failure.strerror}") from None
     except ValueError:
         # No caller could use it, and everything else would look right.
-        raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
+        raise StartupError(
+            f"{path} holds no token, or one that is easily guessed: delete it, and a new one is made"
+        ) from None

@@ -10,7 +10,8 @@ from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
-from outrider.bootstrap.app_context import AppContext, egress_policy, open_store
+from outrider.api.asgi.shutdown import Shutdown
+from outrider.bootstrap.app_context import AppContext, egress_policy, log_service_links, open_store
 from outrider.bootstrap.components import (
     InterceptionComponents,
     open_interceptions,
@@ -18,7 +19,7 @@ from outrider.bootstrap.components import (
     open_routing,
 )
 from outrider.bootstrap.databases import as_startup_errors
-from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.first_run import check_files, prepare
 from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.telemetry import sample_gauges
@@ -82,7 +83,9 @@ async def open_engine(
     Raise `StartupError` as a server does, and for a host name that no instance has.
     """
     async with AsyncExitStack() as stack:
+        log_service_links(log)
         lock = await _lock_directory(stack, settings, options, log)
+        check_files(settings, log)
         context = await stack.enter_async_context(open_store(settings, node=lock.node))
         if lock.is_exclusive:
             await prepare(settings, context, lambda text: log.info("engine.prepared", note=text))
@@ -183,9 +186,9 @@ async def _open_api(
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415
 
-    stopping = asyncio.Event()
-    async with open_api(settings, context, stopping, routing=routing, log=log) as app:
+    shutdown = Shutdown()
+    async with open_api(settings, context, shutdown, routing=routing, log=log) as app:
         try:
             yield app
         finally:
-            stopping.set()
+            shutdown.begin()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +12,9 @@ from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.endpoints.grpc_health import grpc_health
-from outrider.api.endpoints.health import store_ready
+from outrider.api.endpoints.health import Ready
 from outrider.api.endpoints.reflection import reflection
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import Telemetry
@@ -77,7 +77,8 @@ def new_services(
     *,
     interceptions: InterceptionComponents,
     authenticate: Authenticate,
-    stopping: asyncio.Event,
+    ready: Ready,
+    shutdown: Shutdown,
     log: Any,
     telemetry: Telemetry,
 ) -> Sequence[Service]:
@@ -93,7 +94,7 @@ def new_services(
             TunnelHandlers(
                 TunnelRegistry(UnixTunnelSockets(settings.data_dir), context.runtime),
                 authenticate,
-                stopping,
+                shutdown.begun,
             ),
         ),
     )
@@ -101,9 +102,11 @@ def new_services(
         serve(app, handlers, service.desc(), authenticate, log, telemetry=telemetry)
         for app, service, handlers in rows
     ]
-    ready = store_ready(context.store, stopping)
-    services.append(grpc_health(services, ready, authenticate, log, stopping, telemetry=telemetry))
-    return [*services, *reflection(services, authenticate, log, stopping, telemetry=telemetry)]
+    services.append(grpc_health(services, ready, authenticate, log, shutdown, telemetry=telemetry))
+    return [
+        *services,
+        *reflection(services, authenticate, log, shutdown.begun, telemetry=telemetry),
+    ]
 
 
 def new_publish(context: AppContext, routing: Routing) -> PublishEvents:

@@ -8,6 +8,7 @@ aliases get the name that protobuf knows, and the rest goes to protobuf's JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,9 +22,11 @@ from protobuf import (
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
+    DescFieldValueScalar,
     DescMessage,
     Message,
     Oneof,
+    ScalarType,
 )
 
 from outrider.domain.events.event_payload import object_in_base64
@@ -41,6 +44,8 @@ Members = dict[str, Raw]
 _OBJECT = Decoder(Members)
 _OBJECTS = Decoder(list[Members])
 _NULL = b"null"
+_NO_NUMBERS = frozenset({ScalarType.BOOL, ScalarType.STRING, ScalarType.BYTES})
+_NUMBER = re.compile(rb'"(?:-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?Infinity|NaN)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,17 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """How a type of message is read: names as JSON has them, every spelling of them, its messages."""
+    """How a type of message is read: names as JSON has them, every spelling of them, its messages.
+
+    `numbers` are the names of its fields that are numbers.
+    """
 
     names: frozenset[str]
     spellings: Mapping[str, str]
     text_fields: Sequence[TextField]
     messages: Sequence[tuple[str, DescField, DescMessage]]
     ignored: frozenset[str]
+    numbers: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -150,7 +159,12 @@ def names_of(desc: DescMessage) -> MessageNames:
             if (inner := message_of(item)) and not inner.type_name.startswith(WELL_KNOWN)
         ),
         ignored=frozenset(ignored),
+        numbers=tuple(item.json_name for item in desc.fields if _is_number(item)),
     )
+
+
+def _is_number(item: DescField) -> bool:
+    return isinstance(item.value, DescFieldValueScalar) and item.value.scalar not in _NO_NUMBERS
 
 
 def text_fields(desc: DescMessage) -> Iterator[TextField]:
@@ -210,6 +224,9 @@ class _Reader:
             if not members.keys() <= names.names:
                 self._rename(members, names)
                 is_changed = True
+            for name in names.numbers:
+                if name in members:
+                    _check_digits(name, bytes(members[name]))
             for text_field in names.text_fields:
                 if self._take_text(members, text_field, path):
                     is_changed = True
@@ -282,6 +299,12 @@ class _Reader:
     def _single(self, value: bytes, desc: DescMessage, path: tuple[str | int, ...]) -> bytes | None:
         left = self.read([_object(value)], value, desc, [path])
         return None if left is None else left[0]
+
+
+def _check_digits(name: str, value: bytes) -> None:
+    # Python, and with it protobuf's JSON, also reads "1_000" and digits of other scripts.
+    if value.startswith(b'"') and not _NUMBER.fullmatch(value):
+        raise ValueError(f"{name}: a number in quotation marks is written in the digits 0 to 9")
 
 
 def _carried_text(value: bytes, text_field: TextField) -> str | None:

@@ -128,7 +128,7 @@ class SqliteStore:
         try:
             await asyncio.to_thread(check_space, self.path.parent)
         except OSError as failure:
-            self._writer.doubt()
+            self._writer.require_proof()
             raise refused(failure.errno) from None
         await self._writer.prove(lambda _: self._connection.execute(_TOUCH))
 
