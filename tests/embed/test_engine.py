@@ -398,7 +398,9 @@ async def test_no_secret_shows_in_what_an_engine_prints(tmp_path, caplog):
     Hosts log their objects, and theirs is not our log.
     """
     caplog.set_level(logging.DEBUG, logger="outrider")
-    async with Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame") as engine:
+    async with Engine.open(
+        data_dir=tmp_path / "data", dev=True, admin_token="open-sesame-0123"
+    ) as engine:
         async with answering({}) as receiver:
             target = await engine.create_target("a", receiver.url)
             await engine.register_methods([METHOD])
@@ -407,7 +409,7 @@ async def test_no_secret_shows_in_what_an_engine_prints(tmp_path, caplog):
         shown = repr(engine) + repr(target) + caplog.text
 
     assert "interception.called" in caplog.text
-    assert "sesame" not in shown
+    assert "open-sesame-0123" not in shown
     assert target.signing_key not in shown
 
 

@@ -25,7 +25,8 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
         ("domain.interception",),
     ],
     "usecases": [
-        ("usecases", "usecases.ports"),
+        ("usecases.ports",),
+        ("usecases",),
         ("usecases.calls", "usecases.routing"),
         ("usecases.access", "usecases.interception"),
         ("usecases.delivery",),
@@ -40,7 +41,12 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
             "adapters.sql.schema.migrations_pg",
             "adapters.sql.schema.migrations_sql",
         ),
-        ("adapters.http", "adapters.sql.access", "adapters.sql.delivery"),
+        (
+            "adapters.http",
+            "adapters.sql.access",
+            "adapters.sql.delivery",
+            "adapters.sql.postgres",
+        ),
         ("adapters.sql.targets",),
         ("adapters.sql.stores",),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -16,6 +17,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from outrider_receiver.__main__ import port_of
 from outrider_receiver.testing import SIGNING_KEY, Sender
 from outrider_receiver.testing_jose import Issuer
 
@@ -285,3 +287,12 @@ def test_who_leaves_before_the_answer_is_a_line_in_the_log(tmp_path):
 
     assert "INFO a caller left: " in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("text", ["\uff18\uff10", "8_080", " 80", "+80", "-1", "65536"])
+def test_a_port_is_written_in_plain_digits(text):
+    """
+    int() reads more than people mean.
+    """
+    with pytest.raises(ValueError, match=re.escape(text)):
+        port_of(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -14,6 +13,7 @@ import structlog
 from outrider.adapters.crypto.jwt import Jwts
 from outrider.api.app import build_app
 from outrider.api.asgi.lifespan import LifespanApp
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.asgi.types import App
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.health import store_ready
@@ -60,11 +60,11 @@ async def _open_process(settings: Settings) -> AsyncIterator[App]:
     watch_parent(os.environ, lambda: os._exit(1))
     configure_logs(settings.log_level, settings.log_format)
     name_process("api")
-    stopping = asyncio.Event()
-    watch_drain(os.environ, stopping.set)
+    shutdown = Shutdown()
+    watch_drain(os.environ, shutdown.announce, shutdown.begin)
     async with (
         open_store(settings) as context,
-        open_api(settings, context, stopping) as app,
+        open_api(settings, context, shutdown) as app,
         sample_gauges(context.metrics, "api"),
     ):
         yield app
@@ -74,17 +74,18 @@ async def _open_process(settings: Settings) -> AsyncIterator[App]:
 async def open_api(
     settings: Settings,
     context: AppContext,
-    stopping: asyncio.Event | None = None,
+    shutdown: Shutdown | None = None,
     *,
     routing: Routing | None = None,
     log: Any = None,
 ) -> AsyncIterator[App]:
     """The whole API on an open store; its routing follows the store while it is open.
 
-    Once `stopping` is set it says that it is not ready, and streams that never end by themselves
+    `shutdown` tells it when it is not ready any more, and when streams that never end by themselves
     end. `routing` is one that its owner keeps up to date.
     """
-    stopping = stopping or asyncio.Event()
+    shutdown = shutdown or Shutdown()
+    ready = store_ready(context.store, shutdown)
     log = log or structlog.get_logger().bind()
     async with (
         nullcontext(routing) if routing else open_routing(context, log) as routes,
@@ -96,16 +97,17 @@ async def open_api(
         resolve_instance = InstanceResolver(routes, context.instance)
         authenticate = _authenticate(settings, context, resolve_instance, external_tokens)
         rpcs = RpcCollector()
-        telemetry = _telemetry(context, rpcs)
+        reporter = CallReporter(log, ErrorMapper(log), _telemetry(context, rpcs))
         services = new_services(
             settings,
             context,
             routes,
             interceptions=interceptions,
             authenticate=authenticate,
-            stopping=stopping,
+            ready=ready,
+            shutdown=shutdown,
             log=log,
-            telemetry=telemetry,
+            telemetry=reporter.telemetry,
         )
         if (rpc_metrics := open_rpc_metrics(context.metrics, rpcs, services)) is not None:
             stack.callback(rpc_metrics.close)
@@ -115,14 +117,9 @@ async def open_api(
         grants = Grants(_access_tokens(settings, context))
         yield build_app(
             services,
-            ready=store_ready(context.store, stopping),
+            ready=ready,
             log=log,
-            direct=new_direct(
-                new_publish(context, routes),
-                interceptions.interceptions,
-                authenticate,
-                CallReporter(log, ErrorMapper(log), telemetry),
-            ),
+            direct=new_direct(new_publish(context, routes), interceptions, authenticate, reporter),
             mounts={
                 JWKS_PATH: jwks(web_keys, resolve_instance),
                 DISCOVERY_PATH: discovery(issuers, web_keys.algorithms),

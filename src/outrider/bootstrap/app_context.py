@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
+from outrider.bootstrap.databases import Announce, OpenStore, as_startup_errors, open_database
 from outrider.bootstrap.telemetry import open_process_metrics, open_tracing
 from outrider.config.loading import Settings
-from outrider.config.parsers import read_visible
+from outrider.config.parsers import read_admin_token
+from outrider.config.service_links import service_links
 from outrider.domain.events.operator_event import OperatorEvent
 from outrider.domain.ids import InstanceId
 from outrider.domain.interception.proto_schema import ProtoSchemas, proto_schemas_from_json
 from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
-from outrider.errors import StartupError, Unavailable
+from outrider.errors import StartupError
 from outrider.observability.collectors import StoreCollector
 from outrider.observability.process_metrics import ProcessMetrics
 from outrider.runtime import IdGenerator, Runtime, sonyflake_generator
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.tracing import Tracing
 
 
@@ -41,21 +44,25 @@ class AppContext:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
+    settings: Settings,
+    *,
+    node: int = 0,
+    announce: Announce = lambda _: None,
+    processes: int = 1,
 ) -> AsyncIterator[AppContext]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
-    gives numbers itself. `announce` gets a sentence when the start has to wait. Raise
-    `StartupError` for a wrong or lost master key, for a database that cannot be used and for data
-    of a newer release.
+    gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
+    have connections for so many `processes`. Raise `StartupError` for a wrong or lost master key,
+    for a database that cannot be used or takes no writes, and for data of a newer release.
     """
-    async with open_database(settings, now=Runtime().now(), announce=announce) as store:
-        try:
+    async with open_database(
+        settings, now=Runtime().now(), announce=announce, processes=processes
+    ) as store:
+        with as_startup_errors(settings):
             runtime = await asyncio.to_thread(_runtime, store, node)
             instance = await asyncio.to_thread(store.default_instance, runtime)
-        except Unavailable as failure:
-            raise as_startup_error(settings, failure) from None
         with open_process_metrics(settings.data_dir) as metrics:
             store.watch_commits(StoreCollector(metrics.shared))
             yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))
@@ -67,6 +74,13 @@ def _runtime(store: OpenStore, node: int) -> Runtime:
         new_id=IdGenerator(node=number, floor=store.last_identifier()),
         new_sonyflake=sonyflake_generator(node=number, floor=store.last_sonyflake()),
     )
+
+
+def log_service_links(log: Log) -> None:
+    """Tell whom it may surprise that `OUTRIDER_PORT` of Kubernetes is not read as a setting."""
+    names = service_links(os.environ)
+    if names:
+        log.debug("settings.ignored", names=names)
 
 
 def registered_catalogue() -> Catalogue:
@@ -101,9 +115,11 @@ def bootstrap_secret(settings: Settings) -> str:
         return settings.admin_token
     path = settings.data_dir / ADMIN_TOKEN_FILE
     try:
-        return read_visible(path.read_text("ascii").strip())
+        return read_admin_token(path.read_text("ascii").strip())
     except OSError as failure:
         raise StartupError(f"{path}: {failure.strerror}") from None
     except ValueError:
         # No caller could use it, and everything else would look right.
-        raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
+        raise StartupError(
+            f"{path} holds no token, or one that is easily guessed: delete it, and a new one is made"
+        ) from None

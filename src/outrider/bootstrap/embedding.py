@@ -10,9 +10,11 @@ from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.bootstrap.app_context import (
     AppContext,
     egress_policy,
+    log_service_links,
     open_store,
     registered_schemas,
 )
@@ -22,7 +24,8 @@ from outrider.bootstrap.components import (
     open_maintenance,
     open_routing,
 )
-from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.databases import as_startup_errors
+from outrider.bootstrap.first_run import check_files, prepare
 from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.telemetry import sample_gauges
@@ -86,7 +89,9 @@ async def open_engine(
     Raise `StartupError` as a server does, and for a host name that no instance has.
     """
     async with AsyncExitStack() as stack:
+        log_service_links(log)
         lock = await _lock_directory(stack, settings, options, log)
+        check_files(settings, log)
         context = await stack.enter_async_context(open_store(settings, node=lock.node))
         if lock.is_exclusive:
             await prepare(settings, context, lambda text: log.info("engine.prepared", note=text))
@@ -114,7 +119,8 @@ async def _lock_directory(
     )
     entering = asyncio.ensure_future(asyncio.to_thread(locking.__enter__))
     try:
-        lock = await asyncio.shield(entering)
+        with as_startup_errors(settings):
+            lock = await asyncio.shield(entering)
     except asyncio.CancelledError:
         # The thread cannot be stopped: the lock that it takes is released again.
         entering.add_done_callback(
@@ -188,9 +194,9 @@ async def _open_api(
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415
 
-    stopping = asyncio.Event()
-    async with open_api(settings, context, stopping, routing=routing, log=log) as app:
+    shutdown = Shutdown()
+    async with open_api(settings, context, shutdown, routing=routing, log=log) as app:
         try:
             yield app
         finally:
-            stopping.set()
+            shutdown.begin()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,12 +12,13 @@ from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.asgi.types import App
 from outrider.api.direct.app import DirectCalls
 from outrider.api.direct.events import DirectPublish
 from outrider.api.direct.interceptions import DirectFunction, DirectRequest, DirectResponse
 from outrider.api.endpoints.grpc_health import grpc_health
-from outrider.api.endpoints.health import store_ready
+from outrider.api.endpoints.health import Ready
 from outrider.api.endpoints.reflection import reflection
 from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.service import Service, serve
@@ -50,7 +50,6 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
-from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -83,7 +82,8 @@ def new_services(
     *,
     interceptions: InterceptionComponents,
     authenticate: Authenticate,
-    stopping: asyncio.Event,
+    ready: Ready,
+    shutdown: Shutdown,
     log: Any,
     telemetry: Telemetry,
 ) -> Sequence[Service]:
@@ -99,7 +99,7 @@ def new_services(
             TunnelHandlers(
                 TunnelRegistry(UnixTunnelSockets(settings.data_dir), context.runtime),
                 authenticate,
-                stopping,
+                shutdown.begun,
             ),
         ),
     )
@@ -107,18 +107,21 @@ def new_services(
         serve(app, handlers, service.desc(), authenticate, log, telemetry=telemetry)
         for app, service, handlers in rows
     ]
-    ready = store_ready(context.store, stopping)
-    services.append(grpc_health(services, ready, authenticate, log, stopping, telemetry=telemetry))
-    return [*services, *reflection(services, authenticate, log, stopping, telemetry=telemetry)]
+    services.append(grpc_health(services, ready, authenticate, log, shutdown, telemetry=telemetry))
+    return [
+        *services,
+        *reflection(services, authenticate, log, shutdown.begun, telemetry=telemetry),
+    ]
 
 
 def new_direct(
     publish: PublishEvents,
-    interceptions: Interceptions,
+    components: InterceptionComponents,
     authenticate: Authenticate,
     reporter: CallReporter,
 ) -> Callable[[App], App]:
     """What answers the plain ones of the calls that come most often."""
+    interceptions = components.interceptions
     calls = (
         DirectPublish(publish),
         DirectRequest(interceptions),

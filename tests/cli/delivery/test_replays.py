@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from outrider.cli.commands.delivery.replay_progress import PAGE, ReplayRun
-from outrider.cli.terminal.errors import CommandError
+from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
@@ -162,9 +162,13 @@ def test_numbers_for_programs(server, target, event_type, pending):
     assert {} == none
 
 
-def test_numbers_can_be_watched(server, started, target):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_numbers_can_be_watched(server, started, target, number, code):
     """
-    Again and again until Ctrl-C, which is how it ends and no failure.
+    Again and again until a signal, which is what its exit code says.
     """
     watching = started(
         "delivery", "stats", "--watch", "--json", "--target", target,
@@ -173,7 +177,8 @@ def test_numbers_can_be_watched(server, started, target):
     lines = [watching.line(), watching.line()]
 
     assert lines[0] == lines[1]
-    assert 0 == watching.stop()
+    assert code == watching.stop(number)
+    assert lines[0] == watching.output[-1]
 
 
 class PagedServer:
@@ -219,16 +224,27 @@ def test_a_long_replay_goes_on_to_its_end_and_says_where_it_is():
     assert f"{10 * PAGE} replayed of 99, 10 skipped\n" == progress
 
 
-def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on(number):
     """
     Replayed twice is delivered twice: where it stopped is known exactly.
     """
-    before = signal.getsignal(signal.SIGINT)
-    server = PagedServer(*pages(9), at=lambda n: n == 3 and signal.raise_signal(signal.SIGINT))
-    answer, _ = run_replay(server)
+    before = signal.getsignal(number)
+    server = PagedServer(*pages(9), at=lambda n: n == 3 and signal.raise_signal(number))
+    run = ReplayRun(server, ReplayDeliveriesRequest(), 99)
+    answer = run.run()
 
     assert {"deliveries": 3 * PAGE, "skipped": 3, "nextPageToken": "3-99"} == answer
-    assert before == signal.getsignal(signal.SIGINT)
+    assert 128 + number == run.exit_code
+    assert before == signal.getsignal(number)
+
+
+def test_a_replay_that_was_interrupted_at_its_last_page_is_complete():
+    run = ReplayRun(PagedServer(*pages(1), at=lambda _: signal.raise_signal(signal.SIGINT)),
+                    ReplayDeliveriesRequest(), 99)  # fmt: skip
+    run.run()
+
+    assert 0 == run.exit_code
 
 
 def test_a_replay_that_breaks_off_tells_how_to_go_on():

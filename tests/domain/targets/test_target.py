@@ -24,7 +24,7 @@ from outrider.domain.targets.target import (
     check_target_change,
     create_target,
 )
-from outrider.domain.targets.tunnel import ReverseTunnel
+from outrider.domain.targets.tunnel import ReverseTunnel, tunnel_of
 from outrider.errors import InvalidRequest
 from support.builders import ANOTHER_INSTANCE, INSTANCE, a_new_target, a_target
 from support.runtime import NOW
@@ -185,6 +185,27 @@ def test_a_target_leads_into_tunnels_of_its_own_instance_only(instance, is_allow
         create(a_new_target(endpoint=endpoint))
     with pytest.raises(InvalidRequest, match="COMMAND-jKbbu2"):
         check(TargetChange(endpoint=endpoint))
+
+
+SPELLINGS = [
+    "laptop.{}.tunnel.outrider.interna\uff4c",
+    "laptop.{}.\uff34unnel.outrider.internal",
+    "laptop.{}\u3002tunnel\uff0eoutrider\uff61internal",
+    "\uff4captop.{}.TUNNEL.outrider.internal.",
+]
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_a_tunnel_is_known_in_every_spelling_of_its_name(host):
+    """
+    IDNA makes ASCII letters of full-width ones before a name is looked up.
+    """
+    own, other = (f"http://{host.format(name)}/" for name in (INSTANCE, ANOTHER_INSTANCE))
+
+    assert ReverseTunnel(INSTANCE, "laptop") == tunnel_of(own)
+    assert own == create(a_new_target(endpoint=own)).endpoint
+    with pytest.raises(InvalidRequest, match="COMMAND-NcJUKo"):
+        create(a_new_target(endpoint=other))
 
 
 @given(TARGETS, CHANGES)

@@ -8,6 +8,7 @@ aliases get the name that protobuf knows, and the rest goes to protobuf's JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,9 +22,11 @@ from protobuf import (
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
+    DescFieldValueScalar,
     DescMessage,
     Message,
     Oneof,
+    ScalarType,
 )
 
 from outrider.api.asgi.json_depth import check_depth
@@ -42,6 +45,8 @@ Members = dict[str, Raw]
 _OBJECT = Decoder(Members)
 _OBJECTS = Decoder(list[Members])
 _NULL = b"null"
+_NO_NUMBERS = frozenset({ScalarType.BOOL, ScalarType.STRING, ScalarType.BYTES})
+_NUMBER = re.compile(rb'"(?:-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?Infinity|NaN)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,17 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """How a type of message is read: names as JSON has them, every spelling of them, its messages."""
+    """How a type of message is read: names as JSON has them, every spelling of them, its messages.
+
+    `numbers` are the names of its fields that are numbers.
+    """
 
     names: frozenset[str]
     spellings: Mapping[str, str]
     text_fields: Sequence[TextField]
     messages: Sequence[tuple[str, DescField, DescMessage]]
     ignored: frozenset[str]
+    numbers: Sequence[str]
     bare: tuple[str, frozenset[str]] | None = None
     """A message that may be left out around its members, and their names."""
 
@@ -153,6 +162,7 @@ def names_of(desc: DescMessage) -> MessageNames:
             if (inner := message_of(item)) and not inner.type_name.startswith(WELL_KNOWN)
         ),
         ignored=frozenset(ignored),
+        numbers=tuple(item.json_name for item in desc.fields if _is_number(item)),
         bare=next(bare_messages(desc), None),
     )
 
@@ -163,6 +173,10 @@ def bare_messages(desc: DescMessage) -> Iterator[tuple[str, frozenset[str]]]:
         inner = message_of(item)
         if inner is not None and json_option(item).bare:
             yield item.json_name, frozenset(names_of(inner).spellings)
+
+
+def _is_number(item: DescField) -> bool:
+    return isinstance(item.value, DescFieldValueScalar) and item.value.scalar not in _NO_NUMBERS
 
 
 def text_fields(desc: DescMessage) -> Iterator[TextField]:
@@ -223,6 +237,9 @@ class _Reader:
                 _gather_bare(members, names)
                 self._rename(members, names)
                 is_changed = True
+            for name in names.numbers:
+                if name in members:
+                    _check_digits(name, bytes(members[name]))
             for text_field in names.text_fields:
                 if self._take_text(members, text_field, path):
                     is_changed = True
@@ -306,6 +323,12 @@ def _gather_bare(members: Members, names: MessageNames) -> None:
     if name not in members and others & inner:
         gathered = {other: members.pop(other) for other in [*members] if other in others}
         members[name] = Raw(joined(gathered))
+
+
+def _check_digits(name: str, value: bytes) -> None:
+    # Python, and with it protobuf's JSON, also reads "1_000" and digits of other scripts.
+    if value.startswith(b'"') and not _NUMBER.fullmatch(value):
+        raise ValueError(f"{name}: a number in quotation marks is written in the digits 0 to 9")
 
 
 def _carried_text(value: bytes, text_field: TextField) -> str | None:

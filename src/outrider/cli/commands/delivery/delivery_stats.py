@@ -75,17 +75,13 @@ def stats(
         max_targets=targets,
         max_suspended_targets=targets,
     )
-    try:
-        while True:
-            response = server.call(server.deliveries.get_delivery_stats, request)
-            if not watch:
-                print_json(response) if as_json else _print_stats(response)
-                return
-            _print_stats_again(response, as_json=as_json)
-            time.sleep(WATCH_S)
-    except KeyboardInterrupt:
+    while True:
+        response = server.call(server.deliveries.get_delivery_stats, request)
         if not watch:
-            raise
+            print_json(response) if as_json else _print_stats(response)
+            return
+        _print_stats_again(response, as_json=as_json)
+        time.sleep(WATCH_S)
 
 
 def _print_stats_again(response: Mapping[str, Any], *, as_json: bool) -> None:

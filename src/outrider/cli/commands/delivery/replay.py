@@ -81,14 +81,18 @@ def replay(
     if bool(ids) == is_filter or (ids and resume):
         raise typer.BadParameter("give either ids, or filters such as --state dead")
     server = connect(url, token, data_dir)
+    code = 0
     if ids:
         response = _replay_ids(server, ids)
     else:
         expected = _estimate_count(server, request, state or ())
         if not (yes or resume):
             _confirm(expected)
-        response = ReplayRun(server, request, expected).run()
+        run = ReplayRun(server, request, expected)
+        response, code = run.run(), run.exit_code
     _print_result(response, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def cancel(

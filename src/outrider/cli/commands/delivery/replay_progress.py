@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PAGE = 2000
 # Without a terminal, one line for so many pages.
 _QUIET_PAGES = 10
+_SIGNALLED = 128
 
 
 class ReplayRun:
@@ -32,17 +33,17 @@ class ReplayRun:
         self._replayed = 0
         self._skipped = 0
         self._pages = 0
-        self._stopping = False
+        self._stopped_by = 0
 
     def run(self) -> dict[str, Any]:
-        """How many were replayed and skipped; `nextPageToken` when it was stopped before its end.
+        """How many were replayed and skipped; `nextPageToken` when a signal stopped it before its end.
 
         Raises:
             CommandError: the server refused, or did not answer; the advice tells how to go on.
         """
         self._request.page_size = PAGE
         with self._stop_at_interrupt():
-            while not self._stopping:
+            while not self._stopped_by:
                 response = self._replay_page()
                 self._request.page_token = text_of(response, "nextPageToken")
                 self._print_progress(response)
@@ -51,6 +52,11 @@ class ReplayRun:
         done = {"deliveries": self._replayed, "skipped": self._skipped}
         token = self._request.page_token
         return {**done, "nextPageToken": token} if token else done
+
+    @property
+    def exit_code(self) -> int:
+        """0 when it came to its end; otherwise what a shell reports of the signal that stopped it."""
+        return _SIGNALLED + self._stopped_by if self._request.page_token else 0
 
     def _replay_page(self) -> dict[str, Any]:
         try:
@@ -82,12 +88,14 @@ class ReplayRun:
 
     @contextmanager
     def _stop_at_interrupt(self) -> Iterator[None]:
-        """Ctrl-C ends it after the current page, so that the number of replayed deliveries is known."""
-        before = signal.signal(signal.SIGINT, self._stop)
+        """Ctrl-C or SIGTERM ends it after the current page: the number of replayed deliveries is known."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [(number, signal.signal(number, self._stop)) for number in numbers]
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before:
+                signal.signal(number, handler)
 
-    def _stop(self, _number: int, _frame: object) -> None:
-        self._stopping = True
+    def _stop(self, number: int, _frame: object) -> None:
+        self._stopped_by = number
