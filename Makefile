@@ -34,6 +34,7 @@ check: $(STAMP)  ## What must hold before a change lands: format, lint, types, g
 	@$(BIN)/python scripts/generate.py --check
 	@$(BIN)/python scripts/decision_table.py --check
 	@$(BIN)/python scripts/observability_tables.py --check
+	@$(BIN)/python scripts/zitadel_catalogue.py --check
 	@$(MAKE) --no-print-directory test
 
 format: $(STAMP)  ## Format and mend what can be mended
@@ -48,6 +49,7 @@ generate: $(STAMP)  ## Make src/outrider_api, docs/reference and tables in docs 
 	@PYTHONPATH=scripts $(BIN)/python -m reference.commands docs/reference
 	@$(BIN)/python scripts/decision_table.py
 	@$(BIN)/python scripts/observability_tables.py
+	@$(BIN)/python scripts/zitadel_catalogue.py
 
 constraints: $(STAMP)  ## Write down the versions that are installed now
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt

@@ -19,7 +19,7 @@ REQUEST = ConditionKind.REQUEST
 
 def check(schema: object, answer: object, before: object = None) -> None:
     text = answer if isinstance(answer, str) else json.dumps(answer)
-    compiled = JsonSchemas().compile(json.dumps(schema), REQUEST)
+    compiled = JsonSchemas().compile(json.dumps(schema))
     check_response(text.encode(), lambda: json.dumps(before or {}), compiled)
 
 
@@ -40,7 +40,7 @@ def check(schema: object, answer: object, before: object = None) -> None:
 )
 def test_what_cannot_be_checked_against_is_no_schema(schema):
     with pytest.raises(InvalidSchema) as caught:
-        JsonSchemas().compile(json.dumps(schema), REQUEST)
+        JsonSchemas().compile(json.dumps(schema))
     assert 0 < len(str(caught.value)) <= 200
 
 
@@ -51,7 +51,7 @@ async def test_nothing_is_fetched():
     async with Receiver() as receiver:
         for name in ("$ref", "$schema", "$id"):
             try:
-                JsonSchemas().compile(json.dumps({name: receiver.url}), REQUEST)
+                JsonSchemas().compile(json.dumps({name: receiver.url}))
             except InvalidSchema:
                 continue
         assert [] == receiver.calls

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
 from outrider.embed import (
     ConditionKind,
     Engine,
@@ -23,6 +24,7 @@ from outrider.embed import (
 )
 from outrider.errors import (
     AlreadyExists,
+    FailedPrecondition,
     InvalidRequest,
     NotFound,
     OutriderError,
@@ -230,7 +232,11 @@ async def test_targets_and_executions_can_be_managed_without_a_server(engine, re
     [execution] = await engine.list_executions()
     assert execution == await engine.get_execution(on_request(METHOD))
     assert "request/acme.v1.Shop/Create" == (await engine.explain("request", METHOD)).matched
+    name = EntryName(METHOD, EntryKind.METHOD)
+    with pytest.raises(FailedPrecondition):
+        await engine.unregister([name])
     await engine.delete_execution(on_request(METHOD))
+    assert 1 == await engine.unregister([name])
     assert None is await engine.get_execution(on_request(METHOD))
     assert await engine.delete_target(made) is not None
     with pytest.raises(NotFound):

@@ -48,11 +48,11 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
         ("api.asgi", "api.services", "api.services.messages", "api.validation"),
         ("api.rpc",),
         ("api.rest", "api.services.outrider", "api.services.zitadel"),
-        ("api.endpoints",),
+        ("api.direct", "api.endpoints"),
         ("api",),
     ],
     "cli": [
-        ("cli.commands", "cli.terminal"),
+        ("cli.catalogue", "cli.commands", "cli.terminal"),
         ("cli.remote",),
         (
             "cli.commands.access",

@@ -110,6 +110,29 @@ async def test_everything_that_was_configured_is_there(former, upgraded):
     assert 401 == refused.value.status, "another instance's token, at this host"
 
 
+async def test_what_is_built_in_now_can_be_bound(former, upgraded):
+    """
+    The former release had the methods of v2 alone; what the instance added itself is there as well.
+    """
+    facts, _ = former
+    listed = (await upgraded.get("/v2/actions/executions/methods"))["methods"]
+    target = facts["targets"]["accepts"]["id"]
+    method = "/zitadel.management.v1.ManagementService/AddHumanUser"
+    condition = {"response": {"method": method}}
+    body = {"condition": condition, "targets": [target]}
+    set_at = await upgraded.post("/v2/actions/executions", body, method="PUT")
+    own = await upgraded.post("/v1/catalogue/search", {"prefix": "order."})
+    described = {"kind": "CATALOGUE_KIND_METHOD", "name": "/shop.v1.Shop/Buy"}
+    described |= {"schema": {}, "responseSchema": {"type": "object"}}
+    await upgraded.post("/v1/catalogue", {"entries": [described]})
+
+    assert 899 == sum(name.startswith("/zitadel.") for name in listed)
+    assert "setDate" in set_at
+    assert {"order.paid", "order.line"} <= {entry["name"] for entry in own["entries"]}
+    found = await upgraded.post("/v1/catalogue/search", {"prefix": "/shop."})
+    assert [described] == found["entries"]
+
+
 async def test_what_was_finished_stays_as_it_was(former, upgraded):
     """
     The log of the former release is the log of this one.
@@ -163,3 +186,26 @@ async def test_what_was_open_is_delivered(former, made_now, upgraded):
     assert events_open <= delivered
     assert "event-slow" in delivered
     assert {"a", "x", "z"} <= arrived
+
+
+async def test_what_was_published_before_is_known(former, upgraded):
+    """
+    A publisher that lost the answer during the upgrade sends the event again; another is no duplicate.
+    """
+    facts, _ = former
+    delivery_of = {
+        delivery["eventId"]: delivery["id"]
+        for delivery in facts["deliveries"]["deliveries"]
+        if not delivery["eventType"].startswith("outrider.")
+    }
+    assert 10 == len(delivery_of)
+    for event_id, delivery_id in delivery_of.items():
+        body = base64.b64decode((await upgraded.delivery(delivery_id))["payload"])
+        event = {**json.loads(body), "id": event_id}
+        (again,) = (await upgraded.post("/v1/events", {"events": [event]}))["results"]
+        changed = {**event, "event_payload": {**event.get("event_payload", {}), "another": 1}}
+        with pytest.raises(ApiError) as refused:
+            await upgraded.post("/v1/events", {"events": [changed]})
+
+        assert again["duplicate"], event_id
+        assert (409, "already_exists") == (refused.value.status, refused.value.error["code"])

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -58,6 +59,31 @@ def test_an_event_is_answered_before_its_work_is_done(inbox, receiver):
     assert [True, False] == [inbox.work_once(receiver) for _ in range(2)]
     assert "a.b" == done[0][0]
     assert ("delivery-1", 1) == (done[0][1].delivery_id, done[0][1].attempt)
+
+
+def test_a_file_of_a_release_before_is_read(tmp_path, clock):
+    """
+    It did not know how many outriders an event had come through.
+    """
+    path = tmp_path / "old.db"
+    Inbox(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE outrider_inbox DROP COLUMN hops")
+        connection.execute(
+            "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
+            """ VALUES ('7', 1700000000, 1, CAST('{"event_type":"a.b"}' AS BLOB), 'pending', 0)"""
+        )
+        connection.commit()
+    seen: list[tuple[str | None, int]] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY)
+    with closing(Inbox(path, clock=clock)) as inbox:
+        receiver.accept_and_queue(inbox)
+        receiver.event()(lambda event, call: seen.append((call.delivery_id, call.hops)))
+        receiver.handle(*Sender().call({"event_type": "a.b"}, delivery_id="8", hops=5))
+        while inbox.work_once(receiver):
+            pass
+
+    assert [("7", 0), ("8", 5)] == seen
 
 
 def test_the_same_delivery_again_is_written_once(inbox, receiver, clock):

@@ -133,6 +133,23 @@ def test_a_connection_serves_call_after_call(tmp_path):
         connection.close()
 
 
+def test_http_1_0_is_answered_and_kept_when_the_sender_asks(tmp_path):
+    """
+    nginx speaks it to what is behind it; whoever is not told waits for the connection's end.
+    """
+    call = Sender().function("preaccesstoken")
+    head = "POST / HTTP/1.0\r\nContent-Length: " + str(len(call.body)) + "\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in call.headers.items())
+    closed = head.encode() + b"\r\n" + call.body
+    kept = head.encode() + b"Connection: keep-alive\r\n\r\n" + call.body
+    with serving(tmp_path) as (_, port):
+        alone, both = raw(port, closed), raw(port, kept + closed)
+
+    assert alone.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Connection: keep-alive" not in alone
+    assert [1, 2] == [both.count(b"Connection: keep-alive\r\n"), both.count(b"HTTP/1.1 200 OK")]
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=str)
 def test_it_stops_after_what_it_is_doing_and_hangs_up_on_the_idle(tmp_path, sent):
     """

@@ -14,14 +14,10 @@ import jsonschema_rs
 
 from outrider.domain.formats.json_bounds import most_values
 from outrider.domain.formats.json_text import Pointer, pointer_text
-from outrider.domain.formats.schema_cost import schema_cost
+from outrider.domain.formats.schema_cost import MAX_COST, schema_cost
 from outrider.domain.interception.message import InvalidResponse
 from outrider.domain.interception.response_check import Answer
-from outrider.domain.routing.condition import ConditionKind
 from outrider.usecases.ports.schemas import InvalidSchema
-
-MAX_COST = 1_000
-"""How often a schema may look at one value."""
 
 _MAX_WORK = 1_000_000
 _MAX_TEXT = 200
@@ -35,7 +31,7 @@ Violation = tuple[tuple[str | int, ...], tuple[str | int, ...], str]
 class JsonSchemas:
     """`ports.schemas.SchemaCompiler` with jsonschema-rs: a check takes a microsecond."""
 
-    def compile(self, schema_json: str, kind: ConditionKind) -> JsonSchema:
+    def compile(self, schema_json: str, *, is_of_request: bool = False) -> JsonSchema:
         try:
             schema = json.loads(schema_json)
             cost = schema_cost(schema)
@@ -50,24 +46,24 @@ class JsonSchemas:
             # The rest of the text shows the schema.
             reason = str(failure).partition("\n")[0][:_MAX_TEXT]
             raise InvalidSchema(reason) from None
-        return JsonSchema(schema, validator, cost, kind)
+        return JsonSchema(schema, validator, cost, is_of_request=is_of_request)
 
 
 class JsonSchema:
     """`MessageSchema` of a method that an application added.
 
-    It may describe only one of request and response: a response that did not fit when the
+    For responses it may be a schema of the request alone: a response that did not fit when the
     application gave it is not checked.
     """
 
     def __init__(
-        self, schema: Any, validator: jsonschema_rs.Validator, cost: int, kind: ConditionKind
+        self, schema: Any, validator: jsonschema_rs.Validator, cost: int, *, is_of_request: bool
     ) -> None:
         properties = schema.get("properties") if isinstance(schema, dict) else None
         self._names = frozenset(properties) if isinstance(properties, dict) else frozenset[str]()
         self._validator = validator
         self._cost = cost
-        self._kind = kind
+        self._is_of_request = is_of_request
 
     def has_member(self, name: str) -> bool:
         return name in self._names
@@ -79,7 +75,7 @@ class JsonSchema:
         if self._validator.is_valid(value):
             return
         before = list(self._violations(_loaded(answer.previous_text)))
-        if before and self._kind is ConditionKind.RESPONSE:
+        if before and self._is_of_request:
             return
         known = {violation for violation, _ in before}
         for violation, pointer in self._violations(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from outrider.api.asgi.cors import cors
 from outrider.api.asgi.request_log import request_log
@@ -32,21 +32,24 @@ def build_app(
     *,
     ready: Ready,
     log: Log,
+    direct: Callable[[App], App] | None = None,
     mounts: Mapping[str, App] | None = None,
 ) -> App:
     """The whole API: what a request passes, outermost first.
 
+    `direct` answers plain calls itself, and leaves all others to the application that it is given.
     `mounts` are applications by the prefix of the paths that they answer; they see the whole path
     and get no CORS headers.
     """
     rest = RestApp(services)
+    rpc = cors(RpcRouter(services, otherwise=cloud_events(services, rest)))
     return http_only(
         request_log(
             ServerErrorMiddleware(
                 PathRouter(
                     paths={**health(ready, log), **docs()},
                     prefixes=mounts or {},
-                    otherwise=cors(RpcRouter(services, otherwise=cloud_events(services, rest))),
+                    otherwise=rpc if direct is None else direct(rpc),
                 ),
                 ErrorMapper(log),
             ),
@@ -59,12 +62,28 @@ def http_only(app: App) -> App:
     """The application for HTTP requests; a WebSocket is turned away."""
 
     async def answer_http(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await app(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await send({"type": "websocket.close"})
+        elif scope["method"] == "HEAD":
+            await app(scope, receive, head_only(send))
+        else:
+            await app(scope, receive, send)
 
     return answer_http
+
+
+def head_only(send: Send) -> Send:
+    """A `send` that drops the body: after HEAD it would be read as the start of the next answer.
+
+    The server (pyvoy 1.3) writes what it is given.
+    """
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 class ServerErrorMiddleware:

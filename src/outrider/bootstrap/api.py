@@ -26,12 +26,13 @@ from outrider.api.endpoints.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, 
 from outrider.api.endpoints.relay import PREFIX as RELAY_PREFIX
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.bootstrap.app_context import AppContext, bootstrap_secret, open_store
 from outrider.bootstrap.components import open_interceptions, open_routing
 from outrider.bootstrap.external_tokens import open_external_tokens
 from outrider.bootstrap.relay import open_relay
-from outrider.bootstrap.services import new_publish, new_services
+from outrider.bootstrap.services import new_direct, new_publish, new_services
 from outrider.bootstrap.telemetry import open_rpc_metrics, sample_gauges
 from outrider.config.loading import Settings, from_environ
 from outrider.observability.collectors import RpcCollector
@@ -83,9 +84,8 @@ async def open_api(
     `shutdown` tells it when it is not ready any more, and when streams that never end by themselves
     end. `routing` is one that its owner keeps up to date.
     """
-    shutdown = shutdown or Shutdown()
+    shutdown, log = shutdown or Shutdown(), log or structlog.get_logger().bind()
     ready = store_ready(context.store, shutdown)
-    log = log or structlog.get_logger().bind()
     async with (
         nullcontext(routing) if routing else open_routing(context, log) as routes,
         open_external_tokens(settings, context, log) as external_tokens,
@@ -96,6 +96,7 @@ async def open_api(
         resolve_instance = InstanceResolver(routes, context.instance)
         authenticate = _authenticate(settings, context, resolve_instance, external_tokens)
         rpcs = RpcCollector()
+        telemetry = _telemetry(context, rpcs)
         services = new_services(
             settings,
             context,
@@ -105,9 +106,7 @@ async def open_api(
             ready=ready,
             shutdown=shutdown,
             log=log,
-            telemetry=Telemetry(rpcs)
-            if context.tracing is None
-            else Telemetry(rpcs, context.tracing),
+            telemetry=telemetry,
         )
         if (rpc_metrics := open_rpc_metrics(context.metrics, rpcs, services)) is not None:
             stack.callback(rpc_metrics.close)
@@ -118,6 +117,12 @@ async def open_api(
             services,
             ready=ready,
             log=log,
+            direct=new_direct(
+                new_publish(context, routes),
+                interceptions.interceptions,
+                authenticate,
+                CallReporter(log, ErrorMapper(log), telemetry),
+            ),
             mounts={
                 JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),
                 DISCOVERY_PATH: discovery(issuers),
@@ -126,6 +131,10 @@ async def open_api(
                 METRICS_PATH: _metrics(settings, context, routes, authenticate, log),
             },
         )
+
+
+def _telemetry(context: AppContext, rpcs: RpcCollector) -> Telemetry:
+    return Telemetry(rpcs) if context.tracing is None else Telemetry(rpcs, context.tracing)
 
 
 def _authenticate(

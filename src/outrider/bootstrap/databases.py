@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_master_key
+from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.migrations import SchemaTooNew
 from outrider.adapters.sql.stores.group_commit import Watch
 from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
@@ -38,6 +39,11 @@ _NO_DRIVER = (
 
 class OpenStore(Store, Protocol):
     """A store with the questions that are asked once, at the start; these block."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """What seals the secrets in it, and makes its digests."""
+        ...
 
     @property
     def node(self) -> int | None:

@@ -11,7 +11,13 @@ from typing import Any
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.api.asgi.shutdown import Shutdown
-from outrider.bootstrap.app_context import AppContext, egress_policy, log_service_links, open_store
+from outrider.bootstrap.app_context import (
+    AppContext,
+    egress_policy,
+    log_service_links,
+    open_store,
+    registered_schemas,
+)
 from outrider.bootstrap.components import (
     InterceptionComponents,
     open_interceptions,
@@ -169,11 +175,13 @@ def _components(
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
         interception=interception,
-        publish=PublishEvents(store, runtime, routing, PublishCollector(context.metrics.shared)),
+        publish=PublishEvents(
+            store, runtime, routing, store.secrets.digest, PublishCollector(context.metrics.shared)
+        ),
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),
-        catalogue=ManageCatalogue(store, routing, JsonSchemas()),
+        catalogue=ManageCatalogue(store, routing, JsonSchemas(), registered_schemas),
         deliveries=FindDeliveries(store),
         open_api=lambda: _open_api(settings, context, routing, log),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +13,14 @@ from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
 from outrider.api.asgi.shutdown import Shutdown
+from outrider.api.asgi.types import App
+from outrider.api.direct.app import DirectCalls
+from outrider.api.direct.events import DirectPublish
+from outrider.api.direct.interceptions import DirectFunction, DirectRequest, DirectResponse
 from outrider.api.endpoints.grpc_health import grpc_health
 from outrider.api.endpoints.health import Ready
 from outrider.api.endpoints.reflection import reflection
+from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.api.services.outrider.accounts import AccountHandlers
@@ -32,7 +37,7 @@ from outrider.api.services.zitadel.public_keys import PublicKeyHandlers
 from outrider.api.services.zitadel.targets import TargetHandlers
 from outrider.api.services.zitadel.v2beta import BetaActionHandlers, BetaWebKeyHandlers
 from outrider.api.services.zitadel.web_keys import WebKeyHandlers
-from outrider.bootstrap.app_context import AppContext, egress_policy
+from outrider.bootstrap.app_context import AppContext, egress_policy, registered_schemas
 from outrider.bootstrap.components import InterceptionComponents
 from outrider.config.loading import Settings
 from outrider.domain.access.instance import host_of
@@ -45,6 +50,7 @@ from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
+from outrider.usecases.interception.intercept import Interceptions
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -109,10 +115,27 @@ def new_services(
     ]
 
 
+def new_direct(
+    publish: PublishEvents,
+    interceptions: Interceptions,
+    authenticate: Authenticate,
+    reporter: CallReporter,
+) -> Callable[[App], App]:
+    """What answers the plain ones of the calls that come most often."""
+    calls = (
+        DirectPublish(publish),
+        DirectRequest(interceptions),
+        DirectResponse(interceptions),
+        DirectFunction(interceptions),
+    )
+    return lambda otherwise: DirectCalls(calls, authenticate, reporter, otherwise=otherwise)
+
+
 def new_publish(context: AppContext, routing: Routing) -> PublishEvents:
     """The use case that takes events, with its metrics."""
     metrics = PublishCollector(context.metrics.shared)
-    return PublishEvents(context.store, context.runtime, routing, metrics)
+    digest = context.store.secrets.digest
+    return PublishEvents(context.store, context.runtime, routing, digest, metrics)
 
 
 def _zitadel_rows(settings: Settings, context: AppContext, routing: Routing) -> _Rows:
@@ -195,7 +218,7 @@ def _target_rows(
         (
             catalogue.CatalogueServiceASGIApplication,
             catalogue.CatalogueService,
-            CatalogueHandlers(ManageCatalogue(store, routing, JsonSchemas())),
+            CatalogueHandlers(ManageCatalogue(store, routing, JsonSchemas(), registered_schemas)),
         ),
         (
             interception.InterceptionServiceASGIApplication,

@@ -17,7 +17,7 @@ import typer
 from outrider.cli.commands.access import account, instance, token
 from outrider.cli.commands.delivery import delivery, event
 from outrider.cli.commands.local import demo, dev, listen, record
-from outrider.cli.commands.routing import execution, explain, intercept
+from outrider.cli.commands.routing import catalogue, execution, explain, intercept
 from outrider.cli.commands.server import doctor, serve, top, worker
 from outrider.cli.commands.targets import target
 from outrider.cli.terminal.errors import CommandError, ExitCode
@@ -47,6 +47,7 @@ app.add_typer(token.app, name="token")
 app.add_typer(instance.app, name="instance")
 app.add_typer(target.app, name="target")
 app.add_typer(execution.app, name="execution")
+app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(event.app, name="event")
 app.add_typer(intercept.app, name="intercept")
 app.add_typer(explain.app, name="explain")

@@ -14,7 +14,7 @@ from outrider.domain.targets.target import PayloadType, Target, TargetChange, Ta
 from outrider.embed.conditions import on_event, on_function, on_request, on_response
 from outrider.embed.engine import Engine
 from outrider.embed.events import Event
-from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult
 
 __all__ = [

@@ -10,7 +10,7 @@ from outrider.domain.delivery.delivery import Delivery
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.page import MAX_LIMIT, Page
-from outrider.domain.routing.catalogue_entry import Entry, EntryKind
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind
 from outrider.domain.routing.execution import Execution
 from outrider.domain.routing.search import ExecutionIdsFilter, ExecutionSort
@@ -201,6 +201,14 @@ class Management(EngineLifecycle):
             return 0
         return await components.catalogue.add(components.actor, new_entries)
 
+    async def unregister(self, names: Iterable[EntryName]) -> int:
+        """Remove entries from the catalogue; return how many there were.
+
+        Raise `FailedPrecondition` for what is built in, and for what an execution is set for.
+        """
+        components = self._open_components
+        return await components.catalogue.remove(components.actor, list(names))
+
     async def list_deliveries(self, search: DeliverySearch | None = None) -> Sequence[Delivery]:
         """One page of the delivery log, newest first, without attempts and payloads."""
         components = self._open_components
@@ -260,7 +268,7 @@ def _invalid(name: str, rule: str) -> OutriderError:
 
 
 def _is_known(components: EngineComponents, entry: Entry) -> bool:
-    if entry.schema_json is not None or entry.example_json is not None:
+    if entry.is_described:
         return False
     catalogue = components.routing.catalogue(components.actor.instance_id)
     has = {

@@ -87,6 +87,7 @@ class AttemptRunner:
                 message_id=claimed.id,
                 now=started_at,
                 attempt_number=claimed.attempt_number,
+                hops=claimed.hops + 1,
                 trace=span.context,
             )
         except RequestError as failure:

@@ -95,6 +95,7 @@ CASES: Mapping[str, Sequence[Case]] = {
     "ResumeTarget": about(ONE_TARGET),
     "ListEntries": about({"prefix": "$word"}, {"prefix": "/$word"}),
     "AddEntries": about(ENTRIES),
+    "RemoveEntries": about(ENTRIES),
     "CreateToken": making({"account": "$account_name", "roles": ["IAM_OWNER"]}),
     "ListTokens": about(EVERYTHING),
     "RevokeToken": about({"id": "$token"}),

@@ -313,6 +313,11 @@ async def test_a_schema_and_an_example_are_kept_as_text(service: Service, face: 
     entries = raw(answer.body, "entries")
     assert f'"schema":{text}' in entries
     assert f'"example":{text}' in entries
+    method = f"/{word}.A/B"
+    entry = f'{{"kind":1,"name":"{method}","responseExample":{text}}}'
+    await post(service, face, "AddEntries", f'{{"entries":[{entry}]}}')
+    answer = await post(service, face, "ListEntries", f'{{"prefix":"{method}"}}')
+    assert f'"responseExample":{text}' in raw(answer.body, "entries")
     assert [text, text] == [strings.json()["entries"][0][f"{n}Json"] for n in ("schema", "example")]
     assert isinstance(binary.message, ListEntriesResponse)
     assert (text, text) == (

@@ -75,6 +75,7 @@ FIXED = {
     "outrider.v1.CatalogueService": {
         "ListEntries": ("authenticated", "POST /v1/catalogue/search"),
         "AddEntries": ("catalogue.write", "POST /v1/catalogue"),
+        "RemoveEntries": ("catalogue.write", "POST /v1/catalogue/remove"),
     },
     "outrider.v1.InstanceService": {
         "CreateInstance": ("system.instance.write", "POST /v1/instances"),

@@ -12,6 +12,7 @@ from outrider.domain.calls.request import MAX_APPLIED_BYTES, OutboundRequest
 from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
+from outrider.domain.targets.policy import TargetPolicy
 from outrider.domain.targets.target import PayloadType, SigningKey, TargetType
 from outrider_receiver import verify
 from support.builders import SIGNING_KEY, a_target
@@ -41,13 +42,14 @@ def test_a_delivery_carries_the_headers_of_the_contract():
 
     assert (
         ("Content-Type", "application/json"),
-        ("ZITADEL-Signature", signature),
-        ("X-ZITADEL-Signature", signature),
+        ("Zitadel-Signature", signature),
+        ("X-Zitadel-Signature", signature),
         ("webhook-id", "31"),
         ("webhook-timestamp", str(AT)),
         ("webhook-signature", standard["webhook-signature"]),
         ("Outrider-Delivery", "31"),
         ("Outrider-Attempt", "2"),
+        ("Outrider-Hops", "1"),
     ) == build().headers
 
 
@@ -130,8 +132,36 @@ def test_during_a_rotation_either_key_is_enough(signing_key):
     call = build(a_target(signing_keys=keys))
 
     assert verify(call.body, call.headers, signing_keys=signing_key, now=AT)
-    assert 2 == dict(call.headers)["ZITADEL-Signature"].count("v1=")
+    assert 2 == dict(call.headers)["Zitadel-Signature"].count("v1=")
     assert 2 == dict(call.headers)["webhook-signature"].count("v1,")
+
+
+def test_during_a_rotation_the_old_key_comes_first():
+    """
+    A receiver that reads one value has the old key, until it is given the new one.
+    """
+    keys = ["the new one", "the old one", "an older one"]
+    grace = [None, NOW + timedelta(seconds=2), NOW + timedelta(seconds=1)]
+    target = a_target(signing_keys=list(map(SigningKey, keys, grace)))
+    for passed, first in enumerate(["an older one", "the old one", "the new one"]):
+        headers = dict(build(target, now=NOW + timedelta(seconds=passed)).headers)
+        at = AT + passed
+        alone = standard_webhooks_headers(BODY, "31", [first], at)["webhook-signature"]
+
+        for name in ("Zitadel-Signature", "X-Zitadel-Signature"):
+            assert f"{headers[name]},".startswith(f"{zitadel_signature(BODY, [first], at)},")
+        assert alone == headers["webhook-signature"].split()[0]
+
+
+def test_headers_of_a_policy_keep_their_spelling():
+    """
+    What compares case on the other side was named to the operator as it wants it.
+    """
+    policy = TargetPolicy(headers=(("X-API-key", "a"), ("authorization", "b")))
+    resolved_target = ResolvedTarget(a_target(), policy=policy)
+    call = REQUEST_BUILDER.build(resolved_target, BODY, message_id="31", now=NOW)
+
+    assert policy.headers == call.headers[-2:]
 
 
 def test_a_key_whose_grace_is_over_does_not_sign():
@@ -141,7 +171,7 @@ def test_a_key_whose_grace_is_over_does_not_sign():
     keys = [SigningKey("the new one"), SigningKey("the old one", NOW)]
     call = build(a_target(signing_keys=keys))
 
-    assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["ZITADEL-Signature"]
+    assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["Zitadel-Signature"]
 
 
 def test_each_attempt_is_signed_anew_under_one_id():
@@ -151,7 +181,7 @@ def test_each_attempt_is_signed_anew_under_one_id():
     first, second = build(), build(now=NOW + timedelta(hours=1), attempt_number=3)
 
     assert dict(first.headers)["webhook-id"] == dict(second.headers)["webhook-id"]
-    assert dict(first.headers)["ZITADEL-Signature"] != dict(second.headers)["ZITADEL-Signature"]
+    assert dict(first.headers)["Zitadel-Signature"] != dict(second.headers)["Zitadel-Signature"]
     assert str(AT + 3600) == dict(second.headers)["webhook-timestamp"]
     assert first.body == second.body
 

@@ -34,7 +34,9 @@ def zitadel() -> ProtoSchemas:
 
 def schema_of(case: Case, kind: ConditionKind):
     if case.schema is not None:
-        return JsonSchemas().compile(json.dumps(case.schema), kind)
+        return JsonSchemas().compile(
+            json.dumps(case.schema), is_of_request=kind is ConditionKind.RESPONSE
+        )
     return zitadel().of(case.method, kind)
 
 

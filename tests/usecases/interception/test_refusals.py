@@ -48,7 +48,7 @@ def with_schemas(harness: Harness) -> Harness:
 async def describe(harness: Harness, method: str, schema: object) -> None:
     """Add the method to the catalogue, as an application does."""
     entry = Entry(kind=EntryKind.METHOD, name=method, schema_json=json.dumps(schema))
-    manage = ManageCatalogue(harness.store, harness.routing, JsonSchemas())
+    manage = ManageCatalogue(harness.store, harness.routing, JsonSchemas(), registered_schemas)
     await manage.add(an_actor(), [entry])
 
 
@@ -172,7 +172,9 @@ async def test_a_schema_of_another_instance_does_not_count(harness):
     case = next(case for case in CASES if case.schema is not None)
     entry = Entry(kind=EntryKind.METHOD, name=case.method, schema_json=json.dumps(case.schema))
     other = an_actor(instance="9")
-    await ManageCatalogue(harness.store, harness.routing, JsonSchemas()).add(other, [entry])
+    await ManageCatalogue(harness.store, harness.routing, JsonSchemas(), registered_schemas).add(
+        other, [entry]
+    )
     async with Receiver(lambda _: Answer(body=b'{"total":"2"}')) as receiver:
         await bind(harness, "request", replace(case, schema=None), receiver.url)
         call = InterceptedCall(full_method=case.method)

@@ -55,7 +55,9 @@ def schemas(counting, routing, log) -> MethodSchemas:
 
 async def describe(store, routing, method: str, schema: str | None) -> None:
     entry = Entry(kind=EntryKind.METHOD, name=method, schema_json=schema)
-    await ManageCatalogue(store, routing, JsonSchemas()).add(an_actor(), [entry])
+    await ManageCatalogue(store, routing, JsonSchemas(), registered_schemas).add(
+        an_actor(), [entry]
+    )
 
 
 async def test_methods_of_an_application_do_not_read_zitadels_types(store, routing, log):
@@ -89,6 +91,36 @@ async def test_a_schema_of_the_instance_comes_before_zitadels_types(store, routi
 
     await describe(store, routing, ZITADELS, None)
     assert not (await schemas.of(INSTANCE, ZITADELS, REQUEST)).has_member("total")
+
+
+async def test_a_method_may_have_a_schema_for_each_direction(store, routing, schemas):
+    """
+    Without one of its own a response is checked by the request's, where it fitted before.
+    """
+    entry = Entry(
+        kind=EntryKind.METHOD,
+        name=OWN,
+        schema_json='{"properties":{"asked":{}}}',
+        response_schema_json='{"properties":{"answered":{}}}',
+    )
+    await store.write(lambda unit: unit.catalogue.put(INSTANCE, [entry]))
+    await routing.refresh()
+
+    assert (await schemas.of(INSTANCE, OWN, REQUEST)).has_member("asked")
+    assert (await schemas.of(INSTANCE, OWN, RESPONSE)).has_member("answered")
+    assert not (await schemas.of(INSTANCE, OWN, RESPONSE)).has_member("asked")
+
+
+async def test_a_schema_of_the_response_alone_checks_no_request(store, routing, schemas):
+    """
+    It says nothing about requests.
+    """
+    entry = Entry(kind=EntryKind.METHOD, name=OWN, response_schema_json="{}")
+    await store.write(lambda unit: unit.catalogue.put(INSTANCE, [entry]))
+    await routing.refresh()
+
+    assert await schemas.of(INSTANCE, OWN, REQUEST) is None
+    assert await schemas.of(INSTANCE, OWN, RESPONSE) is not None
 
 
 async def test_a_schema_is_looked_up_once_for_each_revision(store, routing, schemas, counting):

@@ -67,13 +67,14 @@ def test_a_call(condition, method):
 @pytest.mark.parametrize("function", ["preuserinfo", "preaccesstoken", "presamlresponse"])
 def test_a_function(function):
     """
-    With the keys that ZITADEL sends; an assertion has no userinfo.
+    With the keys that ZITADEL's newest release sends; an assertion has no request with scopes.
     """
     shown = body(Condition(FUNCTION, Scope.NAME, function))
 
     assert f"function/{function}" == shown["function"]
-    assert (function != "presamlresponse") == ("userinfo" in shown)
-    assert {"user", "user_grants"} <= shown.keys()
+    assert {"userinfo", "user", "user_grants"} <= shown.keys()
+    scope = shown.get("request", {}).get("scope")
+    assert (["openid", "profile", "email"] if function != "presamlresponse" else None) == scope
 
 
 @pytest.mark.parametrize("example", ["{}", " { } ", EXAMPLE])

@@ -236,7 +236,7 @@ async def test_a_key_is_rotated_when_asked_for_and_only_then(targets, clock):
     replaced = await targets.update(ACTOR, created.id, TargetChange(key_grace=NO_TIME))
 
     assert created.signing_keys == unchanged.signing_keys
-    assert (rotated.signing_key, created.signing_key) == rotated.signing_secrets(clock())
+    assert (created.signing_key, rotated.signing_key) == rotated.signing_secrets(clock())
     assert (replaced.signing_key,) == replaced.signing_secrets(clock())
     assert 3 == len({created.signing_key, rotated.signing_key, replaced.signing_key})
 

@@ -12,6 +12,7 @@ WEBHOOK_ID = "webhook-id"
 WEBHOOK_TIMESTAMP = "webhook-timestamp"
 WEBHOOK_SIGNATURE = "webhook-signature"
 ATTEMPT = "outrider-attempt"
+HOPS = "outrider-hops"
 
 # Whoever reaches the URL writes the headers. Bound each before reading it. A timestamp and 31
 # signatures, more than any sender has keys, take 2 100 characters.
@@ -25,6 +26,7 @@ _MEANINGS = {
     WEBHOOK_TIMESTAMP: WEBHOOK_TIMESTAMP,
     WEBHOOK_SIGNATURE: WEBHOOK_SIGNATURE,
     ATTEMPT: ATTEMPT,
+    HOPS: HOPS,
 }
 # Spelt as servers of three kinds hand them over: the quick way to the same.
 _SPELLINGS = {

@@ -89,6 +89,7 @@ _TOKEN: Mapping[str, Any] = {
     },
     "user_grants": [_GRANT],
     "application": {"client_id": "312909075212861848"},
+    "request": {"scope": ["openid", "profile", "email"]},
     "actor": {
         "actor": {"user_id": "312909075212927384", "issuer": "https://other.example.com"},
         "user_id": "312909075212992920",
@@ -129,6 +130,7 @@ _SAMPLES: Mapping[str, Mapping[str, Any]] = {
     "preaccesstoken": {"function": "function/preaccesstoken", **_TOKEN},
     "presamlresponse": {
         "function": "function/presamlresponse",
+        "userinfo": {"sub": "312909075212468632", "name": "Ada Lovelace", "locale": "en"},
         "user": _USER,
         "user_grants": [_GRANT],
         "response": {"append_attribute": [{"name": "earlier", "name_format": "", "value": ["x"]}]},

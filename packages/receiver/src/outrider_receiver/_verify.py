@@ -11,7 +11,7 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from outrider_receiver._claims import Claim, claims_in
-from outrider_receiver._headers import ATTEMPT, ZITADEL_SIGNATURE, Headers, read_headers
+from outrider_receiver._headers import ATTEMPT, HOPS, ZITADEL_SIGNATURE, Headers, read_headers
 from outrider_receiver._refusal import InvalidCall, Reason
 from outrider_receiver._signing_keys import Hasher, halves, hmac_sha256, secrets_of
 
@@ -20,7 +20,7 @@ TOLERANCE = timedelta(minutes=5)
 
 _SECONDS = TOLERANCE.total_seconds()
 _START_CHARS = len("t=1700000000,v1=")
-_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class VerifiedCall(NamedTuple):
@@ -35,6 +35,11 @@ class VerifiedCall(NamedTuple):
 
     attempt: int | None = None
     """Which attempt this says it is, from 1; events only. **Not signed**: for the log."""
+
+    hops: int = 0
+    """How many outriders the event has come through, from 1; 0 from ZITADEL, and for interceptions.
+    A receiver that publishes because of this call passes it on, as the header `Outrider-Hops` or
+    `hops`: then a circle ends. **Not signed**."""
 
     @property
     def signed_at(self) -> datetime:
@@ -74,16 +79,17 @@ def verify(
     if type(signing_keys) is str and signing_keys and len(found) == 1:
         at = _usual(found.get(ZITADEL_SIGNATURE, ""), body, signing_keys, now, tolerance)
         if at is not None:
-            return tuple.__new__(VerifiedCall, (at, None, None))
+            return tuple.__new__(VerifiedCall, (at, None, None, 0))
     secrets = secrets_of(signing_keys)
     claims = claims_in(found)
-    attempt = _attempt(found[ATTEMPT]) if ATTEMPT in found else None
+    attempt = _number(found[ATTEMPT], "the attempt") if ATTEMPT in found else None
+    hops = _number(found[HOPS], "hops") if HOPS in found else 0
     delivery_id = None
     for claim in claims:
         _require_fresh(claim, now, tolerance)
         _require_signed(claim, body, secrets)
         delivery_id = claim.message_id or delivery_id
-    return VerifiedCall(claims[0].at, delivery_id, attempt)
+    return VerifiedCall(claims[0].at, delivery_id, attempt, hops)
 
 
 def _usual(
@@ -140,9 +146,9 @@ def _require_signed(claim: Claim, body: bytes, secrets: Sequence[str]) -> None:
         raise InvalidCall(Reason.NO_MATCH, "no signature was made with a known signing key")
 
 
-def _attempt(text: str) -> int:
-    if not _ATTEMPT.fullmatch(text):
-        raise InvalidCall(Reason.MALFORMED, "the number of the attempt is not a number")
+def _number(text: str, of_what: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidCall(Reason.MALFORMED, f"the number of {of_what} is not a number")
     return int(text)
 
 

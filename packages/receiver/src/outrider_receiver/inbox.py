@@ -17,6 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,7 +47,8 @@ CREATE TABLE IF NOT EXISTS outrider_inbox (
     body BLOB,
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL
+    due REAL NOT NULL,
+    hops INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS outrider_inbox_due ON outrider_inbox (state, due);
 """
@@ -56,7 +58,7 @@ UPDATE outrider_inbox SET attempts = attempts + 1, due = ?
 WHERE place = (
     SELECT place FROM outrider_inbox WHERE state = 'pending' AND due <= ? ORDER BY place LIMIT 1
 )
-RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts
+RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts, hops
 """
 
 
@@ -91,17 +93,19 @@ class Inbox:
         # What is answered 2xx is on the disk.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.executescript(_SCHEMA)
+        self._add_hops()
 
     def put(self, opened: OpenedCall) -> bool:
         """Keep an event; False when it is here, or was done, already. It is on the disk then."""
         verified = opened.verified
         # ZITADEL sends no id: there the same bytes are the same event.
         name = verified.delivery_id or hashlib.sha256(opened.body).hexdigest()
-        row = (name, verified.at, verified.delivery_id is not None, opened.body, self._clock())
+        is_signed_id = verified.delivery_id is not None
+        row = (name, verified.at, is_signed_id, opened.body, self._clock(), verified.hops)
         with self._lock:
             is_new = self._connection.execute(
-                "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
-                " VALUES (?, ?, ?, ?, 'pending', ?) ON CONFLICT (delivery_id) DO NOTHING",
+                "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due,"
+                " hops) VALUES (?, ?, ?, ?, 'pending', ?, ?) ON CONFLICT (delivery_id) DO NOTHING",
                 row,
             ).rowcount
         self._arrived.set()
@@ -114,8 +118,8 @@ class Inbox:
             row = self._connection.execute(_TAKE, (now + _LEASE_SECONDS, now)).fetchone()
         if row is None:
             return False
-        place, delivery_id, signed_at, is_signed_id, body, attempts = row
-        verified = VerifiedCall(signed_at, delivery_id if is_signed_id else None, attempts)
+        place, delivery_id, signed_at, is_signed_id, body, attempts, hops = row
+        verified = VerifiedCall(signed_at, delivery_id if is_signed_id else None, attempts, hops)
         is_done = _is_done(receiver, verified, body)
         with self._lock:
             self._settle(place, attempts, is_done=is_done)
@@ -150,6 +154,15 @@ class Inbox:
         """Close the file, when no thread works on it any more."""
         with self._lock:
             self._connection.close()
+
+    def _add_hops(self) -> None:
+        """A file of the release before has no such column; another process may add it meanwhile."""
+        columns = self._connection.execute("PRAGMA table_info(outrider_inbox)")
+        if "hops" not in {row[1] for row in columns}:
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute(
+                    "ALTER TABLE outrider_inbox ADD COLUMN hops INTEGER NOT NULL DEFAULT 0"
+                )
 
     def _settle(self, place: int, attempts: int, *, is_done: bool) -> None:
         now = self._clock()

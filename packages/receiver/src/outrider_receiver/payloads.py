@@ -22,7 +22,15 @@ from outrider_receiver._wire import (
     position,
     text_or_digits,
 )
-from outrider_receiver.users import Actor, Application, Org, User, UserGrant, UserMetadata
+from outrider_receiver.users import (
+    Actor,
+    Application,
+    Org,
+    TokenRequest,
+    User,
+    UserGrant,
+    UserMetadata,
+)
 
 MAX_ACTORS = 32
 """How many actors may act for one another; nobody delegates that far."""
@@ -140,6 +148,8 @@ class _Token:
     org: Org = field(default_factory=Org)
     user_grants: tuple[UserGrant, ...] = ()
     application: Application = field(default_factory=Application)
+    request: TokenRequest = field(default_factory=TokenRequest)
+    """What the client asked for, such as the scopes."""
     actor: Actor | None = None
     """Who acts for the user, after a token exchange."""
     response: Mapping[str, Any] = field(default_factory=dict)
@@ -164,6 +174,8 @@ class PreSamlResponse:
 
     function: str = ""
     """`function/presamlresponse`."""
+    userinfo: Mapping[str, Any] = field(default_factory=dict)
+    """The user's claims. Senders before ZITADEL's newest release leave it out."""
     user: User = field(default_factory=User)
     user_grants: tuple[UserGrant, ...] = ()
     response: Mapping[str, Any] = field(default_factory=dict)

@@ -149,6 +149,7 @@ class Sender:
         *,
         delivery_id: str | None = None,
         attempt: int = 1,
+        hops: int = 1,
     ) -> SignedCall:
         """Any payload, signed: typed, as a mapping of JSON, or as the very bytes.
 
@@ -158,13 +159,14 @@ class Sender:
         body = self._wrapped(_bytes_of(payload))
         at = int(self._clock())
         signature = sign(body, signing_keys=self.signing_keys, at=at)
-        headers = {"Content-Type": "application/json", "ZITADEL-Signature": signature}
+        headers = {"Content-Type": "application/json", "Zitadel-Signature": signature}
         if self._as_zitadel:
             return SignedCall(body, headers)
         name = delivery_id or f"delivery-{self._calls}"
         standard = standard_headers(body, signing_keys=self.signing_keys, at=at, delivery_id=name)
-        headers |= {"X-ZITADEL-Signature": signature, **standard}
+        headers |= {"X-Zitadel-Signature": signature, **standard}
         headers |= {"Outrider-Delivery": name, "Outrider-Attempt": str(attempt)}
+        headers["Outrider-Hops"] = str(hops)
         return SignedCall(body, headers)
 
     def _wrapped(self, body: bytes) -> bytes:

@@ -138,6 +138,16 @@ class Application:
 
 
 @dataclass(frozen=True)
+class TokenRequest:
+    """The request that the token is made for."""
+
+    scope: tuple[str, ...] = ()
+    """The scopes that the client asked for. Senders before ZITADEL's newest release leave it out."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the contract does not know, as it came."""
+
+
+@dataclass(frozen=True)
 class Actor:
     """Who acts for the user, after a token exchange; and for whom that one acts."""
 

@@ -137,7 +137,7 @@ class Demo:
         async with self._show_progress("waiting for the call"):
             call = await _find_call(delivery_id, calls)
         self._print_line(f"   {call.method} {printable(call.target)}, answered {call.status}")
-        self._print_line(f"   ZITADEL-Signature: {printable(call.header('zitadel-signature'))}")
+        self._print_line(f"   Zitadel-Signature: {printable(call.header('zitadel-signature'))}")
         if call.verified is None:
             self._print_line(
                 "   " + typer.style(f"NOT VERIFIED, {call.verification_error}", fg="red")

@@ -30,6 +30,21 @@ MAX_CALL_BYTES = 4 * 1024 * 1024 - 64 * 1024
 STANDARD_INPUT = "-"
 
 
+def read_bytes(source: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        if source == STANDARD_INPUT:
+            # It is None when the process was started with it closed.
+            return sys.stdin.buffer.read() if sys.stdin else b""
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{source}: {error.strerror}", code=ExitCode.USAGE) from None
+
+
 def read_source(source: str) -> str:
     """The text of a file, or of standard input for `-`.
 
@@ -37,12 +52,8 @@ def read_source(source: str) -> str:
         CommandError: it cannot be read, or is not UTF-8.
     """
     try:
-        if source == STANDARD_INPUT:
-            # It is None when the process was started with it closed.
-            return sys.stdin.buffer.read().decode() if sys.stdin else ""
-        return Path(source).read_text(encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{source}: {error.strerror}", code=ExitCode.USAGE) from None
+        # Line ends as text files are read.
+        return read_bytes(source).decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise CommandError(f"{source}: is not UTF-8: {error}", code=ExitCode.USAGE) from None
 
@@ -102,17 +113,17 @@ def read_events(source: str) -> list[Event]:
     return [_parse_event(document, f"{source}, {where}") for where, document in documents]
 
 
-def batches_of(events: Sequence[Event]) -> Iterator[list[Event]]:
-    """The events in order, divided into batches that the server takes in one call."""
-    batch: list[Event] = []
+def batches_of(messages: Sequence[M]) -> Iterator[list[M]]:
+    """Events, or entries, in order, divided into batches that the server takes in one call."""
+    batch: list[M] = []
     size = 0
-    for event in events:
-        bytes_of_event = len(event.to_binary())
-        if batch and (len(batch) == MAX_EVENTS or size + bytes_of_event > MAX_CALL_BYTES):
+    for message in messages:
+        bytes_of_one = len(message.to_binary())
+        if batch and (len(batch) == MAX_EVENTS or size + bytes_of_one > MAX_CALL_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(event)
-        size += bytes_of_event
+        batch.append(message)
+        size += bytes_of_one
     if batch:
         yield batch
 

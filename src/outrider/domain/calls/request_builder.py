@@ -26,6 +26,7 @@ from outrider.domain.calls.signature import (
     zitadel_signature,
 )
 from outrider.domain.calls.trace import TraceContext
+from outrider.domain.hops import HOPS_HEADER, MAX_HOPS
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import DEFAULT_POLICY
 from outrider.domain.targets.target import PayloadType, Target, TargetType
@@ -35,6 +36,8 @@ from outrider.errors import OutriderError
 CONTENT_TYPE = ("Content-Type", "application/json")
 
 NO_NAMES: frozenset[str] = frozenset()
+
+_HOPS_HEADERS = tuple((HOPS_HEADER, str(hops)) for hops in range(MAX_HOPS + 1))
 
 TEST_HEADER = ("Outrider-Test", "true")
 """Marks a sample call, which an operator made: receivers may answer it without doing anything."""
@@ -71,13 +74,14 @@ class RequestBuilder:
         message_id: str,
         now: datetime,
         attempt_number: int | None = None,
+        hops: int = 1,
         is_test: bool = False,
         trace: TraceContext | None = None,
     ) -> OutboundRequest:
         """Return the request, signed at `now` with every valid key. Raise `RequestBuildError`.
 
-        `message_id` is the delivery's id, or the call's for an interception; the two headers
-        about deliveries are there when `attempt_number` is. A header marks a test. The receiver's
+        `message_id` is the delivery's id, or the call's for an interception; the headers
+        about deliveries are there when `attempt_number` is. `hops` counts this outrider, too. A header marks a test. The receiver's
         spans go below `trace`.
         """
         target = resolved_target.target
@@ -91,6 +95,7 @@ class RequestBuilder:
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))
             headers.append(("Outrider-Attempt", str(attempt_number)))
+            headers.append(_HOPS_HEADERS[hops])
         if is_test:
             headers.append(TEST_HEADER)
         if trace is not None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+MAX_COST = 1_000
+"""How often a schema may look at one value."""
+
 _LISTS = ("allOf", "anyOf", "oneOf")
 _SAME_PLACE = ("not", "if", "then", "else", "propertyNames")
 _MAPS = ("dependentSchemas", "dependencies", "patternProperties")

@@ -1,6 +1,6 @@
 """The message types of ZITADEL's methods, in a compact form, and answers checked against them.
 
-The form is that of `method_schemas.json`, which `scripts/method_schemas.py` writes. A message is
+The form is that of `method_schemas.json`, which `scripts/zitadel_catalogue.py` writes. A message is
 made ready when a method needs it first.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from outrider.domain.formats.json_text import Pointer, Repeated, pointer_text
 from outrider.domain.interception.message import InvalidResponse
@@ -18,9 +18,33 @@ from outrider.domain.interception.response_check import Answer
 from outrider.domain.routing.condition import ConditionKind
 
 _FIELD = re.compile(
-    r"\b(?P<name>\w+):(?P<type>[A-Za-z])(?P<index>\d*)(?P<shape>[*%]?)(?P<oneof>(?:/\d+)?)"
+    r"(?P<name>\w+)(?:=(?P<json>[^\s:]+))?"
+    r":(?P<type>[A-Za-z])(?P<index>\d*)(?P<shape>[*%]?)(?P<oneof>(?:/\d+)?)"
 )
 _AFTER_UNDERSCORE = re.compile(r"_([a-z0-9A-Z])")
+
+
+class FieldText(NamedTuple):
+    """One field of a message's text, taken apart. `type` is the letter, `number` what is behind it."""
+
+    name: str
+    json_name: str
+    type: str
+    number: int
+    shape: str
+    oneof: str
+
+
+def field_texts(message: str) -> Iterator[FieldText]:
+    """The fields of a message's text. Raise `ValueError` for a text that the scripts do not write."""
+    for part in message.split():
+        found = _FIELD.fullmatch(part)
+        if found is None:
+            raise ValueError(f"a field is name:type, not {part!r}")
+        name = found["name"]
+        json_name = found["json"] or _AFTER_UNDERSCORE.sub(lambda letter: letter[1].upper(), name)
+        number = int(found["index"] or -1)
+        yield FieldText(name, json_name, found["type"], number, found["shape"], found["oneof"])
 
 
 @dataclass(slots=True)
@@ -35,11 +59,16 @@ class ProtoSchemas:
 
     def of(self, full_method: str, kind: ConditionKind) -> ProtoSchema | None:
         """Return the schema of a method's request or response; None: the method is unknown."""
+        index = self.index_of(full_method, kind)
+        return None if index is None else ProtoSchema(self.fields_of(index))
+
+    def index_of(self, full_method: str, kind: ConditionKind) -> int | None:
+        """The place in the file of the message of a method's request or response."""
         service, _, method = full_method.removeprefix("/").rpartition("/")
         found = re.search(rf"(?:^| ){re.escape(method)}:(\d+),(\d+)", self.methods.get(service, ""))
         if found is None or not method:
             return None
-        return ProtoSchema(self.fields_of(int(found[1 if kind is ConditionKind.REQUEST else 2])))
+        return int(found[1 if kind is ConditionKind.REQUEST else 2])
 
     def fields_of(self, index: int) -> MessageFields:
         """The fields of a message by its place in the file."""
@@ -51,15 +80,14 @@ class ProtoSchemas:
         return known
 
     def _read_fields(self, text: str) -> Iterator[tuple[str, Field]]:
-        for found in _FIELD.finditer(text):
-            kind, index = found["type"], found["index"]
-            message = self.fields_of(int(index)) if kind == "m" else None
+        for part in field_texts(text):
+            message = self.fields_of(part.number) if part.type == "m" else None
             check = None
             if message is None:
-                check = self._enum_check(int(index)) if kind == "e" else CHECKS[kind]
-            one = Field(found["name"], check, message, found["shape"], found["oneof"])
-            yield one.name, one
-            yield _AFTER_UNDERSCORE.sub(lambda part: part[1].upper(), one.name), one
+                check = self._enum_check(part.number) if part.type == "e" else CHECKS[part.type]
+            one = Field(part.name, check, message, part.shape, part.oneof)
+            yield part.name, one
+            yield part.json_name, one
 
     def _enum_check(self, index: int) -> Check:
         if index not in self._enum_checks:

@@ -7,8 +7,8 @@ begins with what ZITADEL registers and grows by what others publish.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -35,7 +35,7 @@ class Catalogue:
         services = {*self.services, *map(_service_of, self.methods)}
         object.__setattr__(self, "methods", _ascending(self.methods))
         object.__setattr__(self, "services", _ascending(services))
-        object.__setattr__(self, "functions", tuple(dict.fromkeys(self.functions)))
+        object.__setattr__(self, "functions", _unrepeated(self.functions, ()))
         object.__setattr__(self, "event_types", _ascending(self.event_types))
 
     def has_method(self, text: str) -> bool:
@@ -74,13 +74,40 @@ class Catalogue:
         Raises:
             ValueError: a method is not `/package.Service/Method`.
         """
-        grown = replace(
-            self,
-            methods=(*self.methods, *methods),
-            functions=(*self.functions, *functions),
-            event_types=(*self.event_types, *event_types),
+        added = _ascending(methods)
+        grown = Catalogue._of_ascending(
+            _merged(self.methods, added),
+            _merged(self.services, map(_service_of, added)),
+            _unrepeated(self.functions, functions),
+            _merged(self.event_types, event_types),
         )
         return self if grown == self else grown
+
+    def without(
+        self,
+        *,
+        methods: Collection[str] = (),
+        functions: Collection[str] = (),
+        event_types: Collection[str] = (),
+        kept: Catalogue,
+    ) -> Catalogue:
+        """This catalogue without these entries, of which those in `kept` stay."""
+        return kept.with_entries(
+            methods=[method for method in self.methods if method not in methods],
+            functions=[function for function in self.functions if function not in functions],
+            event_types=[name for name in self.event_types if name not in event_types],
+        )
+
+    @classmethod
+    def _of_ascending(cls, *parts: Sequence[str]) -> Catalogue:
+        """What is in order already, which takes longer to find out than to share it.
+
+        Every instance with entries of its own has a catalogue, made again whenever routing changes.
+        """
+        catalogue = object.__new__(cls)
+        for part, one in zip(fields(cls), parts, strict=True):
+            object.__setattr__(catalogue, part.name, one)
+        return catalogue
 
 
 def catalogue_from_json(data: Mapping[str, Any]) -> Catalogue:
@@ -111,6 +138,16 @@ def _service_of(method: str) -> str:
 
 def _ascending(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(texts)))
+
+
+def _merged(known: Sequence[str], more: Iterable[str]) -> Sequence[str]:
+    """Both, ascending; the known ones themselves when the others bring nothing new."""
+    new = [text for text in more if not _contains(known, text)]
+    return _ascending((*known, *new)) if new else known
+
+
+def _unrepeated(known: Sequence[str], more: Iterable[str]) -> Sequence[str]:
+    return tuple(dict.fromkeys((*known, *more)))
 
 
 def _contains(ascending: Sequence[str], text: str) -> bool:

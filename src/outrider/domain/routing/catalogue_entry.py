@@ -44,13 +44,19 @@ class EntryName(NamedTuple):
 class Entry:
     """Something that conditions may name, described or not; immutable.
 
-    `schema_json` and `example_json` are one JSON object each, as text; None: not given.
+    `schema_json` and `example_json` are one JSON object each, as text; None: not given. A method's
+    are about its request, and about its response as well when `response_schema_json` and
+    `response_example_json` are not given.
     """
 
     kind: EntryKind
     name: str
     schema_json: str | None = field(default=None, repr=False)
     example_json: str | None = field(default=None, repr=False)
+    response_schema_json: str | None = field(default=None, repr=False)
+    response_example_json: str | None = field(default=None, repr=False)
+    is_built_in: bool = False
+    """Whether every instance has it; not stored."""
 
     @property
     def entry_name(self) -> EntryName:
@@ -59,8 +65,23 @@ class Entry:
 
     @property
     def description_size(self) -> int:
-        """How many bytes schema and example have together."""
-        return sum(len(text.encode()) for text in (self.schema_json, self.example_json) if text)
+        """How many bytes schemas and examples have together."""
+        return sum(len(text.encode()) for _, text in self.descriptions if text)
+
+    @property
+    def descriptions(self) -> Sequence[tuple[str, str | None]]:
+        """Each schema and example under the name of its field in messages of errors."""
+        return (
+            ("Schema", self.schema_json),
+            ("Example", self.example_json),
+            ("ResponseSchema", self.response_schema_json),
+            ("ResponseExample", self.response_example_json),
+        )
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it has a schema or an example."""
+        return any(text is not None for _, text in self.descriptions)
 
 
 def changes_routing(entry: Entry, stored: Entry | None) -> bool:
@@ -68,7 +89,8 @@ def changes_routing(entry: Entry, stored: Entry | None) -> bool:
     if stored is None:
         return True
     # Answers of targets are checked against the schemas of methods.
-    return entry.kind is EntryKind.METHOD and entry.schema_json != stored.schema_json
+    before, after = ((one.schema_json, one.response_schema_json) for one in (stored, entry))
+    return entry.kind is EntryKind.METHOD and before != after
 
 
 def check_entry(entry: Entry, position: int) -> None:
@@ -76,11 +98,14 @@ def check_entry(entry: Entry, position: int) -> None:
     reason = _name_reason(entry)
     if reason is not None:
         _reject(position, "Name", reason)
-    for field_name, text in (("Schema", entry.schema_json), ("Example", entry.example_json)):
+    for field_name, text in entry.descriptions:
         if text is not None and len(text.encode()) > MAX_DESCRIPTION_BYTES:
             _reject(
                 position, field_name, f"value length must be at most {MAX_DESCRIPTION_BYTES} bytes"
             )
+    for field_name, text in entry.descriptions[2:]:
+        if text is not None and entry.kind is not EntryKind.METHOD:
+            _reject(position, field_name, "only a METHOD has a response")
 
 
 def names_after(

@@ -77,6 +77,18 @@ def event_lookup_id(event_type: str) -> ExecutionId:
     return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
 
 
+def exists(condition: Condition, catalogue: Catalogue) -> bool:
+    """Whether the catalogue has what the condition is about."""
+    known = {
+        Scope.METHOD: catalogue.has_method,
+        Scope.SERVICE: catalogue.has_service,
+        Scope.NAME: catalogue.has_function,
+        Scope.EVENT: catalogue.has_event_type,
+        Scope.GROUP: catalogue.has_event_group,
+    }
+    return condition.scope is Scope.ALL or known[condition.scope](condition.value)
+
+
 def check_exists(condition: Condition, catalogue: Catalogue) -> None:
     """Raise `NotFound` when the condition is about something that the catalogue does not have.
 
@@ -89,12 +101,5 @@ def check_exists(condition: Condition, catalogue: Catalogue) -> None:
         Scope.EVENT: "COMMAND-74aaqj8fv9",
         Scope.GROUP: "COMMAND-er5oneb5lz",
     }
-    known = {
-        Scope.METHOD: catalogue.has_method,
-        Scope.SERVICE: catalogue.has_service,
-        Scope.NAME: catalogue.has_function,
-        Scope.EVENT: catalogue.has_event_type,
-        Scope.GROUP: catalogue.has_event_group,
-    }
-    if condition.scope is not Scope.ALL and not known[condition.scope](condition.value):
+    if not exists(condition, catalogue):
         raise NotFound("Execution condition is invalid", unknown_id[condition.scope])

@@ -34,6 +34,7 @@ class TargetClient:
         message_id: str,
         now: datetime,
         attempt_number: int | None = None,
+        hops: int = 1,
         is_test: bool = False,
         trace: TraceContext | None = None,
         deadline: float | None = None,
@@ -46,6 +47,7 @@ class TargetClient:
             message_id: the delivery's id; for all other calls an id of their own.
             now: the time of the signatures.
             attempt_number: of the delivery; None when the call is no delivery.
+            hops: how many outriders the event of a delivery has come through, this one included.
             is_test: whether a header marks the call as a sample call.
             trace: the span that the receiver's spans go below.
             deadline: when the caller stops waiting, in the event loop's time. The request ends
@@ -62,6 +64,7 @@ class TargetClient:
                 message_id=message_id,
                 now=now,
                 attempt_number=attempt_number,
+                hops=hops,
                 is_test=is_test,
                 trace=trace,
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from outrider.domain.interception.response_check import MessageSchema
-from outrider.domain.routing.condition import ConditionKind
 
 
 class InvalidSchema(Exception):
@@ -15,6 +14,10 @@ class InvalidSchema(Exception):
 class SchemaCompiler(Protocol):
     """Makes checks of JSON Schemas."""
 
-    def compile(self, schema_json: str, kind: ConditionKind) -> MessageSchema:
-        """Return the check of a method's requests or responses. Raise `InvalidSchema`."""
+    def compile(self, schema_json: str, *, is_of_request: bool = False) -> MessageSchema:
+        """Return the check of a method's messages. Raise `InvalidSchema`.
+
+        With `is_of_request` it is for responses, and may be a schema of the request alone: a
+        response that did not fit when it was given is not checked.
+        """
         ...

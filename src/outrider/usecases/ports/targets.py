@@ -206,6 +206,10 @@ class CatalogueEntries(Protocol):
         """
         ...
 
+    def remove(self, instance: InstanceId, names: Collection[EntryName]) -> set[EntryName]:
+        """Remove what is there of these names, and return it."""
+        ...
+
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
         """Add event types without a description; known ones are passed over."""
         ...

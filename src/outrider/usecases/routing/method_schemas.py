@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from outrider.domain.ids import InstanceId
+from outrider.domain.interception.proto_description import example_of
 from outrider.domain.interception.proto_schema import ProtoSchemas
 from outrider.domain.interception.response_check import MessageSchema
-from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import ConditionKind
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.schemas import InvalidSchema, SchemaCompiler
 from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.routing_table import Routing
 
+_ZITADEL = "/zitadel."
 _Cached = dict[tuple[InstanceId, str, ConditionKind], MessageSchema | None]
 
 
@@ -61,11 +63,11 @@ class MethodSchemas:
             return None
         name = EntryName(full_method, EntryKind.METHOD)
         entries = await self.store.read(lambda unit: unit.catalogue.get_many(instance, [name]))
-        text = entries[0].schema_json if entries else None
+        text, is_of_request = _schema_of(entries[0], kind) if entries else (None, False)
         if text is None:
             return None
         try:
-            return self.compiler.compile(text, kind)
+            return self.compiler.compile(text, is_of_request=is_of_request)
         except InvalidSchema as invalid:
             # It was added by an earlier release, which took every object.
             self.log.warning(
@@ -73,8 +75,23 @@ class MethodSchemas:
             )
             return None
 
+    def example(self, full_method: str, kind: ConditionKind) -> str | None:
+        """Return an example of ZITADEL's message, as JSON; None: the method is not ZITADEL's."""
+        if not full_method.startswith(_ZITADEL):
+            return None
+        registered = self.registered()
+        index = registered.index_of(full_method, kind)
+        return None if index is None else example_of(registered, index)
+
     def _registered(self, full_method: str, kind: ConditionKind) -> MessageSchema | None:
         # An application's own methods must not make it read what only ZITADEL's need.
-        if not full_method.startswith("/zitadel."):
+        if not full_method.startswith(_ZITADEL):
             return None
         return self.registered().of(full_method, kind)
+
+
+def _schema_of(entry: Entry, kind: ConditionKind) -> tuple[str | None, bool]:
+    """The schema for the requests or responses of a method, and whether it is the request's own."""
+    if kind is ConditionKind.RESPONSE and entry.response_schema_json is not None:
+        return entry.response_schema_json, False
+    return entry.schema_json, kind is ConditionKind.RESPONSE

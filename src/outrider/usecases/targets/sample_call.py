@@ -15,7 +15,7 @@ from outrider.domain.formats import go_json
 from outrider.domain.ids import ExecutionId, InstanceId, TargetId
 from outrider.domain.interception.decision import execution_failed, interrupts
 from outrider.domain.interception.response_check import MessageSchema
-from outrider.domain.routing.catalogue_entry import EntryKind, EntryName
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
 from outrider.errors import InvalidRequest, NotFound, OutriderError
 from outrider.runtime import Runtime
@@ -74,12 +74,12 @@ class TestTarget:
         """
         instance = actor.instance_id
         condition = self._condition(instance, target_id)
-        resolved_target, example = await self.store.read(
+        resolved_target, entry = await self.store.read(
             lambda unit: _load(unit, instance, target_id, condition)
         )
         now = self.runtime.now()
         body = (
-            sample_body(condition, example, instance, int(now.timestamp()) * 1_000_000_000)
+            self._sample(instance, condition, entry, int(now.timestamp()) * 1_000_000_000)
             if payload is None
             else _render(payload)
         )
@@ -95,6 +95,18 @@ class TestTarget:
             None if condition is None else condition.execution_id,
             failure.error if failure and is_stopped else None,
         )
+
+    def _sample(
+        self, instance: InstanceId, condition: Condition | None, entry: Entry | None, now_ns: int
+    ) -> bytes:
+        """A body with what the catalogue says of the condition, else with ZITADEL's own messages."""
+        request = entry.example_json if entry else None
+        response = entry.response_example_json if entry else None
+        has_none = request is None and response is None
+        if has_none and self.schemas and condition and condition.scope is Scope.METHOD:
+            request = self.schemas.example(condition.value, ConditionKind.REQUEST)
+            response = self.schemas.example(condition.value, ConditionKind.RESPONSE)
+        return sample_body(condition, request, instance, now_ns, response)
 
     def _condition(self, instance: InstanceId, target_id: TargetId) -> Condition | None:
         routes = self.routing.routes(instance).targets
@@ -168,7 +180,7 @@ def _no_delivery(target_id: TargetId, body: bytes) -> None:
 
 def _load(
     unit: Unit, instance: InstanceId, target_id: TargetId, condition: Condition | None
-) -> tuple[ResolvedTarget, str | None]:
+) -> tuple[ResolvedTarget, Entry | None]:
     resolved_target = load_resolved_targets(unit, [(instance, target_id)]).get(
         (instance, target_id)
     )
@@ -178,7 +190,7 @@ def _load(
         return resolved_target, None
     name = EntryName(condition.value, _ENTRY_KINDS[condition.kind])
     entries = unit.catalogue.get_many(instance, [name])
-    return resolved_target, entries[0].example_json if entries else None
+    return resolved_target, entries[0] if entries else None
 
 
 def _render(payload: Mapping[str, object] | str) -> bytes:

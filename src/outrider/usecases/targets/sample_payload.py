@@ -7,7 +7,8 @@ import json
 from outrider.domain.events.event import Event, render_body
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId, InstanceId
-from outrider.domain.interception.function import PRESAMLRESPONSE, FunctionPayload
+from outrider.domain.interception.function import PREUSERINFO, FunctionPayload
+from outrider.domain.interception.function_example import FUNCTION_EXAMPLES
 from outrider.domain.interception.message import JSON_OBJECTS, JsonObject
 from outrider.domain.interception.payload import InterceptedCall, InterceptionPayload, call_payload
 from outrider.domain.interception.response_check import MessageSchema
@@ -16,20 +17,20 @@ from outrider.usecases.interception.target_chain import TargetPayload
 
 SAMPLE_EVENT_TYPE = "outrider.test"
 _SAMPLE_METHOD = "/outrider.sample.SampleService/DoSomething"
-_SAMPLE_USER: dict[str, object] = {
-    "id": "sample-user",
-    "username": "ada",
-    "human": {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"},
-}
 
 
 def sample_body(
-    condition: Condition | None, example_json: str | None, instance: InstanceId, now_ns: int
+    condition: Condition | None,
+    example_json: str | None,
+    instance: InstanceId,
+    now_ns: int,
+    response_json: str | None = None,
 ) -> bytes:
     """Return a body of the shape that targets get for `condition`; an event's when it is None.
 
-    `example_json` is a JSON object: the catalogue's example of the message, the event's payload or
-    the function's. None: the body has one of our own.
+    `example_json` is a JSON object: the catalogue's example of the request, the event's payload or
+    the function's. `response_json` is that of the response, None: as of the request. None: the body
+    has one of our own.
     """
     if condition is None or condition.kind is ConditionKind.EVENT:
         return _event(condition, example_json, instance, now_ns)
@@ -37,8 +38,10 @@ def sample_body(
         return _function(condition.value, example_json)
     call = InterceptedCall(full_method=method_of(condition), user_id="sample-user")
     message = go_json.compact(example_json or '{"sample":true}')
-    is_response = condition.kind is ConditionKind.RESPONSE
-    return call_payload(call, instance, message, message if is_response else None)
+    if condition.kind is ConditionKind.REQUEST:
+        return call_payload(call, instance, message, None)
+    response = message if response_json is None else go_json.compact(response_json)
+    return call_payload(call, instance, message, response)
 
 
 def payload_of(
@@ -90,10 +93,8 @@ def _function(function: str, example_json: str | None) -> bytes:
         members = go_json.compact(example_json).removeprefix("{")
         separator = "" if members == "}" else ","
         return f'{{"function":{name}{separator}{members}'.encode()
-    payload: dict[str, object] = {"user": _SAMPLE_USER, "user_grants": []}
-    if function != PRESAMLRESPONSE:
-        payload = {"userinfo": {"sub": "sample-user", "name": "Ada Lovelace"}, **payload}
-    return FunctionPayload(function, payload).render()
+    example = FUNCTION_EXAMPLES.get(function, FUNCTION_EXAMPLES[PREUSERINFO])
+    return FunctionPayload(function, example).render()
 
 
 def method_of(condition: Condition) -> str:

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import catalogue_service_pb
-from .catalogue_service_pb import AddEntriesRequest, AddEntriesResponse, ListEntriesRequest, ListEntriesResponse
+from .catalogue_service_pb import AddEntriesRequest, AddEntriesResponse, ListEntriesRequest, ListEntriesResponse, RemoveEntriesRequest, RemoveEntriesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -43,6 +43,13 @@ class CatalogueService(Protocol):
     async def add_entries(self, request: AddEntriesRequest, ctx: RequestContext[AddEntriesRequest, AddEntriesResponse], /) -> AddEntriesResponse:
         """
         Adds entries. One that is known already gets the schema and example that are given.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def remove_entries(self, request: RemoveEntriesRequest, ctx: RequestContext[RemoveEntriesRequest, RemoveEntriesResponse], /) -> RemoveEntriesResponse:
+        """
+        Removes entries that the instance added, all or none. Unknown names are passed over. Of what is built in it removes
+        the schemas and examples that the instance gave; without any it is refused, as is what an execution is set for.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -85,6 +92,17 @@ class CatalogueServiceASGIApplication(ConnectASGIApplication[CatalogueService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.add_entries,
+                ),
+                "/outrider.v1.CatalogueService/RemoveEntries": Endpoint.unary(
+                    method=MethodInfo(
+                        name="RemoveEntries",
+                        service_name="outrider.v1.CatalogueService",
+                        input=RemoveEntriesRequest,
+                        output=RemoveEntriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.remove_entries,
                 ),
             },
             interceptors=interceptors,
@@ -149,6 +167,30 @@ class CatalogueServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def remove_entries(
+        self,
+        request: RemoveEntriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RemoveEntriesResponse:
+        """
+        Removes entries that the instance added, all or none. Unknown names are passed over. Of what is built in it removes
+        the schemas and examples that the instance gave; without any it is refused, as is what an execution is set for.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RemoveEntries",
+                service_name="outrider.v1.CatalogueService",
+                input=RemoveEntriesRequest,
+                output=RemoveEntriesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class CatalogueServiceSync(Protocol):
     """
@@ -163,6 +205,13 @@ class CatalogueServiceSync(Protocol):
     def add_entries(self, request: AddEntriesRequest, ctx: RequestContext[AddEntriesRequest, AddEntriesResponse], /) -> AddEntriesResponse:
         """
         Adds entries. One that is known already gets the schema and example that are given.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def remove_entries(self, request: RemoveEntriesRequest, ctx: RequestContext[RemoveEntriesRequest, RemoveEntriesResponse], /) -> RemoveEntriesResponse:
+        """
+        Removes entries that the instance added, all or none. Unknown names are passed over. Of what is built in it removes
+        the schemas and examples that the instance gave; without any it is refused, as is what an execution is set for.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -203,6 +252,17 @@ class CatalogueServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.add_entries,
+                ),
+                "/outrider.v1.CatalogueService/RemoveEntries": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="RemoveEntries",
+                        service_name="outrider.v1.CatalogueService",
+                        input=RemoveEntriesRequest,
+                        output=RemoveEntriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.remove_entries,
                 ),
             },
             interceptors=interceptors,
@@ -261,6 +321,30 @@ class CatalogueServiceClientSync(ConnectClientSync):
                 service_name="outrider.v1.CatalogueService",
                 input=AddEntriesRequest,
                 output=AddEntriesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def remove_entries(
+        self,
+        request: RemoveEntriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RemoveEntriesResponse:
+        """
+        Removes entries that the instance added, all or none. Unknown names are passed over. Of what is built in it removes
+        the schemas and examples that the instance gave; without any it is refused, as is what an execution is set for.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RemoveEntries",
+                service_name="outrider.v1.CatalogueService",
+                input=RemoveEntriesRequest,
+                output=RemoveEntriesResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.struct_pb import Struct
 
 
-_CatalogueEntryFields: TypeAlias = Literal["kind", "name", "schema", "example", "schema_json", "example_json"]
+_CatalogueEntryFields: TypeAlias = Literal["kind", "name", "schema", "example", "schema_json", "example_json", "response_schema", "response_example", "response_schema_json", "response_example_json", "built_in"]
 
 class CatalogueEntry(Message[_CatalogueEntryFields]):
     """
@@ -41,7 +41,8 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
             string name = 2;
             ```
         schema:
-            JSON Schema of the payload. An object in JSON is kept as its text. Binary callers who choose this Struct get
+            JSON Schema of the payload; of a method, of its request, and of its response when there is no `response_schema`. An
+            object in JSON is kept as its text. Binary callers who choose this Struct get
             doubles for numbers, and at most 5000 values in one call.
 
             ```proto
@@ -65,9 +66,39 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
             ```proto
             string example_json = 6;
             ```
+        response_schema:
+            JSON Schema of a method's response. As for `schema`.
+
+            ```proto
+            optional google.protobuf.Struct response_schema = 7;
+            ```
+        response_example:
+            As for `schema`.
+
+            ```proto
+            optional google.protobuf.Struct response_example = 8;
+            ```
+        response_schema_json:
+            `response_schema` as JSON text, one object. At most one of both.
+
+            ```proto
+            string response_schema_json = 9;
+            ```
+        response_example_json:
+            `response_example` as JSON text, one object. At most one of both.
+
+            ```proto
+            string response_example_json = 10;
+            ```
+        built_in:
+            Only in answers: every instance has it, and it cannot be removed.
+
+            ```proto
+            bool built_in = 11;
+            ```
     """
 
-    __slots__ = ("kind", "name", "schema", "example", "schema_json", "example_json")
+    __slots__ = ("kind", "name", "schema", "example", "schema_json", "example_json", "response_schema", "response_example", "response_schema_json", "response_example_json", "built_in")
 
     if TYPE_CHECKING:
 
@@ -80,6 +111,11 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
             example: Struct | None = None,
             schema_json: str = "",
             example_json: str = "",
+            response_schema: Struct | None = None,
+            response_example: Struct | None = None,
+            response_schema_json: str = "",
+            response_example_json: str = "",
+            built_in: bool = False,
         ) -> None:
             pass
 
@@ -89,8 +125,47 @@ class CatalogueEntry(Message[_CatalogueEntryFields]):
         example: Struct | None
         schema_json: str
         example_json: str
+        response_schema: Struct | None
+        response_example: Struct | None
+        response_schema_json: str
+        response_example_json: str
+        built_in: bool
 
-_ListEntriesRequestFields: TypeAlias = Literal["kinds", "prefix", "page_size", "page_token", "as_text"]
+_CatalogueEntryNameFields: TypeAlias = Literal["kind", "name"]
+
+class CatalogueEntryName(Message[_CatalogueEntryNameFields]):
+    """
+    ```proto
+    message outrider.v1.CatalogueEntryName
+    ```
+
+    Attributes:
+        kind:
+            ```proto
+            outrider.v1.CatalogueKind kind = 1;
+            ```
+        name:
+            ```proto
+            string name = 2;
+            ```
+    """
+
+    __slots__ = ("kind", "name")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            kind: CatalogueKind | None = None,
+            name: str = "",
+        ) -> None:
+            pass
+
+        kind: CatalogueKind
+        name: str
+
+_ListEntriesRequestFields: TypeAlias = Literal["kinds", "prefix", "page_size", "page_token", "as_text", "describe_built_in"]
 
 class ListEntriesRequest(Message[_ListEntriesRequestFields]):
     """
@@ -130,9 +205,16 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
             ```proto
             bool as_text = 5;
             ```
+        describe_built_in:
+            Answer the schemas and examples of what is built in as well: ZITADEL's message types, and what it passes to its
+            functions. They are long, so pages are short.
+
+            ```proto
+            bool describe_built_in = 6;
+            ```
     """
 
-    __slots__ = ("kinds", "prefix", "page_size", "page_token", "as_text")
+    __slots__ = ("kinds", "prefix", "page_size", "page_token", "as_text", "describe_built_in")
 
     if TYPE_CHECKING:
 
@@ -144,6 +226,7 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
             page_size: int = 0,
             page_token: str = "",
             as_text: bool = False,
+            describe_built_in: bool = False,
         ) -> None:
             pass
 
@@ -152,6 +235,7 @@ class ListEntriesRequest(Message[_ListEntriesRequestFields]):
         page_size: int
         page_token: str
         as_text: bool
+        describe_built_in: bool
 
 _ListEntriesResponseFields: TypeAlias = Literal["entries", "next_page_token"]
 
@@ -247,6 +331,64 @@ class AddEntriesResponse(Message[_AddEntriesResponseFields]):
 
         added: int
 
+_RemoveEntriesRequestFields: TypeAlias = Literal["entries"]
+
+class RemoveEntriesRequest(Message[_RemoveEntriesRequestFields]):
+    """
+    ```proto
+    message outrider.v1.RemoveEntriesRequest
+    ```
+
+    Attributes:
+        entries:
+            ```proto
+            repeated outrider.v1.CatalogueEntryName entries = 1;
+            ```
+    """
+
+    __slots__ = ("entries",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            entries: list[CatalogueEntryName] | None = None,
+        ) -> None:
+            pass
+
+        entries: list[CatalogueEntryName]
+
+_RemoveEntriesResponseFields: TypeAlias = Literal["removed"]
+
+class RemoveEntriesResponse(Message[_RemoveEntriesResponseFields]):
+    """
+    ```proto
+    message outrider.v1.RemoveEntriesResponse
+    ```
+
+    Attributes:
+        removed:
+            How many there were.
+
+            ```proto
+            uint32 removed = 1;
+            ```
+    """
+
+    __slots__ = ("removed",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            removed: int = 0,
+        ) -> None:
+            pass
+
+        removed: int
+
 class CatalogueKind(Enum):
     """
     ```proto
@@ -279,7 +421,7 @@ class CatalogueKind(Enum):
 
 
 _DESC = file_desc(
-    b'\n#outrider/v1/catalogue_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto"\xb9\x02\n\x0eCatalogueEntry\x129\n\x04kind\x18\x01 \x01(\x0e2\x1a.outrider.v1.CatalogueKindR\x04kindB\t\xf2\xc7\x18\x05H\x01R\x01\x00\x12\x1d\n\x04name\x18\x02 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12B\n\x06schema\x18\x03 \x01(\x0b2\x17.google.protobuf.StructR\x06schemaB\x11\x82\xc8\x18\r\n\x0bschema_json\x12E\n\x07example\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x07exampleB\x12\x82\xc8\x18\x0e\n\x0cexample_json\x12\x1f\n\x0bschema_json\x18\x05 \x01(\tR\nschemaJson\x12!\n\x0cexample_json\x18\x06 \x01(\tR\x0bexampleJson"\xe5\x01\n\x12ListEntriesRequest\x12?\n\x05kinds\x18\x01 \x03(\x0e2\x1a.outrider.v1.CatalogueKindR\x05kindsB\r\xf2\xc7\x18\th\x03z\x05H\x01R\x01\x00\x12\x1f\n\x06prefix\x18\x02 \x01(\tR\x06prefixB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12,\n\tpage_size\x18\x03 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xd0\x0f\x12\x17\n\x07as_text\x18\x05 \x01(\x08R\x06asText"t\n\x13ListEntriesResponse\x125\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"U\n\x11AddEntriesRequest\x12@\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entriesB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"*\n\x12AddEntriesResponse\x12\x14\n\x05added\x18\x01 \x01(\rR\x05added*\x86\x01\n\rCatalogueKind\x12\x1e\n\x1aCATALOGUE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15CATALOGUE_KIND_METHOD\x10\x01\x12\x1b\n\x17CATALOGUE_KIND_FUNCTION\x10\x02\x12\x1d\n\x19CATALOGUE_KIND_EVENT_TYPE\x10\x032\x93\x02\n\x10CatalogueService\x12\x82\x01\n\x0bListEntries\x12\x1f.outrider.v1.ListEntriesRequest\x1a .outrider.v1.ListEntriesResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/catalogue/search:\x01*\xea\xc7\x18\rauthenticated\x12z\n\nAddEntries\x12\x1e.outrider.v1.AddEntriesRequest\x1a\x1f.outrider.v1.AddEntriesResponse"+\x82\xd3\xe4\x93\x02\x12"\r/v1/catalogue:\x01*\xea\xc7\x18\x0fcatalogue.writeb\x06proto3',
+    b'\n#outrider/v1/catalogue_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a!outrider/options/v1/options.proto"\xf9\x04\n\x0eCatalogueEntry\x129\n\x04kind\x18\x01 \x01(\x0e2\x1a.outrider.v1.CatalogueKindR\x04kindB\t\xf2\xc7\x18\x05H\x01R\x01\x00\x12\x1d\n\x04name\x18\x02 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07\x12B\n\x06schema\x18\x03 \x01(\x0b2\x17.google.protobuf.StructR\x06schemaB\x11\x82\xc8\x18\r\n\x0bschema_json\x12E\n\x07example\x18\x04 \x01(\x0b2\x17.google.protobuf.StructR\x07exampleB\x12\x82\xc8\x18\x0e\n\x0cexample_json\x12\x1f\n\x0bschema_json\x18\x05 \x01(\tR\nschemaJson\x12!\n\x0cexample_json\x18\x06 \x01(\tR\x0bexampleJson\x12\\\n\x0fresponse_schema\x18\x07 \x01(\x0b2\x17.google.protobuf.StructR\x0eresponseSchemaB\x1a\x82\xc8\x18\x16\n\x14response_schema_json\x12_\n\x10response_example\x18\x08 \x01(\x0b2\x17.google.protobuf.StructR\x0fresponseExampleB\x1b\x82\xc8\x18\x17\n\x15response_example_json\x120\n\x14response_schema_json\x18\t \x01(\tR\x12responseSchemaJson\x122\n\x15response_example_json\x18\n \x01(\tR\x13responseExampleJson\x12\x19\n\x08built_in\x18\x0b \x01(\x08R\x07builtIn"n\n\x12CatalogueEntryName\x129\n\x04kind\x18\x01 \x01(\x0e2\x1a.outrider.v1.CatalogueKindR\x04kindB\t\xf2\xc7\x18\x05H\x01R\x01\x00\x12\x1d\n\x04name\x18\x02 \x01(\tR\x04nameB\t\xf2\xc7\x18\x05\x08\x01\x10\xe8\x07"\x91\x02\n\x12ListEntriesRequest\x12?\n\x05kinds\x18\x01 \x03(\x0e2\x1a.outrider.v1.CatalogueKindR\x05kindsB\r\xf2\xc7\x18\th\x03z\x05H\x01R\x01\x00\x12\x1f\n\x06prefix\x18\x02 \x01(\tR\x06prefixB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12,\n\tpage_size\x18\x03 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x04 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xd0\x0f\x12\x17\n\x07as_text\x18\x05 \x01(\x08R\x06asText\x12*\n\x11describe_built_in\x18\x06 \x01(\x08R\x0fdescribeBuiltIn"t\n\x13ListEntriesResponse\x125\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"U\n\x11AddEntriesRequest\x12@\n\x07entries\x18\x01 \x03(\x0b2\x1b.outrider.v1.CatalogueEntryR\x07entriesB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"*\n\x12AddEntriesResponse\x12\x14\n\x05added\x18\x01 \x01(\rR\x05added"\\\n\x14RemoveEntriesRequest\x12D\n\x07entries\x18\x01 \x03(\x0b2\x1f.outrider.v1.CatalogueEntryNameR\x07entriesB\t\xf2\xc7\x18\x05`\x01h\xe8\x07"1\n\x15RemoveEntriesResponse\x12\x18\n\x07removed\x18\x01 \x01(\rR\x07removed*\x86\x01\n\rCatalogueKind\x12\x1e\n\x1aCATALOGUE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15CATALOGUE_KIND_METHOD\x10\x01\x12\x1b\n\x17CATALOGUE_KIND_FUNCTION\x10\x02\x12\x1d\n\x19CATALOGUE_KIND_EVENT_TYPE\x10\x032\xa0\x03\n\x10CatalogueService\x12\x82\x01\n\x0bListEntries\x12\x1f.outrider.v1.ListEntriesRequest\x1a .outrider.v1.ListEntriesResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/catalogue/search:\x01*\xea\xc7\x18\rauthenticated\x12z\n\nAddEntries\x12\x1e.outrider.v1.AddEntriesRequest\x1a\x1f.outrider.v1.AddEntriesResponse"+\x82\xd3\xe4\x93\x02\x12"\r/v1/catalogue:\x01*\xea\xc7\x18\x0fcatalogue.write\x12\x8a\x01\n\rRemoveEntries\x12!.outrider.v1.RemoveEntriesRequest\x1a".outrider.v1.RemoveEntriesResponse"2\x82\xd3\xe4\x93\x02\x19"\x14/v1/catalogue/remove:\x01*\xea\xc7\x18\x0fcatalogue.writeb\x06proto3',
     [
         annotations_pb.desc(),
         struct_pb.desc(),
@@ -287,10 +429,13 @@ _DESC = file_desc(
     ],
     {
         "CatalogueEntry": CatalogueEntry,
+        "CatalogueEntryName": CatalogueEntryName,
         "ListEntriesRequest": ListEntriesRequest,
         "ListEntriesResponse": ListEntriesResponse,
         "AddEntriesRequest": AddEntriesRequest,
         "AddEntriesResponse": AddEntriesResponse,
+        "RemoveEntriesRequest": RemoveEntriesRequest,
+        "RemoveEntriesResponse": RemoveEntriesResponse,
         "CatalogueKind": CatalogueKind,
     },
 )

@@ -171,7 +171,7 @@ class Attempt(Message[_AttemptFields]):
             outrider.v1.Outcome outcome = 4;
             ```
         status_code:
-            0 when there was no answer.
+            0 when there was no answer. An UNREACHABLE attempt has that of an answer that was cut.
 
             ```proto
             uint32 status_code = 5;

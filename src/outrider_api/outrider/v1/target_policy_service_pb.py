@@ -242,7 +242,7 @@ class TlsPolicy(Message[_TlsPolicyFields]):
 
     Attributes:
         ca_pem:
-            Authorities to trust instead of the system's.
+            What to trust instead of the system's authorities: roots, intermediates, or the receiver's own certificate as a pin.
 
             ```proto
             string ca_pem = 1;

@@ -1,15 +1,16 @@
-"""ListEntries and AddEntries."""
+"""ListEntries, AddEntries and RemoveEntries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.calls.runner import check, each_row
 from api.calls.service import Service
-from api.calls.steps import EVENT_TYPE, KNOWN, publish
+from api.calls.steps import EVENT_TYPE, KNOWN, create, publish, set_targets, webhook
 from api.calls.table import Call, Caller, ExpectedError, Row
 from api.wires import Wire
 
@@ -34,6 +35,12 @@ def added(*entries: Mapping[str, Any], caller: Caller = Caller.ADMIN) -> Call:
 def listed(caller: Caller = Caller.ADMIN, **fields: Any) -> Call:
     """List entries."""
     return Call("ListEntries", fields, caller)
+
+
+def removed(*entries: Mapping[str, Any], caller: Caller = Caller.ADMIN) -> Call:
+    """Remove entries."""
+    names = [{"kind": entry["kind"], "name": entry["name"]} for entry in entries]
+    return Call("RemoveEntries", {"entries": names}, caller)
 
 
 def refused(text: str) -> ExpectedError:
@@ -108,6 +115,17 @@ REFUSED = [
         )
         for name in ("schema", "example")
     ),
+    *(
+        Row(
+            f"an event type with a {name}",
+            added({**CANCELLED, name: {}}),
+            refused(
+                f"AddEntriesRequest.Entries[0].{name[0].upper()}{name[1:]}:"
+                " only a METHOD has a response"
+            ),
+        )
+        for name in ("responseSchema", "responseExample")
+    ),
     Row(
         "one that is wrong adds none",
         listed(prefix="$unique"),
@@ -156,6 +174,9 @@ ADDED = [
 ]
 
 ALL = [added(PLACED, PRICE, CANCELLED)]
+ALL_OF_SHOP = [added(BUY, PRICE, PLACED)]
+HEALTHZ = {"kind": METHOD, "name": "/zitadel.auth.v1.AuthService/Healthz", "builtIn": True}
+NO_MEMBERS = {"type": "object", "properties": {}, "additionalProperties": False}
 PAGED = listed(prefix="$unique", pageSize=2)
 REST = Call("ListEntries", {"prefix": "$unique", "pageSize": 2}, keep={"token": "nextPageToken"})
 LISTED = [
@@ -185,6 +206,28 @@ LISTED = [
     Row("methods begin with a slash", listed(prefix="/$unique"), {"entries": [BUY]}, [added(BUY)]),
     Row("nothing begins so", listed(prefix="$unique"), {}),
     Row(
+        "both messages of a method",
+        listed(prefix="/$unique"),
+        {"entries": [{**BUY, "responseSchema": SCHEMA, "responseExample": {"a": 2}}]},
+        [added({**BUY, "responseSchema": SCHEMA, "responseExample": {"a": 2}})],
+    ),
+    Row("what is built in", listed(prefix=HEALTHZ["name"]), {"entries": [HEALTHZ]}),
+    Row(
+        "what is built in, described",
+        listed(prefix=HEALTHZ["name"], describeBuiltIn=True),
+        {
+            "entries": [
+                {
+                    **HEALTHZ,
+                    "schema": NO_MEMBERS,
+                    "example": {},
+                    "responseSchema": NO_MEMBERS,
+                    "responseExample": {},
+                }
+            ]
+        },
+    ),
+    Row(
         "what is published",
         listed(prefix="$unique"),
         {"entries": [{"kind": EVENT, "name": EVENT_TYPE}]},
@@ -207,7 +250,7 @@ LISTED = [
         listed(prefix="pre", kinds=[FUNCTION]),
         {
             "entries": [
-                {"kind": FUNCTION, "name": name}
+                {"kind": FUNCTION, "name": name, "builtIn": True}
                 for name in ("preaccesstoken", "presamlresponse", "preuserinfo")
             ]
         },
@@ -262,7 +305,64 @@ LISTED = [
 ]
 
 
-@each_row([*REFUSED, *ADDED, *LISTED])
+REMOVED = [
+    Row("what was added", removed(BUY, PRICE), {"removed": 2}, ALL_OF_SHOP),
+    Row("is gone", listed(prefix="$unique"), {}, [added(PRICE), removed(PRICE)]),
+    Row("what was never there", removed(BUY), {}),
+    Row("one name twice", removed(PRICE, PRICE), {"removed": 1}, [added(PRICE)]),
+    Row("the other kind stays", removed({**PRICE, "kind": EVENT}), {}, [added(PRICE)]),
+    Row(
+        "what is published comes back with the next event",
+        listed(prefix="$unique"),
+        {"entries": [{"kind": EVENT, "name": EVENT_TYPE}]},
+        [KNOWN, removed({"kind": EVENT, "name": EVENT_TYPE}), KNOWN],
+    ),
+    Row(
+        "nothing",
+        removed(),
+        refused(
+            "RemoveEntriesRequest.Entries: value must contain between 1 and 1000 items, inclusive"
+        ),
+    ),
+    Row(
+        "what is built in",
+        removed({"kind": FUNCTION, "name": "preuserinfo"}),
+        ExpectedError(
+            "failed_precondition",
+            "RemoveEntriesRequest.Entries[0]: preuserinfo is built in, and every instance has it",
+        ),
+    ),
+    Row(
+        "what an execution is set for stays, with the rest of the call",
+        listed(prefix="$unique"),
+        {"entries": [PRICE]},
+        [
+            added(BUY, PRICE),
+            create(webhook(), "target"),
+            set_targets({"request": {"method": "/$unique.v1.Shop/Buy"}}),
+            replace(removed(PRICE, BUY), fails=True),
+        ],
+    ),
+    Row(
+        "when the execution has no targets any more",
+        removed(BUY),
+        {"removed": 1},
+        [
+            added(BUY),
+            create(webhook(), "target"),
+            set_targets({"request": {"method": "/$unique.v1.Shop/Buy"}}),
+            set_targets({"request": {"method": "/$unique.v1.Shop/Buy"}}, []),
+        ],
+    ),
+    Row("who publishes may remove", removed(PRICE, caller=Caller.PUBLISHER), {}),
+    *(
+        Row(f"{caller} may not remove", removed(PRICE, caller=caller), NOT_ALLOWED)
+        for caller in (Caller.VIEWER, Caller.ORG_OWNER)
+    ),
+]
+
+
+@each_row([*REFUSED, *ADDED, *LISTED, *REMOVED])
 async def test_catalogue(service: Service, row: Row, wire: Wire):
     """
     What can be configured is looked up here, and teams teach it their own names.

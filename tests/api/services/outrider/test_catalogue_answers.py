@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import lzma
+from collections.abc import Iterable
+
 import pytest
+from zitadel_catalogue import KEPT
 
 from api.calls.matching import Like
 from api.calls.runner import check, each_row
 from api.calls.service import Service
+from api.calls.steps import webhook
 from api.calls.table import Call, Caller, Row
 from api.wires import Wire
+from outrider.cli.catalogue.descriptor_set import read_descriptor_set
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+AT_ONCE = 200
+DIRECTIONS = ("request", "response")
 ANYBODY = (Caller.ADMIN, Caller.VIEWER, Caller.PUBLISHER, Caller.ORG_OWNER, Caller.ROLELESS)
 
 
@@ -66,12 +75,11 @@ async def test_what_is_listed_can_be_set(service: Service):
     An empty list of targets asks whether the condition exists, and changes nothing.
     """
     functions = (await service.ask("ListExecutionFunctions", {}))["functions"]
-    methods = (await service.ask("ListExecutionMethods", {}))["methods"]
     services = (await service.ask("ListExecutionServices", {}))["services"]
     conditions = [
         *({"function": {"name": function}} for function in functions),
-        *({"request": {"method": method}} for method in methods),
-        *({"response": {"service": service}} for service in services),
+        *({direction: {"service": name}} for name in services for direction in DIRECTIONS),
+        *({direction: {"all": True}} for direction in DIRECTIONS),
     ]
     answers = {
         (await service.ask("SetExecution", {"condition": condition}))["setDate"]
@@ -79,4 +87,42 @@ async def test_what_is_listed_can_be_set(service: Service):
     }
 
     assert {"0001-01-01T00:00:00Z"} == answers
+
+
+async def test_every_method_of_zitadel_can_be_bound(service: Service):
+    """
+    v1, v2beta and v2: what ZITADEL's clients configure for its server, they configure here.
+    """
+    methods = (await service.ask("ListExecutionMethods", {}))["methods"]
+    services = (await service.ask("ListExecutionServices", {}))["services"]
+    known = set(methods_of_zitadel())
+    target = (await service.ask("CreateTarget", webhook(name="every method")))["id"]
+    conditions = [
+        {direction: {"method": method}} for method in sorted(known) for direction in DIRECTIONS
+    ]
+    # At once, as a client with many of them does: the server commits them in groups.
+    for start in range(0, len(conditions), AT_ONCE):
+        await asyncio.gather(
+            *(
+                service.ask("SetExecution", {"condition": condition, "targets": [target]})
+                for condition in conditions[start : start + AT_ONCE]
+            )
+        )
+    bound = []
+    for offset in range(0, len(conditions), 1000):
+        page = {"pagination": {"limit": 1000, "offset": offset}}
+        filters = {"filters": [{"targetFilter": {"targetId": target}}]}
+        answer = await service.ask("ListExecutions", {**page, **filters})
+        bound += [execution["condition"] for execution in answer["executions"]]
+    await service.ask("DeleteTarget", {"id": target})
+
+    assert 899 == len(known)
+    assert known == {method for method in methods if method.startswith("/zitadel.")}
+    assert sorted(methods) == methods
     assert {method.split("/")[1] for method in methods} <= set(services)
+    assert sorted(map(str, conditions)) == sorted(map(str, bound))
+
+
+def methods_of_zitadel() -> Iterable[str]:
+    """The methods of the descriptor set that the catalogue is made of."""
+    return read_descriptor_set(lzma.decompress(KEPT.read_bytes())).methods

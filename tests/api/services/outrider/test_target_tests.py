@@ -36,6 +36,7 @@ from api.calls.steps import (
 from api.calls.table import ALL_BUT_REST, Call, Caller, ExpectedError, Row
 from api.wires import HttpRequest, Wire
 from outrider.adapters.crypto.jose import KeyPairs
+from outrider.domain.interception.function_example import FUNCTION_EXAMPLES
 from outrider.runtime import Runtime
 from outrider.testing.receiver import Answer, Receiver
 from outrider.usecases.access.web_keys import ManageWebKeys
@@ -46,11 +47,6 @@ TEST = Call("TestTarget", {"targetId": "$target"})
 NOT_FOUND = ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz")
 GIVEN = {"list": [1, 2.5, None, "<a & b>"]}
 GIVEN_TEXT = r'{"list":[1,2.5,null,"\u003ca \u0026 b\u003e"]}'
-SAMPLE_USER = {
-    "id": "sample-user",
-    "username": "ada",
-    "human": {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com"},
-}
 FINE_BODY = b'{"fine":true}'
 OK = responder(endpoint=answering(FINE_BODY))
 
@@ -118,6 +114,21 @@ def event_sample(event_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 MADE_UP, DESCRIBED = {"sample": True}, {"from": "catalogue"}
+ZITADELS = "/zitadel.org.v2beta.OrganizationService/DeactivateOrganization"
+HOOK = create(webhook(endpoint=answering(FINE_BODY)), "target")
+BOTH_DESCRIBED = Call(
+    "AddEntries",
+    {
+        "entries": [
+            {
+                "kind": "CATALOGUE_KIND_METHOD",
+                "name": METHOD,
+                "example": DESCRIBED,
+                "responseExample": {"of": "response"},
+            }
+        ]
+    },
+)
 EVERYTHING = {"request": {"all": True}}
 SAMPLES = [
     sample("nothing asks for it", [OK], event_sample("outrider.test", MADE_UP)),
@@ -146,6 +157,19 @@ SAMPLES = [
         f"response{METHOD}",
     ),
     sample(
+        "a response whose messages the catalogue describes",
+        [*bound(on_response(), OK), BOTH_DESCRIBED],
+        {**call_sample(METHOD, DESCRIBED), "response": {"of": "response"}},
+        f"response{METHOD}",
+    ),
+    sample(
+        "a response of ZITADEL, whose target does not answer with the message",
+        bound(on_response(ZITADELS), HOOK),
+        {**call_sample(ZITADELS, {"id": "id"}), "response": {"changeDate": "2030-01-31T12:00:00Z"}},
+        f"response{ZITADELS}",
+        [Call("SetExecution", {"condition": on_response(ZITADELS)})],
+    ),
+    sample(
         "the requests of a service",
         bound({"request": {"service": "$unique.Service"}}, OK),
         call_sample("/$unique.Service/DoSomething", MADE_UP),
@@ -161,12 +185,7 @@ SAMPLES = [
     sample(
         "a function",
         bound(on_function(), OK),
-        {
-            "function": f"function/{FUNCTION}",
-            "userinfo": {"sub": "sample-user", "name": "Ada Lovelace"},
-            "user": SAMPLE_USER,
-            "user_grants": [],
-        },
+        {"function": f"function/{FUNCTION}", **FUNCTION_EXAMPLES["preuserinfo"]},
         f"function/{FUNCTION}",
     ),
     sample(
@@ -178,7 +197,7 @@ SAMPLES = [
     sample(
         "an assertion",
         bound(on_function("presamlresponse"), OK),
-        {"function": "function/presamlresponse", "user": SAMPLE_USER, "user_grants": []},
+        {"function": "function/presamlresponse", **FUNCTION_EXAMPLES["presamlresponse"]},
         "function/presamlresponse",
     ),
     sample(
@@ -202,12 +221,7 @@ SAMPLES = [
     sample(
         "several executions: the first by its name",
         [*bound(on_request(), OK), set_targets(on_response()), set_targets(on_function())],
-        {
-            "function": f"function/{FUNCTION}",
-            "userinfo": {"sub": "sample-user", "name": "Ada Lovelace"},
-            "user": SAMPLE_USER,
-            "user_grants": [],
-        },
+        {"function": f"function/{FUNCTION}", **FUNCTION_EXAMPLES["preuserinfo"]},
         f"function/{FUNCTION}",
     ),
 ]

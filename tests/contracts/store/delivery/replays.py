@@ -195,13 +195,25 @@ class ReplaysContract(StoreContract):
         assert [] == [*another]
         assert {"1", "2", "3", "4", "5", "11"} == set(await states(store))
 
+    async def test_a_replay_has_the_hops_of_its_event(self, store: Store) -> None:
+        """It is the same event, however often it is sent."""
+        event = a_stored_event(planned("51"), event=replace(an_event("far"), hops=7))
+        await store.write(lambda unit: unit.events.append(INSTANCE, [event], NOW))
+        first = await claim(store)
+        await settle(store, a_settlement("51"))
+        await replay(store, ("52", "51"))
+        second = await claim(store)
+
+        found = {claimed.id: claimed.hops for claimed in (*first, *second)}
+        assert (7, 7) == (found[DeliveryId("51")], found[DeliveryId("52")])
+
     async def test_a_replay_is_no_delivery_of_its_publish(self, store: Store) -> None:
         """A publisher that asks again is told what its event had."""
         await replay(store, ("11", "1"))
         stored = an_event("event-1")
-        counts = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, [stored.id]))
+        known = await store.read(lambda unit: unit.events.known(INSTANCE, [stored.id]))
 
-        assert {"event-1": 1} == counts
+        assert 1 == known[stored.id].deliveries
 
     async def test_a_replay_to_a_paused_target_waits_with_the_others(self, store: Store) -> None:
         """And is due when the target goes on."""

@@ -13,6 +13,14 @@ from support.builders import ANOTHER_INSTANCE, INSTANCE
 
 METHOD = Entry(kind=EntryKind.METHOD, name="/shop.v1.Shop/Buy")
 FUNCTION = Entry(kind=EntryKind.FUNCTION, name="price")
+TWO_MESSAGES = Entry(
+    kind=EntryKind.METHOD,
+    name="/shop.v1.Shop/Sell",
+    schema_json='{"a":1}',
+    example_json='{"b":1}',
+    response_schema_json='{"c":1}',
+    response_example_json='{"d":"ü"}',
+)
 EVENT_TYPE = Entry(
     kind=EntryKind.EVENT_TYPE,
     name="shop.order.placed",
@@ -56,10 +64,11 @@ class CatalogueContract(StoreContract):
 
     async def test_an_entry_is_found_as_it_was_written(self, store: Store) -> None:
         """With its description, or without one."""
-        new = await put(store, METHOD, FUNCTION, EVENT_TYPE)
+        entries = [METHOD, TWO_MESSAGES, FUNCTION, EVENT_TYPE]
+        new = await put(store, *entries)
 
-        assert {METHOD.entry_name, FUNCTION.entry_name, EVENT_TYPE.entry_name} == new
-        assert [METHOD, FUNCTION, EVENT_TYPE] == await found(store, *new)
+        assert {entry.entry_name for entry in entries} == new
+        assert entries == await found(store, *new)
 
     async def test_one_name_may_be_of_two_kinds(self, store: Store) -> None:
         """A function and an event type have nothing to do with each other."""
@@ -108,6 +117,30 @@ class CatalogueContract(StoreContract):
             ANOTHER_INSTANCE: {EntryKind.EVENT_TYPE: {EVENT_TYPE.name}},
         } == await names(store)
 
+    async def test_what_is_removed_is_gone(self, store: Store) -> None:
+        """Of this instance and this kind alone; the rest stays, with its description."""
+        await put(store, TWO_MESSAGES, FUNCTION, SAME_NAME)
+        await put(store, TWO_MESSAGES, instance=ANOTHER_INSTANCE)
+        before = await revision(store)
+        gone = [TWO_MESSAGES.entry_name, FUNCTION.entry_name, METHOD.entry_name]
+        removed = await store.write(lambda unit: unit.catalogue.remove(INSTANCE, gone))
+
+        assert {TWO_MESSAGES.entry_name, FUNCTION.entry_name} == removed
+        assert before < await revision(store)
+        assert [SAME_NAME] == await found(store, *gone, SAME_NAME.entry_name)
+        assert [TWO_MESSAGES] == await found(store, *gone, instance=ANOTHER_INSTANCE)
+
+    async def test_removing_nothing_changes_no_routing(self, store: Store) -> None:
+        """A router that is rebuilt for nothing delays others."""
+        await put(store, FUNCTION)
+        before = await revision(store)
+        removed = await store.write(
+            lambda unit: unit.catalogue.remove(INSTANCE, [METHOD.entry_name])
+        )
+
+        assert set() == removed
+        assert before == await revision(store)
+
     async def test_remembering_takes_no_description_away(self, store: Store) -> None:
         """Publishing an event says nothing about its schema."""
         await put(store, EVENT_TYPE)
@@ -140,8 +173,12 @@ class CatalogueContract(StoreContract):
             await put(store, replace(METHOD, schema_json=schema))
             revisions.append(await revision(store))
 
+            await put(store, replace(METHOD, schema_json=schema, response_schema_json="{}"))
+            revisions.append(await revision(store))
+
         assert sorted(set(revisions)) == revisions
-        await put(store, METHOD, replace(METHOD, example_json="{}"))
+        again = replace(METHOD, response_schema_json="{}")
+        await put(store, again, replace(again, example_json="{}", response_example_json="{}"))
         assert revisions[-1] == await revision(store)
 
     async def test_what_describes_an_event_type_is_no_part_of_routing(self, store: Store) -> None:

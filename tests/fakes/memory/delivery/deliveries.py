@@ -58,6 +58,7 @@ class MemoryDeliveries:
                             *row.target_key,
                             row.delivery.event_id,
                             row.delivery.event_type,
+                            self._tables.events[row.instance, row.delivery.event_id].event.hops,
                             change,
                         )
                     )

@@ -23,6 +23,7 @@ _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
 def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
     """What a worker gets to see of a delivery."""
+    stored = tables.events[row.instance, row.delivery.event_id]
     return ClaimedDelivery(
         id=row.delivery.id,
         instance_id=row.instance,
@@ -31,8 +32,9 @@ def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
         created_at=row.delivery.created_at,
         has_dependents=row.has_dependents,
         body=row.delivery.payload,
-        trace=tables.events[row.instance, row.delivery.event_id].trace,
+        trace=stored.trace,
         due_at=row.due_at,
+        hops=stored.event.hops,
     )
 
 

@@ -30,6 +30,15 @@ class MemoryCatalogueEntries:
             self._tables.routing_revision += 1
         return new
 
+    def remove(self, instance: InstanceId, names: Collection[EntryName]) -> set[EntryName]:
+        found = {name for name in names if (instance, name) in self._tables.entries}
+        if found:
+            gone = {(instance, name) for name in found}
+            kept = {name: one for name, one in self._tables.entries.items() if name not in gone}
+            self._tables.entries = kept
+            self._tables.routing_revision += 1
+        return found
+
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
         entries = [Entry(kind=EntryKind.EVENT_TYPE, name=name) for name in event_types]
         known = self._tables.entries.keys()

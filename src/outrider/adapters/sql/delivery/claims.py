@@ -38,7 +38,7 @@ _FLOOD = 8
 _CLAIMED_COLUMNS = (
     "deliveries.id, deliveries.instance_id, deliveries.target_id, deliveries.attempt_count,"
     " deliveries.created_at, deliveries.has_dependents, events.body, events.trace,"
-    " coalesce(deliveries.due_at, deliveries.queued_due_at)"
+    " coalesce(deliveries.due_at, deliveries.queued_due_at), events.hops"
 )
 _DUE_ROWS = (
     f"SELECT {_CLAIMED_COLUMNS}, {HAS_TARGET_QUEUE} FROM deliveries"  # noqa: S608 - ours

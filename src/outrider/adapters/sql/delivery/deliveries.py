@@ -264,20 +264,20 @@ class SqlDeliveries:
         self, claimed: Sequence[_ClaimedRow], changes: Mapping[int, BreakerChange]
     ) -> list[NotableSettlement]:
         return [
-            NotableSettlement(
-                row.settlement, *row.target_key, *self._event_of(row), changes.get(row.number)
-            )
+            self._noted(row, changes.get(row.number))
             for row in claimed
             if row.settlement.state is DeliveryState.DEAD or row.number in changes
         ]
 
-    def _event_of(self, row: _ClaimedRow) -> tuple[EventId, str]:
-        event_id, event_type = self._connection.execute(
-            "SELECT events.id, events.type FROM events JOIN deliveries"
+    def _noted(self, row: _ClaimedRow, change: BreakerChange | None) -> NotableSettlement:
+        event_id, event_type, hops = self._connection.execute(
+            "SELECT events.id, events.type, events.hops FROM events JOIN deliveries"
             " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
             (row.number,),
         ).fetchone()
-        return EventId(event_id), event_type
+        return NotableSettlement(
+            row.settlement, *row.target_key, EventId(event_id), event_type, hops, change
+        )
 
     def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
         if not numbers:
@@ -294,7 +294,7 @@ class SqlDeliveries:
 
 
 def claimed_from_row(row: Row) -> ClaimedDelivery:
-    """From the columns id, instance, target, attempt_count, created_at, has_dependents, body, trace, due_at."""
+    """From the columns id, instance, target, attempt_count, created_at, has_dependents, body, trace, due_at, hops."""
     return ClaimedDelivery(
         DeliveryId(str(row[0])),
         row[1],
@@ -305,6 +305,7 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
         row[6],
         row[7],
         to_optional_time(row[8]),
+        row[9],
     )
 
 

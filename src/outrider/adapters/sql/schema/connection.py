@@ -131,6 +131,10 @@ class Secrets(Protocol):
         """Return the sealed secret, which may be stored."""
         ...
 
+    def digest(self, content: bytes) -> bytes:
+        """Return a keyed digest: of equal contents an equal one, which tells nothing else."""
+        ...
+
     def open(self, sealed: bytes, *, belongs_to: str) -> bytes:
         """Return the secret; raise when the key or the owner is another one."""
         ...

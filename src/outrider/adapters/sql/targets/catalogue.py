@@ -24,17 +24,30 @@ class SqlCatalogueEntries:
         names = {entry.entry_name for entry in entries}
         stored = {entry.entry_name: entry for entry in self.get_many(instance, names)}
         self._connection.executemany(
-            "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
-            " DO UPDATE SET schema = excluded.schema, example = excluded.example",
+            "INSERT INTO catalogue_entries (instance_id, kind, name, schema, example,"
+            " response_schema, response_example)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, kind, name)"
+            " DO UPDATE SET schema = excluded.schema, example = excluded.example,"
+            " response_schema = excluded.response_schema,"
+            " response_example = excluded.response_example",
             [
-                (instance, entry.kind.value, entry.name, entry.schema_json, entry.example_json)
+                (instance, entry.kind.value, entry.name, *(text for _, text in entry.descriptions))
                 for entry in entries
             ],
         )
         if any(changes_routing(entry, stored.get(entry.entry_name)) for entry in entries):
             bump_routing_revision(self._connection)
         return names - stored.keys()
+
+    def remove(self, instance: InstanceId, names: Collection[EntryName]) -> set[EntryName]:
+        found = {entry.entry_name for entry in self.get_many(instance, names)}
+        self._connection.executemany(
+            "DELETE FROM catalogue_entries WHERE instance_id = ? AND kind = ? AND name = ?",
+            [(instance, kind.value, name) for name, kind in sorted(found)],
+        )
+        if found:
+            bump_routing_revision(self._connection)
+        return found
 
     def remember(self, instance: InstanceId, event_types: Collection[str]) -> None:
         added = self._connection.executemany(
@@ -54,13 +67,21 @@ class SqlCatalogueEntries:
         texts = [name.name for name in names]
         clause, values = self._connection.dialect.one_of("name", texts)
         rows = self._connection.execute(
-            "SELECT kind, name, schema, example FROM catalogue_entries"  # noqa: S608 - our names
+            "SELECT kind, name, schema, example, response_schema, response_example"  # noqa: S608 - our names
+            " FROM catalogue_entries"
             f" WHERE instance_id = ? AND {clause}",
             (instance, values),
         )
         found = [
-            Entry(kind=EntryKind(kind), name=name, schema_json=schema, example_json=example)
-            for kind, name, schema, example in rows
+            Entry(
+                kind=EntryKind(kind),
+                name=name,
+                schema_json=schema,
+                example_json=example,
+                response_schema_json=response_schema,
+                response_example_json=response_example,
+            )
+            for kind, name, schema, example, response_schema, response_example in rows
         ]
         exact = set(names)
         return [entry for entry in found if entry.entry_name in exact]

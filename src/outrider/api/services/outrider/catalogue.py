@@ -32,6 +32,7 @@ class CatalogueHandlers(CatalogueService):
             prefix=request.prefix,
             after=_from_token(request.page_token),
             limit=request.page_size,
+            describes_built_in=request.describe_built_in,
         )
         as_text = request.as_text or is_json_call()
         if request.as_text:
@@ -48,6 +49,13 @@ class CatalogueHandlers(CatalogueService):
         """All of them, or none."""
         entries = [_entry(entry, position) for position, entry in enumerate(request.entries)]
         return pb.AddEntriesResponse(added=await self._catalogue.add(actor_of(ctx), entries))
+
+    async def remove_entries(
+        self, request: pb.RemoveEntriesRequest, ctx: Context, /
+    ) -> pb.RemoveEntriesResponse:
+        """All of them, or none."""
+        names = [EntryName(entry.name, EntryKind(int(entry.kind))) for entry in request.entries]
+        return pb.RemoveEntriesResponse(removed=await self._catalogue.remove(actor_of(ctx), names))
 
 
 def _from_token(token: str) -> EntryName | None:
@@ -66,6 +74,12 @@ def _entry(message: pb.CatalogueEntry, position: int) -> Entry:
         name=message.name,
         schema_json=_to_json(message.schema, message.schema_json, position, "Schema"),
         example_json=_to_json(message.example, message.example_json, position, "Example"),
+        response_schema_json=_to_json(
+            message.response_schema, message.response_schema_json, position, "ResponseSchema"
+        ),
+        response_example_json=_to_json(
+            message.response_example, message.response_example_json, position, "ResponseExample"
+        ),
     )
 
 
@@ -76,13 +90,19 @@ def _to_json(struct: Struct | None, text: str, position: int, field_name: str) -
 
 
 def _entry_to_proto(entry: Entry, *, as_text: bool) -> pb.CatalogueEntry:
-    message = pb.CatalogueEntry(kind=pb.CatalogueKind(entry.kind.value), name=entry.name)
+    message = pb.CatalogueEntry(
+        kind=pb.CatalogueKind(entry.kind.value), name=entry.name, built_in=entry.is_built_in
+    )
     if as_text:
         message.schema_json = entry.schema_json or ""
         message.example_json = entry.example_json or ""
+        message.response_schema_json = entry.response_schema_json or ""
+        message.response_example_json = entry.response_example_json or ""
     else:
         message.schema = _to_struct(entry.schema_json)
         message.example = _to_struct(entry.example_json)
+        message.response_schema = _to_struct(entry.response_schema_json)
+        message.response_example = _to_struct(entry.response_example_json)
     return message
 
 

@@ -13,12 +13,14 @@ from outrider.api.rpc.json_text import is_json_call
 from outrider.api.services.messages.structs import given_object, to_struct
 from outrider.api.services.messages.times import to_duration
 from outrider.domain.formats import go_json, json_members
+from outrider.domain.hops import HOPS_HEADER, parse_hops
 from outrider.domain.ids import ExecutionId
 from outrider.domain.interception.function_result import added_attributes, added_claims
 from outrider.domain.interception.message import JSON_OBJECTS, JSON_TEXTS, JsonObject
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
+from outrider.usecases.interception.enqueuer import continue_hops
 from outrider.usecases.interception.intercept import InterceptionResult, Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
 from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
@@ -43,14 +45,14 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptRequestRequest, ctx: Context, /
     ) -> pb.InterceptRequestResponse:
         """Before a request is handled."""
+        _count_hops(ctx)
         given = _given(request.request, request.request_json, f"{_name(request)}.Request")
         instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
         if isinstance(given, str):
             text_run = self._interceptions.request(
                 instance, call, given, JSON_TEXTS, seconds=seconds
             )
-            left = await _with_id(ctx, text_run)
-            return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
+            return request_answer(await _with_id(ctx, text_run))
         result = await _with_id(
             ctx,
             self._interceptions.request(instance, call, given, JSON_OBJECTS, seconds=seconds),
@@ -62,6 +64,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptResponseRequest, ctx: Context, /
     ) -> pb.InterceptResponseResponse:
         """Before a response is sent. When one of the messages is text, the answer is."""
+        _count_hops(ctx)
         handled = _given(request.request, request.request_json, f"{_name(request)}.Request")
         given = _given(request.response, request.response_json, f"{_name(request)}.Response")
         instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
@@ -71,8 +74,7 @@ class InterceptionHandlers(InterceptionService):
             text_run = self._interceptions.response(
                 instance, call, text, JSON_TEXTS, request=shown, seconds=seconds
             )
-            left = await _with_id(ctx, text_run)
-            return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
+            return response_answer(await _with_id(ctx, text_run))
         result = await _with_id(
             ctx,
             self._interceptions.response(
@@ -86,34 +88,51 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.CallFunctionRequest, ctx: Context, /
     ) -> pb.CallFunctionResponse:
         """At a function."""
+        _count_hops(ctx)
         function = request.function
         payload = _given(request.payload, request.payload_json, "CallFunctionRequest.Payload")
         run = self._interceptions.function(
             actor_of(ctx).instance_id, function, payload, seconds=_seconds(ctx)
         )
-        result = await _with_id(ctx, run)
-        response = pb.CallFunctionResponse(
-            attributes=[
-                pb.SamlAttribute(
-                    name=added_attribute.name,
-                    name_format=added_attribute.name_format,
-                    values=list(added_attribute.values),
-                )
-                for added_attribute in added_attributes(function, result.message)
-            ],
-            **_run(result),
-        )
-        claims = added_claims(function, _userinfo(payload), result.message)
-        if isinstance(payload, str):
-            response.answer_json = go_json.dumps_as_read(result.message)
-            response.claims_json = go_json.dumps_as_read(claims)
-        else:
-            response.answer, response.claims = to_struct(result.message), to_struct(claims)
-        return response
+        return function_answer(function, payload, await _with_id(ctx, run))
 
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
         """Which execution would match, and why. Nothing is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
+
+
+def request_answer(left: InterceptionResult[str]) -> pb.InterceptRequestResponse:
+    """The answer to a request that is text."""
+    return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
+
+
+def response_answer(left: InterceptionResult[str]) -> pb.InterceptResponseResponse:
+    """The answer to a response that is text."""
+    return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
+
+
+def function_answer(
+    function: str, payload: JsonObject | str, result: InterceptionResult[JsonObject]
+) -> pb.CallFunctionResponse:
+    """The answer to a function: as text where its payload was."""
+    response = pb.CallFunctionResponse(
+        attributes=[
+            pb.SamlAttribute(
+                name=added_attribute.name,
+                name_format=added_attribute.name_format,
+                values=list(added_attribute.values),
+            )
+            for added_attribute in added_attributes(function, result.message)
+        ],
+        **_run(result),
+    )
+    claims = added_claims(function, _userinfo(payload), result.message)
+    if isinstance(payload, str):
+        response.answer_json = go_json.dumps_as_read(result.message)
+        response.claims_json = go_json.dumps_as_read(claims)
+    else:
+        response.answer, response.claims = to_struct(result.message), to_struct(claims)
+    return response
 
 
 async def _with_id(
@@ -129,6 +148,11 @@ async def _with_id(
     if result.interception_id:
         ctx.response_headers[INTERCEPTION_ID] = result.interception_id
     return result
+
+
+def _count_hops(ctx: Context) -> None:
+    """A call that an application makes because of a delivery: its asynchronous targets may do it again."""
+    continue_hops(parse_hops(ctx.request_headers.getall(HOPS_HEADER)))
 
 
 def _name(request: _CallRequest) -> str:

@@ -1,10 +1,20 @@
-"""The script that makes `method_schemas.json` out of descriptors."""
+"""The script that makes the catalogue of ZITADEL, and message types out of descriptors."""
 
 from __future__ import annotations
 
+import json
+import lzma
+
 import pytest
+import zitadel_catalogue
 from google.protobuf import descriptor_pb2, duration_pb2, struct_pb2, wrappers_pb2
-from method_schemas import Types, schemas
+
+from outrider.cli.catalogue.descriptor_set import (
+    InvalidDescriptors,
+    Types,
+    read_descriptor_set,
+    schemas,
+)
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 WELL_KNOWN = (duration_pb2, struct_pb2, wrappers_pb2)
@@ -26,7 +36,9 @@ def message(name: str, *fields: FIELD) -> descriptor_pb2.DescriptorProto:
     return found
 
 
-def types(*messages: descriptor_pb2.DescriptorProto, request: str = "In", response: str = "Out"):
+def types(
+    *messages: descriptor_pb2.DescriptorProto, request: str = "In", response: str = "Out"
+) -> Types:
     file = descriptor_pb2.FileDescriptorProto(name="a.proto", package="a.v1", syntax="proto3")
     file.message_type.extend(messages)
     file.enum_type.add(name="Kind").value.add(name="KIND_B")
@@ -36,7 +48,8 @@ def types(*messages: descriptor_pb2.DescriptorProto, request: str = "In", respon
     known = [descriptor_pb2.FileDescriptorProto() for _ in WELL_KNOWN]
     for copy, module in zip(known, WELL_KNOWN, strict=True):
         module.DESCRIPTOR.CopyToProto(copy)
-    return Types(descriptor_pb2.FileDescriptorSet(file=[*known, file]))
+    descriptors = descriptor_pb2.FileDescriptorSet(file=[*known, file])
+    return read_descriptor_set(descriptors.SerializeToString())
 
 
 def written(*messages: descriptor_pb2.DescriptorProto):
@@ -87,9 +100,65 @@ def test_messages_of_the_same_fields_are_one():
     assert ["one:m1", "id:s"] == content["messages"]
 
 
-def test_a_json_name_of_its_own_is_an_error():
+@pytest.mark.parametrize(
+    ("json_name", "text"), [("ID", "id=ID:s"), ("@id", "id=@id:s"), ("the id", "id:s")]
+)
+def test_a_json_name_of_its_own_stands_behind_the_name(json_name, text):
     """
-    The file has one name for each field.
+    An operator's own API may have such names; ZITADEL's has none.
     """
-    with pytest.raises(SystemExit, match=r"\.a\.v1\.In\.id"):
-        written(message("In", field("id", FIELD.TYPE_STRING, json_name="ID")), message("Out"))
+    content = written(
+        message("In", field("id", FIELD.TYPE_STRING, json_name=json_name)), message("Out")
+    )
+
+    assert text == content["messages"][0]
+
+
+def test_a_set_without_what_it_imports_says_how_to_make_one():
+    """
+    `protoc` leaves imports out unless it is told otherwise.
+    """
+    request = message("In", field("other", FIELD.TYPE_MESSAGE, ".b.v1.Other"))
+
+    with pytest.raises(InvalidDescriptors, match=r"b\.v1\.Other .* --include_imports"):
+        written(request, message("Out"))
+
+
+@pytest.mark.parametrize("data", [b"{}", b"\xff", b"openapi: 3.1.0"])
+def test_other_bytes_are_no_descriptor_set(data):
+    """
+    A user who gives the wrong file learns which kind of file it has to be.
+    """
+    with pytest.raises(InvalidDescriptors, match="FileDescriptorSet"):
+        read_descriptor_set(data)
+
+
+def test_what_is_committed_is_what_the_kept_descriptors_give():
+    """
+    A file edited by hand would be overwritten by the next release of ZITADEL.
+    """
+    kept = read_descriptor_set(lzma.decompress(zitadel_catalogue.KEPT.read_bytes()))
+    current = zitadel_catalogue.CATALOGUE.read_text("utf-8")
+
+    assert 899 == len(kept.methods)
+    assert current == zitadel_catalogue.catalogue_text(json.loads(current), kept)
+    assert zitadel_catalogue.SCHEMAS.read_text("utf-8") == zitadel_catalogue.schemas_text(kept)
+
+
+def test_a_newer_release_replaces_the_methods_and_keeps_the_rest():
+    """
+    What no descriptor set has is not lost: functions, event types, health and reflection.
+    """
+    current = {
+        "about": "a",
+        "services": {"grpc.health.v1.Health": ["Check"], "zitadel.old.v1.Old": ["Gone"]},
+        "functions": ["preuserinfo"],
+        "event_types": ["user.added"],
+    }
+    newer = types(message("In"), message("Out"))
+    newer.methods = {"/zitadel.new.v1.New/Do": (".a.v1.In", ".a.v1.Out"), "/a.v1.S/M": ("", "")}
+
+    assert {
+        **current,
+        "services": {"grpc.health.v1.Health": ["Check"], "zitadel.new.v1.New": ["Do"]},
+    } == json.loads(zitadel_catalogue.catalogue_text(current, newer))

@@ -1,0 +1,1 @@
+"""Methods for the catalogue, out of what describes an API: descriptor sets and OpenAPI."""
