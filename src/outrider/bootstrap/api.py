@@ -84,9 +84,8 @@ async def open_api(
     `shutdown` tells it when it is not ready any more, and when streams that never end by themselves
     end. `routing` is one that its owner keeps up to date.
     """
-    shutdown = shutdown or Shutdown()
+    shutdown, log = shutdown or Shutdown(), log or structlog.get_logger().bind()
     ready = store_ready(context.store, shutdown)
-    log = log or structlog.get_logger().bind()
     async with (
         nullcontext(routing) if routing else open_routing(context, log) as routes,
         open_external_tokens(settings, context, log) as external_tokens,
