@@ -15,12 +15,12 @@ from contracts.store.steps import add_pending, add_targets
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
-from outrider.adapters.sql.delivery.replays import SqlReplays
+from outrider.adapters.sql.delivery.log_scan import SqlLogScans
 from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import ReplayRange
+from outrider.domain.delivery.replay import LogRange
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
@@ -118,9 +118,9 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         counts.roll_up(NOW, 10)
         retention.delete_expired_deliveries(DeliveryState.DEAD, NOW, 10)
         retention.delete_expired_events(NOW, 0, 10)
-        replays = SqlReplays(connection)
+        scans = SqlLogScans(connection)
         for search in SEARCHES:
-            replays.scan(INSTANCE, search, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+            scans.scan(INSTANCE, search, LogRange(DeliveryId("0"), DeliveryId("9")), 10)
         deliveries = SqlDeliveries(connection)
         deliveries.search(INSTANCE, DeliverySearch())
         deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))

@@ -24,7 +24,7 @@ from contracts.store.steps import (
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayWindow
+from outrider.domain.delivery.replay import LogRange, LogWindow, Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.domain.targets.policy import OnDead, Ordering, TargetPolicy
@@ -40,20 +40,20 @@ from support.builders import (
 from support.runtime import NOW
 
 HOUR = timedelta(hours=1)
-EVERYTHING = ReplayRange(DeliveryId("0"), DeliveryId("1000"))
+EVERYTHING = LogRange(DeliveryId("0"), DeliveryId("1000"))
 
 
 async def scan(
     store: Store,
-    within: ReplayRange = EVERYTHING,
+    within: LogRange = EVERYTHING,
     *,
     limit: int = 100,
     instance: InstanceId = INSTANCE,
     **filters: Any,
-) -> ReplayWindow:
+) -> LogWindow:
     """One scan of the log."""
     search = DeliverySearch(**filters)
-    return await store.read(lambda unit: unit.replays.scan(instance, search, within, limit))
+    return await store.read(lambda unit: unit.log_scans.scan(instance, search, within, limit))
 
 
 async def found(store: Store, **filters: Any) -> list[str]:
@@ -97,9 +97,9 @@ class ReplaysContract(StoreContract):
     async def test_what_is_named_says_whether_it_can_be_replayed(self, store: Store) -> None:
         """Open ones are under way already; what is not there is not told."""
         ids = [DeliveryId(delivery_id) for delivery_id in ("3", "9", "2", "4", "x", "1")]
-        named = await store.read(lambda unit: unit.replays.named(INSTANCE, ids))
-        strangers = await store.read(lambda unit: unit.replays.named(ANOTHER_INSTANCE, ids))
-        nothing = await store.read(lambda unit: unit.replays.named(INSTANCE, []))
+        named = await store.read(lambda unit: unit.log_scans.named(INSTANCE, ids))
+        strangers = await store.read(lambda unit: unit.log_scans.named(ANOTHER_INSTANCE, ids))
+        nothing = await store.read(lambda unit: unit.log_scans.named(INSTANCE, []))
 
         assert [("1", True), ("2", True), ("3", False), ("4", False)] == [
             (source.id, source.is_replayable) for source in named
@@ -115,7 +115,7 @@ class ReplaysContract(StoreContract):
 
     async def test_a_scan_keeps_to_its_range(self, store: Store) -> None:
         """What is made during a long replay is not replayed."""
-        window = await scan(store, ReplayRange(DeliveryId("2"), DeliveryId("4")))
+        window = await scan(store, LogRange(DeliveryId("2"), DeliveryId("4")))
 
         assert ["3", "4"] == [source.id for source in window.found]
         assert (None, NOW + timedelta(seconds=4)) == (window.reached, window.reached_at)

@@ -7,7 +7,7 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering, transitions
@@ -42,21 +42,36 @@ class SqlCancellations:
         self._connection = connection
 
     def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
-        number = to_number(delivery)
-        row = self._connection.execute(
-            "SELECT state FROM deliveries WHERE instance_id = ? AND id = ? AND finished_at IS NULL",
-            (instance, number),
-        ).fetchone()
-        if row is None or number is None:
-            return
-        if row[0] == _DELIVERING:
-            self._connection.execute(
-                "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
-                " ON CONFLICT (delivery_id) DO NOTHING",
-                (number,),
-            )
+        self.cancel_some(instance, [delivery], now)
+
+    def cancel_some(
+        self, instance: InstanceId, deliveries: Sequence[DeliveryId], now: datetime
+    ) -> int:
+        numbers = [number for id_ in deliveries if (number := to_number(id_)) is not None]
+        clause, value = self._connection.dialect.one_of("id", numbers)
+        rows = self._connection.execute(
+            f"SELECT id, state FROM deliveries WHERE instance_id = ? AND finished_at IS NULL AND {clause}",  # noqa: S608
+            (instance, value),
+        ).fetchall()
+        states = {DeliveryId(str(number)): (number, state) for number, state in rows}
+        moved, at = Moved(), from_time(now)
+        targets: set[TargetKey] = set()
+        for count, delivery in enumerate(deliveries):
+            if moved.rows >= CANCELLED_AT_ONCE:
+                break
+            number, state = states.get(delivery, (0, None))
+            if state == _DELIVERING:
+                self._connection.execute(
+                    "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
+                    " ON CONFLICT (delivery_id) DO NOTHING",
+                    (number,),
+                )
+            elif state is not None:
+                targets.add(_cancel_one(self._connection, number, at, moved))
         else:
-            _cancel_waiting(self._connection, number, from_time(now))
+            count = len(deliveries)
+        _refresh(self._connection, targets, moved, at)
+        return count
 
     def take_effect(self, now: datetime) -> None:
         take_effect(self._connection, from_time(now))
@@ -101,11 +116,18 @@ def _still_waits(connection: Connection, number: int) -> bool:
 
 def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
     """Cancel a delivery that is not attempted now; those behind it move up: return how many."""
+    moved = Moved()
+    target_key = _cancel_one(connection, number, at, moved)
+    _refresh(connection, [target_key], moved, at)
+    return moved.rows
+
+
+def _cancel_one(connection: Connection, number: int, at: int, moved: Moved) -> TargetKey:
+    """As above, but for the target queues; return the target."""
     instance, target, depends_on, aggregate = connection.execute(
         "SELECT instance_id, target_id, depends_on, aggregate FROM deliveries WHERE id = ?",
         (number,),
     ).fetchone()
-    moved = Moved()
     transitions.move_dependents_up(connection, number, depends_on, at, moved)
     if aggregate is not None:
         ordering.promote_next(connection, [number])
@@ -114,10 +136,19 @@ def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
+    return instance, target
+
+
+def _refresh(
+    connection: Connection, target_keys: Collection[TargetKey], moved: Moved, at: int
+) -> None:
+    """What the target queues have to know of deliveries that were cancelled, and of what moved."""
     target_queues = SqlTargetQueues(connection)
-    target_queues.refresh_targets([(instance, target)])
+    target_queues.refresh_targets(target_keys)
     target_queues.refresh_due(moved.target_keys, at)
-    return moved.rows
+    if target_keys:
+        # Another delivery may be due now, also the next of an ordering key.
+        connection.notify_on_commit()
 
 
 def begin_deletion(connection: Connection, target_key: TargetKey) -> None:
