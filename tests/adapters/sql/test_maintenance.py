@@ -10,6 +10,7 @@ import pytest
 from contracts.store.delivery.cancelling import CancellingContract
 from contracts.store.delivery.replays import ReplaysContract
 from contracts.store.delivery.retention import RetentionContract
+from contracts.store.delivery.retrying import RetryingContract
 from contracts.store.delivery.stats import CountingContract
 from contracts.store.steps import add_pending, add_targets
 from fakes.memory.store import MemoryStore
@@ -36,6 +37,8 @@ SEARCHES = [
     DeliverySearch(target_id=TargetId("101")),
     DeliverySearch(event_id=EventId("event-1")),
     DeliverySearch(event_type="a.b", created_since=NOW, created_until=NOW),
+    DeliverySearch(states=(DeliveryState.RETRYING,)),
+    DeliverySearch(states=(DeliveryState.RETRYING,), target_id=TargetId("101")),
 ]
 
 
@@ -63,6 +66,9 @@ class TestReplaysOnMemory(OnMemory, ReplaysContract): ...
 class TestCancellingOnMemory(OnMemory, CancellingContract): ...
 
 
+class TestRetryingOnMemory(OnMemory, RetryingContract): ...
+
+
 class TestCountingOnMemory(OnMemory, CountingContract): ...
 
 
@@ -73,6 +79,9 @@ class TestReplaysOnSqlite(OnSqlite, ReplaysContract): ...
 
 
 class TestCancellingOnSqlite(OnSqlite, CancellingContract): ...
+
+
+class TestRetryingOnSqlite(OnSqlite, RetryingContract): ...
 
 
 class TestCountingOnSqlite(OnSqlite, CountingContract): ...
@@ -134,11 +143,11 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
 
     # A scan of the log ends at its limit: then the log must not be sorted first.
     assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
-    allowed = ("seen", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
+    allowed = ("seen", "json_each", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
     assert [] == [
         plan
         for plan in plans
         if plan.startswith("SCAN ") and not any(name in plan for name in allowed)
     ]
-    for index in ("open", "finished", "dead", "target", "owner", "log"):
+    for index in ("open", "finished", "dead", "target", "owner", "log", "replays"):
         assert any(f"deliveries_{index}" in plan for plan in plans), index

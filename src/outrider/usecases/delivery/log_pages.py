@@ -50,7 +50,7 @@ class LogPages:
             left = limit - result.made - result.skipped
             if result.rest is None or left <= 0:
                 break
-            result = await self._part(instance, query, result, result.rest, min(PART, left), change)
+            result = await self._part(instance, query, result, min(PART, left), change)
         return result
 
     async def _part(
@@ -58,10 +58,12 @@ class LogPages:
         instance: InstanceId,
         query: DeliverySearch,
         result: PagedResult,
-        within: LogRange,
         limit: int,
         change: Change,
     ) -> PagedResult:
+        within = result.rest
+        if within is None:
+            return result
         # Searched beside the writer, and checked again when they are changed.
         window = await self.store.read(
             lambda unit: unit.log_scans.scan(

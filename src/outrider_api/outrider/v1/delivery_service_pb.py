@@ -452,7 +452,7 @@ class ReplayDeliveriesRequest(Message[_ReplayDeliveriesRequestFields]):
             ```
         include_replayed:
             Also what already has a replay that is open or was delivered, and replays that were delivered
-            themselves. Not with ids: what is named is always replayed.
+            themselves. With ids it changes nothing: what is named is always replayed.
 
             ```proto
             bool include_replayed = 10;

@@ -56,9 +56,11 @@ class SqlCancellations:
         states = {DeliveryId(str(number)): (number, state) for number, state in rows}
         moved, at = Moved(), from_time(now)
         targets: set[TargetKey] = set()
-        for count, delivery in enumerate(deliveries):
+        count = 0
+        for delivery in deliveries:
             if moved.rows >= CANCELLED_AT_ONCE:
                 break
+            count += 1
             number, state = states.get(delivery, (0, None))
             if state == _DELIVERING:
                 self._connection.execute(
@@ -68,8 +70,6 @@ class SqlCancellations:
                 )
             elif state is not None:
                 targets.add(_cancel_one(self._connection, number, at, moved))
-        else:
-            count = len(deliveries)
         _refresh(self._connection, targets, moved, at)
         return count
 

@@ -33,7 +33,7 @@ _DEAD = DeliveryState.DEAD
 _MANY_OPEN = 20_000
 _KEPT = ", ".join(str(state.value) for state in (*OPEN, DeliveryState.DELIVERED))
 IS_REPLAYED = (
-    "({0}.was_redelivered <> 0 OR EXISTS (SELECT 1 FROM deliveries AS replays"
+    "({0}.was_redelivered <> 0 OR EXISTS (SELECT 1 FROM deliveries AS replays"  # noqa: S608 - ours
     " WHERE replays.replay_root = coalesce({0}.replay_root, {0}.id)"
     f" AND replays.state IN ({_KEPT})))"
 )
