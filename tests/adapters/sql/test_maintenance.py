@@ -143,7 +143,14 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
 
     # A scan of the log ends at its limit: then the log must not be sorted first.
     assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
-    allowed = ("seen", "json_each", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
+    allowed = (
+        "seen",
+        "json_each",
+        "since_rollup",
+        "subquery",
+        "cancel_requests",
+        "delivery_totals",
+    )
     assert [] == [
         plan
         for plan in plans

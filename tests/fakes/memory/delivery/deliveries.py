@@ -110,12 +110,14 @@ class MemoryDeliveries:
     ) -> Collection[DeliveryId]:
         resumed = set()
         for replay in replays:
-            row = self._tables.deliveries[replay.id]
+            source = self._tables.deliveries.get(replay.of)
+            if source is None or source.instance != instance:
+                continue
+            root = source.replay_root or replay.of
             of_same = [
                 other.delivery.id
                 for other in self._tables.deliveries.values()
-                if other.instance == instance
-                and row.replay_root in {other.delivery.id, other.replay_root}
+                if other.instance == instance and root in {other.delivery.id, other.replay_root}
             ]
             resumed |= {
                 dead for dead in of_same if ordering.resume_key(self._tables, dead, replay.id)

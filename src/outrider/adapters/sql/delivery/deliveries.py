@@ -55,11 +55,12 @@ _SELECT = (
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
 )
+# A delivery goes back to the first that it repeats, as do all others that repeat that one.
 _HALTED = (
-    "SELECT halted.id, replay.id, halted.aggregate, halted.target_id FROM deliveries AS replay"  # noqa: S608 - ours
-    " JOIN deliveries AS halted ON halted.id = replay.replay_root"
-    " OR halted.replay_root = replay.replay_root"
-    f" WHERE replay.id = ? AND replay.instance_id = ? AND halted.state = {DeliveryState.DEAD.value}"
+    "SELECT halted.id, CAST(? AS BIGINT), halted.aggregate, halted.target_id FROM deliveries AS source"  # noqa: S608 - ours
+    " JOIN deliveries AS halted ON halted.id IN (source.id, source.replay_root)"
+    " OR halted.replay_root = coalesce(source.replay_root, source.id)"
+    f" WHERE source.id = ? AND source.instance_id = ? AND halted.state = {DeliveryState.DEAD.value}"
     " AND halted.aggregate IS NOT NULL LIMIT 1"
 )
 
@@ -226,9 +227,8 @@ class SqlDeliveries:
     def resume_keys(
         self, instance: InstanceId, replays: Sequence[Replay]
     ) -> Collection[DeliveryId]:
-        # By the replay, which knows what it goes back to: the last replay of that may halt the key.
         rows = self._connection.first_of_each(
-            _HALTED, [(int(replay.id), instance) for replay in replays]
+            _HALTED, [(int(replay.id), int(replay.of), instance) for replay in replays]
         )
         halted = [row for row in rows if row is not None]
         ordering.resume_keys(self._connection, [(row[0], row[1], row[2]) for row in halted])
