@@ -108,7 +108,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class BulkCounts:
     """What was done with some deliveries: how many are as the caller wants, and why others are not.
 
     `held` counts those of `count` that go on later: an attempt to end, a target to resume.
@@ -128,23 +128,23 @@ class Done:
 class PagedResult:
     """What was done; `rest` is what is still to be scanned."""
 
-    done: Done = field(default_factory=Done)
+    counts: BulkCounts = field(default_factory=BulkCounts)
     rest: LogRange | None = None
     reached_at: datetime | None = None
 
     @property
     def made(self) -> int:
         """How many are as the caller wants."""
-        return self.done.count
+        return self.counts.count
 
     @property
     def skipped(self) -> int:
         """How many were left alone."""
-        return self.done.skipped
+        return self.counts.skipped
 
-    def plus(self, done: Done) -> Self:
-        """The result with what was done after it."""
-        skips = Counter(self.done.skips)
-        skips.update(done.skips)
-        total = Done(self.done.count + done.count, skips, self.done.held + done.held)
-        return replace(self, done=total)
+    def plus(self, counts: BulkCounts) -> Self:
+        """The result with what was done after that."""
+        skips = Counter(self.counts.skips)
+        skips.update(counts.skips)
+        total = BulkCounts(self.counts.count + counts.count, skips, self.counts.held + counts.held)
+        return replace(self, counts=total)

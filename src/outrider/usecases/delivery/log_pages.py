@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from outrider.domain.delivery.replay import Done, LogEntry, LogRange, PagedResult, SkipReason
+from outrider.domain.delivery.replay import BulkCounts, LogEntry, LogRange, PagedResult, SkipReason
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
 from outrider.errors import NotFound
@@ -18,7 +18,7 @@ PART = 500
 # A call that finds nothing ends, too: then it has scanned 200 000 deliveries.
 _SCANS = 400
 
-Change = Callable[[Sequence[LogEntry]], Awaitable[Done]]
+Change = Callable[[Sequence[LogEntry]], Awaitable[BulkCounts]]
 """Does what is to be done with some deliveries, which may have changed since they were found."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.delivery.replay import (
-    Done,
+    BulkCounts,
     LogEntry,
     LogRange,
     PagedResult,
@@ -43,7 +43,7 @@ class RetryDeliveries:
     async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> PagedResult:
         """Make these due now. Raise `NotFound` when one does not exist: then all stay as they are."""
 
-        def work(unit: Unit) -> Done:
+        def work(unit: Unit) -> BulkCounts:
             entries = named(unit, actor.instance_id, ids)
             return self._make_due(unit, actor.instance_id, entries)
 
@@ -60,11 +60,11 @@ class RetryDeliveries:
         """Make due now what is found, oldest first, at most `limit` of it; see `LogPages`."""
         instance = actor.instance_id
 
-        async def retry(found: Sequence[LogEntry]) -> Done:
+        async def retry(found: Sequence[LogEntry]) -> BulkCounts:
             now = self.runtime.now()
             skips = skips_of([retry_skip(entry, now) for entry in found])
             if skips.total() == len(found):
-                return Done(0, skips)
+                return BulkCounts(0, skips)
             return await self.store.write(
                 lambda unit: self._make_due(
                     unit, instance, unit.log_scans.named(instance, ids_of(found))
@@ -74,13 +74,15 @@ class RetryDeliveries:
 
         return await LogPages(self.store, self.runtime).run(instance, query, rest, limit, retry)
 
-    def _make_due(self, unit: Unit, instance: InstanceId, entries: Sequence[LogEntry]) -> Done:
+    def _make_due(
+        self, unit: Unit, instance: InstanceId, entries: Sequence[LogEntry]
+    ) -> BulkCounts:
         now = self.runtime.now()
         skips = skips_of([retry_skip(entry, now) for entry in entries])
         targets = unit.deliveries.make_due(instance, ids_of(entries), now)
         suspended = unit.deliveries.suspended([(instance, target) for target in set(targets)], now)
         held = sum((instance, target) in suspended for target in targets)
-        return Done(len(targets), skips, held)
+        return BulkCounts(len(targets), skips, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +118,22 @@ class CancelDeliveries:
             instance, query, rest, limit, lambda found: self._cancel(instance, found)
         )
 
-    async def _cancel(self, instance: InstanceId, entries: Sequence[LogEntry]) -> Done:
+    async def _cancel(self, instance: InstanceId, entries: Sequence[LogEntry]) -> BulkCounts:
         """Cancel them, in as many transactions as it takes."""
         result, left = PagedResult(), list(entries)
         while left:
             part = left
 
-            def work(unit: Unit, part: Sequence[LogEntry] = part) -> tuple[int, Done]:
+            def work(unit: Unit, part: Sequence[LogEntry] = part) -> tuple[int, BulkCounts]:
                 return self._cancel_some(unit, instance, part)
 
             count, done = await self.store.write(work, load=Load(instance, len(part)))
             result, left = result.plus(done), left[count:]
-        return result.done
+        return result.counts
 
     def _cancel_some(
         self, unit: Unit, instance: InstanceId, entries: Sequence[LogEntry]
-    ) -> tuple[int, Done]:
+    ) -> tuple[int, BulkCounts]:
         """How many of the first were looked at, and what became of them."""
         ids = ids_of(entries)
         before = {entry.id: entry for entry in unit.log_scans.named(instance, ids)}
@@ -139,6 +141,6 @@ class CancelDeliveries:
         seen = [before[delivery_id] for delivery_id in ids[:count] if delivery_id in before]
         cancelled = [entry for entry in seen if cancel_skip(entry) is None]
         running = sum(entry.state is DeliveryState.DELIVERING for entry in cancelled)
-        return count, Done(
+        return count, BulkCounts(
             len(cancelled), skips_of([cancel_skip(entry) for entry in seen]), running
         )

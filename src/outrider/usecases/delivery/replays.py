@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.delivery.replay import (
-    Done,
+    BulkCounts,
     LogEntry,
     LogRange,
     PagedResult,
@@ -40,7 +40,7 @@ class ReplayDeliveries:
         Raise `NotFound` when one of them does not exist: none is made then.
         """
 
-        def work(unit: Unit) -> Done:
+        def work(unit: Unit) -> BulkCounts:
             entries = named(unit, actor.instance_id, ids)
             return self._add(unit, actor.instance_id, entries, include_replayed=True)
 
@@ -63,12 +63,12 @@ class ReplayDeliveries:
         """
         instance = actor.instance_id
 
-        async def add(found: Sequence[LogEntry]) -> Done:
+        async def add(found: Sequence[LogEntry]) -> BulkCounts:
             skips = skips_of(
                 [replay_skip(entry, include_replayed=include_replayed) for entry in found]
             )
             if skips.total() == len(found):
-                return Done(0, skips)
+                return BulkCounts(0, skips)
             return await self.store.write(
                 lambda unit: self._add(
                     unit,
@@ -88,7 +88,7 @@ class ReplayDeliveries:
         entries: Sequence[LogEntry],
         *,
         include_replayed: bool,
-    ) -> Done:
+    ) -> BulkCounts:
         reasons = [replay_skip(entry, include_replayed=include_replayed) for entry in entries]
         replays = [
             Replay(DeliveryId(str(self.runtime.new_id())), entry.id)
@@ -103,4 +103,4 @@ class ReplayDeliveries:
         if len(written) < len(replays):
             # Of several that go back to the same one, the first was replayed.
             skips[SkipReason.REPLAYED] += len(replays) - len(written)
-        return Done(len(written), skips)
+        return BulkCounts(len(written), skips)

@@ -12,9 +12,6 @@ from outrider.api.services.messages.times import (
     to_timestamp,
 )
 from outrider.api.services.outrider.delivery_selection import (
-    CANCELLED,
-    REPLAYED,
-    RETRIED,
     Page,
     is_id,
     next_token,
@@ -25,6 +22,7 @@ from outrider.api.services.outrider.delivery_selection import (
 )
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
 from outrider.domain.delivery.search import DeliverySearch
+from outrider.domain.delivery.selection import CANCELLED, REPLAYED, RETRIED
 from outrider.domain.delivery.stats import (
     DEFAULT_SUSPENDED,
     DEFAULT_TARGETS,
@@ -113,7 +111,7 @@ class DeliveryHandlers(DeliveryService):
             skipped=result.skipped,
             reached_at=to_optional_timestamp(result.reached_at),
             skips=skip_counts(result),
-            suspended=result.done.held,
+            suspended=result.counts.held,
         )
 
     async def cancel_deliveries(
@@ -131,7 +129,7 @@ class DeliveryHandlers(DeliveryService):
             skipped=result.skipped,
             reached_at=to_optional_timestamp(result.reached_at),
             skips=skip_counts(result),
-            attempt_running=result.done.held,
+            attempt_running=result.counts.held,
         )
 
     async def cancel_delivery(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from outrider.api.services.messages.times import optional_time
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import FINAL, OPEN, LogRange, PagedResult
+from outrider.domain.delivery.replay import LogRange, PagedResult
 from outrider.domain.delivery.search import DeliverySearch
+from outrider.domain.delivery.selection import StateRules, narrowed
 from outrider.domain.ids import DeliveryId, EventId, TargetId
 from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.log_pages import MAX_FOUND
@@ -22,38 +21,6 @@ Change: TypeAlias = (
 Filtered: TypeAlias = pb.ListDeliveriesRequest | Change
 
 _MAX_ID_DIGITS = 19
-_NOT_OPEN = (
-    "{0} deliveries are finished and not attempted again: use ReplayDeliveries"
-    " (`outrider delivery replay`) to make them again"
-)
-
-
-class StateRules(NamedTuple):
-    """Which states a call is for: those that it finds by default, and why it refuses others."""
-
-    default: tuple[DeliveryState, ...]
-    refused: Mapping[DeliveryState, str]
-
-
-REPLAYED = StateRules(
-    (),
-    dict.fromkeys(
-        OPEN,
-        "{0} deliveries are open, and open deliveries are not replayed: use RetryDeliveries"
-        " (`outrider delivery retry`) to make them due now",
-    ),
-)
-RETRIED = StateRules(
-    OPEN,
-    dict.fromkeys(FINAL, _NOT_OPEN)
-    | {
-        DeliveryState.DELIVERING: "an attempt of {0} deliveries is under way: only PENDING and"
-        " RETRYING ones can be due sooner"
-    },
-)
-CANCELLED = StateRules(
-    OPEN, dict.fromkeys(FINAL, "{0} deliveries are finished, and nothing of them is left to cancel")
-)
 
 
 class Page(NamedTuple):
@@ -71,13 +38,11 @@ def selected(request: Change, rules: StateRules) -> list[DeliveryId] | Page:
         _check_only_ids(request, name)
         return [DeliveryId(delivery_id) for delivery_id in request.ids]
     search = search_of(request)
-    if search == DeliverySearch():
-        # It would be about everything there is: a caller who means that can name a date, or states.
-        raise InvalidRequest(f"invalid {name}: give ids or at least one filter")
-    _check_states(search.states, rules, name)
-    if not search.states:
-        search = replace(search, states=rules.default)
-    return Page(search, _log_range(request.page_token, name), request.page_size or MAX_FOUND)
+    return Page(
+        narrowed(search, rules, name),
+        _log_range(request.page_token, name),
+        request.page_size or MAX_FOUND,
+    )
 
 
 def search_of(request: Filtered) -> DeliverySearch:
@@ -122,7 +87,7 @@ def skip_counts(result: PagedResult) -> list[pb.SkipCount]:
     """How many were left alone for each reason."""
     return [
         pb.SkipCount(reason=pb.SkipReason(reason.value), count=count)
-        for reason, count in sorted(result.done.skips.items())
+        for reason, count in sorted(result.counts.skips.items())
         if count
     ]
 
@@ -135,13 +100,6 @@ def _check_only_ids(request: Change, name: str) -> None:
         alone.include_replayed = request.include_replayed
     if request != alone:
         raise InvalidRequest(f"invalid {name}: give either ids or filters, not both")
-
-
-def _check_states(states: Collection[DeliveryState], rules: StateRules, name: str) -> None:
-    for position, state in enumerate(states):
-        if state in rules.refused:
-            reason = rules.refused[state].format(state.name)
-            raise InvalidRequest(f"invalid {name}.States[{position}]: {reason}")
 
 
 def _log_range(token: str, name: str) -> LogRange | None:
