@@ -31,6 +31,8 @@ NAMES = st.sampled_from(
         "webhook-timestamp",
         "webhook-signature",
         "Outrider-Attempt",
+        "Outrider-Event",
+        "Outrider-Replay-Of",
     ]
 )
 # What a forger has at hand: the grammar's own characters, digits that are none, line ends.
