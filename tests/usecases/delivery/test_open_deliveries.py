@@ -89,7 +89,7 @@ async def test_a_suspended_target_is_told(filled, retry):
     await pause(filled)
     result = await retry.found(ACTOR, OPEN_TO_101)
 
-    assert (5, 5) == (result.made, result.counts.held)
+    assert (5, 5) == (result.made, result.counts.deferred)
     assert [] == await claimed_ids(filled, now=NOW + HOUR)
 
 
@@ -110,16 +110,16 @@ async def test_pages_together_cancel_everything_once(filled, cancel, limit):
     """
     The one that is being attempted is cancelled when that attempt has failed.
     """
-    made, held, rest, calls = 0, 0, None, 0
+    made, deferred, rest, calls = 0, 0, None, 0
     while calls == 0 or rest is not None:
         result = await cancel.found(ACTOR, OPEN_TO_101, rest, limit)
-        made, held, rest = made + result.made, held + result.counts.held, result.rest
+        made, deferred, rest = made + result.made, deferred + result.counts.deferred, result.rest
         calls += 1
         assert calls <= 9
 
     await settle(filled, a_settlement("7", DeliveryState.RETRYING, due_at=NOW + HOUR))
     found = await states(filled)
-    assert (7, 1) == (made, held)
+    assert (7, 1) == (made, deferred)
     assert {"CANCELLED", "DELIVERED"} == set(found.values())
     assert "DELIVERED" == found["6"]
 

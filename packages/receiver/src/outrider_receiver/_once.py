@@ -68,7 +68,7 @@ class Work:
     lease_seconds: float
     keep_seconds: float
     signed_seconds: float
-    _held: list[tuple[str, str, float]] = field(default_factory=list)
+    _claims: list[tuple[str, str, float]] = field(default_factory=list)
 
     def begin(self) -> State:
         """Whether the work is this call's, done, or another's."""
@@ -97,7 +97,7 @@ class Work:
                         if state is State.DONE:
                             self._claim_all(names.work)
                         return state
-                    name, token, _ = self._held.pop()
+                    name, token, _ = self._claims.pop()
                     self.store.release(name, token)
         state = self._claim_all(first, self.signed_seconds)
         return state if state is not State.MINE else self._claim_all(names.work)
@@ -112,17 +112,17 @@ class Work:
     def _claim(self, name: str, keep_seconds: float) -> State:
         claimed = self.store.claim(name, self.lease_seconds)
         if claimed.state is State.MINE:
-            self._held.append((name, claimed.token, keep_seconds))
+            self._claims.append((name, claimed.token, keep_seconds))
         return claimed.state
 
     def _end_all(self, *, is_done: bool) -> bool:
         is_kept = True
-        for name, token, keep_seconds in self._held:
+        for name, token, keep_seconds in self._claims:
             # Bytes that came with an id are never to be handled without it, however it went.
             stays = is_done or (self.names.delivery_id is not None and name in self.names.signed)
             if not stays:
                 self.store.release(name, token)
             elif not self.store.done(name, token, keep_seconds):
                 is_kept = False
-        self._held.clear()
+        self._claims.clear()
         return is_kept

@@ -111,12 +111,12 @@ class Replay:
 class BulkCounts:
     """What was done with some deliveries: how many are as the caller wants, and why others are not.
 
-    `held` counts those of `count` that go on later: an attempt to end, a target to resume.
+    `deferred` counts those of `count` that go on later: an attempt to end, a target to resume.
     """
 
     count: int = 0
     skips: Mapping[SkipReason, int] = field(default_factory=dict)
-    held: int = 0
+    deferred: int = 0
 
     @property
     def skipped(self) -> int:
@@ -146,5 +146,7 @@ class PagedResult:
         """The result with what was done after that."""
         skips = Counter(self.counts.skips)
         skips.update(counts.skips)
-        total = BulkCounts(self.counts.count + counts.count, skips, self.counts.held + counts.held)
+        total = BulkCounts(
+            self.counts.count + counts.count, skips, self.counts.deferred + counts.deferred
+        )
         return replace(self, counts=total)

@@ -79,6 +79,11 @@ class TargetClient:
             raise RequestBuildError(reason) from None
         if deadline is not None:
             request = _bounded(request, deadline)
+        return await self._send(request, message_id, attempt_number)
+
+    async def _send(
+        self, request: OutboundRequest, message_id: str, attempt_number: int | None
+    ) -> Response:
         try:
             return await self.http_client.send(request)
         except RequestError:

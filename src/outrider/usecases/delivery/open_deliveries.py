@@ -81,13 +81,13 @@ class RetryDeliveries:
         skips = skips_of([retry_skip(entry, now) for entry in entries])
         targets = unit.deliveries.make_due(instance, ids_of(entries), now)
         suspended = unit.deliveries.suspended([(instance, target) for target in set(targets)], now)
-        held = sum((instance, target) in suspended for target in targets)
-        return BulkCounts(len(targets), skips, held)
+        deferred = sum((instance, target) in suspended for target in targets)
+        return BulkCounts(len(targets), skips, deferred)
 
 
 @dataclass(frozen=True, slots=True)
 class CancelDeliveries:
-    """`CancelDelivery` for many. `held` of the result counts those whose attempt is under way."""
+    """`CancelDelivery` for many. `deferred` of the result counts those whose attempt is under way."""
 
     store: Store
     runtime: Runtime

@@ -111,7 +111,7 @@ class DeliveryHandlers(DeliveryService):
             skipped=result.skipped,
             reached_at=to_optional_timestamp(result.reached_at),
             skips=skip_counts(result),
-            suspended=result.counts.held,
+            suspended=result.counts.deferred,
         )
 
     async def cancel_deliveries(
@@ -129,7 +129,7 @@ class DeliveryHandlers(DeliveryService):
             skipped=result.skipped,
             reached_at=to_optional_timestamp(result.reached_at),
             skips=skip_counts(result),
-            attempt_running=result.counts.held,
+            attempt_running=result.counts.deferred,
         )
 
     async def cancel_delivery(
