@@ -134,17 +134,24 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         deliveries.search(INSTANCE, DeliverySearch())
         deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))
         connection.set_trace_callback(None)
-        plans = [
-            row[3]
+        explained = [
+            (row[3], statement)
             for statement in statements
             if "deliveries" in statement
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
+        plans = [plan for plan, _ in explained]
 
-    # A scan of the log ends at its limit: then the log must not be sorted first.
-    assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
+    # A scan of the log ends at its limit: then the log must not be sorted first. What is open is
+    # sorted when it is few.
+    assert [] == [
+        plan
+        for plan, statement in explained
+        if "FOR ORDER BY" in plan and "AS few" not in statement
+    ]
     allowed = (
         "seen",
+        "few",
         "json_each",
         "since_rollup",
         "subquery",

@@ -50,28 +50,28 @@ class SqlCancellations:
         numbers = [number for id_ in deliveries if (number := to_number(id_)) is not None]
         clause, value = self._connection.dialect.one_of("id", numbers)
         rows = self._connection.execute(
-            f"SELECT id, state FROM deliveries WHERE instance_id = ? AND finished_at IS NULL AND {clause}",  # noqa: S608
+            "SELECT id, has_dependents, state, target_id, aggregate IS NOT NULL FROM deliveries"  # noqa: S608 - ours
+            f" WHERE instance_id = ? AND finished_at IS NULL AND {clause}",
             (instance, value),
         ).fetchall()
-        states = {DeliveryId(str(number)): (number, state) for number, state in rows}
-        moved, at = Moved(), from_time(now)
-        targets: set[TargetKey] = set()
-        count = 0
-        for delivery in deliveries:
-            if moved.rows >= CANCELLED_AT_ONCE:
-                break
-            count += 1
-            number, state = states.get(delivery, (0, None))
-            if state == _DELIVERING:
-                self._connection.execute(
-                    "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
-                    " ON CONFLICT (delivery_id) DO NOTHING",
-                    (number,),
-                )
-            elif state is not None:
-                targets.add(_cancel_one(self._connection, number, at, moved))
-        _refresh(self._connection, targets, moved, at)
-        return count
+        found = {str(row[0]): row for row in rows}
+        in_order = [found[delivery_id] for delivery_id in deliveries if delivery_id in found]
+        waiting = [row for row in in_order if row[2] != _DELIVERING]
+        cancelled, moved = _take_out(self._connection, [row[:2] for row in waiting], from_time(now))
+        ordering.promote_next(self._connection, [row[0] for row in waiting[:cancelled] if row[4]])
+        targets = {(instance, TargetId(row[3])) for row in waiting[:cancelled]}
+        _refresh(self._connection, targets, moved, from_time(now))
+        if cancelled == len(waiting):
+            looked_at = len(deliveries)
+        else:
+            looked_at = deliveries.index(DeliveryId(str(waiting[cancelled][0])))
+        in_turn = set(deliveries[:looked_at])
+        self._connection.executemany(
+            "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
+            " ON CONFLICT (delivery_id) DO NOTHING",
+            [(row[0],) for row in in_order if row[2] == _DELIVERING and str(row[0]) in in_turn],
+        )
+        return looked_at
 
     def take_effect(self, now: datetime) -> None:
         take_effect(self._connection, from_time(now))
@@ -116,18 +116,11 @@ def _still_waits(connection: Connection, number: int) -> bool:
 
 def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
     """Cancel a delivery that is not attempted now; those behind it move up: return how many."""
-    moved = Moved()
-    target_key = _cancel_one(connection, number, at, moved)
-    _refresh(connection, [target_key], moved, at)
-    return moved.rows
-
-
-def _cancel_one(connection: Connection, number: int, at: int, moved: Moved) -> TargetKey:
-    """As above, but for the target queues; return the target."""
     instance, target, depends_on, aggregate = connection.execute(
         "SELECT instance_id, target_id, depends_on, aggregate FROM deliveries WHERE id = ?",
         (number,),
     ).fetchone()
+    moved = Moved()
     transitions.move_dependents_up(connection, number, depends_on, at, moved)
     if aggregate is not None:
         ordering.promote_next(connection, [number])
@@ -136,7 +129,8 @@ def _cancel_one(connection: Connection, number: int, at: int, moved: Moved) -> T
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    return instance, target
+    _refresh(connection, [(instance, target)], moved, at)
+    return moved.rows
 
 
 def _refresh(
@@ -207,6 +201,8 @@ def _take_out(
         numbers.append(number)
         if moved.rows >= CANCELLED_AT_ONCE:
             break
+    if not numbers:
+        return 0, moved
     clause, value = connection.dialect.one_of("id", numbers)
     connection.execute(
         "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"  # noqa: S608 - ours

@@ -55,6 +55,10 @@ _SELECT = (
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
 )
+_ANY_HALTED = (
+    f"SELECT 1 FROM deliveries WHERE instance_id = ? AND state = {DeliveryState.DEAD.value}"  # noqa: S608 - ours
+    " AND aggregate IS NOT NULL LIMIT 1"
+)
 # A delivery goes back to the first that it repeats, as do all others that repeat that one.
 _HALTED = (
     "SELECT halted.id, CAST(? AS BIGINT), halted.aggregate, halted.target_id FROM deliveries AS source"  # noqa: S608 - ours
@@ -227,6 +231,8 @@ class SqlDeliveries:
     def resume_keys(
         self, instance: InstanceId, replays: Sequence[Replay]
     ) -> Collection[DeliveryId]:
+        if self._connection.execute(_ANY_HALTED, (instance,)).fetchone() is None:
+            return set()
         rows = self._connection.first_of_each(
             _HALTED, [(int(replay.id), int(replay.of), instance) for replay in replays]
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import NamedTuple
 
 from outrider.adapters.sql.schema.connection import (
     Connection,
@@ -49,6 +50,13 @@ _TARGET = (
 )
 
 
+class Query(NamedTuple):
+    """A statement and its parameters."""
+
+    text: str
+    values: tuple[object, ...]
+
+
 class SqlLogScans:
     """`LogScans` on one connection, inside its transaction."""
 
@@ -78,15 +86,18 @@ class SqlLogScans:
     ) -> LogWindow:
         first = max(int(within.after), ids_since(self._connection, query.created_since) - 1)
         last = min(int(within.until), ids_until(self._connection, query.created_until))
-        numbers = self._open(instance, query)
-        if numbers is None:
+        direction = "DESC" if newest_first else "ASC"
+        few = self._few_open(instance, query)
+        if few is None:
             scanned = _scanned(instance, query, first, last)
         else:
-            in_range = [number for number in numbers if first < number <= last]
-            next_ones = sorted(in_range, reverse=newest_first)[:limit]
-            scanned = Where(*self._connection.dialect.one_of("id", next_ones))
+            numbers = self._connection.execute(
+                f"SELECT id FROM ({few.text}) AS few WHERE id > ? AND id <= ?"  # noqa: S608 - ours
+                f" ORDER BY id {direction} LIMIT ?",
+                (*few.values, first, last, limit),
+            )
+            scanned = Where(*self._connection.dialect.one_of("id", [row[0] for row in numbers]))
         matching = _matching(instance, query)
-        direction = "DESC" if newest_first else "ASC"
         rows = self._connection.execute(
             f"SELECT {_ENTRY.format('seen')}, {matching.text} FROM"  # noqa: S608 - ours
             f" (SELECT * FROM deliveries WHERE {scanned.text} ORDER BY id {direction} LIMIT ?) AS seen"
@@ -103,23 +114,28 @@ class SqlLogScans:
             to_time(rows[-1][1]) if rows else None,
         )
 
-    def _open(self, instance: InstanceId, query: DeliverySearch) -> Sequence[int] | None:
-        """What is not finished, when only that is wanted and it is not much; None: it is.
+    def _few_open(self, instance: InstanceId, query: DeliverySearch) -> Query | None:
+        """What is not finished, when only that is looked for and it is not much; None: it is.
 
         In a long log the few that are open are far from each other.
         """
-        if query.event_id is not None or not query.states or not set(query.states) <= set(OPEN):
+        is_only_open = query.states and set(query.states) <= set(OPEN)
+        if query.event_id is not None or not is_only_open:
             return None
         where = Where("finished_at IS NULL AND instance_id = ?", instance)
         if query.target_id is not None:
             where.add("target_id = ?", query.target_id)
-        rows = self._connection.execute(
+        found = Query(
             # In the order of its index: the other index of an instance has all that is finished.
             f"SELECT id FROM deliveries WHERE {where.text}"  # noqa: S608 - ours
             " ORDER BY target_id, attempt_count, created_at LIMIT ?",
             (*where.values, _MANY_OPEN + 1),
-        ).fetchall()
-        return [row[0] for row in rows] if len(rows) <= _MANY_OPEN else None
+        )
+        (count,) = self._connection.execute(
+            f"SELECT count(*) FROM ({found.text}) AS few",  # noqa: S608 - ours
+            found.values,
+        ).fetchone()
+        return found if count <= _MANY_OPEN else None
 
 
 def _scanned(instance: InstanceId, query: DeliverySearch, first: int, last: int) -> Where:
