@@ -81,18 +81,15 @@ def verify(
         InvalidCall: whatever the caller sent that is not right.
         TypeError, ValueError: the arguments are wrong, whoever calls.
     """
-    return verify_with_macs(body, headers, signing_keys=signing_keys, now=now, tolerance=tolerance)[
-        0
-    ]
+    return verify_with_macs(body, headers, signing_keys, now, tolerance)[0]
 
 
 def verify_with_macs(
     body: bytes,
     headers: Headers,
-    *,
     signing_keys: str | Sequence[str],
-    now: float | None = None,
-    tolerance: timedelta = TOLERANCE,
+    now: float | None,
+    tolerance: timedelta,
 ) -> tuple[VerifiedCall, tuple[str, ...]]:
     """`verify`, and what tells that the same signed bytes come again, whatever was taken from them.
 

@@ -253,13 +253,8 @@ class Receiver:
         payload_type = _payload_type(body)
         if payload_type not in self._accept:
             raise InvalidCall(Reason.NOT_ALLOWED, f"payloads of type {payload_type} are not taken")
-        verified, macs = verify_with_macs(
-            body,
-            headers,
-            signing_keys=self.signing_keys,
-            now=self._clock() if self._clock else None,
-            tolerance=self._tolerance,
-        )
+        now = self._clock() if self._clock else None
+        verified, macs = verify_with_macs(body, headers, self.signing_keys, now, self._tolerance)
         tokens = self._tokens
         if payload_type != JSON and tokens is not None:
             body = yield Step(
