@@ -179,6 +179,8 @@ async def test_header_names_are_spelled_as_go_and_the_contract_spell_them(over_h
         "webhook-signature",
         "Outrider-Delivery",
         "Outrider-Attempt",
+        "Outrider-Event",
+        "Outrider-Hops",
         "Content-Length",
     ] == [name for name, _ in server.requests[0].headers]
 

@@ -31,6 +31,8 @@ NAMES = st.sampled_from(
         "webhook-timestamp",
         "webhook-signature",
         "Outrider-Attempt",
+        "Outrider-Event",
+        "Outrider-Replay-Of",
         "Outrider-Hops",
     ]
 )

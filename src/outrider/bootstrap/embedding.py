@@ -37,7 +37,9 @@ from outrider.observability.collectors import PublishCollector
 from outrider.server.data_directory import DataDirectoryLock, lock_for_engine
 from outrider.usecases.access.authenticate import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
+from outrider.usecases.delivery.open_deliveries import CancelDeliveries, RetryDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -65,6 +67,9 @@ class EngineComponents:
     executions: ManageExecutions
     catalogue: ManageCatalogue
     deliveries: FindDeliveries
+    replay: ReplayDeliveries
+    retry: RetryDeliveries
+    cancel: CancelDeliveries
     open_api: Callable[[], AbstractAsyncContextManager[App]]
 
 
@@ -183,6 +188,9 @@ def _components(
         executions=ManageExecutions(store, runtime, routing),
         catalogue=ManageCatalogue(store, routing, JsonSchemas(), registered_schemas),
         deliveries=FindDeliveries(store),
+        replay=ReplayDeliveries(store, runtime),
+        retry=RetryDeliveries(store, runtime),
+        cancel=CancelDeliveries(store, runtime),
         open_api=lambda: _open_api(settings, context, routing, log),
     )
 

@@ -48,6 +48,7 @@ from outrider.usecases.access.instances import ManageInstances
 from outrider.usecases.access.tokens import ManageTokens
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
+from outrider.usecases.delivery.open_deliveries import CancelDeliveries, RetryDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider.usecases.routing.catalogue import ManageCatalogue
@@ -168,10 +169,12 @@ def _zitadel_rows(settings: Settings, context: AppContext, routing: Routing) -> 
 def _delivery_rows(context: AppContext, routing: Routing) -> _Rows:
     store, runtime = context.store, context.runtime
     deliveries = DeliveryHandlers(
-        FindDeliveries(store),
-        ReplayDeliveries(store, runtime),
-        CancelDelivery(store, runtime),
-        CountDeliveries(store, runtime),
+        deliveries=FindDeliveries(store),
+        replay=ReplayDeliveries(store, runtime),
+        retry=RetryDeliveries(store, runtime),
+        cancel=CancelDelivery(store, runtime),
+        cancel_many=CancelDeliveries(store, runtime),
+        count=CountDeliveries(store, runtime),
     )
     events = EventHandlers(new_publish(context, routing))
     return (

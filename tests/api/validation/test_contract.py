@@ -62,6 +62,8 @@ FIXED = {
         "ListDeliveries": ("delivery.read", "POST /v1/deliveries/search"),
         "GetDelivery": ("delivery.read", "GET /v1/deliveries/{id}"),
         "ReplayDeliveries": ("delivery.write", "POST /v1/deliveries/replay"),
+        "RetryDeliveries": ("delivery.write", "POST /v1/deliveries/retry"),
+        "CancelDeliveries": ("delivery.write", "POST /v1/deliveries/cancel"),
         "CancelDelivery": ("delivery.write", "POST /v1/deliveries/{id}/cancel"),
         "GetDeliveryStats": ("delivery.read", "POST /v1/deliveries/stats"),
     },

@@ -8,8 +8,11 @@ import signal
 import uuid
 
 import pytest
+import typer
 
-from outrider.cli.commands.delivery.replay_progress import PAGE, ReplayRun
+from outrider.cli.commands.delivery.page_run import PAGE, PageRun
+from outrider.cli.commands.delivery.replay import REPLAY
+from outrider.cli.commands.delivery.selection import print_result
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
@@ -84,6 +87,53 @@ def test_what_is_found_is_replayed(server, target, cancelled):
     assert sorted(cancelled) == sorted(open_replays(server, target))
 
 
+def test_the_same_replay_again_makes_no_second_copy(server, target, cancelled):
+    """
+    Three runs of what is in a runbook: one copy each; --include-replayed makes another.
+    """
+    find = ("delivery", "replay", "--target", target, "--state", "cancelled", "--yes")
+    runs = [server.run(*find) for _ in range(3)]
+    more = server.ok(*find, "--include-replayed")
+
+    nothing = "0 replayed, 3 skipped\n"
+    assert ["3 replayed, 0 skipped\n", nothing, nothing] == [run.out for run in runs]
+    assert "3 skipped: replayed before: --include-replayed makes them again" in runs[2].err
+    assert {"deliveries": 3, "skipped": 0} == more
+
+
+@pytest.mark.parametrize("state", ["pending", "delivering", "retrying"])
+def test_a_replay_of_what_is_open_is_refused(server, state):
+    """
+    It would replay nothing: the text names the command that is meant.
+    """
+    result = server.run("delivery", "replay", "--state", state, "--yes")
+
+    assert 2 == result.code
+    text = " ".join(result.err.split())
+    assert f"{state} deliveries are open, and open deliveries are not replayed" in text
+    assert "outrider delivery retry" in text
+
+
+def test_what_is_open_is_named_as_the_reason(server, pending):
+    """
+    By its id a replay of it is skipped, and nothing is silent.
+    """
+    result = server.run("delivery", "replay", pending[0])
+
+    assert (0, "0 replayed, 1 skipped\n") == (result.code, result.out)
+    assert "1 skipped: not finished: `outrider delivery retry` makes them due now" in result.err
+
+
+def test_nothing_found_is_said(server):
+    """
+    A filter with a mistake in it must not look like success.
+    """
+    result = server.run("delivery", "replay", "--target", "1", "--yes")
+
+    assert (0, "0 replayed, 0 skipped\n") == (result.code, result.out)
+    assert "Nothing was found." in result.err
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
 def test_a_replay_of_what_is_found_asks_first(server, target, cancelled, answer, code):
     """
@@ -113,6 +163,7 @@ def test_ids_that_are_not_there_are_refused(server, cancelled):
         [],
         ["1", "--state", "dead"],
         ["1", "--resume", "1-2"],
+        ["1", "--include-replayed", "--state", "dead"],
         ["--state", "lost"],
         ["--since", "yesterday"],
         ["--until", "999999999d"],
@@ -208,7 +259,7 @@ def pages(count: int) -> list[dict]:
 def run_replay(server: PagedServer) -> tuple[dict, str]:
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-        answer = ReplayRun(server, ReplayDeliveriesRequest(target_id="1"), 99).run()
+        answer = PageRun(server, REPLAY, ReplayDeliveriesRequest(target_id="1"), 99).run()
     return answer, err.getvalue()
 
 
@@ -231,20 +282,21 @@ def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on(number)
     """
     before = signal.getsignal(number)
     server = PagedServer(*pages(9), at=lambda n: n == 3 and signal.raise_signal(number))
-    run = ReplayRun(server, ReplayDeliveriesRequest(), 99)
-    answer = run.run()
+    answer, _ = run_replay(server)
+    with pytest.raises(typer.Exit) as ended:
+        print_result(dict(answer), REPLAY, as_json=False)
 
-    assert {"deliveries": 3 * PAGE, "skipped": 3, "nextPageToken": "3-99"} == answer
-    assert 128 + number == run.exit_code
+    stopped = {"nextPageToken": "3-99", "signal": number}
+    assert {"deliveries": 3 * PAGE, "skipped": 3, **stopped} == answer
+    assert 128 + number == ended.value.exit_code
     assert before == signal.getsignal(number)
 
 
 def test_a_replay_that_was_interrupted_at_its_last_page_is_complete():
-    run = ReplayRun(PagedServer(*pages(1), at=lambda _: signal.raise_signal(signal.SIGINT)),
-                    ReplayDeliveriesRequest(), 99)  # fmt: skip
-    run.run()
+    server = PagedServer(*pages(1), at=lambda _: signal.raise_signal(signal.SIGINT))
+    answer, _ = run_replay(server)
 
-    assert 0 == run.exit_code
+    assert {"deliveries": 7, "skipped": 0} == answer
 
 
 def test_a_replay_that_breaks_off_tells_how_to_go_on():

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
 from outrider.domain.calls.request import MAX_APPLIED_BYTES, OutboundRequest
-from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
+from outrider.domain.calls.request_builder import (
+    RequestBuilder,
+    RequestBuildError,
+    plain,
+    visible_id,
+)
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
 from outrider.domain.targets.policy import TargetPolicy
@@ -23,13 +32,16 @@ AT = int(NOW.timestamp())
 REQUEST_BUILDER = RequestBuilder({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
 
 
-def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> OutboundRequest:
+def build(
+    target=None, *, now=NOW, attempt_number: int | None = 2, **fields: str
+) -> OutboundRequest:
     return REQUEST_BUILDER.build(
         ResolvedTarget(target or a_target()),
         BODY,
         message_id="31",
         now=now,
         attempt_number=attempt_number,
+        **fields,
     )
 
 
@@ -49,8 +61,58 @@ def test_a_delivery_carries_the_headers_of_the_contract():
         ("webhook-signature", standard["webhook-signature"]),
         ("Outrider-Delivery", "31"),
         ("Outrider-Attempt", "2"),
+        ("Outrider-Event", "order-7"),
+        ("Outrider-Replay-Of", "30"),
         ("Outrider-Hops", "1"),
-    ) == build().headers
+    ) == build(event_id="order-7", replay_of="30").headers
+
+
+def test_a_delivery_that_is_no_replay_or_no_event_says_neither():
+    """
+    Asynchronous targets of requests, responses and functions get deliveries of no event.
+    """
+    names = [name for name, _ in build().headers]
+
+    assert ["Outrider-Delivery", "Outrider-Attempt", "Outrider-Hops"] == names[-3:]
+    assert "Outrider-Event" not in dict(build(attempt_number=None, event_id="order-7").headers)
+
+
+@pytest.mark.parametrize(
+    ("event_id", "shown"),
+    [
+        ("order-7", "order-7"),
+        ('urn:acme/orders?a=b&c="d"#7', 'urn:acme/orders?a=b&c="d"#7'),
+        ("ü 1", "%C3%BC%201"),
+        ("\U0001f426\n", "%F0%9F%90%A6%0A"),
+        ("\x7f\xa0", "%7F%C2%A0"),
+        ("100%", "100%"),
+        ("%zz%4", "%zz%4"),
+        # Decoded, these must not be the ids of others.
+        ("%C3%BC", "%25C3%25BC"),
+        ("%%20", "%%2520"),
+        ("%é", "%%C3%A9"),
+    ],
+)
+def test_an_event_id_of_any_characters_is_a_header(event_id, shown):
+    """
+    Percent-decoding gives back what the publisher gave, and no two ids look alike.
+    """
+    headers = dict(build(event_id=event_id).headers)
+
+    assert shown == headers["Outrider-Event"]
+    assert event_id == unquote(shown)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert " " not in shown
+
+
+@given(st.text())
+def test_decoding_gives_back_every_event_id(event_id):
+    """
+    Whatever a publisher thinks of.
+    """
+    assert event_id == unquote(visible_id(event_id))
+    assert re.fullmatch(r"[!-~]*", visible_id(event_id))
 
 
 def test_an_interception_has_no_delivery_and_no_attempt():

@@ -205,7 +205,8 @@ class ClaimedDelivery:
     """A delivery that a worker has claimed, with what its next attempt needs.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
-    the attempt was due, None where that is no longer known. `hops` is that of the event.
+    the attempt was due, None where that is no longer known. `event_id` is empty for the call of an
+    asynchronous target of a request, a response or a function: that is no event. `hops` is that of the event.
     """
 
     id: DeliveryId
@@ -217,6 +218,8 @@ class ClaimedDelivery:
     body: bytes = field(repr=False)
     trace: str = ""
     due_at: datetime | None = field(default=None, compare=False)
+    event_id: EventId = field(default=EventId(""), compare=False)
+    replay_of: DeliveryId | None = field(default=None, compare=False)
     hops: int = 0
 
 

@@ -127,7 +127,17 @@ class Deliveries(Protocol):
     ) -> Collection[DeliveryId]:
         """Give replays, which are written already, the places of dead deliveries that halt keys.
 
-        What waits on a dead one waits on its replay then. Return the dead ones that halted one.
+        The dead one is what a replay repeats, or the last replay of that. What waits on it waits on
+        the new one then. Return the dead ones that halted one.
+        """
+        ...
+
+    def make_due(
+        self, instance: InstanceId, deliveries: Collection[DeliveryId], now: datetime
+    ) -> Collection[TargetId]:
+        """Make those of these due now that are due later; return the target of each.
+
+        What waits on another delivery, is being attempted or is finished stays as it is.
         """
         ...
 

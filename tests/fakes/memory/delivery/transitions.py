@@ -16,7 +16,7 @@ from outrider.domain.delivery.delivery import (
     Settlement,
 )
 from outrider.domain.delivery.target_queue import after_settlement
-from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
 
 _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
@@ -34,6 +34,10 @@ def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
         body=row.delivery.payload,
         trace=stored.trace,
         due_at=row.due_at,
+        event_id=row.delivery.event_id
+        if row.delivery.execution.startswith("event")
+        else EventId(""),
+        replay_of=row.delivery.replay_of,
         hops=stored.event.hops,
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.commands.delivery.replay import Since, Until, past_timestamp
+from outrider.cli.commands.delivery.selection import Since, Until, past_timestamp
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
 from outrider.cli.commands.targets.target_status import (
     suspended_targets,
