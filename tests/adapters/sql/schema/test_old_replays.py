@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg
-from outrider.adapters.sql.postgres.connection import connect as connect_postgres
 
 from outrider.adapters.crypto.sealing import Sealing
+from outrider.adapters.sql.postgres.connection import connect as connect_postgres
 from outrider.adapters.sql.schema.connection import from_time
 from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations, migrate
