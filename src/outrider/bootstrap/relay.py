@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from outrider.adapters.crypto.relay_signature import SignatureVerifier
 from outrider.bootstrap.app_context import AppContext
 from outrider.bootstrap.external_tokens import open_document_client
 from outrider.config.loading import Settings
@@ -82,10 +83,11 @@ def check_relay_files(settings: Settings) -> None:
 def _source_keys(
     source: RelaySource, context: AppContext, caches: dict[tuple[str, str], JwksCache]
 ) -> SourceKeys:
+    signing_keys = _signing_keys(source)
     return SourceKeys(
         source,
         InstanceId(source.instance) if source.instance else context.instance,
-        _signing_keys(source),
+        SignatureVerifier(signing_keys, source.max_age_s) if signing_keys else None,
         caches.get((source.issuer, source.jwks_url)),
         _decrypter(source),
     )

@@ -26,6 +26,7 @@ from api.calls.table import Caller
 from api.endpoints.relay_sender import KEY, body, encoded, encrypted, signature
 from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
+from outrider.adapters.crypto.relay_signature import SignatureVerifier
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.bootstrap.app_context import open_store, registered_catalogue
@@ -667,7 +668,7 @@ async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     routing = Routing(store, registered_catalogue())
     await routing.refresh()
     runtime = Runtime(now=harness.service.clock)
-    source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
+    source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), SignatureVerifier((KEY,), 300))
     relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing, DIGEST), print)
     content = body(another())
     headers = signature(content, harness.now)
