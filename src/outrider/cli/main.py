@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="outrider")
     except CommandError as error:
-        print_error(error)
+        given = sys.argv[1:] if arguments is None else arguments
+        print_error(error, as_json="--json" in given)
         sys.exit(error.code)
     except OSError as failure:
         if failure.errno != ENOSPC:

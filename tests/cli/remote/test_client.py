@@ -9,7 +9,8 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
 from cli.conftest import run
-from outrider.cli.remote.client import checked_url, command_error, is_local
+from outrider.cli.remote.call_errors import command_error
+from outrider.cli.remote.client import checked_url, is_local
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
 

@@ -65,7 +65,9 @@ class ManageAccounts:
         """
         if expires_at is not None and expires_at <= self.runtime.now():
             raise InvalidRequest(
-                "invalid CreateAccountKeyRequest.ExpirationDate: value must be in the future"
+                "invalid CreateAccountKeyRequest.ExpirationDate: value must be in the future",
+                reason=f"the date {expires_at:%Y-%m-%dT%H:%M:%SZ} has passed",
+                hint="give a later date, or none for a key that does not expire",
             )
         instance = actor.instance_id
         # A pair takes up to a second: not for an account that is not there, and in no transaction.
@@ -106,7 +108,12 @@ class ManageAccounts:
         def apply(unit: Unit) -> None:
             _require(unit, actor.instance_id, account)
             if not unit.accounts.delete_key(actor.instance_id, account, account_key):
-                raise NotFound("Account key not found", "OUTRIDER-account-key")
+                raise NotFound(
+                    "Account key not found",
+                    "OUTRIDER-account-key",
+                    reason=f"account {account} has no key {account_key}",
+                    hint=f"give an id that `outrider account key list {account}` shows",
+                )
 
         await self.store.write(apply)
         return self.runtime.now()
@@ -136,4 +143,9 @@ def key_file(account_key: AccountKey, private_pem: str) -> bytes:
 
 def _require(unit: Unit, instance: InstanceId, account: AccountId) -> None:
     if unit.accounts.get(instance, account) is None:
-        raise NotFound("Account not found", "OUTRIDER-account")
+        raise NotFound(
+            "Account not found",
+            "OUTRIDER-account",
+            reason=f"there is no account with the id {account} in this instance",
+            hint="give an id that `outrider account list` shows, not the name",
+        )

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from outrider.domain.access.permission import Actor
+from outrider.domain.delivery.delivery import delivery_not_found
 from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayResult, ReplaySource
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.errors import NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Load, Store, Unit
 
@@ -37,7 +37,7 @@ class ReplayDeliveries:
         def work(unit: Unit) -> ReplayResult:
             sources = unit.replays.named(actor.instance_id, ids)
             if len(sources) < len(set(ids)):
-                raise NotFound("Delivery not found", "OUTRIDER-delivery")
+                raise delivery_not_found(*(set(ids) - {source.id for source in sources}))
             made = self._add(unit, actor.instance_id, sources)
             return ReplayResult(made, len(sources) - made)
 

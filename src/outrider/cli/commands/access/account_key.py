@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -144,6 +145,7 @@ def delete_key(
     account_key: Annotated[
         str, typer.Argument(metavar="KEY_ID", help='The "keyId" of the key file.')
     ],
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -153,6 +155,8 @@ def delete_key(
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["programs that log in with the key are refused at once"]
+    confirm(f"Delete key {account_key} of account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account_key,
         DeleteAccountKeyRequest(account_id=account, key_id=account_key),

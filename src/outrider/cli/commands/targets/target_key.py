@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli.remote.changes import note_changes, reported_changes
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
@@ -140,8 +142,13 @@ def activate_key(
 
     server = connect(url, token, data_dir)
     request = ActivatePublicKeyRequest(target_id=target_id, key_id=key_id)
-    response = server.call(server.actions.activate_public_key, request, advice=_advice(target_id))
-    _print_change(response, "activated", as_json=as_json)
+    response, headers = server.call_for_headers(
+        server.actions.activate_public_key, request, advice=_advice(target_id)
+    )
+    changes = reported_changes(headers)
+    _print_change({**response, **changes}, "activated", as_json=as_json)
+    if not as_json:
+        note_changes(changes)
 
 
 @app.command(
@@ -174,6 +181,7 @@ def remove_key(
     *,
     target_id: TargetArgument,
     key_id: KeyArgument,
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -183,6 +191,8 @@ def remove_key(
     from outrider_api.zitadel.action.v2.action_service_pb import RemovePublicKeyRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["it has to be uploaded again before anything can be encrypted to it"]
+    confirm(f"Remove key {key_id} of target {target_id}?", consequences, yes=yes)
     response = server.call(
         server.actions.remove_public_key,
         RemovePublicKeyRequest(target_id=target_id, key_id=key_id),
