@@ -186,3 +186,19 @@ def test_a_target_that_is_not_there(server, command):
     assert 1 == result.code
     assert "Target not found" in result.err
     assert "outrider target list" in result.err
+
+
+def test_what_a_policy_replaces_is_said(server, target, tmp_path):
+    """
+    A file replaces everything, and says nothing about what it leaves out.
+    """
+    server.ok("target", "policy", "set", target, "--max-concurrency", "4", "--jitter", "0.5")
+    file = tmp_path / "policy.json"
+    file.write_text('{"maxConcurrency": 4, "headers": {"X-Key": "k3y"}}')
+
+    changed = server.run("target", "policy", "set", target, "--file", str(file))
+    again = server.ok("target", "policy", "set", target, "--file", "-", stdin="{}")
+
+    assert "replaced: retry.jitter 0.5" in changed.err
+    assert {"maxConcurrency 4", "headers"} <= set(again["replaced"])
+    assert "k3y" not in str(again)

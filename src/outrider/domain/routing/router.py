@@ -98,7 +98,9 @@ class Router:
         return [
             Candidate(chosen.execution_id, f"chosen: {won}"),
             *(
-                Candidate(execution_id, f"not chosen: {chosen.execution_id} {lost}")
+                Candidate(
+                    execution_id, f"not chosen: shadowed by {chosen.execution_id}, which {lost}"
+                )
                 for execution_id in sorted(others, reverse=True)
             ),
         ]

@@ -10,6 +10,7 @@ import typer
 
 from outrider.cli.remote.changes import note_changes, reported_changes
 from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, short_time, text_of
 from outrider.cli.terminal.parsing import condition_id, condition_message, parse_condition
@@ -132,6 +133,7 @@ def _show_only(
     """What setting the execution would replace and shadow."""
     from outrider_api.outrider.v1.execution_service_pb import GetExecutionRequest
 
+    _check_targets(server, target_ids)
     found = server.call(server.executions.get_execution, GetExecutionRequest(id=execution_id))
     former = [text_of(target, "targetId") for target in found.get("targets", ())]
     changes = {
@@ -146,6 +148,29 @@ def _show_only(
     bound = ", ".join(target_ids) if target_ids else "nothing any more"
     note(f"{execution_id} would call {bound}. Nothing was changed.")
     note_changes(given)
+
+
+def _check_targets(server: RemoteServer, target_ids: Sequence[str]) -> None:
+    """Raise `CommandError` for a target that setting the execution would be refused for."""
+    from protobuf import Oneof
+
+    from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
+    from outrider_api.zitadel.action.v2.query_pb import InTargetIDsFilter, TargetSearchFilter
+    from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
+
+    for first in range(0, len(target_ids), MAX_PAGE):
+        part = [*target_ids[first : first + MAX_PAGE]]
+        by_id: Any = Oneof("in_target_ids_filter", InTargetIDsFilter(target_ids=part))
+        request = ListTargetsRequest(
+            pagination=PaginationRequest(limit=MAX_PAGE), filters=[TargetSearchFilter(filter=by_id)]
+        )
+        response = server.call(server.actions.list_targets, request)
+        known = {text_of(target, "id") for target in response.get("targets", ())}
+        missing = next((target_id for target_id in part if target_id not in known), None)
+        if missing is not None:
+            raise CommandError(f"there is no target {missing}", "See `outrider target list`.")
+    if len(set(target_ids)) < len(target_ids):
+        raise CommandError("a target is in the list more than once", "Name each target once.")
 
 
 def _search_filters(kind: ConditionKind | None, target: str) -> list[Any]:

@@ -100,4 +100,8 @@ def _open_deliveries(server: RemoteServer, target_id: str) -> Sequence[str]:
     still_open = sum(
         int(text_of(count, "count")) for count in counts if text_of(count, "state") in _OPEN
     )
-    return [f"{still_open} open deliveries will be cancelled"] if still_open else []
+    if not still_open:
+        return []
+    return [
+        f"{still_open} open {'delivery' if still_open == 1 else 'deliveries'} will be cancelled"
+    ]
