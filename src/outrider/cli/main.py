@@ -89,6 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as failure:
         if failure.errno != ENOSPC:
             raise
-        print_error(CommandError("no space left on the device", "Make room where it writes to."))
+        print_error(CommandError("no space left on the device", "make room where it writes to"))
         sys.exit(ExitCode.FAILED)
     sys.exit(ExitCode.OK)

@@ -44,7 +44,9 @@ class Event:
 def to_domain(events: Sequence[Event], now: datetime) -> list[domain.Event]:
     """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
     if len(events) > MAX_EVENTS:
-        raise InvalidRequest(f"at most {MAX_EVENTS} events at once, not {len(events)}")
+        raise InvalidRequest(
+            f"at most {MAX_EVENTS} events at once, not {len(events)}: publish them in several calls"
+        )
     return [_check(event, position, now) for position, event in enumerate(events)]
 
 

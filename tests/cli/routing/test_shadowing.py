@@ -183,7 +183,7 @@ def test_what_cannot_be_undone_needs_a_yes(server, command):
     asked = at_terminal(server, "", *command)
 
     assert ExitCode.USAGE == refused.code
-    assert "Give --yes to do it." in refused.err
+    assert "give --yes to do it" in refused.err
     assert (ExitCode.FAILED, True) == (asked[0], "[y/N]" in asked[1])
     assert "nothing was changed" in asked[1]
 

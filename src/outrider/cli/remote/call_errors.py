@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from connectrpc.errors import ConnectError
     from protobuf import Message
 
-ADVICE_ON_ACCESS = "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory."
+ADVICE_ON_ACCESS = "give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory"
 
 # ZITADEL answers "not found" to a valid token whose account has no role at all.
 _NO_ROLE = "AUTHZ-cdgFk"
@@ -43,13 +43,13 @@ def _shown(error: ConnectError, url: str, advice: str) -> CommandError:
     if error.code is Code.UNAVAILABLE and _is_from_server(error):
         return CommandError(
             f"{url} cannot do this now: {error.message}",
-            "The server runs. Its log says more, and so does `outrider doctor` on its machine.",
+            "the server runs: see its log, and `outrider doctor` on its machine",
             code=ExitCode.UNREACHABLE,
         )
     if error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
         return CommandError(
             f"cannot reach {url}: {_reason(error.message)}",
-            "Is the server running there? Name another one with --url or OUTRIDER_URL.",
+            "start the server there, or name another one with --url or OUTRIDER_URL",
             code=ExitCode.UNREACHABLE,
         )
     if error.code is Code.UNAUTHENTICATED:
@@ -61,11 +61,11 @@ def _shown(error: ConnectError, url: str, advice: str) -> CommandError:
     if error.code is Code.PERMISSION_DENIED or _NO_ROLE in error.message:
         return CommandError(
             f"{url} does not allow this: {error.message}",
-            "The account of the token needs another role; see `outrider token create --help`.",
+            "give the account of the token another role; see `outrider token create --help`",
             code=ExitCode.NOT_ALLOWED,
         )
     if error.code is Code.UNIMPLEMENTED or (error.code is Code.NOT_FOUND and not advice):
-        advice = f"Is {url} an outrider server, and as new as this command?"
+        advice = f"see whether {url} is an outrider server, and as new as this command"
     return CommandError(f"{error.message} ({error.code.value})", advice)
 
 
@@ -79,8 +79,8 @@ def _interruption(error: ConnectError) -> CommandError | None:
     # The code is the target's and says nothing about this caller.
     return CommandError(
         f"{error.message} ({error.code.value})",
-        f"Target {target_id} interrupted the call: see `outrider target get {target_id}`."
-        f" The server's log has the reason with the interception_id {interception_id}.",
+        f"target {target_id} interrupted the call: see `outrider target get {target_id}`, and the"
+        f" reason in the server's log with the interception_id {interception_id}",
         code=ExitCode.STOPPED,
     )
 

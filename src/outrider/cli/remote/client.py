@@ -196,7 +196,7 @@ def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:
     if not usable or not _TOKEN.fullmatch(url) or "?" in url or "#" in url:
         raise CommandError(
             f"{url!r} is not the URL of a server",
-            f"Give {option} something like http://127.0.0.1:8080",
+            f"give {option} something like http://127.0.0.1:8080",
             code=ExitCode.USAGE,
         )
     return url.rstrip("/")
@@ -235,11 +235,11 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise CommandError(
             f"{path}: {error.strerror}",
-            "Is that the server's data directory, and may you read it?",
+            "give the server's data directory, as a user who may read it",
             code=ExitCode.NOT_ALLOWED,
         ) from None
     if not _TOKEN.fullmatch(token):
-        raise CommandError(f"{path} holds no token", code=ExitCode.NOT_ALLOWED)
+        raise CommandError(f"{path} holds no token", ADVICE_ON_ACCESS, code=ExitCode.NOT_ALLOWED)
     return token
 
 

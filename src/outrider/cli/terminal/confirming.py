@@ -24,7 +24,7 @@ def confirm(question: str, consequences: Sequence[str], *, yes: bool) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise CommandError(
             f"nothing was changed: {question} must be answered, and there is no terminal to ask at",
-            "Give --yes to do it.",
+            "give --yes to do it",
             code=ExitCode.USAGE,
             reason="; ".join(consequences),
         )
@@ -32,4 +32,4 @@ def confirm(question: str, consequences: Sequence[str], *, yes: bool) -> None:
         note(printable(consequence))
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise CommandError("nothing was changed", "Answer y, or give --yes.")
+        raise CommandError("nothing was changed", "answer y, or give --yes")

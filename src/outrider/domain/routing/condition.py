@@ -114,11 +114,12 @@ _UNKNOWN = {
     Scope.GROUP: "no event type in the catalogue begins with {}",
 }
 _TO_ADD = {
-    Scope.METHOD: "add it with `outrider catalogue add`; a method is /package.Service/Method",
+    Scope.METHOD: "add it with `outrider catalogue add {}`; a method is /package.Service/Method",
     Scope.SERVICE: "add one of its methods with `outrider catalogue add`; a service is"
     " package.Service",
-    Scope.NAME: "add it with `outrider catalogue add`",
-    Scope.EVENT: "add it with `outrider catalogue add`, or publish an event of this type first",
+    Scope.NAME: "add it with `outrider catalogue add {} --kind function`",
+    Scope.EVENT: "add it with `outrider catalogue add {} --kind event-type`, or publish an event of"
+    " this type first",
     Scope.GROUP: "add an event type of the group with `outrider catalogue add`, or publish such an"
     " event first",
 }
@@ -146,5 +147,5 @@ def unknown_condition(condition: Condition, suggestions: Sequence[str] = ()) -> 
         "Execution condition is invalid",
         _UNKNOWN_IDS[condition.scope],
         reason=_UNKNOWN[condition.scope].format(condition.value),
-        hint=meant + _TO_ADD[condition.scope],
+        hint=meant + _TO_ADD[condition.scope].format(condition.value),
     )

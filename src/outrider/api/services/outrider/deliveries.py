@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.paging import HOW_TO_PAGE
 from outrider.api.services.messages.times import (
     optional_time,
     to_duration,
@@ -123,7 +124,8 @@ def _page_token(token: str) -> DeliveryId | None:
         return None
     if not _is_id(token):
         raise InvalidRequest(
-            "invalid ListDeliveriesRequest.PageToken: value is not a token of a page"
+            "invalid ListDeliveriesRequest.PageToken: value is not a token of a page",
+            hint=HOW_TO_PAGE,
         )
     return DeliveryId(token)
 
@@ -162,7 +164,8 @@ def _replay_range(token: str) -> ReplayRange | None:
     after, dash, until = token.partition("-")
     if not (dash and _is_id(after) and _is_id(until)):
         raise InvalidRequest(
-            "invalid ReplayDeliveriesRequest.PageToken: value is not a token of a page"
+            "invalid ReplayDeliveriesRequest.PageToken: value is not a token of a page",
+            hint=HOW_TO_PAGE,
         )
     return ReplayRange(DeliveryId(after), DeliveryId(until))
 

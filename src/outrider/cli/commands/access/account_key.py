@@ -26,7 +26,7 @@ from outrider.cli.terminal.output import (
 from outrider.cli.terminal.parsing import parse_deadline
 
 AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, not its name.")]
-ADVICE = "See `outrider account list`."
+ADVICE = "see `outrider account list`"
 
 
 class _DefaultCreateGroup(TyperGroup):
@@ -160,7 +160,7 @@ def delete_key(
     response = server.call(
         server.accounts.delete_account_key,
         DeleteAccountKeyRequest(account_id=account, key_id=account_key),
-        advice=f"See `outrider account list` and `outrider account key list {account}`.",
+        advice=f"see `outrider account list` and `outrider account key list {account}`",
     )
     if as_json:
         print_json(response)
@@ -173,5 +173,5 @@ def _open_new(path: Path) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise CommandError(
-            f"{path}: {error.strerror}", "Name another file with --out.", code=ExitCode.USAGE
+            f"{path}: {error.strerror}", "name another file with --out", code=ExitCode.USAGE
         ) from None

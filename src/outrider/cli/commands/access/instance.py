@@ -111,7 +111,7 @@ def delete_instance(
     response = server.call(
         server.instances.delete_instance,
         DeleteInstanceRequest(id=instance),
-        advice="See `outrider instance list`.",
+        advice="see `outrider instance list`",
     )
     if as_json:
         print_json(response)

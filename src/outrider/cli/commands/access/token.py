@@ -122,7 +122,7 @@ def revoke_token(
     response = server.call(
         server.accounts.revoke_token,
         RevokeTokenRequest(id=token_id),
-        advice="See `outrider token list`.",
+        advice="see `outrider token list`",
     )
     if as_json:
         print_json(response)

@@ -106,7 +106,7 @@ def cancel(
     response = server.call(
         server.deliveries.cancel_delivery,
         CancelDeliveryRequest(id=delivery_id),
-        advice="See `outrider delivery list`.",
+        advice="see `outrider delivery list`",
     )
     if as_json:
         print_json(response)
@@ -132,7 +132,7 @@ def _replay_ids(server: RemoteServer, ids: Sequence[str]) -> dict[str, Any]:
         response = server.call(
             server.deliveries.replay_deliveries,
             ReplayDeliveriesRequest(ids=[*ids[first : first + MAX_IDS]]),
-            advice="Nothing was made of these. See `outrider delivery list`.",
+            advice="nothing was made of these; see `outrider delivery list`",
         )
         replayed += response.get("deliveries", 0)
         skipped += response.get("skipped", 0)
@@ -171,7 +171,7 @@ def _confirm(expected: int | None) -> None:
     print(f"{many} will be made again. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     reply = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
     if reply.strip().lower() not in {"y", "yes"}:
-        raise CommandError("nothing was replayed", "Answer y, or give --yes.")
+        raise CommandError("nothing was replayed", "answer y, or give --yes")
 
 
 def _print_result(response: dict[str, Any], *, as_json: bool) -> None:

@@ -168,9 +168,9 @@ def _check_targets(server: RemoteServer, target_ids: Sequence[str]) -> None:
         known = {text_of(target, "id") for target in response.get("targets", ())}
         missing = next((target_id for target_id in part if target_id not in known), None)
         if missing is not None:
-            raise CommandError(f"there is no target {missing}", "See `outrider target list`.")
+            raise CommandError(f"there is no target {missing}", "see `outrider target list`")
     if len(set(target_ids)) < len(target_ids):
-        raise CommandError("a target is in the list more than once", "Name each target once.")
+        raise CommandError("a target is in the list more than once", "name each target once")
 
 
 def _search_filters(kind: ConditionKind | None, target: str) -> list[Any]:

@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
-ADVICE = "A method is /package.Service/Method, an event type has no wildcard."
+ADVICE = "a method is /package.Service/Method, an event type has no wildcard"
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/Method.")]
 

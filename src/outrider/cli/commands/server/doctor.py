@@ -88,7 +88,7 @@ def _check_settings(flags: Mapping[str, object]) -> tuple[Settings, Finding]:
     try:
         return load_settings(flags, os.environ), Finding("settings", Status.OK, "can be used")
     except SettingsError as error:
-        advice = "They are explained in docs/reference/settings.md. What follows is by defaults."
+        advice = "they are explained in docs/reference/settings.md; what follows is by defaults"
         return load_settings({}, {}), Finding("settings", Status.FAIL, str(error), advice)
 
 

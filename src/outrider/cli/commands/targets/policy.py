@@ -29,7 +29,7 @@ from outrider.cli.terminal.parsing import parse_duration
 
 app = typer.Typer(help="Policies: retries, limits, order, headers, TLS.", no_args_is_help=True)
 
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 PAUSE_EXAMPLES = examples("outrider target pause 336392597046099971")
 RESUME_EXAMPLES = examples("outrider target resume 336392597046099971")
 
@@ -265,7 +265,7 @@ def _read_policy_file(source: str) -> dict[str, Any]:
     if isinstance(document, dict):
         document = document.get("policy", document)
     if not isinstance(document, dict):
-        raise CommandError(f"{source}: a policy is a JSON object", code=ExitCode.USAGE)
+        raise CommandError(f"{source}: a policy must be a JSON object", code=ExitCode.USAGE)
     return document
 
 

@@ -124,7 +124,7 @@ def get_target(
     response = server.call(
         server.actions.get_target,
         GetTargetRequest(id=target_id),
-        advice="See `outrider target list`.",
+        advice="see `outrider target list`",
     )
     if as_json:
         print_json(response)

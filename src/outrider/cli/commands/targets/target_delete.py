@@ -22,7 +22,7 @@ EXAMPLES = examples(
 _OPEN = frozenset(
     {"DELIVERY_STATE_PENDING", "DELIVERY_STATE_DELIVERING", "DELIVERY_STATE_RETRYING"}
 )
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 MAX_LISTED = 20
 
 

@@ -32,7 +32,7 @@ TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the target
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `list` shows it.")]
 
 MAX_PAGE = 1000
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 # The date in the response for a target that never existed: Go's zero time.
 _NEVER = "0001-01-01"
 
@@ -196,7 +196,7 @@ def remove_key(
     response = server.call(
         server.actions.remove_public_key,
         RemovePublicKeyRequest(target_id=target_id, key_id=key_id),
-        advice=f"An active key is removed after `outrider target key deactivate {target_id} KEY_ID`.",
+        advice=f"an active key is removed after `outrider target key deactivate {target_id} KEY_ID`",
     )
     if text_of(response, "deletionDate").startswith(_NEVER):
         raise CommandError(f"there never was a target {target_id}", ADVICE)
@@ -214,7 +214,7 @@ def _print_change(response: dict[str, Any], what: str, *, as_json: bool) -> None
 
 
 def _advice(target_id: str) -> str:
-    return f"See `outrider target list` and `outrider target key list {target_id}`."
+    return f"see `outrider target list` and `outrider target key list {target_id}`"
 
 
 def _public_pem(source: str) -> bytes:
@@ -222,7 +222,7 @@ def _public_pem(source: str) -> bytes:
     if "PRIVATE KEY" in text:
         raise CommandError(
             f"{source} holds a private key: nothing was sent",
-            "Give the public one: openssl pkey -in PRIVATE.pem -pubout",
+            "give the public one: openssl pkey -in PRIVATE.pem -pubout",
             code=ExitCode.USAGE,
         )
     return text.encode()
