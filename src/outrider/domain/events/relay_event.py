@@ -112,7 +112,8 @@ def _refuse_others(members: Mapping[str, Value], *, may_be_token: bool) -> None:
         if name in members:
             raise InvalidRequest(
                 f"the body is the call of {what}: the relay takes events only, whose caller does"
-                " not wait for an answer"
+                " not wait for an answer",
+                hint="name the relay in executions for events only",
             )
     raise InvalidRequest("the body is no event: event_type is missing", hint=_AS_ZITADEL)
 
