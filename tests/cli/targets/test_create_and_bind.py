@@ -199,4 +199,4 @@ def test_a_condition_about_nothing_is_refused(server, target):
     assert 1 == result.code
     assert "COMMAND-74aaqj8fv9" in result.err
     assert "Reason: the catalogue has no event type no.such.event" in result.err
-    assert "`outrider catalogue add`" in result.err
+    assert "`outrider catalogue add no.such.event --kind event-type`" in result.err

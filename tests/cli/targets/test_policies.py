@@ -157,7 +157,7 @@ def test_a_delivery_tells_why_it_is_suspended(server, target):
         ([], "", "give either --file or what is to change"),
         (["--file", "-", "--rate", "1"], "{}", "give either --file or what is to change"),
         (["--file", "-"], "{", "-: is not JSON"),
-        (["--file", "-"], "[]", "-: a policy is a JSON object"),
+        (["--file", "-"], "[]", "-: a policy must be a JSON object"),
         (["--file", "-"], '{"rate": 1}', "-: "),
         (["--wait", "soon"], "", "no duration"),
         (["--ca-file", "/nowhere"], "", "/nowhere: "),

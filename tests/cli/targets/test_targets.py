@@ -98,7 +98,7 @@ def test_a_target_that_nobody_waits_for_does_not_interrupt(server, target):
     result = server.run("target", "update", target, "--interrupt-on-error")
 
     assert 2 == result.code
-    assert "cannot interrupt" in result.err
+    assert "no caller waits for an async target" in result.err
 
 
 def test_a_rotated_key_is_shown_once(server, target):

@@ -23,7 +23,7 @@ DetailT = TypeVar("DetailT", bound="Message")
 def command_error(error: ConnectError, url: str, advice: str = "") -> CommandError:
     """What a failed call means to the user of the command.
 
-    What the server says about what to do goes before `advice`, which knows less.
+    `advice` is what the command says to do; what the server says is added.
     """
     from outrider_api.outrider.v1.error_pb import ReasonDetail
 
@@ -33,8 +33,15 @@ def command_error(error: ConnectError, url: str, advice: str = "") -> CommandErr
     if detail is not None:
         shown.reason = detail.reason
         if shown.code is not ExitCode.STOPPED:
-            shown.advice = detail.hint or shown.advice
+            shown.advice = _next_step(shown.advice, detail.hint)
     return shown
+
+
+def _next_step(advice: str, hint: str) -> str:
+    """What a command says to do, and what the server says, which knows more than where to look."""
+    if not hint or not advice or advice.startswith("see "):
+        return hint or advice
+    return f"{advice}; {hint}"
 
 
 def _shown(error: ConnectError, url: str, advice: str) -> CommandError:

@@ -144,7 +144,7 @@ async def test_an_unknown_event_type_says_how_to_add_it(service: Service, wire: 
     assert "Execution condition is invalid (COMMAND-74aaqj8fv9)" == refused.text
     assert "the catalogue has no event type user.human.aded" == refused.reason
     assert refused.hint.startswith("did you mean user.human.added")
-    assert "add it with `outrider catalogue add`" in refused.hint
+    assert "add it with `outrider catalogue add user.human.aded --kind event-type`" in refused.hint
 
 
 @pytest.mark.parametrize("wire", Wire, ids=str)

@@ -132,7 +132,7 @@ def _replay_ids(server: RemoteServer, ids: Sequence[str]) -> dict[str, Any]:
         response = server.call(
             server.deliveries.replay_deliveries,
             ReplayDeliveriesRequest(ids=[*ids[first : first + MAX_IDS]]),
-            advice="nothing was made of these; see `outrider delivery list`",
+            advice="nothing was made of these",
         )
         replayed += response.get("deliveries", 0)
         skipped += response.get("skipped", 0)
