@@ -22,7 +22,14 @@ from enum import Enum, IntEnum
 
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import RequestError, Response, Stage
-from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.ids import (
+    DeliveryId,
+    EventId,
+    ExecutionId,
+    InstanceId,
+    TargetId,
+    shown_id,
+)
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
@@ -148,7 +155,7 @@ class PlannedDelivery:
 
 def delivery_not_found(*missing: DeliveryId) -> NotFound:
     """The error for deliveries that the instance does not have."""
-    some = ", ".join(sorted(missing)[:_MAX_NAMED])
+    some = ", ".join(map(shown_id, sorted(missing)[:_MAX_NAMED]))
     more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
     return NotFound(
         "Delivery not found",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.ids import ExecutionId, TargetId
+from outrider.domain.ids import ExecutionId, TargetId, shown_id
 from outrider.domain.routing.condition import Condition
 from outrider.domain.routing.router import NO_SHADOWING, Shadowing
 from outrider.errors import InvalidRequest, NotFound
@@ -74,7 +74,7 @@ def check_targets_exist(targets: Sequence[TargetId], existing: Collection[Target
     missing = [target for target in targets if target not in existing]
     if missing:
         raise _not_bound(
-            f"there is no target {', '.join(missing[:_MAX_NAMED])} in this instance",
+            f"there is no target {', '.join(map(shown_id, missing[:_MAX_NAMED]))} in this instance",
             "give ids that `outrider target list` shows",
         )
     repeated = [target for target, times in Counter(targets).items() if times > 1]

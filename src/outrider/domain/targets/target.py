@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.ids import InstanceId, TargetId, shown_id
 from outrider.domain.net.egress_policy import EgressPolicy, check_endpoint
 from outrider.domain.net.endpoint import InvalidUrl, parse_written_endpoint
 from outrider.domain.targets.tunnel import is_tunnel_url, tunnel_of
@@ -197,7 +197,7 @@ def target_not_found(target_id: TargetId, error_id: str = "QUERY-hj5oaniyrz") ->
     return NotFound(
         "Target not found",
         error_id,
-        reason=f"there is no target {target_id} in this instance",
+        reason=f"there is no target {shown_id(target_id)} in this instance",
         hint="give an id that `outrider target list` shows",
     )
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.access.service_account import AccountKey, ServiceAccount, hash_secret
-from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
+from outrider.domain.ids import AccountId, AccountKeyId, InstanceId, shown_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -111,8 +111,9 @@ class ManageAccounts:
                 raise NotFound(
                     "Account key not found",
                     "OUTRIDER-account-key",
-                    reason=f"account {account} has no key {account_key}",
-                    hint=f"give an id that `outrider account key list {account}` shows",
+                    reason=f"account {shown_id(account)} has no key {shown_id(account_key)}",
+                    hint="give an id that"
+                    f" `outrider account key list {shown_id(account, 'ACCOUNT_ID')}` shows",
                 )
 
         await self.store.write(apply)
@@ -146,6 +147,6 @@ def _require(unit: Unit, instance: InstanceId, account: AccountId) -> None:
         raise NotFound(
             "Account not found",
             "OUTRIDER-account",
-            reason=f"there is no account with the id {account} in this instance",
+            reason=f"there is no account {shown_id(account)} in this instance",
             hint="give an id that `outrider account list` shows, not the name",
         )

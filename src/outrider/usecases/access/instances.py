@@ -9,7 +9,7 @@ from datetime import datetime
 from outrider.domain.access.instance import Instance, normal_hosts
 from outrider.domain.access.permission import Role
 from outrider.domain.access.service_account import hash_secret
-from outrider.domain.ids import AccountId, InstanceId, TokenId
+from outrider.domain.ids import AccountId, InstanceId, TokenId, shown_id
 from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -92,7 +92,7 @@ class ManageInstances:
                 raise NotFound(
                     "Instance not found",
                     "OUTRIDER-instance",
-                    reason=f"there is no instance with the id {instance}",
+                    reason=f"there is no instance {shown_id(instance)}",
                     hint="give an id that `outrider instance list` shows, not the name",
                 )
 

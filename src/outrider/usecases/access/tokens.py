@@ -8,7 +8,7 @@ from datetime import datetime
 
 from outrider.domain.access.permission import ASSIGNABLE_ROLES, Actor, Role
 from outrider.domain.access.service_account import hash_secret
-from outrider.domain.ids import AccountId, TokenId
+from outrider.domain.ids import AccountId, TokenId, shown_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -69,7 +69,7 @@ class ManageTokens:
                 raise NotFound(
                     "Token not found",
                     "OUTRIDER-token",
-                    reason=f"there is no token with the id {token_id} in this instance",
+                    reason=f"there is no token {shown_id(token_id)} in this instance",
                     hint="give an id that `outrider token list` shows, not the token itself",
                 )
             if token.revoked_at is None:

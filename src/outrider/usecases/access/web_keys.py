@@ -21,7 +21,7 @@ from outrider.domain.access.web_key import (
     no_active_web_key,
     removed,
 )
-from outrider.domain.ids import InstanceId, WebKeyId
+from outrider.domain.ids import InstanceId, WebKeyId, shown_id
 from outrider.errors import NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.access import KeyPairs
@@ -75,7 +75,8 @@ class ManageWebKeys:
                 raise NotFound(
                     "Web key not found",
                     "COMMAND-teiG3",
-                    reason=f"there is no web key {web_key_id} in this instance, or it was deleted",
+                    reason=f"there is no web key {shown_id(web_key_id)} in this instance, or it was"
+                    " deleted",
                     hint="give the id of a key that ListWebKeys answers",
                 )
             changed = activated(web_key, unit.web_keys.active(actor.instance_id), now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.ids import InstanceId, PublicKeyId, TargetId
+from outrider.domain.ids import InstanceId, PublicKeyId, TargetId, shown_id
 from outrider.domain.page import Listing, Page
 from outrider.domain.targets.public_key import (
     PublicKey,
@@ -67,7 +67,7 @@ class ManagePublicKeys:
                 raise FailedPrecondition(
                     "Target not found",
                     "ErrTargetNotFound",
-                    reason=f"there is no target {target_id} in this instance",
+                    reason=f"there is no target {shown_id(target_id)} in this instance",
                     hint="give an id that `outrider target list` shows",
                 )
             unit.public_keys.add(actor.instance_id, target_id, public_key)
@@ -175,8 +175,9 @@ def _require(
         raise FailedPrecondition(
             "Target not found",
             "ErrKeyNotFound",
-            reason=f"target {target_id} has no public key {key_id}, or there is no such target",
-            hint=f"give an id that `outrider target key list {target_id}` shows",
+            reason=f"target {shown_id(target_id)} has no public key {shown_id(key_id)}, or there is no such"
+            " target",
+            hint=f"give an id that `outrider target key list {shown_id(target_id, 'TARGET_ID')}` shows",
         )
     return public_key
 
