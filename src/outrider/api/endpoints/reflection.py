@@ -52,7 +52,8 @@ async def _complete(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for request in requests:
         if request.message_request is None:
             raise InvalidRequest(
-                "invalid ServerReflectionRequest.MessageRequest: value is required"
+                "invalid ServerReflectionRequest.MessageRequest: value is required",
+                hint="set one of its questions, such as list_services",
             )
         yield request
 
