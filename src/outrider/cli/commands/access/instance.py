@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -19,7 +20,7 @@ from outrider.cli.terminal.output import (
     text_of,
 )
 
-app = typer.Typer(
+app = CommandGroup(
     help="Instances: tenants of one server, chosen by host name. For the admin token alone.",
     no_args_is_help=True,
 )
@@ -42,15 +43,12 @@ def create_instance(
             help="A host name that chooses it, without a port. Give it more than once.",
         ),
     ],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Make an instance. The token of its first owner is shown once and never again."""
     from outrider_api.outrider.v1.instance_service_pb import CreateInstanceRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.instances.create_instance, CreateInstanceRequest(name=name, hosts=host)
     )
@@ -64,15 +62,12 @@ def create_instance(
 @app.command("list", epilog=examples("outrider instance list", "outrider instance list --json"))
 def list_instances(
     *,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List instances, oldest first. The default one has every host name that is no other's."""
     from outrider_api.outrider.v1.instance_service_pb import ListInstancesRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(server.instances.list_instances, ListInstancesRequest())
     if as_json:
         print_json(response)
@@ -97,15 +92,12 @@ def delete_instance(
     *,
     instance: Annotated[str, typer.Argument(metavar="ID", help="The instance's id, not its name.")],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Delete an instance with everything in it. Its pending deliveries are not sent."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["everything in the instance is deleted, and nothing brings it back"]
     confirm(f"Delete instance {instance}?", consequences, yes=yes)
     response = server.call(

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -20,7 +21,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_deadline
 
-app = typer.Typer(help="Tokens: who may call the API.", no_args_is_help=True)
+app = CommandGroup(help="Tokens: who may call the API.", no_args_is_help=True)
 
 
 @app.command(
@@ -45,9 +46,7 @@ def create_token(
         str | None,
         typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Make a token. It is shown once and never again."""
@@ -57,7 +56,6 @@ def create_token(
     from outrider_api.outrider.v1.account_service_pb import CreateTokenRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None
-    server = connect(url, token, data_dir)
     request = CreateTokenRequest(
         account=account,
         roles=role,
@@ -74,15 +72,12 @@ def create_token(
 @app.command("list", epilog=examples("outrider token list", "outrider token list --json"))
 def list_tokens(
     *,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List the tokens that are valid, without their secrets."""
     from outrider_api.outrider.v1.account_service_pb import ListTokensRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(server.accounts.list_tokens, ListTokensRequest())
     if as_json:
         print_json(response)
@@ -108,15 +103,12 @@ def revoke_token(
     *,
     token_id: Annotated[str, typer.Argument(metavar="ID", help="The id, not the token itself.")],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Make a token invalid at once."""
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["programs that call with the token are refused at once"]
     confirm(f"Revoke token {token_id}?", consequences, yes=yes)
     response = server.call(

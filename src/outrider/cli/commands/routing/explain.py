@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 
 if TYPE_CHECKING:
     from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
-app = typer.Typer(
+app = CommandGroup(
     help="Which execution would match, and why. Nothing is called.", no_args_is_help=True
 )
 
@@ -30,53 +31,45 @@ Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/
 def explain_request(
     *,
     method: Method,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """What happens before a request is handled."""
-    _explain(connect(url, token, data_dir), {"method": method}, as_json=as_json)
+    _explain(server, {"method": method}, as_json=as_json)
 
 
 @app.command("response", epilog=examples(f"outrider explain response {METHOD}"))
 def explain_response(
     *,
     method: Method,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """What happens before a response is sent."""
     query = {"method": method, "response": True}
-    _explain(connect(url, token, data_dir), query, as_json=as_json)
+    _explain(server, query, as_json=as_json)
 
 
 @app.command("function", epilog=examples("outrider explain function preuserinfo"))
 def explain_function(
     *,
     function: Annotated[str, typer.Argument(metavar="NAME", help="Such as preuserinfo.")],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """What happens where a function runs."""
-    _explain(connect(url, token, data_dir), {"function": function}, as_json=as_json)
+    _explain(server, {"function": function}, as_json=as_json)
 
 
 @app.command("event", epilog=examples("outrider explain event user.human.added --json"))
 def explain_event(
     *,
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as user.human.added.")],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """What happens when an event of this type is published."""
-    _explain(connect(url, token, data_dir), {"eventType": event_type}, as_json=as_json)
+    _explain(server, {"eventType": event_type}, as_json=as_json)
 
 
 def _explain(server: RemoteServer, query: Mapping[str, object], *, as_json: bool) -> None:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.input_files import read_message
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     indented_json,
     joined_json,
@@ -23,7 +24,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_duration
 
-app = typer.Typer(
+app = CommandGroup(
     help="Interceptions: run a request, a response or a function through its targets.",
     no_args_is_help=True,
 )
@@ -59,9 +60,7 @@ def intercept_request(
     file: File,
     method: Method = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Run a request through its targets and print what they leave. A target that interrupts ends it with 5."""
@@ -70,7 +69,6 @@ def intercept_request(
     request = read_message(file, InterceptRequestRequest)
     request.full_method = method or request.full_method
     request.request_json = request.request_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_request, request, timeout)
     _print_response(response, "request", as_json=as_json)
 
@@ -89,9 +87,7 @@ def intercept_response(
     file: File,
     method: Method = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Run a response through its targets and print what they leave. A target that interrupts ends it with 5."""
@@ -100,7 +96,6 @@ def intercept_response(
     request = read_message(file, InterceptResponseRequest)
     request.full_method = method or request.full_method
     request.response_json = request.response_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_response, request, timeout)
     _print_response(response, "response", as_json=as_json)
 
@@ -121,9 +116,7 @@ def call_function(
         str, typer.Option(metavar="NAME", help="Instead of the file's, such as preuserinfo.")
     ] = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Call a function's targets and print their merged answer. A target that interrupts ends it with 5."""
@@ -132,7 +125,6 @@ def call_function(
     request = read_message(file, CallFunctionRequest)
     request.function = function or request.function
     request.payload_json = request.payload_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.call_function, request, timeout)
     _print_response(response, "answer", as_json=as_json)
 
