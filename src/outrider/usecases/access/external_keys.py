@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
 from outrider.domain.calls.request import RequestError
@@ -21,7 +22,6 @@ COOL_DOWN = timedelta(seconds=30)
 """Between two fetches, whatever the first one brought: anyone may send a token."""
 FETCH_TIMEOUT_S = 5.0
 """For one document."""
-_OK = 200
 
 
 class JwksFetchError(Exception):
@@ -62,7 +62,7 @@ class JwksFetcher:
             response = await self.fetcher.get(url, FETCH_TIMEOUT_S)
         except RequestError as error:
             raise JwksFetchError(f"{name}: {error.reason}") from None
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             raise JwksFetchError(f"{name}: the answer has the status {response.status}")
         if len(response.body) > MAX_DOCUMENT_BYTES:
             raise JwksFetchError(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
