@@ -26,6 +26,7 @@ from api.calls.table import Caller
 from api.endpoints.relay_sender import KEY, body, encoded, encrypted, signature
 from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
+from outrider.adapters.crypto.issuer_keys import COOL_DOWN
 from outrider.adapters.crypto.relay_signature import SignatureVerifier
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.relay import relay_endpoint
@@ -39,7 +40,6 @@ from outrider.domain.ids import InstanceId
 from outrider.domain.net.egress_policy import EgressProfile
 from outrider.errors import Unauthenticated, Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.routing.routing_table import Routing

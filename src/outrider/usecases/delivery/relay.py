@@ -16,11 +16,11 @@ from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.access.external_keys import JwksCache
 from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.external_tokens import (
     InvalidSignature,
+    IssuerKeys,
     JweDecrypter,
     KeySet,
     SignatureVerifier,
@@ -49,7 +49,7 @@ class SourceKeys:
     source: RelaySource
     instance: InstanceId
     signature: SignatureVerifier | None = field(repr=False)
-    keys: JwksCache | None = field(default=None, repr=False)
+    keys: IssuerKeys | None = field(default=None, repr=False)
     decrypter: JweDecrypter | None = field(default=None, repr=False)
 
 
@@ -178,7 +178,7 @@ async def _verify(keys: KeySet, compact: str) -> None:
         keys.verified(compact, _ALGORITHMS)
 
 
-async def _payload(keys: JwksCache, compact: str) -> bytes:
+async def _payload(keys: IssuerKeys, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
         raise Unavailable(

@@ -44,6 +44,18 @@ class KeySet(Protocol):
         ...
 
 
+class IssuerKeys(Protocol):
+    """The keys of one issuer: fetched once for many calls, kept, and used when it is down."""
+
+    async def current(self) -> KeySet | None:
+        """The keys to verify with; None when there are none, and none could be fetched."""
+        ...
+
+    async def newer(self, than: KeySet) -> KeySet | None:
+        """Keys fetched after these, if there are or may be any; None: these are the newest."""
+        ...
+
+
 class JwtParser(Protocol):
     """Reads what other issuers write."""
 
