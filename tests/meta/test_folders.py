@@ -48,7 +48,7 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
         ("api.asgi", "api.services", "api.services.messages", "api.validation"),
         ("api.rpc",),
         ("api.rest", "api.services.outrider", "api.services.zitadel"),
-        ("api.endpoints",),
+        ("api.direct", "api.endpoints"),
         ("api",),
     ],
     "cli": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from outrider.api.asgi.cors import cors
 from outrider.api.asgi.request_log import request_log
@@ -32,21 +32,24 @@ def build_app(
     *,
     ready: Ready,
     log: Log,
+    direct: Callable[[App], App] | None = None,
     mounts: Mapping[str, App] | None = None,
 ) -> App:
     """The whole API: what a request passes, outermost first.
 
+    `direct` answers plain calls itself, and leaves all others to the application that it is given.
     `mounts` are applications by the prefix of the paths that they answer; they see the whole path
     and get no CORS headers.
     """
     rest = RestApp(services)
+    rpc = cors(RpcRouter(services, otherwise=cloud_events(services, rest)))
     return http_only(
         request_log(
             ServerErrorMiddleware(
                 PathRouter(
                     paths={**health(ready, log), **docs()},
                     prefixes=mounts or {},
-                    otherwise=cors(RpcRouter(services, otherwise=cloud_events(services, rest))),
+                    otherwise=rpc if direct is None else direct(rpc),
                 ),
                 ErrorMapper(log),
             ),

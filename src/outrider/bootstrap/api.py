@@ -31,7 +31,7 @@ from outrider.bootstrap.app_context import AppContext, bootstrap_secret, open_st
 from outrider.bootstrap.components import open_interceptions, open_routing
 from outrider.bootstrap.external_tokens import open_external_tokens
 from outrider.bootstrap.relay import open_relay
-from outrider.bootstrap.services import new_publish, new_services
+from outrider.bootstrap.services import new_direct, new_publish, new_services
 from outrider.bootstrap.telemetry import open_rpc_metrics, sample_gauges
 from outrider.config.loading import Settings, from_environ
 from outrider.observability.collectors import RpcCollector
@@ -95,6 +95,7 @@ async def open_api(
         resolve_instance = InstanceResolver(routes, context.instance)
         authenticate = _authenticate(settings, context, resolve_instance, external_tokens)
         rpcs = RpcCollector()
+        telemetry = Telemetry(rpcs) if context.tracing is None else Telemetry(rpcs, context.tracing)
         services = new_services(
             settings,
             context,
@@ -103,9 +104,7 @@ async def open_api(
             authenticate=authenticate,
             stopping=stopping,
             log=log,
-            telemetry=Telemetry(rpcs)
-            if context.tracing is None
-            else Telemetry(rpcs, context.tracing),
+            telemetry=telemetry,
         )
         if (rpc_metrics := open_rpc_metrics(context.metrics, rpcs, services)) is not None:
             stack.callback(rpc_metrics.close)
@@ -116,6 +115,14 @@ async def open_api(
             services,
             ready=store_ready(context.store, stopping),
             log=log,
+            direct=new_direct(
+                context,
+                routes,
+                interceptions=interceptions,
+                authenticate=authenticate,
+                log=log,
+                telemetry=telemetry,
+            ),
             mounts={
                 JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),
                 DISCOVERY_PATH: discovery(issuers),
@@ -124,6 +131,10 @@ async def open_api(
                 METRICS_PATH: _metrics(settings, context, routes, authenticate, log),
             },
         )
+
+
+def _telemetry(context: AppContext, rpcs: RpcCollector) -> Telemetry:
+    return Telemetry(rpcs) if context.tracing is None else Telemetry(rpcs, context.tracing)
 
 
 def _authenticate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +13,15 @@ from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
+from outrider.api.asgi.types import App
+from outrider.api.direct.app import DirectCalls
+from outrider.api.direct.events import DirectPublish
+from outrider.api.direct.interceptions import DirectFunction, DirectRequest, DirectResponse
 from outrider.api.endpoints.grpc_health import grpc_health
 from outrider.api.endpoints.health import store_ready
 from outrider.api.endpoints.reflection import reflection
+from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.api.services.outrider.accounts import AccountHandlers
@@ -104,6 +110,27 @@ def new_services(
     ready = store_ready(context.store, stopping)
     services.append(grpc_health(services, ready, authenticate, log, stopping, telemetry=telemetry))
     return [*services, *reflection(services, authenticate, log, stopping, telemetry=telemetry)]
+
+
+def new_direct(
+    context: AppContext,
+    routing: Routing,
+    *,
+    interceptions: InterceptionComponents,
+    authenticate: Authenticate,
+    log: Any,
+    telemetry: Telemetry,
+) -> Callable[[App], App]:
+    """What answers the plain ones of the calls that come most often."""
+    use_cases = interceptions.interceptions
+    calls = (
+        DirectPublish(new_publish(context, routing)),
+        DirectRequest(use_cases),
+        DirectResponse(use_cases),
+        DirectFunction(use_cases),
+    )
+    reporter = CallReporter(log, ErrorMapper(log), telemetry)
+    return lambda otherwise: DirectCalls(calls, authenticate, reporter, otherwise=otherwise)
 
 
 def new_publish(context: AppContext, routing: Routing) -> PublishEvents:

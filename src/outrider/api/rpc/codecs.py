@@ -30,7 +30,7 @@ from protobuf import (
     Message,
 )
 
-from outrider.api.asgi.json_depth import check_bounds
+from outrider.api.asgi.json_depth import check_depth
 from outrider.api.rpc.binary_bounds import check_elements
 from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.json_envelope import (
@@ -42,6 +42,7 @@ from outrider.api.rpc.json_envelope import (
     read_envelope,
 )
 from outrider.api.rpc.json_text import JsonForm, came_as, with_objects
+from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, check_values
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
@@ -86,8 +87,9 @@ class JsonCodec(CheckedCodec):
             ValueError: not JSON, of too many values, nested too deep, or not JSON of this message.
             TypeError: JSON of another shape.
         """
-        check_bounds(data)
+        check_values(data, MAX_BATCH_VALUES)
         envelope = envelope_of(bytes(data), message_class)
+        check_depth(envelope.json)
         message = message_from_json(envelope.json, message_class)
         envelope.fill(message)
         came_as(JsonForm.STRING if envelope.has_text_fields else JsonForm.OBJECT)
@@ -106,7 +108,8 @@ def envelope_of(data: bytes, message_class: type[Message]) -> Envelope:
     """The JSON of a message taken apart. Raise `ValueError` or `TypeError`."""
     try:
         return read_envelope(data, message_class.desc())
-    except MsgspecError as problem:
+    except (MsgspecError, RecursionError) as problem:
+        check_depth(data)
         # The words of protobuf's JSON are better: they name the field.
         message_class.from_json(data, ignore_unknown_fields=True)
         raise ValueError(str(problem)) from None

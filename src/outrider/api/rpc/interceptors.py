@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from connectrpc.errors import ConnectError
 from connectrpc.interceptor import Interceptor, MetadataInterceptor
 from connectrpc.method import MethodInfo
 from connectrpc.request import RequestContext
@@ -21,7 +22,7 @@ from protobuf import DescMethod, DescService, Message
 
 from outrider.api.asgi.request_log import mark_logged
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.telemetry import NO_TELEMETRY, Telemetry, trace_of
+from outrider.api.rpc.telemetry import NO_TELEMETRY, HeaderValues, Telemetry, trace_of
 from outrider.api.validation.validation import validate
 from outrider.domain.access.permission import Actor, require
 from outrider.usecases.ports.log import Log
@@ -73,43 +74,44 @@ def actor_of(ctx: Context) -> Actor:
 
 @dataclass(frozen=True, slots=True)
 class OngoingCall:
-    """A call under way: since when, and its span."""
+    """A call in progress: since when, and its span."""
 
     started_at: float
     span_block: AbstractContextManager[Span]
     span: Span
 
 
-class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
-    """Writes one line for each call, counts and traces it, and translates its error; outermost."""
+@dataclass(frozen=True, slots=True)
+class CallReporter:
+    """What is written about every call: one line in the log, metrics and a span."""
 
-    def __init__(self, log: Log, errors: ErrorMapper, telemetry: Telemetry = NO_TELEMETRY) -> None:
-        self._log = log
-        self._errors = errors
-        self._telemetry = telemetry
+    log: Log
+    errors: ErrorMapper
+    telemetry: Telemetry = NO_TELEMETRY
 
-    async def on_start(self, ctx: Context) -> OngoingCall:
-        """What is done in the call's name belongs to its span."""
-        started_at = time.perf_counter()
-        parent = trace_of(ctx.request_headers)
-        attributes = {"rpc.service": ctx.method.service_name, "rpc.method": ctx.method.name}
-        name = procedure_called(ctx.method)[1:]
-        span_block = self._telemetry.tracing.span(name, "server", parent, attributes)
-        span = span_block.__enter__()  # left in `on_end`
+    def begin(
+        self, service: str, method: str, headers: HeaderValues, started_at: float
+    ) -> OngoingCall:
+        """Begin the span of a call: what is done in the call's name belongs to it."""
+        attributes = {"rpc.service": service, "rpc.method": method}
+        span_block = self.telemetry.tracing.span(
+            f"{service}/{method}", "server", trace_of(headers), attributes
+        )
+        span = span_block.__enter__()  # left in `end`
         continue_trace(span.context)
         return OngoingCall(started_at, span_block, span)
 
-    async def on_end(self, call: OngoingCall, ctx: Context, error: Exception | None, /) -> None:
-        """Logs, and raises what the caller may see instead of `error`."""
-        method = procedure_called(ctx.method)
-        connect_error = None if error is None else self._errors.to_connect_error(error, method)
+    def end(
+        self, call: OngoingCall, procedure: str, actor: Actor | None, error: Exception | None
+    ) -> ConnectError | None:
+        """Report how a call ended. Return what its caller may see instead of `error`."""
+        connect_error = None if error is None else self.errors.to_connect_error(error, procedure)
         code = "ok" if connect_error is None else connect_error.code.value
         seconds = time.perf_counter() - call.started_at
         trace = call.span.context
-        actor = _actors.get(ctx)
-        self._log.info(
+        self.log.info(
             "rpc.answered",
-            method=method,
+            method=procedure,
             code=code,
             ms=round(seconds * 1000, 3),
             instance=None if actor is None else actor.instance_id,
@@ -117,10 +119,30 @@ class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
             **({} if trace is None else {"trace": trace.trace_id, "span": trace.span_id}),
         )
         mark_logged()
-        self._telemetry.metrics.answered(method, code, seconds)
+        self.telemetry.metrics.answered(procedure, code, seconds)
         if connect_error is not None:
             call.span.fail(code)
         call.span_block.__exit__(None, None, None)
+        return connect_error
+
+
+class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
+    """Reports every call, and translates its error; outermost."""
+
+    def __init__(self, log: Log, errors: ErrorMapper, telemetry: Telemetry = NO_TELEMETRY) -> None:
+        self._reporter = CallReporter(log, errors, telemetry)
+
+    async def on_start(self, ctx: Context) -> OngoingCall:
+        """What is done in the call's name belongs to its span."""
+        method = ctx.method
+        return self._reporter.begin(
+            method.service_name, method.name, ctx.request_headers, time.perf_counter()
+        )
+
+    async def on_end(self, call: OngoingCall, ctx: Context, error: Exception | None, /) -> None:
+        """Raises what the caller may see instead of `error`."""
+        procedure = procedure_called(ctx.method)
+        connect_error = self._reporter.end(call, procedure, _actors.get(ctx), error)
         if connect_error is not None:
             raise connect_error from error
 

@@ -26,6 +26,7 @@ from protobuf import (
     Oneof,
 )
 
+from outrider.api.asgi.json_depth import check_depth
 from outrider.domain.events.event_payload import object_in_base64
 from outrider.domain.formats.json_members import items_of, members_of
 from outrider_api.outrider.options.v1 import options_pb
@@ -285,8 +286,12 @@ class _Reader:
 
 
 def _carried_text(value: bytes, text_field: TextField) -> str | None:
-    """The object that is carried, as text; None: it is none. Raise `ValueError` for bad Base64."""
+    """The object that is carried, as text; None: it is none.
+
+    Raise `ValueError` for bad Base64, and for what is nested too deep.
+    """
     if value.startswith(b"{"):
+        check_depth(value)
         return value.decode()
     if not (text_field.reads_base64 and value.startswith(b'"')):
         return None

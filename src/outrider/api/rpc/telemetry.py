@@ -43,13 +43,19 @@ class Telemetry:
 NO_TELEMETRY = Telemetry()
 
 
-class _Headers(Protocol):
-    def get(self, name: str, /) -> str | None: ...
+class HeaderValues(Protocol):
+    """The headers of a call, by names in lower case."""
 
-    def getall(self, name: str, /) -> Sequence[str]: ...
+    def get(self, name: str, /) -> str | None:
+        """The first value; None: there is none."""
+        ...
+
+    def getall(self, name: str, /) -> Sequence[str]:
+        """Every value, in order."""
+        ...
 
 
-def trace_of(headers: _Headers) -> TraceContext | None:
+def trace_of(headers: HeaderValues) -> TraceContext | None:
     """The caller's span; None without a valid traceparent, or with more than one."""
     if headers.get(TRACEPARENT) is None:
         return None

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from outrider.domain.formats import go_json
-from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, count_values, most_values
+from outrider.domain.formats.json_bounds import (
+    MAX_BATCH_VALUES,
+    count_values,
+    may_have_more,
+    most_values,
+)
 from outrider.domain.ids import EventId, InstanceId
 from outrider.errors import InvalidRequest
 
@@ -69,6 +74,8 @@ def check_type(text: str) -> None:
 def check_payloads(events: Sequence[Event]) -> None:
     """Raise `InvalidRequest` when the payloads of one call have more than `MAX_BATCH_VALUES` values."""
     texts = [event.payload_json for event in events if event.payload_json is not None]
+    if not may_have_more(sum(map(len, texts)), MAX_BATCH_VALUES):
+        return
     if sum(map(most_values, texts)) <= MAX_BATCH_VALUES:
         return
     left = MAX_BATCH_VALUES

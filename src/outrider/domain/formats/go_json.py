@@ -14,7 +14,12 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import NoReturn
 
-from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, most_values
+from outrider.domain.formats.json_bounds import (
+    MAX_JSON_VALUES,
+    check_values,
+    may_have_more,
+    most_values,
+)
 from outrider.domain.formats.json_members import Number
 
 _ESCAPES = {
@@ -24,8 +29,6 @@ _ESCAPES = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
-_NEEDS_ESCAPE = re.compile("[<>&\u2028\u2029]")
-_SPACE = re.compile(r"[ \t\r\n]")
 # Signs that JSON has nowhere stand for what is escaped, and between what is not in quotation marks.
 _BACKSLASH, _QUOTE, _TEXT = "\x01", "\x02", "\x00"
 # Five times as fast as `_printed`, which messages without a float can do without.
@@ -42,7 +45,8 @@ _NANOS = 1_000_000_000
 
 def escape(text: str) -> str:
     """Escape what Go escapes in JSON that is otherwise ready."""
-    if _NEEDS_ESCAPE.search(text):
+    # Written out: a loop takes three times as long, a regular expression a hundred times for 4 KB.
+    if "<" in text or ">" in text or "&" in text or "\u2028" in text or "\u2029" in text:
         # Sign by sign a function made them: 4 MiB of them took 600 ms instead of 40.
         for sign in [sign for sign in _ESCAPES if sign in text]:
             text = text.replace(sign, _ESCAPES[sign])
@@ -56,7 +60,8 @@ def quote(text: str) -> str:
 
 def compact(text: str) -> str:
     """Take the white space out of valid JSON and escape it; numbers and order stay as they are."""
-    return escape(_without_space(text) if _SPACE.search(text) else text)
+    has_space = " " in text or "\n" in text or "\t" in text or "\r" in text
+    return escape(_without_space(text) if has_space else text)
 
 
 def _without_space(text: str) -> str:
@@ -101,7 +106,7 @@ def check_object(text: str, limit: int | None = MAX_JSON_VALUES) -> None:
 
     It has at most `limit` values; None: as many as it likes.
     """
-    if limit is not None and most_values(text) > limit:
+    if limit is not None and may_have_more(len(text), limit) and most_values(text) > limit:
         check_values(text.encode(), limit)
     try:
         # Numbers are kept as text: no limit of Python's applies to them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from outrider.api.rpc.interceptors import Context, actor_of
@@ -10,7 +11,7 @@ from outrider.api.services.messages.times import nanoseconds, to_timestamp
 from outrider.domain.events.event import Event
 from outrider.domain.formats import go_json
 from outrider.domain.ids import EventId
-from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.delivery.publish import PublishEvents, PublishResult
 from outrider_api.outrider.v1 import event_service_pb as pb
 from outrider_api.outrider.v1.event_service_connect import EventService
 
@@ -27,15 +28,19 @@ class EventHandlers(EventService):
         """The answer waits for the commit."""
         now_ns = to_timestamp(self._publish.runtime.now()).to_nanos()
         events = [_event(event, position, now_ns) for position, event in enumerate(request.events)]
-        results = await self._publish(actor_of(ctx), events)
-        return pb.PublishEventsResponse(
-            results=[
-                pb.PublishedEvent(
-                    id=result.id, deliveries=result.deliveries, duplicate=result.is_duplicate
-                )
-                for result in results
-            ]
-        )
+        return published(await self._publish(actor_of(ctx), events))
+
+
+def published(results: Sequence[PublishResult]) -> pb.PublishEventsResponse:
+    """The answer: what became of each event."""
+    return pb.PublishEventsResponse(
+        results=[
+            pb.PublishedEvent(
+                id=result.id, deliveries=result.deliveries, duplicate=result.is_duplicate
+            )
+            for result in results
+        ]
+    )
 
 
 def _event(message: pb.Event, position: int, now_ns: int) -> Event:

@@ -49,8 +49,7 @@ class InterceptionHandlers(InterceptionService):
             text_run = self._interceptions.request(
                 instance, call, given, JSON_TEXTS, seconds=seconds
             )
-            left = await _with_id(ctx, text_run)
-            return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
+            return request_answer(await _with_id(ctx, text_run))
         result = await _with_id(
             ctx,
             self._interceptions.request(instance, call, given, JSON_OBJECTS, seconds=seconds),
@@ -71,8 +70,7 @@ class InterceptionHandlers(InterceptionService):
             text_run = self._interceptions.response(
                 instance, call, text, JSON_TEXTS, request=shown, seconds=seconds
             )
-            left = await _with_id(ctx, text_run)
-            return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
+            return response_answer(await _with_id(ctx, text_run))
         result = await _with_id(
             ctx,
             self._interceptions.response(
@@ -91,29 +89,45 @@ class InterceptionHandlers(InterceptionService):
         run = self._interceptions.function(
             actor_of(ctx).instance_id, function, payload, seconds=_seconds(ctx)
         )
-        result = await _with_id(ctx, run)
-        response = pb.CallFunctionResponse(
-            attributes=[
-                pb.SamlAttribute(
-                    name=added_attribute.name,
-                    name_format=added_attribute.name_format,
-                    values=list(added_attribute.values),
-                )
-                for added_attribute in added_attributes(function, result.message)
-            ],
-            **_run(result),
-        )
-        claims = added_claims(function, _userinfo(payload), result.message)
-        if isinstance(payload, str):
-            response.answer_json = go_json.dumps_as_read(result.message)
-            response.claims_json = go_json.dumps_as_read(claims)
-        else:
-            response.answer, response.claims = to_struct(result.message), to_struct(claims)
-        return response
+        return function_answer(function, payload, await _with_id(ctx, run))
 
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
         """Which execution would match, and why. Nothing is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
+
+
+def request_answer(left: InterceptionResult[str]) -> pb.InterceptRequestResponse:
+    """The answer to a request that is text."""
+    return pb.InterceptRequestResponse(request_json=left.message, **_run(left))
+
+
+def response_answer(left: InterceptionResult[str]) -> pb.InterceptResponseResponse:
+    """The answer to a response that is text."""
+    return pb.InterceptResponseResponse(response_json=left.message, **_run(left))
+
+
+def function_answer(
+    function: str, payload: JsonObject | str, result: InterceptionResult[JsonObject]
+) -> pb.CallFunctionResponse:
+    """The answer to a function: as text where its payload was."""
+    response = pb.CallFunctionResponse(
+        attributes=[
+            pb.SamlAttribute(
+                name=added_attribute.name,
+                name_format=added_attribute.name_format,
+                values=list(added_attribute.values),
+            )
+            for added_attribute in added_attributes(function, result.message)
+        ],
+        **_run(result),
+    )
+    claims = added_claims(function, _userinfo(payload), result.message)
+    if isinstance(payload, str):
+        response.answer_json = go_json.dumps_as_read(result.message)
+        response.claims_json = go_json.dumps_as_read(claims)
+    else:
+        response.answer, response.claims = to_struct(result.message), to_struct(claims)
+    return response
 
 
 async def _with_id(
