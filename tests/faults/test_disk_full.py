@@ -13,7 +13,7 @@ from faults.deployment import deployment_of
 from faults.invariants import check_invariants
 from faults.small_disk import SmallDisk, small_disk
 from outrider.testing.receiver import Answer, Receiver
-from system.api import ApiError
+from system.api import Api, ApiError
 from system.server import Server
 
 PAYLOAD = "x" * 20_000
@@ -52,9 +52,68 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
     assert before >= LITTLE / len(PAYLOAD) / 10
     assert (503, "unavailable") == (refusal.status, refusal.error["code"])
     assert refusal.error["message"] == "the store's disk is full: nothing of this call was stored"
-    assert "the store's disk is full" in failed["exception"]
+    assert "the store's disk is full" in failed["reason"]
     assert not any(result.get("duplicate") for result in results)
     assert len(deployment.answered) == len(report.attempts)
+
+
+@pytest.mark.timeout(120)
+async def test_a_server_whose_disk_is_full_is_not_ready_until_it_has_space(disk: SmallDisk):
+    """
+    A balancer goes on sending calls to a server that says it is ready, and every one is refused.
+    """
+    with ExitStack() as ends:
+        server = Server(disk.root)
+        ends.callback(server.kill)
+        api = (await server.ready()).api
+        before = await readiness(api)
+        disk.fill(all_but=0)
+        full = await readiness_until(api, 503)
+        health = await api.post("/grpc.health.v1.Health/Check", {})
+        disk.empty()
+        recovered = await readiness_until(api, 200)
+
+    assert (200, {"status": "ready"}) == before
+    assert {"status": "not ready", "reason": "the store's disk is full"} == full
+    assert {"status": "NOT_SERVING"} == health
+    assert {"status": "ready"} == recovered
+
+
+@pytest.mark.parametrize("free", [0, 40_000, 300_000])
+async def test_a_start_on_a_full_disk_says_so(disk: SmallDisk, free: int):
+    """
+    SQLite calls it "disk I/O error", after which an operator looks for a broken disk.
+    """
+    disk.fill(all_but=free)
+    refused = Server(disk.root)
+    code = await refused.ended()
+    disk.empty()
+    with ExitStack() as ends:
+        server = Server(disk.root)
+        ends.callback(server.kill)
+        await server.ready()
+
+    assert 1 == code
+    assert "Traceback" not in refused.logged.text
+    assert "make room on the disk, or choose another --data-dir" in refused.logged.text
+    assert str(disk.root) in refused.logged.text
+
+
+async def readiness(api: Api) -> tuple[int, dict[str, str]]:
+    """What `/readyz` answers."""
+    try:
+        return 200, await api.get("/readyz")
+    except ApiError as refused:
+        return refused.status, refused.error
+
+
+async def readiness_until(api: Api, status: int) -> dict[str, str]:
+    """Ask until it answers with this status."""
+    async with asyncio.timeout(30):
+        while True:
+            found, answer = await readiness(api)
+            if found == status:
+                return answer
 
 
 async def fill_up(deployment) -> tuple[list[str], ApiError]:

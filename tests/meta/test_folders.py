@@ -40,7 +40,12 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
             "adapters.sql.schema.migrations_pg",
             "adapters.sql.schema.migrations_sql",
         ),
-        ("adapters.http", "adapters.sql.access", "adapters.sql.delivery"),
+        (
+            "adapters.http",
+            "adapters.sql.access",
+            "adapters.sql.delivery",
+            "adapters.sql.postgres",
+        ),
         ("adapters.sql.targets",),
         ("adapters.sql.stores",),
     ],

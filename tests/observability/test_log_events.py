@@ -14,8 +14,10 @@ from outrider.observability.log_events import FIELDS, LOG_EVENTS
 from outrider.observability.redaction import is_secret_name
 
 ROOT = Path(outrider.__file__).parent
-LEVELS = {"debug", "info", "warning", "error", "exception", "report"}
+LEVELS = {"debug", "info", "warning", "error", "exception", "report", "failed"}
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
+# What `FailureLog` adds.
+OF_FAILURES = {"reason", "failures"}
 # A name that is chosen where the line is written.
 TRACED = {"trace", "span"}
 
@@ -29,6 +31,7 @@ def written(tree: ast.AST) -> Iterator[tuple[str, set[str]]]:
         event = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
         if name in LEVELS and isinstance(event, str) and EVENT.fullmatch(event):
             fields = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
+            fields |= OF_FAILURES if name == "failed" else set()
             yield (
                 event,
                 fields
@@ -77,6 +80,7 @@ def test_an_event_is_a_noun_and_what_happened_to_it(log_event):
         ("log.info('a.happened', x=1)", [("a.happened", {"x"})]),
         ("self.log.exception('a.broke')", [("a.broke", set())]),
         ("report('a.called', x=1, **more)", [("a.called", {"x", "trace", "span"})]),
+        ("failures.failed('a.broke', x, y=1)", [("a.broke", {"y", "reason", "failures"})]),
         ("log.info('just a text')", []),
         ("print('a.b')", []),
     ],

@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 
 from outrider.adapters.crypto.sealing import Sealing
+from outrider.adapters.sql.postgres.connection import connect
 from outrider.adapters.sql.stores.postgres import PostgresStore
-from outrider.adapters.sql.stores.postgres_connection import connect
 from outrider.adapters.sql.stores.postgres_open import _bring_up_to_date
 from support.postgres import postgres_server
 from support.runtime import NOW

@@ -54,6 +54,9 @@ class FaultyStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         return await self._store.read(work)
 
+    async def check_writable(self) -> None:
+        await self._store.check_writable()
+
     async def changes(self) -> int:
         """See the port. Fails `changes_failures` times; nothing moves unless `sees_changes`."""
         if self.changes_failures:

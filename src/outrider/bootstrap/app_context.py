@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from outrider.bootstrap.databases import Announce, OpenStore, as_startup_error, open_database
+from outrider.bootstrap.databases import Announce, OpenStore, as_startup_errors, open_database
 from outrider.bootstrap.telemetry import open_process_metrics, open_tracing
 from outrider.config.loading import Settings
 from outrider.config.parsers import read_visible
@@ -20,7 +20,7 @@ from outrider.domain.interception.proto_schema import ProtoSchemas, proto_schema
 from outrider.domain.net.egress_policy import EgressPolicy, parse_allow
 from outrider.domain.net.proxy import Proxy, parse_proxy
 from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
-from outrider.errors import StartupError, Unavailable
+from outrider.errors import StartupError
 from outrider.observability.collectors import StoreCollector
 from outrider.observability.process_metrics import ProcessMetrics
 from outrider.runtime import IdGenerator, Runtime
@@ -41,23 +41,27 @@ class AppContext:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, node: int = 0, announce: Announce = lambda _: None
+    settings: Settings,
+    *,
+    node: int = 0,
+    announce: Announce = lambda _: None,
+    processes: int = 1,
 ) -> AsyncIterator[AppContext]:
     """Open the store, its schema up to date. Identifiers of different nodes are never the same.
 
     `node` is this process's number among those on one data directory; a store of several nodes
-    gives numbers itself. `announce` gets a sentence when the start has to wait. Raise
-    `StartupError` for a wrong or lost master key, for a database that cannot be used and for data
-    of a newer release.
+    gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
+    have connections for so many `processes`. Raise `StartupError` for a wrong or lost master key,
+    for a database that cannot be used or takes no writes, and for data of a newer release.
     """
-    async with open_database(settings, now=Runtime().now(), announce=announce) as store:
-        try:
+    async with open_database(
+        settings, now=Runtime().now(), announce=announce, processes=processes
+    ) as store:
+        with as_startup_errors(settings):
             floor = await asyncio.to_thread(store.last_identifier)
             number = node if store.node is None else store.node
             runtime = Runtime(new_id=IdGenerator(node=number, floor=floor))
             instance = await asyncio.to_thread(store.default_instance, runtime)
-        except Unavailable as failure:
-            raise as_startup_error(settings, failure) from None
         with open_process_metrics(settings.data_dir) as metrics:
             store.watch_commits(StoreCollector(metrics.shared))
             yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,12 +14,13 @@ from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_maste
 from outrider.adapters.sql.schema.migrations import SchemaTooNew
 from outrider.adapters.sql.stores.group_commit import Watch
 from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
+from outrider.adapters.sql.stores.sqlite_failures import advice_of
 from outrider.config.loading import Settings
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError, Unavailable
 from outrider.runtime import Runtime
 from outrider.server.data_directory import MASTER_KEY_FILE
-from outrider.usecases.ports.store import Store
+from outrider.usecases.ports.store import Store, WriteRefused
 
 if TYPE_CHECKING:
     from outrider.adapters.sql.stores.postgres_inspect import (
@@ -62,15 +63,15 @@ class OpenStore(Store, Protocol):
 
 @asynccontextmanager
 async def open_database(
-    settings: Settings, *, now: datetime, announce: Announce
+    settings: Settings, *, now: datetime, announce: Announce, processes: int = 1
 ) -> AsyncIterator[OpenStore]:
-    """Open what `settings` name, with its secrets checked.
+    """Open what `settings` name, with its secrets checked. It must do for so many `processes`.
 
     Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
     within half a minute, and for data of a newer release.
     """
     try:
-        async with await _choose_store(settings, now, announce) as store:
+        async with await _choose_store(settings, now, announce, processes) as store:
             await asyncio.to_thread(store.check_secrets)
             yield store
     except WrongMasterKey as failure:
@@ -84,9 +85,25 @@ async def open_database(
         raise StartupError(_cannot_open(settings, failure)) from None
 
 
-def as_startup_error(settings: Settings, failure: Unavailable) -> StartupError:
-    """What an operator reads when the database was lost during the start."""
-    return StartupError(f"{_database_name(settings)}: {failure.message}")
+@contextmanager
+def as_startup_errors(settings: Settings) -> Iterator[None]:
+    """What an operator reads when the database or the disk fails during the start.
+
+    Raise `StartupError` for a store that takes no writes, and for a file that cannot be made.
+    """
+    try:
+        yield
+    except WriteRefused as refused:
+        text = f"{_database_name(settings)} takes no writes: {refused.reason}"
+        raise StartupError(f"{text}; {refused.advice}" if refused.advice else text) from None
+    except Unavailable as failure:
+        raise StartupError(f"{_database_name(settings)}: {failure.message}") from None
+    except OSError as failure:
+        path = failure.filename or settings.data_dir
+        otherwise = "choose another --data-dir"
+        raise StartupError(
+            f"{path}: {failure.strerror}; {advice_of(failure.errno, otherwise)}"
+        ) from None
 
 
 def postgres_driver() -> str:
@@ -108,15 +125,16 @@ def inspect_postgres(url: str) -> DatabaseInspection:
     try:
         return postgres_inspect.inspect(url)
     except CannotOpen as failure:
-        raise StartupError(str(failure)) from None
+        text = f"{failure}; {failure.advice}" if failure.advice else str(failure)
+        raise StartupError(text) from None
 
 
 async def _choose_store(
-    settings: Settings, now: datetime, announce: Announce
+    settings: Settings, now: datetime, announce: Announce, processes: int
 ) -> AbstractAsyncContextManager[OpenStore]:
     url = settings.postgres_url
     if url is not None:
-        return await _postgres_store(settings, url, now, announce)
+        return await _postgres_store(settings, url, now, announce, processes)
     sealing = Sealing(_sqlite_master_key(settings))
     # After the search for the key: a database without one is data that cannot be read.
     _make_private(settings.database_file)
@@ -124,7 +142,7 @@ async def _choose_store(
 
 
 async def _postgres_store(
-    settings: Settings, url: str, now: datetime, announce: Announce
+    settings: Settings, url: str, now: datetime, announce: Announce, processes: int
 ) -> AbstractAsyncContextManager[OpenStore]:
     try:
         from outrider.adapters.sql.stores import postgres_open  # noqa: PLC0415
@@ -140,7 +158,9 @@ async def _postgres_store(
                 f" {MASTER_KEY_FILE} to {settings.data_dir}"
             )
     sealing = Sealing(settings.master_key or _master_key_in_file(path))
-    return postgres_open.open_postgres(url, sealing, now=now, announce=announce)
+    return postgres_open.open_postgres(
+        url, sealing, now=now, announce=announce, processes=processes
+    )
 
 
 def _sqlite_master_key(settings: Settings) -> bytes:
@@ -162,9 +182,10 @@ def _master_key_in_file(path: Path) -> bytes:
     except WrongMasterKey as failure:
         raise StartupError(f"{path}: {failure}") from None
     except OSError as failure:
+        otherwise = "give the key in OUTRIDER_MASTER_KEY, or choose another --data-dir"
         raise StartupError(
-            f"the master key {path} cannot be read or made: {failure.strerror}; give the key in"
-            " OUTRIDER_MASTER_KEY, or choose another --data-dir"
+            f"the master key {path} cannot be read or made: {failure.strerror};"
+            f" {advice_of(failure.errno, otherwise)}"
         ) from None
 
 
@@ -178,18 +199,16 @@ def _make_private(database_file: Path) -> None:
 def _database_name(settings: Settings) -> str:
     if settings.postgres_url is None:
         return str(settings.database_file)
-    from outrider.adapters.sql.stores.postgres_connection import redacted_url  # noqa: PLC0415
+    from outrider.adapters.sql.postgres.connection import redacted_url  # noqa: PLC0415
 
     return redacted_url(settings.postgres_url)
 
 
 def _cannot_open(settings: Settings, failure: CannotOpen) -> str:
     if settings.postgres_url is not None:
-        return (
-            f"the database cannot be used: {failure}; check that it runs, that this machine may"
-            " reach it, and what OUTRIDER_DATABASE_URL says"
+        advice = failure.advice or (
+            "check that it runs, that this machine may reach it, and what OUTRIDER_DATABASE_URL says"
         )
-    return (
-        f"the database cannot be used: {failure}; put back what was there, with its owner and"
-        " mode, or choose another --data-dir"
-    )
+        return f"the database cannot be used: {failure}; {advice}"
+    otherwise = "put back what was there, with its owner and mode, or choose another --data-dir"
+    return f"the database cannot be used: {failure}; {failure.advice or otherwise}"

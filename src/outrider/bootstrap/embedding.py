@@ -22,6 +22,7 @@ from outrider.bootstrap.components import (
     open_maintenance,
     open_routing,
 )
+from outrider.bootstrap.databases import as_startup_errors
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
@@ -114,7 +115,8 @@ async def _lock_directory(
     )
     entering = asyncio.ensure_future(asyncio.to_thread(locking.__enter__))
     try:
-        lock = await asyncio.shield(entering)
+        with as_startup_errors(settings):
+            lock = await asyncio.shield(entering)
     except asyncio.CancelledError:
         # The thread cannot be stopped: the lock that it takes is released again.
         entering.add_done_callback(

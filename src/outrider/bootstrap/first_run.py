@@ -7,6 +7,7 @@ from collections.abc import Callable
 from outrider.adapters.crypto.jose import KeyPairs
 from outrider.adapters.crypto.sealing import write_private
 from outrider.bootstrap.app_context import AppContext, bootstrap_secret
+from outrider.bootstrap.databases import as_startup_errors
 from outrider.bootstrap.relay import check_relay_files
 from outrider.bootstrap.telemetry import reset_metrics
 from outrider.config.loading import Settings
@@ -19,6 +20,15 @@ async def prepare(settings: Settings, context: AppContext, announce: Callable[[s
 
     Raise `StartupError` for what no process could work with.
     """
+    with as_startup_errors(settings):
+        # Before anything is changed: what is refused half-way leaves a half-made directory.
+        await context.store.check_writable()
+        await _prepare(settings, context, announce)
+
+
+async def _prepare(
+    settings: Settings, context: AppContext, announce: Callable[[str], None]
+) -> None:
     if settings.postgres_url is None and not has_shared_lock(settings.data_dir):
         # The holder of the data directory knows that every older worker of a server is gone: what
         # they claimed need not wait for the end of their leases. On PostgreSQL other nodes may live.

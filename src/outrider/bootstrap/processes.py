@@ -7,8 +7,8 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ import structlog
 
 from outrider.bootstrap.app_context import AppContext, open_store
 from outrider.bootstrap.components import open_maintenance
+from outrider.bootstrap.databases import as_startup_errors
 from outrider.bootstrap.first_run import prepare
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.bootstrap.telemetry import sample_gauges
@@ -47,8 +48,11 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
-    with lock_exclusive(settings.data_dir, announce) as lock:
-        async with open_store(settings, announce=announce) as context:
+    with ExitStack() as stack:
+        with as_startup_errors(settings):
+            lock = stack.enter_context(lock_exclusive(settings.data_dir, announce))
+        processes = 1 + settings.workers
+        async with open_store(settings, announce=announce, processes=processes) as context:
             await prepare(settings, context, announce)
         environ = {**to_environ(settings), PARENT_VARIABLE: str(os.getpid())}
         supervisor = Supervisor(
@@ -80,13 +84,17 @@ async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> 
         return
     # A supervised worker holds the server's own lock.
     lock = nullcontext() if PARENT_VARIABLE in os.environ else lock_shared(settings.data_dir)
-    with lock, reserve_node_number(settings.data_dir) as node:
+    with ExitStack() as stack:
+        with as_startup_errors(settings):
+            stack.enter_context(lock)
+            node = stack.enter_context(reserve_node_number(settings.data_dir))
         await _deliver(settings, node, announce)
 
 
 async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
     async with (
         open_store(settings, node=node, announce=announce) as context,
+        _when_writable(settings, context),
         open_http_client(settings, settings.worker_concurrency) as client,
         open_maintenance(settings, context),
         sample_gauges(context.metrics, "worker"),
@@ -104,6 +112,15 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
             await worker.run()
         finally:
             rescuing.cancel()
+
+
+@asynccontextmanager
+async def _when_writable(settings: Settings, context: AppContext) -> AsyncIterator[None]:
+    # A worker of a server goes on trying: its server was told at its start.
+    if PARENT_VARIABLE not in os.environ:
+        with as_startup_errors(settings):
+            await context.store.check_writable()
+    yield
 
 
 def build_worker(

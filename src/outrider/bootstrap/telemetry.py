@@ -61,7 +61,10 @@ def open_tracing(runtime: Runtime) -> Tracing | None:
 def open_rpc_metrics(
     process_metrics: ProcessMetrics, rpcs: RpcCollector, services: Sequence[Any]
 ) -> SharedMetrics | None:
-    """Count the calls of these services, in a file of their own; the caller closes it."""
+    """Count the calls of these services, in a file of their own; the caller closes it.
+
+    None where there is no such file: the calls are not counted then.
+    """
     if process_metrics.directory is None:
         return None
     procedures = [
@@ -69,8 +72,11 @@ def open_rpc_metrics(
         for service in services
         for method in service.descriptor.methods
     ]
-    shared_metrics = open_shared_metrics(
-        process_metrics.directory, {metrics.RPC_REQUESTS.label_names[0]: procedures}
-    )
+    try:
+        shared_metrics = open_shared_metrics(
+            process_metrics.directory, {metrics.RPC_REQUESTS.label_names[0]: procedures}
+        )
+    except OSError:
+        return None
     rpcs.count_in(shared_metrics)
     return shared_metrics

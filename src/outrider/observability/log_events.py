@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 FIELDS: Mapping[str, str] = {
     "account": "Id of the caller's account; null while the caller is not known.",
+    "activity": "The event that its failures have.",
     "attempt": "Number of the attempt, from 1.",
     "code": '`ok`, or the error as Connect names it, such as "not_found".',
     "deliveries": "How many deliveries.",
@@ -21,6 +22,7 @@ FIELDS: Mapping[str, str] = {
     "events": "How many events.",
     "exc_info": "The exception; in JSON its text is in `exception`: one line when a dependency is down, else a traceback.",
     "execution": "Id of the execution.",
+    "failures": "How often it has failed since it last succeeded.",
     "in_flight": "How many calls were under way.",
     "instance": "Id of the instance.",
     "interception_id": "Id of the run of targets, as in the error's detail and the response header"
@@ -117,7 +119,7 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
         "interception.enqueue_failed",
         "error",
         "A delivery of a `restAsync` target was not stored.",
-        ("execution",),
+        ("execution", "reason"),
     ),
     LogEvent(
         "retention.deleted",
@@ -129,21 +131,45 @@ LOG_EVENTS: tuple[LogEvent, ...] = (
         "cleaner.failed",
         "error",
         "Rolling up counts or deleting what has expired failed; it is tried again.",
+        ("reason", "failures"),
     ),
-    LogEvent("rescuer.failed", "error", "Looking for dead workers failed; it is tried again."),
+    LogEvent(
+        "rescuer.failed",
+        "error",
+        "Looking for dead workers failed; it is tried again.",
+        ("reason", "failures"),
+    ),
     LogEvent(
         "clock.moved_backwards",
         "warning",
         "The clock was set back: nothing waits for the time before.",
     ),
     LogEvent(
-        "worker.poll_failed", "error", "The store failed a worker; it is tried again.", ("owner",)
+        "worker.poll_failed",
+        "error",
+        "The store failed a worker; it is tried again.",
+        ("owner", "reason", "failures"),
     ),
     LogEvent(
-        "worker.shutdown_failed", "error", "The store failed a worker that stops.", ("owner",)
+        "worker.shutdown_failed",
+        "error",
+        "The store failed a worker that stops.",
+        ("owner", "reason", "failures"),
     ),
+    LogEvent(
+        "store.recovered",
+        "info",
+        "What the store had failed succeeds again.",
+        ("activity", "failures"),
+    ),
+    LogEvent("worker.not_started", "error", "A worker of a server cannot start.", ("reason",)),
     LogEvent("worker.notice", "debug", "A worker tells the operator something.", ("text",)),
-    LogEvent("routing.refresh_failed", "error", "Routes are as they were; it is tried again."),
+    LogEvent(
+        "routing.refresh_failed",
+        "error",
+        "Routes are as they were; it is tried again.",
+        ("reason", "failures"),
+    ),
     LogEvent("readiness.failed", "error", "The check behind `/readyz` broke.", ("exc_info",)),
     LogEvent("token.issued", "info", "`/oauth/v2/token` gave a token.", ("account",)),
     LogEvent("token.refused", "info", "It gave none.", ("error", "reason")),

@@ -117,6 +117,8 @@ def open_shared_metrics(
 ) -> SharedMetrics:
     """Metrics in a new file of `directory`, which is made when it is missing.
 
+    Raise `OSError` when the disk has no space for it.
+
     The file is locked while the process lives, so that others can tell.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,12 +129,24 @@ def open_shared_metrics(
     path = directory / f"{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.write(descriptor, header)
-    os.ftruncate(descriptor, len(header) + size)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    new.rename(path)
+    try:
+        # All of it, and no hole: a number that is counted in a page for which the disk has no
+        # space ends the process (SIGBUS).
+        _write_all(descriptor, header + bytes(size))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        new.rename(path)
+    except OSError:
+        os.close(descriptor)
+        new.unlink(missing_ok=True)
+        raise
     mapped = memoryview(mmap.mmap(descriptor, len(header) + size))
     return SharedMetrics(mapped[len(header) :].cast("d"), _offsets(open_values), descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    # On a disk that gets full the first write is cut, and the next one says why.
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def memory_metrics(open_values: OpenLabelValues | None = None) -> SharedMetrics:

@@ -46,7 +46,7 @@ def lock_exclusive(
 
     The lock is free when the last process that has the descriptor is gone, also by SIGKILL.
     `holder` is what others are told besides the process's number. Raise `StartupError` when
-    another server has it.
+    another server has it, `OSError` when the disk takes no file.
     """
     _make(directory)
     path = directory / LOCK_FILE
@@ -147,7 +147,7 @@ def _make(directory: Path) -> None:
 def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as failure:
+    except PermissionError as failure:
         raise StartupError(
             f"{path}: {failure.strerror}; everything in the data directory has to belong to the"
             " user that the server runs as"

@@ -16,6 +16,7 @@ from typing import TypeVar
 from outrider.domain.delivery.delivery import DeliveryState
 from outrider.domain.ids import InstanceId, TargetId
 from outrider.runtime import Runtime
+from outrider.usecases.failure_log import FailureLog
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
 from outrider.worker.testsignal import TestSignal
@@ -68,15 +69,17 @@ class Cleaner:
 
     async def run(self) -> None:
         """Sweep at once, then every few seconds, until cancelled."""
+        failures = FailureLog(self.log)
         while True:
+            swept = 0
             try:
                 swept = await self.sweep()
             except LeadershipLost:
-                swept = 0
-            except Exception:
-                # It outlives a store that is down.
-                self.log.exception("cleaner.failed")
-                swept = 0
+                failures.succeeded()
+            except Exception as failure:  # noqa: BLE001 - it outlives a store that is down
+                failures.failed("cleaner.failed", failure)
+            else:
+                failures.succeeded()
             self.swept_signal.send(swept)
             await asyncio.sleep(EVERY_S)
 

@@ -15,6 +15,7 @@ from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
 from outrider.usecases.delivery.operator_events import record_and_notify
+from outrider.usecases.failure_log import FailureLog
 from outrider.usecases.ports.deliveries import OrphanedDelivery
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
@@ -53,13 +54,15 @@ class Rescuer:
 
     async def run(self) -> None:
         """Check at once, then every few seconds, until cancelled."""
+        failures = FailureLog(self.log)
         while True:
             try:
                 rescued = await self.check()
-            except Exception:
-                # It outlives a store that is down.
-                self.log.exception("rescuer.failed")
+            except Exception as failure:  # noqa: BLE001 - it outlives a store that is down
+                failures.failed("rescuer.failed", failure)
                 rescued = 0
+            else:
+                failures.succeeded()
             if rescued:
                 self.metrics.rescued(rescued)
                 self.log.warning("delivery.rescued", deliveries=rescued)

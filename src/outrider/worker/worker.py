@@ -17,6 +17,7 @@ from functools import partial
 
 from outrider.domain.delivery.delivery import ClaimedDelivery, Settlement
 from outrider.runtime import Runtime
+from outrider.usecases.failure_log import FailureLog
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Store, Unit
 from outrider.worker.attempts import AttemptRunner
@@ -65,6 +66,7 @@ class Worker:
     _wake_up: WakeUp = field(default_factory=WakeUp)
     _scheduler: FairScheduler = field(init=False)
     _attempts: InFlightAttempts = field(init=False)
+    _failures: FailureLog = field(init=False)
     # Claimed, not begun, and not to be begun here now: the next poll releases them.
     _to_release: list[ClaimedDelivery] = field(default_factory=list)
     _revision: int = -1
@@ -78,6 +80,7 @@ class Worker:
     _drain_until: float | None = None
 
     def __post_init__(self) -> None:
+        self._failures = FailureLog(self.log)
         self._scheduler = FairScheduler(self.concurrency, time.monotonic)
         self._attempts = InFlightAttempts(
             self.runner, self.runtime, self.log, self._scheduler, self._wake_up, self.concurrency
@@ -107,7 +110,9 @@ class Worker:
 
     async def run(self) -> None:
         """Deliver until `stop` is called."""
-        await self._renew()
+        while not await self._guarded(self._renew):
+            if self._attempts.is_stopping:
+                return
         self._subscribe()
         lease = asyncio.create_task(self._keep_lease())
         try:
@@ -168,6 +173,7 @@ class Worker:
             self._attempts.finished = [*request.finished, *self._attempts.finished]
             self._to_release += request.released
             raise
+        self._failures.succeeded()
         self._take(result)
         self.settled_signal.send(len(request.finished) - len(result.unrecorded))
         self._attempts.begin_ready()
@@ -233,13 +239,15 @@ class Worker:
             and self._scheduler.capacity > 0
         )
 
-    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it succeeded."""
         try:
             await step()
-        except Exception:
-            # The worker outlives a store that is down.
-            self.log.exception("worker.poll_failed", owner=self.owner)
+        except Exception as failure:  # noqa: BLE001 - the worker outlives a store that is down
+            self._failures.failed("worker.poll_failed", failure, owner=self.owner)
             await asyncio.sleep(_PAUSE_S)
+            return False
+        return True
 
     async def _keep_lease(self) -> None:
         while True:
@@ -267,13 +275,14 @@ class Worker:
         self, work: Callable[[Unit], Sequence[Settlement]]
     ) -> Sequence[Settlement]:
         """Commit it even when the store fails at first: else what was delivered comes twice."""
+        failures = FailureLog(self.log)
         for tries_left in reversed(range(_SHUTDOWN_TRIES)):
             try:
                 return await self.store.write(work, shared=True)
-            except Exception:
+            except Exception as failure:
                 if not tries_left:
                     raise
-                self.log.exception("worker.shutdown_failed", owner=self.owner)
+                failures.failed("worker.shutdown_failed", failure, owner=self.owner)
                 await asyncio.sleep(_PAUSE_S)
         return ()
 

@@ -80,6 +80,8 @@ async def test_nothing_is_wrong_with_a_new_database(settings, url):
             "database",
             "database version",
             "schema",
+            "database writes",
+            "database sessions",
             "connections",
             "master key",
         ] == (list(findings))

@@ -213,6 +213,17 @@ class UnitsContract(StoreContract):
 
         assert before == await revision(store)
 
+    async def test_a_store_that_takes_writes_says_so_and_nothing_changes(
+        self, store: Store
+    ) -> None:
+        """Probes ask for years: what each of them left behind would fill the disk."""
+        await add_targets(store)
+        before = await store.read(all_that_shows), await revision(store)
+        for _ in range(3):
+            await store.check_writable()
+
+        assert before == (await store.read(all_that_shows), await revision(store))
+
     async def test_reading_goes_on_while_others_write(self, store: Store) -> None:
         """A reader sees a state that was there: never half of a unit."""
 

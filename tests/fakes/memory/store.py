@@ -89,6 +89,9 @@ class MemoryStore:
             raise RuntimeError("a read has changed something")
         return result
 
+    async def check_writable(self) -> None:
+        """Memory takes every write."""
+
     async def changes(self) -> int:
         """Always the same: there is no other process."""
         return 0

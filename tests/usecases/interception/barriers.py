@@ -33,6 +33,9 @@ class BarrierStore:
         self.reads += 1
         return await self.store.read(work)
 
+    async def check_writable(self) -> None:
+        await self.store.check_writable()
+
     async def changes(self) -> int:
         return await self.store.changes()
 

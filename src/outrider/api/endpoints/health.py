@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 
 from outrider.api.asgi.types import App, Receive, Scope, Send, send_response
 from outrider.api.rpc.protocol_errors import JSON
 from outrider.errors import Unavailable
 from outrider.usecases.ports.log import Log
-from outrider.usecases.ports.store import Store
+from outrider.usecases.ports.store import Store, WriteRefused
 
 Ready = Callable[[], Awaitable[str | None]]
 """None when the process can serve; otherwise the reason, which every caller may read."""
@@ -18,20 +19,53 @@ Ready = Callable[[], Awaitable[str | None]]
 # Probes give up after a few seconds; a later answer helps no probe.
 READY_SECONDS = 5.0
 
+# How long the last answer of the store counts.
+CHECKED_SECONDS = 1.0
+
 OK = 200
 UNAVAILABLE = 503
 
 
 def store_ready(store: Store, stopping: asyncio.Event) -> Ready:
     """The check of a process that serves from this store, until it stops."""
+    check = _WriteCheck(store)
 
     async def ready() -> str | None:
         if stopping.is_set():
             return "the server is stopping"
         await store.read(lambda unit: unit.routing_revision())
-        return None
+        return await check.reason()
 
     return ready
+
+
+class _WriteCheck:
+    """Whether the store takes writes, asked once for all callers of about a second.
+
+    Everybody may ask whether the server is ready, and a write costs a sync of the disk.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asked_at = -math.inf
+        self._check: asyncio.Task[str | None] | None = None
+
+    async def reason(self) -> str | None:
+        """Why it takes none; None: it takes them."""
+        now = asyncio.get_running_loop().time()
+        if self._check is None or (self._check.done() and now - self._asked_at >= CHECKED_SECONDS):
+            self._check, self._asked_at = asyncio.create_task(self._ask()), now
+        # A caller that leaves does not end the check of the others.
+        return await asyncio.shield(self._check)
+
+    async def _ask(self) -> str | None:
+        try:
+            await self._store.check_writable()
+        except WriteRefused as refused:
+            return refused.reason
+        except Unavailable as failure:
+            return failure.message
+        return None
 
 
 def health(ready: Ready, log: Log) -> dict[str, App]:

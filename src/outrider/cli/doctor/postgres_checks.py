@@ -15,9 +15,6 @@ from outrider.server.data_directory import MASTER_KEY_FILE
 if TYPE_CHECKING:
     from outrider.bootstrap.databases import DatabaseInspection
 
-CONNECTIONS_OF_A_PROCESS = 4
-"""A writer, two readers, a listener."""
-
 _CONNECT_ADVICE = (
     "Check that it runs, that this machine may reach it (pg_hba.conf, firewalls), and what"
     " OUTRIDER_DATABASE_URL says."
@@ -44,6 +41,8 @@ def check_postgres(settings: Settings, url: str) -> Iterator[Finding]:
     yield _check_database(database)
     yield _check_version(database)
     yield _check_schema(database)
+    yield _check_writes(database)
+    yield _check_pooling(database)
     yield _check_connections(database, settings.workers)
     yield _check_key(settings, database)
 
@@ -101,9 +100,35 @@ def _check_schema(database: DatabaseInspection) -> Finding:
     return Finding("schema", Status.OK, f"version {database.schema}{newer}")
 
 
+def _check_writes(database: DatabaseInspection) -> Finding:
+    if database.refused is not None:
+        message = f"it takes no writes: {database.refused.reason}"
+        return Finding("database writes", Status.FAIL, message, _sentence(database.refused.advice))
+    return Finding("database writes", Status.OK, "a write was tried, and taken back")
+
+
+def _check_pooling(database: DatabaseInspection) -> Finding:
+    if database.is_pooled:
+        return Finding(
+            "database sessions",
+            Status.FAIL,
+            "a pooler hands them to another client after each transaction",
+            "Connect to the server itself, or let the pooler pool sessions (pgbouncer: pool_mode ="
+            " session).",
+        )
+    return Finding("database sessions", Status.OK, "each connection keeps its own")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _check_connections(database: DatabaseInspection, workers: int) -> Finding:
-    needed = CONNECTIONS_OF_A_PROCESS * (1 + workers)
-    message = f"{database.free} of {database.most} are free; a server with {workers} workers uses {needed}"
+    needed = database.connections_of_a_process * (1 + workers)
+    message = (
+        f"{database.free} of {database.most} are free ({database.limited_by}); a server with"
+        f" {workers} workers uses {needed}"
+    )
     if database.most < needed:
         return Finding("connections", Status.FAIL, message, _RESTART_ADVICE)
     if database.free < needed:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.errors import Unavailable
 from outrider.runtime import Runtime
+from outrider.usecases.failure_log import explained
 from outrider.usecases.ports.deliveries import StoredEvent
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Load, Store
@@ -67,5 +69,8 @@ class DeliveryEnqueuer:
                 shared=True,
                 load=Load(instance, 2),
             )
+        except Unavailable as failure:
+            reason = explained(failure)
+            self.log.error("interception.enqueue_failed", execution=stored.execution, reason=reason)  # noqa: TRY400 - no bug
         except Exception:
             self.log.exception("interception.enqueue_failed", execution=stored.execution)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from outrider.errors import Unavailable
 from outrider.usecases.ports.access import Accounts, Instances, Tokens, WebKeys
 from outrider.usecases.ports.deliveries import Deliveries, Events, Leases
 from outrider.usecases.ports.delivery_log import (
@@ -28,6 +29,19 @@ from outrider.usecases.ports.targets import (
 )
 
 T = TypeVar("T")
+
+
+class WriteRefused(Unavailable):
+    """The store answers, and refuses every write: its disk is full, say, or it is read-only.
+
+    `reason` also tells an operator why the server is not ready. `advice` is what the operator does
+    about it, as half a sentence; callers do not get it.
+    """
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"{reason}: nothing of this call was stored")
+        self.reason = reason
+        self.advice = advice
 
 
 class Unit(Protocol):
@@ -104,7 +118,8 @@ class Store(Protocol):
         about to change it takes those that no other has, as `claim`, `settle` and `append` do.
         `load` says whose turn it is, and keeps a large unit out of the commit of small ones.
 
-        Raise `Unavailable` when the store cannot be reached. When the connection was lost during
+        Raise `Unavailable` when the store cannot be reached, `WriteRefused` when it takes no
+        writes. When the connection was lost during
         the commit, whether it happened is not known: the unit may then be repeated, so that it
         finds what it did.
         """
@@ -112,6 +127,15 @@ class Store(Protocol):
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         """Run `work` on a snapshot; it must not change anything."""
+        ...
+
+    async def check_writable(self) -> None:
+        """Return when a commit has just succeeded, or succeeds now.
+
+        Otherwise raise `WriteRefused`, or `Unavailable` when the store cannot be reached. It takes
+        the way of every write and leaves nothing behind: nothing grows, however often it is asked.
+        Once writes succeed again, so does this.
+        """
         ...
 
     async def changes(self) -> int:

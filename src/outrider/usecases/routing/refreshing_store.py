@@ -29,6 +29,9 @@ class RefreshingStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         return await self.store.read(work)
 
+    async def check_writable(self) -> None:
+        await self.store.check_writable()
+
     async def changes(self) -> int:
         return await self.store.changes()
 

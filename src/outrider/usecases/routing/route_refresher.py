@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from outrider.usecases.failure_log import FailureLog
 from outrider.usecases.ports.log import Log
 from outrider.usecases.routing.routing_table import Routing
 
@@ -24,10 +25,12 @@ class RouteRefresher:
 
         It reads the revision each time: `Store.changes` also moves with every commit of a worker.
         """
+        failures = FailureLog(self.log)
         while True:
             await asyncio.sleep(REFRESH_EVERY_S)
             try:
                 await self.routing.refresh()
-            except Exception:
-                # It outlives a store that is down.
-                self.log.exception("routing.refresh_failed")
+            except Exception as failure:  # noqa: BLE001 - it outlives a store that is down
+                failures.failed("routing.refresh_failed", failure)
+            else:
+                failures.succeeded()

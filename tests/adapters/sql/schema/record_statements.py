@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from outrider.adapters.sql.postgres.connection import PostgresConnection
 from outrider.adapters.sql.schema.dialect import POSTGRES
 from outrider.adapters.sql.schema.migrations import all_migrations
-from outrider.adapters.sql.stores.postgres_connection import PostgresConnection
 
 HERE = Path(__file__).parent
 

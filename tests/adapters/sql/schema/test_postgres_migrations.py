@@ -12,9 +12,9 @@ import pytest
 
 from contracts.store.delivery.queue import QueueContract
 from contracts.store.delivery.settling import SettlingContract
+from outrider.adapters.sql.postgres.connection import _psycopg_sql, connect
 from outrider.adapters.sql.schema.dialect import POSTGRES, SQLITE
 from outrider.adapters.sql.schema.migrations import SchemaTooNew, all_migrations, migrate
-from outrider.adapters.sql.stores.postgres_connection import _psycopg_sql, connect
 from outrider.adapters.sql.stores.postgres_open import open_postgres
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.adapters.sql.stores.sqlite import connect as connect_sqlite

@@ -8,6 +8,7 @@ that nodes can be replaced one after the other. Without that line only newer one
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -102,7 +103,9 @@ def _apply(connection: Connection, step: Migration, now: datetime) -> None:
         )
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite has rolled back already when the disk is full: the failure below says more.
+        with suppress(Exception):
+            connection.execute("ROLLBACK")
         raise
 
 

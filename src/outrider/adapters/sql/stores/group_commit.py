@@ -9,6 +9,7 @@ each of them ended, in order.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,12 @@ from outrider.adapters.sql.schema.connection import Connection
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.adapters.sql.stores.unit_queue import Group, Job, UnitQueue
 from outrider.errors import OutriderError, Unavailable
-from outrider.usecases.ports.store import Load, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Unit, WriteRefused
 
 T = TypeVar("T")
+
+PROVEN_S = 1.0
+"""How long a commit proves that the next one would succeed."""
 
 UnitOutcome = tuple[Any, BaseException | None]
 """What a unit returned, or what it raised."""
@@ -49,6 +53,8 @@ class GroupWriter:
         self._commit = commit
         self._close = close
         self.watch: Watch | None = None
+        self._proven_at = -math.inf
+        self._is_doubtful = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -58,6 +64,20 @@ class GroupWriter:
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(Job(work, shared, load, loop, future))
         return await future
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether commits succeed: one did a moment ago, and none has failed since `prove`."""
+        return time.monotonic() - self._proven_at < PROVEN_S
+
+    async def prove(self, work: Callable[[Unit], object]) -> None:
+        """Commit `work`, which ends the doubt after a failure; raise what the commit raises."""
+        await self.write(work, shared=True, load=LIGHT)
+        self._is_doubtful, self._proven_at = False, time.monotonic()
+
+    def doubt(self) -> None:
+        """Nothing is proven until `prove`: the caller knows that larger commits would fail."""
+        self._is_doubtful, self._proven_at = True, -math.inf
 
     def close(self) -> None:
         """Finish all units that were passed in, then end the thread."""
@@ -75,10 +95,19 @@ class GroupWriter:
             outcomes = self._commit(group)
         except Exception as failure:  # noqa: BLE001 - else all later writers would wait for ever
             outcomes = [(None, failure)] * len(group)
+        failed = _is_failed(outcomes)
+        self._note(failed=failed or any(isinstance(end, WriteRefused) for _, end in outcomes))
         if self.watch is not None:
-            failed = _is_failed(outcomes)
             self.watch(len(group), time.perf_counter() - began, failed=failed)
         return outcomes
+
+    def _note(self, *, failed: bool) -> None:
+        # While the disk is nearly full small groups succeed and larger ones do not: only `prove`,
+        # which asks for more than a small group takes, ends the doubt.
+        if failed:
+            self.doubt()
+        elif not self._is_doubtful:
+            self._proven_at = time.monotonic()
 
     def _groups(self) -> Iterator[Group]:
         waiting, is_closed = UnitQueue(), False
@@ -100,7 +129,10 @@ class GroupWriter:
 
 
 def run_under_savepoint(
-    connection: Connection, unit: SqlUnit, job: Job, fatal: type[Exception]
+    connection: Connection,
+    unit: SqlUnit,
+    job: Job,
+    fatal: type[Exception] | tuple[type[Exception], ...],
 ) -> UnitOutcome:
     """Run one unit of several: when it raises, only its own changes are rolled back.
 

@@ -11,15 +11,28 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
-from psycopg import errors
 
+from outrider.adapters.sql.postgres.connection import CommitUnknown, PostgresConnection, connect
+from outrider.adapters.sql.postgres.failures import (
+    COLLISIONS,
+    CONCERNS_ALL,
+    FULL,
+    READ_ONLY,
+    UNREACHABLE,
+    as_refused,
+    as_unavailable,
+    refusal_of,
+    state_of,
+)
+from outrider.adapters.sql.postgres.notify import NOTIFY, PostgresNotifier
+from outrider.adapters.sql.postgres.write_check import try_write
 from outrider.adapters.sql.schema.connection import Connection, Secrets
 from outrider.adapters.sql.schema.dialect import UNITS_LOCK
 from outrider.adapters.sql.stores import metadata
@@ -29,14 +42,6 @@ from outrider.adapters.sql.stores.group_commit import (
     Watch,
     run_under_savepoint,
 )
-from outrider.adapters.sql.stores.postgres_connection import (
-    UNREACHABLE,
-    CommitUnknown,
-    PostgresConnection,
-    as_unavailable,
-    connect,
-)
-from outrider.adapters.sql.stores.postgres_notify import NOTIFY, PostgresNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
@@ -48,14 +53,14 @@ T = TypeVar("T")
 
 _READERS = 2
 _TRIES = 8
+_READ_TRIES = 3
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _BEGIN_ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({UNITS_LOCK})"
 _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({UNITS_LOCK})"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
-# What concerns a whole group, and not the unit that happened to meet it. Deadlocks are among them.
-_FATAL = psycopg.OperationalError
-_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+# What a new connection may heal at once: this one leads to a server that is no primary any more, or
+# its transaction was ended for it.
+_HEALED_BY_CONNECTING = frozenset({READ_ONLY, "25P03", "25P04"})
 
 
 @dataclass(slots=True)
@@ -74,8 +79,13 @@ class PostgresStore:
     def __post_init__(self) -> None:
         # Opened here and not in the threads, so that the caller hears what is wrong.
         self._committer = _GroupCommitter(self.url, self.secrets, connect(self.url))
-        self._notifier = PostgresNotifier(self.url, lambda: self._committer.process)
+        try:
+            self._notifier = PostgresNotifier(self.url, lambda: self._committer.process)
+        except BaseException:
+            self._committer.close()
+            raise
         self._committer.on_notification = self._notifier.call_listeners
+        self._committer.on_another_primary = self._notifier.renew
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="postgres-reader")
         self._writer = GroupWriter("postgres-writer", self._committer.commit, self._committer.close)
 
@@ -87,6 +97,10 @@ class PostgresStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
+
+    async def check_writable(self) -> None:
+        if not self._writer.is_proven:
+            await self._writer.prove(lambda _: self._committer.try_write())
 
     async def changes(self) -> int:
         # It also moves when it is not known whether anything has changed.
@@ -125,7 +139,7 @@ class PostgresStore:
             connection.close()
 
     def _at_start(self, work: Callable[[Connection], T]) -> T:
-        with as_unavailable():
+        with _refused():
             connection = connect(self.url)
             try:
                 connection.script(_BEGIN_ALONE)
@@ -136,67 +150,98 @@ class PostgresStore:
         return result
 
     def _read(self, work: Callable[[Unit], T]) -> T:
-        with as_unavailable():
-            connection, unit = self._reader()
+        for tries_left in reversed(range(_READ_TRIES)):
+            try:
+                connection, unit = self._reader()
+            except psycopg.Error as failure:
+                unavailable = as_unavailable(failure)
+                raise unavailable from unavailable.__cause__
             try:
                 return _snapshot(connection, unit, work)
-            except _LOST:
-                if not connection.is_lost:
-                    raise
+            except psycopg.Error as failure:
                 # It may have been lost long ago: that shows at the next use.
-                return _snapshot(*self._reader(), work)
+                is_passing = connection.is_lost or isinstance(failure, COLLISIONS)
+                _close_refused(connection, failure)
+                if not (is_passing and tries_left):
+                    unavailable = as_unavailable(failure)
+                    raise unavailable from unavailable.__cause__
+        raise AssertionError("the last try returns or raises")
 
     def _reader(self) -> tuple[PostgresConnection, SqlUnit]:
-        found: tuple[PostgresConnection, SqlUnit] | None = getattr(self._reader_units, "unit", None)
-        if found is None or found[0].is_lost:
+        found: _ReaderUnit | None = getattr(self._reader_units, "unit", None)
+        primary = self._committer.primary
+        if found is not None and found.primary != primary:
+            found.connection.close()
+        if found is None or found.connection.is_lost:
             opened = connect(self.url)
             usable = [
                 connection for connection in self._reader_connections if not connection.is_lost
             ]
             self._reader_connections[:] = [*usable, opened]
-            found = self._reader_units.unit = (opened, SqlUnit(opened, self.secrets))
-        return found
+            found = _ReaderUnit(opened, SqlUnit(opened, self.secrets), primary)
+            self._reader_units.unit = found
+        return found.connection, found.unit
+
+
+@dataclass(frozen=True, slots=True)
+class _ReaderUnit:
+    connection: PostgresConnection
+    unit: SqlUnit
+    primary: int
 
 
 class _GroupCommitter:
-    """Commits groups in the writer's thread, on a new connection when the old one is lost."""
+    """Commits groups in the writer's thread, on a new connection when the old one is lost or refuses.
+
+    After one that was of no use, the next is made at once; after that ever more slowly. Meanwhile
+    groups get the last refusal without a word to the database.
+    """
 
     def __init__(self, url: str, secrets: Secrets, connection: PostgresConnection) -> None:
         self.on_notification: Callable[[], None] = lambda: None
+        self.on_another_primary: Callable[[], None] = lambda: None
+        # Grows when connections of other threads may lead to a server that is no primary any more.
+        self.primary = 0
         self._url = url
         self._secrets = secrets
         self._connection = connection
         self._unit = SqlUnit(connection, secrets)
         self._pause = _FIRST_PAUSE_S
         self._not_before = 0.0
+        # Why the connection was closed or lost; None since a commit succeeded.
+        self._failure: psycopg.Error | None = None
+        self._was_full = False
 
     @property
     def process(self) -> int | None:
         """The server's process for the connection."""
         return None if self._connection.is_lost else self._connection.process
 
+    def try_write(self) -> None:
+        """As a unit of work: write, and take it back."""
+        try_write(self._connection, was_full=self._was_full)
+        self._was_full = False
+
     def commit(self, group: Group) -> Sequence[UnitOutcome]:
-        """How each unit ended; all as `Unavailable` when the database cannot be reached."""
+        """How each unit ended; all as refused, or as `Unavailable`, when the database fails."""
         # Two groups that deadlocked would do so again: the one that lost goes on alone.
         is_shared = all(job.is_shared for job in group)
         for _ in range(_TRIES):
+            if self._connection.is_lost and not self._may_connect():
+                return _all(group, self._refusal())
             try:
                 self._connect()
                 outcomes = self._try(group, _BEGIN_SHARED if is_shared else _BEGIN_ALONE)
             except CommitUnknown as unknown:
                 return _all(group, unknown)
-            except _COLLISIONS:
+            except COLLISIONS:
                 self._connection.rollback()
                 is_shared = False
-            except _LOST as failure:
-                self._connection.rollback()
-                if self._connection.is_lost and self._may_connect():
-                    continue
-                return _all(group, _unavailable(failure))
             except psycopg.Error as failure:
-                self._connection.rollback()
-                return _all(group, failure)
+                if not self._may_try_again(failure):
+                    return _all(group, as_refused(failure))
             else:
+                self._succeeded()
                 self._notify()
                 return outcomes
         return _all(group, Unavailable("the database was too busy with others; try again"))
@@ -210,21 +255,23 @@ class _GroupCommitter:
         self._connection.script(begin)
         if len(group) == 1:
             return self._try_one(group)
-        outcomes = [run_under_savepoint(self._connection, self._unit, job, _FATAL) for job in group]
+        outcomes = [
+            run_under_savepoint(self._connection, self._unit, job, CONCERNS_ALL) for job in group
+        ]
         self._connection.commit()
-        return outcomes
+        return [_explained(outcome) for outcome in outcomes]
 
     def _try_one(self, group: Group) -> Sequence[UnitOutcome]:
         # Alone in its transaction: a savepoint would be two more round trips.
         try:
             result = group[0].work(self._unit)
-        except _FATAL:
+        except CONCERNS_ALL:
             raise
         except Exception as failure:
             self._connection.rollback()
             if self._connection.is_lost:
                 raise psycopg.OperationalError(UNREACHABLE) from failure
-            return [(None, failure)]
+            return [_explained((None, failure))]
         self._connection.commit()
         return [(result, None)]
 
@@ -242,14 +289,43 @@ class _GroupCommitter:
     def _connect(self) -> None:
         if not self._connection.is_lost:
             return
-        if not self._may_connect():
-            raise psycopg.OperationalError(UNREACHABLE)
         self._connection.close()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
         self._connection = connect(self._url)
         self._unit = SqlUnit(self._connection, self._secrets)
+
+    def _may_try_again(self, failure: psycopg.Error) -> bool:
+        """Roll back, and close a connection that is of no use; whether a new one may do better."""
+        self._connection.rollback()
+        is_lost, state = self._connection.is_lost, state_of(failure)
+        _close_refused(self._connection, failure)
+        if state == READ_ONLY and not self._is_read_only:
+            self._follow_primary()
+        if state == FULL:
+            self._was_full = True
+        if self._connection.is_lost:
+            self._failure = failure
+        is_healed = is_lost or state in _HEALED_BY_CONNECTING
+        return is_healed and self._connection.is_lost and self._may_connect()
+
+    def _succeeded(self) -> None:
+        if self._is_read_only:
+            self._follow_primary()
+        self._failure = None
         self._pause, self._not_before = _FIRST_PAUSE_S, 0.0
+
+    @property
+    def _is_read_only(self) -> bool:
+        return self._failure is not None and state_of(self._failure) == READ_ONLY
+
+    def _follow_primary(self) -> None:
+        self.primary += 1
+        self.on_another_primary()
+
+    def _refusal(self) -> Exception:
+        # Each time another one: it collects a traceback wherever it is raised.
+        return as_refused(self._failure or psycopg.OperationalError(UNREACHABLE))
 
 
 def _snapshot(connection: PostgresConnection, unit: SqlUnit, work: Callable[[Unit], T]) -> T:
@@ -264,9 +340,22 @@ def _all(group: Group, failure: Exception) -> Sequence[UnitOutcome]:
     return [(None, failure)] * len(group)
 
 
-def _unavailable(failure: Exception) -> Exception:
-    if isinstance(failure, errors.DiskFull):
-        return Unavailable("the store's disk is full: nothing of this call was stored")
-    unavailable = Unavailable(UNREACHABLE)
-    unavailable.__cause__ = failure
-    return unavailable
+def _explained(outcome: UnitOutcome) -> UnitOutcome:
+    """What a unit alone met, such as a table that its role may not write to."""
+    result, failure = outcome
+    return (result, as_refused(failure)) if isinstance(failure, psycopg.Error) else outcome
+
+
+def _close_refused(connection: PostgresConnection, failure: psycopg.Error) -> None:
+    refusal = refusal_of(failure)
+    if refusal is not None and refusal.needs_connection:
+        connection.close()
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as failure:
+        refused = as_refused(failure)
+        raise refused from refused.__cause__

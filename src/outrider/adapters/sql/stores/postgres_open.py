@@ -10,31 +10,36 @@ from datetime import datetime
 from typing import TypeVar
 
 import psycopg
-from psycopg import errors
 
+from outrider.adapters.sql.postgres.connection import (
+    CONNECTIONS_OF_A_PROCESS,
+    OLDEST,
+    PostgresConnection,
+    connect,
+    redacted_url,
+)
+from outrider.adapters.sql.postgres.pooling import pools_transactions
+from outrider.adapters.sql.postgres.write_check import try_write
 from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.dialect import MIGRATION_LOCK
 from outrider.adapters.sql.schema.migrations import migrate
 from outrider.adapters.sql.stores import postgres_inspect
 from outrider.adapters.sql.stores.postgres import PostgresStore
-from outrider.adapters.sql.stores.postgres_connection import (
-    OLDEST,
-    UNREADABLE,
-    PostgresConnection,
-    connect,
-    reason_of,
-    redacted_url,
-)
 from outrider.adapters.sql.stores.sqlite import CannotOpen
+from outrider.usecases.ports.store import WriteRefused
 
 T = TypeVar("T")
 
+POOLED = "a pooler between outrider and the database pools transactions"
+POOLED_ADVICE = (
+    "outrider keeps locks, LISTEN and settings in its sessions: connect to the server itself, or let"
+    " the pooler pool sessions (pgbouncer: pool_mode = session)"
+)
 TIMEOUT_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 # A change of a table waits for its readers, and all others wait for the change.
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', '5s', false)"
-# psycopg does not tell the code of a refused connection. No waiting helps against these.
-_FINAL = ("authentication failed", "does not exist", "no pg_hba.conf entry", "invalid", UNREADABLE)
+_BEGIN = "BEGIN"
 
 
 @asynccontextmanager
@@ -45,13 +50,16 @@ async def open_postgres(
     now: datetime,
     announce: Callable[[str], None] = lambda _: None,
     timeout_s: float = TIMEOUT_S,
+    processes: int = 1,
 ) -> AsyncIterator[PostgresStore]:
     """Open the store, its schema up to date; leaving closes it, all writes finished.
 
     It tries for `timeout_s` seconds to reach the database; `announce` gets the reasons. Raise
-    `CannotOpen` when that fails, `SchemaTooNew` for data of a newer release.
+    `CannotOpen` when that fails, when the database takes no writes or has too few connections for
+    so many `processes`, `SchemaTooNew` for data of a newer release.
     """
-    store = await asyncio.to_thread(_open, url, secrets, now, announce, timeout_s)
+    needed = processes * CONNECTIONS_OF_A_PROCESS
+    store = await asyncio.to_thread(_open, url, secrets, now, announce, timeout_s, needed=needed)
     try:
         yield store
     finally:
@@ -69,10 +77,16 @@ def is_sealed(url: str, *, announce: Callable[[str], None] = lambda _: None) -> 
 
 
 def _open(
-    url: str, secrets: Secrets, now: datetime, announce: Callable[[str], None], timeout_s: float
+    url: str,
+    secrets: Secrets,
+    now: datetime,
+    announce: Callable[[str], None],
+    timeout_s: float,
+    *,
+    needed: int,
 ) -> PostgresStore:
     def attempt() -> PostgresStore:
-        _with_connection(url, lambda connection: _bring_up_to_date(connection, now))
+        _with_connection(url, lambda connection: _prepare(connection, url, needed, now))
         return PostgresStore(url, secrets)
 
     return _retry(attempt, url, announce, timeout_s)
@@ -84,6 +98,18 @@ def _with_connection(url: str, work: Callable[[PostgresConnection], T]) -> T:
         return work(connection)
     finally:
         connection.close()
+
+
+def _prepare(connection: PostgresConnection, url: str, needed: int, now: datetime) -> None:
+    if pools_transactions(connection, url):
+        raise CannotOpen(f"{redacted_url(url)}: {POOLED}", POOLED_ADVICE)
+    shortage = postgres_inspect.shortage_of_connections(connection, needed)
+    if shortage is not None:
+        raise CannotOpen(f"{redacted_url(url)}: {shortage}", postgres_inspect.CONNECTIONS_ADVICE)
+    _bring_up_to_date(connection, now)
+    connection.script(_BEGIN)
+    try_write(connection)
+    connection.commit()
 
 
 def _bring_up_to_date(connection: PostgresConnection, now: datetime) -> None:
@@ -103,18 +129,14 @@ def _retry(
     while True:
         try:
             return attempt()
-        except (psycopg.OperationalError, psycopg.ProgrammingError) as failure:
-            reason = reason_of(failure, url)
-            if time.monotonic() + pause > deadline or _is_final(failure, reason):
-                raise CannotOpen(f"{redacted_url(url)}: {reason}") from None
+        except psycopg.Error as failure:
+            reason, advice, passes = postgres_inspect.explain(failure, url)
+            if time.monotonic() + pause > deadline or not passes:
+                raise CannotOpen(f"{redacted_url(url)}: {reason}", advice) from None
+        except WriteRefused as refused:
+            raise CannotOpen(f"{redacted_url(url)}: {refused.reason}", refused.advice) from None
         if reason != announced:
             announce(f"waiting for {redacted_url(url)}: {reason}")
             announced = reason
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-
-def _is_final(failure: Exception, reason: str) -> bool:
-    if isinstance(failure, errors.LockNotAvailable):
-        return False
-    return isinstance(failure, psycopg.ProgrammingError) or any(text in reason for text in _FINAL)

@@ -32,11 +32,11 @@ from outrider.adapters.sql.stores.group_commit import (
     Watch,
     run_under_savepoint,
 )
+from outrider.adapters.sql.stores.sqlite_failures import advice_of, as_refused, check_space, refused
 from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
 from outrider.adapters.sql.stores.unit_of_work import SqlUnit
 from outrider.adapters.sql.stores.unit_queue import Group
 from outrider.domain.ids import InstanceId
-from outrider.errors import Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import LIGHT, Load, Unit
 
@@ -48,13 +48,21 @@ _BUSY_TIMEOUT_S = 30.0
 _CACHED_STATEMENTS = 256
 # For each connection. Four times as much made nothing faster: the kernel caches the rest.
 _CACHE_KIB = 8 * 1024
-_FULL = "database or disk is full"
+# It writes the first page again, with what stands there.
+_TOUCH = "PRAGMA application_id = 0"
 # So many rows are one statement: each of many would ask the event loop's thread for the interpreter.
 _JSON_FROM = 256
 
 
 class CannotOpen(Exception):
-    """The file cannot be used as a store. The text says why, and names the file."""
+    """The file cannot be used as a store. The text says why, and names the file.
+
+    `advice` is what an operator does about it, where that is known.
+    """
+
+    def __init__(self, text: str, advice: str = "") -> None:
+        super().__init__(text)
+        self.advice = advice
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -113,6 +121,16 @@ class SqliteStore:
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, work)
+
+    async def check_writable(self) -> None:
+        if self._writer.is_proven:
+            return
+        try:
+            await asyncio.to_thread(check_space, self.path.parent)
+        except OSError as failure:
+            self._writer.doubt()
+            raise refused(failure.errno) from None
+        await self._writer.prove(lambda _: self._connection.execute(_TOUCH))
 
     async def changes(self) -> int:
         # This reads a counter in shared memory: no thread is needed.
@@ -178,7 +196,7 @@ class SqliteStore:
     def _commit(self, group: Group) -> Sequence[UnitOutcome]:
         self._connection.must_notify = False
         with _locked(self._write_lock):
-            outcomes = _commit_group(self._connection, self._unit, group)
+            outcomes = _commit_group(self._connection, self._unit, group, self.path.parent)
         if self._connection.must_notify:
             self._notifier.notify()
         return outcomes
@@ -221,7 +239,7 @@ def connect(path: Path) -> SqliteConnection:
 
 
 def _commit_group(
-    connection: SqliteConnection, unit: SqlUnit, group: Group
+    connection: SqliteConnection, unit: SqlUnit, group: Group, directory: Path
 ) -> Sequence[UnitOutcome]:
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -232,14 +250,11 @@ def _commit_group(
     except sqlite3.Error as failure:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        return [(None, _as_unavailable(failure))] * len(group)
+        refusal = as_refused(failure, directory)
+        if refusal is not None:
+            refusal.__cause__ = failure
+        return [(None, refusal or failure)] * len(group)
     return outcomes
-
-
-def _as_unavailable(failure: sqlite3.Error) -> Exception:
-    if _FULL in str(failure):
-        return Unavailable("the store's disk is full: nothing of this call was stored")
-    return failure
 
 
 @cache
@@ -265,6 +280,10 @@ def _as_cannot_open(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as failure:
-        raise CannotOpen(f"{path}: {failure}") from None
+        refusal = as_refused(failure, path.parent)
+        if refusal is None:
+            raise CannotOpen(f"{path}: {failure}") from None
+        raise CannotOpen(f"{path}: {refusal.reason} ({failure})", refusal.advice) from None
     except OSError as failure:
-        raise CannotOpen(f"{failure.filename or path}: {failure.strerror}") from None
+        text = f"{failure.filename or path}: {failure.strerror}"
+        raise CannotOpen(text, advice_of(failure.errno)) from None

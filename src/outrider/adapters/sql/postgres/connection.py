@@ -5,12 +5,12 @@ Imported only where a server uses PostgreSQL: the driver is an extra.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper
 
@@ -20,6 +20,9 @@ from outrider.errors import Unavailable
 
 OLDEST = 15
 """The oldest PostgreSQL that is used."""
+
+CONNECTIONS_OF_A_PROCESS = 4
+"""A writer, two readers, a listener."""
 
 _CONNECT_S = 5
 # A peer that vanishes is noticed within about ten seconds, idle or not.
@@ -31,10 +34,12 @@ _TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# A process that hangs inside a transaction blocks all others: it loses the transaction.
+# A process that hangs inside a transaction blocks all others: it loses the transaction. A stricter
+# isolation would refuse what units do at once; they keep themselves apart by locks.
 _SETTINGS = (
     "SELECT set_config('idle_in_transaction_session_timeout', '15s', false),"
-    " set_config('lock_timeout', '20s', false)"
+    " set_config('lock_timeout', '20s', false),"
+    " set_config('default_transaction_isolation', 'read committed', false)"
 )
 # What was answered must be on disk, whatever the server's default is. Stricter ones stay.
 _DURABLE = (
@@ -45,7 +50,6 @@ _NUL = "\0"
 # So many rows are copied, which takes half the time of as many statements.
 _COPIED_FROM = 32
 
-UNREACHABLE = "the database cannot be reached; try again"
 UNREADABLE = (
     "the URL cannot be read; percent-encode signs in user and password that are neither letters"
     " nor digits, such as %40 for @ and %2F for /"
@@ -122,7 +126,7 @@ class PostgresConnection:
             raise
         if cursor.statusmessage != "COMMIT":
             # A unit went on after a failed statement: PostgreSQL has rolled everything back.
-            raise psycopg.InternalError("the transaction had failed before its end")
+            raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 
     def rollback(self) -> None:
         """Undo what is not committed. A connection that cannot even do that is lost.
@@ -165,14 +169,26 @@ def connect(url: str) -> PostgresConnection:
     Raise `psycopg.OperationalError` when the database cannot be reached.
     """
     given = conninfo_to_dict(url)
-    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in given}
-    connection = psycopg.connect(url, autocommit=True, application_name="outrider", **timeouts)  # type: ignore[arg-type] # numbers and texts
-    # Every whole number is sent as one type: else each size of number is a statement of its own.
-    connection.adapters.register_dumper(int, Int8BinaryDumper)
-    connection.adapters.register_dumper(bool, Int8BinaryDumper)
-    connection.execute(_SETTINGS)
-    connection.execute(_DURABLE)
+    options = {
+        name: value for name, value in {**_TIMEOUTS, **_hosts(given)}.items() if name not in given
+    }
+    connection = psycopg.connect(url, autocommit=True, application_name="outrider", **options)  # type: ignore[arg-type] # numbers and texts
+    try:
+        # Every whole number is sent as one type: else each size of number is a statement of its own.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(bool, Int8BinaryDumper)
+        connection.execute(_SETTINGS)
+        connection.execute(_DURABLE)
+    except BaseException:
+        connection.close()
+        raise
     return PostgresConnection(connection)
+
+
+def _hosts(given: dict[str, Any]) -> dict[str, str]:
+    """Of several hosts, the one that takes writes: after a fail-over it is another one."""
+    has_several = any("," in str(given.get(part) or "") for part in ("host", "hostaddr"))
+    return {"target_session_attrs": "read-write"} if has_several else {}
 
 
 def redacted_url(url: str) -> str:
@@ -208,15 +224,6 @@ def _read(url: str) -> dict[str, Any] | None:
         "@" in str(given.get(part) or "") for part in ("host", "dbname")
     )
     return given if is_meant else None
-
-
-@contextmanager
-def as_unavailable() -> Iterator[None]:
-    """Turn the driver's errors that are no bugs into `Unavailable`."""
-    try:
-        yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as failure:
-        raise Unavailable(UNREACHABLE) from failure
 
 
 @lru_cache(maxsize=1024)

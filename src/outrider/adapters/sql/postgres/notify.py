@@ -13,13 +13,14 @@ from collections.abc import Callable
 
 import psycopg
 
-from outrider.adapters.sql.stores.postgres_connection import PostgresConnection, connect
+from outrider.adapters.sql.postgres.connection import PostgresConnection, connect
 
 _CHANNEL = "outrider"
 NOTIFY = f"NOTIFY {_CHANNEL}"
 _NODES = 0x6F757472  # "outr": the space of our advisory locks that number processes
 _MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is a store that has one process
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_END, _RENEW = b".", b"+"
 
 
 class PostgresNotifier:
@@ -35,9 +36,13 @@ class PostgresNotifier:
         self._url = url
         self._own_process = own_process
         self._connection: PostgresConnection | None = connect(url)
-        self.node = _take_node(self._connection)
-        self._listen(self._connection)
-        self._ending, self._end = os.pipe()
+        try:
+            self.node = _take_node(self._connection)
+            self._listen(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._commands, self._command = os.pipe()
         self._thread = threading.Thread(
             target=self._run, name="postgres-notifications", daemon=True
         )
@@ -49,12 +54,16 @@ class PostgresNotifier:
         for on_notification in self.listeners:
             on_notification()
 
+    def renew(self) -> None:
+        """Listen on a new connection: the old one may lead to a server that is no primary any more."""
+        os.write(self._command, _RENEW)
+
     def close(self) -> None:
         """Stop listening."""
-        os.write(self._end, b".")
+        os.write(self._command, _END)
         self._thread.join()
-        os.close(self._end)
-        os.close(self._ending)
+        os.close(self._command)
+        os.close(self._commands)
         if self._connection is not None:
             self._connection.close()
 
@@ -73,26 +82,35 @@ class PostgresNotifier:
                     self._connection = None
                 # What happens meanwhile is not notified: listeners should poll.
                 self.call_listeners()
-                if _readable([self._ending], pause):
+                if _readable([self._commands], pause) and self._ends():
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _wait(self, connection: PostgresConnection) -> bool:
-        """Return True at the end, when `close` is called. Raise when the connection is lost."""
+        """Return True at the end, when `close` is called. Raise when another connection is needed."""
         while True:
-            ready = _readable([self._ending, connection.raw.fileno()], None)
-            if self._ending in ready:
-                return True
+            ready = _readable([self._commands, connection.raw.fileno()], None)
+            if self._commands in ready:
+                if self._ends():
+                    return True
+                raise psycopg.OperationalError("the server may be another one now")
             for notification in connection.raw.notifies(timeout=0):
                 if notification.pid != self._own_process():
                     self.call_listeners()
 
+    def _ends(self) -> bool:
+        return os.read(self._commands, 1) == _END
+
     def _reconnect(self) -> PostgresConnection:
         connection = connect(self._url)
-        # Mostly the number is free again. If not, the server has not yet noticed that the old
-        # connection is gone: another process gets this number only after a thousand more starts.
-        connection.execute("SELECT pg_try_advisory_lock(?::int, ?::int)", (_NODES, self.node))
-        self._listen(connection)
+        try:
+            # Mostly the number is free again. If not, the server has not yet noticed that the old
+            # connection is gone: another process gets this number only after a thousand more starts.
+            connection.execute("SELECT pg_try_advisory_lock(?::int, ?::int)", (_NODES, self.node))
+            self._listen(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _listen(self, connection: PostgresConnection) -> None:
