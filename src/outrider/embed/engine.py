@@ -113,6 +113,19 @@ class Engine(Management):
         known = self._match_cache.get((kind, full_method))
         return self._match(components, kind, full_method) if known is None else known
 
+    async def is_guarded(self, kind: ConditionKind, full_method: str) -> bool:
+        """Whether a target that may interrupt is to see the request or response of a method.
+
+        What no target can be shown must not pass it by.
+        """
+        components = self._begin()
+        try:
+            return await components.interception.interceptions.is_guarded(
+                components.actor.instance_id, kind, full_method
+            )
+        finally:
+            self._end()
+
     async def intercept_request(
         self,
         full_method: str,

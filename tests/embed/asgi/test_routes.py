@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import Route, compile_path
 
-from outrider.embed.asgi.routes import routes_from_table, routes_of_app
+from outrider.embed.asgi.routes import RoutedMethod, routes_from_table, routes_of_app
 
 METHOD = "/acme.v1.Shop/Create"
 TEMPLATES = [
@@ -31,9 +31,10 @@ def test_a_template_fits_the_paths_that_starlette_fits(template, path):
     A path that the application answers and the middleware does not know is a way past the guard.
     """
     routes = routes_from_table({f"GET {template}": METHOD})
-    fits = compile_path(template)[0].match(path) is not None
+    match = compile_path(template)[0].match(path)
 
-    assert (METHOD if fits else None) == routes.find("GET", path)
+    expected = RoutedMethod(METHOD, match.groupdict()) if match else None
+    assert expected == routes.find("GET", path)
 
 
 def test_the_first_route_that_fits_counts():
@@ -42,7 +43,7 @@ def test_the_first_route_that_fits_counts():
     """
     routes = routes_from_table({"GET /orders/{id}": METHOD, "GET /orders/new": "/acme.v1.Shop/New"})
 
-    assert METHOD == routes.find("GET", "/orders/new")
+    assert RoutedMethod(METHOD, {"id": "new"}) == routes.find("GET", "/orders/new")
     assert None is routes.find("POST", "/orders/new")
     assert [METHOD, "/acme.v1.Shop/New"] == routes.full_methods
 

@@ -2,8 +2,8 @@
 
     app.add_middleware(OutriderMiddleware, engine=engine, service="acme.v1.Shop")
 
-A request's message is its body, a JSON object, `{}` when there is none; parameters of the path
-and the query are not part of it. What is not JSON, and what has no end, passes untouched.
+A request's message is `{"path": {…}, "query": {…}, "body": …}`, a response's `{"body": …}`. What
+targets cannot be shown is refused where one of them may interrupt, and passes untouched elsewhere.
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import Receive
@@ -51,9 +51,10 @@ class OutriderMiddleware:
       application is `/<service>/<name of the endpoint>`.
     - `identify`: from the scope to who calls.
     - `deadline`: seconds for the targets of one request or response, or a function of the scope.
-    - `max_body_bytes`: longer bodies pass untouched.
-    - `refuse_others`: answer 415 (413 for long ones) to a request with a body that targets cannot
-      be shown, instead of letting it pass by targets that were to check it.
+    - `max_body_bytes`: longer bodies cannot be shown to targets.
+    - `on_unreadable`: "refuse" answers 413 or 415 to a request whose body targets cannot be shown,
+      and 500 instead of such a response, when one of these targets may interrupt; "pass" lets them
+      by.
     - `render`: from an error to the HTTP status and a JSON body.
 
     The engine is opened by the application, in its lifespan. Methods are registered when that
@@ -70,7 +71,7 @@ class OutriderMiddleware:
         identify: Callable[[Scope], Identity] = anonymous,
         deadline: float | Callable[[Scope], float | None] | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        refuse_others: bool = False,
+        on_unreadable: Literal["refuse", "pass"] = "refuse",
         render: Callable[[OutriderError], tuple[int, bytes]] = render,
     ) -> None:
         self._app = app
@@ -82,7 +83,7 @@ class OutriderMiddleware:
             identify=identify,
             deadline=deadline if callable(deadline) else lambda _: deadline,
             max_body_bytes=max_body_bytes,
-            refuse_others=refuse_others,
+            refuses_unreadable=_refuses(on_unreadable),
             render=render,
         )
         self._registering = asyncio.Lock()
@@ -98,15 +99,15 @@ class OutriderMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         routes = self._routes(scope)
-        full_method = routes.find(scope["method"], _path(scope))
-        if full_method is None:
+        method = routes.find(scope["method"], _path(scope))
+        if method is None:
             await self._app(scope, receive, send)
             return
-        exchange = InterceptedExchange(self._options, full_method, scope, receive, send)
+        exchange = InterceptedExchange(self._options, method, scope, receive, send)
         try:
             await self._register(scope)
-            on_request = self._engine.matches(ConditionKind.REQUEST, full_method)
-            on_response = self._engine.matches(ConditionKind.RESPONSE, full_method)
+            on_request = self._engine.matches(ConditionKind.REQUEST, method.full_method)
+            on_response = self._engine.matches(ConditionKind.RESPONSE, method.full_method)
         except OutriderError as error:
             await exchange.send_error(error)
             return
@@ -146,6 +147,12 @@ class OutriderMiddleware:
         async with self._registering:
             await self._engine.register_methods(routes.full_methods)
             self._table = _RouteTable(routes, is_registered=True)
+
+
+def _refuses(on_unreadable: str) -> bool:
+    if on_unreadable not in {"refuse", "pass"}:
+        raise ValueError(f'on_unreadable is "refuse" or "pass", not {on_unreadable!r}')
+    return on_unreadable == "refuse"
 
 
 def _path(scope: Scope) -> str:
