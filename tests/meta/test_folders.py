@@ -25,7 +25,8 @@ ORDER: dict[str, list[tuple[str, ...]]] = {
         ("domain.interception",),
     ],
     "usecases": [
-        ("usecases", "usecases.ports"),
+        ("usecases.ports",),
+        ("usecases",),
         ("usecases.calls", "usecases.routing"),
         ("usecases.access", "usecases.interception"),
         ("usecases.delivery",),

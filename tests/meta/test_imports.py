@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bootstrap": {"adapters", "api", "worker", "server", *_SET_UP, *_INSIDE},
     "embed": {"api", "bootstrap", *_SET_UP, *_INSIDE},
     "asgi": {"bootstrap"},
-    "worker_main": {"bootstrap", "config"},
+    "worker_main": {"bootstrap", "config", "errors"},
     "cli": {"bootstrap", "server", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }

@@ -154,6 +154,44 @@ async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
 
 
 @pytest.mark.parametrize(
+    ("has_schema", "statements", "message"),
+    [
+        (True, ["ALTER DATABASE {} SET default_transaction_read_only = on"], "read-only"),
+        (False, ["ALTER DATABASE {} SET default_transaction_read_only = on"], "read-only"),
+        (True, ["ALTER TABLE tokens RENAME TO gone"], "(table tokens)"),
+    ],
+)
+async def test_a_database_that_takes_no_writes_is_seen(
+    settings, url, has_schema, statements, message
+):
+    """
+    It answers every question, and would refuse every publish.
+    """
+    if has_schema:
+        async with open_postgres(url, SEALING, now=NOW):
+            pass
+    name = url.partition("?")[0].rpartition("/")[2]
+    execute(url, *(statement.format(name) for statement in statements))
+    findings = check(settings, url)
+
+    assert Status.FAIL is findings["database writes"][0]
+    assert message in findings["database writes"][1]
+
+
+async def test_a_lock_on_a_table_does_not_stop_the_doctor(settings, url):
+    """
+    It waits for two seconds, and names what holds up the write.
+    """
+    async with open_postgres(url, SEALING, now=NOW):
+        pass
+    with closing(psycopg.connect(url)) as other:
+        other.execute("LOCK TABLE metadata IN SHARE MODE")
+        findings = check(settings, url)
+
+    assert "55P03" in findings["database writes"][1]
+
+
+@pytest.mark.parametrize(
     ("change", "name", "status", "message"),
     [
         ({"version": 140_012}, "database version", Status.FAIL, "14.12 is too old"),
@@ -163,6 +201,8 @@ async def test_a_role_that_may_not_make_tables_is_seen(settings, url):
         ({"most": 11}, "connections", Status.FAIL, "max_connections"),
         ({"most": 12, "free": 12}, "connections", Status.OK, "12 of 12"),
         ({"free": 11}, "connections", Status.WARN, "Unless this very server runs"),
+        ({"limited_by": "CONNECTION LIMIT of the role"}, "connections", Status.OK, "of the role"),
+        ({"is_pooled": True}, "database sessions", Status.FAIL, "pool_mode = session"),
     ],
     ids=str,
 )
@@ -174,6 +214,7 @@ def test_findings_about_a_database(settings, change, name, status, message):
     findings = [
         postgres_checks._check_database(database),
         postgres_checks._check_version(database),
+        postgres_checks._check_pooling(database),
         postgres_checks._check_connections(database, settings.workers),
     ]
     (checked,) = [finding for finding in findings if finding.name == name]

@@ -55,7 +55,9 @@ UNION ALL
 _MAY_CREATE = (
     "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), pg_is_in_recovery()"
 )
-_BEGIN_CHECK = "BEGIN; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'"
+# An inspection waits for no lock of others for long.
+_IMPATIENT = "SET lock_timeout = '2s'; SET statement_timeout = '5s'"
+_BEGIN = "BEGIN"
 # Before there is a schema. Where the role may not make tables, the schema's check tells more.
 _TRY_TABLE = (
     "DO $$ BEGIN IF has_schema_privilege(current_schema(), 'CREATE') THEN"
@@ -151,6 +153,7 @@ def _cannot_open(failure: psycopg.Error, url: str) -> CannotOpen:
 
 
 def _inspect(connection: PostgresConnection, url: str) -> DatabaseInspection:
+    connection.script(_IMPATIENT)
     known = all_migrations(POSTGRES)[-1].version
     schema, needed = (
         versions(connection, known) if _exists(connection, "schema_migrations") else (0, 0)
@@ -176,9 +179,9 @@ def _inspect(connection: PostgresConnection, url: str) -> DatabaseInspection:
 
 
 def _refusal(connection: PostgresConnection, *, has_schema: bool) -> WriteRefused | None:
-    """Why a write fails that is tried and taken back. It waits for no lock of others for long."""
+    """Why a write fails that is tried and taken back; None: it does not fail."""
     try:
-        connection.script(_BEGIN_CHECK)
+        connection.script(_BEGIN)
         if has_schema:
             try_write(connection)
         else:
