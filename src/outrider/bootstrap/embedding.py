@@ -88,7 +88,9 @@ async def open_engine(
     """
     async with AsyncExitStack() as stack:
         lock = await _lock_directory(stack, settings, options, log)
-        context = await stack.enter_async_context(open_store(settings, node=lock.node))
+        context = await stack.enter_async_context(
+            open_store(settings, node=lock.node, beside_tables=True)
+        )
         if lock.is_exclusive:
             await prepare(settings, context, lambda text: log.info("engine.prepared", note=text))
         await stack.enter_async_context(sample_gauges(context.metrics, "engine"))
