@@ -56,6 +56,10 @@ class OpenStore(Store, Protocol):
         """The instance that exists from the first start on."""
         ...
 
+    def close(self) -> None:
+        """Finish all units that were passed in, then close."""
+        ...
+
     def watch_commits(self, watch: Watch) -> None:
         """Tell it of every commit from now on."""
         ...
@@ -196,8 +200,9 @@ def _sqlite_master_key(settings: Settings) -> bytes:
     if settings.master_key is not None:
         return settings.master_key
     path = settings.data_dir / MASTER_KEY_FILE
-    # A new key would not open what the lost one sealed: say so instead of making one.
-    if not path.exists() and settings.database_file.exists():
+    # A new key would not open what the lost one sealed: say so instead of making one. Another
+    # process may be making both right now, the key first.
+    if settings.database_file.exists() and not path.exists():
         raise StartupError(
             f"{path} is missing, and {settings.database_file} was sealed with it: put it back,"
             " or give it in OUTRIDER_MASTER_KEY"

@@ -155,7 +155,9 @@ async def _deliver(settings: Settings, context: AppContext, log: Any) -> AsyncIt
         finally:
             rescuing.cancel()
             worker.stop()
-            await working
+            # Where the loop has ended before the engine was closed, it has cancelled its tasks.
+            if not working.cancelled():
+                await working
 
 
 def _components(

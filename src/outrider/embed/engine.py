@@ -18,7 +18,6 @@ from outrider.domain.interception.message import (
 from outrider.domain.interception.payload import InterceptedCall, method_lookup_id
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.events import Event, to_domain
-from outrider.embed.lifecycle import raise_not_open
 from outrider.embed.management import Management
 from outrider.errors import InvalidRequest, StartupError
 from outrider.usecases.delivery.publish import PublishResult
@@ -39,7 +38,8 @@ class Engine(Management):
             await engine.publish(Event(event_type="order.created", payload={"id": "7"}))
 
     Make it when you like, use it between `start` and `aclose`, in one loop. It is safe to use from
-    many tasks. Every call raises `outrider.errors`; `Unavailable` when the engine is not open.
+    many tasks; other threads use `run`. Every call raises `outrider.errors`: `Unavailable` when the
+    engine is not open, `FailedPrecondition` in another loop.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Engine(Management):
 
     def matches(self, kind: ConditionKind, full_method: str) -> bool:
         """Whether any execution matches the request or the response of a method."""
-        components = self._components or raise_not_open()
+        components = self._components or self._raise_not_open()
         # Nearly every call asks this of the same few methods: routing, at 3 us, is asked once.
         if components.routing.revision != self._revision:
             self._match_cache, self._revision = {}, components.routing.revision
@@ -259,7 +259,7 @@ class Engine(Management):
 
         Raise `InvalidRequest` naming the field: then nothing is stored.
         """
-        components = self._components or raise_not_open()
+        components = self._open_components
         several = [events] if isinstance(events, Event) else events
         now = components.context.runtime.now()
         results = await components.publish(components.actor, to_domain(several, now))

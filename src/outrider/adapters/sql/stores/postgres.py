@@ -99,7 +99,14 @@ class PostgresStore:
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, work)
+        try:
+            reading = loop.run_in_executor(self._readers, self._read, work)
+        except RuntimeError:
+            # The interpreter ends, and no thread takes work any more.
+            if self._writer.is_closed:
+                raise
+            return self._read(work)
+        return await reading
 
     async def check_writable(self) -> None:
         if not self._writer.is_proven:

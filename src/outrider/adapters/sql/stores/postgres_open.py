@@ -26,6 +26,7 @@ from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.dialect import MIGRATION_LOCK
 from outrider.adapters.sql.schema.migrations import migrate
 from outrider.adapters.sql.stores import postgres_inspect
+from outrider.adapters.sql.stores.group_commit import close_in_thread
 from outrider.adapters.sql.stores.postgres import PostgresStore
 from outrider.adapters.sql.stores.sqlite import CannotOpen
 from outrider.usecases.ports.store import WriteRefused
@@ -72,7 +73,7 @@ async def open_postgres(
     try:
         yield store
     finally:
-        await asyncio.to_thread(store.close)
+        await close_in_thread(store.close)
 
 
 def is_sealed(
