@@ -129,11 +129,7 @@ class InterceptedExchange:
 
     async def send_error(self, error: OutriderError) -> None:
         """Answer with the error instead of the application."""
-        status, body = self._options.render(error)
-        found = error.interception_id
-        await self._respond(
-            status, body, [(b"outrider-interception-id", found.encode())] if found else []
-        )
+        await send_error(self._send, self._options.render, error)
 
     async def response(self, body: str) -> str:
         """Run a response's body through its targets.
@@ -166,7 +162,7 @@ class InterceptedExchange:
                 f" guard it: it {refused.what}"
             )
         )
-        await self._respond(_FAILED, body)
+        await _respond(self._send, _FAILED, body)
 
     @property
     def max_body_bytes(self) -> int:
@@ -241,12 +237,23 @@ class InterceptedExchange:
                 f" {self._method.full_method} cannot see it"
             )
         )
-        await self._respond(_TOO_LONG if is_long else _NOT_JSON, body)
+        await _respond(self._send, _TOO_LONG if is_long else _NOT_JSON, body)
 
-    async def _respond(self, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
-        headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+
+async def send_error(
+    send: Send, render: Callable[[OutriderError], tuple[int, bytes]], error: OutriderError
+) -> None:
+    """Answer with an error of outrider."""
+    status, body = render(error)
+    found = error.interception_id
+    more = [(b"outrider-interception-id", found.encode())] if found else []
+    await _respond(send, status, body, more)
+
+
+async def _respond(send: Send, status: int, body: bytes, more: Sequence[Header] = ()) -> None:
+    headers = [_JSON, (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _with_body(headers: Sequence[Header], body: bytes) -> list[Header]:

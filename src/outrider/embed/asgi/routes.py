@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 _PARAMETER = re.compile(r"\{([A-Za-z_]\w*)(?::([A-Za-z_]\w*))?\}", re.ASCII)
 _NO_NAME = re.compile(r"\W", re.ASCII)
+_NO_WORD = re.compile(r"\W+", re.ASCII)
 # Starlette's converters; any other one takes one segment.
 _CONVERTERS = {
     "str": "[^/]+",
@@ -85,10 +86,19 @@ def routes_from_table(table: Mapping[str, str]) -> RouteTable:
 def routes_of_app(routes: Iterable[Any], service: str) -> RouteTable:
     """Name every route `/<service>/<name of its endpoint>`, those of mounted applications, too."""
     return _routes(
-        (http_method, path, f"/{service}/{_NO_NAME.sub('_', name)}")
+        (
+            http_method,
+            path,
+            f"/{service}/{_NO_NAME.sub('_', name or '') or operation_name(http_method, path)}",
+        )
         for path, methods, name in _flatten(routes, "")
         for http_method in methods
     )
+
+
+def operation_name(http_method: str, path: str) -> str:
+    """The name of an operation that has none: `get_orders_id` for GET `/orders/{id}`."""
+    return _NO_WORD.sub("_", f"{http_method.lower()} {path}").strip("_")
 
 
 def _routes(rows: Iterable[tuple[str, str, str]]) -> RouteTable:
@@ -111,7 +121,7 @@ def _route(path: str, full_method: str) -> _Route:
     return _Route(re.compile(f"^{''.join(parts)}$"), parameters, full_method)
 
 
-def _flatten(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence[str], str]]:
+def _flatten(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence[str], str | None]]:
     for route in routes:
         included = getattr(route, "effective_route_contexts", None)
         if included is not None:
@@ -126,5 +136,5 @@ def _flatten(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence
         methods = getattr(route, "methods", None)
         if inner and path is not None:
             yield from _flatten(inner, prefix + path.rstrip("/"))
-        elif path is not None and methods and name:
+        elif path is not None and methods:
             yield prefix + path, sorted(methods), name
