@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from outrider.domain.interception.rest_message import (
     RestRequests,
@@ -36,6 +36,9 @@ from outrider.errors import Internal, InvalidRequest, OutriderError
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+OnUnreadable = Literal["refuse", "pass"]
+"""What becomes of calls that targets which may interrupt cannot be shown."""
+
 _JSON = (b"content-type", b"application/json")
 _ABOUT_BODIES = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
 _TOO_LONG, _NOT_JSON, _FAILED = 413, 415, 500
@@ -48,6 +51,13 @@ class Identity:
     org_id: str = ""
     project_id: str = ""
     user_id: str = ""
+
+
+def refuses(on_unreadable: str) -> bool:
+    """Whether it says to refuse. Raise `ValueError` for what it cannot say."""
+    if on_unreadable not in {"refuse", "pass"}:
+        raise ValueError(f'on_unreadable is "refuse" or "pass", not {on_unreadable!r}')
+    return on_unreadable == "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.asgi.bodies import Receive
@@ -22,6 +22,8 @@ from outrider.embed.asgi.exchange import (
     Identity,
     InterceptedExchange,
     MiddlewareOptions,
+    OnUnreadable,
+    refuses,
     send_error,
 )
 from outrider.embed.asgi.lifespan import Lifespan
@@ -87,7 +89,7 @@ class OutriderMiddleware:
         identify: Callable[[Scope], Identity] = anonymous,
         deadline: float | Callable[[Scope], float | None] | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        on_unreadable: Literal["refuse", "pass"] = "refuse",
+        on_unreadable: OnUnreadable = "refuse",
         render: Callable[[OutriderError], tuple[int, bytes]] = render,
         opens_engine: bool = False,
     ) -> None:
@@ -100,7 +102,7 @@ class OutriderMiddleware:
             identify=identify,
             deadline=deadline if callable(deadline) else lambda _: deadline,
             max_body_bytes=max_body_bytes,
-            refuses_unreadable=_refuses(on_unreadable),
+            refuses_unreadable=refuses(on_unreadable),
             render=render,
         )
         self._registering = asyncio.Lock()
@@ -172,12 +174,6 @@ class OutriderMiddleware:
         async with self._registering:
             await self._engine.register_methods(routes.full_methods)
             self._table = _RouteTable(routes, is_registered=True)
-
-
-def _refuses(on_unreadable: str) -> bool:
-    if on_unreadable not in {"refuse", "pass"}:
-        raise ValueError(f'on_unreadable is "refuse" or "pass", not {on_unreadable!r}')
-    return on_unreadable == "refuse"
 
 
 def _path(scope: Scope) -> str:
