@@ -280,7 +280,7 @@ async def test_a_call_from_another_loop_is_refused_and_the_engine_goes_on(engine
         await engine.set_execution(on_request("/acme.v1.Shop/Create"), [target])
 
         def elsewhere(call) -> str:
-            with pytest.raises(FailedPrecondition, match="engine.run") as refused:
+            with pytest.raises(FailedPrecondition, match=r"engine\.run") as refused:
                 asyncio.run(call())
             return str(refused.value)
 

@@ -7,15 +7,18 @@ import gzip
 import json
 import sys
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from embed.asgi_server import call, parse, request, serve
+from outrider.cli.catalogue.openapi import operations_of, read_openapi
+from outrider.domain.routing.catalogue_entry import Entry, EntryKind
 from outrider.embed import Engine, TargetChange, TargetType, on_request, on_response
 from outrider.embed.asgi import Identity, OutriderMiddleware
 from outrider.errors import OutriderError
@@ -330,6 +333,48 @@ async def test_an_unreadable_response_does_not_pass_its_guard(tmp_path, shape):
         assert (500, "internal") == (reply.status, reply.json()["code"])
         assert "/acme.Shop/shape cannot be shown to the targets" in reply.json()["message"]
         assert [] == receiver.calls
+
+
+async def test_messages_fit_the_schemas_of_the_openapi_document(engine):
+    """
+    One shape: an answer that changes nothing must not violate what the import says of the method.
+    """
+    app = shop(engine)
+
+    @app.get("/search/{page}", operation_id="search")
+    async def search(
+        page: int, tag: Annotated[list[int], Query()], *, exact: bool = False
+    ) -> list[int]:
+        return [page, *tag]
+
+    [operation] = [
+        found
+        for found in operations_of(read_openapi(app.openapi()), "acme.Shop")
+        if found.full_method == "/acme.Shop/search"
+    ]
+
+    def echo(target_call) -> Answer:
+        message = json.loads(target_call.body)
+        return Answer(body=json.dumps(message.get("response", message["request"])).encode())
+
+    async with Receiver(echo) as receiver, serve(app) as port:
+        await engine.register(
+            [
+                Entry(
+                    kind=EntryKind.METHOD,
+                    name=operation.full_method,
+                    schema_json=json.dumps(operation.request),
+                    response_schema_json=json.dumps(operation.response),
+                )
+            ]
+        )
+        for condition in (on_request(operation.full_method), on_response(operation.full_method)):
+            await bind(engine, condition, receiver, interrupt_on_error=True)
+
+        reply = await call(port, "GET", "/search/3?tag=1&tag=2&exact=true", content_type="")
+
+        assert (200, [3, 1, 2]) == (reply.status, reply.json())
+        assert 2 == len(receiver.calls)
 
 
 async def test_lists_are_responses_like_others(engine):

@@ -59,10 +59,12 @@ class RouteTable:
 
     @property
     def full_methods(self) -> list[str]:
+        """Each once, in order."""
         names = (route.full_method for routes in self.by_method.values() for route in routes)
         return list(dict.fromkeys(names))
 
     def find(self, http_method: str, path: str) -> RoutedMethod | None:
+        """Return None for a request that is none of them."""
         for route in self.by_method.get(http_method, ()):
             match = route.pattern.match(path)
             if match:
@@ -131,7 +133,9 @@ def _flatten(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Sequence
             )
             yield from _flatten(contexts, prefix)
             continue
-        path, name = getattr(route, "path", None), getattr(route, "name", None)
+        path = getattr(route, "path", None)
+        # FastAPI's `operation_id` is the name that its OpenAPI document has, too.
+        name = getattr(route, "operation_id", None) or getattr(route, "name", None)
         inner = getattr(route, "routes", None)
         methods = getattr(route, "methods", None)
         if inner and path is not None:

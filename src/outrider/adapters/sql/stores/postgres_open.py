@@ -66,9 +66,9 @@ async def open_postgres(
     so many `processes`, `SchemaTooNew` for data of a newer release.
     """
     needed = processes * CONNECTIONS_OF_A_PROCESS
-    chosen = partial(find_schema, chosen=schema, beside_tables=beside_tables)
+    schema_of = partial(find_schema, chosen=schema, beside_tables=beside_tables)
     store = await asyncio.to_thread(
-        _open, url, secrets, now, announce, timeout_s, needed=needed, choose=chosen
+        _open, url, secrets, now, announce, timeout_s, needed=needed, schema_of=schema_of
     )
     try:
         yield store
@@ -105,11 +105,11 @@ def _open(
     timeout_s: float,
     *,
     needed: int,
-    choose: Callable[[PostgresConnection], str | None],
+    schema_of: Callable[[PostgresConnection], str | None],
 ) -> PostgresStore:
     def attempt() -> PostgresStore:
         schema = _with_connection(
-            url, lambda connection: _prepare(connection, url, needed, now, choose)
+            url, lambda connection: _prepare(connection, url, needed, now, schema_of)
         )
         return PostgresStore(url, secrets, schema)
 
@@ -129,7 +129,7 @@ def _prepare(
     url: str,
     needed: int,
     now: datetime,
-    choose: Callable[[PostgresConnection], str | None],
+    schema_of: Callable[[PostgresConnection], str | None],
 ) -> str | None:
     """Check the database, bring the store up to date, and return the schema that it is in."""
     if pools_transactions(connection, url):
@@ -138,7 +138,7 @@ def _prepare(
     if shortage is not None:
         raise CannotOpen(f"{redacted_url(url)}: {shortage}", postgres_inspect.CONNECTIONS_ADVICE)
     try:
-        schema = _bring_up_to_date(connection, now, choose)
+        schema = _bring_up_to_date(connection, now, schema_of)
     except SchemaNotMade as failure:
         raise CannotOpen(f"{redacted_url(url)}: {failure}", failure.advice) from None
     connection.script(_BEGIN)
@@ -150,7 +150,7 @@ def _prepare(
 def _bring_up_to_date(
     connection: PostgresConnection,
     now: datetime,
-    choose: Callable[[PostgresConnection], str | None] = lambda _: None,
+    schema_of: Callable[[PostgresConnection], str | None] = lambda _: None,
 ) -> str | None:
     version = connection.raw.info.server_version // 10_000
     if version < OLDEST:
@@ -158,7 +158,7 @@ def _bring_up_to_date(
     # Nodes that start together do it one after the other.
     connection.execute("SELECT pg_advisory_lock(?)", (MIGRATION_LOCK,))
     connection.script(_LOCK_TIMEOUT)
-    schema = choose(connection)
+    schema = schema_of(connection)
     enter_schema(connection, schema)
     migrate(connection, now)
     return schema
