@@ -93,10 +93,11 @@ class InterceptedExchange:
         self._options = options
         self._method = method
         self._scope = scope
-        self._query = scope.get("query_string", b"").decode("latin-1")
+        # Most calls match no execution: what is made of them waits for `run`.
+        self._query = ""
+        self._request = ""
         self._receive = DisconnectWatcher(receive)
         self._send = send
-        self._request = request_message(method.path, self._query, None)
 
     async def run(self, app: App, *, on_request: bool, on_response: bool) -> None:
         """Call the application with the request as the targets left it, and buffer its response."""
@@ -108,10 +109,11 @@ class InterceptedExchange:
     async def _run(self, app: App, *, on_request: bool, on_response: bool) -> None:
         request = await read_body(self._receive, self._options.max_body_bytes)
         scope, messages = self._scope, list(request.messages)
+        body = self._readable(request)
+        self._query = scope.get("query_string", b"").decode("latin-1")
+        text = None if body is None else body.text
+        self._request = request_message(self._method.path, self._query, text)
         try:
-            body = self._readable(request)
-            if body is not None:
-                self._request = request_message(self._method.path, self._query, body.text)
             if on_request and request.is_cut:
                 # No target has seen the request, and the client is gone.
                 return
