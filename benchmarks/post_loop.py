@@ -24,8 +24,8 @@ from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 
 HEADERS = (
     ("Content-Type", "application/json"),
-    ("ZITADEL-Signature", f"t=1700000000,v1={'0' * 64}"),
-    ("X-ZITADEL-Signature", f"t=1700000000,v1={'0' * 64}"),
+    ("Zitadel-Signature", f"t=1700000000,v1={'0' * 64}"),
+    ("X-Zitadel-Signature", f"t=1700000000,v1={'0' * 64}"),
     ("webhook-id", "300000000000000001"),
     ("webhook-timestamp", "1700000000"),
     ("webhook-signature", f"v1,{'A' * 43}="),

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from reference import patterns
 from reference.contract import Json
 
 PATH = "/v1/events"
+# No control characters (CloudEvents 1.0, section "Type System").
+TEXT: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+}
 SCHEMA: Json = {
     "type": "object",
     "description": "A CloudEvent 1.0 in JSON; other extensions are not kept.",
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "minLength": 1, "maxLength": 200},
-        "source": {"type": "string", "minLength": 1, "maxLength": 200},
+        "id": TEXT,
+        "source": TEXT,
         "type": {
             "type": "string",
             "maxLength": 1000,
             "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
         },
-        "subject": {"type": "string", "minLength": 1, "maxLength": 200},
+        "subject": TEXT,
         "time": {"type": "string", "format": "date-time"},
         "datacontenttype": {"type": "string", "examples": ["application/json"]},
-        "aggregatetype": {"type": "string", "minLength": 1, "maxLength": 200},
-        "sequence": {"type": "string", "pattern": "^[0-9]{1,19}$"},
-        "userid": {"type": "string", "minLength": 1, "maxLength": 200},
+        "aggregatetype": TEXT,
+        "sequence": {"type": "string", "pattern": patterns.UINT64},
+        "userid": TEXT,
         "data": {"type": "object"},
     },
     "required": ["specversion", "id", "source", "type"],

@@ -26,6 +26,7 @@ EXITS = {
     ExitCode.NOT_ALLOWED: "There is no token, it is not valid, or its account may not do this.",
     ExitCode.STOPPED: "A target interrupted the call, with the error that is shown.",
     ExitCode.INTERRUPTED: "Ctrl-C.",
+    ExitCode.TERMINATED: "SIGTERM.",
 }
 
 OTHERS = {
@@ -75,8 +76,11 @@ server's response as protojson. Remarks and errors go to standard error.
 """
 
 CLI_SIGNALS = """
-`serve`, `worker`, `listen` and `demo` stay up until Ctrl-C or SIGTERM; ended that way, they end
-with 0. `demo` that is interrupted before its delivery was verified ends with 130.
+`serve`, `worker`, `dev`, `listen`, `record` and `demo` stay up until Ctrl-C or SIGTERM, and end
+with 0 then. `demo` that is interrupted before its delivery was verified ends with 130. `serve` and
+`worker` that get a second signal while they stop end at once: with 130 for Ctrl-C, 143 for SIGTERM.
+Every other command that a signal ends, ends with 130 or 143: `delivery stats --watch`, `top` unless
+`q` ends it, and `delivery replay`, which first finishes its page and prints how to go on.
 """
 
 

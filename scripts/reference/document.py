@@ -246,6 +246,12 @@ def error_schemas() -> dict[str, Json]:
             "description": "The message as JSON.",
             "examples": [{"id": "COMMAND-39f35d8uri", "message": "Target has no timeout"}],
         },
+        "@type": {"type": "string", "examples": ["type.googleapis.com/zitadel.v1.ErrorDetail"]},
+        "id": {
+            "type": "string",
+            "description": "Of a `zitadel.v1.ErrorDetail`. The members of every detail stand here.",
+        },
+        "message": {"type": "string"},
     }
     common: Json = {"type": "object", "required": ["code"]}
     return {

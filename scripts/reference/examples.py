@@ -78,7 +78,9 @@ WHOLE: dict[str, Json] = {
     },
     "outrider.v1.TestTargetRequest": {"targetId": ID, "payload": {"sample": True}},
     "outrider.v1.ListDeliveriesRequest": {"states": ["DELIVERY_STATE_DEAD"], "pageSize": 10},
-    "outrider.v1.ReplayDeliveriesRequest": {"ids": [ID]},
+    "outrider.v1.ReplayDeliveriesRequest": {"states": ["DELIVERY_STATE_DEAD"], "targetId": ID},
+    "outrider.v1.RetryDeliveriesRequest": {"states": ["DELIVERY_STATE_RETRYING"], "targetId": ID},
+    "outrider.v1.CancelDeliveriesRequest": {"targetId": ID},
 }
 
 

@@ -286,7 +286,7 @@ def rules_of(schema: Json) -> Iterator[str]:
         yield "no duplicates"
     if "const" in schema:
         yield f"only {json.dumps(schema['const'])}"
-    if "pattern" in schema and "format" not in schema and "examples" not in schema:
+    if "pattern" in schema and not {"format", "examples", "contentEncoding"} & schema.keys():
         yield f"matches {schema['pattern']}"
     if "not" in schema:
         yield f"not {', '.join(schema['not']['enum'])}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reference import patterns
 from reference.contract import Contract, Enum, Field, Json, Message, Oneof
 
 ANSWER = ".Answer"
@@ -18,17 +19,21 @@ NUMBERS: dict[str, Json] = {
     "TYPE_BOOL": {"type": "boolean"},
     "TYPE_INT32": {"type": "integer", "minimum": -MAX_INT32 - 1, "maximum": MAX_INT32},
     "TYPE_UINT32": {"type": "integer", "minimum": 0, "maximum": MAX_UINT32},
-    "TYPE_INT64": {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,18}$"},
-    "TYPE_UINT64": {"type": "string", "format": "uint64", "pattern": "^[0-9]{1,19}$"},
+    "TYPE_INT64": {"type": "string", "format": "int64", "pattern": patterns.INT64},
+    "TYPE_UINT64": {"type": "string", "format": "uint64", "pattern": patterns.UINT64},
     "TYPE_FLOAT": {"type": "number", "format": "float"},
     "TYPE_DOUBLE": {"type": "number", "format": "double"},
 }
 
 WELL_KNOWN: dict[str, Json] = {
-    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+    "google.protobuf.Timestamp": {
+        "type": "string",
+        "format": "date-time",
+        "pattern": patterns.TIMESTAMP,
+    },
     "google.protobuf.Duration": {
         "type": "string",
-        "pattern": "^-?[0-9]{1,12}(\\.[0-9]{1,9})?s$",
+        "pattern": patterns.DURATION,
         "examples": ["10s"],
     },
     "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
@@ -210,25 +215,33 @@ def counts(rules: Json, least: str, most: str) -> Json:
 
 
 def text_rules(rules: Json) -> Json:
-    """Lengths in code points, which is what JSON Schema counts; bytes where bytes are limited."""
+    """Lengths in code points, which is what JSON Schema counts.
+
+    Where bytes are limited, there are no more code points than that; programs read `x-max-bytes`.
+    """
     pairs = (
         ("minLength", rules.get("minLen", rules.get("minBytes"))),
         ("maxLength", rules.get("maxLen", rules.get("maxBytes"))),
     )
     found: Json = {name: int(value) for name, value in pairs if value and int(value)}
+    if int(rules.get("maxBytes", 0)):
+        found["x-max-bytes"] = int(rules["maxBytes"])
     if "pattern" in rules:
         found["pattern"] = f"^(?:{rules['pattern']['regex']})$"
     return found
 
 
 def byte_rules(rules: Json) -> Json:
-    """Lengths of the bytes in Base64."""
-    found: Json = {}
+    """Lengths of the bytes in Base64, whose padding may be left out."""
+    found: Json = {"pattern": patterns.BASE64}
     if int(rules.get("minBytes", 0)):
         found["minLength"] = -(-int(rules["minBytes"]) * 4 // 3)
-    if int(rules.get("maxBytes", 0)):
-        found["maxLength"] = -(-int(rules["maxBytes"]) // 3) * 4
-    return found
+    groups, rest = divmod(int(rules.get("maxBytes", 0)), 3)
+    if not rest:
+        return {**found, "maxLength": groups * 4} if groups else found
+    # As long as the padded text, an unpadded one has a byte more.
+    padded = {"maxLength": groups * 4 + 4, "pattern": "=" * (3 - rest) + "$"}
+    return {**found, "anyOf": [{"maxLength": groups * 4 + rest + 1}, padded]}
 
 
 def number_rules(rules: Json) -> Json:
@@ -250,11 +263,12 @@ def plain(number: float) -> float:
 
 
 def duration_rules(rules: Json | None) -> Json:
-    """JSON Schema cannot compare durations; programs and the page read these."""
+    """JSON Schema cannot compare durations: the pattern does, and the page shows the bounds."""
     names = {"gte": "x-minimum", "lte": "x-maximum", "const": "const"}
     found: Json = {names[rule]: value for rule, value in (rules or {}).items()}
-    if not str(found.get("x-minimum", "-")).startswith("-"):
-        found["pattern"] = "^[0-9]{1,12}(\\.[0-9]{1,9})?s$"
+    if found.get("x-minimum") == "0s":
+        most = found.get("x-maximum")
+        found["pattern"] = patterns.duration_up_to(int(most.removesuffix("s")) if most else None)
     return found
 
 

@@ -5,7 +5,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from outrider.cli.main import main
-from outrider.cli.terminal.errors import exit_process
+from outrider.cli.terminal.errors import exit_at_sigterm, exit_process
 
 
 def run() -> NoReturn:
@@ -14,6 +14,7 @@ def run() -> NoReturn:
         if isinstance(stream, TextIOWrapper):
             # A name that the terminal's encoding does not have is shown, not died of.
             stream.reconfigure(errors="backslashreplace")
+    exit_at_sigterm()
     try:
         main()
     except SystemExit as system_exit:

@@ -205,6 +205,9 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
     details = error.get("details", [])
     if wire is Wire.REST:
         assert details[:1] == ([error["detail"]] if "detail" in error else [])
+    for item in details:
+        assert f"type.googleapis.com/{item['type']}" == item["@type"]
+        assert item["debug"].items() <= item.items()
     raw = [ErrorDetail.from_binary(data) for data in values_of(details, DETAIL_TYPE)]
     targets = [InterruptDetail.from_binary(data) for data in values_of(details, INTERRUPT_TYPE)]
     return Result(
@@ -220,7 +223,7 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
     )
 
 
-def values_of(details: list[dict[str, str]], type_: str) -> list[bytes]:
+def values_of(details: list[dict[str, Any]], type_: str) -> list[bytes]:
     """The messages of one type among the details of an error."""
     return [b64decode(item["value"] + "===") for item in details if item["type"] == type_]
 

@@ -13,7 +13,15 @@ import grpc
 import pytest
 
 from clients.terraform.connection import Connection, compiled
-from clients.terraform.resources import Execution, PublicKey, Target, WebKey, eventually
+from clients.terraform.resources import (
+    Execution,
+    InvalidImportError,
+    PublicKey,
+    Target,
+    WebKey,
+    eventually,
+    imported,
+)
 from system.server import Server
 
 # With the newline at the end that `file("key.pem")` has.
@@ -134,6 +142,28 @@ def test_a_deleted_target_leaves_the_state(connection):
         connection.call("GetTarget", id=state["id"])
     assert 5 == raised.value.code().value[0]
     assert target.read(state) is None
+
+
+def test_what_was_made_elsewhere_is_imported(connection):
+    """
+    Targets, public keys and web keys by their ids, which the provider checks.
+    """
+    target, public_key, web_key = Target(connection), PublicKey(connection), WebKey(connection)
+    made = target.create(**PLAN)
+    added = public_key.create(made["id"], PEM)
+    created = web_key.create(ed25519={})
+
+    found = target.read({**imported(made["id"], "id"), "signing_key": made["signing_key"]})
+    text = f"{added['key_id']}:{made['id']}"
+    found_key = public_key.read(imported(text, "key_id", "target_id"))
+    found_web_key = web_key.read(imported(created["id"], "id"))
+    web_key.delete(created)
+
+    assert {**PLAN, "id": made["id"]}.items() <= found.items()
+    assert (PEM, False) == (found_key["public_key"], found_key["active"])
+    assert {"id": created["id"], "kind": "ed25519", "active": False} == found_web_key
+    with pytest.raises(InvalidImportError):
+        imported("1004000000000000001", "id")
 
 
 def test_what_was_written_is_read_at_once(connection):

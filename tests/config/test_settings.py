@@ -190,7 +190,12 @@ def test_all_problems_are_told_at_once():
         ("egress_proxy", "proxy:3128"),
         ("egress_proxy", "socks5://proxy:1080"),
         ("egress_proxy", "http://proxy:3128/path"),
-        ("admin_token", "two words"),
+        ("admin_token", "two words, and some more"),
+        ("admin_token", "a"),
+        ("admin_token", "15-characters-x"),
+        ("admin_token", "1234567123456712345671234567"),
+        ("drain_delay", "-1"),
+        ("drain_delay", "\uff13"),
         ("master_key", "c2hvcnQ="),
         ("master_key", "not base64"),
         ("workers", "0"),
@@ -274,6 +279,20 @@ def test_dev_also_opens_loopback():
     One flag is enough on a developer's machine.
     """
     assert EgressProfile.DEV is load_settings({"dev": True}, {}).egress_profile
+
+
+def test_dev_does_not_wait_for_a_balancer():
+    """
+    Ctrl-C ends a developer's server at once.
+    """
+    assert 5.0 == load_settings({}, {}).drain_delay
+    assert 0.0 == load_settings({"dev": True}, {}).drain_delay
+    assert 2.0 == load_settings({"dev": True, "drain_delay": "2"}, {}).drain_delay
+
+
+@pytest.mark.parametrize("text", ["0123456789abcdef", "otr_of_the_admin", "x" * 9 + "abcdefg"])
+def test_a_token_of_sixteen_characters_is_enough(text):
+    assert text == load_settings({}, {"OUTRIDER_ADMIN_TOKEN": text}).admin_token
 
 
 def test_a_profile_that_is_named_is_not_changed_by_dev():
@@ -367,7 +386,7 @@ def test_periods_are_written_as_people_write_them(text, seconds):
         egress_profile=st.sampled_from(EgressProfile),
         egress_allow=st.sampled_from(["", "10.0.0.0/8, a.b"]),
         egress_proxy=st.sampled_from([None, "http://user:pass@proxy.example:3128"]),
-        admin_token=st.none() | st.text("abc/=_-", min_size=1),
+        admin_token=st.none() | st.text("abc/=_-+", min_size=1).map("a-token_of=0123/".__add__),
         master_key=st.none() | st.binary(min_size=32, max_size=32),
         workers=st.integers(1, 256),
         worker_concurrency=st.integers(1, 10_000),

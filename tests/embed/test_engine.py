@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -44,6 +45,15 @@ def answering(body: object) -> Receiver:
 def refusing(status: int, message: str) -> Receiver:
     forwarded = {"forwardedStatusCode": status, "forwardedErrorMessage": message}
     return Receiver(lambda _: Answer(body=json.dumps(forwarded).encode()))
+
+
+async def test_a_target_has_an_id_that_zitadels_clients_take(engine):
+    """
+    As over the API: a program may embed today and move to a server with Terraform tomorrow.
+    """
+    assert re.fullmatch(
+        r"\d{18}", (await engine.create_target("audit", "https://hook.example/")).id
+    )
 
 
 async def test_a_target_rewrites_a_request(engine):
@@ -388,7 +398,9 @@ async def test_no_secret_shows_in_what_an_engine_prints(tmp_path, caplog):
     Hosts log their objects, and theirs is not our log.
     """
     caplog.set_level(logging.DEBUG, logger="outrider")
-    async with Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame") as engine:
+    async with Engine.open(
+        data_dir=tmp_path / "data", dev=True, admin_token="open-sesame-0123"
+    ) as engine:
         async with answering({}) as receiver:
             target = await engine.create_target("a", receiver.url)
             await engine.register_methods([METHOD])
@@ -397,7 +409,7 @@ async def test_no_secret_shows_in_what_an_engine_prints(tmp_path, caplog):
         shown = repr(engine) + repr(target) + caplog.text
 
     assert "interception.called" in caplog.text
-    assert "sesame" not in shown
+    assert "open-sesame-0123" not in shown
     assert target.signing_key not in shown
 
 

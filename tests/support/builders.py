@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from outrider.adapters.crypto.sealing import Sealing
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.calls.request import Stage
 from outrider.domain.delivery.delivery import (
@@ -19,7 +20,8 @@ from outrider.domain.delivery.delivery import (
     Settlement,
     plan_deliveries,
 )
-from outrider.domain.events.event import Event, render_body
+from outrider.domain.events.content import content_of
+from outrider.domain.events.event import Event, render
 from outrider.domain.ids import (
     AccountId,
     DeliveryId,
@@ -39,6 +41,7 @@ from outrider.usecases.ports.access import Token
 from outrider.usecases.ports.deliveries import StoredEvent
 from support.runtime import NOW
 
+DIGEST = Sealing(bytes(32)).digest
 INSTANCE = InstanceId("instance-a")
 ANOTHER_INSTANCE = InstanceId("instance-b")
 SIGNING_KEY = "98KmsU67ABCdef0123456789ghijklMNOPQR"
@@ -192,7 +195,9 @@ def a_stored_event(
     """An event with its deliveries. Without any, no execution matched."""
     event = event or an_event()
     execution = ExecutionId(f"event/{event.event_type}") if deliveries else None
-    return StoredEvent(event, render_body(event, instance), execution, deliveries)
+    body, payload = render(event, instance)
+    digest = DIGEST(content_of(event, payload))
+    return StoredEvent(event, body, execution, deliveries, digest=digest)
 
 
 def a_claimed_delivery(

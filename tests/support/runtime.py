@@ -14,6 +14,9 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 FIRST_ID = 1_000_000_000_000_000_001
 """The first identifier of a fixed runtime; as long as real ones."""
 
+FIRST_SONYFLAKE = 200_000_000_000_000_001
+"""The first of a target, public key or web key; as long as real ones."""
+
 
 class FixedClock:
     """Shows the same time until it is moved."""
@@ -34,14 +37,16 @@ class FixedClock:
 def fixed_runtime(clock: Callable[[], datetime] | None = None, *, draw: float = 0.0) -> Runtime:
     """A runtime in which nothing is left to chance.
 
-    Identifiers count up from `FIRST_ID`, signing keys and tokens carry their number at the end:
+    Identifiers count up from `FIRST_ID` and `FIRST_SONYFLAKE`, signing keys and tokens carry their number at the end:
     `SigningKey…0001`, 36 characters as real ones, and `otr_token_0001`.
     """
-    ids, keys, tokens = count(FIRST_ID), count(1), count(1)
+    ids, sonyflakes = count(FIRST_ID), count(FIRST_SONYFLAKE)
+    keys, tokens = count(1), count(1)
     return Runtime(
         now=clock or FixedClock(),
         draw=lambda: draw,
         new_id=lambda: next(ids),
+        new_sonyflake=lambda: next(sonyflakes),
         new_signing_key=lambda: f"SigningKey{next(keys):026d}",
         new_token=lambda: f"otr_token_{next(tokens):04d}",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -39,6 +41,18 @@ class NamedApi(Api):
         if answer.status != http.client.OK:
             raise ApiError(answer.status, document)
         return document
+
+
+def targets_over_http10(server, token: str, host: str = "") -> list[str]:
+    """The targets that a proxy of HTTP/1.0 is shown; it may name no host at all."""
+    lines = ["POST /v2/actions/targets/search HTTP/1.0", f"Authorization: Bearer {token}"]
+    lines += ["Content-Type: application/json", "Content-Length: 2"]
+    lines += [f"Host: {host}"] if host else []
+    with socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", "{}"]).encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    document = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return [target["name"] for target in document["targets"]]
 
 
 async def names_over_grpc(server, authority: str, token: str) -> list[str]:
@@ -81,6 +95,9 @@ async def test_the_name_chooses_the_tenant_on_every_wire(launch, receiver: Recei
         assert [f"{name}'s"] == await names_over_grpc(server, f"{name}.test:8080", token)
     assert [] == await names_over_grpc(server, "elsewhere.test", server.token)
     assert ["bank's"] == await names_over_grpc(server, "bank.test", server.token)
+    await server.api.create_target("default's", receiver.url)
+    for host, names in (("", ["default's"]), ("bank.test:80", ["bank's"])):
+        assert names == await asyncio.to_thread(targets_over_http10, server, server.token, host)
     for lost in (NamedApi(server.url, shop.token, "bank.test"), Api(server.url, shop.token)):
         with pytest.raises(ApiError) as denied:
             await lost.post("/v2/actions/targets/search", {})

@@ -119,20 +119,6 @@ async def test_a_receiver_that_hangs_delays_the_end_only_so_long(launch):
     assert 1 == len(calls_by_delivery(receiver.calls))
 
 
-async def test_a_second_ctrl_c_changes_nothing(launch, receiver):
-    """
-    Impatience must not cut off what the first one promised to finish.
-    """
-    server = await launch().ready()
-    server.send(signal.SIGINT)
-    server.send(signal.SIGINT)
-    server.send(signal.SIGTERM)
-    code = await server.ended()
-
-    assert 0 == code
-    assert "stopped" == server.output.lines[-1]
-
-
 async def test_the_port_is_free_at_once(launch):
     """
     A restart on a fixed port must not have to wait for the kernel.

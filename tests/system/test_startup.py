@@ -190,7 +190,7 @@ async def test_a_damaged_master_key_is_named(launch, used_dir):
     assert "not Base64!" not in text
 
 
-@pytest.mark.parametrize("content", ["", "\n", "tökén", "two words"], ids=repr)
+@pytest.mark.parametrize("content", ["", "\n", "tökén", "two words", "short"], ids=repr)
 async def test_a_damaged_admin_token_is_named(launch, used_dir, content):
     """
     A server without a usable token seems to work.
@@ -200,6 +200,50 @@ async def test_a_damaged_admin_token_is_named(launch, used_dir, content):
 
     assert f"{used_dir / 'admin.token'}" in text
     assert "delete it" in text
+
+
+@pytest.mark.parametrize("name", ["admin.token", "master.key", "outrider.db"])
+async def test_a_file_that_everybody_may_change_is_refused(launch, used_dir, name):
+    """
+    Every account of the machine could be the administrator.
+    """
+    (used_dir / name).chmod(0o666)
+    text = await start_error(launch())
+
+    assert f"{used_dir / name} has mode 0666: every account of this machine may change it" in text
+    assert f"run: chmod 600 {used_dir / name}" in text
+
+
+async def test_what_everybody_may_read_is_a_warning(launch, used_dir):
+    """
+    A volume of Kubernetes has this mode, and its pod has no other accounts.
+    """
+    used_dir.chmod(0o777)
+    (used_dir / "admin.token").chmod(0o644)
+    server = launch()
+    await server.ready()
+    notes = [line["note"] for line in server.log if line["event"] == "data_directory.exposed"]
+
+    assert [f"{used_dir} has mode 0777", f"{used_dir / 'admin.token'} has mode 0644"] == [
+        note.partition(":")[0] for note in notes
+    ]
+
+
+async def test_it_starts_beside_a_service_of_its_own_name(launch):
+    """
+    Kubernetes gives every pod variables of that Service, whose names begin as those of settings do.
+    """
+    environ = {
+        "OUTRIDER_PORT": "tcp://10.96.0.17:8080",
+        "OUTRIDER_SERVICE_HOST": "10.96.0.17",
+        "OUTRIDER_PORT_8080_TCP_ADDR": "10.96.0.17",
+        "OUTRIDER_LOG_LEVEL": "debug",
+    }
+    server = await launch(environ=environ).ready()
+    ignored = await server.logs("settings.ignored", within=10)
+
+    assert [name for name in sorted(environ) if name != "OUTRIDER_LOG_LEVEL"] == ignored["names"]
+    assert [] == await server.api.deliveries()
 
 
 async def test_a_deleted_admin_token_is_made_anew(launch, data_dir):

@@ -89,6 +89,20 @@ async def test_the_script_is_followed_on_one_connection_and_then_everything_is_a
     assert [1, 1, 1] == [call.connection for call in receiver.calls]
 
 
+async def test_http_1_0_is_answered_and_kept_when_the_caller_asks(connect):
+    """
+    A sender of 1.0 that is not told takes the connection's end for the answer's.
+    """
+    kept = request(BODY, ("Connection", "keep-alive")).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with Receiver() as receiver:
+        peer = await connect(receiver)
+        peer.writer.write(kept + request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+        first, rest = await peer.answer(), await peer.reader.read()
+
+    assert b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n" == first
+    assert b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" == rest
+
+
 async def test_a_script_may_decide_by_the_call(connect):
     """
     Where the order of calls is not the test's business.

@@ -19,6 +19,7 @@ from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.routing_table import Routing
 from outrider.usecases.targets.targets import ManageTargets
+from support.builders import DIGEST
 from support.runtime import FixedClock, fixed_runtime
 from usecases.access.hosts import instance_at
 
@@ -66,7 +67,7 @@ def executions(store, runtime, routing) -> ManageExecutions:
 
 @pytest.fixture
 def publish(store, runtime, routing) -> PublishEvents:
-    return PublishEvents(store=store, runtime=runtime, routing=routing)
+    return PublishEvents(store=store, runtime=runtime, routing=routing, digest=DIGEST)
 
 
 @pytest.fixture

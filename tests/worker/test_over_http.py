@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.http.hostile import Hostile, answer, sends
 from outrider.adapters.http.client import EgressClient
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.testing.receiver import Answer, Receiver
@@ -49,7 +50,7 @@ async def test_what_arrives_is_signed_and_says_what_it_is(over_http: Harness):
     ("response", "expected"),
     [
         pytest.param(Answer(status=503), ("OVERLOADED", "answer", 503), id="overloaded"),
-        pytest.param(CUT, ("UNREACHABLE", "answer", 0), id="cut answer"),
+        pytest.param(CUT, ("UNREACHABLE", "answer", 200), id="cut answer"),
         pytest.param(Answer(reset=True), ("UNREACHABLE", "answer", 0), id="reset"),
         pytest.param(Answer(raw=b"SSH-2.0\r\n\r\n"), ("UNREACHABLE", "answer", 0), id="no HTTP"),
         pytest.param(Answer(delay=3600), ("UNREACHABLE", "answer", 0), id="too slow"),
@@ -72,6 +73,116 @@ async def test_a_bad_answer_is_a_failed_attempt(over_http: Harness, response, ex
     assert first.error
     assert "ACCEPTED" == second.outcome.name
     assert 1 == len({call.header("webhook-id") for call in receiver.calls})
+
+
+HEAD = b"HTTP/1.1 503 Busy\r\n"
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (
+            Answer(status=503, body=b"half of it", cut_at=4),
+            "connection closed in the middle of the answer's body, after 4 of 10 bytes",
+        ),
+        (
+            Answer(raw=HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+            "connection closed in the middle of the answer's body, after 4 bytes",
+        ),
+        (
+            Answer(raw=HEAD + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nof it\r\n"),
+            "answer is not valid HTTP: the size of a chunk is 'of it'",
+        ),
+        (Answer(raw=HEAD + b"\r\nhalf" + bytes(21 << 20)), "answer larger than 20 MiB"),
+    ],
+    ids=["cut", "cut in chunks", "broken", "too large"],
+)
+async def test_what_came_of_a_bad_answer_is_in_the_attempt(over_http: Harness, response, error):
+    """
+    The status and the first bytes are what an operator finds the receiver's mistake by.
+    """
+    async with Receiver([response]) as receiver:
+        await over_http.add_pending(planned("1"), targets=[a_target(endpoint=receiver.url)])
+        async with working(worker := over_http.worker()):
+            await over_http.reaches(worker, "RETRYING")
+    [attempt] = (await over_http.delivery()).attempts
+
+    assert ("UNREACHABLE", "answer", 503, error) == (
+        attempt.outcome.name,
+        attempt.stage,
+        attempt.status_code,
+        attempt.error,
+    )
+    assert attempt.body_prefix.startswith(b"half")
+    assert len(attempt.body_prefix) in {4, 2048}
+
+
+async def test_what_came_of_a_slow_answer_is_in_the_attempt(over_http: Harness):
+    """
+    An endless answer is a stream, and its beginning says of what.
+    """
+    async with Hostile(sends(HEAD + b"\r\nevent: hello")) as server:
+        target = a_target(endpoint=server.url(), timeout=timedelta(seconds=0.3))
+        await over_http.add_pending(planned("1"), targets=[target])
+        async with working(worker := over_http.worker()):
+            await over_http.reaches(worker, "RETRYING")
+    [attempt] = (await over_http.delivery()).attempts
+
+    assert (503, b"event: hello") == (attempt.status_code, attempt.body_prefix)
+    assert (
+        attempt.error == "time-out after 0.3 s in the middle of the answer's body, after 12 bytes"
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 204 No Content\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 202 Accepted\r\nX-Folded: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["line feeds alone", "a length twice", "length and chunks", "a folded field"],
+)
+async def test_a_sloppy_receiver_gets_each_event_once(over_http: Harness, data):
+    """
+    It has done its work, and would do it again with every repetition.
+    """
+    async with Hostile(sends(data)) as server:
+        targets = [a_target(endpoint=server.url())]
+        await over_http.add_pending(planned("1"), planned("2"), targets=targets)
+        async with working(worker := over_http.worker()):
+            await over_http.reaches(worker, "DELIVERED", "DELIVERED")
+
+    assert 2 == len(server.requests) == server.connections
+
+
+async def test_header_names_are_spelled_as_go_and_the_contract_spell_them(over_http: Harness):
+    """
+    Names have no case, and some receivers compare it.
+    """
+    async with Hostile(sends(answer())) as server:
+        targets = [a_target(endpoint=server.url())]
+        await over_http.add_pending(planned("1"), targets=targets)
+        async with working(worker := over_http.worker()):
+            await over_http.reaches(worker, "DELIVERED")
+
+    assert [
+        "Host",
+        "User-Agent",
+        "Accept",
+        "Content-Type",
+        "Zitadel-Signature",
+        "X-Zitadel-Signature",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "Outrider-Delivery",
+        "Outrider-Attempt",
+        "Outrider-Event",
+        "Outrider-Hops",
+        "Content-Length",
+    ] == [name for name, _ in server.requests[0].headers]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from outrider_receiver.dedup.memory import MemoryStore
 from outrider_receiver.dedup.redis import RedisStore
 from outrider_receiver.dedup.sqlite import SqliteStore
 from outrider_receiver.testing import SIGNING_KEY, Sender
+from outrider_receiver.testing_jose import Issuer
+from support.copied_calls import COPIES, copy
 
 
 class Clock:
@@ -124,6 +126,108 @@ class DeduplicationContract:
 
         states = [claim.state for claim in claims]
         assert (1, 15) == (states.count(State.MINE), states.count(State.BUSY))
+
+    def test_a_call_without_its_id_is_known_by_its_signature(self, store):
+        """
+        Whoever recorded it takes from it what he likes: in any order its work is done once.
+        """
+        seen: list[object] = []
+        receiver = Receiver(signing_keys=["new", "old"], deduplicate=store)
+        receiver.event()(seen.append)
+        sender = Sender(["new", "old"])
+        orders = [("whole", *COPIES), (*COPIES, "whole"), ("standard", *COPIES), ("new", "whole")]
+        for number, order in enumerate(orders, start=1):
+            call = sender.event(sequence=number)
+            for name in (*order, *order):
+                assert 204 == receiver.handle(call.body, copy(call.headers, name)).status
+            assert number == len(seen), order
+
+    def test_the_next_attempt_of_a_delivery_is_handled_after_a_copy_was_not(self, store):
+        """
+        What failed came with an id: only with it is it handled again.
+        """
+        seen: list[object] = []
+        receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=store)
+
+        @receiver.event()
+        def work(event) -> None:
+            seen.append(event)
+            if len(seen) == 1:
+                raise OSError("down")
+
+        call = Sender().call({"event_type": "a"}, delivery_id="1")
+        copied = copy(call.headers, "zitadel")
+        statuses = [receiver.handle(*call).status, receiver.handle(call.body, copied).status]
+        statuses.append(receiver.handle(*call).status)
+
+        assert ([500, 204, 204], 2) == (statuses, len(seen))
+
+    def test_two_deliveries_of_the_same_bytes_are_two(self, store):
+        """
+        A replay in the same second, or two events that say the same: each has an id of its own.
+        """
+        seen: list[object] = []
+        sender = Sender(clock=lambda: 1_700_000_000)
+        receiver = Receiver(
+            signing_keys=SIGNING_KEY, deduplicate=store, clock=lambda: 1_700_000_000
+        )
+        receiver.event()(seen.append)
+        for delivery_id in ("1", "2", "1", "2"):
+            receiver.handle(*sender.call({"event_type": "a"}, delivery_id=delivery_id))
+
+        assert 2 == len(seen)
+
+    def test_an_event_is_handled_once_over_targets_and_replays(self, store):
+        """
+        When the receiver wants that: the same event under three ids of deliveries.
+        """
+        seen: list[tuple[str | None, str | None]] = []
+        receiver = Receiver(signing_keys=["a", "b"], deduplicate=store, deduplicate_by="event")
+
+        @receiver.event()
+        def work(_event, call) -> None:
+            seen.append((call.event_id, call.replay_of))
+            if len(seen) == 1:
+                raise OSError("down")
+
+        event, calls = {"event_type": "a"}, []
+        for signing_key, delivery_id, replay_of in (
+            ("a", "1", None), ("b", "2", None), ("a", "3", "1"), ("a", "3", "1")
+        ):  # fmt: skip
+            sender = Sender(signing_key)
+            calls.append(
+                sender.call(event, delivery_id=delivery_id, event_id="ü/1", replay_of=replay_of)
+            )
+        statuses = [receiver.handle(*call).status for call in calls]
+        other = Sender("a").call(event, delivery_id="4", event_id="ü/2")
+
+        assert [500, 204, 204, 204] == statuses
+        assert [("ü/1", None), ("ü/1", None)] == seen
+        assert 204 == receiver.handle(*other).status
+        assert ("ü/2", None) == seen[2]
+
+    def test_another_event_id_neither_repeats_a_call_nor_stops_an_event(self, store):
+        """
+        The header is not signed: a recorded call with another one is a recorded call.
+        """
+        seen: list[object] = []
+        receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=store, deduplicate_by="event")
+        receiver.event()(seen.append)
+        first = Sender().call({"event_type": "a"}, delivery_id="1", event_id="first")
+        later = Sender().call({"event_type": "b"}, delivery_id="2", event_id="later")
+        replay = Sender().call(
+            {"event_type": "a"}, delivery_id="3", event_id="first", replay_of="1"
+        )
+        receiver.handle(*first)
+        receiver.handle(first.body, {**first.headers, "Outrider-Event": "later"})
+        receiver.handle(first.body, {**first.headers, "Outrider-Event": "made up"})
+        receiver.handle(*replay)
+        receiver.handle(replay.body, {**replay.headers, "Outrider-Event": "made up"})
+        without = {k: v for k, v in replay.headers.items() if k != "Outrider-Event"}
+        receiver.handle(replay.body, without)
+        receiver.handle(*later)
+
+        assert ["a", "b"] == [event.event_type for event in seen]
 
     def test_a_receiver_does_the_work_of_a_delivery_once(self, store):
         """
@@ -329,18 +433,102 @@ def test_a_delivery_that_is_being_handled_comes_again_later():
     assert [503] == again
 
 
-def test_what_has_no_id_and_what_is_no_event_is_not_deduplicated():
+def test_what_is_no_event_is_not_deduplicated():
     """
-    ZITADEL sends no id; an interception is asked again each time.
+    An interception is asked again each time.
     """
     seen: list[object] = []
     receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=MemoryStore())
-    receiver.event()(seen.append)
     receiver.function("preuserinfo")(seen.append)
-    for call in (Sender(as_zitadel=True).event(), Sender().function("preuserinfo")):
-        assert [204, 204] == [receiver.handle(*call).status for _ in range(2)]
+    call = Sender().function("preuserinfo")
 
-    assert 4 == len(seen)
+    assert [204, 204] == [receiver.handle(*call).status for _ in range(2)]
+    assert 2 == len(seen)
+
+
+def test_of_zitadel_a_recorded_call_runs_once_and_another_call_runs():
+    """
+    It sends no id: the same signed bytes are the same call, another time is another.
+    """
+    seen: list[object] = []
+    store, clock = MemoryStore(), Clock()
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=store, clock=clock)
+    receiver.event()(seen.append)
+    sender = Sender(as_zitadel=True, clock=clock)
+    first = sender.event()
+    clock.now += 1
+    calls = [first, first, sender.event(), first]
+
+    assert [204] * 4 == [receiver.handle(*call).status for call in calls]
+    assert 2 == len(seen)
+
+
+def test_of_zitadel_a_call_that_failed_may_come_again():
+    """
+    Nothing was done: the same bytes are handled when they come again.
+    """
+    seen: list[object] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=MemoryStore())
+
+    @receiver.event()
+    def work(event) -> None:
+        seen.append(event)
+        if len(seen) == 1:
+            raise OSError("down")
+
+    call = Sender(as_zitadel=True).event()
+
+    assert [500, 204, 204] == [receiver.handle(*call).status for _ in range(3)]
+    assert 2 == len(seen)
+
+
+@pytest.mark.parametrize("first", ["whole", "zitadel"])
+def test_a_copy_that_comes_while_the_call_is_handled_is_told_to_wait(first):
+    """
+    Whichever of them came first.
+    """
+    call, again = Sender().event(), []
+    second = {"whole": "zitadel", "zitadel": "whole"}[first]
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate=MemoryStore())
+    receiver.event()(
+        lambda _: again.append(receiver.handle(call.body, copy(call.headers, second)).status)
+    )
+
+    assert 204 == receiver.handle(call.body, copy(call.headers, first)).status
+    assert [503] == again
+
+
+@pytest.mark.parametrize("payload_type", ["jwt", "jwe"])
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_of_tokens_the_signed_bytes_are_those_of_the_token(payload_type, algorithm):
+    """
+    Each attempt has another token of the same event, whatever the algorithm: the id tells.
+    """
+    issuer, seen = Issuer(algorithm=algorithm), []
+    tokens = issuer.tokens(decrypting=payload_type == "jwe")
+    receiver = Receiver(
+        signing_keys=SIGNING_KEY,
+        tokens=tokens,
+        deduplicate=MemoryStore(),
+        deduplicate_by="event",
+    )
+    receiver.event()(seen.append)
+    sender = Sender(issuer=issuer, payload_type=payload_type)
+    event = {"event_type": "a"}
+    for delivery_id in ("1", "1", "2"):
+        call = sender.call(event, delivery_id=delivery_id, event_id="7")
+        for name in ("whole", "zitadel"):
+            assert 204 == receiver.handle(call.body, copy(call.headers, name)).status
+
+    assert 1 == len(seen)
+
+
+def test_what_to_deduplicate_by_is_checked():
+    """
+    A misspelled option would do its work twice.
+    """
+    with pytest.raises(ValueError, match="deduplicate_by is delivery or event, not 'evnet'"):
+        Receiver(signing_keys=SIGNING_KEY, deduplicate_by="evnet")
 
 
 async def test_of_many_attempts_in_a_loop_one_does_the_work(tmp_path):

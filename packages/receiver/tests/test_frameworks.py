@@ -271,7 +271,7 @@ def test_a_header_that_came_twice_differently_is_not_believed(post):
     Two readers could believe two things, whether the server joins the values or not.
     """
     call = SENDER.event()
-    other = Sender("guess").event().headers["ZITADEL-Signature"]
+    other = Sender("guess").event().headers["Zitadel-Signature"]
     status, _, body = post(SignedCall(call.body, {**call.headers, "zitadel-signature": other}))
 
     assert 400 == status
@@ -335,7 +335,7 @@ def test_lambda_refuses_what_is_no_call():
     """
     handler = aws_lambda.lambda_handler(RECEIVER)
     call = v1(SENDER.event(), encoded=True)
-    call["multiValueHeaders"]["ZITADEL-Signature"].append("t=1,v1=00")
+    call["multiValueHeaders"]["Zitadel-Signature"].append("t=1,v1=00")
 
     assert 400 == handler({}, None)["statusCode"]
     assert 400 == handler({"body": "!", "isBase64Encoded": True}, None)["statusCode"]

@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
 from outrider_receiver import Receiver, VerifiedCall
 from outrider_receiver.inbox import Inbox
 from outrider_receiver.testing import SIGNING_KEY, Sender
+from support.copied_calls import COPIES, copy
 
 
 class Clock:
@@ -60,6 +62,31 @@ def test_an_event_is_answered_before_its_work_is_done(inbox, receiver):
     assert ("delivery-1", 1) == (done[0][1].delivery_id, done[0][1].attempt)
 
 
+def test_a_file_of_a_release_before_is_read(tmp_path, clock):
+    """
+    It did not know how many outriders an event had come through.
+    """
+    path = tmp_path / "old.db"
+    Inbox(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE outrider_inbox DROP COLUMN hops")
+        connection.execute(
+            "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
+            """ VALUES ('7', 1700000000, 1, CAST('{"event_type":"a.b"}' AS BLOB), 'pending', 0)"""
+        )
+        connection.commit()
+    seen: list[tuple[str | None, int]] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY)
+    with closing(Inbox(path, clock=clock)) as inbox:
+        receiver.accept_and_queue(inbox)
+        receiver.event()(lambda event, call: seen.append((call.delivery_id, call.hops)))
+        receiver.handle(*Sender().call({"event_type": "a.b"}, delivery_id="8", hops=5))
+        while inbox.work_once(receiver):
+            pass
+
+    assert [("7", 0), ("8", 5)] == seen
+
+
 def test_the_same_delivery_again_is_written_once(inbox, receiver, clock):
     """
     Before its work was done, and after.
@@ -94,6 +121,100 @@ def test_of_zitadel_the_same_bytes_are_the_same_event(inbox, receiver):
         assert 202 == receiver.handle(*call).status
     assert [True, True, False] == [inbox.work_once(receiver) for _ in range(3)]
     assert [None, None] == seen
+
+
+def test_a_call_without_its_id_is_known_by_its_signature(inbox, receiver):
+    """
+    Whoever recorded it takes from it what he likes, before or after it came whole.
+    """
+    done: list[object] = []
+    receiver.event()(done.append)
+    sender = Sender()
+    for number, order in enumerate((("whole", *COPIES), (*COPIES, "whole")), start=1):
+        call = sender.event(sequence=number)
+        for name in order:
+            assert 202 == receiver.handle(call.body, copy(call.headers, name)).status
+        while inbox.work_once(receiver):
+            pass
+        assert number == len(done), order
+
+
+def test_two_deliveries_of_the_same_bytes_are_two(inbox, receiver):
+    """
+    A replay in the same second has an id of its own.
+    """
+    sender = Sender()
+    for delivery_id in ("1", "2", "1", "2"):
+        receiver.handle(*sender.call({"event_type": "a"}, delivery_id=delivery_id))
+
+    assert [True, True, False] == [inbox.work_once(receiver) for _ in range(3)]
+
+
+def test_an_event_is_queued_once_over_targets_and_replays(inbox):
+    """
+    When the receiver wants that; whatever is said of it later, its deliveries are known.
+    """
+    done: list[tuple[str | None, str | None]] = []
+    receiver = Receiver(signing_keys=SIGNING_KEY, deduplicate_by="event")
+    receiver.accept_and_queue(inbox)
+
+    @receiver.event()
+    def work(_event, call) -> None:
+        done.append((call.event_id, call.replay_of))
+
+    event, sender = {"event_type": "a"}, Sender()
+    first = sender.call(event, delivery_id="2", event_id="ü/1", replay_of="1")
+    again = sender.call(event, delivery_id="3", event_id="ü/1")
+    other = sender.call(event, delivery_id="4", event_id="ü/2")
+    made_up = again.body, {**again.headers, "Outrider-Event": "made-up"}
+    for call in (first, again, made_up, other):
+        assert 202 == receiver.handle(*call).status
+
+    assert [True, True, False] == [inbox.work_once(receiver) for _ in range(3)]
+    assert [("ü/1", "1"), ("ü/2", None)] == done
+
+
+def test_what_is_forgotten_is_forgotten_under_every_name(inbox, receiver, clock):
+    """
+    A file that keeps every name is full some day.
+    """
+    receiver.event()(lambda _: None)
+    receiver.handle(*Sender().event())
+    inbox.work_once(receiver)
+    clock.now += 8 * 86_400
+    receiver.handle(*Sender().call({"event_type": "x"}, delivery_id="other"))
+    inbox.work_once(receiver)
+
+    count = "SELECT count(*) FROM outrider_inbox_names WHERE place NOT IN (SELECT place FROM outrider_inbox)"
+    assert (0,) == inbox._connection.execute(count).fetchone()
+    assert (2,) == inbox._connection.execute("SELECT count(*) FROM outrider_inbox_names").fetchone()
+
+
+def test_a_file_of_the_release_before_is_gone_on_with(tmp_path):
+    """
+    What it has is done, and what it knows is known.
+    """
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(
+            "CREATE TABLE outrider_inbox (place INTEGER PRIMARY KEY, delivery_id TEXT NOT NULL UNIQUE,"
+            " signed_at INTEGER NOT NULL, is_signed_id INTEGER NOT NULL, body BLOB,"
+            " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL);"
+            "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
+            " VALUES ('7', 1700000000, 1, CAST('{\"event_type\":\"a\"}' AS BLOB), 'pending', 0);"
+        )
+    old.close()
+    done: list[object] = []
+    for _ in range(2):
+        inbox, receiver = Inbox(path), Receiver(signing_keys=SIGNING_KEY)
+        receiver.accept_and_queue(inbox)
+        receiver.event()(done.append)
+        receiver.handle(*Sender().call({"event_type": "a"}, delivery_id="7"))
+        while inbox.work_once(receiver):
+            pass
+        inbox.close()
+
+    assert 1 == len(done)
 
 
 def test_work_that_fails_comes_again_after_waits_that_double_and_then_stays(inbox, receiver, clock):

@@ -126,8 +126,8 @@ def test_the_other_examples_run(folder, number):
     assert (0, "") == (run.returncode, run.stderr)
 
 
-def test_the_readme_has_eight_examples():
+def test_the_readme_has_nine_examples():
     """
     If the fences were written in another way, nothing above would run.
     """
-    assert 8 == len(SNIPPETS)
+    assert 9 == len(SNIPPETS)

@@ -133,8 +133,8 @@ def test_a_handler_may_take_the_verified_call_too(receiver):
     def see(_event: Event, call: VerifiedCall) -> None:
         seen.append(call)
 
-    receiver.handle(*SENDER.call({"event_type": "a"}, delivery_id="7", attempt=3))
-    assert [("7", 3)] == [(call.delivery_id, call.attempt) for call in seen]
+    receiver.handle(*SENDER.call({"event_type": "a"}, delivery_id="7", attempt=3, hops=2))
+    assert [("7", 3, 2)] == [(call.delivery_id, call.attempt, call.hops) for call in seen]
 
 
 @pytest.mark.parametrize("handler", [lambda: None, lambda a, b, c: None, lambda *, a: None])

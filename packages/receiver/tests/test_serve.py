@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -16,6 +17,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from outrider_receiver.__main__ import port_of
 from outrider_receiver.testing import SIGNING_KEY, Sender
 from outrider_receiver.testing_jose import Issuer
 
@@ -129,6 +131,23 @@ def test_a_connection_serves_call_after_call(tmp_path):
             assert 200 == answer.status
             answer.read()
         connection.close()
+
+
+def test_http_1_0_is_answered_and_kept_when_the_sender_asks(tmp_path):
+    """
+    nginx speaks it to what is behind it; whoever is not told waits for the connection's end.
+    """
+    call = Sender().function("preaccesstoken")
+    head = "POST / HTTP/1.0\r\nContent-Length: " + str(len(call.body)) + "\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in call.headers.items())
+    closed = head.encode() + b"\r\n" + call.body
+    kept = head.encode() + b"Connection: keep-alive\r\n\r\n" + call.body
+    with serving(tmp_path) as (_, port):
+        alone, both = raw(port, closed), raw(port, kept + closed)
+
+    assert alone.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"Connection: keep-alive" not in alone
+    assert [1, 2] == [both.count(b"Connection: keep-alive\r\n"), both.count(b"HTTP/1.1 200 OK")]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=str)
@@ -268,3 +287,12 @@ def test_who_leaves_before_the_answer_is_a_line_in_the_log(tmp_path):
 
     assert "INFO a caller left: " in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("text", ["\uff18\uff10", "8_080", " 80", "+80", "-1", "65536"])
+def test_a_port_is_written_in_plain_digits(text):
+    """
+    int() reads more than people mean.
+    """
+    with pytest.raises(ValueError, match=re.escape(text)):
+        port_of(text)

@@ -28,6 +28,7 @@ def test_a_sender_signs_as_outrider_does(signing_keys):
         "Content-Type": "application/json",
         "Outrider-Delivery": "delivery-1",
         "Outrider-Attempt": "1",
+        "Outrider-Hops": "1",
     }
 
     assert expected == call.headers
@@ -39,7 +40,7 @@ def test_a_sender_signs_as_zitadel_does():
     """
     call = Sender(as_zitadel=True, clock=lambda: 1_700_000_000).event()
 
-    assert {"Content-Type", "ZITADEL-Signature"} == call.headers.keys()
+    assert {"Content-Type", "Zitadel-Signature"} == call.headers.keys()
 
 
 @pytest.mark.parametrize("payload_type", ["json", "jwt", "jwe"])

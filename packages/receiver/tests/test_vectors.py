@@ -44,6 +44,8 @@ def result_of(case) -> dict[str, object]:
         "signed_at": call.signed_at.timestamp(),
         "delivery_id": call.delivery_id,
         "attempt": call.attempt,
+        "event_id": call.event_id,
+        "replay_of": call.replay_of,
     }
 
 

@@ -31,6 +31,9 @@ NAMES = st.sampled_from(
         "webhook-timestamp",
         "webhook-signature",
         "Outrider-Attempt",
+        "Outrider-Event",
+        "Outrider-Replay-Of",
+        "Outrider-Hops",
     ]
 )
 # What a forger has at hand: the grammar's own characters, digits that are none, line ends.
@@ -46,6 +49,19 @@ def refused(headers, **arguments) -> Reason | None:
     except InvalidSignature as refusal:
         return refusal.reason
     return None
+
+
+def test_hops_are_told_and_zero_without_the_header():
+    """
+    A receiver passes them on without asking who called.
+    """
+    headers = {"ZITADEL-Signature": SIGNED}
+    keys = {"signing_keys": SIGNING_KEY, "now": AT}
+
+    assert 0 == verify(BODY, headers, **keys).hops
+    assert 16 == verify(BODY, {**headers, "Outrider-Hops": "16"}, **keys).hops
+    for wrong in ("", "0", "-1", "1.5", "one", "1111111111", "01"):
+        assert refused({**headers, "Outrider-Hops": wrong}, now=AT) is Reason.MALFORMED
 
 
 @given(VALUES)

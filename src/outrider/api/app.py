@@ -62,12 +62,28 @@ def http_only(app: App) -> App:
     """The application for HTTP requests; a WebSocket is turned away."""
 
     async def answer_http(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await app(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await send({"type": "websocket.close"})
+        elif scope["method"] == "HEAD":
+            await app(scope, receive, head_only(send))
+        else:
+            await app(scope, receive, send)
 
     return answer_http
+
+
+def head_only(send: Send) -> Send:
+    """A `send` that drops the body: after HEAD it would be read as the start of the next answer.
+
+    The server (pyvoy 1.3) writes what it is given.
+    """
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head
 
 
 class ServerErrorMiddleware:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -14,6 +13,7 @@ import structlog
 from outrider.adapters.crypto.jwt import Jwts
 from outrider.api.app import build_app
 from outrider.api.asgi.lifespan import LifespanApp
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.asgi.types import App
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.health import store_ready
@@ -26,6 +26,7 @@ from outrider.api.endpoints.oauth import DISCOVERY_PATH, TOKEN_PATH, discovery, 
 from outrider.api.endpoints.relay import PREFIX as RELAY_PREFIX
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.api.rpc.error_mapping import ErrorMapper
+from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.telemetry import Telemetry
 from outrider.bootstrap.app_context import AppContext, bootstrap_secret, open_store
 from outrider.bootstrap.components import open_interceptions, open_routing
@@ -59,11 +60,11 @@ async def _open_process(settings: Settings) -> AsyncIterator[App]:
     watch_parent(os.environ, lambda: os._exit(1))
     configure_logs(settings.log_level, settings.log_format)
     name_process("api")
-    stopping = asyncio.Event()
-    watch_drain(os.environ, stopping.set)
+    shutdown = Shutdown()
+    watch_drain(os.environ, shutdown.announce, shutdown.begin)
     async with (
         open_store(settings) as context,
-        open_api(settings, context, stopping) as app,
+        open_api(settings, context, shutdown) as app,
         sample_gauges(context.metrics, "api"),
     ):
         yield app
@@ -73,18 +74,18 @@ async def _open_process(settings: Settings) -> AsyncIterator[App]:
 async def open_api(
     settings: Settings,
     context: AppContext,
-    stopping: asyncio.Event | None = None,
+    shutdown: Shutdown | None = None,
     *,
     routing: Routing | None = None,
     log: Any = None,
 ) -> AsyncIterator[App]:
     """The whole API on an open store; its routing follows the store while it is open.
 
-    Once `stopping` is set it says that it is not ready, and streams that never end by themselves
+    `shutdown` tells it when it is not ready any more, and when streams that never end by themselves
     end. `routing` is one that its owner keeps up to date.
     """
-    stopping = stopping or asyncio.Event()
-    log = log or structlog.get_logger().bind()
+    shutdown, log = shutdown or Shutdown(), log or structlog.get_logger().bind()
+    ready = store_ready(context.store, shutdown)
     async with (
         nullcontext(routing) if routing else open_routing(context, log) as routes,
         open_external_tokens(settings, context, log) as external_tokens,
@@ -95,37 +96,32 @@ async def open_api(
         resolve_instance = InstanceResolver(routes, context.instance)
         authenticate = _authenticate(settings, context, resolve_instance, external_tokens)
         rpcs = RpcCollector()
-        telemetry = Telemetry(rpcs) if context.tracing is None else Telemetry(rpcs, context.tracing)
+        reporter = CallReporter(log, ErrorMapper(log), _telemetry(context, rpcs))
         services = new_services(
             settings,
             context,
             routes,
             interceptions=interceptions,
             authenticate=authenticate,
-            stopping=stopping,
+            ready=ready,
+            shutdown=shutdown,
             log=log,
-            telemetry=telemetry,
+            telemetry=reporter.telemetry,
         )
         if (rpc_metrics := open_rpc_metrics(context.metrics, rpcs, services)) is not None:
             stack.callback(rpc_metrics.close)
         issuers = Issuers(resolve_instance, context.instance, settings.external_url or "")
         bodies = UnauthenticatedBodies()
+        web_keys = UseWebKeys(context.store)
         grants = Grants(_access_tokens(settings, context))
         yield build_app(
             services,
-            ready=store_ready(context.store, stopping),
+            ready=ready,
             log=log,
-            direct=new_direct(
-                context,
-                routes,
-                interceptions=interceptions,
-                authenticate=authenticate,
-                log=log,
-                telemetry=telemetry,
-            ),
+            direct=new_direct(new_publish(context, routes), interceptions, authenticate, reporter),
             mounts={
-                JWKS_PATH: jwks(UseWebKeys(context.store), resolve_instance),
-                DISCOVERY_PATH: discovery(issuers),
+                JWKS_PATH: jwks(web_keys, resolve_instance),
+                DISCOVERY_PATH: discovery(issuers, web_keys.algorithms),
                 TOKEN_PATH: token_endpoint(grants, issuers, log, bodies),
                 RELAY_PREFIX: relay_endpoint(relay, log, bodies),
                 METRICS_PATH: _metrics(settings, context, routes, authenticate, log),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from importlib import resources
 from outrider.bootstrap.databases import Announce, OpenStore, as_startup_errors, open_database
 from outrider.bootstrap.telemetry import open_process_metrics, open_tracing
 from outrider.config.loading import Settings
-from outrider.config.parsers import read_visible
+from outrider.config.parsers import read_admin_token
+from outrider.config.service_links import service_links
 from outrider.domain.events.operator_event import OperatorEvent
 from outrider.domain.ids import InstanceId
 from outrider.domain.interception.proto_schema import ProtoSchemas, proto_schemas_from_json
@@ -23,8 +25,9 @@ from outrider.domain.routing.catalogue import Catalogue, catalogue_from_json
 from outrider.errors import StartupError
 from outrider.observability.collectors import StoreCollector
 from outrider.observability.process_metrics import ProcessMetrics
-from outrider.runtime import IdGenerator, Runtime
+from outrider.runtime import IdGenerator, Runtime, sonyflake_generator
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
+from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.tracing import Tracing
 
 
@@ -63,13 +66,26 @@ async def open_store(
         beside_tables=beside_tables,
     ) as store:
         with as_startup_errors(settings):
-            floor = await asyncio.to_thread(store.last_identifier)
-            number = node if store.node is None else store.node
-            runtime = Runtime(new_id=IdGenerator(node=number, floor=floor))
+            runtime = await asyncio.to_thread(_runtime, store, node)
             instance = await asyncio.to_thread(store.default_instance, runtime)
         with open_process_metrics(settings.data_dir) as metrics:
             store.watch_commits(StoreCollector(metrics.shared))
             yield AppContext(store, instance, runtime, metrics, open_tracing(runtime))
+
+
+def _runtime(store: OpenStore, node: int) -> Runtime:
+    number = node if store.node is None else store.node
+    return Runtime(
+        new_id=IdGenerator(node=number, floor=store.last_identifier()),
+        new_sonyflake=sonyflake_generator(node=number, floor=store.last_sonyflake()),
+    )
+
+
+def log_service_links(log: Log) -> None:
+    """Tell whom it may surprise that `OUTRIDER_PORT` of Kubernetes is not read as a setting."""
+    names = service_links(os.environ)
+    if names:
+        log.debug("settings.ignored", names=names)
 
 
 def registered_catalogue() -> Catalogue:
@@ -104,9 +120,11 @@ def bootstrap_secret(settings: Settings) -> str:
         return settings.admin_token
     path = settings.data_dir / ADMIN_TOKEN_FILE
     try:
-        return read_visible(path.read_text("ascii").strip())
+        return read_admin_token(path.read_text("ascii").strip())
     except OSError as failure:
         raise StartupError(f"{path}: {failure.strerror}") from None
     except ValueError:
         # No caller could use it, and everything else would look right.
-        raise StartupError(f"{path} holds no token: delete it, and a new one is made") from None
+        raise StartupError(
+            f"{path} holds no token, or one that is easily guessed: delete it, and a new one is made"
+        ) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from outrider.adapters.crypto.sealing import Sealing, WrongMasterKey, load_master_key
+from outrider.adapters.sql.schema.connection import Secrets
 from outrider.adapters.sql.schema.migrations import SchemaTooNew
 from outrider.adapters.sql.stores.group_commit import Watch
 from outrider.adapters.sql.stores.sqlite import CannotOpen, open_sqlite
@@ -40,6 +41,11 @@ class OpenStore(Store, Protocol):
     """A store with the questions that are asked once, at the start; these block."""
 
     @property
+    def secrets(self) -> Secrets:
+        """What seals the secrets in it, and makes its digests."""
+        ...
+
+    @property
     def node(self) -> int | None:
         """A number that no other process on the same store has; None: the store has none to give."""
         ...
@@ -49,7 +55,11 @@ class OpenStore(Store, Protocol):
         ...
 
     def last_identifier(self) -> int:
-        """The largest identifier in use; 0 in a new store."""
+        """The largest identifier in use that `Runtime.new_id` made; 0 in a new store."""
+        ...
+
+    def last_sonyflake(self) -> int:
+        """The largest identifier that `Runtime.new_sonyflake` made; 0 in a new store."""
         ...
 
     def default_instance(self, runtime: Runtime) -> InstanceId:

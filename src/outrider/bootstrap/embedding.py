@@ -10,9 +10,11 @@ from typing import Any
 
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.bootstrap.app_context import (
     AppContext,
     egress_policy,
+    log_service_links,
     open_store,
     registered_schemas,
 )
@@ -23,7 +25,7 @@ from outrider.bootstrap.components import (
     open_routing,
 )
 from outrider.bootstrap.databases import as_startup_errors
-from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.first_run import check_files, prepare
 from outrider.bootstrap.http_client import open_http_client
 from outrider.bootstrap.processes import build_worker
 from outrider.bootstrap.telemetry import sample_gauges
@@ -35,7 +37,9 @@ from outrider.observability.collectors import PublishCollector
 from outrider.server.data_directory import DataDirectoryLock, lock_for_engine
 from outrider.usecases.access.authenticate import BOOTSTRAP_ACCOUNT
 from outrider.usecases.delivery.deliveries import FindDeliveries
+from outrider.usecases.delivery.open_deliveries import CancelDeliveries, RetryDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
+from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider.usecases.routing.catalogue import ManageCatalogue
 from outrider.usecases.routing.executions import ManageExecutions
 from outrider.usecases.routing.refreshing_store import RefreshingStore
@@ -63,6 +67,9 @@ class EngineComponents:
     executions: ManageExecutions
     catalogue: ManageCatalogue
     deliveries: FindDeliveries
+    replay: ReplayDeliveries
+    retry: RetryDeliveries
+    cancel: CancelDeliveries
     open_api: Callable[[], AbstractAsyncContextManager[App]]
 
 
@@ -87,7 +94,9 @@ async def open_engine(
     Raise `StartupError` as a server does, and for a host name that no instance has.
     """
     async with AsyncExitStack() as stack:
+        log_service_links(log)
         lock = await _lock_directory(stack, settings, options, log)
+        check_files(settings, log)
         context = await stack.enter_async_context(
             open_store(settings, node=lock.node, beside_tables=True)
         )
@@ -175,12 +184,17 @@ def _components(
         actor=Actor(instance, BOOTSTRAP_ACCOUNT, frozenset({Role.IAM_OWNER})),
         routing=routing,
         interception=interception,
-        publish=PublishEvents(store, runtime, routing, PublishCollector(context.metrics.shared)),
+        publish=PublishEvents(
+            store, runtime, routing, store.secrets.digest, PublishCollector(context.metrics.shared)
+        ),
         targets=ManageTargets(store, runtime, routing, egress_policy(settings)),
         policies=ManageTargetPolicies(RefreshingStore(store, routing), runtime, check_tls),
         executions=ManageExecutions(store, runtime, routing),
         catalogue=ManageCatalogue(store, routing, JsonSchemas(), registered_schemas),
         deliveries=FindDeliveries(store),
+        replay=ReplayDeliveries(store, runtime),
+        retry=RetryDeliveries(store, runtime),
+        cancel=CancelDeliveries(store, runtime),
         open_api=lambda: _open_api(settings, context, routing, log),
     )
 
@@ -192,9 +206,9 @@ async def _open_api(
     # Most engines serve no API: its generated code takes as long to import as all the rest.
     from outrider.bootstrap.api import open_api  # noqa: PLC0415
 
-    stopping = asyncio.Event()
-    async with open_api(settings, context, stopping, routing=routing, log=log) as app:
+    shutdown = Shutdown()
+    async with open_api(settings, context, shutdown, routing=routing, log=log) as app:
         try:
             yield app
         finally:
-            stopping.set()
+            shutdown.begin()

@@ -12,7 +12,19 @@ from outrider.bootstrap.relay import check_relay_files
 from outrider.bootstrap.telemetry import reset_metrics
 from outrider.config.loading import Settings
 from outrider.server.data_directory import ADMIN_TOKEN_FILE, has_shared_lock
+from outrider.server.file_modes import refuse_exposed_files
 from outrider.usecases.access.web_keys import ManageWebKeys
+from outrider.usecases.ports.log import Log
+
+
+def check_files(settings: Settings, log: Log) -> None:
+    """Warn of files that every account of this machine may read.
+
+    Raise `StartupError` for those that every account may change.
+    """
+    database_file = None if settings.postgres_url else settings.database_file
+    for exposed in refuse_exposed_files(settings.data_dir, database_file):
+        log.warning("data_directory.exposed", note=f"{exposed.message}; {exposed.advice}")
 
 
 async def prepare(settings: Settings, context: AppContext, announce: Callable[[str], None]) -> None:

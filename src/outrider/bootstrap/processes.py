@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import structlog
 
-from outrider.bootstrap.app_context import AppContext, open_store
+from outrider.bootstrap.app_context import AppContext, log_service_links, open_store
 from outrider.bootstrap.components import open_maintenance
 from outrider.bootstrap.databases import as_startup_errors
-from outrider.bootstrap.first_run import prepare
+from outrider.bootstrap.first_run import check_files, prepare
 from outrider.bootstrap.http_client import REQUEST_BUILDER, open_http_client
 from outrider.bootstrap.telemetry import sample_gauges
 from outrider.config.loading import Settings, to_environ
@@ -39,18 +39,25 @@ from outrider.worker.worker import Worker
 
 # A worker without its server holds the data directory's lock, and the next server waits for it.
 _ORPHAN_DRAIN_S = 0.5
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALLED = 128
 
 
-async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Run the server until SIGINT or SIGTERM. Raise `StartupError` when it cannot start."""
+async def serve(settings: Settings, *, announce: Callable[[str], None]) -> int:
+    """Run the server until SIGINT or SIGTERM; return the exit code of its process.
+
+    Raise `StartupError` when it cannot start.
+    """
     from outrider.server.envoy import EnvoyServer  # noqa: PLC0415 - a worker has no use for Envoy
     from outrider.server.supervisor import Supervisor  # noqa: PLC0415
 
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
+    log_service_links(structlog.get_logger())
     with ExitStack() as stack:
         with as_startup_errors(settings):
             lock = stack.enter_context(lock_exclusive(settings.data_dir, announce))
+        check_files(settings, structlog.get_logger())
         processes = 1 + settings.workers
         async with open_store(settings, announce=announce, processes=processes) as context:
             await prepare(settings, context, announce)
@@ -62,36 +69,43 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             settings.workers,
             environ,
             lock,
+            settings.drain_delay,
             settings.drain_timeout,
             announce,
         )
-        _on_stop_signals(supervisor.stop)
+        signals = _StopSignals(supervisor.stop, supervisor.stop)
         loop = asyncio.get_running_loop()
         # A program that starts a server for itself, as `outrider dev` does, may be killed.
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(supervisor.stop))
         await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
-        announce("stopped")
+        announce("stopped at once, with calls cut off" if signals.exit_code else "stopped")
+        return signals.exit_code
 
 
-async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Deliver until SIGINT or SIGTERM, or until the server that started it is gone."""
+async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
+    """Deliver until SIGINT or SIGTERM, or until the server that started it is gone.
+
+    Return the exit code of the process.
+    """
     _keep_files_private()
     configure_logs(settings.log_level, settings.log_format)
     name_process(f"worker-{os.getpid()}")
+    if PARENT_VARIABLE not in os.environ:
+        log_service_links(structlog.get_logger())
+        check_files(settings, structlog.get_logger())
     if settings.postgres_url is not None:
         # It works on the database alone: nothing of a server's has to be on this machine.
-        await _deliver(settings, 0, announce)
-        return
+        return await _deliver(settings, 0, announce)
     # A supervised worker holds the server's own lock.
     lock = nullcontext() if PARENT_VARIABLE in os.environ else lock_shared(settings.data_dir)
     with ExitStack() as stack:
         with as_startup_errors(settings):
             stack.enter_context(lock)
             node = stack.enter_context(reserve_node_number(settings.data_dir))
-        await _deliver(settings, node, announce)
+        return await _deliver(settings, node, announce)
 
 
-async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> None:
+async def _deliver(settings: Settings, node: int, announce: Callable[[str], None]) -> int:
     async with (
         open_store(settings, node=node, announce=announce) as context,
         _when_writable(settings, context),
@@ -105,13 +119,14 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
         loop = asyncio.get_running_loop()
         orphaned = partial(worker.stop, within=_ORPHAN_DRAIN_S)
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(orphaned))
-        _on_stop_signals(worker.stop)
+        signals = _StopSignals(worker.stop, partial(worker.stop, within=0))
         rescuing = asyncio.create_task(rescuer.run())
         announce(f"delivering, {settings.worker_concurrency} calls at a time")
         try:
             await worker.run()
         finally:
             rescuing.cancel()
+        return signals.exit_code
 
 
 @asynccontextmanager
@@ -177,7 +192,23 @@ def _url(settings: Settings, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def _on_stop_signals(stop: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+class _StopSignals:
+    """SIGINT and SIGTERM, handled in the running loop: the first stops in order, a second at once."""
+
+    def __init__(self, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> None:
+        self.exit_code = 0
+        """0 when it was stopped in order; otherwise what a shell reports of the second signal."""
+        self._stop_at_once = stop_at_once
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop, stop)
+
+    def _stop(self, stop: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self._hurry, number)
+        stop()
+
+    def _hurry(self, number: signal.Signals) -> None:
+        self.exit_code = _SIGNALLED + number
+        self._stop_at_once()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,14 +12,14 @@ from outrider.adapters.crypto.public_keys import read_public_key
 from outrider.adapters.http.connect.tls import check_tls
 from outrider.adapters.json_schema import JsonSchemas
 from outrider.adapters.tunnel.unix_socket import UnixTunnelSockets
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.asgi.types import App
 from outrider.api.direct.app import DirectCalls
 from outrider.api.direct.events import DirectPublish
 from outrider.api.direct.interceptions import DirectFunction, DirectRequest, DirectResponse
 from outrider.api.endpoints.grpc_health import grpc_health
-from outrider.api.endpoints.health import store_ready
+from outrider.api.endpoints.health import Ready
 from outrider.api.endpoints.reflection import reflection
-from outrider.api.rpc.error_mapping import ErrorMapper
 from outrider.api.rpc.interceptors import CallReporter
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.telemetry import Telemetry
@@ -49,6 +48,7 @@ from outrider.usecases.access.instances import ManageInstances
 from outrider.usecases.access.tokens import ManageTokens
 from outrider.usecases.access.web_keys import ManageWebKeys
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
+from outrider.usecases.delivery.open_deliveries import CancelDeliveries, RetryDeliveries
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider.usecases.routing.catalogue import ManageCatalogue
@@ -83,7 +83,8 @@ def new_services(
     *,
     interceptions: InterceptionComponents,
     authenticate: Authenticate,
-    stopping: asyncio.Event,
+    ready: Ready,
+    shutdown: Shutdown,
     log: Any,
     telemetry: Telemetry,
 ) -> Sequence[Service]:
@@ -99,7 +100,7 @@ def new_services(
             TunnelHandlers(
                 TunnelRegistry(UnixTunnelSockets(settings.data_dir), context.runtime),
                 authenticate,
-                stopping,
+                shutdown.begun,
             ),
         ),
     )
@@ -107,36 +108,35 @@ def new_services(
         serve(app, handlers, service.desc(), authenticate, log, telemetry=telemetry)
         for app, service, handlers in rows
     ]
-    ready = store_ready(context.store, stopping)
-    services.append(grpc_health(services, ready, authenticate, log, stopping, telemetry=telemetry))
-    return [*services, *reflection(services, authenticate, log, stopping, telemetry=telemetry)]
+    services.append(grpc_health(services, ready, authenticate, log, shutdown, telemetry=telemetry))
+    return [
+        *services,
+        *reflection(services, authenticate, log, shutdown.begun, telemetry=telemetry),
+    ]
 
 
 def new_direct(
-    context: AppContext,
-    routing: Routing,
-    *,
-    interceptions: InterceptionComponents,
+    publish: PublishEvents,
+    components: InterceptionComponents,
     authenticate: Authenticate,
-    log: Any,
-    telemetry: Telemetry,
+    reporter: CallReporter,
 ) -> Callable[[App], App]:
     """What answers the plain ones of the calls that come most often."""
-    use_cases = interceptions.interceptions
+    interceptions = components.interceptions
     calls = (
-        DirectPublish(new_publish(context, routing)),
-        DirectRequest(use_cases),
-        DirectResponse(use_cases),
-        DirectFunction(use_cases),
+        DirectPublish(publish),
+        DirectRequest(interceptions),
+        DirectResponse(interceptions),
+        DirectFunction(interceptions),
     )
-    reporter = CallReporter(log, ErrorMapper(log), telemetry)
     return lambda otherwise: DirectCalls(calls, authenticate, reporter, otherwise=otherwise)
 
 
 def new_publish(context: AppContext, routing: Routing) -> PublishEvents:
     """The use case that takes events, with its metrics."""
     metrics = PublishCollector(context.metrics.shared)
-    return PublishEvents(context.store, context.runtime, routing, metrics)
+    digest = context.store.secrets.digest
+    return PublishEvents(context.store, context.runtime, routing, digest, metrics)
 
 
 def _zitadel_rows(settings: Settings, context: AppContext, routing: Routing) -> _Rows:
@@ -169,10 +169,12 @@ def _zitadel_rows(settings: Settings, context: AppContext, routing: Routing) -> 
 def _delivery_rows(context: AppContext, routing: Routing) -> _Rows:
     store, runtime = context.store, context.runtime
     deliveries = DeliveryHandlers(
-        FindDeliveries(store),
-        ReplayDeliveries(store, runtime),
-        CancelDelivery(store, runtime),
-        CountDeliveries(store, runtime),
+        deliveries=FindDeliveries(store),
+        replay=ReplayDeliveries(store, runtime),
+        retry=RetryDeliveries(store, runtime),
+        cancel=CancelDelivery(store, runtime),
+        cancel_many=CancelDeliveries(store, runtime),
+        count=CountDeliveries(store, runtime),
     )
     events = EventHandlers(new_publish(context, routing))
     return (

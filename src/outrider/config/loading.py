@@ -22,6 +22,7 @@ from outrider.config.parsers import (
     suggestion,
     to_text,
 )
+from outrider.config.service_links import is_service_link
 from outrider.config.settings import PREFIX, SETTINGS, Setting, Settings
 from outrider.domain.net.egress_policy import EgressProfile
 
@@ -137,12 +138,17 @@ def to_environ(settings: Settings) -> dict[str, str]:
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each `OUTRIDER_…` variable that is no setting."""
+    """A sentence for each `OUTRIDER_…` variable that is no setting.
+
+    Those that Kubernetes sets for a Service are none, and no mistake either.
+    """
     known = [*_BY_ENVIRON, *OTHER_NAMES]
     return [
         f"{name}: no such setting (in the environment).{suggestion(name, known)}"
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in known
+        if name.startswith(PREFIX)
+        and name not in known
+        and not is_service_link(name, environ[name])
     ]
 
 
@@ -183,7 +189,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, _RawValue]:
     return {
         setting: _RawValue(environ[name], f"from the environment: {name}")
         for name, setting in _BY_ENVIRON.items()
-        if environ.get(name)
+        if environ.get(name) and not is_service_link(name, environ[name])
     }
 
 
@@ -201,6 +207,7 @@ def _settings(raw_values: Mapping[str, _RawValue], problems: Sequence[str]) -> S
         raise SettingsError("\n".join(problems))
     if values.get("dev"):
         values.setdefault("egress_profile", EgressProfile.DEV)
+        values.setdefault("drain_delay", 0.0)
     return Settings(**values)
 
 

@@ -21,6 +21,8 @@ from outrider.domain.net.proxy import parse_proxy
 
 MAX_PORT = 65535
 MASTER_KEY_BYTES = 32
+MIN_TOKEN_CHARS = 16
+MIN_TOKEN_SIGNS = 8
 MAX_WORKERS = 256
 MAX_CONCURRENCY = 10_000
 MAX_DRAIN_SECONDS = 3600.0
@@ -197,6 +199,16 @@ def read_visible(text: str) -> str:
     """Text that can stand in an HTTP header."""
     if not _VISIBLE.fullmatch(text):
         raise ValueError("must be visible ASCII characters without spaces")
+    return text
+
+
+def read_admin_token(text: str) -> str:
+    """Visible text that takes more than a while to guess."""
+    if len(read_visible(text)) < MIN_TOKEN_CHARS or len(set(text)) < MIN_TOKEN_SIGNS:
+        raise ValueError(
+            f"must have at least {MIN_TOKEN_CHARS} characters, {MIN_TOKEN_SIGNS} of them different:"
+            " who guesses it may do everything; make one with: openssl rand -hex 32"
+        )
     return text
 
 

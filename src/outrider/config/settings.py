@@ -17,6 +17,7 @@ from outrider.config.parsers import (
     LogLevel,
     default_workers,
     is_postgres,
+    read_admin_token,
     read_database_url,
     read_egress_allow,
     read_host,
@@ -30,7 +31,6 @@ from outrider.config.parsers import (
     read_relay_sources,
     read_schema,
     read_seconds,
-    read_visible,
     read_whole_number,
     read_yes_or_no,
     sqlite_file,
@@ -147,9 +147,9 @@ class Settings:
         secret=True,
     )
     admin_token: str | None = _declare(
-        read_visible,
-        "Bearer token that may do everything. Without it one is made at the first start, in "
-        "`admin.token` in the data directory.",
+        read_admin_token,
+        "Bearer token that may do everything: at least 16 characters, 8 of them different. Without "
+        "it one is made at the first start, in `admin.token` in the data directory.",
         default=None,
         secret=True,
     )
@@ -177,9 +177,16 @@ class Settings:
         default=300.0,
         default_text="300",
     )
+    drain_delay: float = _declare(
+        read_seconds,
+        "Seconds for which a stopping server still answers every call, after it has said that it is "
+        "not ready; see [Stopping](../production.md#stopping).",
+        default=5.0,
+        default_text="5; 0 when `dev` is true",
+    )
     drain_timeout: float = _declare(
         read_seconds,
-        "Seconds that a stopping process gives to the calls in flight.",
+        "Seconds that a stopping process gives to the calls in flight, after `drain_delay`.",
         default=20.0,
         default_text="20",
     )

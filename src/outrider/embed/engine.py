@@ -20,7 +20,7 @@ from outrider.domain.routing.condition import ConditionKind
 from outrider.embed.events import Event, to_domain
 from outrider.embed.management import Management
 from outrider.errors import InvalidRequest, StartupError
-from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult, json_text
 
 M = TypeVar("M")
@@ -249,20 +249,25 @@ class Engine(Management):
         return result
 
     @overload
-    async def publish(self, events: Event) -> PublishResult: ...
+    async def publish(self, events: Event, *, hops: int = ...) -> PublishResult: ...
 
     @overload
-    async def publish(self, events: Sequence[Event]) -> list[PublishResult]: ...
+    async def publish(self, events: Sequence[Event], *, hops: int = ...) -> list[PublishResult]: ...
 
-    async def publish(self, events: Event | Sequence[Event]) -> PublishResult | list[PublishResult]:
+    async def publish(
+        self, events: Event | Sequence[Event], *, hops: int = 0
+    ) -> PublishResult | list[PublishResult]:
         """Publish one event, or several in one transaction. They are on disk when this returns.
 
-        Raise `InvalidRequest` naming the field: then nothing is stored.
+        An application that publishes because it received an event passes on the `Outrider-Hops` of
+        that call as `hops`: a circle of receivers ends, then. When this raises, nothing is stored:
+        `InvalidRequest` names the field, `AlreadyExists` the event whose id belongs to another one,
+        `FailedPrecondition` says that the event has come through too many.
         """
         components = self._open_components
         several = [events] if isinstance(events, Event) else events
         now = components.context.runtime.now()
-        results = await components.publish(components.actor, to_domain(several, now))
+        results = await components.publish(components.actor, to_domain(several, now, hops))
         return results[0] if isinstance(events, Event) else results
 
     def _match(self, components: EngineComponents, kind: ConditionKind, full_method: str) -> bool:

@@ -24,7 +24,7 @@ class Event:
     """Something that happened in the application.
 
     `event_type` is dot-separated, such as `order.created`. With an `id` of your own, publishing
-    the same event again makes no second delivery. `created_at` is aware; None is now. `payload`
+    the same event again makes no second delivery, and publishing another one under it is refused. `created_at` is aware; None is now. `payload`
     is what JSON can say, or the text of a JSON object, which arrives as it is written; at most
     512 KiB. None: the event has no data.
     """
@@ -41,14 +41,16 @@ class Event:
     created_at: datetime | None = None
 
 
-def to_domain(events: Sequence[Event], now: datetime) -> list[domain.Event]:
+def to_domain(events: Sequence[Event], now: datetime, hops: int = 0) -> list[domain.Event]:
     """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
     if len(events) > MAX_EVENTS:
         raise InvalidRequest(f"at most {MAX_EVENTS} events at once, not {len(events)}")
-    return [_check(event, position, now) for position, event in enumerate(events)]
+    if hops < 0:
+        raise InvalidRequest(f"invalid hops: {hops} must be a number from 0")
+    return [_check(event, position, now, hops) for position, event in enumerate(events)]
 
 
-def _check(event: Event, position: int, now: datetime) -> domain.Event:
+def _check(event: Event, position: int, now: datetime, hops: int) -> domain.Event:
     for name in _SHORT:
         if len(getattr(event, name)) > _MAX_TEXT:
             raise _invalid(position, name, f"at most {_MAX_TEXT} characters")
@@ -72,6 +74,7 @@ def _check(event: Event, position: int, now: datetime) -> domain.Event:
         sequence=event.sequence,
         user_id=event.user_id,
         payload_json=_payload(event, position),
+        hops=hops,
     )
 
 

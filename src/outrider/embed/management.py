@@ -1,14 +1,12 @@
-"""Targets, executions, the catalogue and the delivery log, for an application without a server."""
+"""Targets, executions and the catalogue, for an application without a server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from outrider.bootstrap.embedding import EngineComponents
-from outrider.domain.delivery.delivery import Delivery
-from outrider.domain.delivery.search import DeliverySearch
-from outrider.domain.ids import DeliveryId, TargetId
+from outrider.domain.ids import TargetId
 from outrider.domain.page import MAX_LIMIT, Page
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind
@@ -18,7 +16,7 @@ from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.search import NameFilter, TargetSort, TextMethod
 from outrider.domain.targets.target import NewTarget, PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import read_condition
-from outrider.embed.lifecycle import EngineLifecycle
+from outrider.embed.delivery_log import DeliveryLog
 from outrider.errors import AlreadyExists, InvalidRequest, OutriderError
 from outrider.usecases.routing.explain import ExplainQuery, Explanation
 
@@ -27,7 +25,7 @@ MAX_ENDPOINT = 2048
 MAX_TIMEOUT = timedelta(seconds=270)
 
 
-class Management(EngineLifecycle):
+class Management(DeliveryLog):
     """What the owner of the instance may do. Everything raises `outrider.errors`.
 
     A target is named by the value or by its id.
@@ -208,16 +206,6 @@ class Management(EngineLifecycle):
         """
         components = self._open_components
         return await components.catalogue.remove(components.actor, list(names))
-
-    async def list_deliveries(self, search: DeliverySearch | None = None) -> Sequence[Delivery]:
-        """One page of the delivery log, newest first, without attempts and payloads."""
-        components = self._open_components
-        return (await components.deliveries.search(components.actor, search or DeliverySearch()))[0]
-
-    async def get_delivery(self, delivery_id: str) -> Delivery:
-        """With its attempts and its payload. Raise `NotFound`."""
-        components = self._open_components
-        return await components.deliveries.get(components.actor, DeliveryId(delivery_id))
 
     async def explain(self, kind: ConditionKind | str, name: str) -> Explanation:
         """Say which execution matches a request, response, function or event, and why."""

@@ -20,11 +20,18 @@ class PublishCollector:
         self._stored = shared_metrics.counter(metrics.EVENTS_PUBLISHED, "stored")
         self._duplicates = shared_metrics.counter(metrics.EVENTS_PUBLISHED, "duplicate")
         self._deliveries = shared_metrics.counter(metrics.DELIVERIES_CREATED)
+        self._refused = {
+            reason: shared_metrics.counter(metrics.PUBLISHES_REFUSED, reason)
+            for reason in metrics.REFUSED_PUBLISH_REASONS
+        }
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
         self._stored.add(stored)
         self._duplicates.add(duplicates)
         self._deliveries.add(deliveries)
+
+    def refused(self, reason: str) -> None:
+        self._refused[reason].add()
 
 
 class InterceptionCollector:

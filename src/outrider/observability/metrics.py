@@ -135,6 +135,7 @@ OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 STATES = tuple(delivery_state.name.lower() for delivery_state in DeliveryState)
 TRANSITION_STATES = ("retrying", "delivered", "dead", "cancelled")
 ROLES = ("api", "worker", "engine")
+REFUSED_PUBLISH_REASONS = ("conflict", "hops")
 INTERCEPTION_KINDS = ("request", "response", "function")
 INTERCEPTION_RESULTS = ("unmatched", "passed", "interrupted")
 CALL_KINDS = ("delivery", "interception")
@@ -168,6 +169,12 @@ EVENTS_PUBLISHED = _TABLE.counter(
     "outrider_events_published_total",
     "Events that publishers were told are stored; a duplicate was known before.",
     _one("result", "stored", "duplicate"),
+)
+PUBLISHES_REFUSED = _TABLE.counter(
+    "outrider_publishes_refused_total",
+    "Calls refused for an id that belongs to an event with another content (conflict), or for an event"
+    " that came through too many outriders (hops).",
+    _one("reason", *REFUSED_PUBLISH_REASONS),
 )
 DELIVERIES_CREATED = _TABLE.counter(
     "outrider_deliveries_created_total", "Deliveries that published events made."

@@ -1,7 +1,7 @@
-"""The supervisor tells the API's process that it drains: calls that never end by themselves end.
+"""The supervisor tells the API's process that it stops soon, and that it stops now.
 
-Envoy knows nothing of it and signals are Envoy's, so a pipe carries the message: its end is the
-message, and a supervisor that dies sends it, too.
+Envoy knows nothing of it and signals are Envoy's, so a pipe carries both: a byte says soon, and the
+pipe's end says now, which a supervisor that dies says, too.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+_READ_BYTES = 64
 _VARIABLE = "_OUTRIDER_DRAIN_FD"  # no OUTRIDER_ name: those are settings
 
 
@@ -40,8 +42,14 @@ class DrainPipe:
         """Close the end that the process has now."""
         self._read_fd = _close(self._read_fd)
 
+    def announce(self) -> None:
+        """Tell the process that it is to stop soon; nothing after the end."""
+        if self._write_fd >= 0:
+            with suppress(OSError):  # it is gone
+                os.write(self._write_fd, b".")
+
     def signal(self) -> None:
-        """Tell the process. A second time changes nothing."""
+        """Tell the process that it stops now. A second time changes nothing."""
         self._write_fd = _close(self._write_fd)
 
     def close(self) -> None:
@@ -50,8 +58,10 @@ class DrainPipe:
         self.signal()
 
 
-def watch_drain(environ: Mapping[str, str], on_drain: Callable[[], object]) -> None:
-    """Call `on_drain` in the running loop, once, when the supervisor drains this process.
+def watch_drain(
+    environ: Mapping[str, str], on_soon: Callable[[], object], on_now: Callable[[], object]
+) -> None:
+    """Call both in the running loop when the supervisor says so; `on_now` once, and last.
 
     Does nothing in a process without a supervisor.
     """
@@ -62,8 +72,11 @@ def watch_drain(environ: Mapping[str, str], on_drain: Callable[[], object]) -> N
     loop = asyncio.get_running_loop()
 
     def on_readable() -> None:
-        loop.remove_reader(read_fd)
-        on_drain()
+        if os.read(read_fd, _READ_BYTES):
+            on_soon()
+        else:
+            loop.remove_reader(read_fd)
+            on_now()
 
     loop.add_reader(read_fd, on_readable)
 

@@ -28,6 +28,20 @@ _POLL_EVERY_S = 0.02
 _READY_TIMEOUT_S = 30.0
 _ERROR_LINES = 20
 _ERROR_CHARS = 300
+# A caller that was told to leave, and has neither left nor called for so long, is not waited for.
+SILENT_S = 2.0
+_STATS = "http.ingress_http.downstream_"
+# How long an HTTP/2 connection still takes calls that its caller sent before the first GOAWAY.
+_GOAWAY_GRACE = "1s"
+
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    """What callers hold of the server."""
+
+    connections: int
+    calls: int
+    calls_ever: int
 
 
 @dataclass(slots=True)
@@ -90,8 +104,22 @@ class EnvoyServer:
             raise RuntimeError("start it first")
         return await self._process.wait()
 
+    async def announce_stop(self) -> None:
+        """Say that it is not ready, and ask callers to leave; the port stays open.
+
+        Every answer from now on ends its connection: `Connection: close`, or GOAWAY over HTTP/2.
+        """
+        if self._drain_pipe is not None:
+            self._drain_pipe.announce()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._admin.send, "/healthcheck/fail", "POST")
+
     async def stop(self, drain_timeout: float) -> None:
-        """Accept nothing more, let calls in flight finish, end. May be called twice."""
+        """Accept nothing more, let calls in flight finish, end. May be called twice.
+
+        It ends when no connection is left, or when those that are left have been silent for
+        `SILENT_S`, or when the time is over.
+        """
         process = self._process
         if process is not None and process.returncode is None:
             await self._drain(drain_timeout)
@@ -105,7 +133,18 @@ class EnvoyServer:
                 await process.wait()
             self._admin.delete_socket()
 
+    async def kill(self) -> None:
+        """End it at once, calls in flight included."""
+        if self._drain_pipe is not None:
+            self._drain_pipe.close()
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+            self._admin.delete_socket()
+
     async def _drain(self, drain_timeout: float) -> None:
+        await self.announce_stop()
         # drain_listeners closes the listening sockets; connections in use go on.
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.to_thread(self._admin.send, "/drain_listeners", "POST")
@@ -113,15 +152,21 @@ class EnvoyServer:
                 # After that: a client that is told to come again must not come back to this one.
                 self._drain_pipe.close()
             async with asyncio.timeout(drain_timeout):
-                while await self._calls_in_flight():  # noqa: ASYNC110 - Envoy has nothing to wait on
-                    await asyncio.sleep(_POLL_EVERY_S)
+                await self._until_silent()
 
-    async def _calls_in_flight(self) -> int:
-        name = "http.ingress_http.downstream_rq_active"
-        text = await asyncio.to_thread(self._admin.send, f"/stats?filter=^{name}$", "GET")
-        return sum(
-            int(line.rpartition(":")[2]) for line in text.splitlines() if line.startswith(name)
-        )
+    async def _until_silent(self) -> None:
+        loop = asyncio.get_running_loop()
+        usage, silent_since = await self._usage(), loop.time()
+        while usage.connections and (usage.calls or loop.time() - silent_since < SILENT_S):
+            await asyncio.sleep(_POLL_EVERY_S)
+            before, usage = usage, await self._usage()
+            if usage.calls or usage.calls_ever != before.calls_ever:
+                silent_since = loop.time()
+
+    async def _usage(self) -> _Usage:
+        text = await asyncio.to_thread(self._admin.send, f"/stats?filter=^{_STATS}", "GET")
+        numbers = dict(line.removeprefix(_STATS).partition(": ")[::2] for line in text.splitlines())
+        return _Usage(*(int(numbers[name]) for name in ("cx_active", "rq_active", "rq_total")))
 
     async def _wait_until_ready(self, errors: Path) -> None:
         while True:
@@ -151,6 +196,7 @@ class EnvoyServer:
         set_limits(config)
         for manager in connection_managers(config):
             _hide_envoy(manager)
+            manager["drain_timeout"] = _GOAWAY_GRACE
         return config
 
 

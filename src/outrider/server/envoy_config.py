@@ -22,6 +22,12 @@ FORBIDDEN = 403
 BAD_REQUEST = 400
 
 
+# Probes and older proxies speak HTTP/1.0 (nginx unless it has `proxy_http_version 1.1`), which Envoy
+# answers with 426 by itself. A request may lack Host there. "~" is the host of no instance and no
+# usable address: such a request is for the default instance, and is shown no URL made of it.
+HTTP1_OPTIONS = {"accept_http_10": True, "default_host_for_http_10": "~"}
+
+
 class ApiServer(PyvoyServer):
     """pyvoy's server; the application is named as `module:attribute`."""
 
@@ -29,6 +35,7 @@ class ApiServer(PyvoyServer):
         """Pyvoy's configuration with a filter in front of the application."""
         config: dict[str, Any] = super().get_envoy_config()
         for manager in connection_managers(config):
+            manager["http_protocol_options"] = dict(HTTP1_OPTIONS)
             manager["http_filters"].insert(0, path_filter())
             manager["local_reply_config"] = {"mappers": [bad_path_reply()]}
         return config

@@ -11,7 +11,7 @@ from typing import Any
 
 from outrider.server.envoy_config import connection_managers
 
-MAX_HEADERS_KIB = 64
+MAX_HEADERS_KIB = 16
 MAX_HEADERS = 100
 
 # How long a client may take to send the headers of a request, and all of it.

@@ -31,14 +31,19 @@ class Supervisor:
     workers: int
     environ: Mapping[str, str] = field(repr=False)
     lock: int
+    drain_delay: float
     drain_timeout: float
     announce: Callable[[str], None]
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _stop_at_once: asyncio.Event = field(default_factory=asyncio.Event)
     _children: set[asyncio.subprocess.Process] = field(default_factory=set)
 
     def stop(self) -> None:
-        """Stop everything in order; `run` returns when it is done."""
-        self._stop.set()
+        """Stop everything in order; `run` returns when it is done.
+
+        A second call stops everything at once: calls and attempts under way are cut off.
+        """
+        (self._stop_at_once if self._stop.is_set() else self._stop).set()
 
     async def run(self, on_ready: Callable[[int], None]) -> None:
         """Start everything, call `on_ready` with the port, and return when stopped.
@@ -51,14 +56,40 @@ class Supervisor:
             on_ready(self.envoy.port)
             keepers.append(asyncio.create_task(self._keep_envoy()))
             await self._stop.wait()
+            await self._announce_stop()
         finally:
             self._stop.set()
-            # First the API, so that no new call comes in; then the workers.
-            await self.envoy.stop(self.drain_timeout)
-            await self._stop_workers()
+            await self._end_processes()
             for keeper in keepers:
                 keeper.cancel()
             await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _announce_stop(self) -> None:
+        """Not ready, while the port stays open: those who send calls here need time to notice."""
+        await self.envoy.announce_stop()
+        if self.drain_delay:
+            self.announce(
+                f"stopping: not ready, and in {self.drain_delay:g} s no calls are taken any more;"
+                " Ctrl-C again stops at once"
+            )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.drain_delay):
+                await self._stop_at_once.wait()
+
+    async def _end_processes(self) -> None:
+        """In order, until a second signal comes."""
+        hurry = asyncio.create_task(self._stop_at_once.wait())
+        # Both at the same time: together they need no longer than `drain_timeout`.
+        in_order = asyncio.gather(self.envoy.stop(self.drain_timeout), self._stop_workers())
+        await asyncio.wait((hurry, in_order), return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if self._stop_at_once.is_set():
+            in_order.cancel()
+            await asyncio.gather(in_order, return_exceptions=True)
+            await self.envoy.kill()
+            await self._kill_workers()
+        else:
+            await in_order
 
     async def _keep_envoy(self) -> None:
         pause = _RestartPause()
@@ -97,9 +128,13 @@ class Supervisor:
             async with asyncio.timeout(self.drain_timeout + _GRACE_S):
                 await ended
         except TimeoutError:
-            for process in children:
-                _send_signal(process, signal.SIGKILL)
-            await asyncio.gather(*(process.wait() for process in children))
+            await self._kill_workers()
+
+    async def _kill_workers(self) -> None:
+        children = list(self._children)
+        for process in children:
+            _send_signal(process, signal.SIGKILL)
+        await asyncio.gather(*(process.wait() for process in children))
 
 
 class _RestartPause:

@@ -35,6 +35,7 @@ _BACKLOG = 4096
 _ACCEPTING_ITERATIONS = 3
 # SO_LINGER on, zero seconds: closing sends a reset instead of an orderly end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_KEEP_ALIVE = (("Connection", "keep-alive"),)
 _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 
@@ -65,11 +66,11 @@ class Answer:
         """Whether the connection is not kept alive after it."""
         return self.reset or self.cut_at is not None or self.raw is not None
 
-    def rendered(self) -> bytes:
+    def rendered(self, *more: tuple[str, str]) -> bytes:
         """The bytes of the answer; all of the body is announced even when it will be cut."""
         if self.raw is not None:
             return self.raw
-        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in (*self.headers, *more))
         if self.status not in _WITHOUT_BODY:
             headers += f"Content-Length: {len(self.body)}\r\n"
         head = f"HTTP/1.1 {self.status} {_reason(self.status)}\r\n{headers}\r\n"
@@ -327,8 +328,11 @@ class _Connection(asyncio.Protocol):
         if answer.reset:
             self.abort()
             return
-        self._transport.write(answer.rendered())
-        if answer.ends_connection or not self._parser.should_keep_alive():
+        stays = self._parser.should_keep_alive() and not answer.ends_connection
+        # A caller of HTTP/1.0 that is not told takes the connection's end for the answer's.
+        told = _KEEP_ALIVE if stays and self._parser.get_http_version() == "1.0" else ()
+        self._transport.write(answer.rendered(*told))
+        if not stays:
             self._transport.close()
 
 

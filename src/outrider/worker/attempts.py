@@ -87,6 +87,9 @@ class AttemptRunner:
                 message_id=claimed.id,
                 now=started_at,
                 attempt_number=claimed.attempt_number,
+                event_id=claimed.event_id,
+                replay_of=claimed.replay_of,
+                hops=claimed.hops + 1,
                 trace=span.context,
             )
         except RequestError as failure:

@@ -13,7 +13,7 @@ from outrider.domain.calls.request import Stage
 from outrider.domain.outcome import Outcome
 
 HEADERS = (
-    ("ZITADEL-Signature", "t=1,v1=00"),
+    ("Zitadel-Signature", "t=1,v1=00"),
     ("Authorization", "Bearer a"),
     ("cookie", "a=b"),
     ("Proxy-Authorization", "c"),
@@ -185,7 +185,7 @@ async def test_credentials_stay_with_their_server(client):
         await client.send(a_call(here.url(), headers=HEADERS))
 
     assert names_of(here.requests[0]) == {name for name, _ in HEADERS}
-    assert names_of(there.requests[0]) == {"ZITADEL-Signature", "X-Own"}
+    assert names_of(there.requests[0]) == {"Zitadel-Signature", "X-Own"}
 
 
 async def test_credentials_do_not_come_back_on_a_later_hop(client):
@@ -196,7 +196,7 @@ async def test_credentials_do_not_come_back_on_a_later_hop(client):
         here.scripts = (sends_in_turn(redirect(there.url()), answer()),)
         await client.send(a_call(here.url(), headers=HEADERS))
 
-    assert names_of(here.requests[1]) == {"ZITADEL-Signature", "X-Own"}
+    assert names_of(here.requests[1]) == {"Zitadel-Signature", "X-Own"}
 
 
 async def test_credentials_go_along_on_the_same_server(client):

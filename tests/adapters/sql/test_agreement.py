@@ -72,7 +72,9 @@ RARE = st.one_of(
     st.tuples(st.just("wait"), st.integers(1, 3)),
     st.tuples(st.just("cancel"), OWNERS, INDEXES),
     st.tuples(st.just("cancel"), OWNERS, INDEXES),
-    st.tuples(st.just("replay"), OWNERS, INDEXES),
+    st.tuples(st.just("replay"), OWNERS, INDEXES, st.booleans()),
+    st.tuples(st.just("replay"), OWNERS, INDEXES, st.booleans()),
+    st.tuples(st.just("retry"), OWNERS, INDEXES),
     st.tuples(st.just("delete expired"), st.sampled_from([4, 5, 6]), st.integers(1, 3)),
     st.tuples(st.just("roll_up"), st.integers(1, 3)),
     st.tuples(st.just("roll_up"), st.integers(1, 3)),
@@ -176,13 +178,17 @@ class Script:
         stopped = self._id(owner, index)
         return lambda unit, now=self.now: unit.cancellations.cancel(INSTANCE, stopped, now)
 
-    def _replay(self, owner, index):
+    def _retry(self, owner, index):
+        numbers = [self._id(owner, index)]
+        return lambda unit, now=self.now: list(unit.deliveries.make_due(INSTANCE, numbers, now))
+
+    def _replay(self, owner, index, include):
         """Of one that may be open: then the number stays unused."""
         again, of = DeliveryId(str(len(self.ids) + 1)), self._id(owner, index)
         self.ids.append(again)
 
         def work(unit, now=self.now):
-            written = unit.replays.add(INSTANCE, [Replay(again, of)], now)
+            written = unit.replays.add(INSTANCE, [Replay(again, of)], now, include_replayed=include)
             return written, unit.deliveries.resume_keys(INSTANCE, written)
 
         return work
@@ -241,6 +247,7 @@ def what_shows(now):
             orphans,
             unit.deliveries.next_due(),
             unit.routing_revision(),
+            list(unit.log_scans.named(INSTANCE, [row.id for row in rows])),
             numbers(unit.delivery_counts.get(INSTANCE, StatsSearch(), now)),
         )
 

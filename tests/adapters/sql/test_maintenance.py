@@ -10,17 +10,18 @@ import pytest
 from contracts.store.delivery.cancelling import CancellingContract
 from contracts.store.delivery.replays import ReplaysContract
 from contracts.store.delivery.retention import RetentionContract
+from contracts.store.delivery.retrying import RetryingContract
 from contracts.store.delivery.stats import CountingContract
 from contracts.store.steps import add_pending, add_targets
 from fakes.memory.store import MemoryStore
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
-from outrider.adapters.sql.delivery.replays import SqlReplays
+from outrider.adapters.sql.delivery.log_scan import SqlLogScans
 from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
 from outrider.adapters.sql.stores.sqlite import connect, open_sqlite
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import ReplayRange
+from outrider.domain.delivery.replay import LogRange
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import StatsSearch
 from outrider.domain.ids import DeliveryId, EventId, TargetId
@@ -36,6 +37,8 @@ SEARCHES = [
     DeliverySearch(target_id=TargetId("101")),
     DeliverySearch(event_id=EventId("event-1")),
     DeliverySearch(event_type="a.b", created_since=NOW, created_until=NOW),
+    DeliverySearch(states=(DeliveryState.RETRYING,)),
+    DeliverySearch(states=(DeliveryState.RETRYING,), target_id=TargetId("101")),
 ]
 
 
@@ -63,6 +66,9 @@ class TestReplaysOnMemory(OnMemory, ReplaysContract): ...
 class TestCancellingOnMemory(OnMemory, CancellingContract): ...
 
 
+class TestRetryingOnMemory(OnMemory, RetryingContract): ...
+
+
 class TestCountingOnMemory(OnMemory, CountingContract): ...
 
 
@@ -73,6 +79,9 @@ class TestReplaysOnSqlite(OnSqlite, ReplaysContract): ...
 
 
 class TestCancellingOnSqlite(OnSqlite, CancellingContract): ...
+
+
+class TestRetryingOnSqlite(OnSqlite, RetryingContract): ...
 
 
 class TestCountingOnSqlite(OnSqlite, CountingContract): ...
@@ -118,27 +127,41 @@ async def test_no_question_reads_the_log_through(sqlite_store, tmp_path):
         counts.roll_up(NOW, 10)
         retention.delete_expired_deliveries(DeliveryState.DEAD, NOW, 10)
         retention.delete_expired_events(NOW, 0, 10)
-        replays = SqlReplays(connection)
+        scans = SqlLogScans(connection)
         for search in SEARCHES:
-            replays.scan(INSTANCE, search, ReplayRange(DeliveryId("0"), DeliveryId("9")), 10)
+            scans.scan(INSTANCE, search, LogRange(DeliveryId("0"), DeliveryId("9")), 10)
         deliveries = SqlDeliveries(connection)
         deliveries.search(INSTANCE, DeliverySearch())
         deliveries.search(INSTANCE, DeliverySearch(states=(DeliveryState.DEAD,)))
         connection.set_trace_callback(None)
-        plans = [
-            row[3]
+        explained = [
+            (row[3], statement)
             for statement in statements
             if "deliveries" in statement
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
+        plans = [plan for plan, _ in explained]
 
-    # A scan of the log ends at its limit: then the log must not be sorted first.
-    assert [] == [plan for plan in plans if "FOR ORDER BY" in plan]
-    allowed = ("seen", "since_rollup", "subquery", "cancel_requests", "delivery_totals")
+    # A scan of the log ends at its limit: then the log must not be sorted first. What is open is
+    # sorted when it is few.
+    assert [] == [
+        plan
+        for plan, statement in explained
+        if "FOR ORDER BY" in plan and "AS few" not in statement
+    ]
+    allowed = (
+        "seen",
+        "few",
+        "json_each",
+        "since_rollup",
+        "subquery",
+        "cancel_requests",
+        "delivery_totals",
+    )
     assert [] == [
         plan
         for plan in plans
         if plan.startswith("SCAN ") and not any(name in plan for name in allowed)
     ]
-    for index in ("open", "finished", "dead", "target", "owner", "log"):
+    for index in ("open", "finished", "dead", "target", "owner", "log", "replays"):
         assert any(f"deliveries_{index}" in plan for plan in plans), index

@@ -86,6 +86,8 @@ CASES: Mapping[str, Sequence[Case]] = {
     ),
     "GetDelivery": about({"id": "$delivery"}),
     "ReplayDeliveries": about({"ids": ["$delivery"]}, ONE_TARGET, {"eventId": "$event"}),
+    "RetryDeliveries": about({"ids": ["$delivery"]}, ONE_TARGET, {"eventId": "$event"}),
+    "CancelDeliveries": about({"ids": ["$delivery"]}, ONE_TARGET, {"eventId": "$event"}),
     "CancelDelivery": about({"id": "$delivery"}),
     "GetDeliveryStats": about(EVERYTHING, ONE_TARGET, {"eventType": "$event_type"}),
     "GetTargetPolicy": about(ONE_TARGET),

@@ -93,7 +93,8 @@ class Run:
         )
         self._window = Window(since, self._service.clock.now)
         if isinstance(expected, ExpectedError):
-            expected = replace(expected, target=self._filled(expected.target))
+            text, target = self._filled(expected.text), self._filled(expected.target)
+            expected = replace(expected, text=text, target=target)
             assert wire_error(expected, self._wire) == seen(result)
         else:
             assert result.message is not None, f"refused: {result.code}, {result.text}"

@@ -181,6 +181,14 @@ async def test_only_one_of_several_may_be_set(service: Service, face: str, confl
 NOT_FOUND = {"id": "QUERY-hj5oaniyrz", "message": "Target not found"}
 # The bytes that ZITADEL's own server writes.
 NOT_FOUND_VALUE = "ChBRVUVSWS1oajVvYW5peXJ6EhBUYXJnZXQgbm90IGZvdW5k"
+# As in Connect, and with the members that ZITADEL's REST API writes: scripts read `details[0].id`.
+NOT_FOUND_DETAIL = {
+    "type": "zitadel.v1.ErrorDetail",
+    "value": NOT_FOUND_VALUE,
+    "debug": NOT_FOUND,
+    "@type": "type.googleapis.com/zitadel.v1.ErrorDetail",
+    **NOT_FOUND,
+}
 
 
 async def test_an_error_over_connect_is_zitadels(service: Service):
@@ -188,13 +196,12 @@ async def test_an_error_over_connect_is_zitadels(service: Service):
     Byte for byte what its clients are used to.
     """
     answer = await send(service, "POST", f"{ACTIONS}/GetTarget", {"id": "1"})
-    detail = {"type": "zitadel.v1.ErrorDetail", "value": NOT_FOUND_VALUE, "debug": NOT_FOUND}
 
     assert (404, "application/json") == (answer.status, answer.headers["content-type"])
     assert {
         "code": "not_found",
         "message": "Target not found (QUERY-hj5oaniyrz)",
-        "details": [detail],
+        "details": [NOT_FOUND_DETAIL],
     } == answer.json()
 
 
@@ -203,14 +210,13 @@ async def test_an_error_over_rest_has_the_documented_shape(service: Service):
     The API reference shows `detail`; Connect's clients look for `details`.
     """
     answer = await send(service, "GET", f"{TARGETS}/1")
-    detail = {"type": "zitadel.v1.ErrorDetail", "value": NOT_FOUND_VALUE, "debug": NOT_FOUND}
 
     assert (404, "application/json") == (answer.status, answer.headers["content-type"])
     assert {
         "code": "not_found",
         "message": "Target not found (QUERY-hj5oaniyrz)",
-        "detail": detail,
-        "details": [detail],
+        "detail": NOT_FOUND_DETAIL,
+        "details": [NOT_FOUND_DETAIL],
     } == answer.json()
 
 
@@ -250,19 +256,74 @@ async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
 
 # What is wrong with these requests is seen before anybody asks who sends them.
 PATHS: dict[tuple[str, str], tuple[int, str, str, str | None]] = {
-    ("GET", "/v2/actions/target"): (404, "not_found", "Not Found", None),
-    ("GET", f"{TARGETS}/"): (404, "not_found", "Not Found", None),
+    ("GET", "/v2/nothing"): (404, "not_found", "Not Found", None),
     ("DELETE", f"{TARGETS}/1/2"): (404, "not_found", "Not Found", None),
-    ("POST", "/v1/event"): (404, "not_found", "Not Found", None),
-    ("GET", TARGETS): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("PUT", f"{TARGETS}/1"): (405, "unimplemented", "Method Not Allowed", "DELETE, GET, POST"),
-    ("POST", "/v2/actions/executions"): (405, "unimplemented", "Method Not Allowed", "PUT"),
-    ("DELETE", "/v1/events"): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("GET", f"{ACTIONS}/GetTarget"): (405, "unimplemented", "Method Not Allowed", "POST"),
-    ("POST", f"{ACTIONS}/DeleteExecution"): (
+    **{
+        (verb, path): (404, "not_found", f"Not Found: did you mean {meant}?", None)
+        for verb, path, meant in (
+            ("GET", "/v2/actions/target", f"POST {TARGETS}"),
+            ("GET", f"{TARGETS}/", f"POST {TARGETS}"),
+            ("POST", f"/v2//{TARGETS[4:]}", f"POST {TARGETS}"),
+            ("POST", "/v1/event", "POST /v1/events"),
+            ("POST", f"{TARGETS}/_search", f"POST {TARGETS}/search"),
+            ("GET", f"{TARGETS}/_search", f"POST {TARGETS}/search"),
+            ("POST", f"{TARGETS}/SEARCH/", f"POST {TARGETS}/search"),
+            ("POST", "/v2beta/actions/targets/_search", "POST /v2beta/actions/targets/search"),
+            ("POST", "/v2/actions/executions/_search", "POST /v2/actions/executions/search"),
+            (
+                "POST",
+                f"{TARGETS}/1/publickeys/_search",
+                f"POST {TARGETS}/{{target_id}}/publickeys/search",
+            ),
+            (
+                "POST",
+                f"{TARGETS}/1/publickeys/2/_activate",
+                f"POST {TARGETS}/{{target_id}}/publickeys/{{key_id}}/activate",
+            ),
+            ("POST", "/v1/deliveries/_search", "POST /v1/deliveries/search"),
+            ("POST", "/v1/accounts/_search", "POST /v1/accounts/search"),
+            ("PUT", "/v1/target/1/policy", "PUT /v1/targets/{target_id}/policy"),
+        )
+    },
+    **{
+        (verb, path): (
+            405,
+            "unimplemented",
+            f"Method Not Allowed: send {meant} instead of {verb}",
+            allow,
+        )
+        for verb, path, meant, allow in (
+            ("GET", TARGETS, f"POST {TARGETS}", "POST"),
+            ("PUT", f"{TARGETS}/1", f"DELETE, GET or POST {TARGETS}/{{id}}", "DELETE, GET, POST"),
+            ("GET", f"{TARGETS}/search", f"POST {TARGETS}/search", "POST"),
+            ("GET", "/v1/deliveries/search", "POST /v1/deliveries/search", "POST"),
+            ("POST", "/v2/actions/executions", "PUT /v2/actions/executions", "PUT"),
+            ("DELETE", "/v1/events", "POST /v1/events", "POST"),
+            (
+                "PUT",
+                f"{TARGETS}/1/publickeys/2/activate",
+                f"POST {TARGETS}/{{target_id}}/publickeys/{{key_id}}/activate",
+                "POST",
+            ),
+            (
+                "POST",
+                "/v1/targets/1/policy",
+                "GET or PUT /v1/targets/{target_id}/policy",
+                "GET, PUT",
+            ),
+            ("GET", f"{ACTIONS}/GetTarget", f"POST {ACTIONS}/GetTarget", "POST"),
+        )
+    },
+    ("POST", f"{ACTIONS}/RemoveEverything"): (
         404,
         "unimplemented",
-        f"unknown procedure {ACTIONS}/DeleteExecution",
+        f"unknown procedure {ACTIONS}/RemoveEverything",
+        None,
+    ),
+    ("POST", f"{ACTIONS}/Gettarget"): (
+        404,
+        "unimplemented",
+        f"unknown procedure {ACTIONS}/Gettarget; did you mean {ACTIONS}/GetTarget?",
         None,
     ),
 }
@@ -315,3 +376,22 @@ async def test_a_search_without_a_body_finds_everything(service: Service):
     assert {"name": "found without a body", "creationDate": A_DATE} == {
         name: newest[name] for name in ("name", "creationDate")
     }
+
+
+@pytest.mark.parametrize("version", ["v2", "v2beta"])
+@pytest.mark.parametrize("what", ["target", "execution"])
+async def test_the_default_that_zitadels_reference_documents(service: Service, version, what):
+    """
+    Its spelling is in no enum of ZITADEL, which ignores it; it means the creation date.
+    """
+    search = {
+        "pagination": {"offset": 0, "limit": 0, "asc": True},
+        "sortingColumn": f"{what.upper()}_FIELD_NAME_CREATION_DATE",
+    }
+    answers = [
+        await send(service, "POST", f"/{version}/actions/{what}s/search", {**search, **changes})
+        for changes in ({}, {"sortingColumn": f"{what.upper()}_FIELD_NAME_UNSPECIFIED"})
+    ]
+
+    assert [200, 200] == [answer.status for answer in answers]
+    assert answers[0].body == answers[1].body

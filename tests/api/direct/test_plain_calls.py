@@ -21,7 +21,7 @@ from outrider.api.rpc.interceptors import CallReporter
 from outrider.domain.access.permission import Actor, Role
 from outrider.domain.ids import AccountId, InstanceId
 from outrider.errors import Unauthenticated
-from outrider.usecases.delivery.publish import PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.interception.intercept import InterceptionResult
 from support.runtime import fixed_runtime
 
@@ -99,6 +99,7 @@ UNUSUAL = {
     "a deadline of gRPC": {"grpc-timeout": "5S"},
     "attributes of an event": {"ce-id": "1"},
     "another version": {"connect-protocol-version": "2"},
+    "how many servers the event came through": {"outrider-hops": "1"},
     "another length": {"content-length": "4"},
     "no number": {"content-length": "x"},
     "too much": {"content-length": "99999999"},

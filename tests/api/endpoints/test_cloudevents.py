@@ -222,12 +222,58 @@ async def test_the_same_id_again_is_a_duplicate_in_any_mode(service):
     """
     sending = event(data={"n": 1})
     first = accepted(await structured(service, sending))
-    second = accepted(await binary(service, b'{"n": 2}', ce_id=sending["id"], ce_source="/other"))
+    second = accepted(await binary(service, b'{"n": 1}', ce_id=sending["id"]))
     third = accepted(await structured(service, [sending, event()], BATCH))
 
     assert [{"id": sending["id"], "deliveries": 1}] == first
     assert [{**first[0], "duplicate": True}] == second
     assert [True, None] == [result.get("duplicate") for result in third]
+
+
+async def test_the_same_id_of_another_source_is_another_event(service):
+    """
+    Section "id": source and id together are unique. Each is found by the id in its answer.
+    """
+    sending = event(data={"n": 1})
+    other = {**sending, "source": "/other", "data": {"n": 2}}
+    first = accepted(await structured(service, [sending, other], BATCH))
+    again = accepted(await binary(service, b'{"n": 2}', ce_id=sending["id"], ce_source="/other"))
+    (of_our_own,) = (
+        await service.ask(
+            "PublishEvents",
+            {"events": [{"id": sending["id"], "eventType": TYPE, "eventPayload": {"n": 1}}]},
+        )
+    )["results"]
+
+    ids = [sending["id"], f"/other#{sending['id']}"]
+    assert [{"id": known, "deliveries": 1} for known in ids] == first
+    assert [{**first[1], "duplicate": True}] == again
+    assert {**first[0], "duplicate": True} == of_our_own
+    for event_id, number in zip(ids, (1, 2), strict=True):
+        body = json.loads(await body_of(service, event_id))
+        assert {"n": number} == body["event_payload"]
+
+
+@pytest.mark.parametrize("mode", ["structured", "batch", "binary"])
+async def test_the_same_id_with_other_data_is_refused(service, mode):
+    """
+    By index and id; nothing of a batch is stored.
+    """
+    known, new = event(data={"n": 1}), event()
+    accepted(await structured(service, known))
+    changed = {**known, "data": {"n": 2}}
+    if mode == "binary":
+        response = await binary(service, b'{"n": 2}', ce_id=known["id"])
+    elif mode == "batch":
+        response = await structured(service, [new, changed], BATCH)
+    else:
+        response = await structured(service, changed)
+    error = json.loads(response.body)
+
+    assert (409, "already_exists") == (response.status, error["code"])
+    at = f"Events[{int(mode == 'batch')}]: the id {json.dumps(known['id'])} belongs to an event"
+    assert error["message"].startswith(at)
+    assert "duplicate" not in accepted(await structured(service, new))[0]
 
 
 async def test_a_batch_with_one_bad_event_stores_none(service):

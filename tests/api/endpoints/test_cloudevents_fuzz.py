@@ -58,7 +58,8 @@ header_values = st.sampled_from([text.encode().decode("latin-1") for text in TEX
 headers = st.dictionaries(
     st.sampled_from([f"ce-{name}" for name in NAMES]) | st.just("content-type"), header_values
 )
-ANSWERS = {200, 400, 415}
+# 409: another example may have the id, and another content.
+ANSWERS = {200, 400, 409, 415}
 few = settings(
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )

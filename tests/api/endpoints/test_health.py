@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.endpoints.health import store_ready
 from outrider.errors import Unavailable
 from outrider.usecases.ports.store import Store, WriteRefused
@@ -41,7 +42,7 @@ def asked(failure: Exception | None = None):
     store = AskedStore()
     store.failure = failure
     as_store: Store = store
-    return store, store_ready(as_store, asyncio.Event())
+    return store, store_ready(as_store, Shutdown())
 
 
 @pytest.mark.parametrize(("failure", "reason"), FAILURES)
@@ -77,7 +78,7 @@ async def test_a_probe_that_leaves_does_not_end_the_check_of_the_others():
 
 
 async def test_a_stopping_server_is_not_ready_whatever_its_store_says():
-    stopping = asyncio.Event()
-    stopping.set()
+    shutdown = Shutdown()
+    shutdown.announce()
 
-    assert "the server is stopping" == await store_ready(AskedStore(), stopping)()
+    assert "the server is stopping" == await store_ready(AskedStore(), shutdown)()

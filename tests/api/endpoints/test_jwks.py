@@ -173,7 +173,8 @@ async def test_another_method_is_told_which_to_use(instance, method):
     answer = await instance.fetch(method)
 
     assert (405, "GET, HEAD") == (answer.status, answer.headers["allow"])
-    assert {"code": "unimplemented", "message": "Method Not Allowed"} == answer.json()
+    text = f"Method Not Allowed: send GET or HEAD {PATH} instead of {method}"
+    assert {"code": "unimplemented", "message": text} == answer.json()
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/", f"{PATH}/1", f"{PATH}x", "/oauth/v2", "/oauth/v2/"])

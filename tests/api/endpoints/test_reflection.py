@@ -14,7 +14,7 @@ from api.calls.service import Service, running
 from api.contract import METHODS
 from api.sample import Lines
 from api.wires import GRPC_CODES, HttpRequest, Wire, frames_of
-from outrider.api.asgi.shutdown import until_shutdown
+from outrider.api.asgi.shutdown import Shutdown, until_shutdown
 from outrider.api.endpoints.grpc_health import HealthHandlers
 from outrider.api.endpoints.health import Readiness
 from outrider.api.rpc.interceptors import PUBLIC, permission_of
@@ -326,17 +326,18 @@ async def test_who_watches_is_sent_away_when_the_server_stops():
     """
     A balancer takes it out at once, and the stop does not wait for a call that never ends.
     """
-    stopping = asyncio.Event()
+    shutdown = Shutdown()
 
     async def ready():
-        return "the server is stopping" if stopping.is_set() else None
+        return "the server is stopping" if shutdown.announced.is_set() else None
 
-    handlers = HealthHandlers(Readiness(ready, Lines()), [], stopping=stopping)
+    handlers = HealthHandlers(Readiness(ready, Lines()), [], shutdown=shutdown)
     watching = handlers.watch(health_pb.HealthCheckRequest(), None)
     async with asyncio.timeout(10):
         seen = [(await anext(watching)).status]
-        stopping.set()
+        shutdown.announce()
         seen.append((await anext(watching)).status)
+        shutdown.begin()
         with pytest.raises(Unavailable, match="the server is stopping"):
             await anext(watching)
 

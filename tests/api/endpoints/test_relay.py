@@ -31,6 +31,7 @@ from outrider.api.endpoints.relay import relay_endpoint
 from outrider.bootstrap.app_context import open_store, registered_catalogue
 from outrider.config.loading import Settings
 from outrider.domain.access.instance import Instance
+from outrider.domain.events.relay_event import read_relayed
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.domain.net.egress_policy import EgressProfile
@@ -40,6 +41,7 @@ from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.routing.routing_table import Routing
+from support.builders import DIGEST
 from support.runtime import NOW
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -247,6 +249,82 @@ async def test_the_same_event_again_is_answered_alike_and_stored_once(harness):
 
     assert [OK] * 3 == answers
     assert content == await harness.payload(id_of(aggregate))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {b"user.human.added": b"user.human.changed"},
+        {b'"event_payload":{': b'"event_payload":{"more":1,'},
+        {b'"event_payload":{': b'"another":{'},
+    ],
+)
+async def test_another_event_with_the_key_of_one_is_refused(harness, changed):
+    """
+    No ZITADEL sends it: it would be lost, and the sender is told so.
+    """
+    aggregate = another()
+    content = body(aggregate)
+    assert OK == await harness.relayed("hmac", content)
+    for old, new in changed.items():
+        assert old in content
+        status, answer = await harness.relayed("hmac", content.replace(old, new))
+
+    assert (409, "already_exists") == (status, answer["code"])
+    text = f'Events[0]: the id "{id_of(aggregate)}" belongs to an event'
+    assert answer["message"].startswith(text)
+    assert content == await harness.payload(id_of(aggregate))
+
+
+@pytest.mark.parametrize("payload", [b"[1]", b'"no Base64"', b"17", b"null"])
+async def test_payloads_of_any_shape_are_compared(harness, payload):
+    """
+    What is no object is carried as it came, and is a part of the event all the same.
+    """
+    aggregate = another()
+    head, _, _ = body(aggregate).partition(b'"event_payload":')
+    content = head + b'"event_payload":' + payload + b"}"
+    answers = [
+        await harness.relayed("hmac", content),
+        await harness.relayed("hmac", content.replace(b"v2", b"v3")),
+    ]
+    status, _ = await harness.relayed("hmac", head + b'"event_payload":[2]}')
+
+    assert ([OK] * 2, 409) == (answers, status)
+
+
+async def test_an_object_and_its_base64_are_the_same_payload(harness):
+    """
+    ZITADEL writes the data of some events so.
+    """
+    aggregate = another()
+    head, _, payload = body(aggregate).partition(b'"event_payload":')
+    encoded = base64.b64encode(payload[:-1]).decode()
+    first = await harness.relayed("hmac", body(aggregate))
+    again = await harness.relayed("hmac", head + f'"event_payload":"{encoded}"}}'.encode())
+
+    assert [OK] * 2 == [first, again]
+    assert 1 == len(await harness.deliveries(id_of(aggregate)))
+
+
+@pytest.mark.parametrize(
+    ("hops", "code", "text"),
+    [
+        ("15", "", ""),
+        ("16", "failed_precondition", "Outrider-Hops is 16, and the limit is 16: "),
+        ("many", "invalid_argument", "invalid header Outrider-Hops: 'many' must be"),
+    ],
+)
+async def test_hops_of_another_outrider_are_counted_on(harness, hops, code, text):
+    """
+    A target of one may be the relay of the next.
+    """
+    content = body(another())
+    headers = {**signature(content, harness.now), "Outrider-Hops": hops}
+    _, answer = await harness.relayed("hmac", content, headers)
+
+    assert code == answer.get("code", "")
+    assert answer.get("message", "").startswith(text)
 
 
 async def test_the_next_event_of_an_aggregate_is_another_one(harness):
@@ -590,7 +668,7 @@ async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     await routing.refresh()
     runtime = Runtime(now=harness.service.clock)
     source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
-    relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing), print)
+    relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing, DIGEST), print)
     content = body(another())
     headers = signature(content, harness.now)
     exchange = in_process(relay_endpoint(relay, log, UnauthenticatedBodies()))
@@ -637,7 +715,14 @@ async def test_sources_of_an_instance(tmp_path):
         await opened.store.write(lambda unit: unit.instances.add(tenant))
     sources = [{"name": "tenant", "signing_keys": KEY, "instance": tenant.id}]
     aggregate = another()
-    event = {"id": id_of(aggregate), "eventType": "a"}
+    relayed, _ = read_relayed(body(aggregate))
+    event = {
+        "id": id_of(aggregate),
+        "eventType": relayed.event_type,
+        "aggregateType": relayed.aggregate_type,
+        "aggregateId": relayed.aggregate_id,
+        "eventPayloadJson": relayed.payload_json,
+    }
     async with running(tmp_path, relay_sources=json.dumps(sources)) as service:
         answer = await RelayHarness(service, OidcIssuer()).relayed("tenant", body(aggregate))
         (of_another,) = (await service.ask("PublishEvents", {"events": [event]}))["results"]

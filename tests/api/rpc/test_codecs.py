@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -129,6 +130,23 @@ def test_one_member_here_and_another_there_is_fine(text: bytes):
     Only one object that sets both is wrong; payloads may have any names in them.
     """
     assert JSON.decode(text, PublishEventsRequest) is not None
+
+
+@pytest.mark.parametrize("limit", ["1_000", "\uff11\uff10", "\u0661", " 10", "+10", "0x10", "ten"])
+def test_numbers_are_written_in_plain_digits(limit: str):
+    """
+    Python reads more than other languages do, and what is checked must mean the same to all.
+    """
+    text = json.dumps({"pagination": {"limit": limit}}, ensure_ascii=False).encode()
+    with pytest.raises(ValueError, match="limit"):
+        JSON.decode(text, ListTargetsRequest)
+
+
+@pytest.mark.parametrize("limit", ["10", "10.0", "1e1"])
+def test_a_number_may_stand_in_quotation_marks(limit: str):
+    text = json.dumps({"pagination": {"limit": limit}}).encode()
+
+    assert 10 == JSON.decode(text, ListTargetsRequest).pagination.limit
 
 
 def test_answers_leave_out_defaults():

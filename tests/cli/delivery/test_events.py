@@ -73,6 +73,31 @@ def test_the_same_id_is_published_once(server, event_type):
     assert "duplicate" in again.out
 
 
+def test_another_event_with_the_id_of_one_is_refused(server, event_type):
+    """
+    Nothing was published, and the text says what to do.
+    """
+    event_id = unique("e")
+    server.ok("event", "publish", event_type, "--id", event_id)
+
+    again = server.run("event", "publish", event_type, "--id", event_id, "--payload", "{}")
+
+    assert 1 == again.code
+    assert f'Events[0]: the id "{event_id}" belongs to an event with another type' in again.err
+    assert "(already_exists)" in again.err
+
+
+@pytest.mark.parametrize(("hops", "code"), [("15", 0), ("16", 1)])
+def test_hops_of_a_call_are_passed_on(server, target, event_type, hops, code):
+    """
+    A script that publishes because of a webhook is a part of the circle as well.
+    """
+    result = server.run("event", "publish", event_type, "--hops", hops)
+
+    assert code == result.code
+    assert bool(code) == ("Outrider-Hops is 16, and the limit is 16: " in result.err)
+
+
 def test_an_event_that_nobody_asked_for_is_no_failure(server):
     """
     But whoever tries things out wants to know.

@@ -8,9 +8,12 @@ import signal
 import uuid
 
 import pytest
+import typer
 
-from outrider.cli.commands.delivery.replay_progress import PAGE, ReplayRun
-from outrider.cli.terminal.errors import CommandError
+from outrider.cli.commands.delivery.page_run import PAGE, PageRun
+from outrider.cli.commands.delivery.replay import REPLAY
+from outrider.cli.commands.delivery.selection import print_result
+from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
 NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
@@ -84,6 +87,53 @@ def test_what_is_found_is_replayed(server, target, cancelled):
     assert sorted(cancelled) == sorted(open_replays(server, target))
 
 
+def test_the_same_replay_again_makes_no_second_copy(server, target, cancelled):
+    """
+    Three runs of what is in a runbook: one copy each; --include-replayed makes another.
+    """
+    find = ("delivery", "replay", "--target", target, "--state", "cancelled", "--yes")
+    runs = [server.run(*find) for _ in range(3)]
+    more = server.ok(*find, "--include-replayed")
+
+    nothing = "0 replayed, 3 skipped\n"
+    assert ["3 replayed, 0 skipped\n", nothing, nothing] == [run.out for run in runs]
+    assert "3 skipped: replayed before: --include-replayed makes them again" in runs[2].err
+    assert {"deliveries": 3, "skipped": 0} == more
+
+
+@pytest.mark.parametrize("state", ["pending", "delivering", "retrying"])
+def test_a_replay_of_what_is_open_is_refused(server, state):
+    """
+    It would replay nothing: the text names the command that is meant.
+    """
+    result = server.run("delivery", "replay", "--state", state, "--yes")
+
+    assert 2 == result.code
+    text = " ".join(result.err.split())
+    assert f"{state} deliveries are open, and open deliveries are not replayed" in text
+    assert "outrider delivery retry" in text
+
+
+def test_what_is_open_is_named_as_the_reason(server, pending):
+    """
+    By its id a replay of it is skipped, and nothing is silent.
+    """
+    result = server.run("delivery", "replay", pending[0])
+
+    assert (0, "0 replayed, 1 skipped\n") == (result.code, result.out)
+    assert "1 skipped: not finished: `outrider delivery retry` makes them due now" in result.err
+
+
+def test_nothing_found_is_said(server):
+    """
+    A filter with a mistake in it must not look like success.
+    """
+    result = server.run("delivery", "replay", "--target", "1", "--yes")
+
+    assert (0, "0 replayed, 0 skipped\n") == (result.code, result.out)
+    assert "Nothing was found." in result.err
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("", 1)])
 def test_a_replay_of_what_is_found_asks_first(server, target, cancelled, answer, code):
     """
@@ -113,6 +163,7 @@ def test_ids_that_are_not_there_are_refused(server, cancelled):
         [],
         ["1", "--state", "dead"],
         ["1", "--resume", "1-2"],
+        ["1", "--include-replayed", "--state", "dead"],
         ["--state", "lost"],
         ["--since", "yesterday"],
         ["--until", "999999999d"],
@@ -162,9 +213,13 @@ def test_numbers_for_programs(server, target, event_type, pending):
     assert {} == none
 
 
-def test_numbers_can_be_watched(server, started, target):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+)
+def test_numbers_can_be_watched(server, started, target, number, code):
     """
-    Again and again until Ctrl-C, which is how it ends and no failure.
+    Again and again until a signal, which is what its exit code says.
     """
     watching = started(
         "delivery", "stats", "--watch", "--json", "--target", target,
@@ -173,7 +228,8 @@ def test_numbers_can_be_watched(server, started, target):
     lines = [watching.line(), watching.line()]
 
     assert lines[0] == lines[1]
-    assert 0 == watching.stop()
+    assert code == watching.stop(number)
+    assert lines[0] == watching.output[-1]
 
 
 class PagedServer:
@@ -203,7 +259,7 @@ def pages(count: int) -> list[dict]:
 def run_replay(server: PagedServer) -> tuple[dict, str]:
     err = io.StringIO()
     with contextlib.redirect_stderr(err):
-        answer = ReplayRun(server, ReplayDeliveriesRequest(target_id="1"), 99).run()
+        answer = PageRun(server, REPLAY, ReplayDeliveriesRequest(target_id="1"), 99).run()
     return answer, err.getvalue()
 
 
@@ -219,16 +275,28 @@ def test_a_long_replay_goes_on_to_its_end_and_says_where_it_is():
     assert f"{10 * PAGE} replayed of 99, 10 skipped\n" == progress
 
 
-def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on(number):
     """
     Replayed twice is delivered twice: where it stopped is known exactly.
     """
-    before = signal.getsignal(signal.SIGINT)
-    server = PagedServer(*pages(9), at=lambda n: n == 3 and signal.raise_signal(signal.SIGINT))
+    before = signal.getsignal(number)
+    server = PagedServer(*pages(9), at=lambda n: n == 3 and signal.raise_signal(number))
+    answer, _ = run_replay(server)
+    with pytest.raises(typer.Exit) as ended:
+        print_result(dict(answer), REPLAY, as_json=False)
+
+    stopped = {"nextPageToken": "3-99", "signal": number}
+    assert {"deliveries": 3 * PAGE, "skipped": 3, **stopped} == answer
+    assert 128 + number == ended.value.exit_code
+    assert before == signal.getsignal(number)
+
+
+def test_a_replay_that_was_interrupted_at_its_last_page_is_complete():
+    server = PagedServer(*pages(1), at=lambda _: signal.raise_signal(signal.SIGINT))
     answer, _ = run_replay(server)
 
-    assert {"deliveries": 3 * PAGE, "skipped": 3, "nextPageToken": "3-99"} == answer
-    assert before == signal.getsignal(signal.SIGINT)
+    assert {"deliveries": 7, "skipped": 0} == answer
 
 
 def test_a_replay_that_breaks_off_tells_how_to_go_on():

@@ -84,7 +84,7 @@ def test_it_can_be_interrupted_at_any_time(started, scratch, number):
     While the server is starting, too: nothing is left, and 130 tells that it was not finished.
     """
     running = started("demo", *ANY_PORTS, TMPDIR=str(scratch))
-    running.line_with("$ outrider serve")
+    running.line_with("outrider serve")
 
     assert 130 == running.stop(number)
     assert [] == list(scratch.iterdir())

@@ -244,6 +244,27 @@ async def test_a_connection_is_closed_when_the_caller_asks():
 
 
 @pytest.mark.parametrize(
+    ("asked", "kept"), [("", False), ("Connection: keep-alive\r\n", True)], ids=["closed", "kept"]
+)
+async def test_http_1_0_is_answered(asked, kept):
+    """
+    Older senders speak it: without the word that it stays, the connection's end is the answer's.
+    """
+    call = request(more=asked).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with listening() as (listener, calls), connected(listener) as (reader, writer):
+        writer.write(call)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if kept:
+            writer.write(request(more="Connection: close\r\n").replace(b"1.1", b"1.0"))
+        rest = await reader.read()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (b"connection: keep-alive" if kept else b"connection: close") in head
+    assert kept == rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert 1 + kept == len(calls)
+
+
+@pytest.mark.parametrize(
     ("status", "hostile"),
     [
         pytest.param(400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),

@@ -121,6 +121,58 @@ def test_a_master_key_for_everybody_is_seen(settings):
     assert f"chmod 600 {path}" in finding.advice
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "status"),
+    [
+        ("admin.token", 0o644, Status.WARN),
+        ("admin.token", 0o666, Status.FAIL),
+        ("master.key", 0o666, Status.FAIL),
+        ("outrider.db", 0o666, Status.FAIL),
+    ],
+)
+def test_files_for_everybody_are_seen(settings, name, mode, status):
+    """
+    Before a server refuses to start on them.
+    """
+    path = in_data_dir(settings, name)
+    path.chmod(mode)
+    finding = checks.check_file_modes(settings)
+
+    assert status is finding.status
+    assert f"{path} has mode {mode:04o}" in finding.message
+    assert f"chmod 600 {path}" in finding.advice
+
+
+def test_a_directory_for_everybody_is_seen(settings):
+    settings.data_dir.mkdir()
+    settings.data_dir.chmod(0o777)
+
+    assert Status.WARN is checks.check_file_modes(settings).status
+
+
+@pytest.mark.parametrize("text", ["a", "two words and some more"])
+def test_an_admin_token_that_no_server_takes_is_seen(settings, text):
+    in_data_dir(settings, "admin.token", text)
+    finding = checks.check_admin_token(settings)
+
+    assert Status.FAIL is finding.status
+    assert "at least 16 characters" in finding.message or "visible ASCII" in finding.message
+    assert "Delete it" in finding.advice
+
+
+def test_variables_of_kubernetes_are_named(tmp_path):
+    """
+    OUTRIDER_PORT is set, and is not the port.
+    """
+    result = run(
+        *("doctor", "--json"), cwd=tmp_path, OUTRIDER_PORT="tcp://10.96.0.17:8080",
+    )  # fmt: skip
+    settings_check = result.json["checks"][0]
+
+    assert "ok" == settings_check["status"]
+    assert "Kubernetes' own: OUTRIDER_PORT" in settings_check["message"]
+
+
 def test_a_taken_port_is_seen(settings):
     """
     By something else than us.

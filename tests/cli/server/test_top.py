@@ -20,6 +20,7 @@ from rich.console import Console
 
 from cli.conftest import clean_environ
 from outrider.cli.dashboard.frame import History, StatsSample, frame
+from outrider.cli.terminal.errors import ExitCode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WITHIN_S = 30.0
@@ -229,8 +230,16 @@ class Terminal:
         os.close(self._ours)
 
 
-@pytest.mark.parametrize("letter", ["q", "\x03"], ids=["q", "Ctrl-C"])
-def test_the_live_view_ends_at_a_letter_and_leaves_the_terminal_as_it_was(server, letter: str):
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (lambda terminal: terminal.types("q"), ExitCode.OK),
+        (lambda terminal: terminal.types("\x03"), ExitCode.INTERRUPTED),
+        (lambda terminal: terminal.process.terminate(), ExitCode.TERMINATED),
+    ],
+    ids=["q", "Ctrl-C", "SIGTERM"],
+)
+def test_the_live_view_ends_and_leaves_the_terminal_as_it_was(server, end, code: ExitCode):
     """
     It draws on a screen of its own, again and again, with colours.
     """
@@ -238,13 +247,13 @@ def test_the_live_view_ends_at_a_letter_and_leaves_the_terminal_as_it_was(server
     try:
         terminal.shows("oldest open")
         terminal.shows("settled/s now        0")
-        terminal.types(letter)
+        end(terminal)
         terminal.shows("\x1b[?1049l")
-        code = terminal.process.wait(WITHIN_S)
+        found = terminal.process.wait(WITHIN_S)
     finally:
         terminal.close()
 
-    assert 0 == code
+    assert code == found
     assert terminal.shown.startswith("\x1b[?1049h")
     assert "\x1b[32m" in terminal.shown
     assert "Traceback" not in terminal.shown

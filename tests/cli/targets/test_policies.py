@@ -186,3 +186,29 @@ def test_a_target_that_is_not_there(server, command):
     assert 1 == result.code
     assert "Target not found" in result.err
     assert "outrider target list" in result.err
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"retry": []}, "a list"),
+        ({"retry": {"waits": "5s"}}, "expected a list, got a text"),
+        ({"maxConcurrency": True}, "unexpected a boolean"),
+        ({"headers": 1}, "expected an object, got a number"),
+        ({"maxConcurrency": -1}, "out of range"),
+    ],
+    ids=str,
+)
+def test_a_file_of_the_wrong_shape_is_refused_in_the_words_of_json(
+    server, target, document, reason
+):
+    """
+    Before anything is sent, and without a type of Python.
+    """
+    result = server.run(
+        "target", "policy", "set", target, "--file", "-", stdin=json.dumps(document)
+    )
+
+    assert 2 == result.code
+    assert reason in result.err
+    assert "class" not in result.err

@@ -6,6 +6,7 @@ the provider takes the resource out of its state.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ import grpc
 from clients.terraform.connection import Connection, Message
 
 State = Mapping[str, Any]
+IMPORTED_ID = re.compile(r"^\d{18}$")
+"""The provider's `ZitadelGeneratedIdOnlyRegex`."""
 TYPES = ("rest_webhook", "rest_call", "rest_async")
 POLLS = 60
 
@@ -31,6 +34,18 @@ def eventually(read: Callable[[], Any], is_met: Callable[[Any], bool]) -> int:
         if is_met(read()):
             return count
     raise TooManyReadsError
+
+
+class InvalidImportError(Exception):
+    """The provider refuses an id before it asks the server."""
+
+
+def imported(text: str, *names: str) -> State:
+    """What `terraform import` starts with: ids between colons, each checked before it is used."""
+    for part in (parts := text.split(":")):
+        if not IMPORTED_ID.match(part):
+            raise InvalidImportError(f'id "{part}" does not match regular expression')
+    return dict(zip(names, parts, strict=True))
 
 
 class Target:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
 from outrider.domain.calls.request import MAX_APPLIED_BYTES, OutboundRequest
-from outrider.domain.calls.request_builder import RequestBuilder, RequestBuildError, plain
+from outrider.domain.calls.request_builder import (
+    RequestBuilder,
+    RequestBuildError,
+    plain,
+    visible_id,
+)
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.calls.signature import standard_webhooks_headers, zitadel_signature
+from outrider.domain.targets.policy import TargetPolicy
 from outrider.domain.targets.target import PayloadType, SigningKey, TargetType
 from outrider_receiver import verify
 from support.builders import SIGNING_KEY, a_target
@@ -22,13 +32,16 @@ AT = int(NOW.timestamp())
 REQUEST_BUILDER = RequestBuilder({PayloadType.UNSPECIFIED: plain, PayloadType.JSON: plain})
 
 
-def build(target=None, *, now=NOW, attempt_number: int | None = 2) -> OutboundRequest:
+def build(
+    target=None, *, now=NOW, attempt_number: int | None = 2, **fields: str
+) -> OutboundRequest:
     return REQUEST_BUILDER.build(
         ResolvedTarget(target or a_target()),
         BODY,
         message_id="31",
         now=now,
         attempt_number=attempt_number,
+        **fields,
     )
 
 
@@ -41,14 +54,65 @@ def test_a_delivery_carries_the_headers_of_the_contract():
 
     assert (
         ("Content-Type", "application/json"),
-        ("ZITADEL-Signature", signature),
-        ("X-ZITADEL-Signature", signature),
+        ("Zitadel-Signature", signature),
+        ("X-Zitadel-Signature", signature),
         ("webhook-id", "31"),
         ("webhook-timestamp", str(AT)),
         ("webhook-signature", standard["webhook-signature"]),
         ("Outrider-Delivery", "31"),
         ("Outrider-Attempt", "2"),
-    ) == build().headers
+        ("Outrider-Event", "order-7"),
+        ("Outrider-Replay-Of", "30"),
+        ("Outrider-Hops", "1"),
+    ) == build(event_id="order-7", replay_of="30").headers
+
+
+def test_a_delivery_that_is_no_replay_or_no_event_says_neither():
+    """
+    Asynchronous targets of requests, responses and functions get deliveries of no event.
+    """
+    names = [name for name, _ in build().headers]
+
+    assert ["Outrider-Delivery", "Outrider-Attempt", "Outrider-Hops"] == names[-3:]
+    assert "Outrider-Event" not in dict(build(attempt_number=None, event_id="order-7").headers)
+
+
+@pytest.mark.parametrize(
+    ("event_id", "shown"),
+    [
+        ("order-7", "order-7"),
+        ('urn:acme/orders?a=b&c="d"#7', 'urn:acme/orders?a=b&c="d"#7'),
+        ("ü 1", "%C3%BC%201"),
+        ("\U0001f426\n", "%F0%9F%90%A6%0A"),
+        ("\x7f\xa0", "%7F%C2%A0"),
+        ("100%", "100%"),
+        ("%zz%4", "%zz%4"),
+        # Decoded, these must not be the ids of others.
+        ("%C3%BC", "%25C3%25BC"),
+        ("%%20", "%%2520"),
+        ("%é", "%%C3%A9"),
+    ],
+)
+def test_an_event_id_of_any_characters_is_a_header(event_id, shown):
+    """
+    Percent-decoding gives back what the publisher gave, and no two ids look alike.
+    """
+    headers = dict(build(event_id=event_id).headers)
+
+    assert shown == headers["Outrider-Event"]
+    assert event_id == unquote(shown)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert " " not in shown
+
+
+@given(st.text())
+def test_decoding_gives_back_every_event_id(event_id):
+    """
+    Whatever a publisher thinks of.
+    """
+    assert event_id == unquote(visible_id(event_id))
+    assert re.fullmatch(r"[!-~]*", visible_id(event_id))
 
 
 def test_an_interception_has_no_delivery_and_no_attempt():
@@ -130,8 +194,36 @@ def test_during_a_rotation_either_key_is_enough(signing_key):
     call = build(a_target(signing_keys=keys))
 
     assert verify(call.body, call.headers, signing_keys=signing_key, now=AT)
-    assert 2 == dict(call.headers)["ZITADEL-Signature"].count("v1=")
+    assert 2 == dict(call.headers)["Zitadel-Signature"].count("v1=")
     assert 2 == dict(call.headers)["webhook-signature"].count("v1,")
+
+
+def test_during_a_rotation_the_old_key_comes_first():
+    """
+    A receiver that reads one value has the old key, until it is given the new one.
+    """
+    keys = ["the new one", "the old one", "an older one"]
+    grace = [None, NOW + timedelta(seconds=2), NOW + timedelta(seconds=1)]
+    target = a_target(signing_keys=list(map(SigningKey, keys, grace)))
+    for passed, first in enumerate(["an older one", "the old one", "the new one"]):
+        headers = dict(build(target, now=NOW + timedelta(seconds=passed)).headers)
+        at = AT + passed
+        alone = standard_webhooks_headers(BODY, "31", [first], at)["webhook-signature"]
+
+        for name in ("Zitadel-Signature", "X-Zitadel-Signature"):
+            assert f"{headers[name]},".startswith(f"{zitadel_signature(BODY, [first], at)},")
+        assert alone == headers["webhook-signature"].split()[0]
+
+
+def test_headers_of_a_policy_keep_their_spelling():
+    """
+    What compares case on the other side was named to the operator as it wants it.
+    """
+    policy = TargetPolicy(headers=(("X-API-key", "a"), ("authorization", "b")))
+    resolved_target = ResolvedTarget(a_target(), policy=policy)
+    call = REQUEST_BUILDER.build(resolved_target, BODY, message_id="31", now=NOW)
+
+    assert policy.headers == call.headers[-2:]
 
 
 def test_a_key_whose_grace_is_over_does_not_sign():
@@ -141,7 +233,7 @@ def test_a_key_whose_grace_is_over_does_not_sign():
     keys = [SigningKey("the new one"), SigningKey("the old one", NOW)]
     call = build(a_target(signing_keys=keys))
 
-    assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["ZITADEL-Signature"]
+    assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["Zitadel-Signature"]
 
 
 def test_each_attempt_is_signed_anew_under_one_id():
@@ -151,7 +243,7 @@ def test_each_attempt_is_signed_anew_under_one_id():
     first, second = build(), build(now=NOW + timedelta(hours=1), attempt_number=3)
 
     assert dict(first.headers)["webhook-id"] == dict(second.headers)["webhook-id"]
-    assert dict(first.headers)["ZITADEL-Signature"] != dict(second.headers)["ZITADEL-Signature"]
+    assert dict(first.headers)["Zitadel-Signature"] != dict(second.headers)["Zitadel-Signature"]
     assert str(AT + 3600) == dict(second.headers)["webhook-timestamp"]
     assert first.body == second.body
 

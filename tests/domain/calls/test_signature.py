@@ -106,4 +106,4 @@ def test_the_header_goes_under_both_of_its_names():
     """
     ZITADEL sends one, its API reference documents the other, and receivers read either.
     """
-    assert ("ZITADEL-Signature", "X-ZITADEL-Signature") == SIGNATURE_HEADERS
+    assert ("Zitadel-Signature", "X-Zitadel-Signature") == SIGNATURE_HEADERS

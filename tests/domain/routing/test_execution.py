@@ -42,8 +42,8 @@ def test_a_list_that_no_event_can_be_stored_for_is_refused():
         check_target_list([str(number) for number in range(MAX_TARGETS + 1)])
 
     assert (
-        "invalid SetExecutionRequest.Targets: value must contain no more than 2000 item(s), not"
-        " 2001: the deliveries of an event are one transaction"
+        "invalid SetExecutionRequest.Targets: value must contain no more than 1000 item(s), not"
+        " 1001: the deliveries of an event are one transaction"
     ) == str(refused.value)
 
 

@@ -236,6 +236,7 @@ async def test_an_interruption_is_an_http_error_with_its_message(engine):
             "not on a Sunday" in reply.json()["message"],
         )
         assert target.id in json.dumps(reply.json()["details"])
+        assert "EXEC-reUaUZCzCp" == reply.json()["details"][0]["id"]
         assert reply.headers["outrider-interception-id"] in json.dumps(reply.json()["details"])
 
 
@@ -680,7 +681,7 @@ async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path
     """
     Operators must not need another tool for an embedded engine.
     """
-    engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame")
+    engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="open-sesame-0123")
     app = shop(engine)
     app.mount("/outrider", engine.api())
     async with serve(app) as port:
@@ -688,7 +689,7 @@ async def test_the_command_line_manages_an_engine_inside_an_application(tmp_path
 
         listing = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "outrider", "target", "list", "--json"),
-            *("--url", f"http://127.0.0.1:{port}/outrider", "--token", "sesame"),
+            *("--url", f"http://127.0.0.1:{port}/outrider", "--token", "open-sesame-0123"),
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await listing.communicate()
@@ -718,10 +719,10 @@ async def test_the_api_can_be_mounted(tmp_path):
     """
     ZITADEL's clients manage an engine inside an application like a server.
     """
-    engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="sesame")
+    engine = Engine.open(data_dir=tmp_path / "data", dev=True, admin_token="open-sesame-0123")
     app = shop(engine)
     app.router.routes.append(Mount("/outrider", app=engine.api()))
-    bearer = "Authorization: Bearer sesame\r\n"
+    bearer = "Authorization: Bearer open-sesame-0123\r\n"
     async with serve(app) as port, answering_body({"a": 2}) as receiver:
         new_target = {"name": "a", "endpoint": receiver.url, "restCall": {}}
         path = "/outrider/v2/actions/targets"

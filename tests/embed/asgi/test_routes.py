@@ -20,6 +20,7 @@ TEMPLATES = [
     "/files/{rest:path}",
     "/sizes/{size:float}",
     "/a.b/{id:uuid}/c",
+    "/orders/{größe}",
     "/",
 ]
 PATHS = st.one_of(

@@ -18,7 +18,7 @@ from fakes.memory.delivery.cancellations import MemoryCancellations
 from fakes.memory.delivery.deliveries import MemoryDeliveries
 from fakes.memory.delivery.events import MemoryEvents
 from fakes.memory.delivery.leases import MemoryLeases
-from fakes.memory.delivery.replays import MemoryReplays
+from fakes.memory.delivery.replays import MemoryLogScans, MemoryReplays
 from fakes.memory.delivery.retention import MemoryRetention
 from fakes.memory.delivery.stats import MemoryDeliveryCounts
 from fakes.memory.tables import Tables
@@ -47,6 +47,7 @@ class MemoryUnit:
         self.web_keys = MemoryWebKeys(tables)
         self.events = MemoryEvents(tables)
         self.deliveries = MemoryDeliveries(tables)
+        self.log_scans = MemoryLogScans(tables)
         self.replays = MemoryReplays(tables)
         self.cancellations = MemoryCancellations(tables)
         self.delivery_counts = MemoryDeliveryCounts(tables)

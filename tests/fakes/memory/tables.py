@@ -39,7 +39,8 @@ class QueuedDelivery:
 
     `depends_on` is the delivery in front of it, until that one lets it go. `owner` and `claimed_at`
     are set while a worker has claimed it. `aggregate` is its ordering key while it takes part in
-    the order, `waits_on` is the delivery in front of it there.
+    the order, `waits_on` is the delivery in front of it there. `replay_root` is the first of those that
+    a replay goes back to; `was_redelivered`: retention has deleted a replay that was delivered.
     """
 
     instance: InstanceId
@@ -50,6 +51,8 @@ class QueuedDelivery:
     claimed_at: datetime | None = None
     aggregate: str | None = None
     waits_on: DeliveryId | None = None
+    replay_root: DeliveryId | None = None
+    was_redelivered: bool = False
 
     @property
     def target_key(self) -> TargetKey:

@@ -18,7 +18,7 @@ from outrider.domain.ids import WebKeyId
 from outrider.errors import FailedPrecondition, Internal, NotFound
 from outrider.usecases.access.web_keys import ManageWebKeys, UseWebKeys
 from support.builders import ANOTHER_INSTANCE, INSTANCE, an_actor
-from support.runtime import FIRST_ID, NOW
+from support.runtime import FIRST_SONYFLAKE, NOW
 
 ACTOR = an_actor()
 STRANGER = an_actor(instance=ANOTHER_INSTANCE)
@@ -67,7 +67,7 @@ async def test_a_new_instance_gets_two_keys_the_first_active(web_keys):
 
     assert [ACTIVE, INITIAL] == [web_key.state for web_key in keys]
     assert [DEFAULT_CONFIG] * 2 == [web_key.config for web_key in keys]
-    assert [str(FIRST_ID), str(FIRST_ID + 1)] == [web_key.id for web_key in keys]
+    assert [str(FIRST_SONYFLAKE), str(FIRST_SONYFLAKE + 1)] == [web_key.id for web_key in keys]
 
 
 async def test_a_second_start_makes_no_keys(web_keys, key_pairs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,14 +13,17 @@ from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.events.event import render_body
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope
 from outrider.domain.targets.target import TargetType
-from outrider.errors import InvalidRequest
-from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, OutriderError
+from outrider.usecases.delivery.known_events import PublishResult
+from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.store import LIGHT
 from outrider.usecases.routing.routing_table import Routing
 from support.builders import (
     ANOTHER_INSTANCE,
+    DIGEST,
     INSTANCE,
     a_new_target,
+    a_stored_event,
     an_actor,
     an_event,
     an_event_condition,
@@ -126,17 +130,214 @@ async def test_results_are_in_the_order_of_the_request(publish, ids):
     ] == await publish(ACTOR, events)
 
 
-async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids):
+UNIMPORTANT = {
+    "created_at_ns": 7,
+    "resource_owner": "another",
+    "version": "v3",
+    "sequence": 99,
+    "user_id": "another",
+    "hops": 3,
+    "payload_json": '{ "userName" :\t"a&b" }',
+}
+DIFFERENT = {
+    "event_type": "user.human.changed",
+    "aggregate_id": "another",
+    "aggregate_type": "another",
+    "payload_json": '{"userName":"b"}',
+}
+
+
+@pytest.mark.parametrize("changes", [{}, UNIMPORTANT], ids=["as it was", "filled again"])
+async def test_a_known_id_makes_no_second_delivery(publish, deliveries, ids, changes):
     """
-    Whatever its content is now: the first one is what happened.
+    The time does not count, nor white space: a publisher that repeats itself may fill them again.
     """
     await publish(ACTOR, [an_event()])
-    again = await publish(ACTOR, [an_event(payload_json='{"other":1}', event_type="user.added")])
+    again = await publish(ACTOR, [replace(an_event(), **changes)])
     logged = await log(deliveries)
 
     assert [PublishResult("event-1", 2, is_duplicate=True)] == again
     assert 2 == len(logged)
     assert render_body(an_event(), INSTANCE) == logged[0].payload
+
+
+@pytest.mark.parametrize("changed", DIFFERENT)
+async def test_a_known_id_with_another_content_is_refused(publish, deliveries, ids, changed):
+    """
+    Two events of one id: whichever was answered "duplicate" would be lost.
+    """
+    await publish(ACTOR, [an_event()])
+    other = replace(an_event(), **{changed: DIFFERENT[changed]})
+    events = [an_event("first of the call"), an_event(), other, an_event("last of the call")]
+
+    with pytest.raises(AlreadyExists, match=r'^Events\[2\]: the id "event-1" belongs to an event'):
+        await publish(ACTOR, events)
+    assert {"event-1"} == {delivery.event_id for delivery in await log(deliveries)}
+    results = await publish(ACTOR, [events[0], events[3], an_event()])
+    assert [False, False, True] == [result.is_duplicate for result in results]
+
+
+PAYLOADS = [
+    None,
+    "{}",
+    '{"a":1}',
+    '{"a":1.0}',
+    '{"a":"1"}',
+    '{"a":1,"b":2}',
+    '{"b":2,"a":1}',
+    '{"a":" 1"}',
+    '{"a":null}',
+]
+
+
+@pytest.mark.parametrize("second", PAYLOADS)
+@pytest.mark.parametrize("first", PAYLOADS)
+async def test_payloads_are_the_same_when_their_text_is(publish, first, second):
+    """
+    `1` and `1.0` differ, and so does another order of members: it is what targets get.
+    """
+    await publish(ACTOR, [an_event(payload_json=first)])
+    again = publish(ACTOR, [an_event(payload_json=second)])
+    if first == second:
+        assert [True] == [result.is_duplicate for result in await again]
+    else:
+        with pytest.raises(AlreadyExists):
+            await again
+
+
+async def test_two_contents_under_one_id_in_one_call_are_refused(publish, deliveries, ids):
+    """
+    The second of them is named, and the first is not stored either.
+    """
+    events = [an_event("a"), an_event("b"), an_event("a", payload_json=None)]
+
+    with pytest.raises(AlreadyExists, match=r'^Events\[2\]: the id "a" '):
+        await publish(ACTOR, events)
+    assert [] == await log(deliveries)
+
+
+async def test_an_event_of_a_release_without_digests_is_compared_by_its_body(publish, store, ids):
+    """
+    A publisher's retry may come after the upgrade: it is a duplicate, and another event is not.
+    """
+    former = replace(a_stored_event(), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+
+    again = await publish(ACTOR, [replace(an_event(), **UNIMPORTANT)])
+    assert [PublishResult("event-1", 0, is_duplicate=True)] == again
+    for changed, value in DIFFERENT.items():
+        with pytest.raises(AlreadyExists):
+            await publish(ACTOR, [replace(an_event(), **{changed: value})])
+
+
+def of_source(source, **changes):
+    """An event as CloudEvents bring it: its id is unique for the source alone."""
+    return replace(an_event("7"), resource_owner=source, source=source, **changes)
+
+
+async def test_ids_of_cloud_events_are_those_of_their_source(publish, deliveries, ids):
+    """
+    The second source's event is told apart by the source, whoever asks again, and in any order.
+    """
+    events = [of_source("/a"), of_source("/b#1 100%"), of_source(f"/c{'c' * 198}")]
+    first = [(await publish(ACTOR, [event]))[0] for event in events]
+    again = await publish(ACTOR, events[::-1])
+
+    assert ["7", "/b%231 100%25#7"] == [result.id for result in first[:2]]
+    assert re.fullmatch(r"cloudevents/sha256/[0-9a-f]{64}", first[2].id)
+    assert [False] * 3 == [result.is_duplicate for result in first]
+    assert [replace(result, is_duplicate=True) for result in first[::-1]] == again
+    assert 6 == len(await log(deliveries))
+    for source in ("/a", "/b#1 100%"):
+        with pytest.raises(AlreadyExists, match=r'^Events\[1\]: the id "'):
+            await publish(ACTOR, [of_source("/d"), of_source(source, payload_json=None)])
+
+
+async def test_sources_with_one_id_in_one_call_are_told_apart(publish, ids):
+    """
+    A batch may have events of several sources.
+    """
+    results = await publish(ACTOR, [of_source(name) for name in ("/a", "/b", "/a", "/b", "/c")])
+
+    assert ["7", "/b#7", "7", "/b#7", "/c#7"] == [result.id for result in results]
+    assert [False, False, True, True, False] == [result.is_duplicate for result in results]
+
+
+async def test_a_cloud_event_of_a_release_before_is_known(publish, store, ids):
+    """
+    It was stored under its id alone: the publisher's retry is a duplicate, another source's is not.
+    """
+    former = replace(a_stored_event(event=of_source("/a")), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+
+    results = await publish(ACTOR, [of_source("/a"), of_source("/b")])
+    assert [True, False] == [result.is_duplicate for result in results]
+
+
+async def test_a_struct_of_a_release_before_is_known_in_any_order(publish, store, ids):
+    """
+    It was stored in the order in which its members came, and is sorted since.
+    """
+    sent = an_event(payload_json='{"b":[{"z":1.5e30,"a":"é<"}],"a":2}')
+    former = replace(a_stored_event(event=sent), digest=None)
+    await store.write(lambda unit: unit.events.append(INSTANCE, [former], NOW))
+    sorted_since = replace(sent, payload_json='{"a":2,"b":[{"a":"é<","z":1.5e30}]}')
+
+    assert [True] == [result.is_duplicate for result in await publish(ACTOR, [sorted_since])]
+    with pytest.raises(AlreadyExists):
+        await publish(ACTOR, [replace(sent, payload_json='{"a":2,"b":[{"z":1.5e30}]}')])
+
+
+class Refusals:
+    """Metrics that keep why calls were refused."""
+
+    def __init__(self):
+        self.reasons = []
+
+    def published(self, stored, duplicates, deliveries):
+        """Counts nothing."""
+
+    def refused(self, reason):
+        self.reasons.append(reason)
+
+
+async def test_refused_calls_are_counted(publish, ids):
+    """
+    An operator sees circles and careless publishers before users do.
+    """
+    metrics = Refusals()
+    counted = replace(publish, metrics=metrics)
+    await counted(ACTOR, [an_event()])
+    for wrong in (an_event(payload_json=None), replace(an_event("b"), hops=16)):
+        with pytest.raises(OutriderError):
+            await counted(ACTOR, [wrong])
+
+    assert ["conflict", "hops"] == metrics.reasons
+
+
+async def test_the_id_of_an_event_of_our_own_is_taken(publish, store, ids):
+    """
+    Ids of interceptions and operator events are in the delivery log, and a publisher may use one.
+    """
+    for digest in (b"", None):
+        own = replace(a_stored_event(event=an_event(f"own {digest}")), digest=digest)
+        own = replace(own, body=b'{"fullMethod":"/a.B/C"}')
+        await store.write(lambda unit, own=own: unit.events.append(INSTANCE, [own], NOW))
+
+        with pytest.raises(AlreadyExists):
+            await publish(ACTOR, [an_event(f"own {digest}")])
+
+
+async def test_an_event_is_refused_where_its_deliveries_would_say_17(publish, deliveries, ids):
+    """
+    A circle of receivers ends at the sixteenth.
+    """
+    await publish(ACTOR, [replace(an_event("a"), hops=15)])
+
+    text = r"^Outrider-Hops is 16, and the limit is 16: "
+    with pytest.raises(FailedPrecondition, match=text):
+        await publish(ACTOR, [an_event("b"), replace(an_event("c"), hops=16)])
+    assert {"a"} == {delivery.event_id for delivery in await log(deliveries)}
 
 
 async def test_an_id_published_many_times_at_once_counts_once(publish, deliveries, ids):
@@ -237,7 +438,7 @@ async def test_what_is_stored_is_not_answered_with_an_error(runtime, registered)
     store = ForgetfulStore()
     routing = Routing(store, registered)
     await routing.refresh()
-    publish = PublishEvents(store=store, runtime=runtime, routing=routing)
+    publish = PublishEvents(store=store, runtime=runtime, routing=routing, digest=DIGEST)
 
     assert [PublishResult("event-1", 0, is_duplicate=False)] == await publish(
         ACTOR, [an_event(event_type="shop.a")]

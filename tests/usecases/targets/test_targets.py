@@ -21,7 +21,7 @@ from support.builders import (
     an_event,
     an_event_condition,
 )
-from support.runtime import FIRST_ID, NOW
+from support.runtime import FIRST_SONYFLAKE, NOW
 
 ACTOR = an_actor()
 STRANGER = an_actor(instance=ANOTHER_INSTANCE)
@@ -46,7 +46,7 @@ async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
     """
     created = await targets.create(ACTOR, a_new_target(name="audit"))
 
-    assert str(FIRST_ID) == created.id
+    assert str(FIRST_SONYFLAKE) == created.id
     assert f"SigningKey{1:026d}" == created.signing_key
     assert (NOW, NOW) == (created.created_at, created.changed_at)
     assert created == await targets.get(ACTOR, created.id)
@@ -236,7 +236,7 @@ async def test_a_key_is_rotated_when_asked_for_and_only_then(targets, clock):
     replaced = await targets.update(ACTOR, created.id, TargetChange(key_grace=NO_TIME))
 
     assert created.signing_keys == unchanged.signing_keys
-    assert (rotated.signing_key, created.signing_key) == rotated.signing_secrets(clock())
+    assert (created.signing_key, rotated.signing_key) == rotated.signing_secrets(clock())
     assert (replaced.signing_key,) == replaced.signing_secrets(clock())
     assert 3 == len({created.signing_key, rotated.signing_key, replaced.signing_key})
 

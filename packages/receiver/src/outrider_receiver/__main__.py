@@ -40,10 +40,10 @@ def tokens_of(issuer: str, private_keys: Sequence[str]) -> Tokens:
 
 def port_of(text: str) -> int:
     """The number of a port; 0 takes a free one. Raise ValueError for what is none."""
-    port = int(text)
-    if not 0 <= port <= _MAX_PORT:
+    # int() alone also reads "8_080", " 80" and digits of other scripts.
+    if not (text.isascii() and text.isdigit()) or int(text) > _MAX_PORT:
         raise ValueError(text)
-    return port
+    return int(text)
 
 
 def loaded(path: Path) -> Receiver:

@@ -27,3 +27,5 @@ class OpenedCall:
     payload: Payload
     body: bytes = field(repr=False)
     """The JSON, decrypted."""
+    macs: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What tells that the same signed bytes come again: see `verify_with_macs`."""

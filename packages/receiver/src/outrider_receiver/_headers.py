@@ -12,6 +12,9 @@ WEBHOOK_ID = "webhook-id"
 WEBHOOK_TIMESTAMP = "webhook-timestamp"
 WEBHOOK_SIGNATURE = "webhook-signature"
 ATTEMPT = "outrider-attempt"
+EVENT = "outrider-event"
+REPLAY_OF = "outrider-replay-of"
+HOPS = "outrider-hops"
 
 # Whoever reaches the URL writes the headers. Bound each before reading it. A timestamp and 31
 # signatures, more than any sender has keys, take 2 100 characters.
@@ -25,6 +28,9 @@ _MEANINGS = {
     WEBHOOK_TIMESTAMP: WEBHOOK_TIMESTAMP,
     WEBHOOK_SIGNATURE: WEBHOOK_SIGNATURE,
     ATTEMPT: ATTEMPT,
+    EVENT: EVENT,
+    REPLAY_OF: REPLAY_OF,
+    HOPS: HOPS,
 }
 # Spelt as servers of three kinds hand them over: the quick way to the same.
 _SPELLINGS = {

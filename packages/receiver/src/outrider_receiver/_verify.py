@@ -11,7 +11,15 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from outrider_receiver._claims import Claim, claims_in
-from outrider_receiver._headers import ATTEMPT, ZITADEL_SIGNATURE, Headers, read_headers
+from outrider_receiver._headers import (
+    ATTEMPT,
+    EVENT,
+    HOPS,
+    REPLAY_OF,
+    ZITADEL_SIGNATURE,
+    Headers,
+    read_headers,
+)
 from outrider_receiver._refusal import InvalidCall, Reason
 from outrider_receiver._signing_keys import Hasher, halves, hmac_sha256, secrets_of
 
@@ -20,7 +28,8 @@ TOLERANCE = timedelta(minutes=5)
 
 _SECONDS = TOLERANCE.total_seconds()
 _START_CHARS = len("t=1700000000,v1=")
-_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class VerifiedCall(NamedTuple):
@@ -35,6 +44,18 @@ class VerifiedCall(NamedTuple):
 
     attempt: int | None = None
     """Which attempt this says it is, from 1; events only. **Not signed**: for the log."""
+
+    event_id: str | None = None
+    """The publisher's id of the event that this says it delivers, the same for all targets and on
+    replays. **Not signed**: see `Receiver(deduplicate_by="event")`."""
+
+    replay_of: str | None = None
+    """The delivery that this says it repeats, on replays. **Not signed**: for the log."""
+
+    hops: int = 0
+    """How many outriders the event has come through, from 1; 0 from ZITADEL, and for interceptions.
+    A receiver that publishes because of this call passes it on, as the header `Outrider-Hops` or
+    `hops`: then a circle ends. **Not signed**."""
 
     @property
     def signed_at(self) -> datetime:
@@ -66,24 +87,51 @@ def verify(
         InvalidCall: whatever the caller sent that is not right.
         TypeError, ValueError: the arguments are wrong, whoever calls.
     """
+    return verify_with_macs(body, headers, signing_keys, now, tolerance)[0]
+
+
+def verify_with_macs(
+    body: bytes,
+    headers: Headers,
+    signing_keys: str | Sequence[str],
+    now: float | None,
+    tolerance: timedelta,
+) -> tuple[VerifiedCall, tuple[str, ...]]:
+    """`verify`, and what tells that the same signed bytes come again, whatever was taken from them.
+
+    One HMAC over time and body for each signing key that matched, as ZITADEL writes it, also where
+    only the headers of Standard Webhooks came.
+    """
     if not isinstance(body, bytes):
         raise TypeError(_body_advice(body))
     if now is None:
         now = time.time()  # noqa: TID251 - the default of an argument; tests pass their own
     found = read_headers(headers)
     if type(signing_keys) is str and signing_keys and len(found) == 1:
-        at = _usual(found.get(ZITADEL_SIGNATURE, ""), body, signing_keys, now, tolerance)
+        header = found.get(ZITADEL_SIGNATURE, "")
+        at = _usual(header, body, signing_keys, now, tolerance)
         if at is not None:
-            return tuple.__new__(VerifiedCall, (at, None, None))
+            call: VerifiedCall = tuple.__new__(VerifiedCall, (at, None, None, None, None, 0))
+            return call, (header[_START_CHARS:],)
     secrets = secrets_of(signing_keys)
     claims = claims_in(found)
-    attempt = _attempt(found[ATTEMPT]) if ATTEMPT in found else None
+    attempt = _number(found[ATTEMPT], "the attempt") if ATTEMPT in found else None
+    event_id = _event_id(found[EVENT]) if EVENT in found else None
+    replay_of = _visible(found[REPLAY_OF]) if REPLAY_OF in found else None
+    hops = _number(found[HOPS], "hops") if HOPS in found else 0
     delivery_id = None
+    matched: dict[tuple[str, int], str] = {}
     for claim in claims:
         _require_fresh(claim, now, tolerance)
-        _require_signed(claim, body, secrets)
+        for secret, mac in _matches(claim, body, secrets):
+            if claim.message_id is None:
+                matched[secret, claim.at] = mac.hex()
+            elif (secret, claim.at) not in matched:
+                same = hmac_sha256(secret, b"%d." % claim.at, body)
+                matched[secret, claim.at] = same.hex()
         delivery_id = claim.message_id or delivery_id
-    return VerifiedCall(claims[0].at, delivery_id, attempt)
+    verified = VerifiedCall(claims[0].at, delivery_id, attempt, event_id, replay_of, hops)
+    return verified, tuple(matched.values())
 
 
 def _usual(
@@ -129,20 +177,43 @@ def _require_fresh(claim: Claim, now: float, tolerance: timedelta) -> None:
     raise InvalidCall(Reason.TOO_OLD, "the signature is too old")
 
 
-def _require_signed(claim: Claim, body: bytes, secrets: Sequence[str]) -> None:
-    trusted = False
+def _matches(claim: Claim, body: bytes, secrets: Sequence[str]) -> list[tuple[str, bytes]]:
+    """The keys that it was signed with, each with its HMAC; there is one at least."""
+    matches: list[tuple[str, bytes]] = []
     for secret in secrets:
         expected = hmac_sha256(secret, claim.prefix, body)
+        trusted = False
         for signature in claim.signatures:
             # No early exit: how long it takes must not say which key matched.
             trusted |= compare_digest(expected, signature)
-    if not trusted:
+        if trusted:
+            matches.append((secret, expected))
+    if not matches:
         raise InvalidCall(Reason.NO_MATCH, "no signature was made with a known signing key")
+    return matches
 
 
-def _attempt(text: str) -> int:
-    if not _ATTEMPT.fullmatch(text):
-        raise InvalidCall(Reason.MALFORMED, "the number of the attempt is not a number")
+def _visible(text: str) -> str:
+    if not _VISIBLE.fullmatch(text):
+        raise InvalidCall(Reason.MALFORMED, "an id in a header is not one visible word")
+    return text
+
+
+def _event_id(text: str) -> str:
+    _visible(text)
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote  # noqa: PLC0415 - few ids need it
+
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidCall(Reason.MALFORMED, "the id of the event is not UTF-8") from None
+
+
+def _number(text: str, of_what: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidCall(Reason.MALFORMED, f"the number of {of_what} is not a number")
     return int(text)
 
 

@@ -5,13 +5,14 @@
     threading.Thread(target=inbox.work, args=(receiver,)).start()
 
 An event is written to a SQLite file, synced to the disk, and answered 202; the same delivery again is
-answered the same and written once. `work` hands one after the other to the receiver's handlers, in
+answered the same and written once, also when its id was taken from it. `work` hands one after the other to the receiver's handlers, in
 the order of their arrival. One that fails comes again after a wait that doubles; after `attempts`
 it stays in the file, for `failed`. Several processes may work on one file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 import threading
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from outrider_receiver._calls import HttpAnswer, OpenedCall
+from outrider_receiver._once import CallNames, names_of
 from outrider_receiver._verify import VerifiedCall
 from outrider_receiver.payloads import parse_payload
 
@@ -46,8 +48,17 @@ CREATE TABLE IF NOT EXISTS outrider_inbox (
     body BLOB,
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL NOT NULL
+    due REAL NOT NULL,
+    event_id TEXT,
+    replay_of TEXT,
+    hops INTEGER NOT NULL DEFAULT 0
 );
+-- What else each is known by, as long as it is there.
+CREATE TABLE IF NOT EXISTS outrider_inbox_names (
+    name TEXT PRIMARY KEY,
+    place INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outrider_inbox_names_place ON outrider_inbox_names (place);
 CREATE INDEX IF NOT EXISTS outrider_inbox_due ON outrider_inbox (state, due);
 """
 # One statement, so that two workers never take the same.
@@ -56,8 +67,10 @@ UPDATE outrider_inbox SET attempts = attempts + 1, due = ?
 WHERE place = (
     SELECT place FROM outrider_inbox WHERE state = 'pending' AND due <= ? ORDER BY place LIMIT 1
 )
-RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts
+RETURNING place, delivery_id, signed_at, is_signed_id, body, attempts, event_id, replay_of, hops
 """
+# Files of older releases lack these.
+_NEW_COLUMNS = ("event_id TEXT", "replay_of TEXT", "hops INTEGER NOT NULL DEFAULT 0")
 
 
 class HandlerRunner(Protocol):
@@ -91,21 +104,62 @@ class Inbox:
         # What is answered 2xx is on the disk.
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.executescript(_SCHEMA)
+        self._add_columns()
 
-    def put(self, opened: OpenedCall) -> bool:
-        """Keep an event; False when it is here, or was done, already. It is on the disk then."""
+    def put(self, opened: OpenedCall, *, by_event: bool = False) -> bool:
+        """Keep an event; False when it is here, or was done, already. It is on the disk then.
+
+        `by_event`: also when the same event came for another target, or as a replay.
+        """
+        names = names_of(opened, by_event=by_event)
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                is_new = self._put(opened, names)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        self._arrived.set()
+        return is_new
+
+    def _put(self, opened: OpenedCall, names: CallNames) -> bool:
         verified = opened.verified
         # ZITADEL sends no id: there the same bytes are the same event.
-        name = verified.delivery_id or hashlib.sha256(opened.body).hexdigest()
-        row = (name, verified.at, verified.delivery_id is not None, opened.body, self._clock())
-        with self._lock:
-            is_new = self._connection.execute(
-                "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due)"
-                " VALUES (?, ?, ?, ?, 'pending', ?) ON CONFLICT (delivery_id) DO NOTHING",
-                row,
-            ).rowcount
-        self._arrived.set()
-        return bool(is_new)
+        delivery_id = names.delivery_id or hashlib.sha256(opened.body).hexdigest()
+        has_id = names.delivery_id is not None
+        bars = names.anonymous if has_id else (*names.signed, *names.anonymous)
+        place = self._place(delivery_id, (*names.work, *bars))
+        is_new = place is None
+        if place is None:
+            place = self._connection.execute(
+                "INSERT INTO outrider_inbox (delivery_id, signed_at, is_signed_id, body, state, due,"
+                " event_id, replay_of, hops) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
+                (
+                    *(delivery_id, verified.at, has_id, opened.body, self._clock()),
+                    *(verified.event_id, verified.replay_of, verified.hops),
+                ),
+            ).lastrowid
+        known_by = (*names.work, *(names.signed if has_id else names.anonymous))
+        self._connection.executemany(
+            "INSERT INTO outrider_inbox_names (name, place) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(name, place) for name in known_by],
+        )
+        return is_new
+
+    def _place(self, delivery_id: str, names: tuple[str, ...]) -> int | None:
+        """Where the event is that has this id, or one of these names."""
+        row = self._connection.execute(
+            "SELECT place FROM outrider_inbox WHERE delivery_id = ?", (delivery_id,)
+        ).fetchone()
+        for name in names if row is None else ():
+            row = (
+                row
+                or self._connection.execute(
+                    "SELECT place FROM outrider_inbox_names WHERE name = ?", (name,)
+                ).fetchone()
+            )
+        return None if row is None else int(row[0])
 
     def work_once(self, receiver: HandlerRunner) -> bool:
         """Do the work of the oldest event that is due; False when there is none."""
@@ -114,8 +168,10 @@ class Inbox:
             row = self._connection.execute(_TAKE, (now + _LEASE_SECONDS, now)).fetchone()
         if row is None:
             return False
-        place, delivery_id, signed_at, is_signed_id, body, attempts = row
-        verified = VerifiedCall(signed_at, delivery_id if is_signed_id else None, attempts)
+        place, delivery_id, signed_at, is_signed_id, body, attempts, event_id, replay_of, hops = row
+        verified = VerifiedCall(
+            signed_at, delivery_id if is_signed_id else None, attempts, event_id, replay_of, hops
+        )
         is_done = _is_done(receiver, verified, body)
         with self._lock:
             self._settle(place, attempts, is_done=is_done)
@@ -157,13 +213,23 @@ class Inbox:
             # The id stays for a while, the body need not.
             after = ("done", None, now + KEEP_SECONDS, place)
             self._change("state = ?, body = ?, due = ?", after)
-            self._connection.execute(
-                "DELETE FROM outrider_inbox WHERE state = 'done' AND due <= ?", (now,)
+            forgotten = self._connection.execute(
+                "DELETE FROM outrider_inbox WHERE state = 'done' AND due <= ? RETURNING place",
+                (now,),
+            ).fetchall()
+            self._connection.executemany(
+                "DELETE FROM outrider_inbox_names WHERE place = ?", forgotten
             )
         elif attempts >= self._attempts:
             self._change("state = ?", ("failed", place))
         else:
             self._change("due = ?", (now + _FIRST_WAIT_SECONDS * 2 ** (attempts - 1), place))
+
+    def _add_columns(self) -> None:
+        for column in _NEW_COLUMNS:
+            # Another process may do the same: then it is there when this one tries.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._connection.execute(f"ALTER TABLE outrider_inbox ADD COLUMN {column}")
 
     def _change(self, assignments: str, values: tuple[object, ...]) -> None:
         statement = f"UPDATE outrider_inbox SET {assignments} WHERE place = ?"  # noqa: S608 - ours

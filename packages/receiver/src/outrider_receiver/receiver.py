@@ -32,10 +32,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from outrider_receiver._calls import HttpAnswer, OpenedCall
 from outrider_receiver._handlers import Handler, Handlers
 from outrider_receiver._headers import Headers
+from outrider_receiver._once import Work, names_of
 from outrider_receiver._refusal import InvalidCall, KeysUnavailable, Reason
 from outrider_receiver._signing_keys import secrets_of
 from outrider_receiver._steps import Step, Steps, walk, walk_async
-from outrider_receiver._verify import TOLERANCE, VerifiedCall, verify
+from outrider_receiver._verify import TOLERANCE, VerifiedCall, verify_with_macs
 from outrider_receiver.answers import Refusal, render, render_message, render_refusal
 from outrider_receiver.dedup import (
     KEEP_SECONDS,
@@ -63,6 +64,12 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 
 JSON, JWT, JWE = "json", "jwt", "jwe"
 """The payload types."""
+
+DELIVERY, EVENT = "delivery", "event"
+"""What is handled once."""
+
+# Clocks of a store and of a receiver may differ by so much.
+_SIGNED_MARGIN_SECONDS = 60.0
 
 EventHandler = Callable[[Event], Any] | Callable[[Event, VerifiedCall], Any]
 RequestHandler = Callable[[Request], Any] | Callable[[Request, VerifiedCall], Any]
@@ -92,6 +99,7 @@ class Receiver:
         accept: Collection[str] | None = None,
         tolerance: timedelta = TOLERANCE,
         deduplicate: DeduplicationStore | None = None,
+        deduplicate_by: str = DELIVERY,
         lease_seconds: float = LEASE_SECONDS,
         keep_seconds: float = KEEP_SECONDS,
         max_body_bytes: int = MAX_BODY_BYTES,
@@ -108,6 +116,9 @@ class Receiver:
                 `json`; with tokens `jwt`; with tokens that have private keys only `jwe`.
             tolerance: how far a signature's time may be from now.
             deduplicate: do the work of an event once; see `outrider_receiver.dedup`.
+            deduplicate_by: `delivery`, so that a replay is handled again, or `event`, so that an
+                event is handled once, whichever of its targets and replays comes first. Also what
+                an inbox goes by.
             lease_seconds: how long the work of one event may take.
             keep_seconds: how long it is remembered that it was done.
             max_body_bytes: of one call.
@@ -121,6 +132,9 @@ class Receiver:
         self._accept: frozenset[str] = frozenset()
         self.use_tokens(tokens, accept=accept)
         self._tolerance = tolerance
+        if deduplicate_by not in {DELIVERY, EVENT}:
+            raise ValueError(f"deduplicate_by is {DELIVERY} or {EVENT}, not {deduplicate_by!r}")
+        self._by_event = deduplicate_by == EVENT
         self._store = deduplicate
         self._lease_seconds = lease_seconds
         self._keep_seconds = keep_seconds
@@ -239,19 +253,14 @@ class Receiver:
         payload_type = _payload_type(body)
         if payload_type not in self._accept:
             raise InvalidCall(Reason.NOT_ALLOWED, f"payloads of type {payload_type} are not taken")
-        verified = verify(
-            body,
-            headers,
-            signing_keys=self.signing_keys,
-            now=self._clock() if self._clock else None,
-            tolerance=self._tolerance,
-        )
+        now = self._clock() if self._clock else None
+        verified, macs = verify_with_macs(body, headers, self.signing_keys, now, self._tolerance)
         tokens = self._tokens
         if payload_type != JSON and tokens is not None:
             body = yield Step(
                 functools.partial(tokens.open, body), functools.partial(tokens.open_async, body)
             )
-        return OpenedCall(verified, parse_payload(body), body)
+        return OpenedCall(verified, parse_payload(body), body, macs)
 
     def _handling(self, body: bytes, headers: Headers) -> Steps[HttpAnswer]:
         if isinstance(body, bytes) and len(body) > self.max_body_bytes:
@@ -269,32 +278,34 @@ class Receiver:
         return (yield from self._answering(opened))
 
     def _receiving(self, opened: OpenedCall) -> Steps[HttpAnswer]:
-        inbox, store, delivery_id = self._inbox, self._store, opened.verified.delivery_id
         try:
-            if inbox is not None:
-                yield Step(functools.partial(inbox.put, opened))
+            if self._inbox is not None:
+                yield Step(functools.partial(self._inbox.put, opened, by_event=self._by_event))
                 return HttpAnswer(202)
-            if store is None or delivery_id is None:
+            if self._store is None:
                 return (yield from self._answering(opened))
-            claimed = yield Step(functools.partial(store.claim, delivery_id, self._lease_seconds))
+            work = self._work(self._store, opened)
+            state = yield Step(work.begin)
         except Exception:  # noqa: BLE001 - a disk, a network: the event comes again
             _log().exception("an event could not be kept or claimed")
             return _plain(503, "try again", _LATER)
-        if claimed.state is State.DONE:
+        if state is State.DONE:
             return HttpAnswer(204)
-        if claimed.state is State.BUSY:
+        if state is State.BUSY:
             return _plain(503, "this delivery is being handled", _LATER)
         answer = yield from self._answering(opened)
-        yield Step(functools.partial(self._end, store, delivery_id, claimed.token, answer))
+        yield Step(functools.partial(self._end, work, answer))
         return answer
 
-    def _end(
-        self, store: DeduplicationStore, delivery_id: str, token: str, answer: HttpAnswer
-    ) -> None:
+    def _work(self, store: DeduplicationStore, opened: OpenedCall) -> Work:
+        # A signature is believed until its time and the tolerance are over, in either direction.
+        signed_seconds = 2 * self._tolerance.total_seconds() + _SIGNED_MARGIN_SECONDS
+        names = names_of(opened, by_event=self._by_event)
+        return Work(store, names, self._lease_seconds, self._keep_seconds, signed_seconds)
+
+    def _end(self, work: Work, answer: HttpAnswer) -> None:
         try:
-            if answer.status >= _FIRST_FAILURE:
-                store.release(delivery_id, token)
-            elif not store.done(delivery_id, token, self._keep_seconds):
+            if not work.end(is_done=answer.status < _FIRST_FAILURE):
                 _log().warning("a handler took longer than its lease: its work may be done twice")
         except Exception:  # noqa: BLE001 - the lease ends by itself
             _log().exception("the claim of an event could not be ended")

@@ -62,6 +62,9 @@ class _Endpoint(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(answer.body)))
         if closing:
             self.send_header("Connection", "close")
+        elif self.request_version == "HTTP/1.0" and not self.close_connection:
+            # A caller of HTTP/1.0 that is not told takes the connection's end for the answer's.
+            self.send_header("Connection", "keep-alive")
         self.end_headers()
         self.wfile.write(answer.body)
 

@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from outrider_receiver._samples import SAMPLES
 from outrider_receiver._signing_keys import hmac_sha256, secrets_of
@@ -34,6 +35,8 @@ __all__ = ["SAMPLES", "SIGNING_KEY", "Sender", "SignedCall", "sample", "sign", "
 
 SIGNING_KEY = "98KmsU67ABCdef0123456789ghijklMNOPQR"
 """A signing key as CreateTarget makes them, which protects nothing."""
+
+_VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 def sample(name: str) -> Payload:
@@ -149,22 +152,31 @@ class Sender:
         *,
         delivery_id: str | None = None,
         attempt: int = 1,
+        event_id: str | None = None,
+        replay_of: str | None = None,
+        hops: int = 1,
     ) -> SignedCall:
         """Any payload, signed: typed, as a mapping of JSON, or as the very bytes.
 
-        The same `delivery_id` again is another attempt of the same delivery.
+        The same `delivery_id` again is another attempt of the same delivery; the same `event_id`
+        with another one is the event for another target or, with `replay_of`, a replay.
         """
         self._calls += 1
         body = self._wrapped(_bytes_of(payload))
         at = int(self._clock())
         signature = sign(body, signing_keys=self.signing_keys, at=at)
-        headers = {"Content-Type": "application/json", "ZITADEL-Signature": signature}
+        headers = {"Content-Type": "application/json", "Zitadel-Signature": signature}
         if self._as_zitadel:
             return SignedCall(body, headers)
         name = delivery_id or f"delivery-{self._calls}"
         standard = standard_headers(body, signing_keys=self.signing_keys, at=at, delivery_id=name)
-        headers |= {"X-ZITADEL-Signature": signature, **standard}
+        headers |= {"X-Zitadel-Signature": signature, **standard}
         headers |= {"Outrider-Delivery": name, "Outrider-Attempt": str(attempt)}
+        if event_id is not None:
+            headers["Outrider-Event"] = quote(event_id, safe=_VISIBLE)
+        if replay_of is not None:
+            headers["Outrider-Replay-Of"] = replay_of
+        headers["Outrider-Hops"] = str(hops)
         return SignedCall(body, headers)
 
     def _wrapped(self, body: bytes) -> bytes:

@@ -12,6 +12,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 MASTER_KEY_BYTES = 32
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
+_DIGEST_BYTES = 16
 
 
 class WrongMasterKey(Exception):
@@ -35,11 +37,19 @@ class Sealing:
                 f"a master key has {MASTER_KEY_BYTES} bytes, this one {len(master_key)}"
             )
         self._cipher = AESGCM(master_key)
+        digest_key = blake2b(b"digests of events", key=master_key, digest_size=MASTER_KEY_BYTES)
+        self._hash = blake2b(key=digest_key.digest(), digest_size=_DIGEST_BYTES)
 
     def seal(self, secret: bytes, *, belongs_to: str) -> bytes:
         """Return the sealed secret; twice the same secret gives two different texts."""
         nonce = os.urandom(_NONCE_BYTES)
         return _VERSION + nonce + self._cipher.encrypt(nonce, secret, belongs_to.encode())
+
+    def digest(self, content: bytes) -> bytes:
+        """Return a digest that only tells, without the master key, that two contents are equal."""
+        hashed = self._hash.copy()
+        hashed.update(content)
+        return hashed.digest()
 
     def open(self, sealed: bytes, *, belongs_to: str) -> bytes:
         """Return the secret. Raise `WrongMasterKey` when key, owner or bytes do not fit."""

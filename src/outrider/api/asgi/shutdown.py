@@ -5,11 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from outrider.errors import Unavailable
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The two moments of a stop.
+
+    Once it is `announced` the server says that it is not ready and answers every call as before:
+    balancers need some seconds to send calls elsewhere. Once it has `begun` no call comes in any
+    more, and streams that only their caller ends end.
+    """
+
+    announced: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def announce(self) -> None:
+        """The server stops soon. A second time changes nothing."""
+        self.announced.set()
+
+    def begin(self) -> None:
+        """The server stops now, whether that was announced or not."""
+        self.announced.set()
+        self.begun.set()
 
 
 def stopping_error() -> Unavailable:

@@ -20,6 +20,7 @@ from connectrpc.codec import proto_json_codec
 from connectrpc.errors import ConnectError
 from protobuf import DescMethod
 
+from outrider.api.asgi.error_details import with_readable_details
 from outrider.api.asgi.limits import REQUEST_BYTES
 from outrider.api.asgi.types import (
     DISCONNECT_POLL_S,
@@ -58,6 +59,7 @@ _UNUSUAL = frozenset(
         b"transfer-encoding",
         b"connect-timeout-ms",
         b"grpc-timeout",
+        b"outrider-hops",
         b"expect",
     }
 )
@@ -231,7 +233,8 @@ class DirectResponse:
         if self.error is None:
             await send_response(send, _OK, headers, self.body)
             return
-        body = ConnectWireError.from_exception(self.error).to_json_bytes()
+        error = ConnectWireError.from_exception(self.error).to_json_bytes()
+        body = with_readable_details(error)
         status = HTTP_STATUS[self.error.code]
         await send_response(send, status, headers, rest_error(body) if is_rest else body)
 

@@ -35,6 +35,7 @@ from outrider.api.rest.request import BadRequestError
 from outrider.api.rpc.error_mapping import shortened
 from outrider.api.rpc.protocol_errors import media_type, send_error
 from outrider.api.rpc.service import Service
+from outrider.api.services.outrider.events import ids_by_source
 from outrider.domain.events.cloud_event import CloudEvent
 from outrider.errors import InvalidRequest
 from outrider_api.outrider.v1 import event_service_pb as pb
@@ -103,10 +104,10 @@ class CloudEvents:
         except BadRequestError as error:
             await send_error(scope, send, Code.INVALID_ARGUMENT, shortened(str(error)))
             return
+        translated = _receive_translated(reader, scope, receive)
         # As binary, the message is never larger than the JSON that it came from.
-        await self._event_app(
-            call, _receive_translated(reader, scope, receive), RestResponse(send, _response_json)
-        )
+        with ids_by_source():
+            await self._event_app(call, translated, RestResponse(send, _response_json))
 
 
 def _reader(kind: str) -> Reader | None:

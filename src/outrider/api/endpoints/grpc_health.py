@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 
-from outrider.api.asgi.shutdown import pause, stopping_error
+from outrider.api.asgi.shutdown import Shutdown, pause, stopping_error
 from outrider.api.endpoints.health import Readiness, Ready
 from outrider.api.rpc.interceptors import Authenticate, Context
 from outrider.api.rpc.service import Service, serve
@@ -37,9 +37,9 @@ class HealthHandlers(Health):
         services: Collection[str],
         poll_every_s: float = POLL_EVERY_S,
         repeat_every_s: float = REPEAT_EVERY_S,
-        stopping: asyncio.Event | None = None,
+        shutdown: Shutdown | None = None,
     ) -> None:
-        self._stopping = stopping or asyncio.Event()
+        self._shutdown = shutdown or Shutdown()
         self._readiness = readiness
         self._names = {WHOLE_SERVER, Health.desc().type_name, *services}
         self._poll_every_s = poll_every_s
@@ -68,7 +68,7 @@ class HealthHandlers(Health):
         loop = asyncio.get_running_loop()
         last_sent, sent_at = None, loop.time()
         while True:
-            is_last = self._stopping.is_set()
+            is_last, is_announced = self._shutdown.begun.is_set(), self._shutdown.announced.is_set()
             is_served = request.service in self._names
             status = await self._status() if is_served else _Status.SERVICE_UNKNOWN
             if status != last_sent or loop.time() - sent_at >= self._repeat_every_s:
@@ -76,7 +76,8 @@ class HealthHandlers(Health):
                 last_sent, sent_at = status, loop.time()
             if is_last:
                 raise stopping_error()
-            await pause(self._stopping, self._poll_every_s)
+            moment = self._shutdown.begun if is_announced else self._shutdown.announced
+            await pause(moment, self._poll_every_s)
 
     async def _status(self) -> pb.HealthCheckResponse.ServingStatus:
         reason = await self._readiness.reason()
@@ -88,15 +89,15 @@ def grpc_health(
     ready: Ready,
     authenticate: Authenticate,
     log: Log,
-    stopping: asyncio.Event,
+    shutdown: Shutdown,
     *,
     telemetry: Telemetry = NO_TELEMETRY,
 ) -> Service:
-    """The health of these services, and of itself. `stopping` ends open `Watch` streams."""
+    """The health of these services, and of itself. `shutdown` ends open `Watch` streams."""
     handlers: Health = HealthHandlers(
         Readiness(ready, log),
         [service.descriptor.type_name for service in services],
-        stopping=stopping,
+        shutdown=shutdown,
     )
     return serve(
         HealthASGIApplication, handlers, Health.desc(), authenticate, log, telemetry=telemetry

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable
 
+from outrider.api.asgi.shutdown import Shutdown
 from outrider.api.asgi.types import App, Receive, Scope, Send, send_response
 from outrider.api.rpc.protocol_errors import JSON
 from outrider.errors import Unavailable
@@ -26,12 +27,12 @@ OK = 200
 UNAVAILABLE = 503
 
 
-def store_ready(store: Store, stopping: asyncio.Event) -> Ready:
-    """The check of a process that serves from this store, until it stops."""
+def store_ready(store: Store, shutdown: Shutdown) -> Ready:
+    """The check of a process that serves from this store, until it announces its stop."""
     check = _WriteCheck(store)
 
     async def ready() -> str | None:
-        if stopping.is_set():
+        if shutdown.announced.is_set():
             return "the server is stopping"
         await store.read(lambda unit: unit.routing_revision())
         return await check.reason()

@@ -14,14 +14,13 @@ from connectrpc.code import Code
 from outrider.api.asgi.cors import cors
 from outrider.api.asgi.origin import authority_of
 from outrider.api.asgi.types import App, Receive, Scope, Send
-from outrider.api.rpc.protocol_errors import JSON, send_error
+from outrider.api.rpc.protocol_errors import JSON, send_error, send_not_allowed
 from outrider.usecases.access.authenticate import InstanceResolver
 from outrider.usecases.access.web_keys import UseWebKeys
 
 PATH = "/oauth/v2/keys"
 # Receivers may keep the set for five minutes: a new key waits that long before it is activated.
 CACHE_CONTROL = (b"cache-control", b"max-age=300, must-revalidate")
-ALLOW = (b"allow", b"GET, HEAD")
 
 
 def jwks(web_keys: UseWebKeys, resolve_instance: InstanceResolver) -> App:
@@ -31,8 +30,7 @@ def jwks(web_keys: UseWebKeys, resolve_instance: InstanceResolver) -> App:
         if scope["path"] != PATH:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
         elif scope["method"] not in {"GET", "HEAD"}:
-            text = "Method Not Allowed"
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(ALLOW,))
+            await send_not_allowed(scope, send, ("GET", "HEAD"), PATH)
         else:
             instance = resolve_instance(authority_of(scope))
             await _send_set(scope, send, {"keys": await web_keys.published_jwks(instance)})

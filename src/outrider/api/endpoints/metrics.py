@@ -14,7 +14,7 @@ from connectrpc.code import Code
 from outrider.api.asgi.origin import authority_of
 from outrider.api.asgi.types import App, Receive, Scope, Send, header, send_response
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.protocol_errors import send_error
+from outrider.api.rpc.protocol_errors import send_error, send_not_allowed
 from outrider.domain.access.permission import Role, require
 from outrider.domain.ids import InstanceId
 from outrider.errors import OutriderError, PermissionDenied
@@ -23,7 +23,6 @@ from outrider.usecases.access.authenticate import Authenticate
 
 PATH = "/metrics"
 PERMISSION = "delivery.read"
-_ALLOW = (b"allow", b"GET, HEAD")
 _CHALLENGE = (b"www-authenticate", b"Bearer")
 _HEADERS = ((b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"))
 
@@ -55,8 +54,7 @@ def metrics_page(scrape: Scrape, authorize: Authorize | None, errors: ErrorMappe
         if scope["path"] != PATH:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
         elif scope["method"] not in {"GET", "HEAD"}:
-            text = "Method Not Allowed"
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=(_ALLOW,))
+            await send_not_allowed(scope, send, ("GET", "HEAD"), PATH)
         elif authorize is None or await _is_authorized(scope, send, authorize, errors):
             await _send_page(scope, send, (await scrape()).encode())
 

@@ -7,7 +7,7 @@ the instance of a request, and its URL.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from connectrpc.code import Code
@@ -28,8 +28,9 @@ from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.issuers import Issuers, UnusableHostError
 from outrider.api.endpoints.jwks import PATH as JWKS_PATH
 from outrider.api.endpoints.oauth_client import client_of
-from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
+from outrider.api.rpc.protocol_errors import JSON, media_type, send_error, send_not_allowed
 from outrider.domain.access.access_token import LIFETIME
+from outrider.domain.ids import InstanceId
 from outrider.errors import InvalidRequest, ResourceExhausted
 from outrider.usecases.access.grants import GrantError, Grants, TokenGrant
 from outrider.usecases.ports.log import Log
@@ -46,19 +47,20 @@ _BAD_REQUEST, _UNAUTHORIZED = 400, 401
 # RFC 6749, section 5.1.
 NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
 
+SigningAlgorithms = Callable[[InstanceId], Awaitable[Sequence[str]]]
 Form = Mapping[str, str]
 Grant = Callable[[Scope, Form, str], Awaitable[TokenGrant]]
 
 
-def discovery(issuers: Issuers) -> App:
-    """The application at `DISCOVERY_PATH`."""
+def discovery(issuers: Issuers, algorithms: SigningAlgorithms) -> App:
+    """The application at `DISCOVERY_PATH`; `algorithms` are asked for at every request."""
 
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"] != DISCOVERY_PATH:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] not in {"GET", "HEAD"}:
-            await _send_not_allowed(scope, send, b"GET, HEAD")
+            await send_not_allowed(scope, send, ("GET", "HEAD"), DISCOVERY_PATH)
             return
         try:
             issuer = issuers.issuer(scope)
@@ -67,7 +69,8 @@ def discovery(issuers: Issuers) -> App:
                 scope, send, Code.INVALID_ARGUMENT, "header Host is missing or malformed"
             )
             return
-        body = json.dumps(discovery_document(issuer)).encode()
+        document = discovery_document(issuer, await algorithms(issuers.instance(scope)))
+        body = json.dumps(document).encode()
         length = (b"content-length", str(len(body)).encode())
         await send(
             {"type": "http.response.start", "status": 200, "headers": [JSON, *NO_STORE, length]}
@@ -78,14 +81,21 @@ def discovery(issuers: Issuers) -> App:
     return cors(app)
 
 
-def discovery_document(issuer: str) -> dict[str, object]:
-    """What the token endpoint can do, and nothing that it cannot."""
+def discovery_document(issuer: str, algorithms: Sequence[str]) -> dict[str, object]:
+    """What the token endpoint can do, and nothing that it cannot.
+
+    `algorithms` are those of the keys at `jwks_uri`. Verifiers take from
+    `id_token_signing_alg_values_supported` what they accept, and refuse all but RS256 without it.
+    """
     return {
         "issuer": issuer,
         "token_endpoint": f"{issuer}{TOKEN_PATH}",
         "jwks_uri": f"{issuer}{JWKS_PATH}",
         "grant_types_supported": [CLIENT_CREDENTIALS, ASSERTION],
+        # Required by OpenID Connect Discovery 1.0, section 3, though there is no login here.
         "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(algorithms),
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     }
 
@@ -111,7 +121,7 @@ class TokenEndpoint:
             await send_error(scope, send, Code.NOT_FOUND, "Not Found")
             return
         if scope["method"] != "POST":
-            await _send_not_allowed(scope, send, b"POST")
+            await send_not_allowed(scope, send, ("POST",), TOKEN_PATH)
             return
         try:
             token_grant = await self._grant(scope, receive)
@@ -201,10 +211,3 @@ async def _send_grant_error(send: Send, error: GrantError) -> None:
     challenge = [(b"www-authenticate", b'Basic realm="outrider"')] if is_stranger else []
     status = _UNAUTHORIZED if is_stranger else _BAD_REQUEST
     await send_response(send, status, [JSON, *NO_STORE, *challenge], json.dumps(body).encode())
-
-
-async def _send_not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
-    headers = ((b"allow", allow),)
-    await send_error(
-        scope, send, Code.UNIMPLEMENTED, "Method Not Allowed", status=405, headers=headers
-    )

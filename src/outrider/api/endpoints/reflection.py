@@ -14,6 +14,7 @@ from connectrpc.code import Code
 from protobuf import DescFile, DescMessage, DescService, Oneof
 
 from outrider.api.asgi.shutdown import until_shutdown
+from outrider.api.rpc.error_mapping import ERROR_MESSAGES
 from outrider.api.rpc.interceptors import Authenticate, Context
 from outrider.api.rpc.service import Service, serve
 from outrider.api.rpc.status_codes import GRPC_STATUS
@@ -27,14 +28,15 @@ from outrider_api.grpc.reflection.v1alpha import reflection_pb as v1alpha_pb
 
 
 class DescriptorIndex:
-    """Services with the files that describe them, and whatever those import."""
+    """Services and messages with the files that describe them, and whatever those import."""
 
-    def __init__(self, services: Iterable[DescService]) -> None:
+    def __init__(
+        self, services: Iterable[DescService], messages: Iterable[DescMessage] = ()
+    ) -> None:
         descriptors = list(services)
         self.services: Sequence[str] = sorted(service.type_name for service in descriptors)
-        self._files = {
-            file.name: file for service in descriptors for file in with_imports(service.file)
-        }
+        roots = [service.file for service in descriptors] + [message.file for message in messages]
+        self._files = {file.name: file for root in roots for file in with_imports(root)}
         self._symbols = {name: file for file in self._files.values() for name in symbols_of(file)}
         self._extensions = {
             (extension.extendee.type_name, extension.number): file
@@ -176,13 +178,16 @@ def reflection(
     *,
     telemetry: Telemetry = NO_TELEMETRY,
 ) -> list[Service]:
-    """Reflection about these services and itself, in both versions, until `stopping`."""
+    """Reflection about these services, their errors and itself, in both versions, until `stopping`."""
     versions: tuple[tuple[Any, Any, Any], ...] = (
         (v1.ServerReflectionASGIApplication, v1.ServerReflection, v1_pb),
         (v1alpha.ServerReflectionASGIApplication, v1alpha.ServerReflection, v1alpha_pb),
     )
     own = [service.desc() for _, service, _ in versions]
-    index = DescriptorIndex([*(service.descriptor for service in services), *own])
+    # No service imports what errors are made of: tools ask for it when they have one.
+    index = DescriptorIndex(
+        [*(service.descriptor for service in services), *own], messages=ERROR_MESSAGES
+    )
     return [
         serve(
             app,

@@ -33,7 +33,7 @@ from outrider.api.asgi.types import (
 from outrider.api.rest.request import BadRequestError, message_json
 from outrider.api.rest.routes import Match, Routes, path_segments
 from outrider.api.rpc.error_mapping import shortened
-from outrider.api.rpc.protocol_errors import JSON, media_type, send_error
+from outrider.api.rpc.protocol_errors import JSON, media_type, send_error, send_not_allowed
 from outrider.api.rpc.service import Service
 from outrider.errors import InvalidRequest
 
@@ -79,12 +79,13 @@ class RestApp:
         match = self._routes.find(scope["method"], segments)
         if match is not None:
             await self._call(match, scope, receive, send)
-        elif verbs := self._routes.verbs(segments):
-            allow = ((b"allow", ", ".join(verbs).encode()),)
-            text = "Method Not Allowed"
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+        elif routes := self._routes.at(segments):
+            verbs = sorted(route.verb for route in routes)
+            await send_not_allowed(scope, send, verbs, next(iter(routes)).path)
         else:
-            await send_error(scope, send, Code.NOT_FOUND, "Not Found")
+            meant = self._routes.meant(scope["method"], segments)
+            advice = f": did you mean {meant.verb} {meant.path}?" if meant else ""
+            await send_error(scope, send, Code.NOT_FOUND, f"Not Found{advice}")
 
     async def _call(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         try:

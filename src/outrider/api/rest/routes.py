@@ -8,18 +8,21 @@ a template that uses it is refused when the server starts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from protobuf import DescField, DescMessage, DescMethod, DescService
 
 from outrider.api.rpc.interceptors import procedure_of
+from outrider.domain.formats.spelling import alike
 from outrider_api.google.api import annotations_pb
 from outrider_api.google.api.http_pb import HttpRule
 
 WHOLE_MESSAGE = "*"
 VERBS = ("get", "put", "post", "delete", "patch")
+# A path with more has nothing in common with ours.
+MAX_COMPARED_SEGMENTS = 12
 
 _LITERAL = re.compile(r"[A-Za-z0-9._~-]+")
 _VARIABLE = re.compile(r"\{([a-z0-9_]+)\}")
@@ -35,6 +38,11 @@ class Route:
     input: DescMessage
     body: str
     """"*": the body is the message. A name: it is that field. Empty: there is none."""
+
+    @property
+    def path(self) -> str:
+        """The template."""
+        return "/" + "/".join(self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,28 +130,53 @@ class Routes:
 
     def find(self, verb: str, segments: tuple[str, ...]) -> Match | None:
         """The route of a verb and a path; None when no template fits."""
-        for node in matching_nodes(self._root, segments):
-            route = node.routes.get(verb)
-            if route is not None:
+        for route in self.at(segments):
+            if route.verb == verb:
                 return Match(route, tuple(variables(route, segments)))
         return None
 
-    def verbs(self, segments: tuple[str, ...]) -> list[str]:
-        """The verbs that a path is served with, sorted; empty: the path is unknown."""
-        return sorted(
-            {verb for node in matching_nodes(self._root, segments) for verb in node.routes}
-        )
+    def at(self, segments: tuple[str, ...]) -> Collection[Route]:
+        """The routes of a path, whatever their verbs; empty: the path is unknown.
+
+        A path of literals is never that of a variable: no id is called `search`.
+        """
+        nodes = matching_nodes(self._root, segments)
+        return next((node.routes.values() for node in nodes if node.routes), ())
+
+    def meant(self, verb: str, segments: tuple[str, ...]) -> Route | None:
+        """A route whose path is nearly this one, if possible with this verb."""
+        nodes = similar_nodes(self._root, tuple(filter(None, segments[:MAX_COMPARED_SEGMENTS])))
+        routes = next((node.routes for node in nodes if node.routes), {})
+        return routes.get(verb) or next(iter(routes.values()), None)
+
+
+def similar_nodes(node: Node, segments: tuple[str, ...]) -> Iterator[Node]:
+    """The nodes whose paths differ from this one by a letter or two, or by an underscore."""
+    if not segments:
+        yield node
+        return
+    first, rest = segments[0], segments[1:]
+    literal = first if first in node.literals else alike(first.lstrip("_"), node.literals)
+    if literal is not None:
+        yield from similar_nodes(node.literals[literal], rest)
+    if node.variable is not None:
+        yield from similar_nodes(node.variable, rest)
 
 
 def matching_nodes(node: Node, segments: tuple[str, ...]) -> Iterator[Node]:
-    """The nodes that a path leads to, those with literals first."""
+    """The nodes that a path leads to, those with literals first.
+
+    What has an underscore in front of a literal is no variable: `_search` is how other parts of
+    ZITADEL's API spell `search`.
+    """
     if not segments:
         yield node
         return
     first, rest = segments[0], segments[1:]
     if first in node.literals:
         yield from matching_nodes(node.literals[first], rest)
-    if node.variable is not None and first:
+    is_spelled_wrong = first.startswith("_") and first[1:] in node.literals
+    if node.variable is not None and first and not is_spelled_wrong:
         yield from matching_nodes(node.variable, rest)
 
 

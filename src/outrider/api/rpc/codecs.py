@@ -43,6 +43,7 @@ from outrider.api.rpc.json_envelope import (
 )
 from outrider.api.rpc.json_text import JsonForm, came_as, with_objects
 from outrider.domain.formats.json_bounds import MAX_BATCH_VALUES, check_values
+from outrider.domain.formats.json_words import json_words
 
 M = TypeVar("M", bound=Message)
 K = TypeVar("K")
@@ -85,12 +86,14 @@ class JsonCodec(CheckedCodec):
 
         Raises:
             ValueError: not JSON, of too many values, nested too deep, or not JSON of this message.
-            TypeError: JSON of another shape.
         """
         check_values(data, MAX_BATCH_VALUES)
-        envelope = envelope_of(bytes(data), message_class)
-        check_depth(envelope.json)
-        message = message_from_json(envelope.json, message_class)
+        try:
+            envelope = envelope_of(bytes(data), message_class)
+            check_depth(envelope.json)
+            message = message_from_json(envelope.json, message_class)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(json_words(str(problem))) from problem
         envelope.fill(message)
         came_as(JsonForm.STRING if envelope.has_text_fields else JsonForm.OBJECT)
         return message

@@ -25,8 +25,12 @@ from outrider.api.asgi.types import DisconnectedError
 from outrider.domain.formats import bounded_text
 from outrider.errors import OutriderError
 from outrider.usecases.ports.log import Log
+from outrider_api.google.rpc.status_pb import Status
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
+
+ERROR_MESSAGES = (Status.desc(), ErrorDetail.desc(), InterruptDetail.desc())
+"""What errors are made of on gRPC: the status, and every message that may be in its `Any`."""
 
 REFERENCE_BYTES = 4
 

@@ -8,6 +8,7 @@ aliases get the name that protobuf knows, and the rest goes to protobuf's JSON.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -21,9 +22,11 @@ from protobuf import (
     DescFieldValueList,
     DescFieldValueMap,
     DescFieldValueMessage,
+    DescFieldValueScalar,
     DescMessage,
     Message,
     Oneof,
+    ScalarType,
 )
 
 from outrider.api.asgi.json_depth import check_depth
@@ -42,6 +45,8 @@ Members = dict[str, Raw]
 _OBJECT = Decoder(Members)
 _OBJECTS = Decoder(list[Members])
 _NULL = b"null"
+_NO_NUMBERS = frozenset({ScalarType.BOOL, ScalarType.STRING, ScalarType.BYTES})
+_NUMBER = re.compile(rb'"(?:-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|-?Infinity|NaN)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,19 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """How a type of message is read: names as JSON has them, every spelling of them, its messages."""
+    """How a type of message is read: names as JSON has them, every spelling of them, its messages.
+
+    `numbers` are the names of its fields that are numbers.
+    """
 
     names: frozenset[str]
     spellings: Mapping[str, str]
     text_fields: Sequence[TextField]
     messages: Sequence[tuple[str, DescField, DescMessage]]
     ignored: frozenset[str]
+    numbers: Sequence[str]
+    bare: tuple[str, frozenset[str]] | None = None
+    """A message that may be left out around its members, and their names."""
 
 
 @dataclass(slots=True)
@@ -151,7 +162,21 @@ def names_of(desc: DescMessage) -> MessageNames:
             if (inner := message_of(item)) and not inner.type_name.startswith(WELL_KNOWN)
         ),
         ignored=frozenset(ignored),
+        numbers=tuple(item.json_name for item in desc.fields if _is_number(item)),
+        bare=next(bare_messages(desc), None),
     )
+
+
+def bare_messages(desc: DescMessage) -> Iterator[tuple[str, frozenset[str]]]:
+    """The field with the option `bare`, if there is one, and every spelling of its members."""
+    for item in desc.fields:
+        inner = message_of(item)
+        if inner is not None and json_option(item).bare:
+            yield item.json_name, frozenset(names_of(inner).spellings)
+
+
+def _is_number(item: DescField) -> bool:
+    return isinstance(item.value, DescFieldValueScalar) and item.value.scalar not in _NO_NUMBERS
 
 
 def text_fields(desc: DescMessage) -> Iterator[TextField]:
@@ -209,8 +234,12 @@ class _Reader:
         is_changed = False
         for members, path in zip(objects, paths, strict=True):
             if not members.keys() <= names.names:
+                _gather_bare(members, names)
                 self._rename(members, names)
                 is_changed = True
+            for name in names.numbers:
+                if name in members:
+                    _check_digits(name, bytes(members[name]))
             for text_field in names.text_fields:
                 if self._take_text(members, text_field, path):
                     is_changed = True
@@ -283,6 +312,23 @@ class _Reader:
     def _single(self, value: bytes, desc: DescMessage, path: tuple[str | int, ...]) -> bytes | None:
         left = self.read([_object(value)], value, desc, [path])
         return None if left is None else left[0]
+
+
+def _gather_bare(members: Members, names: MessageNames) -> None:
+    """Put members of a message that is left out where they belong."""
+    if names.bare is None:
+        return
+    name, inner = names.bare
+    others = members.keys() - names.spellings.keys()
+    if name not in members and others & inner:
+        gathered = {other: members.pop(other) for other in [*members] if other in others}
+        members[name] = Raw(joined(gathered))
+
+
+def _check_digits(name: str, value: bytes) -> None:
+    # Python, and with it protobuf's JSON, also reads "1_000" and digits of other scripts.
+    if value.startswith(b'"') and not _NUMBER.fullmatch(value):
+        raise ValueError(f"{name}: a number in quotation marks is written in the digits 0 to 9")
 
 
 def _carried_text(value: bytes, text_field: TextField) -> str | None:

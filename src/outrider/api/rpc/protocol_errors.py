@@ -7,6 +7,7 @@ and an HTTP status.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from enum import Enum
 from urllib.parse import quote
 
@@ -59,6 +60,19 @@ async def send_error(
         return
     body = json.dumps({"code": code.value, "message": text}, ensure_ascii=False).encode()
     await send_response(send, status or HTTP_STATUS[code], (JSON, *headers), body)
+
+
+async def send_not_allowed(scope: Scope, send: Send, verbs: Sequence[str], path: str) -> None:
+    """Answers 405 to a verb that a path is not served with, and says what to send instead."""
+    text = f"Method Not Allowed: send {either(verbs)} {path} instead of {scope['method']}"
+    allow = ((b"allow", ", ".join(verbs).encode()),)
+    await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+
+
+def either(words: Sequence[str]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def grpc_error(wire: Wire, code: Code, text: str) -> tuple[Header, ...]:

@@ -15,8 +15,15 @@ from outrider.api.asgi.limits import ENVELOPE_BYTES, PATH_CHARS, REQUEST_BYTES, 
 from outrider.api.asgi.types import TRAILERS, App, Receive, Scope, Send, header
 from outrider.api.rpc.grpc_web_text import grpc_web_text
 from outrider.api.rpc.interceptors import procedure_of
-from outrider.api.rpc.protocol_errors import Wire, media_type, send_error, wire_of
+from outrider.api.rpc.protocol_errors import (
+    Wire,
+    media_type,
+    send_error,
+    send_not_allowed,
+    wire_of,
+)
 from outrider.api.rpc.service import Service
+from outrider.domain.formats.spelling import alike
 
 _GRPC_TYPES = (
     "application/grpc",
@@ -75,12 +82,10 @@ class RpcRouter:
         procedure = self._procedures.get(scope["path"])
         kind = media_type(scope)
         if procedure is None:
-            text = f"unknown procedure {scope['path']}"
+            text = f"unknown procedure {scope['path']}{self._advice(scope['path'])}"
             await send_error(scope, send, Code.UNIMPLEMENTED, text, status=404)
         elif scope["method"] != "POST":
-            text = "Method Not Allowed"
-            allow = ((b"allow", b"POST"),)
-            await send_error(scope, send, Code.UNIMPLEMENTED, text, status=405, headers=allow)
+            await send_not_allowed(scope, send, ("POST",), scope["path"])
         elif kind not in procedure.media_types:
             text = f"content type {kind!r} is not supported" if kind else "content type is missing"
             accept = ((b"accept-post", ", ".join(procedure.media_types).encode()),)
@@ -90,6 +95,14 @@ class RpcRouter:
             await send_error(scope, send, Code.UNIMPLEMENTED, text)
         else:
             await procedure.app(with_media_type(scope, kind), receive, send)
+
+    def _advice(self, path: str) -> str:
+        """Which procedure is meant; only those of the service are compared when it exists."""
+        service, _, name = path.rpartition("/")
+        meant = f"{alike(service, {known.rpartition('/')[0] for known in self._procedures})}/"
+        known = {known for known in self._procedures if known.startswith(meant)}
+        found = alike(name, {procedure.removeprefix(meant) for procedure in known})
+        return f"; did you mean {meant}{found}?" if found else ""
 
 
 def lacks_trailers(scope: Scope) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from connectrpc.server import ConnectASGIApplication
 from protobuf import DescService
 
+from outrider.api.asgi.error_details import readable_details
 from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import PUBLIC_BYTES, REQUEST_BYTES
 from outrider.api.asgi.types import App
@@ -57,4 +58,4 @@ def serve(
         codecs=codecs(errors),
     )
     # Where the types of ASGI are installed, those of the library's messages are narrower than ours.
-    return Service(descriptor, cast("App", app))
+    return Service(descriptor, readable_details(cast("App", app)))

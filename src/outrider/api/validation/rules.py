@@ -89,7 +89,7 @@ def utf8_length(value: str) -> int:
 
 def pattern_check(regex: str, description: str) -> ValueCheck:
     """The whole text must match; `description` completes "value must be"."""
-    matches = re.compile(regex).fullmatch
+    matches = re.compile(regex, re.ASCII).fullmatch
     reason = f"value must be {description}"
 
     def check(value: str) -> str | None:

@@ -8,7 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from outrider.cli.commands.delivery.delivery_stats import counts_of
@@ -90,7 +90,6 @@ def run_live(server: RemoteServer, targets: int, seconds: float, console: Consol
     # An error of the first sample ends the command, not a screen that vanishes.
     sample: StatsSample | None = take_sample(server, targets)
     with (
-        suppress(KeyboardInterrupt),
         _open_keyboard() as keyboard,
         Live(console=console, screen=True, auto_refresh=False) as live,
     ):

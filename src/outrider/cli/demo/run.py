@@ -24,7 +24,7 @@ from outrider.cli.receive.listener import Listener, ReceivedCall
 from outrider.cli.remote import probe
 from outrider.cli.remote.client import read_token
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.output import pretty_body, printable, short_enum, text_of
+from outrider.cli.terminal.output import own_command, pretty_body, printable, short_enum, text_of
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 
 HOST = "127.0.0.1"
@@ -79,7 +79,8 @@ class Demo:
         """Step 1."""
         self._title("Start a server")
         self._print_line(
-            f"   $ outrider serve --dev --port {port} --data-dir {shlex.quote(str(self._data_dir))}"
+            f"   $ {own_command()} serve --dev --port {port}"
+            f" --data-dir {shlex.quote(str(self._data_dir))}"
         )
         async with self._show_progress("starting"):
             await self._server.start(port, self._data_dir)
@@ -90,7 +91,7 @@ class Demo:
         """Step 2."""
         self._title("Start a receiver that verifies signatures")
         await start_listening(self._listener, HOST, port, "--receiver-port")
-        self._print_line(f"   $ outrider listen --port {self._listener.port}")
+        self._print_line(f"   $ {own_command()} listen --port {self._listener.port}")
         self._print_line(f"   ready at {self._endpoint}")
 
     async def create_target(self) -> Target:
@@ -136,7 +137,7 @@ class Demo:
         async with self._show_progress("waiting for the call"):
             call = await _find_call(delivery_id, calls)
         self._print_line(f"   {call.method} {printable(call.target)}, answered {call.status}")
-        self._print_line(f"   ZITADEL-Signature: {printable(call.header('zitadel-signature'))}")
+        self._print_line(f"   Zitadel-Signature: {printable(call.header('zitadel-signature'))}")
         if call.verified is None:
             self._print_line(
                 "   " + typer.style(f"NOT VERIFIED, {call.verification_error}", fg="red")
@@ -167,7 +168,7 @@ class Demo:
         self._print_line("   or with outrider itself:")
         options = f"--url {self._server.url} --data-dir {shlex.quote(str(self._data_dir))}"
         for command in ("target list", "delivery list", f"delivery get {delivery_id}"):
-            self._print_line(f"   $ outrider {command} {options}")
+            self._print_line(f"   $ {own_command()} {command} {options}")
 
     @property
     def _endpoint(self) -> str:

@@ -20,7 +20,7 @@ from outrider.cli.receive.answered_call import AnsweredCall
 from outrider.cli.receive.forward import print_answered_call
 from outrider.cli.remote.client import RemoteServer, read_token
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.output import pretty_body, printable
+from outrider.cli.terminal.output import own_command, pretty_body, printable
 from outrider.cli.terminal.running import until_stopped
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 from outrider_receiver import Handler, Receiver
@@ -126,12 +126,14 @@ def command_for(handler: Handler) -> str:
     """The command line that gets the handler called."""
     name = handler.name
     if handler.kind == "event":
-        return f"outrider event publish {name.replace('*', 'something') or 'some.event'} --wait"
+        return (
+            f"{own_command()} event publish {name.replace('*', 'something') or 'some.event'} --wait"
+        )
     call: dict[str, object] = {"function": name, "payload": {}}
     if handler.kind != "function":
         method = name if name.startswith("/") else f"/{name or 'some.Service'}/Method"
         call = {"fullMethod": method, handler.kind: {}}
-    return f"echo {shlex.quote(json.dumps(call))} | outrider intercept {handler.kind} -"
+    return f"echo {shlex.quote(json.dumps(call))} | {own_command()} intercept {handler.kind} -"
 
 
 def _prepare(data_dir: Path) -> None:

@@ -25,9 +25,10 @@ from pathlib import Path
 
 from outrider.cli.remote import probe
 from outrider.config.loading import Settings
-from outrider.config.parsers import read_master_key
+from outrider.config.parsers import read_admin_token, read_master_key
 from outrider.runtime import utc_now
-from outrider.server.data_directory import LOCK_FILE, MASTER_KEY_FILE
+from outrider.server.data_directory import ADMIN_TOKEN_FILE, LOCK_FILE, MASTER_KEY_FILE
+from outrider.server.file_modes import exposed_files
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_SQLITE = (3, 35)  # RETURNING
@@ -133,9 +134,10 @@ def check_data_dir(settings: Settings) -> Finding:
 
 
 def check_disk(settings: Settings) -> Finding:
-    """The disk has space for deliveries."""
-    free = shutil.disk_usage(_nearest_existing(settings.data_dir)).free
-    message = f"{free / 1024**3:.1f} GiB free for {settings.data_dir}"
+    """The disk of the database has space for deliveries."""
+    directory = settings.database_file.parent
+    free = shutil.disk_usage(_nearest_existing(directory)).free
+    message = f"{free / 1024**3:.1f} GiB free for {directory}"
     if free >= LITTLE_DISK_BYTES:
         return Finding("disk", Status.OK, message)
     status = Status.WARN if free >= LEAST_DISK_BYTES else Status.FAIL
@@ -144,7 +146,7 @@ def check_disk(settings: Settings) -> Finding:
 
 def check_fsync(settings: Settings) -> Finding:
     """Every accepted event waits for the disk, so the disk must sync quickly."""
-    directory = _nearest_existing(settings.data_dir)
+    directory = _nearest_existing(settings.database_file.parent)
     try:
         took = statistics.median(_measure_fsync_times(directory))
     except OSError as error:
@@ -170,6 +172,35 @@ def check_master_key(settings: Settings) -> Finding:
             "Put the file back, or give the key in OUTRIDER_MASTER_KEY.",
         )
     return Finding("master key", Status.OK, f"will be made at the first start, in {path}")
+
+
+def check_admin_token(settings: Settings) -> Finding:
+    """Nobody guesses the token that may do everything."""
+    if settings.admin_token is not None:
+        return Finding("admin token", Status.OK, "given in the settings")
+    path = settings.data_dir / ADMIN_TOKEN_FILE
+    try:
+        read_admin_token(path.read_text("ascii").strip())
+    except FileNotFoundError:
+        return Finding("admin token", Status.OK, f"will be made at the first start, in {path}")
+    except OSError as error:
+        return Finding("admin token", Status.FAIL, f"{path}: {error.strerror}", "Make it readable.")
+    except ValueError as error:
+        advice = "Delete it, and the next start makes a new one."
+        return Finding("admin token", Status.FAIL, f"{path} {error}", advice)
+    return Finding("admin token", Status.OK, f"in {path}")
+
+
+def check_file_modes(settings: Settings) -> Finding:
+    """Other accounts of this machine neither read nor change what is in the data directory."""
+    database_file = None if settings.postgres_url else settings.database_file
+    found = list(exposed_files(settings.data_dir, database_file))
+    if not found:
+        return Finding("file modes", Status.OK, "other accounts of this machine read no secrets")
+    status = Status.FAIL if any(exposed.is_fatal for exposed in found) else Status.WARN
+    message = "\n".join(exposed.message for exposed in found)
+    advice = "\n".join(exposed.advice.capitalize() for exposed in found)
+    return Finding("file modes", status, message, advice)
 
 
 def check_port(settings: Settings) -> Finding:
@@ -223,6 +254,8 @@ CHECKS: tuple[Check, ...] = (
     check_disk,
     check_fsync,
     check_master_key,
+    check_admin_token,
+    check_file_modes,
     check_port,
     check_external_url,
     check_clock,

@@ -16,7 +16,7 @@ from outrider.cli.receive.forwarder import Forwarder
 from outrider.cli.receive.listen import subject_of
 from outrider.cli.remote.client import RemoteServer, checked_url
 from outrider.cli.terminal.errors import CommandError, ExitCode
-from outrider.cli.terminal.output import note, print_json_line, printable, text_of
+from outrider.cli.terminal.output import note, own_command, print_json_line, printable, text_of
 from outrider.cli.terminal.running import until_stopped
 from outrider.domain.targets.tunnel import TUNNEL_NAME, tunnel_of
 
@@ -112,7 +112,7 @@ class ForwardTarget:
         self._is_known = True
         note(f"forwarding {endpoint} to {printable(self._options.url)}")
         note(f"target {target['id']}, signing key {target['signingKey']}")
-        note(f"Bind it with: outrider execution set event/user.human.added {target['id']}")
+        note(f"Bind it with: {own_command()} execution set event/user.human.added {target['id']}")
 
     def _find_or_create(self, endpoint: str) -> dict[str, str]:
         if self._options.target_id:

@@ -65,19 +65,26 @@ class RemoteServer:
         self.headers = {"authorization": f"Bearer {token}"}
 
     def call(
-        self, rpc_method: _RpcMethod[RequestT], request: RequestT, *, advice: str = ""
+        self,
+        rpc_method: _RpcMethod[RequestT],
+        request: RequestT,
+        *,
+        advice: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The response as protojson: fields that are empty are absent.
 
-        `advice` is what to do when the server rejects the request for its content.
+        `advice` is what to do when the server rejects the request for its content; `headers` are
+        sent besides those of every call.
 
         Raises:
             CommandError: the server refused or did not answer.
         """
         from connectrpc.errors import ConnectError
 
+        all_headers = {**self.headers, **(headers or {})}
         try:
-            response = call_interruptibly(partial(rpc_method, request, headers=self.headers))
+            response = call_interruptibly(partial(rpc_method, request, headers=all_headers))
         except ConnectError as error:
             raise command_error(error, self.url, advice) from None
         document: dict[str, Any] = json.loads(response.to_json())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from contextlib import suppress
 from enum import IntEnum
@@ -34,6 +35,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     """Ctrl-C."""
 
+    TERMINATED = 143
+    """SIGTERM."""
+
 
 class CommandError(Exception):
     """A command cannot go on. `message` is what is wrong and where, `advice` is what to do."""
@@ -43,6 +47,18 @@ class CommandError(Exception):
         self.message = message
         self.advice = advice
         self.code = code
+
+
+def exit_at_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: what was opened is closed, a terminal restored.
+
+    Commands that stay up handle the signal themselves.
+    """
+
+    def end(_number: int, _frame: object) -> NoReturn:
+        sys.exit(ExitCode.TERMINATED)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def exit_process(system_exit: SystemExit) -> NoReturn:

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from outrider.domain.formats.json_members import Value, members_of
+from outrider.domain.formats.json_words import json_words
 
 if TYPE_CHECKING:
     from protobuf import DescMessage, Message
@@ -22,7 +23,7 @@ def message_from_text(text: str, kind: type[M]) -> M:
     """The message of one JSON object.
 
     Raises:
-        ValueError, TypeError: it is not JSON of this message, or has a member twice.
+        ValueError: it is not JSON of this message, or has a member twice.
     """
     desc = kind.desc()
     members = _renamed(members_of(text), desc)
@@ -35,10 +36,18 @@ def message_from_text(text: str, kind: type[M]) -> M:
             raise ValueError(f"only one of {name}, {text_name} may be set")
         texts[oneof or member] = (members.pop(name).text, member, oneof)
     rest = ",".join(f"{json.dumps(name)}:{value.text}" for name, value in members.items())
-    message = kind.from_json(f"{{{rest}}}")
+    message = message_from_json(f"{{{rest}}}", kind)
     for attribute, (carried, member, oneof) in texts.items():
         setattr(message, attribute, _chosen(member, carried) if oneof else carried)
     return message
+
+
+def message_from_json(text: str, kind: type[M]) -> M:
+    """The message of a JSON text that carries no other. Raise `ValueError` in the words of JSON."""
+    try:
+        return kind.from_json(text)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise ValueError(json_words(str(problem))) from None
 
 
 def _chosen(member: str, text: str) -> Any:

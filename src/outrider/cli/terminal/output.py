@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from outrider.cli.terminal.errors import CommandError
@@ -20,6 +23,16 @@ _TABLE_WIDTH = 4000
 # The parts of a JSON text: strings, punctuation, and everything else between blanks.
 _JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT = "  "
+_COMMAND = "outrider"
+
+
+def own_command() -> str:
+    """How to call this command again, from the terminal that it was called from."""
+    if shutil.which(_COMMAND) is not None:
+        return _COMMAND
+    # A clone has it in .venv/bin alone.
+    is_script = Path(sys.argv[0]).name == _COMMAND
+    return shlex.quote(sys.argv[0]) if is_script else f"{shlex.quote(sys.executable)} -m outrider"
 
 
 def print_json(document: object) -> None:

@@ -6,17 +6,19 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
+
+T = TypeVar("T")
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run it to its end on the fastest loop there is."""
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end on the fastest loop there is; return what it returns."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 def on_stop_signals(stop: Callable[[], None]) -> None:

@@ -56,7 +56,7 @@ def normal_hosts(texts: Iterable[str]) -> tuple[str, ...]:
 def host_of(authority: str) -> str:
     """Return the host of `host:port` (RFC 9110, section 7.2), normalised; "" when there is none."""
     host, colon, port = authority.rpartition(":")
-    is_port = colon and (not port or port.isdecimal())
+    is_port = colon and (not port or (port.isascii() and port.isdecimal()))
     is_bare = ":" not in host or host.endswith("]")
     try:
         return normal_host(host if is_port and is_bare else authority)

@@ -12,6 +12,8 @@ from outrider.errors import OutriderError
 
 # What ZITADEL reads at most.
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+BODY_PREFIX_BYTES = 2048
+"""How much of a response's body the delivery log keeps."""
 MAX_APPLIED_BYTES = 4 * 1024 * 1024
 """What replaces a message is no larger than the call that a message comes in."""
 
@@ -79,11 +81,14 @@ class Response:
     """What came back: header names in lower case, the body at most `MAX_RESPONSE_BYTES` long.
 
     The body ends early where the request had no use for all of it (`OutboundRequest.body_limit`).
+    `is_whole` is False where the rest may be missing for another reason: only the end of the
+    connection ended the body, and that may be the network's doing.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
+    is_whole: bool = True
 
     @property
     def is_success(self) -> bool:
@@ -95,16 +100,20 @@ class RequestError(Exception):
     """No usable response. `reason` is a sentence for the attempt log, without secrets.
 
     `error` is what the caller of an interception gets when the target interrupts it; None where
-    the contract has no text for it.
+    the contract has no text for it. `partial` is what came of a response that was cut, for the log
+    alone: nothing is decided by it.
     """
 
     error: OutriderError | None = None
 
-    def __init__(self, outcome: Outcome, stage: Stage, reason: str) -> None:
+    def __init__(
+        self, outcome: Outcome, stage: Stage, reason: str, partial: Response | None = None
+    ) -> None:
         super().__init__(outcome, stage, reason)
         self.outcome = outcome
         self.stage = stage
         self.reason = reason
+        self.partial = partial
 
     def __str__(self) -> str:
         return self.reason

@@ -6,9 +6,11 @@ that are sent, registered in `bootstrap`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from outrider.domain.calls.classify import CLASSIFIED_BYTES
 from outrider.domain.calls.request import (
@@ -26,6 +28,7 @@ from outrider.domain.calls.signature import (
     zitadel_signature,
 )
 from outrider.domain.calls.trace import TraceContext
+from outrider.domain.hops import HOPS_HEADER, MAX_HOPS
 from outrider.domain.outcome import Outcome
 from outrider.domain.targets.policy import DEFAULT_POLICY
 from outrider.domain.targets.target import PayloadType, Target, TargetType
@@ -35,6 +38,11 @@ from outrider.errors import OutriderError
 CONTENT_TYPE = ("Content-Type", "application/json")
 
 NO_NAMES: frozenset[str] = frozenset()
+
+_VISIBLE = re.compile(r"[!-$&-~]*")
+_DECODED = re.compile(r"%(?=[0-9A-Fa-f]{2})")
+_VISIBLE_SIGNS = "".join(map(chr, range(0x21, 0x7F)))
+_HOPS_HEADERS = tuple((HOPS_HEADER, str(hops)) for hops in range(MAX_HOPS + 1))
 
 TEST_HEADER = ("Outrider-Test", "true")
 """Marks a sample call, which an operator made: receivers may answer it without doing anything."""
@@ -71,14 +79,18 @@ class RequestBuilder:
         message_id: str,
         now: datetime,
         attempt_number: int | None = None,
+        event_id: str = "",
+        replay_of: str | None = None,
+        hops: int = 1,
         is_test: bool = False,
         trace: TraceContext | None = None,
     ) -> OutboundRequest:
         """Return the request, signed at `now` with every valid key. Raise `RequestBuildError`.
 
-        `message_id` is the delivery's id, or the call's for an interception; the two headers
-        about deliveries are there when `attempt_number` is. A header marks a test. The receiver's
-        spans go below `trace`.
+        `message_id` is the delivery's id, or the call's for an interception; the headers about
+        deliveries are there when `attempt_number` is: `event_id` is empty for what is no event,
+        `replay_of` names the delivery that this one repeats, `hops` counts this outrider, too. A header marks a test. The
+        receiver's spans go below `trace`.
         """
         target = resolved_target.target
         encode = self.encoders.get(target.payload_type)
@@ -91,6 +103,11 @@ class RequestBuilder:
         if attempt_number is not None:
             headers.append(("Outrider-Delivery", message_id))
             headers.append(("Outrider-Attempt", str(attempt_number)))
+            if event_id:
+                headers.append(("Outrider-Event", visible_id(event_id)))
+            if replay_of is not None:
+                headers.append(("Outrider-Replay-Of", replay_of))
+            headers.append(_HOPS_HEADERS[hops])
         if is_test:
             headers.append(TEST_HEADER)
         if trace is not None:
@@ -100,6 +117,16 @@ class RequestBuilder:
         # One byte more than may be applied: so much says that it was too much.
         body_limit = MAX_APPLIED_BYTES + 1 if is_applied else CLASSIFIED_BYTES
         return _request(resolved_target, headers, encoded, body_limit)
+
+
+def visible_id(event_id: str) -> str:
+    """An event's id as a header shows it; percent-decoding gives it back.
+
+    What is not visible ASCII is percent-encoded, and a percent sign where it would be decoded.
+    """
+    if _VISIBLE.fullmatch(event_id):
+        return event_id
+    return quote(_DECODED.sub("%25", event_id), safe=_VISIBLE_SIGNS)
 
 
 def _request(

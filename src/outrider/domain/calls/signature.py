@@ -13,9 +13,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol, Self
 
-SIGNATURE_HEADERS = ("ZITADEL-Signature", "X-ZITADEL-Signature")
+SIGNATURE_HEADERS = ("Zitadel-Signature", "X-Zitadel-Signature")
 """The names under which the value of `zitadel_signature` is sent: the one that ZITADEL sends, and
-the one that its API reference documents. Both carry the same value."""
+the one that its API reference documents. Both carry the same value. They are spelled as Go writes
+them, because some receivers compare case."""
 
 _BLOCK_BYTES = 64  # of SHA-256; RFC 2104 pads the secret to this length
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
@@ -28,7 +29,7 @@ _REMEMBERED_KEYS = 16384
 
 
 def zitadel_signature(body: bytes, signing_keys: Sequence[str], at: int) -> str:
-    """The value of the `ZITADEL-Signature` header: `t=<at>,v1=<hex>[,v1=<hex>...]`.
+    """The value of the `Zitadel-Signature` header: `t=<at>,v1=<hex>[,v1=<hex>...]`.
 
     One `v1` for each key, in the order given: a receiver that knows any of them accepts the call.
 

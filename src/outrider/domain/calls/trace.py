@@ -94,7 +94,8 @@ def parse_state(text: str) -> str:
 
     What would make it longer than 512 characters is cut at its end: the oldest entries.
     """
-    if len(text) > _LONGEST_STATE:
+    # Empty members count as well (3.3.1.1); as many again are forgiven.
+    if len(text) > _LONGEST_STATE or text.count(",") >= 2 * _MAX_MEMBERS:
         return ""
     members = [part.strip(" \t") for part in text.split(",")]
     members = [member for member in members if member]

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
 from outrider.domain.calls.classify import classify_response
-from outrider.domain.calls.request import RequestError, Response, Stage
+from outrider.domain.calls.request import BODY_PREFIX_BYTES, RequestError, Response, Stage
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.records import fast_dataclass
@@ -29,10 +29,9 @@ from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
 from outrider.errors import InvalidRequest
 
-BODY_PREFIX_BYTES = 2048
 MAX_DELIVERIES = 5000
 """How many deliveries one call may make: they are one transaction, and all others wait for it."""
-MAX_TARGETS = 2000
+MAX_TARGETS = 1000
 """And to how many different targets: each has pages of the store of its own, three times as much work."""
 
 
@@ -56,7 +55,8 @@ class DeliveryState(IntEnum):
 class Attempt:
     """One HTTP call for one delivery, also one that never left. Numbered from 1.
 
-    `status_code` is 0 when there was no response; `body_prefix` is the first 2 KiB of its body.
+    `status_code` is 0 when there was no response; `body_prefix` is the first 2 KiB of its body. An
+    UNREACHABLE attempt has them, too, when its response was cut: only for readers of the log.
     """
 
     number: int
@@ -89,14 +89,17 @@ class Attempt:
     def from_failure(
         cls, number: int, started_at: datetime, duration: timedelta, failure: RequestError
     ) -> Attempt:
-        """Return the attempt that had no usable response."""
+        """Return the attempt that had no usable response, with what came of one that was cut."""
+        partial = failure.partial
         return cls(
             number=number,
             started_at=started_at,
             duration=duration,
             outcome=failure.outcome,
             stage=failure.stage,
+            status_code=0 if partial is None else partial.status,
             error=failure.reason,
+            body_prefix=b"" if partial is None else partial.body[:BODY_PREFIX_BYTES],
         )
 
     @classmethod
@@ -202,7 +205,8 @@ class ClaimedDelivery:
     """A delivery that a worker has claimed, with what its next attempt needs.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `due_at` is when
-    the attempt was due, None where that is no longer known.
+    the attempt was due, None where that is no longer known. `event_id` is empty for the call of an
+    asynchronous target of a request, a response or a function: that is no event. `hops` is that of the event.
     """
 
     id: DeliveryId
@@ -214,6 +218,9 @@ class ClaimedDelivery:
     body: bytes = field(repr=False)
     trace: str = ""
     due_at: datetime | None = field(default=None, compare=False)
+    event_id: EventId = field(default=EventId(""), compare=False)
+    replay_of: DeliveryId | None = field(default=None, compare=False)
+    hops: int = 0
 
 
 class Dependents(Enum):
@@ -256,12 +263,14 @@ def settle(
     `checks_async`: the responses of a rest_async target count like a webhook's.
     """
     ended_at = attempt.started_at + attempt.duration
+    # The status of a response that was cut is shown, and decides nothing.
+    status = attempt.status_code if attempt.outcome in HAS_ANSWER else 0
     if _is_delivered(attempt.outcome, target, checks_async):
         return _settled(claimed, attempt, DeliveryState.DELIVERED, None, Dependents.RELEASE)
     wait = schedule.wait_after(
         attempt.number,
         attempt.outcome,
-        attempt.status_code,
+        status,
         draw,
         retry_after,
         age=ended_at - claimed.created_at,
@@ -269,7 +278,7 @@ def settle(
     if wait is None:
         dependents = Dependents.CANCEL if target.interrupt_on_error else Dependents.RELEASE
         dead = _settled(claimed, attempt, DeliveryState.DEAD, None, dependents)
-        is_gone = attempt.status_code == GONE and GONE in schedule.final_statuses
+        is_gone = status == GONE and GONE in schedule.final_statuses
         return replace(dead, pauses_target=True) if is_gone else dead
     dependents = Dependents.WAIT if target.interrupt_on_error else Dependents.RELEASE
     return _settled(claimed, attempt, DeliveryState.RETRYING, ended_at + wait, dependents)

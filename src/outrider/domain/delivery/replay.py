@@ -1,41 +1,100 @@
-"""Replays: new deliveries of finished ones."""
+"""Deliveries that a caller wants again, sooner or not at all: what is found, and what is skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import IntEnum
+from typing import Self
 
-from outrider.domain.ids import DeliveryId
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.ids import DeliveryId, TargetId
+
+OPEN = (DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING)
+"""The states of what is not finished."""
+FINAL = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED)
+
+
+class SkipReason(IntEnum):
+    """Why nothing was done with a delivery. The numbers are those of `outrider.v1.SkipReason`."""
+
+    OPEN = 1
+    FINISHED = 2
+    TARGET_DELETED = 3
+    REPLAYED = 4
+    ATTEMPT_RUNNING = 5
+    WAITING = 6
+    DUE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class ReplaySource:
-    """A delivery that a caller wants again.
+class LogEntry:
+    """A delivery that a caller named or found.
 
-    `is_replayable`: it is finished, and its target exists.
+    `waits`: another delivery has to end before it is due. `is_replayed`: a replay of it, of what it
+    repeats, or of another replay of that is open or was delivered; of a replay also itself.
     """
 
     id: DeliveryId
-    is_replayable: bool
+    state: DeliveryState
+    target_id: TargetId
+    has_target: bool = True
+    waits: bool = False
+    due_at: datetime | None = None
+    is_replayed: bool = False
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether it is finished, and its target exists."""
+        return self.state.is_final and self.has_target
+
+
+def replay_skip(entry: LogEntry, *, include_replayed: bool) -> SkipReason | None:
+    """Why a delivery is not made again; None: it is."""
+    if not entry.state.is_final:
+        return SkipReason.OPEN
+    if not entry.has_target:
+        return SkipReason.TARGET_DELETED
+    return SkipReason.REPLAYED if entry.is_replayed and not include_replayed else None
+
+
+def retry_skip(entry: LogEntry, now: datetime) -> SkipReason | None:
+    """Why a delivery does not become due now; None: it does."""
+    if entry.state.is_final:
+        return SkipReason.FINISHED
+    if entry.state is DeliveryState.DELIVERING:
+        return SkipReason.ATTEMPT_RUNNING
+    if not entry.has_target:
+        return SkipReason.TARGET_DELETED
+    # Without a due time and without one in front of it, it is being cancelled.
+    if entry.waits or entry.due_at is None:
+        return SkipReason.WAITING
+    return SkipReason.DUE if entry.due_at <= now else None
+
+
+def cancel_skip(entry: LogEntry) -> SkipReason | None:
+    """Why a delivery is not cancelled; None: it is, now or when its attempt has failed."""
+    return SkipReason.FINISHED if entry.state.is_final else None
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRange:
-    """Deliveries after `after`, up to and with `until`: what is made later is not replayed."""
+class LogRange:
+    """Deliveries after `after`, up to and with `until`: what is made later is not found."""
 
     after: DeliveryId
     until: DeliveryId
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayWindow:
-    """What a bounded scan of the log has found, oldest first.
+class LogWindow:
+    """What a bounded scan of the log has found, in the order of the scan.
 
     `reached` is the last delivery that was scanned, None: there is none left in the range.
     """
 
-    found: Sequence[ReplaySource]
+    found: Sequence[LogEntry]
     reached: DeliveryId | None
     reached_at: datetime | None
 
@@ -49,10 +108,45 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayResult:
-    """How many were made and how many skipped; `rest` is what is still to be scanned."""
+class BulkCounts:
+    """What was done with some deliveries: how many are as the caller wants, and why others are not.
 
-    made: int = 0
-    skipped: int = 0
-    rest: ReplayRange | None = None
+    `deferred` counts those of `count` that go on later: an attempt to end, a target to resume.
+    """
+
+    count: int = 0
+    skips: Mapping[SkipReason, int] = field(default_factory=dict)
+    deferred: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many were left alone."""
+        return sum(self.skips.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PagedResult:
+    """What was done; `rest` is what is still to be scanned."""
+
+    counts: BulkCounts = field(default_factory=BulkCounts)
+    rest: LogRange | None = None
     reached_at: datetime | None = None
+
+    @property
+    def made(self) -> int:
+        """How many are as the caller wants."""
+        return self.counts.count
+
+    @property
+    def skipped(self) -> int:
+        """How many were left alone."""
+        return self.counts.skipped
+
+    def plus(self, counts: BulkCounts) -> Self:
+        """The result with what was done after that."""
+        skips = Counter(self.counts.skips)
+        skips.update(counts.skips)
+        total = BulkCounts(
+            self.counts.count + counts.count, skips, self.counts.deferred + counts.deferred
+        )
+        return replace(self, counts=total)

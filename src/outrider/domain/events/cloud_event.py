@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NoReturn
 
-from outrider.domain.events.event import MAX_PAYLOAD_BYTES, check_type
+from outrider.domain.events.event import MAX_PAYLOAD_BYTES, Event, check_type
 from outrider.domain.formats import go_json
 from outrider.domain.formats.rfc3339 import nanoseconds
+from outrider.domain.ids import EventId
 from outrider.errors import InvalidRequest
 
 SPEC_VERSION = "1.0"
 MAX_TEXT, MAX_TYPE, MAX_SEQUENCE = 200, 1000, 2**64 - 1
+
+_SHA256 = "cloudevents/sha256/"
 
 _NAME = re.compile(r"[a-z0-9]+")
 # Section "Type System", String: no control characters, no halves of surrogate pairs.
@@ -45,6 +49,21 @@ class CloudEvent:
     sequence: int = 0
     user_id: str = ""
     data: str | None = field(default=None, repr=False)
+
+
+def id_with_source(event: Event) -> EventId | None:
+    """Return what tells a CloudEvent apart from one of another source that has its id.
+
+    `<source>#<id>`, `%` and `#` of the source percent-encoded; the SHA-256 of a longer one. None
+    for an event whose id is unique by itself.
+    """
+    if not event.source:
+        return None
+    source = event.source.replace("%", "%25").replace("#", "%23")
+    whole = f"{source}#{event.id}"
+    if len(whole) > MAX_TEXT:
+        return EventId(f"{_SHA256}{sha256(whole.encode()).hexdigest()}")
+    return EventId(whole)
 
 
 def cloud_event(attributes: Mapping[str, str], data: str | None, where: str) -> CloudEvent:

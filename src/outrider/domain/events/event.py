@@ -31,7 +31,9 @@ class Event:
     """Something that happened; immutable.
 
     `created_at_ns` counts nanoseconds since 1970. `payload_json` is one JSON object as text, None
-    for an event without data; it is compacted and escaped when the body is made.
+    for an event without data; it is compacted and escaped when the body is made. `hops` is how many
+    outriders the event came through before this one. `source` is set when the id is unique for that
+    source alone, as those of CloudEvents are.
     """
 
     id: EventId
@@ -44,6 +46,8 @@ class Event:
     sequence: int = 0
     user_id: str = ""
     payload_json: str | None = field(default=None, repr=False)
+    hops: int = 0
+    source: str = ""
 
 
 def aggregate_of(event: Event) -> str:
@@ -88,12 +92,6 @@ def check_payloads(events: Sequence[Event]) -> None:
             )
 
 
-def checked_body(event: Event, instance_id: InstanceId, position: int) -> bytes:
-    """Return the body of a published event that has an id. Raise `InvalidRequest` as `check_event`."""
-    check_event(event, position)
-    return render_body(event, instance_id)
-
-
 def check_event(event: Event, position: int) -> None:
     """Raise `InvalidRequest` naming the field, such as `Events[3].EventPayload`."""
     try:
@@ -119,6 +117,11 @@ def render_body(event: Event, instance_id: InstanceId) -> bytes:
     Keys, their order and their mixed spelling are ZITADEL's. The same bytes are sent, and signed,
     on every attempt.
     """
+    return render(event, instance_id)[0]
+
+
+def render(event: Event, instance_id: InstanceId) -> tuple[bytes, bytes]:
+    """The body, and the payload as it is in there: compact, empty for an event without data."""
     texts = (
         ("aggregateID", event.aggregate_id),
         ("aggregateType", event.aggregate_type),
@@ -133,9 +136,11 @@ def render_body(event: Event, instance_id: InstanceId) -> bytes:
     parts.append(f'"created_at":"{go_json.timestamp(event.created_at_ns)}"')
     if event.user_id:
         parts.append(f'"userID":{go_json.quote(event.user_id)}')
-    if event.payload_json is not None:
-        parts.append(f'"event_payload":{go_json.compact(event.payload_json)}')
-    return ("{" + ",".join(parts) + "}").encode()
+    head = "{" + ",".join(parts)
+    if event.payload_json is None:
+        return (head + "}").encode(), b""
+    payload = go_json.compact(event.payload_json).encode()
+    return b'%b,"event_payload":%b}' % (head.encode(), payload), payload
 
 
 def _refuse(position: int, field_name: str, reason: str) -> None:

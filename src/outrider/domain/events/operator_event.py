@@ -43,8 +43,14 @@ def operator_event(
     aggregate_id: str,
     payload: Mapping[str, object],
     now: datetime,
+    *,
+    hops: int = 0,
 ) -> Event:
-    """The event about one delivery or one target. Values that are None are left out."""
+    """The event about one delivery or one target. Values that are None are left out.
+
+    `hops` is that of the event which it is about: a receiver that publishes when it hears of a
+    death is part of a circle as well.
+    """
     members = {name: value for name, value in payload.items() if value is not None}
     return Event(
         id=event_id,
@@ -53,4 +59,5 @@ def operator_event(
         aggregate_id=aggregate_id,
         aggregate_type=event_type.aggregate_type,
         payload_json=json.dumps(members),
+        hops=hops,
     )

@@ -80,6 +80,12 @@ def relayed_id(event: Event, origin: str, body: bytes) -> EventId:
     return EventId(f"zitadel/{whole}")
 
 
+def payload_text(body: bytes) -> str | None:
+    """Return the payload of an event as its body has it, whatever it is; None when it has none."""
+    payload = _members(body).get("event_payload")
+    return None if payload is None else payload.text
+
+
 def _members(body: bytes) -> Mapping[str, Value]:
     """Of a name that is there twice the last counts, as Go reads it."""
     try:

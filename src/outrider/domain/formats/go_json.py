@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from outrider.domain.formats.json_bounds import (
     MAX_JSON_VALUES,
@@ -161,6 +162,13 @@ def dumps_as_read(value: object) -> str:
     return _printed(value)
 
 
+def sorted_members(value: Any) -> Any:
+    """The same in the order of names: a Struct has none, and each time it is sent it may come in another."""
+    if isinstance(value, dict):
+        return {name: sorted_members(value[name]) for name in sorted(value)}
+    return [sorted_members(item) for item in value] if isinstance(value, list) else value
+
+
 def _printed(value: object) -> str:
     if isinstance(value, Number):
         return value
@@ -184,10 +192,15 @@ def _printed(value: object) -> str:
 def timestamp(nanoseconds: int) -> str:
     """RFC 3339 with as many digits as needed, in UTC, as Go's RFC3339Nano prints it."""
     seconds, fraction = divmod(nanoseconds, _NANOS)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%m-%dT%H:%M:%S")
-    year = (_EPOCH + timedelta(seconds=seconds)).year
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return f"{year:04d}-{text}{digits}Z"
+    return f"{_second(seconds)}{digits}Z"
+
+
+# Events that are published together mostly have one: to print it took as long as all else of a body.
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    at = _EPOCH + timedelta(seconds=seconds)
+    return f"{at.year:04d}-{at:%m-%dT%H:%M:%S}"
 
 
 def _no_constants(name: str) -> NoReturn:

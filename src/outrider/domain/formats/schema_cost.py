@@ -100,7 +100,7 @@ def _part(root: Any, reference: str) -> Any:
 
 
 def _is_position(part: Any, name: str) -> bool:
-    return isinstance(part, list) and name.isdecimal() and int(name) < len(part)
+    return isinstance(part, list) and name.isascii() and name.isdecimal() and int(name) < len(part)
 
 
 def _items(value: Any) -> Iterable[Any]:

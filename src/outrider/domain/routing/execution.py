@@ -10,7 +10,7 @@ from outrider.domain.ids import ExecutionId, TargetId
 from outrider.domain.routing.condition import Condition
 from outrider.errors import InvalidRequest, NotFound
 
-MAX_TARGETS = 2000
+MAX_TARGETS = 1000
 """As many as one call may make deliveries to (`delivery.MAX_TARGETS`): each event can be stored."""
 
 

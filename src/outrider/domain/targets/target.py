@@ -77,9 +77,16 @@ class Target:
         return self.signing_keys[0].secret
 
     def signing_secrets(self, now: datetime) -> tuple[str, ...]:
-        """Every key that signs at `now`, the current one first."""
+        """Every key that signs at `now`, the oldest one first and the current one last.
+
+        A receiver that reads one signature only, the first, goes on with the key that it has.
+        """
         return tuple(
-            [signing_key.secret for signing_key in self.signing_keys if signing_key.is_valid(now)]
+            [
+                signing_key.secret
+                for signing_key in reversed(self.signing_keys)
+                if signing_key.is_valid(now)
+            ]
         )
 
     @property

@@ -33,16 +33,19 @@ class ReverseTunnel:
 
 def is_tunnel_url(url: str) -> bool:
     """Whether the URL leads into a tunnel or pretends to. Raise ValueError for what is no URL."""
-    if TUNNEL_DOMAIN not in url.lower():
+    if _leads_elsewhere(url):
         return False
     return f".{parse_endpoint(url).host}".endswith(f".{TUNNEL_DOMAIN}")
 
 
 def tunnel_of(url: str) -> ReverseTunnel | None:
-    """The tunnel that the URL leads into; None: it leads into none."""
-    if TUNNEL_DOMAIN not in url.lower():
+    """The tunnel that the URL leads into; None: it leads into none, or is no URL."""
+    if _leads_elsewhere(url):
         return None
-    host = parse_endpoint(url).host
+    try:
+        host = parse_endpoint(url).host
+    except ValueError:
+        return None
     labels = host.removesuffix(f".{TUNNEL_DOMAIN}").split(".")
     if not host.endswith(f".{TUNNEL_DOMAIN}") or len(labels) != _LABELS:
         return None
@@ -50,3 +53,9 @@ def tunnel_of(url: str) -> ReverseTunnel | None:
     if TUNNEL_NAME.fullmatch(name) is None:
         return None
     return ReverseTunnel(InstanceId(instance), name)
+
+
+def _leads_elsewhere(url: str) -> bool:
+    # Fast, for every call. A URL that is not ASCII has to be parsed: IDNA makes ASCII letters of
+    # full-width ones, and full stops of ideographic ones.
+    return url.isascii() and TUNNEL_DOMAIN not in url.lower()

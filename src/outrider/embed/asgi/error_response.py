@@ -26,8 +26,12 @@ def render(error: OutriderError) -> tuple[int, bytes]:
 def _detail(detail: Any) -> dict[str, Any]:
     from protobuf import message_to_json_value  # noqa: PLC0415
 
-    return {
-        "type": detail.type_name,
-        "value": base64.b64encode(detail.message_bytes).decode().rstrip("="),
-        "debug": message_to_json_value(detail.value()),
-    }
+    from outrider.api.asgi.error_details import readable_detail  # noqa: PLC0415
+
+    return readable_detail(
+        {
+            "type": detail.type_name,
+            "value": base64.b64encode(detail.message_bytes).decode().rstrip("="),
+            "debug": message_to_json_value(detail.value()),
+        }
+    )

@@ -104,7 +104,7 @@ class ManageWebKeys:
         web_key = new_web_key(
             config,
             pair.public_jwk,
-            WebKeyId(str(self.runtime.new_id())),
+            WebKeyId(str(self.runtime.new_sonyflake())),
             active=unit.web_keys.active(instance),
             now=self.runtime.now(),
         )
@@ -122,6 +122,11 @@ class UseWebKeys:
         """Every key that is not removed as a member of a JWK set, oldest first."""
         web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
         return [jwk_of(web_key) for web_key in web_keys]
+
+    async def algorithms(self, instance: InstanceId) -> Sequence[str]:
+        """What the published keys sign with, by name and each once: any of them may become active."""
+        web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
+        return sorted({web_key.config.algorithm.value for web_key in web_keys})
 
     async def signing_key(self, instance: InstanceId) -> SigningWebKey:
         """The active key with its private part. Raise `Internal` when there is none."""

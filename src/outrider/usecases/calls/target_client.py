@@ -34,6 +34,9 @@ class TargetClient:
         message_id: str,
         now: datetime,
         attempt_number: int | None = None,
+        event_id: str = "",
+        replay_of: str | None = None,
+        hops: int = 1,
         is_test: bool = False,
         trace: TraceContext | None = None,
         deadline: float | None = None,
@@ -46,6 +49,9 @@ class TargetClient:
             message_id: the delivery's id; for all other calls an id of their own.
             now: the time of the signatures.
             attempt_number: of the delivery; None when the call is no delivery.
+            event_id: of the event that is delivered; empty when it is none.
+            replay_of: the delivery that this one repeats.
+            hops: how many outriders the event of a delivery has come through, this one included.
             is_test: whether a header marks the call as a sample call.
             trace: the span that the receiver's spans go below.
             deadline: when the caller stops waiting, in the event loop's time. The request ends
@@ -62,6 +68,9 @@ class TargetClient:
                 message_id=message_id,
                 now=now,
                 attempt_number=attempt_number,
+                event_id=event_id,
+                replay_of=replay_of,
+                hops=hops,
                 is_test=is_test,
                 trace=trace,
             )
@@ -73,6 +82,11 @@ class TargetClient:
             raise RequestBuildError(reason) from None
         if deadline is not None:
             request = _bounded(request, deadline)
+        return await self._send(request, message_id, attempt_number)
+
+    async def _send(
+        self, request: OutboundRequest, message_id: str, attempt_number: int | None
+    ) -> Response:
         try:
             return await self.http_client.send(request)
         except RequestError:

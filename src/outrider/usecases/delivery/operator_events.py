@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from outrider.domain.delivery.circuit_breaker import BreakerChange
 from outrider.domain.delivery.delivery import DeliveryState, Settlement, plan_deliveries
@@ -68,12 +69,13 @@ def _publish(  # noqa: PLR0917 - as above
     aggregate_id: str,
     payload: Mapping[str, object],
     now: datetime,
+    hops: int = 0,
 ) -> None:
     execution, targets = routes.of(instance, event_type)
     if not targets:
         return
     event_id = EventId(str(runtime.new_id()))
-    event = operator_event(event_id, event_type, aggregate_id, payload, now)
+    event = operator_event(event_id, event_type, aggregate_id, payload, now, hops=hops)
     plan = plan_deliveries(
         [(DeliveryId(str(runtime.new_id())), target.id, target.is_awaited) for target in targets]
     )
@@ -119,18 +121,11 @@ class _Routes:
 def _react(routes: _Routes, runtime: Runtime, notable: NotableSettlement, now: datetime) -> None:
     # Without loops: what becomes of an operator event's own delivery is in the log alone.
     is_reported = not is_own(notable.event_type)
+    publish = partial(_publish, routes, runtime, notable.instance_id, now=now, hops=notable.hops)
     if is_reported and notable.settlement.state is DeliveryState.DEAD:
         payload = _death_payload(notable)
         delivery = notable.settlement.delivery_id
-        _publish(
-            routes,
-            runtime,
-            notable.instance_id,
-            OperatorEvent.DELIVERY_DEAD,
-            delivery,
-            payload,
-            now,
-        )
+        publish(OperatorEvent.DELIVERY_DEAD, delivery, payload)
     about = {"targetId": notable.target_id, "deliveryId": notable.settlement.delivery_id}
     if notable.settlement.pauses_target and _pause(
         routes.unit, notable.instance_id, notable.target_id, now
@@ -138,10 +133,10 @@ def _react(routes: _Routes, runtime: Runtime, notable: NotableSettlement, now: d
         payload = {**about, "reason": _GONE}
         if is_reported:
             paused = OperatorEvent.TARGET_PAUSED
-            _publish(routes, runtime, notable.instance_id, paused, notable.target_id, payload, now)
+            publish(paused, notable.target_id, payload)
     if is_reported and notable.breaker is not None:
         event_type = _BREAKER_EVENTS[notable.breaker]
-        _publish(routes, runtime, notable.instance_id, event_type, notable.target_id, about, now)
+        publish(event_type, notable.target_id, about)
 
 
 def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from outrider.domain.access.external_issuer import ALGORITHMS
+from outrider.domain.events.content import content_of_body
 from outrider.domain.events.event import Event
 from outrider.domain.events.relay_event import read_relayed, relayed_id
 from outrider.domain.events.relay_signature import InvalidSignature, check_header, check_signature
@@ -17,7 +18,8 @@ from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import JwksCache
-from outrider.usecases.delivery.publish import PublishEvents, PublishResult
+from outrider.usecases.delivery.known_events import PublishResult
+from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
 
 _ALGORITHMS = frozenset(ALGORITHMS)
@@ -100,27 +102,28 @@ class Relay:
         except InvalidSignature as problem:
             raise self._unsigned(name, str(problem)) from None
 
-    async def accept(self, call: RelayedCall) -> PublishResult:
+    async def accept(self, call: RelayedCall, hops: int = 0) -> PublishResult:
         """Store the event of a call, with its deliveries; it is on disk on return.
 
         The body goes to targets as it came. An event that is known already is a duplicate and
-        makes no second delivery. Raise `InvalidRequest` for what is no event, `FailedPrecondition`
-        for an event that was published in this very instance: it goes in a circle.
+        makes no second delivery. `hops` is how many outriders it came through, as its headers say.
+        Raise `InvalidRequest` for what is no event, `AlreadyExists` for one that has the key of
+        another and is not the same, `FailedPrecondition` for an event that was published in this
+        very instance or has come through too many: it goes in a circle.
         """
-        event, origin = await self._read(call)
+        event, origin, content = await self._read(call)
         instance = call.sender.instance
         if origin == instance:
             raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
         if call.sender.source.instance and not await self._exists(instance):
             raise FailedPrecondition("the instance of this source does not exist")
-        named = replace(event, id=relayed_id(event, origin, call.body))
-        return await self.publish.relayed(instance, named, call.body)
+        named = replace(event, id=relayed_id(event, origin, call.body), hops=hops)
+        return await self.publish.relayed(instance, named, call.body, content)
 
-    async def _read(self, call: RelayedCall) -> tuple[Event, str]:
+    async def _read(self, call: RelayedCall) -> tuple[Event, str, bytes]:
+        """The event, the instance that it comes from, and its content."""
         received_ns = int(self.runtime.now().timestamp()) * 1_000_000_000
-        read = partial(
-            read_relayed, call.body, received_ns, may_be_token=not call.sender.signing_keys
-        )
+        read = partial(_read, call.body, received_ns, may_be_token=not call.sender.signing_keys)
         return read() if len(call.body) <= _QUICK_BYTES else await asyncio.to_thread(read)
 
     def _unsigned(self, name: str, reason: str) -> Unauthenticated:
@@ -132,6 +135,11 @@ class Relay:
         return await self.publish.store.read(
             lambda unit: any(known.id == instance for known in unit.instances.list())
         )
+
+
+def _read(body: bytes, received_ns: int, *, may_be_token: bool) -> tuple[Event, str, bytes]:
+    event, origin = read_relayed(body, received_ns, may_be_token=may_be_token)
+    return event, origin, content_of_body(event, body)
 
 
 async def _inner(sender: SourceKeys, body: bytes) -> bytes:

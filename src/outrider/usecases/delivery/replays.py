@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayResult, ReplaySource
+from outrider.domain.delivery.replay import (
+    BulkCounts,
+    LogEntry,
+    LogRange,
+    PagedResult,
+    Replay,
+    SkipReason,
+    replay_skip,
+)
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.errors import NotFound
 from outrider.runtime import Runtime
+from outrider.usecases.delivery.log_pages import MAX_FOUND, LogPages, ids_of, named, skips_of
 from outrider.usecases.ports.store import Load, Store, Unit
-
-MAX_FOUND = 10_000
-_AT_ONCE = 500
-# A call that finds nothing ends, too: then it has scanned 200 000 deliveries.
-_SCANS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,69 +34,73 @@ class ReplayDeliveries:
     store: Store
     runtime: Runtime
 
-    async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> ReplayResult:
-        """Replay these. Raise `NotFound` when one of them does not exist: none is made then."""
+    async def named(self, actor: Actor, ids: Collection[DeliveryId]) -> PagedResult:
+        """Replay these, however often they were replayed before.
 
-        def work(unit: Unit) -> ReplayResult:
-            sources = unit.replays.named(actor.instance_id, ids)
-            if len(sources) < len(set(ids)):
-                raise NotFound("Delivery not found", "OUTRIDER-delivery")
-            made = self._add(unit, actor.instance_id, sources)
-            return ReplayResult(made, len(sources) - made)
+        Raise `NotFound` when one of them does not exist: none is made then.
+        """
 
-        return await self.store.write(work, load=Load(actor.instance_id, len(ids)))
+        def work(unit: Unit) -> BulkCounts:
+            entries = named(unit, actor.instance_id, ids)
+            return self._add(unit, actor.instance_id, entries, include_replayed=True)
+
+        done = await self.store.write(work, load=Load(actor.instance_id, len(ids)))
+        return PagedResult(done)
 
     async def found(
         self,
         actor: Actor,
         query: DeliverySearch,
-        rest: ReplayRange | None = None,
+        rest: LogRange | None = None,
         limit: int = MAX_FOUND,
-    ) -> ReplayResult:
-        """Replay what is found, oldest first, at most `limit` of it.
+        *,
+        include_replayed: bool = False,
+    ) -> PagedResult:
+        """Replay what is found, oldest first, at most `limit` of it; see `LogPages`.
 
-        `rest` is where the call before ended; None: this is the first. `rest` of the result is
-        None when all has been scanned. Each part is committed on its own: a call that is cut off
-        has made some.
+        What has a replay that is open or was delivered is skipped, unless `include_replayed`: the
+        same call again makes no second copy.
         """
-        within = rest or ReplayRange(DeliveryId("0"), DeliveryId(str(self.runtime.new_id())))
-        done = ReplayResult(rest=within)
-        for _ in range(_SCANS):
-            left = limit - done.made - done.skipped
-            if done.rest is None or left <= 0:
-                break
-            done = await self._part(actor.instance_id, query, done, min(_AT_ONCE, left))
-        return done
+        instance = actor.instance_id
 
-    async def _part(
-        self, instance: InstanceId, query: DeliverySearch, done: ReplayResult, limit: int
-    ) -> ReplayResult:
-        within = done.rest
-        if within is None:
-            return done
-        # Searched beside the writer, and checked again when they are written.
-        window = await self.store.read(
-            lambda unit: unit.replays.scan(instance, query, within, limit)
-        )
-        made = 0
-        if any(source.is_replayable for source in window.found):
-            made = await self.store.write(
-                lambda unit: self._add(unit, instance, window.found),
-                load=Load(instance, len(window.found)),
+        async def add(found: Sequence[LogEntry]) -> BulkCounts:
+            skips = skips_of(
+                [replay_skip(entry, include_replayed=include_replayed) for entry in found]
             )
-        return ReplayResult(
-            done.made + made,
-            done.skipped + len(window.found) - made,
-            None if window.reached is None else replace(within, after=window.reached),
-            window.reached_at or done.reached_at,
-        )
+            if skips.total() == len(found):
+                return BulkCounts(0, skips)
+            return await self.store.write(
+                lambda unit: self._add(
+                    unit,
+                    instance,
+                    unit.log_scans.named(instance, ids_of(found)),
+                    include_replayed=include_replayed,
+                ),
+                load=Load(instance, len(found)),
+            )
 
-    def _add(self, unit: Unit, instance: InstanceId, sources: Sequence[ReplaySource]) -> int:
+        return await LogPages(self.store, self.runtime).run(instance, query, rest, limit, add)
+
+    def _add(
+        self,
+        unit: Unit,
+        instance: InstanceId,
+        entries: Sequence[LogEntry],
+        *,
+        include_replayed: bool,
+    ) -> BulkCounts:
+        reasons = [replay_skip(entry, include_replayed=include_replayed) for entry in entries]
         replays = [
-            Replay(DeliveryId(str(self.runtime.new_id())), source.id)
-            for source in sources
-            if source.is_replayable
+            Replay(DeliveryId(str(self.runtime.new_id())), entry.id)
+            for entry, reason in zip(entries, reasons, strict=True)
+            if reason is None
         ]
-        written = unit.replays.add(instance, replays, self.runtime.now())
+        written = unit.replays.add(
+            instance, replays, self.runtime.now(), include_replayed=include_replayed
+        )
         unit.deliveries.resume_keys(instance, written)
-        return len(written)
+        skips = skips_of(reasons)
+        if len(written) < len(replays):
+            # Of several that go back to the same one, the first was replayed.
+            skips[SkipReason.REPLAYED] += len(replays) - len(written)
+        return BulkCounts(len(written), skips)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
+from outrider.domain.hops import check_hops
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
@@ -17,6 +19,16 @@ from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Load, Store
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOPS: ContextVar[int] = ContextVar("outrider_hops", default=0)
+
+
+def continue_hops(hops: int) -> None:
+    """From now on deliveries that this task makes have come through so many outriders before.
+
+    Raise `FailedPrecondition` when that is too many (`check_hops`).
+    """
+    check_hops(hops)
+    _HOPS.set(hops)
 
 
 @dataclass(slots=True)
@@ -49,6 +61,7 @@ class DeliveryEnqueuer:
             id=EventId(str(self.runtime.new_id())),
             event_type=lookup_id,
             created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
+            hops=_HOPS.get(),
         )
         plan = plan_deliveries([(DeliveryId(str(self.runtime.new_id())), target, False)])
         stored = StoredEvent(event, body, execution, plan, trace)

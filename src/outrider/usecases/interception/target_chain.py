@@ -43,6 +43,10 @@ from outrider.usecases.ports.telemetry import NO_METRICS, InterceptionMetrics
 from outrider.usecases.ports.tracing import Span, TracePropagator, Tracing
 
 _LONG_BODY = 128 * 1024
+_PERHAPS_CUT = (
+    "the answer may be cut: it has no length, and TLS ended without close_notify; let the receiver"
+    " send a Content-Length"
+)
 
 TargetPayload = InterceptionPayload[Any] | FunctionPayload
 """The body for the targets of a run, which their responses may change."""
@@ -179,6 +183,8 @@ class TargetChain:
         self, run: PipelineRun, resolved_target: ResolvedTarget, response: Response
     ) -> Failure | None:
         """Apply a response that counts to the payload; return why it does not count."""
+        if response.is_success and not response.is_whole:
+            return Failure(Outcome.UNREACHABLE, _PERHAPS_CUT, execution_failed())
         rejection = _over_bounds(resolved_target.target, response) or await _rejection(
             run, resolved_target, response
         )

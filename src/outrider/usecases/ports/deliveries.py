@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -30,6 +30,7 @@ class NotableSettlement:
     target_id: TargetId
     event_id: EventId
     event_type: str
+    hops: int = 0
     breaker: BreakerChange | None = None
 
 
@@ -126,7 +127,17 @@ class Deliveries(Protocol):
     ) -> Collection[DeliveryId]:
         """Give replays, which are written already, the places of dead deliveries that halt keys.
 
-        What waits on a dead one waits on its replay then. Return the dead ones that halted one.
+        The dead one is what a replay repeats, or the last replay of that. What waits on it waits on
+        the new one then. Return the dead ones that halted one.
+        """
+        ...
+
+    def make_due(
+        self, instance: InstanceId, deliveries: Collection[DeliveryId], now: datetime
+    ) -> Collection[TargetId]:
+        """Make those of these due now that are due later; return the target of each.
+
+        What waits on another delivery, is being attempted or is finished stays as it is.
         """
         ...
 
@@ -178,7 +189,9 @@ class Leases(Protocol):
 class StoredEvent:
     """An event with the body that its targets get and the deliveries that it creates.
 
-    `trace` is that of the publish (`TraceContext.text`), empty when it had none.
+    `trace` is that of the publish (`TraceContext.text`), empty when it had none. `digest` is that
+    of the content (`domain.events.content`), empty for an event of our own: no other is the same.
+    `id_with_source` is what a CloudEvent is stored under when another source's event has its id.
     """
 
     event: Event
@@ -186,6 +199,19 @@ class StoredEvent:
     execution: ExecutionId | None
     deliveries: Sequence[PlannedDelivery]
     trace: str = ""
+    digest: bytes = field(default=b"", repr=False)
+    id_with_source: EventId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEvent:
+    """An event whose id came again: how many deliveries it has, and the digest of its content.
+
+    `digest` is None for an event of a release that stored none.
+    """
+
+    deliveries: int
+    digest: bytes | None = field(repr=False)
 
 
 class Events(Protocol):
@@ -196,13 +222,16 @@ class Events(Protocol):
     ) -> list[int | None]:
         """Write events and deliveries; for an id that is known already, write nothing.
 
+        Nothing is written either when an event has the `id_with_source`.
         Return, in order, how many deliveries were written, None for a known id: also for the
         second of two with the same id in one call.
         """
         ...
 
-    def delivery_counts(
-        self, instance: InstanceId, events: Collection[EventId]
-    ) -> dict[EventId, int]:
-        """How many deliveries each of these events has."""
+    def known(self, instance: InstanceId, events: Collection[EventId]) -> dict[EventId, KnownEvent]:
+        """Return those of these events that are stored, also by this unit."""
+        ...
+
+    def body(self, instance: InstanceId, event: EventId) -> bytes:
+        """The body of an event that is known."""
         ...

@@ -7,35 +7,51 @@ from datetime import datetime
 from typing import Protocol
 
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import Replay, ReplayRange, ReplaySource, ReplayWindow
+from outrider.domain.delivery.replay import LogEntry, LogRange, LogWindow, Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch, SuspendedTargets
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 
 
-class Replays(Protocol):
-    """Deliveries that are made again."""
+class LogScans(Protocol):
+    """The log, looked at by those who change what they find."""
 
-    def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[ReplaySource]:
+    def named(self, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequence[LogEntry]:
         """Return those that exist, oldest first."""
         ...
 
     def scan(
-        self, instance: InstanceId, query: DeliverySearch, within: ReplayRange, limit: int
-    ) -> ReplayWindow:
-        """Look at the next `limit` deliveries of the range, oldest first.
+        self,
+        instance: InstanceId,
+        query: DeliverySearch,
+        within: LogRange,
+        limit: int,
+        *,
+        newest_first: bool = False,
+    ) -> LogWindow:
+        """Look at the next `limit` deliveries of the range.
 
         `before` and `limit` of `query` do not count. Times are looked up by identifiers, which
         grow with time: a delivery made more than ten minutes out of their order may be missed.
         """
         ...
 
+
+class Replays(Protocol):
+    """Deliveries that are made again."""
+
     def add(
-        self, instance: InstanceId, replays: Sequence[Replay], now: datetime
+        self,
+        instance: InstanceId,
+        replays: Sequence[Replay],
+        now: datetime,
+        *,
+        include_replayed: bool = True,
     ) -> Sequence[Replay]:
         """Write new deliveries that are due at once and depend on none; return those.
 
-        None is written of a delivery that is not finished or whose target is deleted.
+        None is written of a delivery that is not finished or whose target is deleted; without
+        `include_replayed` also of none that `is_replayed` (`LogEntry`), by these as well.
         """
         ...
 
@@ -48,6 +64,12 @@ class Cancellations(Protocol):
 
         One that is being attempted is not tried again: it is cancelled when the attempt has failed.
         """
+        ...
+
+    def cancel_some(
+        self, instance: InstanceId, deliveries: Sequence[DeliveryId], now: datetime
+    ) -> int:
+        """`cancel` the first of these, until many others have moved up; return how many, at least one."""
         ...
 
     def take_effect(self, now: datetime) -> None:

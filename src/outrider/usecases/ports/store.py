@@ -17,6 +17,7 @@ from outrider.usecases.ports.deliveries import Deliveries, Events, Leases
 from outrider.usecases.ports.delivery_log import (
     Cancellations,
     DeliveryCounts,
+    LogScans,
     Replays,
     Retention,
 )
@@ -67,6 +68,8 @@ class Unit(Protocol):
     def events(self) -> Events: ...  # noqa: D102
     @property
     def deliveries(self) -> Deliveries: ...  # noqa: D102
+    @property
+    def log_scans(self) -> LogScans: ...  # noqa: D102
     @property
     def replays(self) -> Replays: ...  # noqa: D102
     @property

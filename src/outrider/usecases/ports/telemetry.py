@@ -15,6 +15,10 @@ class PublishMetrics(Protocol):
         """Count the events that were stored, those that were known, and the deliveries created."""
         ...
 
+    def refused(self, reason: str) -> None:
+        """Count a call that was refused. `reason`: conflict (an id with another content) or hops."""
+        ...
+
 
 class InterceptionMetrics(Protocol):
     """Requests, responses and functions that run through their targets report to it."""
@@ -52,6 +56,9 @@ class NoMetrics:
     """Counts nothing."""
 
     def published(self, stored: int, duplicates: int, deliveries: int) -> None:
+        """See `PublishMetrics`."""
+
+    def refused(self, reason: str) -> None:
         """See `PublishMetrics`."""
 
     def intercepted(self, kind: str, result: str) -> None:

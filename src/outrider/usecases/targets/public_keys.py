@@ -48,7 +48,7 @@ class ManagePublicKeys:
             text = "Key expiration date must be in the future"
             raise InvalidRequest(text, "ErrExpirationDateBeforeNow")
         public_key = PublicKey(
-            id=PublicKeyId(str(self.runtime.new_id())),
+            id=PublicKeyId(str(self.runtime.new_sonyflake())),
             pem=pem,
             fingerprint=fingerprint(self._spki(pem)),
             is_active=False,

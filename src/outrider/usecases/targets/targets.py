@@ -45,7 +45,7 @@ class ManageTargets:
         """
         target = create_target(
             new,
-            TargetId(str(self.runtime.new_id())),
+            TargetId(str(self.runtime.new_sonyflake())),
             instance=actor.instance_id,
             egress=self.egress,
             now=self.runtime.now(),

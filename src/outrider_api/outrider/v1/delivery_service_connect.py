@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import delivery_service_pb
-from .delivery_service_pb import CancelDeliveryRequest, CancelDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, GetDeliveryStatsRequest, GetDeliveryStatsResponse, ListDeliveriesRequest, ListDeliveriesResponse, ReplayDeliveriesRequest, ReplayDeliveriesResponse
+from .delivery_service_pb import CancelDeliveriesRequest, CancelDeliveriesResponse, CancelDeliveryRequest, CancelDeliveryResponse, GetDeliveryRequest, GetDeliveryResponse, GetDeliveryStatsRequest, GetDeliveryStatsResponse, ListDeliveriesRequest, ListDeliveriesResponse, ReplayDeliveriesRequest, ReplayDeliveriesResponse, RetryDeliveriesRequest, RetryDeliveriesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -51,9 +51,10 @@ class DeliveryService(Protocol):
         Makes a new delivery of each one that is named or found and that is finished.
 
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
-        that are not finished, or whose target is deleted, are skipped. Those that are found are
-        replayed oldest first, a page for each call: go on with the token until there is none. What is
-        made after the first call is not found by the next.
+        that are not finished, or whose target is deleted, are skipped. By filters, what already has a
+        replay that is open or was delivered is skipped, too: the same call again makes no second copy.
+        Those that are found are replayed oldest first, a page for each call: go on with the token
+        until there is none. What is made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -63,6 +64,27 @@ class DeliveryService(Protocol):
 
         An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def retry_deliveries(self, request: RetryDeliveriesRequest, ctx: RequestContext[RetryDeliveriesRequest, RetryDeliveriesResponse], /) -> RetryDeliveriesResponse:
+        """
+        Makes each delivery due now that is named or found and waits for its next attempt.
+
+        It keeps its id, its attempts and its schedule. What waits for another delivery still does: the
+        order of an execution and of an aggregate holds. A target that is paused or limited, or whose
+        breaker is open, is called no sooner: its deliveries are the next to be attempted then. Filters
+        find what is not finished, oldest first, a page for each call.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def cancel_deliveries(self, request: CancelDeliveriesRequest, ctx: RequestContext[CancelDeliveriesRequest, CancelDeliveriesResponse], /) -> CancelDeliveriesResponse:
+        """
+        Stops each delivery that is named or found and not finished, as CancelDelivery does.
+
+        Filters find what is not finished, newest first, a page for each call: what waits for another
+        delivery is cancelled before that one. What is due may be attempted until its turn comes; pause
+        the target first to have none attempted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -133,6 +155,28 @@ class DeliveryServiceASGIApplication(ConnectASGIApplication[DeliveryService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.cancel_delivery,
+                ),
+                "/outrider.v1.DeliveryService/RetryDeliveries": Endpoint.unary(
+                    method=MethodInfo(
+                        name="RetryDeliveries",
+                        service_name="outrider.v1.DeliveryService",
+                        input=RetryDeliveriesRequest,
+                        output=RetryDeliveriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.retry_deliveries,
+                ),
+                "/outrider.v1.DeliveryService/CancelDeliveries": Endpoint.unary(
+                    method=MethodInfo(
+                        name="CancelDeliveries",
+                        service_name="outrider.v1.DeliveryService",
+                        input=CancelDeliveriesRequest,
+                        output=CancelDeliveriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.cancel_deliveries,
                 ),
                 "/outrider.v1.DeliveryService/GetDeliveryStats": Endpoint.unary(
                     method=MethodInfo(
@@ -219,9 +263,10 @@ class DeliveryServiceClient(ConnectClient):
         Makes a new delivery of each one that is named or found and that is finished.
 
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
-        that are not finished, or whose target is deleted, are skipped. Those that are found are
-        replayed oldest first, a page for each call: go on with the token until there is none. What is
-        made after the first call is not found by the next.
+        that are not finished, or whose target is deleted, are skipped. By filters, what already has a
+        replay that is open or was delivered is skipped, too: the same call again makes no second copy.
+        Those that are found are replayed oldest first, a page for each call: go on with the token
+        until there is none. What is made after the first call is not found by the next.
         """
         return await self.execute_unary(
             request=request,
@@ -256,6 +301,61 @@ class DeliveryServiceClient(ConnectClient):
                 service_name="outrider.v1.DeliveryService",
                 input=CancelDeliveryRequest,
                 output=CancelDeliveryResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def retry_deliveries(
+        self,
+        request: RetryDeliveriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RetryDeliveriesResponse:
+        """
+        Makes each delivery due now that is named or found and waits for its next attempt.
+
+        It keeps its id, its attempts and its schedule. What waits for another delivery still does: the
+        order of an execution and of an aggregate holds. A target that is paused or limited, or whose
+        breaker is open, is called no sooner: its deliveries are the next to be attempted then. Filters
+        find what is not finished, oldest first, a page for each call.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RetryDeliveries",
+                service_name="outrider.v1.DeliveryService",
+                input=RetryDeliveriesRequest,
+                output=RetryDeliveriesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def cancel_deliveries(
+        self,
+        request: CancelDeliveriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CancelDeliveriesResponse:
+        """
+        Stops each delivery that is named or found and not finished, as CancelDelivery does.
+
+        Filters find what is not finished, newest first, a page for each call: what waits for another
+        delivery is cancelled before that one. What is due may be attempted until its turn comes; pause
+        the target first to have none attempted.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CancelDeliveries",
+                service_name="outrider.v1.DeliveryService",
+                input=CancelDeliveriesRequest,
+                output=CancelDeliveriesResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),
@@ -307,9 +407,10 @@ class DeliveryServiceSync(Protocol):
         Makes a new delivery of each one that is named or found and that is finished.
 
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
-        that are not finished, or whose target is deleted, are skipped. Those that are found are
-        replayed oldest first, a page for each call: go on with the token until there is none. What is
-        made after the first call is not found by the next.
+        that are not finished, or whose target is deleted, are skipped. By filters, what already has a
+        replay that is open or was delivered is skipped, too: the same call again makes no second copy.
+        Those that are found are replayed oldest first, a page for each call: go on with the token
+        until there is none. What is made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -319,6 +420,27 @@ class DeliveryServiceSync(Protocol):
 
         An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def retry_deliveries(self, request: RetryDeliveriesRequest, ctx: RequestContext[RetryDeliveriesRequest, RetryDeliveriesResponse], /) -> RetryDeliveriesResponse:
+        """
+        Makes each delivery due now that is named or found and waits for its next attempt.
+
+        It keeps its id, its attempts and its schedule. What waits for another delivery still does: the
+        order of an execution and of an aggregate holds. A target that is paused or limited, or whose
+        breaker is open, is called no sooner: its deliveries are the next to be attempted then. Filters
+        find what is not finished, oldest first, a page for each call.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def cancel_deliveries(self, request: CancelDeliveriesRequest, ctx: RequestContext[CancelDeliveriesRequest, CancelDeliveriesResponse], /) -> CancelDeliveriesResponse:
+        """
+        Stops each delivery that is named or found and not finished, as CancelDelivery does.
+
+        Filters find what is not finished, newest first, a page for each call: what waits for another
+        delivery is cancelled before that one. What is due may be attempted until its turn comes; pause
+        the target first to have none attempted.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -387,6 +509,28 @@ class DeliveryServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.cancel_delivery,
+                ),
+                "/outrider.v1.DeliveryService/RetryDeliveries": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="RetryDeliveries",
+                        service_name="outrider.v1.DeliveryService",
+                        input=RetryDeliveriesRequest,
+                        output=RetryDeliveriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.retry_deliveries,
+                ),
+                "/outrider.v1.DeliveryService/CancelDeliveries": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="CancelDeliveries",
+                        service_name="outrider.v1.DeliveryService",
+                        input=CancelDeliveriesRequest,
+                        output=CancelDeliveriesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.cancel_deliveries,
                 ),
                 "/outrider.v1.DeliveryService/GetDeliveryStats": EndpointSync.unary(
                     method=MethodInfo(
@@ -473,9 +617,10 @@ class DeliveryServiceClientSync(ConnectClientSync):
         Makes a new delivery of each one that is named or found and that is finished.
 
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
-        that are not finished, or whose target is deleted, are skipped. Those that are found are
-        replayed oldest first, a page for each call: go on with the token until there is none. What is
-        made after the first call is not found by the next.
+        that are not finished, or whose target is deleted, are skipped. By filters, what already has a
+        replay that is open or was delivered is skipped, too: the same call again makes no second copy.
+        Those that are found are replayed oldest first, a page for each call: go on with the token
+        until there is none. What is made after the first call is not found by the next.
         """
         return self.execute_unary(
             request=request,
@@ -510,6 +655,61 @@ class DeliveryServiceClientSync(ConnectClientSync):
                 service_name="outrider.v1.DeliveryService",
                 input=CancelDeliveryRequest,
                 output=CancelDeliveryResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def retry_deliveries(
+        self,
+        request: RetryDeliveriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RetryDeliveriesResponse:
+        """
+        Makes each delivery due now that is named or found and waits for its next attempt.
+
+        It keeps its id, its attempts and its schedule. What waits for another delivery still does: the
+        order of an execution and of an aggregate holds. A target that is paused or limited, or whose
+        breaker is open, is called no sooner: its deliveries are the next to be attempted then. Filters
+        find what is not finished, oldest first, a page for each call.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RetryDeliveries",
+                service_name="outrider.v1.DeliveryService",
+                input=RetryDeliveriesRequest,
+                output=RetryDeliveriesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def cancel_deliveries(
+        self,
+        request: CancelDeliveriesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> CancelDeliveriesResponse:
+        """
+        Stops each delivery that is named or found and not finished, as CancelDelivery does.
+
+        Filters find what is not finished, newest first, a page for each call: what waits for another
+        delivery is cancelled before that one. What is due may be attempted until its turn comes; pause
+        the target first to have none attempted.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="CancelDeliveries",
+                service_name="outrider.v1.DeliveryService",
+                input=CancelDeliveriesRequest,
+                output=CancelDeliveriesResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

@@ -171,7 +171,7 @@ class Attempt(Message[_AttemptFields]):
             outrider.v1.Outcome outcome = 4;
             ```
         status_code:
-            0 when there was no answer.
+            0 when there was no answer. An UNREACHABLE attempt has that of an answer that was cut.
 
             ```proto
             uint32 status_code = 5;
@@ -393,7 +393,7 @@ class GetDeliveryResponse(Message[_GetDeliveryResponseFields]):
 
         delivery: Delivery | None
 
-_ReplayDeliveriesRequestFields: TypeAlias = Literal["ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token"]
+_ReplayDeliveriesRequestFields: TypeAlias = Literal["ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token", "include_replayed"]
 
 class ReplayDeliveriesRequest(Message[_ReplayDeliveriesRequestFields]):
     """
@@ -409,6 +409,261 @@ class ReplayDeliveriesRequest(Message[_ReplayDeliveriesRequestFields]):
             repeated string ids = 1;
             ```
         states:
+            Of what is finished: DELIVERED, DEAD, CANCELLED. RetryDeliveries is for the others. None: all.
+
+            ```proto
+            repeated outrider.v1.DeliveryState states = 2 [packed = true];
+            ```
+        target_id:
+            ```proto
+            string target_id = 3;
+            ```
+        event_type:
+            ```proto
+            string event_type = 4;
+            ```
+        event_id:
+            ```proto
+            string event_id = 5;
+            ```
+        created_since:
+            Made at this time or later.
+
+            ```proto
+            optional google.protobuf.Timestamp created_since = 6;
+            ```
+        created_until:
+            Made before this time.
+
+            ```proto
+            optional google.protobuf.Timestamp created_until = 7;
+            ```
+        page_size:
+            How many this call finds at most; 0: 10000. Not with ids.
+
+            ```proto
+            uint32 page_size = 8;
+            ```
+        page_token:
+            `next_page_token` of the call before, which had the same filters. Not with ids.
+
+            ```proto
+            string page_token = 9;
+            ```
+        include_replayed:
+            Also what already has a replay that is open or was delivered, and replays that were delivered
+            themselves. With ids it changes nothing: what is named is always replayed.
+
+            ```proto
+            bool include_replayed = 10;
+            ```
+    """
+
+    __slots__ = ("ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token", "include_replayed")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            ids: list[str] | None = None,
+            states: list[DeliveryState] | None = None,
+            target_id: str = "",
+            event_type: str = "",
+            event_id: str = "",
+            created_since: Timestamp | None = None,
+            created_until: Timestamp | None = None,
+            page_size: int = 0,
+            page_token: str = "",
+            include_replayed: bool = False,
+        ) -> None:
+            pass
+
+        ids: list[str]
+        states: list[DeliveryState]
+        target_id: str
+        event_type: str
+        event_id: str
+        created_since: Timestamp | None
+        created_until: Timestamp | None
+        page_size: int
+        page_token: str
+        include_replayed: bool
+
+_ReplayDeliveriesResponseFields: TypeAlias = Literal["deliveries", "next_page_token", "skipped", "reached_at", "skips"]
+
+class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
+    """
+    ```proto
+    message outrider.v1.ReplayDeliveriesResponse
+    ```
+
+    Attributes:
+        deliveries:
+            How many new deliveries were made.
+
+            ```proto
+            uint32 deliveries = 1;
+            ```
+        next_page_token:
+            Empty when all are looked through.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+        skipped:
+            How many were named or found and not replayed.
+
+            ```proto
+            uint32 skipped = 3;
+            ```
+        reached_at:
+            When the last one that was looked at was made. Absent with ids, and when there was none.
+
+            ```proto
+            optional google.protobuf.Timestamp reached_at = 4;
+            ```
+        skips:
+            Why, in the order of the reasons: together they are `skipped`.
+
+            ```proto
+            repeated outrider.v1.SkipCount skips = 5;
+            ```
+    """
+
+    __slots__ = ("deliveries", "next_page_token", "skipped", "reached_at", "skips")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            deliveries: int = 0,
+            next_page_token: str = "",
+            skipped: int = 0,
+            reached_at: Timestamp | None = None,
+            skips: list[SkipCount] | None = None,
+        ) -> None:
+            pass
+
+        deliveries: int
+        next_page_token: str
+        skipped: int
+        reached_at: Timestamp | None
+        skips: list[SkipCount]
+
+_SkipCountFields: TypeAlias = Literal["reason", "count"]
+
+class SkipCount(Message[_SkipCountFields]):
+    """
+    How many deliveries were left alone for one reason.
+
+    ```proto
+    message outrider.v1.SkipCount
+    ```
+
+    Attributes:
+        reason:
+            ```proto
+            outrider.v1.SkipReason reason = 1;
+            ```
+        count:
+            ```proto
+            uint32 count = 2;
+            ```
+    """
+
+    __slots__ = ("reason", "count")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            reason: SkipReason | None = None,
+            count: int = 0,
+        ) -> None:
+            pass
+
+        reason: SkipReason
+        count: int
+
+_CancelDeliveryRequestFields: TypeAlias = Literal["id"]
+
+class CancelDeliveryRequest(Message[_CancelDeliveryRequestFields]):
+    """
+    ```proto
+    message outrider.v1.CancelDeliveryRequest
+    ```
+
+    Attributes:
+        id:
+            ```proto
+            string id = 1;
+            ```
+    """
+
+    __slots__ = ("id",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str = "",
+        ) -> None:
+            pass
+
+        id: str
+
+_CancelDeliveryResponseFields: TypeAlias = Literal["delivery"]
+
+class CancelDeliveryResponse(Message[_CancelDeliveryResponseFields]):
+    """
+    ```proto
+    message outrider.v1.CancelDeliveryResponse
+    ```
+
+    Attributes:
+        delivery:
+            As it is now, without attempts and payload.
+
+            ```proto
+            optional outrider.v1.Delivery delivery = 1;
+            ```
+    """
+
+    __slots__ = ("delivery",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            delivery: Delivery | None = None,
+        ) -> None:
+            pass
+
+        delivery: Delivery | None
+
+_RetryDeliveriesRequestFields: TypeAlias = Literal["ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token"]
+
+class RetryDeliveriesRequest(Message[_RetryDeliveriesRequestFields]):
+    """
+    Either ids or filters. With ids either all of them are there or nothing is made due.
+
+    ```proto
+    message outrider.v1.RetryDeliveriesRequest
+    ```
+
+    Attributes:
+        ids:
+            ```proto
+            repeated string ids = 1;
+            ```
+        states:
+            PENDING and RETRYING; none: all that is not finished, of which these become due.
+
             ```proto
             repeated outrider.v1.DeliveryState states = 2 [packed = true];
             ```
@@ -479,17 +734,17 @@ class ReplayDeliveriesRequest(Message[_ReplayDeliveriesRequestFields]):
         page_size: int
         page_token: str
 
-_ReplayDeliveriesResponseFields: TypeAlias = Literal["deliveries", "next_page_token", "skipped", "reached_at"]
+_RetryDeliveriesResponseFields: TypeAlias = Literal["deliveries", "next_page_token", "skipped", "reached_at", "skips", "suspended"]
 
-class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
+class RetryDeliveriesResponse(Message[_RetryDeliveriesResponseFields]):
     """
     ```proto
-    message outrider.v1.ReplayDeliveriesResponse
+    message outrider.v1.RetryDeliveriesResponse
     ```
 
     Attributes:
         deliveries:
-            How many new deliveries were made.
+            How many became due now.
 
             ```proto
             uint32 deliveries = 1;
@@ -501,7 +756,7 @@ class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
             string next_page_token = 2;
             ```
         skipped:
-            How many were named or found and not replayed: not finished, or their target is deleted.
+            How many were named or found and left alone.
 
             ```proto
             uint32 skipped = 3;
@@ -512,9 +767,21 @@ class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
             ```proto
             optional google.protobuf.Timestamp reached_at = 4;
             ```
+        skips:
+            Why, in the order of the reasons: together they are `skipped`.
+
+            ```proto
+            repeated outrider.v1.SkipCount skips = 5;
+            ```
+        suspended:
+            How many of those wait all the same, because their target is paused or its breaker is open.
+
+            ```proto
+            uint32 suspended = 6;
+            ```
     """
 
-    __slots__ = ("deliveries", "next_page_token", "skipped", "reached_at")
+    __slots__ = ("deliveries", "next_page_token", "skipped", "reached_at", "skips", "suspended")
 
     if TYPE_CHECKING:
 
@@ -525,6 +792,8 @@ class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
             next_page_token: str = "",
             skipped: int = 0,
             reached_at: Timestamp | None = None,
+            skips: list[SkipCount] | None = None,
+            suspended: int = 0,
         ) -> None:
             pass
 
@@ -532,64 +801,166 @@ class ReplayDeliveriesResponse(Message[_ReplayDeliveriesResponseFields]):
         next_page_token: str
         skipped: int
         reached_at: Timestamp | None
+        skips: list[SkipCount]
+        suspended: int
 
-_CancelDeliveryRequestFields: TypeAlias = Literal["id"]
+_CancelDeliveriesRequestFields: TypeAlias = Literal["ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token"]
 
-class CancelDeliveryRequest(Message[_CancelDeliveryRequestFields]):
+class CancelDeliveriesRequest(Message[_CancelDeliveriesRequestFields]):
     """
+    Either ids or filters. With ids either all of them are there or nothing is cancelled.
+
     ```proto
-    message outrider.v1.CancelDeliveryRequest
+    message outrider.v1.CancelDeliveriesRequest
     ```
 
     Attributes:
-        id:
+        ids:
             ```proto
-            string id = 1;
+            repeated string ids = 1;
+            ```
+        states:
+            PENDING, DELIVERING and RETRYING; none: all that is not finished.
+
+            ```proto
+            repeated outrider.v1.DeliveryState states = 2 [packed = true];
+            ```
+        target_id:
+            ```proto
+            string target_id = 3;
+            ```
+        event_type:
+            ```proto
+            string event_type = 4;
+            ```
+        event_id:
+            ```proto
+            string event_id = 5;
+            ```
+        created_since:
+            Made at this time or later.
+
+            ```proto
+            optional google.protobuf.Timestamp created_since = 6;
+            ```
+        created_until:
+            Made before this time.
+
+            ```proto
+            optional google.protobuf.Timestamp created_until = 7;
+            ```
+        page_size:
+            How many this call finds at most; 0: 10000. Not with ids.
+
+            ```proto
+            uint32 page_size = 8;
+            ```
+        page_token:
+            `next_page_token` of the call before, which had the same filters. Not with ids.
+
+            ```proto
+            string page_token = 9;
             ```
     """
 
-    __slots__ = ("id",)
+    __slots__ = ("ids", "states", "target_id", "event_type", "event_id", "created_since", "created_until", "page_size", "page_token")
 
     if TYPE_CHECKING:
 
         def __init__(
             self,
             *,
-            id: str = "",
+            ids: list[str] | None = None,
+            states: list[DeliveryState] | None = None,
+            target_id: str = "",
+            event_type: str = "",
+            event_id: str = "",
+            created_since: Timestamp | None = None,
+            created_until: Timestamp | None = None,
+            page_size: int = 0,
+            page_token: str = "",
         ) -> None:
             pass
 
-        id: str
+        ids: list[str]
+        states: list[DeliveryState]
+        target_id: str
+        event_type: str
+        event_id: str
+        created_since: Timestamp | None
+        created_until: Timestamp | None
+        page_size: int
+        page_token: str
 
-_CancelDeliveryResponseFields: TypeAlias = Literal["delivery"]
+_CancelDeliveriesResponseFields: TypeAlias = Literal["deliveries", "next_page_token", "skipped", "reached_at", "skips", "attempt_running"]
 
-class CancelDeliveryResponse(Message[_CancelDeliveryResponseFields]):
+class CancelDeliveriesResponse(Message[_CancelDeliveriesResponseFields]):
     """
     ```proto
-    message outrider.v1.CancelDeliveryResponse
+    message outrider.v1.CancelDeliveriesResponse
     ```
 
     Attributes:
-        delivery:
-            As it is now, without attempts and payload.
+        deliveries:
+            How many are cancelled, now or when the attempt that is under way has failed.
 
             ```proto
-            optional outrider.v1.Delivery delivery = 1;
+            uint32 deliveries = 1;
+            ```
+        next_page_token:
+            Empty when all are looked through.
+
+            ```proto
+            string next_page_token = 2;
+            ```
+        skipped:
+            How many were named or found and left alone.
+
+            ```proto
+            uint32 skipped = 3;
+            ```
+        reached_at:
+            When the last one that was looked at was made. Absent with ids, and when there was none.
+
+            ```proto
+            optional google.protobuf.Timestamp reached_at = 4;
+            ```
+        skips:
+            Why, in the order of the reasons: together they are `skipped`.
+
+            ```proto
+            repeated outrider.v1.SkipCount skips = 5;
+            ```
+        attempt_running:
+            How many of those have an attempt under way. One that succeeds has delivered all the same.
+
+            ```proto
+            uint32 attempt_running = 6;
             ```
     """
 
-    __slots__ = ("delivery",)
+    __slots__ = ("deliveries", "next_page_token", "skipped", "reached_at", "skips", "attempt_running")
 
     if TYPE_CHECKING:
 
         def __init__(
             self,
             *,
-            delivery: Delivery | None = None,
+            deliveries: int = 0,
+            next_page_token: str = "",
+            skipped: int = 0,
+            reached_at: Timestamp | None = None,
+            skips: list[SkipCount] | None = None,
+            attempt_running: int = 0,
         ) -> None:
             pass
 
-        delivery: Delivery | None
+        deliveries: int
+        next_page_token: str
+        skipped: int
+        reached_at: Timestamp | None
+        skips: list[SkipCount]
+        attempt_running: int
 
 _GetDeliveryStatsRequestFields: TypeAlias = Literal["target_id", "event_type", "created_since", "created_until", "max_targets", "max_suspended_targets"]
 
@@ -1029,9 +1400,73 @@ class DeliveryState(Enum):
     DEAD = 5
     CANCELLED = 6
 
+class SkipReason(Enum):
+    """
+    ```proto
+    enum outrider.v1.SkipReason
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            SKIP_REASON_UNSPECIFIED = 0
+            ```
+        OPEN:
+            It is not finished: it is not replayed. RetryDeliveries makes it due now.
+
+            ```proto
+            SKIP_REASON_OPEN = 1
+            ```
+        FINISHED:
+            It is finished: it is neither due nor cancelled. ReplayDeliveries makes it again.
+
+            ```proto
+            SKIP_REASON_FINISHED = 2
+            ```
+        TARGET_DELETED:
+            Its target is deleted.
+
+            ```proto
+            SKIP_REASON_TARGET_DELETED = 3
+            ```
+        REPLAYED:
+            It has a replay that is open or was delivered, or is one.
+
+            ```proto
+            SKIP_REASON_REPLAYED = 4
+            ```
+        ATTEMPT_RUNNING:
+            An attempt is under way.
+
+            ```proto
+            SKIP_REASON_ATTEMPT_RUNNING = 5
+            ```
+        WAITING:
+            It waits for another delivery: of its execution, or of its aggregate.
+
+            ```proto
+            SKIP_REASON_WAITING = 6
+            ```
+        DUE:
+            It is due already: it waits for a worker, or until its target may be called.
+
+            ```proto
+            SKIP_REASON_DUE = 7
+            ```
+    """
+
+    UNSPECIFIED = 0
+    OPEN = 1
+    FINISHED = 2
+    TARGET_DELETED = 3
+    REPLAYED = 4
+    ATTEMPT_RUNNING = 5
+    WAITING = 6
+    DUE = 7
+
 
 _DESC = file_desc(
-    b'\n"outrider/v1/delivery_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x8b\x04\n\x08Delivery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n\x08event_id\x18\x02 \x01(\tR\x07eventId\x12\x1d\n\nevent_type\x18\x03 \x01(\tR\teventType\x12\x1b\n\ttarget_id\x18\x04 \x01(\tR\x08targetId\x12\x1c\n\texecution\x18\x05 \x01(\tR\texecution\x120\n\x05state\x18\x06 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x07 \x01(\rR\x0cattemptCount\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12B\n\x0fnext_attempt_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\rnextAttemptAt\x12;\n\x0bfinished_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x120\n\x08attempts\x18\x0b \x03(\x0b2\x14.outrider.v1.AttemptR\x08attempts\x12\x18\n\x07payload\x18\x0c \x01(\x0cR\x07payload\x12\x1b\n\treplay_of\x18\r \x01(\tR\x08replayOf"\xc2\x02\n\x07Attempt\x12\x16\n\x06number\x18\x01 \x01(\rR\x06number\x129\n\nstarted_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12.\n\x07outcome\x18\x04 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x1f\n\x0bstatus_code\x18\x05 \x01(\rR\nstatusCode\x12\x14\n\x05error\x18\x06 \x01(\tR\x05error\x120\n\x14response_body_prefix\x18\x07 \x01(\x0cR\x12responseBodyPrefix\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage"\xa4\x03\n\x15ListDeliveriesRequest\x12A\n\x06states\x18\x01 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x02 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x03 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x04 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x07 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x08 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"w\n\x16ListDeliveriesResponse\x125\n\ndeliveries\x18\x01 \x03(\x0b2\x15.outrider.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"/\n\x12GetDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"H\n\x13GetDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xca\x03\n\x17ReplayDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"\xb7\x01\n\x18ReplayDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt"2\n\x15CancelDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"K\n\x16CancelDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xe0\x02\n\x17GetDeliveryStatsRequest\x12$\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x02 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12?\n\rcreated_since\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x120\n\x0bmax_targets\x18\x05 \x01(\rR\nmaxTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x00Y@\x12C\n\x15max_suspended_targets\x18\x06 \x01(\rR\x13maxSuspendedTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@"\x9e\x03\n\x18GetDeliveryStatsResponse\x127\n\x06counts\x18\x01 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x12:\n\x07targets\x18\x03 \x03(\x0b2 .outrider.v1.TargetDeliveryStatsR\x07targets\x125\n\x08outcomes\x18\x04 \x03(\x0b2\x19.outrider.v1.OutcomeCountR\x08outcomes\x12/\n\x05rates\x18\x05 \x03(\x0b2\x19.outrider.v1.DeliveryRateR\x05rates\x12\x18\n\x07partial\x18\x06 \x01(\x08R\x07partial\x12I\n\x11suspended_targets\x18\x07 \x03(\x0b2\x1c.outrider.v1.SuspendedTargetR\x10suspendedTargets"\\\n\x12DeliveryStateCount\x120\n\x05state\x18\x01 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\xd1\x02\n\x13TargetDeliveryStats\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\x06counts\x18\x03 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x127\n\tpaused_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"\xd2\x01\n\x0fSuspendedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"T\n\x0cOutcomeCount\x12.\n\x07outcome\x18\x01 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\x9b\x01\n\x0cDeliveryRate\x121\n\x06window\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06window\x120\n\x14delivered_per_second\x18\x02 \x01(\x01R\x12deliveredPerSecond\x12&\n\x0fdead_per_second\x18\x03 \x01(\x01R\rdeadPerSecond*\xdc\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x01\x12\x1d\n\x19DELIVERY_STATE_DELIVERING\x10\x02\x12\x1b\n\x17DELIVERY_STATE_RETRYING\x10\x03\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13DELIVERY_STATE_DEAD\x10\x05\x12\x1c\n\x18DELIVERY_STATE_CANCELLED\x10\x062\xdf\x05\n\x0fDeliveryService\x12\x8c\x01\n\x0eListDeliveries\x12".outrider.v1.ListDeliveriesRequest\x1a#.outrider.v1.ListDeliveriesResponse"1\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/search:\x01*\xea\xc7\x18\rdelivery.read\x12~\n\x0bGetDelivery\x12\x1f.outrider.v1.GetDeliveryRequest\x1a .outrider.v1.GetDeliveryResponse",\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/deliveries/{id}\xea\xc7\x18\rdelivery.read\x12\x93\x01\n\x10ReplayDeliveries\x12$.outrider.v1.ReplayDeliveriesRequest\x1a%.outrider.v1.ReplayDeliveriesResponse"2\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/replay:\x01*\xea\xc7\x18\x0edelivery.write\x12\x92\x01\n\x0eCancelDelivery\x12".outrider.v1.CancelDeliveryRequest\x1a#.outrider.v1.CancelDeliveryResponse"7\x82\xd3\xe4\x93\x02\x1f"\x1a/v1/deliveries/{id}/cancel:\x01*\xea\xc7\x18\x0edelivery.write\x12\x91\x01\n\x10GetDeliveryStats\x12$.outrider.v1.GetDeliveryStatsRequest\x1a%.outrider.v1.GetDeliveryStatsResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/deliveries/stats:\x01*\xea\xc7\x18\rdelivery.readb\x06proto3',
+    b'\n"outrider/v1/delivery_service.proto\x12\x0boutrider.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!outrider/options/v1/options.proto\x1a\x19outrider/v1/outcome.proto"\x8b\x04\n\x08Delivery\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n\x08event_id\x18\x02 \x01(\tR\x07eventId\x12\x1d\n\nevent_type\x18\x03 \x01(\tR\teventType\x12\x1b\n\ttarget_id\x18\x04 \x01(\tR\x08targetId\x12\x1c\n\texecution\x18\x05 \x01(\tR\texecution\x120\n\x05state\x18\x06 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12#\n\rattempt_count\x18\x07 \x01(\rR\x0cattemptCount\x129\n\ncreated_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12B\n\x0fnext_attempt_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\rnextAttemptAt\x12;\n\x0bfinished_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nfinishedAt\x120\n\x08attempts\x18\x0b \x03(\x0b2\x14.outrider.v1.AttemptR\x08attempts\x12\x18\n\x07payload\x18\x0c \x01(\x0cR\x07payload\x12\x1b\n\treplay_of\x18\r \x01(\tR\x08replayOf"\xc2\x02\n\x07Attempt\x12\x16\n\x06number\x18\x01 \x01(\rR\x06number\x129\n\nstarted_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08duration\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x08duration\x12.\n\x07outcome\x18\x04 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x1f\n\x0bstatus_code\x18\x05 \x01(\rR\nstatusCode\x12\x14\n\x05error\x18\x06 \x01(\tR\x05error\x120\n\x14response_body_prefix\x18\x07 \x01(\x0cR\x12responseBodyPrefix\x12\x14\n\x05stage\x18\x08 \x01(\tR\x05stage"\xa4\x03\n\x15ListDeliveriesRequest\x12A\n\x06states\x18\x01 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x02 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x03 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x04 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x07 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@\x12&\n\npage_token\x18\x08 \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"w\n\x16ListDeliveriesResponse\x125\n\ndeliveries\x18\x01 \x03(\x0b2\x15.outrider.v1.DeliveryR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken"/\n\x12GetDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"H\n\x13GetDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xf5\x03\n\x17ReplayDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12)\n\x10include_replayed\x18\n \x01(\x08R\x0fincludeReplayed"\xe5\x01\n\x18ReplayDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt\x12,\n\x05skips\x18\x05 \x03(\x0b2\x16.outrider.v1.SkipCountR\x05skips"R\n\tSkipCount\x12/\n\x06reason\x18\x01 \x01(\x0e2\x17.outrider.v1.SkipReasonR\x06reason\x12\x14\n\x05count\x18\x02 \x01(\rR\x05count"2\n\x15CancelDeliveryRequest\x12\x19\n\x02id\x18\x01 \x01(\tR\x02idB\t\xf2\xc7\x18\x05\x08\x01\x10\xc8\x01"K\n\x16CancelDeliveryResponse\x121\n\x08delivery\x18\x01 \x01(\x0b2\x15.outrider.v1.DeliveryR\x08delivery"\xc9\x03\n\x16RetryDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"\x82\x02\n\x17RetryDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt\x12,\n\x05skips\x18\x05 \x03(\x0b2\x16.outrider.v1.SkipCountR\x05skips\x12\x1c\n\tsuspended\x18\x06 \x01(\rR\tsuspended"\xca\x03\n\x17CancelDeliveriesRequest\x12"\n\x03ids\x18\x01 \x03(\tR\x03idsB\x10\xf2\xc7\x18\x0ch\xe8\x07p\x01z\x05\x08\x01\x10\xc8\x01\x12A\n\x06states\x18\x02 \x03(\x0e2\x1a.outrider.v1.DeliveryStateR\x06statesB\r\xf2\xc7\x18\th\x06z\x05H\x01R\x01\x00\x12$\n\ttarget_id\x18\x03 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x04 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12"\n\x08event_id\x18\x05 \x01(\tR\x07eventIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12?\n\rcreated_since\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x12,\n\tpage_size\x18\x08 \x01(\rR\x08pageSizeB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x88\xc3@\x12&\n\npage_token\x18\t \x01(\tR\tpageTokenB\x07\xf2\xc7\x18\x03\x10\xe8\x07"\x8e\x02\n\x18CancelDeliveriesResponse\x12\x1e\n\ndeliveries\x18\x01 \x01(\rR\ndeliveries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x18\n\x07skipped\x18\x03 \x01(\rR\x07skipped\x129\n\nreached_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\treachedAt\x12,\n\x05skips\x18\x05 \x03(\x0b2\x16.outrider.v1.SkipCountR\x05skips\x12\'\n\x0fattempt_running\x18\x06 \x01(\rR\x0eattemptRunning"\xe0\x02\n\x17GetDeliveryStatsRequest\x12$\n\ttarget_id\x18\x01 \x01(\tR\x08targetIdB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12&\n\nevent_type\x18\x02 \x01(\tR\teventTypeB\x07\xf2\xc7\x18\x03\x10\xe8\x07\x12?\n\rcreated_since\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedSince\x12?\n\rcreated_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0ccreatedUntil\x120\n\x0bmax_targets\x18\x05 \x01(\rR\nmaxTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00\x00Y@\x12C\n\x15max_suspended_targets\x18\x06 \x01(\rR\x13maxSuspendedTargetsB\x0f\xf2\xc7\x18\x0b2\t\x11\x00\x00\x00\x00\x00@\x8f@"\x9e\x03\n\x18GetDeliveryStatsResponse\x127\n\x06counts\x18\x01 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x12:\n\x07targets\x18\x03 \x03(\x0b2 .outrider.v1.TargetDeliveryStatsR\x07targets\x125\n\x08outcomes\x18\x04 \x03(\x0b2\x19.outrider.v1.OutcomeCountR\x08outcomes\x12/\n\x05rates\x18\x05 \x03(\x0b2\x19.outrider.v1.DeliveryRateR\x05rates\x12\x18\n\x07partial\x18\x06 \x01(\x08R\x07partial\x12I\n\x11suspended_targets\x18\x07 \x03(\x0b2\x1c.outrider.v1.SuspendedTargetR\x10suspendedTargets"\\\n\x12DeliveryStateCount\x120\n\x05state\x18\x01 \x01(\x0e2\x1a.outrider.v1.DeliveryStateR\x05state\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\xd1\x02\n\x13TargetDeliveryStats\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\x06counts\x18\x03 \x03(\x0b2\x1f.outrider.v1.DeliveryStateCountR\x06counts\x12@\n\x0eoldest_open_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0coldestOpenAt\x127\n\tpaused_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"\xd2\x01\n\x0fSuspendedTarget\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId\x12\x1f\n\x0btarget_name\x18\x02 \x01(\tR\ntargetName\x127\n\tpaused_at\x18\x03 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08pausedAt\x12H\n\x12breaker_open_until\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x10breakerOpenUntil"T\n\x0cOutcomeCount\x12.\n\x07outcome\x18\x01 \x01(\x0e2\x14.outrider.v1.OutcomeR\x07outcome\x12\x14\n\x05count\x18\x02 \x01(\x04R\x05count"\x9b\x01\n\x0cDeliveryRate\x121\n\x06window\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x06window\x120\n\x14delivered_per_second\x18\x02 \x01(\x01R\x12deliveredPerSecond\x12&\n\x0fdead_per_second\x18\x03 \x01(\x01R\rdeadPerSecond*\xdc\x01\n\rDeliveryState\x12\x1e\n\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16DELIVERY_STATE_PENDING\x10\x01\x12\x1d\n\x19DELIVERY_STATE_DELIVERING\x10\x02\x12\x1b\n\x17DELIVERY_STATE_RETRYING\x10\x03\x12\x1c\n\x18DELIVERY_STATE_DELIVERED\x10\x04\x12\x17\n\x13DELIVERY_STATE_DEAD\x10\x05\x12\x1c\n\x18DELIVERY_STATE_CANCELLED\x10\x06*\xe2\x01\n\nSkipReason\x12\x1b\n\x17SKIP_REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10SKIP_REASON_OPEN\x10\x01\x12\x18\n\x14SKIP_REASON_FINISHED\x10\x02\x12\x1e\n\x1aSKIP_REASON_TARGET_DELETED\x10\x03\x12\x18\n\x14SKIP_REASON_REPLAYED\x10\x04\x12\x1f\n\x1bSKIP_REASON_ATTEMPT_RUNNING\x10\x05\x12\x17\n\x13SKIP_REASON_WAITING\x10\x06\x12\x13\n\x0fSKIP_REASON_DUE\x10\x072\x87\x08\n\x0fDeliveryService\x12\x8c\x01\n\x0eListDeliveries\x12".outrider.v1.ListDeliveriesRequest\x1a#.outrider.v1.ListDeliveriesResponse"1\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/search:\x01*\xea\xc7\x18\rdelivery.read\x12~\n\x0bGetDelivery\x12\x1f.outrider.v1.GetDeliveryRequest\x1a .outrider.v1.GetDeliveryResponse",\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/deliveries/{id}\xea\xc7\x18\rdelivery.read\x12\x93\x01\n\x10ReplayDeliveries\x12$.outrider.v1.ReplayDeliveriesRequest\x1a%.outrider.v1.ReplayDeliveriesResponse"2\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/replay:\x01*\xea\xc7\x18\x0edelivery.write\x12\x92\x01\n\x0eCancelDelivery\x12".outrider.v1.CancelDeliveryRequest\x1a#.outrider.v1.CancelDeliveryResponse"7\x82\xd3\xe4\x93\x02\x1f"\x1a/v1/deliveries/{id}/cancel:\x01*\xea\xc7\x18\x0edelivery.write\x12\x8f\x01\n\x0fRetryDeliveries\x12#.outrider.v1.RetryDeliveriesRequest\x1a$.outrider.v1.RetryDeliveriesResponse"1\x82\xd3\xe4\x93\x02\x19"\x14/v1/deliveries/retry:\x01*\xea\xc7\x18\x0edelivery.write\x12\x93\x01\n\x10CancelDeliveries\x12$.outrider.v1.CancelDeliveriesRequest\x1a%.outrider.v1.CancelDeliveriesResponse"2\x82\xd3\xe4\x93\x02\x1a"\x15/v1/deliveries/cancel:\x01*\xea\xc7\x18\x0edelivery.write\x12\x91\x01\n\x10GetDeliveryStats\x12$.outrider.v1.GetDeliveryStatsRequest\x1a%.outrider.v1.GetDeliveryStatsResponse"0\x82\xd3\xe4\x93\x02\x19"\x14/v1/deliveries/stats:\x01*\xea\xc7\x18\rdelivery.readb\x06proto3',
     [
         annotations_pb.desc(),
         duration_pb.desc(),
@@ -1048,8 +1483,13 @@ _DESC = file_desc(
         "GetDeliveryResponse": GetDeliveryResponse,
         "ReplayDeliveriesRequest": ReplayDeliveriesRequest,
         "ReplayDeliveriesResponse": ReplayDeliveriesResponse,
+        "SkipCount": SkipCount,
         "CancelDeliveryRequest": CancelDeliveryRequest,
         "CancelDeliveryResponse": CancelDeliveryResponse,
+        "RetryDeliveriesRequest": RetryDeliveriesRequest,
+        "RetryDeliveriesResponse": RetryDeliveriesResponse,
+        "CancelDeliveriesRequest": CancelDeliveriesRequest,
+        "CancelDeliveriesResponse": CancelDeliveriesResponse,
         "GetDeliveryStatsRequest": GetDeliveryStatsRequest,
         "GetDeliveryStatsResponse": GetDeliveryStatsResponse,
         "DeliveryStateCount": DeliveryStateCount,
@@ -1058,6 +1498,7 @@ _DESC = file_desc(
         "OutcomeCount": OutcomeCount,
         "DeliveryRate": DeliveryRate,
         "DeliveryState": DeliveryState,
+        "SkipReason": SkipReason,
     },
 )
 

@@ -37,7 +37,9 @@ class EventService(Protocol):
     async def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. One call makes at most 5000 deliveries, to 2000 targets.
+        means that nothing of the call was stored. An id that comes again with the same type, aggregate and payload is a
+        duplicate; with another one the call is refused (already_exists). The header `Outrider-Hops` of a call that made its
+        receiver publish is passed on; above 16 the call is refused (failed_precondition). One call makes at most 5000 deliveries, to 1000 targets.
         The REST path takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose
         attributes are `ce-` headers.
         """
@@ -98,7 +100,9 @@ class EventServiceClient(ConnectClient):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. One call makes at most 5000 deliveries, to 2000 targets.
+        means that nothing of the call was stored. An id that comes again with the same type, aggregate and payload is a
+        duplicate; with another one the call is refused (already_exists). The header `Outrider-Hops` of a call that made its
+        receiver publish is passed on; above 16 the call is refused (failed_precondition). One call makes at most 5000 deliveries, to 1000 targets.
         The REST path takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose
         attributes are `ce-` headers.
         """
@@ -123,7 +127,9 @@ class EventServiceSync(Protocol):
     def publish_events(self, request: PublishEventsRequest, ctx: RequestContext[PublishEventsRequest, PublishEventsResponse], /) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. One call makes at most 5000 deliveries, to 2000 targets.
+        means that nothing of the call was stored. An id that comes again with the same type, aggregate and payload is a
+        duplicate; with another one the call is refused (already_exists). The header `Outrider-Hops` of a call that made its
+        receiver publish is passed on; above 16 the call is refused (failed_precondition). One call makes at most 5000 deliveries, to 1000 targets.
         The REST path takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose
         attributes are `ce-` headers.
         """
@@ -182,7 +188,9 @@ class EventServiceClientSync(ConnectClientSync):
     ) -> PublishEventsResponse:
         """
         Stores events and what they owe to targets. The answer is sent after the commit; an error
-        means that nothing of the call was stored. One call makes at most 5000 deliveries, to 2000 targets.
+        means that nothing of the call was stored. An id that comes again with the same type, aggregate and payload is a
+        duplicate; with another one the call is refused (already_exists). The header `Outrider-Hops` of a call that made its
+        receiver publish is passed on; above 16 the call is refused (failed_precondition). One call makes at most 5000 deliveries, to 1000 targets.
         The REST path takes CloudEvents 1.0 as well: structured, batched, and in binary mode, whose
         attributes are `ce-` headers.
         """

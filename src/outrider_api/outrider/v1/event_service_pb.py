@@ -66,7 +66,8 @@ class Event(Message[_EventFields]):
 
     Attributes:
         id:
-            The publisher's idempotency key. Empty: the server makes one.
+            The publisher's idempotency key, for one event alone. Empty: the server makes one. That of a CloudEvent is
+            unique for its source.
 
             ```proto
             string id = 1;
@@ -190,6 +191,8 @@ class PublishedEvent(Message[_PublishedEventFields]):
 
     Attributes:
         id:
+            By which the event is known. Another one than was sent for a CloudEvent whose id another source's event has.
+
             ```proto
             string id = 1;
             ```
@@ -200,7 +203,7 @@ class PublishedEvent(Message[_PublishedEventFields]):
             uint32 deliveries = 2;
             ```
         duplicate:
-            The id was known already; nothing was stored.
+            The event was known already, with the same type, aggregate and payload; nothing was stored.
 
             ```proto
             bool duplicate = 3;

@@ -31,6 +31,8 @@ async def test_every_answer_has_its_outcome(client, case):
             assert (Outcome.UNREACHABLE, Stage.ANSWER) == (failed.outcome, failed.stage)
             assert failed.reason.isascii()
             assert failed.reason.isprintable()
+            shown = failed.partial.status if failed.partial else None
+            assert case.get("status") == shown
         else:
             answer = await client.send(call)
             assert case["status"] == answer.status

@@ -63,14 +63,15 @@ async def test_a_kept_tls_connection_is_used_again(open_http_client, authority):
         pytest.param(
             {"host": "127.0.0.1"},
             STRANGER,
-            "certificate verify failed: unable to get local issuer certificate",
+            "certificate verify failed: unable to get local issuer certificate; trust its authority, or"
+            " the certificate itself: tls.caPem of the target's policy",
             id="unknown authority",
         ),
         pytest.param(
             {"host": "other.example"},
             None,
             "certificate verify failed: IP address mismatch, certificate is not valid for "
-            "'127.0.0.1'",
+            "'127.0.0.1'; the host must be among the certificate's subject alternative names",
             id="another host",
         ),
         pytest.param(
@@ -141,7 +142,10 @@ async def test_a_receiver_without_tls_is_told_apart(client):
         failed = await failure_of(client, a_call(server.url().replace("http:", "https:")))
 
     assert (failed.outcome, failed.stage) == (Outcome.UNREACHABLE, Stage.TLS)
-    assert failed.reason == "TLS handshake failed: wrong version number"
+    assert failed.reason == (
+        "TLS handshake failed: wrong version number; the port does not speak TLS: begin the endpoint"
+        " with http if it is meant to, else check the port"
+    )
 
 
 async def talks_before_it_is_asked(peer):

@@ -95,12 +95,3 @@ async def test_the_database_refuses_a_second_active_key(sqlite_store):
 
     with pytest.raises(sqlite3.IntegrityError):
         await add(sqlite_store, a_web_key("602", WebKeyState.ACTIVE))
-
-
-async def test_an_identifier_after_a_restart_is_larger_than_every_web_key(sqlite_store):
-    """
-    Also when the clock went back meanwhile: an id that comes twice is another key's `kid`.
-    """
-    await add(sqlite_store, a_web_key("900"))
-
-    assert 900 == sqlite_store.last_identifier()

@@ -15,8 +15,10 @@ from contracts.store.steps import add_targets, states
 from outrider.adapters.sql.stores.postgres_open import open_postgres
 from outrider.domain.ids import TargetId
 from outrider.domain.targets.policy import DEFAULT_POLICY
-from outrider.errors import Unavailable
+from outrider.errors import AlreadyExists, Unavailable
+from outrider.usecases.delivery.known_events import EventWriter
 from support.builders import (
+    DIGEST,
     INSTANCE,
     a_settlement,
     a_stored_event,
@@ -47,6 +49,29 @@ def publish(*ids):
     """A unit that publishes events, with one delivery of the same number to target 101."""
     events = [a_stored_event(planned(str(id_)), event=an_event(f"event-{id_}")) for id_ in ids]
     return lambda unit: unit.events.append(INSTANCE, events, NOW)
+
+
+async def test_of_two_contents_under_one_id_one_is_stored_whichever_node_is_asked(nodes):
+    """
+    The node that comes second waits for the first, and compares.
+    """
+
+    async def store_content(number):
+        event = an_event("contested", payload_json=f'{{"a":{number % 2}}}')
+        stored = [a_stored_event(event=an_event(f"own {number}")), a_stored_event(event=event)]
+        return await nodes[number % 3].write(
+            lambda unit: EventWriter(unit, INSTANCE, NOW, DIGEST).write(stored), shared=True
+        )
+
+    for _ in range(5):
+        outcomes = await asyncio.gather(*map(store_content, range(30)), return_exceptions=True)
+        refused = [isinstance(outcome, AlreadyExists) for outcome in outcomes]
+        assert refused in ([False, True] * 15, [True, False] * 15)
+    known = await nodes[0].read(
+        lambda unit: unit.events.known(INSTANCE, [f"own {number}" for number in range(30)])
+    )
+    stored = [f"own {number}" for number in range(30) if not refused[number]]
+    assert stored == list(known)
 
 
 async def drain(node, owner, limit):

@@ -58,7 +58,7 @@ async def test_a_failed_commit_is_not_forgotten_for_a_smaller_one_that_succeeds(
     assert not database.writer.is_proven
 
 
-async def test_a_proof_ends_the_doubt(database):
+async def test_a_proof_ends_that(database):
     await database.fail(FULL)
     await database.writer.prove(lambda _: None)
     await database.write()

@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 
 import pytest
 
-from contracts.store.steps import add_pending, add_targets
+from contracts.store.steps import add_pending, add_targets, claim, settle
 from outrider.adapters.crypto.sealing import Sealing
 from outrider.adapters.sql.stores.sqlite import open_sqlite
 from outrider.adapters.sql.stores.sqlite_notify import SqliteNotifier
-from support.builders import planned
+from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.delivery.replay import Replay
+from outrider.domain.ids import DeliveryId
+from support.builders import INSTANCE, a_settlement, planned
 from support.runtime import NOW
 
 WITHIN_S = 20.0
@@ -128,6 +132,33 @@ async def test_without_pipes_only_notifications_are_missing(tmp_path):
         store.subscribe(lambda: None)
         await add_targets(store)
         await add_pending(store, planned("1"))
+
+
+async def test_replays_retries_and_cancellations_notify(tmp_path):
+    """
+    Each makes something due at once: a worker must not find it only by its next poll.
+    """
+    notified = threading.Semaphore(0)
+    one = [DeliveryId("1")]
+    async with open_sqlite(tmp_path / "outrider.db", Sealing(bytes(32)), now=NOW) as store:
+        await add_targets(store)
+        await add_pending(store, planned("1"))
+        await claim(store)
+        later = NOW + timedelta(hours=1)
+        await settle(store, a_settlement("1", DeliveryState.RETRYING, due_at=later))
+        store.subscribe(notified.release)
+        for change in (
+            lambda unit: unit.deliveries.make_due(INSTANCE, one, NOW),
+            lambda unit: unit.cancellations.cancel_some(INSTANCE, one, NOW),
+            lambda unit: unit.replays.add(INSTANCE, [Replay(DeliveryId("2"), one[0])], NOW),
+        ):
+            await store.write(change)
+            assert notified.acquire(timeout=WITHIN_S)
+        # What changes nothing wakes none.
+        await store.write(lambda unit: unit.deliveries.make_due(INSTANCE, one, NOW))
+        await store.write(lambda unit: unit.cancellations.cancel_some(INSTANCE, one, NOW))
+
+    assert not notified.acquire(blocking=False)
 
 
 async def test_only_commits_by_which_work_may_be_due_notify(tmp_path):

@@ -384,6 +384,8 @@ async def test_discovery_names_what_is_there(issuer: Issuer):
         "jwks_uri": f"{URL}/oauth/v2/keys",
         "grant_types_supported": [CLIENT_CREDENTIALS, JWT_BEARER],
         "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     } == answer.json()
     head = await issuer.fetch("HEAD", DISCOVERY_PATH)
@@ -393,6 +395,11 @@ async def test_discovery_names_what_is_there(issuer: Issuer):
 def issuers(external_url: str = "") -> Issuers:
     """The default instance's alone."""
     return Issuers(lambda _: INSTANCE, INSTANCE, external_url)
+
+
+async def no_keys(_instance):
+    """What an instance without web keys signs with."""
+    return []
 
 
 HOSTS = ["localhost:8080", "[::1]:8080", "a.example", "a/b", "", "user@host", "host:x", "h\n"]
@@ -406,7 +413,7 @@ async def test_the_issuer_is_the_name_that_was_used(host):
 
     async def app(scope, receive, send):
         headers = [(b"host", host.encode()), *scope["headers"][1:]]
-        await discovery(issuers())({**scope, "headers": headers}, receive, send)
+        await discovery(issuers(), no_keys)({**scope, "headers": headers}, receive, send)
 
     answer = await in_process(app)(HttpRequest("GET", DISCOVERY_PATH))
     is_name = host in HOSTS[:3]
@@ -431,7 +438,7 @@ async def test_the_setting_is_the_issuer_whatever_name_was_used():
     """
     Behind a proxy the name that we see is not the one that clients know.
     """
-    app = discovery(issuers("https://outrider.example/base"))
+    app = discovery(issuers("https://outrider.example/base"), no_keys)
     document = (await in_process(app)(HttpRequest("GET", DISCOVERY_PATH))).json()
 
     assert "https://outrider.example/base" == document["issuer"]

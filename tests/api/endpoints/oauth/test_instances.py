@@ -181,7 +181,10 @@ async def test_the_setting_says_what_is_around_a_host_name(external_url, host, i
     def resolve_instance(authority: str):
         return INSTANCE if authority == "o.example" else ANOTHER_INSTANCE
 
-    app = discovery(Issuers(resolve_instance, INSTANCE, external_url))
+    async def no_keys(_instance):
+        return []
+
+    app = discovery(Issuers(resolve_instance, INSTANCE, external_url), no_keys)
     answer = await in_process(app)(HttpRequest("GET", DISCOVERY_PATH, {"host": host}))
 
     assert issuer == answer.json()["issuer"]

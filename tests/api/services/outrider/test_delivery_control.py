@@ -28,6 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CANCEL = Call("CancelDelivery", {"id": "$delivery"}, keep={"finished": "delivery.finishedAt"})
 CANCELLED = [*ONE_PENDING, CANCEL]
 NO_DELIVERY = ExpectedError("not_found", "Delivery not found", "OUTRIDER-delivery")
+BACKWARDS = "CreatedUntil: value is before CreatedSince, so that nothing is found"
 NOT_ALLOWED = ExpectedError("permission_denied", "No matching permissions found", "AUTH-5mWD2")
 
 
@@ -49,6 +50,12 @@ def refused(text: str) -> ExpectedError:
 def state(name: str, count: int) -> dict[str, str]:
     """One count."""
     return {"state": f"DELIVERY_STATE_{name}", "count": str(count)}
+
+
+def skips(reason: str, count: int = 1, **fields: Any) -> dict[str, Any]:
+    """An answer that did nothing, for one reason."""
+    counted = {"reason": f"SKIP_REASON_{reason}", "count": count}
+    return {"skipped": count, "skips": [counted], **fields}
 
 
 def again(**fields: Any) -> Call:
@@ -127,19 +134,28 @@ CANCELS = [
     ),
 ]
 
+REPLAYED_ONCE = [
+    *CANCELLED,
+    again(targetId="$target", states=[6]),
+    Call(
+        "ListDeliveries",
+        {"eventId": "$unique", "states": [1]},
+        keep={"second": "deliveries.0.id", "replayed": "deliveries.0.createdAt"},
+    ),
+]
 REPLAYED: Mapping[str, Any] = {"deliveries": 1, "reachedAt": "$published"}
 REPLAYS = [
     Row("one that is named", replaying(ids=["$delivery"]), {"deliveries": 1}, CANCELLED),
     Row(
         "one that is not finished is skipped",
         replaying(ids=["$delivery"]),
-        {"skipped": 1},
+        skips("OPEN"),
         ONE_PENDING,
     ),
     Row(
         "one whose target is deleted is skipped",
         replaying(ids=["$delivery"]),
-        {"skipped": 1},
+        skips("TARGET_DELETED"),
         [*CANCELLED, delete()],
     ),
     Row(
@@ -164,13 +180,57 @@ REPLAYS = [
     Row(
         "open ones are found, and skipped",
         replaying(targetId="$target"),
-        {"skipped": 1, "reachedAt": "$published"},
+        skips("OPEN", reachedAt="$published"),
         ONE_PENDING,
+    ),
+    Row(
+        "by filters a second time: the first replay is open",
+        replaying(targetId="$target", states=[6]),
+        skips("REPLAYED", reachedAt="$replayed"),
+        REPLAYED_ONCE,
+    ),
+    Row(
+        "a second time all the same",
+        replaying(targetId="$target", states=[6], includeReplayed=True),
+        {"deliveries": 1, "reachedAt": "$replayed"},
+        REPLAYED_ONCE,
+    ),
+    Row(
+        "by its id a second time",
+        replaying(ids=["$delivery"], includeReplayed=True),
+        {"deliveries": 1},
+        [*REPLAYED_ONCE, again(ids=["$delivery"])],
+    ),
+    Row(
+        "after the first replay was cancelled",
+        replaying(eventId="$unique", createdUntil="2100-01-01T00:00:00Z"),
+        {"deliveries": 1, **skips("REPLAYED", reachedAt="$replayed")},
+        [
+            *REPLAYED_ONCE,
+            Call("CancelDelivery", {"id": "$second"}),
+        ],
+    ),
+    *(
+        Row(
+            f"{name} ones",
+            replaying(states=[5, state_]),
+            refused(
+                f"ReplayDeliveriesRequest.States[1]: {name} deliveries are open, and open deliveries"
+                " are not replayed: use RetryDeliveries (`outrider delivery retry`) to make them due"
+                " now"
+            ),
+        )
+        for state_, name in ((1, "PENDING"), (2, "DELIVERING"), (3, "RETRYING"))
+    ),
+    Row(
+        "between two times of which the second is before the first",
+        replaying(createdSince="2030-01-02T00:00:00Z", createdUntil="2030-01-01T00:00:00Z"),
+        refused(f"ReplayDeliveriesRequest.{BACKWARDS}"),
     ),
     Row(
         "the next page goes on",
         replaying(eventId="$unique", pageSize=2, pageToken="$token"),
-        {"skipped": 1, "reachedAt": "$made"},
+        skips("OPEN", reachedAt="$made"),
         [
             *THREE_PENDING,
             Call("ListDeliveries", {"eventId": "$unique"}, keep={"made": "deliveries.0.createdAt"}),

@@ -70,6 +70,16 @@ def in_event(position: int, text: str) -> ExpectedError:
     )
 
 
+def taken(position: int) -> ExpectedError:
+    """The error about an id that belongs to another event."""
+    return ExpectedError(
+        "already_exists",
+        f'Events[{position}]: the id "$unique" belongs to an event with another type, aggregate or'
+        " payload: give each event an id of its own, or send this one again as it was; nothing of"
+        " this call was stored",
+    )
+
+
 COUNT = refused(
     "PublishEventsRequest.Events: value must contain between 1 and 1000 items, inclusive"
 )
@@ -313,10 +323,54 @@ TWICE = [
         [*TWO, publish(event())],
     ),
     Row(
-        "an id again with other content",
-        publishing(event(eventType="$unique.other", eventPayload={"a": 1})),
+        "an id again with another time and owner",
+        publishing(event(resourceOwner="2", createdAt="2026-01-01T00:00:00Z", sequence="9")),
         results(result(deliveries=1, duplicate=True)),
         [*ONE, publish(event())],
+    ),
+    Row(
+        "an id again with another type",
+        publishing(event("new $unique"), event(eventType="$unique.other")),
+        taken(1),
+        [*ONE, publish(event())],
+    ),
+    Row(
+        "an id again with another aggregate",
+        publishing(event(aggregateId="1")),
+        taken(0),
+        [*ONE, publish(event())],
+    ),
+    Row(
+        "an id again with another payload",
+        publishing(event(eventPayload={"a": 1})),
+        taken(0),
+        [*ONE, publish(event())],
+    ),
+    Row(
+        "an id twice in a call with another payload",
+        publishing(event(), event("other $unique"), event(eventPayload={})),
+        taken(2),
+        ONE,
+    ),
+    Row(
+        "a payload as an object, and then as text with white space",
+        publishing(event(eventPayloadJson='{ "a" : [1, {"b": "c d"}] }')),
+        results(result(deliveries=1, duplicate=True)),
+        [*ONE, publish(event(eventPayload={"a": [1, {"b": "c d"}]}))],
+    ),
+    Row(
+        "nothing of a call with an id that is taken is stored",
+        publishing(event("new $unique")),
+        results(result("new $unique", 1)),
+        [
+            *ONE,
+            publish(event()),
+            Call(
+                "PublishEvents",
+                {"events": [event("new $unique"), event(aggregateId="1")]},
+                fails=True,
+            ),
+        ],
     ),
     Row(
         "an id twice in a call",
@@ -378,7 +432,7 @@ MANY = [
         publishing(*SIXFOLD),
         refused(
             "PublishEventsRequest.Events: 834 events would become 5004 deliveries, one call stores"
-            " at most 5000, to at most 2000 different targets: send the first 833 of them alone,"
+            " at most 5000, to at most 1000 different targets: send the first 833 of them alone,"
             " and the others after it"
         ),
         FAN_OUT,
@@ -401,11 +455,52 @@ async def test_publish_events(service: Service, row: Row, wire: Wire):
     await check(service, row, wire)
 
 
+BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
+
+
+@pytest.mark.parametrize("wire", BINARY, ids=str)
+async def test_a_struct_is_the_same_in_any_order(service: Service, wire: Wire):
+    """
+    The map of a Struct is sent in another order each time by some clients, such as those in Go.
+    """
+    inner = [
+        ("z", Value(kind=Oneof("number_value", 1.0))),
+        ("a", Value(kind=Oneof("bool_value", True))),
+    ]
+    members = [
+        ("b", Value(kind=Oneof("struct_value", Struct(fields=dict(inner))))),
+        ("a", Value(kind=Oneof("number_value", 0.5))),
+    ]
+    again = [("b", Value(kind=Oneof("struct_value", Struct(fields=dict(inner[::-1])))))]
+    structs = [dict(members), {"a": members[1][1], **dict(again)}]
+    method = rpc_named("PublishEvents")
+    duplicates = []
+    for fields in structs:
+        payload: Any = Oneof("event_payload", Struct(fields=fields))
+        event = Event(id=f"struct over {wire}", event_type="a", payload=payload)
+        result = await service.client.call(
+            wire,
+            method.parent,
+            method.name,
+            PublishEventsRequest(events=[event]),
+            PublishEventsResponse,
+            service.headers[Caller.ADMIN],
+        )
+        duplicates.append(result.message.results[0].duplicate)
+    text = {
+        "id": f"struct over {wire}",
+        "eventType": "a",
+        "eventPayload": {"a": 0.5, "b": {"a": True, "z": 1}},
+    }
+    (published,) = (await service.ask("PublishEvents", {"events": [text]}))["results"]
+
+    assert ([False, True], True) == (duplicates, published["duplicate"])
+
+
 NOT_JSON = {
     "value cannot be NaN or Infinity": Value(kind=Oneof("number_value", float("nan"))),
     "value must have exactly one field set": Value(),
 }
-BINARY = [wire for wire in EVERY_WIRE if wire not in {Wire.CONNECT_JSON, Wire.REST}]
 
 
 @pytest.mark.parametrize("wire", BINARY, ids=str)

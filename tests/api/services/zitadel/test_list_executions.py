@@ -252,6 +252,8 @@ ORDERS = {
     "UNSPECIFIED": ("one", "two", "three"),
     "ID": ("one", "three", "two"),
     "CREATED_DATE": ("one", "two", "three"),
+    # How ZITADEL's reference spells the default.
+    "CREATION_DATE": ("one", "two", "three"),
     "CHANGED_DATE": ("two", "three", "one"),
 }
 SORTS = [

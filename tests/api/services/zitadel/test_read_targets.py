@@ -310,6 +310,8 @@ ORDERS = {
     "UNSPECIFIED": "xyz",
     "ID": "xyz",
     "CREATED_DATE": "xyz",
+    # How ZITADEL's reference spells the default.
+    "CREATION_DATE": "xyz",
     "CHANGED_DATE": "xzy",
     "NAME": "zxy",
     "TARGET_TYPE": "zxy",

@@ -122,6 +122,17 @@ class WebKeysContract(StoreContract):
 
         assert web_keys == list(await listed(store))
 
+    async def test_a_key_of_a_former_release_is_older_though_its_id_is_larger(
+        self, store: Store
+    ) -> None:
+        """Ids had 19 digits before they were ZITADEL's: JWKS and lists stay in order."""
+        former = a_web_key("1004000000000000001", created_at=NOW)
+        new = a_web_key("398000000000000001", created_at=NOW + MICROSECOND)
+        await add(store, new)
+        await add(store, former)
+
+        assert [former, new] == list(await listed(store))
+
     async def test_a_change_of_state_is_kept(self, store: Store) -> None:
         """With its date; nothing else of a key ever changes."""
         await add(store, a_web_key())

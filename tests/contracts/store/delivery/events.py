@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from contracts.store.steps import add_targets, log_of, states
 from contracts.store.store import StoreContract
 from outrider.domain.delivery.delivery import Delivery, DeliveryState
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
-from outrider.usecases.ports.deliveries import StoredEvent
-from outrider.usecases.ports.store import Store
+from outrider.errors import AlreadyExists
+from outrider.usecases.delivery.known_events import EventWriter, PublishResult
+from outrider.usecases.ports.deliveries import KnownEvent, StoredEvent
+from outrider.usecases.ports.store import Store, Unit
 from support.builders import (
     ANOTHER_INSTANCE,
+    DIGEST,
     EVENT_TYPE,
     INSTANCE,
     a_stored_event,
@@ -31,10 +36,15 @@ async def append(
 
 
 async def counts(store: Store, *events: str) -> dict[str, int]:
-    """How many deliveries events have; 0 for those that are not mentioned."""
+    """How many deliveries those of the events have that are known."""
     event_ids = [EventId(event) for event in events]
-    found = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, event_ids))
-    return {event: found.get(EventId(event), 0) for event in events}
+    found = await store.read(lambda unit: unit.events.known(INSTANCE, event_ids))
+    return {event_id: known.deliveries for event_id, known in found.items()}
+
+
+def writing(events: Sequence[StoredEvent]) -> Callable[[Unit], list[PublishResult]]:
+    """What a publish does in its unit of work."""
+    return lambda unit: EventWriter(unit, INSTANCE, NOW, DIGEST).write(events)
 
 
 class EventsContract(StoreContract):
@@ -109,6 +119,37 @@ class EventsContract(StoreContract):
         assert 1 == results.count([1])
         assert 1 == len(await states(store))
 
+    async def test_calls_with_two_contents_for_one_id_leave_the_others_alone(
+        self, store: Store
+    ) -> None:
+        """They share commits: what is refused takes nothing with it, and leaves nothing behind."""
+        payloads = ('{"a":1}', '{"a":2}')
+
+        async def publish(number: int) -> PublishResult | None:
+            payload = payloads[number % 2]
+            events = [
+                a_stored_event(event=an_event(f"own {number}")),
+                a_stored_event(event=an_event("contested", payload_json=payload)),
+            ]
+            try:
+                return (await store.write(writing(events), shared=True))[1]
+            except AlreadyExists:
+                return None
+
+        alone = [a_stored_event(event=an_event(f"alone {number}")) for number in range(30)]
+        results, untouched = await asyncio.gather(
+            asyncio.gather(*(publish(number) for number in range(30))),
+            asyncio.gather(*(store.write(writing([event]), shared=True) for event in alone)),
+        )
+
+        stored = [number for number, result in enumerate(results) if result is not None]
+        assert 15 == len(stored)
+        assert 1 == len({number % 2 for number in stored})
+        assert 14 == sum(result is not None and result.is_duplicate for result in results)
+        assert [False] * 30 == [result.is_duplicate for [result] in untouched]
+        own = await counts(store, *(f"own {number}" for number in range(30)))
+        assert [f"own {number}" for number in stored] == list(own)
+
     async def test_two_instances_may_use_one_event_id(self, store: Store) -> None:
         """Publishers of different tenants do not know of each other."""
         for instance in (INSTANCE, ANOTHER_INSTANCE):
@@ -137,7 +178,7 @@ class EventsContract(StoreContract):
             a_stored_event(event=an_event("none")),
         )
 
-        assert {"two": 2, "one": 1, "none": 0, "unknown": 0} == await counts(
+        assert {"two": 2, "one": 1, "none": 0} == await counts(
             store, "two", "one", "none", "unknown"
         )
 
@@ -146,7 +187,46 @@ class EventsContract(StoreContract):
         await add_targets(store, instance=ANOTHER_INSTANCE)
         await append(store, a_stored_event(planned("1")), instance=ANOTHER_INSTANCE)
 
-        assert {"event-1": 0} == await counts(store, "event-1")
+        assert {} == await counts(store, "event-1")
+
+    async def test_the_digest_of_an_event_is_kept(self, store: Store) -> None:
+        """The first one's, whatever comes under its id; the body stays as it was as well."""
+        first = a_stored_event()
+        second = a_stored_event(event=an_event(payload_json='{"userName":"c"}'))
+        assert first.digest != second.digest
+        await append(store, first)
+        await append(store, second)
+        known = await store.read(lambda unit: unit.events.known(INSTANCE, [first.event.id]))
+
+        assert {first.event.id: KnownEvent(0, first.digest)} == known
+        assert first.body == await store.read(
+            lambda unit: unit.events.body(INSTANCE, first.event.id)
+        )
+
+    async def test_a_cloud_event_is_known_with_its_source_too(self, store: Store) -> None:
+        """Another source's event had its id when it came: it is stored under both, and found there."""
+        await append(
+            store, a_stored_event(event=an_event("7")), a_stored_event(event=an_event("/b#8"))
+        )
+        again = [
+            replace(a_stored_event(event=an_event(number)), id_with_source=EventId(f"/b#{number}"))
+            for number in ("7", "8", "9")
+        ]
+
+        assert [None, None, 0] == await append(store, *again)
+        assert [None, None, None] == await append(store, *again)
+
+    async def test_a_unit_knows_what_it_has_written_itself(self, store: Store) -> None:
+        """Of two with one id in one call the second is compared with the first."""
+
+        def work(unit: Unit) -> dict[EventId, KnownEvent]:
+            event = a_stored_event()
+            unit.events.append(INSTANCE, [event], NOW)
+            return unit.events.known(INSTANCE, [event.event.id])
+
+        assert [a_stored_event().digest] == [
+            known.digest for known in (await store.write(work)).values()
+        ]
 
     async def test_a_whole_call_is_written_at_once(self, store: Store) -> None:
         """A thousand events, the most that one call may carry."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from contracts.store.steps import (
@@ -28,6 +29,7 @@ from support.builders import (
     a_settlement,
     a_stored_event,
     an_attempt,
+    an_event,
     planned,
     planned_chain,
 )
@@ -43,8 +45,11 @@ class QueueContract(StoreContract):
     async def test_a_claimed_delivery_carries_what_the_attempt_needs(self, store: Store) -> None:
         """One reading for a whole batch: no second question before the call."""
         await add_targets(store)
-        await add_pending(store, *planned_chain(("1", "102"), ("2", "101")))
-        body = a_stored_event().body
+        event = a_stored_event(
+            *planned_chain(("1", "102"), ("2", "101")), event=replace(an_event(), hops=3)
+        )
+        await store.write(lambda unit: unit.events.append(INSTANCE, [event], NOW))
+        body = event.body
 
         assert [
             ClaimedDelivery(
@@ -55,8 +60,22 @@ class QueueContract(StoreContract):
                 created_at=NOW,
                 has_dependents=True,
                 body=body,
+                hops=3,
             )
         ] == await claim(store)
+
+    async def test_a_death_is_told_with_its_event(self, store: Store) -> None:
+        """Operators hear of it, and of the hops that it has behind it."""
+        await add_targets(store)
+        event = a_stored_event(planned("1"), event=replace(an_event(), hops=3))
+        await store.write(lambda unit: unit.events.append(INSTANCE, [event], NOW))
+        await claim(store)
+        dead = a_settlement("1", DeliveryState.DEAD)
+        result = await store.write(lambda unit: unit.deliveries.settle(WORKER, [dead], NOW))
+
+        assert [(event.event.id, event.event.event_type, 3)] == [
+            (notable.event_id, notable.event_type, notable.hops) for notable in result.notable
+        ]
 
     async def test_a_claimed_delivery_shows_as_being_delivered(self, store: Store) -> None:
         """And is not due while a worker has claimed it."""

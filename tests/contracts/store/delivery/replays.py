@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,9 +25,9 @@ from contracts.store.steps import (
 from contracts.store.store import StoreContract
 from contracts.store.targets.policies import pause, resume
 from outrider.domain.delivery.delivery import DeliveryState
-from outrider.domain.delivery.replay import Replay, ReplayRange, ReplayWindow
+from outrider.domain.delivery.replay import LogRange, LogWindow, Replay
 from outrider.domain.delivery.search import DeliverySearch
-from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.ids import DeliveryId, ExecutionId, InstanceId, TargetId
 from outrider.domain.targets.policy import OnDead, Ordering, TargetPolicy
 from outrider.usecases.ports.store import Store, Unit
 from support.builders import (
@@ -40,20 +41,20 @@ from support.builders import (
 from support.runtime import NOW
 
 HOUR = timedelta(hours=1)
-EVERYTHING = ReplayRange(DeliveryId("0"), DeliveryId("1000"))
+EVERYTHING = LogRange(DeliveryId("0"), DeliveryId("1000"))
 
 
 async def scan(
     store: Store,
-    within: ReplayRange = EVERYTHING,
+    within: LogRange = EVERYTHING,
     *,
     limit: int = 100,
     instance: InstanceId = INSTANCE,
     **filters: Any,
-) -> ReplayWindow:
+) -> LogWindow:
     """One scan of the log."""
     search = DeliverySearch(**filters)
-    return await store.read(lambda unit: unit.replays.scan(instance, search, within, limit))
+    return await store.read(lambda unit: unit.log_scans.scan(instance, search, within, limit))
 
 
 async def found(store: Store, **filters: Any) -> list[str]:
@@ -70,11 +71,37 @@ async def found(store: Store, **filters: Any) -> list[str]:
 
 
 async def replay(
-    store: Store, *pairs: tuple[str, str], now: datetime = NOW, instance: InstanceId = INSTANCE
+    store: Store,
+    *pairs: tuple[str, str],
+    now: datetime = NOW,
+    instance: InstanceId = INSTANCE,
+    include_replayed: bool = True,
 ) -> Sequence[Replay]:
     """Make replays, (new, original) each; return what was written."""
     replays = [Replay(DeliveryId(new), DeliveryId(original)) for new, original in pairs]
-    return await store.write(lambda unit: unit.replays.add(instance, replays, now))
+    return await store.write(
+        lambda unit: unit.replays.add(instance, replays, now, include_replayed=include_replayed)
+    )
+
+
+async def replay_once(store: Store, *pairs: tuple[str, str]) -> list[str]:
+    """Make replays of what has none that is open or delivered; the ids of those that were made."""
+    written = await replay(store, *pairs, now=NOW + HOUR, include_replayed=False)
+    return [made.id for made in written]
+
+
+async def replayed(store: Store, *ids: str) -> list[str]:
+    """Those of these that count as replayed."""
+    entries = await store.read(
+        lambda unit: unit.log_scans.named(INSTANCE, [DeliveryId(id_) for id_ in ids])
+    )
+    return [entry.id for entry in entries if entry.is_replayed]
+
+
+async def end(store: Store, delivery: str, state: DeliveryState) -> None:
+    """Attempt a delivery, and settle it so."""
+    await claim(store, now=NOW + HOUR)
+    await settle(store, a_settlement(delivery, state))
 
 
 class ReplaysContract(StoreContract):
@@ -97,9 +124,9 @@ class ReplaysContract(StoreContract):
     async def test_what_is_named_says_whether_it_can_be_replayed(self, store: Store) -> None:
         """Open ones are under way already; what is not there is not told."""
         ids = [DeliveryId(delivery_id) for delivery_id in ("3", "9", "2", "4", "x", "1")]
-        named = await store.read(lambda unit: unit.replays.named(INSTANCE, ids))
-        strangers = await store.read(lambda unit: unit.replays.named(ANOTHER_INSTANCE, ids))
-        nothing = await store.read(lambda unit: unit.replays.named(INSTANCE, []))
+        named = await store.read(lambda unit: unit.log_scans.named(INSTANCE, ids))
+        strangers = await store.read(lambda unit: unit.log_scans.named(ANOTHER_INSTANCE, ids))
+        nothing = await store.read(lambda unit: unit.log_scans.named(INSTANCE, []))
 
         assert [("1", True), ("2", True), ("3", False), ("4", False)] == [
             (source.id, source.is_replayable) for source in named
@@ -115,7 +142,7 @@ class ReplaysContract(StoreContract):
 
     async def test_a_scan_keeps_to_its_range(self, store: Store) -> None:
         """What is made during a long replay is not replayed."""
-        window = await scan(store, ReplayRange(DeliveryId("2"), DeliveryId("4")))
+        window = await scan(store, LogRange(DeliveryId("2"), DeliveryId("4")))
 
         assert ["3", "4"] == [source.id for source in window.found]
         assert (None, NOW + timedelta(seconds=4)) == (window.reached, window.reached_at)
@@ -195,13 +222,25 @@ class ReplaysContract(StoreContract):
         assert [] == [*another]
         assert {"1", "2", "3", "4", "5", "11"} == set(await states(store))
 
+    async def test_a_replay_has_the_hops_of_its_event(self, store: Store) -> None:
+        """It is the same event, however often it is sent."""
+        event = a_stored_event(planned("51"), event=replace(an_event("far"), hops=7))
+        await store.write(lambda unit: unit.events.append(INSTANCE, [event], NOW))
+        first = await claim(store)
+        await settle(store, a_settlement("51"))
+        await replay(store, ("52", "51"))
+        second = await claim(store)
+
+        found = {claimed.id: claimed.hops for claimed in (*first, *second)}
+        assert (7, 7) == (found[DeliveryId("51")], found[DeliveryId("52")])
+
     async def test_a_replay_is_no_delivery_of_its_publish(self, store: Store) -> None:
         """A publisher that asks again is told what its event had."""
         await replay(store, ("11", "1"))
         stored = an_event("event-1")
-        counts = await store.read(lambda unit: unit.events.delivery_counts(INSTANCE, [stored.id]))
+        known = await store.read(lambda unit: unit.events.known(INSTANCE, [stored.id]))
 
-        assert {"event-1": 1} == counts
+        assert 1 == known[stored.id].deliveries
 
     async def test_a_replay_to_a_paused_target_waits_with_the_others(self, store: Store) -> None:
         """And is due when the target goes on."""
@@ -225,6 +264,127 @@ class ReplaysContract(StoreContract):
         await replay(store, ("21", "11"))
 
         assert "11" == (await log_of(store, "21")).replay_of
+
+    async def test_a_second_replay_is_made_only_when_the_first_was_in_vain(
+        self, store: Store
+    ) -> None:
+        """While one is open, and when it was delivered, it is not made; when it has died, it is."""
+        made = [await replay_once(store, ("12", "2")), await replay_once(store, ("22", "2"))]
+        await end(store, "12", DeliveryState.DEAD)
+        made.append(await replay_once(store, ("32", "2")))
+        await end(store, "32", DeliveryState.DELIVERED)
+        made.append(await replay_once(store, ("42", "2")))
+
+        assert [["12"], [], ["32"], []] == made
+        assert ["2", "12", "32"] == await replayed(store, "1", "2", "12", "32")
+
+    async def test_a_cancelled_replay_does_not_count(self, store: Store) -> None:
+        """Somebody stopped it: the event has not come."""
+        await replay_once(store, ("12", "2"))
+        await store.write(lambda unit: unit.cancellations.cancel(INSTANCE, DeliveryId("12"), NOW))
+
+        assert ["22"] == await replay_once(store, ("22", "2"))
+
+    async def test_of_several_that_go_back_to_one_the_first_is_replayed(self, store: Store) -> None:
+        """Whatever repeats what: a dead delivery and its dead replays are one event for a receiver."""
+        await replay(store, ("12", "2"))
+        await end(store, "12", DeliveryState.DEAD)
+        await replay(store, ("22", "12"))
+        await end(store, "22", DeliveryState.DEAD)
+        nothing_yet = await replayed(store, "2", "12", "22")
+
+        assert ["32"] == await replay_once(store, ("32", "2"), ("33", "12"), ("34", "22"))
+        assert ["2", "12", "22"] == await replayed(store, "2", "12", "22")
+        await end(store, "32", DeliveryState.DELIVERED)
+        assert [] == await replay_once(store, ("42", "22"), ("43", "12"), ("44", "2"), ("45", "32"))
+        assert [] == nothing_yet
+
+    async def test_what_was_delivered_is_replayed_once_too(self, store: Store) -> None:
+        """Its replay is no reason to make another of that."""
+        made = [await replay_once(store, ("11", "1"))]
+        await end(store, "11", DeliveryState.DELIVERED)
+        made.append(await replay_once(store, ("21", "1"), ("22", "11")))
+
+        assert [["11"], []] == made
+
+    async def test_a_replay_that_retention_deleted_still_counts(self, store: Store) -> None:
+        """The dead one stays longer than what was delivered: it must not come a second time."""
+        await replay(store, ("12", "2"))
+        await end(store, "12", DeliveryState.DEAD)
+        await replay(store, ("22", "12"))
+        await end(store, "22", DeliveryState.DELIVERED)
+
+        def delete_delivered(unit: Unit) -> int:
+            return unit.retention.delete_expired_deliveries(
+                DeliveryState.DELIVERED, NOW + 2 * HOUR, 100
+            )
+
+        assert await store.write(delete_delivered)
+        assert {"2", "12"} <= set(await states(store))
+        assert not {"22"} & set(await states(store))
+        assert ["2", "12"] == await replayed(store, "2", "12")
+        assert [] == await replay_once(store, ("32", "2"), ("33", "12"))
+        await replay(store, ("42", "2"))
+        await end(store, "42", DeliveryState.DEAD)
+        assert [] == await replay_once(store, ("52", "42"))
+
+    async def test_at_once_one_replay_is_made(self, store: Store) -> None:
+        """Of many callers at the same time one makes it."""
+        calls = [replay_once(store, (str(number), "2")) for number in range(50, 58)]
+        made = await asyncio.gather(*calls)
+
+        assert 1 == sum(map(len, made))
+
+    async def test_the_replay_of_a_first_one_takes_the_place_of_the_last(
+        self, store: Store
+    ) -> None:
+        """The key is halted by the replay that died: a filter finds what it repeats first."""
+        target_id = TargetId("103")
+        policy = TargetPolicy(ordering=Ordering.BY_AGGREGATE, on_dead=OnDead.HALT)
+        await store.write(lambda unit: unit.policies.put(INSTANCE, target_id, policy, NOW))
+        await add_pending(store, planned("31", "103"), event="first")
+        await add_pending(store, planned("32", "103"), event="second")
+        await end(store, "31", DeliveryState.DEAD)
+        resumed = [await _replay_in_place(store, "41", "31")]
+        await end(store, "41", DeliveryState.DEAD)
+        resumed.append(await _replay_in_place(store, "51", "31"))
+
+        assert [{"31"}, {"41"}] == resumed
+        assert ["51"] == await claimed_ids(store, now=NOW + HOUR)
+        await settle(store, a_settlement("51"), now=NOW + HOUR)
+        assert ["32"] == await claimed_ids(store, now=NOW + HOUR)
+
+    async def test_a_claimed_replay_tells_what_it_repeats(self, store: Store) -> None:
+        """And which event it is: its receiver is told both."""
+        await replay(store, ("12", "2"), now=NOW + HOUR)
+        claimed = {row.id: row for row in await claim(store, now=NOW + HOUR)}
+
+        assert ("event-2", "2") == (
+            claimed[DeliveryId("12")].event_id,
+            claimed[DeliveryId("12")].replay_of,
+        )
+        assert ("event-4", None) == (
+            claimed[DeliveryId("4")].event_id,
+            claimed[DeliveryId("4")].replay_of,
+        )
+
+    async def test_a_call_that_is_no_event_has_none(self, store: Store) -> None:
+        """Asynchronous targets of requests get deliveries, too."""
+        stored = a_stored_event(planned("60"), event=an_event("call-1"))
+        call = replace(stored, execution=ExecutionId("request/a.B/C"))
+        await append(store, call, NOW)
+        claimed = {row.id: row for row in await claim(store, now=NOW + HOUR)}
+
+        assert "" == claimed[DeliveryId("60")].event_id
+
+    async def test_a_scan_may_go_from_the_newest_to_the_oldest(self, store: Store) -> None:
+        """Then what depends on another comes before it."""
+        search = DeliverySearch(states=(DeliveryState.DELIVERING, DeliveryState.PENDING))
+        window = await store.read(
+            lambda unit: unit.log_scans.scan(INSTANCE, search, EVERYTHING, 2, newest_first=True)
+        )
+
+        assert (["5", "4"], "4") == ([entry.id for entry in window.found], window.reached)
 
     async def test_the_replay_of_a_dead_delivery_takes_its_place_in_the_order(
         self, store: Store
@@ -253,3 +413,14 @@ class ReplaysContract(StoreContract):
         assert ["41"] == await claimed_ids(store, now=NOW + HOUR)
         await settle(store, a_settlement("41"), now=NOW + HOUR)
         assert ["32"] == await claimed_ids(store, now=NOW + HOUR)
+
+
+async def _replay_in_place(store: Store, new: str, original: str) -> set[str]:
+    """Make a replay, and return which dead delivery halted a key that it has now."""
+
+    def work(unit: Unit) -> set[str]:
+        replays = [Replay(DeliveryId(new), DeliveryId(original))]
+        unit.replays.add(INSTANCE, replays, NOW)
+        return set(unit.deliveries.resume_keys(INSTANCE, replays))
+
+    return await store.write(work)

@@ -129,6 +129,16 @@ class PublicKeysContract(StoreContract):
 
         assert sorted(set(revisions)) == revisions
 
+    async def test_a_key_of_a_former_release_is_older_though_its_id_is_larger(
+        self, store: Store
+    ) -> None:
+        """Ids had 19 digits before they were ZITADEL's: lists stay in the order of creation."""
+        former, new = "1004000000000000001", "398000000000000001"
+        await add(store, a_public_key(former), a_public_key(new, created_at=SOON))
+
+        assert [former, new] == [public_key.id for public_key in await keys_of(store)]
+        assert [former, new] == await ids(store)
+
     async def test_the_keys_of_a_deleted_target_are_invisible(self, store: Store) -> None:
         """A list of nothing, not an error."""
         await add(store, a_public_key())

@@ -206,6 +206,17 @@ class TargetSearchContract(StoreContract):
 
         assert expected == list(listing.rows)
 
+    async def test_a_target_of_a_former_release_is_older_though_its_id_is_larger(
+        self, store: Store
+    ) -> None:
+        """Ids had 19 digits before they were ZITADEL's: lists stay in the order of creation."""
+        former = a_target("1004000000000000001", created_at=NOW)
+        new = a_target("398000000000000001", created_at=NOW + timedelta(microseconds=1))
+        await add_targets(store, former, new)
+        page = Page(ascending=True)
+
+        assert [former, new] == list((await search(store, sort=TargetSort.CREATED, page=page)).rows)
+
     async def test_pages_together_are_the_list(self, store: Store) -> None:
         """And each says how many rows match in all."""
         await add_targets(store, *VARIED)

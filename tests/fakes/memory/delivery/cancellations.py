@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +26,14 @@ class MemoryCancellations:
             self._tables.cancel_requests.add(delivery)
         else:
             _cancel_waiting(self._tables, row, now)
+
+    def cancel_some(
+        self, instance: InstanceId, deliveries: Sequence[DeliveryId], now: datetime
+    ) -> int:
+        # All of them, however many move up: there is no other writer to wait.
+        for delivery in deliveries:
+            self.cancel(instance, delivery, now)
+        return len(deliveries)
 
     def take_effect(self, now: datetime) -> None:
         take_effect(self._tables, now)

@@ -12,7 +12,7 @@ from outrider.domain.delivery.delivery import ClaimedDelivery, Delivery, Deliver
 from outrider.domain.delivery.replay import Replay
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.target_queue import NO_CLAIM_LIMITS, ClaimLimits, TargetKey, not_after
-from outrider.domain.ids import DeliveryId, InstanceId
+from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult, Weigh, no_weight
 
 
@@ -58,6 +58,7 @@ class MemoryDeliveries:
                             *row.target_key,
                             row.delivery.event_id,
                             row.delivery.event_type,
+                            self._tables.events[row.instance, row.delivery.event_id].event.hops,
                             change,
                         )
                     )
@@ -108,13 +109,37 @@ class MemoryDeliveries:
     def resume_keys(
         self, instance: InstanceId, replays: Sequence[Replay]
     ) -> Collection[DeliveryId]:
-        return {
-            replay.of
-            for replay in replays
-            if (row := self._tables.deliveries.get(replay.of)) is not None
-            and row.instance == instance
-            and ordering.resume_key(self._tables, replay.of, replay.id)
-        }
+        resumed = set()
+        for replay in replays:
+            source = self._tables.deliveries.get(replay.of)
+            if source is None or source.instance != instance:
+                continue
+            root = source.replay_root or replay.of
+            of_same = [
+                other.delivery.id
+                for other in self._tables.deliveries.values()
+                if other.instance == instance and root in {other.delivery.id, other.replay_root}
+            ]
+            resumed |= {
+                dead for dead in of_same if ordering.resume_key(self._tables, dead, replay.id)
+            }
+        return resumed
+
+    def make_due(
+        self, instance: InstanceId, deliveries: Collection[DeliveryId], now: datetime
+    ) -> Collection[TargetId]:
+        targets = []
+        for number in deliveries:
+            row = self._tables.deliveries.get(number)
+            if row is None or row.instance != instance:
+                continue
+            due_at = row.delivery.next_attempt_at
+            waits = row.depends_on is not None or row.waits_on is not None
+            if due_at is not None and due_at > now and not waits:
+                due_now = replace(row.delivery, next_attempt_at=now)
+                self._tables.deliveries[number] = replace(row, delivery=due_now)
+                targets.append(row.delivery.target_id)
+        return targets
 
     def _claimed(self, owner: str, delivery: DeliveryId) -> QueuedDelivery | None:
         row = self._tables.deliveries.get(delivery)

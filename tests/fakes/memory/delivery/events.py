@@ -9,7 +9,7 @@ from fakes.memory.delivery import ordering
 from fakes.memory.tables import QueuedDelivery, Tables
 from outrider.domain.delivery.delivery import Delivery, DeliveryState, PlannedDelivery
 from outrider.domain.ids import EventId, InstanceId
-from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.deliveries import KnownEvent, StoredEvent
 
 
 class MemoryEvents:
@@ -23,18 +23,20 @@ class MemoryEvents:
     ) -> list[int | None]:
         return [self._append(instance, event, now) for event in events]
 
-    def delivery_counts(
-        self, instance: InstanceId, events: Collection[EventId]
-    ) -> dict[EventId, int]:
+    def known(self, instance: InstanceId, events: Collection[EventId]) -> dict[EventId, KnownEvent]:
         known = self._tables.events
         return {
-            event: len(known[instance, event].deliveries)
+            event: KnownEvent(len(known[instance, event].deliveries), known[instance, event].digest)
             for event in events
             if (instance, event) in known
         }
 
+    def body(self, instance: InstanceId, event: EventId) -> bytes:
+        return self._tables.events[instance, event].body
+
     def _append(self, instance: InstanceId, stored: StoredEvent, now: datetime) -> int | None:
-        if (instance, stored.event.id) in self._tables.events:
+        known = self._tables.events
+        if {(instance, stored.event.id), (instance, stored.id_with_source)} & known.keys():
             return None
         self._tables.events[instance, stored.event.id] = stored
         self._tables.published_at[instance, stored.event.id] = now

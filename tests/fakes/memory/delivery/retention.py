@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from fakes.memory.tables import Tables
@@ -36,6 +37,11 @@ class MemoryRetention:
             and row.delivery.id not in needed
         ]
         for *_, number in sorted(old)[:limit]:
+            root = everything[number].replay_root
+            if root is not None and state is DeliveryState.DELIVERED:
+                for other, row in list(everything.items()):
+                    if root in {other, row.replay_root}:
+                        everything[other] = replace(row, was_redelivered=True)
             del everything[number]
         return min(len(old), limit)
 

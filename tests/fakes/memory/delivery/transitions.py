@@ -16,13 +16,14 @@ from outrider.domain.delivery.delivery import (
     Settlement,
 )
 from outrider.domain.delivery.target_queue import after_settlement
-from outrider.domain.ids import DeliveryId, InstanceId, TargetId
+from outrider.domain.ids import DeliveryId, EventId, InstanceId, TargetId
 
 _UNCLAIMED = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
 
 def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
     """What a worker gets to see of a delivery."""
+    stored = tables.events[row.instance, row.delivery.event_id]
     return ClaimedDelivery(
         id=row.delivery.id,
         instance_id=row.instance,
@@ -31,8 +32,13 @@ def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
         created_at=row.delivery.created_at,
         has_dependents=row.has_dependents,
         body=row.delivery.payload,
-        trace=tables.events[row.instance, row.delivery.event_id].trace,
+        trace=stored.trace,
         due_at=row.due_at,
+        event_id=row.delivery.event_id
+        if row.delivery.execution.startswith("event")
+        else EventId(""),
+        replay_of=row.delivery.replay_of,
+        hops=stored.event.hops,
     )
 
 

@@ -7,7 +7,15 @@ loses its lease, and the work is done by the next attempt.
 
     receiver = Receiver(signing_keys=..., deduplicate=SqliteStore("seen.db"))
 
-Only events are deduplicated: interceptions are not sent again. ZITADEL itself sends no ids.
+An event is known by the signed id of its delivery. Without that id, which ZITADEL does not send and
+somebody who recorded a call can leave out, the signed bytes themselves are known for as long as their
+signature is believed: what was handled does not run again for having lost its id. With
+`Receiver(deduplicate_by="event")` replays, and deliveries to other targets of this receiver, count as
+the same event: its id in `Outrider-Event` together with its body. That id is not signed. Who can
+change calls on their way can have a replay handled that way, but no call twice, and stop no other
+event.
+
+Only events are deduplicated: an interception is answered each time that it is asked.
 """
 
 from __future__ import annotations

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from collections.abc import Callable
 from typing import cast
 
-from outrider.adapters.http.connect.errors import timed_out, unreachable
+from outrider.adapters.http.connect.errors import timed_out, unasked, unreachable
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.response import InvalidHttpResponse, ResponseParser
+from outrider.adapters.http.connect.tls import (
+    is_refusal,
+    may_lack_http1,
+    target_handshake_failure,
+    was_closed_by_peer,
+)
 from outrider.domain.calls.request import Response, Stage
 from outrider.domain.net.endpoint import Endpoint
 
@@ -18,6 +25,10 @@ _CLOCK_TICK = 0.001  # event loops round timers to milliseconds, so they may fir
 _NOT_SENT = "connection closed before the request was sent"
 _PERHAPS_PROCESSED = (
     "the connection was closed after the request was sent; the receiver may have processed it"
+)
+
+_PERHAPS_HTTP2 = (
+    "; it did not choose HTTP/1.1 in the TLS handshake (ALPN), so perhaps it speaks only HTTP/2"
 )
 
 
@@ -35,6 +46,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_deadline",
         "_exchanges",
+        "_greeting",
         "_has_received",
         "_is_sending",
         "_loop",
@@ -68,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_fires_at = self._deadline = _NEVER
         self._seconds = 0.0
+        self._greeting = ""
         self._exchanges = 0
         self._has_received = self._is_sending = False
 
@@ -111,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._seconds = seconds
         self._watch(deadline)
         if self._socket_transport is None:
-            self._fail_with(unreachable(Stage.SEND, _NOT_SENT))
+            self._fail_with(unreachable(Stage.SEND, self._greeting or _NOT_SENT))
         else:
             self._socket_transport.write(request)
         return waiter
@@ -130,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, reason: str) -> None:
         """Close at once, and fail the exchange that is under way."""
-        self._fail_with(unreachable(Stage.ANSWER, reason))
+        self._fail_answer(reason)
 
     # What follows is called by the event loop.
 
@@ -147,13 +160,14 @@ class Connection(asyncio.Protocol):
         """Bytes of the response; or bytes out of turn, after which nothing here is trusted."""
         waiter = self._waiter
         if waiter is None:
+            self._greeting = self._greeting or unasked(data)
             self.abort()
             return
         self._has_received = True
         try:
             response = self._parser.feed(data)
         except InvalidHttpResponse as invalid:
-            self._fail_with(unreachable(Stage.ANSWER, str(invalid)))
+            self._fail_answer(str(invalid))
             return
         if response is not None:
             self._waiter = None
@@ -164,10 +178,10 @@ class Connection(asyncio.Protocol):
         """The peer has sent its last byte. It will not read what is still unsent."""
         self._end_of_stream()
 
-    def connection_lost(self, _failure: Exception | None) -> None:
+    def connection_lost(self, failure: Exception | None) -> None:
         """Closed by the peer, by the network or by us."""
+        self._end_of_stream(failure)
         self._socket_transport = self._poll = None
-        self._end_of_stream()
         self._on_close(self)
 
     def pause_writing(self) -> None:
@@ -178,25 +192,38 @@ class Connection(asyncio.Protocol):
         """The peer has read nearly all."""
         self._is_sending = False
 
-    def _end_of_stream(self) -> None:
+    def _end_of_stream(self, failure: Exception | None = None) -> None:
         waiter = self._waiter
         if waiter is None or waiter.done():
             self.abort()
+        elif isinstance(failure, ssl.SSLError) and self._exchanges == 1 and is_refusal(failure):
+            # With TLS 1.3 a server may refuse our certificate when we are done and have written.
+            self._fail_with(unreachable(Stage.TLS, target_handshake_failure(failure)))
         elif self._is_sending:
             self._fail_with(unreachable(Stage.SEND, "connection closed while sending the request"))
         elif not self._has_received:
-            self._fail_with(unreachable(Stage.ANSWER, _PERHAPS_PROCESSED))
+            may_be_http2 = self._exchanges == 1 and may_lack_http1(self._socket_transport)
+            hint = _PERHAPS_HTTP2 if may_be_http2 else ""
+            self._fail_with(unreachable(Stage.ANSWER, f"{_PERHAPS_PROCESSED}{hint}"))
+        elif failure is not None and self._parser.progress:
+            self._fail_answer(f"connection broken {self._parser.progress}")
         else:
             self._complete_at_close(waiter)
 
     def _complete_at_close(self, waiter: asyncio.Future[Response]) -> None:
         try:
-            response = self._parser.end()
+            response = self._parser.end(is_sure=was_closed_by_peer(self._socket_transport))
         except InvalidHttpResponse as invalid:
-            self._fail_with(unreachable(Stage.ANSWER, str(invalid)))
+            self._fail_answer(str(invalid))
         else:
             waiter.set_result(response)
             self.abort()
+
+    def _fail_answer(self, reason: str) -> None:
+        """Fail an exchange in its response, and keep what there is of that."""
+        error = unreachable(Stage.ANSWER, reason)
+        error.partial = self._parser.partial
+        self._fail_with(error)
 
     def _fail_with(self, error: Exception) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -225,4 +252,6 @@ class Connection(asyncio.Protocol):
             self.abort()
         else:
             stage = Stage.SEND if self._is_sending else Stage.ANSWER
-            self._fail_with(timed_out(stage, self._seconds))
+            error = timed_out(stage, self._seconds, self._parser.progress)
+            error.partial = self._parser.partial
+            self._fail_with(error)

@@ -14,7 +14,7 @@ from outrider.adapters.http.connect.happy_eyeballs import connect_first, describ
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.adapters.http.connect.pool import Pool
 from outrider.adapters.http.connect.proxy_connect import open_tunnel
-from outrider.adapters.http.connect.tls import handshake_failure
+from outrider.adapters.http.connect.tls import target_handshake_failure
 from outrider.adapters.http.connect.transports import Destination
 from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.net.endpoint import Address, Endpoint
@@ -121,7 +121,7 @@ class Dialer:
             if timer.expired():
                 reason = f"no TLS handshake within {self._limits.handshake:g} s"
             else:
-                reason = handshake_failure(failure)
+                reason = target_handshake_failure(failure)
             raise unreachable(Stage.TLS, reason) from None
         return connection
 

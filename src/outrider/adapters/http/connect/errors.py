@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from outrider.adapters.http.connect.lenient import shown
 from outrider.domain.calls.request import RequestError, Stage
 from outrider.domain.outcome import Outcome
 
@@ -13,6 +16,19 @@ _WHILE = {
     Stage.SEND: "while sending the request",
     Stage.ANSWER: "while waiting for the answer",
 }
+
+ONLY_HTTP2 = (
+    "the receiver speaks only HTTP/2; let it accept HTTP/1.1 as well, or put a proxy in front of it"
+)
+_SETTINGS, _GOAWAY, _MAX_FRAME_BYTES = b"\x04", b"\x07", 16384
+_GREETINGS = [
+    (
+        re.compile(rb"[\x15\x16]\x03[\x00-\x04]"),
+        "the port speaks TLS: begin the endpoint with https",
+    ),
+    (re.compile(rb"SSH-"), "that is an SSH server: check the port of the endpoint"),
+    (re.compile(rb"220[ -]"), "that is a server of SMTP or FTP: check the port of the endpoint"),
+]
 
 
 def unreachable(stage: Stage, reason: str) -> RequestError:
@@ -35,6 +51,30 @@ def as_proxy_error(error: RequestError) -> RequestError:
     return RequestError(error.outcome, Stage.PROXY, f"proxy: {error.reason}")
 
 
-def timed_out(stage: Stage, seconds: float) -> RequestError:
-    """A call whose `seconds` were over in `stage`."""
-    return unreachable(stage, f"time-out after {seconds:.3g} s {_WHILE[stage]}")
+def timed_out(stage: Stage, seconds: float, progress: str = "") -> RequestError:
+    """A call whose `seconds` were over in `stage`, or more exactly at `progress`."""
+    return unreachable(stage, f"time-out after {seconds:.3g} s {progress or _WHILE[stage]}")
+
+
+def not_http(data: bytes) -> str:
+    """What answers in another protocol than HTTP/1, by the first bytes that it sent."""
+    if is_http2(data):
+        return ONLY_HTTP2
+    beginning = f"answer is not HTTP: it begins with {shown(data)}"
+    for greeting, explanation in _GREETINGS:
+        if greeting.match(data):
+            return f"{beginning}; {explanation}"
+    return f"{beginning}; check host and port of the endpoint"
+
+
+def unasked(data: bytes) -> str:
+    """What answers before it is asked, by the first bytes that it sent."""
+    if data[:5].upper() == b"HTTP/":
+        return f"the receiver answered before the request was sent: {shown(data)}"
+    return not_http(data)
+
+
+def is_http2(data: bytes) -> bool:
+    """Whether these are frames that a server of HTTP/2 begins with (RFC 9113, 3.4 and 4.1)."""
+    begins_connection = data[3:4] in {_SETTINGS, _GOAWAY} and data[5:9] == bytes(4)
+    return begins_connection and int.from_bytes(data[:3]) <= _MAX_FRAME_BYTES

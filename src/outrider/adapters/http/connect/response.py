@@ -9,14 +9,16 @@ import re
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from outrider.adapters.http.connect.errors import not_http
+from outrider.adapters.http.connect.lenient import LenientReader, NotHttp
 from outrider.adapters.http.connect.limits import ClientLimits
-from outrider.domain.calls.request import MAX_RESPONSE_BYTES, Response
+from outrider.domain.calls.request import BODY_PREFIX_BYTES, MAX_RESPONSE_BYTES, Response
 
 FIRST_STATUS = 100
 FIRST_FINAL_STATUS = 200
 SWITCHING_PROTOCOLS = 101
-_FRAMING = {"content-length", "transfer-encoding"}
 _USUAL_CHUNK_BYTES = 64
+_PIECE_BYTES = 4096
 _ANNOUNCED_IDLE = re.compile(r'(?<![\w-])timeout[ \t]*=[ \t]*"?([0-9]{1,6})', re.IGNORECASE)
 _IDLE_MARGIN = 1.0  # the way there, and a receiver that counts whole seconds
 
@@ -34,6 +36,7 @@ class ResponseParser:
     """
 
     __slots__ = (
+        "_beginning",
         "_body",
         "_body_bytes",
         "_body_limit",
@@ -42,6 +45,7 @@ class ResponseParser:
         "_fields",
         "_headers",
         "_interims",
+        "_lenient",
         "_limits",
         "_overhead_bytes",
         "_parser",
@@ -54,6 +58,7 @@ class ResponseParser:
     def __init__(self, limits: ClientLimits) -> None:
         self._limits = limits
         self._parser = HttpResponseParser(self)
+        self._lenient: LenientReader | None = None
         self.idle_seconds = limits.idle
         self.begin()
 
@@ -71,31 +76,99 @@ class ResponseParser:
         self._body: bytes | bytearray = b""
         self._body_bytes = 0
         self._chunks = 0
+        self._beginning: bytearray | None = None
 
     def feed(self, data: bytes) -> Response | None:
         """Take the next bytes; give the response as soon as it is whole. Raise `InvalidHttpResponse`."""
         self._overhead_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            if self._lenient is None:
+                self._parser.feed_data(data)
+            else:
+                self._feed_leniently(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             # Bytes after a whole response spoil the connection, not the response.
             self.reusable = False
             if self._response is None:
-                raise InvalidHttpResponse(self._failure or _sentence(error)) from None
+                self._read_again(data, error)
         response = self._response
-        if response is None and self._overhead_bytes > self._limits.max_head_bytes:
-            raise InvalidHttpResponse(self._too_much_overhead())
-        # A connection may be idle for a while, and a body weighs up to 20 MiB.
-        self._response = None
+        if response is None:
+            if self._overhead_bytes > self._limits.max_head_bytes:
+                raise InvalidHttpResponse(self._too_much_overhead())
+            self._hold(data)
+        else:
+            # A connection may be idle for a while, and a body weighs up to 20 MiB.
+            self._response = self._beginning = None
         return response
 
-    def end(self) -> Response:
-        """The peer closed. Give the response if closing ends it, else raise `InvalidHttpResponse`."""
+    def end(self, *, is_sure: bool = True) -> Response:
+        """The peer closed. Give the response if closing ends it, else raise `InvalidHttpResponse`.
+
+        `is_sure`: whether the end is the peer's own, and no fault or forgery of the network.
+        """
         if not self._status:
             raise InvalidHttpResponse("connection closed before the answer was complete")
-        if any(name in _FRAMING for name, _ in self._headers):
-            raise InvalidHttpResponse("connection closed in the middle of the answer's body")
-        return Response(self._status, self._headers, bytes(self._body))
+        if any(map(_is_framing, self._headers)):
+            raise InvalidHttpResponse(f"connection closed {self.progress}")
+        return Response(self._status, self._headers, bytes(self._body), is_sure)
+
+    @property
+    def partial(self) -> Response | None:
+        """What there is of a response that is not whole; None while its status is not known."""
+        if not self._status:
+            return None
+        return Response(
+            self._status, self._headers, bytes(self._body[:BODY_PREFIX_BYTES]), is_whole=False
+        )
+
+    @property
+    def progress(self) -> str:
+        """How far a response is that is not whole: "" while its status is not known."""
+        if not self._status:
+            return ""
+        lengths = [value for name, value in self._headers if name == "content-length"]
+        whole = f" of {lengths[0]}" if lengths else ""
+        return f"in the middle of the answer's body, after {self._body_bytes}{whole} bytes"
+
+    def _hold(self, data: bytes) -> None:
+        """Keep the beginning of a response, so that it can be read again leniently."""
+        if self._lenient is not None or self._body_bytes > self._limits.max_head_bytes:
+            self._beginning = None
+        elif self._beginning is None:
+            self._beginning = bytearray(data)
+        else:
+            self._beginning += data
+
+    def _read_again(self, data: bytes, error: Exception) -> None:
+        """Read leniently, from the beginning, what the strict parser refuses with `error`."""
+        if self._failure is not None:
+            raise InvalidHttpResponse(self._failure) from None
+        is_begun = self._lenient is None and self._body_bytes <= self._limits.max_head_bytes
+        if not is_begun or isinstance(error, HttpParserUpgrade):
+            raise InvalidHttpResponse(_sentence(error)) from None
+        beginning = bytes(self._beginning or b"") + data
+        self.begin(self._body_limit)
+        self._overhead_bytes = len(beginning)
+        self._lenient, self._parser = LenientReader(), HttpResponseParser(self)
+        try:
+            self._feed_leniently(beginning)
+        except (HttpParserError, HttpParserUpgrade) as again:
+            if self._response is None:
+                raise InvalidHttpResponse(self._failure or _sentence(again)) from None
+
+    def _feed_leniently(self, data: bytes) -> None:
+        lenient = self._lenient or LenientReader()
+        try:
+            # In pieces, so that a bound of the parser ends the translation, too.
+            for start in range(0, len(data), _PIECE_BYTES):
+                self._parser.feed_data(lenient.translate(data[start : start + _PIECE_BYTES]))
+        except NotHttp as other:
+            raise InvalidHttpResponse(not_http(other.data)) from None
+        finally:
+            self.reusable = False
+        if lenient.ambiguity is not None and self._response is None:
+            self._status = self._status or lenient.ambiguity.status
+            raise InvalidHttpResponse(f"answer is not valid HTTP: {lenient.ambiguity}")
 
     # What follows is called by the parser. An exception raised in there loses its text on the
     # way, so `_fail` keeps the sentence.
@@ -189,6 +262,14 @@ def allowed_idle(headers: tuple[tuple[str, str], ...], limits: ClientLimits) -> 
                 whole = int(announced[1])
                 seconds = min(whole - min(_IDLE_MARGIN, whole / 2), limits.longest_idle)
     return seconds
+
+
+def _is_framing(header: tuple[str, str]) -> bool:
+    """Whether a header says where the body ends, so that the connection's end does not."""
+    name, value = header
+    if name == "transfer-encoding":
+        return value.rpartition(",")[2].strip().lower() == "chunked"
+    return name == "content-length"
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

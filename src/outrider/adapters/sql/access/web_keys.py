@@ -12,6 +12,7 @@ from outrider.adapters.sql.schema.connection import (
     Secrets,
     bump_routing_revision,
     from_time,
+    remember_sonyflake,
     to_number,
     to_time,
 )
@@ -53,6 +54,7 @@ class SqlWebKeys:
                 from_time(web_key.changed_at),
             ),
         )
+        remember_sonyflake(self._connection, web_key.id)
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, web_key: WebKeyId) -> WebKey | None:

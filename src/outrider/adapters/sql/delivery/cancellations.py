@@ -7,7 +7,7 @@ process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from outrider.adapters.sql.delivery import ordering, transitions
@@ -42,21 +42,36 @@ class SqlCancellations:
         self._connection = connection
 
     def cancel(self, instance: InstanceId, delivery: DeliveryId, now: datetime) -> None:
-        number = to_number(delivery)
-        row = self._connection.execute(
-            "SELECT state FROM deliveries WHERE instance_id = ? AND id = ? AND finished_at IS NULL",
-            (instance, number),
-        ).fetchone()
-        if row is None or number is None:
-            return
-        if row[0] == _DELIVERING:
-            self._connection.execute(
-                "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
-                " ON CONFLICT (delivery_id) DO NOTHING",
-                (number,),
-            )
+        self.cancel_some(instance, [delivery], now)
+
+    def cancel_some(
+        self, instance: InstanceId, deliveries: Sequence[DeliveryId], now: datetime
+    ) -> int:
+        numbers = [number for id_ in deliveries if (number := to_number(id_)) is not None]
+        clause, value = self._connection.dialect.one_of("id", numbers)
+        rows = self._connection.execute(
+            "SELECT id, has_dependents, state, target_id, aggregate IS NOT NULL FROM deliveries"  # noqa: S608 - ours
+            f" WHERE instance_id = ? AND finished_at IS NULL AND {clause}",
+            (instance, value),
+        ).fetchall()
+        found = {str(row[0]): row for row in rows}
+        in_order = [found[delivery_id] for delivery_id in deliveries if delivery_id in found]
+        waiting = [row for row in in_order if row[2] != _DELIVERING]
+        cancelled, moved = _take_out(self._connection, [row[:2] for row in waiting], from_time(now))
+        ordering.promote_next(self._connection, [row[0] for row in waiting[:cancelled] if row[4]])
+        targets = {(instance, TargetId(row[3])) for row in waiting[:cancelled]}
+        _refresh(self._connection, targets, moved, from_time(now))
+        if cancelled == len(waiting):
+            looked_at = len(deliveries)
         else:
-            _cancel_waiting(self._connection, number, from_time(now))
+            looked_at = deliveries.index(DeliveryId(str(waiting[cancelled][0])))
+        in_turn = set(deliveries[:looked_at])
+        self._connection.executemany(
+            "INSERT INTO cancel_requests (delivery_id) VALUES (?)"
+            " ON CONFLICT (delivery_id) DO NOTHING",
+            [(row[0],) for row in in_order if row[2] == _DELIVERING and str(row[0]) in in_turn],
+        )
+        return looked_at
 
     def take_effect(self, now: datetime) -> None:
         take_effect(self._connection, from_time(now))
@@ -114,10 +129,20 @@ def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
         " finished_at = ? WHERE id = ?",
         (_CANCELLED, at, number),
     )
-    target_queues = SqlTargetQueues(connection)
-    target_queues.refresh_targets([(instance, target)])
-    target_queues.refresh_due(moved.target_keys, at)
+    _refresh(connection, [(instance, target)], moved, at)
     return moved.rows
+
+
+def _refresh(
+    connection: Connection, target_keys: Collection[TargetKey], moved: Moved, at: int
+) -> None:
+    """What the target queues have to know of deliveries that were cancelled, and of what moved."""
+    target_queues = SqlTargetQueues(connection)
+    target_queues.refresh_targets(target_keys)
+    target_queues.refresh_due(moved.target_keys, at)
+    if target_keys:
+        # Another delivery may be due now, also the next of an ordering key.
+        connection.notify_on_commit()
 
 
 def begin_deletion(connection: Connection, target_key: TargetKey) -> None:
@@ -176,6 +201,8 @@ def _take_out(
         numbers.append(number)
         if moved.rows >= CANCELLED_AT_ONCE:
             break
+    if not numbers:
+        return 0, moved
     clause, value = connection.dialect.one_of("id", numbers)
     connection.execute(
         "UPDATE deliveries SET state = ?, due_at = NULL, queued_due_at = NULL, depends_on = NULL,"  # noqa: S608 - ours

@@ -35,24 +35,25 @@ _MOVES_AT_ONCE = 2
 _TARGET_QUEUES_AT_ONCE = 64
 # Below this, a claim is too small to tell whether a target floods the queue.
 _FLOOD = 8
-_CLAIMED_COLUMNS = (
+CLAIMED_COLUMNS = (
     "deliveries.id, deliveries.instance_id, deliveries.target_id, deliveries.attempt_count,"
     " deliveries.created_at, deliveries.has_dependents, events.body, events.trace,"
-    " coalesce(deliveries.due_at, deliveries.queued_due_at)"
+    " coalesce(deliveries.due_at, deliveries.queued_due_at), events.id, events.execution_id,"
+    " deliveries.replay_of, events.hops"
 )
 _DUE_ROWS = (
-    f"SELECT {_CLAIMED_COLUMNS}, {HAS_TARGET_QUEUE} FROM deliveries"  # noqa: S608 - ours
+    f"SELECT {CLAIMED_COLUMNS}, {HAS_TARGET_QUEUE} FROM deliveries"  # noqa: S608 - ours
     " JOIN events ON events.number = deliveries.event_number"
     " WHERE deliveries.due_at <= ? ORDER BY deliveries.due_at, deliveries.id LIMIT ?"
 )
 _NEWEST = "SELECT id FROM deliveries WHERE due_at <= ? ORDER BY due_at DESC, id DESC LIMIT ?"
 _NEWEST_ROWS = (
-    f"SELECT {_CLAIMED_COLUMNS} FROM deliveries JOIN events ON events.number = deliveries.event_number"  # noqa: S608 - ours
+    f"SELECT {CLAIMED_COLUMNS} FROM deliveries JOIN events ON events.number = deliveries.event_number"  # noqa: S608 - ours
     f" WHERE deliveries.id IN ({_NEWEST}) AND NOT {HAS_TARGET_QUEUE}"
     " ORDER BY deliveries.due_at DESC, deliveries.id DESC LIMIT ?"
 )
 _TARGET_QUEUE_ROWS = (
-    f"SELECT {_CLAIMED_COLUMNS} FROM deliveries JOIN events ON events.number = deliveries.event_number"  # noqa: S608 - ours
+    f"SELECT {CLAIMED_COLUMNS} FROM deliveries JOIN events ON events.number = deliveries.event_number"  # noqa: S608 - ours
     " WHERE deliveries.instance_id = ? AND deliveries.target_id = ?"
     " AND deliveries.queued_due_at IS NOT NULL AND deliveries.waits_on IS NULL"
     " AND deliveries.queued_due_at <= ?"

@@ -43,8 +43,10 @@ from outrider.domain.delivery.target_queue import (
 )
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.domain.outcome import Outcome
+from outrider.domain.routing.condition import ConditionKind
 from outrider.usecases.ports.deliveries import NotableSettlement, SettleResult, Weigh, no_weight
 
+_EVENT = ConditionKind.EVENT.value
 _SELECT = (
     "SELECT deliveries.id, events.id, events.type, deliveries.target_id, events.execution_id,"
     " deliveries.state, deliveries.attempt_count, deliveries.created_at,"
@@ -52,6 +54,18 @@ _SELECT = (
     " END,"
     " deliveries.finished_at, deliveries.replay_of{more}"
     " FROM deliveries JOIN events ON events.number = deliveries.event_number"
+)
+_ANY_HALTED = (
+    f"SELECT 1 FROM deliveries WHERE instance_id = ? AND state = {DeliveryState.DEAD.value}"  # noqa: S608 - ours
+    " AND aggregate IS NOT NULL LIMIT 1"
+)
+# A delivery goes back to the first that it repeats, as do all others that repeat that one.
+_HALTED = (
+    "SELECT halted.id, CAST(? AS BIGINT), halted.aggregate, halted.target_id FROM deliveries AS source"  # noqa: S608 - ours
+    " JOIN deliveries AS halted ON halted.id IN (source.id, source.replay_root)"
+    " OR halted.replay_root = coalesce(source.replay_root, source.id)"
+    f" WHERE source.id = ? AND source.instance_id = ? AND halted.state = {DeliveryState.DEAD.value}"
+    " AND halted.aggregate IS NOT NULL LIMIT 1"
 )
 
 
@@ -217,19 +231,23 @@ class SqlDeliveries:
     def resume_keys(
         self, instance: InstanceId, replays: Sequence[Replay]
     ) -> Collection[DeliveryId]:
-        dead = {int(replay.of): int(replay.id) for replay in replays}
-        clause, value = self._connection.dialect.one_of("id", list(dead))
-        rows = self._connection.execute(
-            f"SELECT id, instance_id, target_id, aggregate FROM deliveries WHERE {clause}"  # noqa: S608 - ours
-            f" AND instance_id = ? AND state = {DeliveryState.DEAD.value} AND aggregate IS NOT NULL",
-            (value, instance),
-        ).fetchall()
-        ordering.resume_keys(
-            self._connection,
-            [(number, dead[number], aggregate) for number, _, _, aggregate in rows],
+        if self._connection.execute(_ANY_HALTED, (instance,)).fetchone() is None:
+            return set()
+        rows = self._connection.first_of_each(
+            _HALTED, [(int(replay.id), int(replay.of), instance) for replay in replays]
         )
-        self._target_queues.refresh_targets({(row[1], row[2]) for row in rows})
-        return {DeliveryId(str(row[0])) for row in rows}
+        halted = [row for row in rows if row is not None]
+        ordering.resume_keys(self._connection, [(row[0], row[1], row[2]) for row in halted])
+        self._target_queues.refresh_targets({(instance, TargetId(row[3])) for row in halted})
+        return {DeliveryId(str(row[0])) for row in halted}
+
+    def make_due(
+        self, instance: InstanceId, deliveries: Collection[DeliveryId], now: datetime
+    ) -> Collection[TargetId]:
+        numbers = [number for id_ in deliveries if (number := to_number(id_)) is not None]
+        targets = transitions.make_due(self._connection, instance, numbers, from_time(now))
+        self._target_queues.refresh_targets({(instance, target) for target in targets})
+        return targets
 
     def _claimed(self, owner: str, settlements: Sequence[Settlement]) -> Sequence[_ClaimedRow]:
         """Those that the owner may write, one for each delivery.
@@ -264,20 +282,20 @@ class SqlDeliveries:
         self, claimed: Sequence[_ClaimedRow], changes: Mapping[int, BreakerChange]
     ) -> list[NotableSettlement]:
         return [
-            NotableSettlement(
-                row.settlement, *row.target_key, *self._event_of(row), changes.get(row.number)
-            )
+            self._noted(row, changes.get(row.number))
             for row in claimed
             if row.settlement.state is DeliveryState.DEAD or row.number in changes
         ]
 
-    def _event_of(self, row: _ClaimedRow) -> tuple[EventId, str]:
-        event_id, event_type = self._connection.execute(
-            "SELECT events.id, events.type FROM events JOIN deliveries"
+    def _noted(self, row: _ClaimedRow, change: BreakerChange | None) -> NotableSettlement:
+        event_id, event_type, hops = self._connection.execute(
+            "SELECT events.id, events.type, events.hops FROM events JOIN deliveries"
             " ON deliveries.event_number = events.number WHERE deliveries.id = ?",
             (row.number,),
         ).fetchone()
-        return EventId(event_id), event_type
+        return NotableSettlement(
+            row.settlement, *row.target_key, EventId(event_id), event_type, hops, change
+        )
 
     def _of_deleted_targets(self, numbers: Sequence[int]) -> set[int]:
         if not numbers:
@@ -294,7 +312,7 @@ class SqlDeliveries:
 
 
 def claimed_from_row(row: Row) -> ClaimedDelivery:
-    """From the columns id, instance, target, attempt_count, created_at, has_dependents, body, trace, due_at."""
+    """From the columns of `claims.CLAIMED_COLUMNS`."""
     return ClaimedDelivery(
         DeliveryId(str(row[0])),
         row[1],
@@ -305,6 +323,10 @@ def claimed_from_row(row: Row) -> ClaimedDelivery:
         row[6],
         row[7],
         to_optional_time(row[8]),
+        # Calls of asynchronous targets of requests, responses and functions are no events.
+        EventId(row[9] if row[10] is None or row[10].startswith(_EVENT) else ""),
+        None if row[11] is None else DeliveryId(str(row[11])),
+        row[12],
     )
 
 

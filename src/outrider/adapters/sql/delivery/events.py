@@ -11,16 +11,21 @@ from outrider.adapters.sql.schema.connection import Connection, Row, from_time
 from outrider.domain.delivery.delivery import DeliveryState, PlannedDelivery
 from outrider.domain.events.event import aggregate_of
 from outrider.domain.ids import EventId, InstanceId, TargetId
-from outrider.usecases.ports.deliveries import StoredEvent
+from outrider.usecases.ports.deliveries import KnownEvent, StoredEvent
 
-_INSERT_EVENT = (
+_INSERT = (
     "INSERT INTO events (instance_id, id, type, execution_id, body, created_at, aggregate, trace,"
-    " delivery_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id, id) DO NOTHING RETURNING number"
+    " delivery_count, digest, hops) {} ON CONFLICT (instance_id, id) DO NOTHING RETURNING number"
+)
+_INSERT_EVENT = _INSERT.format("VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_INSERT_CLOUD_EVENT = _INSERT.format(
+    "SELECT ?, ?, ?, ?, ?, CAST(? AS BIGINT), ?, ?, CAST(? AS INTEGER), ?, CAST(? AS INTEGER)"
+    " WHERE NOT EXISTS (SELECT 1 FROM events WHERE instance_id = ? AND id = ?)"
 )
 # Events of older releases have no count of their own.
-_COUNT = (
+_KNOWN = (
     "SELECT coalesce(delivery_count, (SELECT count(*) FROM deliveries"
-    " WHERE deliveries.event_number = events.number AND replay_of IS NULL))"
+    " WHERE deliveries.event_number = events.number AND replay_of IS NULL)), digest"
     " FROM events WHERE instance_id = ? AND id = ?"
 )
 _DELIVERY_COLUMNS = (
@@ -50,7 +55,7 @@ class SqlEvents:
             if number is not None
         ]
         places = self._places(instance, orderings, new) if orderings else None
-        rows = [
+        rows: list[Row] = [
             _planned_row(instance, stored, number, planned, at, orderings, places)
             for stored, number in new
             for planned in stored.deliveries
@@ -65,31 +70,43 @@ class SqlEvents:
             for stored, number in zip(events, numbers, strict=True)
         ]
 
-    def delivery_counts(
-        self, instance: InstanceId, events: Collection[EventId]
-    ) -> dict[EventId, int]:
+    def known(self, instance: InstanceId, events: Collection[EventId]) -> dict[EventId, KnownEvent]:
         asked = list(events)
-        rows = self._connection.first_of_each(_COUNT, [(instance, event) for event in asked])
+        rows = self._connection.first_of_each(_KNOWN, [(instance, event) for event in asked])
         return {
-            event: 0 if row is None else int(row[0]) for event, row in zip(asked, rows, strict=True)
+            event: KnownEvent(int(row[0]), row[1])
+            for event, row in zip(asked, rows, strict=True)
+            if row is not None
         }
+
+    def body(self, instance: InstanceId, event: EventId) -> bytes:
+        (body,) = self._connection.execute(
+            "SELECT body FROM events WHERE instance_id = ? AND id = ?", (instance, event)
+        ).fetchone()
+        return bytes(body)
 
     def _insert_events(
         self, instance: InstanceId, events: Sequence[StoredEvent], at: int
     ) -> list[int | None]:
         """The number of each event; None for an id that is known, also by one in front of it."""
-        rows = self._connection.first_of_each(
-            _INSERT_EVENT,
-            [
-                (
-                    *(instance, stored.event.id, stored.event.event_type, stored.execution),
-                    *(stored.body, at, aggregate_of(stored.event), stored.trace),
-                    len(stored.deliveries),
-                )
-                for stored in events
-            ],
-        )
-        return [None if row is None else int(row[0]) for row in rows]
+        rows: list[Row] = [
+            (
+                *(instance, stored.event.id, stored.event.event_type, stored.execution),
+                *(stored.body, at, aggregate_of(stored.event), stored.trace),
+                *(len(stored.deliveries), stored.digest, stored.event.hops),
+            )
+            for stored in events
+        ]
+        statement = _INSERT_EVENT
+        # The events of one call come in one form.
+        if any(stored.id_with_source is not None for stored in events):
+            statement = _INSERT_CLOUD_EVENT
+            rows = [
+                (*row, instance, stored.id_with_source)
+                for row, stored in zip(rows, events, strict=True)
+            ]
+        found = self._connection.first_of_each(statement, rows)
+        return [None if row is None else int(row[0]) for row in found]
 
     def _places(
         self,

@@ -33,7 +33,8 @@ class SqlLeases:
         rows = self._connection.execute(
             "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
             " deliveries.attempt_count, deliveries.created_at, deliveries.has_dependents, events.body,"
-            " events.trace, NULL, deliveries.owner, deliveries.claimed_at"
+            " events.trace, NULL, events.id, events.execution_id, deliveries.replay_of, events.hops,"
+            " deliveries.owner, deliveries.claimed_at"
             " FROM deliveries JOIN events ON events.number = deliveries.event_number"
             " LEFT JOIN leases ON leases.owner = deliveries.owner"
             " WHERE deliveries.owner IS NOT NULL"
@@ -41,7 +42,7 @@ class SqlLeases:
             " ORDER BY +deliveries.id LIMIT ?",
             (from_time(now), limit),
         )
-        return [OrphanedDelivery(claimed_from_row(row), row[9], to_time(row[10])) for row in rows]
+        return [OrphanedDelivery(claimed_from_row(row), row[13], to_time(row[14])) for row in rows]
 
     def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
         locked = self._connection.dialect.locked.format("deliveries")

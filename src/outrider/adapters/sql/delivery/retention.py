@@ -12,6 +12,7 @@ from outrider.domain.delivery.delivery import DeliveryState
 _MAINTENANCE = "maintenance"
 # Each page of a long body is given back on its own.
 _DELETED_BYTES = 4 * 1024 * 1024
+_REDELIVERED = "UPDATE deliveries SET was_redelivered = 1 WHERE {} = ?"
 
 
 class SqlRetention:
@@ -34,7 +35,7 @@ class SqlRetention:
         self, state: DeliveryState, finished_before: datetime, limit: int
     ) -> int:
         rows = self._connection.execute(
-            "SELECT id, instance_id, target_id, finished_at FROM deliveries"  # noqa: S608 - ours
+            "SELECT id, instance_id, target_id, finished_at, replay_root FROM deliveries"  # noqa: S608 - ours
             f" WHERE state = {state.value} AND finished_at < ?"
             " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.depends_on = deliveries.id)"
             " AND NOT EXISTS (SELECT 1 FROM deliveries AS others WHERE others.waits_on = deliveries.id)"
@@ -42,6 +43,11 @@ class SqlRetention:
             (from_time(finished_before), limit),
         ).fetchall()
         numbers = [(row[0],) for row in rows]
+        roots = [(row[4],) for row in rows if row[4] is not None]
+        if state is DeliveryState.DELIVERED and roots:
+            # The dead ones that it repeats stay longer: they are still not to be replayed again.
+            self._connection.executemany(_REDELIVERED.format("id"), roots)
+            self._connection.executemany(_REDELIVERED.format("replay_root"), roots)
         self._connection.executemany("DELETE FROM attempts WHERE delivery_id = ?", numbers)
         self._connection.executemany("DELETE FROM deliveries WHERE id = ?", numbers)
         self._uncount(state, rows)

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from outrider.adapters.sql.delivery.id_range import ids_until
+from outrider.adapters.sql.delivery.log_scan import ids_until
 from outrider.adapters.sql.schema.connection import (
     Connection,
     Row,

@@ -13,6 +13,7 @@ from outrider.adapters.sql.delivery.target_queues import HAS_TARGET_QUEUE, SqlTa
 from outrider.adapters.sql.schema.connection import Connection, Row, from_duration, from_time
 from outrider.domain.delivery.delivery import Attempt, DeliveryState, Dependents, Settlement
 from outrider.domain.delivery.target_queue import TargetKey
+from outrider.domain.ids import InstanceId, TargetId
 
 _PENDING = DeliveryState.PENDING.value
 _RETRYING = DeliveryState.RETRYING.value
@@ -142,6 +143,24 @@ def release_claims(connection: Connection, owner: str, numbers: Iterable[int], a
     )
     released = {(row[0], row[1]) for row in rows if row is not None}
     SqlTargetQueues(connection).refresh_targets(released)
+
+
+def make_due(
+    connection: Connection, instance: InstanceId, numbers: Sequence[int], at: int
+) -> list[TargetId]:
+    """Make due what waits for a later time, and for nothing else; return the target of each."""
+    clause, value = connection.dialect.one_of("id", numbers)
+    rows = connection.execute(
+        "UPDATE deliveries SET due_at = CASE WHEN due_at IS NOT NULL THEN CAST(? AS BIGINT) END,"  # noqa: S608 - ours
+        " queued_due_at = CASE WHEN queued_due_at IS NOT NULL THEN CAST(? AS BIGINT) END"
+        f" WHERE {clause} AND instance_id = ? AND coalesce(due_at, queued_due_at) > ?"
+        f" AND state IN ({_PENDING}, {_RETRYING}) AND depends_on IS NULL AND waits_on IS NULL"
+        " RETURNING target_id",
+        (at, at, value, instance, at),
+    ).fetchall()
+    if rows:
+        connection.notify_on_commit()
+    return [TargetId(target) for (target,) in rows]
 
 
 def first_attempts_now(connection: Connection, at: int, after: int) -> int | None:

@@ -244,7 +244,7 @@ def _read(url: str) -> dict[str, Any] | None:
     except psycopg.Error:
         return None
     ports = str(given.get("port") or "").split(",")
-    is_meant = all(not port or port.isdigit() for port in ports) and not any(
+    is_meant = all(not port or (port.isascii() and port.isdigit()) for port in ports) and not any(
         "@" in str(given.get(part) or "") for part in ("host", "dbname")
     )
     return given if is_meant else None

@@ -63,6 +63,9 @@ class Connection(Protocol):
         ...
 
 
+LAST_SONYFLAKE = "last sonyflake"
+"""Where the metadata has the largest identifier of targets, public keys and web keys, in 8 bytes."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_NUMBER = 2**63 - 1
@@ -124,11 +127,26 @@ def bump_routing_revision(connection: Connection) -> None:
     connection.notify_on_commit()
 
 
+def remember_sonyflake(connection: Connection, identifier: str) -> None:
+    """Keep the largest identifier of its kind: rows of older releases have larger, other ones."""
+    number = to_number(identifier)
+    if number is not None:
+        connection.execute(
+            "INSERT INTO metadata (name, value) VALUES (?, ?) ON CONFLICT (name)"
+            " DO UPDATE SET value = excluded.value WHERE excluded.value > metadata.value",
+            (LAST_SONYFLAKE, number.to_bytes(8)),
+        )
+
+
 class Secrets(Protocol):
     """Seals secrets at rest. A port of its own: adapters do not import one another."""
 
     def seal(self, secret: bytes, *, belongs_to: str) -> bytes:
         """Return the sealed secret, which may be stored."""
+        ...
+
+    def digest(self, content: bytes) -> bytes:
+        """Return a keyed digest: of equal contents an equal one, which tells nothing else."""
         ...
 
     def open(self, sealed: bytes, *, belongs_to: str) -> bytes:

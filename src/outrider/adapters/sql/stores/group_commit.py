@@ -54,7 +54,7 @@ class GroupWriter:
         self._close = close
         self.watch: Watch | None = None
         self._proven_at = -math.inf
-        self._is_doubtful = False
+        self._needs_proof = False
         self.is_closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -72,13 +72,13 @@ class GroupWriter:
         return time.monotonic() - self._proven_at < PROVEN_S
 
     async def prove(self, work: Callable[[Unit], object]) -> None:
-        """Commit `work`, which ends the doubt after a failure; raise what the commit raises."""
+        """Commit `work`, after which nothing is left of an earlier failure; raise what the commit raises."""
         await self.write(work, shared=True, load=LIGHT)
-        self._is_doubtful, self._proven_at = False, time.monotonic()
+        self._needs_proof, self._proven_at = False, time.monotonic()
 
-    def doubt(self) -> None:
+    def require_proof(self) -> None:
         """Nothing is proven until `prove`: the caller knows that larger commits would fail."""
-        self._is_doubtful, self._proven_at = True, -math.inf
+        self._needs_proof, self._proven_at = True, -math.inf
 
     def close(self) -> None:
         """Finish all units that were passed in, then end the thread."""
@@ -105,10 +105,10 @@ class GroupWriter:
 
     def _note(self, *, failed: bool) -> None:
         # While the disk is nearly full small groups succeed and larger ones do not: only `prove`,
-        # which asks for more than a small group takes, ends the doubt.
+        # which asks for more than a small group takes, ends that.
         if failed:
-            self.doubt()
-        elif not self._is_doubtful:
+            self.require_proof()
+        elif not self._needs_proof:
             self._proven_at = time.monotonic()
 
     def _groups(self) -> Iterator[Group]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from outrider.adapters.sql.schema.connection import Connection, Secrets, from_time
+from outrider.adapters.sql.schema.connection import (
+    LAST_SONYFLAKE,
+    Connection,
+    Secrets,
+    from_time,
+)
 from outrider.domain.ids import InstanceId
 from outrider.runtime import Runtime
 
@@ -12,11 +17,8 @@ _TEXT_ID = "CAST(id AS BIGINT)"
 _IDENTIFIERS = {
     "deliveries": "id",
     "tokens": "id",
-    "web_keys": "id",
     "account_keys": "id",
-    "public_keys": "id",
     "accounts": _TEXT_ID,
-    "targets": _TEXT_ID,
     "instances": _TEXT_ID,
 }
 
@@ -32,13 +34,21 @@ def check_secrets(connection: Connection, secrets: Secrets) -> None:
 
 
 def last_identifier(connection: Connection) -> int:
-    """The largest identifier that was ever made in this store; 0 in a new one."""
+    """The largest identifier in use that `Runtime.new_id` made; 0 in a new store."""
     largest = " UNION ALL ".join(
         f"SELECT max({number}) AS id FROM {table}"  # noqa: S608 - our names
         for table, number in _IDENTIFIERS.items()
     )
     (found,) = connection.execute(f"SELECT max(id) FROM ({largest}) AS largest").fetchone()  # noqa: S608
     return int(found or 0)
+
+
+def last_sonyflake(connection: Connection) -> int:
+    """The largest identifier that `Runtime.new_sonyflake` made for this store; 0 in a new one."""
+    row = connection.execute(
+        "SELECT value FROM metadata WHERE name = ?", (LAST_SONYFLAKE,)
+    ).fetchone()
+    return 0 if row is None else int.from_bytes(row[0])
 
 
 def default_instance(connection: Connection, runtime: Runtime) -> InstanceId:

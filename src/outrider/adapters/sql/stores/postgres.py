@@ -133,8 +133,12 @@ class PostgresStore:
         self._at_start(lambda connection: metadata.check_secrets(connection, self.secrets))
 
     def last_identifier(self) -> int:
-        """The largest identifier in use; 0 in a new store."""
+        """The largest identifier in use that `Runtime.new_id` made; 0 in a new store."""
         return self._at_start(metadata.last_identifier)
+
+    def last_sonyflake(self) -> int:
+        """The largest identifier that `Runtime.new_sonyflake` made; 0 in a new store."""
+        return self._at_start(metadata.last_sonyflake)
 
     def default_instance(self, runtime: Runtime) -> InstanceId:
         """The instance that exists from the first start on."""

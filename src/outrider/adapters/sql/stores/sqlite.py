@@ -135,7 +135,7 @@ class SqliteStore:
         try:
             await asyncio.to_thread(check_space, self.path.parent)
         except OSError as failure:
-            self._writer.doubt()
+            self._writer.require_proof()
             raise refused(failure.errno) from None
         await self._writer.prove(lambda _: self._connection.execute(_TOUCH))
 
@@ -160,8 +160,12 @@ class SqliteStore:
         self._at_start(lambda connection: metadata.check_secrets(connection, self.secrets))
 
     def last_identifier(self) -> int:
-        """The largest identifier in use; 0 in a new store."""
+        """The largest identifier in use that `Runtime.new_id` made; 0 in a new store."""
         return self._at_start(metadata.last_identifier)
+
+    def last_sonyflake(self) -> int:
+        """The largest identifier that `Runtime.new_sonyflake` made; 0 in a new store."""
+        return self._at_start(metadata.last_sonyflake)
 
     def default_instance(self, runtime: Runtime) -> InstanceId:
         """The instance that exists from the first start on."""

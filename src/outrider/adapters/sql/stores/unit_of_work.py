@@ -10,6 +10,7 @@ from outrider.adapters.sql.delivery.cancellations import SqlCancellations
 from outrider.adapters.sql.delivery.deliveries import SqlDeliveries
 from outrider.adapters.sql.delivery.events import SqlEvents
 from outrider.adapters.sql.delivery.leases import SqlLeases
+from outrider.adapters.sql.delivery.log_scan import SqlLogScans
 from outrider.adapters.sql.delivery.replays import SqlReplays
 from outrider.adapters.sql.delivery.retention import SqlRetention
 from outrider.adapters.sql.delivery.stats import SqlDeliveryCounts
@@ -36,6 +37,7 @@ class SqlUnit:
         self.web_keys = SqlWebKeys(connection, secrets)
         self.events = SqlEvents(connection)
         self.deliveries = SqlDeliveries(connection)
+        self.log_scans = SqlLogScans(connection)
         self.replays = SqlReplays(connection)
         self.cancellations = SqlCancellations(connection)
         self.delivery_counts = SqlDeliveryCounts(connection)

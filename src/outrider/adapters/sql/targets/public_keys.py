@@ -11,6 +11,7 @@ from outrider.adapters.sql.schema.connection import (
     bump_routing_revision,
     from_optional_time,
     from_time,
+    remember_sonyflake,
     to_number,
     to_optional_time,
     to_time,
@@ -69,12 +70,13 @@ class SqlPublicKeys:
                 from_time(public_key.changed_at),
             ),
         )
+        remember_sonyflake(self._connection, public_key.id)
         bump_routing_revision(self._connection)
 
     def of_target(self, instance: InstanceId, target: TargetId) -> Sequence[PublicKey]:
         where = _where(instance, target)
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} ORDER BY id",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM public_keys WHERE {where.text} ORDER BY created_at, id",  # noqa: S608
             where.values,
         )
         return [_public_key(row) for row in rows]

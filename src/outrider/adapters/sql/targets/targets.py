@@ -16,6 +16,7 @@ from outrider.adapters.sql.schema.connection import (
     from_optional_time,
     from_time,
     marks,
+    remember_sonyflake,
     to_duration,
     to_optional_time,
     to_time,
@@ -61,6 +62,7 @@ class SqlTargets:
             f"INSERT INTO targets ({columns}) VALUES ({marks(values)})",  # noqa: S608 - our names
             values,
         )
+        remember_sonyflake(self._connection, target.id)
         bump_routing_revision(self._connection)
 
     def get(self, instance: InstanceId, target: TargetId) -> Target | None:

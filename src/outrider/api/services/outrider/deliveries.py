@@ -1,35 +1,43 @@
-"""The delivery log: find, replay, cancel and count. Protobuf in, one use case, protobuf out."""
+"""The delivery log: find, replay, retry, cancel and count. Protobuf in, one use case, protobuf out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.times import (
-    optional_time,
     to_duration,
     to_optional_timestamp,
     to_timestamp,
 )
+from outrider.api.services.outrider.delivery_selection import (
+    Page,
+    is_id,
+    next_token,
+    search_of,
+    selected,
+    skip_counts,
+    span,
+)
 from outrider.domain.delivery.delivery import Attempt, Delivery, DeliveryState
-from outrider.domain.delivery.replay import ReplayRange, ReplayResult
 from outrider.domain.delivery.search import DeliverySearch
+from outrider.domain.delivery.selection import CANCELLED, REPLAYED, RETRIED
 from outrider.domain.delivery.stats import (
     DEFAULT_SUSPENDED,
     DEFAULT_TARGETS,
     DeliveryStats,
     StatsSearch,
 )
-from outrider.domain.ids import DeliveryId, EventId, TargetId
+from outrider.domain.ids import DeliveryId, TargetId
 from outrider.domain.page import DEFAULT_LIMIT
 from outrider.errors import InvalidRequest
 from outrider.usecases.delivery.deliveries import CancelDelivery, CountDeliveries, FindDeliveries
-from outrider.usecases.delivery.replays import MAX_FOUND, ReplayDeliveries
+from outrider.usecases.delivery.open_deliveries import CancelDeliveries, RetryDeliveries
+from outrider.usecases.delivery.replays import ReplayDeliveries
 from outrider_api.outrider.v1 import delivery_service_pb as pb
 from outrider_api.outrider.v1.delivery_service_connect import DeliveryService
 from outrider_api.outrider.v1.outcome_pb import Outcome
-
-_MAX_ID_DIGITS = 19
 
 
 class DeliveryHandlers(DeliveryService):
@@ -37,14 +45,19 @@ class DeliveryHandlers(DeliveryService):
 
     def __init__(
         self,
+        *,
         deliveries: FindDeliveries,
         replay: ReplayDeliveries,
+        retry: RetryDeliveries,
         cancel: CancelDelivery,
+        cancel_many: CancelDeliveries,
         count: CountDeliveries,
     ) -> None:
         self._deliveries = deliveries
         self._replay = replay
+        self._retry = retry
         self._cancel = cancel
+        self._cancel_many = cancel_many
         self._count = count
 
     async def list_deliveries(
@@ -68,17 +81,56 @@ class DeliveryHandlers(DeliveryService):
         self, request: pb.ReplayDeliveriesRequest, ctx: Context, /
     ) -> pb.ReplayDeliveriesResponse:
         """Those with these ids, or the next page of those that the filters find."""
-        if request.ids:
-            _check_only_ids(request)
-            ids = [DeliveryId(delivery_id) for delivery_id in request.ids]
-            return _replay_to_proto(await self._replay.named(actor_of(ctx), ids))
-        result = await self._replay.found(
-            actor_of(ctx),
-            _replay_search(request),
-            _replay_range(request.page_token),
-            request.page_size or MAX_FOUND,
+        actor, selection = actor_of(ctx), selected(request, REPLAYED)
+        if isinstance(selection, Page):
+            result = await self._replay.found(
+                actor, *selection, include_replayed=request.include_replayed
+            )
+        else:
+            result = await self._replay.named(actor, selection)
+        return pb.ReplayDeliveriesResponse(
+            deliveries=result.made,
+            next_page_token=next_token(result),
+            skipped=result.skipped,
+            reached_at=to_optional_timestamp(result.reached_at),
+            skips=skip_counts(result),
         )
-        return _replay_to_proto(result)
+
+    async def retry_deliveries(
+        self, request: pb.RetryDeliveriesRequest, ctx: Context, /
+    ) -> pb.RetryDeliveriesResponse:
+        """Due now: those with these ids, or the next page of those that the filters find."""
+        actor, selection = actor_of(ctx), selected(request, RETRIED)
+        if isinstance(selection, Page):
+            result = await self._retry.found(actor, *selection)
+        else:
+            result = await self._retry.named(actor, selection)
+        return pb.RetryDeliveriesResponse(
+            deliveries=result.made,
+            next_page_token=next_token(result),
+            skipped=result.skipped,
+            reached_at=to_optional_timestamp(result.reached_at),
+            skips=skip_counts(result),
+            suspended=result.counts.deferred,
+        )
+
+    async def cancel_deliveries(
+        self, request: pb.CancelDeliveriesRequest, ctx: Context, /
+    ) -> pb.CancelDeliveriesResponse:
+        """Those with these ids, or the next page of those that the filters find."""
+        actor, selection = actor_of(ctx), selected(request, CANCELLED)
+        if isinstance(selection, Page):
+            result = await self._cancel_many.found(actor, *selection)
+        else:
+            result = await self._cancel_many.named(actor, selection)
+        return pb.CancelDeliveriesResponse(
+            deliveries=result.made,
+            next_page_token=next_token(result),
+            skipped=result.skipped,
+            reached_at=to_optional_timestamp(result.reached_at),
+            skips=skip_counts(result),
+            attempt_running=result.counts.deferred,
+        )
 
     async def cancel_delivery(
         self, request: pb.CancelDeliveryRequest, ctx: Context, /
@@ -91,12 +143,12 @@ class DeliveryHandlers(DeliveryService):
         self, request: pb.GetDeliveryStatsRequest, ctx: Context, /
     ) -> pb.GetDeliveryStatsResponse:
         """Counts, rates, and what is stuck."""
-        since, until = request.created_since, request.created_until
+        since, until = span(request)
         search = StatsSearch(
             target_id=TargetId(request.target_id) if request.target_id else None,
             event_type=request.event_type or None,
-            created_since=optional_time(since, "GetDeliveryStatsRequest.CreatedSince"),
-            created_until=optional_time(until, "GetDeliveryStatsRequest.CreatedUntil"),
+            created_since=since,
+            created_until=until,
             targets=request.max_targets or DEFAULT_TARGETS,
             suspended=request.max_suspended_targets or DEFAULT_SUSPENDED,
         )
@@ -104,14 +156,8 @@ class DeliveryHandlers(DeliveryService):
 
 
 def _search(request: pb.ListDeliveriesRequest) -> DeliverySearch:
-    since, until = request.created_since, request.created_until
-    return DeliverySearch(
-        states=tuple(DeliveryState(int(state)) for state in request.states),
-        target_id=TargetId(request.target_id) if request.target_id else None,
-        event_type=request.event_type or None,
-        event_id=EventId(request.event_id) if request.event_id else None,
-        created_since=optional_time(since, "ListDeliveriesRequest.CreatedSince"),
-        created_until=optional_time(until, "ListDeliveriesRequest.CreatedUntil"),
+    return replace(
+        search_of(request),
         before=_page_token(request.page_token),
         limit=request.page_size or DEFAULT_LIMIT,
     )
@@ -121,60 +167,11 @@ def _page_token(token: str) -> DeliveryId | None:
     # Opaque to callers; here it is the id of the last row of the page before.
     if not token:
         return None
-    if not _is_id(token):
+    if not is_id(token):
         raise InvalidRequest(
             "invalid ListDeliveriesRequest.PageToken: value is not a token of a page"
         )
     return DeliveryId(token)
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
-
-
-def _check_only_ids(request: pb.ReplayDeliveriesRequest) -> None:
-    if request != pb.ReplayDeliveriesRequest(ids=request.ids):
-        raise InvalidRequest(
-            "invalid ReplayDeliveriesRequest: give either ids or filters, not both"
-        )
-
-
-def _replay_search(request: pb.ReplayDeliveriesRequest) -> DeliverySearch:
-    since, until = request.created_since, request.created_until
-    search = DeliverySearch(
-        states=tuple(DeliveryState(int(state)) for state in request.states),
-        target_id=TargetId(request.target_id) if request.target_id else None,
-        event_type=request.event_type or None,
-        event_id=EventId(request.event_id) if request.event_id else None,
-        created_since=optional_time(since, "ReplayDeliveriesRequest.CreatedSince"),
-        created_until=optional_time(until, "ReplayDeliveriesRequest.CreatedUntil"),
-    )
-    if search == DeliverySearch():
-        # It would replay everything that was ever delivered: a caller who means that can name a date.
-        raise InvalidRequest("invalid ReplayDeliveriesRequest: give ids or at least one filter")
-    return search
-
-
-def _replay_range(token: str) -> ReplayRange | None:
-    # Opaque to callers; here it is the last delivery examined, and where the first call began.
-    if not token:
-        return None
-    after, dash, until = token.partition("-")
-    if not (dash and _is_id(after) and _is_id(until)):
-        raise InvalidRequest(
-            "invalid ReplayDeliveriesRequest.PageToken: value is not a token of a page"
-        )
-    return ReplayRange(DeliveryId(after), DeliveryId(until))
-
-
-def _replay_to_proto(result: ReplayResult) -> pb.ReplayDeliveriesResponse:
-    rest = result.rest
-    return pb.ReplayDeliveriesResponse(
-        deliveries=result.made,
-        next_page_token="" if rest is None else f"{rest.after}-{rest.until}",
-        skipped=result.skipped,
-        reached_at=to_optional_timestamp(result.reached_at),
-    )
 
 
 def _delivery_to_proto(delivery: Delivery) -> pb.Delivery:

@@ -13,12 +13,14 @@ from outrider.api.rpc.json_text import is_json_call
 from outrider.api.services.messages.structs import given_object, to_struct
 from outrider.api.services.messages.times import to_duration
 from outrider.domain.formats import go_json, json_members
+from outrider.domain.hops import HOPS_HEADER, parse_hops
 from outrider.domain.ids import ExecutionId
 from outrider.domain.interception.function_result import added_attributes, added_claims
 from outrider.domain.interception.message import JSON_OBJECTS, JSON_TEXTS, JsonObject
 from outrider.domain.interception.payload import InterceptedCall
 from outrider.domain.routing.condition import ConditionKind
 from outrider.errors import InvalidRequest, OutriderError
+from outrider.usecases.interception.enqueuer import continue_hops
 from outrider.usecases.interception.intercept import InterceptionResult, Interceptions, json_text
 from outrider.usecases.interception.target_chain import TargetCall
 from outrider.usecases.routing.explain import Explain, ExplainQuery, Explanation
@@ -43,6 +45,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptRequestRequest, ctx: Context, /
     ) -> pb.InterceptRequestResponse:
         """Before a request is handled."""
+        _count_hops(ctx)
         given = _given(request.request, request.request_json, f"{_name(request)}.Request")
         instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
         if isinstance(given, str):
@@ -61,6 +64,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.InterceptResponseRequest, ctx: Context, /
     ) -> pb.InterceptResponseResponse:
         """Before a response is sent. When one of the messages is text, the answer is."""
+        _count_hops(ctx)
         handled = _given(request.request, request.request_json, f"{_name(request)}.Request")
         given = _given(request.response, request.response_json, f"{_name(request)}.Response")
         instance, call, seconds = actor_of(ctx).instance_id, _call(request), _seconds(ctx)
@@ -84,6 +88,7 @@ class InterceptionHandlers(InterceptionService):
         self, request: pb.CallFunctionRequest, ctx: Context, /
     ) -> pb.CallFunctionResponse:
         """At a function."""
+        _count_hops(ctx)
         function = request.function
         payload = _given(request.payload, request.payload_json, "CallFunctionRequest.Payload")
         run = self._interceptions.function(
@@ -143,6 +148,11 @@ async def _with_id(
     if result.interception_id:
         ctx.response_headers[INTERCEPTION_ID] = result.interception_id
     return result
+
+
+def _count_hops(ctx: Context) -> None:
+    """A call that an application makes because of a delivery: its asynchronous targets may do it again."""
+    continue_hops(parse_hops(ctx.request_headers.getall(HOPS_HEADER)))
 
 
 def _name(request: _CallRequest) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.commands.delivery import delivery_stats, replay
+from outrider.cli.commands.delivery import delivery_stats, open_deliveries, replay
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
 from outrider.cli.commands.targets.target_status import (
     suspension_of,
@@ -124,7 +124,8 @@ def get_delivery(
 
 
 app.command("replay", epilog=replay.REPLAY_EXAMPLES)(replay.replay)
-app.command("cancel", epilog=replay.CANCEL_EXAMPLES)(replay.cancel)
+app.command("retry", epilog=open_deliveries.RETRY_EXAMPLES)(open_deliveries.retry)
+app.command("cancel", epilog=open_deliveries.CANCEL_EXAMPLES)(open_deliveries.cancel)
 app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.commands.delivery.replay import Since, Until, past_timestamp
+from outrider.cli.commands.delivery.selection import Since, Until, past_timestamp
 from outrider.cli.commands.delivery.states import OUTCOME_PREFIX, STATE_PREFIX, State
 from outrider.cli.commands.targets.target_status import (
     suspended_targets,
@@ -75,17 +75,13 @@ def stats(
         max_targets=targets,
         max_suspended_targets=targets,
     )
-    try:
-        while True:
-            response = server.call(server.deliveries.get_delivery_stats, request)
-            if not watch:
-                print_json(response) if as_json else _print_stats(response)
-                return
-            _print_stats_again(response, as_json=as_json)
-            time.sleep(WATCH_S)
-    except KeyboardInterrupt:
+    while True:
+        response = server.call(server.deliveries.get_delivery_stats, request)
         if not watch:
-            raise
+            print_json(response) if as_json else _print_stats(response)
+            return
+        _print_stats_again(response, as_json=as_json)
+        time.sleep(WATCH_S)
 
 
 def _print_stats_again(response: Mapping[str, Any], *, as_json: bool) -> None:

@@ -11,9 +11,11 @@ import typer
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import batches_of, read_events, read_payload
+from outrider.cli.terminal.message_text import message_from_json
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 from outrider.cli.terminal.parsing import parse_instant
+from outrider.domain.hops import HOPS_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,13 @@ Wait = Annotated[
     bool,
     typer.Option(
         "--wait", help="Show what came back for each delivery; ends with 1 if not all accepted."
+    ),
+]
+
+Hops = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="N", help="Outrider-Hops of the call that made you publish: ends circles."
     ),
 ]
 
@@ -72,6 +81,7 @@ def publish(
     created_at: Annotated[
         str, typer.Option(metavar="TIME", help="When, as 2030-01-31T12:00:00Z. Default: now.")
     ] = "",
+    hops: Hops = 0,
     file: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file instead.")
     ] = None,
@@ -94,7 +104,7 @@ def publish(
     }
     events = _events_from_options(event_type, payload, given, file)
     server = connect(url, token, data_dir)
-    results = _publish_all(server, _check_wait_limit(events) if wait else events)
+    results = _publish_all(server, _check_wait_limit(events) if wait else events, hops)
     if wait:
         _wait_and_print_attempts(server, results, as_json=as_json)
     elif as_json:
@@ -118,7 +128,7 @@ def _events_from_options(
     if payload is not None:
         given["eventPayloadJson"] = read_payload(payload)
     try:
-        return [Event.from_json(json.dumps({"eventType": event_type, **given}))]
+        return [message_from_json(json.dumps({"eventType": event_type, **given}), Event)]
     except ValueError as error:
         # Only a number or a time can be out of the wire's bounds.
         raise typer.BadParameter(str(error)) from None
@@ -152,7 +162,7 @@ def _wait_and_print_attempts(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _publish_all(server: RemoteServer, events: Sequence[Event]) -> list[dict[str, Any]]:
+def _publish_all(server: RemoteServer, events: Sequence[Event], hops: int) -> list[dict[str, Any]]:
     """One result for each event, in order.
 
     Raises:
@@ -163,7 +173,11 @@ def _publish_all(server: RemoteServer, events: Sequence[Event]) -> list[dict[str
     results: list[dict[str, Any]] = []
     for batch in batches_of(events):
         try:
-            response = server.call(server.events.publish_events, PublishEventsRequest(events=batch))
+            response = server.call(
+                server.events.publish_events,
+                PublishEventsRequest(events=batch),
+                headers={HOPS_HEADER: str(hops)} if hops else None,
+            )
         except CommandError as error:
             if results:
                 error.advice = f"The first {len(results)} of {len(events)} events are published."

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 STATE_PREFIX = "DELIVERY_STATE_"
 OUTCOME_PREFIX = "OUTCOME_"
+SKIP_PREFIX = "SKIP_REASON_"
 
 
 class State(StrEnum):
@@ -17,3 +18,7 @@ class State(StrEnum):
     DELIVERED = "delivered"
     DEAD = "dead"
     CANCELLED = "cancelled"
+
+
+OPEN = (State.PENDING, State.DELIVERING, State.RETRYING)
+FINAL = (State.DELIVERED, State.DEAD, State.CANCELLED)

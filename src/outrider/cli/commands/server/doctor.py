@@ -91,9 +91,13 @@ def _check_settings(flags: Mapping[str, object]) -> tuple[Settings, Finding]:
     """The settings; or the defaults and what is wrong, so that the other checks can go on."""
     from outrider.cli.doctor.checks import Finding, Status
     from outrider.config.loading import SettingsError, load_settings
+    from outrider.config.service_links import service_links
 
+    links = service_links(os.environ)
+    ignored = f"; not read, as they are Kubernetes' own: {', '.join(links)}" if links else ""
     try:
-        return load_settings(flags, os.environ), Finding("settings", Status.OK, "can be used")
+        settings = load_settings(flags, os.environ)
+        return settings, Finding("settings", Status.OK, f"can be used{ignored}")
     except SettingsError as error:
         advice = "They are explained in docs/reference/settings.md. What follows is by defaults."
         return load_settings({}, {}), Finding("settings", Status.FAIL, str(error), advice)

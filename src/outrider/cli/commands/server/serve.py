@@ -71,11 +71,25 @@ def serve(
     external_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Under which others reach this server.")
     ] = None,
+    drain_delay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a stopping server still takes calls. Default: 5, with --dev 0.",
+        ),
+    ] = None,
+    drain_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS", help="Then for calls in flight. Default: 20."),
+    ] = None,
     log_level: LogLevelName = None,
     log_format: LogFormatName = None,
     config: ConfigFile = None,
 ) -> None:
-    """Run a server: the API and the processes that deliver. Ctrl-C stops it in order."""
+    """Run a server: the API and the processes that deliver.
+
+    Ctrl-C or SIGTERM stops it in order, a second one at once.
+    """
     settings = settings_of(
         {
             "host": host,
@@ -87,6 +101,8 @@ def serve(
             "dev": dev or None,
             "workers": workers,
             "external_url": external_url,
+            "drain_delay": drain_delay,
+            "drain_timeout": drain_timeout,
             "log_level": log_level,
             "log_format": log_format,
             "config": config,
@@ -113,11 +129,11 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
 
 
 def start(
-    main: Callable[..., Coroutine[Any, Any, None]],
+    main: Callable[..., Coroutine[Any, Any, int]],
     settings: Settings,
     announce: Callable[[str], None],
 ) -> None:
-    """Run a part of the server until it stops.
+    """Run a part of the server until it stops, and exit with what it returns.
 
     Raises:
         CommandError: it could not start.
@@ -126,9 +142,11 @@ def start(
     from outrider.errors import StartupError
 
     try:
-        run(main(settings, announce=announce))
+        code = run(main(settings, announce=announce))
     except StartupError as error:
         raise CommandError(str(error)) from None
+    if code:
+        raise typer.Exit(code)
 
 
 def print_announcement(text: str) -> None:

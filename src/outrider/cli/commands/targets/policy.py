@@ -14,6 +14,7 @@ import typer
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
+from outrider.cli.terminal.message_text import message_from_json
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
 from outrider.cli.terminal.parsing import parse_duration
@@ -226,8 +227,8 @@ def _set_policy(
         else _read_policy_file(file)
     )
     try:
-        policy = TargetPolicy.from_json(json.dumps(document))
-    except (ValueError, TypeError) as error:
+        policy = message_from_json(json.dumps(document), TargetPolicy)
+    except ValueError as error:
         raise CommandError(f"{file or 'policy'}: {error}", code=ExitCode.USAGE) from None
     request = SetTargetPolicyRequest(target_id=target_id, policy=policy)
     response = server.call(server.policies.set_target_policy, request, advice=ADVICE)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 
-_JsonFieldFields: TypeAlias = Literal["text", "aliases", "base64"]
+_JsonFieldFields: TypeAlias = Literal["text", "aliases", "base64", "bare"]
 
 class JsonField(Message[_JsonFieldFields]):
     """
@@ -51,9 +51,15 @@ class JsonField(Message[_JsonFieldFields]):
             ```proto
             bool base64 = 3;
             ```
+        bare:
+            On a message: where it is absent, members that only it has are read as its members.
+
+            ```proto
+            bool bare = 4;
+            ```
     """
 
-    __slots__ = ("text", "aliases", "base64")
+    __slots__ = ("text", "aliases", "base64", "bare")
 
     if TYPE_CHECKING:
 
@@ -63,12 +69,14 @@ class JsonField(Message[_JsonFieldFields]):
             text: str = "",
             aliases: list[str] | None = None,
             base64: bool = False,
+            bare: bool = False,
         ) -> None:
             pass
 
         text: str
         aliases: list[str]
         base64: bool
+        bare: bool
 
 _FieldRulesFields: TypeAlias = Literal["min_len", "max_len", "min_bytes", "max_bytes", "pattern", "number", "duration", "must_be_true", "defined_only", "not_in", "required", "min_items", "max_items", "unique", "items", "keys"]
 
@@ -379,7 +387,7 @@ extend google.protobuf.OneofOptions { optional bool required = 50303 [json_name 
 
 
 _DESC = file_desc(
-    b'\n!outrider/options/v1/options.proto\x12\x13outrider.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"Q\n\tJsonField\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n\x07aliases\x18\x02 \x03(\tR\x07aliases\x12\x16\n\x06base64\x18\x03 \x01(\x08R\x06base64"\xce\x05\n\nFieldRules\x12\x1c\n\x07min_len\x18\x01 \x01(\x04H\x00R\x06minLen\x88\x01\x01\x12\x1c\n\x07max_len\x18\x02 \x01(\x04H\x01R\x06maxLen\x88\x01\x01\x12 \n\tmin_bytes\x18\x03 \x01(\x04H\x02R\x08minBytes\x88\x01\x01\x12 \n\tmax_bytes\x18\x04 \x01(\x04H\x03R\x08maxBytes\x88\x01\x01\x126\n\x07pattern\x18\x05 \x01(\x0b2\x1c.outrider.options.v1.PatternR\x07pattern\x128\n\x06number\x18\x06 \x01(\x0b2 .outrider.options.v1.NumberRulesR\x06number\x12>\n\x08duration\x18\x07 \x01(\x0b2".outrider.options.v1.DurationRulesR\x08duration\x12 \n\x0cmust_be_true\x18\x08 \x01(\x08R\nmustBeTrue\x12!\n\x0cdefined_only\x18\t \x01(\x08R\x0bdefinedOnly\x12\x15\n\x06not_in\x18\n \x03(\x05R\x05notIn\x12\x1a\n\x08required\x18\x0b \x01(\x08R\x08required\x12 \n\tmin_items\x18\x0c \x01(\x04H\x04R\x08minItems\x88\x01\x01\x12 \n\tmax_items\x18\r \x01(\x04H\x05R\x08maxItems\x88\x01\x01\x12\x16\n\x06unique\x18\x0e \x01(\x08R\x06unique\x125\n\x05items\x18\x0f \x01(\x0b2\x1f.outrider.options.v1.FieldRulesR\x05items\x123\n\x04keys\x18\x10 \x01(\x0b2\x1f.outrider.options.v1.FieldRulesR\x04keysB\n\n\x08_min_lenB\n\n\x08_max_lenB\x0c\n\n_min_bytesB\x0c\n\n_max_bytesB\x0c\n\n_min_itemsB\x0c\n\n_max_items"A\n\x07Pattern\x12\x14\n\x05regex\x18\x01 \x01(\tR\x05regex\x12 \n\x0bdescription\x18\x02 \x01(\tR\x0bdescription"K\n\x0bNumberRules\x12\x15\n\x03gte\x18\x01 \x01(\x01H\x00R\x03gte\x88\x01\x01\x12\x15\n\x03lte\x18\x02 \x01(\x01H\x01R\x03lte\x88\x01\x01B\x06\n\x04_gteB\x06\n\x04_lte"\x9a\x01\n\rDurationRules\x12+\n\x03gte\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x03gte\x12+\n\x03lte\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03lte\x12/\n\x05const\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x05const:@\n\npermission\x18\xfd\x88\x03 \x01(\t\x12\x1e.google.protobuf.MethodOptionsR\npermission:V\n\x05rules\x18\xfe\x88\x03 \x01(\x0b2\x1f.outrider.options.v1.FieldRules\x12\x1d.google.protobuf.FieldOptionsR\x05rules:S\n\x04json\x18\x80\x89\x03 \x01(\x0b2\x1e.outrider.options.v1.JsonField\x12\x1d.google.protobuf.FieldOptionsR\x04json:J\n\x0fignored_members\x18\x81\x89\x03 \x03(\t\x12\x1f.google.protobuf.MessageOptionsR\x0eignoredMembers:;\n\x08required\x18\xff\x88\x03 \x01(\x08\x12\x1d.google.protobuf.OneofOptionsR\x08requiredb\x06proto3',
+    b'\n!outrider/options/v1/options.proto\x12\x13outrider.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto"e\n\tJsonField\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n\x07aliases\x18\x02 \x03(\tR\x07aliases\x12\x16\n\x06base64\x18\x03 \x01(\x08R\x06base64\x12\x12\n\x04bare\x18\x04 \x01(\x08R\x04bare"\xce\x05\n\nFieldRules\x12\x1c\n\x07min_len\x18\x01 \x01(\x04H\x00R\x06minLen\x88\x01\x01\x12\x1c\n\x07max_len\x18\x02 \x01(\x04H\x01R\x06maxLen\x88\x01\x01\x12 \n\tmin_bytes\x18\x03 \x01(\x04H\x02R\x08minBytes\x88\x01\x01\x12 \n\tmax_bytes\x18\x04 \x01(\x04H\x03R\x08maxBytes\x88\x01\x01\x126\n\x07pattern\x18\x05 \x01(\x0b2\x1c.outrider.options.v1.PatternR\x07pattern\x128\n\x06number\x18\x06 \x01(\x0b2 .outrider.options.v1.NumberRulesR\x06number\x12>\n\x08duration\x18\x07 \x01(\x0b2".outrider.options.v1.DurationRulesR\x08duration\x12 \n\x0cmust_be_true\x18\x08 \x01(\x08R\nmustBeTrue\x12!\n\x0cdefined_only\x18\t \x01(\x08R\x0bdefinedOnly\x12\x15\n\x06not_in\x18\n \x03(\x05R\x05notIn\x12\x1a\n\x08required\x18\x0b \x01(\x08R\x08required\x12 \n\tmin_items\x18\x0c \x01(\x04H\x04R\x08minItems\x88\x01\x01\x12 \n\tmax_items\x18\r \x01(\x04H\x05R\x08maxItems\x88\x01\x01\x12\x16\n\x06unique\x18\x0e \x01(\x08R\x06unique\x125\n\x05items\x18\x0f \x01(\x0b2\x1f.outrider.options.v1.FieldRulesR\x05items\x123\n\x04keys\x18\x10 \x01(\x0b2\x1f.outrider.options.v1.FieldRulesR\x04keysB\n\n\x08_min_lenB\n\n\x08_max_lenB\x0c\n\n_min_bytesB\x0c\n\n_max_bytesB\x0c\n\n_min_itemsB\x0c\n\n_max_items"A\n\x07Pattern\x12\x14\n\x05regex\x18\x01 \x01(\tR\x05regex\x12 \n\x0bdescription\x18\x02 \x01(\tR\x0bdescription"K\n\x0bNumberRules\x12\x15\n\x03gte\x18\x01 \x01(\x01H\x00R\x03gte\x88\x01\x01\x12\x15\n\x03lte\x18\x02 \x01(\x01H\x01R\x03lte\x88\x01\x01B\x06\n\x04_gteB\x06\n\x04_lte"\x9a\x01\n\rDurationRules\x12+\n\x03gte\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x03gte\x12+\n\x03lte\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x03lte\x12/\n\x05const\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\x05const:@\n\npermission\x18\xfd\x88\x03 \x01(\t\x12\x1e.google.protobuf.MethodOptionsR\npermission:V\n\x05rules\x18\xfe\x88\x03 \x01(\x0b2\x1f.outrider.options.v1.FieldRules\x12\x1d.google.protobuf.FieldOptionsR\x05rules:S\n\x04json\x18\x80\x89\x03 \x01(\x0b2\x1e.outrider.options.v1.JsonField\x12\x1d.google.protobuf.FieldOptionsR\x04json:J\n\x0fignored_members\x18\x81\x89\x03 \x03(\t\x12\x1f.google.protobuf.MessageOptionsR\x0eignoredMembers:;\n\x08required\x18\xff\x88\x03 \x01(\x08\x12\x1d.google.protobuf.OneofOptionsR\x08requiredb\x06proto3',
     [
         descriptor_pb.desc(),
         duration_pb.desc(),

@@ -294,6 +294,12 @@ class TargetFieldName(Enum):
             ```proto
             TARGET_FIELD_NAME_CREATED_DATE = 2
             ```
+        CREATION_DATE:
+            The name that ZITADEL's reference has for the default.
+
+            ```proto
+            TARGET_FIELD_NAME_CREATION_DATE = 2
+            ```
         CHANGED_DATE:
             ```proto
             TARGET_FIELD_NAME_CHANGED_DATE = 3
@@ -323,6 +329,7 @@ class TargetFieldName(Enum):
     UNSPECIFIED = 0
     ID = 1
     CREATED_DATE = 2
+    CREATION_DATE = 2
     CHANGED_DATE = 3
     NAME = 4
     TARGET_TYPE = 5
@@ -390,6 +397,12 @@ class ExecutionFieldName(Enum):
             ```proto
             EXECUTION_FIELD_NAME_CREATED_DATE = 2
             ```
+        CREATION_DATE:
+            The name that ZITADEL's reference has for the default.
+
+            ```proto
+            EXECUTION_FIELD_NAME_CREATION_DATE = 2
+            ```
         CHANGED_DATE:
             ```proto
             EXECUTION_FIELD_NAME_CHANGED_DATE = 3
@@ -399,6 +412,7 @@ class ExecutionFieldName(Enum):
     UNSPECIFIED = 0
     ID = 1
     CREATED_DATE = 2
+    CREATION_DATE = 2
     CHANGED_DATE = 3
 
 class PublicKeyFieldName(Enum):
@@ -437,7 +451,7 @@ class PublicKeyFieldName(Enum):
 
 
 _DESC = file_desc(
-    b'\n\x1dzitadel/action/v2/query.proto\x12\x11zitadel.action.v2\x1a!outrider/options/v1/options.proto\x1a!zitadel/action/v2/execution.proto\x1a\x1ezitadel/filter/v2/filter.proto"\xa8\x02\n\x15ExecutionSearchFilter\x12Y\n\x14in_conditions_filter\x18\x01 \x01(\x0b2%.zitadel.action.v2.InConditionsFilterH\x00R\x12inConditionsFilter\x12\\\n\x15execution_type_filter\x18\x02 \x01(\x0b2&.zitadel.action.v2.ExecutionTypeFilterH\x00R\x13executionTypeFilter\x12F\n\rtarget_filter\x18\x03 \x01(\x0b2\x1f.zitadel.action.v2.TargetFilterH\x00R\x0ctargetFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"R\n\x12InConditionsFilter\x12<\n\nconditions\x18\x01 \x03(\x0b2\x1c.zitadel.action.v2.ConditionR\nconditions"^\n\x13ExecutionTypeFilter\x12G\n\x0eexecution_type\x18\x01 \x01(\x0e2 .zitadel.action.v2.ExecutionTypeR\rexecutionType"+\n\x0cTargetFilter\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"\xd2\x01\n\x12TargetSearchFilter\x12S\n\x12target_name_filter\x18\x01 \x01(\x0b2#.zitadel.action.v2.TargetNameFilterH\x00R\x10targetNameFilter\x12W\n\x14in_target_ids_filter\x18\x02 \x01(\x0b2$.zitadel.action.v2.InTargetIDsFilterH\x00R\x11inTargetIdsFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"\x81\x01\n\x10TargetNameFilter\x12(\n\x0btarget_name\x18\x01 \x01(\tR\ntargetNameB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12C\n\x06method\x18\x02 \x01(\x0e2#.zitadel.filter.v2.TextFilterMethodR\x06methodB\x06\xf2\xc7\x18\x02H\x01"2\n\x11InTargetIDsFilter\x12\x1d\n\ntarget_ids\x18\x01 \x03(\tR\ttargetIds"\xec\x01\n\x15PublicKeySearchFilter\x12F\n\x0ekey_ids_filter\x18\x01 \x01(\x0b2\x1e.zitadel.filter.v2.InIDsFilterH\x00R\x0ckeyIdsFilter\x12%\n\ractive_filter\x18\x02 \x01(\x08H\x00R\x0cactiveFilter\x12Z\n\x16expiration_date_filter\x18\x03 \x01(\x0b2".zitadel.filter.v2.TimestampFilterH\x00R\x14expirationDateFilterB\x08\n\x06filter*\xb9\x02\n\x0fTargetFieldName\x12!\n\x1dTARGET_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x18\n\x14TARGET_FIELD_NAME_ID\x10\x01\x12"\n\x1eTARGET_FIELD_NAME_CREATED_DATE\x10\x02\x12"\n\x1eTARGET_FIELD_NAME_CHANGED_DATE\x10\x03\x12\x1a\n\x16TARGET_FIELD_NAME_NAME\x10\x04\x12!\n\x1dTARGET_FIELD_NAME_TARGET_TYPE\x10\x05\x12\x19\n\x15TARGET_FIELD_NAME_URL\x10\x06\x12\x1d\n\x19TARGET_FIELD_NAME_TIMEOUT\x10\x07\x12(\n$TARGET_FIELD_NAME_INTERRUPT_ON_ERROR\x10\x08*\x9f\x01\n\rExecutionType\x12\x1e\n\x1aEXECUTION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16EXECUTION_TYPE_REQUEST\x10\x01\x12\x1b\n\x17EXECUTION_TYPE_RESPONSE\x10\x02\x12\x18\n\x14EXECUTION_TYPE_EVENT\x10\x03\x12\x1b\n\x17EXECUTION_TYPE_FUNCTION\x10\x04*\xa5\x01\n\x12ExecutionFieldName\x12$\n EXECUTION_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x1b\n\x17EXECUTION_FIELD_NAME_ID\x10\x01\x12%\n!EXECUTION_FIELD_NAME_CREATED_DATE\x10\x02\x12%\n!EXECUTION_FIELD_NAME_CHANGED_DATE\x10\x03*\xb6\x01\n\x12PublicKeyFieldName\x12%\n!PUBLIC_KEY_FIELD_NAME_UNSPECIFIED\x10\x00\x12\'\n#PUBLIC_KEY_FIELD_NAME_CREATION_DATE\x10\x01\x12%\n!PUBLIC_KEY_FIELD_NAME_CHANGE_DATE\x10\x02\x12)\n%PUBLIC_KEY_FIELD_NAME_EXPIRATION_DATE\x10\x03b\x06proto3',
+    b'\n\x1dzitadel/action/v2/query.proto\x12\x11zitadel.action.v2\x1a!outrider/options/v1/options.proto\x1a!zitadel/action/v2/execution.proto\x1a\x1ezitadel/filter/v2/filter.proto"\xa8\x02\n\x15ExecutionSearchFilter\x12Y\n\x14in_conditions_filter\x18\x01 \x01(\x0b2%.zitadel.action.v2.InConditionsFilterH\x00R\x12inConditionsFilter\x12\\\n\x15execution_type_filter\x18\x02 \x01(\x0b2&.zitadel.action.v2.ExecutionTypeFilterH\x00R\x13executionTypeFilter\x12F\n\rtarget_filter\x18\x03 \x01(\x0b2\x1f.zitadel.action.v2.TargetFilterH\x00R\x0ctargetFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"R\n\x12InConditionsFilter\x12<\n\nconditions\x18\x01 \x03(\x0b2\x1c.zitadel.action.v2.ConditionR\nconditions"^\n\x13ExecutionTypeFilter\x12G\n\x0eexecution_type\x18\x01 \x01(\x0e2 .zitadel.action.v2.ExecutionTypeR\rexecutionType"+\n\x0cTargetFilter\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"\xd2\x01\n\x12TargetSearchFilter\x12S\n\x12target_name_filter\x18\x01 \x01(\x0b2#.zitadel.action.v2.TargetNameFilterH\x00R\x10targetNameFilter\x12W\n\x14in_target_ids_filter\x18\x02 \x01(\x0b2$.zitadel.action.v2.InTargetIDsFilterH\x00R\x11inTargetIdsFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"\x81\x01\n\x10TargetNameFilter\x12(\n\x0btarget_name\x18\x01 \x01(\tR\ntargetNameB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12C\n\x06method\x18\x02 \x01(\x0e2#.zitadel.filter.v2.TextFilterMethodR\x06methodB\x06\xf2\xc7\x18\x02H\x01"2\n\x11InTargetIDsFilter\x12\x1d\n\ntarget_ids\x18\x01 \x03(\tR\ttargetIds"\xec\x01\n\x15PublicKeySearchFilter\x12F\n\x0ekey_ids_filter\x18\x01 \x01(\x0b2\x1e.zitadel.filter.v2.InIDsFilterH\x00R\x0ckeyIdsFilter\x12%\n\ractive_filter\x18\x02 \x01(\x08H\x00R\x0cactiveFilter\x12Z\n\x16expiration_date_filter\x18\x03 \x01(\x0b2".zitadel.filter.v2.TimestampFilterH\x00R\x14expirationDateFilterB\x08\n\x06filter*\xe2\x02\n\x0fTargetFieldName\x12!\n\x1dTARGET_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x18\n\x14TARGET_FIELD_NAME_ID\x10\x01\x12"\n\x1eTARGET_FIELD_NAME_CREATED_DATE\x10\x02\x12#\n\x1fTARGET_FIELD_NAME_CREATION_DATE\x10\x02\x12"\n\x1eTARGET_FIELD_NAME_CHANGED_DATE\x10\x03\x12\x1a\n\x16TARGET_FIELD_NAME_NAME\x10\x04\x12!\n\x1dTARGET_FIELD_NAME_TARGET_TYPE\x10\x05\x12\x19\n\x15TARGET_FIELD_NAME_URL\x10\x06\x12\x1d\n\x19TARGET_FIELD_NAME_TIMEOUT\x10\x07\x12(\n$TARGET_FIELD_NAME_INTERRUPT_ON_ERROR\x10\x08\x1a\x02\x10\x01*\x9f\x01\n\rExecutionType\x12\x1e\n\x1aEXECUTION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16EXECUTION_TYPE_REQUEST\x10\x01\x12\x1b\n\x17EXECUTION_TYPE_RESPONSE\x10\x02\x12\x18\n\x14EXECUTION_TYPE_EVENT\x10\x03\x12\x1b\n\x17EXECUTION_TYPE_FUNCTION\x10\x04*\xd1\x01\n\x12ExecutionFieldName\x12$\n EXECUTION_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x1b\n\x17EXECUTION_FIELD_NAME_ID\x10\x01\x12%\n!EXECUTION_FIELD_NAME_CREATED_DATE\x10\x02\x12&\n"EXECUTION_FIELD_NAME_CREATION_DATE\x10\x02\x12%\n!EXECUTION_FIELD_NAME_CHANGED_DATE\x10\x03\x1a\x02\x10\x01*\xb6\x01\n\x12PublicKeyFieldName\x12%\n!PUBLIC_KEY_FIELD_NAME_UNSPECIFIED\x10\x00\x12\'\n#PUBLIC_KEY_FIELD_NAME_CREATION_DATE\x10\x01\x12%\n!PUBLIC_KEY_FIELD_NAME_CHANGE_DATE\x10\x02\x12)\n%PUBLIC_KEY_FIELD_NAME_EXPIRATION_DATE\x10\x03b\x06proto3',
     [
         options_pb.desc(),
         execution_pb.desc(),

@@ -264,6 +264,12 @@ class TargetFieldName(Enum):
             ```proto
             TARGET_FIELD_NAME_CREATED_DATE = 2
             ```
+        CREATION_DATE:
+            The name that ZITADEL's reference has for the default.
+
+            ```proto
+            TARGET_FIELD_NAME_CREATION_DATE = 2
+            ```
         CHANGED_DATE:
             ```proto
             TARGET_FIELD_NAME_CHANGED_DATE = 3
@@ -293,6 +299,7 @@ class TargetFieldName(Enum):
     UNSPECIFIED = 0
     ID = 1
     CREATED_DATE = 2
+    CREATION_DATE = 2
     CHANGED_DATE = 3
     NAME = 4
     TARGET_TYPE = 5
@@ -360,6 +367,12 @@ class ExecutionFieldName(Enum):
             ```proto
             EXECUTION_FIELD_NAME_CREATED_DATE = 2
             ```
+        CREATION_DATE:
+            The name that ZITADEL's reference has for the default.
+
+            ```proto
+            EXECUTION_FIELD_NAME_CREATION_DATE = 2
+            ```
         CHANGED_DATE:
             ```proto
             EXECUTION_FIELD_NAME_CHANGED_DATE = 3
@@ -369,11 +382,12 @@ class ExecutionFieldName(Enum):
     UNSPECIFIED = 0
     ID = 1
     CREATED_DATE = 2
+    CREATION_DATE = 2
     CHANGED_DATE = 3
 
 
 _DESC = file_desc(
-    b'\n!zitadel/action/v2beta/query.proto\x12\x15zitadel.action.v2beta\x1a!outrider/options/v1/options.proto\x1a%zitadel/action/v2beta/execution.proto\x1a"zitadel/filter/v2beta/filter.proto"\xb4\x02\n\x15ExecutionSearchFilter\x12]\n\x14in_conditions_filter\x18\x01 \x01(\x0b2).zitadel.action.v2beta.InConditionsFilterH\x00R\x12inConditionsFilter\x12`\n\x15execution_type_filter\x18\x02 \x01(\x0b2*.zitadel.action.v2beta.ExecutionTypeFilterH\x00R\x13executionTypeFilter\x12J\n\rtarget_filter\x18\x03 \x01(\x0b2#.zitadel.action.v2beta.TargetFilterH\x00R\x0ctargetFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"V\n\x12InConditionsFilter\x12@\n\nconditions\x18\x01 \x03(\x0b2 .zitadel.action.v2beta.ConditionR\nconditions"b\n\x13ExecutionTypeFilter\x12K\n\x0eexecution_type\x18\x01 \x01(\x0e2$.zitadel.action.v2beta.ExecutionTypeR\rexecutionType"+\n\x0cTargetFilter\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"\xda\x01\n\x12TargetSearchFilter\x12W\n\x12target_name_filter\x18\x01 \x01(\x0b2\'.zitadel.action.v2beta.TargetNameFilterH\x00R\x10targetNameFilter\x12[\n\x14in_target_ids_filter\x18\x02 \x01(\x0b2(.zitadel.action.v2beta.InTargetIDsFilterH\x00R\x11inTargetIdsFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"\x85\x01\n\x10TargetNameFilter\x12(\n\x0btarget_name\x18\x01 \x01(\tR\ntargetNameB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12G\n\x06method\x18\x02 \x01(\x0e2\'.zitadel.filter.v2beta.TextFilterMethodR\x06methodB\x06\xf2\xc7\x18\x02H\x01"2\n\x11InTargetIDsFilter\x12\x1d\n\ntarget_ids\x18\x01 \x03(\tR\ttargetIds*\xb9\x02\n\x0fTargetFieldName\x12!\n\x1dTARGET_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x18\n\x14TARGET_FIELD_NAME_ID\x10\x01\x12"\n\x1eTARGET_FIELD_NAME_CREATED_DATE\x10\x02\x12"\n\x1eTARGET_FIELD_NAME_CHANGED_DATE\x10\x03\x12\x1a\n\x16TARGET_FIELD_NAME_NAME\x10\x04\x12!\n\x1dTARGET_FIELD_NAME_TARGET_TYPE\x10\x05\x12\x19\n\x15TARGET_FIELD_NAME_URL\x10\x06\x12\x1d\n\x19TARGET_FIELD_NAME_TIMEOUT\x10\x07\x12(\n$TARGET_FIELD_NAME_INTERRUPT_ON_ERROR\x10\x08*\x9f\x01\n\rExecutionType\x12\x1e\n\x1aEXECUTION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16EXECUTION_TYPE_REQUEST\x10\x01\x12\x1b\n\x17EXECUTION_TYPE_RESPONSE\x10\x02\x12\x18\n\x14EXECUTION_TYPE_EVENT\x10\x03\x12\x1b\n\x17EXECUTION_TYPE_FUNCTION\x10\x04*\xa5\x01\n\x12ExecutionFieldName\x12$\n EXECUTION_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x1b\n\x17EXECUTION_FIELD_NAME_ID\x10\x01\x12%\n!EXECUTION_FIELD_NAME_CREATED_DATE\x10\x02\x12%\n!EXECUTION_FIELD_NAME_CHANGED_DATE\x10\x03b\x06proto3',
+    b'\n!zitadel/action/v2beta/query.proto\x12\x15zitadel.action.v2beta\x1a!outrider/options/v1/options.proto\x1a%zitadel/action/v2beta/execution.proto\x1a"zitadel/filter/v2beta/filter.proto"\xb4\x02\n\x15ExecutionSearchFilter\x12]\n\x14in_conditions_filter\x18\x01 \x01(\x0b2).zitadel.action.v2beta.InConditionsFilterH\x00R\x12inConditionsFilter\x12`\n\x15execution_type_filter\x18\x02 \x01(\x0b2*.zitadel.action.v2beta.ExecutionTypeFilterH\x00R\x13executionTypeFilter\x12J\n\rtarget_filter\x18\x03 \x01(\x0b2#.zitadel.action.v2beta.TargetFilterH\x00R\x0ctargetFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"V\n\x12InConditionsFilter\x12@\n\nconditions\x18\x01 \x03(\x0b2 .zitadel.action.v2beta.ConditionR\nconditions"b\n\x13ExecutionTypeFilter\x12K\n\x0eexecution_type\x18\x01 \x01(\x0e2$.zitadel.action.v2beta.ExecutionTypeR\rexecutionType"+\n\x0cTargetFilter\x12\x1b\n\ttarget_id\x18\x01 \x01(\tR\x08targetId"\xda\x01\n\x12TargetSearchFilter\x12W\n\x12target_name_filter\x18\x01 \x01(\x0b2\'.zitadel.action.v2beta.TargetNameFilterH\x00R\x10targetNameFilter\x12[\n\x14in_target_ids_filter\x18\x02 \x01(\x0b2(.zitadel.action.v2beta.InTargetIDsFilterH\x00R\x11inTargetIdsFilterB\x0e\n\x06filter\x12\x04\xf8\xc7\x18\x01"\x85\x01\n\x10TargetNameFilter\x12(\n\x0btarget_name\x18\x01 \x01(\tR\ntargetNameB\x07\xf2\xc7\x18\x03\x10\xc8\x01\x12G\n\x06method\x18\x02 \x01(\x0e2\'.zitadel.filter.v2beta.TextFilterMethodR\x06methodB\x06\xf2\xc7\x18\x02H\x01"2\n\x11InTargetIDsFilter\x12\x1d\n\ntarget_ids\x18\x01 \x03(\tR\ttargetIds*\xe2\x02\n\x0fTargetFieldName\x12!\n\x1dTARGET_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x18\n\x14TARGET_FIELD_NAME_ID\x10\x01\x12"\n\x1eTARGET_FIELD_NAME_CREATED_DATE\x10\x02\x12#\n\x1fTARGET_FIELD_NAME_CREATION_DATE\x10\x02\x12"\n\x1eTARGET_FIELD_NAME_CHANGED_DATE\x10\x03\x12\x1a\n\x16TARGET_FIELD_NAME_NAME\x10\x04\x12!\n\x1dTARGET_FIELD_NAME_TARGET_TYPE\x10\x05\x12\x19\n\x15TARGET_FIELD_NAME_URL\x10\x06\x12\x1d\n\x19TARGET_FIELD_NAME_TIMEOUT\x10\x07\x12(\n$TARGET_FIELD_NAME_INTERRUPT_ON_ERROR\x10\x08\x1a\x02\x10\x01*\x9f\x01\n\rExecutionType\x12\x1e\n\x1aEXECUTION_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16EXECUTION_TYPE_REQUEST\x10\x01\x12\x1b\n\x17EXECUTION_TYPE_RESPONSE\x10\x02\x12\x18\n\x14EXECUTION_TYPE_EVENT\x10\x03\x12\x1b\n\x17EXECUTION_TYPE_FUNCTION\x10\x04*\xd1\x01\n\x12ExecutionFieldName\x12$\n EXECUTION_FIELD_NAME_UNSPECIFIED\x10\x00\x12\x1b\n\x17EXECUTION_FIELD_NAME_ID\x10\x01\x12%\n!EXECUTION_FIELD_NAME_CREATED_DATE\x10\x02\x12&\n"EXECUTION_FIELD_NAME_CREATION_DATE\x10\x02\x12%\n!EXECUTION_FIELD_NAME_CHANGED_DATE\x10\x03\x1a\x02\x10\x01b\x06proto3',
     [
         options_pb.desc(),
         execution_pb.desc(),
