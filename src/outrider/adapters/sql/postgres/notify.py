@@ -19,7 +19,7 @@ from outrider.adapters.sql.schema.dialect import OF_SCHEMA
 # Channels are a database's, and each schema in it may be a store.
 _CHANNEL = f"'outrider_' || {OF_SCHEMA}"
 NOTIFY = f"SELECT pg_notify({_CHANNEL}, '')"
-_LISTEN = f"DO $$ BEGIN EXECUTE format('LISTEN %I', {_CHANNEL}); END $$"
+_LISTEN = f"SELECT 'LISTEN ' || quote_ident({_CHANNEL})"
 _NODES = 0x6F757472  # "outr": the space of our advisory locks that number processes
 _MAX_NODE = 1023  # what `runtime.IdGenerator` takes; 0 is a store that has one process
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -117,7 +117,7 @@ class PostgresNotifier:
         return connection
 
     def _listen(self, connection: PostgresConnection) -> None:
-        connection.script(_LISTEN)
+        connection.script(connection.execute(_LISTEN).fetchone()[0])
 
 
 def _take_node(connection: PostgresConnection) -> int:
