@@ -11,7 +11,8 @@ from outrider.domain.routing.condition import Condition
 from outrider.errors import InvalidRequest, NotFound
 
 MAX_TARGETS = 1000
-"""As many as one call may make deliveries to (`delivery.MAX_TARGETS`): each event can be stored."""
+"""The number of targets that one call may reach (`delivery.MAX_TARGETS`): every event fits into a
+call. ZITADEL has no limit (docs/contract.md#deliberate-differences)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
