@@ -1,4 +1,4 @@
-"""One HTTP request to a target, and how it can end."""
+"""An HTTP request to a target, its response, and its failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Something that happened: what publishers send, and the bytes that targets get."""
+"""Events: the publisher's input, and the bytes that targets get."""
 
 from __future__ import annotations
 
