@@ -42,27 +42,29 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 def stats(
     *,
-    target: Annotated[str, typer.Option(metavar="ID", help="Only to this target.")] = "",
-    event_type: Annotated[str, typer.Option(metavar="TYPE", help="Only of this type.")] = "",
+    target: Annotated[str, typer.Option(metavar="ID", help="Only deliveries to this target.")] = "",
+    event_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Only deliveries of this event type.")
+    ] = "",
     since: Since = "",
     until: Until = "",
     targets: Annotated[
         int,
         typer.Option(
-            min=1, max=MAX_TARGETS, metavar="N", help="How many targets are listed, of each kind."
+            min=1, max=MAX_TARGETS, metavar="N", help="Most targets to list, of each kind."
         ),
     ] = 10,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")
+        bool, typer.Option("--watch", help="Repeat every two seconds until Ctrl-C.")
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count deliveries by state and target; rates and outcomes are of the last hour.
+    """Count deliveries by state and target. Rates and outcomes cover the last hour.
 
-    Targets that are paused or whose breaker is open are listed, too.
+    The command also lists suspended targets.
     """
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 

@@ -22,19 +22,29 @@ if TYPE_CHECKING:
 MAX_IDS = 1000
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
-TargetFilter = Annotated[str, typer.Option("--target", metavar="ID", help="Only to this target.")]
-EventType = Annotated[str, typer.Option("--event-type", metavar="TYPE", help="Only of this type.")]
-EventIdFilter = Annotated[str, typer.Option("--event-id", metavar="ID", help="Only of this event.")]
+TargetFilter = Annotated[
+    str, typer.Option("--target", metavar="ID", help="Only deliveries to this target.")
+]
+EventType = Annotated[
+    str, typer.Option("--event-type", metavar="TYPE", help="Only deliveries of this event type.")
+]
+EventIdFilter = Annotated[
+    str, typer.Option("--event-id", metavar="ID", help="Only deliveries of this event.")
+]
 Since = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Made since then: 2h (ago), or 2030-01-31T12:00:00Z."),
+    typer.Option(
+        metavar="TIME", help="Created at or after this time: 2h (ago), or 2030-01-31T12:00:00Z."
+    ),
 ]
 Until = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Made before then: 1h (ago), or 2030-01-31T12:00:00Z."),
+    typer.Option(
+        metavar="TIME", help="Created before this time: 1h (ago), or 2030-01-31T12:00:00Z."
+    ),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="Everything that is open.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Everything = Annotated[bool, typer.Option("--all", help="All open deliveries.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 _SIGNALLED = 128
 _REASONS = {
