@@ -111,7 +111,7 @@ def delete_instance(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an instance with all its data. outrider does not send its open deliveries."""
+    """Delete an instance with all its data, including its open deliveries."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
     if not yes:
