@@ -47,6 +47,19 @@ def event() -> None:
     """Publish events."""
 
 
+EventId = Annotated[
+    str,
+    typer.Option("--id", metavar="ID", help="Event id. outrider stores an event id only once."),
+]
+ResourceOwner = Annotated[str, typer.Option(metavar="ID", help="Id of the owner of the aggregate.")]
+CreatedAt = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="Time of the event, such as 2030-01-31T12:00:00Z. Default: now."
+    ),
+]
+
+
 @app.command(
     "publish",
     epilog=examples(
@@ -69,17 +82,12 @@ def publish(
         str | None,
         typer.Option(metavar="JSON|@FILE|-", help="Payload of the event, a JSON object."),
     ] = None,
-    event_id: Annotated[
-        str,
-        typer.Option("--id", metavar="ID", help="Event id. outrider stores an event id only once."),
-    ] = "",
+    event_id: EventId = "",
     aggregate_id: Annotated[str, typer.Option(metavar="ID", help="Id of the aggregate.")] = "",
     aggregate_type: Annotated[
         str, typer.Option(metavar="TYPE", help="Type of the aggregate.")
     ] = "",
-    resource_owner: Annotated[
-        str, typer.Option(metavar="ID", help="Id of the owner of the aggregate.")
-    ] = "",
+    resource_owner: ResourceOwner = "",
     user_id: Annotated[
         str, typer.Option(metavar="ID", help="Id of the user who caused the event.")
     ] = "",
@@ -87,12 +95,7 @@ def publish(
     sequence: Annotated[
         int, typer.Option(min=0, metavar="N", help="Sequence number of the event in the aggregate.")
     ] = 0,
-    created_at: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", help="Time of the event, such as 2030-01-31T12:00:00Z. Default: now."
-        ),
-    ] = "",
+    created_at: CreatedAt = "",
     hops: Hops = 0,
     file: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file.")
@@ -133,7 +136,9 @@ def _events_from_options(
     given = {name: value for name, value in given.items() if value}
     if file is not None:
         if event_type is not None or payload is not None or given:
-            raise typer.BadParameter("--file goes with no other description of an event")
+            raise typer.BadParameter(
+                "--file goes with no other description of an event: give one of them"
+            )
         return read_events(file)
     if event_type is None:
         raise typer.BadParameter("give the type of the event, or --file")
@@ -150,7 +155,9 @@ def _check_wait_limit(events: Sequence[Event]) -> Sequence[Event]:
     from outrider.cli.commands.delivery.publish_wait import MAX_EVENTS
 
     if len(events) > MAX_EVENTS:
-        raise typer.BadParameter(f"--wait is for at most {MAX_EVENTS} events")
+        raise typer.BadParameter(
+            f"--wait is for at most {MAX_EVENTS} events: leave it out, or publish fewer"
+        )
     return events
 
 

@@ -50,41 +50,45 @@ TunnelTarget = Annotated[
 ]
 
 
+Port = Annotated[
+    int,
+    typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="Port to listen on. 0: any free port."),
+]
+SigningKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        envvar="OUTRIDER_SIGNING_KEY",
+        help="Signing key of the target. Repeatable.",
+    ),
+]
+Status = Annotated[
+    int,
+    typer.Option(
+        min=LOWEST_STATUS, max=HIGHEST_STATUS, metavar="STATUS", help="Status of the responses."
+    ),
+]
+Body = Annotated[
+    str,
+    typer.Option(metavar="TEXT", help="Body of the responses; JSON for a target of type call."),
+]
+
+
 def listen(
     *,
-    port: Annotated[
-        int,
-        typer.Option(
-            min=0, max=MAX_PORT, metavar="PORT", help="Port to listen on. 0: any free port."
-        ),
-    ] = 8090,
+    port: Port = 8090,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
     ] = "127.0.0.1",
-    signing_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            envvar="OUTRIDER_SIGNING_KEY",
-            help="Signing key of the target. Repeatable.",
-        ),
-    ] = None,
+    signing_key: SigningKeys = None,
     fail_first: Annotated[
         int, typer.Option(min=0, metavar="N", help="Respond with 500 to the first N calls.")
     ] = 0,
-    status: Annotated[
-        int,
-        typer.Option(
-            min=LOWEST_STATUS, max=HIGHEST_STATUS, metavar="STATUS", help="Status of the responses."
-        ),
-    ] = 200,
+    status: Status = 200,
     delay: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Wait before each response.")
     ] = 0,
-    body: Annotated[
-        str,
-        typer.Option(metavar="TEXT", help="Body of the responses; JSON for a target of type call."),
-    ] = "",
+    body: Body = "",
     forward: Forward = "",
     name: TunnelName = "",
     target: TunnelTarget = "",
@@ -100,13 +104,18 @@ def listen(
     """
     if forward:
         if fail_first or delay or body or status != LOWEST_STATUS:
-            raise typer.BadParameter("with --forward the program behind the URL answers")
+            raise typer.BadParameter(
+                "with --forward the program behind the URL answers: leave out --status, --body,"
+                " --delay and --fail-first"
+            )
         _forward(forward, name, target, server=connect(url, token, data_dir), as_json=as_json)
         return
     from outrider.cli.receive.listener import ResponseScript
 
     if not all(signing_key or ()):
-        raise typer.BadParameter("a signing key is empty: is a variable missing?")
+        raise typer.BadParameter(
+            "a signing key is empty: set the variable, or leave the option out"
+        )
     script = ResponseScript(
         status=status, fail_first=fail_first, delay=delay, body=body.encode() or None
     )

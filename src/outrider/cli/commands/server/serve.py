@@ -56,6 +56,19 @@ LogFormatName = Annotated[
 ]
 
 
+DrainDelay = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Time in which a stopping server still answers calls. Default: 5; with --dev: 0.",
+    ),
+]
+DrainTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="Time limit for running calls after that. Default: 20."),
+]
+
+
 def serve(
     *,
     host: Annotated[
@@ -77,19 +90,8 @@ def serve(
     external_url: Annotated[
         str | None, typer.Option(metavar="URL", help="URL at which clients reach this server.")
     ] = None,
-    drain_delay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Time in which a stopping server still answers calls. Default: 5; with --dev: 0.",
-        ),
-    ] = None,
-    drain_timeout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS", help="Time limit for running calls after that. Default: 20."
-        ),
-    ] = None,
+    drain_delay: DrainDelay = None,
+    drain_timeout: DrainTimeout = None,
     log_level: LogLevelName = None,
     log_format: LogFormatName = None,
     config: ConfigFile = None,
@@ -131,7 +133,7 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
     try:
         return load_settings(flags, os.environ)
     except SettingsError as error:
-        advice = "Every setting is explained in docs/reference/settings.md."
+        advice = "every setting is explained in docs/reference/settings.md"
         raise CommandError(str(error), advice, code=ExitCode.USAGE) from None
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,19 +12,27 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli.commands.targets.policy_changes import replaced_settings
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.message_text import message_from_json
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
-from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    printable,
+    short_time,
+    text_of,
+)
 from outrider.cli.terminal.parsing import parse_duration
 
 app = typer.Typer(
     help="Manage target policies: retries, limits, order, headers, TLS.", no_args_is_help=True
 )
 
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 PAUSE_EXAMPLES = examples("outrider target pause 336392597046099971")
 RESUME_EXAMPLES = examples("outrider target resume 336392597046099971")
 
@@ -85,6 +94,34 @@ def get_policy(
     print(json.dumps(policy, indent=2) if policy else "Everything has its default.")
 
 
+Jitter = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, metavar="SHARE", help="Share of a wait that is random."),
+]
+MaxAge = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Age after which a delivery is not retried."),
+]
+OnDeadOption = Annotated[
+    OnDead | None,
+    typer.Option(
+        help="After a dead delivery: skip it and continue with the next event of the aggregate, or halt."
+    ),
+]
+BreakerFailures = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Consecutive failures that open the breaker. 0: never."),
+]
+OnUnreachableOption = Annotated[
+    OnUnreachable | None,
+    typer.Option(help="What an interception does if the target is unreachable."),
+]
+CaFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="PEM file of the certificate authorities to trust."),
+]
+
+
 @app.command(
     "set",
     epilog=examples(
@@ -106,14 +143,8 @@ def set_policy(
         str | None, typer.Option(metavar="FILE|-", help="JSON file with the whole policy.")
     ] = None,
     wait: Waits = None,
-    jitter: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, metavar="SHARE", help="Share of a wait that is random."),
-    ] = None,
-    max_age: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Age after which a delivery is not retried."),
-    ] = None,
+    jitter: Jitter = None,
+    max_age: MaxAge = None,
     final_status: Statuses = None,
     max_concurrency: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Most calls at the same time.")
@@ -124,29 +155,13 @@ def set_policy(
     ordering: Annotated[
         Ordering | None, typer.Option(help="Order in which events are delivered.")
     ] = None,
-    on_dead: Annotated[
-        OnDead | None,
-        typer.Option(
-            help="After a dead delivery: skip it and continue with the next event of the aggregate, or halt."
-        ),
-    ] = None,
-    breaker_failures: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="N", help="Consecutive failures that open the breaker. 0: never."
-        ),
-    ] = None,
+    on_dead: OnDeadOption = None,
+    breaker_failures: BreakerFailures = None,
     breaker_open_for: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long the breaker stays open.")
     ] = None,
-    on_unreachable: Annotated[
-        OnUnreachable | None,
-        typer.Option(help="What an interception does if the target is unreachable."),
-    ] = None,
-    ca_file: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="PEM file of the certificate authorities to trust."),
-    ] = None,
+    on_unreachable: OnUnreachableOption = None,
+    ca_file: CaFile = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -236,10 +251,9 @@ def _set_policy(
         TargetPolicy,
     )
 
+    former = _read_policy(server, target_id)
     document = (
-        _with_changes(_read_policy(server, target_id), given)
-        if file is None
-        else _read_policy_file(file)
+        _with_changes(copy.deepcopy(former), given) if file is None else _read_policy_file(file)
     )
     try:
         policy = message_from_json(json.dumps(document), TargetPolicy)
@@ -247,10 +261,13 @@ def _set_policy(
         raise CommandError(f"{file or 'policy'}: {error}", code=ExitCode.USAGE) from None
     request = SetTargetPolicyRequest(target_id=target_id, policy=policy)
     response = server.call(server.policies.set_target_policy, request, advice=ADVICE)
+    replaced = replaced_settings(former.get("policy", {}), json.loads(policy.to_json()))
     if as_json:
-        print_json(response)
-    else:
-        print_fields({"changed": short_time(text_of(response, "changeDate"))})
+        print_json({**response, "replaced": replaced} if replaced else response)
+        return
+    print_fields({"changed": short_time(text_of(response, "changeDate"))})
+    if replaced:
+        note(f"replaced: {printable('; '.join(replaced))}")
 
 
 def _with_changes(response: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,7 +287,7 @@ def _read_policy_file(source: str) -> dict[str, Any]:
     if isinstance(document, dict):
         document = document.get("policy", document)
     if not isinstance(document, dict):
-        raise CommandError(f"{source}: a policy is a JSON object", code=ExitCode.USAGE)
+        raise CommandError(f"{source}: a policy must be a JSON object", code=ExitCode.USAGE)
     return document
 
 

@@ -34,7 +34,23 @@ EXAMPLES = examples(
 )
 
 DEFAULT_GRACE = "1h"
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
+
+
+Interrupts = Annotated[
+    bool | None,
+    typer.Option(
+        "--interrupt-on-error/--no-interrupt-on-error",
+        help="Whether a failure interrupts the intercepted call.",
+    ),
+]
+Grace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help=f"How long the old key also signs; at most 7d. Default: {DEFAULT_GRACE}.",
+    ),
+]
 
 
 def update_target(
@@ -53,26 +69,14 @@ def update_target(
         str | None,
         typer.Option(metavar="DURATION", help="Time limit of one call, such as 500ms."),
     ] = None,
-    interrupt_on_error: Annotated[
-        bool | None,
-        typer.Option(
-            "--interrupt-on-error/--no-interrupt-on-error",
-            help="Whether a failure interrupts the intercepted call.",
-        ),
-    ] = None,
+    interrupt_on_error: Interrupts = None,
     payload_type: Annotated[
         Payload | None, typer.Option(help="Format of the request body.")
     ] = None,
     rotate_key: Annotated[
         bool, typer.Option("--rotate-key", help="Create a new signing key and print it.")
     ] = False,
-    grace: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION",
-            help=f"How long the old key also signs; at most 7d. Default: {DEFAULT_GRACE}.",
-        ),
-    ] = None,
+    grace: Grace = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -80,9 +84,13 @@ def update_target(
 ) -> None:
     """Change a target. The new values also apply to open deliveries."""
     if grace is not None and not rotate_key:
-        raise typer.BadParameter("only a rotated key has one", param_hint="--grace")
+        raise typer.BadParameter(
+            "only a rotated key has one: give --rotate-key too", param_hint="--grace"
+        )
     if kind is Kind.ASYNC and interrupt_on_error:
-        raise typer.BadParameter("nobody waits for an async target: it cannot interrupt")
+        raise typer.BadParameter(
+            "no caller waits for an async target: leave out --interrupt-on-error"
+        )
     kept = grace or DEFAULT_GRACE
     given = {
         "name": name,
@@ -131,7 +139,7 @@ def _type_message(
         target = _read_target(server, target_id)
         kind = kind or kind_of(target)
         if kind is None:
-            raise CommandError(f"target {target_id} is of an unknown kind", "Name it with --type.")
+            raise CommandError(f"target {target_id} is of an unknown kind", "name it with --type")
         if interrupt_on_error is None:
             interrupt_on_error = interrupts(target) and kind is not Kind.ASYNC
     return type_message(kind, interrupt_on_error=interrupt_on_error)
