@@ -86,7 +86,7 @@ def list_accounts(
             )
             for listed in response.get("accounts", ())
         ],
-        empty="There are no service accounts. Make one with `outrider account create`.",
+        empty="There are no service accounts. Create one with `outrider account create`.",
     )
 
 
@@ -143,4 +143,4 @@ def create_secret(
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")
-    note("replaced: a secret that the account had before is invalid now.")
+    note("replaced: a former secret of the account is now invalid.")

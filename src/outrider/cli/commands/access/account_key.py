@@ -130,7 +130,7 @@ def list_keys(
             )
             for listed in response.get("keys", ())
         ],
-        empty="The account has no keys. Make one with `outrider account key create`.",
+        empty="The account has no keys. Create one with `outrider account key create`.",
     )
 
 

@@ -104,7 +104,7 @@ def list_tokens(
             )
             for listed in response.get("tokens", ())
         ],
-        empty="There are no tokens but the admin token. Make one with `outrider token create`.",
+        empty="There are no tokens except the admin token. Create one with `outrider token create`.",
     )
 
 

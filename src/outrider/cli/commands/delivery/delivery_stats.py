@@ -104,7 +104,7 @@ def _print_stats(response: Mapping[str, Any]) -> None:
         print("\nPer second, until about 25 s ago")
         print_table(("OVER", "DELIVERED", "DEAD"), _rate_rows(response), empty="")
     if response.get("outcomes"):
-        print("\nLast attempts of what was settled within an hour")
+        print("\nLast attempts of deliveries that were settled in the last hour")
         print_table(("OUTCOME", "COUNT"), _outcome_rows(response), empty="")
     if response.get("targets"):
         print("\nTargets, failing ones first")
@@ -118,7 +118,7 @@ def _print_stats(response: Mapping[str, Any]) -> None:
         print("\nSuspended targets")
         print_table(("ID", "NAME", "STATE", "WHEN"), suspended, empty="")
     if response.get("partial"):
-        note("Only the newest deliveries were counted: there are too many.")
+        note("Partial result: only the newest deliveries were counted.")
 
 
 def counts_of(part: Mapping[str, Any]) -> dict[str, int]:

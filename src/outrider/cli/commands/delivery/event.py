@@ -221,4 +221,4 @@ def _print_results(results: Sequence[dict[str, Any]]) -> None:
         empty="Nothing was published.",
     )
     if not any(result.get("deliveries") for result in results):
-        note("No execution asks for it: see `outrider execution list`.")
+        note("No execution matches: see `outrider execution list`.")

@@ -151,7 +151,7 @@ def cancel(
         request = CancelDeliveriesRequest(**selected, page_token=resume)
         response = run_found(server, CANCEL, request, states or OPEN, yes=yes)
     if response.get("attemptRunning"):
-        note(f"{response['attemptRunning']} of them have an attempt under way, which is the last.")
+        note(f"{response['attemptRunning']} of them have a running attempt, which is their last.")
     print_result(response, CANCEL, as_json=as_json)
 
 

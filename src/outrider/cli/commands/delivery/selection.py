@@ -48,13 +48,13 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 
 _SIGNALLED = 128
 _REASONS = {
-    "open": "not finished: `outrider delivery retry` makes them due now",
-    "finished": "finished: `outrider delivery replay` makes them again",
+    "open": "not finished: `outrider delivery retry` makes them due",
+    "finished": "finished: `outrider delivery replay` replays them",
     "target_deleted": "their target is deleted",
-    "replayed": "replayed before: --include-replayed makes them again",
-    "attempt_running": "an attempt is under way",
+    "replayed": "replayed before: --include-replayed replays them again",
+    "attempt_running": "an attempt is running",
     "waiting": "they wait for another delivery, in the order of their execution or aggregate",
-    "due": "due already: they wait for a worker, or until their target may be called",
+    "due": "due already: they wait for a worker, or for a suspended or limited target",
 }
 
 
@@ -137,7 +137,9 @@ def print_result(response: dict[str, Any], call: BulkCall[Any], *, as_json: bool
         if not response["deliveries"] + response["skipped"]:
             note("Nothing was found. See `outrider delivery list` with the same filters.")
     if response.get("nextPageToken"):
-        note(f"Stopped. To go on: the same command with --resume {response['nextPageToken']}")
+        note(
+            f"Stopped. To continue, run the same command with --resume {response['nextPageToken']}"
+        )
         raise typer.Exit(_SIGNALLED + stopped_by)
 
 
@@ -169,7 +171,7 @@ def _estimate_count(
 
 def _confirm(expected: int | None, call: BulkCall[Any]) -> None:
     many = "All that are found" if expected is None else f"{expected} deliveries"
-    print(f"{many} will be {call.prospect}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{many} will be {call.prospect}. Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     reply = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
     if reply.strip().lower() not in {"y", "yes"}:
         raise CommandError(f"nothing was {call.done}", "answer y, or give --yes")

@@ -148,7 +148,7 @@ def add_entries(
         print_json(response)
         return
     new = int(response.get("added", 0))
-    note(f"{new} of {len(entries)} were not known before.")
+    note(f"{new} of {len(entries)} entries are new.")
 
 
 @app.command(
@@ -182,7 +182,7 @@ def remove_entries(
     if as_json:
         print_json(response)
         return
-    note(f"{int(response.get('removed', 0))} of {len(entries)} were there and are removed.")
+    note(f"{int(response.get('removed', 0))} of {len(entries)} entries existed and are removed.")
 
 
 @app.command(
@@ -249,7 +249,7 @@ def import_entries(
     if as_json:
         print_json({"imported": len(entries), "added": new})
         return
-    note(f"{len(entries)} methods are imported; {new} of them were not known before.")
+    note(f"{len(entries)} methods are imported; {new} of them are new.")
 
 
 def _print_found(entries: list[Any], *, as_json: bool) -> None:
@@ -268,7 +268,7 @@ def _print_found(entries: list[Any], *, as_json: bool) -> None:
             )
             for entry in entries
         ],
-        empty="No method begins so.",
+        empty="No method has this prefix.",
     )
 
 

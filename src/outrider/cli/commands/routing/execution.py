@@ -65,7 +65,7 @@ def list_executions(
             )
             for execution in response.get("executions", ())
         ],
-        empty="There are no such executions. Make one with `outrider execution set`.",
+        empty="There are no such executions. Create one with `outrider execution set`.",
     )
 
 

@@ -125,7 +125,7 @@ def _print_candidates(response: Mapping[str, Any]) -> None:
             (text_of(candidate, "id"), text_of(candidate, "reason"))
             for candidate in response.get("candidates", ())
         ],
-        empty="No execution asks for it. Bind one with `outrider execution set`.",
+        empty="No execution matches. Bind one with `outrider execution set`.",
     )
 
 
@@ -141,5 +141,5 @@ def _print_targets(response: Mapping[str, Any]) -> None:
             )
             for target in response.get("targets", ())
         ],
-        empty="None: they were deleted meanwhile.",
+        empty="None: all targets are deleted.",
     )

@@ -196,9 +196,7 @@ def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) ->
         print_json(response["attributes"])
     print(f"\nCalls of {response['execution']}")
     if response.get("interceptionId"):
-        note(
-            f"Interception {response['interceptionId']}: the server's log has it with the reasons."
-        )
+        note(f"Interception {response['interceptionId']}: the server's log has the reasons.")
     print_table(
         ("TARGET", "OUTCOME", "TOOK", "ERROR"),
         [
@@ -210,5 +208,5 @@ def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) ->
             )
             for call in response.get("calls", ())
         ],
-        empty="None: every target was deleted meanwhile.",
+        empty="None: all targets are deleted.",
     )

@@ -206,7 +206,7 @@ def pause_target(
         print_json(response)
         return
     print_fields({"paused": short_time(text_of(response, "changeDate"))})
-    note(f"Let it go on with: outrider target resume {target_id}")
+    note(f"Resume the target with: outrider target resume {target_id}")
 
 
 def resume_target(
@@ -228,7 +228,7 @@ def resume_target(
     elif response:
         print_fields({"resumed": short_time(text_of(response, "changeDate"))})
     else:
-        note("It was not paused.")
+        note("The target was not paused.")
 
 
 def _read_policy(server: RemoteServer, target_id: str) -> dict[str, Any]:

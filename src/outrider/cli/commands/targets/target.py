@@ -106,7 +106,7 @@ def list_targets(
             )
             for target in _targets(response)
         ],
-        empty="There are no such targets. Make one with `outrider target create`.",
+        empty="There are no such targets. Create one with `outrider target create`.",
     )
 
 
@@ -247,10 +247,13 @@ def _try_to_fetch_suspensions(server: RemoteServer) -> dict[str, Suspension]:
         suspensions = fetch_suspensions(server)
     except CommandError as error:
         # The list is of use without it.
-        note(f"Which targets are suspended is not known: {printable(error.message)}.")
+        note(f"Cannot list suspended targets: {printable(error.message)}.")
         return {}
     if len(suspensions) >= MAX_SUSPENDED:
-        note(f"Of more than {MAX_SUSPENDED} suspended targets only the first are shown.")
+        note(
+            f"More than {MAX_SUSPENDED} targets are suspended; the server returned only the first"
+            f" {MAX_SUSPENDED}."
+        )
     return suspensions
 
 

@@ -123,12 +123,8 @@ def _send_update(
         {"changed": short_time(text_of(response, "changeDate")), "signing key": signing_key}
     )
     if signing_key:
-        old = (
-            f"goes on signing for {grace}"
-            if parse_duration(grace, "--grace")
-            else "signs no longer"
-        )
-        note(f"Give it to the receiver. The old key {old}.")
+        old = f"also signs for {grace}" if parse_duration(grace, "--grace") else "no longer signs"
+        note(f"Give the new key to the receiver. The old key {old}.")
 
 
 def _type_message(
