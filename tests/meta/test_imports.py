@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "embed": {"api", "bootstrap", *_SET_UP, *_INSIDE},
     "asgi": {"bootstrap"},
     "worker_main": {"bootstrap", "config", "errors"},
-    "cli": {"bootstrap", "server", *_SET_UP, *_INSIDE},
+    "cli": {"bootstrap", "server", "testing", *_SET_UP, *_INSIDE},
     "__main__": {"cli"},
 }
 PACKAGES = {module.package for module in MODULES} - {""}

@@ -6,19 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from outrider.adapters.crypto.relay_signature import SignatureVerifier
 from outrider.bootstrap.app_context import AppContext
-from outrider.bootstrap.external_tokens import open_document_client
+from outrider.bootstrap.external_tokens import open_issuer_keys
 from outrider.config.loading import Settings
 from outrider.domain.access.external_issuer import ExternalIssuer
 from outrider.domain.events.relay_source import MAX_CHARS, RelaySource, parse_relay_sources
 from outrider.domain.ids import InstanceId
 from outrider.errors import StartupError
-from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.ports.external_tokens import JweDecrypter
+
+if TYPE_CHECKING:
+    from outrider.adapters.crypto.issuer_keys import IssuerKeyCaches
 
 # A URL may name any source, in a text of any length.
 _MAX_LOGGED_CHARS = 100
@@ -34,38 +37,16 @@ async def open_relay(
     """
     sources = parse_relay_sources(settings.relay_sources)
     async with AsyncExitStack() as stack:
-        caches = await _open_caches(settings, context, sources, log, stack)
+        caches = None
+        if any(source.publisher for source in sources):
+            report = partial(_report_failure, log)
+            caches = await stack.enter_async_context(open_issuer_keys(settings, context, report))
         source_keys = {source.name: _source_keys(source, context, caches) for source in sources}
         yield Relay(source_keys, context.runtime, publish, partial(_report, log))
 
 
 def _report(log: Any, source: str, reason: str) -> None:
     log.info("relay.unsigned", source=source[:_MAX_LOGGED_CHARS], reason=reason)
-
-
-async def _open_caches(
-    settings: Settings,
-    context: AppContext,
-    sources: tuple[RelaySource, ...],
-    log: Any,
-    stack: AsyncExitStack,
-) -> dict[tuple[str, str], JwksCache]:
-    """The keys of every issuer, by its name and the URL of its keys."""
-    publishers = [source.publisher for source in sources if source.publisher is not None]
-    if not publishers:
-        return {}
-    from outrider.adapters.crypto.external_jwt import ExternalJwts  # noqa: PLC0415 - few need it
-
-    client = await stack.enter_async_context(open_document_client(settings))
-    caches: dict[tuple[str, str], JwksCache] = {}
-    for publisher in publishers:
-        if (publisher.issuer, publisher.jwks_url) in caches:
-            continue
-        fetcher = JwksFetcher(publisher, client, ExternalJwts())
-        cache = JwksCache(fetcher, context.runtime.now, partial(_report_failure, log, publisher))
-        caches[publisher.issuer, publisher.jwks_url] = cache
-        stack.push_async_callback(cache.aclose)
-    return caches
 
 
 def _report_failure(log: Any, publisher: ExternalIssuer, reason: str) -> None:
@@ -80,13 +61,14 @@ def check_relay_files(settings: Settings) -> None:
 
 
 def _source_keys(
-    source: RelaySource, context: AppContext, caches: dict[tuple[str, str], JwksCache]
+    source: RelaySource, context: AppContext, caches: IssuerKeyCaches | None
 ) -> SourceKeys:
+    signing_keys = _signing_keys(source)
     return SourceKeys(
         source,
         InstanceId(source.instance) if source.instance else context.instance,
-        _signing_keys(source),
-        caches.get((source.issuer, source.jwks_url)),
+        SignatureVerifier(signing_keys, source.max_age_s) if signing_keys else None,
+        caches.keys_of(source.publisher) if caches and source.publisher else None,
         _decrypter(source),
     )
 

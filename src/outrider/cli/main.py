@@ -20,11 +20,12 @@ from outrider.cli.commands.local import demo, dev, listen, record
 from outrider.cli.commands.routing import catalogue, execution, explain, intercept
 from outrider.cli.commands.server import doctor, serve, top, worker
 from outrider.cli.commands.targets import target
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.options import examples
 from outrider.cli.terminal.output import print_error
 
-app = typer.Typer(
+app = CommandGroup(
     name="outrider",
     help="outrider: a standalone server for ZITADEL Actions v2 with signed, retried deliveries.",
     epilog=examples(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from outrider.domain.events import event as domain
 from outrider.domain.events.event import MAX_EVENTS
 from outrider.domain.formats import go_json
+from outrider.domain.formats.rfc3339 import nanoseconds_of
 from outrider.domain.ids import EventId
 from outrider.errors import InvalidRequest
 
@@ -16,7 +17,6 @@ _MAX_TEXT = 200
 _MAX_TYPE = 1000
 _UNICODE = "Unicode, without half a surrogate pair"
 _SHORT = ("id", "aggregate_id", "aggregate_type", "resource_owner", "version", "user_id")
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def _check(event: Event, position: int, now: datetime, hops: int) -> domain.Even
     return domain.Event(
         id=EventId(event.id),
         event_type=event.event_type,
-        created_at_ns=(created_at - _EPOCH) // timedelta(microseconds=1) * 1000,
+        created_at_ns=nanoseconds_of(created_at),
         aggregate_id=event.aggregate_id,
         aggregate_type=event.aggregate_type,
         resource_owner=event.resource_owner,

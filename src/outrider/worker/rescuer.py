@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from outrider.domain.delivery.delivery import Attempt, ClaimedDelivery, Settlement, cancel, settle
-from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.policy import NOTHING_STORED, TargetPolicy
 from outrider.domain.targets.retry_schedule import RetrySchedule
 from outrider.domain.targets.target import Target
 from outrider.runtime import Runtime
@@ -28,7 +28,6 @@ _CHECK_EVERY_S = 5.0
 _AT_ONCE = 500
 # Clocks of nodes differ a little, and what is due waits no longer than that.
 _TOLERATED = timedelta(seconds=1)
-_NOTHING_STORED = StoredPolicy()
 _REASON = "the node died between sending and recording"
 
 
@@ -111,7 +110,7 @@ class Rescuer:
         by_owner: dict[str, list[Settlement]] = {}
         for orphan in orphans:
             target_key = (orphan.claimed.instance_id, orphan.claimed.target_id)
-            policy = policies.get(target_key, _NOTHING_STORED).policy
+            policy = policies.get(target_key, NOTHING_STORED).policy
             settlement = self._settlement(orphan, targets.get(target_key), policy, now)
             by_owner.setdefault(orphan.owner, []).append(settlement)
             self._settled.append((orphan.claimed, settlement))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 import pytest_asyncio
+from connectrpc_grpcreflect._gen.grpc.reflection.v1 import reflection_pb as v1
+from connectrpc_grpcreflect._gen.grpc.reflection.v1alpha import reflection_pb as v1alpha
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from api.access.tenants import METHODS
@@ -17,8 +19,6 @@ from api.endpoints.test_reflection import answers, asked
 from api.wires import HttpRequest
 from outrider.api.rpc.error_mapping import ERROR_MESSAGES
 from outrider_api.google.rpc.status_pb import Status
-from outrider_api.grpc.reflection.v1 import reflection_pb as v1
-from outrider_api.grpc.reflection.v1alpha import reflection_pb as v1alpha
 from outrider_api.outrider.v1.interception_service_pb import InterceptRequestRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -26,6 +26,8 @@ from api.calls.table import Caller
 from api.endpoints.relay_sender import KEY, body, encoded, encrypted, signature
 from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
+from outrider.adapters.crypto.issuer_keys import COOL_DOWN
+from outrider.adapters.crypto.relay_signature import SignatureVerifier
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.relay import relay_endpoint
 from outrider.api.rpc.error_mapping import error_document, from_outrider
@@ -38,7 +40,6 @@ from outrider.domain.ids import InstanceId
 from outrider.domain.net.egress_policy import EgressProfile
 from outrider.errors import Unauthenticated, Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
 from outrider.usecases.delivery.relay import Relay, SourceKeys
 from outrider.usecases.routing.routing_table import Routing
@@ -672,7 +673,7 @@ async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     routing = Routing(store, registered_catalogue())
     await routing.refresh()
     runtime = Runtime(now=harness.service.clock)
-    source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), (KEY,))
+    source = SourceKeys(RelaySource(name="hmac"), InstanceId("1"), SignatureVerifier((KEY,), 300))
     relay = Relay({"hmac": source}, runtime, PublishEvents(store, runtime, routing, DIGEST), print)
     content = body(another())
     headers = signature(content, harness.now)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from outrider.cli.receive.http_request import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from outrider.cli.receive.bounded_connection import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from outrider.cli.receive.listener import NOT_VERIFIED, Listener, ReceivedCall, ResponseScript
 from outrider.runtime import utc_now
 from outrider_receiver.testing import sign
@@ -29,7 +29,7 @@ async def listening(**options):
     """A listener that was started, and the calls that it passes on."""
     calls: list[ReceivedCall] = []
     async with Listener(calls.append, **options) as listener:
-        await listener.start("127.0.0.1", 0)
+        await listener.listen("127.0.0.1", 0)
         yield listener, calls
 
 
@@ -152,7 +152,7 @@ async def test_it_waits_before_each_answer():
     """
     calls: asyncio.Queue[ReceivedCall] = asyncio.Queue()
     async with Listener(calls.put_nowait, script=ResponseScript(delay=0.2)) as listener:
-        await listener.start("127.0.0.1", 0)
+        await listener.listen("127.0.0.1", 0)
         async with connected(listener) as (reader, writer):
             started = asyncio.get_running_loop().time()
             writer.write(request())
@@ -259,7 +259,7 @@ async def test_http_1_0_is_answered(asked, kept):
         rest = await reader.read()
 
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert (b"connection: keep-alive" if kept else b"connection: close") in head
+    assert (b"connection: keep-alive" if kept else b"connection: close") in head.lower()
     assert kept == rest.startswith(b"HTTP/1.1 200 OK\r\n")
     assert 1 + kept == len(calls)
 
@@ -340,7 +340,7 @@ async def test_closing_cuts_connections_and_frees_the_port():
         await listener.close()
         assert b"" == await reader.read()
         async with Listener(lambda _call: None) as second:
-            await second.start("127.0.0.1", port)
+            await second.listen("127.0.0.1", port)
 
 
 async def test_a_taken_port_is_an_error():
@@ -349,4 +349,4 @@ async def test_a_taken_port_is_an_error():
     """
     async with listening() as (listener, _), Listener(lambda _call: None) as second:
         with pytest.raises(OSError, match="in use"):
-            await second.start("127.0.0.1", listener.port)
+            await second.listen("127.0.0.1", listener.port)

@@ -90,6 +90,17 @@ def verify(
     return verify_with_macs(body, headers, signing_keys, now, tolerance)[0]
 
 
+def verify_headers(headers: Headers, *, now: float, tolerance: timedelta = TOLERANCE) -> None:
+    """Refuse a call that no body can make genuine, before its body is read.
+
+    The arguments and `InvalidCall` are those of `verify`.
+    """
+    for claim in claims_in(read_headers(headers)):
+        if not claim.signatures:
+            raise InvalidCall(Reason.NO_MATCH, "a signature header has no signature in it")
+        _require_fresh(claim, now, tolerance)
+
+
 def verify_with_macs(
     body: bytes,
     headers: Headers,

@@ -25,6 +25,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from outrider_receiver._kept_keys import KeptKeys
 from outrider_receiver._refusal import KeysUnavailable
 
 Jwk = Mapping[str, Any]
@@ -95,16 +96,11 @@ class Jwks:
         """
         self._url: str | None = checked_url(url)
         self._issuer: str | None = None
-        self._max_age = max_age
-        self._max_stale = max_stale
-        self._cool_down = cool_down
+        self._kept = KeptKeys[dict[str, Jwk]](max_age, max_stale, cool_down)
         self._fetch = fetch or fetch_url
         self._clock = clock
         self._lock = threading.Lock()
         self._flight: Future[None] | None = None
-        self._keys: dict[str, Jwk] = {}
-        self._fetched_at: float | None = None
-        self._tried_at: float | None = None
 
     @classmethod
     def of_issuer(
@@ -134,7 +130,7 @@ class Jwks:
         return keys
 
     def __repr__(self) -> str:
-        return f"<Jwks {self._url or self._issuer}: {len(self._keys)} keys>"
+        return f"<Jwks {self._url or self._issuer}: {len(self._kept.newest or ())} keys>"
 
     def find(self, kid: str) -> Jwk | None:
         """See `KeySource`."""
@@ -161,10 +157,8 @@ class Jwks:
         """What to wait for before answering; None when the answer is known."""
         with self._lock:
             now = self._clock()
-            age = None if self._fetched_at is None else now - self._fetched_at
-            is_usable = age is not None and age <= self._max_stale
-            if kid in self._keys and is_usable:
-                if age is not None and age > self._max_age:
+            if kid in (self._kept.usable(now) or ()):
+                if self._kept.is_old(now):
                     self._launched(now)  # nobody waits for it: the old key serves meanwhile
                 return None
             self._launched(now)
@@ -175,10 +169,8 @@ class Jwks:
 
     def _launched(self, now: float) -> None:
         """Ask, unless somebody does or did lately."""
-        is_cooling = self._tried_at is not None and now - self._tried_at < self._cool_down
-        if self._in_flight() or is_cooling:
+        if self._in_flight() or not self._kept.may_fetch(now):
             return
-        self._tried_at = now
         flight: Future[None] = Future()
         self._flight = flight
         threading.Thread(target=self._fly, args=(flight,), daemon=True, name="jwks").start()
@@ -190,7 +182,7 @@ class Jwks:
             pass
         else:
             with self._lock:
-                self._keys, self._fetched_at = keys, self._clock()
+                self._kept.keep(keys, self._clock())
         finally:
             flight.set_result(None)
 
@@ -210,10 +202,10 @@ class Jwks:
 
     def _settled(self, kid: str) -> Jwk | None:
         with self._lock:
-            fetched_at = self._fetched_at
-            if fetched_at is None or self._clock() - fetched_at > self._max_stale:
+            keys = self._kept.usable(self._clock())
+            if keys is None:
                 raise KeysUnavailable("the issuer's keys could not be fetched")
-            return self._keys.get(kid)
+            return keys.get(kid)
 
 
 def fetch_url(url: str, *, seconds: float = FETCH_SECONDS) -> bytes:

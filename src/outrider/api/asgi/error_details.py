@@ -11,9 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from outrider.api.asgi.types import App, Message, Receive, Scope, Send
+from outrider.api.asgi.types import OK, App, Message, Receive, Scope, Send
 
-_OK = 200
 _JSON = (b"content-type", b"application/json")
 _TYPE_PREFIX = "type.googleapis.com/"
 
@@ -27,7 +26,7 @@ def readable_details(app: App) -> App:
         async def send_readable(message: Message) -> None:
             nonlocal is_error
             if message["type"] == "http.response.start":
-                is_error = message["status"] != _OK and _JSON in message["headers"]
+                is_error = message["status"] != OK and _JSON in message["headers"]
             elif is_error and message.get("body"):
                 message = {**message, "body": with_readable_details(message["body"])}
             await send(message)

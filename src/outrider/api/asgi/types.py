@@ -18,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+OK = 200
 TRAILERS = "http.response.trailers"
 
 # How long a call may go on after its caller has left.

@@ -24,6 +24,7 @@ from outrider.api.asgi.error_details import with_readable_details
 from outrider.api.asgi.limits import REQUEST_BYTES
 from outrider.api.asgi.types import (
     DISCONNECT_POLL_S,
+    OK,
     App,
     DisconnectedError,
     Message,
@@ -50,7 +51,6 @@ from outrider.api.rpc.status_codes import HTTP_STATUS
 from outrider.domain.access.permission import Actor, require
 from outrider.errors import OutriderError
 
-_OK = 200
 # Headers with which a call asks for something that only the general way does.
 _UNUSUAL = frozenset(
     {
@@ -231,7 +231,7 @@ class DirectResponse:
         """Send it, an error in the shape of REST or of Connect."""
         headers = [JSON, *((name.encode(), value.encode()) for name, value in self.headers.items())]
         if self.error is None:
-            await send_response(send, _OK, headers, self.body)
+            await send_response(send, OK, headers, self.body)
             return
         error = ConnectWireError.from_exception(self.error).to_json_bytes()
         body = with_readable_details(error)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from outrider.api.asgi.origin import origin_of
-from outrider.api.asgi.types import App, Header, Receive, Scope, Send, header, send_response
+from outrider.api.asgi.types import OK, App, Header, Receive, Scope, Send, header, send_response
 
 OPENAPI = "/openapi.json"
 DOCS = "/docs"
@@ -27,7 +27,6 @@ NO_HOST = b"localhost:8080"
 # What callers invent must not take long: this level takes a millisecond, the best one five.
 LEVEL = 3
 
-OK = 200
 FOUND = 302
 NOT_MODIFIED = 304
 NOT_ALLOWED = 405

@@ -8,7 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 
 from outrider.api.asgi.shutdown import Shutdown
-from outrider.api.asgi.types import App, Receive, Scope, Send, send_response
+from outrider.api.asgi.types import OK, App, Receive, Scope, Send, send_response
 from outrider.api.rpc.protocol_errors import JSON
 from outrider.errors import Unavailable
 from outrider.usecases.ports.log import Log
@@ -23,7 +23,6 @@ READY_SECONDS = 5.0
 # How long the last answer of the store counts.
 CHECKED_SECONDS = 1.0
 
-OK = 200
 UNAVAILABLE = 503
 
 

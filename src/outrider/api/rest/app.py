@@ -17,6 +17,7 @@ from connectrpc.errors import ConnectError
 from outrider.api.asgi.gzip import Gzip
 from outrider.api.asgi.limits import REQUEST_BYTES, SEND_LESS, TOO_LARGE
 from outrider.api.asgi.types import (
+    OK,
     App,
     BodyTooLargeError,
     Header,
@@ -39,7 +40,6 @@ from outrider.errors import InvalidRequest
 
 UNAUTHORIZED = 401
 BAD_REQUEST = 400
-OK = 200
 CHALLENGE = (b"www-authenticate", b"Bearer")
 
 # These describe the REST request and not the call that is made of it.

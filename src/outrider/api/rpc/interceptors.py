@@ -30,6 +30,11 @@ from outrider.usecases.ports.tracing import Span, continue_trace
 from outrider_api.outrider.options.v1 import options_pb
 
 PUBLIC = "public"
+
+LIBRARY_SERVICES = frozenset(
+    {"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+)
+"""Services of a library, whose proto files know nothing of our permissions."""
 """The permission of calls without a token: a token that comes with them is not read."""
 
 Context = RequestContext[Any, Any]
@@ -41,11 +46,13 @@ Authenticate = Callable[[str, str | None], Awaitable[Actor]]
 
 
 def permission_of(method: DescMethod) -> str:
-    """The permission that the proto file declares.
+    """The permission that the proto file declares; `LIBRARY_SERVICES` declare none.
 
     Raises:
         LookupError: the method declares none; it must not be served.
     """
+    if method.parent.type_name in LIBRARY_SERVICES:
+        return PUBLIC
     options = method.proto.options
     permission = options[options_pb.ext_permission] if options is not None else ""
     if not permission:

@@ -40,7 +40,7 @@ async def start_listening(listener: Listener, host: str, port: int, option: str)
         CommandError: the port is taken, or the address is not this machine's.
     """
     try:
-        await listener.start(host, port)
+        await listener.listen(host, port)
     except OSError as error:
         raise CommandError(
             f"cannot listen on {host}:{port}: {error.strerror or error}",

@@ -6,9 +6,7 @@ face the internet.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -16,21 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from outrider.cli.receive.answered_call import Headers, first_value
-from outrider.cli.receive.http_request import (
-    CONTINUE,
-    BadRequest,
-    Request,
-    RequestReader,
-    build_response,
-)
+from outrider.cli.receive.bounded_connection import BoundedConnection, answer_with
 from outrider.runtime import utc_now
+from outrider.testing.http_server import Answer, Connection, HttpServer, Request
 from outrider_receiver import InvalidSignature, VerifiedCall, verify
-
-READ_BYTES = 64 * 1024
-# A connection on which nothing comes for this long is closed.
-IDLE_SECONDS = 300.0
-# How long the rest of a bad request is thrown away.
-LINGER_SECONDS = 2.0
 
 NOT_VERIFIED = "not verified: no signing key was given"
 
@@ -69,8 +56,8 @@ class ResponseScript:
     """What to answer; None: nothing, or the name of the status where that is an error."""
 
 
-class Listener:
-    """Listens from `start` until `close`. `on_call` gets every call before it is answered.
+class Listener(HttpServer):
+    """Listens from `listen` until `close`. `on_call` gets every call before it is answered.
 
     A call that `on_call` raises for gets no answer; `failure` is what it raised first, and
     `on_failure` is called.
@@ -86,38 +73,28 @@ class Listener:
         signing_keys: Sequence[str] = (),
         script: ResponseScript | None = None,
     ) -> None:
+        super().__init__()
         self.failure: Exception | None = None
         self.on_failure: Callable[[], None] = lambda: None
         self._on_call = on_call
         self._signing_keys = list(signing_keys)
         self._script = script or ResponseScript()
         self._failures_left = self._script.fail_first
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
 
     def trust(self, signing_key: str) -> None:
         """Accept calls signed with this key, too, from now on."""
         self._signing_keys.append(signing_key)
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen. Port 0 takes any free one. Raise OSError when the address is taken."""
-        self._server = await asyncio.start_server(self._accept, host, port)
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        if self._server is None:
-            raise RuntimeError("the listener was not started")
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    def new_connection(self, number: int) -> Connection:
+        """Bounded: a mistake of a sender must not fill the machine."""
+        return BoundedConnection(self, number)
 
     async def close(self) -> None:
         """Stop listening and cut every connection. May be called again."""
         if self._server is not None:
             self._server.close()
-        for connection in list(self._connections):
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        for connection in list(self.connections):
+            connection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,55 +107,31 @@ class Listener:
     ) -> None:
         await self.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests = RequestReader()
-        try:
-            while received := await _read(reader):
-                complete = requests.feed(received)
-                if requests.asks_to_continue():
-                    writer.write(CONTINUE)
-                for request in complete:
-                    await self._respond(request, writer)
-                    if not request.keep_alive:
-                        return
-        except BadRequest as error:
-            await _send_error(reader, writer, error)
-        except OSError:
-            pass  # the caller closed the connection or was silent for too long
-        finally:
-            writer.close()
-
-    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> None:
+    def answer_to(self, request: Request) -> Answer:
+        """Show a call, and answer it as the script says."""
         call = self._to_received_call(request)
-        self._show(call)
-        if self._script.delay:
-            await asyncio.sleep(self._script.delay)
-        body = self._script.body if call.status == self._script.status else None
-        writer.write(build_response(call.status, keep_alive=request.keep_alive, body=body))
-        await writer.drain()
-
-    def _show(self, call: ReceivedCall) -> None:
         try:
             self._on_call(call)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - who waits for the listener raises it
             self.failure = self.failure or failure
             self.on_failure()
-            raise ConnectionAbortedError from failure
+            return Answer(reset=True)
+        body = self._script.body if call.status == self._script.status else None
+        return answer_with(call.status, body, self._script.delay)
+
+    def refuse(self, connection: Connection, problem: str) -> None:  # noqa: ARG002 - the status says it
+        """Answer what is no request with an error, and cut the connection."""
+        if isinstance(connection, BoundedConnection):
+            connection.refuse()
 
     def _to_received_call(self, request: Request) -> ReceivedCall:
-        body = bytes(request.body)
-        verified, verification_error = self._verify(body, request.headers)
+        verified, verification_error = self._verify(request.body, request.headers)
         return ReceivedCall(
             at=utc_now(),
             method=request.method,
-            target=request.target.decode("latin-1"),
-            headers=tuple(request.headers),
-            body=body,
+            target=request.target,
+            headers=request.headers,
+            body=request.body,
             verified=verified,
             verification_error=verification_error,
             status=self._status(accepted=verified is not None or not self._signing_keys),
@@ -201,22 +154,3 @@ class Listener:
             self._failures_left -= 1
             return HTTPStatus.INTERNAL_SERVER_ERROR
         return self._script.status
-
-
-async def _send_error(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: BadRequest
-) -> None:
-    """Answer a request that cannot be read any further, so that the answer arrives."""
-    with suppress(OSError):
-        writer.write(build_response(error.status, keep_alive=False))
-        writer.write_eof()
-        # Closing a socket with unread bytes in it would destroy the answer on its way.
-        async with asyncio.timeout(LINGER_SECONDS):
-            while await reader.read(READ_BYTES):
-                pass
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    """What came; empty at the end. TimeoutError, an OSError, after a long silence."""
-    async with asyncio.timeout(IDLE_SECONDS):
-        return await reader.read(READ_BYTES)

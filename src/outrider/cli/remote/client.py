@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -36,6 +37,18 @@ DEV_DATA_DIR = Path(".outrider-dev")
 MAX_TOKEN_CHARS = 4096
 ADMIN_TOKEN = "OUTRIDER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 
+# The generated module and service of each client.
+_CLIENTS = {
+    "accounts": ("outrider.v1.account_service", "AccountService"),
+    "actions": ("zitadel.action.v2.action_service", "ActionService"),
+    "catalogue": ("outrider.v1.catalogue_service", "CatalogueService"),
+    "deliveries": ("outrider.v1.delivery_service", "DeliveryService"),
+    "events": ("outrider.v1.event_service", "EventService"),
+    "executions": ("outrider.v1.execution_service", "ExecutionService"),
+    "instances": ("outrider.v1.instance_service", "InstanceService"),
+    "interceptions": ("outrider.v1.interception_service", "InterceptionService"),
+    "policies": ("outrider.v1.target_policy_service", "TargetPolicyService"),
+}
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -54,9 +67,35 @@ class _RpcMethod(Protocol[RequestT_contra]):
 class RemoteServer:
     """A server as one account sees it."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url = checked_url(url)
-        self.headers = {"authorization": f"Bearer {token}"}
+    if TYPE_CHECKING:
+        accounts: AccountServiceClientSync
+        actions: ActionServiceClientSync
+        catalogue: CatalogueServiceClientSync
+        deliveries: DeliveryServiceClientSync
+        events: EventServiceClientSync
+        executions: ExecutionServiceClientSync
+        instances: InstanceServiceClientSync
+        interceptions: InterceptionServiceClientSync
+        policies: TargetPolicyServiceClientSync
+
+    def __init__(self, url: str, token: str | None = None, data_dir: Path | None = None) -> None:
+        """Nothing is sent yet. Without `token` the one of `data_dir` is read when a call needs it.
+
+        The use of `url`, or a call, raises `CommandError` for what is no URL, and without a token.
+        """
+        self._url = url
+        self._token = token
+        self._data_dir = data_dir
+
+    @cached_property
+    def url(self) -> str:
+        """Where the server is."""
+        return checked_url(self._url)
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """Those of every call."""
+        return {"authorization": f"Bearer {self._token or token_for(self.url, self._data_dir)}"}
 
     def call(
         self,
@@ -102,86 +141,14 @@ class RemoteServer:
             raise command_error(error, self.url, advice) from None
         return json.loads(response.to_json()), headers
 
-    @cached_property
-    def actions(self) -> ActionServiceClientSync:
-        """Targets and executions."""
-        from outrider_api.zitadel.action.v2.action_service_connect import (
-            ActionServiceClientSync,
-        )
-
-        return ActionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def accounts(self) -> AccountServiceClientSync:
-        """Tokens."""
-        from outrider_api.outrider.v1.account_service_connect import (
-            AccountServiceClientSync,
-        )
-
-        return AccountServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def instances(self) -> InstanceServiceClientSync:
-        """Tenants of the server."""
-        from outrider_api.outrider.v1.instance_service_connect import (
-            InstanceServiceClientSync,
-        )
-
-        return InstanceServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def events(self) -> EventServiceClientSync:
-        """Where events go in."""
-        from outrider_api.outrider.v1.event_service_connect import (
-            EventServiceClientSync,
-        )
-
-        return EventServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def deliveries(self) -> DeliveryServiceClientSync:
-        """The log of deliveries."""
-        from outrider_api.outrider.v1.delivery_service_connect import (
-            DeliveryServiceClientSync,
-        )
-
-        return DeliveryServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def interceptions(self) -> InterceptionServiceClientSync:
-        """Where requests, responses and functions run through their targets."""
-        from outrider_api.outrider.v1.interception_service_connect import (
-            InterceptionServiceClientSync,
-        )
-
-        return InterceptionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def policies(self) -> TargetPolicyServiceClientSync:
-        """How targets are called."""
-        from outrider_api.outrider.v1.target_policy_service_connect import (
-            TargetPolicyServiceClientSync,
-        )
-
-        return TargetPolicyServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def executions(self) -> ExecutionServiceClientSync:
-        """Executions, described."""
-        from outrider_api.outrider.v1.execution_service_connect import (
-            ExecutionServiceClientSync,
-        )
-
-        return ExecutionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
-
-    @cached_property
-    def catalogue(self) -> CatalogueServiceClientSync:
-        """What conditions may name."""
-        from outrider_api.outrider.v1.catalogue_service_connect import (
-            CatalogueServiceClientSync,
-        )
-
-        return CatalogueServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+    def __getattr__(self, name: str) -> Any:
+        """The generated client of a service, made when it is asked for."""
+        if name not in _CLIENTS:
+            raise AttributeError(name)
+        module, kind = _CLIENTS[name]
+        client = getattr(import_module(f"outrider_api.{module}_connect"), f"{kind}ClientSync")
+        setattr(self, name, client(self.url, timeout_ms=CALL_TIMEOUT_MS))
+        return getattr(self, name)
 
     @cached_property
     def tunnels(self) -> TunnelServiceClient:
@@ -189,15 +156,6 @@ class RemoteServer:
         from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
 
         return TunnelServiceClient(self.url)
-
-
-def connect(url: str, token: str | None, data_dir: Path | None) -> RemoteServer:
-    """The server that the options of a command name. Nothing is sent yet.
-
-    Raises:
-        CommandError: the URL cannot be one, or no token can be found.
-    """
-    return RemoteServer(url, token or token_for(checked_url(url), data_dir))
 
 
 def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:

@@ -5,12 +5,12 @@ OpenID Connect Core 1.0 (issuer, audience), RFC 7518 and RFC 8037 (names of algo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from outrider.domain.access.permission import ASSIGNABLE_ROLES, Role
+from outrider.domain.formats.entries import parse_entries
 from outrider.domain.net.endpoint import Endpoint, literal_address, parse_written_endpoint
 
 ALGORITHMS = (
@@ -61,15 +61,7 @@ class ExternalIssuer:
 
 def parse_issuers(text: str) -> tuple[ExternalIssuer, ...]:
     """Read the JSON list of issuers. Raise `ValueError` with half a sentence: which one, and what."""
-    try:
-        entries = json.loads(text) if text.strip() else []
-    except (ValueError, RecursionError):
-        raise ValueError("must be a JSON list of objects") from None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("must be a JSON list of objects")
-    if len(entries) > MAX_ISSUERS:
-        raise ValueError(f"must be at most {MAX_ISSUERS} issuers")
-    issuers = tuple(_numbered(number, entry) for number, entry in enumerate(entries, 1))
+    issuers = parse_entries(text, _issuer, fields=_FIELDS, most=MAX_ISSUERS, plural="issuers")
     for number, issuer in enumerate(issuers, 1):
         later = [(other.issuer, other.instance) for other in issuers[number:]]
         if (issuer.issuer, issuer.instance) in later:
@@ -87,17 +79,7 @@ def check_callable(url: str) -> None:
         raise ValueError("the URL must begin with https:// (http:// is for loopback only)")
 
 
-def _numbered(number: int, entry: Mapping[str, Any]) -> ExternalIssuer:
-    try:
-        return _issuer(entry)
-    except ValueError as problem:
-        raise ValueError(f"entry {number}: {problem}") from None
-
-
 def _issuer(entry: Mapping[str, Any]) -> ExternalIssuer:
-    unknown = sorted(entry.keys() - _FIELDS)
-    if unknown:
-        raise ValueError(f"{unknown[0]} is unknown; known are {', '.join(sorted(_FIELDS))}")
     roles, default_roles = _mapping(entry.get("roles", {})), _default(entry)
     if not roles and not default_roles:
         raise ValueError("roles or default_roles must be given, or its tokens are worth nothing")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from outrider.domain.calls.request import Response
 from outrider.domain.formats import go_json
 from outrider.domain.formats.json_bounds import check_values
+from outrider.domain.formats.json_members import refuse_constant
 from outrider.domain.outcome import Outcome
 
 _OVERLOADED = frozenset({408, 425, 429, 503})
@@ -76,7 +76,7 @@ def forwarded_error(body: bytes) -> ForwardedError | None:
     try:
         check_values(body)
         # Go reads what is not UTF-8 as replacement characters, and nothing but UTF-8.
-        fields = json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constants)
+        fields = json.loads(body.decode("utf-8", "replace"), parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
@@ -106,7 +106,3 @@ def _forwarded_failure(forwarded: ForwardedError) -> Classification:
     shown = forwarded.message[:_MAX_ERROR_CHARS]
     error = f"the receiver forwarded the error {forwarded.status_code}: {shown}"
     return Classification(Outcome.FAILED, error, forwarded)
-
-
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

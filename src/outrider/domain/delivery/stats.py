@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from outrider.domain.delivery.delivery import DeliveryState
+from outrider.domain.formats.rfc3339 import EPOCH
 from outrider.domain.ids import TargetId
 from outrider.domain.outcome import Outcome
 
@@ -31,7 +32,6 @@ MAX_SCANNED = 20_000
 DEFAULT_TARGETS = 10
 DEFAULT_SUSPENDED = 10
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPEN_OR_DEAD = (
     DeliveryState.PENDING,
     DeliveryState.DELIVERING,
@@ -168,7 +168,7 @@ SettledBuckets = Sequence[tuple[int, DeliveryState, Outcome | None, int]]
 
 def bucket_of(at: datetime) -> int:
     """The number of the bucket that a time is in."""
-    return (at - _EPOCH) // BUCKET
+    return (at - EPOCH) // BUCKET
 
 
 def measured_buckets(now: datetime) -> tuple[int, int]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from outrider.domain.events.event import OWN_PREFIX, Event
+from outrider.domain.formats.rfc3339 import nanoseconds_of
 from outrider.domain.ids import EventId
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OperatorEvent(StrEnum):
@@ -55,7 +54,7 @@ def operator_event(
     return Event(
         id=event_id,
         event_type=event_type,
-        created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
+        created_at_ns=nanoseconds_of(now),
         aggregate_id=aggregate_id,
         aggregate_type=event_type.aggregate_type,
         payload_json=json.dumps(members),

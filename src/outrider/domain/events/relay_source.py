@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
+from outrider.domain.formats.entries import parse_entries
 
 MAX_SOURCES = 100
 MAX_KEYS = 10
@@ -63,15 +63,7 @@ def parse_relay_sources(text: str) -> tuple[RelaySource, ...]:
 
     Raise `ValueError` with half a sentence: which one, and what. It never repeats a signing key.
     """
-    try:
-        entries = json.loads(text) if text.strip() else []
-    except (ValueError, RecursionError):
-        raise ValueError("must be a JSON list of objects") from None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("must be a JSON list of objects")
-    if len(entries) > MAX_SOURCES:
-        raise ValueError(f"must be at most {MAX_SOURCES} sources")
-    sources = tuple(_numbered(number, entry) for number, entry in enumerate(entries, 1))
+    sources = parse_entries(text, _source, fields=_FIELDS, most=MAX_SOURCES, plural="sources")
     names = [source.name for source in sources]
     for number, name in enumerate(names, 1):
         if name in names[number:]:
@@ -79,17 +71,7 @@ def parse_relay_sources(text: str) -> tuple[RelaySource, ...]:
     return sources
 
 
-def _numbered(number: int, entry: Mapping[str, Any]) -> RelaySource:
-    try:
-        return _source(entry)
-    except ValueError as problem:
-        raise ValueError(f"entry {number}: {problem}") from None
-
-
 def _source(entry: Mapping[str, Any]) -> RelaySource:
-    unknown = sorted(entry.keys() - _FIELDS)
-    if unknown:
-        raise ValueError(f"{unknown[0]} is unknown; known are {', '.join(sorted(_FIELDS))}")
     source = RelaySource(
         name=_name(entry.get("name")),
         signing_keys=_texts(entry, "signing_keys"),

@@ -10,11 +10,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, NoReturn
+from typing import Any
 
 from outrider.domain.formats.json_bounds import (
     MAX_JSON_VALUES,
@@ -22,7 +22,8 @@ from outrider.domain.formats.json_bounds import (
     may_have_more,
     most_values,
 )
-from outrider.domain.formats.json_members import Number
+from outrider.domain.formats.json_members import Number, refuse_constant
+from outrider.domain.formats.rfc3339 import EPOCH
 
 _ESCAPES = {
     "<": "\\u003c",
@@ -41,7 +42,6 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _MAY_BE_FLOAT = re.compile(r"[:,\[]-?[0-9]+[.e]")
 # Go switches to the exponent form outside these bounds.
 _PLAIN_FROM, _PLAIN_TO = 1e-6, 1e21
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 1_000_000_000
 
 
@@ -123,7 +123,7 @@ def _checked(text: str, limit: int | None) -> object:
     try:
         # Numbers are kept as text: no limit of Python's applies to them.
         value: object = json.loads(
-            text, parse_int=str, parse_float=str, parse_constant=_no_constants
+            text, parse_int=str, parse_float=str, parse_constant=refuse_constant
         )
     except RecursionError:
         raise ValueError("nested too deep") from None
@@ -200,9 +200,5 @@ def timestamp(nanoseconds: int) -> str:
 # Events that are published together mostly have one: to print it took as long as all else of a body.
 @lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
-    at = _EPOCH + timedelta(seconds=seconds)
+    at = EPOCH + timedelta(seconds=seconds)
     return f"{at.year:04d}-{at:%m-%dT%H:%M:%S}"
-
-
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

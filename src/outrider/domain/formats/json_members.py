@@ -125,9 +125,10 @@ def _decoded(text: str, at: int) -> tuple[Value, int]:
     return Value(parsed, text[at:end]), end
 
 
-def _no_constants(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """For `parse_constant`: NaN and Infinity are not JSON. Raise `ValueError`."""
     raise ValueError(f"{name} is not JSON")
 
 
 # Numbers stay text: no limit of Python's applies to them.
-_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_no_constants)
+_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=refuse_constant)

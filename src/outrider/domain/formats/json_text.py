@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from outrider.domain.formats.json_members import Number
+from outrider.domain.formats.json_members import Number, refuse_constant
 
 Pointer = tuple["Pointer", str | int] | None
 """Where a value lies, from the inside out; None is the value itself."""
@@ -89,10 +89,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members if len(members) == len(pairs) else Repeated(pairs)
 
 
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=_no_constants
+    object_pairs_hook=_object, parse_int=Number, parse_float=Number, parse_constant=refuse_constant
 )

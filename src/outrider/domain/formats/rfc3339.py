@@ -9,10 +9,15 @@ _FORM = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:)([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NANOS, _LEAP = 1_000_000_000, 60
 _HOURS, _MINUTES = 24, 60
+
+
+def nanoseconds_of(moment: datetime) -> int:
+    """Return nanoseconds since 1970, to the microsecond."""
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def nanoseconds(text: str) -> int:
@@ -32,7 +37,7 @@ def nanoseconds(text: str) -> int:
     # Compared with the offset on the other side: a sum may lie outside of what datetime can say.
     if not _FIRST - local <= -offset <= _LAST - local:
         raise ValueError("outside of the years 1 to 9999")
-    whole = (local - offset - _EPOCH) // timedelta(seconds=1)
+    whole = (local - offset - EPOCH) // timedelta(seconds=1)
     return whole * _NANOS + int((fraction or "0")[:9].ljust(9, "0"))
 
 

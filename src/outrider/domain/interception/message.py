@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from outrider.domain.formats import go_json, json_members
 from outrider.domain.formats.json_bounds import MAX_JSON_VALUES, check_values, is_deeper
-from outrider.domain.formats.json_members import Number
+from outrider.domain.formats.json_members import Number, refuse_constant
 
 M = TypeVar("M")
 _SPACE = " \t\r\n"
@@ -180,18 +180,14 @@ def _bounded(digits: str) -> int:
     return int(digits)
 
 
-def _no_constants(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constants)
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=refuse_constant)
 _NUMBER_DECODER = json.JSONDecoder(
-    parse_int=Number, parse_float=Number, parse_constant=_no_constants
+    parse_int=Number, parse_float=Number, parse_constant=refuse_constant
 )
 # No number is made of what is only carried.
-_CHECKING_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constants)
+_CHECKING_DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse_constant)
 _BOUNDING_DECODER = json.JSONDecoder(
-    parse_int=_bounded, parse_float=_finite, parse_constant=_no_constants
+    parse_int=_bounded, parse_float=_finite, parse_constant=refuse_constant
 )
 
 

@@ -135,6 +135,9 @@ class StoredPolicy:
     breaker_open_until: datetime | None = None
 
 
+NOTHING_STORED = StoredPolicy()
+
+
 def retry_schedule(policy: TargetPolicy) -> RetrySchedule:
     """Return the schedule of a policy: the default one, with what the policy says otherwise."""
     default, retry = RetrySchedule(), policy.retry

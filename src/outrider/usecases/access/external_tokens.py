@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from outrider.domain.access.external_issuer import ExternalIssuer
 from outrider.domain.access.external_token import (
@@ -19,12 +17,8 @@ from outrider.domain.access.external_token import (
 from outrider.domain.ids import InstanceId, TokenId
 from outrider.errors import Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.access.external_keys import JwksCache, JwksFetcher
 from outrider.usecases.ports.access import Token
-from outrider.usecases.ports.external_tokens import ExternalJwt, Fetcher, JwtParser, UnknownKey
-
-Report = Callable[[str, str], None]
-"""Called with the issuer, and with the reason why its keys could not be fetched."""
+from outrider.usecases.ports.external_tokens import ExternalJwt, IssuerKeys, JwtParser, UnknownKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +32,7 @@ class ExternalTokens:
     instance: InstanceId
     runtime: Runtime
     jwts: JwtParser
-    fetcher: Fetcher = field(repr=False)
-    report: Report = field(repr=False)
-    _caches: dict[tuple[str, str], JwksCache] = field(default_factory=dict, repr=False)
+    keys_of: Callable[[ExternalIssuer], IssuerKeys] = field(repr=False)
 
     def recognizes(self, compact: str) -> bool:
         """Whether a JWT claims to be from one of the issuers; nothing is verified."""
@@ -67,15 +59,11 @@ class ExternalTokens:
         except ValueError:
             return None
 
-    async def aclose(self) -> None:
-        """Fetch no more."""
-        await asyncio.gather(*(cache.aclose() for cache in self._caches.values()))
-
     def _is_for(self, issuer: ExternalIssuer, named: str | None, instance: InstanceId) -> bool:
         return issuer.issuer == named and (issuer.instance or self.instance) == instance
 
     async def _verified(self, compact: str, issuer: ExternalIssuer) -> ExternalJwt:
-        cache = self._cache_of(issuer)
+        cache = self.keys_of(issuer)
         keys = await cache.current()
         if keys is None:
             raise Unavailable(
@@ -89,14 +77,6 @@ class ExternalTokens:
             if newer is None:
                 raise
             return newer.verified(compact, issuer.algorithms)
-
-    def _cache_of(self, issuer: ExternalIssuer) -> JwksCache:
-        name_and_url = issuer.issuer, issuer.jwks_url
-        if name_and_url not in self._caches:
-            fetch = JwksFetcher(issuer, self.fetcher, self.jwts)
-            on_failure = partial(self.report, issuer.issuer)
-            self._caches[name_and_url] = JwksCache(fetch, self.runtime.now, on_failure)
-        return self._caches[name_and_url]
 
 
 def _token(issuer: ExternalIssuer, jwt: ExternalJwt, instance: InstanceId, now: datetime) -> Token:

@@ -64,8 +64,7 @@ class ManageInstances:
             self.web_keys.add_first(unit, instance.id, pairs)
             unit.tokens.add(token, hash_secret(secret))
 
-        await self.store.write(add)
-        await self.routing.refresh_after_commit()
+        await self.routing.write(add)
         return instance, secret
 
     async def list(self) -> Sequence[Instance]:
@@ -96,10 +95,9 @@ class ManageInstances:
                     hint="give an id that `outrider instance list` shows, not the name",
                 )
 
-        await self.store.write(apply, load=Load(instance, DELETED_AT_ONCE))
-        self.authenticate.forget()
-        await self.routing.refresh_after_commit()
         load = Load(instance, DELETED_AT_ONCE)
+        await self.routing.write(apply, load=load)
+        self.authenticate.forget()
         while not await self.store.write(
             lambda unit: unit.instances.finish_deletion(instance), load=load
         ):

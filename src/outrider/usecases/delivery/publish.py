@@ -89,12 +89,11 @@ class PublishEvents:
             return EventWriter(unit, instance, self.runtime.now(), self.digest).write(stored)
 
         try:
-            results = await self.store.write(write, shared=True, load=_load(instance, stored))
+            commit = self.routing.write if new_types else self.store.write
+            results = await commit(write, shared=True, load=_load(instance, stored))
         except AlreadyExists:
             self.metrics.refused("conflict")
             raise
-        if new_types:
-            await self.routing.refresh_after_commit()
         made = [result.deliveries for result in results if not result.is_duplicate]
         self.metrics.published(len(made), len(results) - len(made), sum(made))
         return results

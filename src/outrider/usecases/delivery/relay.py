@@ -12,15 +12,20 @@ from outrider.domain.access.external_issuer import ALGORITHMS
 from outrider.domain.events.content import content_of_body
 from outrider.domain.events.event import Event
 from outrider.domain.events.relay_event import read_relayed, relayed_id
-from outrider.domain.events.relay_signature import InvalidSignature, check_header, check_signature
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.errors import FailedPrecondition, Unauthenticated, Unavailable
 from outrider.runtime import Runtime
-from outrider.usecases.access.external_keys import JwksCache
 from outrider.usecases.delivery.known_events import PublishResult
 from outrider.usecases.delivery.publish import PublishEvents
-from outrider.usecases.ports.external_tokens import JweDecrypter, KeySet, UnknownKey
+from outrider.usecases.ports.external_tokens import (
+    InvalidSignature,
+    IssuerKeys,
+    JweDecrypter,
+    KeySet,
+    SignatureVerifier,
+    UnknownKey,
+)
 
 _ALGORITHMS = frozenset(ALGORITHMS)
 # Read in a thread when longer: other callers do not wait for it.
@@ -37,13 +42,14 @@ Report = Callable[[str, str], None]
 class SourceKeys:
     """A source with the keys to its calls, and the instance that its events belong to.
 
-    `keys` is None for a source whose calls are no JWTs, `decrypter` for one that encrypts nothing.
+    `signature` is None for a source whose calls have none, `keys` for one whose calls are no JWTs,
+    `decrypter` for one that encrypts nothing.
     """
 
     source: RelaySource
     instance: InstanceId
-    signing_keys: Sequence[str] = field(repr=False)
-    keys: JwksCache | None = field(default=None, repr=False)
+    signature: SignatureVerifier | None = field(repr=False)
+    keys: IssuerKeys | None = field(default=None, repr=False)
     decrypter: JweDecrypter | None = field(default=None, repr=False)
 
 
@@ -73,10 +79,9 @@ class Relay:
         sender = self.sources.get(name)
         if sender is None:
             raise self._unsigned(name, "there is no such source")
-        if sender.signing_keys:
-            now = self.runtime.now().timestamp()
+        if sender.signature is not None:
             try:
-                check_header(signatures, now, sender.source.max_age_s)
+                sender.signature.check_headers(signatures, self.runtime.now().timestamp())
             except InvalidSignature as problem:
                 raise self._unsigned(name, str(problem)) from None
 
@@ -91,13 +96,12 @@ class Relay:
         if sender is None:
             raise self._unsigned(name, "there is no such source")
         try:
-            if sender.signing_keys:
-                now, max_age_s = self.runtime.now().timestamp(), sender.source.max_age_s
-                arguments = (signatures, body, sender.signing_keys, now, max_age_s)
+            if sender.signature is not None:
+                arguments = signatures, body, self.runtime.now().timestamp()
                 if len(body) > _LONG_CHARS:
-                    await asyncio.to_thread(check_signature, *arguments)
+                    await asyncio.to_thread(sender.signature.check, *arguments)
                 else:
-                    check_signature(*arguments)
+                    sender.signature.check(*arguments)
             return RelayedCall(sender, await _inner(sender, body))
         except InvalidSignature as problem:
             raise self._unsigned(name, str(problem)) from None
@@ -129,7 +133,7 @@ class Relay:
     async def _read(self, call: RelayedCall) -> tuple[Event, str, bytes]:
         """The event, the instance that it comes from, and its content."""
         received_ns = int(self.runtime.now().timestamp()) * 1_000_000_000
-        read = partial(_read, call.body, received_ns, may_be_token=not call.sender.signing_keys)
+        read = partial(_read, call.body, received_ns, may_be_token=call.sender.signature is None)
         return read() if len(call.body) <= _QUICK_BYTES else await asyncio.to_thread(read)
 
     def _unsigned(self, name: str, reason: str) -> Unauthenticated:
@@ -174,7 +178,7 @@ async def _verify(keys: KeySet, compact: str) -> None:
         keys.verified(compact, _ALGORITHMS)
 
 
-async def _payload(keys: JwksCache, compact: str) -> bytes:
+async def _payload(keys: IssuerKeys, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
         raise Unavailable(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from outrider.domain.delivery.delivery import plan_deliveries
 from outrider.domain.events.event import Event
+from outrider.domain.formats.rfc3339 import nanoseconds_of
 from outrider.domain.hops import check_hops
 from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
 from outrider.errors import Unavailable
@@ -18,7 +18,6 @@ from outrider.usecases.ports.deliveries import StoredEvent
 from outrider.usecases.ports.log import Log
 from outrider.usecases.ports.store import Load, Store
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOPS: ContextVar[int] = ContextVar("outrider_hops", default=0)
 
 
@@ -60,7 +59,7 @@ class DeliveryEnqueuer:
         event = Event(
             id=EventId(str(self.runtime.new_id())),
             event_type=lookup_id,
-            created_at_ns=(now - _EPOCH) // timedelta(microseconds=1) * 1000,
+            created_at_ns=nanoseconds_of(now),
             hops=_HOPS.get(),
         )
         plan = plan_deliveries([(DeliveryId(str(self.runtime.new_id())), target, False)])

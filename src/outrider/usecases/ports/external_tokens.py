@@ -1,8 +1,8 @@
-"""Ports of external issuers: documents, key sets, JWTs and JWEs."""
+"""Ports of external issuers and relay sources: documents, key sets, JWTs, JWEs, signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +44,18 @@ class KeySet(Protocol):
         ...
 
 
+class IssuerKeys(Protocol):
+    """The keys of one issuer: fetched once for many calls, kept, and used when it is down."""
+
+    async def current(self) -> KeySet | None:
+        """The keys to verify with; None when there are none, and none could be fetched."""
+        ...
+
+    async def newer(self, than: KeySet) -> KeySet | None:
+        """Keys fetched after these, if there are or may be any; None: these are the newest."""
+        ...
+
+
 class JwtParser(Protocol):
     """Reads what other issuers write."""
 
@@ -64,4 +76,23 @@ class JweDecrypter(Protocol):
 
     def decrypted(self, compact: bytes) -> bytes:
         """The content of a compact JWE (RFC 7516). Raise `ValueError` when it is none for these keys."""
+        ...
+
+
+class InvalidSignature(ValueError):
+    """No known key has signed this, or not lately. The text is for the log, and names no secret."""
+
+
+class SignatureVerifier(Protocol):
+    """Knows the signing keys of one source, and how far a signature's time may be from now.
+
+    `values` are those of both signature headers, `now` is in Unix seconds.
+    """
+
+    def check_headers(self, values: Sequence[str], now: float) -> None:
+        """Return when there is a body that they may be the signature of. Raise `InvalidSignature`."""
+        ...
+
+    def check(self, values: Sequence[str], body: bytes, now: float) -> None:
+        """Return when one of the keys signed exactly this body, lately. Raise `InvalidSignature`."""
         ...

@@ -73,11 +73,10 @@ class ManageCatalogue:
         for position, entry in enumerate(entries):
             check_entry(entry, position)
             self._check_schema(entry, position)
-        new = await self.store.write(
+        new = await self.routing.write(
             lambda unit: unit.catalogue.put(actor.instance_id, entries),
             load=Load(actor.instance_id, len(entries)),
         )
-        await self.routing.refresh()
         return sum(not _contains(self.routing.registered, name) for name in new)
 
     def _check_schema(self, entry: Entry, position: int) -> None:
@@ -118,11 +117,10 @@ class ManageCatalogue:
                 f"an execution is set for what would be removed: {_some(bound)}; set it to no"
                 " targets first"
             )
-        gone = await self.store.write(
+        gone = await self.routing.write(
             lambda unit: unit.catalogue.remove(instance, names),
             load=Load(instance, len(names)),
         )
-        await self.routing.refresh_after_commit()
         return len(gone)
 
     def _bound_without(

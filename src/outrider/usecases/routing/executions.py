@@ -73,8 +73,7 @@ class ManageExecutions:
             unit.executions.put(actor.instance_id, execution)
             return ExecutionChange(now, tuple(target for target in former if target in existing))
 
-        change = await self.store.write(apply, load=Load(actor.instance_id, len(new)))
-        await self.routing.refresh_after_commit()
+        change = await self.routing.write(apply, load=Load(actor.instance_id, len(new)))
         return replace(change, shadowing=self._shadowing(actor, condition) if new else NO_SHADOWING)
 
     async def get(self, actor: Actor, condition: Condition) -> DescribedExecution:

@@ -22,9 +22,7 @@ class RefreshingStore:
     async def write(
         self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
     ) -> T:
-        result = await self.store.write(work, shared=shared, load=load)
-        await self.routing.refresh_after_commit()
-        return result
+        return await self.routing.write(work, shared=shared, load=load)
 
     async def read(self, work: Callable[[Unit], T]) -> T:
         return await self.store.read(work)

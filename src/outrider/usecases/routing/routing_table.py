@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from outrider.domain.access.instance import host_of
 from outrider.domain.ids import ExecutionId, InstanceId
 from outrider.domain.routing.catalogue import Catalogue
 from outrider.domain.routing.catalogue_entry import EntryKind
 from outrider.domain.routing.router import Router
-from outrider.usecases.ports.store import Store, Unit
+from outrider.usecases.ports.store import LIGHT, Load, Store, Unit
 from outrider.usecases.ports.targets import RoutedTarget
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +106,18 @@ class Routing:
                 self._snapshot = snapshot
             return snapshot is not None
 
-    async def refresh_after_commit(self) -> None:
-        """Refresh after a commit of this node.
+    async def write(
+        self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
+    ) -> T:
+        """`Store.write`; when it returns, this node routes by what was written.
 
-        What is stored must not be answered as a failure: when this refresh fails, the next regular
+        What is stored must not be answered as a failure: when the refresh fails, the next regular
         one catches up.
         """
+        result = await self.store.write(work, shared=shared, load=load)
         with suppress(Exception):
             await self.refresh()
+        return result
 
     @property
     def _current(self) -> _Snapshot:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from outrider.domain.calls.resolved_target import ResolvedTarget, takes_public_keys, takes_web_key
 from outrider.domain.delivery.target_queue import TargetKey
 from outrider.domain.ids import InstanceId
-from outrider.domain.targets.policy import StoredPolicy
+from outrider.domain.targets.policy import NOTHING_STORED
 from outrider.usecases.ports.store import Store, Unit
 from outrider.usecases.ports.targets import RoutedTarget
 from outrider.usecases.routing.routing_table import Routing
-
-_NOTHING_STORED = StoredPolicy()
 
 
 def load_resolved_targets(
@@ -31,7 +29,7 @@ def load_resolved_targets(
             if takes_public_keys(target)
             else (),
             web_keys[instance] if takes_web_key(target) else None,
-            policies.get((instance, target.id), _NOTHING_STORED).policy,
+            policies.get((instance, target.id), NOTHING_STORED).policy,
         )
         for (instance, _), target in targets.items()
     }

@@ -9,7 +9,7 @@ from datetime import datetime
 from outrider.domain.access.permission import Actor
 from outrider.domain.events.operator_event import OperatorEvent
 from outrider.domain.ids import InstanceId, TargetId
-from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
+from outrider.domain.targets.policy import NOTHING_STORED, StoredPolicy, TargetPolicy
 from outrider.domain.targets.policy_validation import (
     CheckTls,
     check_policy,
@@ -22,8 +22,6 @@ from outrider.errors import FailedPrecondition
 from outrider.runtime import Runtime
 from outrider.usecases.delivery.operator_events import REQUESTED, publish_operator_event
 from outrider.usecases.ports.store import Store, Unit
-
-_NO_POLICY = StoredPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +118,4 @@ class ManageTargetPolicies:
 def _stored(unit: Unit, instance: InstanceId, target_id: TargetId) -> StoredPolicy:
     if unit.targets.get(instance, target_id) is None:
         raise target_not_found(target_id)
-    return unit.policies.get(instance, target_id) or _NO_POLICY
+    return unit.policies.get(instance, target_id) or NOTHING_STORED

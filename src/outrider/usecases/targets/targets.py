@@ -75,9 +75,7 @@ class ManageTargets:
                 unit.targets.replace(actor.instance_id, changed)
             return changed
 
-        target = await self.store.write(apply)
-        await self.routing.refresh_after_commit()
-        return target
+        return await self.routing.write(apply)
 
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
         """Delete a target and cancel its pending deliveries, many of them in several transactions.
@@ -97,8 +95,7 @@ class ManageTargets:
             return now
 
         load = Load(instance, CANCELLED_AT_ONCE)
-        deleted_at = await self.store.write(apply, load=load)
-        await self.routing.refresh_after_commit()
+        deleted_at = await self.routing.write(apply, load=load)
         while not await self.store.write(
             lambda unit: unit.targets.finish_deletion(instance, target_id, self.runtime.now()),
             load=load,

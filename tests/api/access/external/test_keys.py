@@ -14,6 +14,7 @@ import pytest
 
 from api.access.external.issuer import DISCOVERY, KEYS, OidcIssuer, published, signed
 from outrider.adapters.crypto.external_jwt import ExternalJwts
+from outrider.adapters.crypto.issuer_keys import COOL_DOWN, FRESH_FOR, STALE_FOR, IssuerKeyCaches
 from outrider.adapters.http.client import EgressClient
 from outrider.adapters.http.connect.limits import ClientLimits
 from outrider.domain.access.external_issuer import parse_issuers
@@ -21,7 +22,6 @@ from outrider.domain.formats.json_bounds import MAX_JSON_VALUES
 from outrider.domain.net.egress_policy import EgressPolicy, EgressProfile
 from outrider.errors import Unavailable
 from outrider.testing.receiver import Answer
-from outrider.usecases.access.external_keys import COOL_DOWN, FRESH_FOR, STALE_FOR
 from outrider.usecases.access.external_tokens import ExternalTokens
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, MAX_KEYS
 from support.runtime import FixedClock, fixed_runtime
@@ -36,6 +36,7 @@ class Harness:
 
     issuer: OidcIssuer
     tokens: ExternalTokens
+    caches: IssuerKeyCaches
     clock: FixedClock
     reports: list[tuple[str, str]]
 
@@ -52,7 +53,7 @@ class Harness:
 
     async def settled(self) -> None:
         """Wait for a fetch that is under way in the background."""
-        for cache in self.tokens._caches.values():
+        for cache in self.caches._caches.values():
             if cache._fetching is not None:
                 await asyncio.wait([cache._fetching])
 
@@ -67,20 +68,25 @@ async def open_harness() -> AsyncIterator[Callable[..., Any]]:
             limits = ClientLimits(max_body_bytes=MAX_DOCUMENT_BYTES)
             caller = EgressClient(EgressPolicy(policy), user_agent="t", limits=limits)
             clock, reports = FixedClock(), []
+            caches = IssuerKeyCaches(
+                ExternalJwts(),
+                caller,
+                clock,
+                lambda issuer, reason: reports.append((issuer.issuer, reason)),
+            )
             tokens = ExternalTokens(
                 parse_issuers(json.dumps([issuer.entry(**entry)])),
                 "1",
                 fixed_runtime(clock),
-                ExternalJwts(),
-                caller,
-                lambda *report: reports.append(report),
+                caches.jwts,
+                caches.keys_of,
             )
-            opened.append((tokens, caller))
-            return Harness(issuer, tokens, clock, reports)
+            opened.append((caches, caller))
+            return Harness(issuer, tokens, caches, clock, reports)
 
         yield open_one
-        for tokens, caller in opened:
-            await tokens.aclose()
+        for caches, caller in opened:
+            await caches.aclose()
             await caller.aclose()
 
 

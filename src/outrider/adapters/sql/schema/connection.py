@@ -6,11 +6,12 @@ Times and durations are integers of microseconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Protocol
 
 from outrider.adapters.sql.schema.dialect import Dialect
+from outrider.domain.formats.rfc3339 import EPOCH
 
 Row = tuple[Any, ...]
 
@@ -66,7 +67,6 @@ class Connection(Protocol):
 LAST_SONYFLAKE = "last sonyflake"
 """Where the metadata has the largest identifier of targets, public keys and web keys, in 8 bytes."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_NUMBER = 2**63 - 1
 _MAX_DIGITS = len(str(_MAX_NUMBER))
@@ -74,7 +74,7 @@ _MAX_DIGITS = len(str(_MAX_NUMBER))
 
 def from_time(at: datetime) -> int:
     """Microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
+    return (at - EPOCH) // _MICROSECOND
 
 
 def from_optional_time(at: datetime | None) -> int | None:
@@ -84,7 +84,7 @@ def from_optional_time(at: datetime | None) -> int | None:
 
 def to_time(microseconds: int) -> datetime:
     """An aware time in UTC."""
-    return _EPOCH + timedelta(0, 0, microseconds)
+    return EPOCH + timedelta(0, 0, microseconds)
 
 
 def to_optional_time(microseconds: int | None) -> datetime | None:

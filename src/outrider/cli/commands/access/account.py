@@ -9,9 +9,10 @@ import typer
 
 from outrider.cli.commands.access import account_key
 from outrider.cli.commands.access.account_key import ADVICE, AccountId
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -21,7 +22,9 @@ from outrider.cli.terminal.output import (
     text_of,
 )
 
-app = typer.Typer(help="Manage service accounts, with which programs log in.", no_args_is_help=True)
+app = CommandGroup(
+    help="Manage service accounts, with which programs log in.", no_args_is_help=True
+)
 app.add_typer(account_key.app, name="key")
 
 
@@ -41,15 +44,12 @@ def create_account(
     role: Annotated[
         list[str], typer.Option(metavar="ROLE", help="Role of the account. Repeatable.")
     ],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create a service account. It cannot log in until it has a key, a secret or a token."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.accounts.create_account, CreateAccountRequest(name=name, roles=role)
     )
@@ -62,15 +62,12 @@ def create_account(
 @app.command("list", epilog=examples("outrider account list", "outrider account list --json"))
 def list_accounts(
     *,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List service accounts, oldest first."""
     from outrider_api.outrider.v1.account_service_pb import ListAccountsRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(server.accounts.list_accounts, ListAccountsRequest())
     if as_json:
         print_json(response)
@@ -95,15 +92,12 @@ def delete_account(
     *,
     account: AccountId,
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Delete a service account. Its tokens, keys and secret become invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["its tokens, keys and secret are invalid at once, and nothing brings them back"]
     confirm(f"Delete account {account}?", consequences, yes=yes)
     response = server.call(
@@ -119,15 +113,12 @@ def delete_account(
 def create_secret(
     *,
     account: AccountId,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create a client secret that replaces the former one. The command shows it only once."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountSecretRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.accounts.create_account_secret,
         CreateAccountSecretRequest(account_id=account),

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -38,7 +39,7 @@ class _DefaultCreateGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = CommandGroup(
     cls=_DefaultCreateGroup,
     help="Manage keys of service accounts, for the grant jwt-bearer.",
     no_args_is_help=True,
@@ -63,9 +64,7 @@ def create_key(
         str | None,
         typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create a key and write a key file for ZITADEL clients."""
@@ -75,7 +74,6 @@ def create_key(
     from outrider_api.outrider.v1.account_service_pb import CreateAccountKeyRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None
-    server = connect(url, token, data_dir)
     request = CreateAccountKeyRequest(
         account_id=account, expiration_date=Timestamp.from_datetime(until) if until else None
     )
@@ -106,15 +104,12 @@ def create_key(
 def list_keys(
     *,
     account: AccountId,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List the keys of an account, oldest first, including expired keys."""
     from outrider_api.outrider.v1.account_service_pb import ListAccountKeysRequest
 
-    server = connect(url, token, data_dir)
     request = ListAccountKeysRequest(account_id=account)
     response = server.call(server.accounts.list_account_keys, request, advice=ADVICE)
     if as_json:
@@ -144,9 +139,7 @@ def delete_key(
         str, typer.Argument(metavar="KEY_ID", help='The "keyId" in the key file.')
     ],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Delete a key, so that no program can log in with it.
@@ -155,7 +148,6 @@ def delete_key(
     """
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["programs that log in with the key are refused at once"]
     confirm(f"Delete key {account_key} of account {account}?", consequences, yes=yes)
     response = server.call(

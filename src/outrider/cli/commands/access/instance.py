@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -19,7 +20,7 @@ from outrider.cli.terminal.output import (
     text_of,
 )
 
-app = typer.Typer(
+app = CommandGroup(
     help="Manage instances: tenants of one server, selected by host name. Needs the admin token.",
     no_args_is_help=True,
 )
@@ -44,15 +45,12 @@ def create_instance(
             help="Host name that selects the instance, without a port. Repeatable.",
         ),
     ],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create an instance. The command shows the token of its first owner only once."""
     from outrider_api.outrider.v1.instance_service_pb import CreateInstanceRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.instances.create_instance, CreateInstanceRequest(name=name, hosts=host)
     )
@@ -66,9 +64,7 @@ def create_instance(
 @app.command("list", epilog=examples("outrider instance list", "outrider instance list --json"))
 def list_instances(
     *,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List instances, oldest first.
@@ -77,7 +73,6 @@ def list_instances(
     """
     from outrider_api.outrider.v1.instance_service_pb import ListInstancesRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(server.instances.list_instances, ListInstancesRequest())
     if as_json:
         print_json(response)
@@ -104,15 +99,12 @@ def delete_instance(
         str, typer.Argument(metavar="ID", help="Id of the instance, not its name.")
     ],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Delete an instance with all its data, including its open deliveries."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["everything in the instance is deleted, and nothing brings it back"]
     confirm(f"Delete instance {instance}?", consequences, yes=yes)
     response = server.call(

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -20,7 +21,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_deadline
 
-app = typer.Typer(
+app = CommandGroup(
     help="Manage tokens, which allow an account to call the API.", no_args_is_help=True
 )
 
@@ -50,9 +51,7 @@ def create_token(
         str | None,
         typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create a token. The command shows it only once."""
@@ -62,7 +61,6 @@ def create_token(
     from outrider_api.outrider.v1.account_service_pb import CreateTokenRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None
-    server = connect(url, token, data_dir)
     request = CreateTokenRequest(
         account=account,
         roles=role,
@@ -79,15 +77,12 @@ def create_token(
 @app.command("list", epilog=examples("outrider token list", "outrider token list --json"))
 def list_tokens(
     *,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List valid tokens without their secrets."""
     from outrider_api.outrider.v1.account_service_pb import ListTokensRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(server.accounts.list_tokens, ListTokensRequest())
     if as_json:
         print_json(response)
@@ -115,15 +110,12 @@ def revoke_token(
         str, typer.Argument(metavar="ID", help="Id of the token, not the token itself.")
     ],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Revoke a token. It becomes invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["programs that call with the token are refused at once"]
     confirm(f"Revoke token {token_id}?", consequences, yes=yes)
     response = server.call(

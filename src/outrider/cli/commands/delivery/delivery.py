@@ -16,9 +16,10 @@ from outrider.cli.commands.targets.target_status import (
     suspension_state,
     suspension_times,
 )
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     pretty_body,
@@ -33,7 +34,7 @@ from outrider.cli.terminal.output import (
 if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 
-app = typer.Typer(help="List, replay, retry and cancel deliveries.", no_args_is_help=True)
+app = CommandGroup(help="List, replay, retry and cancel deliveries.", no_args_is_help=True)
 
 MAX_PAGE = 1000
 
@@ -64,15 +65,12 @@ def list_deliveries(
     everything: Annotated[
         bool, typer.Option("--all", help="List all deliveries, without a limit.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List deliveries, newest first."""
     from outrider_api.outrider.v1.delivery_service_pb import DeliveryState, ListDeliveriesRequest
 
-    server = connect(url, token, data_dir)
     request = ListDeliveriesRequest(
         states=[DeliveryState[name.upper()] for name in state or ()],
         target_id=target,
@@ -93,15 +91,12 @@ def list_deliveries(
 def get_delivery(
     *,
     delivery_id: Annotated[str, typer.Argument(metavar="ID")],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show one delivery with its attempts and the payload that outrider signs and sends."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.deliveries.get_delivery,
         GetDeliveryRequest(id=delivery_id),

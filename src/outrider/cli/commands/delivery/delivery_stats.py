@@ -17,8 +17,8 @@ from outrider.cli.commands.targets.target_status import (
     suspension_state,
     suspension_times,
 )
-from outrider.cli.remote.client import connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -57,9 +57,7 @@ def stats(
     watch: Annotated[
         bool, typer.Option("--watch", help="Repeat every two seconds until Ctrl-C.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Count deliveries by state and target. Rates and outcomes cover the last hour.
@@ -68,7 +66,6 @@ def stats(
     """
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
-    server = connect(url, token, data_dir)
     request = GetDeliveryStatsRequest(
         target_id=target,
         event_type=event_type,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import batches_of, read_events, read_payload
 from outrider.cli.terminal.message_text import message_from_json
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 from outrider.cli.terminal.parsing import parse_instant
 from outrider.domain.hops import HOPS_HEADER
@@ -39,7 +40,7 @@ Hops = Annotated[
     ),
 ]
 
-app = typer.Typer(help="Publish events.", no_args_is_help=True)
+app = CommandGroup(help="Publish events.", no_args_is_help=True)
 
 
 @app.callback()
@@ -101,9 +102,7 @@ def publish(
         str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file.")
     ] = None,
     wait: Wait = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Publish one event, or all events of a file. The command returns when they are on disk."""
@@ -118,7 +117,6 @@ def publish(
         "createdAt": parse_instant(created_at, "--created-at").isoformat() if created_at else "",
     }
     events = _events_from_options(event_type, payload, given, file)
-    server = connect(url, token, data_dir)
     results = _publish_all(server, _check_wait_limit(events) if wait else events, hops)
     if wait:
         _wait_and_print_attempts(server, results, as_json=as_json)

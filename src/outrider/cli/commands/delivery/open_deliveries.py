@@ -25,8 +25,8 @@ from outrider.cli.commands.delivery.selection import (
     run_ids,
 )
 from outrider.cli.commands.delivery.states import FINAL, OPEN, STATE_PREFIX, State
-from outrider.cli.remote.client import RemoteServer, connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, short_enum, text_of
 
 RETRY_EXAMPLES = examples(
@@ -78,9 +78,7 @@ def retry(
     everything: Everything = False,
     resume: Resume = "",
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Attempt waiting deliveries now, by ids or filters."""
@@ -97,7 +95,6 @@ def retry(
     states = _states(state, waiting, everything=everything)
     selected = filters(states, target, event_type, event_id, since=since, until=until)
     check_selection(ids, selected, resume)
-    server = connect(url, token, data_dir)
     if ids:
         response = run_ids(server, RETRY, RetryDeliveriesRequest, ids)
     else:
@@ -128,9 +125,7 @@ def cancel(
     everything: Everything = False,
     resume: Resume = "",
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Cancel open deliveries. If an attempt is running, it is the last attempt."""
@@ -141,7 +136,6 @@ def cancel(
     states = _states(state, OPEN, everything=everything)
     selected = filters(states, target, event_type, event_id, since=since, until=until)
     check_selection(ids, selected, resume)
-    server = connect(url, token, data_dir)
     if ids and len(ids) == 1:
         _cancel_one(server, ids[0], as_json=as_json)
         return

@@ -23,8 +23,8 @@ from outrider.cli.commands.delivery.selection import (
     run_ids,
 )
 from outrider.cli.commands.delivery.states import FINAL, State
-from outrider.cli.remote.client import connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import AsJson, examples
 
 REPLAY_EXAMPLES = examples(
     "outrider delivery replay 336392597046099971",
@@ -68,9 +68,7 @@ def replay(
         str, typer.Option(metavar="TOKEN", help="Continue a stopped command with the same filters.")
     ] = "",
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Replay deliveries by ids or filters. Each goes to its target with the current settings."""
@@ -85,7 +83,6 @@ def replay(
             )
     selected = filters(state, target, event_type, event_id, since=since, until=until)
     check_selection(ids, selected, resume)
-    server = connect(url, token, data_dir)
     if ids:
         response = run_ids(server, REPLAY, ReplayDeliveriesRequest, ids)
     else:

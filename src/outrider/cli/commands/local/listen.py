@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import AsJson, examples
 
 if TYPE_CHECKING:
     from outrider.cli.receive.listener import ResponseScript
@@ -92,9 +92,7 @@ def listen(
     forward: Forward = "",
     name: TunnelName = "",
     target: TunnelTarget = "",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Receive calls, verify their signatures and print them. Ctrl-C stops the command.
@@ -108,7 +106,7 @@ def listen(
                 "with --forward the program behind the URL answers: leave out --status, --body,"
                 " --delay and --fail-first"
             )
-        _forward(forward, name, target, server=connect(url, token, data_dir), as_json=as_json)
+        _forward(forward, name, target, server=server, as_json=as_json)
         return
     from outrider.cli.receive.listener import ResponseScript
 

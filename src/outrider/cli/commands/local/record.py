@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from outrider.cli.commands.local.listen import MAX_PORT, TunnelName, TunnelTarget
-from outrider.cli.remote.client import connect
-from outrider.cli.terminal.options import DEFAULT_URL, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import examples
 
 if TYPE_CHECKING:
     from outrider.cli.receive.answered_call import AnsweredCallHandler
@@ -61,9 +61,7 @@ def record(
     forward: Forward = "",
     name: TunnelName = "",
     target: TunnelTarget = "",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
 ) -> None:
     """Write calls to a file, with secrets and personal data redacted. Ctrl-C stops the command.
 
@@ -79,7 +77,7 @@ def record(
             from outrider.cli.receive.forward import forward as run_forward
 
             options = ForwardOptions(url=forward, name=checked_name(name), target_id=target)
-            run_forward(connect(url, token, data_dir), options, _record_and_print(recording))
+            run_forward(server, options, _record_and_print(recording))
         else:
             from outrider.cli.receive.recorder import record_here
 

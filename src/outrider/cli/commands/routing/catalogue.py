@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import batches_of, read_bytes, read_payload
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 
-app = typer.Typer(
+app = CommandGroup(
     help="Manage the catalogue: the methods, functions and event types that executions can name.",
     no_args_is_help=True,
 )
@@ -70,13 +71,10 @@ def list_entries(
             "--describe", help="With --json: include schemas and examples of built-in entries."
         ),
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List the entries of the catalogue by name."""
-    server = connect(url, token, data_dir)
     found = [
         entry
         for entry in _entries(server, prefix, kind, describe=describe and as_json)
@@ -119,9 +117,7 @@ def add_entries(
     example: Object = "",
     response_schema: Object = "",
     response_example: Object = "",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Add entries, or replace the schemas and examples of known entries.
@@ -142,7 +138,6 @@ def add_entries(
     entries = [CatalogueEntry(kind=_wire_kind(name, kind), name=name) for name in names]
     for field, text in described.items():
         setattr(entries[0], field, text)
-    server = connect(url, token, data_dir)
     response = server.call(server.catalogue.add_entries, AddEntriesRequest(entries=entries))
     if as_json:
         print_json(response)
@@ -162,9 +157,7 @@ def remove_entries(
     *,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to remove.")],
     kind: KindOption = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Remove added entries. For a built-in entry, remove the added schemas and examples."""
@@ -174,7 +167,6 @@ def remove_entries(
     )
 
     entries = [CatalogueEntryName(kind=_wire_kind(name, kind), name=name) for name in names]
-    server = connect(url, token, data_dir)
     advice = "`outrider execution set CONDITION --clear` sets an execution to no targets."
     response = server.call(
         server.catalogue.remove_entries, RemoveEntriesRequest(entries=entries), advice=advice
@@ -216,9 +208,7 @@ def import_entries(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the new entries without adding them.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Add the methods of an API with schemas and examples of their requests and responses."""
@@ -237,7 +227,6 @@ def import_entries(
     if dry_run:
         _print_found(entries, as_json=as_json)
         return
-    server = connect(url, token, data_dir)
     new = sum(
         int(
             server.call(server.catalogue.add_entries, AddEntriesRequest(entries=batch)).get(

@@ -9,14 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from outrider.cli.remote.changes import note_changes, reported_changes
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, print_table, short_time, text_of
 from outrider.cli.terminal.parsing import condition_id, condition_message, parse_condition
 from outrider.domain.routing.condition import ConditionKind
 
-app = typer.Typer(help="Manage executions, which bind targets to conditions.", no_args_is_help=True)
+app = CommandGroup(
+    help="Manage executions, which bind targets to conditions.", no_args_is_help=True
+)
 
 MAX_PAGE = 1000
 
@@ -37,16 +40,13 @@ def list_executions(
         int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="Most entries to list.")
     ] = 100,
     offset: Annotated[int, typer.Option(min=0, metavar="N", help="Number of entries to skip.")] = 0,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List executions, newest first."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListExecutionsRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
-    server = connect(url, token, data_dir)
     request = ListExecutionsRequest(
         pagination=PaginationRequest(limit=limit, offset=offset),
         filters=_search_filters(kind, target),
@@ -101,9 +101,7 @@ def set_execution(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the effect without changing anything.")
     ] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Bind targets to a condition. They replace the targets of the execution.
@@ -117,7 +115,6 @@ def set_execution(
     if bool(target_ids) == clear:
         raise typer.BadParameter("give the ids of targets, or --clear to call nothing any more")
     parsed = parse_condition(condition)
-    server = connect(url, token, data_dir)
     if dry_run:
         _show_only(server, parsed.execution_id, target_ids, as_json=as_json)
         return

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 
 if TYPE_CHECKING:
     from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
-app = typer.Typer(
+app = CommandGroup(
     help="Show which execution matches, and why. The command calls no target.", no_args_is_help=True
 )
 
@@ -32,27 +33,23 @@ Method = Annotated[
 def explain_request(
     *,
     method: Method,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show the execution and the targets for a request."""
-    _explain(connect(url, token, data_dir), {"method": method}, as_json=as_json)
+    _explain(server, {"method": method}, as_json=as_json)
 
 
 @app.command("response", epilog=examples(f"outrider explain response {METHOD}"))
 def explain_response(
     *,
     method: Method,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show the execution and the targets for a response."""
     query = {"method": method, "response": True}
-    _explain(connect(url, token, data_dir), query, as_json=as_json)
+    _explain(server, query, as_json=as_json)
 
 
 @app.command("function", epilog=examples("outrider explain function preuserinfo"))
@@ -61,13 +58,11 @@ def explain_function(
     function: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the function, such as preuserinfo.")
     ],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show the execution and the targets for a function."""
-    _explain(connect(url, token, data_dir), {"function": function}, as_json=as_json)
+    _explain(server, {"function": function}, as_json=as_json)
 
 
 @app.command("event", epilog=examples("outrider explain event user.human.added --json"))
@@ -76,13 +71,11 @@ def explain_event(
     event_type: Annotated[
         str, typer.Argument(metavar="TYPE", help="Event type, such as user.human.added.")
     ],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show the execution and the targets for an event type."""
-    _explain(connect(url, token, data_dir), {"eventType": event_type}, as_json=as_json)
+    _explain(server, {"eventType": event_type}, as_json=as_json)
 
 
 def _explain(server: RemoteServer, query: Mapping[str, object], *, as_json: bool) -> None:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.input_files import read_message
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     indented_json,
     joined_json,
@@ -23,7 +24,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_duration
 
-app = typer.Typer(
+app = CommandGroup(
     help="Run a request, a response or a function through its targets.",
     no_args_is_help=True,
 )
@@ -62,9 +63,7 @@ def intercept_request(
     file: File,
     method: Method = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Run a request through its targets and print the result.
@@ -76,7 +75,6 @@ def intercept_request(
     request = read_message(file, InterceptRequestRequest)
     request.full_method = method or request.full_method
     request.request_json = request.request_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_request, request, timeout)
     _print_response(response, "request", as_json=as_json)
 
@@ -95,9 +93,7 @@ def intercept_response(
     file: File,
     method: Method = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Run a response through its targets and print the result.
@@ -109,7 +105,6 @@ def intercept_response(
     request = read_message(file, InterceptResponseRequest)
     request.full_method = method or request.full_method
     request.response_json = request.response_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.intercept_response, request, timeout)
     _print_response(response, "response", as_json=as_json)
 
@@ -133,9 +128,7 @@ def call_function(
         ),
     ] = "",
     timeout: Timeout = "30s",
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Call the targets of a function and print the merged result.
@@ -147,7 +140,6 @@ def call_function(
     request = read_message(file, CallFunctionRequest)
     request.function = function or request.function
     request.payload_json = request.payload_json or NO_MEMBERS
-    server = connect(url, token, data_dir)
     response = _send(server, server.interceptions.call_function, request, timeout)
     _print_response(response, "answer", as_json=as_json)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from outrider.cli.remote.client import connect
-from outrider.cli.terminal.options import DEFAULT_URL, DataDir, Token, Url, examples
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.terminal.options import examples
 
 EXAMPLES = examples(
     "outrider top",
@@ -29,9 +29,7 @@ def top(
     targets: Annotated[
         int, typer.Option(min=1, max=100, metavar="N", help="Number of targets to show.")
     ] = 10,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
 ) -> None:
     """Show rates, states and failing targets live. Press q or Ctrl-C to quit.
 
@@ -41,7 +39,6 @@ def top(
 
     from outrider.cli.dashboard.loop import run_live, run_once
 
-    server = connect(url, token, data_dir)
     is_terminal = sys.stdout.isatty()
     console = Console(width=None if is_terminal else _WIDE)
     if once or not is_terminal:

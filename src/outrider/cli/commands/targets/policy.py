@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from outrider.cli.commands.targets.policy_changes import replaced_settings
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.message_text import message_from_json
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -28,7 +29,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_duration
 
-app = typer.Typer(
+app = CommandGroup(
     help="Manage target policies: retries, limits, order, headers, TLS.", no_args_is_help=True
 )
 
@@ -72,13 +73,11 @@ class OnUnreachable(StrEnum):
 def get_policy(
     *,
     target_id: TargetArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show the policy of a target without its secrets, its pause state and its breaker."""
-    response = _read_policy(connect(url, token, data_dir), target_id)
+    response = _read_policy(server, target_id)
     if as_json:
         print_json(response)
         return
@@ -162,9 +161,7 @@ def set_policy(
     ] = None,
     on_unreachable: OnUnreachableOption = None,
     ca_file: CaFile = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Change the policy of a target, or replace it with a file."""
@@ -185,21 +182,18 @@ def set_policy(
     given = {path: value for path, value in changes.items() if value is not None}
     if (file is None) is not bool(given):
         raise typer.BadParameter("give either --file or what is to change")
-    _set_policy(connect(url, token, data_dir), target_id, file, given, as_json=as_json)
+    _set_policy(server, target_id, file, given, as_json=as_json)
 
 
 def pause_target(
     *,
     target_id: TargetArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Pause a target. outrider makes no attempts until an operator resumes the target."""
     from outrider_api.outrider.v1.target_policy_service_pb import PauseTargetRequest
 
-    server = connect(url, token, data_dir)
     request = PauseTargetRequest(target_id=target_id)
     response = server.call(server.policies.pause_target, request, advice=ADVICE)
     if as_json:
@@ -212,15 +206,12 @@ def pause_target(
 def resume_target(
     *,
     target_id: TargetArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Resume the deliveries of a paused target."""
     from outrider_api.outrider.v1.target_policy_service_pb import ResumeTargetRequest
 
-    server = connect(url, token, data_dir)
     request = ResumeTargetRequest(target_id=target_id)
     response = server.call(server.policies.resume_target, request, advice=ADVICE)
     if as_json:

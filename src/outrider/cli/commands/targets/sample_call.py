@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.input_files import read_object
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import pretty_body, print_fields, print_json, short_enum, text_of
 
 # A target may take 270 s.
@@ -33,9 +33,7 @@ def send_sample_call(
         str | None,
         typer.Option(metavar="FILE|-", help="JSON object to send instead of a sample."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Send a test call to a target and apply its response as a real call does.
@@ -46,7 +44,6 @@ def send_sample_call(
     from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
 
     payload = "" if file is None else read_object(file)
-    server = connect(url, token, data_dir)
     response = server.call(
         partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
         TestTargetRequest(target_id=target_id, payload_json=payload),

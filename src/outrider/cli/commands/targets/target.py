@@ -26,9 +26,10 @@ from outrider.cli.commands.targets.target_status import (
     suspension_state,
     type_message,
 )
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -44,7 +45,7 @@ from outrider.cli.terminal.parsing import parse_duration
 if TYPE_CHECKING:
     from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
 
-app = typer.Typer(help="Manage targets: the URLs that outrider calls.", no_args_is_help=True)
+app = CommandGroup(help="Manage targets: the URLs that outrider calls.", no_args_is_help=True)
 app.add_typer(policy.app, name="policy")
 app.add_typer(target_key.app, name="key")
 app.command("delete", epilog=target_delete.EXAMPLES)(target_delete.delete_target)
@@ -69,16 +70,13 @@ def list_targets(
         int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="Most entries to list.")
     ] = 100,
     offset: Annotated[int, typer.Option(min=0, metavar="N", help="Number of entries to skip.")] = 0,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List targets, newest first. The list shows which targets are suspended."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
-    server = connect(url, token, data_dir)
     request = ListTargetsRequest(
         pagination=PaginationRequest(limit=limit, offset=offset),
         filters=[_name_filter(name)] if name else [],
@@ -114,15 +112,12 @@ def list_targets(
 def get_target(
     *,
     target_id: Annotated[str, typer.Argument(metavar="ID")],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Show one target with its signing key."""
     from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
-    server = connect(url, token, data_dir)
     response = server.call(
         server.actions.get_target,
         GetTargetRequest(id=target_id),
@@ -181,9 +176,7 @@ def create_target(
     payload_type: Annotated[
         Payload, typer.Option(help="Format of the request body.")
     ] = Payload.JSON,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Create a target. outrider does not call it until an execution contains it."""
@@ -195,7 +188,6 @@ def create_target(
         interrupt_on_error=interrupt_on_error,
         payload_type=payload_type,
     )
-    server = connect(url, token, data_dir)
     response = server.call(server.actions.create_target, request)
     if as_json:
         print_json(response)

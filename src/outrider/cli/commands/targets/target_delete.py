@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import print_fields, print_json, short_time, text_of
 from outrider.cli.terminal.parsing import condition_id
 
@@ -30,15 +30,12 @@ def delete_target(
     *,
     target_id: Annotated[str, typer.Argument(metavar="ID")],
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Delete a target. outrider removes it from its executions and cancels its open deliveries."""
     from outrider_api.zitadel.action.v2.action_service_pb import DeleteTargetRequest
 
-    server = connect(url, token, data_dir)
     name = _name(server, target_id)
     if name is not None:
         consequences = [*_executions(server, target_id), *_open_deliveries(server, target_id)]

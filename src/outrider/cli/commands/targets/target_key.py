@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from outrider.cli.remote.changes import note_changes, reported_changes
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.client import RemoteServer
+from outrider.cli.remote.command_group import CommandGroup
 from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import (
     note,
     print_fields,
@@ -23,7 +24,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_deadline
 
-app = typer.Typer(
+app = CommandGroup(
     help="Manage public keys of targets. outrider encrypts payloads of type jwe with the active key.",
     no_args_is_help=True,
 )
@@ -57,9 +58,7 @@ def add_key(
         str | None,
         typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Add a public key. outrider does not use it until an operator activates it."""
@@ -69,7 +68,6 @@ def add_key(
     from outrider_api.zitadel.action.v2.action_service_pb import AddPublicKeyRequest
 
     until = parse_deadline(expires, "--expires", utc_now()) if expires else None
-    server = connect(url, token, data_dir)
     request = AddPublicKeyRequest(
         target_id=target_id,
         public_key=_public_pem(file),
@@ -93,16 +91,13 @@ def add_key(
 def list_keys(
     *,
     target_id: TargetArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """List the public keys of a target, newest first, including expired keys."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListPublicKeysRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
-    server = connect(url, token, data_dir)
     request = ListPublicKeysRequest(
         target_id=target_id, pagination=PaginationRequest(limit=MAX_PAGE)
     )
@@ -134,15 +129,12 @@ def activate_key(
     *,
     target_id: TargetArgument,
     key_id: KeyArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Activate a public key. outrider then encrypts payloads only with this key of the target."""
     from outrider_api.zitadel.action.v2.action_service_pb import ActivatePublicKeyRequest
 
-    server = connect(url, token, data_dir)
     request = ActivatePublicKeyRequest(target_id=target_id, key_id=key_id)
     response, headers = server.call_for_headers(
         server.actions.activate_public_key, request, advice=_advice(target_id)
@@ -161,15 +153,12 @@ def deactivate_key(
     *,
     target_id: TargetArgument,
     key_id: KeyArgument,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Deactivate a public key. Without an active key outrider sends no payload of type jwe."""
     from outrider_api.zitadel.action.v2.action_service_pb import DeactivatePublicKeyRequest
 
-    server = connect(url, token, data_dir)
     request = DeactivatePublicKeyRequest(target_id=target_id, key_id=key_id)
     response = server.call(server.actions.deactivate_public_key, request, advice=_advice(target_id))
     _print_change(response, "deactivated", as_json=as_json)
@@ -184,15 +173,12 @@ def remove_key(
     target_id: TargetArgument,
     key_id: KeyArgument,
     yes: Yes = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Remove a public key that is not active."""
     from outrider_api.zitadel.action.v2.action_service_pb import RemovePublicKeyRequest
 
-    server = connect(url, token, data_dir)
     consequences = ["it has to be uploaded again before anything can be encrypted to it"]
     confirm(f"Remove key {key_id} of target {target_id}?", consequences, yes=yes)
     response = server.call(

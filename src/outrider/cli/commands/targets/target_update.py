@@ -14,9 +14,9 @@ from outrider.cli.commands.targets.target_status import (
     kind_of,
     type_message,
 )
-from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.remote.client import RemoteServer
 from outrider.cli.terminal.errors import CommandError
-from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
+from outrider.cli.terminal.options import AsJson, examples
 from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
 from outrider.cli.terminal.parsing import parse_duration
 
@@ -77,9 +77,7 @@ def update_target(
         bool, typer.Option("--rotate-key", help="Create a new signing key and print it.")
     ] = False,
     grace: Grace = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
+    server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
     """Change a target. The new values also apply to open deliveries."""
@@ -102,7 +100,6 @@ def update_target(
     changes = {field: value for field, value in given.items() if value is not None}
     if not changes and kind is None and interrupt_on_error is None:
         raise typer.BadParameter("say what is to change")
-    server = connect(url, token, data_dir)
     if kind is not None or interrupt_on_error is not None:
         changes["target_type"] = _type_message(server, target_id, kind, interrupt_on_error)
     _send_update(server, target_id, changes, kept, as_json=as_json)

@@ -7,11 +7,14 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from http import HTTPStatus
 
 from outrider.domain.access.external_issuer import ExternalIssuer, check_callable
 from outrider.domain.calls.request import RequestError
 from outrider.domain.formats.json_bounds import check_values
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, JwtParser, KeySet
+from outrider_receiver._kept_keys import KeptKeys
 
 FRESH_FOR = timedelta(minutes=10)
 """After this long keys are fetched again, and go on being used meanwhile."""
@@ -21,7 +24,6 @@ COOL_DOWN = timedelta(seconds=30)
 """Between two fetches, whatever the first one brought: anyone may send a token."""
 FETCH_TIMEOUT_S = 5.0
 """For one document."""
-_OK = 200
 
 
 class JwksFetchError(Exception):
@@ -62,7 +64,7 @@ class JwksFetcher:
             response = await self.fetcher.get(url, FETCH_TIMEOUT_S)
         except RequestError as error:
             raise JwksFetchError(f"{name}: {error.reason}") from None
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             raise JwksFetchError(f"{name}: the answer has the status {response.status}")
         if len(response.body) > MAX_DOCUMENT_BYTES:
             raise JwksFetchError(f"{name}: the answer is larger than {MAX_DOCUMENT_BYTES} bytes")
@@ -73,37 +75,38 @@ class JwksFetcher:
         return response.body
 
 
-@dataclass(slots=True)
 class JwksCache:
-    """One key set. Of many callers at once, one fetches, and the others wait for it.
+    """Implements the port `IssuerKeys`. Of many callers at once, one fetches, the others wait for it.
 
     `on_failure` is called with the reason of a fetch that brought nothing. A caller that stops
     waiting stops no other.
     """
 
-    fetch: Callable[[], Awaitable[KeySet]]
-    now: Callable[[], datetime]
-    on_failure: Callable[[str], None] = field(repr=False)
-    _kept: tuple[datetime, KeySet] | None = field(default=None, repr=False)
-    _tried_at: datetime | None = None
-    _fetching: asyncio.Task[None] | None = field(default=None, repr=False)
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[KeySet]],
+        now: Callable[[], datetime],
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._fetch = fetch
+        self._now = now
+        self._on_failure = on_failure
+        limits = (FRESH_FOR, STALE_FOR, COOL_DOWN)
+        self._kept = KeptKeys[KeySet](*(limit.total_seconds() for limit in limits))
+        self._fetching: asyncio.Task[None] | None = None
 
     async def current(self) -> KeySet | None:
-        """The keys to verify with; None when there are none, and none could be fetched."""
-        now, kept = self.now(), self._kept
-        if kept is None or not _is_within(kept[0], now, STALE_FOR):
+        now = self._now().timestamp()
+        if self._kept.usable(now) is None:
             await self._wait_for_fetch(now)
-            kept = self._kept
-            return kept[1] if kept is not None and _is_within(kept[0], now, STALE_FOR) else None
-        if not _is_within(kept[0], now, FRESH_FOR):
+        elif self._kept.is_old(now):
             self._start_fetch(now)
-        return kept[1]
+        return self._kept.usable(now)
 
     async def newer(self, than: KeySet) -> KeySet | None:
-        """Keys fetched after these, if there are or may be any; None: these are the newest."""
-        if self._kept is not None and self._kept[1] is than:
-            await self._wait_for_fetch(self.now())
-        return self._kept[1] if self._kept is not None and self._kept[1] is not than else None
+        if self._kept.newest is than:
+            await self._wait_for_fetch(self._now().timestamp())
+        return self._kept.newest if self._kept.newest is not than else None
 
     async def aclose(self) -> None:
         """End a fetch that is under way."""
@@ -111,29 +114,46 @@ class JwksCache:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
 
-    async def _wait_for_fetch(self, now: datetime) -> None:
+    async def _wait_for_fetch(self, now: float) -> None:
         self._start_fetch(now)
         if self._fetching is not None:
             await asyncio.shield(self._fetching)
 
-    def _start_fetch(self, now: datetime) -> None:
-        cooling = self._tried_at is not None and _is_within(self._tried_at, now, COOL_DOWN)
-        if self._fetching is None and not cooling:
-            self._tried_at = now
+    def _start_fetch(self, now: float) -> None:
+        if self._fetching is None and self._kept.may_fetch(now):
             self._fetching = asyncio.create_task(self._fetch_and_keep())
 
     async def _fetch_and_keep(self) -> None:
         try:
-            key_set = await self.fetch()
-            self._kept = (self.now(), key_set)
+            key_set = await self._fetch()
+            self._kept.keep(key_set, self._now().timestamp())
         except JwksFetchError as problem:
-            self.on_failure(str(problem))
+            self._on_failure(str(problem))
         except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
-            self.on_failure(f"{type(problem).__name__} while fetching")
+            self._on_failure(f"{type(problem).__name__} while fetching")
         finally:
             self._fetching = None
 
 
-def _is_within(then: datetime, now: datetime, length: timedelta) -> bool:
-    """In both directions: a clock may be set back, by little or by much."""
-    return abs(now - then) < length
+@dataclass(frozen=True, slots=True)
+class IssuerKeyCaches:
+    """One cache for each issuer and URL. `report` is told why keys could not be fetched."""
+
+    jwts: JwtParser
+    fetcher: Fetcher = field(repr=False)
+    now: Callable[[], datetime]
+    report: Callable[[ExternalIssuer, str], None] = field(repr=False)
+    _caches: dict[tuple[str, str], JwksCache] = field(default_factory=dict, repr=False)
+
+    def keys_of(self, issuer: ExternalIssuer) -> JwksCache:
+        """Its keys; nothing is fetched before they are asked for."""
+        name_and_url = issuer.issuer, issuer.jwks_url
+        if name_and_url not in self._caches:
+            fetch = JwksFetcher(issuer, self.fetcher, self.jwts)
+            on_failure = partial(self.report, issuer)
+            self._caches[name_and_url] = JwksCache(fetch, self.now, on_failure)
+        return self._caches[name_and_url]
+
+    async def aclose(self) -> None:
+        """Fetch no more."""
+        await asyncio.gather(*(cache.aclose() for cache in self._caches.values()))
