@@ -22,9 +22,7 @@ _OPTIONS = (
         default="http://127.0.0.1:8080",
         annotation=Annotated[
             str,
-            typer.Option(
-                "--url", envvar="OUTRIDER_URL", metavar="URL", help="Where the server is."
-            ),
+            typer.Option("--url", envvar="OUTRIDER_URL", metavar="URL", help="URL of the server."),
         ],
     ),
     _Parameter(
@@ -37,7 +35,7 @@ _OPTIONS = (
                 "--token",
                 envvar="OUTRIDER_TOKEN",
                 metavar="TOKEN",
-                help="Bearer token. Without it the admin token in the data directory is used.",
+                help="Bearer token. Default: the admin token in the data directory.",
             ),
         ],
     ),
@@ -51,7 +49,7 @@ _OPTIONS = (
                 "--data-dir",
                 envvar="OUTRIDER_DATA_DIR",
                 metavar="DIR",
-                help="The server's data directory, to read its admin.token.",
+                help="Data directory of the server, which has admin.token.",
             ),
         ],
     ),

@@ -23,7 +23,7 @@ from outrider.cli.terminal.output import (
 )
 
 app = CommandGroup(
-    help="Service accounts: programs that log in by themselves.", no_args_is_help=True
+    help="Manage service accounts, with which programs log in.", no_args_is_help=True
 )
 app.add_typer(account_key.app, name="key")
 
@@ -33,19 +33,21 @@ app.add_typer(account_key.app, name="key")
     epilog=examples(
         "outrider account create shop --role EVENT_PUBLISHER",
         "",
-        "Then give it a key or a secret. `outrider token create --help` lists the roles.",
+        "Then create a key or a secret. `outrider token create --help` lists the roles.",
     ),
 )
 def create_account(
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique among the accounts.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the account. It must be unique.")
+    ],
     role: Annotated[
-        list[str], typer.Option(metavar="ROLE", help="What it may do. Give it more than once.")
+        list[str], typer.Option(metavar="ROLE", help="Role of the account. Repeatable.")
     ],
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """Make a service account. It cannot log in before it has a key, a secret or a token."""
+    """Create a service account. It cannot log in until it has a key, a secret or a token."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountRequest
 
     response = server.call(
@@ -81,7 +83,7 @@ def list_accounts(
             )
             for listed in response.get("accounts", ())
         ],
-        empty="There are no service accounts. Make one with `outrider account create`.",
+        empty="There are no service accounts. Create one with `outrider account create`.",
     )
 
 
@@ -93,7 +95,7 @@ def delete_account(
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a service account. Its tokens, keys and secret are invalid at once."""
+    """Delete a service account. Its tokens, keys and secret become invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
     consequences = ["its tokens, keys and secret are invalid at once, and nothing brings them back"]
@@ -114,7 +116,7 @@ def create_secret(
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """Make a client secret in place of the former one. It is shown once and never again."""
+    """Create a client secret that replaces the former one. The command shows it only once."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountSecretRequest
 
     response = server.call(
@@ -132,4 +134,4 @@ def create_secret(
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")
-    note("replaced: a secret that the account had before is invalid now.")
+    note("replaced: a former secret of the account is now invalid.")

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
 app = CommandGroup(
-    help="Which execution would match, and why. Nothing is called.", no_args_is_help=True
+    help="Show which execution matches, and why. The command calls no target.", no_args_is_help=True
 )
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
 ADVICE = "a method is /package.Service/Method, an event type has no wildcard"
 
-Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/Method.")]
+Method = Annotated[
+    str, typer.Argument(metavar="METHOD", help="Method, as /package.Service/Method.")
+]
 
 
 @app.command("request", epilog=examples(f"outrider explain request {METHOD}"))
@@ -34,7 +36,7 @@ def explain_request(
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """What happens before a request is handled."""
+    """Show the execution and the targets for a request."""
     _explain(server, {"method": method}, as_json=as_json)
 
 
@@ -45,7 +47,7 @@ def explain_response(
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """What happens before a response is sent."""
+    """Show the execution and the targets for a response."""
     query = {"method": method, "response": True}
     _explain(server, query, as_json=as_json)
 
@@ -53,22 +55,26 @@ def explain_response(
 @app.command("function", epilog=examples("outrider explain function preuserinfo"))
 def explain_function(
     *,
-    function: Annotated[str, typer.Argument(metavar="NAME", help="Such as preuserinfo.")],
+    function: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the function, such as preuserinfo.")
+    ],
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """What happens where a function runs."""
+    """Show the execution and the targets for a function."""
     _explain(server, {"function": function}, as_json=as_json)
 
 
 @app.command("event", epilog=examples("outrider explain event user.human.added --json"))
 def explain_event(
     *,
-    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as user.human.added.")],
+    event_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Event type, such as user.human.added.")
+    ],
     server: RemoteServer,
     as_json: AsJson = False,
 ) -> None:
-    """What happens when an event of this type is published."""
+    """Show the execution and the targets for an event type."""
     _explain(server, {"eventType": event_type}, as_json=as_json)
 
 
@@ -112,7 +118,7 @@ def _print_candidates(response: Mapping[str, Any]) -> None:
             (text_of(candidate, "id"), text_of(candidate, "reason"))
             for candidate in response.get("candidates", ())
         ],
-        empty="No execution asks for it. Bind one with `outrider execution set`.",
+        empty="No execution matches. Bind one with `outrider execution set`.",
     )
 
 
@@ -128,5 +134,5 @@ def _print_targets(response: Mapping[str, Any]) -> None:
             )
             for target in response.get("targets", ())
         ],
-        empty="None: they were deleted meanwhile.",
+        empty="None: all targets are deleted.",
     )
