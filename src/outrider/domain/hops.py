@@ -1,4 +1,4 @@
-"""How many outriders an event has come through: what ends a circle of receivers that publish.
+"""The number of outriders that an event has passed, which ends a circle of receivers that publish.
 
 A delivery says the number, and a receiver that publishes what it received passes it on.
 """

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list, and in which direction it is sorted."""
+    """The part of a list that a caller asks for, and its sort direction."""
 
     offset: int = 0
     limit: int = DEFAULT_LIMIT

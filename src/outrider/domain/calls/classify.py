@@ -1,4 +1,4 @@
-"""What a response means: an outcome, and the error that it may forward."""
+"""Classify a response: its outcome, and the error that it may forward."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ForwardedError:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a response means. `error` is a sentence for the attempt log, empty when accepted."""
+    """The class of a response. `error` is a sentence for the attempt log, empty when accepted."""
 
     outcome: Outcome
     error: str = ""

@@ -1,4 +1,4 @@
-"""Which states of deliveries a call about many of them is for."""
+"""The states of deliveries that a bulk operation applies to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes an event the same when its id comes again: its type, its aggregate and its payload.
+"""The content of an event, which tells whether an id that is published again is the same event.
 
 The time, the owner, the version, the sequence and the user do not count: a publisher that sends an
 event again may fill them again. The store keeps a digest of the content, which outlives the payload.

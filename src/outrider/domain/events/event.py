@@ -63,7 +63,7 @@ def aggregate_of(event: Event) -> str:
 
 
 def is_event_type(text: str) -> bool:
-    """Whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
+    """Return whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
     return _EVENT_TYPE.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Whether a call was signed by the source that it should come from.
+"""Verify that a relayed call was signed by its source.
 
     ZITADEL-Signature: t=1700000000,v1=<64 hex digits>[,v1=...]
 

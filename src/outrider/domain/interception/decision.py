@@ -1,4 +1,4 @@
-"""After a call of a target: does the interception go on, and if not, with which error does it stop.
+"""Decide whether an interception continues after a call of a target, and otherwise with which error.
 
 ZITADEL's rules, and two of outrider's own: a target that could not be reached is told apart from
 one that refused, and texts about receivers never reach the caller.
@@ -41,7 +41,7 @@ _FORWARDED: dict[int, type[OutriderError]] = {
 
 
 def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
-    """Whether a target whose call had this outcome, and did not accept, stops the interception.
+    """Return whether a target that did not accept, with this outcome, stops the interception.
 
     `on_unreachable` of its policy decides when no response came; without a choice, and when the
     target responded, its `interrupt_on_error` does. An asynchronous target stops nothing.

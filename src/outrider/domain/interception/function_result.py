@@ -1,4 +1,4 @@
-"""What the result of a function does to claims, attributes and metadata.
+"""Apply the result of a function to claims, attributes and metadata.
 
 For the issuer of the token or the assertion: it writes the metadata first, then adds what these
 functions return. Nothing here changes its arguments.

@@ -1,4 +1,4 @@
-"""What an execution is set for, and the id that it is stored under."""
+"""The condition of an execution, and the id under which it is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GROUP_SUFFIX = ".*"
 
 
 class ConditionKind(StrEnum):
-    """What a condition is about: also the first part of the execution's id."""
+    """The kind of a condition, which is the first part of the execution's id."""
 
     REQUEST = "request"
     RESPONSE = "response"
@@ -22,7 +22,7 @@ class ConditionKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """How much of its kind a condition covers."""
+    """The part of its kind that a condition covers."""
 
     METHOD = "method"
     SERVICE = "service"
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What an execution is set for. `value` is empty for `Scope.ALL`.
+    """The condition of an execution. `value` is empty for `Scope.ALL`.
 
     A method is spelled `/package.Service/Method`, a group without its trailing `.*`.
     """
@@ -73,12 +73,12 @@ def condition_from_id(execution_id: ExecutionId) -> Condition:
 
 
 def event_lookup_id(event_type: str) -> ExecutionId:
-    """What the router looks up when an event of this type is published."""
+    """Return the id that the router looks up for an event of this type."""
     return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
 
 
 def exists(condition: Condition, catalogue: Catalogue) -> bool:
-    """Whether the catalogue has what the condition is about."""
+    """Return whether the catalogue has the method, service, function or event type of the condition."""
     known = {
         Scope.METHOD: catalogue.has_method,
         Scope.SERVICE: catalogue.has_service,

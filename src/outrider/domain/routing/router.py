@@ -1,4 +1,4 @@
-"""Which execution is chosen for a method, a response, a function or an event.
+"""Find the execution for a method, a response, a function or an event.
 
 Exactly one is, or none: the targets of broader conditions are not merged in. Ids are compared as
 text, without regard to segments, as ZITADEL does:
