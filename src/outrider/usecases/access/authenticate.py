@@ -1,4 +1,4 @@
-"""Who calls: from a host name to an instance, from an `Authorization` header to an account in it."""
+"""Find the caller: a host name selects the instance, an `Authorization` header the account in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.routing_table import Routing
 
 _SCHEME = "Bearer "
-# A token is looked up again after this long: so long may a revoked one go on working on a node
+# A token is looked up again after this time. Until then a revoked token may still work on a node
 # that did not revoke it.
 _CACHED_FOR = timedelta(seconds=1)
 _MAX_CACHED = 10_000

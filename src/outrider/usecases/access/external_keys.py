@@ -14,11 +14,11 @@ from outrider.domain.formats.json_bounds import check_values
 from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher, JwtParser, KeySet
 
 FRESH_FOR = timedelta(minutes=10)
-"""After this long keys are fetched again, and go on being used meanwhile."""
+"""After this time keys are fetched again; until the answer the old ones are used."""
 STALE_FOR = timedelta(hours=24)
 """So long are keys used when no newer ones can be fetched."""
 COOL_DOWN = timedelta(seconds=30)
-"""Between two fetches, whatever the first one brought: anyone may send a token."""
+"""The least time between two fetches, successful or not: any client may send a token."""
 FETCH_TIMEOUT_S = 5.0
 """For one document."""
 _OK = 200
@@ -75,7 +75,7 @@ class JwksFetcher:
 
 @dataclass(slots=True)
 class JwksCache:
-    """One key set. Of many callers at once, one fetches, and the others wait for it.
+    """One key set. Of several concurrent callers, one fetches it and the others wait.
 
     `on_failure` is called with the reason of a fetch that brought nothing. A caller that stops
     waiting stops no other.
@@ -106,7 +106,7 @@ class JwksCache:
         return self._kept[1] if self._kept is not None and self._kept[1] is not than else None
 
     async def aclose(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a fetch that is running."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
@@ -128,7 +128,7 @@ class JwksCache:
             self._kept = (self.now(), key_set)
         except JwksFetchError as problem:
             self.on_failure(str(problem))
-        except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
+        except Exception as problem:  # noqa: BLE001 - the kept keys stay in use
             self.on_failure(f"{type(problem).__name__} while fetching")
         finally:
             self._fetching = None

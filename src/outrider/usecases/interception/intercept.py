@@ -221,7 +221,7 @@ class Interceptions:
 def invalid_response_error(
     kind: ConditionKind,
 ) -> Callable[[InvalidResponse], OutriderError]:
-    """What makes the caller's error of a response that cannot be applied."""
+    """Return the caller's error for a response that cannot be applied."""
     return _invalid_function_response if kind is ConditionKind.FUNCTION else _invalid_response
 
 

@@ -1,6 +1,6 @@
 """Spans of traces: the port that opens them, and the current one of a task.
 
-Nothing here needs a tracing system. Without one, traces of callers go on: a call on their behalf
+Nothing here needs a tracing system. Without one, traces of callers continue: a call on their behalf
 gets a span of the same trace, with an identifier that the log has, too.
 """
 
@@ -72,7 +72,7 @@ NO_SPAN = PropagatedSpan(None)
 
 
 class TracePropagator:
-    """Traces without a tracing system: none begins here, those of callers go on."""
+    """Traces without a tracing system: none begins here, those of callers continue."""
 
     def __init__(self, new_id: Callable[[], int]) -> None:
         """`new_id` makes positive numbers of at most 64 bits that never come twice."""

@@ -1,4 +1,4 @@
-"""Which execution would match, and why: by the router that routes the calls."""
+"""Explain which execution would match, and why, by the same router that routes calls."""
 
 from __future__ import annotations
 

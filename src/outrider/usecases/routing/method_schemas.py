@@ -1,4 +1,4 @@
-"""What the catalogue knows about the messages of methods: a schema of their own, or ZITADEL's types."""
+"""Schemas of the messages of methods: a registered JSON Schema, or ZITADEL's types."""
 
 from __future__ import annotations
 

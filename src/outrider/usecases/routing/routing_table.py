@@ -1,6 +1,6 @@
-"""What routing, the catalogue and host names look like right now, in memory.
+"""Routes, catalogues and host names of all instances, in memory.
 
-Built from the store and replaced when its revision has moved: at once on the node that changed it,
+Built from the store and replaced when its revision has moved: immediately on the node that changed it,
 within a second on others. Replaced whole, so that a reader never sees half a change.
 """
 
@@ -73,11 +73,11 @@ class Routing:
         return time.monotonic() - self._compared_at
 
     def catalogue(self, instance: InstanceId) -> Catalogue:
-        """What is registered, with what this instance added."""
+        """Return the registered catalogue with the entries that this instance added."""
         return self._current.catalogues.get(instance, self.registered)
 
     def has_own_entries(self, instance: InstanceId) -> bool:
-        """Whether this instance added to the catalogue, or described what is in it."""
+        """Return whether this instance added or described entries of the catalogue."""
         return instance in self._current.catalogues
 
     def instance_at(self, authority: str) -> InstanceId | None:
@@ -91,7 +91,7 @@ class Routing:
     async def refresh(self) -> bool:
         """Bring it up to date with the store; return whether anything had changed.
 
-        Of several at once, one does the work and the others wait for it.
+        Of several concurrent calls, one does the work and the others wait for it.
         """
         async with self._refreshing:
             known = -1 if self._snapshot is None else self._snapshot.revision
