@@ -1,3 +1,3 @@
-"""ZITADEL Actions v2 on its own feet: targets, executions, deliveries that are never lost."""
+"""A standalone server that implements ZITADEL Actions v2: targets, executions, signed deliveries."""
 
 __version__ = "0.1.0"

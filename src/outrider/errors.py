@@ -13,7 +13,7 @@ OutriderError
   Internal              the instance lacks what it must have
   UnknownFailure        ZITADEL answers these with the code unknown, and so do we
 
-StartupError stands beside the tree: it is for the operator who starts a process, never for a caller.
+StartupError is not in the tree: it is for the operator who starts a process, never for a caller.
 What is not in this tree reaches the caller as `internal` with a reference and no text.
 """
 
@@ -131,7 +131,7 @@ class Internal(OutriderError):
 
 
 class UnknownFailure(OutriderError):
-    """What ZITADEL answers with the code unknown: a detail all the same, mostly with an empty id."""
+    """An error that ZITADEL reports with the code unknown, and a detail that mostly has an empty id."""
 
     code = Code.UNKNOWN
 

@@ -1,4 +1,4 @@
-"""What ends a worker's wait for its next poll."""
+"""The event that ends a worker's wait for its next poll."""
 
 from __future__ import annotations
 
