@@ -35,7 +35,7 @@ _TIMEOUTS = {
     "tcp_user_timeout": 10_000,
 }
 # A process that hangs inside a transaction blocks all others: it loses the transaction. A stricter
-# isolation would refuse what units do at once; they keep themselves apart by locks.
+# isolation would abort concurrent units, which are separated by locks.
 _SETTINGS = (
     "SELECT set_config('idle_in_transaction_session_timeout', '15s', false),"
     " set_config('lock_timeout', '20s', false),"
@@ -47,7 +47,7 @@ _DURABLE = (
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
 _NUL = "\0"
-# So many rows are copied, which takes half the time of as many statements.
+# From this number of rows on, COPY is used: it takes half the time of as many statements.
 _COPIED_FROM = 32
 
 UNREADABLE = (
@@ -125,7 +125,7 @@ class PostgresConnection:
                 raise CommitUnknown(_UNKNOWN) from failure
             raise
         if cursor.statusmessage != "COMMIT":
-            # A unit went on after a failed statement: PostgreSQL has rolled everything back.
+            # A unit continued after a failed statement: PostgreSQL has rolled everything back.
             raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 
     def rollback(self) -> None:
@@ -141,7 +141,7 @@ class PostgresConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another connection is needed."""
+        """Return whether another connection is needed."""
         return self._connection.closed or self._connection.broken
 
     @property
@@ -174,7 +174,7 @@ def connect(url: str) -> PostgresConnection:
     }
     connection = psycopg.connect(url, autocommit=True, application_name="outrider", **options)  # type: ignore[arg-type] # numbers and texts
     try:
-        # Every whole number is sent as one type: else each size of number is a statement of its own.
+        # Every whole number is sent as one type: else each size of number prepares a separate statement.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
         connection.adapters.register_dumper(bool, Int8BinaryDumper)
         connection.execute(_SETTINGS)

@@ -56,7 +56,7 @@ async def open_postgres(
 
     It tries for `timeout_s` seconds to reach the database; `announce` gets the reasons. Raise
     `CannotOpen` when that fails, when the database takes no writes or has too few connections for
-    so many `processes`, `SchemaTooNew` for data of a newer release.
+    the number of `processes`, `SchemaTooNew` for data of a newer release.
     """
     needed = processes * CONNECTIONS_OF_A_PROCESS
     store = await asyncio.to_thread(_open, url, secrets, now, announce, timeout_s, needed=needed)
@@ -67,7 +67,7 @@ async def open_postgres(
 
 
 def is_sealed(url: str, *, announce: Callable[[str], None] = lambda _: None) -> bool:
-    """Whether this database has sealed secrets already: a new key would not fit.
+    """Return whether this database has sealed secrets already: a new key would not fit.
 
     Waits and raises as `open_postgres` does.
     """

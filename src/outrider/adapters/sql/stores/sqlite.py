@@ -1,7 +1,7 @@
 """SQLite as the store: write-ahead log, full fsync, group commit.
 
 One thread writes (`group_commit`), other threads read snapshots. Processes that share the file take
-a write lock on a file beside it, whose waiters the kernel wakes at once: SQLite's own busy handler
+a write lock on a file next to it, whose waiters the kernel wakes immediately: SQLite's busy handler
 sleeps up to 100 ms between tries.
 """
 
@@ -50,7 +50,8 @@ _CACHED_STATEMENTS = 256
 _CACHE_KIB = 8 * 1024
 # It writes the first page again, with what stands there.
 _TOUCH = "PRAGMA application_id = 0"
-# So many rows are one statement: each of many would ask the event loop's thread for the interpreter.
+# From this number of rows on, one statement writes them all as JSON: each of many statements would
+# compete with the event loop's thread for the interpreter.
 _JSON_FROM = 256
 
 
@@ -141,7 +142,7 @@ class SqliteStore:
 
     @property
     def node(self) -> int | None:
-        """None: processes that share the file number themselves by lock files beside it."""
+        """None: processes that share the file number themselves by lock files next to it."""
         return None
 
     def watch_commits(self, watch: Watch) -> None:

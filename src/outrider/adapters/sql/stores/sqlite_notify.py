@@ -1,6 +1,6 @@
 """Notifications between processes that share a file: a byte in a pipe says that there may be work.
 
-Every listener has a named pipe in a directory beside the file, and every notifier writes to all of
+Every listener has a named pipe in a directory next to the file, and every notifier writes to all of
 them. A notification may be lost. Nothing depends on them: listeners also poll the store, only later.
 """
 
@@ -31,7 +31,7 @@ class SqliteNotifier:
         self._listeners: list[_Listener] = []
 
     def listen(self, on_notification: Callable[[], None]) -> None:
-        """Call it, in a thread of its own, after a process has notified, this one included.
+        """Call it in a separate thread after a process has notified, this one included.
 
         Where the file system has no named pipes there are no notifications.
         """
