@@ -36,7 +36,7 @@ class UnauthenticatedBodies:
 
     @property
     def size(self) -> int:
-        """How many bytes they hold now."""
+        """Return how many bytes they hold now."""
         return self._counts.total()
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What callers read about the API: `/openapi.json`, and `/docs`, which shows it to people.
+"""Serve the API reference: `/openapi.json`, and `/docs` for people.
 
 Both are generated from the proto files. Neither needs a token: they contain no more than the source
 does.

@@ -1,4 +1,4 @@
-"""What is recorded about every call besides its line in the log: metrics and spans."""
+"""Record metrics and a span of every call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _NoTracing:
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Mapping[str, str | int]
     ) -> PropagatedSpan:
-        """The caller's trace goes on as it came."""
+        """Pass the caller's trace on unchanged."""
         del name, kind, attributes
         return NO_SPAN if parent is None else PropagatedSpan(parent)
 

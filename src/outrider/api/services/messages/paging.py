@@ -11,7 +11,7 @@ from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest, Paginati
 
 # SQLite's and PostgreSQL's largest: no list is that long.
 _MAX_OFFSET = 2**63 - 1
-# Each filter is a condition of SQL, and SQLite takes less than a thousand. No caller needs so many:
+# Each filter is a condition of SQL, and SQLite takes less than a thousand. No caller needs that number:
 # filters are ANDed, and one filter takes any number of ids.
 _MAX_FILTERS = 100
 
