@@ -87,7 +87,7 @@ def _declare(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `load_settings` gives: complete and checked. Paths are absolute."""
+    """The settings, complete and checked. Paths are absolute."""
 
     host: str = _declare(read_host, "Address to listen on.", default="127.0.0.1")
     port: int = _declare(

@@ -1,4 +1,4 @@
-"""What an execution can be set for."""
+"""The conditions for which an execution can be set."""
 
 from __future__ import annotations
 

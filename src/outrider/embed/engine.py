@@ -105,7 +105,7 @@ class Engine(Management):
         )
 
     def matches(self, kind: ConditionKind, full_method: str) -> bool:
-        """Whether any execution matches the request or the response of a method."""
+        """Return whether any execution matches the request or the response of a method."""
         components = self._components or raise_not_open()
         # Nearly every call asks this of the same few methods: routing, at 3 us, is asked once.
         if components.routing.revision != self._revision:

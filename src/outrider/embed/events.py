@@ -23,7 +23,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 class Event:
     """Something that happened in the application.
 
-    `event_type` is dot-separated, such as `order.created`. With an `id` of your own, publishing
+    `event_type` is dot-separated, such as `order.created`. With your own `id`, publishing
     the same event again makes no second delivery, and publishing another one under it is refused. `created_at` is aware; None is now. `payload`
     is what JSON can say, or the text of a JSON object, which arrives as it is written; at most
     512 KiB. None: the event has no data.
@@ -98,7 +98,7 @@ def _payload_text(payload: Mapping[str, object] | str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair, which no UTF-8 can say."""
+    """Return whether it has no half of a surrogate pair, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""How an engine is opened and closed, and the calls that closing waits for."""
+"""Open and close an engine; closing waits for calls in flight."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class EngineLifecycle:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used right now."""
+        """Return whether the engine can be used now."""
         return self._components is not None
 
     def api(self) -> EngineApi:

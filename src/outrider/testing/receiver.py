@@ -30,7 +30,7 @@ from outrider_receiver import InvalidSignature, VerifiedCall, verify
 
 Headers = tuple[tuple[str, str], ...]
 
-# A listening socket's queue: tests open hundreds of connections at once.
+# The length of the listening queue: tests open hundreds of connections at the same time.
 _BACKLOG = 4096
 _ACCEPTING_ITERATIONS = 3
 # SO_LINGER on, zero seconds: closing sends a reset instead of an orderly end.
@@ -41,9 +41,9 @@ _WITHOUT_BODY = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the receiver does with one call.
+    """The receiver's answer to one call.
 
-    `delay` is in seconds. With `cut_at` the connection ends after so many bytes of the body, with
+    `delay` is in seconds. With `cut_at` the connection ends after that number of bytes of the body, with
     `reset` before any. `raw` is sent as it is, and the connection ends.
     """
 
@@ -58,12 +58,12 @@ class Answer:
 
     @property
     def is_immediate(self) -> bool:
-        """Whether nothing has to happen before it."""
+        """Return whether it is sent without a wait."""
         return not self.delay and self.hang_until is None
 
     @property
     def ends_connection(self) -> bool:
-        """Whether the connection is not kept alive after it."""
+        """Return whether the connection is closed after it."""
         return self.reset or self.cut_at is not None or self.raw is not None
 
     def rendered(self, *more: tuple[str, str]) -> bytes:
@@ -104,7 +104,7 @@ class ReceivedCall:
 
 
 class Receiver:
-    """An HTTP server on a port of its own, from `__aenter__` to `__aexit__`.
+    """An HTTP server on a free port, from `__aenter__` to `__aexit__`.
 
     `script` is a list of answers in the order of the calls, or a function from a call to its
     answer. `signing_keys` may be set at any time; `now` is the clock that signatures are held
@@ -153,7 +153,7 @@ class Receiver:
         traceback: TracebackType | None,
     ) -> None:
         for _ in range(_ACCEPTING_ITERATIONS):
-            # A connection is made so many iterations of the loop after its client has come. One
+            # A connection is made a few iterations of the loop after its client has connected. One
             # that is half made when the server closes is never closed (CPython 3.11).
             await asyncio.sleep(0)
         self._running_server.close()
@@ -163,7 +163,7 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         address: tuple[str, int] = self._running_server.sockets[0].getsockname()
         return address[1]
 
@@ -174,11 +174,11 @@ class Receiver:
 
     @property
     def connection_count(self) -> int:
-        """How many connections are open."""
+        """Return how many connections are open."""
         return len(self._connections)
 
     async def wait_for(self, calls: int, *, within: float = 20.0) -> list[ReceivedCall]:
-        """Wait until so many calls have arrived; return all. Raise `TimeoutError` after `within` s."""
+        """Wait until `calls` calls have arrived; return all. Raise `TimeoutError` after `within` s."""
         if len(self.calls) < calls:
             arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((calls, arrived))
@@ -244,7 +244,7 @@ class Receiver:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection. Calls that came at once are answered in their order."""
+    """Serve one connection. Calls that arrive together are answered in their order."""
 
     def __init__(self, receiver: Receiver, number: int) -> None:
         self._receiver = receiver

@@ -54,7 +54,7 @@ async def drain_body(receive: Receive, request: RequestBody) -> None:
 
 
 def is_json(headers: Iterable[Header]) -> bool:
-    """Whether the body is JSON, neither compressed nor a stream of events."""
+    """Return whether the body is JSON, neither compressed nor a stream of events."""
     kind = header(headers, b"content-type").partition(b";")[0].strip().lower()
     plain = header(headers, b"content-encoding").strip().lower() in {b"", b"identity"}
     return plain and (kind == b"application/json" or kind.endswith(b"+json"))

@@ -36,7 +36,7 @@ _TOO_LONG, _NOT_JSON = 413, 415
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who calls, as targets are told."""
+    """The caller's identity, as targets receive it."""
 
     org_id: str = ""
     project_id: str = ""
@@ -45,7 +45,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddlewareOptions:
-    """What a middleware does with every call."""
+    """The options of a middleware."""
 
     engine: Engine
     identify: Callable[[Scope], Identity]
@@ -205,7 +205,7 @@ class BufferedSend:
     async def __call__(self, message: Message) -> None:
         """Take one message of the application."""
         if self._is_over:
-            # The application goes on with a response that has been replaced.
+            # The application continues to send a response that has been replaced.
             return
         kind = message["type"]
         if kind == "http.response.start" and _is_buffered(message, self._exchange.max_body_bytes):

@@ -101,7 +101,7 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         )
 
     async def _passes(self, full_method: str) -> bool:
-        """Whether no target has to see this call; the call itself reports what goes wrong."""
+        """Return whether no target has to see this call; the call itself reports failures."""
         try:
             await self.register()
             kinds = (ConditionKind.REQUEST, ConditionKind.RESPONSE)
