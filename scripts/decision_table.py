@@ -68,7 +68,7 @@ def _decision(cells: Sequence[Cell]) -> str:
 
 
 def _goes_on(cell: Cell) -> str:
-    return "goes on, changed" if cell["message"] == "replaced" else "goes on"
+    return "continues, changed" if cell["message"] == "replaced" else "continues"
 
 
 def _error(cells: Sequence[Cell]) -> str:

@@ -44,7 +44,7 @@ A setting comes from a flag of `outrider serve`, from the environment, or from `
 the working directory (another file: `--config FILE` or `OUTRIDER_CONFIG`); the first of these that
 has it wins. An empty environment variable counts as not set. Relative paths are relative to the
 working directory. A setting that does not exist is an error that names its file or variable, and
-all problems are reported at once.
+all problems are reported together.
 
 ```toml
 # {DEFAULT_FILE}
@@ -78,9 +78,9 @@ server's response as protojson. Remarks and errors go to standard error.
 CLI_SIGNALS = """
 `serve`, `worker`, `dev`, `listen`, `record` and `demo` stay up until Ctrl-C or SIGTERM, and end
 with 0 then. `demo` that is interrupted before its delivery was verified ends with 130. `serve` and
-`worker` that get a second signal while they stop end at once: with 130 for Ctrl-C, 143 for SIGTERM.
+`worker` that get a second signal while they stop end immediately: with 130 for Ctrl-C, 143 for SIGTERM.
 Every other command that a signal ends, ends with 130 or 143: `delivery stats --watch`, `top` unless
-`q` ends it, and `delivery replay`, which first finishes its page and prints how to go on.
+`q` ends it, and `delivery replay`, which first finishes its page and prints how to continue.
 """
 
 

@@ -2,7 +2,7 @@
 
     keys = Jwks.of_issuer("https://auth.example.com")        # or Jwks("https://…/oauth/v2/keys")
 
-- One fetch at a time: whoever needs keys meanwhile waits for the same answer, in any thread or loop.
+- One fetch at a time: other callers that need keys wait for the same answer, in any thread or loop.
 - A key that is not known is looked for again, once per `cool_down`: a web key may be new. Until
   then the answer is no, without asking.
 - Keys older than `max_age` are renewed in the background and serve on meanwhile, and while the issuer
@@ -31,7 +31,7 @@ Jwk = Mapping[str, Any]
 """One key as published: RFC 7517."""
 
 Fetch = Callable[[str], bytes]
-"""Get a URL: the body of its answer, or an exception. It runs in a thread of its own."""
+"""Get a URL: the body of its answer, or an exception. It runs in a separate thread."""
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_KEYS = 100
@@ -44,7 +44,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class KeySource(Protocol):
-    """Where the keys for verifying tokens come from."""
+    """A source of the keys that verify tokens."""
 
     def find(self, kid: str) -> Jwk | None:
         """Return the key of this id, None when there is none. May wait for the network.
@@ -158,14 +158,14 @@ class Jwks:
         return self._settled(kid)
 
     def _flight_for(self, kid: str) -> Future[None] | None:
-        """What to wait for before answering; None when the answer is known."""
+        """Return the fetch to wait for before answering; None when the answer is known."""
         with self._lock:
             now = self._clock()
             age = None if self._fetched_at is None else now - self._fetched_at
             is_usable = age is not None and age <= self._max_stale
             if kid in self._keys and is_usable:
                 if age is not None and age > self._max_age:
-                    self._launched(now)  # nobody waits for it: the old key serves meanwhile
+                    self._launched(now)  # no caller waits for it: the old key is used meanwhile
                 return None
             self._launched(now)
             return self._flight if self._in_flight() else None
@@ -174,7 +174,7 @@ class Jwks:
         return self._flight is not None and not self._flight.done()
 
     def _launched(self, now: float) -> None:
-        """Ask, unless somebody does or did lately."""
+        """Fetch, unless a fetch is running or ended recently."""
         is_cooling = self._tried_at is not None and now - self._tried_at < self._cool_down
         if self._in_flight() or is_cooling:
             return

@@ -1,4 +1,4 @@
-"""What calls say, typed: one frozen dataclass for each kind.
+"""The payloads of calls: one frozen dataclass for each kind.
 
 Names are the contract's, in Python's spelling: `aggregateID` is `aggregate_id`. What a newer sender
 adds is kept in `extra`. `parse_payload` believes the bytes: verify them first, or let `Receiver` do
@@ -33,7 +33,7 @@ from outrider_receiver.users import (
 )
 
 MAX_ACTORS = 32
-"""How many actors may act for one another; nobody delegates that far."""
+"""The most actors that may act for one another."""
 
 
 _CALL: Mapping[str, str] = {
@@ -137,7 +137,7 @@ class Response:
 
 @dataclass(frozen=True)
 class _Token:
-    """What the two functions of tokens have in common."""
+    """The common part of the two functions of tokens."""
 
     function: str = ""
     """`function/preuserinfo` or `function/preaccesstoken`."""
