@@ -166,7 +166,7 @@ def rest_request(method: DescMethod, message: Message) -> HttpRequest:
 
 
 def json_of(message: Message) -> Any:
-    """A message's JSON, with whole numbers written as everybody but protobuf writes them."""
+    """A message's JSON, with whole numbers written as all libraries but protobuf's write them."""
     return json.loads(message.to_json(), parse_float=plain_number)
 
 

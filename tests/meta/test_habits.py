@@ -13,7 +13,7 @@ MODULES = [*modules_under(SERVICE), *modules_under(RECEIVER)]
 
 MAX_FUNCTION_LINES = 60
 MAX_MODULE_LINES = 400
-# Names of drawers, not of things: what is put there belongs to somebody.
+# Names of drawers, not of things: what is put there belongs to another package.
 DRAWERS = {"base", "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 DOCUMENTED = (
     "outrider.domain.",
@@ -107,7 +107,7 @@ def test_nothing_is_called_just_key():
 
 def test_what_others_rely_on_says_what_they_may_rely_on():
     """
-    The domain, the errors, the ports and the receiver are read by whoever builds on them.
+    The domain, the errors, the ports and the receiver are read by developers who build on them.
     """
     assert [] == offences(undocumented)
 
