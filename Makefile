@@ -47,6 +47,7 @@ bench: $(STAMP)  ## Measure: deliveries, publishing, start, memory (about ten mi
 generate: $(STAMP)  ## Make src/outrider_api, docs/reference and tables in docs from their sources again; works offline
 	@$(BIN)/python scripts/generate.py
 	@PYTHONPATH=scripts $(BIN)/python -m reference.commands docs/reference
+	@PYTHONPATH=scripts $(BIN)/python -m reference.error_page docs/reference
 	@$(BIN)/python scripts/decision_table.py
 	@$(BIN)/python scripts/observability_tables.py
 	@$(BIN)/python scripts/zitadel_catalogue.py

@@ -42,20 +42,38 @@ class Code(StrEnum):
 class OutriderError(Exception):
     """A failure the caller is meant to read.
 
-    The text goes to the caller as it is: never put a secret, a SQL fragment or another
-    instance's identifier in it. `id` is ZITADEL's error id where it has one, else empty:
-    then the wire shows the text alone, without a detail, unless `has_detail` is set.
+    The texts go to the caller as they are: never put a secret, a SQL fragment or another
+    instance's identifier in them. `id` is ZITADEL's error id where it has one, else empty:
+    then the wire shows the text alone, without an `ErrorDetail`, unless `has_detail` is set.
+
+    A message of ZITADEL is fixed. `reason` says what it leaves out: what is wrong, with the value;
+    `hint` says what to do next. Both are a detail of their own on every wire.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
 
-    def __init__(self, message: str, id: str = "", *, has_detail: bool | None = None) -> None:  # noqa: A002 - the name on the wire
+    def __init__(
+        self,
+        message: str,
+        id: str = "",  # noqa: A002 - the name on the wire
+        *,
+        reason: str = "",
+        hint: str = "",
+        has_detail: bool | None = None,
+    ) -> None:
         super().__init__(message, id)
         self.message = message
         self.id = id
         self.has_detail = bool(id) if has_detail is None else has_detail
+        self.added_reason = reason
+        self.hint = hint
         self.target_id = ""
         self.interception_id = ""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong: the added reason, or the message where it says that itself."""
+        return self.added_reason or self.message
 
     def at(self, target_id: str, interception_id: str = "") -> Self:
         """Record which target interrupted which interception. Return the error itself.
@@ -135,8 +153,8 @@ class UnknownFailure(OutriderError):
 
     code = Code.UNKNOWN
 
-    def __init__(self, message: str, id: str = "") -> None:  # noqa: A002 - the name on the wire
-        super().__init__(message, id, has_detail=True)
+    def __init__(self, message: str, id: str = "", *, reason: str = "", hint: str = "") -> None:  # noqa: A002 - the name on the wire
+        super().__init__(message, id, reason=reason, hint=hint, has_detail=True)
 
 
 class StartupError(Exception):

@@ -19,6 +19,7 @@ from protobuf import DescMethod, DescService, Message, Oneof
 
 from outrider_api.google.api import annotations_pb
 from outrider_api.google.rpc.status_pb import Status
+from outrider_api.outrider.v1.error_pb import ReasonDetail
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
@@ -45,6 +46,7 @@ GRPC_CODES = [
 ]
 DETAIL_TYPE = "zitadel.v1.ErrorDetail"
 INTERRUPT_TYPE = "outrider.v1.InterruptDetail"
+REASON_TYPE = "outrider.v1.ReasonDetail"
 TRAILER_FRAME = 0x80
 
 
@@ -98,7 +100,7 @@ class Result(Generic[M]):
     """The same on every wire: a message, or a code with its text and the id in its detail.
 
     `target_id` and `interception_id` are in the detail of a call that a target interrupted; None:
-    there is none.
+    there is none. `reason` and `hint` are in a detail of their own; empty: there is none.
     """
 
     message: M | None
@@ -108,6 +110,8 @@ class Result(Generic[M]):
     detail_text: str | None = None
     target_id: str | None = None
     interception_id: str | None = None
+    reason: str = ""
+    hint: str = ""
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     trailers: Mapping[str, str] = field(default_factory=dict)
@@ -210,6 +214,7 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
         assert item["debug"].items() <= item.items()
     raw = [ErrorDetail.from_binary(data) for data in values_of(details, DETAIL_TYPE)]
     targets = [InterruptDetail.from_binary(data) for data in values_of(details, INTERRUPT_TYPE)]
+    reasons = [ReasonDetail.from_binary(data) for data in values_of(details, REASON_TYPE)]
     return Result(
         None,
         code=error["code"],
@@ -218,6 +223,8 @@ def http_result(wire: Wire, response: HttpResponse, kind: type[M]) -> Result[M]:
         detail_text=raw[0].message if raw else None,
         target_id=targets[0].target_id if targets else None,
         interception_id=targets[0].interception_id if targets else None,
+        reason=reasons[0].reason if reasons else "",
+        hint=reasons[0].hint if reasons else "",
         http_status=response.status,
         headers=response.headers,
     )
@@ -275,6 +282,7 @@ def grpc_failure(
     status = Status.from_binary(b64decode(packed + "==="))
     found = [detail for any_ in status.details if (detail := any_.unpack(ErrorDetail))]
     targets = [detail for any_ in status.details if (detail := any_.unpack(InterruptDetail))]
+    reasons = [detail for any_ in status.details if (detail := any_.unpack(ReasonDetail))]
     return Result(
         None,
         code=code,
@@ -283,6 +291,8 @@ def grpc_failure(
         detail_text=found[0].message if found else None,
         target_id=targets[0].target_id if targets else None,
         interception_id=targets[0].interception_id if targets else None,
+        reason=reasons[0].reason if reasons else "",
+        hint=reasons[0].hint if reasons else "",
         http_status=response.status,
         headers=response.headers,
         trailers=trailers or {},

@@ -96,7 +96,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path):
     """
     error = error_of({"config": "nothing.toml"}, directory=tmp_path)
 
-    assert f"{tmp_path}/nothing.toml: no such file (from --config). Name a TOML file." == error
+    assert f"{tmp_path}/nothing.toml: no such file (from --config): name a TOML file" == error
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path):

@@ -89,12 +89,18 @@ def fails_with(status: int, code: str, text: str, error_id: str | None) -> Itera
     with pytest.raises(zitadel.ApiError) as caught:
         yield
     body = caught.value.response_body
-    details = body.get("details", [])
+    every = body.get("details", [])
+    details = [detail for detail in every if detail["type"] != "outrider.v1.ReasonDetail"]
     message = text if error_id is None else f"{text} ({error_id})"
     debug = [] if error_id is None else [{"id": error_id, "message": text}]
 
     assert (status, code, message) == (caught.value.code, body["code"], body["message"])
-    assert debug == [detail["debug"] for detail in details]
+    assert (
+        debug
+        == [detail["debug"] for detail in details]
+        == [d["debug"] for d in every[: len(debug)]]
+    )
+    assert error_id is None or every[1]["debug"]["reason"]
     assert ["zitadel.v1.ErrorDetail"] * len(debug) == [detail["type"] for detail in details]
     packed = [base64.b64decode(detail["value"] + "===") for detail in details]
     assert all(error_id.encode() in value and text.encode() in value for value in packed)

@@ -27,6 +27,7 @@ from outrider.api.services.outrider.accounts import AccountHandlers
 from outrider.api.services.outrider.catalogue import CatalogueHandlers
 from outrider.api.services.outrider.deliveries import DeliveryHandlers
 from outrider.api.services.outrider.events import EventHandlers
+from outrider.api.services.outrider.executions import ExecutionDetailHandlers
 from outrider.api.services.outrider.instances import InstanceHandlers
 from outrider.api.services.outrider.interceptions import InterceptionHandlers
 from outrider.api.services.outrider.policies import TargetPolicyHandlers
@@ -63,6 +64,7 @@ from outrider_api.outrider.v1 import account_service_connect as account
 from outrider_api.outrider.v1 import catalogue_service_connect as catalogue
 from outrider_api.outrider.v1 import delivery_service_connect as delivery
 from outrider_api.outrider.v1 import event_service_connect as event
+from outrider_api.outrider.v1 import execution_service_connect as execution
 from outrider_api.outrider.v1 import instance_service_connect as instance
 from outrider_api.outrider.v1 import interception_service_connect as interception
 from outrider_api.outrider.v1 import target_policy_service_connect as policy
@@ -229,4 +231,9 @@ def _target_rows(
             InterceptionHandlers(interceptions.interceptions, interceptions.explain),
         ),
         (policy.TargetPolicyServiceASGIApplication, policy.TargetPolicyService, policies),
+        (
+            execution.ExecutionServiceASGIApplication,
+            execution.ExecutionService,
+            ExecutionDetailHandlers(ManageExecutions(store, runtime, routing)),
+        ),
     )

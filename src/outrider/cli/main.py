@@ -84,11 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         app(args=arguments, prog_name="outrider")
     except CommandError as error:
-        print_error(error)
+        given = sys.argv[1:] if arguments is None else arguments
+        print_error(error, as_json="--json" in given)
         sys.exit(error.code)
     except OSError as failure:
         if failure.errno != ENOSPC:
             raise
-        print_error(CommandError("no space left on the device", "Make room where it writes to."))
+        print_error(CommandError("no space left on the device", "make room where it writes to"))
         sys.exit(ExitCode.FAILED)
     sys.exit(ExitCode.OK)

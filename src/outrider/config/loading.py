@@ -162,7 +162,7 @@ def _config_path(
     source = "--config" if flags.get("config") else "OUTRIDER_CONFIG"
     path = directory / Path(str(name)).expanduser()
     if not path.is_file():
-        raise SettingsError(f"{path}: no such file (from {source}). Name a TOML file.")
+        raise SettingsError(f"{path}: no such file (from {source}): name a TOML file")
     return path
 
 
@@ -172,10 +172,10 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, _RawValue
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         # TOML and UTF-8 errors; both say where, neither repeats a value.
-        raise SettingsError(f"{path}: is not TOML: {error}.") from None
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
     for name, value in content.items():
         if name in SETTINGS:
             yield name, _RawValue(value, f"from {path}")

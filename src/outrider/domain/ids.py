@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
+
+_ID = re.compile(r"[0-9]{1,20}")
 
 InstanceId = NewType("InstanceId", str)
 TargetId = NewType("TargetId", str)
@@ -18,3 +21,8 @@ AccountKeyId = NewType("AccountKeyId", str)
 PublicKeyId = NewType("PublicKeyId", str)
 WebKeyId = NewType("WebKeyId", str)
 """The `kid` of what it signs."""
+
+
+def shown_id(given: str, otherwise: str = "with this id") -> str:
+    """An id that a caller gave, as an error may repeat it; what looks like none may be a secret."""
+    return given if _ID.fullmatch(given) else otherwise

@@ -26,7 +26,12 @@ class Page:
 def checked_page(offset: int, limit: int, *, ascending: bool) -> Page:
     """Return the page; 0 is the default limit, over 1000 is refused."""
     if limit > MAX_LIMIT:
-        raise InvalidRequest("Limit exceeded", "QUERY-4M0fs")
+        raise InvalidRequest(
+            "Limit exceeded",
+            "QUERY-4M0fs",
+            reason=f"the limit of the page is {limit}",
+            hint=f"ask for at most {MAX_LIMIT} rows, and for the next ones with the offset",
+        )
     return Page(offset, limit or DEFAULT_LIMIT, ascending)
 
 

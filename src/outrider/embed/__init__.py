@@ -11,7 +11,7 @@ from outrider.domain.delivery.replay import BulkCounts
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.interception.message import InvalidResponse, MessageType
 from outrider.domain.routing.condition import Condition, ConditionKind
-from outrider.domain.routing.execution import Execution
+from outrider.domain.routing.execution import Execution, ExecutionChange
 from outrider.domain.targets.policy import TargetPolicy
 from outrider.domain.targets.target import PayloadType, Target, TargetChange, TargetType
 from outrider.embed.conditions import on_event, on_function, on_request, on_response
@@ -29,6 +29,7 @@ __all__ = [
     "Engine",
     "Event",
     "Execution",
+    "ExecutionChange",
     "InterceptionResult",
     "InvalidResponse",
     "MessageType",

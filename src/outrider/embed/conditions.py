@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from outrider.domain.ids import ExecutionId
-from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
+from outrider.domain.routing.condition import Condition, ConditionKind, Scope, read_condition_id
 from outrider.errors import InvalidRequest
 
 
@@ -40,11 +39,7 @@ def read_condition(condition: Condition | str) -> Condition:
     """
     if isinstance(condition, Condition):
         return condition
-    kind = condition.partition("/")[0]
-    if kind not in set(ConditionKind) or condition == ConditionKind.FUNCTION:
-        kinds = ", ".join(ConditionKind)
-        raise InvalidRequest(f"a condition begins with one of {kinds}, not {condition!r}")
-    return condition_from_id(ExecutionId(condition))
+    return read_condition_id(condition)
 
 
 def _call(kind: ConditionKind, method: str, service: str) -> Condition:

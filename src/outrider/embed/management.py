@@ -10,7 +10,8 @@ from outrider.domain.ids import TargetId
 from outrider.domain.page import MAX_LIMIT, Page
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind
-from outrider.domain.routing.execution import Execution
+from outrider.domain.routing.execution import Execution, ExecutionChange
+from outrider.domain.routing.router import Shadowing
 from outrider.domain.routing.search import ExecutionIdsFilter, ExecutionSort
 from outrider.domain.targets.policy import StoredPolicy, TargetPolicy
 from outrider.domain.targets.search import NameFilter, TargetSort, TextMethod
@@ -139,10 +140,11 @@ class Management(DeliveryLog):
 
     async def set_execution(
         self, condition: Condition | str, targets: Iterable[Target | str]
-    ) -> datetime | None:
+    ) -> ExecutionChange:
         """Have these targets called, in order; none of them: nothing is called any more.
 
-        The method, function or event type must be in the catalogue: `NotFound` otherwise.
+        Return what was replaced, and what the execution shadows. The method, function or event type
+        must be in the catalogue: `NotFound` otherwise.
         """
         components = self._open_components
         target_ids = [_id_of(target) for target in targets]
@@ -159,9 +161,18 @@ class Management(DeliveryLog):
         )
         return page.rows[0] if page.rows else None
 
-    async def delete_execution(self, condition: Condition | str) -> None:
-        """Call nothing for this condition any more."""
-        await self.set_execution(condition, ())
+    async def delete_execution(self, condition: Condition | str) -> ExecutionChange:
+        """Call nothing for this condition any more; return which targets were called."""
+        return await self.set_execution(condition, ())
+
+    async def shadowing(self, condition: Condition | str) -> Shadowing:
+        """Say which executions one for this condition keeps from firing, and which keep it from it.
+
+        Whether or not it is set.
+        """
+        components = self._open_components
+        found = await components.executions.get(components.actor, read_condition(condition))
+        return found.shadowing
 
     async def list_executions(self) -> list[Execution]:
         """All that have targets, by id."""

@@ -67,6 +67,7 @@ CASES: Mapping[str, Sequence[Case]] = {
         {"filters": [{"targetFilter": {"targetId": "$target"}}]},
         {"filters": [{"inConditionsFilter": {"conditions": list(CONDITIONS)}}]},
     ),
+    "GetExecution": about({"id": "event/$event_type"}, {"id": "function/$function"}),
     "ListExecutionFunctions": about(EVERYTHING),
     "ListExecutionMethods": about(EVERYTHING),
     "ListExecutionServices": about(EVERYTHING),

@@ -34,6 +34,8 @@ HTTP_STATUS = {
     "unimplemented": 501,
     "unauthenticated": 401,
 }
+# Their texts are those of targets.
+FORWARDED = {"EXEC-reUaUZCzCp", "EXEC-bmhNhpcqpF"}
 TELLS_BY_STATUS = {Wire.CONNECT_JSON, Wire.CONNECT_PROTO, Wire.REST}
 
 
@@ -93,9 +95,14 @@ class Run:
         )
         self._window = Window(since, self._service.clock.now)
         if isinstance(expected, ExpectedError):
-            text, target = self._filled(expected.text), self._filled(expected.target)
-            expected = replace(expected, text=text, target=target)
+            expected = replace(
+                expected,
+                text=self._filled(expected.text),
+                target=self._filled(expected.target),
+                reason=self._filled(expected.reason),
+            )
             assert wire_error(expected, self._wire) == seen(result)
+            check_reason(expected, result)
         else:
             assert result.message is not None, f"refused: {result.code}, {result.text}"
             assert self._filled(expected) == json.loads(result.message.to_json())
@@ -124,6 +131,15 @@ def wire_error(expected: ExpectedError, wire: Wire) -> tuple[Any, ...]:
     detail_text = None if expected.id is None else expected.text
     status = HTTP_STATUS[expected.code] if wire in TELLS_BY_STATUS else 200
     return expected.code, expected.wire_text, expected.id, detail_text, expected.target, status
+
+
+def check_reason(expected: ExpectedError, result: Result[Any]) -> None:
+    """A text that is fixed says too little: its reason and what to do come with it."""
+    if expected.reason is not None:
+        assert expected.reason == result.reason
+    if expected.id is not None and expected.id not in FORWARDED:
+        assert result.reason, f"{expected.id} has no reason"
+        assert result.hint, f"{expected.id} does not say what to do"
 
 
 def seen(result: Result[Any]) -> tuple[Any, ...]:

@@ -62,13 +62,15 @@ class ExpectedError:
     """An error: its code, its text without the id, and the id in its detail.
 
     None: there is no detail, and the text stands alone. Empty: there is one without an id.
-    `target` is the id of the target that interrupted, in a separate detail.
+    `target` is the id of the target that interrupted, in a separate detail. `reason` is compared
+    when it is given. Every error with an id has one, and a hint, but for what targets forward.
     """
 
     code: str
     text: str
     id: str | None = None
     target: str | None = None
+    reason: str | None = None
 
     @property
     def wire_text(self) -> str:

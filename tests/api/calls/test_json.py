@@ -13,6 +13,7 @@ from api.calls.service import Service
 from api.calls.steps import ENDPOINT
 from api.calls.table import Caller
 from api.wires import HttpRequest, HttpResponse
+from outrider_api.outrider.v1.error_pb import ReasonDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -191,6 +192,24 @@ NOT_FOUND_DETAIL = {
 }
 
 
+WHY = {
+    "reason": "there is no target 1 in this instance",
+    "hint": "give an id that `outrider target list` shows",
+}
+REASON = {
+    "type": "outrider.v1.ReasonDetail",
+    "value": Like("the same in binary", lambda text: WHY == reason_in(text)),
+    "debug": WHY,
+    "@type": "type.googleapis.com/outrider.v1.ReasonDetail",
+    **WHY,
+}
+
+
+def reason_in(text: str) -> dict[str, str]:
+    """The fields of a packed reason."""
+    return dict(json.loads(ReasonDetail.from_binary(b64decode(text + "===")).to_json()))
+
+
 async def test_an_error_over_connect_is_zitadels(service: Service):
     """
     Byte for byte what its clients are used to.
@@ -201,7 +220,7 @@ async def test_an_error_over_connect_is_zitadels(service: Service):
     assert {
         "code": "not_found",
         "message": "Target not found (QUERY-hj5oaniyrz)",
-        "details": [NOT_FOUND_DETAIL],
+        "details": [NOT_FOUND_DETAIL, REASON],
     } == answer.json()
 
 
@@ -216,7 +235,7 @@ async def test_an_error_over_rest_has_the_documented_shape(service: Service):
         "code": "not_found",
         "message": "Target not found (QUERY-hj5oaniyrz)",
         "detail": NOT_FOUND_DETAIL,
-        "details": [NOT_FOUND_DETAIL],
+        "details": [NOT_FOUND_DETAIL, REASON],
     } == answer.json()
 
 
@@ -241,7 +260,7 @@ async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
     """
     search = {"filters": [{"inTargetIdsFilter": {}}]}
     answer = await send(service, "POST", f"{TARGETS}/search", search)
-    (detail,) = answer.json()["details"]
+    detail, reason = answer.json()["details"]
     text = "values array must not be empty"
 
     assert (500, "unknown", f"{text} ()") == (
@@ -250,6 +269,7 @@ async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
         answer.json()["message"],
     )
     assert {"message": text} == detail["debug"]
+    assert "the filter lists no target id" == reason["debug"]["reason"]
     raw = ErrorDetail.from_binary(b64decode(detail["value"] + "=="))
     assert ErrorDetail(message=text) == raw
 

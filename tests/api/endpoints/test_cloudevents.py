@@ -521,7 +521,7 @@ async def test_compressed_events_are_unpacked_up_to_the_limit(service):
 
     assert "request is larger than 4194304 bytes" == too_large
     assert cut.startswith("the body cannot be unpacked")
-    assert "content encoding 'br' is not supported" == other
+    assert "content encoding 'br' is not supported, send gzip or none" == other
 
 
 @pytest.mark.parametrize(

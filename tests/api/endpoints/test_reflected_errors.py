@@ -112,7 +112,11 @@ async def test_every_detail_that_is_sent_can_be_read(service, pb):
         for detail in kind.FromString(status.to_binary()).details
     ]
 
-    assert {"zitadel.v1.ErrorDetail", "outrider.v1.InterruptDetail"} == types
+    assert {
+        "zitadel.v1.ErrorDetail",
+        "outrider.v1.InterruptDetail",
+        "outrider.v1.ReasonDetail",
+    } == types
     assert {"EXEC-dra6yamk98", "AUTH-5mWD2"} & {detail.id for detail in read if has_id(detail)}
     assert any(detail.target_id for detail in read if not has_id(detail))
 

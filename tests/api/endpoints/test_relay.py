@@ -28,6 +28,7 @@ from api.sample import Lines
 from api.wires import HttpRequest, HttpResponse
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
 from outrider.api.endpoints.relay import relay_endpoint
+from outrider.api.rpc.error_mapping import error_document, from_outrider
 from outrider.bootstrap.app_context import open_store, registered_catalogue
 from outrider.config.loading import Settings
 from outrider.domain.access.instance import Instance
@@ -35,7 +36,7 @@ from outrider.domain.events.relay_event import read_relayed
 from outrider.domain.events.relay_source import RelaySource
 from outrider.domain.ids import InstanceId
 from outrider.domain.net.egress_policy import EgressProfile
-from outrider.errors import Unavailable
+from outrider.errors import Unauthenticated, Unavailable
 from outrider.runtime import Runtime
 from outrider.usecases.access.external_keys import COOL_DOWN
 from outrider.usecases.delivery.publish import PublishEvents
@@ -47,7 +48,11 @@ from support.runtime import NOW
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OLD = "oldoldoldoldoldoldoldoldoldoldoldold"
-UNSIGNED = (401, {"code": "unauthenticated", "message": "this source has not signed the call"})
+UNSIGNED_ERROR = Unauthenticated(
+    "this source has not signed the call",
+    hint="sign it with a key that relay_sources names; the server's log says what is wrong",
+)
+UNSIGNED = (401, error_document(from_outrider(UNSIGNED_ERROR)))
 OK = (200, {})
 KIB = 1024
 KINDS = ("RSA-2048", "P-256", "P-384", "P-521")

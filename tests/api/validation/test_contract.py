@@ -58,6 +58,9 @@ FIXED = {
         "CallFunction": ("interception.call", "POST /v1/intercept/function"),
         "Explain": ("action.execution.read", "POST /v1/explain"),
     },
+    "outrider.v1.ExecutionService": {
+        "GetExecution": ("action.execution.read", "POST /v1/executions/get"),
+    },
     "outrider.v1.DeliveryService": {
         "ListDeliveries": ("delivery.read", "POST /v1/deliveries/search"),
         "GetDelivery": ("delivery.read", "GET /v1/deliveries/{id}"),
@@ -190,6 +193,14 @@ NUMBERS = {
         5: "attributes",
         8: "answer_json",
         9: "claims_json",
+    },
+    "outrider.v1.GetExecutionRequest": {1: "id"},
+    "outrider.v1.GetExecutionResponse": {
+        1: "id",
+        2: "targets",
+        3: "change_date",
+        4: "shadows",
+        5: "shadowed_by",
     },
     "outrider.v1.ExplainRequest": {1: "method", 2: "response", 3: "function", 4: "event_type"},
 }

@@ -41,7 +41,7 @@ def test_an_account_logs_in_with_its_secret_until_it_is_deleted(server, account)
     made = server.ok("account", "secret", account)
     mine = ("--token", login(server, made["clientId"], made["clientSecret"]))
     before = server.run("target", "list", *mine)
-    server.ok("account", "delete", account)
+    server.ok("account", "delete", account, "--yes")
     after = server.run("target", "list", *mine)
 
     assert (0, 4) == (before.code, after.code)
@@ -86,8 +86,8 @@ def test_a_key_is_listed_until_it_is_deleted(server, account, tmp_path):
         for name in ("kept.json", "lost.json")
     )
     shown = server.run("account", "key", "list", account)
-    server.ok("account", "key", "delete", account, lost)
-    again = server.run("account", "key", "delete", account, lost)
+    server.ok("account", "key", "delete", account, lost, "--yes")
+    again = server.run("account", "key", "delete", account, lost, "--yes")
 
     assert 0 == shown.code, shown.err
     assert all(text in shown.out for text in (kept, lost, "never"))

@@ -20,7 +20,7 @@ def test_a_token_works_until_it_is_revoked(server):
     assert 0 == server.run("event", "publish", "cli.token", *mine).code
     forbidden = server.run("target", "list", *mine)
     assert made["id"] in server.run("token", "list").out
-    server.ok("token", "revoke", made["id"])
+    server.ok("token", "revoke", made["id"], "--yes")
     revoked = server.run("event", "publish", "cli.token", *mine)
 
     assert (4, 4) == (forbidden.code, revoked.code)

@@ -195,7 +195,7 @@ def test_a_delivery_that_does_not_exist(server):
     result = server.run("delivery", "get", "1")
 
     assert 1 == result.code
-    assert "See `outrider delivery list`." in result.err
+    assert "`outrider delivery list`" in result.err
 
 
 @pytest.mark.parametrize("layout", ["list", "lines"])

@@ -154,7 +154,7 @@ def test_ids_that_are_not_there_are_refused(server, cancelled):
 
     assert 1 == result.code
     assert "Delivery not found" in result.err
-    assert "Nothing was made of these" in result.err
+    assert "nothing was made of these" in result.err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
 from cli.conftest import run
-from outrider.cli.remote.client import checked_url, command_error, is_local
+from outrider.cli.remote.call_errors import command_error
+from outrider.cli.remote.client import checked_url, is_local
 from outrider.cli.terminal.errors import CommandError, ExitCode
 
 
@@ -28,7 +29,7 @@ def test_a_server_that_is_not_there_is_3(closed_url, tmp_path):
 
     assert (3, "") == (result.code, result.out)
     assert f"cannot reach {closed_url}: Connection refused" in result.err
-    assert "Is the server running there?" in result.err
+    assert "start the server there" in result.err
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_something_else_than_outrider_is_not_taken_for_it(server):
     result = server.run("target", "list", "--url", f"{server.url}/elsewhere")
 
     assert 1 == result.code
-    assert "Is http://" in result.err
+    assert "see whether http://" in result.err
 
 
 @pytest.mark.parametrize(

@@ -103,13 +103,14 @@ def test_a_deleted_target_is_gone(server, target):
     """
     The server answers so from then on.
     """
-    assert "deletionDate" in server.ok("target", "delete", target)
+    assert "deletionDate" in server.ok("target", "delete", target, "--yes")
 
     result = server.run("target", "get", target)
 
     assert (1, "") == (result.code, result.out)
     assert "Error: Target not found" in result.err
-    assert "See `outrider target list`." in result.err
+    assert f"Reason: there is no target {target} in this instance" in result.err
+    assert "`outrider target list`" in result.err
 
 
 def test_deleting_what_never_was_is_a_failure(server):
@@ -197,5 +198,5 @@ def test_a_condition_about_nothing_is_refused(server, target):
 
     assert 1 == result.code
     assert "COMMAND-74aaqj8fv9" in result.err
-    assert "Does what the condition names exist" in result.err
-    assert "`outrider event publish TYPE`" in result.err
+    assert "Reason: the catalogue has no event type no.such.event" in result.err
+    assert "`outrider catalogue add no.such.event --kind event-type`" in result.err

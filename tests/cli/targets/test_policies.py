@@ -157,7 +157,7 @@ def test_a_delivery_tells_why_it_is_suspended(server, target):
         ([], "", "give either --file or what is to change"),
         (["--file", "-", "--rate", "1"], "{}", "give either --file or what is to change"),
         (["--file", "-"], "{", "-: is not JSON"),
-        (["--file", "-"], "[]", "-: a policy is a JSON object"),
+        (["--file", "-"], "[]", "-: a policy must be a JSON object"),
         (["--file", "-"], '{"rate": 1}', "-: "),
         (["--wait", "soon"], "", "no duration"),
         (["--ca-file", "/nowhere"], "", "/nowhere: "),
@@ -212,3 +212,19 @@ def test_a_file_of_the_wrong_shape_is_refused_in_the_words_of_json(
     assert 2 == result.code
     assert reason in result.err
     assert "class" not in result.err
+
+
+def test_what_a_policy_replaces_is_said(server, target, tmp_path):
+    """
+    A file replaces everything, and says nothing about what it leaves out.
+    """
+    server.ok("target", "policy", "set", target, "--max-concurrency", "4", "--jitter", "0.5")
+    file = tmp_path / "policy.json"
+    file.write_text('{"maxConcurrency": 4, "headers": {"X-Key": "k3y"}}')
+
+    changed = server.run("target", "policy", "set", target, "--file", str(file))
+    again = server.ok("target", "policy", "set", target, "--file", "-", stdin="{}")
+
+    assert "replaced: retry.jitter 0.5" in changed.err
+    assert {"maxConcurrency 4", "headers"} <= set(again["replaced"])
+    assert "k3y" not in str(again)

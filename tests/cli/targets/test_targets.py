@@ -98,7 +98,7 @@ def test_an_async_target_does_not_interrupt(server, target):
     result = server.run("target", "update", target, "--interrupt-on-error")
 
     assert 2 == result.code
-    assert "cannot interrupt" in result.err
+    assert "no caller waits for an async target" in result.err
 
 
 def test_a_rotated_key_is_shown_once(server, target):
@@ -158,7 +158,7 @@ def test_a_key_goes_through_its_life(server, target, pem, tmp_path):
     server.ok("target", "key", "activate", target, second)
     assert {first: False, second: True} == the_keys(server, target)
     server.ok("target", "key", "deactivate", target, second)
-    server.ok("target", "key", "remove", target, second)
+    server.ok("target", "key", "remove", target, second, "--yes")
     assert {first: False} == the_keys(server, target)
 
 
@@ -176,7 +176,7 @@ def test_keys_for_people(server, target, pem):
     columns, row = (
         line.split() for line in server.run("target", "key", "list", target).out.splitlines()
     )
-    removed = server.run("target", "key", "remove", target, key_id)
+    removed = server.run("target", "key", "remove", target, key_id, "--yes")
 
     assert "outrider target key add" in empty.err
     assert f"outrider target key activate {target} {key_id}" in added.err
@@ -194,7 +194,7 @@ def test_the_key_in_use_is_not_removed(server, target, pem):
     key_id = server.ok("target", "key", "add", target, "-", stdin=pem)["keyId"]
     server.ok("target", "key", "activate", target, key_id)
 
-    result = server.run("target", "key", "remove", target, key_id)
+    result = server.run("target", "key", "remove", target, key_id, "--yes")
 
     assert 1 == result.code
     assert "outrider target key deactivate" in result.err
@@ -234,7 +234,7 @@ def test_a_key_of_a_target_that_never_was(server, pem):
     """
     The server answers with a date; there is no such day.
     """
-    removed = server.run("target", "key", "remove", "424242", "1")
+    removed = server.run("target", "key", "remove", "424242", "1", "--yes")
     added = server.run("target", "key", "add", "424242", "-", stdin=pem)
 
     assert (1, 1) == (removed.code, added.code)

@@ -15,11 +15,13 @@ from outrider.domain.routing.condition import (
     Condition,
     ConditionKind,
     Scope,
-    check_exists,
     condition_from_id,
     event_lookup_id,
+    exists,
+    read_condition_id,
+    unknown_condition,
 )
-from outrider.errors import NotFound
+from outrider.errors import InvalidRequest
 
 VECTORS = json.loads(
     Path(__file__).parents[3].joinpath("vectors", "executions.json").read_text(encoding="utf-8")
@@ -118,7 +120,7 @@ def test_what_is_registered_can_be_set(existing):
     """
     A group needs one event type that begins with it, without regard to dots.
     """
-    check_exists(existing, CATALOGUE)
+    assert exists(existing, CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,46 @@ def test_what_is_not_registered_cannot_be_set(missing, id_):
     """
     ZITADEL's id for each kind of condition, one text for all.
     """
-    with pytest.raises(NotFound) as refused:
-        check_exists(missing, CATALOGUE)
+    assert not exists(missing, CATALOGUE)
+    refused = unknown_condition(missing)
 
-    assert f"Execution condition is invalid (COMMAND-{id_})" == str(refused.value)
+    assert f"Execution condition is invalid (COMMAND-{id_})" == str(refused)
+    assert missing.value in refused.reason
+    assert "outrider catalogue add" in refused.hint
+
+
+def test_names_that_may_be_meant_are_named():
+    """
+    Most unknown names are slips.
+    """
+    refused = unknown_condition(condition("event", "event", "user.add"), ["user.added", "user.all"])
+
+    assert refused.hint.startswith("did you mean user.added or user.all? otherwise add it")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("evnt/x", "a condition begins with one of request, response, function, event, not 'evnt'"),
+        ("", "a condition begins with one of request, response, function, event, not ''"),
+        ("function", "the condition 'function' names nothing after function/"),
+        ("event/", "the condition 'event/' names nothing after event/"),
+        ("request//", "the condition 'request//' names nothing after request/"),
+    ],
+)
+def test_an_id_that_no_condition_has_is_refused(text, reason):
+    """
+    With what was written, and how ids look.
+    """
+    with pytest.raises(InvalidRequest) as refused:
+        read_condition_id(text)
+
+    assert reason == refused.value.reason
+    assert refused.value.hint
+
+
+def test_a_method_may_be_written_with_its_slash():
+    """
+    So it stands in a proto file's comments and in logs.
+    """
+    assert read_condition_id("request//a.B/C") == read_condition_id("request/a.B/C")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from outrider.domain.routing.router import Candidate, Match, Router
+from outrider.domain.routing.router import Candidate, Match, Router, Shadowing
 
 VECTORS = json.loads(
     Path(__file__).parents[3].joinpath("vectors", "routing.json").read_text(encoding="utf-8")
@@ -147,15 +147,86 @@ def test_every_candidate_has_a_reason():
 
     assert [
         Candidate("event/foo.bar", "chosen: it is the last in byte order"),
-        Candidate("event/foo.*", "not chosen: event/foo.bar comes later in byte order"),
-        Candidate("event", "not chosen: event/foo.bar comes later in byte order"),
+        Candidate(
+            "event/foo.*", "not chosen: shadowed by event/foo.bar, which comes later in byte order"
+        ),
+        Candidate(
+            "event", "not chosen: shadowed by event/foo.bar, which comes later in byte order"
+        ),
     ] == router.candidates("event/foo.bar.baz")
     assert [
         Candidate("event/foo.bar", "chosen: it is exactly what was asked for"),
-        Candidate("event/foo.*", "not chosen: event/foo.bar is exactly what was asked for"),
-        Candidate("event", "not chosen: event/foo.bar is exactly what was asked for"),
+        Candidate(
+            "event/foo.*",
+            "not chosen: shadowed by event/foo.bar, which is exactly what was asked for",
+        ),
+        Candidate(
+            "event", "not chosen: shadowed by event/foo.bar, which is exactly what was asked for"
+        ),
     ] == router.candidates("event/foo.bar")
     assert [] == router.candidates("request/foo")
+
+
+@given(chained(), st.data())
+@example(["a.*", "a-"], None)
+@example(["a", "a.*"], None)
+def test_what_is_shadowed_is_what_the_rule_keeps_from_firing(execution_ids, data):
+    """
+    An operator is told before it is missed; told wrongly, he would unbind what works.
+    """
+    ids = [execution_id for execution_id in execution_ids if execution_id]
+    if not ids:
+        return
+    execution_id = ids[0] if data is None else data.draw(st.sampled_from(ids))
+    others = [other for other in dict.fromkeys(ids) if other != execution_id]
+    shadowing = Router({other: ["1"] for other in others}).shadowing(execution_id)
+
+    assert [o for o in others if fires_before(execution_id, o)] == [
+        o for o in others if o in shadowing.shadows
+    ]
+    assert sorted(o for o in others if fires_before(o, execution_id)) == [*shadowing.shadowed_by]
+    assert set(shadowing.shadows) <= set(others)
+
+
+def fires_before(one: str, other: str) -> bool:
+    """Whether a text that both match chooses `one`. No event type or method ends with `.*`."""
+    stems = [name.removesuffix(".*") for name in (one, other)]
+    pair = {one: ["1"], other: ["1"]}
+    texts = [text for stem in stems for text in (stem, stem + "\U0001f601", stem + " x")]
+    return any(
+        set(matching(pair, text)) == {one, other} and chosen(pair, text) == one
+        for text in texts
+        if not text.endswith(".*")
+    )
+
+
+@pytest.mark.parametrize(
+    ("execution_id", "shadows", "shadowed_by"),
+    [
+        ("event/inv.paid", ["event/inv.*", "event"], []),
+        ("event/inv.*", ["event"], ["event/inv.paid"]),
+        ("event", [], ["event/inv.*", "event/inv.paid"]),
+        ("request/a.B/C", ["request/a.B", "request"], []),
+        ("request/a.B", ["request"], ["request/a.B/C"]),
+        ("response", [], []),
+        ("function/preuserinfo", [], []),
+    ],
+)
+def test_a_narrower_execution_shadows_a_wider_one(execution_id, shadows, shadowed_by):
+    """
+    ZITADEL fires one execution and says nothing about the others.
+    """
+    ids = ["event", "event/inv.*", "event/inv.paid", "request", "request/a.B", "request/a.B/C"]
+    router = Router({name: ["1"] for name in [*ids, "function/preaccesstoken"]})
+
+    assert Shadowing(tuple(shadows), tuple(shadowed_by)) == router.shadowing(execution_id)
+
+
+def test_an_execution_without_targets_shadows_nothing():
+    """
+    It was cleared: the wider one fires again.
+    """
+    assert Shadowing() == Router({"event/a.*": []}).shadowing("event/a.b")
 
 
 def test_a_router_prints_what_it_holds():

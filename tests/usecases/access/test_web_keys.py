@@ -115,15 +115,15 @@ async def test_activating_hands_over(web_keys, use, clock):
     """
     What is signed from then on is signed with the new key, by its own private part.
     """
-    former = await web_keys.create(ACTOR, ed25519_config())
+    old = await web_keys.create(ACTOR, ed25519_config())
     new = await web_keys.create(ACTOR, ed25519_config())
     clock.advance(SECOND)
-    at = await web_keys.activate(ACTOR, new.id)
+    at, former = await web_keys.activate(ACTOR, new.id)
     listed = await web_keys.list(ACTOR)
     signing = await use.signing_key(INSTANCE)
 
-    assert NOW + SECOND == at
-    assert [(former.id, INACTIVE, at), (new.id, ACTIVE, at)] == [
+    assert (NOW + SECOND, [old.id]) == (at, former)
+    assert [(old.id, INACTIVE, at), (new.id, ACTIVE, at)] == [
         (web_key.id, web_key.state, web_key.changed_at) for web_key in listed
     ]
     assert (new.id, b"private 2") == (signing.id, signing.private_key)
@@ -137,7 +137,7 @@ async def test_activating_the_active_key_answers_its_date(web_keys, clock):
     await web_keys.create(ACTOR, ed25519_config())
     clock.advance(SECOND)
 
-    assert NOW == await web_keys.activate(ACTOR, key.id)
+    assert (NOW, []) == await web_keys.activate(ACTOR, key.id)
     assert [ACTIVE, INITIAL] == await states(web_keys)
 
 

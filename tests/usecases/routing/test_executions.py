@@ -43,7 +43,7 @@ async def test_a_list_is_set_and_shown(executions, ids):
     """
     target_list = [ids[2], ids[0]]
 
-    assert NOW == await executions.set(ACTOR, an_event_condition(), target_list)
+    assert NOW == (await executions.set(ACTOR, an_event_condition(), target_list)).set_at
     assert [an_execution(*target_list)] == await listed(executions)
 
 
@@ -120,8 +120,8 @@ async def test_the_same_list_again_answers_the_stored_date(executions, ids, cloc
     await executions.set(ACTOR, an_event_condition(), ids)
     later = clock.advance(HOUR)
 
-    assert NOW == await executions.set(ACTOR, an_event_condition(), ids)
-    assert later == await executions.set(ACTOR, an_event_condition(), ids[::-1])
+    assert NOW == (await executions.set(ACTOR, an_event_condition(), ids)).set_at
+    assert later == (await executions.set(ACTOR, an_event_condition(), ids[::-1])).set_at
 
 
 async def test_the_same_list_is_taken_although_a_target_is_gone(executions, targets, ids, clock):
@@ -132,7 +132,7 @@ async def test_the_same_list_is_taken_although_a_target_is_gone(executions, targ
     await targets.delete(ACTOR, ids[1])
     clock.advance(HOUR)
 
-    assert NOW == await executions.set(ACTOR, an_event_condition(), ids)
+    assert NOW == (await executions.set(ACTOR, an_event_condition(), ids)).set_at
     with pytest.raises(NotFound):
         await executions.set(ACTOR, an_event_condition(), ids[:2])
     assert [an_execution(ids[0], ids[2])] == await listed(executions)
@@ -156,17 +156,17 @@ async def test_an_empty_list_clears(executions, ids, clock):
     await executions.set(ACTOR, an_event_condition(), ids)
     later = clock.advance(HOUR)
 
-    assert later == await executions.set(ACTOR, an_event_condition(), [])
+    assert later == (await executions.set(ACTOR, an_event_condition(), [])).set_at
     assert [] == await listed(executions)
     clock.advance(HOUR)
-    assert later == await executions.set(ACTOR, an_event_condition(), [])
+    assert later == (await executions.set(ACTOR, an_event_condition(), [])).set_at
 
 
 async def test_clearing_what_was_never_set_has_no_date(executions):
     """
     No event, no date: the wire shows the zero time.
     """
-    assert None is await executions.set(ACTOR, an_event_condition(), [])
+    assert None is (await executions.set(ACTOR, an_event_condition(), [])).set_at
     assert [] == await listed(executions)
 
 

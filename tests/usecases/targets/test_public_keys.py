@@ -89,10 +89,11 @@ async def test_at_most_one_key_is_active(public_keys, target, clock):
     second = await public_keys.add(ACTOR, target, b"key 2", None)
     await public_keys.activate(ACTOR, target, first.id)
     later = clock.advance(HOUR)
-    changed = await public_keys.activate(ACTOR, target, second.id)
-    again = await public_keys.activate(ACTOR, target, second.id)
+    changed, former = await public_keys.activate(ACTOR, target, second.id)
+    again, none = await public_keys.activate(ACTOR, target, second.id)
 
     assert later == changed.changed_at == again.changed_at
+    assert ([first.id], []) == (former, none)
     keys = await listed(public_keys, target)
     assert [False, True] == [public_key.is_active for public_key in keys]
     assert [later, later] == [public_key.changed_at for public_key in keys]

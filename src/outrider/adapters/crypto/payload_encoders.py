@@ -17,7 +17,7 @@ from joserfc.registry import Header
 
 from outrider.adapters.crypto.jose import sign_jws
 from outrider.adapters.crypto.public_keys import read_public_key
-from outrider.domain.access.web_key import SigningWebKey
+from outrider.domain.access.web_key import SigningWebKey, no_active_web_key
 from outrider.domain.calls.request_builder import RequestBuildError
 from outrider.domain.calls.resolved_target import ResolvedTarget
 from outrider.domain.targets.public_key import PublicKey, encryption_key
@@ -53,7 +53,13 @@ def encrypted(body: bytes, resolved_target: ResolvedTarget, now: datetime) -> by
     except (ValueError, JoseError) as failure:
         raise RequestBuildError(
             f"public key {public_key.id} cannot be encrypted to: {failure}",
-            Internal("Errors.Execution.InvalidPublicKey", "EXEC-3n8fhs7g"),
+            Internal(
+                "Errors.Execution.InvalidPublicKey",
+                "EXEC-3n8fhs7g",
+                reason="nothing can be encrypted to the target's active public key",
+                hint="activate an RSA key of 2048 bits or more, or an ECDSA key on P-256, P-384 or"
+                " P-521",
+            ),
         ) from None
 
 
@@ -61,7 +67,7 @@ def _web_key(resolved_target: ResolvedTarget) -> SigningWebKey:
     if resolved_target.web_key is None:
         raise RequestBuildError(
             "the instance has no active web key to sign with",
-            Internal("No active web key found", "QUERY-Opoh7"),
+            no_active_web_key(),
         )
     return resolved_target.web_key
 
@@ -75,7 +81,12 @@ def _public_key(resolved_target: ResolvedTarget, now: datetime) -> PublicKey:
             f"the target's active public key {expired.id} has expired"
             if expired
             else "the target has no active public key to encrypt to",
-            Internal("No encryption key found for target", "EXEC-2n8fhs7g"),
+            Internal(
+                "No encryption key found for target",
+                "EXEC-2n8fhs7g",
+                reason="the target has no active public key that has not expired",
+                hint="add one with `outrider target key add` and activate it",
+            ),
         )
     return public_key
 

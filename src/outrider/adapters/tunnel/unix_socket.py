@@ -44,7 +44,10 @@ class UnixTunnelSockets:
         try:
             listening = await asyncio.to_thread(_listen_at, path)
         except OSError as failure:
-            raise Unavailable(f"no tunnel can be opened here: {failure.strerror}") from None
+            raise Unavailable(
+                f"no tunnel can be opened here: {failure.strerror}",
+                hint="the data directory of the server must be writable, and its path short",
+            ) from None
         tunnel_socket = UnixTunnelSocket(path, send)
         server = await asyncio.start_unix_server(
             tunnel_socket.serve, sock=listening, limit=_READ_BYTES

@@ -27,7 +27,7 @@ REQUEST_HEADERS = (
 )
 RESPONSE_HEADERS = (
     b"Location, Content-Length, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, "
-    b"Outrider-Interception-Id"
+    b"Outrider-Interception-Id, Outrider-Replaced, Outrider-Shadows, Outrider-Shadowed-By"
 )
 # Browsers ask again after this many seconds; none of them caches it for more than two hours.
 MAX_AGE = b"7200"

@@ -11,6 +11,9 @@ ENVELOPE_BYTES = 1024
 TOO_LARGE = f"request is larger than {REQUEST_BYTES} bytes"
 """What callers hear of a message beyond `REQUEST_BYTES`."""
 
+SEND_LESS = "send it in several requests"
+"""What to do about it."""
+
 PUBLIC_BYTES = 16 * 1024
 """The largest message of a procedure that needs no token, and of the form of the token endpoint."""
 

@@ -37,7 +37,9 @@ class Shutdown:
 
 def stopping_error() -> Unavailable:
     """Tells such a caller to come again, to another server."""
-    return Unavailable("the server is stopping")
+    return Unavailable(
+        "the server is stopping", hint="call again: another server or its next start answers"
+    )
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:

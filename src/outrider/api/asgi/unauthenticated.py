@@ -78,4 +78,6 @@ class UnauthenticatedBodies:
             async with asyncio.timeout(self._seconds):
                 return await reading
         except TimeoutError:
-            raise InvalidRequest(f"the body took longer than {self._seconds:g} s") from None
+            raise InvalidRequest(
+                f"the body took longer than {self._seconds:g} s", hint="send the whole body at once"
+            ) from None

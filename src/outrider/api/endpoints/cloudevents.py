@@ -17,7 +17,7 @@ from connectrpc.code import Code
 from protobuf import Oneof
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
-from outrider.api.asgi.limits import TOO_LARGE
+from outrider.api.asgi.limits import SEND_LESS, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
@@ -137,11 +137,13 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
         if encoding == "gzip" and body:
             return decompress(body)
     except BodyTooLargeError:
-        raise InvalidRequest(TOO_LARGE) from None
+        raise InvalidRequest(TOO_LARGE, hint=SEND_LESS) from None
     except BadRequestError as problem:
         raise InvalidRequest(shortened(str(problem))) from None
     if encoding not in {"identity", "gzip"}:
-        raise InvalidRequest(shortened(f"content encoding {encoding!r} is not supported"))
+        raise InvalidRequest(
+            shortened(f"content encoding {encoding!r} is not supported, send gzip or none")
+        )
     return body
 
 

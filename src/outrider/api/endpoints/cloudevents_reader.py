@@ -155,7 +155,9 @@ def _text(octets: bytes, where: str) -> str:
         check_bounds(octets)
         return octets.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest(f"invalid {where}: the text is not UTF-8") from None
+        raise InvalidRequest(
+            f"invalid {where}: the text is not UTF-8", hint="send the JSON in UTF-8"
+        ) from None
     except ValueError as problem:
         raise InvalidRequest(f"invalid {where}: {problem}") from None
 

@@ -50,7 +50,11 @@ class HealthHandlers(Health):
     ) -> pb.HealthCheckResponse:
         """The status now. Raise `NotFound` for a service that is not served."""
         if request.service not in self._names:
-            raise NotFound("unknown service")
+            raise NotFound(
+                "unknown service",
+                reason=f"this server has no service {request.service!r}",
+                hint="name a service that reflection lists, or none",
+            )
         return pb.HealthCheckResponse(status=await self._status())
 
     async def list(self, _request: pb.HealthListRequest, _ctx: Context, /) -> pb.HealthListResponse:

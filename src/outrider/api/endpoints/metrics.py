@@ -14,10 +14,10 @@ from connectrpc.code import Code
 from outrider.api.asgi.origin import authority_of
 from outrider.api.asgi.types import App, Receive, Scope, Send, header, send_response
 from outrider.api.rpc.error_mapping import ErrorMapper
-from outrider.api.rpc.protocol_errors import send_error, send_not_allowed
-from outrider.domain.access.permission import Role, require
+from outrider.api.rpc.protocol_errors import send_error, send_failure, send_not_allowed
+from outrider.domain.access.permission import Role, permission_denied, require
 from outrider.domain.ids import InstanceId
-from outrider.errors import OutriderError, PermissionDenied
+from outrider.errors import OutriderError
 from outrider.observability.exposition import CONTENT_TYPE
 from outrider.usecases.access.authenticate import Authenticate
 
@@ -44,7 +44,10 @@ class MetricsReaders:
         require(actor, PERMISSION)
         if actor.instance_id != self.default and Role.SYSTEM_OWNER not in actor.roles:
             # The numbers of all tenants are none of one tenant's business.
-            raise PermissionDenied("No matching permissions found", "AUTH-5mWD2")
+            raise permission_denied(
+                "the metrics are those of every instance",
+                "use the admin token, or an account of the default instance",
+            )
 
 
 def metrics_page(scrape: Scrape, authorize: Authorize | None, errors: ErrorMapper) -> App:
@@ -72,7 +75,7 @@ async def _is_authorized(
     except OutriderError as error:
         connect_error = errors.to_connect_error(error, PATH)
         headers = (_CHALLENGE,) if connect_error.code is Code.UNAUTHENTICATED else ()
-        await send_error(scope, send, connect_error.code, connect_error.message, headers=headers)
+        await send_failure(scope, send, connect_error, headers=headers)
         return False
     return True
 

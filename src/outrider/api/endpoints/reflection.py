@@ -116,7 +116,8 @@ class ReflectionStream:
         question = request.message_request
         if question is None:
             raise InvalidRequest(
-                "invalid ServerReflectionRequest.MessageRequest: value is required"
+                "invalid ServerReflectionRequest.MessageRequest: value is required",
+                hint="set one of its questions, such as list_services",
             )
         answer = self._answers[question.field](question.value)
         return self._pb.ServerReflectionResponse(

@@ -16,7 +16,8 @@ from outrider.api.asgi.types import (
     send_response,
 )
 from outrider.api.asgi.unauthenticated import UnauthenticatedBodies
-from outrider.api.rpc.protocol_errors import JSON, send_error, send_not_allowed
+from outrider.api.rpc.error_mapping import from_outrider
+from outrider.api.rpc.protocol_errors import JSON, send_error, send_failure, send_not_allowed
 from outrider.domain.hops import HOPS_HEADER, parse_hops
 from outrider.errors import OutriderError, Unauthenticated
 from outrider.usecases.delivery.relay import Relay, RelayedCall
@@ -48,7 +49,7 @@ def relay_endpoint(relay: Relay, log: Log, bodies: UnauthenticatedBodies) -> App
         except OutriderError as error:
             if not isinstance(error, Unauthenticated):  # the relay logs those with their reason
                 log.info("relay.refused", source=source, reason=str(error))
-            await send_error(scope, send, Code(error.code.value), str(error))
+            await send_failure(scope, send, from_outrider(error))
         else:
             await send_response(send, 200, [JSON], b"{}")
 

@@ -15,7 +15,7 @@ from connectrpc.code import Code
 from connectrpc.errors import ConnectError
 
 from outrider.api.asgi.gzip import Gzip
-from outrider.api.asgi.limits import REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.limits import REQUEST_BYTES, SEND_LESS, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
@@ -112,7 +112,7 @@ def receive_message(
             body = await read_json_body(match, scope, receive)
             return message_json(match, scope.get("query_string", b""), body)
         except BodyTooLargeError:
-            raise InvalidRequest(TOO_LARGE) from None
+            raise InvalidRequest(TOO_LARGE, hint=SEND_LESS) from None
         except NotJsonError as problem:
             response.bad_request_status = 415
             raise InvalidRequest(shortened(str(problem))) from None
@@ -196,9 +196,9 @@ def timeout_milliseconds(timeout: bytes) -> int:
     text = timeout.decode("latin-1")
     digits, unit = text[:-1], text[-1:]
     if not (digits.isascii() and digits.isdigit() and unit in MILLISECONDS):
-        raise BadRequestError("invalid grpc-timeout")
+        raise BadRequestError("grpc-timeout must be digits and a unit, such as 10S")
     if len(digits) > MAX_TIMEOUT_DIGITS:
-        raise BadRequestError("grpc-timeout is too long")
+        raise BadRequestError("grpc-timeout must have at most 8 digits")
     return min(int(int(digits) * MILLISECONDS[unit]), MAX_CONNECT_TIMEOUT)
 
 

@@ -70,7 +70,7 @@ def body_members(match: Match, body: bytes) -> dict[str, bytes]:
         check_bounds(body)
         return {name: bytes(text) for name, text in members_once(body).items()}
     except ValidationError:
-        raise BadRequestError("the body is not a JSON object") from None
+        raise BadRequestError("the body must be a JSON object") from None
     except MsgspecError as error:
         raise BadRequestError(f"the body is not JSON: {error}") from error
     except ValueError as error:

@@ -1,8 +1,9 @@
 """Map an exception to the error that callers see, the same on every wire.
 
-- An `OutriderError` with a detail: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
+- An `OutriderError` with an id: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
   of a target that interrupted, also `outrider.v1.InterruptDetail`.
 - An `OutriderError` without: its code and its text.
+- Either may have an `outrider.v1.ReasonDetail`, the last of its details: what is wrong, what to do.
 - The caller's own mistake: the protocol library's text about it, shortened.
 - Anything else: `internal error, reference <8 hex digits>`. The exception goes to the log under
   that reference, and nowhere else.
@@ -13,23 +14,32 @@ another, and clients take 8 KiB of headers.
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError
-from protobuf import Message
+from protobuf import Message, message_to_json_value
 
+from outrider.api.asgi.error_details import readable_detail
 from outrider.api.asgi.limits import ERROR_TEXT_CHARS, TOO_LARGE
 from outrider.api.asgi.types import DisconnectedError
 from outrider.domain.formats import bounded_text
 from outrider.errors import OutriderError
 from outrider.usecases.ports.log import Log
 from outrider_api.google.rpc.status_pb import Status
+from outrider_api.outrider.v1.error_pb import ReasonDetail
 from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
 from outrider_api.zitadel.message_pb import ErrorDetail
 
-ERROR_MESSAGES = (Status.desc(), ErrorDetail.desc(), InterruptDetail.desc())
+ERROR_MESSAGES = (
+    Status.desc(),
+    ErrorDetail.desc(),
+    InterruptDetail.desc(),
+    ReasonDetail.desc(),
+)
 """What errors are made of on gRPC: the status, and every message that may be in its `Any`."""
 
 REFERENCE_BYTES = 4
@@ -39,6 +49,9 @@ INTERCEPTION_ID = "outrider-interception-id"
 
 MAX_ERROR_BYTES = 1024
 """Of a text that a caller sees, in UTF-8."""
+
+MAX_REASON_BYTES = 400
+"""Of a reason, and of a hint, in UTF-8."""
 
 # What the generated services raise where a handler is missing.
 NO_HANDLER = "Not implemented"
@@ -100,8 +113,32 @@ def from_outrider(error: OutriderError) -> ConnectError:
         details.append(
             InterruptDetail(target_id=error.target_id, interception_id=error.interception_id)
         )
+    if error.added_reason or error.hint:
+        details.append(
+            ReasonDetail(
+                reason=bounded_text.bounded(error.added_reason, MAX_REASON_BYTES),
+                hint=bounded_text.bounded(error.hint, MAX_REASON_BYTES),
+            )
+        )
     text = f"{message} ({error.id})" if error.has_detail else message
     return ConnectError(Code(error.code.value), text, details)
+
+
+def error_document(error: ConnectError) -> dict[str, Any]:
+    """The error as REST answers it: `detail` is the first of `details`."""
+    details = [
+        readable_detail(
+            {
+                "type": detail.type_name,
+                "value": base64.b64encode(detail.message_bytes).decode().rstrip("="),
+                "debug": message_to_json_value(message),
+            }
+        )
+        for detail in error.details
+        if (message := detail.value()) is not None
+    ]
+    shown = {"detail": details[0], "details": details} if details else {}
+    return {"code": error.code.value, "message": error.message, **shown}
 
 
 def from_library(error: ConnectError, method: str) -> ConnectError | None:

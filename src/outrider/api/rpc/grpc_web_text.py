@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import b64encode
 
-from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, TOO_LARGE
+from outrider.api.asgi.limits import ENVELOPE_BYTES, REQUEST_BYTES, SEND_LESS, TOO_LARGE
 from outrider.api.asgi.types import (
     App,
     BodyTooLargeError,
@@ -32,6 +32,7 @@ BINARY = "grpc-web"
 TEXT_LIMIT = (REQUEST_BYTES + ENVELOPE_BYTES) * 4 // 3 + 4
 
 # Two for each text; a call has one message, and a client writes it in one text or a few.
+_ENCODE = "encode the frames of a message as one Base64 text, or send application/grpc-web+proto"
 MAX_PADDING = 2_000
 
 # Callers may encode piece by piece, so padding may stand in the middle.
@@ -57,9 +58,9 @@ def receive_decoded(receive: Receive) -> Receive:
         try:
             return decode_text(await read_body(receive, TEXT_LIMIT))
         except BodyTooLargeError:
-            raise InvalidRequest(TOO_LARGE) from None
+            raise InvalidRequest(TOO_LARGE, hint=SEND_LESS) from None
         except binascii.Error:
-            raise InvalidRequest("body is not Base64") from None
+            raise InvalidRequest("body is not Base64", hint=_ENCODE) from None
 
     return receive_after(decoded, receive)
 
@@ -72,7 +73,9 @@ def decode_text(text: bytes) -> bytes:
         binascii.Error: one of them is none.
     """
     if text.count(b"=") > MAX_PADDING:
-        raise InvalidRequest(f"body has more than {MAX_PADDING} Base64 padding characters")
+        raise InvalidRequest(
+            f"body has more than {MAX_PADDING} Base64 padding characters", hint=_ENCODE
+        )
     return b"".join(binascii.a2b_base64(piece, strict_mode=True) for piece in _PIECE.findall(text))
 
 

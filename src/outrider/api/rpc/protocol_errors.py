@@ -12,9 +12,10 @@ from enum import Enum
 from urllib.parse import quote
 
 from connectrpc.code import Code
+from connectrpc.errors import ConnectError
 
 from outrider.api.asgi.types import Header, Scope, Send, header, send_response
-from outrider.api.rpc.error_mapping import bounded
+from outrider.api.rpc.error_mapping import bounded, error_document
 from outrider.api.rpc.status_codes import GRPC_STATUS, HTTP_STATUS
 
 JSON = (b"content-type", b"application/json")
@@ -73,6 +74,17 @@ def either(words: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
+
+
+async def send_failure(
+    scope: Scope, send: Send, error: ConnectError, *, headers: tuple[Header, ...] = ()
+) -> None:
+    """Answers with an error and its details; gRPC callers get it without them."""
+    if wire_of(scope) is not Wire.HTTP:
+        await send_error(scope, send, error.code, error.message)
+        return
+    body = json.dumps(error_document(error), ensure_ascii=False).encode()
+    await send_response(send, HTTP_STATUS[error.code], (JSON, *headers), body)
 
 
 def grpc_error(wire: Wire, code: Code, text: str) -> tuple[Header, ...]:

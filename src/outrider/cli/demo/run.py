@@ -191,7 +191,10 @@ class Demo:
         response = await self._send("POST", "/v1/deliveries/search", search)
         deliveries = response.get("deliveries", ())
         if not deliveries:
-            raise CommandError("no delivery was made for the event", "Is another execution set?")
+            raise CommandError(
+                "no delivery was made for the event",
+                "see which execution matches: `outrider explain event TYPE`",
+            )
         return text_of(deliveries[0], "id")
 
     async def _wait_until_finished(self, path: str) -> dict[str, Any]:
@@ -273,7 +276,7 @@ async def _find_call(delivery_id: str, calls: asyncio.Queue[ReceivedCall]) -> Re
                 print_call(call)
     except TimeoutError:
         raise CommandError(
-            f"no call came within {DELIVERY_TIMEOUT_S:g} s", "See the delivery log above all."
+            f"no call came within {DELIVERY_TIMEOUT_S:g} s", "see `outrider delivery list`"
         ) from None
 
 

@@ -106,7 +106,7 @@ class DemoServer:
 
     def _failure(self, message: str) -> CommandError:
         lines = self._log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-        return CommandError("\n".join([message, *lines]), "See also: outrider doctor")
+        return CommandError("\n".join([message, *lines]), "see `outrider doctor`")
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ async def _stay_up(server: DemoServer, calls: asyncio.Queue[ReceivedCall]) -> No
     printing = asyncio.create_task(_print_calls(calls))
     try:
         await server.wait_until_ended()
-        raise CommandError("the server ended by itself", "See also: outrider doctor")
+        raise CommandError("the server ended by itself", "see `outrider doctor`")
     except asyncio.CancelledError:
         _print_line("\nstopping")
     finally:

@@ -133,7 +133,7 @@ class HandlerBinder:
 
         message = condition_message(parse_condition(condition))
         request = SetExecutionRequest(condition=message, targets=targets)
-        self._server.call(self._server.actions.set_execution, request, advice="See the catalogue.")
+        self._server.call(self._server.actions.set_execution, request, advice="see the catalogue")
 
 
 def condition_of(handler: Handler) -> str:

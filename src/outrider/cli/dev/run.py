@@ -37,7 +37,7 @@ def run_dev(path: Path, port: int, data_dir: Path) -> None:
         CommandError: the file does not exist, the server does not start, or it ended by itself.
     """
     if not path.is_file():
-        raise CommandError(f"{path} is no file", "Give a file of Python that makes a Receiver.")
+        raise CommandError(f"{path} is no file", "give a file of Python that makes a Receiver")
     _prepare(data_dir)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     session = DevSession(HandlersFile(path), data_dir)
@@ -75,7 +75,7 @@ class DevSession:
                     await self._load_handlers(binder)
         finally:
             ended.cancel()
-        raise CommandError("the server ended by itself", f"See {self._data_dir / 'server.log'}")
+        raise CommandError("the server ended by itself", f"see {self._data_dir / 'server.log'}")
 
     async def _load_handlers(self, binder: HandlerBinder) -> None:
         """Load the file and use its handlers; keep the handlers from before when it is broken."""
@@ -142,9 +142,7 @@ def _prepare(data_dir: Path) -> None:
         # It holds keys and tokens, and stands in a developer's working tree.
         (data_dir / ".gitignore").write_text("*\n")
     except OSError as failure:
-        raise CommandError(
-            f"{data_dir}: {failure.strerror}", "Choose another --data-dir."
-        ) from None
+        raise CommandError(f"{data_dir}: {failure.strerror}", "choose another --data-dir") from None
 
 
 def _print_call(answered_call: AnsweredCall) -> None:

@@ -92,14 +92,14 @@ class ForwardTarget:
         response = self._server.call(
             self._server.actions.get_target,
             GetTargetRequest(id=self._options.target_id),
-            advice="See `outrider target list`.",
+            advice="see `outrider target list`",
         )
         endpoint = text_of(response.get("target", {}), "endpoint")
         tunnel = tunnel_of(endpoint)
         if tunnel is None:
             raise CommandError(
                 f"target {self._options.target_id} is called at {endpoint}",
-                "Leave out --target: a target for this machine is made, or used again.",
+                "leave out --target: a target for this machine is made, or used again",
             )
         return tunnel.name
 
@@ -124,7 +124,7 @@ class ForwardTarget:
                 return self._read_target(text_of(found, "id"))
             raise CommandError(
                 f"there is a target {name!r} that is called elsewhere",
-                "Choose another --name, or delete that target.",
+                "choose another --name, or delete that target",
             )
         return self._create_target(name, endpoint)
 
@@ -182,7 +182,7 @@ def checked_name(name: str) -> str:
     if name and TUNNEL_NAME.fullmatch(name) is None:
         raise CommandError(
             f"{name!r} is not the name of a tunnel",
-            "Use lower-case letters, digits and hyphens, at most 40.",
+            "use lower-case letters, digits and hyphens, at most 40",
             code=ExitCode.USAGE,
         )
     return name

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outrider.cli.receive.answered_call import AnsweredCall, AnsweredCallHandler
-from outrider.cli.remote.client import RemoteServer, command_error
+from outrider.cli.remote.call_errors import command_error
+from outrider.cli.remote.client import RemoteServer
 from outrider.domain.calls.request import OutboundRequest, RequestError, Response
 from outrider.runtime import utc_now
 

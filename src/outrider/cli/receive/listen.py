@@ -44,7 +44,7 @@ async def start_listening(listener: Listener, host: str, port: int, option: str)
     except OSError as error:
         raise CommandError(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
-            f"Stop what listens there, or choose another port with {option} (0 takes any).",
+            f"stop what listens there, or choose another port with {option} (0 takes any)",
         ) from None
 
 

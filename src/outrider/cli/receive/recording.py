@@ -59,7 +59,7 @@ class Recording:
             self._file.flush()
         except OSError as failure:
             message = f"a call could not be recorded: {failure.strerror}"
-            raise CommandError(message, "Make room for --out, or choose another one.") from None
+            raise CommandError(message, "make room for --out, or choose another one") from None
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def open_recording(path: Path, redaction: CallRedaction) -> Iterator[Recording]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         raise CommandError(
-            f"{path}: {failure.strerror}", "Choose another --out.", code=ExitCode.USAGE
+            f"{path}: {failure.strerror}", "choose another --out", code=ExitCode.USAGE
         ) from None
     # Half a surrogate pair has no bytes: it is written as JSON writes it, \\ud800.
     file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
@@ -112,7 +112,7 @@ def _parse_line(path: Path, number: int, line: str) -> RecordedCall:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise CommandError(
             f"{path}, line {number}: this is no recorded call",
-            "`outrider record` writes such files.",
+            "give a file that `outrider record` wrote",
             code=ExitCode.USAGE,
         ) from None
 

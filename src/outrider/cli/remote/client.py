@@ -7,27 +7,25 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property, partial
-from http import HTTPStatus
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from outrider.cli.remote.call_errors import ADVICE_ON_ACCESS, command_error
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.waiting import call_interruptibly
 from outrider.server.data_directory import ADMIN_TOKEN_FILE
 
 if TYPE_CHECKING:
-    from connectrpc.errors import ConnectError
-
     from outrider_api.outrider.v1.account_service_connect import AccountServiceClientSync
     from outrider_api.outrider.v1.catalogue_service_connect import CatalogueServiceClientSync
     from outrider_api.outrider.v1.delivery_service_connect import DeliveryServiceClientSync
     from outrider_api.outrider.v1.event_service_connect import EventServiceClientSync
+    from outrider_api.outrider.v1.execution_service_connect import ExecutionServiceClientSync
     from outrider_api.outrider.v1.instance_service_connect import InstanceServiceClientSync
     from outrider_api.outrider.v1.interception_service_connect import InterceptionServiceClientSync
-    from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
     from outrider_api.outrider.v1.target_policy_service_connect import TargetPolicyServiceClientSync
     from outrider_api.outrider.v1.tunnel_service_connect import TunnelServiceClient
     from outrider_api.zitadel.action.v2.action_service_connect import ActionServiceClientSync
@@ -37,11 +35,7 @@ DEFAULT_DATA_DIR = Path("data")
 DEV_DATA_DIR = Path(".outrider-dev")
 MAX_TOKEN_CHARS = 4096
 ADMIN_TOKEN = "OUTRIDER_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
-ADVICE_ON_ACCESS = "Give --token or OUTRIDER_TOKEN, or --data-dir with the server's data directory."
 
-# ZITADEL answers "not found" to a valid token whose account has no role at all.
-_NO_ROLE = "AUTHZ-cdgFk"
-_DENIED = "Errors.Target.DeniedURL"
 _TOKEN = re.compile(r"[!-~]+")
 
 
@@ -80,15 +74,33 @@ class RemoteServer:
         Raises:
             CommandError: the server refused or did not answer.
         """
+        return self.call_for_headers(rpc_method, request, advice=advice, sent=headers)[0]
+
+    def call_for_headers(
+        self,
+        rpc_method: _RpcMethod[RequestT],
+        request: RequestT,
+        *,
+        advice: str = "",
+        sent: Mapping[str, str] | None = None,
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """As `call`, with the headers of the response, their names in lower case.
+
+        `sent` are headers besides those of every call.
+        """
+        from connectrpc.client import ResponseMetadata
         from connectrpc.errors import ConnectError
 
-        all_headers = {**self.headers, **(headers or {})}
+        def call() -> tuple[_JsonMessage, Mapping[str, str]]:
+            with ResponseMetadata() as metadata:
+                response = rpc_method(request, headers={**self.headers, **(sent or {})})
+            return response, dict(metadata.headers)
+
         try:
-            response = call_interruptibly(partial(rpc_method, request, headers=all_headers))
+            response, headers = call_interruptibly(call)
         except ConnectError as error:
             raise command_error(error, self.url, advice) from None
-        document: dict[str, Any] = json.loads(response.to_json())
-        return document
+        return json.loads(response.to_json()), headers
 
     @cached_property
     def actions(self) -> ActionServiceClientSync:
@@ -154,6 +166,15 @@ class RemoteServer:
         return TargetPolicyServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
 
     @cached_property
+    def executions(self) -> ExecutionServiceClientSync:
+        """Executions, described."""
+        from outrider_api.outrider.v1.execution_service_connect import (
+            ExecutionServiceClientSync,
+        )
+
+        return ExecutionServiceClientSync(self.url, timeout_ms=CALL_TIMEOUT_MS)
+
+    @cached_property
     def catalogue(self) -> CatalogueServiceClientSync:
         """What conditions may name."""
         from outrider_api.outrider.v1.catalogue_service_connect import (
@@ -189,7 +210,7 @@ def checked_url(url: str, option: str = "--url (or OUTRIDER_URL)") -> str:
     if not usable or not _TOKEN.fullmatch(url) or "?" in url or "#" in url:
         raise CommandError(
             f"{url!r} is not the URL of a server",
-            f"Give {option} something like http://127.0.0.1:8080",
+            f"give {option} something like http://127.0.0.1:8080",
             code=ExitCode.USAGE,
         )
     return url.rstrip("/")
@@ -228,11 +249,11 @@ def read_token(path: Path) -> str:
     except OSError as error:
         raise CommandError(
             f"{path}: {error.strerror}",
-            "Is that the server's data directory, and may you read it?",
+            "give the server's data directory, as a user who may read it",
             code=ExitCode.NOT_ALLOWED,
         ) from None
     if not _TOKEN.fullmatch(token):
-        raise CommandError(f"{path} holds no token", code=ExitCode.NOT_ALLOWED)
+        raise CommandError(f"{path} holds no token", ADVICE_ON_ACCESS, code=ExitCode.NOT_ALLOWED)
     return token
 
 
@@ -243,70 +264,3 @@ def is_local(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def command_error(error: ConnectError, url: str, advice: str = "") -> CommandError:
-    """What a failed call means to the user of the command."""
-    from connectrpc.code import Code
-
-    interrupt = _interrupt(error)
-    if interrupt is not None:
-        target_id, interception_id = interrupt.target_id, interrupt.interception_id
-        # The code is the target's and says nothing about this caller.
-        return CommandError(
-            f"{error.message} ({error.code.value})",
-            f"Target {target_id} interrupted the call: see `outrider target get {target_id}`."
-            f" The server's log has the reason with the interception_id {interception_id}.",
-            code=ExitCode.STOPPED,
-        )
-    if error.code is Code.UNAVAILABLE and _is_from_server(error):
-        return CommandError(
-            f"{url} cannot do this now: {error.message}",
-            "The server runs. Its log says more, and so does `outrider doctor` on its machine.",
-            code=ExitCode.UNREACHABLE,
-        )
-    if error.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
-        return CommandError(
-            f"cannot reach {url}: {_reason(error.message)}",
-            "Is the server running there? Name another one with --url or OUTRIDER_URL.",
-            code=ExitCode.UNREACHABLE,
-        )
-    if error.code is Code.UNAUTHENTICATED:
-        return CommandError(
-            f"{url} does not accept the token: {error.message}",
-            ADVICE_ON_ACCESS,
-            code=ExitCode.NOT_ALLOWED,
-        )
-    if error.code is Code.PERMISSION_DENIED or _NO_ROLE in error.message:
-        return CommandError(
-            f"{url} does not allow this: {error.message}",
-            "The account of the token needs another role; see `outrider token create --help`.",
-            code=ExitCode.NOT_ALLOWED,
-        )
-    if error.code is Code.UNIMPLEMENTED or (error.code is Code.NOT_FOUND and not advice):
-        advice = f"Is {url} an outrider server, and as new as this command?"
-    elif _DENIED in error.message:
-        advice = "The server may not call that address; see OUTRIDER_EGRESS_ALLOW in the settings."
-    return CommandError(f"{error.message} ({error.code.value})", advice)
-
-
-def _interrupt(error: ConnectError) -> InterruptDetail | None:
-    if not error.details:
-        return None
-    from outrider_api.outrider.v1.interception_service_pb import InterruptDetail
-
-    name = InterruptDetail.desc().type_name
-    of_targets = [detail for detail in error.details if detail.type_name == name]
-    return of_targets[0].value(InterruptDetail) if of_targets else None
-
-
-def _is_from_server(error: ConnectError) -> bool:
-    # The library's own have a cause, and what a proxy answers has the name of its status.
-    phrases = {httpstatus.phrase for httpstatus in HTTPStatus}
-    return error.__cause__ is None and error.message not in phrases
-
-
-def _reason(message: str) -> str:
-    # The HTTP library tells the whole chain of causes, and the URL again.
-    library = message.startswith("Request failed: ")
-    return message.rpartition(": ")[2] if library else message

@@ -40,13 +40,26 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command cannot go on. `message` is what is wrong and where, `advice` is what to do."""
+    """A command cannot go on. `message` is what is wrong and where, `advice` is what to do.
 
-    def __init__(self, message: str, advice: str = "", *, code: ExitCode = ExitCode.FAILED) -> None:
+    `reason` is what a server adds to a message that is fixed, `status` the code of its error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        advice: str = "",
+        *,
+        code: ExitCode = ExitCode.FAILED,
+        reason: str = "",
+        status: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
         self.code = code
+        self.reason = reason
+        self.status = status
 
 
 def exit_at_sigterm() -> None:

@@ -109,7 +109,11 @@ def read_events(source: str) -> list[Event]:
     """
     documents = list(_split_documents(read_source(source), source))
     if not documents:
-        raise CommandError(f"{source}: holds no event", code=ExitCode.USAGE)
+        raise CommandError(
+            f"{source}: holds no event",
+            "write a JSON list of events, or one event on each line",
+            code=ExitCode.USAGE,
+        )
     return [_parse_event(document, f"{source}, {where}") for where, document in documents]
 
 
@@ -145,7 +149,7 @@ def _check_json(text: str, where: str) -> None:
     except (ValueError, RecursionError) as error:
         raise CommandError(
             f"{where}: is not JSON: {error}",
-            "Write a JSON list of events, or one event on each line.",
+            "write a JSON list of events, or one event on each line",
             code=ExitCode.USAGE,
         ) from None
 
@@ -154,7 +158,7 @@ def _parse_event(document: str, where: str) -> Event:
     from outrider_api.outrider.v1.event_service_pb import Event
 
     if not document.lstrip().startswith("{"):
-        raise CommandError(f"{where}: an event is a JSON object", code=ExitCode.USAGE)
+        raise CommandError(f"{where}: an event must be a JSON object", code=ExitCode.USAGE)
     try:
         return message_from_text(document, Event)
     except (ValueError, TypeError) as error:

@@ -90,9 +90,22 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def print_error(error: CommandError) -> None:
-    """What was wrong, and what to do, on standard error."""
+def print_error(error: CommandError, *, as_json: bool = False) -> None:
+    """What was wrong, why, and what to do, on standard error."""
+    if as_json:
+        members = {
+            "message": error.message,
+            "reason": error.reason,
+            "hint": error.advice,
+            "code": error.status,
+        }
+        given = {name: text for name, text in members.items() if text}
+        document = {"error": {**given, "exitCode": int(error.code)}}
+        print(json.dumps(document, indent=2, ensure_ascii=False), file=sys.stderr)
+        return
     print(f"Error: {printable(error.message)}", file=sys.stderr)
+    if error.reason:
+        print(f"Reason: {printable(error.reason)}", file=sys.stderr)
     if error.advice:
         print(printable(error.advice), file=sys.stderr)
 

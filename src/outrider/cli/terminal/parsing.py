@@ -55,7 +55,9 @@ def parse_deadline(text: str, option: str, now: datetime) -> datetime:
     try:
         return now + parse_duration(text, option)
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} never ends", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{text!r} is after the year 9999: give an earlier time", param_hint=option
+        ) from None
 
 
 def parse_past(text: str, option: str, now: datetime) -> datetime:
@@ -65,7 +67,9 @@ def parse_past(text: str, option: str, now: datetime) -> datetime:
     try:
         return now - parse_duration(text, option)
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} is before all time", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{text!r} is before the year 1: give a later time", param_hint=option
+        ) from None
 
 
 def parse_condition(text: str) -> Condition:

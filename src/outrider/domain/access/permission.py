@@ -70,6 +70,20 @@ def require(actor: Actor, permission: str) -> None:
     """Raise ZITADEL's error unless the actor has the permission."""
     if actor.may(permission):
         return
+    granting = ", ".join(role for role in Role if permission in GRANTS[role])
     if not actor.roles:
-        raise NotFound("membership not found", "AUTHZ-cdgFk")
-    raise PermissionDenied("No matching permissions found", "AUTH-5mWD2")
+        raise NotFound(
+            "membership not found",
+            "AUTHZ-cdgFk",
+            reason=f"the account {actor.account_id} has no role",
+            hint=f"use an account that has one of the roles {granting}",
+        )
+    raise permission_denied(
+        f"none of the roles {', '.join(sorted(actor.roles))} has the permission {permission}",
+        f"use an account that has one of the roles {granting}",
+    )
+
+
+def permission_denied(reason: str, hint: str) -> PermissionDenied:
+    """ZITADEL's error for a known caller who may not."""
+    return PermissionDenied("No matching permissions found", "AUTH-5mWD2", reason=reason, hint=hint)

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 
 from outrider.domain.ids import WebKeyId
-from outrider.errors import FailedPrecondition, InvalidRequest
+from outrider.errors import FailedPrecondition, Internal, InvalidRequest
 
 RSA_BITS = (2048, 3072, 4096)
 
@@ -60,16 +60,31 @@ FIRST_CONFIGS = (DEFAULT_CONFIG, DEFAULT_CONFIG)
 def rsa_config(bits: int, hash_bits: int) -> WebKeyConfig:
     """Return RSA with SHA-2 of this length. Raise `InvalidRequest` for a length that ZITADEL lacks."""
     if bits not in RSA_BITS:
-        raise InvalidRequest("Invalid web key config", "CRYPTO-eaz3T")
+        raise InvalidRequest(
+            "Invalid web key config",
+            "CRYPTO-eaz3T",
+            reason=f"RSA keys of {bits} bits are not made",
+            hint="choose 2048, 3072 or 4096 bits",
+        )
     if hash_bits not in _BY_HASH:
-        raise InvalidRequest("Invalid web key config", "CRYPTO-ODie7")
+        raise InvalidRequest(
+            "Invalid web key config",
+            "CRYPTO-ODie7",
+            reason=f"RSA keys do not sign with SHA-{hash_bits}",
+            hint="choose SHA-256, SHA-384 or SHA-512",
+        )
     return WebKeyConfig(_BY_HASH[hash_bits], bits)
 
 
 def ecdsa_config(curve: str) -> WebKeyConfig:
     """ECDSA on a curve of NIST, by its JOSE name. Raise `InvalidRequest` for another."""
     if curve not in _BY_CURVE:
-        raise InvalidRequest("Invalid web key config", "CRYPTO-Ii2ai")
+        raise InvalidRequest(
+            "Invalid web key config",
+            "CRYPTO-Ii2ai",
+            reason=f"ECDSA keys on the curve {curve!r} are not made",
+            hint="choose P-256, P-384 or P-521",
+        )
     return WebKeyConfig(_BY_CURVE[curve])
 
 
@@ -145,8 +160,23 @@ def removed(web_key: WebKey, now: datetime) -> WebKey:
     if web_key.state is WebKeyState.REMOVED:
         return web_key
     if web_key.state is WebKeyState.ACTIVE:
-        raise FailedPrecondition("Cannot delete active web key", "COMMAND-Chai1")
+        raise FailedPrecondition(
+            "Cannot delete active web key",
+            "COMMAND-Chai1",
+            reason=f"web key {web_key.id} signs the JWTs of this instance",
+            hint="activate another web key first",
+        )
     return _with_state(web_key, WebKeyState.REMOVED, now)
+
+
+def no_active_web_key() -> Internal:
+    """The error of what has to be signed while the instance has no active key."""
+    return Internal(
+        "No active web key found",
+        "QUERY-Opoh7",
+        reason="the instance has no active web key to sign with",
+        hint="make one with CreateWebKey and activate it with ActivateWebKey",
+    )
 
 
 def jwk_of(web_key: WebKey) -> dict[str, str]:

@@ -22,13 +22,21 @@ from enum import Enum, IntEnum
 
 from outrider.domain.calls.classify import classify_response
 from outrider.domain.calls.request import BODY_PREFIX_BYTES, RequestError, Response, Stage
-from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, TargetId
+from outrider.domain.ids import (
+    DeliveryId,
+    EventId,
+    ExecutionId,
+    InstanceId,
+    TargetId,
+    shown_id,
+)
 from outrider.domain.outcome import HAS_ANSWER, Outcome
 from outrider.domain.records import fast_dataclass
 from outrider.domain.targets.retry_schedule import GONE, RetrySchedule
 from outrider.domain.targets.target import Target, TargetType
-from outrider.errors import InvalidRequest
+from outrider.errors import InvalidRequest, NotFound
 
+_MAX_NAMED = 3
 MAX_DELIVERIES = 5000
 """How many deliveries one call may make: they are one transaction, and all others wait for it."""
 MAX_TARGETS = 1000
@@ -146,6 +154,18 @@ class PlannedDelivery:
     target_id: TargetId
     depends_on: DeliveryId | None
     has_dependents: bool
+
+
+def delivery_not_found(*missing: DeliveryId) -> NotFound:
+    """The error for deliveries that the instance does not have."""
+    some = ", ".join(map(shown_id, sorted(missing)[:_MAX_NAMED]))
+    more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
+    return NotFound(
+        "Delivery not found",
+        "OUTRIDER-delivery",
+        reason=f"there is no delivery {some}{more} in this instance, or it is older than the retention",
+        hint="give ids that `outrider delivery list` shows",
+    )
 
 
 def check_delivery_count(fan_outs: Sequence[Collection[Hashable]]) -> None:

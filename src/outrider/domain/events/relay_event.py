@@ -21,6 +21,7 @@ from outrider.errors import InvalidRequest
 
 MAX_TEXT = 1000
 """Characters of an event type, a reason, or a part of a key."""
+_AS_ZITADEL = "send the body of an event as ZITADEL sends it, in UTF-8"
 MAX_SEQUENCE = 2**64 - 1
 MAX_ID = 200
 """As long as an id of a publisher may be, so that it can be searched for."""
@@ -91,7 +92,7 @@ def _members(body: bytes) -> Mapping[str, Value]:
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise InvalidRequest("the body is not UTF-8") from None
+        raise InvalidRequest("the body is not UTF-8", hint=_AS_ZITADEL) from None
     try:
         try:
             return members_of(text, last_wins=True)
@@ -108,16 +109,19 @@ def _members(body: bytes) -> Mapping[str, Value]:
 
 def _refuse_others(members: Mapping[str, Value], *, may_be_token: bool) -> None:
     if may_be_token and any(name in members for name in _OF_TOKENS):
-        raise InvalidRequest("the body is a token, and no event")
+        raise InvalidRequest(
+            "the body is a token, and no event", hint="let the sender use the payload type JSON"
+        )
     if "event_type" in members:
         return
     for name, what in _OTHERS.items():
         if name in members:
             raise InvalidRequest(
                 f"the body is the call of {what}: the relay takes events only, whose caller does"
-                " not wait for an answer"
+                " not wait for an answer",
+                hint="name the relay in executions for events only",
             )
-    raise InvalidRequest("the body is no event: event_type is missing")
+    raise InvalidRequest("the body is no event: event_type is missing", hint=_AS_ZITADEL)
 
 
 def _event_type(value: Value) -> str:

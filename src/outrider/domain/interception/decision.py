@@ -30,6 +30,7 @@ MAX_FORWARDED_BYTES = 1024
 
 _NO_RESPONSE = frozenset({Outcome.UNREACHABLE, Outcome.BLOCKED})
 _FORWARDED_ID = "EXEC-reUaUZCzCp"
+_SEE_LOG = "find the interception_id of this error in the server's log"
 _FORWARDED: dict[int, type[OutriderError]] = {
     400: InvalidRequest,
     401: Unauthenticated,
@@ -55,12 +56,22 @@ def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
 
 def execution_failed() -> OutriderError:
     """The target refused without words for the caller, or did not respond."""
-    return FailedPrecondition("Execution failed", "EXEC-dra6yamk98")
+    return FailedPrecondition(
+        "Execution failed",
+        "EXEC-dra6yamk98",
+        reason="a target that may stop the call refused it, failed or did not respond",
+        hint=_SEE_LOG,
+    )
 
 
 def not_json() -> OutriderError:
     """The response to a function is not JSON."""
-    return FailedPrecondition("Response is not valid JSON", "ACTION-4m9s2")
+    return FailedPrecondition(
+        "Response is not valid JSON",
+        "ACTION-4m9s2",
+        reason="a target answered the function with something else than JSON",
+        hint=_SEE_LOG,
+    )
 
 
 def forwarded_failure(forwarded: ForwardedError) -> OutriderError:

@@ -19,6 +19,17 @@ MAX_PORT = 65535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+class InvalidUrl(ValueError):
+    """A URL or a host that cannot be called. Neither text repeats any part of it: it may hold secrets.
+
+    `hint` says what to write instead.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A parsed URL. `host` is canonical: a lower-case IDNA name, or an address without brackets.
@@ -84,17 +95,24 @@ _AMBIGUOUS_SIGNS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def canonical_host(host: str) -> str:
-    """Give a host name in lower case, IDNA-encoded, without the root's dot; ValueError if none."""
+    """Give a host name in lower case, IDNA-encoded, without the root's dot; `InvalidUrl` if none."""
     if len(host) > MAX_HOST_CHARS + 1 or _AMBIGUOUS_SIGNS.intersection(host):
-        raise ValueError("the URL's host is not a valid name")
+        raise _invalid_host()
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise ValueError("the URL's host is not a valid name") from None
+        raise _invalid_host() from None
     name = name.lower().removesuffix(".")
     if len(name) > MAX_HOST_CHARS or not _HOST.fullmatch(name):
-        raise ValueError("the URL's host is not a valid name")
+        raise _invalid_host()
     return name
+
+
+def _invalid_host() -> InvalidUrl:
+    return InvalidUrl(
+        "the URL's host is not a valid name",
+        "write letters, digits, - and _ divided by dots, other letters in their xn-- form",
+    )
 
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
@@ -104,19 +122,31 @@ _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 
 
 def parse_endpoint(url: str) -> Endpoint:
-    """Parse a URL that can be called; raise ValueError with a sentence that repeats no part of it."""
+    """Parse a URL that can be called; raise `InvalidUrl` for another."""
     if len(url) > MAX_URL_CHARS:
-        raise ValueError(f"the URL is longer than {MAX_URL_CHARS} characters")
-    if _NEVER_IN_A_URL.search(url):
-        raise ValueError("the URL contains a space or a control character")
+        raise InvalidUrl(
+            f"the URL is longer than {MAX_URL_CHARS} characters",
+            "send the long values as headers of the target's policy",
+        )
+    found = _NEVER_IN_A_URL.search(url)
+    if found is not None:
+        raise _blank_at(found.start())
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise ValueError("the URL is not absolute: it needs http:// or https://")
+        raise InvalidUrl(
+            "the URL is not absolute: it needs http:// or https://",
+            "write the whole URL, such as https://hooks.example.com/path",
+        )
     scheme, authority, path, query, fragment = parts.groups()
     if scheme.lower() not in DEFAULT_PORTS:
-        raise ValueError("the URL's scheme is neither http nor https")
+        raise InvalidUrl(
+            "the URL's scheme is neither http nor https", "begin it with https:// or http://"
+        )
     if fragment is not None:
-        raise ValueError("the URL contains a fragment")
+        raise InvalidUrl(
+            "the URL contains a fragment",
+            "remove the # and what follows it: it is never sent; a # in the path or query is %23",
+        )
     host, port, rooted = _parse_authority(authority or "")
     target = _NOT_IN_A_TARGET.sub(_percent_encoded, (path or "/") + (query or ""))
     scheme = scheme.lower()
@@ -128,23 +158,41 @@ def parse_written_endpoint(url: str) -> Endpoint:
 
     A Location header may hold a space, which is encoded before it is followed.
     """
-    if any(sign.isspace() for sign in url):
-        raise ValueError("the URL contains a space or a control character")
+    for position, sign in enumerate(url):
+        if sign.isspace():
+            raise _blank_at(position)
     return parse_endpoint(url)
+
+
+def _blank_at(position: int) -> InvalidUrl:
+    return InvalidUrl(
+        f"the URL contains a space or a control character at position {position + 1}",
+        "remove it, or write a space in the path or query as %20",
+    )
 
 
 def _parse_authority(authority: str) -> tuple[str, int | None, bool]:
     if not authority:
-        raise ValueError("the URL has no host")
+        raise _no_host()
     if "@" in authority:
-        raise ValueError("the URL contains user information")
+        raise InvalidUrl(
+            "the URL contains user information",
+            "remove what is before the @, and send it as the header Authorization of the target's"
+            " policy: `outrider target policy set ID --file policy.json`",
+        )
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
-        raise ValueError("the URL's host or port cannot be read")
+        raise InvalidUrl(
+            "the URL's host or port cannot be read",
+            "write host or host:port, IPv6 as [2001:db8::1]",
+        )
     host, digits = parts.groups()
     port = int(digits) if digits else None
     if port is not None and not 0 < port <= MAX_PORT:
-        raise ValueError("the URL's port is not between 1 and 65535")
+        raise InvalidUrl(
+            "the URL's port is not between 1 and 65535",
+            "write the port of the receiver, or none for 80 and 443",
+        )
     if host.startswith("["):
         return _parse_ipv6(host), port, False
     return _parse_host(host), port, host.endswith(".")
@@ -153,21 +201,31 @@ def _parse_authority(authority: str) -> tuple[str, int | None, bool]:
 def _parse_ipv6(host: str) -> str:
     literal = None if "%" in host else literal_address(host)
     if literal is None:
-        raise ValueError("the URL's host is not a valid IPv6 address")
+        raise InvalidUrl(
+            "the URL's host is not a valid IPv6 address",
+            "write it as [2001:db8::1], without a zone",
+        )
     return str(literal)
 
 
 def _parse_host(host: str) -> str:
     if not host:
-        raise ValueError("the URL has no host")
+        raise _no_host()
     name = canonical_host(host)
     literal = literal_address(name)
     if literal is not None:
         return str(literal)
     if _ENDS_IN_NUMBER.fullmatch(name):
         # No top-level domain is a number; some resolvers read such names as addresses.
-        raise ValueError("the URL's host is not a valid IPv4 address")
+        raise InvalidUrl(
+            "the URL's host is not a valid IPv4 address",
+            "write four numbers from 0 to 255 divided by dots, or a name",
+        )
     return name
+
+
+def _no_host() -> InvalidUrl:
+    return InvalidUrl("the URL has no host", "write it as https://host/path")
 
 
 def _percent_encoded(sign: re.Match[str]) -> str:

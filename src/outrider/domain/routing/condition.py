@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from outrider.domain.ids import ExecutionId
 from outrider.domain.routing.catalogue import Catalogue
-from outrider.errors import NotFound
+from outrider.errors import InvalidRequest, NotFound
 
 _GROUP_SUFFIX = ".*"
 
@@ -72,9 +73,56 @@ def condition_from_id(execution_id: ExecutionId) -> Condition:
     return Condition(kind, Scope.SERVICE, value)
 
 
+def read_condition_id(text: str) -> Condition:
+    """The condition with this id, which a person wrote. Raise `InvalidRequest` for an id of none.
+
+    A method may have its leading slash.
+    """
+    kind, slash, value = text.partition("/")
+    value = value.removeprefix("/")
+    kinds = ", ".join(ConditionKind)
+    if kind not in set(ConditionKind):
+        raise InvalidRequest(
+            f"a condition begins with one of {kinds}, not {kind!r}",
+            hint="write it as in event/user.human.added, request/package.Service/Method or response",
+        )
+    if not value and (slash or kind == ConditionKind.FUNCTION):
+        raise InvalidRequest(
+            f"the condition {text!r} names nothing after {kind}/",
+            hint="name a function, or leave out the slash for every request, response or event",
+        )
+    return condition_from_id(ExecutionId(f"{kind}{slash}{value}"))
+
+
 def event_lookup_id(event_type: str) -> ExecutionId:
     """Return the id that the router looks up for an event of this type."""
     return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
+
+
+_UNKNOWN_IDS = {
+    Scope.METHOD: "COMMAND-vysplsevt8",
+    Scope.SERVICE: "COMMAND-qu6dfhiioq",
+    Scope.NAME: "COMMAND-cdy39t0ksr",
+    Scope.EVENT: "COMMAND-74aaqj8fv9",
+    Scope.GROUP: "COMMAND-er5oneb5lz",
+}
+_UNKNOWN = {
+    Scope.METHOD: "the catalogue has no method {}",
+    Scope.SERVICE: "the catalogue has no service {}",
+    Scope.NAME: "the catalogue has no function {}",
+    Scope.EVENT: "the catalogue has no event type {}",
+    Scope.GROUP: "no event type in the catalogue begins with {}",
+}
+_TO_ADD = {
+    Scope.METHOD: "add it with `outrider catalogue add {}`; a method is /package.Service/Method",
+    Scope.SERVICE: "add one of its methods with `outrider catalogue add`; a service is"
+    " package.Service",
+    Scope.NAME: "add it with `outrider catalogue add {} --kind function`",
+    Scope.EVENT: "add it with `outrider catalogue add {} --kind event-type`, or publish an event of"
+    " this type first",
+    Scope.GROUP: "add an event type of the group with `outrider catalogue add`, or publish such an"
+    " event first",
+}
 
 
 def exists(condition: Condition, catalogue: Catalogue) -> bool:
@@ -89,17 +137,15 @@ def exists(condition: Condition, catalogue: Catalogue) -> bool:
     return condition.scope is Scope.ALL or known[condition.scope](condition.value)
 
 
-def check_exists(condition: Condition, catalogue: Catalogue) -> None:
-    """Raise `NotFound` when the condition is about something that the catalogue does not have.
+def unknown_condition(condition: Condition, suggestions: Sequence[str] = ()) -> NotFound:
+    """The error for a condition about something that the catalogue does not have.
 
-    Ids and texts are ZITADEL's.
+    Id and text are ZITADEL's. `suggestions` are names that may be meant.
     """
-    unknown_id = {
-        Scope.METHOD: "COMMAND-vysplsevt8",
-        Scope.SERVICE: "COMMAND-qu6dfhiioq",
-        Scope.NAME: "COMMAND-cdy39t0ksr",
-        Scope.EVENT: "COMMAND-74aaqj8fv9",
-        Scope.GROUP: "COMMAND-er5oneb5lz",
-    }
-    if not exists(condition, catalogue):
-        raise NotFound("Execution condition is invalid", unknown_id[condition.scope])
+    meant = f"did you mean {' or '.join(suggestions)}? otherwise " if suggestions else ""
+    return NotFound(
+        "Execution condition is invalid",
+        _UNKNOWN_IDS[condition.scope],
+        reason=_UNKNOWN[condition.scope].format(condition.value),
+        hint=meant + _TO_ADD[condition.scope].format(condition.value),
+    )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from outrider.domain.ids import ExecutionId, TargetId
+from outrider.domain.ids import ExecutionId, TargetId, shown_id
 from outrider.domain.routing.condition import Condition
+from outrider.domain.routing.router import NO_SHADOWING, Shadowing
 from outrider.errors import InvalidRequest, NotFound
 
+_MAX_NAMED = 3
 MAX_TARGETS = 1000
 """As many as one call may make deliveries to (`delivery.MAX_TARGETS`): each event can be stored."""
 
@@ -32,14 +35,34 @@ class Execution:
         return self.condition.execution_id
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionChange:
+    """What came of setting an execution.
+
+    `set_at` is the stored date when the list was the same, None when an empty list was never
+    anything else. `replaced` is the former list when it was another one.
+    """
+
+    set_at: datetime | None
+    replaced: tuple[TargetId, ...] = ()
+    shadowing: Shadowing = NO_SHADOWING
+
+
 def check_target_list(targets: Sequence[TargetId]) -> None:
     """Raise `InvalidRequest` when an entry is empty, or for more than one event can be sent to."""
     if not all(targets):
-        raise InvalidRequest("Execution is invalid", "COMMAND-hdm4zl1hmd")
+        position = targets.index(TargetId(""))
+        raise InvalidRequest(
+            "Execution is invalid",
+            "COMMAND-hdm4zl1hmd",
+            reason=f"the id of target {position + 1} in the list is empty",
+            hint="give ids that `outrider target list` shows",
+        )
     if len(targets) > MAX_TARGETS:
         raise InvalidRequest(
             f"invalid SetExecutionRequest.Targets: value must contain no more than {MAX_TARGETS}"
-            f" item(s), not {len(targets)}: the deliveries of an event are one transaction"
+            f" item(s), not {len(targets)}: the deliveries of an event are one transaction",
+            hint="spread the targets over executions for narrower conditions",
         )
 
 
@@ -48,5 +71,19 @@ def check_targets_exist(targets: Sequence[TargetId], existing: Collection[Target
 
     It counts the distinct existing ids against the list's length.
     """
-    if len(set(targets) & set(existing)) != len(targets):
-        raise NotFound("Target not found", "COMMAND-17e8fq1ggk")
+    missing = [target for target in targets if target not in existing]
+    if missing:
+        raise _not_bound(
+            f"there is no target {', '.join(map(shown_id, missing[:_MAX_NAMED]))} in this instance",
+            "give ids that `outrider target list` shows",
+        )
+    repeated = [target for target, times in Counter(targets).items() if times > 1]
+    if repeated:
+        raise _not_bound(
+            f"target {', '.join(repeated[:_MAX_NAMED])} is in the list more than once",
+            "name each target once",
+        )
+
+
+def _not_bound(reason: str, hint: str) -> NotFound:
+    return NotFound("Target not found", "COMMAND-17e8fq1ggk", reason=reason, hint=hint)

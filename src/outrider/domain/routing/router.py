@@ -14,7 +14,7 @@ the longest, and which execution wins for it is known beforehand.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,6 +38,21 @@ class Candidate(NamedTuple):
 
     execution_id: ExecutionId
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowing:
+    """What one execution takes from others, and they from it: of what both match, one fires.
+
+    `shadows` are those that do not fire where it does, the most specific first; `shadowed_by` those
+    that fire in its place, by id. Two can do both to each other.
+    """
+
+    shadows: tuple[ExecutionId, ...] = ()
+    shadowed_by: tuple[ExecutionId, ...] = ()
+
+
+NO_SHADOWING = Shadowing()
 
 
 class Router:
@@ -83,10 +98,37 @@ class Router:
         return [
             Candidate(chosen.execution_id, f"chosen: {won}"),
             *(
-                Candidate(execution_id, f"not chosen: {chosen.execution_id} {lost}")
+                Candidate(
+                    execution_id, f"not chosen: shadowed by {chosen.execution_id}, which {lost}"
+                )
                 for execution_id in sorted(others, reverse=True)
             ),
         ]
+
+    def shadowing(self, execution_id: ExecutionId) -> Shadowing:
+        """What the execution shadows, and what shadows it, whether or not it has targets yet.
+
+        Takes as long as the answer: `shadowed_by` has everything that is set below it.
+        """
+        wider = self._matching(_stem(execution_id)) - {execution_id}
+        narrower = self._beginning(_stem(execution_id)) - {execution_id} - wider
+        others = [*sorted(wider, reverse=True), *sorted(narrower)]
+        return Shadowing(
+            tuple(other for other in others if _fires_before(execution_id, other)),
+            tuple(sorted(other for other in others if _fires_before(other, execution_id))),
+        )
+
+    def _beginning(self, prefix: str) -> set[ExecutionId]:
+        """Executions whose id without `.*` begins with it."""
+        found: set[ExecutionId] = set()
+        for index in range(bisect_left(self._prefixes, prefix), len(self._prefixes)):
+            known = self._prefixes[index]
+            if not known.startswith(prefix):
+                break
+            found |= {
+                ExecutionId(name) for name in (known, known + _WILDCARD) if name in self._exact
+            }
+        return found
 
     def _longest_prefix(self, lookup_id: str) -> int:
         """The index of the longest known prefix of `lookup_id`.
@@ -118,6 +160,19 @@ class Router:
             matching |= {self._exact[execution_id].execution_id for execution_id in found}
             index = self._enclosing[index]
         return matching
+
+
+def _stem(execution_id: str) -> str:
+    return execution_id.removesuffix(_WILDCARD)
+
+
+def _fires_before(one: str, other: str) -> bool:
+    """Whether `one` is chosen for anything that both match.
+
+    It is where its id is exactly what is looked up, and everywhere else when its id is the greater.
+    """
+    is_exact = not one.endswith(_WILDCARD) and one.startswith(_stem(other))
+    return is_exact or one > other
 
 
 def _stems(execution_ids: Mapping[str, Match]) -> set[str]:

@@ -99,11 +99,13 @@ def _check_headers(policy: TargetPolicy) -> None:
     for name, value in policy.headers:
         folded = name.lower()
         if not _NAME.fullmatch(name):
-            raise _invalid("TargetPolicy.Headers", "a name is not a token of RFC 9110")
+            raise _invalid(
+                "TargetPolicy.Headers", "a name must be a token of RFC 9110: letters, digits and -"
+            )
         if folded in _RESERVED or folded.startswith(_RESERVED_PREFIXES):
-            raise _invalid(_header(name), "this header cannot be given")
+            raise _invalid(_header(name), "outrider or HTTP sets this header: leave it out")
         if folded in seen:
-            raise _invalid(_header(name), "the same name is there twice")
+            raise _invalid(_header(name), "the same name is there twice: give it once")
         if value and not _VALUE.fullmatch(value):
             reason = "value must be visible ASCII, with spaces only inside"
             raise _invalid(_header(name), reason)
@@ -132,7 +134,7 @@ def _kept_proxy_url(url: str, stored: str) -> str:
         return url
     if url != redacted_proxy_url(stored):
         raise _invalid(
-            "TargetPolicy.ProxyUrl", "the password is redacted, and there is none to keep"
+            "TargetPolicy.ProxyUrl", "the password is redacted, and there is none to keep: give it"
         )
     return stored
 

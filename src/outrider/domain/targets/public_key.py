@@ -42,7 +42,12 @@ def fingerprint(spki: bytes) -> str:
 def activated(public_key: PublicKey, now: datetime) -> PublicKey:
     """Return it active; itself when it is already. Raise `FailedPrecondition` when it has expired."""
     if public_key.has_expired(now):
-        raise FailedPrecondition("Target public key is expired", "ErrPublicKeyExpired")
+        raise FailedPrecondition(
+            "Target public key is expired",
+            "ErrPublicKeyExpired",
+            reason=f"public key {public_key.id} expired at {public_key.expires_at:%Y-%m-%dT%H:%M:%SZ}",
+            hint="add a new key and activate that",
+        )
     return _with_state(public_key, is_active=True, now=now)
 
 
@@ -55,7 +60,10 @@ def check_removable(public_key: PublicKey) -> None:
     """Raise `FailedPrecondition` for the key that is in use."""
     if public_key.is_active:
         raise FailedPrecondition(
-            "Cannot delete active target public key", "ErrPublicKeyDeleteActiveKey"
+            "Cannot delete active target public key",
+            "ErrPublicKeyDeleteActiveKey",
+            reason=f"payloads are encrypted to public key {public_key.id}",
+            hint="activate another key first, or `outrider target key deactivate` this one",
         )
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from outrider.domain.ids import InstanceId, TargetId
+from outrider.domain.ids import InstanceId, TargetId, shown_id
 from outrider.domain.net.egress_policy import EgressPolicy, check_endpoint
-from outrider.domain.net.endpoint import parse_written_endpoint
+from outrider.domain.net.endpoint import InvalidUrl, parse_written_endpoint
 from outrider.domain.targets.tunnel import is_tunnel_url, tunnel_of
-from outrider.errors import InvalidRequest
+from outrider.errors import InvalidRequest, NotFound
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)  # what the API reference's example gets
 MAX_KEY_GRACE = timedelta(days=7)
@@ -138,10 +138,8 @@ def create_target(
     Raise `InvalidRequest` for the first of these that is wrong, in ZITADEL's order: the name, the
     timeout, the endpoint as a URL, where it leads.
     """
-    if not new.name or _NUL in new.name:
-        raise InvalidRequest("Target is invalid", "COMMAND-ddqbm9us5p")
-    if new.timeout is not None and not new.timeout:
-        raise InvalidRequest("Target has no timeout", "COMMAND-39f35d8uri")
+    _check_name(new.name, "COMMAND-ddqbm9us5p")
+    _check_timeout(new.timeout, "COMMAND-39f35d8uri")
     _check_endpoint(new.endpoint, instance, egress, "COMMAND-1r2k6qo6wg", "COMMAND-NcJUKo")
     return Target(
         id=target_id,
@@ -163,14 +161,14 @@ def check_target_change(change: TargetChange, instance: InstanceId, egress: Egre
     In ZITADEL's order: the name, the timeout, the grace period, the endpoint as a URL, where it
     leads.
     """
-    if change.name is not None and (not change.name or _NUL in change.name):
-        raise InvalidRequest("Target is invalid", "COMMAND-d1wx4lm0zr")
-    if change.timeout is not None and not change.timeout:
-        raise InvalidRequest("Target has no timeout", "COMMAND-08b39vdi57")
+    if change.name is not None:
+        _check_name(change.name, "COMMAND-d1wx4lm0zr")
+    _check_timeout(change.timeout, "COMMAND-08b39vdi57")
     if change.key_grace is not None and not timedelta(0) <= change.key_grace <= MAX_KEY_GRACE:
         raise InvalidRequest(
             "invalid UpdateTargetRequest.ExpirationSigningKey:"
-            " value must be inside range [0s, 168h0m0s]"
+            " value must be inside range [0s, 168h0m0s]",
+            hint="give how long the old key signs too, at most 7 days; 0s ends it at once",
         )
     if change.endpoint is not None:
         _check_endpoint(change.endpoint, instance, egress, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")
@@ -201,6 +199,16 @@ def change_target(
     return target if changed == target else replace(changed, changed_at=now)
 
 
+def target_not_found(target_id: TargetId, error_id: str = "QUERY-hj5oaniyrz") -> NotFound:
+    """The error for a target that the instance does not have."""
+    return NotFound(
+        "Target not found",
+        error_id,
+        reason=f"there is no target {shown_id(target_id)} in this instance",
+        hint="give an id that `outrider target list` shows",
+    )
+
+
 def _check_endpoint(
     endpoint: str, instance: InstanceId, egress: EgressPolicy, invalid_id: str, denied_id: str
 ) -> None:
@@ -208,12 +216,41 @@ def _check_endpoint(
     # address checked, when a connection is made.
     try:
         parse_written_endpoint(endpoint)
-    except ValueError:
-        raise InvalidRequest("Target has an invalid URL", invalid_id) from None
+    except InvalidUrl as invalid:
+        raise InvalidRequest(
+            "Target has an invalid URL", invalid_id, reason=str(invalid), hint=invalid.hint
+        ) from None
     if is_tunnel_url(endpoint) and not _is_tunnel_of(instance, endpoint):
-        raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
-    if check_endpoint(egress, endpoint) is not None:
-        raise InvalidRequest("Errors.Target.DeniedURL", denied_id)
+        raise InvalidRequest(
+            "Errors.Target.DeniedURL",
+            denied_id,
+            reason="the endpoint leads into no tunnel of this instance",
+            hint="let `outrider listen --forward URL` make the target",
+        )
+    denial = check_endpoint(egress, endpoint)
+    if denial is not None:
+        reason, _, hint = denial.partition("; ")
+        raise InvalidRequest("Errors.Target.DeniedURL", denied_id, reason=reason, hint=hint)
+
+
+def _check_name(name: str, invalid_id: str) -> None:
+    if not name or _NUL in name:
+        raise InvalidRequest(
+            "Target is invalid",
+            invalid_id,
+            reason="the name contains a NUL character" if name else "the name is empty",
+            hint="give a name of 1 to 1000 characters",
+        )
+
+
+def _check_timeout(timeout: timedelta | None, invalid_id: str) -> None:
+    if timeout is not None and not timeout:
+        raise InvalidRequest(
+            "Target has no timeout",
+            invalid_id,
+            reason="the timeout is 0s",
+            hint="give one above 0s and up to 270s, or leave it out",
+        )
 
 
 def _is_tunnel_of(instance: InstanceId, endpoint: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from outrider.domain.access.permission import Actor
 from outrider.domain.access.service_account import AccountKey, ServiceAccount, hash_secret
-from outrider.domain.ids import AccountId, AccountKeyId, InstanceId
+from outrider.domain.ids import AccountId, AccountKeyId, InstanceId, shown_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -65,7 +65,9 @@ class ManageAccounts:
         """
         if expires_at is not None and expires_at <= self.runtime.now():
             raise InvalidRequest(
-                "invalid CreateAccountKeyRequest.ExpirationDate: value must be in the future"
+                "invalid CreateAccountKeyRequest.ExpirationDate: value must be in the future",
+                reason=f"the date {expires_at:%Y-%m-%dT%H:%M:%SZ} has passed",
+                hint="give a later date, or none for a key that does not expire",
             )
         instance = actor.instance_id
         # A pair takes up to a second: not for an account that is not there, and in no transaction.
@@ -106,7 +108,13 @@ class ManageAccounts:
         def apply(unit: Unit) -> None:
             _require(unit, actor.instance_id, account)
             if not unit.accounts.delete_key(actor.instance_id, account, account_key):
-                raise NotFound("Account key not found", "OUTRIDER-account-key")
+                raise NotFound(
+                    "Account key not found",
+                    "OUTRIDER-account-key",
+                    reason=f"account {shown_id(account)} has no key {shown_id(account_key)}",
+                    hint="give an id that"
+                    f" `outrider account key list {shown_id(account, 'ACCOUNT_ID')}` shows",
+                )
 
         await self.store.write(apply)
         return self.runtime.now()
@@ -136,4 +144,9 @@ def key_file(account_key: AccountKey, private_pem: str) -> bytes:
 
 def _require(unit: Unit, instance: InstanceId, account: AccountId) -> None:
     if unit.accounts.get(instance, account) is None:
-        raise NotFound("Account not found", "OUTRIDER-account")
+        raise NotFound(
+            "Account not found",
+            "OUTRIDER-account",
+            reason=f"there is no account {shown_id(account)} in this instance",
+            hint="give an id that `outrider account list` shows, not the name",
+        )

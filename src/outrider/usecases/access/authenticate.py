@@ -19,6 +19,7 @@ from outrider.usecases.ports.store import Store
 from outrider.usecases.routing.routing_table import Routing
 
 _SCHEME = "Bearer "
+_TO_SEND = "send `Authorization: Bearer TOKEN`"
 # A token is looked up again after this time. Until then a revoked token may still work on a node
 # that did not revoke it.
 _CACHED_FOR = timedelta(seconds=1)
@@ -64,9 +65,18 @@ class Authenticate:
         Another instance's token is unknown; the bootstrap secret is known in every instance.
         """
         if authorization is None:
-            raise Unauthenticated("auth header missing")
+            raise Unauthenticated(
+                "auth header missing",
+                reason="the call has no header Authorization",
+                hint=_TO_SEND,
+            )
         if not authorization.startswith(_SCHEME):
-            raise Unauthenticated("invalid auth header", "AUTH-toLo1")
+            raise Unauthenticated(
+                "invalid auth header",
+                "AUTH-toLo1",
+                reason=f"the header Authorization does not begin with {_SCHEME.strip()!r} and a space",
+                hint=_TO_SEND,
+            )
         secret, instance = authorization.removeprefix(_SCHEME), self.resolve_instance(host)
         if self.bootstrap_secret and hmac.compare_digest(
             hash_secret(secret), hash_secret(self.bootstrap_secret)
@@ -116,4 +126,9 @@ class Authenticate:
 
 
 def _invalid_token() -> Unauthenticated:
-    return Unauthenticated("Errors.Token.Invalid", "AUTH-7fs1e")
+    return Unauthenticated(
+        "Errors.Token.Invalid",
+        "AUTH-7fs1e",
+        reason="the token is unknown in the instance of this host name, was revoked or has expired",
+        hint="make one with `outrider token create`, and call the host name of its instance",
+    )

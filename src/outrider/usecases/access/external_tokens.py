@@ -78,7 +78,10 @@ class ExternalTokens:
         cache = self._cache_of(issuer)
         keys = await cache.current()
         if keys is None:
-            raise Unavailable("the keys of the token's issuer cannot be fetched")
+            raise Unavailable(
+                "the keys of the token's issuer cannot be fetched",
+                hint="call again; the server's log says why",
+            )
         try:
             return keys.verified(compact, issuer.algorithms)
         except UnknownKey:

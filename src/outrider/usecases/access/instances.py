@@ -9,7 +9,7 @@ from datetime import datetime
 from outrider.domain.access.instance import Instance, normal_hosts
 from outrider.domain.access.permission import Role
 from outrider.domain.access.service_account import hash_secret
-from outrider.domain.ids import AccountId, InstanceId, TokenId
+from outrider.domain.ids import AccountId, InstanceId, TokenId, shown_id
 from outrider.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -50,7 +50,12 @@ class ManageInstances:
             created_at=self.runtime.now(),
         )
         if not self.default_hosts.isdisjoint(instance.hosts):
-            raise AlreadyExists("Host already exists", "OUTRIDER-host")
+            raise AlreadyExists(
+                "Host already exists",
+                "OUTRIDER-host",
+                reason="a host name of the call is the default instance's own (OUTRIDER_EXTERNAL_URL)",
+                hint="choose another host name",
+            )
         pairs = await self.web_keys.first_pairs()
         token, secret = self._first_token(instance), self.runtime.new_token()
 
@@ -75,11 +80,21 @@ class ManageInstances:
         Raise `FailedPrecondition` for the default one, `NotFound` for one that is not there.
         """
         if instance == self.default:
-            raise FailedPrecondition("The default instance cannot be deleted", "OUTRIDER-default")
+            raise FailedPrecondition(
+                "The default instance cannot be deleted",
+                "OUTRIDER-default",
+                reason=f"instance {instance} answers every host name that is no other instance's",
+                hint="delete what is in it instead: its targets, accounts and tokens",
+            )
 
         def apply(unit: Unit) -> None:
             if not unit.instances.delete(instance):
-                raise NotFound("Instance not found", "OUTRIDER-instance")
+                raise NotFound(
+                    "Instance not found",
+                    "OUTRIDER-instance",
+                    reason=f"there is no instance {shown_id(instance)}",
+                    hint="give an id that `outrider instance list` shows, not the name",
+                )
 
         await self.store.write(apply, load=Load(instance, DELETED_AT_ONCE))
         self.authenticate.forget()
@@ -110,6 +125,8 @@ def _checked(hosts: Sequence[str]) -> tuple[str, ...]:
         except ValueError:
             raise InvalidRequest(
                 f"invalid CreateInstanceRequest.Hosts[{position}]:"
-                " value must be a host name or an IP address, without a port"
+                " value must be a host name or an IP address, without a port",
+                reason=f"{host!r} is neither",
+                hint="write it as in hooks.example.com, without https:// and without a port",
             ) from None
     return normal_hosts(hosts)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from outrider.domain.access.permission import ASSIGNABLE_ROLES, Actor, Role
 from outrider.domain.access.service_account import hash_secret
-from outrider.domain.ids import AccountId, TokenId
+from outrider.domain.ids import AccountId, TokenId, shown_id
 from outrider.errors import InvalidRequest, NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.access.authenticate import Authenticate
@@ -66,7 +66,12 @@ class ManageTokens:
         def apply(unit: Unit) -> datetime:
             token = unit.tokens.get(actor.instance_id, token_id)
             if token is None:
-                raise NotFound("Token not found", "OUTRIDER-token")
+                raise NotFound(
+                    "Token not found",
+                    "OUTRIDER-token",
+                    reason=f"there is no token {shown_id(token_id)} in this instance",
+                    hint="give an id that `outrider token list` shows, not the token itself",
+                )
             if token.revoked_at is None:
                 unit.tokens.revoke(actor.instance_id, token_id, now)
             return token.revoked_at or now
@@ -81,4 +86,11 @@ def checked_roles(roles: Sequence[str], request: str) -> frozenset[Role]:
     if set(ASSIGNABLE_ROLES).issuperset(roles):
         return frozenset(map(Role, roles))
     known = ", ".join(ASSIGNABLE_ROLES)
-    raise InvalidRequest(f"invalid {request}.Roles: value must be one of {known}")
+    unknown = next(role for role in roles if role not in ASSIGNABLE_ROLES)
+    raise InvalidRequest(
+        f"invalid {request}.Roles: value must be one of {known}",
+        reason=f"there is no role {unknown!r}"
+        if unknown not in set(Role)
+        else f"no account can have the role {unknown}",
+        hint="spell it as it is listed, in capital letters",
+    )

@@ -18,10 +18,11 @@ from outrider.domain.access.web_key import (
     activated,
     jwk_of,
     new_web_key,
+    no_active_web_key,
     removed,
 )
-from outrider.domain.ids import InstanceId, WebKeyId
-from outrider.errors import Internal, NotFound
+from outrider.domain.ids import InstanceId, WebKeyId, shown_id
+from outrider.errors import NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.access import KeyPairs
 from outrider.usecases.ports.store import Store, Unit
@@ -58,22 +59,31 @@ class ManageWebKeys:
             for config, pair in zip(FIRST_CONFIGS, pairs, strict=True):
                 self._add(unit, instance, config, pair)
 
-    async def activate(self, actor: Actor, web_key_id: WebKeyId) -> datetime:
+    async def activate(
+        self, actor: Actor, web_key_id: WebKeyId
+    ) -> tuple[datetime, Sequence[WebKeyId]]:
         """Let this key sign from now on; the former one stays published.
 
-        Return when it was activated, now or before. Raise `NotFound` for a key that is removed
-        or was never there.
+        Return when it was activated, now or before, and the id of the one that signed until now.
+        Raise `NotFound` for a key that is removed or was never there.
         """
         now = self.runtime.now()
 
-        def apply(unit: Unit) -> datetime:
+        def apply(unit: Unit) -> tuple[datetime, Sequence[WebKeyId]]:
             web_key = unit.web_keys.get(actor.instance_id, web_key_id)
             if web_key is None or web_key.state is WebKeyState.REMOVED:
-                raise NotFound("Web key not found", "COMMAND-teiG3")
+                raise NotFound(
+                    "Web key not found",
+                    "COMMAND-teiG3",
+                    reason=f"there is no web key {shown_id(web_key_id)} in this instance, or it was"
+                    " deleted",
+                    hint="give the id of a key that ListWebKeys answers",
+                )
             changed = activated(web_key, unit.web_keys.active(actor.instance_id), now)
             for changed_key in changed:
                 unit.web_keys.replace(actor.instance_id, changed_key)
-            return changed[-1].changed_at if changed else web_key.changed_at
+            changed_at = changed[-1].changed_at if changed else web_key.changed_at
+            return changed_at, [former.id for former in changed[:-1]]
 
         return await self.store.write(apply)
 
@@ -132,5 +142,5 @@ class UseWebKeys:
         """The active key with its private part. Raise `Internal` when there is none."""
         found = await self.store.read(lambda unit: unit.web_keys.signing(instance))
         if found is None:
-            raise Internal("No active web key found", "QUERY-Opoh7")
+            raise no_active_web_key()
         return found

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.delivery.delivery import Delivery, DeliveryState
+from outrider.domain.delivery.delivery import Delivery, DeliveryState, delivery_not_found
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.delivery.stats import DeliveryStats, OpenCounts, StatsSearch
 from outrider.domain.ids import DeliveryId, InstanceId, TargetId
-from outrider.errors import FailedPrecondition, NotFound
+from outrider.errors import FailedPrecondition
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
@@ -42,7 +42,7 @@ class FindDeliveries:
             lambda unit: unit.deliveries.get(actor.instance_id, delivery_id)
         )
         if delivery is None:
-            raise NotFound("Delivery not found", "OUTRIDER-delivery")
+            raise delivery_not_found(delivery_id)
         return delivery
 
 
@@ -66,9 +66,14 @@ class CancelDelivery:
             unit.cancellations.cancel(instance, delivery_id, self.runtime.now())
             delivery = unit.deliveries.get(instance, delivery_id)
             if delivery is None:
-                raise NotFound("Delivery not found", "OUTRIDER-delivery")
+                raise delivery_not_found(delivery_id)
             if delivery.state in {DeliveryState.DELIVERED, DeliveryState.DEAD}:
-                raise FailedPrecondition("Delivery is finished", "OUTRIDER-finished")
+                raise FailedPrecondition(
+                    "Delivery is finished",
+                    "OUTRIDER-finished",
+                    reason=f"delivery {delivery_id} is {delivery.state.name.lower()}",
+                    hint="only a delivery that is open can be cancelled",
+                )
             return replace(delivery, attempts=(), payload=b"")
 
         return await self.store.write(cancel)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from outrider.domain.delivery.delivery import delivery_not_found
 from outrider.domain.delivery.replay import BulkCounts, LogEntry, LogRange, PagedResult, SkipReason
 from outrider.domain.delivery.search import DeliverySearch
 from outrider.domain.ids import DeliveryId, InstanceId
-from outrider.errors import NotFound
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
@@ -88,7 +88,7 @@ def named(unit: Unit, instance: InstanceId, ids: Collection[DeliveryId]) -> Sequ
     """All of these. Raise `NotFound` when one of them does not exist."""
     entries = unit.log_scans.named(instance, ids)
     if len(entries) < len(set(ids)):
-        raise NotFound("Delivery not found", "OUTRIDER-delivery")
+        raise delivery_not_found(*(set(ids) - {entry.id for entry in entries}))
     return entries
 
 

@@ -114,9 +114,15 @@ class Relay:
         event, origin, content = await self._read(call)
         instance = call.sender.instance
         if origin == instance:
-            raise FailedPrecondition("the event comes from this very instance: it goes in a circle")
+            raise FailedPrecondition(
+                "the event comes from this very instance: it goes in a circle",
+                hint="relay no event to the instance that published it",
+            )
         if call.sender.source.instance and not await self._exists(instance):
-            raise FailedPrecondition("the instance of this source does not exist")
+            raise FailedPrecondition(
+                "the instance of this source does not exist",
+                hint="name an instance of `outrider instance list` in relay_sources",
+            )
         named = replace(event, id=relayed_id(event, origin, call.body), hops=hops)
         return await self.publish.relayed(instance, named, call.body, content)
 
@@ -128,7 +134,10 @@ class Relay:
 
     def _unsigned(self, name: str, reason: str) -> Unauthenticated:
         self.report(name, reason)
-        return Unauthenticated("this source has not signed the call")
+        return Unauthenticated(
+            "this source has not signed the call",
+            hint="sign it with a key that relay_sources names; the server's log says what is wrong",
+        )
 
     async def _exists(self, instance: InstanceId) -> bool:
         # An operator may have written any id, and an instance may be gone by now.
@@ -168,7 +177,10 @@ async def _verify(keys: KeySet, compact: str) -> None:
 async def _payload(keys: JwksCache, compact: str) -> bytes:
     known = await keys.current()
     if known is None:
-        raise Unavailable("the keys of the source's issuer cannot be fetched")
+        raise Unavailable(
+            "the keys of the source's issuer cannot be fetched",
+            hint="call again; the server's log says why",
+        )
     try:
         try:
             await _verify(known, compact)

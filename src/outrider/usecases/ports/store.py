@@ -41,8 +41,13 @@ class WriteRefused(Unavailable):
 
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(f"{reason}: nothing of this call was stored")
-        self.reason = reason
+        self._cause = reason
         self.advice = advice
+
+    @property
+    def reason(self) -> str:
+        """Why the store takes no writes, without what that means for a call."""
+        return self._cause
 
 
 class Unit(Protocol):

@@ -17,7 +17,8 @@ from outrider.domain.targets.policy_validation import (
     redacted_policy,
     with_kept_secrets,
 )
-from outrider.errors import FailedPrecondition, NotFound
+from outrider.domain.targets.target import target_not_found
+from outrider.errors import FailedPrecondition
 from outrider.runtime import Runtime
 from outrider.usecases.delivery.operator_events import REQUESTED, publish_operator_event
 from outrider.usecases.ports.store import Store, Unit
@@ -58,7 +59,10 @@ class ManageTargetPolicies:
             stored = _stored(unit, actor.instance_id, target_id)
             if with_kept_secrets(new, stored.policy) != policy:
                 raise FailedPrecondition(
-                    "The policy has just been changed: read it again", "OUTRIDER-policy"
+                    "The policy has just been changed: read it again",
+                    "OUTRIDER-policy",
+                    reason="another call changed a secret that this one leaves as it is",
+                    hint="call again, or give every secret",
                 )
             now = self.runtime.now()
             unit.policies.put(actor.instance_id, target_id, policy, now)
@@ -115,5 +119,5 @@ class ManageTargetPolicies:
 
 def _stored(unit: Unit, instance: InstanceId, target_id: TargetId) -> StoredPolicy:
     if unit.targets.get(instance, target_id) is None:
-        raise NotFound("Target not found", "QUERY-hj5oaniyrz")
+        raise target_not_found(target_id)
     return unit.policies.get(instance, target_id) or _NO_POLICY

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from outrider.domain.access.permission import Actor
-from outrider.domain.ids import InstanceId, PublicKeyId, TargetId
+from outrider.domain.ids import InstanceId, PublicKeyId, TargetId, shown_id
 from outrider.domain.page import Listing, Page
 from outrider.domain.targets.public_key import (
     PublicKey,
@@ -46,7 +46,12 @@ class ManagePublicKeys:
         now = self.runtime.now()
         if expires_at is not None and expires_at < now:
             text = "Key expiration date must be in the future"
-            raise InvalidRequest(text, "ErrExpirationDateBeforeNow")
+            raise InvalidRequest(
+                text,
+                "ErrExpirationDateBeforeNow",
+                reason=f"the date {expires_at:%Y-%m-%dT%H:%M:%SZ} has passed",
+                hint="give a later date, or none for a key that does not expire",
+            )
         public_key = PublicKey(
             id=PublicKeyId(str(self.runtime.new_sonyflake())),
             pem=pem,
@@ -59,25 +64,36 @@ class ManagePublicKeys:
 
         def apply(unit: Unit) -> None:
             if unit.targets.get(actor.instance_id, target_id) is None:
-                raise FailedPrecondition("Target not found", "ErrTargetNotFound")
+                raise FailedPrecondition(
+                    "Target not found",
+                    "ErrTargetNotFound",
+                    reason=f"there is no target {shown_id(target_id)} in this instance",
+                    hint="give an id that `outrider target list` shows",
+                )
             unit.public_keys.add(actor.instance_id, target_id, public_key)
 
         await self.store.write(apply)
         return public_key
 
-    async def activate(self, actor: Actor, target_id: TargetId, key_id: PublicKeyId) -> PublicKey:
-        """Encrypt to this key from now on; every other key of the target becomes inactive."""
+    async def activate(
+        self, actor: Actor, target_id: TargetId, key_id: PublicKeyId
+    ) -> tuple[PublicKey, Sequence[PublicKeyId]]:
+        """Encrypt to this key from now on; every other key of the target becomes inactive.
+
+        Return it with the ids of those that were active.
+        """
         _check_ids(target_id, key_id)
 
-        def apply(unit: Unit) -> PublicKey:
+        def apply(unit: Unit) -> tuple[PublicKey, Sequence[PublicKeyId]]:
             now = self.runtime.now()
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            active = activated(_require(keys, key_id), now)
+            active = activated(_require(keys, target_id, key_id), now)
             others = [
                 deactivated(public_key, now) for public_key in keys if public_key.id != key_id
             ]
             _write_changed(unit, actor.instance_id, target_id, keys, [*others, active])
-            return active
+            former = [found.id for found in keys if found.is_active and found.id != key_id]
+            return active, former
 
         return await self.store.write(apply)
 
@@ -87,7 +103,8 @@ class ManagePublicKeys:
 
         def apply(unit: Unit) -> PublicKey:
             keys = unit.public_keys.of_target(actor.instance_id, target_id)
-            inactive = deactivated(_require(keys, key_id), self.runtime.now())
+            public_key = _require(keys, target_id, key_id)
+            inactive = deactivated(public_key, self.runtime.now())
             _write_changed(unit, actor.instance_id, target_id, keys, [inactive])
             return inactive
 
@@ -131,19 +148,37 @@ class ManagePublicKeys:
     def _spki(self, pem: bytes) -> bytes:
         try:
             return self.read_spki(pem)
-        except ValueError:
-            raise InvalidRequest(_INVALID_KEY, "ErrPublicKeyFormat") from None
+        except ValueError as invalid:
+            raise InvalidRequest(
+                _INVALID_KEY,
+                "ErrPublicKeyFormat",
+                reason=f"the key cannot be used: {invalid}",
+                hint="export it with `openssl pkey -in PRIVATE.pem -pubout`",
+            ) from None
 
 
 def _check_ids(*ids: str) -> None:
     if not all(ids):
-        raise InvalidRequest("ID missing", "ErrTargetIDMissing")
+        raise InvalidRequest(
+            "ID missing",
+            "ErrTargetIDMissing",
+            reason="the id of the target or of the key is empty",
+            hint="give ids that ListTargets and ListPublicKeys answer",
+        )
 
 
-def _require(public_keys: Sequence[PublicKey], key_id: PublicKeyId) -> PublicKey:
+def _require(
+    public_keys: Sequence[PublicKey], target_id: TargetId, key_id: PublicKeyId
+) -> PublicKey:
     public_key = _find(public_keys, key_id)
     if public_key is None:
-        raise FailedPrecondition("Target not found", "ErrKeyNotFound")
+        raise FailedPrecondition(
+            "Target not found",
+            "ErrKeyNotFound",
+            reason=f"target {shown_id(target_id)} has no public key {shown_id(key_id)}, or there is no such"
+            " target",
+            hint=f"give an id that `outrider target key list {shown_id(target_id, 'TARGET_ID')}` shows",
+        )
     return public_key
 
 

@@ -17,7 +17,8 @@ from outrider.domain.interception.decision import execution_failed, interrupts
 from outrider.domain.interception.response_check import MessageSchema
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
 from outrider.domain.routing.condition import Condition, ConditionKind, Scope, condition_from_id
-from outrider.errors import InvalidRequest, NotFound, OutriderError
+from outrider.domain.targets.target import target_not_found
+from outrider.errors import InvalidRequest, OutriderError
 from outrider.runtime import Runtime
 from outrider.usecases.interception.intercept import invalid_response_error
 from outrider.usecases.interception.target_chain import Failure, PipelineRun, TargetChain
@@ -185,7 +186,7 @@ def _load(
         (instance, target_id)
     )
     if resolved_target is None:
-        raise NotFound("Target not found", "QUERY-hj5oaniyrz")
+        raise target_not_found(target_id)
     if condition is None or condition.scope not in {Scope.METHOD, Scope.NAME, Scope.EVENT}:
         return resolved_target, None
     name = EntryName(condition.value, _ENTRY_KINDS[condition.kind])

@@ -18,8 +18,9 @@ from outrider.domain.targets.target import (
     change_target,
     check_target_change,
     create_target,
+    target_not_found,
 )
-from outrider.errors import InvalidRequest, NotFound
+from outrider.errors import InvalidRequest
 from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Load, Store, Unit
 from outrider.usecases.ports.targets import CANCELLED_AT_ONCE
@@ -61,14 +62,14 @@ class ManageTargets:
         `AlreadyExists` for a taken name.
         """
         if not target_id:
-            raise InvalidRequest("ID missing", "COMMAND-1l6ympeagp")
+            raise _id_missing("COMMAND-1l6ympeagp")
         check_target_change(change, actor.instance_id, self.egress)
         signing_key = self.runtime.new_signing_key()
 
         def apply(unit: Unit) -> Target:
             target = unit.targets.get(actor.instance_id, target_id)
             if target is None:
-                raise NotFound("Target not found", "COMMAND-xj14f2cccn")
+                raise target_not_found(target_id, "COMMAND-xj14f2cccn")
             changed = change_target(target, change, now=self.runtime.now(), signing_key=signing_key)
             if changed is not target:
                 unit.targets.replace(actor.instance_id, changed)
@@ -85,7 +86,7 @@ class ManageTargets:
         when it was deleted, now or before; None when it never existed.
         """
         if not target_id:
-            raise InvalidRequest("ID missing", "COMMAND-obqos2l3no")
+            raise _id_missing("COMMAND-obqos2l3no")
         instance = actor.instance_id
 
         def apply(unit: Unit) -> datetime | None:
@@ -109,7 +110,7 @@ class ManageTargets:
         """Raise `NotFound` for another instance's target, as for no target."""
         target = await self.store.read(lambda unit: unit.targets.get(actor.instance_id, target_id))
         if target is None:
-            raise NotFound("Target not found", "QUERY-hj5oaniyrz")
+            raise target_not_found(target_id)
         return target
 
     async def search(
@@ -119,3 +120,12 @@ class ManageTargets:
         return await self.store.read(
             lambda unit: unit.targets.search(actor.instance_id, filters, sort, page)
         )
+
+
+def _id_missing(error_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        "ID missing",
+        error_id,
+        reason="the id of the target is empty",
+        hint="give an id that ListTargets answers",
+    )

@@ -86,7 +86,10 @@ class TunnelSession:
         except TimeoutError:
             pass
         if self._is_over or (self._socket is not None and not self._socket.is_current()):
-            raise FailedPrecondition(f"tunnel {self.tunnel.name} is in use by another listener")
+            raise FailedPrecondition(
+                f"tunnel {self.tunnel.name} is in use by another listener",
+                hint="choose another name with --name, or stop that listener",
+            )
         while self._untaken:
             pending = self._untaken.popleft()
             if not pending.response.done() and pending.id in self._pending:
@@ -162,4 +165,7 @@ def _unreachable(stage: Stage, reason: str) -> RequestError:
 
 
 def _not_pending(call_id: str) -> NotFound:
-    return NotFound(f"call {call_id} has expired or was already answered")
+    return NotFound(
+        f"call {call_id} has expired or was already answered",
+        hint="answer each call once, within the time-out of its target",
+    )

@@ -232,7 +232,7 @@ VALIDATION = [
     unusable(
         "a header of ours",
         {"headers": {"webhook-ID": "1"}},
-        "TargetPolicy.Headers[webhook-ID]: this header cannot be given",
+        "TargetPolicy.Headers[webhook-ID]: outrider or HTTP sets this header: leave it out",
     ),
     unusable(
         "a header in two lines",

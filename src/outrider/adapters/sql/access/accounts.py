@@ -45,7 +45,12 @@ class SqlAccounts:
             ),
         )
         if not written.rowcount:
-            raise AlreadyExists("Account already exists", "OUTRIDER-account")
+            raise AlreadyExists(
+                "Account already exists",
+                "OUTRIDER-account",
+                reason=f"another account of this instance has the name {account.name!r}",
+                hint="choose another name, or use that account: `outrider account list`",
+            )
 
     def get(self, instance: InstanceId, account: AccountId) -> ServiceAccount | None:
         row = self._connection.execute(f"{_SELECT} AND id = ?", (instance, account)).fetchone()

@@ -31,7 +31,12 @@ class SqlInstances:
             (instance.id, instance.name, from_time(instance.created_at)),
         )
         if not written.rowcount:
-            raise AlreadyExists("Instance already exists", "OUTRIDER-instance")
+            raise AlreadyExists(
+                "Instance already exists",
+                "OUTRIDER-instance",
+                reason=f"another instance has the name {instance.name!r}",
+                hint="choose another name, or use that instance: `outrider instance list`",
+            )
         for position, host in enumerate(instance.hosts):
             self._add_host(instance.id, position, host)
         bump_routing_revision(self._connection)
@@ -90,4 +95,9 @@ class SqlInstances:
             (host, instance, position),
         )
         if not written.rowcount:
-            raise AlreadyExists("Host already exists", "OUTRIDER-host")
+            raise AlreadyExists(
+                "Host already exists",
+                "OUTRIDER-host",
+                reason=f"the host name {host!r} chooses another instance",
+                hint="choose another host name, or use that instance: `outrider instance list`",
+            )

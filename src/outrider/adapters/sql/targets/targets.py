@@ -153,12 +153,17 @@ class SqlTargets:
     def _reject_taken_name(self, instance: InstanceId, target: Target) -> None:
         # Units happen one after the other: no other takes the name between this check and the change.
         taken = self._connection.execute(
-            "SELECT 1 FROM targets WHERE instance_id = ? AND folded_name = ? AND id <> ?"
+            "SELECT id FROM targets WHERE instance_id = ? AND folded_name = ? AND id <> ?"
             " AND deleted_at IS NULL",
             (instance, target.name.lower(), target.id),
         ).fetchone()
         if taken:
-            raise AlreadyExists("Errors.Target.AlreadyExists", "V3-DKcYh")
+            raise AlreadyExists(
+                "Errors.Target.AlreadyExists",
+                "V3-DKcYh",
+                reason=f"target {taken[0]} has the name {target.name!r}, in some case of its letters",
+                hint="choose another name, or change that target with `outrider target update`",
+            )
 
     def _row(self, instance: InstanceId, target: Target) -> Row:
         return (

@@ -22,17 +22,28 @@ _NOTHING_SET_IDS = {
     ConditionKind.FUNCTION: "COMMAND-5folwn5jws",
     ConditionKind.EVENT: "COMMAND-w5smb6v7qu",
 }
+_CHOICES = {
+    ConditionKind.REQUEST: "method, service or all",
+    ConditionKind.RESPONSE: "method, service or all",
+    ConditionKind.FUNCTION: "name",
+    ConditionKind.EVENT: "event, group or all",
+}
 
 
 def condition_from_proto(message: pb.Condition | None) -> Condition:
     """Raise `InvalidRequest` for a condition that is absent or about nothing."""
     chosen: Any = None if message is None else message.condition_type
     if chosen is None:
-        raise InvalidRequest("Execution condition is invalid", "ACTION-5r5Ju")
+        raise InvalidRequest(
+            "Execution condition is invalid",
+            "ACTION-5r5Ju",
+            reason="the condition is missing",
+            hint="set request, response, function or event in it",
+        )
     kind = ConditionKind(chosen.field)
     scope, value = _about(kind, chosen.value)
     if scope is not Scope.ALL and not value:
-        raise InvalidRequest("Execution is invalid", _NOTHING_SET_IDS[kind])
+        raise _nothing_set(kind)
     return Condition(kind, scope, value)
 
 
@@ -53,5 +64,14 @@ def _about(kind: ConditionKind, message: Any) -> tuple[Scope, str]:
         return Scope.NAME, message.name
     chosen = message.condition
     if chosen is None:
-        raise InvalidRequest("Execution is invalid", _NOTHING_SET_IDS[kind])
+        raise _nothing_set(kind)
     return Scope(chosen.field), "" if chosen.field == "all" else chosen.value
+
+
+def _nothing_set(kind: ConditionKind) -> InvalidRequest:
+    return InvalidRequest(
+        "Execution is invalid",
+        _NOTHING_SET_IDS[kind],
+        reason=f"the {kind} condition names nothing",
+        hint=f"set {_CHOICES[kind]}",
+    )

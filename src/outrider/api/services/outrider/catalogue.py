@@ -6,6 +6,7 @@ from protobuf.wkt import Struct
 
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.rpc.json_text import answer_strings, is_json_call
+from outrider.api.services.messages.paging import HOW_TO_PAGE
 from outrider.api.services.messages.structs import given_object
 from outrider.domain.formats import go_json
 from outrider.domain.routing.catalogue_entry import Entry, EntryKind, EntryName
@@ -64,7 +65,9 @@ def _from_token(token: str) -> EntryName | None:
         return None
     kind = _KINDS.get(token[0])
     if kind is None or len(token) == 1:
-        raise InvalidRequest("invalid ListEntriesRequest.PageToken: value is not a token of a page")
+        raise InvalidRequest(
+            "invalid ListEntriesRequest.PageToken: value is not a token of a page", hint=HOW_TO_PAGE
+        )
     return EntryName(token[1:], kind)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from outrider.api.rpc.interceptors import Context, actor_of
+from outrider.api.services.messages.paging import HOW_TO_PAGE
 from outrider.api.services.messages.times import (
     to_duration,
     to_optional_timestamp,
@@ -169,7 +170,8 @@ def _page_token(token: str) -> DeliveryId | None:
         return None
     if not is_id(token):
         raise InvalidRequest(
-            "invalid ListDeliveriesRequest.PageToken: value is not a token of a page"
+            "invalid ListDeliveriesRequest.PageToken: value is not a token of a page",
+            hint=HOW_TO_PAGE,
         )
     return DeliveryId(token)
 

@@ -216,7 +216,10 @@ def _calls(calls: Iterable[TargetCall]) -> list[pb.TargetCall]:
 def _query(request: pb.ExplainRequest) -> ExplainQuery:
     subject = request.subject
     if subject is None:  # the rules of the contract have refused it
-        raise InvalidRequest("invalid ExplainRequest.Subject: value is required")
+        raise InvalidRequest(
+            "invalid ExplainRequest.Subject: value is required",
+            hint="set method, function or event_type",
+        )
     if subject.field == "function":
         return ExplainQuery(ConditionKind.FUNCTION, subject.value)
     if subject.field == "event_type":

@@ -8,6 +8,7 @@ from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.conditions import condition_from_proto, condition_to_proto
 from outrider.api.services.messages.paging import checked_filters, page_from_proto, page_to_proto
 from outrider.api.services.messages.times import to_timestamp, zero_timestamp
+from outrider.api.services.zitadel.changes import report_change
 from outrider.domain.ids import TargetId
 from outrider.domain.routing.condition import ConditionKind
 from outrider.domain.routing.execution import Execution
@@ -50,11 +51,15 @@ class ExecutionHandlers:
     async def set_execution(
         self, request: pb.SetExecutionRequest, ctx: Context, /
     ) -> pb.SetExecutionResponse:
-        """The date is Go's zero time when an empty list was set and there was none before."""
+        """The date is Go's zero time when an empty list was set and there was none before.
+
+        Response headers say what was replaced and what is shadowed.
+        """
         condition = condition_from_proto(request.condition)
         targets = [TargetId(target) for target in request.targets]
-        set_at = await self._executions.set(actor_of(ctx), condition, targets)
-        date = zero_timestamp() if set_at is None else to_timestamp(set_at)
+        change = await self._executions.set(actor_of(ctx), condition, targets)
+        report_change(ctx, change)
+        date = zero_timestamp() if change.set_at is None else to_timestamp(change.set_at)
         return pb.SetExecutionResponse(set_date=date)
 
     async def list_executions(
@@ -111,6 +116,10 @@ def _filter(message: ExecutionSearchFilter) -> ExecutionFilter | None:
     if chosen.field == "target_filter":
         return HasTargetFilter(TargetId(chosen.value.target_id))
     if not chosen.value.conditions:
-        raise UnknownFailure("values array must not be empty")
+        raise UnknownFailure(
+            "values array must not be empty",
+            reason="the filter lists no condition",
+            hint="name at least one, or leave the filter out",
+        )
     conditions = map(condition_from_proto, chosen.value.conditions)
     return ExecutionIdsFilter(tuple(condition.execution_id for condition in conditions))

@@ -12,6 +12,7 @@ from outrider.api.services.messages.times import (
     to_timestamp,
     zero_timestamp,
 )
+from outrider.api.services.zitadel.changes import report_replaced
 from outrider.domain.ids import PublicKeyId, TargetId
 from outrider.domain.targets.public_key import (
     ActiveFilter,
@@ -56,8 +57,9 @@ class PublicKeyHandlers:
     async def activate_public_key(
         self, request: pb.ActivatePublicKeyRequest, ctx: Context, /
     ) -> pb.ActivatePublicKeyResponse:
-        """Every other key of the target becomes inactive."""
-        changed = await self._public_keys.activate(actor_of(ctx), *_ids(request))
+        """Every other key of the target becomes inactive; a response header names the former one."""
+        changed, former = await self._public_keys.activate(actor_of(ctx), *_ids(request))
+        report_replaced(ctx, former)
         return pb.ActivatePublicKeyResponse(change_date=to_timestamp(changed.changed_at))
 
     async def deactivate_public_key(
@@ -102,16 +104,28 @@ def _ids(request: Any) -> tuple[TargetId, PublicKeyId]:
 def _filter(message: PublicKeySearchFilter) -> PublicKeyFilter:
     chosen: Any = message.filter
     if chosen is None:
-        raise InvalidRequest("List.Query.Invalid", "GRPC-vR9nC")
+        raise InvalidRequest(
+            "List.Query.Invalid",
+            "GRPC-vR9nC",
+            reason="a filter of the list is empty",
+            hint="set keyIdsFilter, activeFilter or expirationDateFilter in it",
+        )
     if chosen.field == "active_filter":
         return ActiveFilter(chosen.value)
     if chosen.field == "key_ids_filter":
         if not chosen.value.ids:
-            raise UnknownFailure("values array must not be empty")
+            raise UnknownFailure(
+                "values array must not be empty",
+                reason="the filter lists no key id",
+                hint="name at least one, or leave the filter out",
+            )
         return PublicKeyIdsFilter(tuple(map(PublicKeyId, chosen.value.ids)))
     at = optional_time(chosen.value.timestamp, "TimestampFilter.Timestamp")
     if at is None:
-        raise InvalidRequest("invalid TimestampFilter.Timestamp: value is required")
+        raise InvalidRequest(
+            "invalid TimestampFilter.Timestamp: value is required",
+            hint="give the timestamp that expiration dates are compared with",
+        )
     return ExpiryFilter(at, TimeMethod(int(chosen.value.method)))
 
 

@@ -167,5 +167,9 @@ def _filter(message: TargetSearchFilter) -> TargetFilter:
     if chosen.field == "target_name_filter":
         return NameFilter(chosen.value.target_name, TextMethod(int(chosen.value.method)))
     if not chosen.value.target_ids:
-        raise UnknownFailure("values array must not be empty")
+        raise UnknownFailure(
+            "values array must not be empty",
+            reason="the filter lists no target id",
+            hint="name at least one, or leave the filter out",
+        )
     return TargetIdsFilter(tuple(map(TargetId, chosen.value.target_ids)))

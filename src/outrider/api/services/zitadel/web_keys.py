@@ -8,6 +8,7 @@ from protobuf import Oneof
 
 from outrider.api.rpc.interceptors import Context, actor_of
 from outrider.api.services.messages.times import to_optional_timestamp, to_timestamp
+from outrider.api.services.zitadel.changes import report_replaced
 from outrider.domain.access.web_key import (
     DEFAULT_CONFIG,
     WebKey,
@@ -69,8 +70,10 @@ class WebKeyHandlers(WebKeyService):
     async def activate_web_key(
         self, request: pb.ActivateWebKeyRequest, ctx: Context, /
     ) -> pb.ActivateWebKeyResponse:
-        """The date of the first time when it is active already."""
-        changed_at = await self._web_keys.activate(actor_of(ctx), WebKeyId(request.id))
+        """The date of the first time when it is active already; a header names the former key."""
+        web_key_id = WebKeyId(request.id)
+        changed_at, former = await self._web_keys.activate(actor_of(ctx), web_key_id)
+        report_replaced(ctx, former)
         return pb.ActivateWebKeyResponse(change_date=to_timestamp(changed_at))
 
     async def delete_web_key(

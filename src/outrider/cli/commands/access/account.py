@@ -10,6 +10,7 @@ import typer
 from outrider.cli.commands.access import account_key
 from outrider.cli.commands.access.account_key import ADVICE, AccountId
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
     note,
@@ -93,6 +94,7 @@ def list_accounts(
 def delete_account(
     *,
     account: AccountId,
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -102,6 +104,8 @@ def delete_account(
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["its tokens, keys and secret are invalid at once, and nothing brings them back"]
+    confirm(f"Delete account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE
     )
@@ -139,3 +143,4 @@ def create_secret(
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")
+    note("replaced: a secret that the account had before is invalid now.")

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
@@ -25,7 +26,7 @@ from outrider.cli.terminal.output import (
 from outrider.cli.terminal.parsing import parse_deadline
 
 AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, not its name.")]
-ADVICE = "See `outrider account list`."
+ADVICE = "see `outrider account list`"
 
 
 class _DefaultCreateGroup(TyperGroup):
@@ -144,6 +145,7 @@ def delete_key(
     account_key: Annotated[
         str, typer.Argument(metavar="KEY_ID", help='The "keyId" of the key file.')
     ],
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -153,10 +155,12 @@ def delete_key(
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["programs that log in with the key are refused at once"]
+    confirm(f"Delete key {account_key} of account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account_key,
         DeleteAccountKeyRequest(account_id=account, key_id=account_key),
-        advice=f"See `outrider account list` and `outrider account key list {account}`.",
+        advice=f"see `outrider account list` and `outrider account key list {account}`",
     )
     if as_json:
         print_json(response)
@@ -169,5 +173,5 @@ def _open_new(path: Path) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise CommandError(
-            f"{path}: {error.strerror}", "Name another file with --out.", code=ExitCode.USAGE
+            f"{path}: {error.strerror}", "name another file with --out", code=ExitCode.USAGE
         ) from None

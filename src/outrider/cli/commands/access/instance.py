@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from outrider.cli.remote.client import connect
-from outrider.cli.terminal.errors import CommandError, ExitCode
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
     note,
@@ -96,9 +96,7 @@ def list_instances(
 def delete_instance(
     *,
     instance: Annotated[str, typer.Argument(metavar="ID", help="The instance's id, not its name.")],
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Say that everything in it is to be deleted.")
-    ] = False,
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -107,17 +105,13 @@ def delete_instance(
     """Delete an instance with everything in it. Its pending deliveries are not sent."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
-    if not yes:
-        raise CommandError(
-            "everything in the instance would be deleted, and nothing brings it back",
-            "Give --yes to do it.",
-            code=ExitCode.USAGE,
-        )
     server = connect(url, token, data_dir)
+    consequences = ["everything in the instance is deleted, and nothing brings it back"]
+    confirm(f"Delete instance {instance}?", consequences, yes=yes)
     response = server.call(
         server.instances.delete_instance,
         DeleteInstanceRequest(id=instance),
-        advice="See `outrider instance list`.",
+        advice="see `outrider instance list`",
     )
     if as_json:
         print_json(response)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import (
     note,
@@ -106,6 +107,7 @@ def list_tokens(
 def revoke_token(
     *,
     token_id: Annotated[str, typer.Argument(metavar="ID", help="The id, not the token itself.")],
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -115,10 +117,12 @@ def revoke_token(
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["programs that call with the token are refused at once"]
+    confirm(f"Revoke token {token_id}?", consequences, yes=yes)
     response = server.call(
         server.accounts.revoke_token,
         RevokeTokenRequest(id=token_id),
-        advice="See `outrider token list`.",
+        advice="see `outrider token list`",
     )
     if as_json:
         print_json(response)

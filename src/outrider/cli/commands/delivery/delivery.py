@@ -97,7 +97,7 @@ def get_delivery(
     response = server.call(
         server.deliveries.get_delivery,
         GetDeliveryRequest(id=delivery_id),
-        advice="See `outrider delivery list`.",
+        advice="see `outrider delivery list`",
     )
     if as_json:
         print_json(response)

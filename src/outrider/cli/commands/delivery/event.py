@@ -121,7 +121,9 @@ def _events_from_options(
     given = {name: value for name, value in given.items() if value}
     if file is not None:
         if event_type is not None or payload is not None or given:
-            raise typer.BadParameter("--file goes with no other description of an event")
+            raise typer.BadParameter(
+                "--file goes with no other description of an event: give one of them"
+            )
         return read_events(file)
     if event_type is None:
         raise typer.BadParameter("give the type of the event, or --file")
@@ -138,7 +140,9 @@ def _check_wait_limit(events: Sequence[Event]) -> Sequence[Event]:
     from outrider.cli.commands.delivery.publish_wait import MAX_EVENTS
 
     if len(events) > MAX_EVENTS:
-        raise typer.BadParameter(f"--wait is for at most {MAX_EVENTS} events")
+        raise typer.BadParameter(
+            f"--wait is for at most {MAX_EVENTS} events: leave it out, or publish fewer"
+        )
     return events
 
 

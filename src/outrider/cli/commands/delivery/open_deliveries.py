@@ -90,7 +90,8 @@ def retry(
         _check_open(name, "use `outrider delivery replay` to make them again")
         if name == State.DELIVERING:
             raise typer.BadParameter(
-                "an attempt of delivering deliveries is under way", param_hint="--state"
+                "an attempt of these deliveries is running: give --state pending or --state retrying",
+                param_hint="--state",
             )
     waiting = (State.PENDING, State.RETRYING)
     states = _states(state, waiting, everything=everything)

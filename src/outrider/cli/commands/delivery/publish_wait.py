@@ -63,7 +63,7 @@ def _wait_until_attempted(
         if time.monotonic() > deadline:
             raise CommandError(
                 f"event {event_id} was not attempted within {WAIT_S:g} s",
-                f"See `outrider delivery list --event-id {event_id}`.",
+                f"see `outrider delivery list --event-id {event_id}`",
             )
         time.sleep(POLL_INTERVAL_S)
 

@@ -38,7 +38,7 @@ REPLAY_EXAMPLES = examples(
 REPLAY: BulkCall[Any] = BulkCall(
     "replayed",
     "made again",
-    "Nothing was made of these",
+    "nothing was made of these",
     lambda server: server.deliveries.replay_deliveries,
 )
 

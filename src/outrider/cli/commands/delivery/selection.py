@@ -89,7 +89,7 @@ def run_ids(
     server: RemoteServer, call: BulkCall[Any], make_request: type[Any], ids: Sequence[str]
 ) -> dict[str, Any]:
     """Call it with all ids, as many at a time as it takes."""
-    advice = f"{call.nothing}. See `outrider delivery list`."
+    advice = f"{call.nothing}; see `outrider delivery list`"
     return total(
         call(server, make_request(ids=[*ids[first : first + MAX_IDS]]), advice)
         for first in range(0, len(ids), MAX_IDS)
@@ -162,4 +162,4 @@ def _confirm(expected: int | None, call: BulkCall[Any]) -> None:
     print(f"{many} will be {call.prospect}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     reply = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
     if reply.strip().lower() not in {"y", "yes"}:
-        raise CommandError(f"nothing was {call.done}", "Answer y, or give --yes.")
+        raise CommandError(f"nothing was {call.done}", "answer y, or give --yes")

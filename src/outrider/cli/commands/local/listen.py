@@ -94,13 +94,18 @@ def listen(
     """
     if forward:
         if fail_first or delay or body or status != LOWEST_STATUS:
-            raise typer.BadParameter("with --forward the program behind the URL answers")
+            raise typer.BadParameter(
+                "with --forward the program behind the URL answers: leave out --status, --body,"
+                " --delay and --fail-first"
+            )
         _forward(forward, name, target, server=connect(url, token, data_dir), as_json=as_json)
         return
     from outrider.cli.receive.listener import ResponseScript
 
     if not all(signing_key or ()):
-        raise typer.BadParameter("a signing key is empty: is a variable missing?")
+        raise typer.BadParameter(
+            "a signing key is empty: set the variable, or leave the option out"
+        )
     script = ResponseScript(
         status=status, fail_first=fail_first, delay=delay, body=body.encode() or None
     )

@@ -102,7 +102,9 @@ def resend(
     from outrider.cli.remote.client import checked_url
 
     if not signing_key:
-        raise typer.BadParameter("the signing key is empty: is a variable missing?")
+        raise typer.BadParameter(
+            "the signing key is empty: set the variable, or give --signing-key"
+        )
     checked_url(to.partition("?")[0], "--to")
     raise typer.Exit(resend_calls(file, to, signing_key))
 

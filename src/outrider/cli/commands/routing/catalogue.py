@@ -225,7 +225,7 @@ def import_entries(
     except InvalidImport as failure:
         raise CommandError(
             f"{file}: {failure}",
-            "Give a binary FileDescriptorSet (`buf build -o FILE`), or OpenAPI in JSON or YAML.",
+            "give a binary FileDescriptorSet (`buf build -o FILE`), or OpenAPI in JSON or YAML",
             code=ExitCode.USAGE,
         ) from None
     entries = [entry for entry in found if entry.name.startswith(prefix)]

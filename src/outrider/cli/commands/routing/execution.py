@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from outrider.cli.remote.client import connect
+from outrider.cli.remote.changes import note_changes, reported_changes
+from outrider.cli.remote.client import RemoteServer, connect
+from outrider.cli.terminal.errors import CommandError
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
 from outrider.cli.terminal.output import note, print_json, print_table, short_time, text_of
 from outrider.cli.terminal.parsing import condition_id, condition_message, parse_condition
@@ -72,6 +75,7 @@ def list_executions(
         "outrider execution set event 336392597046099971            (every event)",
         "outrider execution set request/zitadel.session.v2.SessionService/ListSessions 3363925970",
         "outrider execution set function/preuserinfo 336392597046099971",
+        "outrider execution set 'event/user.*' 336392597046099971 --dry-run",
         "outrider execution set event/user.human.added --clear",
     ),
 )
@@ -89,12 +93,19 @@ def set_execution(
         list[str] | None, typer.Argument(metavar="TARGET_ID", help="In calling order.")
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Call nothing any more.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be replaced and shadowed, no more.")
+    ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bind targets to a condition, replacing what was bound."""
+    """Bind targets to a condition, replacing what was bound.
+
+    Says which targets were bound before (replaced), which wider executions do not fire for this
+    condition any more (shadows), and which narrower ones fire in its place (shadowed by).
+    """
     from outrider_api.zitadel.action.v2.action_service_pb import SetExecutionRequest
 
     target_ids = targets or []
@@ -102,18 +113,64 @@ def set_execution(
         raise typer.BadParameter("give the ids of targets, or --clear to call nothing any more")
     parsed = parse_condition(condition)
     server = connect(url, token, data_dir)
+    if dry_run:
+        _show_only(server, parsed.execution_id, target_ids, as_json=as_json)
+        return
     request = SetExecutionRequest(condition=condition_message(parsed), targets=target_ids)
-    advice = (
-        "Does what the condition names exist, and does each target, once in the list? An event type"
-        " exists when one was published: `outrider event publish TYPE`, or see docs/catalogue.md."
-    )
-    response = server.call(server.actions.set_execution, request, advice=advice)
+    response, headers = server.call_for_headers(server.actions.set_execution, request)
+    changes = reported_changes(headers)
     if as_json:
-        print_json(response)
-    elif clear:
-        note(f"{parsed.execution_id} calls nothing any more.")
-    else:
-        note(f"{parsed.execution_id} calls {', '.join(target_ids)}.")
+        print_json({**response, **changes})
+        return
+    bound = ", ".join(target_ids) if target_ids else "nothing any more"
+    note(f"{parsed.execution_id} calls {bound}.")
+    note_changes(changes)
+
+
+def _show_only(
+    server: RemoteServer, execution_id: str, target_ids: Sequence[str], *, as_json: bool
+) -> None:
+    """What setting the execution would replace and shadow."""
+    from outrider_api.outrider.v1.execution_service_pb import GetExecutionRequest
+
+    _check_targets(server, target_ids)
+    found = server.call(server.executions.get_execution, GetExecutionRequest(id=execution_id))
+    former = [text_of(target, "targetId") for target in found.get("targets", ())]
+    changes = {
+        "replaced": former if former != [*target_ids] else [],
+        "shadows": found.get("shadows", []) if target_ids else [],
+        "shadowedBy": found.get("shadowedBy", []) if target_ids else [],
+    }
+    given = {name: ids for name, ids in changes.items() if ids}
+    if as_json:
+        print_json({"dryRun": True, **given})
+        return
+    bound = ", ".join(target_ids) if target_ids else "nothing any more"
+    note(f"{execution_id} would call {bound}. Nothing was changed.")
+    note_changes(given)
+
+
+def _check_targets(server: RemoteServer, target_ids: Sequence[str]) -> None:
+    """Raise `CommandError` for a target that setting the execution would be refused for."""
+    from protobuf import Oneof
+
+    from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
+    from outrider_api.zitadel.action.v2.query_pb import InTargetIDsFilter, TargetSearchFilter
+    from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
+
+    for first in range(0, len(target_ids), MAX_PAGE):
+        part = [*target_ids[first : first + MAX_PAGE]]
+        by_id: Any = Oneof("in_target_ids_filter", InTargetIDsFilter(target_ids=part))
+        request = ListTargetsRequest(
+            pagination=PaginationRequest(limit=MAX_PAGE), filters=[TargetSearchFilter(filter=by_id)]
+        )
+        response = server.call(server.actions.list_targets, request)
+        known = {text_of(target, "id") for target in response.get("targets", ())}
+        missing = next((target_id for target_id in part if target_id not in known), None)
+        if missing is not None:
+            raise CommandError(f"there is no target {missing}", "see `outrider target list`")
+    if len(set(target_ids)) < len(target_ids):
+        raise CommandError("a target is in the list more than once", "name each target once")
 
 
 def _search_filters(kind: ConditionKind | None, target: str) -> list[Any]:

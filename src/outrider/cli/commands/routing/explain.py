@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
-ADVICE = "A method is /package.Service/Method, an event type has no wildcard."
+ADVICE = "a method is /package.Service/Method, an event type has no wildcard"
 
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/Method.")]
 
@@ -90,7 +90,12 @@ def _explain(server: RemoteServer, query: Mapping[str, object], *, as_json: bool
     if response.get("unknown"):
         _note_unknown(request, response)
     _print_candidates(response)
+    shadowed = [text_of(found, "id") for found in response.get("candidates", ())[1:]]
     if response.get("matched"):
+        if shadowed:
+            note(
+                f"{response['matched']} shadows {', '.join(shadowed)}: only its targets are called."
+            )
         print("\nTargets, in calling order")
         _print_targets(response)
     else:

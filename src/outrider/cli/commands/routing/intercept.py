@@ -33,7 +33,7 @@ OUTCOME_PREFIX = "OUTCOME_"
 TEXT = "Json"
 """What the names of answers end with that are JSON text."""
 NO_MEMBERS = "{}"
-ADVICE = "See `outrider intercept --help` for what a file holds."
+ADVICE = "see `outrider intercept --help` for what a file holds"
 
 File = Annotated[str, typer.Argument(metavar="FILE|-", help="The call, as JSON.")]
 Method = Annotated[
@@ -142,7 +142,7 @@ def _send(server: RemoteServer, call: Any, request: Any, timeout: str) -> dict[s
 
     milliseconds = int(parse_duration(timeout, "--timeout").total_seconds() * 1000)
     if milliseconds <= 0:
-        raise typer.BadParameter("it must be longer than nothing", param_hint="--timeout")
+        raise typer.BadParameter("the time must be longer than 0 s", param_hint="--timeout")
     found: list[str] = []
 
     def call_and_note_id(request: Any, *, headers: Mapping[str, str]) -> Any:

@@ -92,7 +92,7 @@ def _check_settings(flags: Mapping[str, object]) -> tuple[Settings, Finding]:
         settings = load_settings(flags, os.environ)
         return settings, Finding("settings", Status.OK, f"can be used{ignored}")
     except SettingsError as error:
-        advice = "They are explained in docs/reference/settings.md. What follows is by defaults."
+        advice = "they are explained in docs/reference/settings.md; what follows is by defaults"
         return load_settings({}, {}), Finding("settings", Status.FAIL, str(error), advice)
 
 

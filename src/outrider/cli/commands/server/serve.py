@@ -118,7 +118,7 @@ def settings_of(flags: Mapping[str, object]) -> Settings:
     try:
         return load_settings(flags, os.environ)
     except SettingsError as error:
-        advice = "Every setting is explained in docs/reference/settings.md."
+        advice = "every setting is explained in docs/reference/settings.md"
         raise CommandError(str(error), advice, code=ExitCode.USAGE) from None
 
 

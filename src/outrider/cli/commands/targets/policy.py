@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,17 +12,25 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli.commands.targets.policy_changes import replaced_settings
 from outrider.cli.remote.client import RemoteServer, connect
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.message_text import message_from_json
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
-from outrider.cli.terminal.output import note, print_fields, print_json, short_time, text_of
+from outrider.cli.terminal.output import (
+    note,
+    print_fields,
+    print_json,
+    printable,
+    short_time,
+    text_of,
+)
 from outrider.cli.terminal.parsing import parse_duration
 
 app = typer.Typer(help="Policies: retries, limits, order, headers, TLS.", no_args_is_help=True)
 
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 PAUSE_EXAMPLES = examples("outrider target pause 336392597046099971")
 RESUME_EXAMPLES = examples("outrider target resume 336392597046099971")
 
@@ -221,10 +230,9 @@ def _set_policy(
         TargetPolicy,
     )
 
+    former = _read_policy(server, target_id)
     document = (
-        _with_changes(_read_policy(server, target_id), given)
-        if file is None
-        else _read_policy_file(file)
+        _with_changes(copy.deepcopy(former), given) if file is None else _read_policy_file(file)
     )
     try:
         policy = message_from_json(json.dumps(document), TargetPolicy)
@@ -232,10 +240,13 @@ def _set_policy(
         raise CommandError(f"{file or 'policy'}: {error}", code=ExitCode.USAGE) from None
     request = SetTargetPolicyRequest(target_id=target_id, policy=policy)
     response = server.call(server.policies.set_target_policy, request, advice=ADVICE)
+    replaced = replaced_settings(former.get("policy", {}), json.loads(policy.to_json()))
     if as_json:
-        print_json(response)
-    else:
-        print_fields({"changed": short_time(text_of(response, "changeDate"))})
+        print_json({**response, "replaced": replaced} if replaced else response)
+        return
+    print_fields({"changed": short_time(text_of(response, "changeDate"))})
+    if replaced:
+        note(f"replaced: {printable('; '.join(replaced))}")
 
 
 def _with_changes(response: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +266,7 @@ def _read_policy_file(source: str) -> dict[str, Any]:
     if isinstance(document, dict):
         document = document.get("policy", document)
     if not isinstance(document, dict):
-        raise CommandError(f"{source}: a policy is a JSON object", code=ExitCode.USAGE)
+        raise CommandError(f"{source}: a policy must be a JSON object", code=ExitCode.USAGE)
     return document
 
 

@@ -49,7 +49,7 @@ def send_sample_call(
     response = server.call(
         partial(server.policies.test_target, timeout_ms=TIMEOUT_MS),
         TestTargetRequest(target_id=target_id, payload_json=payload),
-        advice="See `outrider target list`.",
+        advice="see `outrider target list`",
     )
     attempt = response.get("attempt", {})
     if as_json:

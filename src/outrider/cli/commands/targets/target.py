@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from outrider.cli.commands.targets import policy, sample_call, target_key, target_update
+from outrider.cli.commands.targets import (
+    policy,
+    sample_call,
+    target_delete,
+    target_key,
+    target_update,
+)
 from outrider.cli.commands.targets.target_status import (
     MAX_SUSPENDED,
     Kind,
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
 app.add_typer(policy.app, name="policy")
 app.add_typer(target_key.app, name="key")
+app.command("delete", epilog=target_delete.EXAMPLES)(target_delete.delete_target)
 app.command("update", epilog=target_update.EXAMPLES)(target_update.update_target)
 app.command("pause", epilog=policy.PAUSE_EXAMPLES)(policy.pause_target)
 app.command("resume", epilog=policy.RESUME_EXAMPLES)(policy.resume_target)
@@ -117,7 +124,7 @@ def get_target(
     response = server.call(
         server.actions.get_target,
         GetTargetRequest(id=target_id),
-        advice="See `outrider target list`.",
+        advice="see `outrider target list`",
     )
     if as_json:
         print_json(response)
@@ -185,28 +192,6 @@ def create_target(
         return
     print_fields({"id": text_of(response, "id"), "signing key": text_of(response, "signingKey")})
     note(f"Bind it with: outrider execution set event/user.human.added {text_of(response, 'id')}")
-
-
-@app.command("delete", epilog=examples("outrider target delete 336392597046099971"))
-def delete_target(
-    *,
-    target_id: Annotated[str, typer.Argument(metavar="ID")],
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Delete a target. Its pending deliveries are cancelled."""
-    from outrider_api.zitadel.action.v2.action_service_pb import DeleteTargetRequest
-
-    server = connect(url, token, data_dir)
-    response = server.call(server.actions.delete_target, DeleteTargetRequest(id=target_id))
-    if not response:
-        raise CommandError(f"there never was a target {target_id}", "See `outrider target list`.")
-    if as_json:
-        print_json(response)
-    else:
-        print_fields({"deleted": short_time(text_of(response, "deletionDate"))})
 
 
 def _create_request(

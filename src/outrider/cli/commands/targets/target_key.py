@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from outrider.cli.remote.changes import note_changes, reported_changes
 from outrider.cli.remote.client import connect
+from outrider.cli.terminal.confirming import Yes, confirm
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.input_files import read_source
 from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, Url, examples
@@ -30,7 +32,7 @@ TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the target
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `list` shows it.")]
 
 MAX_PAGE = 1000
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 # The date in the response for a target that never existed: Go's zero time.
 _NEVER = "0001-01-01"
 
@@ -140,8 +142,13 @@ def activate_key(
 
     server = connect(url, token, data_dir)
     request = ActivatePublicKeyRequest(target_id=target_id, key_id=key_id)
-    response = server.call(server.actions.activate_public_key, request, advice=_advice(target_id))
-    _print_change(response, "activated", as_json=as_json)
+    response, headers = server.call_for_headers(
+        server.actions.activate_public_key, request, advice=_advice(target_id)
+    )
+    changes = reported_changes(headers)
+    _print_change({**response, **changes}, "activated", as_json=as_json)
+    if not as_json:
+        note_changes(changes)
 
 
 @app.command(
@@ -174,6 +181,7 @@ def remove_key(
     *,
     target_id: TargetArgument,
     key_id: KeyArgument,
+    yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -183,10 +191,12 @@ def remove_key(
     from outrider_api.zitadel.action.v2.action_service_pb import RemovePublicKeyRequest
 
     server = connect(url, token, data_dir)
+    consequences = ["it has to be uploaded again before anything can be encrypted to it"]
+    confirm(f"Remove key {key_id} of target {target_id}?", consequences, yes=yes)
     response = server.call(
         server.actions.remove_public_key,
         RemovePublicKeyRequest(target_id=target_id, key_id=key_id),
-        advice=f"An active key is removed after `outrider target key deactivate {target_id} KEY_ID`.",
+        advice=f"an active key is removed after `outrider target key deactivate {target_id} KEY_ID`",
     )
     if text_of(response, "deletionDate").startswith(_NEVER):
         raise CommandError(f"there never was a target {target_id}", ADVICE)
@@ -204,7 +214,7 @@ def _print_change(response: dict[str, Any], what: str, *, as_json: bool) -> None
 
 
 def _advice(target_id: str) -> str:
-    return f"See `outrider target list` and `outrider target key list {target_id}`."
+    return f"see `outrider target list` and `outrider target key list {target_id}`"
 
 
 def _public_pem(source: str) -> bytes:
@@ -212,7 +222,7 @@ def _public_pem(source: str) -> bytes:
     if "PRIVATE KEY" in text:
         raise CommandError(
             f"{source} holds a private key: nothing was sent",
-            "Give the public one: openssl pkey -in PRIVATE.pem -pubout",
+            "give the public one: openssl pkey -in PRIVATE.pem -pubout",
             code=ExitCode.USAGE,
         )
     return text.encode()

@@ -62,7 +62,9 @@ def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:
     from outrider_api.zitadel.action.v2.target_pb import RESTAsync, RESTCall, RESTWebhook
 
     if kind is Kind.ASYNC and interrupt_on_error:
-        raise typer.BadParameter("nobody waits for an async target: it cannot interrupt")
+        raise typer.BadParameter(
+            "no caller waits for an async target: leave out --interrupt-on-error"
+        )
     if kind is Kind.WEBHOOK:
         return Oneof("rest_webhook", RESTWebhook(interrupt_on_error=interrupt_on_error))
     if kind is Kind.CALL:

@@ -34,7 +34,7 @@ EXAMPLES = examples(
 )
 
 DEFAULT_GRACE = "1h"
-ADVICE = "See `outrider target list`."
+ADVICE = "see `outrider target list`"
 
 
 def update_target(
@@ -74,9 +74,13 @@ def update_target(
 ) -> None:
     """Change a target. Pending deliveries go to the target as it is from then on."""
     if grace is not None and not rotate_key:
-        raise typer.BadParameter("only a rotated key has one", param_hint="--grace")
+        raise typer.BadParameter(
+            "only a rotated key has one: give --rotate-key too", param_hint="--grace"
+        )
     if kind is Kind.ASYNC and interrupt_on_error:
-        raise typer.BadParameter("nobody waits for an async target: it cannot interrupt")
+        raise typer.BadParameter(
+            "no caller waits for an async target: leave out --interrupt-on-error"
+        )
     kept = grace or DEFAULT_GRACE
     given = {
         "name": name,
@@ -125,7 +129,7 @@ def _type_message(
         target = _read_target(server, target_id)
         kind = kind or kind_of(target)
         if kind is None:
-            raise CommandError(f"target {target_id} is of an unknown kind", "Name it with --type.")
+            raise CommandError(f"target {target_id} is of an unknown kind", "name it with --type")
         if interrupt_on_error is None:
             interrupt_on_error = interrupts(target) and kind is not Kind.ASYNC
     return type_message(kind, interrupt_on_error=interrupt_on_error)

@@ -1,0 +1,75 @@
+"""Every error that a person reads: made once, shown on one page, and written for its reader."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from reference.error_page import Row, page, rows, texts
+from reference.error_sites import made_errors, places
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
+ROWS = [row for row in rows() if row.part in {"API", "Endpoints", "Bodies", "Command line"}]
+# What targets answer, in their words.
+FORWARDED = {"(EXEC-bmhNhpcqpF)", "(EXEC-reUaUZCzCp)"}
+WITH_ID = re.compile(r".* \([\w-]*\)", re.DOTALL)
+# A rule, or an order: what to write instead is in it.
+SAYS_WHAT_TO_DO = re.compile(
+    r"\b(must|give|say|send|publish|try|use|name|choose|let|put|leave|set|only one of|one of|required|"
+    r"invalid|no more than|at most|wants|such as)\b"
+)
+# A field such as `Events[3]`, or a header.
+NAME = re.compile(r"[A-Z]\w*[.\[-]")
+ENDS_WITH_A_CAUSE = re.compile(r".*\{\w+\}", re.DOTALL)
+
+
+def is_zitadels(row: Row) -> bool:
+    """Whether the message is fixed: it has an id, or is one of the two without."""
+    fixed = ("auth header missing", "values array must not be empty ()")
+    return row.part == "API" and (bool(WITH_ID.fullmatch(row.message)) or row.message in fixed)
+
+
+def test_the_page_of_errors_is_current():
+    """
+    `make generate` writes it again. Whoever reviews the texts reads them there.
+    """
+    assert page() == PAGE.read_text(encoding="utf-8")
+
+
+def test_every_place_that_makes_an_error_was_made_to():
+    """
+    The page would be short of what could not be made, and nobody would see it.
+    """
+    made = {(error.path, error.line) for error in made_errors()}
+
+    assert set() == {(place.path, place.call.lineno) for place in places()} - made
+    assert len(made) > 200
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.message[:60])
+def test_an_error_says_what_to_do(row: Row):
+    """
+    A text of ZITADEL never changes, and says too little: its reason and the next step come with it.
+    """
+    if any(row.message.endswith(forwarded) for forwarded in FORWARDED):
+        return
+    if is_zitadels(row):
+        assert row.reason
+        assert row.hint
+    elif row.code != "unavailable":  # asking again is what to do
+        is_told = row.hint or SAYS_WHAT_TO_DO.search(row.message)
+        assert is_told or ENDS_WITH_A_CAUSE.fullmatch(row.message), row.message
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.message[:60])
+def test_an_error_is_plain(row: Row):
+    """
+    It stands in a log or behind a colon: no capital letter begins it, and no full stop ends it.
+    """
+    own = [text for text in texts(row) if not (text == row.message and is_zitadels(row))]
+    for text in own:
+        assert not text.endswith((".", "!", "?")), text
+        first, second = f"{text}  "[:2]
+        is_name = NAME.match(text) is not None
+        assert is_name or not (first.isupper() and second.islower()), text
