@@ -25,7 +25,7 @@ async def test_an_error_has_its_reason_and_what_to_do(engine):
     assert "s3cr3t" not in f"{error!r}{error.reason}{error.hint}"
 
 
-async def test_an_error_of_our_own_is_its_reason(engine):
+async def test_our_own_error_is_its_reason(engine):
     """
     So that a program can always show the reason.
     """

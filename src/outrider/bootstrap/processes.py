@@ -78,7 +78,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> int:
         # A program that starts a server for itself, as `outrider dev` does, may be killed.
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(supervisor.stop))
         await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
-        announce("stopped at once, with calls cut off" if signals.exit_code else "stopped")
+        announce("stopped immediately, with calls cut off" if signals.exit_code else "stopped")
         return signals.exit_code
 
 

@@ -219,7 +219,11 @@ class Management(DeliveryLog):
         return await components.catalogue.remove(components.actor, list(names))
 
     async def explain(self, kind: ConditionKind | str, name: str) -> Explanation:
-        """Say which execution matches a request, response, function or event, and why."""
+        """Explain which execution matches a request, response, function or event, and why.
+
+        Raises:
+            InvalidRequest: `kind` is none of `ConditionKind`.
+        """
         components = self._open_components
         try:
             query = ExplainQuery(ConditionKind(kind), name)

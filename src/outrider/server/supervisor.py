@@ -70,7 +70,7 @@ class Supervisor:
         if self.drain_delay:
             self.announce(
                 f"stopping: not ready, and in {self.drain_delay:g} s no calls are taken any more;"
-                " Ctrl-C again stops at once"
+                " Ctrl-C again stops immediately"
             )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.drain_delay):

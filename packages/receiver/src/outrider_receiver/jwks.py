@@ -67,11 +67,11 @@ class StaticKeys:
         self._keys = _by_kid(document)
 
     def find(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None."""
         return self._keys.get(kid)
 
     async def find_async(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None."""
         return self._keys.get(kid)
 
 
@@ -137,14 +137,14 @@ class Jwks:
         return f"<Jwks {self._url or self._issuer}: {len(self._keys)} keys>"
 
     def find(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None. Raise `KeysUnavailable` when a fetch has failed."""
         flight = self._flight_for(kid)
         if flight is not None:
             _landed(flight)
         return self._settled(kid)
 
     async def find_async(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None. Raise `KeysUnavailable` when a fetch has failed."""
         flight = self._flight_for(kid)
         if flight is not None:
             import asyncio  # noqa: PLC0415 - who calls this has it; importing it costs the others
@@ -217,7 +217,12 @@ class Jwks:
 
 
 def fetch_url(url: str, *, seconds: float = FETCH_SECONDS) -> bytes:
-    """Get a document over HTTP: status 200, no redirect, up to 256 KiB, all of it in `seconds`."""
+    """Get a document over HTTP: status 200, no redirect, up to 256 KiB, all of it in `seconds`.
+
+    Raises:
+        OSError: the server is unreachable, or its status is not 200. TimeoutError is one of them.
+        ValueError: the document is too long.
+    """
     from urllib.request import Request, build_opener  # noqa: PLC0415 - 20 ms that few need
 
     from outrider_receiver._no_redirect import NoRedirect  # noqa: PLC0415

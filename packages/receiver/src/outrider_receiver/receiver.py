@@ -190,6 +190,9 @@ class Receiver:
 
         It returns an `Answer`, `refuse(...)`, or None to add nothing. For a function of your
         application it may return any mapping.
+
+        Raises:
+            ValueError: no function is named.
         """
         if not names:
             raise ValueError("a handler of functions says which ones")

@@ -50,7 +50,7 @@ class PrivateKeys:
                 continue
             if opened is not None:
                 return opened
-        raise ValueError("the body is encrypted for somebody else, or damaged")
+        raise ValueError("the body is encrypted with another key, or damaged")
 
 
 def _loaded(pem: bytes) -> tuple[str, RSAKey | ECKey]:

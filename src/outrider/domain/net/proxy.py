@@ -22,9 +22,12 @@ class Proxy:
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Parse a proxy's URL; raise ValueError with a sentence that repeats no part of it.
+    """Parse a proxy's URL.
 
     User and password are percent-decoded, as RFC 3986, section 2.1, has them encoded.
+
+    Raises:
+        ValueError: it is no proxy's URL. The text repeats no part of it.
     """
     found = _USER.match(url)
     endpoint = parse_written_endpoint(_without_user(url))

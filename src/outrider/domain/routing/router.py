@@ -106,7 +106,7 @@ class Router:
         ]
 
     def shadowing(self, execution_id: ExecutionId) -> Shadowing:
-        """What the execution shadows, and what shadows it, whether or not it has targets yet.
+        """Return what the execution shadows, and what shadows it, whether or not it has targets yet.
 
         Takes as long as the answer: `shadowed_by` has everything that is set below it.
         """
@@ -167,7 +167,7 @@ def _stem(execution_id: str) -> str:
 
 
 def _fires_before(one: str, other: str) -> bool:
-    """Whether `one` is chosen for anything that both match.
+    """Return whether `one` is chosen for anything that both match.
 
     It is where its id is exactly what is looked up, and everywhere else when its id is the greater.
     """

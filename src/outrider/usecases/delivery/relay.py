@@ -162,7 +162,7 @@ async def _inner(sender: SourceKeys, body: bytes) -> bytes:
         except ValueError as problem:
             raise InvalidSignature(str(problem)) from None
     if compact.count(b".") != _PARTS_OF_JWS - 1 or not compact.isascii():
-        raise InvalidSignature("the body is no JWT, or is encrypted for somebody else")
+        raise InvalidSignature("the body is no JWT, or is encrypted with another key")
     return await _payload(sender.keys, compact.decode())
 
 

@@ -46,7 +46,7 @@ class WriteRefused(Unavailable):
 
     @property
     def reason(self) -> str:
-        """Why the store takes no writes, without what that means for a call."""
+        """Return why the store takes no writes, without what that means for a call."""
         return self._cause
 
 

@@ -131,7 +131,7 @@ REFUSALS: Mapping[str, Refusal] = {
         "read the log of the server, and check its disk",
     ),
     "XX": Refusal(
-        "the database reports damaged data, or a fault of its own",
+        "the database reports damaged data, or an internal error",
         "read the log of the server; restore a backup if data is damaged",
     ),
 }
