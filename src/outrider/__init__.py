@@ -1,3 +1,3 @@
-"""A standalone server that implements ZITADEL Actions v2: targets, executions, signed deliveries."""
+"""outrider is a standalone Python server that implements ZITADEL Actions v2."""
 
 __version__ = "0.1.0"

@@ -129,7 +129,7 @@ class Engine(Management):
 
         `request` is a JSON object, as a dict or as its text, unless `message_type` says otherwise;
         what targets leave is the same kind. Of a text every number stays as it is written. Targets
-        see of the headers what the contract shows them. `timeout` is in seconds. Raise what a
+        see only the headers of docs/contract.md#body-of-a-request-or-response. `timeout` is in seconds. Raise what a
         target that interrupts says, and `InvalidRequest` for a text that is not JSON.
         """
         if not self.matches(ConditionKind.REQUEST, full_method):

@@ -1,4 +1,4 @@
-"""The attempts of a worker that are in flight: started from ready deliveries, collected for a poll."""
+"""The running attempts of a worker: started from ready deliveries, collected by a poll."""
 
 from __future__ import annotations
 

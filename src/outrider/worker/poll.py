@@ -1,4 +1,4 @@
-"""One poll of a worker: a unit of work that records what ended and claims what is due.
+"""One poll of a worker: a unit of work that records finished attempts and claims due deliveries.
 
 It has no state. The store may run it again before it commits, and runs it in a thread.
 """

@@ -1,7 +1,7 @@
-"""Secrets at rest: AES-256-GCM under the master key.
+"""Seal secrets at rest: AES-256-GCM under the master key.
 
-A sealed value is one version byte, a 12-byte random nonce, the ciphertext and its 16-byte tag. What
-it belongs to is authenticated with it, so that a row's secret cannot be moved to another row.
+A sealed value is one version byte, a 12-byte random nonce, the ciphertext and its 16-byte tag. The
+tag also authenticates the owner of the value, so a secret cannot be moved to another row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Serve the API reference: `/openapi.json`, and `/docs` for people.
+"""Serve the API reference: `/openapi.json` for programs, `/docs` for people.
 
-Both are generated from the proto files. Neither needs a token: they contain no more than the source
-does.
+Both are generated from the proto files. Neither needs a token, because they contain no more than
+the source does.
 """
 
 from __future__ import annotations

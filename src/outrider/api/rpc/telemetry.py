@@ -1,4 +1,4 @@
-"""Record metrics and a span of every call."""
+"""Metrics and spans of every call. `interceptors` writes the log line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""JSON as Go's `encoding/json` prints it: the bytes that ZITADEL's receivers are used to.
+"""Print JSON as Go's `encoding/json` does, because ZITADEL's receivers know these bytes.
 
-Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped.
+The output is compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped
+(docs/contract.md#body-of-an-event).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Decide whether an interception continues after a call of a target, and otherwise with which error.
+"""Decide after a target's call whether the interception continues, and which error rejects it.
 
-ZITADEL's rules, and two of outrider's own: a target that could not be reached is told apart from
-one that refused, and texts about receivers never reach the caller.
+The rules are ZITADEL's (docs/contract.md#answers-of-targets), with two differences: outrider treats
+an unreachable target differently from one that refused, and no text about a receiver reaches the
+caller (docs/contract.md#interceptions).
 """
 
 from __future__ import annotations

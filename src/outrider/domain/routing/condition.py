@@ -1,4 +1,4 @@
-"""The condition of an execution, and the id under which it is stored."""
+"""The condition of an execution, and the id of the execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A target: the endpoint to call, its type and timeout, and the checks that every target passes."""
+"""Targets, and the checks that every target has passed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the caller: a host name selects the instance, an `Authorization` header the account in it."""
+"""Authenticate a caller: host name to instance, `Authorization` header to account."""
 
 from __future__ import annotations
 

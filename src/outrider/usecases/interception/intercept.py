@@ -1,7 +1,6 @@
-"""Interceptions: a request, a response or a function runs through its targets; its caller waits.
+"""Interceptions: pass a request, a response or a function to its targets while the caller waits.
 
-No queue: what fails is not tried again. Only the calls of `rest_async` targets become deliveries
-like an event's.
+There is no queue and no retry. Only the calls of `rest_async` targets become deliveries.
 """
 
 from __future__ import annotations

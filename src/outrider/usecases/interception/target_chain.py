@@ -1,7 +1,7 @@
-"""The targets of one execution, one after the other, while a caller waits.
+"""Call the targets of one execution one after the other, while a caller waits.
 
-Each gets the message as the ones before it left it. A failure either stops the interception with
-an error for its caller, or is written into the log and has no further effect.
+Each target gets the message as the previous ones left it. A failure either rejects the call with an
+error for the caller, or is logged and has no further effect.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Schemas of the messages of methods: a registered JSON Schema, or ZITADEL's types."""
+"""Schemas for the messages of methods: from the catalogue of the instance, or ZITADEL's types."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Cancel deliveries in SQL: immediately, or when the attempt in flight has ended.
+"""Cancel deliveries in SQL, immediately or after their running attempt.
 
-Deliveries to a deleted target are cancelled a bounded part at a time. The target is removed immediately;
-`target_deletions` records the position, and the next part continues from there, also in another
-process.
+Deliveries to a deleted target are cancelled in bounded parts. The target is deleted with the first
+part. `target_deletions` notes the remaining parts, so that another process can continue.
 """
 
 from __future__ import annotations

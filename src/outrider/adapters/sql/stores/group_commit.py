@@ -1,9 +1,9 @@
-"""Group commit: one thread writes, and one commit is for many units that arrived during the last.
+"""Group commit: one thread writes, and one commit has the units that arrived during the last one.
 
-Which they are `unit_queue` says: tenants in turn, and a large unit alone.
+`unit_queue` chooses the units: tenants take turns, and a large unit is committed alone.
 
-The `commit` of a `GroupWriter` knows the database: it runs the units of one group and returns how
-each of them ended, in order.
+The `commit` of a `GroupWriter` knows the database. It runs the units of one group and returns the
+result of each, in order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """SQLite as the store: write-ahead log, full fsync, group commit.
 
-One thread writes (`group_commit`), other threads read snapshots. Processes that share the file take
-a write lock on a file next to it, whose waiters the kernel wakes immediately: SQLite's busy handler
-sleeps up to 100 ms between tries.
+One thread writes (`group_commit`); other threads read snapshots. Processes that share the database
+use a write lock on a separate file. The kernel wakes its waiters immediately, while SQLite's own
+busy handler sleeps up to 100 ms between tries.
 """
 
 from __future__ import annotations
