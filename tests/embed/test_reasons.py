@@ -51,7 +51,7 @@ async def test_an_unknown_event_type_and_a_repeated_target_say_so(engine):
 
 async def test_setting_an_execution_returns_what_it_replaced_and_shadows(engine):
     """
-    Whatever fires no more, somebody waits for.
+    An execution that is not matched any more is missed by a receiver.
     """
     await engine.publish(Event(event_type="inv.paid"))
     wide, narrow = [await engine.create_target(name, ENDPOINT) for name in ("wide", "narrow")]

@@ -45,7 +45,7 @@ def to_domain(events: Sequence[Event], now: datetime, hops: int = 0) -> list[dom
     """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
     if len(events) > MAX_EVENTS:
         raise InvalidRequest(
-            f"at most {MAX_EVENTS} events at once, not {len(events)}: publish them in several calls"
+            f"at most {MAX_EVENTS} events in one call, not {len(events)}: publish them in several calls"
         )
     if hops < 0:
         raise InvalidRequest(f"invalid hops: {hops} must be a number from 0")

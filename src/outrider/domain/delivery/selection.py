@@ -36,7 +36,7 @@ RETRIED = StateRules(
             " (`outrider delivery replay`) to make them again",
         ),
         DeliveryState.DELIVERING: (
-            "an attempt of {0} deliveries is under way: only PENDING and RETRYING ones can be due"
+            "an attempt of {0} deliveries is in flight: only PENDING and RETRYING ones can be due"
             " sooner"
         ),
     },

@@ -88,7 +88,7 @@ def check_payloads(events: Sequence[Event]) -> None:
         if left < 0:
             raise InvalidRequest(
                 f"invalid PublishEventsRequest.Events: the payloads have more than"
-                f" {MAX_BATCH_VALUES} values, publish fewer events at once"
+                f" {MAX_BATCH_VALUES} values, publish fewer events in one call"
             )
 
 

@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shadowing:
-    """What one execution takes from others, and they from it: of what both match, one fires.
+    """The executions that one execution shadows, and those that shadow it: of several that match, one fires.
 
     `shadows` are those that do not fire where it does, the most specific first; `shadowed_by` those
     that fire in its place, by id. Two can do both to each other.

@@ -168,7 +168,7 @@ def check_target_change(change: TargetChange, instance: InstanceId, egress: Egre
         raise InvalidRequest(
             "invalid UpdateTargetRequest.ExpirationSigningKey:"
             " value must be inside range [0s, 168h0m0s]",
-            hint="give how long the old key signs too, at most 7 days; 0s ends it at once",
+            hint="give how long the old key signs too, at most 7 days; 0s ends it immediately",
         )
     if change.endpoint is not None:
         _check_endpoint(change.endpoint, instance, egress, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")

@@ -75,7 +75,7 @@ def taken(position: int) -> ExpectedError:
     return ExpectedError(
         "already_exists",
         f'Events[{position}]: the id "$unique" belongs to an event with another type, aggregate or'
-        " payload: give each event an id of its own, or send this one again as it was; nothing of"
+        " payload: give each event its own id, or send this one again as it was; nothing of"
         " this call was stored",
     )
 
