@@ -130,7 +130,7 @@ def places() -> tuple[_Place, ...]:
         for path, module in _modules().items()
         for call, around in _calls(module, None)
         if _called(call.func) in OF_CALLERS | OTHERS
-        or (isinstance(call.func, ast.Name) and call.func.id == _SENT)
+        or (path.startswith("api/") and isinstance(call.func, ast.Name) and call.func.id == _SENT)
     )
 
 
