@@ -66,7 +66,7 @@ async def uvicorn(directory, *, beside: bool):
 
 
 async def read_until(process, pattern: str, count: int = 1) -> str:
-    """What a process wrote to its log until this was there so many times, or until its end."""
+    """The log of a process until `text` was there `count` times, or until its end."""
     text = ""
     async with asyncio.timeout(50):
         while line := await process.stderr.readline():
@@ -99,7 +99,7 @@ async def test_workers_that_do_not_share_are_told_how_to(tmp_path):
     assert "open the engine of each process with beside_engines=True" in log
 
 
-async def test_engines_that_open_immediately_all_open(tmp_path):
+async def test_engines_that_open_together_all_open(tmp_path):
     """
     Processes that find the directory free at the same time, and a schema that is missing.
     """

@@ -55,7 +55,7 @@ async def open_store(
 
     `node` is this process's number among those on one data directory; a store of several nodes
     gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
-    have connections for so many `processes`; with `beside_tables` it is an application's. Raise `StartupError` for a wrong or lost master key,
+    have connections for the number of `processes`; with `beside_tables` it is an application's. Raise `StartupError` for a wrong or lost master key,
     for a database that cannot be used or takes no writes, and for data of a newer release.
     """
     async with open_database(

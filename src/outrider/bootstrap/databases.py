@@ -86,7 +86,7 @@ async def open_database(
 ) -> AsyncIterator[OpenStore]:
     """Open what `settings` name, with its secrets checked. It must allow the number of `processes`.
 
-    `beside_tables`: a database of PostgreSQL is an application's, and has tables of its own.
+    `beside_tables`: a database of PostgreSQL is an application's, and has its tables.
 
     Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
     within half a minute, and for data of a newer release.

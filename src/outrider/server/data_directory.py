@@ -39,7 +39,7 @@ class DataDirectoryLock:
 
 
 class _Held(Exception):
-    """Another process has the lock, beside which this one may work."""
+    """Another process has the lock, and this one may share it."""
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class MiddlewareOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    """What a request's body is as JSON; `text` is None when there is none."""
+    """The body of a request as JSON; `text` is None when there is none."""
 
     text: str | None
 

@@ -16,7 +16,7 @@ _FIRST_SUCCESS, _FIRST_OTHER = 200, 300
 
 
 class ResponseRefused(Exception):
-    """A response must not pass the targets by; `what` goes on the sentence "it …"."""
+    """A response must not pass the targets by; `what` completes the sentence "it …"."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -24,11 +24,11 @@ class ResponseRefused(Exception):
 
 
 class StreamStopped(OSError):
-    """What `send` raises of a stream that was refused: frameworks end it, as when a client leaves."""
+    """The error of `send` for a stream that was refused: frameworks end it, as when a client leaves."""
 
 
 class ResponseExchange(Protocol):
-    """What a response belongs to."""
+    """The exchange that a response belongs to."""
 
     @property
     def max_body_bytes(self) -> int:

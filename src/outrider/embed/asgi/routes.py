@@ -39,7 +39,7 @@ class _Route:
 
 
 class Routes(Protocol):
-    """Which method a request is."""
+    """Find the method of a request."""
 
     @property
     def full_methods(self) -> list[str]:

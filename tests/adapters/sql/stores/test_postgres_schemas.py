@@ -115,7 +115,7 @@ async def test_stores_in_two_schemas_do_not_wait_for_or_wake_each_other(postgres
 
 async def test_a_store_stays_where_it_is(postgres_url, tmp_path):
     """
-    What was made in public before there was a choice must not be started again next to it.
+    What was made in public before there was a choice must not be started again elsewhere.
     """
     async with open_postgres(postgres_url, SEALING, now=NOW):
         pass
@@ -163,7 +163,7 @@ async def test_a_new_store_keeps_away_from_tables_of_others(
     postgres_url, statements, beside_tables, schema
 ):
     """
-    Its own database is used as before; one of an application is not touched.
+    A separate database is used as before; one of an application is not touched.
     """
     execute(postgres_url, "SELECT 1", *statements)
 

@@ -170,7 +170,7 @@ class CommitUnknown(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where a store is. `schema` None: the first one of the role's `search_path`."""
+    """The location of a store. `schema` None: the first one of the role's `search_path`."""
 
     url: str = field(repr=False)
     schema: str | None = None
