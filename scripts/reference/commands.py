@@ -20,31 +20,31 @@ WIDTH = 88
 
 EXITS = {
     ExitCode.OK: "Done.",
-    ExitCode.FAILED: "The server refused, nothing was found, or a check failed.",
-    ExitCode.USAGE: "The command line, a file it names, or a setting is wrong. Nothing was done.",
-    ExitCode.UNREACHABLE: "No server answered, or it cannot do anything now.",
-    ExitCode.NOT_ALLOWED: "There is no token, it is not valid, or its account may not do this.",
-    ExitCode.STOPPED: "A target interrupted the call, with the error that is shown.",
-    ExitCode.INTERRUPTED: "Ctrl-C.",
-    ExitCode.TERMINATED: "SIGTERM.",
+    ExitCode.FAILED: "The server rejected the call, found nothing, or a check failed.",
+    ExitCode.USAGE: "The command line, a file that it names, or a setting is invalid. The command did nothing.",
+    ExitCode.UNREACHABLE: "The server is unreachable or unavailable.",
+    ExitCode.NOT_ALLOWED: "The token is missing or invalid, or its account lacks the permission.",
+    ExitCode.STOPPED: "A target interrupted the call. The command shows its error.",
+    ExitCode.INTERRUPTED: "Ctrl-C ended the command.",
+    ExitCode.TERMINATED: "SIGTERM ended the command.",
 }
 
 OTHERS = {
-    "OUTRIDER_CONFIG": "Names the file of settings, as `--config` does.",
-    "OUTRIDER_URL": "Where the server is, for commands that talk to one.",
-    "OUTRIDER_TOKEN": "The bearer token of these commands.",
-    "OUTRIDER_SIGNING_KEY": "The signing keys of `outrider listen`, divided by spaces.",
-    "OUTRIDER_PARENT_PID": "Set by a server for its own child processes. Do not set it.",
+    "OUTRIDER_CONFIG": "Path of the settings file, like `--config`.",
+    "OUTRIDER_URL": "URL of the server, for commands that call its API.",
+    "OUTRIDER_TOKEN": "Bearer token of these commands.",
+    "OUTRIDER_SIGNING_KEY": "Signing keys of `outrider listen`, separated by spaces.",
+    "OUTRIDER_PARENT_PID": "A server sets it for its child processes. Do not set it.",
 }
 
 SETTINGS_INTRO = f"""\
 # Settings
 
-A setting comes from a flag of `outrider serve`, from the environment, or from `{DEFAULT_FILE}` in
-the working directory (another file: `--config FILE` or `OUTRIDER_CONFIG`); the first of these that
-has it wins. An empty environment variable counts as not set. Relative paths are relative to the
-working directory. A setting that does not exist is an error that names its file or variable, and
-all problems are reported together.
+outrider reads a setting from a flag of `outrider serve`, then from the environment, then from
+`{DEFAULT_FILE}` in the working directory. The first source that has the setting wins. `--config FILE`
+or `OUTRIDER_CONFIG` names another file. An empty environment variable counts as not set. Relative
+paths are relative to the working directory. An unknown setting is an error that names its file or
+variable. outrider reports all problems together.
 
 ```toml
 # {DEFAULT_FILE}
@@ -53,21 +53,21 @@ data_dir = "/var/lib/outrider"
 egress_allow = ["10.1.0.0/16", "hooks.internal"]
 ```
 
-Secrets have no flag, because others on the machine can read a command line. `outrider doctor`
-checks whether the settings can be used.
+Secrets have no flag, because other users of the machine can read a command line. `outrider doctor`
+checks the settings.
 """
 
 CLI_INTRO = """\
 # The command line
 
-`outrider serve`, `worker`, `demo`, `listen` and `doctor` do their work themselves. The other
-commands talk to a running server over its API: `--url` or `OUTRIDER_URL` is its address, and the
-token is the first of `--token`, `OUTRIDER_TOKEN`, and `admin.token` in `--data-dir`
-(`OUTRIDER_DATA_DIR`). For a server on this machine, `OUTRIDER_ADMIN_TOKEN` and
-`./data/admin.token` are tried after them.
+`outrider serve`, `worker`, `demo`, `dev`, `resend` and `doctor` do not need a running server.
+`listen` and `record` need one only with `--forward`. The other commands call the API of a server. `--url` or `OUTRIDER_URL` is the address of the server. A command
+takes the token from the first of `--token`, `OUTRIDER_TOKEN`, and `admin.token` in `--data-dir`
+(`OUTRIDER_DATA_DIR`). For a server on this machine the command then tries `OUTRIDER_ADMIN_TOKEN`
+and `./data/admin.token`.
 
-Results go to standard output: a table for people, or with `--json` one document for programs, the
-server's response as protojson. Remarks and errors go to standard error.
+A command prints its result to standard output: a table, or with `--json` the response of the server
+as protojson. It prints notes and errors to standard error.
 
 ## Exit codes
 
@@ -76,11 +76,11 @@ server's response as protojson. Remarks and errors go to standard error.
 """
 
 CLI_SIGNALS = """
-`serve`, `worker`, `dev`, `listen`, `record` and `demo` stay up until Ctrl-C or SIGTERM, and end
-with 0 then. `demo` that is interrupted before its delivery was verified ends with 130. `serve` and
-`worker` that get a second signal while they stop end immediately: with 130 for Ctrl-C, 143 for SIGTERM.
-Every other command that a signal ends, ends with 130 or 143: `delivery stats --watch`, `top` unless
-`q` ends it, and `delivery replay`, which first finishes its page and prints how to continue.
+`serve`, `worker`, `dev`, `listen`, `record` and `demo` run until Ctrl-C or SIGTERM, and then exit
+with 0. If a signal stops `demo` before it verified its delivery, it exits with 130. If `serve` or
+`worker` gets a second signal while it stops, it ends immediately: with 130 for Ctrl-C, 143 for
+SIGTERM. Every other command exits with 130 or 143 if a signal stops it: `delivery stats --watch`,
+`top` (0 after `q`), and `delivery replay`, which first finishes its page and prints how to continue.
 """
 
 
@@ -91,7 +91,7 @@ def settings_page() -> str:
         secret = " It is a secret." if setting.secret else ""
         where = f"Environment `{setting.environ_name}`, default: {setting.default}.{secret}"
         lines += [f"## `{setting.name}`\n", f"{setting.help}\n", f"{where}\n"]
-    lines += ["## Other variables\n", "These are no settings of a server, but they are known.\n"]
+    lines += ["## Other variables\n", "These variables are not settings of a server.\n"]
     lines += ["| name | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {OTHERS[name]} |" for name in OTHER_NAMES]
     return "\n".join(lines) + "\n"

@@ -66,7 +66,7 @@ async def uvicorn(directory, *, beside: bool):
 
 
 async def read_until(process, pattern: str, count: int = 1) -> str:
-    """The log of a process until `text` was there `count` times, or until its end."""
+    """The log of a process until `pattern` was there `count` times, or until its end."""
     text = ""
     async with asyncio.timeout(50):
         while line := await process.stderr.readline():

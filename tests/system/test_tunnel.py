@@ -144,7 +144,7 @@ async def test_it_connects_again_when_the_server_comes_back(launch, receiver, li
     await server.stop()
     await asyncio.to_thread(listener.line_with, "connection lost")
     back = await launch(port=port).ready()
-    await asyncio.to_thread(listener.line_with, "connected again")
+    await asyncio.to_thread(listener.line_with, "reconnected")
 
     await back.api.publish("user.human.added", ["r2"])
     calls = await receiver.wait_for(2)

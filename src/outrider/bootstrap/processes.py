@@ -78,7 +78,9 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> int:
         # A program that starts a server for itself, as `outrider dev` does, may be killed.
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(supervisor.stop))
         await supervisor.run(lambda port: announce(f"listening on {_url(settings, port)}"))
-        announce("stopped immediately, with calls cut off" if signals.exit_code else "stopped")
+        announce(
+            "stopped immediately; running calls were cut off" if signals.exit_code else "stopped"
+        )
         return signals.exit_code
 
 
@@ -121,7 +123,7 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
         watch_parent(os.environ, lambda: loop.call_soon_threadsafe(orphaned))
         signals = _StopSignals(worker.stop, partial(worker.stop, within=0))
         rescuing = asyncio.create_task(rescuer.run())
-        announce(f"delivering, {settings.worker_concurrency} calls at a time")
+        announce(f"delivering, at most {settings.worker_concurrency} calls at the same time")
         try:
             await worker.run()
         finally:

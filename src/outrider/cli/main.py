@@ -26,11 +26,11 @@ from outrider.cli.terminal.output import print_error
 
 app = typer.Typer(
     name="outrider",
-    help="ZITADEL Actions v2 on its own feet: targets, executions, signed deliveries.",
+    help="outrider: a standalone server for ZITADEL Actions v2 with signed, retried deliveries.",
     epilog=examples(
-        "outrider demo                      see one event arrive, on this machine",
+        "outrider demo                      deliver one event on this machine",
         "outrider serve --data-dir ./data   run a server",
-        "outrider target list               what a running server calls",
+        "outrider target list               list the targets of a running server",
     ),
     no_args_is_help=True,
     # Plain help starts twice as fast as decorated help.
@@ -76,7 +76,7 @@ def outrider(
         ),
     ] = False,
 ) -> None:
-    """ZITADEL Actions v2 on its own feet: targets, executions, signed deliveries."""
+    """outrider: a standalone server for ZITADEL Actions v2 with signed, retried deliveries."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -93,19 +93,20 @@ class Settings:
     host: str = _declare(read_host, "Address to listen on.", default="127.0.0.1")
     port: int = _declare(
         read_whole_number(0, MAX_PORT),
-        "Port to listen on; 0 takes any free one.",
+        "Port to listen on. 0 selects any free port.",
         default=8080,
     )
     data_dir: Path = _declare(
         read_path,
-        "Directory of the database, the admin token and the master key; made when it is missing.",
+        "Directory of the database, the admin token and the master key. outrider creates it if it is"
+        " missing.",
         default=Path("data"),
         default_text="./data",
     )
     database_url: str | None = _declare(
         read_database_url,
-        "Where deliveries are kept: `sqlite:///FILE`, or for several nodes "
-        "`postgresql://USER:PASSWORD@HOST/DATABASE`; see [PostgreSQL](../postgresql.md).",
+        "Database of all data: `sqlite:///FILE`, or `postgresql://USER:PASSWORD@HOST/DATABASE` for "
+        "several nodes. See [PostgreSQL](../postgresql.md).",
         default=None,
         default_text="a file in the data directory",
         secret=True,
@@ -113,146 +114,147 @@ class Settings:
     database_schema: str | None = _declare(
         read_schema,
         "Schema of PostgreSQL that the tables are in; made when it is missing. See "
-        "[Beside other tables](../postgresql.md#beside-other-tables).",
+        "[Next to other tables](../postgresql.md#next-to-other-tables).",
         default=None,
         default_text="where tables of outrider are, else the first one of the search_path; "
         "outrider when others' tables are there, and for an embedded engine",
     )
     dev: bool = _declare(
         read_yes_or_no,
-        "For a developer's machine: targets on loopback and in private networks may be called.",
+        "Development mode. outrider may call targets on loopback and in private networks.",
         default=False,
         default_text="false",
     )
     egress_profile: EgressProfile = _declare(
         read_one_of(EgressProfile),
-        "How far calls may reach: `strict` is globally routable addresses only, `cluster` is also "
-        "private networks, `dev` is also loopback.",
+        "Addresses that outrider may call. `strict` allows globally routable addresses only, `cluster` "
+        "also private networks, `dev` also loopback.",
         default=EgressProfile.STRICT,
         default_text="strict; dev when `dev` is true",
     )
     egress_allow: str = _declare(
         read_egress_allow,
-        "Networks, addresses and host names that may be called whatever the profile says, divided "
+        "Networks, addresses and host names that outrider may call in every profile, separated "
         "by commas, such as `10.1.0.0/16, hooks.internal`.",
         default="",
         default_text="none",
     )
     egress_proxy: str | None = _declare(
         read_proxy_url,
-        "HTTP or HTTPS proxy that calls go through, as `http://user:password@host:port`, where a "
-        "target's policy names no other. It may be in any network; see [Proxies]"
+        "HTTP or HTTPS proxy for all calls, as `http://user:password@host:port`. The policy of a "
+        "target can name another proxy. The proxy may be in any network. See [Proxies]"
         "(../egress.md#proxies).",
         default=None,
         secret=True,
     )
     admin_token: str | None = _declare(
         read_admin_token,
-        "Bearer token that may do everything: at least 16 characters, 8 of them different. Without "
-        "it one is made at the first start, in `admin.token` in the data directory.",
+        "Bearer token that has every permission. It has at least 16 characters, 8 of them different. "
+        "If it is not set, outrider creates one in `admin.token` in the data directory at the first "
+        "start.",
         default=None,
         secret=True,
     )
     master_key: bytes | None = _declare(
         read_master_key,
-        "Base64 of the 32 bytes that seal secrets at rest. Without it one is made at the first "
-        "start, in the data directory.",
+        "Base64 of the 32 bytes that encrypt secrets at rest. If it is not set, outrider creates one "
+        "in `master.key` in the data directory at the first start.",
         default=None,
         secret=True,
     )
     workers: int = _declare(
         read_whole_number(1, MAX_WORKERS),
-        "Child processes that deliver.",
+        "Number of worker processes, which make the deliveries.",
         make=default_workers,
-        default_text="one less than the cores, at least 1",
+        default_text="the number of cores minus one, at least 1",
     )
     worker_concurrency: int = _declare(
         read_whole_number(1, MAX_CONCURRENCY),
-        "Calls in flight in each of these processes.",
+        "Most calls in progress in each worker process.",
         default=64,
     )
     intercept_timeout: float = _declare(
         read_seconds,
-        "Seconds that all targets of one request, response or function may take together.",
+        "Most seconds for all targets of one intercepted request, response or function together.",
         default=300.0,
         default_text="300",
     )
     drain_delay: float = _declare(
         read_seconds,
-        "Seconds for which a stopping server still answers every call, after it has said that it is "
-        "not ready; see [Stopping](../production.md#stopping).",
+        "Seconds in which a stopping server reports that it is not ready and still answers every "
+        "call. See [Stopping](../production.md#stopping).",
         default=5.0,
         default_text="5; 0 when `dev` is true",
     )
     drain_timeout: float = _declare(
         read_seconds,
-        "Seconds that a stopping process gives to the calls in flight, after `drain_delay`.",
+        "Most seconds that a stopping process waits for calls in progress, after `drain_delay`.",
         default=20.0,
         default_text="20",
     )
     retention_delivered: float = _declare(
         read_period,
-        "How long a delivery stays in the log after it was delivered or cancelled, such as `7d` or "
+        "How long outrider keeps a delivery after it was delivered or cancelled, such as `7d` or "
         "`12h`.",
         default=7 * 86_400.0,
         default_text="7d",
     )
     retention_dead: float = _declare(
         read_period,
-        "How long a dead delivery stays in the log: so long it can be replayed.",
+        "How long outrider keeps a dead delivery. An operator can replay it in this time.",
         default=30 * 86_400.0,
         default_text="30d",
     )
     retention_events: float = _declare(
         read_period,
-        "How long the id of an event is remembered: so long publishing it again makes no second "
-        "delivery. An event stays at least as long as its deliveries.",
+        "How long outrider keeps an event. If a publisher sends the same event in this time, it is a "
+        "duplicate and creates no deliveries. An event stays at least as long as its deliveries.",
         default=7 * 86_400.0,
         default_text="7d",
     )
     log_level: LogLevel = _declare(
         read_one_of(LogLevel),
-        "The least severe lines that are logged: `debug`, `info`, `warning` or `error`.",
+        "Lowest level that outrider logs: `debug`, `info`, `warning` or `error`.",
         default=LogLevel.INFO,
     )
     log_format: LogFormat | None = _declare(
         read_one_of(LogFormat),
-        "`console` for people, `json` for programs.",
+        "`console` is text for people, `json` is for programs.",
         default=None,
-        default_text="console on a terminal, else json",
+        default_text="console on a terminal, otherwise json",
     )
     log_attempts: LogAttempts = _declare(
         read_one_of(LogAttempts),
-        "Which attempts of deliveries leave a line at the level `info`: those that were not accepted, "
-        "`failed`, or `all`. A line costs about as much as the delivery.",
+        "Delivery attempts that outrider logs at the level `info`: `failed` for attempts that the target "
+        "did not accept, or `all`. A log line costs about as much CPU time as a delivery.",
         default=LogAttempts.FAILED,
     )
     metrics_public: bool = _declare(
         read_yes_or_no,
-        "Whether `/metrics` may be read without a token; see [Prometheus]"
+        "Whether every caller can read `/metrics` without a token. See [Prometheus]"
         "(../observability.md#prometheus).",
         default=False,
         default_text="false",
     )
     external_url: str | None = _declare(
         read_http_url,
-        "The URL under which others reach this server, where it is not `http://host:port`.",
+        "URL at which clients reach this server, if it is not `http://host:port`.",
         default=None,
     )
     oidc_issuers: str = _declare(
         read_oidc_issuers,
-        "OpenID Connect issuers whose tokens count here too: a JSON list of objects, in a file "
-        "`[[oidc_issuers]]` tables. Each has `issuer`, `audience`, `roles_claim` and `roles`, from "
-        "a value of that claim to roles of ours; see [Tokens of another issuer]"
-        "(../access.md#tokens-of-another-issuer).",
+        "External OpenID Connect issuers whose access tokens outrider accepts. In the environment the "
+        "value is a JSON list of objects; in a file it is `[[oidc_issuers]]` tables. Each entry has "
+        "`issuer`, `audience`, `roles_claim` and `roles`. `roles` maps values of the claim to roles of "
+        "outrider. See [Tokens of another issuer](../access.md#tokens-of-another-issuer).",
         default="",
         default_text="none",
     )
     relay_sources: str = _declare(
         read_relay_sources,
-        "Servers whose events the relay takes, such as a ZITADEL: a JSON list of objects, in a file "
-        "`[[relay_sources]]` tables. Each has `name`, and `signing_keys` or `issuer`; see [Sources]"
-        "(../relay.md#sources).",
+        "Servers whose events the relay accepts, such as ZITADEL. In the environment the value is a JSON "
+        "list of objects; in a file it is `[[relay_sources]]` tables. Each entry has `name`, and "
+        "`signing_keys` or `issuer`. See [Sources](../relay.md#sources).",
         default="",
         default_text="none",
         secret=True,

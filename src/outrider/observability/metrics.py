@@ -57,7 +57,7 @@ class Metric:
 
     @property
     def is_open(self) -> bool:
-        """Return whether only the counting process knows some label values: zeros are not shown then."""
+        """Whether only the counting process knows some values. Zeros are not shown then."""
         return any(dimension.is_open for dimension in self.dimensions)
 
     @property
@@ -155,134 +155,134 @@ _TABLE = _Table()
 
 RPC_REQUESTS = _TABLE.counter(
     "outrider_rpc_requests_total",
-    "Calls of the API that were answered, on every wire, by how they ended.",
+    "Answered API calls on every protocol, by result code.",
     _PROCEDURE,
     _one("code", *CODES),
 )
 RPC_DURATION = _TABLE.histogram(
     "outrider_rpc_duration_seconds",
-    "Time from a call's headers to its answer.",
+    "Time from the headers of an API call to its response.",
     _PROCEDURE,
     buckets=_SECONDS,
 )
 EVENTS_PUBLISHED = _TABLE.counter(
     "outrider_events_published_total",
-    "Events that publishers were told are stored; a duplicate was known before.",
+    "Published events. `stored` is a new event; `duplicate` is an event that was stored before.",
     _one("result", "stored", "duplicate"),
 )
 PUBLISHES_REFUSED = _TABLE.counter(
     "outrider_publishes_refused_total",
-    "Calls refused for an id that belongs to an event with another content (conflict), or for an event"
-    " that came through too many outriders (hops).",
+    "Rejected publish calls. `conflict`: the event id belongs to an event with different content."
+    " `hops`: the event passed through too many outrider servers.",
     _one("reason", *REFUSED_PUBLISH_REASONS),
 )
 DELIVERIES_CREATED = _TABLE.counter(
-    "outrider_deliveries_created_total", "Deliveries that published events made."
+    "outrider_deliveries_created_total", "Deliveries that were created for published events."
 )
 ATTEMPTS = _TABLE.counter(
     "outrider_delivery_attempts_total",
-    "Attempts of deliveries by how they ended; LOST ones as the rescuer finds them.",
+    "Delivery attempts by outcome. The rescuer counts `lost` attempts when it finds them.",
     _OUTCOME,
 )
 ATTEMPT_DURATION = _TABLE.histogram(
     "outrider_attempt_duration_seconds",
-    "Time of one attempt, from building the call to the last byte of the answer.",
+    "Time of one attempt, from building the request to the last byte of the response.",
     buckets=_SECONDS,
 )
 ATTEMPT_DELAY = _TABLE.histogram(
     "outrider_attempt_delay_seconds",
-    "Time from when a delivery was due until its attempt began; limits of its target included.",
+    "Time from the due time of a delivery to the start of its attempt. It includes the time that the"
+    " limits of the target add.",
     buckets=_DELAYS,
 )
 DELIVERY_TRANSITIONS = _TABLE.counter(
     "outrider_delivery_transitions_total",
-    "Attempts by the state of their delivery afterwards.",
+    "Recorded attempts by the state of their delivery after the attempt.",
     _one("state", *TRANSITION_STATES),
 )
 INTERCEPTIONS = _TABLE.counter(
     "outrider_interceptions_total",
-    "Requests, responses and functions that were asked about, by what came of it.",
+    "Intercepted requests, responses and functions by result.",
     _one("kind", *INTERCEPTION_KINDS),
     _one("result", *INTERCEPTION_RESULTS),
 )
 INTERCEPTION_CALLS = _TABLE.counter(
     "outrider_interception_calls_total",
-    "Targets called while a caller waited, by how that ended.",
+    "Calls to targets in interceptions, by outcome.",
     _OUTCOME,
 )
 INTERCEPTION_CALL_DURATION = _TABLE.histogram(
     "outrider_interception_call_duration_seconds",
-    "Time of one target's call while a caller waited.",
+    "Time of one call to a target in an interception.",
     buckets=_SECONDS,
 )
 CALLS_IN_FLIGHT = _TABLE.gauge(
-    "outrider_calls_in_flight", "Calls of targets that are under way.", _one("kind", *CALL_KINDS)
+    "outrider_calls_in_flight", "Calls to targets that are in progress.", _one("kind", *CALL_KINDS)
 )
 EGRESS_CONNECTIONS = _TABLE.gauge(
     "outrider_egress_connections",
-    "Open connections to targets: busy with a call, or kept for the next one.",
+    "Open connections to targets. A `busy` connection carries a call; an `idle` one waits for the next.",
     _one("state", "busy", "idle"),
 )
 STORE_COMMITS = _TABLE.counter(
     "outrider_store_commits_total",
-    "Commits of the store by whether they succeeded.",
+    "Commits of the store by result.",
     _one("result", "ok", "failed"),
 )
 STORE_COMMIT_DURATION = _TABLE.histogram(
     "outrider_store_commit_duration_seconds",
-    "Time of one commit with all its units of work, waiting for other processes included.",
+    "Time of one commit with all its units of work, including the wait for other processes.",
     buckets=_SECONDS,
 )
 STORE_COMMIT_BATCH_SIZE = _TABLE.histogram(
     "outrider_store_commit_batch_size", "Units of work that shared one commit.", buckets=_COUNTS
 )
 DELIVERIES_CLAIMED = _TABLE.counter(
-    "outrider_deliveries_claimed_total", "Deliveries that workers took to attempt them."
+    "outrider_deliveries_claimed_total", "Deliveries that workers claimed."
 )
 CLAIM_BATCH_SIZE = _TABLE.histogram(
     "outrider_claim_batch_size",
-    "Deliveries taken at once; polls without any are not counted.",
+    "Deliveries in one claim. Polls that claim nothing are not counted.",
     buckets=_COUNTS,
 )
 DELIVERIES = _TABLE.gauge(
     "outrider_deliveries",
-    "Deliveries in the log of the whole store, all instances; read at most every five seconds.",
+    "Deliveries of all instances in the delivery log, by state. Read at most every five seconds.",
     _one("state", *STATES),
 )
 OLDEST_OPEN = _TABLE.gauge(
     "outrider_oldest_open_delivery_age_seconds",
-    "Age of the oldest delivery that is not settled; 0 when there is none.",
+    "Age of the oldest open delivery; 0 if no delivery is open.",
 )
 TARGETS_SUSPENDED = _TABLE.gauge(
     "outrider_targets_suspended",
-    "Targets that are not called now: paused, or their breaker is open.",
+    "Suspended targets: an operator or a 410 response paused the target, or its circuit breaker is open.",
     _one("reason", "paused", "breaker_open"),
 )
-TARGET_QUEUES = _TABLE.gauge(
-    "outrider_target_queues", "Targets whose deliveries have a queue of their own."
-)
+TARGET_QUEUES = _TABLE.gauge("outrider_target_queues", "Targets that have a target queue.")
 STATS_AGE = _TABLE.gauge(
-    "outrider_store_stats_age_seconds", "How old the numbers about the whole store are."
+    "outrider_store_stats_age_seconds", "Age of the metrics that are read from the store."
 )
 ROUTING_REVISION = _TABLE.gauge(
-    "outrider_routing_revision", "The store's revision that the API routes by."
+    "outrider_routing_revision", "Revision of the store that the routing table of the API has."
 )
 ROUTING_AGE = _TABLE.gauge(
-    "outrider_routing_age_seconds", "Time since the API last compared its routes with the store."
+    "outrider_routing_age_seconds",
+    "Time since the API last compared its routing table with the store.",
 )
-PROCESSES = _TABLE.gauge("outrider_processes", "Processes that run.", _ROLE)
+PROCESSES = _TABLE.gauge("outrider_processes", "Running processes.", _ROLE)
 PROCESS_CPU = _TABLE.counter(
     "outrider_process_cpu_seconds_total", "Processor time, user and system.", _ROLE
 )
 PROCESS_MEMORY = _TABLE.gauge(
     "outrider_process_resident_memory_bytes",
-    "Resident memory; what processes share is counted in each.",
+    "Resident memory. Shared memory is counted in each process.",
     _ROLE,
 )
 START_TIME = _TABLE.gauge(
-    "outrider_process_start_time_seconds", "When the API's process started, since 1970."
+    "outrider_process_start_time_seconds", "Start time of the API process, in seconds since 1970."
 )
-BUILD_INFO = _TABLE.gauge("outrider_build_info", "Always 1; the release is its label.", _VERSION)
+BUILD_INFO = _TABLE.gauge("outrider_build_info", "Always 1. The label has the release.", _VERSION)
 
 DECLARED: Mapping[str, Metric] = _TABLE.declared
 """Every metric by its name, in the order in which they are shown."""

@@ -69,7 +69,7 @@ class Supervisor:
         await self.envoy.announce_stop()
         if self.drain_delay:
             self.announce(
-                f"stopping: not ready, and in {self.drain_delay:g} s no calls are taken any more;"
+                f"stopping: not ready; the server answers calls for {self.drain_delay:g} s;"
                 " Ctrl-C again stops immediately"
             )
         with contextlib.suppress(TimeoutError):

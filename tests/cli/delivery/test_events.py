@@ -105,7 +105,7 @@ def test_an_event_without_an_execution_is_no_failure(server):
     result = server.run("event", "publish", f"cli.{uuid.uuid4().hex[:8]}")
 
     assert 0 == result.code
-    assert "No execution asks for it" in result.err
+    assert "No execution matches" in result.err
 
 
 @pytest.mark.parametrize("layout", ["list", "lines"])

@@ -76,8 +76,8 @@ def test_filters_find_what_is_open(server, target, retrying):
 @pytest.mark.parametrize(
     ("command", "question"),
     [
-        ("retry", "2 deliveries will be due now. Go on? [y/N] "),
-        ("cancel", "2 deliveries will be cancelled. Go on? [y/N] "),
+        ("retry", "2 deliveries will be due now. Continue? [y/N] "),
+        ("cancel", "2 deliveries will be cancelled. Continue? [y/N] "),
     ],
 )
 def test_it_asks_first(server, target, retrying, command, question):
@@ -103,7 +103,7 @@ def test_what_is_finished_is_named_as_the_reason(server, target, retrying):
         result.out for result in results
     ]
     for result in results:
-        assert "2 skipped: finished: `outrider delivery replay` makes them again" in result.err
+        assert "2 skipped: finished: `outrider delivery replay` replays them" in result.err
 
 
 def test_many_are_cancelled_by_filters(server, target, retrying):

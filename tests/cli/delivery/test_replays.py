@@ -97,7 +97,7 @@ def test_the_same_replay_again_makes_no_second_copy(server, target, cancelled):
 
     nothing = "0 replayed, 3 skipped\n"
     assert ["3 replayed, 0 skipped\n", nothing, nothing] == [run.out for run in runs]
-    assert "3 skipped: replayed before: --include-replayed makes them again" in runs[2].err
+    assert "3 skipped: replayed before: --include-replayed replays them again" in runs[2].err
     assert {"deliveries": 3, "skipped": 0} == more
 
 
@@ -121,7 +121,7 @@ def test_what_is_open_is_named_as_the_reason(server, pending):
     result = server.run("delivery", "replay", pending[0])
 
     assert (0, "0 replayed, 1 skipped\n") == (result.code, result.out)
-    assert "1 skipped: not finished: `outrider delivery retry` makes them due now" in result.err
+    assert "1 skipped: not finished: `outrider delivery retry` makes them due" in result.err
 
 
 def test_nothing_found_is_said(server):
@@ -142,7 +142,7 @@ def test_a_replay_of_what_is_found_asks_first(server, target, cancelled, answer,
     result = server.run("delivery", "replay", "--target", target, stdin=answer)
 
     assert code == result.code
-    assert "3 deliveries will be made again. Go on? [y/N] " in result.err
+    assert "3 deliveries will be made again. Continue? [y/N] " in result.err
     assert (not code) * 3 == len(open_replays(server, target))
 
 

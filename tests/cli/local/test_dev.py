@@ -151,7 +151,7 @@ def test_what_is_saved_counts_at_the_next_call(directory, started):
     assert {"total": 5, "discount": 2} == changed.json["request"]
     assert {"total": 5} == left.json["request"]
     assert {"id": "new"} == added.json["response"]
-    assert "No execution asks for it" in published.err
+    assert "No execution matches" in published.err
     assert 2 == len(dev.type("target", "list", "--json").json["targets"])
     assert "request/nobody.v1.Knows" in problem
     assert "by its full name" in problem

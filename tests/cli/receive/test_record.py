@@ -105,7 +105,7 @@ def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, 
     statuses = [send(url, EVENT), send(url, request), send(url, EVENT, OTHER_KEY)]
     assert [200, 200, 401] == statuses
     assert 200 == send(url, b"a.b.c")
-    recorder.line_with("not recorded: its body is no JSON")
+    recorder.line_with("not recorded: the body is not JSON")
     assert 0 == recorder.stop()
 
     text = out.read_text()

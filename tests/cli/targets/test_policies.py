@@ -130,7 +130,7 @@ def test_a_target_is_paused_and_resumed(server, target):
     assert first["changeDate"] == server.ok("target", "policy", "get", target)["pausedAt"]
 
     assert "resumed" in server.run("target", "resume", target).out
-    assert "It was not paused." in server.run("target", "resume", target).err
+    assert "The target was not paused." in server.run("target", "resume", target).err
     assert "outrider target resume" in server.run("target", "pause", target).err
 
 

@@ -111,7 +111,7 @@ def test_a_rotated_key_is_shown_once(server, target):
 
     assert before != after
     assert [after] == re.findall("signing key +(.+)", result.out)
-    assert "goes on signing for 2h" in result.err
+    assert "also signs for 2h" in result.err
     assert after not in result.err
     assert "signingKey" not in server.ok("target", "update", target, "--timeout", "3s")
 
@@ -125,7 +125,7 @@ def test_a_rotated_key_is_in_the_json_too(server, target):
     assert read(server, target)["signingKey"] == answer["signingKey"]
     assert "for 1h" in server.run("target", "update", target, "--rotate-key").err
     without = server.run("target", "update", target, "--rotate-key", "--grace", "0s")
-    assert "The old key signs no longer." in without.err
+    assert "The old key no longer signs." in without.err
 
 
 @pytest.mark.parametrize("options", [["--name", "x"], ["--type", "call"], ["--rotate-key"]])

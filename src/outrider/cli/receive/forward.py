@@ -106,7 +106,7 @@ class ForwardTarget:
     async def on_open(self, endpoint: str) -> None:
         """Print where calls come from; the first time, find or create the target."""
         if self._is_known:
-            note("connected again")
+            note("reconnected")
             return
         target = await asyncio.to_thread(self._find_or_create, endpoint)
         self._is_known = True

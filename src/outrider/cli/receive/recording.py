@@ -42,7 +42,7 @@ class Recording:
         """Write one call, redacted. A call whose body is no JSON object cannot be redacted: it is left out."""
         body = _parse_object(call.body)
         if body is None:
-            note("not recorded: its body is no JSON, so nothing in it can be redacted")
+            note("not recorded: the body is not JSON, so it cannot be redacted")
             return
         response = _parse_object(call.response_body)
         line: dict[str, Any] = {

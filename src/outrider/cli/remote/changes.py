@@ -14,8 +14,8 @@ _HEADERS = {
 }
 _TEXTS = {
     "replaced": "replaced: {}",
-    "shadows": "shadows: {} (its targets are not called where this execution fires)",
-    "shadowedBy": "shadowed by: {} (fires in place of this execution where it matches)",
+    "shadows": "shadows: {} (its targets are not called where this execution matches)",
+    "shadowedBy": "shadowed by: {} (it matches in place of this execution for a part of the calls or events)",
 }
 
 

@@ -11,7 +11,7 @@ import typer
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider.cli.terminal.output import note, printable
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def confirm(question: str, consequences: Sequence[str], *, yes: bool) -> None:

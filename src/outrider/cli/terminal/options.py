@@ -10,7 +10,7 @@ import typer
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 Url = Annotated[
-    str, typer.Option("--url", envvar="OUTRIDER_URL", metavar="URL", help="Where the server is.")
+    str, typer.Option("--url", envvar="OUTRIDER_URL", metavar="URL", help="URL of the server.")
 ]
 Token = Annotated[
     str | None,
@@ -18,7 +18,7 @@ Token = Annotated[
         "--token",
         envvar="OUTRIDER_TOKEN",
         metavar="TOKEN",
-        help="Bearer token. Without it the admin token in the data directory is used.",
+        help="Bearer token. Default: the admin token in the data directory.",
     ),
 ]
 DataDir = Annotated[
@@ -27,10 +27,10 @@ DataDir = Annotated[
         "--data-dir",
         envvar="OUTRIDER_DATA_DIR",
         metavar="DIR",
-        help="The server's data directory, to read its admin.token.",
+        help="Data directory of the server, which has admin.token.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def examples(*commands: str) -> str:

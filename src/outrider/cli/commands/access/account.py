@@ -21,9 +21,7 @@ from outrider.cli.terminal.output import (
     text_of,
 )
 
-app = typer.Typer(
-    help="Service accounts: programs that log in by themselves.", no_args_is_help=True
-)
+app = typer.Typer(help="Manage service accounts, with which programs log in.", no_args_is_help=True)
 app.add_typer(account_key.app, name="key")
 
 
@@ -32,21 +30,23 @@ app.add_typer(account_key.app, name="key")
     epilog=examples(
         "outrider account create shop --role EVENT_PUBLISHER",
         "",
-        "Then give it a key or a secret. `outrider token create --help` lists the roles.",
+        "Then create a key or a secret. `outrider token create --help` lists the roles.",
     ),
 )
 def create_account(
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique among the accounts.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the account. It must be unique.")
+    ],
     role: Annotated[
-        list[str], typer.Option(metavar="ROLE", help="What it may do. Give it more than once.")
+        list[str], typer.Option(metavar="ROLE", help="Role of the account. Repeatable.")
     ],
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a service account. It cannot log in before it has a key, a secret or a token."""
+    """Create a service account. It cannot log in until it has a key, a secret or a token."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountRequest
 
     server = connect(url, token, data_dir)
@@ -86,7 +86,7 @@ def list_accounts(
             )
             for listed in response.get("accounts", ())
         ],
-        empty="There are no service accounts. Make one with `outrider account create`.",
+        empty="There are no service accounts. Create one with `outrider account create`.",
     )
 
 
@@ -100,7 +100,7 @@ def delete_account(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a service account. Its tokens, keys and secret are invalid at once."""
+    """Delete a service account. Its tokens, keys and secret become invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
     server = connect(url, token, data_dir)
@@ -124,7 +124,7 @@ def create_secret(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a client secret in place of the former one. It is shown once and never again."""
+    """Create a client secret that replaces the former one. The command shows it only once."""
     from outrider_api.outrider.v1.account_service_pb import CreateAccountSecretRequest
 
     server = connect(url, token, data_dir)
@@ -143,4 +143,4 @@ def create_secret(
         }
     )
     note("Keep the secret now: it is not stored and cannot be shown again.")
-    note("replaced: a secret that the account had before is invalid now.")
+    note("replaced: a former secret of the account is now invalid.")

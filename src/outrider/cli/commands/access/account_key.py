@@ -25,7 +25,7 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_deadline
 
-AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id, not its name.")]
+AccountId = Annotated[str, typer.Argument(metavar="ID", help="Id of the account, not its name.")]
 ADVICE = "see `outrider account list`"
 
 
@@ -40,7 +40,7 @@ class _DefaultCreateGroup(TyperGroup):
 
 app = typer.Typer(
     cls=_DefaultCreateGroup,
-    help="Keys of service accounts, for the grant jwt-bearer.",
+    help="Manage keys of service accounts, for the grant jwt-bearer.",
     no_args_is_help=True,
 )
 
@@ -57,20 +57,18 @@ def create_key(
     account: AccountId,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", metavar="FILE", help="Where the key file goes; it must not be there yet."
-        ),
+        typer.Option("--out", metavar="FILE", help="Path of the new key file. It must not exist."),
     ],
     expires: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
+        typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key, and write the key file that ZITADEL's clients read."""
+    """Create a key and write a key file for ZITADEL clients."""
     from protobuf.wkt import Timestamp
 
     from outrider.runtime import utc_now
@@ -113,7 +111,7 @@ def list_keys(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List an account's keys, oldest first, expired ones too."""
+    """List the keys of an account, oldest first, including expired keys."""
     from outrider_api.outrider.v1.account_service_pb import ListAccountKeysRequest
 
     server = connect(url, token, data_dir)
@@ -132,7 +130,7 @@ def list_keys(
             )
             for listed in response.get("keys", ())
         ],
-        empty="The account has no keys. Make one with `outrider account key create`.",
+        empty="The account has no keys. Create one with `outrider account key create`.",
     )
 
 
@@ -143,7 +141,7 @@ def delete_key(
     *,
     account: AccountId,
     account_key: Annotated[
-        str, typer.Argument(metavar="KEY_ID", help='The "keyId" of the key file.')
+        str, typer.Argument(metavar="KEY_ID", help='The "keyId" in the key file.')
     ],
     yes: Yes = False,
     url: Url = DEFAULT_URL,
@@ -151,7 +149,10 @@ def delete_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a key: no program can log in with it any more. Access tokens given out for it stay valid."""
+    """Delete a key, so that no program can log in with it.
+
+    Access tokens that were issued for the key stay valid.
+    """
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
     server = connect(url, token, data_dir)

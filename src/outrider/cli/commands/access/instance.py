@@ -20,7 +20,7 @@ from outrider.cli.terminal.output import (
 )
 
 app = typer.Typer(
-    help="Instances: tenants of one server, chosen by host name. For the admin token alone.",
+    help="Manage instances: tenants of one server, selected by host name. Needs the admin token.",
     no_args_is_help=True,
 )
 
@@ -34,12 +34,14 @@ app = typer.Typer(
 )
 def create_instance(
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique among the instances.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the instance. It must be unique.")
+    ],
     host: Annotated[
         list[str],
         typer.Option(
             metavar="HOST",
-            help="A host name that chooses it, without a port. Give it more than once.",
+            help="Host name that selects the instance, without a port. Repeatable.",
         ),
     ],
     url: Url = DEFAULT_URL,
@@ -47,7 +49,7 @@ def create_instance(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an instance. The token of its first owner is shown once and never again."""
+    """Create an instance. The command shows the token of its first owner only once."""
     from outrider_api.outrider.v1.instance_service_pb import CreateInstanceRequest
 
     server = connect(url, token, data_dir)
@@ -69,7 +71,10 @@ def list_instances(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List instances, oldest first. The default one has every host name that is no other's."""
+    """List instances, oldest first.
+
+    The default instance has every host name that no other instance has.
+    """
     from outrider_api.outrider.v1.instance_service_pb import ListInstancesRequest
 
     server = connect(url, token, data_dir)
@@ -95,14 +100,16 @@ def list_instances(
 @app.command("delete", epilog=examples("outrider instance delete 336392597046099971 --yes"))
 def delete_instance(
     *,
-    instance: Annotated[str, typer.Argument(metavar="ID", help="The instance's id, not its name.")],
+    instance: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the instance, not its name.")
+    ],
     yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an instance with everything in it. Its pending deliveries are not sent."""
+    """Delete an instance with all its data, including its open deliveries."""
     from outrider_api.outrider.v1.instance_service_pb import DeleteInstanceRequest
 
     server = connect(url, token, data_dir)

@@ -20,7 +20,9 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_deadline
 
-app = typer.Typer(help="Tokens: who may call the API.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage tokens, which allow an account to call the API.", no_args_is_help=True
+)
 
 
 @app.command(
@@ -36,21 +38,24 @@ app = typer.Typer(help="Tokens: who may call the API.", no_args_is_help=True)
 def create_token(
     *,
     account: Annotated[
-        str, typer.Argument(metavar="ACCOUNT", help="The service account; made when it is new.")
+        str,
+        typer.Argument(
+            metavar="ACCOUNT", help="Name of the service account. Created if it is missing."
+        ),
     ],
     role: Annotated[
-        list[str], typer.Option(metavar="ROLE", help="What it may do. Give it more than once.")
+        list[str], typer.Option(metavar="ROLE", help="Role of the account. Repeatable.")
     ],
     expires: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
+        typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token. It is shown once and never again."""
+    """Create a token. The command shows it only once."""
     from protobuf.wkt import Timestamp
 
     from outrider.runtime import utc_now
@@ -79,7 +84,7 @@ def list_tokens(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the tokens that are valid, without their secrets."""
+    """List valid tokens without their secrets."""
     from outrider_api.outrider.v1.account_service_pb import ListTokensRequest
 
     server = connect(url, token, data_dir)
@@ -99,21 +104,23 @@ def list_tokens(
             )
             for listed in response.get("tokens", ())
         ],
-        empty="There are no tokens but the admin token. Make one with `outrider token create`.",
+        empty="There are no tokens except the admin token. Create one with `outrider token create`.",
     )
 
 
 @app.command("revoke", epilog=examples("outrider token revoke 336392597046099971"))
 def revoke_token(
     *,
-    token_id: Annotated[str, typer.Argument(metavar="ID", help="The id, not the token itself.")],
+    token_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the token, not the token itself.")
+    ],
     yes: Yes = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token invalid at once."""
+    """Revoke a token. It becomes invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
     server = connect(url, token, data_dir)

@@ -33,7 +33,7 @@ from outrider.cli.terminal.output import (
 if TYPE_CHECKING:
     from outrider_api.outrider.v1.delivery_service_pb import ListDeliveriesRequest
 
-app = typer.Typer(help="Deliveries: events on their way to targets.", no_args_is_help=True)
+app = typer.Typer(help="List, replay, retry and cancel deliveries.", no_args_is_help=True)
 
 MAX_PAGE = 1000
 
@@ -49,13 +49,21 @@ MAX_PAGE = 1000
 def list_deliveries(
     *,
     state: Annotated[
-        list[State] | None, typer.Option(help="Only this state. Give it more than once.")
+        list[State] | None, typer.Option(help="Only deliveries in this state. Repeatable.")
     ] = None,
-    target: Annotated[str, typer.Option(metavar="ID", help="Only to this target.")] = "",
-    event_type: Annotated[str, typer.Option(metavar="TYPE", help="Only of this type.")] = "",
-    event_id: Annotated[str, typer.Option(metavar="ID", help="Only of this event.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 50,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, without limit.")] = False,
+    target: Annotated[str, typer.Option(metavar="ID", help="Only deliveries to this target.")] = "",
+    event_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Only deliveries of this event type.")
+    ] = "",
+    event_id: Annotated[
+        str, typer.Option(metavar="ID", help="Only deliveries of this event.")
+    ] = "",
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="Most entries to list.")
+    ] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all deliveries, without a limit.")
+    ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -90,7 +98,7 @@ def get_delivery(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one delivery: its attempts, and the payload as it is signed and sent."""
+    """Show one delivery with its attempts and the payload that outrider signs and sends."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryRequest
 
     server = connect(url, token, data_dir)

@@ -42,27 +42,29 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 def stats(
     *,
-    target: Annotated[str, typer.Option(metavar="ID", help="Only to this target.")] = "",
-    event_type: Annotated[str, typer.Option(metavar="TYPE", help="Only of this type.")] = "",
+    target: Annotated[str, typer.Option(metavar="ID", help="Only deliveries to this target.")] = "",
+    event_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Only deliveries of this event type.")
+    ] = "",
     since: Since = "",
     until: Until = "",
     targets: Annotated[
         int,
         typer.Option(
-            min=1, max=MAX_TARGETS, metavar="N", help="How many targets are listed, of each kind."
+            min=1, max=MAX_TARGETS, metavar="N", help="Most targets to list, of each kind."
         ),
     ] = 10,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Again every two seconds, until Ctrl-C.")
+        bool, typer.Option("--watch", help="Repeat every two seconds until Ctrl-C.")
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count deliveries by state and target; rates and outcomes are of the last hour.
+    """Count deliveries by state and target. Rates and outcomes cover the last hour.
 
-    Targets that are paused or whose breaker is open are listed, too.
+    The command also lists suspended targets.
     """
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
@@ -102,7 +104,7 @@ def _print_stats(response: Mapping[str, Any]) -> None:
         print("\nPer second, until about 25 s ago")
         print_table(("OVER", "DELIVERED", "DEAD"), _rate_rows(response), empty="")
     if response.get("outcomes"):
-        print("\nLast attempts of what was settled within an hour")
+        print("\nLast attempts of deliveries that were settled in the last hour")
         print_table(("OUTCOME", "COUNT"), _outcome_rows(response), empty="")
     if response.get("targets"):
         print("\nTargets, failing ones first")
@@ -116,7 +118,7 @@ def _print_stats(response: Mapping[str, Any]) -> None:
         print("\nSuspended targets")
         print_table(("ID", "NAME", "STATE", "WHEN"), suspended, empty="")
     if response.get("partial"):
-        note("Only the newest deliveries were counted: there are too many.")
+        note("Partial result: only the newest deliveries were counted.")
 
 
 def counts_of(part: Mapping[str, Any]) -> dict[str, int]:

@@ -25,65 +25,80 @@ if TYPE_CHECKING:
 Wait = Annotated[
     bool,
     typer.Option(
-        "--wait", help="Show what came back for each delivery; ends with 1 if not all accepted."
+        "--wait",
+        help="Wait for the first attempts and show them. Exit with 1 unless all were accepted.",
     ),
 ]
 
 Hops = Annotated[
     int,
     typer.Option(
-        min=0, metavar="N", help="Outrider-Hops of the call that made you publish: ends circles."
+        min=0,
+        metavar="N",
+        help="Outrider-Hops of the call that caused this event. Stops event loops.",
     ),
 ]
 
-app = typer.Typer(help="Events: say that something happened.", no_args_is_help=True)
+app = typer.Typer(help="Publish events.", no_args_is_help=True)
 
 
 @app.callback()
 def event() -> None:
-    """Events: say that something happened."""
+    """Publish events."""
+
+
+EventId = Annotated[
+    str,
+    typer.Option("--id", metavar="ID", help="Event id. outrider stores an event id only once."),
+]
+ResourceOwner = Annotated[str, typer.Option(metavar="ID", help="Id of the owner of the aggregate.")]
+CreatedAt = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME", help="Time of the event, such as 2030-01-31T12:00:00Z. Default: now."
+    ),
+]
 
 
 @app.command(
     "publish",
     epilog=examples(
         """outrider event publish user.human.added --payload '{"userName": "ada"}'""",
-        "outrider event publish user.human.added --wait      (and what the targets answered)",
+        "outrider event publish user.human.added --wait      (shows the responses of the targets)",
         "outrider event publish order.paid --id order-17-paid --payload @order.json",
         "outrider event publish --file events.jsonl",
         "produce-events | outrider event publish --file -",
         "",
         'In a file: {"eventType": "order.paid", "id": "17", "eventPayload": {"total": 5}}',
-        "as a JSON list, or one on each line.",
+        "as a JSON list, or one event per line.",
     ),
 )
 def publish(
     *,
     event_type: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="Such as user.human.added.")
+        str | None, typer.Argument(metavar="TYPE", help="Event type, such as user.human.added.")
     ] = None,
     payload: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE|-", help="What happened: a JSON object."),
+        typer.Option(metavar="JSON|@FILE|-", help="Payload of the event, a JSON object."),
     ] = None,
-    event_id: Annotated[
-        str,
-        typer.Option("--id", metavar="ID", help="Publish this id once, however often it is sent."),
+    event_id: EventId = "",
+    aggregate_id: Annotated[str, typer.Option(metavar="ID", help="Id of the aggregate.")] = "",
+    aggregate_type: Annotated[
+        str, typer.Option(metavar="TYPE", help="Type of the aggregate.")
     ] = "",
-    aggregate_id: Annotated[str, typer.Option(metavar="ID", help="What it happened to.")] = "",
-    aggregate_type: Annotated[str, typer.Option(metavar="TYPE", help="Its type.")] = "",
-    resource_owner: Annotated[str, typer.Option(metavar="ID", help="Who owns that.")] = "",
-    user_id: Annotated[str, typer.Option(metavar="ID", help="Who did it.")] = "",
+    resource_owner: ResourceOwner = "",
+    user_id: Annotated[
+        str, typer.Option(metavar="ID", help="Id of the user who caused the event.")
+    ] = "",
     version: Annotated[str, typer.Option(metavar="TEXT", help="Version of the aggregate.")] = "",
     sequence: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Number of the event there.")
+        int, typer.Option(min=0, metavar="N", help="Sequence number of the event in the aggregate.")
     ] = 0,
-    created_at: Annotated[
-        str, typer.Option(metavar="TIME", help="When, as 2030-01-31T12:00:00Z. Default: now.")
-    ] = "",
+    created_at: CreatedAt = "",
     hops: Hops = 0,
     file: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file instead.")
+        str | None, typer.Option(metavar="FILE|-", help="Publish all events of a file.")
     ] = None,
     wait: Wait = False,
     url: Url = DEFAULT_URL,
@@ -91,7 +106,7 @@ def publish(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish one event, or all events of a file. When this returns, they are on disk."""
+    """Publish one event, or all events of a file. The command returns when they are on disk."""
     given = {
         "id": event_id,
         "aggregateId": aggregate_id,
@@ -206,4 +221,4 @@ def _print_results(results: Sequence[dict[str, Any]]) -> None:
         empty="Nothing was published.",
     )
     if not any(result.get("deliveries") for result in results):
-        note("No execution asks for it: see `outrider execution list`.")
+        note("No execution matches: see `outrider execution list`.")

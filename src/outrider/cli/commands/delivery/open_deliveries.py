@@ -34,16 +34,16 @@ RETRY_EXAMPLES = examples(
     "outrider delivery retry --target 336392597046099971",
     "outrider delivery retry --all --yes",
     "",
-    "Each keeps its id and its schedule. What waits for another delivery still does, and a target",
-    "that is paused or whose breaker is open is called no sooner.",
+    "A delivery keeps its id and its retry schedule. A delivery that waits for another delivery keeps",
+    "waiting. outrider still does not call a target that is paused or whose breaker is open.",
 )
 CANCEL_EXAMPLES = examples(
     "outrider delivery cancel 336392597046099971",
     "outrider delivery cancel --target 336392597046099971 --state retrying",
     "outrider delivery cancel --event-type user.human.added --since 3h --yes",
     "",
-    "Newest first. Deliveries that are due may be attempted until their turn comes: pause the target",
-    "first, and none is.",
+    "The command cancels the newest deliveries first. Workers can attempt due deliveries before the",
+    "command reaches them. To prevent this, pause the target first.",
 )
 RETRY: BulkCall[Any] = BulkCall(
     "due now",
@@ -59,7 +59,7 @@ CANCEL: BulkCall[Any] = BulkCall(
 )
 
 Resume = Annotated[
-    str, typer.Option(metavar="TOKEN", help="Go on where the command with these filters stopped.")
+    str, typer.Option(metavar="TOKEN", help="Continue a stopped command with the same filters.")
 ]
 
 
@@ -68,7 +68,7 @@ def retry(
     ids: Ids = None,
     state: Annotated[
         list[State] | None,
-        typer.Option(help="Only of this state: pending or retrying. Default: both."),
+        typer.Option(help="Only deliveries in this state: pending or retrying. Default: both."),
     ] = None,
     target: TargetFilter = "",
     event_type: EventType = "",
@@ -83,7 +83,7 @@ def retry(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have deliveries attempted now that wait for their next attempt, by ids or filters."""
+    """Attempt waiting deliveries now, by ids or filters."""
     from outrider_api.outrider.v1.delivery_service_pb import RetryDeliveriesRequest
 
     for name in state or ():
@@ -117,7 +117,7 @@ def cancel(
     state: Annotated[
         list[State] | None,
         typer.Option(
-            help="Only of this state: pending, delivering or retrying. Default: all three."
+            help="Only deliveries in this state: pending, delivering or retrying. Default: all three."
         ),
     ] = None,
     target: TargetFilter = "",
@@ -133,7 +133,7 @@ def cancel(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop deliveries that are not finished. An attempt that is under way is their last."""
+    """Cancel open deliveries. If an attempt is running, it is the last attempt."""
     from outrider_api.outrider.v1.delivery_service_pb import CancelDeliveriesRequest
 
     for name in state or ():
@@ -151,7 +151,7 @@ def cancel(
         request = CancelDeliveriesRequest(**selected, page_token=resume)
         response = run_found(server, CANCEL, request, states or OPEN, yes=yes)
     if response.get("attemptRunning"):
-        note(f"{response['attemptRunning']} of them have an attempt under way, which is the last.")
+        note(f"{response['attemptRunning']} of them have a running attempt, which is their last.")
     print_result(response, CANCEL, as_json=as_json)
 
 

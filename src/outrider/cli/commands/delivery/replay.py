@@ -31,9 +31,9 @@ REPLAY_EXAMPLES = examples(
     "outrider delivery replay --state dead --target 336392597046099971",
     "outrider delivery replay --since 3h --until 1h --event-type user.human.added --yes",
     "",
-    "Finished deliveries are made again, those that are open are skipped. Filters leave out what has",
-    "a replay that is open or was delivered: the same command again makes no second copy. Ctrl-C",
-    "stops after the page that is under way, and says how to go on.",
+    "The command replays finished deliveries and skips open ones. Filters skip deliveries that have",
+    "an open or delivered replay, so that the same command creates no second replay. Ctrl-C stops",
+    "the command after the current page; the command then prints how to continue.",
 )
 REPLAY: BulkCall[Any] = BulkCall(
     "replayed",
@@ -49,8 +49,8 @@ def replay(
     state: Annotated[
         list[State] | None,
         typer.Option(
-            help="Only of this state: delivered, dead or cancelled. Give it more than once."
-            " Default: all finished."
+            help="Only deliveries in this state: delivered, dead or cancelled. Repeatable. Default: all"
+            " three."
         ),
     ] = None,
     target: TargetFilter = "",
@@ -61,11 +61,11 @@ def replay(
     include_replayed: Annotated[
         bool,
         typer.Option(
-            "--include-replayed", help="Also what has a replay that is open or was delivered."
+            "--include-replayed", help="Also deliveries with an open or delivered replay."
         ),
     ] = False,
     resume: Annotated[
-        str, typer.Option(metavar="TOKEN", help="Go on where a replay with these filters stopped.")
+        str, typer.Option(metavar="TOKEN", help="Continue a stopped command with the same filters.")
     ] = "",
     yes: Yes = False,
     url: Url = DEFAULT_URL,
@@ -73,7 +73,7 @@ def replay(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver again by ids or filters, each to its target as it is now."""
+    """Replay deliveries by ids or filters. Each goes to its target with the current settings."""
     from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
     for name in state or ():

@@ -22,29 +22,39 @@ if TYPE_CHECKING:
 MAX_IDS = 1000
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
-TargetFilter = Annotated[str, typer.Option("--target", metavar="ID", help="Only to this target.")]
-EventType = Annotated[str, typer.Option("--event-type", metavar="TYPE", help="Only of this type.")]
-EventIdFilter = Annotated[str, typer.Option("--event-id", metavar="ID", help="Only of this event.")]
+TargetFilter = Annotated[
+    str, typer.Option("--target", metavar="ID", help="Only deliveries to this target.")
+]
+EventType = Annotated[
+    str, typer.Option("--event-type", metavar="TYPE", help="Only deliveries of this event type.")
+]
+EventIdFilter = Annotated[
+    str, typer.Option("--event-id", metavar="ID", help="Only deliveries of this event.")
+]
 Since = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Made since then: 2h (ago), or 2030-01-31T12:00:00Z."),
+    typer.Option(
+        metavar="TIME", help="Created at or after this time: 2h (ago), or 2030-01-31T12:00:00Z."
+    ),
 ]
 Until = Annotated[
     str,
-    typer.Option(metavar="TIME", help="Made before then: 1h (ago), or 2030-01-31T12:00:00Z."),
+    typer.Option(
+        metavar="TIME", help="Created before this time: 1h (ago), or 2030-01-31T12:00:00Z."
+    ),
 ]
-Everything = Annotated[bool, typer.Option("--all", help="Everything that is open.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Everything = Annotated[bool, typer.Option("--all", help="All open deliveries.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 _SIGNALLED = 128
 _REASONS = {
-    "open": "not finished: `outrider delivery retry` makes them due now",
-    "finished": "finished: `outrider delivery replay` makes them again",
+    "open": "not finished: `outrider delivery retry` makes them due",
+    "finished": "finished: `outrider delivery replay` replays them",
     "target_deleted": "their target is deleted",
-    "replayed": "replayed before: --include-replayed makes them again",
-    "attempt_running": "an attempt is under way",
+    "replayed": "replayed before: --include-replayed replays them again",
+    "attempt_running": "an attempt is running",
     "waiting": "they wait for another delivery, in the order of their execution or aggregate",
-    "due": "due already: they wait for a worker, or until their target may be called",
+    "due": "due already: they wait for a worker, or for a suspended or limited target",
 }
 
 
@@ -127,7 +137,9 @@ def print_result(response: dict[str, Any], call: BulkCall[Any], *, as_json: bool
         if not response["deliveries"] + response["skipped"]:
             note("Nothing was found. See `outrider delivery list` with the same filters.")
     if response.get("nextPageToken"):
-        note(f"Stopped. To go on: the same command with --resume {response['nextPageToken']}")
+        note(
+            f"Stopped. To continue, run the same command with --resume {response['nextPageToken']}"
+        )
         raise typer.Exit(_SIGNALLED + stopped_by)
 
 
@@ -159,7 +171,7 @@ def _estimate_count(
 
 def _confirm(expected: int | None, call: BulkCall[Any]) -> None:
     many = "All that are found" if expected is None else f"{expected} deliveries"
-    print(f"{many} will be {call.prospect}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{many} will be {call.prospect}. Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     reply = sys.stdin.readline() if sys.stdin else ""  # None: started with it closed
     if reply.strip().lower() not in {"y", "yes"}:
         raise CommandError(f"nothing was {call.done}", "answer y, or give --yes")

@@ -11,8 +11,8 @@ import typer
 from outrider.cli.terminal.options import examples
 
 EXAMPLES = examples(
-    "outrider demo                     then go on by hand until Ctrl-C",
-    "outrider demo --once              ends with 0 when the delivery was verified",
+    "outrider demo                     keeps running until Ctrl-C",
+    "outrider demo --once              exits with 0 after it verified the delivery",
     "outrider demo --port 0 --receiver-port 0 --data-dir ./demo-data",
 )
 
@@ -24,25 +24,27 @@ def demo(
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=MAX_PORT, metavar="PORT", help="Of the server. 0 takes any free one."
+            min=0, max=MAX_PORT, metavar="PORT", help="Port of the server. 0: any free port."
         ),
     ] = 8080,
     receiver_port: Annotated[
         int,
         typer.Option(
-            min=0, max=MAX_PORT, metavar="PORT", help="Of the receiver. 0 takes any free one."
+            min=0, max=MAX_PORT, metavar="PORT", help="Port of the receiver. 0: any free port."
         ),
     ] = 8090,
     data_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep the data here. Default: gone at the end."),
+        typer.Option(
+            metavar="DIR", help="Directory that keeps the data. Default: a temporary directory."
+        ),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="End after the first delivery.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the first delivery.")] = False,
 ) -> None:
-    """See an event delivered: server, receiver, target, execution, event, verified signature.
+    """Start a server and a receiver, publish an event, and verify the signature of its delivery.
 
-    Every step is shown with the curl line that does the same. Ctrl-C ends it; nothing is left
-    behind.
+    The command shows every step with the curl command that does the same. Ctrl-C stops it and
+    deletes the data, unless --data-dir is set.
     """
     import asyncio
 

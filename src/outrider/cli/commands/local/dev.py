@@ -23,23 +23,23 @@ MAX_PORT = 65535
 def dev(
     *,
     handlers: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A Python file that makes a Receiver.")
+        Path, typer.Argument(metavar="FILE", help="Python file that creates a Receiver.")
     ],
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=MAX_PORT, metavar="PORT", help="Of the server. 0 takes any free one."
+            min=0, max=MAX_PORT, metavar="PORT", help="Port of the server. 0: any free port."
         ),
     ] = 8080,
     data_dir: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Where the data stays; the next start uses it again."),
+        typer.Option(metavar="DIR", help="Directory of the data. The next start uses it again."),
     ] = DEV_DATA_DIR,
 ) -> None:
-    """Run a server and your handlers, with a target and an execution for each of them.
+    """Run a server and your handlers. Each handler gets a target and an execution.
 
-    The file is loaded again when it is saved; while it is broken, the handlers from before stay.
-    Every call is shown with its answer. Ctrl-C ends everything.
+    The command reloads the file after each save. If the file has an error, the former handlers
+    stay. The command prints every call with its response. Ctrl-C stops everything.
     """
     from outrider.cli.dev.run import run_dev
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "outrider listen --port 8090 --signing-key KEY",
-    "outrider listen --signing-key OLD --signing-key NEW     (while keys are changed)",
-    "outrider listen --fail-first 3                          (see how it is tried again)",
+    "outrider listen --signing-key OLD --signing-key NEW     (during a key rotation)",
+    "outrider listen --fail-first 3                          (watch the retries)",
     "outrider listen --json | jq .body",
-    """outrider listen --body '{"limit": 1}'                   (replace every request by this)""",
+    """outrider listen --body '{"limit": 1}'                   (replaces every request)""",
     "outrider listen --url https://outrider.example.com --forward http://localhost:3000/hook",
 )
 
@@ -30,13 +30,13 @@ Forward = Annotated[
     typer.Option(
         "--forward",
         metavar="URL",
-        help="Instead of listening, connect to the server at --url and take its calls to this URL.",
+        help="Connect to the server at --url and forward its calls to this URL. Opens no port.",
     ),
 ]
 TunnelName = Annotated[
     str,
     typer.Option(
-        "--name", metavar="NAME", help="Of the tunnel, with --forward. Default: the machine's."
+        "--name", metavar="NAME", help="With --forward: name of the tunnel. Default: the host name."
     ),
 ]
 TunnelTarget = Annotated[
@@ -44,41 +44,51 @@ TunnelTarget = Annotated[
     typer.Option(
         "--target",
         metavar="ID",
-        help="With --forward: a target that has a tunnel as its endpoint. "
-        "Default: one of its own, made if there is none.",
+        help="With --forward: a target whose endpoint is a tunnel. "
+        "Default: the target of this tunnel, created if it is missing.",
     ),
+]
+
+
+Port = Annotated[
+    int,
+    typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="Port to listen on. 0: any free port."),
+]
+SigningKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        envvar="OUTRIDER_SIGNING_KEY",
+        help="Signing key of the target. Repeatable.",
+    ),
+]
+Status = Annotated[
+    int,
+    typer.Option(
+        min=LOWEST_STATUS, max=HIGHEST_STATUS, metavar="STATUS", help="Status of the responses."
+    ),
+]
+Body = Annotated[
+    str,
+    typer.Option(metavar="TEXT", help="Body of the responses; JSON for a target of type call."),
 ]
 
 
 def listen(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
-    ] = 8090,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    signing_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            envvar="OUTRIDER_SIGNING_KEY",
-            help="The target's signing key. Give it more than once for several.",
-        ),
-    ] = None,
+    port: Port = 8090,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    signing_key: SigningKeys = None,
     fail_first: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Answer 500 this many times first.")
+        int, typer.Option(min=0, metavar="N", help="Respond with 500 to the first N calls.")
     ] = 0,
-    status: Annotated[
-        int,
-        typer.Option(
-            min=LOWEST_STATUS, max=HIGHEST_STATUS, metavar="STATUS", help="What to answer with."
-        ),
-    ] = 200,
+    status: Status = 200,
     delay: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Wait before each answer.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Wait before each response.")
     ] = 0,
-    body: Annotated[
-        str, typer.Option(metavar="TEXT", help="What to answer: JSON, for a target of type call.")
-    ] = "",
+    body: Body = "",
     forward: Forward = "",
     name: TunnelName = "",
     target: TunnelTarget = "",
@@ -87,10 +97,10 @@ def listen(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Receive calls, verify their signatures, print them. Ctrl-C ends it.
+    """Receive calls, verify their signatures and print them. Ctrl-C stops the command.
 
-    A call with a bad signature is answered 401. With --forward calls come through a connection to
-    the server, wherever that is, and are answered by your own program.
+    The receiver rejects a call with an invalid signature with 401. With --forward the command
+    opens a connection to a server, and your own program responds to the calls of that server.
     """
     if forward:
         if fail_first or delay or body or status != LOWEST_STATUS:

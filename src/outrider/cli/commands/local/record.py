@@ -31,27 +31,31 @@ Forward = Annotated[
     typer.Option(
         "--forward",
         metavar="URL",
-        help="Connect to the server at --url, take its calls to this URL, and record both.",
+        help="Connect to the server at --url, forward its calls to this URL, and record calls and "
+        "responses.",
     ),
 ]
 
 
 def record(
     *,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where calls are added, one a line.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File that gets one line per call.")],
     unmask: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD", help="A field or header that is not redacted. Repeatable."),
+        typer.Option(metavar="FIELD", help="Field or header that is not redacted. Repeatable."),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
+        int,
+        typer.Option(
+            min=0, max=MAX_PORT, metavar="PORT", help="Port to listen on. 0: any free port."
+        ),
     ] = 8090,
     signing_key: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY",
             envvar="OUTRIDER_SIGNING_KEY",
-            help="The target's signing key: what it did not sign is answered 401, not recorded.",
+            help="Signing key of the target. A call with another signature gets 401 and is not recorded.",
         ),
     ] = None,
     forward: Forward = "",
@@ -61,10 +65,10 @@ def record(
     token: Token = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write real calls to a file, with secrets and personal data redacted. Ctrl-C ends it.
+    """Write calls to a file, with secrets and personal data redacted. Ctrl-C stops the command.
 
-    Redacted are signatures, tokens, passwords, codes, cookies, e-mail addresses, phone numbers,
-    names of people and values of user metadata. Read the file before you give it away.
+    The command redacts signatures, tokens, passwords, codes, cookies, e-mail addresses, phone
+    numbers, names of people and values of user metadata. Read the file before you share it.
     """
     from outrider.cli.receive.recording import open_recording
     from outrider.cli.receive.redaction import CallRedaction
@@ -84,19 +88,23 @@ def record(
 
 def resend(
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `outrider record` wrote.")],
-    to: Annotated[str, typer.Option(metavar="URL", help="The receiver that is called.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File that `outrider record` wrote.")
+    ],
+    to: Annotated[str, typer.Option(metavar="URL", help="URL of the receiver.")],
     signing_key: Annotated[
         str,
         typer.Option(
-            metavar="KEY", envvar="OUTRIDER_SIGNING_KEY", help="What the receiver verifies with."
+            metavar="KEY",
+            envvar="OUTRIDER_SIGNING_KEY",
+            help="Key that the receiver verifies with.",
         ),
     ],
 ) -> None:
-    """Send recorded calls to a receiver, signed anew, in their order.
+    """Send recorded calls to a receiver in their order, with new signatures.
 
-    Ends with 1 when one is answered with another status than it was. `outrider delivery replay`
-    makes deliveries of a server again.
+    The command exits with 1 if a response has another status than the recorded one. To repeat
+    deliveries of a server, use `outrider delivery replay`.
     """
     from outrider.cli.receive.resend import resend_calls
     from outrider.cli.remote.client import checked_url

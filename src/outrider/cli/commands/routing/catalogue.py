@@ -16,7 +16,7 @@ from outrider.cli.terminal.options import DEFAULT_URL, AsJson, DataDir, Token, U
 from outrider.cli.terminal.output import note, print_json, print_table, text_of
 
 app = typer.Typer(
-    help="The catalogue: methods, functions and event types that executions can be set for.",
+    help="Manage the catalogue: the methods, functions and event types that executions can name.",
     no_args_is_help=True,
 )
 
@@ -41,8 +41,8 @@ KindOption = Annotated[
     Kind | None,
     typer.Option(
         "--kind",
-        help="Of this kind. Without it /package.Service/Method is a method, and a name with a dot"
-        " is an event type.",
+        help="Kind of the entries. Default: method for /package.Service/Method, event-type for a"
+        " name with a dot.",
     ),
 ]
 Object = Annotated[str, typer.Option(metavar="JSON", help="JSON object, @file, or - .")]
@@ -60,20 +60,22 @@ Object = Annotated[str, typer.Option(metavar="JSON", help="JSON object, @file, o
 def list_entries(
     *,
     prefix: Annotated[
-        str, typer.Argument(metavar="PREFIX", help="Only names that begin with it.")
+        str, typer.Argument(metavar="PREFIX", help="Only names that begin with this text.")
     ] = "",
     kind: Annotated[Kind | None, typer.Option(help="Only entries of this kind.")] = None,
-    own: Annotated[bool, typer.Option("--own", help="Leave out what is built in.")] = False,
+    own: Annotated[bool, typer.Option("--own", help="Leave out built-in entries.")] = False,
     describe: Annotated[
         bool,
-        typer.Option("--describe", help="With --json: schemas and examples of what is built in."),
+        typer.Option(
+            "--describe", help="With --json: include schemas and examples of built-in entries."
+        ),
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what executions can be set for, by name."""
+    """List the entries of the catalogue by name."""
     server = connect(url, token, data_dir)
     found = [
         entry
@@ -111,7 +113,7 @@ def list_entries(
 )
 def add_entries(
     *,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to add.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to add.")],
     kind: KindOption = None,
     schema: Object = "",
     example: Object = "",
@@ -122,7 +124,10 @@ def add_entries(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add names, or describe known ones again: what is not given of one is taken away."""
+    """Add entries, or replace the schemas and examples of known entries.
+
+    If an option is missing, the command removes the former schema or example.
+    """
     from outrider_api.outrider.v1.catalogue_service_pb import AddEntriesRequest, CatalogueEntry
 
     texts = {
@@ -143,7 +148,7 @@ def add_entries(
         print_json(response)
         return
     new = int(response.get("added", 0))
-    note(f"{new} of {len(entries)} were not known before.")
+    note(f"{new} of {len(entries)} entries are new.")
 
 
 @app.command(
@@ -155,14 +160,14 @@ def add_entries(
 )
 def remove_entries(
     *,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What to remove.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to remove.")],
     kind: KindOption = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove names that were added. Of what is built in, remove what was said about it."""
+    """Remove added entries. For a built-in entry, remove the added schemas and examples."""
     from outrider_api.outrider.v1.catalogue_service_pb import (
         CatalogueEntryName,
         RemoveEntriesRequest,
@@ -177,7 +182,7 @@ def remove_entries(
     if as_json:
         print_json(response)
         return
-    note(f"{int(response.get('removed', 0))} of {len(entries)} were there and are removed.")
+    note(f"{int(response.get('removed', 0))} of {len(entries)} entries existed and are removed.")
 
 
 @app.command(
@@ -194,7 +199,7 @@ def import_entries(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A binary FileDescriptorSet, or an OpenAPI document in JSON or YAML; - for"
+            help="Binary FileDescriptorSet, or OpenAPI document in JSON or YAML. - reads"
             " standard input.",
         ),
     ],
@@ -202,21 +207,21 @@ def import_entries(
         str,
         typer.Option(
             metavar="NAME",
-            help="The service of an OpenAPI document: operations are /NAME/operationId.",
+            help="Service name for an OpenAPI document. Its operations become /NAME/operationId.",
         ),
     ] = "",
     prefix: Annotated[
-        str, typer.Option(metavar="PREFIX", help="Only methods that begin with it.")
+        str, typer.Option(metavar="PREFIX", help="Only methods that begin with this text.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be added, and add nothing.")
+        bool, typer.Option("--dry-run", help="List the new entries without adding them.")
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add the methods of an API, with schemas and examples of their requests and responses."""
+    """Add the methods of an API with schemas and examples of their requests and responses."""
     from outrider.cli.catalogue.importing import InvalidImport, entries_from
     from outrider_api.outrider.v1.catalogue_service_pb import AddEntriesRequest
 
@@ -244,7 +249,7 @@ def import_entries(
     if as_json:
         print_json({"imported": len(entries), "added": new})
         return
-    note(f"{len(entries)} methods are imported; {new} of them were not known before.")
+    note(f"{len(entries)} methods are imported; {new} of them are new.")
 
 
 def _print_found(entries: list[Any], *, as_json: bool) -> None:
@@ -263,7 +268,7 @@ def _print_found(entries: list[Any], *, as_json: bool) -> None:
             )
             for entry in entries
         ],
-        empty="No method begins so.",
+        empty="No method has this prefix.",
     )
 
 

@@ -16,7 +16,7 @@ from outrider.cli.terminal.output import note, print_json, print_table, short_ti
 from outrider.cli.terminal.parsing import condition_id, condition_message, parse_condition
 from outrider.domain.routing.condition import ConditionKind
 
-app = typer.Typer(help="Executions: which targets are called when.", no_args_is_help=True)
+app = typer.Typer(help="Manage executions, which bind targets to conditions.", no_args_is_help=True)
 
 MAX_PAGE = 1000
 
@@ -28,13 +28,15 @@ MAX_PAGE = 1000
 def list_executions(
     *,
     kind: Annotated[
-        ConditionKind | None, typer.Option(help="Only conditions of this kind.")
+        ConditionKind | None, typer.Option(help="Only executions with a condition of this kind.")
     ] = None,
     target: Annotated[
         str, typer.Option(metavar="ID", help="Only executions that call this target.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, metavar="N", help="How many to skip.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="Most entries to list.")
+    ] = 100,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="Number of entries to skip.")] = 0,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
@@ -63,7 +65,7 @@ def list_executions(
             )
             for execution in response.get("executions", ())
         ],
-        empty="There are no such executions. Make one with `outrider execution set`.",
+        empty="There are no such executions. Create one with `outrider execution set`.",
     )
 
 
@@ -85,26 +87,29 @@ def set_execution(
         str,
         typer.Argument(
             metavar="CONDITION",
-            help="request, response, function or event; then / and what it is about; "
-            "request, response or event alone means all of them.",
+            help="request, response, function or event, then / and a name; for example "
+            "event/user.human.added. request, response or event without a name matches all.",
         ),
     ],
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="TARGET_ID", help="In calling order.")
+        list[str] | None,
+        typer.Argument(metavar="TARGET_ID", help="Ids of the targets, in calling order."),
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Call nothing any more.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove all targets from the execution.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be replaced and shadowed, no more.")
+        bool, typer.Option("--dry-run", help="Show the effect without changing anything.")
     ] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bind targets to a condition, replacing what was bound.
+    """Bind targets to a condition. They replace the targets of the execution.
 
-    Says which targets were bound before (replaced), which wider executions do not fire for this
-    condition any more (shadows), and which narrower ones fire in its place (shadowed by).
+    The command prints the targets that it replaces, the wider executions that no longer match
+    this condition (shadows), and the narrower executions that match instead (shadowed by).
     """
     from outrider_api.zitadel.action.v2.action_service_pb import SetExecutionRequest
 

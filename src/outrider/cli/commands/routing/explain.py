@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from outrider_api.outrider.v1.interception_service_pb import ExplainRequest
 
 app = typer.Typer(
-    help="Which execution would match, and why. Nothing is called.", no_args_is_help=True
+    help="Show which execution matches, and why. The command calls no target.", no_args_is_help=True
 )
 
 METHOD = "/zitadel.session.v2.SessionService/ListSessions"
 ADVICE = "a method is /package.Service/Method, an event type has no wildcard"
 
-Method = Annotated[str, typer.Argument(metavar="METHOD", help="/package.Service/Method.")]
+Method = Annotated[
+    str, typer.Argument(metavar="METHOD", help="Method, as /package.Service/Method.")
+]
 
 
 @app.command("request", epilog=examples(f"outrider explain request {METHOD}"))
@@ -35,7 +37,7 @@ def explain_request(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happens before a request is handled."""
+    """Show the execution and the targets for a request."""
     _explain(connect(url, token, data_dir), {"method": method}, as_json=as_json)
 
 
@@ -48,7 +50,7 @@ def explain_response(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happens before a response is sent."""
+    """Show the execution and the targets for a response."""
     query = {"method": method, "response": True}
     _explain(connect(url, token, data_dir), query, as_json=as_json)
 
@@ -56,26 +58,30 @@ def explain_response(
 @app.command("function", epilog=examples("outrider explain function preuserinfo"))
 def explain_function(
     *,
-    function: Annotated[str, typer.Argument(metavar="NAME", help="Such as preuserinfo.")],
+    function: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the function, such as preuserinfo.")
+    ],
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happens where a function runs."""
+    """Show the execution and the targets for a function."""
     _explain(connect(url, token, data_dir), {"function": function}, as_json=as_json)
 
 
 @app.command("event", epilog=examples("outrider explain event user.human.added --json"))
 def explain_event(
     *,
-    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="Such as user.human.added.")],
+    event_type: Annotated[
+        str, typer.Argument(metavar="TYPE", help="Event type, such as user.human.added.")
+    ],
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What happens when an event of this type is published."""
+    """Show the execution and the targets for an event type."""
     _explain(connect(url, token, data_dir), {"eventType": event_type}, as_json=as_json)
 
 
@@ -119,7 +125,7 @@ def _print_candidates(response: Mapping[str, Any]) -> None:
             (text_of(candidate, "id"), text_of(candidate, "reason"))
             for candidate in response.get("candidates", ())
         ],
-        empty="No execution asks for it. Bind one with `outrider execution set`.",
+        empty="No execution matches. Bind one with `outrider execution set`.",
     )
 
 
@@ -135,5 +141,5 @@ def _print_targets(response: Mapping[str, Any]) -> None:
             )
             for target in response.get("targets", ())
         ],
-        empty="None: they were deleted meanwhile.",
+        empty="None: all targets are deleted.",
     )

@@ -24,7 +24,7 @@ from outrider.cli.terminal.output import (
 from outrider.cli.terminal.parsing import parse_duration
 
 app = typer.Typer(
-    help="Interceptions: run a request, a response or a function through its targets.",
+    help="Run a request, a response or a function through its targets.",
     no_args_is_help=True,
 )
 
@@ -35,12 +35,15 @@ TEXT = "Json"
 NO_MEMBERS = "{}"
 ADVICE = "see `outrider intercept --help` for what a file holds"
 
-File = Annotated[str, typer.Argument(metavar="FILE|-", help="The call, as JSON.")]
+File = Annotated[str, typer.Argument(metavar="FILE|-", help="JSON file with the call.")]
 Method = Annotated[
-    str, typer.Option(metavar="METHOD", help="Instead of the file's: /package.Service/Method.")
+    str,
+    typer.Option(
+        metavar="METHOD", help="/package.Service/Method. Replaces the method in the file."
+    ),
 ]
 Timeout = Annotated[
-    str, typer.Option(metavar="DURATION", help="How long all targets may take together.")
+    str, typer.Option(metavar="DURATION", help="Time limit for all targets together.")
 ]
 
 
@@ -64,7 +67,10 @@ def intercept_request(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a request through its targets and print what they leave. A target that interrupts ends it with 5."""
+    """Run a request through its targets and print the result.
+
+    If a target interrupts the call, the command exits with 5.
+    """
     from outrider_api.outrider.v1.interception_service_pb import InterceptRequestRequest
 
     request = read_message(file, InterceptRequestRequest)
@@ -94,7 +100,10 @@ def intercept_response(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a response through its targets and print what they leave. A target that interrupts ends it with 5."""
+    """Run a response through its targets and print the result.
+
+    If a target interrupts the call, the command exits with 5.
+    """
     from outrider_api.outrider.v1.interception_service_pb import InterceptResponseRequest
 
     request = read_message(file, InterceptResponseRequest)
@@ -118,7 +127,10 @@ def call_function(
     *,
     file: File,
     function: Annotated[
-        str, typer.Option(metavar="NAME", help="Instead of the file's, such as preuserinfo.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Function, such as preuserinfo. Replaces the function in the file."
+        ),
     ] = "",
     timeout: Timeout = "30s",
     url: Url = DEFAULT_URL,
@@ -126,7 +138,10 @@ def call_function(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a function's targets and print their merged answer. A target that interrupts ends it with 5."""
+    """Call the targets of a function and print the merged result.
+
+    If a target interrupts the call, the command exits with 5.
+    """
     from outrider_api.outrider.v1.interception_service_pb import CallFunctionRequest
 
     request = read_message(file, CallFunctionRequest)
@@ -181,9 +196,7 @@ def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) ->
         print_json(response["attributes"])
     print(f"\nCalls of {response['execution']}")
     if response.get("interceptionId"):
-        note(
-            f"Interception {response['interceptionId']}: the server's log has it with the reasons."
-        )
+        note(f"Interception {response['interceptionId']}: the server's log has the reasons.")
     print_table(
         ("TARGET", "OUTCOME", "TOOK", "ERROR"),
         [
@@ -195,5 +208,5 @@ def _print_response(response: Mapping[str, Any], name: str, *, as_json: bool) ->
             )
             for call in response.get("calls", ())
         ],
-        empty="None: every target was deleted meanwhile.",
+        empty="None: all targets are deleted.",
     )

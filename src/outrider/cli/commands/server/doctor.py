@@ -37,19 +37,21 @@ COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def doctor(
     *,
-    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="As for serve.")] = None,
-    port: Annotated[str | None, typer.Option(metavar="PORT", help="As for serve.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Same as for serve.")] = None,
+    port: Annotated[str | None, typer.Option(metavar="PORT", help="Same as for serve.")] = None,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
     database_schema: DatabaseSchema = None,
-    external_url: Annotated[str | None, typer.Option(metavar="URL", help="As for serve.")] = None,
+    external_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Same as for serve.")
+    ] = None,
     config: ConfigFile = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Check the running server there, too.")
+        str | None, typer.Option(metavar="URL", help="Also check the running server at this URL.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check whether a server can run here. Ends with 1 when something must be repaired."""
+    """Check whether a server can run here. Exit with 1 if a check fails."""
     from outrider.cli.remote.client import checked_url
 
     flags: dict[str, str | Path | None] = {

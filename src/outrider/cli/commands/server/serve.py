@@ -21,24 +21,28 @@ EXAMPLES = examples(
     "outrider serve --dev --port 8080 --data-dir ./data",
     "outrider serve --config /etc/outrider.toml",
     "",
-    "Every setting can also stand in the environment, as OUTRIDER_PORT, or in outrider.toml.",
-    "Secrets have no flags: OUTRIDER_ADMIN_TOKEN, OUTRIDER_MASTER_KEY.",
+    "The environment (for example OUTRIDER_PORT) and outrider.toml can set every setting.",
+    "Secrets have no flags. Use OUTRIDER_ADMIN_TOKEN and OUTRIDER_MASTER_KEY.",
 )
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings as TOML. Default: ./outrider.toml."),
+    typer.Option(
+        "--config", metavar="FILE", help="TOML file with settings. Default: ./outrider.toml."
+    ),
 ]
 ServerDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Database and keys. Default: ./data."),
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Directory of the database and keys. Default: ./data."
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         "--database-url",
         metavar="URL",
-        help="postgresql://… or sqlite:///FILE, instead of the directory's file.",
+        help="postgresql://… or sqlite:///FILE. Default: a file in the data directory.",
     ),
 ]
 DatabaseSchema = Annotated[
@@ -46,49 +50,60 @@ DatabaseSchema = Annotated[
     typer.Option(metavar="NAME", help="Schema of PostgreSQL that the tables are in."),
 ]
 LogLevelName = Annotated[
-    str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+    str | None,
+    typer.Option(
+        "--log-level", metavar="LEVEL", help="Lowest logged level: debug, info, warning or error."
+    ),
 ]
 LogFormatName = Annotated[
-    str | None, typer.Option("--log-format", metavar="FORMAT", help="console or json.")
+    str | None, typer.Option("--log-format", metavar="FORMAT", help="Log format: console or json.")
+]
+
+
+DrainDelay = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Time in which a stopping server still answers calls. Default: 5; with --dev: 0.",
+    ),
+]
+DrainTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="Time limit for running calls after that. Default: 20."),
 ]
 
 
 def serve(
     *,
-    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Default: 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on. Default: 127.0.0.1."),
+    ] = None,
     port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="Default: 8080. 0 takes any free one.")
+        str | None,
+        typer.Option(metavar="PORT", help="Port to listen on. 0: any free port. Default: 8080."),
     ] = None,
     data_dir: ServerDir = None,
     database_url: DatabaseUrl = None,
     database_schema: DatabaseSchema = None,
     dev: Annotated[
-        bool, typer.Option("--dev", help="Targets on this machine may be called.")
+        bool, typer.Option("--dev", help="Allow targets on this machine and in private networks.")
     ] = False,
     workers: Annotated[
-        str | None, typer.Option(metavar="N", help="Processes that deliver.")
+        str | None, typer.Option(metavar="N", help="Number of worker processes.")
     ] = None,
     external_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Under which others reach this server.")
+        str | None, typer.Option(metavar="URL", help="URL at which clients reach this server.")
     ] = None,
-    drain_delay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="How long a stopping server still takes calls. Default: 5, with --dev 0.",
-        ),
-    ] = None,
-    drain_timeout: Annotated[
-        str | None,
-        typer.Option(metavar="SECONDS", help="Then for calls in flight. Default: 20."),
-    ] = None,
+    drain_delay: DrainDelay = None,
+    drain_timeout: DrainTimeout = None,
     log_level: LogLevelName = None,
     log_format: LogFormatName = None,
     config: ConfigFile = None,
 ) -> None:
-    """Run a server: the API and the processes that deliver.
+    """Run a server: the API and its worker processes.
 
-    Ctrl-C or SIGTERM stops it in order, a second one at once.
+    Ctrl-C or SIGTERM stops the server in steps. A second signal stops it immediately.
     """
     settings = settings_of(
         {

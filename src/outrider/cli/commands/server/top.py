@@ -22,20 +22,20 @@ _WIDE = 200
 
 def top(
     *,
-    once: Annotated[bool, typer.Option("--once", help="Print one frame and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     every: Annotated[
-        float, typer.Option(min=0.2, max=60, metavar="SECONDS", help="Between two frames.")
+        float, typer.Option(min=0.2, max=60, metavar="SECONDS", help="Time between two frames.")
     ] = 1.0,
     targets: Annotated[
-        int, typer.Option(min=1, max=100, metavar="N", help="How many targets are shown.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Number of targets to show.")
     ] = 10,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Watch rates, states and failing targets live; q or Ctrl-C ends it.
+    """Show rates, states and failing targets live. Press q or Ctrl-C to quit.
 
-    Without a terminal one frame is printed, without colours.
+    Without a terminal the command prints one frame without colours.
     """
     from rich.console import Console
 

@@ -23,7 +23,7 @@ from outrider.cli.terminal.options import examples
 EXAMPLES = examples(
     "outrider worker --data-dir ./data",
     "",
-    "A server starts its own workers. This is for more of them beside it, on the same data.",
+    "A server starts its own workers. This command adds another worker on the same data.",
 )
 
 
@@ -33,16 +33,16 @@ def worker(
     database_url: DatabaseUrl = None,
     database_schema: DatabaseSchema = None,
     dev: Annotated[
-        bool, typer.Option("--dev", help="Targets on this machine may be called.")
+        bool, typer.Option("--dev", help="Allow targets on this machine and in private networks.")
     ] = False,
     worker_concurrency: Annotated[
-        str | None, typer.Option(metavar="N", help="Calls at a time. Default: 64.")
+        str | None, typer.Option(metavar="N", help="Most calls at the same time. Default: 64.")
     ] = None,
     log_level: LogLevelName = None,
     log_format: LogFormatName = None,
     config: ConfigFile = None,
 ) -> None:
-    """Run one more process that delivers. Ctrl-C stops it when its calls have ended."""
+    """Run one more worker process. After Ctrl-C it waits for its running calls and stops."""
     from outrider import bootstrap
 
     settings = settings_of(

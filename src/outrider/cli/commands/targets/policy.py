@@ -28,20 +28,22 @@ from outrider.cli.terminal.output import (
 )
 from outrider.cli.terminal.parsing import parse_duration
 
-app = typer.Typer(help="Policies: retries, limits, order, headers, TLS.", no_args_is_help=True)
+app = typer.Typer(
+    help="Manage target policies: retries, limits, order, headers, TLS.", no_args_is_help=True
+)
 
 ADVICE = "see `outrider target list`"
 PAUSE_EXAMPLES = examples("outrider target pause 336392597046099971")
 RESUME_EXAMPLES = examples("outrider target resume 336392597046099971")
 
-TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the target.")]
+TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the target.")]
 Waits = Annotated[
     list[str] | None,
-    typer.Option(metavar="DURATION", help="Before a retry. Give it once for each."),
+    typer.Option(metavar="DURATION", help="Wait before a retry. Repeat the option for each retry."),
 ]
 Statuses = Annotated[
     list[int] | None,
-    typer.Option(min=100, max=599, metavar="N", help="Not retried. Give it once for each."),
+    typer.Option(min=100, max=599, metavar="N", help="Status that is not retried. Repeatable."),
 ]
 
 
@@ -75,7 +77,7 @@ def get_policy(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the policy of a target, without its secrets, whether it is paused, and its breaker."""
+    """Show the policy of a target without its secrets, its pause state and its breaker."""
     response = _read_policy(connect(url, token, data_dir), target_id)
     if as_json:
         print_json(response)
@@ -92,6 +94,34 @@ def get_policy(
     print(json.dumps(policy, indent=2) if policy else "Everything has its default.")
 
 
+Jitter = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, metavar="SHARE", help="Share of a wait that is random."),
+]
+MaxAge = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Age after which a delivery is not retried."),
+]
+OnDeadOption = Annotated[
+    OnDead | None,
+    typer.Option(
+        help="After a dead delivery: skip it and continue with the next event of the aggregate, or halt."
+    ),
+]
+BreakerFailures = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Consecutive failures that open the breaker. 0: never."),
+]
+OnUnreachableOption = Annotated[
+    OnUnreachable | None,
+    typer.Option(help="What an interception does if the target is unreachable."),
+]
+CaFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="PEM file of the certificate authorities to trust."),
+]
+
+
 @app.command(
     "set",
     epilog=examples(
@@ -100,53 +130,44 @@ def get_policy(
         "outrider target policy set 336392597046099971 --ordering by-aggregate --on-dead halt",
         "outrider target policy set 336392597046099971 --file policy.json",
         "",
-        "Options change what they name. A file is the whole policy, as `get --json` prints it;",
-        "{} brings every default back. Headers, client certificates and proxies have secrets,",
-        "which others could read on a command line: give them in a file, or with --file -.",
+        "The command changes only the given options. A file replaces the whole policy. It has the",
+        "format of `get --json`; {} restores all defaults. Headers, client certificates and proxies",
+        "contain secrets: use a file or --file - for them, because other users of the machine can",
+        "read the command line.",
     ),
 )
 def set_policy(
     *,
     target_id: TargetArgument,
     file: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="The whole policy, as JSON.")
+        str | None, typer.Option(metavar="FILE|-", help="JSON file with the whole policy.")
     ] = None,
     wait: Waits = None,
-    jitter: Annotated[
-        float | None, typer.Option(min=0, max=1, metavar="SHARE", help="Of a wait, at random.")
-    ] = None,
-    max_age: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Retry nothing that is older.")
-    ] = None,
+    jitter: Jitter = None,
+    max_age: MaxAge = None,
     final_status: Statuses = None,
     max_concurrency: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Calls at the same time.")
+        int | None, typer.Option(min=0, metavar="N", help="Most calls at the same time.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=0, metavar="N", help="Calls in a second. 0: unlimited.")
+        float | None, typer.Option(min=0, metavar="N", help="Most calls per second. 0: unlimited.")
     ] = None,
-    ordering: Annotated[Ordering | None, typer.Option(help="Order of events.")] = None,
-    on_dead: Annotated[
-        OnDead | None, typer.Option(help="What later events of the aggregate do.")
+    ordering: Annotated[
+        Ordering | None, typer.Option(help="Order in which events are delivered.")
     ] = None,
-    breaker_failures: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="In a row, until it opens. 0: never.")
-    ] = None,
+    on_dead: OnDeadOption = None,
+    breaker_failures: BreakerFailures = None,
     breaker_open_for: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long it stays open.")
+        str | None, typer.Option(metavar="DURATION", help="How long the breaker stays open.")
     ] = None,
-    on_unreachable: Annotated[
-        OnUnreachable | None, typer.Option(help="What interceptions do without the target.")
-    ] = None,
-    ca_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="PEM of the authorities to trust.")
-    ] = None,
+    on_unreachable: OnUnreachableOption = None,
+    ca_file: CaFile = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the policy of a target, or replace it by a file."""
+    """Change the policy of a target, or replace it with a file."""
     changes = {
         "retry.waits": [_seconds(duration, "--wait") for duration in wait or ()] or None,
         "retry.jitter": jitter,
@@ -175,7 +196,7 @@ def pause_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pause a target. Its deliveries wait, without attempts, until it is resumed."""
+    """Pause a target. outrider makes no attempts until an operator resumes the target."""
     from outrider_api.outrider.v1.target_policy_service_pb import PauseTargetRequest
 
     server = connect(url, token, data_dir)
@@ -185,7 +206,7 @@ def pause_target(
         print_json(response)
         return
     print_fields({"paused": short_time(text_of(response, "changeDate"))})
-    note(f"Let it go on with: outrider target resume {target_id}")
+    note(f"Resume the target with: outrider target resume {target_id}")
 
 
 def resume_target(
@@ -196,7 +217,7 @@ def resume_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let the deliveries of a paused target go on."""
+    """Resume the deliveries of a paused target."""
     from outrider_api.outrider.v1.target_policy_service_pb import ResumeTargetRequest
 
     server = connect(url, token, data_dir)
@@ -207,7 +228,7 @@ def resume_target(
     elif response:
         print_fields({"resumed": short_time(text_of(response, "changeDate"))})
     else:
-        note("It was not paused.")
+        note("The target was not paused.")
 
 
 def _read_policy(server: RemoteServer, target_id: str) -> dict[str, Any]:

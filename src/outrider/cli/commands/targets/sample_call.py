@@ -28,19 +28,20 @@ EXAMPLES = examples(
 
 def send_sample_call(
     *,
-    target_id: Annotated[str, typer.Argument(metavar="ID", help="Of the target.")],
+    target_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the target.")],
     file: Annotated[
         str | None,
-        typer.Option(metavar="FILE|-", help="Send this JSON object instead of a sample."),
+        typer.Option(metavar="FILE|-", help="JSON object to send instead of a sample."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a target once, now, with a header that says so, and apply its answer as a real call would.
+    """Send a test call to a target and apply its response as a real call does.
 
-    It is not in the delivery log. Ends with 1 when the target does not accept, or when its answer cannot be applied.
+    A header marks the test call. It is not in the delivery log. The command exits with 1 if the
+    target does not accept the call, or if outrider cannot apply the response.
     """
     from outrider_api.outrider.v1.target_policy_service_pb import TestTargetRequest
 

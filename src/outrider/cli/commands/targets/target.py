@@ -44,7 +44,7 @@ from outrider.cli.terminal.parsing import parse_duration
 if TYPE_CHECKING:
     from outrider_api.zitadel.action.v2.action_service_pb import CreateTargetRequest
 
-app = typer.Typer(help="Targets: where to call, and how.", no_args_is_help=True)
+app = typer.Typer(help="Manage targets: the URLs that outrider calls.", no_args_is_help=True)
 app.add_typer(policy.app, name="policy")
 app.add_typer(target_key.app, name="key")
 app.command("delete", epilog=target_delete.EXAMPLES)(target_delete.delete_target)
@@ -63,16 +63,18 @@ MAX_PAGE = 1000
 def list_targets(
     *,
     name: Annotated[
-        str, typer.Option(metavar="TEXT", help="Only targets whose name contains this.")
+        str, typer.Option(metavar="TEXT", help="Only targets whose name contains this text.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="How many.")] = 100,
-    offset: Annotated[int, typer.Option(min=0, metavar="N", help="How many to skip.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_PAGE, metavar="N", help="Most entries to list.")
+    ] = 100,
+    offset: Annotated[int, typer.Option(min=0, metavar="N", help="Number of entries to skip.")] = 0,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List targets, newest first, with those that are paused or whose breaker is open."""
+    """List targets, newest first. The list shows which targets are suspended."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListTargetsRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
@@ -104,7 +106,7 @@ def list_targets(
             )
             for target in _targets(response)
         ],
-        empty="There are no such targets. Make one with `outrider target create`.",
+        empty="There are no such targets. Create one with `outrider target create`.",
     )
 
 
@@ -117,7 +119,7 @@ def get_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one target, with the key that its calls are signed with."""
+    """Show one target with its signing key."""
     from outrider_api.zitadel.action.v2.action_service_pb import GetTargetRequest
 
     server = connect(url, token, data_dir)
@@ -154,29 +156,37 @@ def get_target(
 )
 def create_target(
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Unique, whatever its case.")],
-    endpoint: Annotated[str, typer.Option(metavar="URL", help="The URL that is called.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Name of the target. It must be unique; case is ignored."
+        ),
+    ],
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="URL that outrider calls.")],
     kind: Annotated[
         Kind,
         typer.Option(
             "--type",
-            help="webhook: the status of the answer counts; call: its body, too; "
-            "async: nobody waits for it.",
+            help="webhook: outrider uses the status of the response; call: also its body; "
+            "async: outrider does not wait for the response.",
         ),
     ] = Kind.WEBHOOK,
     timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long one call may take, such as 500ms.")
+        str, typer.Option(metavar="DURATION", help="Time limit of one call, such as 500ms.")
     ] = "10s",
     interrupt_on_error: Annotated[
-        bool, typer.Option("--interrupt-on-error", help="A failure stops the execution.")
+        bool,
+        typer.Option("--interrupt-on-error", help="A failure interrupts the intercepted call."),
     ] = False,
-    payload_type: Annotated[Payload, typer.Option(help="How the payload travels.")] = Payload.JSON,
+    payload_type: Annotated[
+        Payload, typer.Option(help="Format of the request body.")
+    ] = Payload.JSON,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a target. It is called by nothing until an execution names it."""
+    """Create a target. outrider does not call it until an execution contains it."""
     request = _create_request(
         name=name,
         endpoint=endpoint,
@@ -237,10 +247,13 @@ def _try_to_fetch_suspensions(server: RemoteServer) -> dict[str, Suspension]:
         suspensions = fetch_suspensions(server)
     except CommandError as error:
         # The list is of use without it.
-        note(f"Which targets are suspended is not known: {printable(error.message)}.")
+        note(f"Cannot list suspended targets: {printable(error.message)}.")
         return {}
     if len(suspensions) >= MAX_SUSPENDED:
-        note(f"Of more than {MAX_SUSPENDED} suspended targets only the first are shown.")
+        note(
+            f"More than {MAX_SUSPENDED} targets are suspended; the server returned only the first"
+            f" {MAX_SUSPENDED}."
+        )
     return suspensions
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""`outrider target delete`: with what goes with the target."""
+"""`outrider target delete`: delete a target after showing the consequences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def delete_target(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a target. Executions call it no more, and its open deliveries are cancelled."""
+    """Delete a target. outrider removes it from its executions and cancels its open deliveries."""
     from outrider_api.zitadel.action.v2.action_service_pb import DeleteTargetRequest
 
     server = connect(url, token, data_dir)

@@ -24,12 +24,14 @@ from outrider.cli.terminal.output import (
 from outrider.cli.terminal.parsing import parse_deadline
 
 app = typer.Typer(
-    help="Public keys of targets: payloads of type jwe are encrypted to the active one.",
+    help="Manage public keys of targets. outrider encrypts payloads of type jwe with the active key.",
     no_args_is_help=True,
 )
 
-TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Of the target.")]
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY_ID", help="As `list` shows it.")]
+TargetArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the target.")]
+KeyArgument = Annotated[
+    str, typer.Argument(metavar="KEY_ID", help="Id of the key, as in `outrider target key list`.")
+]
 
 MAX_PAGE = 1000
 ADVICE = "see `outrider target list`"
@@ -49,18 +51,18 @@ def add_key(
     *,
     target_id: TargetArgument,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="PEM of a public key, RSA or ECDSA.")
+        str, typer.Argument(metavar="FILE|-", help="PEM file of a public key, RSA or ECDSA.")
     ],
     expires: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="30d, or 2030-01-31T12:00:00Z. Default: never."),
+        typer.Option(metavar="WHEN", help="Expiry: 30d, or 2030-01-31T12:00:00Z. Default: never."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a public key. Nothing is encrypted to it before it is activated."""
+    """Add a public key. outrider does not use it until an operator activates it."""
     from protobuf.wkt import Timestamp
 
     from outrider.runtime import utc_now
@@ -96,7 +98,7 @@ def list_keys(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List a target's public keys, newest first, expired ones too."""
+    """List the public keys of a target, newest first, including expired keys."""
     from outrider_api.zitadel.action.v2.action_service_pb import ListPublicKeysRequest
     from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest
 
@@ -137,7 +139,7 @@ def activate_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt to this key from now on, and to no other key of the target."""
+    """Activate a public key. outrider then encrypts payloads only with this key of the target."""
     from outrider_api.zitadel.action.v2.action_service_pb import ActivatePublicKeyRequest
 
     server = connect(url, token, data_dir)
@@ -164,7 +166,7 @@ def deactivate_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt to this key no longer. Without an active key, no payload of type jwe is sent."""
+    """Deactivate a public key. Without an active key outrider sends no payload of type jwe."""
     from outrider_api.zitadel.action.v2.action_service_pb import DeactivatePublicKeyRequest
 
     server = connect(url, token, data_dir)
@@ -187,7 +189,7 @@ def remove_key(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a key that is not active."""
+    """Remove a public key that is not active."""
     from outrider_api.zitadel.action.v2.action_service_pb import RemovePublicKeyRequest
 
     server = connect(url, token, data_dir)

@@ -29,50 +29,60 @@ EXAMPLES = examples(
     "outrider target update 336392597046099971 --rotate-key --grace 24h",
     "outrider target update 336392597046099971 --rotate-key --grace 0s",
     "",
-    "Options change what they name. While the grace of a rotated key lasts, calls carry a",
-    "signature by each key: give the new one to the receiver in that time.",
+    "The command changes only the given options. During the grace period of a rotated key, calls",
+    "have a signature of each key. Give the new key to the receiver in this period.",
 )
 
 DEFAULT_GRACE = "1h"
 ADVICE = "see `outrider target list`"
 
 
+Interrupts = Annotated[
+    bool | None,
+    typer.Option(
+        "--interrupt-on-error/--no-interrupt-on-error",
+        help="Whether a failure interrupts the intercepted call.",
+    ),
+]
+Grace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help=f"How long the old key also signs; at most 7d. Default: {DEFAULT_GRACE}.",
+    ),
+]
+
+
 def update_target(
     *,
     target_id: Annotated[str, typer.Argument(metavar="ID")],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its new name.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="The URL that is called.")
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="New name of the target.")
     ] = None,
-    kind: Annotated[Kind | None, typer.Option("--type", help="As for create.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL that outrider calls.")
+    ] = None,
+    kind: Annotated[
+        Kind | None, typer.Option("--type", help="Type of the target, as for create.")
+    ] = None,
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How long one call may take, such as 500ms."),
+        typer.Option(metavar="DURATION", help="Time limit of one call, such as 500ms."),
     ] = None,
-    interrupt_on_error: Annotated[
-        bool | None,
-        typer.Option(
-            "--interrupt-on-error/--no-interrupt-on-error",
-            help="Whether a failure stops the execution.",
-        ),
+    interrupt_on_error: Interrupts = None,
+    payload_type: Annotated[
+        Payload | None, typer.Option(help="Format of the request body.")
     ] = None,
-    payload_type: Annotated[Payload | None, typer.Option(help="How the payload travels.")] = None,
     rotate_key: Annotated[
-        bool, typer.Option("--rotate-key", help="Make a new signing key, and print it.")
+        bool, typer.Option("--rotate-key", help="Create a new signing key and print it.")
     ] = False,
-    grace: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DURATION",
-            help=f"How long the old key signs, too; at most 7d. Default: {DEFAULT_GRACE}.",
-        ),
-    ] = None,
+    grace: Grace = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a target. Pending deliveries go to the target as it is from then on."""
+    """Change a target. The new values also apply to open deliveries."""
     if grace is not None and not rotate_key:
         raise typer.BadParameter(
             "only a rotated key has one: give --rotate-key too", param_hint="--grace"
@@ -113,12 +123,8 @@ def _send_update(
         {"changed": short_time(text_of(response, "changeDate")), "signing key": signing_key}
     )
     if signing_key:
-        old = (
-            f"goes on signing for {grace}"
-            if parse_duration(grace, "--grace")
-            else "signs no longer"
-        )
-        note(f"Give it to the receiver. The old key {old}.")
+        old = f"also signs for {grace}" if parse_duration(grace, "--grace") else "no longer signs"
+        note(f"Give the new key to the receiver. The old key {old}.")
 
 
 def _type_message(
