@@ -57,7 +57,7 @@ class Metric:
 
     @property
     def is_open(self) -> bool:
-        """Whether only the counting process knows some values. Zeros are not shown then."""
+        """Return whether only the counting process knows some values. Zeros are not shown then."""
         return any(dimension.is_open for dimension in self.dimensions)
 
     @property

@@ -25,7 +25,7 @@ class BadRequest(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """What was gathered of one request."""
+    """The received parts of one request."""
 
     method: str = ""
     target: bytes = b""
@@ -59,13 +59,13 @@ class RequestReader:
         return complete
 
     def asks_to_continue(self) -> bool:
-        """Whether the caller waits for `CONTINUE` before it sends the body. True once."""
+        """Return whether the caller waits for `CONTINUE` before it sends the body. True once."""
         asks, self._callbacks.expects_continue = self._callbacks.expects_continue, False
         return asks
 
 
 class _Callbacks:
-    """What httptools calls. An exception in here would become its own, without its type."""
+    """The callbacks of httptools, which replaces an exception in here by its own, without its type."""
 
     parser: httptools.HttpRequestParser
 

@@ -58,7 +58,7 @@ class ReceivedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseScript:
-    """How to answer a call that was verified, or any call when no signing key is known."""
+    """The answer to a verified call, or to any call when no signing key is known."""
 
     status: int = HTTPStatus.OK
     fail_first: int = 0
@@ -217,6 +217,6 @@ async def _send_error(
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
-    """What came; empty at the end. TimeoutError, an OSError, after a long silence."""
+    """Return received bytes; empty at the end. Raise TimeoutError, an OSError, after a long silence."""
     async with asyncio.timeout(IDLE_SECONDS):
         return await reader.read(READ_BYTES)

@@ -131,7 +131,7 @@ class RemoteServer:
 
     @cached_property
     def events(self) -> EventServiceClientSync:
-        """Where events go in."""
+        """The service to publish events."""
         from outrider_api.outrider.v1.event_service_connect import (
             EventServiceClientSync,
         )
@@ -149,7 +149,7 @@ class RemoteServer:
 
     @cached_property
     def interceptions(self) -> InterceptionServiceClientSync:
-        """Where requests, responses and functions run through their targets."""
+        """The service that runs requests, responses and functions through their targets."""
         from outrider_api.outrider.v1.interception_service_connect import (
             InterceptionServiceClientSync,
         )
@@ -158,7 +158,7 @@ class RemoteServer:
 
     @cached_property
     def policies(self) -> TargetPolicyServiceClientSync:
-        """How targets are called."""
+        """The service of target policies."""
         from outrider_api.outrider.v1.target_policy_service_connect import (
             TargetPolicyServiceClientSync,
         )
@@ -176,7 +176,7 @@ class RemoteServer:
 
     @cached_property
     def catalogue(self) -> CatalogueServiceClientSync:
-        """What conditions may name."""
+        """The service of the catalogue."""
         from outrider_api.outrider.v1.catalogue_service_connect import (
             CatalogueServiceClientSync,
         )
@@ -232,7 +232,7 @@ def token_for(url: str, data_dir: Path | None) -> str:
 
 
 def _usual_data_dir() -> Path:
-    """Where a server or `outrider dev` keeps its data by default."""
+    """Return the default data directory of a server or of `outrider dev`."""
     is_dev = (DEV_DATA_DIR / ADMIN_TOKEN_FILE).exists()
     return DEV_DATA_DIR if is_dev and not DEFAULT_DATA_DIR.exists() else DEFAULT_DATA_DIR
 
@@ -258,7 +258,7 @@ def read_token(path: Path) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether the URL leads to this machine, whatever the name service says."""
+    """Return whether the URL leads to this machine, without asking the name service."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

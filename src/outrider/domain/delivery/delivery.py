@@ -148,8 +148,8 @@ class Delivery:
 class PlannedDelivery:
     """A delivery to be written with its event.
 
-    `depends_on` is the delivery whose first attempt has to end before this one is due; None: due at
-    once. `has_dependents`: another delivery depends on this one.
+    `depends_on` is the delivery whose first attempt has to end before this one is due; None: due
+    immediately. `has_dependents`: another delivery depends on this one.
     """
 
     id: DeliveryId

@@ -104,7 +104,7 @@ def delete_account(
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
     server = connect(url, token, data_dir)
-    consequences = ["its tokens, keys and secret are invalid at once, and nothing brings them back"]
+    consequences = ["its tokens, keys and secret are invalid immediately and cannot be restored"]
     confirm(f"Delete account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE
