@@ -14,6 +14,7 @@ QUESTIONS = re.findall(r"^\| (.+\?) \| `([^`]+)` \|$", GUIDE, re.MULTILINE)
 # Whole paths of files and folders; those with a placeholder are patterns.
 PATHS = sorted(set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", GUIDE)))
 TARGETS = sorted(set(re.findall(r"`make ([a-z-]+)`", GUIDE)))
+MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -30,7 +31,7 @@ def test_a_target_of_make_exists(target):
     """
     They are the first commands that a newcomer types.
     """
-    assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
 def test_there_are_twenty_questions():

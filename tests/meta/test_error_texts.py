@@ -16,7 +16,7 @@ FORWARDED = {"(EXEC-bmhNhpcqpF)", "(EXEC-reUaUZCzCp)"}
 WITH_ID = re.compile(r".* \([\w-]*\)", re.DOTALL)
 # A rule, or an order: what to write instead is in it.
 SAYS_WHAT_TO_DO = re.compile(
-    r"\b(must|give|say|send|publish|try|use|name|choose|let|put|leave|set|only one of|one of|required|"
+    r"\b(must|give|say|send|publish|try|use|call|await|name|choose|let|put|leave|set|only one of|one of|required|"
     r"invalid|no more than|at most|wants|such as)\b"
 )
 # A field such as `Events[3]`, or a header.

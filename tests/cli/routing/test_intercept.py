@@ -80,7 +80,7 @@ async def test_a_request_runs_through_its_targets(user):
 
     message, _, calls = result.out.partition("\n\nCalls of ")
     assert 0 == result.code, result.err
-    assert re.search(r"Interception \d{18,19}: the server's log has it", result.err)
+    assert re.search(r"Interception \d{18,19}: the server's log has the reasons", result.err)
     assert json.loads(CHANGED) == json.loads(message)
     execution, _, *rows = calls.splitlines()
     assert f"request{METHOD}" == execution

@@ -119,7 +119,8 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             error = failure
         else:
             error = FailedPrecondition(
-                f"{full_method} is a stream, which the targets that guard it cannot see"
+                f"{full_method} is a stream, which the targets that guard it cannot see:"
+                " use a call with one request and one response"
             )
 
         async def refuse(_request: Any, context: Any) -> None:
