@@ -83,7 +83,7 @@ async def test_what_a_killed_process_left_is_no_listener(tmp_path, tunnels, clie
     """
     (tmp_path / "tunnels").mkdir()
     (tmp_path / "tunnels" / "7.ada").touch()
-    with pytest.raises(RequestError, match="nobody listens"):
+    with pytest.raises(RequestError, match="no listener is connected"):
         await client.send(ADA, CALL)
 
     async with tunnels.listen(OWNER, "ada") as session, asking(client):
