@@ -1,9 +1,9 @@
-"""From publishing an event to the receiver's first byte: idle, and beside a dead target's backlog.
+"""From publishing an event to the receiver's first byte: idle, and with a dead target's backlog.
 
 The backlog is due when the server starts: a million deliveries (`--count`) to a target that refuses
 connections, or that takes them and never answers. A healthy target's events are timed one at
 a time, as in `latency`. Both servers of a pair are measured in one round, so that the ratio says
-what the backlog costs. Beside it stands the memory of all processes while the backlog lies there.
+what the backlog costs. Next to it is the memory of all processes while the backlog lies there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run of the bare POST loop in a process of its own: `python -m benchmarks.bare URL N BYTES`."""
+"""One run of the bare POST loop in a separate process: `python -m benchmarks.bare URL N BYTES`."""
 
 from __future__ import annotations
 

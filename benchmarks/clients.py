@@ -18,7 +18,7 @@ _OK = 200
 
 
 def publish_request(server: Server, wire: str, events: int, *, event_type: str) -> bytes:
-    """A whole HTTP request that publishes so many events, without ids: the server makes them.
+    """Return an HTTP request that publishes this number of events, without ids: the server makes them.
 
     On the JSON wire the payload is an object, as people write it; in protobuf it is JSON as text.
     """
@@ -107,7 +107,7 @@ async def connect(port: int) -> Client:
 
 
 async def load(port: int, request: bytes, connections: int, seconds: float) -> Sequence[float]:
-    """Call over so many connections for so long; return the seconds of each call."""
+    """Call over a number of connections for some seconds; return the seconds of each call."""
     clients = [await connect(port) for _ in range(connections)]
     end = time.perf_counter() + seconds
     times: list[float] = []

@@ -1,7 +1,7 @@
 """Deliveries per second of one worker, against the bare POST loop of the same client.
 
 One worker process has one core; the receiver, a sink that accepts everything, has the other. The
-store is SQLite on a disk, every commit with a full fsync; or PostgreSQL, beside the receiver. A backlog falls due at one moment; the
+store is SQLite on a disk, every commit with a full fsync; or PostgreSQL, on the receiver's core. A backlog falls due at one moment; the
 worker claims, signs, sends and settles it. What it is compared with sends as many bytes and as
 many headers through the same client, and does nothing else: no store, no signature, no log.
 

@@ -139,7 +139,7 @@ def _drained(
 
 def _measured(deliveries: stores.DeliveryTable, count: int, cpu: float) -> dict[str, float]:
     if (delivered := deliveries.delivered()) != count:
-        raise RuntimeError(f"{delivered} of {count} deliveries were delivered at once")
+        raise RuntimeError(f"{delivered} of {count} deliveries were delivered")
     finished_at = deliveries.finished_at()
     warm_up = int(count * _WARM_UP)
     seconds = (finished_at[-1] - finished_at[warm_up]) / 1e6

@@ -1,7 +1,7 @@
-"""Where a delivery's time goes: the event loop of a worker under cProfile, and CPU by thread.
+"""Profile a delivery: the event loop of a worker under cProfile, and CPU by thread.
 
 A worker drains a backlog as in `deliveries`, once as it is, for the CPU time of its threads: the
-event loop (claim, sign, send, read, settle) and the store's threads beside it. Then it drains the
+event loop (claim, sign, send, read, settle) and the store's threads. Then it drains the
 same under the profiler, which makes every call of a Python function slower: read the shares and
 the number of calls, not the times. The profile itself is kept in the raw result.
 """
@@ -80,7 +80,7 @@ def _drained(count: int, options: Options, before: list[str]) -> dict[str, float
 
 
 def _functions(file: Path, count: int) -> list[dict[str, Any]]:
-    """Those with the most time of their own, and the share of all profiled time."""
+    """The functions with the most own time, and the share of all profiled time."""
     stats = pstats.Stats(str(file)).stats
     total = sum(own for _, _, own, _, _ in stats.values())
     ordered = sorted(stats.items(), key=lambda item: -item[1][2])[:_SHOWN]

@@ -1,8 +1,8 @@
-"""Interceptions of an engine, measured in a process of its own.
+"""Interceptions of an engine, measured in a separate process.
 
     python -m benchmarks.intercepting MEASURE DATA_DIR COUNT
 
-prints one JSON object. `benchmarks.interceptions` starts it, on a core of its own.
+prints one JSON object. `benchmarks.interceptions` starts it, on a separate core.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def overhead(engine: Engine, count: int) -> dict[str, float]:
 
 
 async def _bare_post(engine: Engine) -> Step:
-    """What the client alone does with the same request: same bytes, same headers."""
+    """Send the same request by the client alone: same bytes, same headers."""
     interceptions = engine._open_components.interception.interceptions  # noqa: SLF001 - its own client
     instance = engine._open_components.actor.instance_id  # noqa: SLF001
     lookup_id = method_lookup_id(ConditionKind.REQUEST, METHODS[0])
@@ -138,7 +138,7 @@ def _routing_us(size: int, count: int) -> float:
 
 
 async def hung(engine: Engine, count: int) -> dict[str, float]:
-    """The others' times with a thousand at once, alternately without and beside the hung target."""
+    """The others' times with a thousand concurrent calls, alternately without and with the hung target."""
     quiet: list[float] = []
     beside: list[float] = []
     await _others(engine, 0)
@@ -161,7 +161,7 @@ async def hung(engine: Engine, count: int) -> dict[str, float]:
 
 
 async def _others(engine: Engine, count: int) -> list[float]:
-    """The nine targets that answer, with nine hundred at once; 0 only opens the connections."""
+    """The nine targets that answer, with nine hundred concurrent calls; 0 only opens the connections."""
     times: list[float] = []
     others = CONCURRENT - CONCURRENT // len(METHODS)
 
@@ -179,7 +179,7 @@ async def _others(engine: Engine, count: int) -> list[float]:
 
 
 async def memory(engine: Engine, count: int) -> dict[str, object]:
-    """Resident memory at eleven moments of so many interceptions, and what each of them left."""
+    """Resident memory at eleven moments of `count` interceptions, and what each of them left."""
     remaining = iter(range(count))
     marks: list[float] = []
     every = max(1, count // 10)

@@ -1,4 +1,4 @@
-"""What an interception costs: over the bare POST, when nothing matches, beside a hung target.
+"""The cost of an interception: over the bare POST, when nothing matches, with a hung target.
 
 The engine has one core; the receiver, a sink that accepts everything, has the other. The bare POST
 sends the same bytes with the same headers through the engine's own client, alternating with the
@@ -128,8 +128,8 @@ def _table(result: Result) -> str:
         ),
         (f"routing among {FEW}", column("routing", f"{FEW}_us", ".2f"), ""),
         (f"routing among {MANY:,}", column("routing", f"{MANY}_us", ".2f"), ""),
-        ("900 at once", column("hung", "without_p50_us"), column("hung", "without_p99_us")),
-        ("900 beside 100 hung", column("hung", "with_p50_us"), column("hung", "with_p99_us")),
+        ("900 concurrent", column("hung", "without_p50_us"), column("hung", "without_p99_us")),
+        ("900 with 100 hung", column("hung", "with_p50_us"), column("hung", "with_p99_us")),
         ("memory left by each, bytes", f"{memory['bytes_each']:.2f}", ""),
     ]
     return table(["", "p50 µs", "p99 µs"], rows)

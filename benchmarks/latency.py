@@ -48,7 +48,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """How many events; how long a started server is left alone first; what fills its store."""
+    """The number of events, the idle time of a started server before them, and the content of its store."""
 
     events: int
     settle_s: float = 0.0
@@ -77,7 +77,7 @@ def run(options: Options) -> Result:
 
 
 async def timed(data_dir: Path, how: Timed, options: Options) -> dict[str, float]:
-    """One server, and the delays of so many events of a target that answers."""
+    """One server, and the delays of the events of a target that answers."""
     arrived: asyncio.Queue[float] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     receiving = await loop.create_server(lambda: Receiver(arrived), "127.0.0.1", 0)

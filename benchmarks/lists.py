@@ -1,8 +1,8 @@
-"""How long a page of targets takes when there are a hundred thousand of them.
+"""The time of a page of targets when there are a hundred thousand of them.
 
 One page of 100, by each filter on names and by each date, as a user interface asks for it: with
 the number of all that match. The server's time is that of the whole API in this process, from the
-request's bytes to the answer's; no network and no proxy is in it. Beside it are the two queries
+request's bytes to the answer's; no network and no proxy is in it. Next to it are the two queries
 of the store that are its parts, and how SQLite makes them.
 """
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and which core does what."""
+"""The machine of the measurements, and the work of each core."""
 
 from __future__ import annotations
 

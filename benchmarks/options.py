@@ -1,4 +1,4 @@
-"""What the command line asks of every benchmark."""
+"""The command-line options of all benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 class Options:
     """`scale` multiplies how much is measured; `environ` holds settings of outrider to try out.
 
-    `database` is `sqlite`, or `postgresql` for a server of its own with full fsync.
+    `database` is `sqlite`, or `postgresql` for a separate server with full fsync.
     `max_targets` and `max_rows` say how far `sizes` goes.
     """
 

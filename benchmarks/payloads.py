@@ -1,4 +1,4 @@
-"""What a payload type costs one call: the CPU time of signing, and of signing and encrypting.
+"""The cost of a payload type for one call: the CPU time of signing, and of signing and encrypting.
 
 The encoders alone, on the body of an event, as a worker runs them in its loop. `first` is the first
 call with a key, which has to be loaded; the others find it loaded.
@@ -70,7 +70,7 @@ def _wraps(*, quick: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
             f"JWT, {name}",
             lambda resolved_target=resolved_target: signed(_BODY, resolved_target, NOW),
         )
-    # The signature has the time of its own row: what is added to it is the same for each.
+    # The signature has the time of its row: the rest is the same for each row.
     signer = web_keys["EdDSA"]
     for name, make in _RECIPIENTS.items():
         pem = make().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

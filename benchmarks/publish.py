@@ -3,7 +3,7 @@
 The server's processes (Envoy with the API inside, the supervisor, one idle worker) have one core,
 the clients the other. An answer comes when the events are on the disk. The events match no
 execution, so that this is the price of publishing alone; in the rows `+ delivery` each event has
-one delivery to the sink beside the clients, and the same core delivers while it takes more in.
+one delivery to the sink on the clients' core, and the same core delivers while it takes more in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the receiver's SDK costs: verifying a call of 1 KiB, and importing the package.
+"""The cost of the receiver's SDK: verifying a call of 1 KiB, and importing the package.
 
 `bare` is nothing but `hmac.digest` over the signed bytes. `by hand` is what a receiver without the SDK
 must do at least: join timestamp and body, `hmac.digest`, compare. `verify` is the SDK with the one

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: raw rounds for a file, a table for people."""
+"""The results of a benchmark: raw rounds for a file, a table for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Result:
     table: str = ""
 
     def document(self, facts: dict[str, object]) -> dict[str, Any]:
-        """What is written to the file."""
+        """Return the document for the file."""
         return {
             "benchmark": self.name,
             "settings": self.settings,

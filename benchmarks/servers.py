@@ -31,7 +31,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return urlsplit(self.url).port
 
     def processes(self) -> list[int]:

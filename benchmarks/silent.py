@@ -1,6 +1,6 @@
 """A receiver that takes every connection and never answers: `python benchmarks/silent.py`.
 
-It prints its port on a line of its own, and runs until it is stopped.
+It prints its port on a separate line, and runs until it is stopped.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/sink.py --port 0
 
-prints its port on a line of its own, and runs until it is stopped. It counts `Content-Length`
+prints its port on a separate line, and runs until it is stopped. It counts `Content-Length`
 and looks at nothing else, so what a benchmark measures against it is the sender.
 """
 

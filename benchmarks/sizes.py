@@ -1,4 +1,4 @@
-"""What size costs: deliveries per second at many targets, and in a store with many rows.
+"""The cost of size: deliveries per second at many targets, and in a store with many rows.
 
 One worker on one core drains the same backlog each time, as in `deliveries`. The backlog is spread
 over more and more targets that share one receiver; then it goes to one target, in a store with

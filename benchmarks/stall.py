@@ -1,7 +1,7 @@
-"""Whether one tenant's worst calls delay another's: the promise that no caller blocks the others.
+"""Measure whether one tenant's worst calls delay another's: no caller may block the others.
 
 A whole server with a worker. Tenant B makes `PER_SECOND` calls a second, events and interceptions in
-turn, each timed from when it was due. Beside it tenant A makes the worst call of one kind, again and
+turn, each timed from when it was due. At the same time tenant A makes the worst call of one kind, again and
 again, one kind after the other. The aim: B's p99 rises by at most 50 ms. The server may use every
 core, the callers and the receivers have one.
 """
@@ -40,7 +40,7 @@ _INTERCEPT = "/v1/intercept/request"
 
 
 def run(options: Options) -> Result:
-    """A round is one server, B alone before and after, and every kind of call beside B."""
+    """A round is one server, B alone before and after, and every kind of call during B's."""
     seconds = options.of(4, 1) / options.of(1, 4)
     result = Result(NAME, {"per_second": PER_SECOND, "seconds": seconds, **options.environ})
     for _ in range(options.rounds or options.of(3, 1)):
@@ -141,7 +141,7 @@ def _answered(name: str, body: bytes) -> StallCall:
 
 
 def _quiet_tenant(asked: Server, admin: Tenant, url: str) -> Tenant:
-    """An instance of its own, with an event and a method that are bound to a sink."""
+    """A separate instance, with an event and a method that are bound to a sink."""
     made = _ask(admin, "/v1/instances", {"name": "steady", "hosts": [_HOST]})
     quiet = Tenant(asked.port, _HOST, made["token"])
     _bind(quiet, "/steady.v1.Calls/Make", url)
@@ -205,5 +205,5 @@ def _table(result: Result) -> str:
         failed = sum(figures[kind]["failed"] for figures in rounds)
         mark = f"{failed} failed" if failed else "over the aim" if rise > AIM_MS else ""
         rows.append((kind, *columns, format(rise, "+.1f"), str(calls), mark))
-    heads = ("beside", "p50 ms", "p99 ms", "max ms", "p99 rises by", "calls", "")
+    heads = ("during", "p50 ms", "p99 ms", "max ms", "p99 rises by", "calls", "")
     return table(heads, rows)

@@ -123,7 +123,7 @@ def _without_token() -> Iterator[StallCall]:
     yield _post("no token, 4 MiB", create, lambda: b"x" * _LARGEST, has_token=False)
     yield _post(
         "no token, an unknown source",
-        "/v1/relay/nobody",
+        "/v1/relay/unknown",
         lambda: b"x" * _LARGEST,
         has_token=False,
     )

@@ -1,4 +1,4 @@
-"""The steady calls of one tenant, and the worst calls of another beside them."""
+"""The steady calls of one tenant, and the worst calls of another at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can take another call."""
+        """Return whether it can take another call."""
         return self.transport is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -88,7 +88,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who calls: the host name leads to the instance, the token is its owner's."""
+    """A caller: the host name selects the instance, the token is its owner's."""
 
     port: int
     host: str
@@ -109,7 +109,7 @@ class Tenant:
 
 @dataclass(slots=True)
 class Steady:
-    """What became of steady calls: the seconds of each from when it was due, and how many failed."""
+    """The results of steady calls: the seconds of each from when it was due, and how many failed."""
 
     times: list[float] = field(default_factory=list)
     failed: int = 0
@@ -140,7 +140,7 @@ async def steady(
 class Worst:
     """The worst call of one kind, by several callers at the same time.
 
-    `is_fresh`: each call has a body of its own, and they end when there is none left.
+    `is_fresh`: each call has a different body, and they end when there is none left.
     """
 
     call: StallCall

@@ -2,7 +2,7 @@
 
     python benchmarks/stall_receiver.py
 
-prints its port on a line of its own. `/N` answers with the N-th of `stall_answers`, accepted ones
+prints its port on a separate line. `/N` answers with the N-th of `stall_answers`, accepted ones
 first, and anything else with `{}`.
 """
 

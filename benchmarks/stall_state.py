@@ -1,4 +1,4 @@
-"""What is in the store before the worst calls come, and the calls that need it.
+"""Fill the store before the worst calls come, and make the calls that need it.
 
 One instance has thousands of targets, all of them paused, so that nothing but the calls themselves
 is work; deliveries to replay and to cancel; and targets with a backlog, to be deleted.
@@ -36,7 +36,7 @@ _DELIVERY_SERVICE = "/outrider.v1.DeliveryService"
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything: `backlog` is of each of `deleted` targets that calls delete."""
+    """The size of everything: `backlog` is of each of `deleted` targets that calls delete."""
 
     targets: int
     backlog: int
@@ -54,7 +54,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the calls name."""
+    """The names that the calls use."""
 
     targets: Sequence[TargetId]
     to_delete: Sequence[TargetId]

@@ -102,7 +102,7 @@ def wait_for_retries(
 ) -> None:
     """Deliveries that were attempted once, and lie there until their retry is due.
 
-    What was never attempted would be due at once, whatever its time: such a time is that of a
+    A delivery that was never attempted would be due immediately, at any time: such a time is that of a
     clock that has gone back since.
     """
     add_pending(data_dir, count, due_in=due_in, more=more)
@@ -180,11 +180,11 @@ class DeliveryTable:
         self._connection.close()
 
     def workers(self) -> int:
-        """How many have begun their lease."""
+        """Return how many have begun their lease."""
         return self._number("SELECT count(*) FROM leases")
 
     def has_open_deliveries(self, until: datetime | None = None) -> bool:
-        """Whether any is due, scheduled (until then) or being attempted."""
+        """Return whether any is due, scheduled (until then) or being attempted."""
         due = "due_at IS NOT NULL"
         if until is not None:
             due = f"due_at <= {int(until.timestamp() * 1e6)}"
@@ -194,7 +194,7 @@ class DeliveryTable:
         )
 
     def delivered(self) -> int:
-        """How many were delivered by their first attempt."""
+        """Return how many were delivered by their first attempt."""
         return self._number("SELECT count(*) FROM deliveries WHERE state = 4 AND attempt_count = 1")
 
     def finished_at(self) -> list[int]:

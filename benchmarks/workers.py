@@ -1,6 +1,6 @@
 """Deliveries per second of one and of two worker processes on one PostgreSQL, and the ratio.
 
-The first worker has a core of its own; the second one shares the other core with PostgreSQL and the
+The first worker has a separate core; the second one shares the other core with PostgreSQL and the
 receiver, because machines with two cores have no third. The rate of two is a lower bound there.
 """
 

@@ -1,8 +1,8 @@
-"""An engine in a program of its own: a request is rewritten, an event is delivered.
+"""An engine in a separate program: a request is rewritten, an event is delivered.
 
     python examples/engine_only.py
 
-The target is a small server in the same program; yours is wherever you like.
+The target is a small server in the same program; yours may be anywhere.
 """
 
 from __future__ import annotations

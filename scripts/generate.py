@@ -108,12 +108,12 @@ def differences(fresh: Path, committed: Path) -> list[str]:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Whether both files exist with the same bytes."""
+    """Return whether both files exist with the same bytes."""
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 def replace(fresh: Path, committed: Path) -> None:
-    """Makes `committed` what `fresh` is, files that are gone included."""
+    """Make `committed` equal to `fresh`: also delete files that `fresh` lacks."""
     shutil.rmtree(committed, ignore_errors=True)
     shutil.copytree(fresh, committed)
 

@@ -36,7 +36,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty database of its own."""
+    """A separate, empty database."""
     from support.postgres_databases import a_database
 
     with a_database(postgres_server) as url:

@@ -1,4 +1,4 @@
-"""The benchmarks run. What they measure is nobody's business here."""
+"""The benchmarks run. What they measure is not checked here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(out: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_smallest_run_drains_its_deliveries_and_leaves_a_raw_result(tmp_path: Path) -> None:
-    """A benchmark that rots is found when somebody needs its number."""
+    """A benchmark that rots is found when a maintainer needs its number."""
     arguments = ["--only", "deliveries", "--count", "1000", "--scratch", str(tmp_path)]
     document = run(tmp_path / "result.json", *arguments)
 
@@ -58,7 +58,7 @@ def test_the_smallest_run_of_interceptions_measures_each_of_their_promises(tmp_p
 
 
 def test_every_payload_type_is_measured(tmp_path: Path) -> None:
-    """A kind of key that is left out is one that nobody knows the price of."""
+    """A kind of key that is left out is one of unknown cost."""
     document = run(tmp_path / "result.json", "--only", "payloads", "--count", "1")
 
     [measured] = document["rounds"]
@@ -66,8 +66,8 @@ def test_every_payload_type_is_measured(tmp_path: Path) -> None:
     assert min(times["us"] for times in measured.values()) > 0
 
 
-def test_the_receivers_sdk_is_measured_beside_the_bare_hmac(tmp_path: Path) -> None:
-    """Whoever copies it wants to know what verification costs."""
+def test_the_receivers_sdk_is_measured_next_to_the_bare_hmac(tmp_path: Path) -> None:
+    """A developer who copies it wants to know the cost of verification."""
     document = run(tmp_path / "result.json", "--only", "receiver", "--count", "400")
 
     [measured] = document["rounds"]
@@ -75,8 +75,8 @@ def test_the_receivers_sdk_is_measured_beside_the_bare_hmac(tmp_path: Path) -> N
     assert min(measured.values()) > 0
 
 
-def test_delays_are_measured_beside_backlogs_of_dead_targets(tmp_path: Path) -> None:
-    """That a dead target delays nobody is a number, and numbers go bad unseen."""
+def test_delays_are_measured_with_backlogs_of_dead_targets(tmp_path: Path) -> None:
+    """That a dead target delays no other is a number, and numbers get worse unseen."""
     document = run(tmp_path / "result.json", "--only", "backlog", "--count", "300")
 
     [measured] = document["rounds"]
@@ -103,7 +103,7 @@ def test_one_and_two_workers_drain_a_postgresql(tmp_path: Path) -> None:
 
 
 def test_the_hot_path_is_profiled_by_thread_and_by_function(tmp_path: Path) -> None:
-    """Whoever makes deliveries faster begins with where their time goes."""
+    """A developer who makes deliveries faster begins with a profile."""
     document = run(tmp_path / "result.json", "--only", "hot_path", "--count", "300")
 
     [measured] = document["rounds"]
@@ -111,7 +111,7 @@ def test_the_hot_path_is_profiled_by_thread_and_by_function(tmp_path: Path) -> N
     assert any("worker.py" in function["where"] for function in measured["functions"])
 
 
-def test_steady_calls_are_measured_beside_the_worst_of_another_tenant(tmp_path: Path) -> None:
+def test_steady_calls_are_measured_during_the_worst_of_another_tenant(tmp_path: Path) -> None:
     """That no caller blocks the others is a number for each kind of call, and none of them fails."""
     document = run(tmp_path / "result.json", "--only", "stall")
 

@@ -67,7 +67,7 @@ def test_the_parts_of_a_sonyflake():
 
 
 @LAYOUTS
-def test_more_than_a_tick_has_are_made_at_once(layout):
+def test_more_than_a_tick_has_are_made_together(layout):
     """
     The clock stands still, so a generator that waits for it would not come back.
     """

@@ -28,7 +28,7 @@ engine = Engine.open(data_dir=DATA, dev=True)
 
 
 async def configure() -> None:
-    """What is called, and when: the same at every start. The API under /outrider does it, too."""
+    """Set targets and executions: the same at every start. The API under /outrider does it, too."""
     await engine.register_methods([CREATE])
     await engine.register_event_types(["order.created"])
     targets = {
@@ -51,12 +51,12 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 def identify(scope: Any) -> Identity:
-    """Who calls: here a header, elsewhere what your authentication found out."""
+    """Return the caller: here from a header, elsewhere from your authentication."""
     return Identity(user_id=dict(scope["headers"]).get(b"x-user", b"").decode())
 
 
 class Order(BaseModel):
-    """What is ordered, and for how much a piece."""
+    """An order: the item, the quantity, and the price of a piece."""
 
     amount: int
     price: int

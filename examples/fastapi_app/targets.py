@@ -3,7 +3,7 @@
     python examples/fastapi_app/targets.py
 
 Each verifies that outrider made the call. The service writes the signing keys of its targets into
-`targets.json`; in production they come from wherever your secrets are.
+`targets.json`; in production they come from your store of secrets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ app = FastAPI()
 
 
 async def verified(request: Request, name: str) -> dict[str, Any]:
-    """What the call says, once its signature holds."""
+    """Verify the signature, and return the payload of the call."""
     body = await request.body()
     try:
         verify(body, request.headers, signing_keys=json.loads(KEYS.read_text())[name])

@@ -1,4 +1,4 @@
-"""Who may do what, by project: roles become permissions in the token. The target's type: call."""
+"""Permissions by project: roles become permissions in the token. The target's type: call."""
 
 from outrider_receiver import Answer, PreAccessToken, Receiver
 

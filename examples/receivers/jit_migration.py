@@ -33,6 +33,6 @@ def check_password(call: Request) -> Refusal | None:
 
 @receiver.request(f"{USERS}/SetPassword")
 def migrated(call: Request) -> None:
-    """ZITADEL has a password of its own: the old system is asked no more."""
+    """ZITADEL has its own password: the old system is not asked any more."""
     for name in [name for name, (user_id, _) in OLD.items() if user_id == call.request["userId"]]:
         del OLD[name]

@@ -1,1 +1,1 @@
-"""What callers read about the API, made from the proto files: an OpenAPI document and a page."""
+"""The API reference, made from the proto files: an OpenAPI document and a page."""

@@ -47,7 +47,7 @@ EXAMPLE: Json = {
 
 
 def cloud_events(path: str) -> Json:
-    """What a path takes besides our own JSON, by media type."""
+    """Return the content types of a path besides the API's JSON."""
     if path != PATH:
         return {}
     batch: Json = {"type": "array", "items": SCHEMA, "minItems": 1, "maxItems": 1000}

@@ -252,7 +252,7 @@ def services_of(file: Json) -> Iterator[Service]:
 
 
 def is_spoken_by_programs_only(service: Json) -> bool:
-    """Whether it has streams: then it is not for people with curl, and no part of the HTTP API."""
+    """Return whether it has streams: then it is no part of the HTTP API, which people use by curl."""
     return any(
         method.get("clientStreaming") or method.get("serverStreaming")
         for method in service.get("method", ())
@@ -275,7 +275,7 @@ def method_of(method: Json, service: str, comment: str) -> Method:
 
 
 def routes_of(rule: Json) -> Iterator[Route]:
-    """The binding and those beside it."""
+    """The binding and its additional bindings."""
     for binding in (rule, *rule.get("additionalBindings", ())):
         (verb,) = {"get", "put", "post", "delete", "patch"} & binding.keys()
         yield Route(verb, binding[verb], binding.get("body", ""))

@@ -77,7 +77,7 @@ def document_of(contract: Contract, version: str) -> Json:
         },
         "servers": [{"url": "/", "description": "The server that gave you this document."}],
         "security": [{"bearer": []}],
-        "tags": [*tags, {"name": "health", "description": "For probes; nobody has to log in."}],
+        "tags": [*tags, {"name": "health", "description": "For probes; no login is needed."}],
         "paths": {**paths, **health()},
         "components": {
             "securitySchemes": {
@@ -196,7 +196,7 @@ class Calls:
 
 
 def is_plain(field: Field) -> bool:
-    """Whether a query can give the field."""
+    """Return whether a query can give the field."""
     return field.kind in {"TYPE_STRING", "TYPE_ENUM", *NUMBERS} or (
         field.type_name in TEXT_MESSAGES and field.type_name in WELL_KNOWN
     )

@@ -122,7 +122,7 @@ def _cells(made: Made) -> Sequence[str]:
 
 
 def texts(row: Row) -> Iterator[str]:
-    """What is written for people in a row."""
+    """Yield the texts of a row that are written for people."""
     yield from (text for text in (row.message, row.reason, row.hint) if text)
 
 

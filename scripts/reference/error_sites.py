@@ -1,4 +1,4 @@
-"""Every place in the source that makes an error somebody reads, and the error made there.
+"""Every place in the source that makes an error for a reader, and the error made there.
 
 The expression of the place is evaluated: constants are what they are, and a value that only a
 running process knows is a placeholder, such as `{target_id}`. A function that makes an error of its
@@ -64,7 +64,7 @@ class Placeholder(str):
         return iter((self,))
 
     def __call__(self, *_arguments: Any, **_options: Any) -> Placeholder:
-        """Whatever it is called with."""
+        """Return a placeholder, for any arguments."""
         return self
 
     def __format__(self, _spec: str) -> str:
@@ -202,7 +202,7 @@ class _Replaced(ast.NodeTransformer):
 
 
 def _entries(place: _Place, depth: int) -> Iterator[Mapping[str, Any]]:
-    """What the parameters of the function around may be: one for each caller, where they matter."""
+    """Yield the values of the enclosing function's parameters: one for each caller, where they matter."""
     callers = list(_callers(place)) if depth and _uses_parameters(place) else []
     if not callers or place.around is None:
         yield {}
@@ -224,7 +224,7 @@ def _uses_parameters(place: _Place) -> bool:
 
 
 def _is_maker(place: _Place) -> bool:
-    """Whether the function makes errors and does little else."""
+    """Return whether the function makes errors and does little else."""
     around = place.around
     if around is None:
         return False
@@ -295,7 +295,7 @@ def _sent(_scope: Any, _send: Any, code: Any, text: str, **_options: Any) -> Sen
 
 
 class _Names(dict[str, Any]):
-    """What a name means in a place: an argument, a constant of the module, or a placeholder."""
+    """The meaning of names in a place: an argument, a constant of the module, or a placeholder."""
 
     def __init__(self, path: str, around: Any, arguments: Mapping[str, Any]) -> None:
         super().__init__(arguments)

@@ -113,14 +113,14 @@ def value_of(schema: Json, name: str, components: dict[str, Json]) -> Any:
 
 
 def allowed_values(schema: Json) -> list[Any]:
-    """The values to choose from, if there are only so many."""
+    """The values to choose from, if their number is limited."""
     refused = schema.get("not", {}).get("enum", ())
     allowed = [schema["const"]] if "const" in schema else schema.get("enum", [])
     return [value for value in allowed if value not in refused]
 
 
 def object_of(schema: Json, components: dict[str, Json]) -> Json:
-    """What is required, and the first member of each required choice."""
+    """Return an object of the required members, and the first member of each required choice."""
     names = list(schema.get("required", ()))
     for choice in [schema, *schema.get("allOf", ())]:
         members = choice.get("oneOf", [])
@@ -140,5 +140,5 @@ def text_of(schema: Json, name: str) -> str:
 
 
 def without_reference(schema: Json) -> Json:
-    """What stands beside a reference."""
+    """Return the members next to a reference."""
     return {name: value for name, value in schema.items() if name != "$ref"}

@@ -276,7 +276,7 @@ def values_of(schema: Json) -> str:
 
 
 def rules_of(schema: Json) -> Iterator[str]:
-    """What a value must satisfy, in words."""
+    """Yield the rules of a value, in words."""
     yield from bounds(schema, "minLength", "maxLength", "characters")
     yield from bounds(schema, "minItems", "maxItems", "items")
     yield from bounds(schema, "minProperties", "maxProperties", "pairs")

@@ -173,7 +173,7 @@ def refer(name: str) -> Json:
 
 
 def is_needed(field: Field) -> bool:
-    """Whether a request without the field breaks its rules: absent means the default value."""
+    """Return whether a request without the field breaks its rules: absent means the default value."""
     rules = field.rules
     if field.optional or field.oneof:
         return False

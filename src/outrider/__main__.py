@@ -9,7 +9,7 @@ from outrider.cli.terminal.errors import exit_at_sigterm, exit_process
 
 
 def run() -> NoReturn:
-    """The command, as a process of its own."""
+    """Run the command as the main program of a process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A name that the terminal's encoding does not have is shown, not died of.

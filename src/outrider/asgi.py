@@ -1,4 +1,4 @@
-"""What the server's process imports; settings come from the environment, the parent wrote them."""
+"""The ASGI application that Envoy's process imports; its settings come from the environment."""
 
 from __future__ import annotations
 

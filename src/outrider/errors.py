@@ -13,7 +13,7 @@ OutriderError
   Internal              the instance lacks what it must have
   UnknownFailure        ZITADEL answers these with the code unknown, and so do we
 
-StartupError stands beside the tree: it is for the operator who starts a process, never for a caller.
+StartupError is not in the tree: it is for the operator who starts a process, never for a caller.
 What is not in this tree reaches the caller as `internal` with a reference and no text.
 """
 
@@ -47,7 +47,7 @@ class OutriderError(Exception):
     then the wire shows the text alone, without an `ErrorDetail`, unless `has_detail` is set.
 
     A message of ZITADEL is fixed. `reason` says what it leaves out: what is wrong, with the value;
-    `hint` says what to do next. Both are a detail of their own on every wire.
+    `hint` says what to do next. Both are separate details on every wire.
     """
 
     code: ClassVar[Code] = Code.INTERNAL
@@ -72,7 +72,7 @@ class OutriderError(Exception):
 
     @property
     def reason(self) -> str:
-        """What is wrong: the added reason, or the message where it says that itself."""
+        """The cause: the added reason, or the message if it contains the cause."""
         return self.added_reason or self.message
 
     def at(self, target_id: str, interception_id: str = "") -> Self:
@@ -149,7 +149,7 @@ class Internal(OutriderError):
 
 
 class UnknownFailure(OutriderError):
-    """What ZITADEL answers with the code unknown: a detail all the same, mostly with an empty id."""
+    """An error that ZITADEL reports with the code unknown, and a detail that mostly has an empty id."""
 
     code = Code.UNKNOWN
 

@@ -19,7 +19,7 @@ _SIGNING_KEY_LENGTH = 36  # what ZITADEL's generator makes
 
 
 class IdLayout(NamedTuple):
-    """Where an identifier has its parts: time in ticks of so many milliseconds, node, sequence."""
+    """The layout of an identifier: time in ticks of `tick_ms`, node, sequence."""
 
     tick_ms: int
     node_bits: int
@@ -102,7 +102,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What surrounds a decision: handed to every part, replaced in tests.
+    """Clock, randomness and identifiers: handed to every part, replaced in tests.
 
     `now` is aware and in UTC; `draw` is uniform in [0, 1); `new_id` makes identifiers that grow,
     `new_sonyflake` others, which grow as well, for targets, public keys and web keys.

@@ -109,7 +109,7 @@ class Connection:
         return given
 
     async def receive(self) -> dict[str, Any]:
-        """The whole body at once; then nothing happens until the call is cancelled."""
+        """The whole body; then nothing happens until the call is cancelled."""
         if self._read:
             await asyncio.Event().wait()
         self._read = True
@@ -149,7 +149,7 @@ def as_text(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def over_http(base_url: str) -> Exchange:
-    """Carries requests over HTTP/1.1, each on a connection of its own."""
+    """Carries requests over HTTP/1.1, each on its own connection."""
     address = urlsplit(base_url)
 
     def blocking(request: HttpRequest) -> HttpResponse:
@@ -176,7 +176,7 @@ def at(base_url: str) -> ApiClient:
 async def grpc_call(
     target: str, sent: HttpRequest, request: Message, response_type: type[M]
 ) -> Result[M]:
-    """A call by a client that nobody here wrote."""
+    """A call by a third-party client."""
     import grpc
 
     # grpcio writes these two itself; a timeout is always in milliseconds here.

@@ -26,6 +26,6 @@ def client(log: Lines) -> ApiClient:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The API on a store of its own, shared by the rows of one module."""
+    """The API on a separate store, shared by the rows of one module."""
     async with running(tmp_path_factory.mktemp("service")) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""The sample as a module, for a real server in a process of its own."""
+"""The sample as a module, for a real server in a separate process."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ async def test_grpc_says_what_it_needs(base_url: str):
 
 async def test_a_page_without_a_host_names_no_address(base_url: str):
     """
-    The stand-in for an absent `Host` is nothing that anybody could connect to.
+    The stand-in for an absent `Host` is no address to which a client could connect.
     """
     answer = await ask(base_url, "GET /docs HTTP/1.0\r\n\r\n")
 
@@ -149,7 +149,7 @@ async def test_http_1_1_still_needs_a_host(base_url: str):
 
 async def test_other_versions_are_answered_as_before(base_url: str):
     """
-    The option changes nothing for everybody else.
+    The option changes nothing for other callers.
     """
     client: ApiClient = at(base_url)
     response = await client.exchange(HttpRequest("GET", "/v2/actions/targets/7", OWNER))

@@ -1,4 +1,4 @@
-"""The same answers through the real server, from clients that nobody here wrote."""
+"""The same answers through the real server, from third-party clients."""
 
 from __future__ import annotations
 
@@ -179,9 +179,9 @@ print(target.id, target.name)
 
 
 def ask_with_zitadels_client(base_url: str) -> str:
-    """GetTarget through the package that ZITADEL publishes, in a process of its own.
+    """GetTarget through the package that ZITADEL publishes, in its own process.
 
-    What it imports warns about deprecations, which are not ours to mend.
+    What it imports warns about deprecations, which only their owners can fix.
     """
     done = subprocess.run(
         [sys.executable, "-c", ASK, base_url], capture_output=True, text=True, check=True

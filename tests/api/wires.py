@@ -100,7 +100,7 @@ class Result(Generic[M]):
     """The same on every wire: a message, or a code with its text and the id in its detail.
 
     `target_id` and `interception_id` are in the detail of a call that a target interrupted; None:
-    there is none. `reason` and `hint` are in a detail of their own; empty: there is none.
+    there is none. `reason` and `hint` are in their own detail; empty: there is none.
     """
 
     message: M | None
@@ -170,7 +170,7 @@ def rest_request(method: DescMethod, message: Message) -> HttpRequest:
 
 
 def json_of(message: Message) -> Any:
-    """A message's JSON, with whole numbers written as everybody but protobuf writes them."""
+    """A message's JSON, with whole numbers written as all libraries but protobuf's write them."""
     return json.loads(message.to_json(), parse_float=plain_number)
 
 

@@ -129,7 +129,7 @@ def run(
 
 
 def run_process(*arguments: object, cwd: Path | None = None, **environ: str) -> CommandResult:
-    """A command that ends by itself, as a process of its own."""
+    """A command that ends by itself, in a separate process."""
     ended = subprocess.run(
         [sys.executable, "-m", "outrider", *map(str, arguments)],
         env=clean_environ(**environ),

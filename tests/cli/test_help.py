@@ -88,7 +88,7 @@ def test_every_command_explains_itself(name):
 
 def test_without_a_command_the_help_is_shown():
     """
-    The first thing that anybody types.
+    The first command that a new user types.
     """
     result = run()
 

@@ -166,7 +166,7 @@ def test_what_was_made_elsewhere_is_imported(connection):
         imported("1004000000000000001", "id")
 
 
-def test_what_was_written_is_read_at_once(connection):
+def test_what_was_written_is_read_immediately(connection):
     """
     The provider's tests ask for up to a minute; other users must not have to.
     """

@@ -18,7 +18,7 @@ import pytest_asyncio
 from system.server import Server
 
 with warnings.catch_warnings():
-    # The library imports a part of its dependency that is deprecated; it is the library's to mend.
+    # The library imports a part of its dependency that is deprecated; only the library can fix it.
     # The dependency adds its own filter before all others when it is imported.
     importlib.import_module("authlib.deprecate")
     warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")
@@ -77,7 +77,7 @@ async def robot(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Rob
 @pytest.mark.parametrize("method", LOGINS)
 async def test_a_client_that_logs_in_can_work(robot: Robot, method: str):
     """
-    Scripts for ZITADEL are pointed at this server, and go on.
+    Scripts for ZITADEL are pointed at this server, and work.
     """
     with LOGINS[method](robot, robot.server.url) as client:
         created = client.actions.create_target(
@@ -136,7 +136,9 @@ async def test_what_an_account_may_not_is_refused(server: Server, tmp_path: Path
 
 
 @pytest.mark.parametrize("method", LOGINS)
-async def test_a_deleted_account_is_out_at_once(server: Server, tmp_path: Path, method: str):
+async def test_a_deleted_account_is_refused_immediately(
+    server: Server, tmp_path: Path, method: str
+):
     """
     Also when it has logged in before.
     """

@@ -48,7 +48,7 @@ MISSPELT = [
 @pytest.mark.parametrize("address", ["10.96.0.17", "fd00:10:96::11"])
 def test_the_variables_of_a_service_are_no_settings(service, address):
     """
-    A server beside a Service of its own name did not start.
+    A server next to a Service of the same name did not start.
     """
     environ = {"OUTRIDER_HOST": "0.0.0.0", **links(service, address)}
     settings = load_settings({}, environ)
@@ -58,7 +58,7 @@ def test_the_variables_of_a_service_are_no_settings(service, address):
     assert settings == from_environ(environ) == from_arguments({}, environ)
 
 
-def test_a_port_of_our_own_counts_beside_a_service():
+def test_a_port_setting_counts_next_to_a_service():
     assert 9090 == load_settings({"port": "9090"}, links("outrider", "10.96.0.17")).port
     assert 9090 == load_settings({}, {"OUTRIDER_PORT": "9090"}).port
 

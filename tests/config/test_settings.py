@@ -158,7 +158,7 @@ def test_an_empty_variable_counts_as_not_set():
     assert 8080 == load_settings({}, {"OUTRIDER_PORT": "", "OUTRIDER_ADMIN_TOKEN": ""}).port
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_told_together():
     """
     One start must find all five typos.
     """
@@ -283,7 +283,7 @@ def test_dev_also_opens_loopback():
 
 def test_dev_does_not_wait_for_a_balancer():
     """
-    Ctrl-C ends a developer's server at once.
+    Ctrl-C ends a developer's server immediately.
     """
     assert 5.0 == load_settings({}, {}).drain_delay
     assert 0.0 == load_settings({"dev": True}, {}).drain_delay
@@ -304,7 +304,7 @@ def test_a_profile_that_is_named_is_not_changed_by_dev():
     assert EgressProfile.CLUSTER is settings.egress_profile
 
 
-def test_paths_are_absolute_at_once():
+def test_paths_are_made_absolute():
     """
     A child process may work in another directory and must find the same files.
     """

@@ -20,6 +20,6 @@ from outrider.domain.ids import shown_id
 )
 def test_only_what_looks_like_an_id_is_repeated(given, shown):
     """
-    Somebody who revokes a token gives the token itself for its id.
+    An operator who revokes a token may give the token itself instead of its id.
     """
     assert shown == shown_id(given)

@@ -1,4 +1,4 @@
-"""An ASGI application behind uvicorn, on a port of its own, and a client that reads every byte."""
+"""An ASGI application behind uvicorn, on a separate port, and a client that reads every byte."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def call(
     content_type: str = "application/json",
     headers: str = "",
 ) -> Reply:
-    """One request on a connection of its own."""
+    """One request on a separate connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request(method, path, body, content_type=content_type, headers=headers))

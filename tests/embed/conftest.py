@@ -1,4 +1,4 @@
-"""Engines on directories of their own, and applications served for real."""
+"""Engines on separate directories, and applications served for real."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ async def test_an_engine_joins_the_server_that_holds_its_directory(tmp_path, ser
 
         await receiver.wait_for(1)
         assert "order.created" in (await engine.list_deliveries())[0].event_type
-        # A second one beside it, in the same process or another.
+        # A second one on the same directory, in the same process or another.
         async with Engine.open(data_dir=tmp_path / "data", dev=True) as another:
             assert [target] == await another.list_targets()
 
 
-def test_every_process_on_a_directory_makes_identifiers_of_its_own(tmp_path):
+def test_every_process_on_a_directory_makes_different_identifiers(tmp_path):
     """
     Two events of the same identifier would be one: the second would never be delivered.
     """

@@ -61,7 +61,7 @@ async def test_replays_name_the_event_and_what_they_repeat(engine, target, recei
 
 async def test_the_call_of_an_asynchronous_target_names_no_event(engine, receiver):
     """
-    It is a delivery, and no event: its id in the log is nobody's.
+    It is a delivery, and no event: no event has its id in the log.
     """
     await engine.register_methods([METHOD])
     target = await engine.create_target("audit", receiver.url, type="async")

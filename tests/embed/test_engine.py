@@ -84,7 +84,7 @@ async def test_a_target_rewrites_a_request(engine):
 
 async def test_a_target_refuses_a_request_with_its_own_words(engine):
     """
-    The application has to see which target said no, and why, as an error of its own tree.
+    The application has to see which target said no, and why, as an error of outrider's tree.
     """
     async with refusing(403, "not on a Sunday") as receiver:
         await engine.register_methods([METHOD])
@@ -212,7 +212,7 @@ async def test_an_event_that_cannot_be_is_refused_by_its_field(engine, event, fi
 
 async def test_an_engine_without_deliveries_leaves_them_to_others(tmp_path, receiver):
     """
-    A web process may publish while a worker of its own delivers.
+    A web process may publish while a separate worker delivers.
     """
     data = tmp_path / "data"
     async with Engine.open(data_dir=data, dev=True, deliver=False) as engine:
@@ -253,7 +253,7 @@ async def test_targets_and_executions_can_be_managed_without_a_server(engine, re
         await engine.get_target(made)
 
 
-async def test_processes_that_put_the_same_target_at_once_all_have_it(engine, receiver):
+async def test_processes_that_put_the_same_target_concurrently_all_have_it(engine, receiver):
     """
     Four workers of one host start together: three of them did not start at all.
     """

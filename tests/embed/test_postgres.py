@@ -24,7 +24,7 @@ def engine_on(url: str, tmp_path) -> Engine:
     return Engine.open(data_dir=tmp_path / "data", database_url=url, dev=True)
 
 
-async def test_a_program_reads_why_nothing_is_stored_and_goes_on(postgres_url, tmp_path):
+async def test_a_program_reads_why_nothing_is_stored_and_continues(postgres_url, tmp_path):
     """
     The same error that callers of a server get, and no exception of a driver.
     """
@@ -47,7 +47,7 @@ async def test_an_engine_on_a_database_with_too_few_connections_does_not_start(
     postgres_url, tmp_path
 ):
     """
-    It needs four; what is missing is said at once.
+    It needs four; the error tells what is missing.
     """
     name = postgres_url.partition("?")[0].rpartition("/")[2]
     role = f"few_{name}"

@@ -66,7 +66,7 @@ async def uvicorn(directory, *, beside: bool):
 
 
 async def read_until(process, pattern: str, count: int = 1) -> str:
-    """What a process wrote to its log until this was there so many times, or until its end."""
+    """The log of a process until `pattern` was there `count` times, or until its end."""
     text = ""
     async with asyncio.timeout(50):
         while line := await process.stderr.readline():
@@ -99,7 +99,7 @@ async def test_workers_that_do_not_share_are_told_how_to(tmp_path):
     assert "open the engine of each process with beside_engines=True" in log
 
 
-async def test_engines_that_open_at_once_all_open(tmp_path):
+async def test_engines_that_open_together_all_open(tmp_path):
     """
     Processes that find the directory free at the same time, and a schema that is missing.
     """
@@ -270,7 +270,7 @@ async def test_threads_call_an_engine_by_run(engine):
     assert [event.id for event in events] == [result.id for result in published]
 
 
-async def test_a_call_from_another_loop_is_refused_and_the_engine_goes_on(engine):
+async def test_a_call_from_another_loop_is_refused_and_the_engine_continues(engine):
     """
     Its connections are in its own loop: a call of another one could wait for ever.
     """

@@ -25,7 +25,7 @@ async def test_an_error_has_its_reason_and_what_to_do(engine):
     assert "s3cr3t" not in f"{error!r}{error.reason}{error.hint}"
 
 
-async def test_an_error_of_our_own_is_its_reason(engine):
+async def test_our_own_error_is_its_reason(engine):
     """
     So that a program can always show the reason.
     """
@@ -51,7 +51,7 @@ async def test_an_unknown_event_type_and_a_repeated_target_say_so(engine):
 
 async def test_setting_an_execution_returns_what_it_replaced_and_shadows(engine):
     """
-    Whatever fires no more, somebody waits for.
+    An execution that is not matched any more is missed by a receiver.
     """
     await engine.publish(Event(event_type="inv.paid"))
     wide, narrow = [await engine.create_target(name, ENDPOINT) for name in ("wide", "narrow")]

@@ -52,7 +52,7 @@ def with_password(deployment: Deployment) -> Deployment:
 
 
 async def two_nodes(launch: Launch, url: str, receiver: Receiver, directory: Path) -> Deployment:
-    """Two servers on one database, each with a data directory of its own below `directory`."""
+    """Two servers on one database, each with a separate data directory below `directory`."""
     environ = {"OUTRIDER_DATABASE_URL": url}
     first = await launch(data_dir=directory / "first", environ=environ).ready()
     deployment = with_password(await deployment_of(first, receiver))

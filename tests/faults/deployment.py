@@ -55,7 +55,7 @@ class Deployment:
         self.server, *self.others = [left for left in self.nodes if left is not node] or [node]
 
     async def replace(self, node: Server, launch: Callable[..., Server]) -> None:
-        """Kill a node and start it again at once; publishers use the new one when it is there."""
+        """Kill a node and start it again immediately; publishers use the new one when it is there."""
         self.kill(node)
         others = [other for other in self.nodes if other is not node]
         self.server = await launch(data_dir=node.data_dir, environ=self.environ).ready()
@@ -78,7 +78,7 @@ class Deployment:
         return results
 
     async def feed(self, count: int, *, at_once: int = 20) -> None:
-        """Publish so many in calls of `at_once`, each again and again until it is answered."""
+        """Publish `count` events in calls of `at_once`, each again and again until it is answered."""
         for start in range(0, count, at_once):
             ids = self.new_ids(min(at_once, count - start))
             while True:
@@ -104,7 +104,7 @@ async def deployment_of(
 ) -> Deployment:
     """A started server with one target, the receiver, which its events go to.
 
-    `endpoint` is another URL of it; `policy` is the target's, beside a header that is a secret.
+    `endpoint` is another URL of it; `policy` is the target's, in addition to a header that is a secret.
     """
     api = server.api
     secrets = secrets_of(server)

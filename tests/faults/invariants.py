@@ -70,7 +70,7 @@ async def check_invariants(
 
 
 async def leases_end(rows: Rows, living: int) -> None:
-    """Wait until only so many workers have a lease; a dead one keeps its own until it is over."""
+    """Wait until only this number of workers have a lease; a dead one keeps its lease until the end."""
     async with asyncio.timeout(RESCUED_WITHIN.total_seconds()):
         while len(await asyncio.to_thread(rows, "SELECT owner FROM leases")) > living:
             await asyncio.sleep(0.1)

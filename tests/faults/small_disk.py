@@ -14,7 +14,7 @@ _FILLER = "filler"
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """A file system of its own."""
+    """A separate file system."""
 
     root: Path
 
@@ -25,7 +25,7 @@ class SmallDisk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, *, all_but: int) -> None:
-        """Take the space, all but so many bytes."""
+        """Take the space, all but a number of bytes."""
         with (self.root / _FILLER).open("wb") as filler:
             os.posix_fallocate(filler.fileno(), 0, self.free_bytes - all_but)
 

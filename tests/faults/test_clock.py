@@ -38,7 +38,7 @@ class Clock:
         self.environ = {
             "LD_PRELOAD": str(library / "libfaketime" / "src" / "libfaketime.so.1"),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
-            # Read anew every second: two threads that read at once may get the true time instead.
+            # Read again every second: two threads that read together may get the true time instead.
             "FAKETIME_CACHE_DURATION": "1",
             # The kernel's other clock never jumps.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -46,7 +46,7 @@ class Clock:
         self.show(0)
 
     def show(self, seconds: int) -> None:
-        """Jump to so many seconds before or after the true time."""
+        """Jump by a number of seconds before or after the true time."""
         written = self._offset.with_suffix(".new")
         written.write_text(f"{seconds:+d}\n")
         written.rename(self._offset)
@@ -70,7 +70,7 @@ class Host:
         return line
 
     async def publish(self, events: int) -> None:
-        """Return when so many are answered."""
+        """Return when a number of calls are answered."""
         self.process.stdin.write(f"{events}\n".encode())
         while (line := await self.line()) != "published":
             self.answered.append(line)
@@ -132,7 +132,7 @@ async def test_a_clock_that_jumps_by_an_hour_delays_and_repeats_little(tmp_path,
         await first.publish(EVENTS)
         await arrived(receiver, set(first.answered), within=20)
 
-        # Some are under way, the others wait; one of two that claimed them dies; the clock goes back.
+        # Some are in flight, the others wait; one of two that claimed them dies; the clock goes back.
         hang.set()
         await first.publish(EVENTS)
         await receiver.wait_for(len(receiver.calls) + 1)

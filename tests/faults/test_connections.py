@@ -19,7 +19,7 @@ FAST_RETRIES = {"retry": {"waits": ["0.1s"] * 50}}
 
 
 @pytest.mark.timeout(120)
-async def test_cut_connections_repeat_what_was_under_way_and_nothing_else(launch):
+async def test_cut_connections_repeat_what_was_in_flight_and_nothing_else(launch):
     """
     Publishers publish again with the same ids, we call again with the same delivery ids: once is enough.
     """

@@ -30,7 +30,7 @@ from worker.harness import LogRecorder
 BACKLOG = 4 * max(CANCELLED_AT_ONCE, DELETED_AT_ONCE)
 SHOP = InstanceId("9001")
 YEARS = timedelta(days=3650)
-# It dies at once when its second part is on the disk, and before it asks for the third.
+# It dies immediately when its second part is on the disk, and before it asks for the third.
 VICTIM = """
 import asyncio, os, signal, sys
 from outrider.bootstrap.app_context import open_store, registered_catalogue

@@ -60,7 +60,7 @@ async def test_a_full_disk_refuses_and_loses_nothing_and_recovers(disk: SmallDis
 @pytest.mark.timeout(120)
 async def test_a_server_whose_disk_is_full_is_not_ready_until_it_has_space(disk: SmallDisk):
     """
-    A balancer goes on sending calls to a server that says it is ready, and every one is refused.
+    A balancer continues to send calls to a server that reports that it is ready, and every one is refused.
     """
     with ExitStack() as ends:
         server = Server(disk.root)

@@ -53,7 +53,7 @@ async def test_two_nodes_on_postgresql_killed_20_times_amid_10000_deliveries_los
 
 
 async def killed_amid_deliveries(deployment: Deployment, launch: Launch) -> None:
-    """Publish, and kill a random node while that arrives; it starts again at once."""
+    """Publish, and kill a random node while that arrives; it starts again immediately."""
     draw, receiver = random.Random(20), deployment.receiver
     for _ in range(KILLS):
         feeding = asyncio.create_task(deployment.feed(PORTION))

@@ -38,7 +38,7 @@ async def test_a_server_whose_database_became_read_only_says_so_and_recovers(
     launch: Callable[..., Server], database: PostgresServer
 ):
     """
-    A primary that was demoted: 25006 on every wire, interceptions go on, one line in the log.
+    A primary that was demoted: 25006 on every wire, interceptions continue, one line in the log.
     """
     answer = Answer(body=json.dumps({"query": {"limit": 1}}).encode())
     async with Receiver() as receiver, Receiver(lambda _: answer) as changing:
@@ -125,7 +125,7 @@ async def test_a_start_waits_for_a_database_that_is_read_only(
     launch: Callable[..., Server], database: PostgresServer
 ):
     """
-    A fail-over may be under way; what is waited for is on the terminal.
+    A fail-over may be running; the terminal shows what the start waits for.
     """
     with refusing_database(database) as db:
         db.execute("ALTER ROLE {role} SET default_transaction_read_only = on")
@@ -148,7 +148,7 @@ async def test_a_start_waits_for_a_database_that_is_read_only(
         ("REVOKE CREATE ON SCHEMA public FROM {role}, PUBLIC, pg_database_owner", "42501"),
     ],
 )
-async def test_a_start_that_cannot_succeed_says_why_at_once(
+async def test_a_start_that_cannot_succeed_says_why_immediately(
     launch: Callable[..., Server], database: PostgresServer, statement: str, expected: str
 ):
     """
@@ -209,7 +209,7 @@ async def fill_up(deployment) -> tuple[list[str], ApiError]:
 
 
 def open_directory(database: PostgresServer):
-    """Where the server's user may go: beside its data."""
+    """Where the server's user may go: next to its data."""
     return database._directory / "disk"
 
 

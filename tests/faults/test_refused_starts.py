@@ -69,7 +69,7 @@ FAULTS = [
 @pytest.mark.timeout(120)
 async def test_pending_deliveries_survive_refused_starts(launch):
     """
-    A wrong deploy changes nothing: with the right one everything goes on, and every signature holds.
+    A wrong deploy changes nothing: with the right one everything continues, and every signature holds.
     """
     released = asyncio.Event()
     async with Receiver(lambda _: Answer(hang_until=released)) as receiver:

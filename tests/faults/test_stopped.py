@@ -1,4 +1,4 @@
-"""Processes that stand still for longer than their lease, and then go on: a laptop that slept.
+"""Processes that stand still for longer than their lease, and then continue: a laptop that slept.
 
 Both scenarios take their 20 s at the same time.
 """
@@ -32,7 +32,7 @@ GONE = 410
 
 
 class LateAnswers:
-    """Answers the first calls when it is told to; all others at once, with 200."""
+    """Answers the first calls when it is told to; all others immediately, with 200."""
 
     def __init__(self, status: int) -> None:
         self.released = asyncio.Event()
@@ -130,7 +130,7 @@ async def test_a_late_answer_is_not_recorded_twice(scenarios):
     assert EVENTS == report.repeated
 
 
-async def test_a_node_that_slept_goes_on_where_it_was(scenarios):
+async def test_a_node_that_slept_continues_where_it_was(scenarios):
     """
     Its own rescuer may be the first to wake, and give away what its own worker claimed.
     """

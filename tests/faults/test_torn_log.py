@@ -16,14 +16,14 @@ from faults.write_ahead_log import Log, log_of
 from outrider.testing.receiver import Answer, Receiver
 
 EVENTS = 60
-# So many commits are not what they were; each is at most one publication, some are a worker's.
+# This number of commits is damaged; each is at most one publication, some are a worker's.
 TORN = 10
 IN_FLIGHT = 64
 Damage = Callable[[Log], None]
 
 
 async def killed(launch, receiver: Receiver, released: asyncio.Event) -> Deployment:
-    """A server that was killed after so many answers, one event each; nothing was delivered."""
+    """A server that was killed after a number of answers, one event each; nothing was delivered."""
     released.clear()
     deployment = await deployment_of(await launch().ready(), receiver)
     await deployment.feed(EVENTS, at_once=1)
@@ -75,7 +75,7 @@ def cut_off(log: Log) -> None:
 @pytest.mark.parametrize("damage", [flipped, cut_off])
 async def test_all_before_the_damaged_tail_is_there(launch, released, damage: Damage):
     """
-    The disk lied about the last commits. Those before survive, and publishing again mends the rest.
+    The disk lied about the last commits. Those before survive, and publishing again restores the rest.
     """
     async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
         deployment = await killed(launch, receiver, released)
@@ -93,7 +93,7 @@ async def test_all_before_the_damaged_tail_is_there(launch, released, damage: Da
 
 async def test_a_broken_database_is_named_and_left_alone(launch, released):
     """
-    A server cannot repair it: the operator has to know at once, and has a backup.
+    A server cannot repair it: the operator has to know immediately, and has a backup.
     """
     async with Receiver(lambda _: Answer(hang_until=released)) as receiver:
         deployment = await killed(launch, receiver, released)

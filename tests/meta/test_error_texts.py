@@ -16,7 +16,7 @@ FORWARDED = {"(EXEC-bmhNhpcqpF)", "(EXEC-reUaUZCzCp)"}
 WITH_ID = re.compile(r".* \([\w-]*\)", re.DOTALL)
 # A rule, or an order: what to write instead is in it.
 SAYS_WHAT_TO_DO = re.compile(
-    r"\b(must|give|say|send|publish|try|use|name|choose|let|put|leave|set|only one of|one of|required|"
+    r"\b(must|give|say|send|publish|try|use|call|await|name|choose|let|put|leave|set|only one of|one of|required|"
     r"invalid|no more than|at most|wants|such as)\b"
 )
 # A field such as `Events[3]`, or a header.
@@ -32,14 +32,14 @@ def is_zitadels(row: Row) -> bool:
 
 def test_the_page_of_errors_is_current():
     """
-    `make generate` writes it again. Whoever reviews the texts reads them there.
+    `make generate` writes it again. A reviewer of the texts reads them there.
     """
     assert page() == PAGE.read_text(encoding="utf-8")
 
 
 def test_every_place_that_makes_an_error_was_made_to():
     """
-    The page would be short of what could not be made, and nobody would see it.
+    The page would be short of what could not be made, and no reviewer would see it.
     """
     made = {(error.path, error.line) for error in made_errors()}
 

@@ -97,7 +97,7 @@ def rank_of(folder: str) -> int:
 
 
 def folders_imported(module: Module) -> set[str]:
-    """The other folders of its own layer that a module imports."""
+    """The other folders of the same layer that a module imports."""
     own = folder_of(module)
     names = (name.removeprefix("outrider.") for name in module.imports())
     found = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -13,12 +14,22 @@ MODULES = [*modules_under(SERVICE), *modules_under(RECEIVER)]
 
 MAX_FUNCTION_LINES = 60
 MAX_MODULE_LINES = 400
-# Names of drawers, not of things: what is put there belongs to somebody.
+# Names of drawers, not of things: what is put there belongs to another package.
 DRAWERS = {"base", "common", "helper", "helpers", "manager", "managers", "misc", "util", "utils"}
 DOCUMENTED = (
     "outrider.domain.",
     "outrider.errors",
     "outrider.usecases.ports.",
+    "outrider.api.services.",
+    "outrider.embed",
+    "outrider_receiver",
+)
+# Where a docstring also names the errors of a function.
+RAISING = (
+    "outrider.domain.",
+    "outrider.usecases.ports.",
+    "outrider.api.services.",
+    "outrider.embed",
     "outrider_receiver",
 )
 
@@ -56,7 +67,7 @@ def undocumented(module: Module) -> Iterator[str]:
     """Public classes, functions and methods without a docstring."""
     if module.name.startswith(DOCUMENTED):
         for name, node in definitions(module.tree, module.name):
-            if not ast.get_docstring(node) and not is_field(node):
+            if not ast.get_docstring(node) and not is_bare(node):
                 yield name
 
 
@@ -68,9 +79,32 @@ def definitions(parent: ast.AST, path: str) -> Iterator[tuple[str, Definition]]:
                 yield from definitions(node, f"{path}.{node.name}")
 
 
-def is_field(node: Definition) -> bool:
-    """A protocol's `@property` with the body `...`: its type says what it is."""
-    return ast.unparse(node.body) == "..." and "property" in map(ast.unparse, node.decorator_list)
+def silent_errors(module: Module) -> Iterator[str]:
+    """Public functions that raise, without a word about it in their docstrings."""
+    if module.name.startswith(RAISING) and not module.name.rpartition(".")[2].startswith("_"):
+        for name, node in definitions(module.tree, module.name):
+            docstring = ast.get_docstring(node) or ""
+            if raises(node) and not re.search(r"\b[Rr]aises?\b", docstring):
+                yield name
+
+
+def raises(node: Definition) -> bool:
+    """Whether a function raises an error itself, not in a function inside it."""
+    is_function = not isinstance(node, ast.ClassDef)
+    return is_function and any(isinstance(part, ast.Raise) and part.exc for part in parts_of(node))
+
+
+def parts_of(node: ast.AST) -> Iterator[ast.AST]:
+    for part in ast.iter_child_nodes(node):
+        if not isinstance(part, Definition | ast.Lambda):
+            yield part
+            yield from parts_of(part)
+
+
+def is_bare(node: Definition) -> bool:
+    """Whether the body is `...`: a protocol's property, or an overload. Their types say it all."""
+    decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+    return ast.unparse(node.body) == "..." and bool({"property", "overload"} & decorators)
 
 
 def offences(rule) -> list[str]:
@@ -107,9 +141,16 @@ def test_nothing_is_called_just_key():
 
 def test_what_others_rely_on_says_what_they_may_rely_on():
     """
-    The domain, the errors, the ports and the receiver are read by whoever builds on them.
+    The domain, the errors, the ports and the receiver are read by developers who build on them.
     """
     assert [] == offences(undocumented)
+
+
+def test_docstrings_name_the_errors():
+    """
+    A signature in Python does not say what a function raises.
+    """
+    assert [] == offences(silent_errors)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +169,8 @@ def test_what_others_rely_on_says_what_they_may_rely_on():
         (undocumented, "async def f(): ...", "outrider.domain.a.f"),
         (undocumented, "class C: ...", "outrider.domain.a.C"),
         (undocumented, "class C:\n 'x'\n @property\n def f(self): return 1", "a.C.f"),
+        (silent_errors, "def f():\n 'x'\n raise A", "outrider.domain.a.f"),
+        (silent_errors, "class C:\n async def f(self):\n  'x'\n  if 1: raise A('b')", "a.C.f"),
     ],
 )
 def test_an_offence_is_found(rule, text, offence):
@@ -144,6 +187,9 @@ def test_an_offence_is_found(rule, text, offence):
         (long_modules, "a = 1\n" * 400),
         (bare_keys, "sorted(a, key=len)\nsigning_key = a['key']\nprint(a.key)"),
         (undocumented, "class C:\n 'x'\n @property\n def f(self): ..."),
+        (undocumented, "@overload\ndef f(a: int) -> int: ..."),
+        (silent_errors, "def f():\n 'Raise `A` if so.'\n raise A"),
+        (silent_errors, "def f():\n def g(): raise A\n try: pass\n except B: raise"),
         (undocumented, "def _f(): ...\nclass C:\n    'x'\n    def __len__(self): ..."),
     ],
 )

@@ -243,9 +243,9 @@ def reached(start: str, leads_to: dict[str, set[str]]) -> set[str]:
 @pytest.mark.timeout(180)
 def test_every_module_can_be_imported_first(tmp_path):
     """
-    A circle of imports shows only to whoever enters it at the wrong place.
+    A circle of imports fails only for a program that enters it at the wrong place.
 
-    Whoever is in none is imported after all that it needs, in whatever order: once is enough.
+    A module that is in none is imported after all that it needs, in any order: once is enough.
     """
     modules = [*MODULES, *modules_under(RECEIVER)]
     ours = ("outrider.", "outrider_receiver")
@@ -312,7 +312,7 @@ def test_the_receiver_needs_nothing_but_the_standard_library():
 
 def test_the_receiver_imports_nothing_of_the_service():
     """
-    It is a distribution of its own, and must stay one.
+    It is a separate distribution, and must stay one.
     """
     needed = {
         module.name.removeprefix("outrider_receiver."): foreign(module) - {"outrider_receiver"}

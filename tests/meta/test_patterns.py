@@ -17,7 +17,7 @@ from outrider.api.validation.validation import rules_of
 
 # What a text needs that is made of it twice over, if the expression tries each way.
 LENGTH = 20_000
-# A quadratic expression takes some ten seconds for so many characters.
+# A quadratic expression takes some ten seconds for a text of this length.
 MOST_S = 1.0
 SEARCHES = ("search", "sub", "split", "findall", "finditer")
 
@@ -103,7 +103,7 @@ def escaped(choice: tuple[Any, Any]) -> str:
 
 
 def attacks(nodes: list[Any], length: int, before: str = "") -> Iterator[str]:
-    """Texts that repeat what an expression repeats, and then do not go on as it does."""
+    """Texts that repeat what an expression repeats, and then end differently."""
     for node in nodes:
         kind, value = str(node[0]), node[1]
         if kind in {"MAX_REPEAT", "MIN_REPEAT"}:

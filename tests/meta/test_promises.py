@@ -32,7 +32,7 @@ def names_in(path: str) -> frozenset[str]:
 
 
 def missing(text: str) -> list[str]:
-    """What a document names and nobody has."""
+    """Tests that a document names and that do not exist."""
     found = []
     for path, name in NAMED.findall(text):
         if not (REPOSITORY / path).exists():
@@ -59,7 +59,7 @@ def unheld(text: str) -> list[str]:
 @pytest.mark.parametrize("document", [FAULTS, THREATS], ids=lambda value: value.name)
 def test_every_test_that_a_document_names_is_there(document):
     """
-    A promise whose test was renamed or removed is held by nobody.
+    A promise whose test was renamed or removed is not checked.
     """
     text = document.read_text("utf-8")
 
@@ -70,7 +70,7 @@ def test_every_test_that_a_document_names_is_there(document):
 
 def test_every_test_of_a_fault_is_in_the_table():
     """
-    Somebody who looks for a fault looks there.
+    A developer who looks for a fault looks there.
     """
     named = {name for _, name in NAMED.findall(FAULTS.read_text("utf-8"))}
     faults = REPOSITORY / "tests" / "faults"

@@ -41,7 +41,7 @@ def files() -> Iterator[Path]:
 
 
 def is_exempt(path: Path) -> bool:
-    """Whether the old terms may stand there. The change log names them beside the new ones."""
+    """Whether the old terms may stand there. The change log names them next to the new ones."""
     name = path.relative_to(REPOSITORY).as_posix()
     return name == "CHANGELOG.md" or name.startswith(tuple(EXCEPTIONS))
 

@@ -88,7 +88,7 @@ def test_a_traceback_is_redacted_too(stream):
 @pytest.mark.parametrize("log_format", LogFormat)
 def test_what_is_down_is_one_line_and_no_traceback(stream, log_format):
     """
-    A worker whose database is away says so twice a second: the reason must be found in that.
+    A worker whose database is unavailable logs that twice a second: the reason must be found there.
     """
     configure_logs(LogLevel.INFO, log_format, stream=stream)
     failure = Unavailable("the database cannot be reached")

@@ -124,7 +124,7 @@ def test_what_is_not_declared_cannot_be_counted():
 
 def test_metrics_are_made_in_one_place():
     """
-    The table is what the documentation is made from: there are no declarations beside it.
+    The table is what the documentation is made from: there are no other declarations.
     """
     root = Path(metrics.__file__).parent.parent
     made = [
@@ -225,7 +225,7 @@ def test_a_server_that_starts_begins_at_zero(tmp_path):
 
 def test_what_another_release_counted_is_left_out(tmp_path):
     """
-    A worker of yesterday may go on beside a server of today.
+    A worker of an older release may run next to a newer server.
     """
     shared_metrics = open_shared_metrics(tmp_path)
     shared_metrics.counter(metrics.DELIVERIES_CLAIMED).add(1)

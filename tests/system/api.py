@@ -49,7 +49,7 @@ class Api:
         return await asyncio.to_thread(self.send, "GET", path, None)
 
     def send(self, method: str, path: str, body: object) -> dict[str, Any]:
-        """One call on a connection of its own."""
+        """One call on a separate connection."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=WITHIN_S)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         try:
@@ -116,7 +116,7 @@ class Api:
         return (await self.get(f"/v1/deliveries/{delivery}"))["delivery"]
 
     async def until(self, rows: Rows, count: int, *, within: float = 30.0) -> None:
-        """Ask again and again until there are so many rows. Raise `TimeoutError` with the last."""
+        """Ask again and again until there are enough rows. Raise `TimeoutError` with the last."""
         found: Sequence[Any] = ()
         try:
             async with asyncio.timeout(within):

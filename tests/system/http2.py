@@ -1,6 +1,6 @@
 """As much of HTTP/2 (RFC 9113) as one caller needs to see how its connection ends.
 
-gRPC's client hides a GOAWAY: it opens another connection and goes on.
+gRPC's client hides a GOAWAY: it opens another connection and continues.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Publisher:
     published: int = 0
 
     async def publish(self, count: int, *, at_once: int = 100) -> None:
-        """So many events, in calls of `at_once`."""
+        """Publish `count` events, in calls of `at_once`."""
         for start in range(0, count, at_once):
             await self._one_call(min(at_once, count - start))
 

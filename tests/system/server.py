@@ -1,4 +1,4 @@
-"""`outrider serve` as an operator runs it: in processes of its own, on any free port."""
+"""`outrider serve` as an operator runs it: in separate processes, on any free port."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Server:
         return await self.ended()
 
     def kill(self) -> None:
-        """Kill every process of it at once."""
+        """Kill every process of it at the same time."""
         for child in self.kill_supervisor():
             if "outrider" in command_line(child):
                 kill(child)

@@ -22,7 +22,7 @@ from system.ledger import (
 from system.processes import ENVOY, WORKER, children_running, kill, wait_gone
 
 EVENTS = 2000
-# So slow that thousands are still pending, so many are in flight, when the server dies.
+# So slow that thousands are still pending, and many are in flight, when the server dies.
 SLOW = Answer(delay=0.1)
 # After it the children of a server that died have noticed.
 NOTICED_WITHIN_S = 3.0
@@ -123,7 +123,7 @@ async def test_orphans_do_not_wait_for_a_receiver_that_hangs(launch):
 @pytest.mark.timeout(90)
 async def test_a_killed_worker_is_replaced_and_its_deliveries_are_rescued(launch):
     """
-    One process that dies is an incident for nobody: the API goes on, and so do deliveries.
+    One process that dies is no incident: the API continues, and so do deliveries.
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()
@@ -145,7 +145,7 @@ async def test_a_killed_worker_is_replaced_and_its_deliveries_are_rescued(launch
 
 async def test_a_killed_api_comes_back_on_its_port(launch):
     """
-    Clients know one address. Deliveries that were under way do not notice.
+    Clients know one address. Deliveries in flight do not notice.
     """
     async with Receiver(lambda _: SLOW) as receiver:
         server = await launch().ready()

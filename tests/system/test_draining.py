@@ -83,7 +83,7 @@ async def call_on_one_connection():
         caller.writer.close()
 
 
-async def test_callers_that_go_on_calling_see_no_reset_and_no_cut_answer(
+async def test_callers_that_continue_to_call_see_no_reset_and_no_cut_answer(
     launch, call_on_one_connection
 ):
     """
@@ -144,7 +144,7 @@ async def test_callers_over_http2_are_asked_to_leave_and_are_answered(launch):
 
 async def test_a_grpc_client_calls_through_the_stop(launch):
     """
-    It goes on a new connection when it is asked to leave the old one; no call fails.
+    It uses a new connection when it is asked to leave the old one; no call fails.
     """
     server = await launch(environ={"OUTRIDER_DRAIN_DELAY": FOR_EVER}).ready()
     host, port = server.address
@@ -209,7 +209,7 @@ async def test_a_connection_on_which_nothing_happens_does_not_hold_up_the_end(
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
-async def test_a_second_signal_ends_the_delay_at_once(launch, number, code):
+async def test_a_second_signal_ends_the_delay_immediately(launch, number, code):
     """
     Who presses Ctrl-C twice does not want to wait for a balancer that is not there.
     """

@@ -37,7 +37,7 @@ async def worker_on(data_dir):
 @pytest.mark.timeout(120)
 async def test_an_extra_worker_outlives_a_restart_of_the_server(launch, data_dir):
     """
-    Its claims are not taken from it: the new server knows that it is not one of its own workers.
+    Its claims are not taken from it: the new server knows that another process started this worker.
     """
     release = asyncio.Event()
     async with Receiver(lambda _: Answer(hang_until=release)) as receiver:

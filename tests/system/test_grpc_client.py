@@ -70,7 +70,7 @@ class Client:
         }
 
     def begin(self, procedure: str, /, **fields: Any) -> Any:
-        """Send it and return at once; `result` waits for the response."""
+        """Send it and return; `result` waits for the response."""
         request, send = self._procedures[procedure]
         return send.future(request(**fields), timeout=WITHIN_S, metadata=self._metadata)
 
@@ -326,7 +326,7 @@ def test_many_calls_share_a_connection(client):
     assert 1 == len({answer.target.id for answer in answers})
 
 
-def test_calls_at_once_share_a_connection(client):
+def test_concurrent_calls_share_a_connection(client):
     """
     Their answers come in any order, each to its own call.
     """

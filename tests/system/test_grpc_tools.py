@@ -117,7 +117,7 @@ def test_a_probe_for_an_unknown_service_is_told(channel: grpc.Channel):
     assert grpc.StatusCode.NOT_FOUND is caught.value.code()
 
 
-def test_who_watches_is_told_at_once_and_may_leave(server: Server, channel: grpc.Channel):
+def test_a_watcher_is_told_immediately_and_may_leave(server: Server, channel: grpc.Channel):
     """
     A call that never ends must not stay behind when its caller is gone.
     """
@@ -130,7 +130,7 @@ def test_who_watches_is_told_at_once_and_may_leave(server: Server, channel: grpc
     assert "canceled" == json.loads(ended)["code"]
 
 
-def test_who_watches_an_unknown_service_goes_on_watching(channel: grpc.Channel):
+def test_a_watcher_of_an_unknown_service_stays_connected(channel: grpc.Channel):
     """
     It may be served after the next release: the call stays open.
     """

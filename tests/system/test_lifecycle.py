@@ -52,7 +52,7 @@ async def test_what_runs_is_finished_and_the_rest_goes_back(launch, data_dir, nu
     assert publisher.answered == {event_of(call) for call in receiver.calls}
 
 
-async def test_a_call_under_way_is_answered_before_the_server_ends(launch, receiver):
+async def test_a_call_in_flight_is_answered_before_the_server_ends(launch, receiver):
     """
     A publisher who gets no answer does not know whether to publish again.
     """
@@ -119,7 +119,7 @@ async def test_a_receiver_that_hangs_delays_the_end_only_so_long(launch):
     assert 1 == len(calls_by_delivery(receiver.calls))
 
 
-async def test_the_port_is_free_at_once(launch):
+async def test_the_port_is_free_immediately(launch):
     """
     A restart on a fixed port must not have to wait for the kernel.
     """

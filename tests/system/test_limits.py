@@ -57,7 +57,7 @@ async def send_most(writer: asyncio.StreamWriter) -> None:
 async def status_of(server: Server, head: str) -> str:
     """The first line that is answered, before the body has come.
 
-    A server that has answered and closed cuts off a client that goes on sending. On a busy machine
+    A server that has answered and closed cuts off a client that continues to send. On a busy machine
     the client may see that before it has read the answer, and asks again.
     """
     for _attempt in range(ATTEMPTS):

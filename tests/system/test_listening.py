@@ -37,7 +37,7 @@ def sockets_of(process: int) -> set[str]:
 
 async def test_only_the_port_of_the_api_is_open(launch, data_dir):
     """
-    Envoy's admin interface asks nobody who he is: on a port every account could end the API, and
+    Envoy's admin interface has no authentication: on a port every account could end the API, and
     have it log tokens.
     """
     server = await launch().ready()

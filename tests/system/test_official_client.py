@@ -15,7 +15,7 @@ import pytest
 from system.server import Server
 
 with warnings.catch_warnings():
-    # The library imports a part of its dependency that is deprecated; it is the library's to mend.
+    # The library imports a part of its dependency that is deprecated; only the library can fix it.
     # The dependency adds its own filter before all others when it is imported.
     importlib.import_module("authlib.deprecate")
     warnings.filterwarnings("ignore", message="authlib.jose module is deprecated")

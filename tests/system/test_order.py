@@ -58,7 +58,7 @@ class TargetSequence:
         return ids
 
     async def called(self, calls: int) -> list[str]:
-        """Wait for so many calls; return the targets they were for."""
+        """Wait for a number of calls; return the targets they were for."""
         return [name_of(call) for call in await self.receiver.wait_for(calls)]
 
     async def states(self, event: str) -> dict[str, str]:
@@ -114,7 +114,7 @@ async def test_those_after_an_interrupting_target_wait_until_it_has_it(make_sequ
 
 async def test_a_failure_that_does_not_interrupt_delays_no_other(make_sequence):
     """
-    It is tried again on its own; the others have theirs at once, and in order.
+    It is tried again on its own; the others have theirs immediately, and in order.
     """
     sequence = make_sequence(a=[FAILURE])
     await sequence.add("a")
@@ -150,7 +150,7 @@ async def test_the_next_one_starts_when_the_first_attempt_has_ended(make_sequenc
     assert first == event_of(sequence.receiver.calls[-1])
 
 
-async def test_nobody_waits_for_rest_async(make_sequence):
+async def test_no_target_waits_for_rest_async(make_sequence):
     """
     That is its purpose. The target after it waits for the awaited one before it.
     """
@@ -185,7 +185,7 @@ async def test_an_interrupting_target_that_will_never_have_it_cancels_those_afte
 
 async def test_a_deleted_target_is_called_no_more_and_delays_no_other(make_sequence):
     """
-    An operator deletes a failing target to let the others go on.
+    An operator deletes a failing target so that the others are called.
     """
     sequence = make_sequence(a=[FAILURE])
     await sequence.add("a", interrupt=True)
@@ -220,7 +220,7 @@ async def test_those_after_a_deleted_target_still_wait_for_the_one_before(make_s
 
 async def test_every_event_keeps_the_order_for_itself(make_sequence):
     """
-    Under load, too: hundreds of deliveries are under way at once, some of them slow.
+    Under load, too: hundreds of deliveries are in flight, some of them slow.
     """
     sequence = make_sequence(a=[Answer(delay=0.05)] * 50)
     await sequence.add("a")

@@ -34,7 +34,7 @@ def shared(postgres_url):
 
 @pytest.fixture
 def node(launch, tmp_path, shared):
-    """Start a node with a data directory of its own."""
+    """Start a node with a separate data directory."""
     return lambda name: launch(data_dir=tmp_path / name, environ=shared)
 
 
@@ -81,7 +81,7 @@ async def test_a_node_killed_amid_2000_deliveries_is_replaced_by_the_others(
     node, shared, tmp_path, postgres_url
 ):
     """
-    Published on one node, managed on the other, delivered by whoever is there: all of it arrives.
+    Published on one node, managed on the other, delivered by any worker: all of it arrives.
     """
     async with Receiver(lambda _: SLOW) as receiver:
         # Together: the schema, the first keys and the default instance are made once.
@@ -131,7 +131,7 @@ async def test_a_node_with_another_master_key_is_refused(node, launch, tmp_path,
 
 async def test_a_worker_that_is_the_first_node_asks_for_a_key(tmp_path, shared):
     """
-    It has no data directory where it could make one; that a file is missing tells nobody what to do.
+    It has no data directory where it could make one; that a file is missing does not tell what to do.
     """
     async with worker(tmp_path / "none", {**shared, "OUTRIDER_MASTER_KEY": ""}) as process:
         errors = (await process.stderr.read()).decode()

@@ -203,7 +203,7 @@ async def test_a_damaged_admin_token_is_named(launch, used_dir, content):
 
 
 @pytest.mark.parametrize("name", ["admin.token", "master.key", "outrider.db"])
-async def test_a_file_that_everybody_may_change_is_refused(launch, used_dir, name):
+async def test_a_file_that_all_users_may_change_is_refused(launch, used_dir, name):
     """
     Every account of the machine could be the administrator.
     """
@@ -214,7 +214,7 @@ async def test_a_file_that_everybody_may_change_is_refused(launch, used_dir, nam
     assert f"run: chmod 600 {used_dir / name}" in text
 
 
-async def test_what_everybody_may_read_is_a_warning(launch, used_dir):
+async def test_what_all_users_may_read_is_a_warning(launch, used_dir):
     """
     A volume of Kubernetes has this mode, and its pod has no other accounts.
     """
@@ -229,7 +229,7 @@ async def test_what_everybody_may_read_is_a_warning(launch, used_dir):
     ]
 
 
-async def test_it_starts_beside_a_service_of_its_own_name(launch):
+async def test_it_starts_next_to_a_service_of_the_same_name(launch):
     """
     Kubernetes gives every pod variables of that Service, whose names begin as those of settings do.
     """
@@ -246,7 +246,7 @@ async def test_it_starts_beside_a_service_of_its_own_name(launch):
     assert [] == await server.api.deliveries()
 
 
-async def test_a_deleted_admin_token_is_made_anew(launch, data_dir):
+async def test_a_deleted_admin_token_is_made_again(launch, data_dir):
     """
     It makes a new one, when the old one has leaked.
     """

@@ -1,4 +1,4 @@
-"""Data of the schema before the renaming opens after the upgrade, and its deliveries go on."""
+"""Data of the schema before the renaming opens after the upgrade, and its deliveries continue."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def test_what_was_finished_stays_as_it_was(former, upgraded):
 
 async def test_what_was_open_is_delivered(former, made_now, upgraded):
     """
-    Pending behind a pause, waiting for a retry, halted behind a dead one, and under way at the kill.
+    Pending behind a pause, waiting for a retry, halted behind a dead one, and in flight at the kill.
     """
     facts, _ = former
     targets = {name: target["id"] for name, target in facts["targets"].items()}
@@ -193,7 +193,7 @@ async def test_what_was_open_is_delivered(former, made_now, upgraded):
         for name in ("fails", "broken", "ordered"):
             await upgraded.post(f"/v1/targets/{targets[name]}/policy", {"policy": {}}, method="PUT")
         await upgraded.post(f"/v1/targets/{targets['paused']}/resume", {})
-        # What was under way at the kill may be attempted once more before its endpoint changes.
+        # What was in flight at the kill may be attempted once more before its endpoint changes.
         async with asyncio.timeout(SETTLED_WITHIN_S):
             while await upgraded.deliveries(*OPEN):
                 await upgraded.post("/v1/deliveries/retry", {"states": ["DELIVERY_STATE_RETRYING"]})

@@ -138,7 +138,7 @@ async def test_a_connection_can_be_reset(connect):
             await peer.reader.read()
 
 
-async def test_an_answer_can_hang_until_it_is_let_go(connect):
+async def test_an_answer_can_hang_until_it_is_released(connect):
     """
     The test decides when, not the time; what came behind it on the connection waits.
     """

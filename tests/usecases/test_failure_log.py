@@ -1,4 +1,4 @@
-"""A store that is away is reported when that begins, from time to time, and when it is over."""
+"""An unavailable store is reported when that begins, from time to time, and when it is over."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_store_that_stays_away_is_one_line_a_minute(failures, log, clock):
     ] == log.lines
 
 
-def test_another_reason_is_logged_at_once(failures, log):
+def test_another_reason_is_logged_immediately(failures, log):
     """
     A database that restarts while its disk is full.
     """
@@ -74,7 +74,7 @@ def test_another_reason_is_logged_at_once(failures, log):
 
 def test_the_end_is_logged_once(failures, log):
     """
-    Else an operator goes on looking for what is over.
+    Else an operator still looks for a problem that is over.
     """
     failures.succeeded()
     failures.failed("rescuer.failed", read_only())

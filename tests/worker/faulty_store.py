@@ -34,7 +34,7 @@ class FaultyStore:
         self._blocked.clear()
 
     def unblock(self) -> None:
-        """Let them go on."""
+        """Release the waiting calls."""
         self._open.set()
 
     async def blocked(self) -> None:
@@ -45,9 +45,9 @@ class FaultyStore:
     async def write(
         self, work: Callable[[Unit], T], *, shared: bool = False, load: Load = LIGHT
     ) -> T:
-        """See the port. `failures` writes fail before, `lost_results` after they were committed.
+        """`failures` writes fail before, `lost_results` after they were committed.
 
-        As with the real one, a write goes on when its caller does not wait any more.
+        As with the real one, a write continues when its caller does not wait any more.
         """
         return await asyncio.shield(asyncio.ensure_future(self._pass(work)))
 
@@ -58,7 +58,7 @@ class FaultyStore:
         await self._store.check_writable()
 
     async def changes(self) -> int:
-        """See the port. Fails `changes_failures` times; nothing moves unless `sees_changes`."""
+        """Fails `changes_failures` times; nothing moves unless `sees_changes`."""
         if self.changes_failures:
             self.changes_failures -= 1
             raise StoreDown

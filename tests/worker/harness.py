@@ -72,7 +72,7 @@ class ScriptedClient:
             self._under_way[delivery] -= 1
 
     async def reached(self, calls: int) -> None:
-        """Wait until so many calls have begun."""
+        """Wait until a number of calls have begun."""
         async with asyncio.timeout(WITHIN_S), self._arrived:
             await self._arrived.wait_for(lambda: len(self.calls) >= calls)
 
@@ -163,7 +163,7 @@ class Harness:
         return [attempt.outcome.name for attempt in (await self.delivery(number)).attempts]
 
     async def tried(self, worker: Worker, times: int, number: str = "1") -> None:
-        """Let the worker poll until a delivery has so many attempts."""
+        """Let the worker poll until a delivery has a number of attempts."""
         async with asyncio.timeout(WITHIN_S):
             while len((await self.delivery(number)).attempts) < times:
                 await worker.settled_signal.wait()

@@ -36,7 +36,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def in_front(store: Store) -> Store:
-    """Three deliveries with so many behind each that a transaction holds two."""
+    """Three deliveries with enough behind each that a transaction holds two."""
     await add_targets(store, a_target("101", endpoint=HOOK), a_target("102"))
     await add_in_front_of(store, DEPENDENTS, FIRSTS)
     return store

@@ -46,7 +46,7 @@ async def test_before_its_first_poll(harness: Harness):
 
 async def test_while_it_claims(harness: Harness):
     """
-    The store goes on with what it was asked: no attempt would begin on what it claims.
+    The store continues with what it was asked: no attempt would begin on what it claims.
     """
     faulty = FaultyStore(harness.store)
     worker = harness.worker(store=faulty)
@@ -68,7 +68,7 @@ async def test_while_it_claims(harness: Harness):
 
 async def test_while_it_calls(harness: Harness):
     """
-    The receiver may have it: the attempt is LOST, at once, and not after the drain.
+    The receiver may have it: the attempt is LOST immediately, and not after the drain.
     """
     await harness.add_pending(planned("1"), planned("2"))
     harness.client.script(HOOK, DelayedResponse(asyncio.Event()), DelayedResponse(asyncio.Event()))

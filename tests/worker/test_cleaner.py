@@ -82,7 +82,7 @@ async def test_what_is_open_stays(harness: Harness):
     ]
 
 
-async def test_more_than_one_part_is_swept_at_once(harness: Harness):
+async def test_more_than_one_part_is_swept_in_one_round(harness: Harness):
     """
     In small transactions, all of it.
     """
@@ -127,7 +127,7 @@ async def test_a_cleaner_that_does_not_lead_waits(harness: Harness):
 
 async def test_a_cleaner_outlives_a_store_that_is_down(harness: Harness):
     """
-    It is tried again; deliveries go on meanwhile.
+    It is tried again; deliveries continue meanwhile.
     """
 
     class Down:

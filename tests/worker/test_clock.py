@@ -61,7 +61,7 @@ async def test_a_node_that_died_before_the_clock_went_back_is_not_waited_for(har
     assert (await harness.delivery()).next_attempt_at <= harness.clock()
 
 
-async def test_a_clock_that_goes_on_changes_nothing(harness: Harness):
+async def test_a_clock_that_advances_changes_nothing(harness: Harness):
     """
     A retry waits for its time, however often a rescuer checks.
     """

@@ -44,7 +44,7 @@ async def live(harness: Harness) -> AsyncIterator[Harness]:
 @pytest.mark.parametrize("concurrency", [4, 64])
 async def test_a_target_that_hangs_leaves_slots_from_the_first_moment(live: Harness, concurrency):
     """
-    No policy, a backlog in front, its time-out not known yet: others are called at once.
+    No policy, a backlog in front, its time-out not known yet: others are called immediately.
     """
     silence = asyncio.Event()
     async with Receiver(lambda _: Answer(hang_until=silence)) as hanging, Receiver() as well:
@@ -110,7 +110,7 @@ async def test_a_rate_is_kept_at_the_receiver(live: Harness):
         assert last - first >= (14 - 4 - 1) / 20 - 0.2
 
 
-async def test_no_more_calls_at_once_than_the_target_allows(live: Harness):
+async def test_no_more_concurrent_calls_than_the_target_allows(live: Harness):
     """
     Though the worker has slots for more.
     """

@@ -1,4 +1,4 @@
-"""A worker delivers for every instance, and goes on when one of them ends."""
+"""A worker delivers for every instance, and continues when one of them ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_every_instance_is_delivered_for(harness: Harness):
     assert set(endpoints.values()) == {call.url for call in harness.client.calls}
 
 
-async def test_what_is_under_way_when_its_instance_ends_is_dropped(harness: Harness):
+async def test_what_is_in_flight_when_its_instance_ends_is_dropped(harness: Harness):
     """
     The answer that comes then belongs nowhere; the next delivery does.
     """

@@ -173,7 +173,7 @@ async def test_the_delivery_of_a_deleted_target_has_no_attempt_and_no_log_event(
 
 async def test_of_two_rescuers_one_records_it(harness: Harness):
     """
-    One runs beside every worker.
+    One runs in every worker.
     """
     await harness.add_pending(planned("1"))
     await died_with(harness)

@@ -115,7 +115,7 @@ async def test_a_rest_async_target_that_does_not_answer_is_tried_again(harness: 
         await harness.reaches(worker, "RETRYING")
 
 
-async def test_a_payload_type_that_nobody_knows_is_said_so(harness: Harness):
+async def test_an_unknown_payload_type_is_reported(harness: Harness):
     """
     Nothing leaves, least of all in plain text; and it is tried again, for a release that can.
     """
@@ -129,7 +129,7 @@ async def test_a_payload_type_that_nobody_knows_is_said_so(harness: Harness):
     assert [] == harness.client.calls
 
 
-async def test_a_delivery_to_nobody_is_cancelled(harness: Harness):
+async def test_a_delivery_to_a_deleted_target_is_cancelled(harness: Harness):
     """
     Its target was deleted after it was claimed and before it was begun, or never was.
     """
@@ -143,7 +143,7 @@ async def test_a_delivery_to_nobody_is_cancelled(harness: Harness):
 
 async def test_a_target_that_is_deleted_while_it_is_called_is_not_called_again(harness: Harness):
     """
-    The attempt under way is recorded; there will be no second one.
+    The attempt in flight is recorded; there will be no second one.
     """
     await harness.add_pending(planned("1"))
     harness.client.script(

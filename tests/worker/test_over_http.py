@@ -197,7 +197,7 @@ async def test_a_target_that_cannot_be_reached_is_tried_again(
     over_http: Harness, endpoint, expected
 ):
     """
-    Names and networks are mended while deliveries wait.
+    Names and networks are repaired while deliveries wait.
     """
     await over_http.add_pending(planned("1"), targets=[a_target(endpoint=endpoint)])
     async with working(worker := over_http.worker()):

@@ -14,7 +14,7 @@ HOOK = a_target().endpoint
 OTHER = a_target("102", endpoint="https://other.example/")
 
 
-async def test_a_paused_target_is_not_called_until_it_goes_on(harness: Harness):
+async def test_a_paused_target_is_not_called_until_it_is_resumed(harness: Harness):
     """
     Others get theirs meanwhile; then it gets its own with its first attempt.
     """

@@ -66,7 +66,7 @@ class Instance:
         return a_target(number, endpoint=f"{self.receiver.url}/{number}", **fields)
 
     async def add_pending(self, count: int, target: str) -> list[str]:
-        """So many deliveries to a target, each due at once; return their ids."""
+        """Make a number of deliveries to a target, each due immediately; return their ids."""
         first = len(self.pending) + 1
         new = [planned(str(number), target) for number in range(first, first + count)]
         await add_pending(self.harness.store, *new, event=f"event-{first}")
@@ -196,7 +196,7 @@ async def retried(instance: Instance) -> str:
 
 
 @pytest.mark.parametrize("payload_type", [JWT, JWE], ids=lambda value: value.name)
-async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type):
+async def test_a_web_key_that_is_added_later_repairs_the_retry(instance, payload_type):
     """
     Nothing is sent unsigned meanwhile, and nothing has to be published again.
     """
@@ -213,7 +213,7 @@ async def test_a_web_key_that_comes_later_mends_the_retry(instance, payload_type
 
 
 @pytest.mark.parametrize("before", ["no key", "inactive", "expired", "P-224"])
-async def test_a_public_key_that_comes_later_mends_the_retry(instance, before):
+async def test_a_public_key_that_is_added_later_repairs_the_retry(instance, before):
     """
     Nothing is sent in plain text meanwhile.
     """

@@ -163,7 +163,7 @@ async def test_every_attempt_sends_the_same_bytes_under_a_new_signature(harness:
 
 async def test_the_target_is_taken_as_it_is_when_the_attempt_is_made(harness: Harness):
     """
-    Correcting a wrong endpoint, key or payload type mends what waits for its retry.
+    A corrected endpoint, key or payload type counts for deliveries that wait for their retry.
     """
     await harness.add_pending(planned("1"), targets=[a_target(payload_type=PayloadType.JWT)])
     corrected = a_target(

@@ -87,7 +87,9 @@ async def test_a_claim_whose_result_was_lost_is_released_and_made_again(
     ]
 
 
-async def test_a_worker_that_cannot_ask_for_changes_goes_on(harness: Harness, faulty: FaultyStore):
+async def test_a_worker_that_cannot_ask_for_changes_continues(
+    harness: Harness, faulty: FaultyStore
+):
     """
     It asks between polls, too.
     """

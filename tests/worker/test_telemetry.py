@@ -66,7 +66,7 @@ def harness() -> Harness:
     return Harness(None)
 
 
-async def test_each_attempt_is_a_span_of_its_own_in_the_trace_of_the_publish(harness: Harness):
+async def test_each_attempt_is_its_own_span_in_the_trace_of_the_publish(harness: Harness):
     """
     The trace shows every try, and the log has the same identifiers.
     """

@@ -1,4 +1,4 @@
-"""Many deliveries at once: how many, whose, and what becomes of them when the worker stops."""
+"""Many concurrent deliveries: how many, whose, and what becomes of them when the worker stops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def many(count: int, target: str = "101", first: int = 1) -> list:
     return [planned(str(number), target) for number in range(first, first + count)]
 
 
-async def test_no_more_calls_than_allowed_are_under_way(harness: Harness):
+async def test_no_more_calls_than_allowed_are_in_flight(harness: Harness):
     """
     The operator's number protects the receivers and our file descriptors.
     """
@@ -135,11 +135,11 @@ async def test_a_worker_that_stops_finishes_what_runs_and_releases_the_rest(harn
     assert ["DELIVERING"] * 4 == list(during.values())[:4]
     assert ["DELIVERED"] * 3 + ["PENDING"] * 7 == list((await states(harness.store)).values())
     assert 3 == len(harness.client.calls)
-    # No lease covers them: the next worker gets them at once.
+    # No lease covers them: the next worker gets them immediately.
     assert 7 == len(await claimed_ids(harness.store, "worker-b"))
 
 
-async def test_what_does_not_end_in_time_is_lost_and_due_at_once(harness: Harness):
+async def test_what_does_not_end_in_time_is_lost_and_due_immediately(harness: Harness):
     """
     The receiver may have it, or not: it is called again, with the same id.
     """
@@ -188,7 +188,7 @@ async def test_a_worker_that_is_stopped_before_it_runs_claims_nothing(harness: H
     assert {"1": "PENDING"} == await states(harness.store)
 
 
-async def test_a_change_of_other_targets_does_not_forget_what_is_under_way(harness: Harness):
+async def test_a_change_of_other_targets_does_not_forget_what_is_in_flight(harness: Harness):
     """
     What was cut off has to be tried again. It was once taken for the delivery of a deleted target.
     """

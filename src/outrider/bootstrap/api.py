@@ -56,7 +56,7 @@ def process_app(environ: Mapping[str, str]) -> App:
 
 @asynccontextmanager
 async def _open_process(settings: Settings) -> AsyncIterator[App]:
-    # The process cannot be asked to stop in order by a parent that is gone.
+    # A parent that has ended cannot ask the process to stop in order.
     watch_parent(os.environ, lambda: os._exit(1))
     configure_logs(settings.log_level, settings.log_format)
     name_process("api")

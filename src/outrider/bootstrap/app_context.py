@@ -1,4 +1,4 @@
-"""What every process opens: the store with its secrets, and what is shipped as data."""
+"""The parts that every process opens: the store with its secrets, and the shipped data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def open_store(
 
     `node` is this process's number among those on one data directory; a store of several nodes
     gives numbers itself. `announce` gets a sentence when the start has to wait. The database must
-    have connections for so many `processes`; with `beside_tables` it is an application's. Raise `StartupError` for a wrong or lost master key,
+    have connections for the number of `processes`; with `beside_tables` it is an application's. Raise `StartupError` for a wrong or lost master key,
     for a database that cannot be used or takes no writes, and for data of a newer release.
     """
     async with open_database(
@@ -82,14 +82,14 @@ def _runtime(store: OpenStore, node: int) -> Runtime:
 
 
 def log_service_links(log: Log) -> None:
-    """Tell whom it may surprise that `OUTRIDER_PORT` of Kubernetes is not read as a setting."""
+    """Log that `OUTRIDER_PORT`, as Kubernetes sets it, is not read as a setting."""
     names = service_links(os.environ)
     if names:
         log.debug("settings.ignored", names=names)
 
 
 def registered_catalogue() -> Catalogue:
-    """What ZITADEL registers, as shipped with this release, and the events of our own."""
+    """Return the names that ZITADEL registers, as shipped with this release, and operator events."""
     text = resources.files("outrider").joinpath("catalogue.json").read_text("utf-8")
     return catalogue_from_json(json.loads(text)).with_entries(event_types=[*OperatorEvent])
 
@@ -102,12 +102,12 @@ def registered_schemas() -> ProtoSchemas:
 
 
 def egress_policy(settings: Settings) -> EgressPolicy:
-    """How far calls may reach."""
+    """Return the policy for the addresses that calls may reach."""
     return EgressPolicy(settings.egress_profile, parse_allow(settings.egress_allow))
 
 
 def egress_proxy(settings: Settings) -> Proxy | None:
-    """What calls go through, unless a target's policy says otherwise; None: nothing."""
+    """Return the proxy of calls, unless a target's policy has another one; None: no proxy."""
     return parse_proxy(settings.egress_proxy) if settings.egress_proxy else None
 
 

@@ -1,4 +1,4 @@
-"""Which database the settings name, and the master key that belongs to it."""
+"""Open the database that the settings name, with the master key that belongs to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OpenStore(Store, Protocol):
 
     @property
     def secrets(self) -> Secrets:
-        """What seals the secrets in it, and makes its digests."""
+        """Return what seals the database's secrets, and makes its digests."""
         ...
 
     @property
@@ -84,9 +84,9 @@ async def open_database(
     processes: int = 1,
     beside_tables: bool = False,
 ) -> AsyncIterator[OpenStore]:
-    """Open what `settings` name, with its secrets checked. It must do for so many `processes`.
+    """Open what `settings` name, with its secrets checked. It must allow the number of `processes`.
 
-    `beside_tables`: a database of PostgreSQL is an application's, and has tables of its own.
+    `beside_tables`: a database of PostgreSQL is an application's, and has its tables.
 
     Raise `StartupError` for a wrong or lost master key, for a database that cannot be used, or not
     within half a minute, and for data of a newer release.
@@ -110,7 +110,7 @@ async def open_database(
 
 @contextmanager
 def as_startup_errors(settings: Settings) -> Iterator[None]:
-    """What an operator reads when the database or the disk fails during the start.
+    """Raise `StartupError` when the database or the disk fails during the start.
 
     Raise `StartupError` for a store that takes no writes, and for a file that cannot be made.
     """
@@ -139,7 +139,7 @@ def postgres_driver() -> str:
 
 
 def inspect_postgres(url: str, schema: str | None = None) -> DatabaseInspection:
-    """What the database says of itself; nothing is changed. Call `postgres_driver` before.
+    """Inspect the database; nothing is changed. Call `postgres_driver` before.
 
     Raise `StartupError`, without secrets, when it cannot be reached.
     """
@@ -210,7 +210,7 @@ def _sqlite_master_key(settings: Settings) -> bytes:
     if settings.master_key is not None:
         return settings.master_key
     path = settings.data_dir / MASTER_KEY_FILE
-    # A new key would not open what the lost one sealed: say so instead of making one. Another
+    # A new key would not open what the lost one sealed: report the lost key instead of making one. Another
     # process may be making both right now, the key first.
     if settings.database_file.exists() and not path.exists():
         raise StartupError(

@@ -75,7 +75,7 @@ class EngineComponents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What an engine is besides its settings.
+    """The options of an engine besides its settings.
 
     `instance_host` chooses the instance by its host name; empty: the default one.
     """

@@ -1,4 +1,4 @@
-"""What has to be true of a data directory before anything is served from it."""
+"""Prepare a data directory before the first call is served."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def _prepare(
     settings: Settings, context: AppContext, announce: Callable[[str], None]
 ) -> None:
     if settings.postgres_url is None and not has_shared_lock(settings.data_dir):
-        # The holder of the data directory knows that every older worker of a server is gone: what
+        # The holder of the data directory knows that every older worker of a server has ended: what
         # they claimed need not wait for the end of their leases. On PostgreSQL other nodes may live.
         await context.store.write(lambda unit: unit.leases.expire_all())
     check_relay_files(settings)

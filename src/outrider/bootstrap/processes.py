@@ -85,7 +85,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> int:
 
 
 async def run_worker(settings: Settings, *, announce: Callable[[str], None]) -> int:
-    """Deliver until SIGINT or SIGTERM, or until the server that started it is gone.
+    """Deliver until SIGINT or SIGTERM, or until the server that started it has ended.
 
     Return the exit code of the process.
     """
@@ -133,7 +133,7 @@ async def _deliver(settings: Settings, node: int, announce: Callable[[str], None
 
 @asynccontextmanager
 async def _when_writable(settings: Settings, context: AppContext) -> AsyncIterator[None]:
-    # A worker of a server goes on trying: its server was told at its start.
+    # A worker of a server retries: its server reported the problem at its start.
     if PARENT_VARIABLE not in os.environ:
         with as_startup_errors(settings):
             await context.store.check_writable()
@@ -143,7 +143,7 @@ async def _when_writable(settings: Settings, context: AppContext) -> AsyncIterat
 def build_worker(
     settings: Settings, context: AppContext, client: HttpClient, log: Any = None
 ) -> tuple[Worker, Rescuer]:
-    """A worker and the rescuer that runs beside it."""
+    """A worker, and the rescuer that runs with it."""
     is_own_log = log is None
     log = log or structlog.get_logger().bind()
     schedule, metrics = RetrySchedule(), DeliveryCollector(context.metrics.shared)
@@ -195,7 +195,7 @@ def _url(settings: Settings, port: int) -> str:
 
 
 class _StopSignals:
-    """SIGINT and SIGTERM, handled in the running loop: the first stops in order, a second at once."""
+    """SIGINT and SIGTERM, handled in the running loop: the first stops in order, a second immediately."""
 
     def __init__(self, stop: Callable[[], None], stop_at_once: Callable[[], None]) -> None:
         self.exit_code = 0

@@ -123,7 +123,7 @@ def new_direct(
     authenticate: Authenticate,
     reporter: CallReporter,
 ) -> Callable[[App], App]:
-    """What answers the plain ones of the calls that come most often."""
+    """Return the endpoint that answers the plain ones of the most frequent calls."""
     interceptions = components.interceptions
     calls = (
         DirectPublish(publish),

@@ -54,14 +54,14 @@ async def sample_gauges(process_metrics: ProcessMetrics, role: str) -> AsyncIter
 
 
 def open_tracing(runtime: Runtime) -> Tracing | None:
-    """What records spans, as the environment says (`OTEL_…`); None: nothing does."""
+    """Return what records spans, as the environment configures it (`OTEL_…`), or None."""
     return tracing_from(TracePropagator(runtime.new_id))
 
 
 def open_rpc_metrics(
     process_metrics: ProcessMetrics, rpcs: RpcCollector, services: Sequence[Any]
 ) -> SharedMetrics | None:
-    """Count the calls of these services, in a file of their own; the caller closes it.
+    """Count the calls of these services, in a separate file; the caller closes it.
 
     None where there is no such file: the calls are not counted then.
     """

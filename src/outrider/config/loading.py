@@ -56,7 +56,7 @@ OTHER_NAMES = (
 class SettingsError(Exception):
     """Settings that cannot be used. The text says what is wrong, where it stands, what to do.
 
-    One line for each problem, all of them at once; never the value of a secret.
+    One line for each problem, all of them together; never the value of a secret.
     """
 
 

@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value.
+"""Parse the text of a setting.
 
 Each reader raises ValueError with half a sentence, what the value must be, and never repeats the
 text: it may be a secret.
@@ -41,7 +41,7 @@ _HTTP_URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
 
 
 class LogLevel(StrEnum):
-    """How much is logged: this and everything more severe."""
+    """The log level: events of this level and of more severe ones are logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -50,14 +50,14 @@ class LogLevel(StrEnum):
 
 
 class LogAttempts(StrEnum):
-    """Which attempts leave a line in the log."""
+    """The attempts that are logged."""
 
     FAILED = "failed"
     ALL = "all"
 
 
 class LogFormat(StrEnum):
-    """How a line of the log looks."""
+    """The format of a log line."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -99,7 +99,7 @@ def read_period(text: str) -> float:
 
 
 def read_yes_or_no(text: str) -> bool:
-    """What people write for true and false."""
+    """Parse a boolean: the usual words for true and false."""
     meaning = {"1": True, "true": True, "yes": True, "on": True}
     meaning |= {"0": False, "false": False, "no": False, "off": False}
     if text.lower() not in meaning:
@@ -123,7 +123,7 @@ def read_path(text: str) -> Path:
     """An absolute path. `~` is the home directory, the rest is relative to the working directory."""
     if not text.strip() or not text.isprintable():
         raise ValueError("must be a path")
-    # Absolute at once: a child process may work in another directory.
+    # Made absolute here: a child process may work in another directory.
     return Path(text.strip()).expanduser().absolute()
 
 
@@ -149,7 +149,7 @@ def read_schema(text: str) -> str:
 
 
 def is_postgres(database_url: str) -> bool:
-    """Whether it names a database of PostgreSQL; its driver checks the rest."""
+    """Return whether it names a database of PostgreSQL; its driver checks the rest."""
     return database_url.startswith(_POSTGRES) and database_url.isprintable()
 
 
@@ -189,7 +189,7 @@ def read_relay_sources(text: str) -> str:
 
 
 def is_own_issuer(external_url: str | None, oidc_issuers: str) -> bool:
-    """Whether the list names this server, whose tokens are checked by its own rules alone."""
+    """Return whether the list names this server, whose tokens are checked by its own rules only."""
     return external_url in {
         external_issuer.issuer.rstrip("/") for external_issuer in parse_issuers(oidc_issuers)
     }
@@ -254,7 +254,7 @@ def as_text(value: object) -> str:
 
 
 def to_text(value: object) -> str:
-    """What the readers read as this very value; the empty text for None."""
+    """Return a text that parses as the same value; the empty text for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -19,7 +19,7 @@ _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes, and no operator, has set this variable."""
+    """Return whether Kubernetes, and no operator, has set this variable."""
     # A name may be read in two ways: of the Service `outrider-service` it is another variable.
     return any(pattern.fullmatch(name) and has_shape(value) for pattern, has_shape in _SHAPES)
 

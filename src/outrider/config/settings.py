@@ -88,7 +88,7 @@ def _declare(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `load_settings` gives: complete and checked. Paths are absolute."""
+    """The settings, complete and checked. Paths are absolute."""
 
     host: str = _declare(read_host, "Address to listen on.", default="127.0.0.1")
     port: int = _declare(
@@ -114,7 +114,7 @@ class Settings:
     database_schema: str | None = _declare(
         read_schema,
         "Schema of PostgreSQL that the tables are in; made when it is missing. See "
-        "[Beside other tables](../postgresql.md#beside-other-tables).",
+        "[Next to other tables](../postgresql.md#next-to-other-tables).",
         default=None,
         default_text="where tables of outrider are, else the first one of the search_path; "
         "outrider when others' tables are there, and for an embedded engine",

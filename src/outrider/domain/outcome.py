@@ -1,4 +1,4 @@
-"""What an attempt meant. The numbers are those of `outrider.v1.Outcome`."""
+"""The outcome of an attempt. The numbers are those of `outrider.v1.Outcome`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """What an attempt meant, for deliveries, interceptions and sample calls alike."""
+    """The outcome of an attempt, for deliveries, interceptions and sample calls alike."""
 
     ACCEPTED = 1
     """2xx, without a forwarded error."""

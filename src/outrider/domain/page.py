@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list, and in which direction it is sorted."""
+    """The part of a list that a caller asks for, and its sort direction."""
 
     offset: int = 0
     limit: int = DEFAULT_LIMIT
@@ -24,7 +24,11 @@ class Page:
 
 
 def checked_page(offset: int, limit: int, *, ascending: bool) -> Page:
-    """Return the page; 0 is the default limit, over 1000 is refused."""
+    """Return the page. A limit of 0 is the default.
+
+    Raises:
+        InvalidRequest: the limit is over `MAX_LIMIT`.
+    """
     if limit > MAX_LIMIT:
         raise InvalidRequest(
             "Limit exceeded",

@@ -1,4 +1,4 @@
-"""What an execution can be set for."""
+"""The conditions for which an execution can be set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def on_function(name: str) -> Condition:
 
 
 def on_event(event_type: str = "", *, group: str = "") -> Condition:
-    """Events of a type, of a group (`order` for `order.*`), or all."""
+    """Events of a type, of a group (`order` for `order.*`), or all.
+
+    Raises:
+        InvalidRequest: both a type and a group are given.
+    """
     if event_type and group:
         raise InvalidRequest("name an event type or a group, not both")
     if group:

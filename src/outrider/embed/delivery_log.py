@@ -20,7 +20,7 @@ class DeliveryLog(EngineLifecycle):
 
     What changes many takes either ids, all of which must exist, or a search, whose `before` and
     `limit` do not count. Each returns how many are as it says, how many are not (`skips`, by the
-    reason), and how many of the first go on later (`deferred`).
+    reason), and how many of the first change later (`deferred`).
     """
 
     async def list_deliveries(self, search: DeliverySearch | None = None) -> Sequence[Delivery]:
@@ -73,7 +73,7 @@ class DeliveryLog(EngineLifecycle):
     async def cancel_deliveries(
         self, ids: Iterable[str] = (), *, search: DeliverySearch | None = None
     ) -> BulkCounts:
-        """Stop open deliveries; `deferred` counts those whose last attempt is under way.
+        """Stop open deliveries; `deferred` counts those whose last attempt is in flight.
 
         Raise `NotFound`, `InvalidRequest`.
         """

@@ -105,7 +105,7 @@ class Engine(Management):
         )
 
     def matches(self, kind: ConditionKind, full_method: str) -> bool:
-        """Whether any execution matches the request or the response of a method."""
+        """Return whether any execution matches the request or the response of a method."""
         components = self._components or self._raise_not_open()
         # Nearly every call asks this of the same few methods: routing, at 3 us, is asked once.
         if components.routing.revision != self._revision:
@@ -114,7 +114,7 @@ class Engine(Management):
         return self._match(components, kind, full_method) if known is None else known
 
     async def is_guarded(self, kind: ConditionKind, full_method: str) -> bool:
-        """Whether a target that may interrupt is to see the request or response of a method.
+        """Return whether a target that may interrupt is to see the request or response of a method.
 
         What no target can be shown must not pass it by.
         """

@@ -23,7 +23,7 @@ _SHORT = ("id", "aggregate_id", "aggregate_type", "resource_owner", "version", "
 class Event:
     """Something that happened in the application.
 
-    `event_type` is dot-separated, such as `order.created`. With an `id` of your own, publishing
+    `event_type` is dot-separated, such as `order.created`. With your own `id`, publishing
     the same event again makes no second delivery, and publishing another one under it is refused. `created_at` is aware; None is now. `payload`
     is what JSON can say, or the text of a JSON object, which arrives as it is written; at most
     512 KiB. None: the event has no data.
@@ -45,7 +45,7 @@ def to_domain(events: Sequence[Event], now: datetime, hops: int = 0) -> list[dom
     """Return them as the use case takes them. Raise `InvalidRequest` naming the field."""
     if len(events) > MAX_EVENTS:
         raise InvalidRequest(
-            f"at most {MAX_EVENTS} events at once, not {len(events)}: publish them in several calls"
+            f"at most {MAX_EVENTS} events in one call, not {len(events)}: publish them in several calls"
         )
     if hops < 0:
         raise InvalidRequest(f"invalid hops: {hops} must be a number from 0")
@@ -100,7 +100,7 @@ def _payload_text(payload: Mapping[str, object] | str) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair, which no UTF-8 can say."""
+    """Return whether it has no half of a surrogate pair, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:

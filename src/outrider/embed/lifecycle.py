@@ -1,4 +1,4 @@
-"""How an engine is opened and closed, in which loop it is used, and the calls that closing waits for."""
+"""Open and close an engine in one loop; closing waits for calls in flight."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class EngineLifecycle:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be used right now."""
+        """Return whether the engine can be used now."""
         return self._components is not None
 
     def api(self) -> EngineApi:
@@ -185,7 +185,7 @@ class EngineLifecycle:
             raise
 
     async def _keep(self, opened: asyncio.Future[None]) -> None:
-        """Hold everything open, in a task of its own: it also ends in order when its loop ends."""
+        """Hold everything open, in a separate task: it also ends in order when its loop ends."""
         async with AsyncExitStack() as stack:
             try:
                 self._components = await stack.enter_async_context(

@@ -12,7 +12,7 @@ LOGGER = "outrider"
 
 
 class HostLog:
-    """What the parts expect of a logger: a name for what happened, and fields; secrets redacted."""
+    """The logger that the parts expect: an event name and fields, with secrets redacted."""
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger(LOGGER)

@@ -27,7 +27,7 @@ MAX_TIMEOUT = timedelta(seconds=270)
 
 
 class Management(DeliveryLog):
-    """What the owner of the instance may do. Everything raises `outrider.errors`.
+    """The operations of the owner of the instance. All of them raise `outrider.errors`.
 
     A target is named by the value or by its id.
     """
@@ -103,7 +103,7 @@ class Management(DeliveryLog):
         return page.rows[0] if page.rows else None
 
     async def update_target(self, target: Target | str, change: TargetChange) -> Target:
-        """Change what `change` names. Raise `NotFound` for a target that is gone."""
+        """Change what `change` names. Raise `NotFound` for a target that does not exist."""
         components = self._open_components
         return await components.targets.update(components.actor, _id_of(target), change)
 
@@ -113,7 +113,7 @@ class Management(DeliveryLog):
         return await components.targets.delete(components.actor, _id_of(target))
 
     async def get_target(self, target: Target | str) -> Target:
-        """Raise `NotFound` when it is gone."""
+        """Raise `NotFound` when it does not exist."""
         components = self._open_components
         return await components.targets.get(components.actor, _id_of(target))
 
@@ -219,7 +219,11 @@ class Management(DeliveryLog):
         return await components.catalogue.remove(components.actor, list(names))
 
     async def explain(self, kind: ConditionKind | str, name: str) -> Explanation:
-        """Say which execution matches a request, response, function or event, and why."""
+        """Explain which execution matches a request, response, function or event, and why.
+
+        Raises:
+            InvalidRequest: `kind` is none of `ConditionKind`.
+        """
         components = self._open_components
         try:
             query = ExplainQuery(ConditionKind(kind), name)

@@ -108,7 +108,7 @@ class StoreCollector:
         self._batch_size = shared_metrics.histogram(metrics.STORE_COMMIT_BATCH_SIZE)
 
     def __call__(self, units: int, seconds: float, *, failed: bool) -> None:
-        """One commit of so many units of work ended."""
+        """Count a commit, with its number of units of work."""
         (self._failed if failed else self._ok).add()
         self._duration.observe(seconds)
         self._batch_size.observe(units)

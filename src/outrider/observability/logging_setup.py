@@ -54,7 +54,7 @@ def configure_logs(
 
 
 def format_for(stream: TextIO) -> LogFormat:
-    """What suits a reader of this stream."""
+    """Return the format that suits a reader of this stream."""
     return LogFormat.CONSOLE if stream.isatty() else LogFormat.JSON
 
 
@@ -107,7 +107,7 @@ def _add_process(
 
 
 class _ProcessName:
-    """Which of outrider's processes this is; set once by `name_process`."""
+    """The name of this process among outrider's; set once by `name_process`."""
 
     name = "main"
 

@@ -21,7 +21,7 @@ OpenLabelValues = Mapping[str, Sequence[Values]]
 
 
 class Kind(StrEnum):
-    """What a number does: only grow, go up and down, or tell how many were how large."""
+    """The kind of a metric: it only grows, goes up and down, or counts values by size."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -57,7 +57,7 @@ class Metric:
 
     @property
     def is_open(self) -> bool:
-        """Whether only the counting process knows some values. Zeros are not shown then."""
+        """Return whether only the counting process knows some values. Zeros are not shown then."""
         return any(dimension.is_open for dimension in self.dimensions)
 
     @property

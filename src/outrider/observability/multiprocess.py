@@ -1,4 +1,4 @@
-"""What all processes of a server have counted, the dead ones included.
+"""Add the metrics of all processes of a server, dead ones included.
 
 A directory holds a file for each process that counts (`shared_metrics`) and `ended.json`: the
 totals of processes that have ended. A reader adds the files of the dead to that and removes them,

@@ -68,7 +68,7 @@ class OtelTracing:
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Attributes
     ) -> AbstractContextManager[OtelSpan]:
-        """See the port. Without a parent a trace begins."""
+        """Record a span. Without a parent a trace begins."""
         return self._record(name, kind, parent, attributes)
 
     @contextmanager
@@ -90,7 +90,7 @@ def tracing_from(fallback: T, environ: Mapping[str, str] = os.environ) -> OtelTr
     """Spans as the environment says; None where it asks for none.
 
     Where it asks for spans that cannot be made, because nothing is installed that makes them,
-    traces go on by `fallback`.
+    traces continue by `fallback`.
     """
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None

@@ -1,4 +1,4 @@
-"""What one process counts, and the gauges that it samples now and then."""
+"""The metrics of one process, and the gauges that it samples now and then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConnectionCount(Protocol):
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many are busy and how many idle."""
+        """Return how many connections are busy and how many are idle."""
         ...
 
 
@@ -30,13 +30,13 @@ class AttemptCount(Protocol):
 
     @property
     def running_count(self) -> int:
-        """How many attempts are being made."""
+        """Return how many attempts are running."""
         ...
 
 
 @dataclass(slots=True)
 class ProcessMetrics:
-    """What one process counts, and the clients and workers whose numbers it samples.
+    """The metrics of one process, and the clients and workers that it samples.
 
     `directory` is where the numbers of all processes are; None: no other process can read these.
     """
@@ -52,7 +52,7 @@ class ProcessMetrics:
         return sum(busy for busy, _ in counts), sum(idle for _, idle in counts)
 
     def attempts(self) -> int:
-        """How many attempts run."""
+        """Return how many attempts are running."""
         return sum(worker.running_count for worker in self.workers)
 
 
@@ -74,7 +74,7 @@ class GaugeSampler:
         self._delivering = shared.gauge(metrics.CALLS_IN_FLIGHT, "delivery")
 
     async def run(self) -> None:
-        """Sample at once, then every second, until cancelled."""
+        """Sample immediately, then every second, until cancelled."""
         while True:
             self.sample()
             await asyncio.sleep(_SAMPLE_EVERY_S)

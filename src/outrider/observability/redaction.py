@@ -63,7 +63,7 @@ _JWT_BEGINS, _MIN_JWT_HEADER = "eyJ", 11
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field or header of this name holds a secret. Any case, any separators."""
+    """Return whether a field or header of this name holds a secret. Any case, any separators."""
     words = [word.lower() for word in _WORD.findall(name)]
     if not words or words[-1] in _HARMLESS_ENDINGS:
         return False

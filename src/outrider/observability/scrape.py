@@ -30,7 +30,7 @@ class StatsReader(Protocol):
 
 
 class RoutesState(Protocol):
-    """How current the routes of this process are."""
+    """The age of the routes of this process."""
 
     @property
     def revision(self) -> int:

@@ -55,7 +55,7 @@ class Gauge(Counter):
 
 
 class Histogram:
-    """How many values were how large: counts by bucket, then the sum of values."""
+    """A histogram: counts by bucket, then the sum of values."""
 
     __slots__ = ("_buckets", "_numbers", "_offset")
 

@@ -1,7 +1,7 @@
 """The data directory: its locks, and the secrets that the first start makes.
 
 One server or engine holds the exclusive lock. Workers that were started by hand share another one,
-and so do engines beside the holder; each of these reserves a node number.
+and so do engines that share it; each of these reserves a node number.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DataDirectoryLock:
 
 
 class _Held(Exception):
-    """Another process has the lock, beside which this one may work."""
+    """Another process has the lock, and this one may share it."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def lock_exclusive(
 ) -> Iterator[int]:
     """Take the directory's lock; the value is its file descriptor, for children to hold as well.
 
-    The lock is free when the last process that has the descriptor is gone, also by SIGKILL.
+    The lock is free when the last process that has the descriptor has ended, also by SIGKILL.
     `holder` is what others are told besides the process's number. Raise `StartupError` when
     another server has it, `OSError` when the disk takes no file.
     """
@@ -70,7 +70,7 @@ def lock_exclusive(
 
 @contextmanager
 def lock_shared(directory: Path) -> Iterator[None]:
-    """Share the lock of the processes that work beside the holder of the directory.
+    """Share the lock of the processes that work in addition to the holder of the directory.
 
     Any number may. Raise `StartupError` where no server has made the data.
     """
@@ -90,7 +90,7 @@ def lock_shared(directory: Path) -> Iterator[None]:
 
 
 def has_shared_lock(directory: Path) -> bool:
-    """Whether any process works beside the holder of the directory."""
+    """Return whether any process works in addition to the holder of the directory."""
     descriptor = os.open(directory / WORKERS_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,7 +213,7 @@ def _may_share(directory: Path, *, beside_engines: bool) -> bool:
 
 
 def _read_holder(lock_file: Path) -> str | None:
-    """What the holder of the lock wrote about itself; None: the lock is free."""
+    """Return what the holder of the lock wrote about itself; None: the lock is free."""
     try:
         descriptor = os.open(lock_file, os.O_RDWR)
     except OSError:

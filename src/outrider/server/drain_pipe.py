@@ -30,12 +30,12 @@ class DrainPipe:
 
     @property
     def child_fd(self) -> int:
-        """What the process must keep open."""
+        """The file descriptor that the process must keep open."""
         return self._read_fd
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """How the process finds it."""
+        """The environment in which the process finds the descriptor."""
         return {_VARIABLE: str(self._read_fd)}
 
     def close_child_end(self) -> None:
@@ -45,7 +45,7 @@ class DrainPipe:
     def announce(self) -> None:
         """Tell the process that it is to stop soon; nothing after the end."""
         if self._write_fd >= 0:
-            with suppress(OSError):  # it is gone
+            with suppress(OSError):  # it has ended
                 os.write(self._write_fd, b".")
 
     def signal(self) -> None:
@@ -61,7 +61,7 @@ class DrainPipe:
 def watch_drain(
     environ: Mapping[str, str], on_soon: Callable[[], object], on_now: Callable[[], object]
 ) -> None:
-    """Call both in the running loop when the supervisor says so; `on_now` once, and last.
+    """Call both in the running loop when the supervisor signals; `on_now` once, and last.
 
     Does nothing in a process without a supervisor.
     """

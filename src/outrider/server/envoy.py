@@ -37,7 +37,7 @@ _GOAWAY_GRACE = "1s"
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """What callers hold of the server."""
+    """The connections and requests that callers hold open."""
 
     connections: int
     calls: int
@@ -134,7 +134,7 @@ class EnvoyServer:
             self._admin.delete_socket()
 
     async def kill(self) -> None:
-        """End it at once, calls in flight included."""
+        """Stop immediately, and cut off calls in flight."""
         if self._drain_pipe is not None:
             self._drain_pipe.close()
         if self._process is not None and self._process.returncode is None:
@@ -145,7 +145,7 @@ class EnvoyServer:
 
     async def _drain(self, drain_timeout: float) -> None:
         await self.announce_stop()
-        # drain_listeners closes the listening sockets; connections in use go on.
+        # drain_listeners closes the listening sockets; connections in use stay open.
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.to_thread(self._admin.send, "/drain_listeners", "POST")
             if self._drain_pipe is not None:
@@ -206,7 +206,7 @@ def _hide_envoy(manager: dict[str, Any]) -> None:
 
 
 def _python_environ() -> dict[str, str]:
-    """What Envoy needs to run Python. Raise `StartupError` when this Python cannot be embedded."""
+    """Return the environment of Python in Envoy. Raise `StartupError` when it cannot be embedded."""
     environ = get_envoy_environ()
     if sys.platform == "linux" and "LD_PRELOAD" not in environ:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -33,7 +33,7 @@ class EnvoyAdmin:
 
     @property
     def child_fd(self) -> int:
-        """What Envoy must keep open, under the same number: the address may go by it."""
+        """The file descriptor that Envoy must keep open, under the same number: the address may use it."""
         return self._directory_fd
 
     @property
@@ -53,7 +53,7 @@ class EnvoyAdmin:
             connection.close()
 
     def delete_socket(self) -> None:
-        """Remove the socket that an Envoy that is gone has left."""
+        """Remove the socket that an earlier Envoy has left."""
         (self.directory / _FILE).unlink(missing_ok=True)
 
     @property

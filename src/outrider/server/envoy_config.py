@@ -62,7 +62,7 @@ def path_filter() -> dict[str, Any]:
 
 
 def bad_path_reply() -> dict[str, Any]:
-    """What Envoy says instead of its own words. The application's answers are not touched."""
+    """Return the JSON body of Envoy's own error responses. The application's responses stay as they are."""
     forbidden = {"default_value": FORBIDDEN, "runtime_key": "outrider.undecodable_path"}
     return {
         "filter": {"status_code_filter": {"comparison": {"op": "EQ", "value": forbidden}}},

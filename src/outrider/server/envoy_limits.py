@@ -1,4 +1,4 @@
-"""What callers may hold of the server before the application has seen them.
+"""Limits of what callers may hold before the application has seen their requests.
 
 Each number is a bound on memory or time that a caller without a token takes; none of them is one
 that a client of the API meets.
@@ -20,7 +20,7 @@ REQUEST_TIMEOUT = "60s"
 
 # What Envoy keeps of a body that the application has not asked for, for each connection.
 BUFFER_BYTES = 256 * 1024
-# The same over HTTP/2, where a connection has many requests at once.
+# The same over HTTP/2, where a connection carries many requests at the same time.
 STREAM_WINDOW_BYTES = BUFFER_BYTES
 CONNECTION_WINDOW_BYTES = 1024 * 1024
 MAX_STREAMS = 1000
@@ -51,7 +51,7 @@ def set_limits(config: dict[str, Any]) -> None:
 
 
 def max_connections() -> int:
-    """How many connections callers may have, so that files are left for the store."""
+    """Return how many connections callers may have, so that files are left for the store."""
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(MAX_CONNECTIONS, open_files // 2)
 

@@ -1,6 +1,6 @@
-"""Who else on this machine may read or change what a data directory holds.
+"""Find files of a data directory that other users of the machine may read or change.
 
-A group is trusted: volumes of Kubernetes and OpenShift give files to one. Everybody is not.
+A group is trusted: volumes of Kubernetes and OpenShift give files to one. Other users are not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OF_SQLITE = ("", "-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class ExposedFile:
-    """A file with a mode that is too wide. `is_fatal`: everybody may change it, so it proves nothing."""
+    """A file whose mode is too wide. `is_fatal`: all users may change it, so it proves nothing."""
 
     path: Path
     mode: int
@@ -28,15 +28,15 @@ class ExposedFile:
 
     @property
     def message(self) -> str:
-        """What is wrong, in a sentence."""
+        """The problem, in a sentence."""
         return f"{self.path} has mode {self.mode:04o}: {self.what}"
 
 
 def exposed_files(directory: Path, database_file: Path | None) -> Iterator[ExposedFile]:
-    """What of a data directory everybody may read or change; `database_file` is None for PostgreSQL."""
+    """Yield the files that all users may read or change; `database_file` is None for PostgreSQL."""
     mode = _mode_of(directory)
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        # Volumes of Kubernetes have this mode (`emptyDir`), with nobody else in their pod.
+        # Volumes of Kubernetes have this mode (`emptyDir`), with no other user in their pod.
         what = "every account of this machine may replace what is in it"
         yield ExposedFile(directory, mode, what, f"run: chmod 700 {directory}", is_fatal=False)
     files = [directory / MASTER_KEY_FILE, directory / ADMIN_TOKEN_FILE]

@@ -12,7 +12,7 @@ _CHECK_EVERY_S = 0.25
 
 
 def watch_parent(environ: Mapping[str, str], on_orphaned: Callable[[], object]) -> None:
-    """Call `on_orphaned` from a thread when the parent that the environment names is gone.
+    """Call `on_orphaned` from a thread when the parent that the environment names has ended.
 
     Does nothing in a process without a supervisor.
     """

@@ -24,7 +24,7 @@ class Supervisor:
     """Keeps the processes of one server alive.
 
     `announce` gets sentences for the operator. Children get `environ` and hold `lock` open, so
-    that the data directory stays locked until the last of them is gone.
+    that the data directory stays locked until the last of them has ended.
     """
 
     envoy: EnvoyServer
@@ -41,7 +41,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything in order; `run` returns when it is done.
 
-        A second call stops everything at once: calls and attempts under way are cut off.
+        A second call stops everything immediately: calls and attempts in flight are cut off.
         """
         (self._stop_at_once if self._stop.is_set() else self._stop).set()
 

@@ -51,7 +51,7 @@ class ReceivedCall:
 
 
 class Receiver(HttpServer):
-    """An HTTP server on a port of its own, from `__aenter__` to `__aexit__`.
+    """An HTTP server on a free port, from `__aenter__` to `__aexit__`.
 
     `script` is a list of answers in the order of the calls, or a function from a call to its
     answer. `signing_keys` may be set at any time; `now` is the clock that signatures are held
@@ -91,7 +91,7 @@ class Receiver(HttpServer):
         traceback: TracebackType | None,
     ) -> None:
         for _ in range(_ACCEPTING_ITERATIONS):
-            # A connection is made so many iterations of the loop after its client has come. One
+            # A connection is made a few iterations of the loop after its client has connected. One
             # that is half made when the server closes is never closed (CPython 3.11).
             await asyncio.sleep(0)
         self.running_server.close()
@@ -110,7 +110,7 @@ class Receiver(HttpServer):
         return len(self.connections)
 
     async def wait_for(self, calls: int, *, within: float = 20.0) -> list[ReceivedCall]:
-        """Wait until so many calls have arrived; return all. Raise `TimeoutError` after `within` s."""
+        """Wait until `calls` calls have arrived; return all. Raise `TimeoutError` after `within` s."""
         if len(self.calls) < calls:
             arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((calls, arrived))

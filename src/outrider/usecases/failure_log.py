@@ -1,4 +1,4 @@
-"""What is logged of an activity that goes on while the store is away."""
+"""Log the failures of a background activity that continues while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPEAT_EVERY_S = 60.0
 class FailureLog:
     """Logs the failures of one activity that is tried again and again.
 
-    A store that is away, or refuses writes, is one line when that begins or has another reason, one
+    A store that is unavailable, or refuses writes, is one line when that begins or changes its reason, one
     each minute while it lasts, and one when the activity succeeds again: no bug, and no traceback.
     Any other exception is logged each time, with its traceback.
     """

@@ -42,11 +42,11 @@ EVERY_S = 5.0
 LEADER_LEASE = timedelta(seconds=30)
 _DELETED_AT_ONCE = 500
 _ROLLED_UP_AT_ONCE = 2000
-# It rests so many times longer than it has worked: others have the store most of the time.
+# The pause after a step, as a multiple of the step's time: others have the store most of the time.
 _REST = 3
 _LEAST_REST_S = 0.001
-# Scans of events that still have deliveries lead to nothing: a sweep makes so many, and the next
-# one goes on from there.
+# Scans of events that still have deliveries delete nothing: a sweep makes this number, and the next
+# one continues from there.
 _IDLE_SCANS = 10
 
 
@@ -56,7 +56,10 @@ class LeadershipLost(Exception):
 
 @dataclass(slots=True)
 class Cleaner:
-    """Runs beside every worker. `owner` names it and is never used twice."""
+    """Roll up counts and delete what has expired. One runs in every worker.
+
+    `owner` names it; a name is never used twice.
+    """
 
     store: Store
     runtime: Runtime
@@ -64,11 +67,11 @@ class Cleaner:
     log: Log
     owner: str
     swept_signal: TestSignal = field(default_factory=TestSignal)
-    # Where the next scan of old events begins.
+    # The position where the next scan of old events begins.
     _events_after: int = 0
 
     async def run(self) -> None:
-        """Sweep at once, then every few seconds, until cancelled."""
+        """Sweep immediately, then every few seconds, until cancelled."""
         failures = FailureLog(self.log)
         while True:
             swept = 0
@@ -84,7 +87,7 @@ class Cleaner:
             await asyncio.sleep(EVERY_S)
 
     async def sweep(self) -> int:
-        """Roll up and delete all there is; return how many deliveries and events are gone.
+        """Roll up and delete all there is; return how many deliveries and events were deleted.
 
         Raise `LeadershipLost` when another one leads.
         """

@@ -25,10 +25,10 @@ from outrider.domain.delivery.target_queue import ClaimLimits, TargetKey
 from outrider.domain.ids import DeliveryId
 
 _TIMES_FREE = 7
-# How many deliveries for each slot may be here at once: one runs, the others are ready.
+# The deliveries that may be here for each slot: one runs, the others are ready.
 _TIMES_CLAIMED = 3
 _FAILING_AFTER = 5
-# What a quick target may take, and how long one of its attempts may go on until it is suspect.
+# The slots that a quick target may take, and the time after which one of its attempts is suspect.
 _QUICK_S = 0.1
 _SUSPECT_S = 0.25
 _EWMA_WEIGHT = 0.125
@@ -59,7 +59,7 @@ class _Target:
 
 
 class FairScheduler:
-    """What is ready and what runs, by target. `clock` is monotonic, in seconds.
+    """The ready and the running deliveries of each target. `clock` is monotonic, in seconds.
 
     `reserve` is how much capacity no target takes alone.
     """
@@ -90,14 +90,14 @@ class FairScheduler:
 
     @property
     def ready_count(self) -> int:
-        """How many deliveries are claimed and not begun."""
+        """Return how many deliveries are claimed and not begun."""
         return self._ready
 
     @property
     def capacity(self) -> int:
-        """How many more may be claimed, until three for each slot are here.
+        """Return how many more may be claimed, until three for each slot are here.
 
-        A poll comes when two for each slot have ended, and what runs goes on during it.
+        A poll comes when two for each slot have ended; running attempts continue during it.
         What cannot begin for now, because its target is not known to answer, takes capacity from
         others only when there is twice as much of it again.
         """
@@ -114,7 +114,7 @@ class FairScheduler:
 
     @property
     def ready_ids(self) -> set[DeliveryId]:
-        """What is claimed and not begun."""
+        """Return the ids of the deliveries that are claimed and not begun."""
         return {delivery.id for target in self._rotation for delivery in target.ready}
 
     def add(self, claimed: Iterable[ClaimedDelivery]) -> None:
@@ -166,7 +166,7 @@ class FairScheduler:
             self._active.pop(target.target_key, None)
 
     def claim_limits(self) -> ClaimLimits:
-        """How much of each target may be claimed now."""
+        """Return how many deliveries of each target may be claimed now."""
         by_target = {
             target_key: self._claim_limit(target) for target_key, target in self._failing.items()
         }
@@ -234,7 +234,7 @@ class FairScheduler:
         return _TIMES_CLAIMED * self._concurrency
 
     def _is_suspect(self, target: _Target) -> bool:
-        """Whether it fails, or has not ended an attempt for a while."""
+        """Return whether the target fails, or has not ended an attempt for a while."""
         if target.failures:
             return True
         oldest = next(iter(target.started.values()), None)

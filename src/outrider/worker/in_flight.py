@@ -26,7 +26,7 @@ _CANCEL_S = 1.0
 
 @dataclass(slots=True)
 class InFlight:
-    """An attempt under way; it has ended when there is a settlement."""
+    """An attempt in flight; it has ended when there is a settlement."""
 
     claimed: ClaimedDelivery
     resolved_target: ResolvedTarget
@@ -36,7 +36,7 @@ class InFlight:
 
 @dataclass(slots=True)
 class InFlightAttempts:
-    """The attempts under way, each in a slot of the scheduler.
+    """The attempts in flight, each in a slot of the scheduler.
 
     `finished` grows until a poll takes it; `wake_up` ends the wait for that poll.
     `resolved_targets` has the targets of all that is ready; a delivery without one is cancelled.
@@ -55,7 +55,7 @@ class InFlightAttempts:
     _batch_size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # No more than twice what runs at once: what runs then goes on during the poll.
+        # At most twice the number of slots: the attempts that run then continue during the poll.
         self._batch_size = min(_BATCH_SIZE, 2 * self.concurrency)
 
     def begin_ready(self) -> None:
@@ -66,7 +66,7 @@ class InFlightAttempts:
             task.add_done_callback(self._on_done)
 
     async def cut_off(self) -> None:
-        """Cancel what is still under way, and record it as LOST."""
+        """Cancel the attempts that are still in flight, and record them as LOST."""
         late = dict(self.tasks)
         for task in late:
             task.cancel()

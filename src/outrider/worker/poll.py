@@ -21,7 +21,7 @@ from outrider.usecases.routing.target_cache import load_resolved_targets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollRequest:
-    """What a worker hands to a poll, as copies of what changes meanwhile.
+    """The input of a poll, with copies of state that changes meanwhile.
 
     `finished` is recorded, `released` is made due again. Up to `capacity` deliveries are claimed;
     `reserve` of it no target takes alone. `ready` are the targets of what was claimed before and
@@ -43,7 +43,7 @@ class PollRequest:
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What was claimed, with what is needed to call its targets as of a revision of the routes.
+    """The claimed deliveries, and their targets as of a revision of the routes.
 
     `next_due` is when there may be more, None: that is not known. The targets in `suspended` are
     not to be called now, though claims of theirs are ready. `unrecorded` is for the next poll: this
@@ -122,7 +122,7 @@ def _unresolved(
 
 
 def _next_due(unit: Unit, request: PollRequest, claimed_count: int) -> datetime | None:
-    # The reserve is there for targets that have none: it is not a reason to poll at once.
+    # The reserve is there for targets that have none: it is not a reason to poll immediately.
     if claimed_count >= request.capacity - request.reserve:
         return None
     limits = request.claim_limits.by_target

@@ -33,7 +33,10 @@ _REASON = "the node died between sending and recording"
 
 @dataclass(slots=True)
 class Rescuer:
-    """Runs beside every worker; of several that see the same orphan, one records it."""
+    """Record the attempts of dead workers as LOST.
+
+    One runs in every worker; if several find the same attempt, one records it.
+    """
 
     store: Store
     runtime: Runtime
@@ -52,7 +55,7 @@ class Rescuer:
     _clock_after: int | None = None
 
     async def run(self) -> None:
-        """Check at once, then every few seconds, until cancelled."""
+        """Check immediately, then every few seconds, until cancelled."""
         failures = FailureLog(self.log)
         while True:
             try:
@@ -70,7 +73,7 @@ class Rescuer:
                 await asyncio.sleep(_CHECK_EVERY_S)
 
     async def check(self) -> int:
-        """One check: `rescue` in a transaction of its own, then a log event per LOST attempt."""
+        """Make one check: `rescue` in a separate transaction, then a log event for each LOST attempt."""
         if self._clock_after is None and await self.store.read(self._clock_went_back):
             self.log.warning("clock.moved_backwards")
             self._clock_after = 0

@@ -43,7 +43,7 @@ _STUCK_S = 0.25
 _PAUSE_S = 0.5
 # How often a worker that ends tries to record that.
 _SHUTDOWN_TRIES = 4
-# For so long after a poll whose end is not known its commit may still be under way.
+# For this time after a poll whose outcome is unknown, its commit may still be running.
 _UNSURE_S = 20.0
 
 
@@ -96,7 +96,7 @@ class Worker:
 
     @property
     def running_count(self) -> int:
-        """How many attempts are being made."""
+        """Return how many attempts are running."""
         return len(self._attempts.tasks)
 
     def stop(self, *, within: float | None = None) -> None:
@@ -241,7 +241,7 @@ class Worker:
         )
 
     async def _guarded(self, step: Callable[[], Awaitable[None]]) -> bool:
-        """Whether it succeeded."""
+        """Run a step and log its failure. Return whether it succeeded."""
         try:
             await step()
         except Exception as failure:  # noqa: BLE001 - the worker outlives a store that is down

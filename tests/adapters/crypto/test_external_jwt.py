@@ -55,7 +55,7 @@ def test_whatever_is_published_is_a_set_or_none(document):
 @given(st.dictionaries(MEMBERS, ANYTHING, min_size=1))
 def test_one_odd_key_leaves_the_others(changes):
     """
-    Issuers publish keys for uses that nobody knows yet (RFC 7517, section 5).
+    Issuers publish keys for uses that are not defined yet (RFC 7517, section 5).
     """
     found = keys_of(public("P-256"), {**public("P-256"), **changes})
 

@@ -114,7 +114,7 @@ def test_coordinates_have_the_full_length_of_their_curve(curve, digits):
 
 def test_the_header_is_written_as_zitadel_writes_it():
     """
-    The very text for key 123.
+    Exactly the text for key 123.
     """
     header, _, _ = signed(b"{}", rsa_config(2048, 256)).split(".")
 
@@ -154,7 +154,7 @@ def test_no_private_part_is_printed():
     assert "private_key" not in repr(key)
 
 
-async def test_the_event_loop_goes_on_while_a_key_is_made():
+async def test_the_event_loop_continues_while_a_key_is_made():
     """
     Otherwise one request for RSA 4096 stops every other for seconds.
     """

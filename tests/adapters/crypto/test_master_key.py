@@ -1,4 +1,4 @@
-"""The file of the master key, when several processes start at once."""
+"""The file of the master key, when several processes start together."""
 
 from __future__ import annotations
 

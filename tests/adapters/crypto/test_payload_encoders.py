@@ -124,7 +124,7 @@ def test_the_type_jwt_is_the_signature_alone(signer):
 
 def test_the_header_for_rsa_is_zitadels_to_the_byte():
     """
-    The very text for key 321.
+    Exactly the text for key 321.
     """
     sent = encrypted(BODY, resolved_target("RSA-2048"), NOW).decode()
 

@@ -51,7 +51,7 @@ def certificate() -> bytes:
 
 
 def rsa_of(bits: int, exponent: int) -> bytes:
-    """A key that encrypts to nobody, of any size."""
+    """A key whose private part is unknown, of any size."""
     numbers = rsa.RSAPublicNumbers(exponent, (1 << (bits - 1)) | 1)
     return numbers.public_key().public_bytes(Encoding.PEM, SPKI)
 
@@ -117,7 +117,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
 def test_what_gos_x509_reads_is_accepted(text):
     """
-    Keys that ZITADEL took must go on working.
+    Keys that ZITADEL accepted must continue to work.
     """
     assert read_public_key(text).startswith(b"\x30")
 

@@ -43,7 +43,7 @@ def with_password() -> bytes:
         (lambda: pem_of(ed25519.Ed25519PrivateKey.generate()), "neither an RSA key nor one of"),
     ],
 )
-def test_a_file_that_could_open_nothing_is_refused_at_once(make, reason):
+def test_a_file_without_a_usable_key_is_refused(make, reason):
     """
     Else each event would be refused, one by one.
     """

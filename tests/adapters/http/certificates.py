@@ -1,4 +1,4 @@
-"""A certificate authority of our own: certificates that are right, and wrong in one way each."""
+"""A test certificate authority: certificates that are right, and wrong in one way each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPIRED = BIRTH + timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates for servers; `client_context` trusts it and nobody else.
+    """Signs certificates for servers; `client_context` trusts only it.
 
     `root` is its own certificate, by `issuer` or by itself.
     """

@@ -85,7 +85,7 @@ class Peer:
                 raise ClientDisconnected from None
 
     async def drip(self, data: bytes) -> None:
-        """Say one byte at a time, each in a segment of its own."""
+        """Send one byte at a time, each in a separate segment."""
         for position in range(len(data)):
             await self.say(data[position : position + 1])
             await asyncio.sleep(0)
@@ -279,7 +279,7 @@ async def closes_before_reading(peer: Peer) -> None:
 
 @contextlib.contextmanager
 def refusing_port(host: str = "127.0.0.1"):
-    """A port that refuses: it is taken, and nobody listens."""
+    """A port that refuses: it is taken, and no process listens."""
     with socket.socket() as sock:
         sock.bind((host, 0))
         yield sock.getsockname()[1]
@@ -287,7 +287,7 @@ def refusing_port(host: str = "127.0.0.1"):
 
 @contextlib.contextmanager
 def silent_port(host: str = "127.0.0.1"):
-    """A port where connecting never ends: its queue is full, and nobody accepts."""
+    """A port where connecting never ends: its queue is full, and no process accepts."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((host, 0))

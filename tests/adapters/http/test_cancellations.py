@@ -54,7 +54,7 @@ async def test_cancelled_while_resolving(open_http_client):
 @pytest.mark.parametrize("addresses", ["127.0.0.1", "127.0.0.1 127.0.0.1"])
 async def test_cancelled_while_connecting(open_http_client, addresses):
     """
-    One address or a race of several: no attempt goes on alone, no socket stays open.
+    One address or a race of several: no attempt continues alone, no socket stays open.
     """
     resolved = asyncio.Event()
 

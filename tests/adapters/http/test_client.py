@@ -269,7 +269,7 @@ async def test_an_answer_that_cannot_be_used_fails_in_the_stage_answer(client, s
     assert repr(client) == "<EgressClient strict [busy 0 | idle 0]>"
 
 
-async def test_a_connection_that_is_closed_at_once_fails_before_or_after_the_request(client):
+async def test_a_connection_that_is_closed_immediately_fails_before_or_after_the_request(client):
     """
     Whether the end comes first is the network's choice; the log must say which it was.
     """
@@ -294,7 +294,7 @@ async def test_a_body_of_20_mib_is_still_taken(client):
     assert len(result.body) == 20 * 1024 * 1024
 
 
-async def test_nobody_waits_longer_than_the_call_allows(client):
+async def test_no_call_waits_longer_than_it_allows(client):
     """
     A receiver that hangs must not hold a worker.
     """
@@ -403,7 +403,7 @@ async def test_resolving_counts_against_the_call(open_http_client):
     assert failed.reason == "time-out after 0.1 s while resolving the host name"
 
 
-async def test_a_name_nobody_knows_fails_in_the_stage_resolve(open_http_client):
+async def test_an_unknown_name_fails_in_the_stage_resolve(open_http_client):
     """
     A typing error in the endpoint must be told from a receiver that is down.
     """

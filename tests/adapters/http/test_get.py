@@ -62,7 +62,7 @@ async def test_a_get_follows_a_redirect_with_a_get(client):
 
 async def test_a_get_may_go_no_further_than_a_delivery(open_http_client):
     """
-    Somebody else's discovery document says where the keys are.
+    Another server's discovery document tells where the keys are.
     """
     async with Hostile(sends(DOCUMENT)) as server:
         with pytest.raises(RequestError) as failed:

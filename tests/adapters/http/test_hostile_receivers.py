@@ -1,4 +1,4 @@
-"""Receivers that mean harm, each beside one that does not.
+"""Hostile receivers, each next to one that is not.
 
 Every row is a real server, a real handshake or a name server. Each call ends as what it was, in
 bounded time and memory, and while it lasts the healthy receiver is served as if nothing were.
@@ -468,7 +468,7 @@ async def outcome_of(client, call) -> tuple[Outcome, Stage, str]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_hostile_receiver_harms_nobody_but_itself(open_http_client, default_context, row):
+async def test_a_hostile_receiver_harms_only_itself(open_http_client, default_context, row):
     """
     One target's owner must not be able to stop, slow or fill what delivers for all others.
     """
@@ -545,7 +545,7 @@ async def test_a_name_that_turns_inwards_between_check_and_connection_gains_noth
     assert len(names.lookups) == 3
 
 
-async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
+async def test_many_hostile_receivers_delay_no_other(open_http_client):
     """
     A hundred of them are a tenant with a script.
     """
@@ -569,7 +569,7 @@ async def test_many_hostile_receivers_at_once_delay_nobody(open_http_client):
 
 async def test_large_answers_to_deliveries_do_not_add_up(client):
     """
-    Sixty-four calls at once that hold 20 MiB each are more than most machines can spare.
+    Sixty-four concurrent calls that hold 20 MiB each are more than most machines can spare.
     """
     large = answer(200, bytes(16 * MIB))
     async with Hostile(sends(large)) as server:

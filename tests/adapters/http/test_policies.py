@@ -92,7 +92,7 @@ async def test_equal_policies_share_their_connections(client):
 
 async def test_a_changed_certificate_counts_for_the_next_call(client):
     """
-    Who replaces a leaked key must not go on with kept connections.
+    When an operator replaces a leaked key, kept connections must not be used any more.
     """
     async with CertificateServer() as server:
         await client.send(built(server.url(), TargetPolicy(tls=identity(MINE))))
@@ -101,7 +101,7 @@ async def test_a_changed_certificate_counts_for_the_next_call(client):
     assert len(set(server.shown)) == 2
 
 
-async def test_whom_one_target_trusts_is_not_trusted_for_another(client):
+async def test_the_authority_of_one_target_is_not_trusted_for_another(client):
     """
     A connection that a private authority vouched for is no good for who does not know it.
     """
@@ -202,7 +202,7 @@ async def test_sensitive_headers_do_not_come_back_on_a_later_hop(client):
 
 async def test_our_certificate_stays_with_its_server(client):
     """
-    The server a target redirects to does not learn who we are; and whom we trust does not grow on the way.
+    The server a target redirects to does not get our certificate, and no further authority is trusted on the way.
     """
     async with CertificateServer() as there, CertificateServer(redirect(there.url())) as here:
         await client.send(built(here.url(), TargetPolicy(tls=identity(MINE))))
@@ -242,7 +242,7 @@ async def test_our_certificate_goes_to_the_target_and_not_to_the_proxy(
     open_http_client, is_proxy_secure
 ):
     """
-    The identity is the target's business; the proxy has a password of its own.
+    The identity is the target's business; the proxy has its own password.
     """
     client = open_http_client(ssl_context=AUTHORITY.client_context())
     context = CertificateServer().context if is_proxy_secure else None

@@ -209,7 +209,7 @@ async def test_credentials_go_along_on_the_same_server(client):
     assert names_of(server.requests[1]) == {name for name, _ in HEADERS}
 
 
-async def test_nothing_that_was_encrypted_goes_on_in_the_clear(open_http_client):
+async def test_nothing_that_was_encrypted_is_sent_in_the_clear(open_http_client):
     """
     A payload that left under TLS must not end up readable on the way.
     """

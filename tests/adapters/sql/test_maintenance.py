@@ -92,7 +92,7 @@ class TestRetentionOnSqlite(OnSqlite, RetentionContract): ...
 
 async def test_old_events_with_deliveries_are_scanned_little_by_little(sqlite_store):
     """
-    A long backlog must not be read through every few seconds: each round goes on where the last
+    A long backlog must not be read through every few seconds: each round continues where the last
     one ended, and begins again at the end.
     """
     pending = [

@@ -36,7 +36,7 @@ def client(tmp_path: Path) -> UnixTunnelClient:
 
 @asynccontextmanager
 async def asking(client: UnixTunnelClient, call: OutboundRequest = CALL):
-    """A call under way."""
+    """A call in progress."""
     task = asyncio.create_task(client.send(ADA, call))
     try:
         yield task
@@ -83,7 +83,7 @@ async def test_what_a_killed_process_left_is_no_listener(tmp_path, tunnels, clie
     """
     (tmp_path / "tunnels").mkdir()
     (tmp_path / "tunnels" / "7.ada").touch()
-    with pytest.raises(RequestError, match="nobody listens"):
+    with pytest.raises(RequestError, match="no listener is connected"):
         await client.send(ADA, CALL)
 
     async with tunnels.listen(OWNER, "ada") as session, asking(client):
@@ -145,7 +145,7 @@ async def test_the_newest_listener_gets_the_calls(tmp_path, tunnels, client):
                 await second.next_request(0.01)
 
 
-async def test_instances_have_tunnels_of_their_own(tunnels, client):
+async def test_instances_have_separate_tunnels(tunnels, client):
     """
     The same name in another instance is another tunnel, and its owner cannot answer here.
     """

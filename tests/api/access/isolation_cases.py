@@ -1,11 +1,11 @@
 """Which calls are made to prove that another instance's things do not exist.
 
 A case is a request that names things of another instance, as `$name`; what there is to name is in
-`tenants.populate`. Its caller must be answered as about things that nobody ever made, its owner
+`tenants.populate`. Its caller must get the answer for things that never existed, its owner
 must be answered otherwise, and nothing of the owner's may change. An empty request asks for
 everything there is.
 
-Whoever adds a call to a proto file adds its case here.
+A developer who adds a call to a proto file adds its case here.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ OF_THE_SERVER: Mapping[str, Mapping[str, Any]] = {
     "DeleteInstance": {"id": "1"},
 }
 
-# Answered to everybody, with nothing of an instance in it.
+# Answered to every caller, with nothing of an instance in it.
 PUBLIC_SERVICES = {
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",

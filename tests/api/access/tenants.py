@@ -77,14 +77,14 @@ class Tenant:
         return dict(json.loads(result.message.to_json()))
 
     async def fetch(self, method: str, path: str, body: bytes = b"", **more: str) -> HttpResponse:
-        """Whatever anybody is answered at its host."""
+        """Any answer at its host."""
         headers = {"host": self.host, **{n.replace("_", "-"): text for n, text in more.items()}}
         return await self.service.client.exchange(HttpRequest(method, path, headers, body))
 
 
 @asynccontextmanager
 async def two_tenants(directory: Path) -> AsyncIterator[tuple[Tenant, Tenant]]:
-    """Beside the default instance."""
+    """In addition to the default instance."""
     async with running(directory) as service:
         yield await new_tenant(service, "a.test"), await new_tenant(service, "b.test")
 
@@ -133,7 +133,7 @@ def new_names() -> dict[str, str]:
 
 
 def nobodys() -> dict[str, str]:
-    """What nobody ever made, under the names of what `populate` makes."""
+    """Things that were never made, under the names of those that `populate` makes."""
     ids = ("target", "key", "web_key", "delivery", "account", "account_key", "token")
     numbers = {name: f"{999_999_999_999_999_900 + n}" for n, name in enumerate(ids)}
     return {**new_names(), **numbers}
@@ -178,13 +178,13 @@ async def suggests_its_own(tenant: Tenant, result: Result[Any]) -> bool:
 
 
 def shown(result: Result[Any], names: Mapping[str, str]) -> str:
-    """An answer without what every answer has anew, and with `$name` for what was asked about."""
+    """An answer without what differs in every answer, and with `$name` for what was asked about."""
     if result.message is None:
         text = f"{result.code}: {result.text} ({result.detail_id})"
     else:
         text = _NEW.sub(r'"\1": "new"', json.dumps(json.loads(result.message.to_json())))
         text = _DATE.sub('"date"', text)
-        # Which of its own names are near depends on the name that was asked about.
+        # Which names are near depends on the name that was asked about.
         text = _SUGGESTIONS.sub('"suggestions"', text)
     for name, value in sorted(names.items(), key=lambda item: -len(item[1])):
         text = text.replace(value, f"${name}")

@@ -52,7 +52,7 @@ CALLS = [
 
 
 class Unread(Connection):
-    """A request whose body nobody has read."""
+    """A request whose body was not read."""
 
     async def receive(self) -> dict[str, Any]:
         raise AssertionError("the body was read")

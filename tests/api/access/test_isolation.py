@@ -63,7 +63,7 @@ async def tenants(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ten
 
 async def test_every_call_has_a_case():
     """
-    A call that nobody thought about is the one that leaks.
+    A call without a case may leak.
     """
     known = [*CASES, *OF_THE_SERVER]
 
@@ -82,9 +82,9 @@ async def test_only_these_streams_are_tried_elsewhere():
     assert {"Listen"} == streams
 
 
-async def test_only_these_are_for_everybody():
+async def test_only_these_are_public():
     """
-    Whoever makes a call public says here that it shows nothing of an instance.
+    A developer who makes a call public confirms here that it shows nothing of an instance.
     """
     declared = {method.parent.type_name for method in METHODS if permission_of(method) == PUBLIC}
 
@@ -94,7 +94,7 @@ async def test_only_these_are_for_everybody():
 @each_case(CASES)
 async def test_anothers_things_do_not_exist(tenants: Tenants, method: DescMethod, case: Case):
     """
-    The answer is that about things that nobody made, and their owner notices nothing. That he is
+    The answer is that about things that were never made, and their owner notices nothing. That he is
     answered otherwise shows that the request would reach them.
     """
     owner, stranger = tenants
@@ -129,7 +129,7 @@ async def test_no_owner_reaches_over_instances(tenants: Tenants, rpc: str):
 @each_guarded
 async def test_a_token_is_unknown_at_anothers_host(tenants: Tenants, method: DescMethod):
     """
-    Whatever it may do at home; and it is told no more than anybody with a wrong token.
+    Whatever it may do at home; and it is told no more than a caller with a wrong token.
     """
     owner, stranger = tenants
     lost = Tenant(owner.service, owner.id, stranger.host, owner.token)

@@ -23,7 +23,7 @@ ORIGIN = {"origin": "https://app.example"}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/debug/healthz"])
-async def test_a_living_process_says_so_without_asking_anybody(path: str):
+async def test_a_living_process_says_so_without_asking_other_parts(path: str):
     """
     A probe that asks the database restarts the process when the database is down.
     """
@@ -38,7 +38,7 @@ async def test_a_living_process_says_so_without_asking_anybody(path: str):
 @pytest.mark.parametrize("path", ["/readyz", "/debug/ready"])
 async def test_readiness_tells_the_reason(path: str):
     """
-    Whoever reads the probe's answer should not need the log.
+    The reader of a probe's answer should not need the log.
     """
 
     async def migrating() -> str | None:
@@ -53,7 +53,7 @@ async def test_readiness_tells_the_reason(path: str):
 
 async def test_a_check_that_fails_means_not_ready_and_is_logged():
     """
-    The exception's text is for the log; probes are open to everybody.
+    The exception's text is for the log; probes are open to every caller.
     """
 
     async def broken() -> str | None:
@@ -66,9 +66,9 @@ async def test_a_check_that_fails_means_not_ready_and_is_logged():
     assert [line["event"] for line in log.lines] == ["readiness.failed"]
 
 
-async def test_a_database_that_is_away_is_the_reason():
+async def test_an_unavailable_database_is_the_reason():
     """
-    It is nobody's bug: a line with a traceback for every probe would hide the others.
+    It is no bug: a line with a traceback for every probe would hide the others.
     """
 
     async def away() -> str | None:
@@ -141,7 +141,7 @@ async def test_options_without_a_question_is_a_method_like_others(client: ApiCli
 
 
 async def hello(scope, _receive, send) -> None:
-    """An application beside the API."""
+    """An application mounted next to the API."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 
@@ -217,7 +217,7 @@ async def test_a_start_that_fails_is_reported_and_raised():
 
 async def test_a_websocket_is_turned_away():
     """
-    Nobody speaks it here.
+    This protocol is not spoken here.
     """
     server = Server()
     await sample_app(Lines())({"type": "websocket"}, server.receive, server.send)
@@ -226,7 +226,7 @@ async def test_a_websocket_is_turned_away():
 
 async def test_a_client_that_leaves_cancels_its_call(log: Lines):
     """
-    Nobody waits for the answer; a handler that goes on would work for nobody.
+    No caller waits for the answer; a handler that continued would work in vain.
     """
     body = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
     sent: list[dict] = []
@@ -253,7 +253,7 @@ async def test_a_client_that_leaves_cancels_its_call(log: Lines):
 
 async def test_a_server_that_never_waits_does_not_keep_the_loop_busy(log: Lines):
     """
-    pyvoy answers at once with another empty end of the body; watching it would never yield.
+    pyvoy answers immediately with another empty end of the body; watching it would never yield.
     """
     asked = 0
 
@@ -278,7 +278,7 @@ async def test_a_server_that_never_waits_does_not_keep_the_loop_busy(log: Lines)
 
 async def test_a_client_that_leaves_within_its_body_is_forgotten(log: Lines):
     """
-    There is nobody to answer, and nothing went wrong.
+    There is no caller to answer, and nothing went wrong.
     """
 
     async def receive() -> dict:

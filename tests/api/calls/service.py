@@ -1,6 +1,6 @@
 """The real service behind the table: every part is the one that runs in production but the clock.
 
-No worker runs beside it: deliveries stay pending.
+No worker runs: deliveries stay pending.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROLELESS_TOKEN = "otr_of_an_account_without_roles"
 
 
 class TickingClock:
-    """Goes on by a millisecond whenever it is asked, so that no two dates are equal."""
+    """Advances by a millisecond whenever it is asked, so that no two dates are equal."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -53,7 +53,7 @@ class TickingClock:
 class Service:
     """The service, and what each caller sends as a header.
 
-    At `receiver` somebody answers as the path says, see `api.calls.receiver`.
+    At `receiver` a server answers as the path says, see `api.calls.receiver`.
     """
 
     client: ApiClient

@@ -1,7 +1,7 @@
 """What the table of calls is written in.
 
     Row(
-        "a target that nobody created is not found",
+        "a target that does not exist is not found",
         Call("GetTarget", {"id": "1"}),
         ExpectedError("not_found", "Target not found", "QUERY-hj5oaniyrz"),
     )
@@ -62,7 +62,7 @@ class ExpectedError:
     """An error: its code, its text without the id, and the id in its detail.
 
     None: there is no detail, and the text stands alone. Empty: there is one without an id.
-    `target` is the id of the target that interrupted, in a detail of its own. `reason` is compared
+    `target` is the id of the target that interrupted, in a separate detail. `reason` is compared
     when it is given. Every error with an id has one, and a hint, but for what targets forward.
     """
 

@@ -1,4 +1,4 @@
-"""Many callers at the same time, and lists that grow while somebody pages through them."""
+"""Many callers at the same time, and lists that grow while a caller pages through them."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def full_name(method: DescMethod) -> str:
 
 
 def smallest(method: DescMethod) -> dict[str, str]:
-    """A request that changes nothing: what REST has in its path, of things that nobody has."""
+    """A request that changes nothing: what REST has in its path, of things that do not exist."""
     if not has_route(method):
         return {}
     rule = method.proto.options[annotations_pb.ext_http]

@@ -256,7 +256,7 @@ async def test_an_error_without_an_id_has_no_detail(service: Service, face: str)
 
 async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
     """
-    ZITADEL's way of saying that somebody's Go code returned an error.
+    ZITADEL's way of reporting that Go code returned an error.
     """
     search = {"filters": [{"inTargetIdsFilter": {}}]}
     answer = await send(service, "POST", f"{TARGETS}/search", search)
@@ -274,7 +274,7 @@ async def test_an_unknown_failure_has_a_detail_without_an_id(service: Service):
     assert ErrorDetail(message=text) == raw
 
 
-# What is wrong with these requests is seen before anybody asks who sends them.
+# What is wrong with these requests is found before authentication.
 PATHS: dict[tuple[str, str], tuple[int, str, str, str | None]] = {
     ("GET", "/v2/nothing"): (404, "not_found", "Not Found", None),
     ("DELETE", f"{TARGETS}/1/2"): (404, "not_found", "Not Found", None),
@@ -351,7 +351,7 @@ PATHS: dict[tuple[str, str], tuple[int, str, str, str | None]] = {
 
 @pytest.mark.parametrize("caller", [Caller.ADMIN, Caller.NOBODY])
 @pytest.mark.parametrize(("verb", "path"), PATHS, ids=lambda part: part)
-async def test_what_nobody_serves(service: Service, verb: str, path: str, caller: Caller):
+async def test_what_is_not_served(service: Service, verb: str, path: str, caller: Caller):
     """
     In JSON as every other error, and with the verbs that would have done.
     """

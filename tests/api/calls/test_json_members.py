@@ -364,7 +364,7 @@ async def test_messages_are_48_levels_deep_at_most(service: Service, face: str):
 
 
 def many(count: int, value: str = "{}") -> str:
-    """An object that has so many values, itself and its list included."""
+    """An object of this number of values, itself and its list included."""
     return '{"a":[' + ",".join([value] * (count - 2)) + "]}"
 
 
@@ -382,7 +382,7 @@ def bodies(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("rpc", bodies("{}"))
 async def test_as_many_values_as_may_be_and_one_more(service: Service, face: str, rpc: str):
     """
-    150 kB of empty objects took a second in which no other call went on.
+    150 kB of empty objects took a second in which no other call made progress.
     """
     fits, exceeds = (bodies(many(MAX_JSON_VALUES + more))[rpc] for more in (0, 1))
     refused = await post(service, face, rpc, exceeds)

@@ -145,7 +145,7 @@ async def test_nor_does_rest(service: Service, verb: str, path: str, body: str):
 @pytest.mark.parametrize("body", [*REST_BODIES, "[1]", "[[]]", '{"id": {}}', '[{"type": []}]'])
 async def test_nor_do_cloud_events(service: Service, kind: str, body: str):
     """
-    They have a reader of their own.
+    They have their own reader.
     """
     headers = {**service.headers[Caller.ADMIN], "content-type": kind}
     answer = await service.client.exchange(

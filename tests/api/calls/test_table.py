@@ -23,7 +23,7 @@ CREATED = {"id": AN_ID, "creationDate": NOW, "signingKey": A_SIGNING_KEY}
 
 async def test_every_call_has_a_row():
     """
-    A call that nobody put into the table is a promise that nobody keeps.
+    A call that is not in the table is an untested promise.
     """
     known = {method.name for method in METHODS if BETA not in method.parent.type_name}
 

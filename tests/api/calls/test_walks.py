@@ -1,4 +1,4 @@
-"""Lists that grow while somebody pages through them: nothing is skipped, nothing comes twice."""
+"""Lists that grow while a caller pages through them: nothing is skipped, nothing comes twice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_walk_through_public_keys(service: Service):
 
 async def test_a_walk_through_executions(service: Service):
     """
-    Terraform reads them all while somebody else applies a plan.
+    Terraform reads them all while another client applies a plan.
     """
     target = (await service.ask("CreateTarget", webhook(name="of many executions")))["id"]
 

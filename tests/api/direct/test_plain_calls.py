@@ -129,7 +129,7 @@ async def test_a_body_that_is_not_plain_goes_the_general_way():
 
 async def test_a_run_ends_when_its_caller_leaves():
     """
-    A target may take minutes, and no one waits for it any more.
+    A target may take minutes, and no caller waits for it any more.
     """
     interceptions = Interceptions()
     app, log = application(DirectRequest(interceptions))

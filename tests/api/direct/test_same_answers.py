@@ -33,7 +33,7 @@ PATHS = {
 MADE = re.compile(
     r'\b1[0-9]{17,18}\b|"duration":"[^"]*"|"created_at":"[^"]*"|"value": "[^"]*"|[0-9a-f]{8}$'
 )
-# What is in the place of @: each way has events of its own.
+# What is in the place of @: each way has its own events.
 WAYS = ("direct", "common")
 wires = pytest.mark.parametrize("wire", ["rest", "rpc"])
 METHODS = ("Echo", "Changed", "Refused", "Broken", "Unbound")

@@ -174,7 +174,7 @@ SAME = '{"b":1.0,"a":12345678901234567890,"c":1e400,"b2":{"z":"\\u00e4 ","y":[]}
 
 async def test_data_arrives_as_it_was_written_in_every_mode(service):
     """
-    A reader that parses and writes again changes numbers that matter to somebody.
+    A reader that parses and writes again changes numbers that matter to some receivers.
     """
     ids = [an_id() for _ in range(4)]
     head = [json.dumps(event(id=event_id))[:-1] for event_id in ids]
@@ -278,7 +278,7 @@ async def test_the_same_id_with_other_data_is_refused(service, mode):
 
 async def test_a_batch_with_one_bad_event_stores_none(service):
     """
-    Whoever sends the batch again must not have to know where it broke.
+    A publisher that sends the batch again must not have to know where it broke.
     """
     good, bad = event(), event(type="not a type")
     text = refused(await structured(service, [good, bad], BATCH))
@@ -323,7 +323,7 @@ REFUSED = {
 )
 async def test_a_bad_attribute_is_named(service, name, value, reason):
     """
-    Somebody has to find it among a dozen.
+    The publisher has to find it among a dozen.
     """
     text = refused(await structured(service, event(**{name: value})))
     where = "data" if value == "W10=" else name
@@ -410,7 +410,7 @@ async def test_data_may_be_half_a_mebibyte(service):
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/json+zip"])
 async def test_data_of_another_type_is_refused(service, kind):
     """
-    Targets get a JSON object; nobody asked for a text in it under a name of our choice.
+    Targets get a JSON object; no contract has a text in it under a name of our choice.
     """
     reason = "invalid CloudEvent.datacontenttype: value must be a type of JSON, such as "
     by_header = refused(await binary(service, b"<a/>", content_type=kind))
@@ -548,7 +548,7 @@ async def test_who_may_not_publish_learns_nothing_about_the_event(
 
 async def test_our_own_json_is_read_as_before(service):
     """
-    The path is the same, and a header of somebody's proxy makes no CloudEvent.
+    The path is the same, and a header of a proxy makes no CloudEvent.
     """
     body = json.dumps({"events": [{"id": an_id(), "eventType": TYPE}]}).encode()
     headers = {"content-type": "application/json", "ce-trace": "x"}

@@ -1,4 +1,4 @@
-"""CloudEvents that nobody would send: every one is answered, and none with a fault of ours."""
+"""Malformed CloudEvents: every one is answered, and none with an internal error."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_any_damage_to_an_event_is_answered(service, value, data):
 @given(headers, st.binary(max_size=30) | st.just(b'{"a": 1}'), st.booleans())
 async def test_any_headers_are_answered(service, sent, body, is_nearly_good):
     """
-    In binary mode anybody's proxy may write them.
+    In binary mode any proxy may write them.
     """
     good = {"ce-specversion": "1.0", "ce-source": "/", "ce-type": "a", "ce-id": str(next(NUMBERS))}
     whole = {**(good if is_nearly_good else {}), **sent}

@@ -26,7 +26,7 @@ def exchange() -> Exchange:
     app = sample_app(Lines())
 
     async def at_given_host(scope, receive, send):
-        # The carrier has a host of its own, and what a test gives comes after it.
+        # The carrier has its own host, and what a test gives comes after it.
         hosts = [(name, value) for name, value in scope["headers"] if name == b"host"]
         others = [(name, value) for name, value in scope["headers"] if name != b"host"]
         await app({**scope, "headers": [hosts[-1], *others]}, receive, send)
@@ -70,9 +70,9 @@ def request_of(command: list[str]) -> HttpRequest:
     return HttpRequest(method, path, headers, body.encode())
 
 
-async def test_the_document_is_served_to_anybody(exchange):
+async def test_the_document_is_served_without_a_token(exchange):
     """
-    Generators of clients fetch it before anybody has a token.
+    Generators of clients fetch it before they have a token.
     """
     response = await get(exchange, "/openapi.json")
 
@@ -82,7 +82,7 @@ async def test_the_document_is_served_to_anybody(exchange):
 
 async def test_the_page_shows_every_call(exchange):
     """
-    A call that is not on the page does not exist for whoever reads it.
+    A call that is not on the page does not exist for its readers.
     """
     document = json.loads((await get(exchange, "/openapi.json")).body)
     shown = set(re.findall(r"</b> ([^<]+)</code>", await page(exchange)))
@@ -92,7 +92,7 @@ async def test_the_page_shows_every_call(exchange):
 
 async def test_the_page_needs_nothing_from_elsewhere(exchange):
     """
-    It must work in a network without a way out, and tell nobody that it was read.
+    It must work in a network without a way out, and tell no other server that it was read.
     """
     text = await page(exchange)
 
@@ -145,7 +145,7 @@ async def test_the_examples_of_the_page_work(tmp_path):
 )
 async def test_the_examples_name_the_host_that_the_page_came_from(exchange, headers, origin):
     """
-    They work behind a proxy too; and nobody writes into the page through a header.
+    They work behind a proxy too; and no header is written into the page.
     """
     found = set(re.findall(r"curl (?:-X \w+ )?(.*?)/healthz", await page(exchange, **headers)))
 
@@ -223,7 +223,7 @@ async def test_the_bare_address_leads_to_the_page(exchange, path):
 
 async def test_the_page_runs_nothing(exchange):
     """
-    Even if somebody got markup into it, the browser would not run it.
+    Even if an attacker got markup into it, the browser would not run it.
     """
     policy: Any = (await get(exchange, "/docs")).headers["content-security-policy"]
 

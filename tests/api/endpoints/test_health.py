@@ -53,7 +53,7 @@ async def test_a_store_that_takes_no_writes_is_the_reason(failure, reason):
 
 
 async def test_many_probes_are_one_write():
-    """Everybody may ask: the disk must not sync for each of them."""
+    """Any client may ask: the disk must not sync for each of them."""
     store, ready = asked()
     store.may_answer.clear()
     probes = [asyncio.create_task(ready()) for _ in range(100)]

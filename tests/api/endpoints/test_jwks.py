@@ -1,4 +1,4 @@
-"""`/oauth/v2/keys`: whoever gets something that we signed can verify it with what is there."""
+"""`/oauth/v2/keys`: the keys with which a receiver verifies what outrider has signed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Instance:
     owner: Actor
 
     async def fetch(self, method: str = "GET", path: str = PATH, **headers: str) -> HttpResponse:
-        """What anybody is answered."""
+        """The answer to any client."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.service.client.exchange(HttpRequest(method, path, named))
 
@@ -72,7 +72,7 @@ async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[In
         yield Instance(service, keys, Actor(service.instance, "1", frozenset({Role.IAM_OWNER})))
 
 
-async def test_nobody_has_to_say_who_they_are(instance):
+async def test_no_token_is_needed(instance):
     """
     Receivers have no account here; five minutes are what they may keep it.
     """
@@ -135,7 +135,7 @@ async def test_keys_are_in_the_order_of_their_creation(instance):
 
 async def test_a_removed_key_is_not_published(instance):
     """
-    Nobody trusts it from then on.
+    No receiver trusts it from then on.
     """
     gone = await instance.keys.create(instance.owner, CONFIGS["EdDSA"])
     before = await instance.published()

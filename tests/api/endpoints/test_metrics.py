@@ -42,9 +42,9 @@ def values(response) -> dict[str, float]:
     }
 
 
-async def test_whoever_may_read_deliveries_may_read_their_numbers(service):
+async def test_a_role_that_reads_deliveries_reads_the_metrics(service):
     """
-    Prometheus gets a token of its own, which can do nothing else.
+    Prometheus gets its own token, which can do nothing else.
     """
     viewer = await service.ask("CreateToken", {"account": "scraper", "roles": ["IAM_OWNER_VIEWER"]})
     publisher = await service.ask("CreateToken", {"account": "p", "roles": ["EVENT_PUBLISHER"]})
@@ -58,7 +58,7 @@ async def test_whoever_may_read_deliveries_may_read_their_numbers(service):
 @pytest.mark.parametrize("caller", [Caller.NOBODY, Caller.OTHER_SCHEME, Caller.UNKNOWN])
 async def test_a_stranger_reads_nothing(service, caller):
     """
-    How much business somebody does is nobody's business.
+    The metrics reveal traffic volumes.
     """
     response = await scraped(service, service.headers[caller])
 
@@ -77,7 +77,7 @@ async def test_a_tenant_does_not_read_the_numbers_of_all(service):
     assert 200 == (await scraped(service, {**OWNER_OF_ALL, "host": "other.test"})).status
 
 
-async def test_a_setting_opens_it_to_everybody(tmp_path):
+async def test_a_setting_opens_it_to_all_callers(tmp_path):
     """
     For a network where only Prometheus reaches the port.
     """
@@ -160,7 +160,7 @@ class BrokenStore:
 
 async def test_a_store_that_fails_leaves_the_other_numbers():
     """
-    When the database is down is when somebody looks at the numbers.
+    When the database is down an operator looks at the numbers.
     """
     runtime = fixed_runtime()
     routing = Routing(MemoryStore(), registered_catalogue())

@@ -59,7 +59,7 @@ async def status_of(
 
 
 async def every_status(service: Service) -> list[Status]:
-    """Of every call without a field, by the admin and by nobody, and of one that is interrupted."""
+    """Of every call without a field, by the admin and without a token, and of one that is interrupted."""
     interrupted = InterceptRequestRequest(full_method=GUARDED).to_binary()
     unary = [method for method in METHODS if method.method_kind == "unary"]
     return [

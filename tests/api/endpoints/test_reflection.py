@@ -47,7 +47,7 @@ def asked(pb, **question):
 
 
 async def stream(service: Service, path: str, content_type: str, *requests):
-    """The frames of the answer to all requests at once, and the response."""
+    """The frames of the answer to all requests together, and the response."""
     bodies = [request.to_binary() for request in requests]
     body = b"".join(struct.pack(">BI", 0, len(data)) + data for data in bodies)
     request = HttpRequest("POST", path, {"content-type": content_type}, body)
@@ -99,7 +99,7 @@ async def test_every_service_is_listed_on_every_wire_without_a_token(
 @versions
 async def test_what_is_told_makes_every_service(service: Service, pb):
     """
-    Descriptors that lack an import, or are responses in the wrong shape, are of no use to anybody.
+    Descriptors that lack an import, or are responses in the wrong shape, are of no use.
     """
     (answer,) = await answers(service, pb, asked(pb, list_services=""))
     names = [service.name for service in answer.message_response.value.service]
@@ -171,7 +171,7 @@ async def test_extensions_are_told_by_their_numbers(service: Service, pb):
 
 
 @versions
-async def test_what_does_not_exist_is_told_and_the_stream_goes_on(service: Service, pb):
+async def test_what_does_not_exist_is_told_and_the_stream_continues(service: Service, pb):
     """
     A tool that guesses names asks the next one on the same stream.
     """
@@ -245,7 +245,7 @@ async def health(service: Service, wire: Wire, name: str, headers=None):
 @pytest.mark.parametrize("name", ["", "zitadel.action.v2.ActionService", "grpc.health.v1.Health"])
 async def test_what_can_serve_says_so(service: Service, wire: Wire, name: str):
     """
-    Probes come without a token, and one that is wrong is nobody's business here.
+    Probes come without a token, and a wrong token is ignored here.
     """
     for headers in (None, {"authorization": "Bearer wrong"}):
         result = await health(service, wire, name, headers)
@@ -324,7 +324,7 @@ async def test_who_watches_is_told_again_from_time_to_time():
 
 async def test_who_watches_is_sent_away_when_the_server_stops():
     """
-    A balancer takes it out at once, and the stop does not wait for a call that never ends.
+    A balancer takes it out immediately, and the stop does not wait for a call that never ends.
     """
     shutdown = Shutdown()
 
@@ -344,7 +344,7 @@ async def test_who_watches_is_sent_away_when_the_server_stops():
     assert [Status.SERVING, Status.NOT_SERVING] == seen
 
 
-async def test_a_conversation_goes_on_until_the_server_stops():
+async def test_a_conversation_continues_until_the_server_stops():
     """
     An idle tool would hold up the stop; what it had asked before is answered.
     """

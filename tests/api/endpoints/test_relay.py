@@ -216,7 +216,7 @@ def once(case: Json) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("case", SHAPES, ids=[case["name"] for case in SHAPES])
 @pytest.mark.parametrize("how", ["JSON", "JWE, P-256"])
-async def test_an_event_of_any_shape_goes_on_as_it_came(harness, how, case):
+async def test_an_event_of_any_shape_is_passed_on_unchanged(harness, how, case):
     """
     One that is refused is lost: ZITADEL does not send it again.
     """
@@ -230,7 +230,7 @@ async def test_an_event_of_any_shape_goes_on_as_it_came(harness, how, case):
     assert payloads == [content]
 
 
-async def test_a_deep_event_goes_on_as_it_came(harness):
+async def test_a_deep_event_is_passed_on_unchanged(harness):
     """
     No parser goes so deep, and none has to.
     """
@@ -243,7 +243,7 @@ async def test_a_deep_event_goes_on_as_it_came(harness):
 
 async def test_the_same_event_again_is_answered_alike_and_stored_once(harness):
     """
-    Whoever sends it again, whatever else the body says, and whichever source it comes through.
+    For any sender, any other content of the body, and any source.
     """
     aggregate = another()
     content = body(aggregate)
@@ -346,7 +346,7 @@ async def test_the_next_event_of_an_aggregate_is_another_one(harness):
     ]
 
 
-async def test_fifty_copies_at_once_are_one_event(harness):
+async def test_fifty_concurrent_copies_are_one_event(harness):
     """
     Two nodes behind one name, and a proxy that tries again.
     """
@@ -374,7 +374,7 @@ async def test_a_replayed_call_makes_no_second_delivery(harness):
 @pytest.mark.parametrize(("late", "is_taken"), [(58, True), (-58, True), (62, False), (-62, False)])
 async def test_the_window_is_the_source_s_in_both_directions(harness, late, is_taken):
     """
-    A call that somebody recorded is worth nothing a minute later, nor is one from the future.
+    A recorded call is worth nothing a minute later, nor is one from the future.
     """
     content = body(another())
     answer = await harness.relayed("hmac", content, signature(content, harness.now - late))
@@ -430,7 +430,7 @@ BAD_SIGNATURES: dict[str, Callable[[bytes, float], dict[str, str]]] = {
     "source", ["hmac", "jwt", "jwe", "nobody", "", "hmac/", "HMAC", "%68mac%2F"]
 )
 @pytest.mark.parametrize("bad", BAD_SIGNATURES)
-async def test_what_is_not_signed_is_refused_like_a_call_to_nobody(harness, source, bad):
+async def test_what_is_not_signed_is_refused_like_a_call_to_an_unknown_source(harness, source, bad):
     """
     Strangers learn neither what is wrong, nor which sources there are.
     """
@@ -518,7 +518,7 @@ BAD_SECRETS: dict[str, Make] = {
 )
 async def test_a_body_that_its_issuer_has_not_signed_is_refused(harness, source, bad):
     """
-    Also when whoever sends it knows the signing key: each of the two must hold.
+    Also when the sender knows the signing key: each of the two must hold.
     """
     content = {**BAD_BODIES, **BAD_SECRETS}[bad](body(another()))
 
@@ -555,7 +555,7 @@ OTHERS = {
 @pytest.mark.parametrize("content", OTHERS, ids=lambda content: content[:30])
 async def test_what_is_no_event_is_refused_with_a_reason(harness, content):
     """
-    Somebody bound the relay's target to something else, and reads the answer in ZITADEL's log.
+    An operator bound the relay's target to something else, and reads the answer in ZITADEL's log.
     """
     status, error = await harness.relayed("hmac", content)
 
@@ -588,7 +588,7 @@ async def test_an_event_that_comes_back_is_refused(harness):
 
 async def test_a_relayed_event_that_comes_back_ends_there(harness):
     """
-    Whatever circle it went in: its key is in its body, which nobody on the way changes.
+    Whatever circle it went in: its key is in its body, which no server on the way changes.
     """
     aggregate = another()
     await harness.relayed("hmac", body(aggregate))
@@ -667,7 +667,7 @@ class FullStore:
 
 async def test_a_store_that_is_down_is_told_to_the_caller(harness):
     """
-    200 would be a lie that nobody could find out: ZITADEL does not send it again.
+    200 would lose the event: ZITADEL does not send it again.
     """
     store, log = FullStore(harness.service.store), Lines()
     routing = Routing(store, registered_catalogue())
@@ -695,7 +695,7 @@ async def test_the_instance_of_a_source_must_exist(harness):
 
 async def test_only_post_is_answered(harness):
     """
-    Somebody who opens the URL in a browser sees that it is right.
+    An operator who opens the URL in a browser sees that it is right.
     """
     response = await harness.post("hmac", b"", method="GET")
 
@@ -704,7 +704,7 @@ async def test_only_post_is_answered(harness):
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(harness):
     """
-    Nobody has to be known to send one.
+    No account is needed to send one.
     """
     status, error = await harness.relayed("hmac", b"x" * (4 * KIB * KIB + 1))
 
@@ -713,7 +713,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(harness):
 
 async def test_sources_of_an_instance(tmp_path):
     """
-    A tenant's ZITADEL reaches the tenant's targets, and nobody else's.
+    A tenant's ZITADEL reaches the tenant's targets, and no other's.
     """
     tenant = Instance(id=InstanceId("7"), name="tenant", hosts=("tenant.example",), created_at=NOW)
     stored = Settings(data_dir=tmp_path, master_key=bytes(range(32)))

@@ -74,7 +74,7 @@ def test_it_is_openapi():
 
 def test_it_has_every_route_of_every_service_and_no_other():
     """
-    A route that is not in it is found by nobody; one that is not there breaks what is generated.
+    A route that is missing in it cannot be found; one that does not exist breaks generated clients.
     """
     connect = {("POST", f"/{method.parent.type_name}/{method.name}") for method in methods()}
     rest = {
@@ -89,7 +89,7 @@ def test_it_has_every_route_of_every_service_and_no_other():
 
 async def test_everything_in_it_is_served(tmp_path):
     """
-    A call that the server does not know is answered with 404, before anybody asks for a token.
+    A call that the server does not know is answered with 404, before a token is asked for.
     """
     async with running(tmp_path) as service:
         statuses = {
@@ -233,7 +233,7 @@ def test_every_example_satisfies_its_schema():
 
 def test_errors_have_the_shape_of_their_face():
     """
-    REST has the first detail in a place of its own; Connect has not.
+    REST has the first detail in a separate field; Connect has not.
     """
     assert ["code", "message", "detail", "details"] == list(schema("RestError")["properties"])
     assert ["code", "message", "details"] == list(schema("ConnectError")["properties"])
@@ -245,7 +245,7 @@ def test_errors_have_the_shape_of_their_face():
 
 def test_cloud_events_are_media_types_of_the_path_of_events():
     """
-    Whoever generates a client finds them, and the examples are what the schemas allow.
+    A developer who generates a client finds them, and the examples are what the schemas allow.
     """
     content = operations()["POST", "/v1/events"]["requestBody"]["content"]
     kinds = ["application/cloudevents+json", "application/cloudevents-batch+json"]

@@ -43,7 +43,7 @@ async def test_an_answer_is_the_procedures_json(client: ApiClient):
     }
 
 
-async def test_an_error_has_its_first_detail_in_a_place_of_its_own(client: ApiClient):
+async def test_an_error_has_its_first_detail_in_a_separate_field(client: ApiClient):
     """
     That is the shape which the API reference documents.
     """
@@ -170,7 +170,7 @@ async def test_a_body_that_is_not_json_is_an_unsupported_media_type(client: ApiC
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b"{", b'{"a": NaN}', b"[" * 100_000])
-async def test_a_bad_body_is_an_invalid_argument_beside_a_path(client: ApiClient, body: bytes):
+async def test_a_bad_body_with_a_path_is_an_invalid_argument(client: ApiClient, body: bytes):
     """
     Here the body is read before the message codec sees it.
     """
@@ -226,9 +226,9 @@ def test_a_query_that_cannot_be_read_is_refused(query: bytes):
         made("GET", f"{TARGETS}/1", query)
 
 
-def test_a_route_that_nobody_can_serve_stops_the_server():
+def test_a_route_that_cannot_be_served_stops_the_server():
     """
-    Better at the start than as a 404 that nobody expects.
+    Better at the start than as an unexpected 404.
     """
     method = ActionService.desc().methods[0]
     for template in ("/v2/{name=targets/*}", "/v2/**", "/v2/a:verb", "/v2/{unknown}"):

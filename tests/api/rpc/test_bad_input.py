@@ -158,7 +158,7 @@ async def test_an_absurd_length_is_refused_before_anything_is_read(
     client: ApiClient, wire: Wire, length: str
 ):
     """
-    Nobody waits for a terabyte that was announced.
+    The server does not wait for a terabyte that was announced.
     """
     request = post(wire, framed(wire, b""), content_length=length)
     code, text = await refused(client, wire, request)
@@ -248,9 +248,9 @@ async def test_many_pieces_of_base64_are_refused(client: ApiClient):
 @pytest.mark.parametrize(
     "path", ["/" * 9000, f"{TARGETS}/{'%20' * 3000}", f"/v1/events{'x' * 9000}"]
 )
-async def test_a_path_longer_than_any_is_refused_at_once(client: ApiClient, path: str):
+async def test_a_path_longer_than_any_is_refused_immediately(client: ApiClient, path: str):
     """
-    It is decoded segment by segment, before anyone knows who calls.
+    It is decoded segment by segment, before authentication.
     """
     response = await client.exchange(HttpRequest("GET", path, {}))
     assert (response.status, response.json()["message"]) == (
@@ -396,7 +396,7 @@ async def test_grpc_without_trailers_is_refused_in_headers(log: Lines):
 
 async def test_a_part_that_breaks_is_answered_and_logged(log: Lines):
     """
-    Whatever is mounted beside the API may fail; the caller gets a reference, not a cut line.
+    Any application mounted next to the API may fail; the caller gets a reference, not a cut line.
     """
 
     async def broken(_scope, _receive, _send):
@@ -428,7 +428,7 @@ class TestAnyBytes:
     @given(st.binary(max_size=200), st.sampled_from(list(Wire)))
     async def test_any_body_gets_an_answer_that_blames_the_caller(self, body: bytes, wire: Wire):
         """
-        Whoever can send bytes must not be able to fill the error log or raise the alarm.
+        A client that can send bytes must not be able to fill the error log or raise the alarm.
         """
         log = Lines()
         exchange = in_process(sample_app(log))

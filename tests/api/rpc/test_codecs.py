@@ -80,9 +80,9 @@ def test_an_unknown_enum_name_is_refused_with_those_that_are_known(text: bytes, 
         JSON.decode(text, kind)
 
 
-def test_an_unknown_field_beside_known_names_changes_nothing():
+def test_an_unknown_field_next_to_known_names_changes_nothing():
     """
-    Nor do names in payloads, which are nobody's enums.
+    Nor do names in payloads, which are no enums.
     """
     text = b'{"payloadType": "PAYLOAD_TYPE_JWE", "later": {"payloadType": "JWE"}}'
 

@@ -123,7 +123,7 @@ async def test_an_answer_that_cannot_be_written_is_our_fault(
 @every_wire
 async def test_a_handler_that_is_still_to_be_written_says_so(client: ApiClient, wire: Wire):
     """
-    Somebody who calls tomorrow's procedure today must not look for a mistake of their own.
+    A caller of a procedure that is not implemented yet must not look for a mistake in the call.
     """
     result = await client.call(
         wire,
@@ -220,7 +220,7 @@ async def test_a_deadline_ends_a_call_that_hangs(client: ApiClient, log: Lines, 
 @every_wire
 async def test_every_call_leaves_one_line(client: ApiClient, log: Lines, wire: Wire):
     """
-    One line tells what was called, by whom, how long it took and how it ended, and no more.
+    One line tells what was called, the caller, how long it took and how it ended, and no more.
     """
     request = GetTargetRequest(id="missing")
     await client.call(wire, ACTIONS, "GetTarget", request, GetTargetResponse, OWNER)
@@ -237,7 +237,7 @@ async def test_every_call_leaves_one_line(client: ApiClient, log: Lines, wire: W
 
 def test_every_code_has_a_status_on_every_wire():
     """
-    A code that nobody mapped would reach callers as a 500.
+    An unmapped code would reach callers as a 500.
     """
     assert set(Code) == set(HTTP_STATUS) == set(GRPC_STATUS)
     assert {code.value for code in OurCode} <= {code.value for code in Code}

@@ -1,4 +1,4 @@
-"""Bytes that nobody would send, to every procedure, over Connect and gRPC: nothing breaks.
+"""Malformed bytes to every procedure, over Connect and gRPC: nothing breaks.
 
 Some are noise, which a parser refuses. Most are made along the contract, so that they come through
 the parser: known fields, many times, with the largest numbers, odd texts, and messages in
@@ -153,7 +153,7 @@ async def answer(service: Service, method: DescMethod, wire: Wire, data: bytes) 
     headers = {"content-type": CONTENT_TYPES[wire], **service.headers[Caller.ADMIN]}
     body = struct.pack(">BI", 0, len(data)) + data if wire is Wire.GRPC else data
     request = HttpRequest("POST", f"/{method.parent.type_name}/{method.name}", headers, body)
-    # Whoever hangs is ended there after 20 s.
+    # A test that hangs is ended there after 20 s.
     return result_of(wire, await service.client.exchange(request), method.output.type)
 
 

@@ -208,7 +208,7 @@ NUMBERS = {
 
 def test_generated_code_is_current():
     """
-    Nobody edits it, and a change of the contract without it would be seen by nobody.
+    It is not edited, and a change of the contract without it would be seen in no review.
     """
     script = ROOT / "scripts" / "generate.py"
     done = subprocess.run(
@@ -251,7 +251,7 @@ def test_field_numbers_are_the_published_ones(name: str):
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_declares_a_permission_and_takes_one_message(method: DescMethod):
     """
-    A method without a permission would be open to everybody, or to nobody.
+    A method without a permission would be open to every caller, or to none.
     """
     assert permission_of(method)
     assert method.method_kind == "unary"

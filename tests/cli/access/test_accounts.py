@@ -64,7 +64,7 @@ def test_an_account_is_listed(server, account):
 
 def test_a_key_file_is_its_owners_alone(server, account, tmp_path):
     """
-    It is a password: nobody else may read it, and it is never printed.
+    It is a password: no other user may read it, and it is never printed.
     """
     path = tmp_path / "shop.json"
     made = server.run("account", "key", account, "--out", path, "--expires", "30d")
@@ -79,7 +79,7 @@ def test_a_key_file_is_its_owners_alone(server, account, tmp_path):
 
 def test_a_key_is_listed_until_it_is_deleted(server, account, tmp_path):
     """
-    Whoever loses a laptop shuts that key out, and no other.
+    After the loss of a laptop an operator deletes its key, and no other.
     """
     kept, lost = (
         server.ok("account", "key", "create", account, "--out", tmp_path / name)["keyId"]
@@ -133,7 +133,7 @@ def test_a_refused_key_leaves_no_file(server, tmp_path):
 
 def test_a_secret_is_shown_with_a_warning(server, account):
     """
-    Whoever closes the window has to make another.
+    An operator who closes the window has to make another.
     """
     result = server.run("account", "secret", account)
 
@@ -144,7 +144,7 @@ def test_a_secret_is_shown_with_a_warning(server, account):
 
 def test_a_date_that_is_over_is_refused(server, account, tmp_path):
     """
-    By whoever notices first, and no file is left.
+    By another operator meanwhile; no file is left.
     """
     path = tmp_path / "shop.json"
     over = datetime(2020, 1, 1, tzinfo=UTC).isoformat()

@@ -1,4 +1,4 @@
-"""`outrider instance`: the life of a tenant, seen by whoever runs the server."""
+"""`outrider instance`: the life of a tenant, for the operator of the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def name() -> str:
-    """Of an instance that nobody has made."""
+    """Of an instance that does not exist."""
     return f"shop-{uuid.uuid4().hex[:12]}"
 
 
@@ -41,7 +41,7 @@ def test_the_first_instance_has_every_other_name(server):
 
 def test_a_token_is_shown_with_a_warning(server, name):
     """
-    Whoever closes the window has only the admin token left.
+    An operator who closes the window has only the admin token left.
     """
     result = server.run("instance", "create", name, "--host", f"{name}.example")
 
@@ -62,7 +62,7 @@ def test_nothing_is_deleted_by_a_slip(server):
 
 def test_an_instance_that_is_not_there_is_not_deleted(server):
     """
-    And whoever asked is told where the ids are.
+    And the error tells where the ids are.
     """
     result = server.run("instance", "delete", "1", "--yes")
 

@@ -85,7 +85,7 @@ def test_an_operation_is_named_as_the_gateway_names_it(path, operation, name):
 
 def test_both_messages_are_described():
     """
-    Path and query beside the body, which need not be an object.
+    Path and query next to the body, which need not be an object.
     """
     entry = imported(document(CREATE))[f"/{SERVICE}/createOrder"]
     request, response = entry.schema_json, entry.response_schema_json
@@ -201,7 +201,7 @@ def test_what_is_too_long_is_cut_from_inside():
     assert not takes(entry.schema_json, {"body": []})
 
 
-def test_what_is_too_long_at_once_has_no_schema():
+def test_what_is_too_long_for_one_call_has_no_schema():
     """
     The method can be bound; its answers are not checked.
     """
@@ -251,7 +251,7 @@ def test_what_cannot_be_imported_says_why(data, service, reason, monkeypatch):
         entries_from(data, service)
 
 
-def test_a_descriptor_set_has_services_of_its_own():
+def test_a_descriptor_set_has_its_own_services():
     """
     An option that would be ignored says so.
     """

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 
 
 def unique(prefix: str) -> str:
@@ -98,9 +98,9 @@ def test_hops_of_a_call_are_passed_on(server, target, event_type, hops, code):
     assert bool(code) == ("Outrider-Hops is 16, and the limit is 16: " in result.err)
 
 
-def test_an_event_that_nobody_asked_for_is_no_failure(server):
+def test_an_event_without_an_execution_is_no_failure(server):
     """
-    But whoever tries things out wants to know.
+    But a developer who tries things out wants to know.
     """
     result = server.run("event", "publish", f"cli.{uuid.uuid4().hex[:8]}")
 

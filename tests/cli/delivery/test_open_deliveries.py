@@ -1,4 +1,4 @@
-"""Open deliveries from the command line: attempted now, or stopped, many at once."""
+"""Open deliveries from the command line: attempted now, or stopped, many by one call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def retrying(server, target, event_type) -> list[str]:
 
 
 def attempts(server, delivery_id: str, count: int) -> list[dict]:
-    """The attempts of a delivery, when there are so many."""
+    """The attempts of a delivery, when there are at least `count`."""
     for _ in range(200):
         delivery = server.ok("delivery", "get", delivery_id)["delivery"]
         if len(delivery.get("attempts", ())) >= count and "nextAttemptAt" in delivery:

@@ -16,7 +16,7 @@ from outrider.cli.commands.delivery.selection import print_result
 from outrider.cli.terminal.errors import CommandError, ExitCode
 from outrider_api.outrider.v1.delivery_service_pb import ReplayDeliveriesRequest
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 
 
 def unique(word: str) -> str:
@@ -77,7 +77,7 @@ def test_a_delivery_is_cancelled_and_replayed(server, target, pending):
 
 def test_what_is_found_is_replayed(server, target, cancelled):
     """
-    With --yes at once, and as JSON for programs.
+    With --yes without a question, and as JSON for programs.
     """
     find = ("delivery", "replay", "--target", target, "--state", "cancelled")
     before = server.ok(*find, "--until", "1h", "--yes")
@@ -233,7 +233,7 @@ def test_numbers_can_be_watched(server, started, target, number, code):
 
 
 class PagedServer:
-    """A server that has so many pages; `at` is what happens while it answers each."""
+    """A server that has this number of pages; `at` is what happens while it answers each."""
 
     def __init__(self, *pages: dict, at=lambda _: None):
         self.pages = iter(pages)
@@ -263,9 +263,9 @@ def run_replay(server: PagedServer) -> tuple[dict, str]:
     return answer, err.getvalue()
 
 
-def test_a_long_replay_goes_on_to_its_end_and_says_where_it_is():
+def test_a_long_replay_continues_to_its_end_and_says_where_it_is():
     """
-    Millions take a while, and whoever waits wants to know.
+    Millions take a while, and the operator who waits wants to know.
     """
     server = PagedServer(*pages(12))
     answer, progress = run_replay(server)
@@ -276,7 +276,7 @@ def test_a_long_replay_goes_on_to_its_end_and_says_where_it_is():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_go_on(number):
+def test_an_interrupted_replay_ends_with_its_page_and_tells_how_to_continue(number):
     """
     Replayed twice is delivered twice: where it stopped is known exactly.
     """
@@ -299,7 +299,7 @@ def test_a_replay_that_was_interrupted_at_its_last_page_is_complete():
     assert {"deliveries": 7, "skipped": 0} == answer
 
 
-def test_a_replay_that_breaks_off_tells_how_to_go_on():
+def test_a_replay_that_breaks_off_tells_how_to_continue():
     """
     The server was restarted in the middle: the pages before are made.
     """

@@ -30,7 +30,7 @@ def scratch(tmp_path) -> Path:
 
 def test_one_event_is_delivered_and_verified(scratch, tmp_path):
     """
-    The first minute of everybody who tries outrider; every step is there, in order.
+    The first minute of a new user; every step is there, in order.
     """
     result = run_process("demo", "--once", *ANY_PORTS, cwd=tmp_path, TMPDIR=str(scratch))
 
@@ -63,7 +63,7 @@ def test_it_works_again_on_the_same_data(tmp_path):
 
 def test_it_stays_up_to_be_played_with(started, scratch, tmp_path):
     """
-    What it shows to go on with works: the same server, its token, more events.
+    What it shows to continue with works: the same server, its token, more events.
     """
     running = started("demo", *ANY_PORTS, "--data-dir", tmp_path / "kept", TMPDIR=str(scratch))
     running.line_with(LAST_STEP)
@@ -93,7 +93,7 @@ def test_it_can_be_interrupted_at_any_time(started, scratch, number):
 @pytest.mark.parametrize("option", ["--port", "--receiver-port"])
 def test_a_taken_port_is_explained(scratch, option):
     """
-    8080 is everybody's favourite.
+    8080 is often in use.
     """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

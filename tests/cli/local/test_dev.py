@@ -56,7 +56,7 @@ BROKEN_FILES = [
 
 
 class Dev:
-    """One that is running, and what is typed beside it."""
+    """One that is running, and commands that are typed meanwhile."""
 
     def __init__(
         self, directory: Path, started: Callable[..., RunningCommand], *options: object
@@ -99,7 +99,7 @@ def test_every_handler_is_called_and_what_came_back_is_shown(directory, started)
     changed = dev.create(5)
     interrupted = dev.create(500)
 
-    # Its directory has keys in it, and people type `git add .` beside it.
+    # Its directory has keys in it, and people type `git add .` next to it.
     subprocess.run(["git", "init", "-q", str(directory)], check=True)
     untracked = subprocess.check_output(["git", "-C", str(directory), "status", "-s"], text=True)
 
@@ -122,7 +122,7 @@ def test_every_handler_is_called_and_what_came_back_is_shown(directory, started)
 
 def test_what_is_saved_counts_at_the_next_call(directory, started):
     """
-    Also a module beside the file, a handler that is new, one that is gone, and one that cannot be.
+    Also a module next to the file, a handler that is new, one that is gone, and one that cannot be.
     """
     dev = Dev(directory, started)
     dev.save("DISCOUNT = 2\n", "prices.py")

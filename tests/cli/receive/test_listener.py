@@ -53,7 +53,7 @@ async def read_status(reader) -> int:
 
 
 async def send(listener, *requests: bytes) -> list[int]:
-    """The status of the answer to each of these, sent at once on one connection."""
+    """The status of the answer to each of these, sent together on one connection."""
     async with connected(listener) as (reader, writer):
         writer.write(b"".join(requests))
         return [await read_status(reader) for _ in requests]
@@ -99,7 +99,7 @@ async def test_a_call_that_is_not_signed_is_refused(wrong, reason):
 
 async def test_without_a_signing_key_everything_is_taken_and_says_so():
     """
-    Handy, but nobody may believe that it was verified.
+    Handy, but the output must not suggest that it was verified.
     """
     async with listening() as (listener, calls):
         statuses = await send(listener, request(signing_key=None))
@@ -316,7 +316,7 @@ async def test_a_body_has_a_bound():
     assert [] == calls
 
 
-async def test_a_caller_that_goes_away_harms_nobody():
+async def test_a_caller_that_disconnects_harms_no_other():
     """
     The next one is served.
     """

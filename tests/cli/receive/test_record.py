@@ -94,7 +94,7 @@ def development() -> Iterator[Development]:
 
 def test_a_recorded_call_can_be_sent_again_and_tells_nothing(started, tmp_path, development):
     """
-    A bug of production is brought to a desk without anybody's data.
+    A bug of production is brought to a desk without personal data.
     """
     out = tmp_path / "calls.jsonl"
     recorder = started(
@@ -215,7 +215,7 @@ REDACTED = {
 @pytest.mark.parametrize("name", REDACTED)
 def test_a_field_is_redacted_in_its_shape(name):
     """
-    Handlers go on working: text stays text, a list a list, a switch a switch.
+    Handlers continue to work: text stays text, a list a list, a switch a switch.
     """
     value, expected = REDACTED[name]
 
@@ -262,7 +262,7 @@ def test_nothing_of_an_address_is_left_wherever_it_stands(document):
 @pytest.mark.parametrize("line", ["{}", "x", '{"headers": 1, "body": {}, "status": 200}', "[]"])
 def test_a_file_that_is_no_recording_is_named(tmp_path, line):
     """
-    With the line, so that a file that was edited by hand can be mended.
+    With the line, so that a file that was edited by hand can be corrected.
     """
     path = tmp_path / "calls.jsonl"
     path.write_text(f"\n{line}\n")

@@ -16,7 +16,7 @@ from outrider.cli.terminal.errors import CommandError, ExitCode
 
 @pytest.fixture
 def closed_url() -> str:
-    """A URL where nobody listens: the port was free a moment ago."""
+    """A URL where no process listens: the port was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -48,7 +48,7 @@ def test_a_server_that_cannot_work_now_is_3_and_not_called_unreachable(message):
 
 def test_the_answer_of_a_proxy_is_not_the_servers():
     """
-    Behind a balancer an answer does not mean that anybody is there.
+    Behind a balancer an answer does not mean that the server is there.
     """
     error = command_error(ConnectError(Code.UNAVAILABLE, "Bad Gateway"), "http://here.example")
 

@@ -133,7 +133,7 @@ async def test_a_response_for_programs(user):
 
 async def test_a_function_shows_the_claims_too(user):
     """
-    Whoever writes a target wants to see what ends up in the token.
+    A developer of a target wants to see the content of the token.
     """
     answer = {"append_claims": [{"key": "role", "value": "admin"}]}
     async with Receiver([Answer(body=json.dumps(answer).encode())]) as receiver:
@@ -172,9 +172,9 @@ async def test_that_nothing_matches_is_reported(user):
     assert "outrider explain" in result.err
 
 
-async def test_a_target_that_interrupts_has_an_exit_code_of_its_own(user):
+async def test_a_target_that_interrupts_has_its_own_exit_code(user):
     """
-    Its 401 is about the intercepted caller, and not about the token of whoever typed this.
+    Its 401 is about the intercepted caller, and not about the operator's token.
     """
     async with Receiver([Answer(body=FORWARDED)]) as receiver:
         target = await user.target(receiver.url, "--interrupt-on-error")

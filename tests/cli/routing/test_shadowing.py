@@ -77,7 +77,7 @@ def test_what_is_replaced_and_shadowed_is_said(server, word):
 
 def test_programs_get_the_same_as_json(server, word):
     """
-    Beside the date, which is all that ZITADEL's response has.
+    Next to the date, which is all that ZITADEL's response has.
     """
     wide, narrow = target(server), target(server)
     server.ok("event", "publish", f"{word}.paid")

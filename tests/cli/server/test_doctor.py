@@ -108,7 +108,7 @@ def test_a_master_key_that_cannot_be_read_is_seen(settings):
     assert "hunter2" not in finding.message + finding.advice
 
 
-def test_a_master_key_for_everybody_is_seen(settings):
+def test_a_master_key_that_all_users_may_read_is_seen(settings):
     """
     It is worth nothing when all users of the machine can read it.
     """
@@ -130,7 +130,7 @@ def test_a_master_key_for_everybody_is_seen(settings):
         ("outrider.db", 0o666, Status.FAIL),
     ],
 )
-def test_files_for_everybody_are_seen(settings, name, mode, status):
+def test_files_that_all_users_may_read_are_seen(settings, name, mode, status):
     """
     Before a server refuses to start on them.
     """
@@ -143,7 +143,7 @@ def test_files_for_everybody_are_seen(settings, name, mode, status):
     assert f"chmod 600 {path}" in finding.advice
 
 
-def test_a_directory_for_everybody_is_seen(settings):
+def test_a_directory_that_all_users_may_change_is_seen(settings):
     settings.data_dir.mkdir()
     settings.data_dir.chmod(0o777)
 
@@ -186,7 +186,7 @@ def test_a_taken_port_is_seen(settings):
 
 def test_a_port_that_our_own_server_has_is_no_failure(server):
     """
-    The doctor may be asked beside a healthy server.
+    The doctor may run next to a healthy server.
     """
     port = int(server.url.rpartition(":")[2])
 
@@ -198,7 +198,7 @@ def test_a_port_that_our_own_server_has_is_no_failure(server):
 
 def test_a_host_that_is_not_this_machine_is_seen(settings):
     """
-    192.0.2.0/24 is nobody's (RFC 5737).
+    192.0.2.0/24 is not assigned (RFC 5737).
     """
     assert Status.FAIL is checks.check_port(replace(settings, host="192.0.2.1")).status
 
@@ -206,7 +206,7 @@ def test_a_host_that_is_not_this_machine_is_seen(settings):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_a_server_for_others_without_a_name_is_seen(settings, host):
     """
-    Whoever is shown a token for a name of his own could show it here under that name.
+    A server that is sent a token for its own name could use it here under that name.
     """
     finding = checks.check_external_url(replace(settings, host=host))
 
@@ -273,7 +273,7 @@ def test_the_command_ends_with_0_on_a_healthy_machine(tmp_path):
 
 def test_the_command_ends_with_1_when_something_must_be_repaired(tmp_path):
     """
-    Wrong settings are a finding; the other checks go on with the defaults.
+    Wrong settings are a finding; the other checks continue with the defaults.
     """
     result = run("doctor", "--port", "70000", "--json", cwd=tmp_path)
 

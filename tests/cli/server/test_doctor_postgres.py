@@ -40,7 +40,7 @@ INSPECTION = DatabaseInspection(
 
 @pytest.fixture
 def url(postgres_url) -> str:
-    """An empty database; nobody asks for the password."""
+    """An empty database, without a password."""
     return postgres_url.replace("postgres@", f"postgres:{PASSWORD}@")
 
 
@@ -252,7 +252,7 @@ def test_a_database_that_does_not_answer_shows_no_password(tmp_path, url):
     assert PASSWORD not in result.out + result.err
 
 
-def test_a_url_that_cannot_be_read_ends_a_start_at_once(tmp_path):
+def test_a_url_that_cannot_be_read_ends_a_start_immediately(tmp_path):
     """
     Without the wait for a database that may come up, and without the password.
     """

@@ -173,7 +173,7 @@ def test_serve_says_when_the_port_is_taken(tmp_path):
     assert "Traceback" not in result.err
 
 
-def test_a_worker_beside_a_server_starts_and_stops(started, server):
+def test_a_worker_next_to_a_server_starts_and_stops(started, server):
     """
     More deliveries at a time on the same data.
     """

@@ -241,7 +241,7 @@ class Terminal:
 )
 def test_the_live_view_ends_and_leaves_the_terminal_as_it_was(server, end, code: ExitCode):
     """
-    It draws on a screen of its own, again and again, with colours.
+    It draws on the alternate screen, again and again, with colours.
     """
     terminal = Terminal(server, "--every", "0.2")
     try:

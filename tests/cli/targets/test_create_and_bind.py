@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 
 
 def unique(prefix: str) -> str:
@@ -138,7 +138,7 @@ def test_a_taken_name_is_refused(server):
 
 def test_an_address_that_is_never_allowed_is_explained(server):
     """
-    The error of the contract alone helps nobody.
+    The error of the contract alone does not help.
     """
     metadata = "http://169.254.169.254/"
 

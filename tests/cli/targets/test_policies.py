@@ -10,7 +10,7 @@ import pytest
 
 from adapters.http.connect.test_policy_tls import CA
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_policy_for_people(server, target):
     assert '"ratePerSecond": 2' in changed.out
 
 
-def test_a_target_is_paused_and_goes_on(server, target):
+def test_a_target_is_paused_and_resumed(server, target):
     """
     Twice is as once.
     """

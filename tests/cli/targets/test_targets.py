@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody answers there
+NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: no process listens there
 ELSEWHERE = "http://127.0.0.1:9/other"
 
 
@@ -90,7 +90,7 @@ def test_what_is_not_named_stays(server, target, options, fields):
     ]
 
 
-def test_a_target_that_nobody_waits_for_does_not_interrupt(server, target):
+def test_an_async_target_does_not_interrupt(server, target):
     """
     The command says so; it does not pretend to have changed something.
     """
@@ -203,7 +203,7 @@ def test_the_key_in_use_is_not_removed(server, target, pem):
 
 def test_a_private_key_is_not_sent(server, target, private_key):
     """
-    Whoever takes the wrong file has not shown it to anybody.
+    An operator who takes the wrong file has not published it.
     """
     secret = private_key.private_bytes(
         serialization.Encoding.PEM,

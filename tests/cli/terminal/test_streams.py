@@ -59,7 +59,7 @@ def test_without_an_input_there_is_nothing_to_read():
 @pytest.mark.parametrize("command", ["--version", "doctor --json"])
 def test_a_full_disk_is_reported_and_is_a_failure(tmp_path, command):
     """
-    A script that goes on with half a file is worse than one that stops.
+    A script that continues with half a file is worse than one that stops.
     """
     result = sh(f"{command} >/dev/full", OUTRIDER_DATA_DIR=str(tmp_path))
 

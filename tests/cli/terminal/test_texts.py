@@ -61,7 +61,7 @@ def test_a_condition_survives_the_way_to_the_server_and_back(text):
 
 def test_a_method_may_keep_its_slash():
     """
-    Somebody will copy it with its leading slash.
+    Users copy it with its leading slash.
     """
     with_slash = parse_condition("request//a.Service/Method")
 
@@ -136,7 +136,7 @@ def test_a_deadline_that_is_none_is_a_usage_error(text):
 
 def test_what_is_no_time_is_told_both_ways_to_write_one():
     """
-    Whoever typed "yesterday" wants the short one.
+    A user who typed "yesterday" wants the short one.
     """
     with pytest.raises(
         typer.BadParameter, match=r"'yesterday' is no time such as 2h \(ago\) or 20"
@@ -302,7 +302,7 @@ def test_a_table_shows_strangers_texts_as_they_are(capsys):
     )
 
 
-def test_an_empty_table_says_so_beside_the_output(capsys):
+def test_an_empty_table_says_so_on_standard_error(capsys):
     """
     A script that counts lines counts none.
     """

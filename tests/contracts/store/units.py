@@ -90,7 +90,7 @@ class UnitsContract(StoreContract):
         assert result is await store.read(lambda _: result)
 
     async def test_what_was_written_is_read(self, store: Store) -> None:
-        """At once, by the next reader."""
+        """Immediately, by the next reader."""
         for number in range(101, 121):
             await add_targets(store, a_target(str(number)))
 
@@ -110,7 +110,7 @@ class UnitsContract(StoreContract):
     async def test_a_unit_that_raises_leaves_nothing_behind(
         self, store: Store, failure: Exception
     ) -> None:
-        """Of none of the things it changed; the caller gets the very exception."""
+        """Of none of the things it changed; the caller gets the same exception."""
         await add_targets(store)
         await add_pending(store, planned("1"), event="event-0")
         await claim(store)
@@ -224,7 +224,7 @@ class UnitsContract(StoreContract):
 
         assert before == (await store.read(all_that_shows), await revision(store))
 
-    async def test_reading_goes_on_while_others_write(self, store: Store) -> None:
+    async def test_reading_continues_while_others_write(self, store: Store) -> None:
         """A reader sees a state that was there: never half of a unit."""
 
         def add_two(number: int) -> Callable[[Unit], None]:

@@ -122,7 +122,7 @@ def test_what_cannot_work_is_refused_by_name(pattern):
 )
 def test_http_is_for_this_machine(url):
     """
-    Developers run an issuer beside the server.
+    Developers run an issuer next to the server.
     """
     assert url == parsed(issuer=url).issuer
 

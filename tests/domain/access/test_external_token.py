@@ -161,7 +161,7 @@ ZITADEL = {ROLES: {"admin": {"9": "acme.example"}, "reader": {}}}
 )
 def test_claims_are_mapped_to_roles(claim, value, roles):
     """
-    Each issuer has its own way to say what somebody may do.
+    Each issuer has its own way to express permissions.
     """
     assert roles == granted_roles(issuer(roles_claim=claim), value)
 

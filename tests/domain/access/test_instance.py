@@ -1,4 +1,4 @@
-"""Host names: one spelling for each, whoever writes it."""
+"""Host names: one spelling for each, for every caller."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_host_has_one_spelling(given_, normal):
 )  # fmt: skip
 def test_what_is_no_host_is_refused(odd):
     """
-    Nobody would ever come by it.
+    No request would ever match it.
     """
     with pytest.raises(ValueError, match=r"."):
         normal_host(odd)
@@ -104,7 +104,7 @@ def test_what_is_normal_is_found_with_any_port(name, port):
 @given(st.text(max_size=80))
 def test_every_header_can_be_read(text):
     """
-    A stranger writes it, and it is looked at before anybody knows who he is.
+    A stranger writes it, and it is read before authentication.
     """
     host = host_of(text)
 

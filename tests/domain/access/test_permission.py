@@ -53,12 +53,12 @@ def test_a_role_grants_what_the_table_says(role, permission):
 
 def test_the_table_names_every_permission():
     """
-    One that is granted and not in the table would be nobody's decision.
+    One that is granted and not in the table would not be a decision.
     """
     assert TABLE.keys() == ALL_PERMISSIONS
 
 
-def test_nobody_can_be_made_owner_of_the_system():
+def test_no_account_can_be_made_owner_of_the_system():
     """
     An instance's owner gives roles to accounts: none of them may reach other instances.
     """

@@ -117,7 +117,7 @@ def test_a_key_that_becomes_active_takes_over(state):
 
 def test_a_key_becomes_active_where_no_other_was():
     """
-    There is nobody to take over from.
+    There is no key to take over from.
     """
     assert [a_web_key(state=WebKeyState.ACTIVE, changed_at=LATER)] == list(
         activated(a_web_key(), None, LATER)

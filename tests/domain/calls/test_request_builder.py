@@ -236,7 +236,7 @@ def test_a_key_whose_grace_is_over_does_not_sign():
     assert zitadel_signature(BODY, ["the new one"], AT) == dict(call.headers)["Zitadel-Signature"]
 
 
-def test_each_attempt_is_signed_anew_under_one_id():
+def test_each_attempt_is_signed_again_under_one_id():
     """
     A receiver refuses what is old, and does the work of one id once.
     """

@@ -86,7 +86,7 @@ def test_the_standard_webhooks_package_accepts_what_we_sign(body):
 @pytest.mark.parametrize("signing_keys", [[], [""], [SIGNING_KEY, ""]])
 def test_nothing_is_signed_without_a_key(signing_keys):
     """
-    A forgotten secret must stop the call, not sign it with what everybody knows.
+    A forgotten secret must stop the call, not sign it with a well-known key.
     """
     with pytest.raises(ValueError, match="signing key"):
         zitadel_signature(b"{}", signing_keys, 1)

@@ -43,7 +43,7 @@ traces = st.builds(
 )
 def test_a_valid_header_is_read(traceparent: str, expected: TraceContext):
     """
-    The trace that a caller began goes on through us.
+    The trace that a caller began continues through outrider.
     """
     assert expected == parse_trace(traceparent)
 
@@ -104,12 +104,12 @@ def test_a_header_that_is_not_valid_is_as_if_it_were_not_there(traceparent: str 
 )
 def test_a_state_is_passed_on_or_dropped_whole(tracestate: str, expected: str):
     """
-    A trace goes on without it; half of it would be a wrong value.
+    A trace continues without it; half of it would be a wrong value.
     """
     assert TraceContext(TRACE, SPAN, 1, expected) == parse_trace(PARENT, tracestate)
 
 
-def test_a_state_that_nobody_writes_is_dropped():
+def test_an_invalid_state_is_dropped():
     """
     A header may have 64 KiB, and each entry is looked at.
     """
@@ -118,7 +118,7 @@ def test_a_state_that_nobody_writes_is_dropped():
 
 def test_a_long_state_loses_its_oldest_entries():
     """
-    512 characters are what everybody passes on.
+    512 characters are what every system passes on.
     """
     members = [f"a{number}={'x' * 100}" for number in range(10)]
     kept = parse_state(",".join(members))

@@ -161,7 +161,7 @@ def test_a_delivery_without_a_target_is_cancelled_untried(has_dependents, depend
 @pytest.mark.parametrize("state", DeliveryState)
 def test_final_states_are_final(state):
     """
-    What is not final goes on by itself.
+    A state that is not final changes by itself.
     """
     open_states = {DeliveryState.PENDING, DeliveryState.DELIVERING, DeliveryState.RETRYING}
 
@@ -311,12 +311,12 @@ def test_payloads_and_answers_are_not_shown():
 
 
 def to_few(*fan_outs: int) -> list[range]:
-    """Events to the first targets of a list: so many of them each."""
+    """Events to the first targets of a list: each number is that of one event."""
     return list(map(range, fan_outs))
 
 
 def to_others(*fan_outs: int) -> list[range]:
-    """Events to targets that no other event goes to: so many each."""
+    """Events to targets that no other event goes to: each number is that of one event."""
     ends = [*accumulate(fan_outs)]
     return [range(end - fan_out, end) for end, fan_out in zip(ends, fan_outs, strict=True)]
 
@@ -334,7 +334,7 @@ def to_others(*fan_outs: int) -> list[range]:
     ],
     ids=lambda case: f"{len(case)} events, {sum(map(len, case))} deliveries",
 )
-def test_a_call_may_make_so_many_deliveries(fan_outs):
+def test_a_call_may_make_this_number_of_deliveries(fan_outs):
     """
     By few events to many targets, and by many events to few.
     """

@@ -128,7 +128,7 @@ def test_a_breaker_follows_the_model(attempts, threshold):
 
 def test_only_a_paused_target_starts_slowly():
     """
-    A resume of what goes on already must not slow it down.
+    A resume of a target that is not paused must not slow it down.
     """
     recovering = resumed(TargetQueue(is_paused=True))
 

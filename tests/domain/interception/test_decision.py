@@ -1,4 +1,4 @@
-"""Whether an interception goes on, and if not, with which error it stops."""
+"""Whether an interception continues, and if not, with which error it stops."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_metadata_is_base64(encoded):
 @pytest.mark.parametrize("encoded", ["YW\r\nJj", "\nYWJj\n"])
 def test_lines_of_base64_are_taken(encoded):
     """
-    Encoders that follow MIME break their lines, and Go does not mind; what goes on is one line.
+    Encoders that follow MIME break their lines, and Go does not mind; the text that is passed on is one line.
     """
     answer = after({"set_user_metadata": [{"key": "a", "value": encoded}]})
 
@@ -165,7 +165,7 @@ def test_what_is_of_the_wrong_type_changes_nothing(function, answer, reason):
 
 def test_what_is_not_json_is_told_apart():
     """
-    It has an error of its own, ACTION-4m9s2.
+    It has a separate error, ACTION-4m9s2.
     """
     with pytest.raises(InvalidResponse) as refused:
         after("not JSON")

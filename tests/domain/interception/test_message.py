@@ -123,7 +123,7 @@ def test_text_that_is_no_message(body, reason, is_json):
 
 def test_numbers_of_an_answer_can_be_kept():
     """
-    A half of a surrogate pair beside them is replaced, as ever.
+    A half of a surrogate pair next to them is replaced, as ever.
     """
     body = b'{"a":[1.0,-0,1e400],"b":"\\ud800"}'
 

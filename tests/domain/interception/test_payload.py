@@ -223,7 +223,7 @@ def test_a_response_replaces_the_message_whole(body, after):
 )
 def test_what_cannot_be_applied_changes_nothing(body, is_json):
     """
-    The message goes on as it was, where the target does not interrupt.
+    The message is passed on unchanged where the target does not interrupt.
     """
     payload = request_payload()
     with pytest.raises(InvalidResponse) as refused:

@@ -120,7 +120,7 @@ def test_a_message_takes_what_protojson_takes(text, good, bad):
 )
 def test_what_the_message_had_is_never_unknown(body, before, expected):
     """
-    A newer ZITADEL has more fields and names than the file: targets that pass them on go on.
+    A newer ZITADEL has more fields and names than the file: targets that pass them on continue to work.
     """
     assert expected is is_taken("a:m1 b:m1* e:e0 o:s/0 p:s/0", body, before)
 

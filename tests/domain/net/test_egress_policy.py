@@ -212,7 +212,7 @@ def test_no_form_opens_an_address_that_is_closed(address, policy):
     ]
     if not check_address(policy, address).allowed:
         allowed = {str(form) for form in forms if check_address(policy, form).allowed}
-        assert allowed <= {"::1"}  # which is an address of its own, and not a form of 0.0.0.1
+        assert allowed <= {"::1"}  # which is a separate address, and not a form of 0.0.0.1
 
 
 @given(ADDRESSES)

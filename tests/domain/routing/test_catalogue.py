@@ -1,4 +1,4 @@
-"""What exists, so that an execution for what does not exist is refused at once."""
+"""What exists, so that an execution for what does not exist is refused."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_messages_of_the_same_fields_are_one():
 @pytest.mark.parametrize(
     ("json_name", "text"), [("ID", "id=ID:s"), ("@id", "id=@id:s"), ("the id", "id:s")]
 )
-def test_a_json_name_of_its_own_stands_behind_the_name(json_name, text):
+def test_a_separate_json_name_stands_behind_the_name(json_name, text):
     """
     An operator's own API may have such names; ZITADEL's has none.
     """

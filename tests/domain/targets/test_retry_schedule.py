@@ -119,7 +119,7 @@ def test_a_wait_stays_within_what_the_schedule_and_the_receiver_say(
 
 
 @given(schedules(), st.integers(1, 12), STATUSES, DRAWS, RETRY_AFTERS)
-def test_a_lost_attempt_is_made_again_at_once(schedule, attempt, status, draw, retry_after):
+def test_a_lost_attempt_is_made_again_immediately(schedule, attempt, status, draw, retry_after):
     """
     Our node died; the receiver did nothing wrong, and nothing that it should wait for.
     """

@@ -173,7 +173,7 @@ def test_what_can_be_a_target_passes():
 @pytest.mark.parametrize(
     ("instance", "is_allowed"), [(INSTANCE, True), (ANOTHER_INSTANCE, False)], ids=["own", "other"]
 )
-def test_a_target_leads_into_tunnels_of_its_own_instance_only(instance, is_allowed):
+def test_a_target_leads_only_into_tunnels_of_the_same_instance(instance, is_allowed):
     """
     Else a tenant could call the machine of another tenant's developer.
     """

@@ -108,5 +108,5 @@ class Tables:
     routing_revision: int = 0
 
     def copied(self) -> Self:
-        """The same values in dictionaries of their own: changes there do not show here."""
+        """The same values in separate dictionaries: changes there do not show here."""
         return type(self)(**{table.name: copy(getattr(self, table.name)) for table in fields(self)})

@@ -1,4 +1,4 @@
-"""Service accounts: what happens beside the happy path, which `tests/api` walks on every wire."""
+"""Service accounts: errors and races besides the happy path, which `tests/api` walks on every wire."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def accounts(store, runtime, authenticate, key_pairs) -> ManageAccounts:
 
 async def test_the_private_part_of_a_key_is_kept_nowhere(accounts, store):
     """
-    Whoever loses the file makes another.
+    An operator who loses the file makes another.
     """
     account = await accounts.create(ACTOR, "shop", ["EVENT_PUBLISHER"])
     account_key, file = await accounts.create_key(ACTOR, account.id, None)
@@ -61,7 +61,7 @@ async def test_the_private_part_of_a_key_is_kept_nowhere(accounts, store):
 
 async def test_an_account_deleted_meanwhile_gets_no_key(accounts, key_pairs, store):
     """
-    A pair takes a while; a key without an account would be a way in that nobody sees.
+    A pair takes a while; a key without an account would be an access that no list shows.
     """
     account = await accounts.create(ACTOR, "shop", ["IAM_OWNER"])
     key_pairs.meanwhile = lambda: accounts.delete(ACTOR, account.id)
@@ -105,7 +105,7 @@ async def test_another_instances_accounts_do_not_exist(accounts, key_pairs):
 
 async def test_a_remembered_token_is_forgotten_with_its_account(accounts, tokens, authenticate):
     """
-    At once on this node, although it was just used.
+    Immediately on this node, although it was just used.
     """
     token, secret = await tokens.create(ACTOR, "shop", ["IAM_OWNER"], None)
     await authenticate("", f"Bearer {secret}")

@@ -49,7 +49,7 @@ def resolve_instance(routing) -> InstanceResolver:
 
 async def test_an_instance_begins_with_an_owner(instances, authenticate, tokens):
     """
-    One can go on with the token that one is shown, as in an instance of one's own.
+    An operator can continue with the token that is printed, as in a separate instance.
     """
     made, secret = await instances.create("shop", HOSTS)
     actor = await authenticate(made.id, f"Bearer {secret}")
@@ -63,9 +63,9 @@ async def test_an_instance_begins_with_an_owner(instances, authenticate, tokens)
         await authenticate(INSTANCE, f"Bearer {secret}")
 
 
-async def test_an_instance_can_sign_at_once(instances):
+async def test_an_instance_can_sign_immediately(instances):
     """
-    Two keys of its own, the first of them active.
+    Two separate keys, the first of them active.
     """
     made, _ = await instances.create("shop", HOSTS)
     web_keys = await instances.web_keys.list(an_actor(instance=made.id))
@@ -74,7 +74,7 @@ async def test_an_instance_can_sign_at_once(instances):
     assert [] == list(await instances.web_keys.list(an_actor()))
 
 
-async def test_its_hosts_lead_to_it_at_once(instances, resolve_instance):
+async def test_its_hosts_lead_to_it_immediately(instances, resolve_instance):
     """
     On the node that made it, whatever the port; every other name is the default's.
     """
@@ -102,7 +102,7 @@ async def test_what_is_taken_is_refused_and_leaves_nothing(instances, store):
     assert {made.id} == {row_id[0] for row_id in store._tables.accounts}
 
 
-async def test_nobody_takes_the_public_name_of_the_default(instances):
+async def test_no_instance_takes_the_public_name_of_the_default(instances):
     """
     Its clients would find themselves in another instance.
     """
@@ -125,7 +125,7 @@ async def test_a_deleted_instance_is_gone_with_its_tokens(
     instances, authenticate, resolve_instance, store
 ):
     """
-    At once, on the node that deleted it: also for callers that were known a moment ago.
+    Immediately, on the node that deleted it: also for callers that were known a moment ago.
     """
     made, secret = await instances.create("shop", HOSTS)
     await store.write(lambda unit: fill(unit, made.id, 100))

@@ -153,7 +153,7 @@ async def test_a_second_token_of_one_name_is_of_the_same_account(tokens):
     assert str(FIRST_ID) == first.id
 
 
-async def test_new_roles_reach_the_accounts_other_tokens_at_once(tokens, authenticate):
+async def test_new_roles_reach_the_accounts_other_tokens_immediately(tokens, authenticate):
     """
     Taking a role away must not wait for a token that is remembered.
     """
@@ -164,7 +164,7 @@ async def test_new_roles_reach_the_accounts_other_tokens_at_once(tokens, authent
     assert {Role.EVENT_PUBLISHER} == (await authenticate("", f"Bearer {secret}")).roles
 
 
-async def test_a_revoked_token_is_invalid_at_once(tokens, authenticate):
+async def test_a_revoked_token_is_invalid_immediately(tokens, authenticate):
     """
     On the node that revoked it, although it was just used.
     """
@@ -218,7 +218,7 @@ async def test_revoking_answers_the_date_of_the_first_time(tokens, clock):
 @pytest.mark.parametrize("id_", ["7", "x", ""])
 async def test_an_unknown_token_cannot_be_revoked(tokens, id_):
     """
-    Whoever mistypes an id must not think that the token is dead.
+    An operator who mistypes an id must not think that the token is revoked.
     """
     with pytest.raises(NotFound) as refused:
         await tokens.revoke(ACTOR, id_)
@@ -241,7 +241,7 @@ async def test_another_instances_tokens_do_not_exist(tokens, authenticate):
 
 async def test_another_instances_token_is_unknown(tokens, authenticate):
     """
-    Asked first or asked again, by whoever was known elsewhere a moment ago.
+    Asked first or asked again, by a caller who was known elsewhere a moment ago.
     """
     _, secret = await make(tokens)
     for _ in range(2):
@@ -263,7 +263,7 @@ async def test_the_bootstrap_secret_is_known_in_every_instance(store, runtime):
 
 
 @pytest.mark.parametrize("role", ["SYSTEM_OWNER", "OWNER"])
-async def test_nobody_gets_a_role_that_accounts_do_not_have(tokens, role):
+async def test_no_token_gets_a_role_that_accounts_do_not_have(tokens, role):
     """
     Neither one that is not there, nor the admin token's own.
     """
@@ -275,7 +275,7 @@ async def test_nobody_gets_a_role_that_accounts_do_not_have(tokens, role):
 
 async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, runtime):
     """
-    The first token has to be made by somebody.
+    The first token has to be made without a token.
     """
     authenticate = Authenticate(
         store=store, runtime=runtime, resolve_instance=instance_at, bootstrap_secret="first steps"
@@ -292,7 +292,7 @@ async def test_the_bootstrap_secret_is_an_owner_without_an_account(store, runtim
 
 
 @pytest.mark.parametrize("secret", [None, ""])
-async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, runtime, secret):
+async def test_without_a_bootstrap_secret_no_caller_is_the_owner(store, runtime, secret):
     """
     An empty setting must not be a password.
     """
@@ -304,7 +304,7 @@ async def test_without_a_bootstrap_secret_nobody_is_the_owner(store, runtime, se
 
 
 class SlowStore(MemoryStore):
-    """Answers reads when it is let go, with what was true when they came."""
+    """Answers reads when it is released, with what was true when they came."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -356,7 +356,7 @@ class CrowdedStore(MemoryStore):
         return a_token()
 
 
-async def test_only_so_many_are_remembered(runtime):
+async def test_only_a_bounded_number_is_remembered(runtime):
     """
     Every token in use costs memory; a node that serves for a year must not grow for a year.
     """

@@ -82,7 +82,7 @@ async def test_a_second_start_makes_no_keys(web_keys, key_pairs):
     assert 2 == key_pairs.made
 
 
-async def test_two_that_start_at_once_make_one_pair_of_keys(web_keys):
+async def test_two_that_start_together_make_one_pair_of_keys(web_keys):
     """
     Who comes second finds the keys of the first.
     """
@@ -91,7 +91,7 @@ async def test_two_that_start_at_once_make_one_pair_of_keys(web_keys):
     assert [ACTIVE, INITIAL] == await states(web_keys)
 
 
-async def test_the_first_of_all_keys_is_active_at_once(web_keys):
+async def test_the_first_of_all_keys_is_active_immediately(web_keys):
     """
     The second is not.
     """
@@ -102,7 +102,7 @@ async def test_the_first_of_all_keys_is_active_at_once(web_keys):
     assert [first, second] == list(await web_keys.list(ACTOR))
 
 
-async def test_keys_that_are_made_at_once_leave_one_active(web_keys):
+async def test_keys_that_are_made_together_leave_one_active(web_keys):
     """
     Whether there is an active key is asked in the transaction that adds one.
     """

@@ -97,7 +97,7 @@ async def test_few_are_counted_every_time(store, watch, runtime):
     assert 2 == len(watch.counted)
 
 
-async def test_each_question_has_an_answer_of_its_own(watch, runtime):
+async def test_each_question_has_its_own_answer(watch, runtime):
     """
     Of one target, of another instance, of a time: none gets what was counted for another.
     """

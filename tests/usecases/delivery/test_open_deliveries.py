@@ -1,4 +1,4 @@
-"""Open deliveries, many at once: due now, or cancelled, in parts that end."""
+"""Many open deliveries: due now, or cancelled, in bounded parts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_named_ones_are_due_together_or_not_at_all(filled, retry):
 
 async def test_a_suspended_target_is_told(filled, retry):
     """
-    Its deliveries are due, and wait until it goes on.
+    Its deliveries are due, and wait until it is resumed.
     """
     await pause(filled)
     result = await retry.found(ACTOR, OPEN_TO_101)
@@ -157,7 +157,7 @@ async def test_named_ones_are_cancelled_together_or_not_at_all(filled, cancel):
 
 async def test_the_same_replay_again_makes_no_second_copy(filled, runtime):
     """
-    Also when it goes on over the replay that it made, and when that has ended.
+    Also when it continues past the replay that it made, and when that has ended.
     """
     replay = ReplayDeliveries(filled, runtime)
     delivered = DeliverySearch(target_id="101", states=(DeliveryState.DELIVERED,))

@@ -75,7 +75,7 @@ async def test_the_second_depends_on_the_first(publish, deliveries, ids):
 
 async def test_none_depends_on_rest_async(publish, deliveries, targets, executions):
     """
-    All are due at once.
+    All are due immediately.
     """
     ids = [
         (await targets.create(ACTOR, a_new_target(name=name, type=TargetType.REST_ASYNC))).id
@@ -237,7 +237,7 @@ def of_source(source, **changes):
 
 async def test_ids_of_cloud_events_are_those_of_their_source(publish, deliveries, ids):
     """
-    The second source's event is told apart by the source, whoever asks again, and in any order.
+    The second source's event is told apart by the source, for every caller, and in any order.
     """
     events = [of_source("/a"), of_source("/b#1 100%"), of_source(f"/c{'c' * 198}")]
     first = [(await publish(ACTOR, [event]))[0] for event in events]
@@ -315,7 +315,7 @@ async def test_refused_calls_are_counted(publish, ids):
     assert ["conflict", "hops"] == metrics.reasons
 
 
-async def test_the_id_of_an_event_of_our_own_is_taken(publish, store, ids):
+async def test_the_id_of_an_operator_event_is_taken(publish, store, ids):
     """
     Ids of interceptions and operator events are in the delivery log, and a publisher may use one.
     """
@@ -340,7 +340,7 @@ async def test_an_event_is_refused_where_its_deliveries_would_say_17(publish, de
     assert {"a"} == {delivery.event_id for delivery in await log(deliveries)}
 
 
-async def test_an_id_published_many_times_at_once_counts_once(publish, deliveries, ids):
+async def test_an_id_published_many_times_concurrently_counts_once(publish, deliveries, ids):
     """
     Publishers retry while their first call is still on its way.
     """

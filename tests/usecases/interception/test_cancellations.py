@@ -84,7 +84,7 @@ async def test_while_resolving(kind):
 @for_every_kind
 async def test_while_connecting(kind):
     """
-    No attempt goes on alone.
+    No attempt continues alone.
     """
     resolved = asyncio.Event()
 

@@ -53,7 +53,7 @@ async def two() -> AsyncIterator[tuple[Receiver, Receiver]]:
 
 async def test_a_changed_endpoint_counts_for_the_next_call(stored_harness, two):
     """
-    Nobody repairs a target and sees it fail again.
+    An operator who repairs a target does not see it fail again.
     """
     harness, (first, second) = stored_harness, two
     await harness.bind("request", call_target(first.url))
@@ -66,7 +66,7 @@ async def test_a_changed_endpoint_counts_for_the_next_call(stored_harness, two):
 
 async def test_a_rotated_signing_key_signs_the_next_call(stored_harness):
     """
-    With grace both sign; without it the old one is dropped at once, as for a leaked key.
+    With grace both sign; without it the old one is dropped immediately, as for a leaked key.
     """
     harness = stored_harness
     async with Receiver(now=harness.clock) as receiver:
@@ -80,7 +80,7 @@ async def test_a_rotated_signing_key_signs_the_next_call(stored_harness):
     assert [1, 2, 1] == signatures
 
 
-async def test_a_key_in_grace_ends_without_anybody_changing_anything(harness):
+async def test_a_key_in_grace_ends_without_a_change(harness):
     """
     What is kept knows when it ends.
     """
@@ -255,7 +255,7 @@ async def test_when_memory_is_full_no_target_is_forgotten(harness):
 
 async def test_who_loads_while_another_makes_room_gets_all_of_his(harness):
     """
-    Two calls at once, one of which empties the memory under the other's hands.
+    Two concurrent calls, one of which empties the cache that the other reads.
     """
     await add_targets(harness.store, *(a_target(str(101 + number)) for number in range(4)))
     known = ResolvedTargetCache(harness.store, harness.routing, most=2)

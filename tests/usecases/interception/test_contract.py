@@ -43,7 +43,7 @@ def ok(body: Any = b"", status: int = 200) -> Answer:
     )
 
 
-# Nobody waits so long: the receiver ends with its test.
+# No call waits this long: the receiver ends with its test.
 SLOW = Answer(delay=3600, body=json.dumps(CHANGED).encode())
 BAD, BROKEN = ok(CHANGED, 400), ok(CHANGED, 500)
 PATIENCE = 0.05
@@ -212,7 +212,7 @@ async def test_each_target_gets_what_the_ones_before_it_made_of_the_message(harn
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_call_has_an_id_of_its_own_and_is_no_delivery(harness, receiver, kind):
+async def test_each_call_has_its_own_id_and_is_no_delivery(harness, receiver, kind):
     """
     Receivers know repetitions by it; nothing is to be found in the delivery log.
     """
@@ -284,7 +284,7 @@ async def test_a_typed_request_and_its_response(harness):
 
 async def test_null_leaves_an_empty_typed_message(harness):
     """
-    As in ZITADEL: it is reset before the error is found, and the call goes on with that.
+    As in ZITADEL: it is reset before the error is found, and the call continues with that.
     """
     async with Receiver([ok(b"null")]) as receiver:
         await harness.bind("request", call_target(receiver.url, interrupt_on_error=False))

@@ -91,7 +91,7 @@ async def test_a_cut_answer_changes_nothing(kind, body, script, head):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_only_the_receiver_itself_ends_an_answer_without_a_length(kind):
     """
-    Over TLS somebody on the way can end the connection, and an empty answer accepts.
+    Over TLS an attacker on the way can end the connection, and an empty answer accepts.
     """
     data = HEAD + b"Connection: close\r\n\r\n"
     calls = []

@@ -143,7 +143,7 @@ async def test_a_store_that_fails_costs_the_delivery_and_not_the_call(store, kin
 @pytest.mark.parametrize("payload_type", [PayloadType.JWT, PayloadType.JWE])
 async def test_a_missing_key_never_disturbs_the_caller(stored_harness, kind, payload_type):
     """
-    The delivery is made all the same, and mended by the key that comes.
+    The delivery is made all the same, and repaired by the key that is added.
     """
     harness = stored_harness
     async with Receiver() as receiver:
@@ -163,7 +163,7 @@ async def test_a_missing_key_never_disturbs_the_caller(stored_harness, kind, pay
 
 async def test_calls_of_a_paused_target_stay_pending(stored_harness):
     """
-    A pause suspends deliveries, wherever they come from.
+    A pause suspends deliveries of every origin.
     """
     harness = stored_harness
     async with Receiver() as receiver:

@@ -60,7 +60,7 @@ async def test_calls_of_the_application_fail(harness, kind, method):
 
 
 @pytest.mark.parametrize("kind", EVERYTHING)
-async def test_no_call_of_our_own_ever_triggers(harness, kind):
+async def test_no_call_of_outriders_api_ever_triggers(harness, kind):
     """
     Read from the contract: a service that is added tomorrow is exempt, or this fails.
     """
@@ -85,7 +85,7 @@ async def test_no_call_of_our_own_ever_triggers(harness, kind):
 
 async def test_the_operator_gets_out_by_himself(harness, receiver):
     """
-    He mends the target, and the next call goes through.
+    The operator repairs the target, and the next call passes.
     """
     await locked(harness)
     call = InterceptedCall(full_method="/zitadel.action.v2.ActionService/UpdateTarget")

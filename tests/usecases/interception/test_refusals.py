@@ -67,7 +67,7 @@ async def interrupting(harness: Harness, *, interrupts: bool, url: str, type_: s
 
 
 async def stopped(harness: Harness, kind: str, case: Case) -> tuple[str, str, str] | None:
-    """Code, id and text of the caller's error; None: the call went on."""
+    """Code, id and text of the caller's error; None: the call continued."""
     try:
         await run(harness, kind, case)
     except OutriderError as error:
@@ -147,7 +147,7 @@ async def test_functions_keep_the_rule_of_zitadel(harness):
 
 async def test_a_schema_counts_from_the_next_call_on(stored_harness):
     """
-    An operator who mends a schema must not have to restart anything.
+    An operator who corrects a schema must not have to restart anything.
     """
     harness = with_schemas(stored_harness)
     case = next(case for case in CASES if case.schema is not None)
@@ -166,7 +166,7 @@ async def test_a_schema_counts_from_the_next_call_on(stored_harness):
 
 async def test_a_schema_of_another_instance_does_not_count(harness):
     """
-    Tenants describe their own methods, and nobody else's.
+    Tenants describe their own methods, and no other's.
     """
     harness = with_schemas(harness)
     case = next(case for case in CASES if case.schema is not None)
@@ -183,7 +183,7 @@ async def test_a_schema_of_another_instance_does_not_count(harness):
 
 async def test_a_long_answer_is_checked_as_well(harness):
     """
-    It is read beside the event loop.
+    It is read outside the event loop.
     """
     harness = with_schemas(harness)
     case = next(case for case in CASES if case.effect == "failure")

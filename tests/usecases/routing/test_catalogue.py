@@ -31,7 +31,7 @@ def event_type(name: str, **described: str) -> Entry:
     return Entry(kind=EntryKind.EVENT_TYPE, name=name, **described)
 
 
-async def test_what_was_added_is_known_at_once(catalogue, routing):
+async def test_what_was_added_is_known_immediately(catalogue, routing):
     """
     The next call sets an execution for it.
     """
@@ -62,7 +62,7 @@ async def test_one_wrong_entry_refuses_all(catalogue, routing):
     assert not routing.catalogue(INSTANCE).has_event_type("shop.order.placed")
 
 
-async def test_a_full_page_ends_early_and_the_next_goes_on(catalogue):
+async def test_a_full_page_ends_early_and_the_next_continues(catalogue):
     """
     Messages are bounded, whatever schemas are in them.
     """
@@ -113,7 +113,7 @@ async def bind(store, routing, condition: Condition) -> None:
 
 async def test_what_was_added_can_be_removed(catalogue, routing):
     """
-    At once, and of this instance alone; what was never there counts for nothing.
+    Immediately, and of this instance only; what was never there counts for nothing.
     """
     for actor in (ACTOR, STRANGER):
         await catalogue.add(actor, [BUY, PRICE, PLACED])
@@ -154,7 +154,7 @@ async def test_what_is_built_in_stays(catalogue, routing):
 )
 async def test_what_an_execution_needs_stays(catalogue, store, routing, condition, needed):
     """
-    It would go on to fire, for what no list shows any more.
+    It would still be matched, although no list shows it any more.
     """
     await catalogue.add(ACTOR, [BUY, PRICE, PLACED])
     await bind(store, routing, condition)

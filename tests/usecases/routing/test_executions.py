@@ -59,7 +59,7 @@ async def test_a_list_is_set_and_shown(executions, ids):
 )
 async def test_a_request_is_checked_in_zitadels_order(executions, ids, condition, names, text):
     """
-    Each case mends what the one before was refused for. Nothing is stored.
+    Each case corrects what the one before was refused for. Nothing is stored.
     """
     target_list = [ids[0] if name == "first" else name for name in names]
 
@@ -182,7 +182,7 @@ async def test_another_instances_targets_are_not_found(executions, ids):
     assert [] == await listed(executions, STRANGER)
 
 
-async def test_an_execution_counts_for_the_very_next_event(executions, publish, ids):
+async def test_an_execution_counts_for_the_next_event(executions, publish, ids):
     """
     ZITADEL has a known defect here: fresh executions that had no effect until an update.
     """

@@ -72,7 +72,7 @@ async def test_methods_of_an_application_do_not_read_zitadels_types(store, routi
         await schemas.of(INSTANCE, ZITADELS, REQUEST)
 
 
-async def test_requests_and_responses_have_types_of_their_own(schemas):
+async def test_requests_and_responses_have_their_own_types(schemas):
     request = await schemas.of(INSTANCE, ZITADELS, REQUEST)
     response = await schemas.of(INSTANCE, ZITADELS, RESPONSE)
     assert request.has_member("username")
@@ -95,7 +95,7 @@ async def test_a_schema_of_the_instance_comes_before_zitadels_types(store, routi
 
 async def test_a_method_may_have_a_schema_for_each_direction(store, routing, schemas):
     """
-    Without one of its own a response is checked by the request's, where it fitted before.
+    Without its own schema a response is checked by the request's, where it fitted before.
     """
     entry = Entry(
         kind=EntryKind.METHOD,
@@ -144,7 +144,7 @@ async def test_a_schema_is_looked_up_once_for_each_revision(store, routing, sche
 
 async def test_an_unusable_schema_of_an_earlier_release_is_none(store, routing, schemas, log):
     """
-    It took every object; calls go on as they did, and the log says so once.
+    It took every object; calls continue as before, and the log says so once.
     """
     entry = Entry(kind=EntryKind.METHOD, name=OWN, schema_json='{"type":"nothing"}')
     await store.write(lambda unit: unit.catalogue.put(INSTANCE, [entry]))

@@ -72,7 +72,7 @@ async def test_it_is_as_fresh_as_its_last_refresh(routing, store):
 
 async def test_refreshing_without_a_change_does_nothing(routing, store):
     """
-    It is asked for every second: a reader goes on with the same router.
+    It is asked for every second: a reader keeps the same router.
     """
     await add_targets(store)
     await put(store, an_execution("101"))
@@ -99,7 +99,7 @@ async def test_routes_in_use_stay_as_they_are(routing, store):
     assert NOTHING == routing.routes(INSTANCE).match(LOOKUP)
 
 
-async def test_of_many_refreshes_at_once_one_does_the_work(routing, store):
+async def test_of_many_concurrent_refreshes_one_does_the_work(routing, store):
     """
     The others wait for it, and find it done.
     """

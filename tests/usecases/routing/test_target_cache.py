@@ -57,7 +57,7 @@ async def store() -> MemoryStore:
     return store
 
 
-async def test_each_instance_has_keys_of_its_own(store):
+async def test_each_instance_has_its_own_keys(store):
     """
     No instance may sign for another one, or read what is another's.
     """

@@ -1,4 +1,4 @@
-"""Policies and pauses: whose they are, what stays, and what two callers at once do to them."""
+"""Policies and pauses: whose they are, what stays, and what two concurrent callers do to them."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_certificates_are_checked_with_the_key_that_stays(store, runtime, 
 
 async def test_a_secret_that_another_changes_meanwhile_is_not_put_back(store, runtime, target):
     """
-    A rotated credential must not come back because another caller changed a number beside it.
+    A rotated credential must not come back because another caller changed a number in the same policy.
     """
     rotated = TargetPolicy(headers=(("X-Key", "new"),))
     loop = asyncio.get_running_loop()

@@ -31,7 +31,7 @@ NO_TIME = timedelta(0)
 NOT_URLS = ["", "example.com", "/hook", "::", "http://", "ftp://example.com", "http://ex ample.com"]
 UNREACHABLE = ["http://127.0.0.1/", "https://[::1]/", "http://10.0.0.1", "http://0x7f.1/"]
 # One request that is wrong in several ways, from the first check to the last.
-# Each case mends what the case before it was refused for.
+# Each case corrects what the case before it was refused for.
 WRONG = a_new_target(name="", timeout=NO_TIME, endpoint="")
 
 
@@ -74,7 +74,7 @@ async def test_a_target_is_created_with_an_id_and_a_key_of_ours(targets):
 )
 async def test_a_request_to_create_is_checked_in_zitadels_order(targets, mended, text):
     """
-    A caller that sees the first complaint mends that one first.
+    A caller that sees the first complaint corrects that one first.
     """
     await targets.create(ACTOR, a_new_target(name="audit"))
 
@@ -100,7 +100,7 @@ async def test_what_is_no_url_can_never_be_called(targets, endpoint):
 
 
 @pytest.mark.parametrize("endpoint", UNREACHABLE)
-async def test_what_the_egress_profile_never_allows_is_refused_at_once(targets, endpoint):
+async def test_what_the_egress_profile_never_allows_is_refused_when_it_is_set(targets, endpoint):
     """
     In every spelling that leads there.
     """
@@ -174,7 +174,7 @@ async def test_a_name_is_taken_inside_an_instance(targets):
 )
 async def test_a_request_to_update_is_checked_in_zitadels_order(targets, id_, change, text):
     """
-    Each case mends what the one before was refused for.
+    Each case corrects what the one before was refused for.
     """
     existing = await targets.create(ACTOR, a_new_target(name="audit"))
     await targets.create(ACTOR, a_new_target(name="taken"))
@@ -286,7 +286,7 @@ async def test_deleting_answers_the_date_of_the_first_deletion(targets, clock):
 
 async def test_deleting_a_target_stops_its_deliveries(targets, executions, publish, deliveries):
     """
-    At once on the node that deleted it: the next event is not even planned for it.
+    Immediately on the node that deleted it: the next event is not even planned for it.
     """
     created = await targets.create(ACTOR, a_new_target())
     await executions.set(ACTOR, an_event_condition(), [created.id])
@@ -301,7 +301,7 @@ async def test_deleting_a_target_stops_its_deliveries(targets, executions, publi
 
 async def test_a_changed_type_changes_who_waits(targets, executions, publish, deliveries):
     """
-    At once on the node that changed it.
+    Immediately on the node that changed it.
     """
     first = await targets.create(ACTOR, a_new_target(name="a"))
     second = await targets.create(ACTOR, a_new_target(name="b"))

@@ -20,7 +20,7 @@ _MAX_PORT = 65535
 
 
 def tokens_of(issuer: str, private_keys: Sequence[str]) -> Tokens:
-    """What opens the tokens of this issuer.
+    """Return what opens the tokens of this issuer.
 
     Raises:
         ImportError: the extra is not installed.

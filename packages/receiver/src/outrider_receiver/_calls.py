@@ -10,7 +10,7 @@ from outrider_receiver.payloads import Payload
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What to send back."""
+    """The HTTP response to send."""
 
     status: int
     body: bytes = b""

@@ -1,4 +1,4 @@
-"""What the headers claim: who signed what, and when. Parsed strictly, believed by nobody yet.
+"""The claims of a call's headers: signatures and their time. Parsed strictly, not yet verified.
 
 Two spellings of one idea. ZITADEL:
 
@@ -29,7 +29,7 @@ from outrider_receiver._headers import (
 )
 from outrider_receiver._refusal import InvalidCall, Reason
 
-MAX_PARTS = 32  # a timestamp and 31 keys; nobody rotates that often in the longest grace period
+MAX_PARTS = 32  # a timestamp and 31 keys: more than any sender has in the longest grace period
 
 # ASCII digits only, no sign, no leading zero: an instant has one spelling. Eleven digits reach to
 # the year 5138, end before datetime does, and are shorter than any id that outrider signs: the
@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 def claims_in(found: dict[str, str]) -> list[Claim]:
     """The claims that the headers make. All of them must hold; there is at least one.
 
-    Standard Webhooks counts when its signature is there, beside ZITADEL's or alone. Without its
+    Standard Webhooks counts when its signature is there, with ZITADEL's or alone. Without its
     signature the other two headers are hearsay and are not read.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which handler a call is for: the most specific that was registered, as ZITADEL's router decides.
+"""Find the handler of a call: the most specific that was registered, as ZITADEL's router decides.
 
 event      `user.human.added`, then `user.human.*`, then `user.*`, then all
 request    `/package.Service/Method`, then `package.Service`, then all; response the same
@@ -41,7 +41,7 @@ class Handler:
 
 
 class Handlers:
-    """What has been registered. Reading and adding are for one thread, or for before serving."""
+    """The registered handlers. Reading and adding are for one thread, or for before serving."""
 
     def __init__(self) -> None:
         self._by_name: dict[tuple[str, str], Handler] = {}
@@ -62,7 +62,7 @@ class Handlers:
         self._by_name[kind, normal] = handler
 
     def find(self, payload: Payload) -> Handler | None:
-        """The most specific one, None when nobody is interested."""
+        """Return the most specific handler, None when none is registered for the call."""
         kind, names = _candidates(payload)
         for name in names:
             handler = self._by_name.get((kind, name))
@@ -87,7 +87,7 @@ _WANTED = {
     "event": "user.human.added, user.human.*, or nothing for all",
     "request": "/package.Service/Method, package.Service, or nothing for all",
     "response": "/package.Service/Method, package.Service, or nothing for all",
-    "function": "preuserinfo, preaccesstoken, presamlresponse, or one of your own",
+    "function": "preuserinfo, preaccesstoken, presamlresponse, or your own function",
 }
 
 
@@ -103,7 +103,7 @@ def _candidates(payload: Payload) -> tuple[str, list[str]]:
 
 def _event_names(event_type: str) -> list[str]:
     names, group = [event_type], event_type
-    # Nobody registers a group of more segments than that.
+    # No group has more segments than that.
     for _ in range(20):
         group = group.rpartition(".")[0]
         if not group:

@@ -16,7 +16,7 @@ EVENT = "outrider-event"
 REPLAY_OF = "outrider-replay-of"
 HOPS = "outrider-hops"
 
-# Whoever reaches the URL writes the headers. Bound each before reading it. A timestamp and 31
+# Any client that reaches the URL writes the headers. Bound each before reading it. A timestamp and 31
 # signatures, more than any sender has keys, take 2 100 characters.
 MAX_HEADER_CHARS = 4096
 

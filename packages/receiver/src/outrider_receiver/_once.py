@@ -1,4 +1,4 @@
-"""What tells that a call has come before: names of it, and who may do its work.
+"""Detect a call that has been received before, and decide which attempt does the work.
 
 A call with a signed id is known by that id, the same on every attempt. The other headers are not
 signed by ZITADEL's scheme, so who recorded a call can send it again without its id: then the signed
@@ -36,7 +36,7 @@ class CallNames(NamedTuple):
 
     @property
     def work(self) -> tuple[str, ...]:
-        """What its work is done under."""
+        """The names under which the work is claimed."""
         return tuple(name for name in (self.delivery_id, self.event) if name is not None)
 
 
@@ -71,7 +71,7 @@ class Work:
     _claims: list[tuple[str, str, float]] = field(default_factory=list)
 
     def begin(self) -> State:
-        """Whether the work is this call's, done, or another's."""
+        """Return whether the work is this call's, done, or another call's."""
         state = self._begin()
         if state is not State.MINE:
             # A delivery whose event was handled before is done, too, whatever its event is said to

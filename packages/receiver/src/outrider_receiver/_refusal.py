@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Reason(str, Enum):
-    """Why a call was refused. The values are stable: log them, count them."""
+    """The reason why a call was refused. The values are stable: log them, count them."""
 
     MISSING = "missing"
     """No signature, or one of the three headers of Standard Webhooks is absent."""
@@ -24,7 +24,7 @@ class Reason(str, Enum):
     """Signed further in the future than the tolerance: the clocks disagree."""
 
     NO_MATCH = "no_match"
-    """No signature was made with a known key over these very bytes."""
+    """No signature was made with a known key over exactly these bytes."""
 
     NOT_ALLOWED = "not_allowed"
     """A payload type or an algorithm that this receiver does not accept."""
@@ -56,8 +56,8 @@ class InvalidCall(Exception):
 
 
 InvalidSignature = InvalidCall
-"""The same exception: for whoever only verifies signatures, the name that says so."""
+"""The same exception, under a name for programs that only verify signatures."""
 
 
 class KeysUnavailable(Exception):
-    """The issuer's keys could not be had. Nobody's input is wrong: answer 503, it comes again."""
+    """The issuer's keys are unavailable. The input is not at fault: answer 503, and the call is repeated."""

@@ -29,7 +29,7 @@ Steps = Generator[Step, Any, R]
 
 
 def walk(steps: Steps[R]) -> R:
-    """Take every step in this thread. A coroutine gets a loop of its own."""
+    """Take every step in this thread. A coroutine gets a separate loop."""
     result: Any = None
     failure: Exception | None = None
     while True:

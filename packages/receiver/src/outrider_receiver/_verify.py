@@ -23,7 +23,7 @@ from outrider_receiver._headers import (
 from outrider_receiver._refusal import InvalidCall, Reason
 from outrider_receiver._signing_keys import Hasher, halves, hmac_sha256, secrets_of
 
-# Long enough for clocks that nobody looks after, short enough to remember the ids seen meanwhile.
+# Long enough for clocks that are not synchronized, short enough to remember the ids seen meanwhile.
 TOLERANCE = timedelta(minutes=5)
 
 _SECONDS = TOLERANCE.total_seconds()
@@ -33,7 +33,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 
 class VerifiedCall(NamedTuple):
-    """A call that somebody made who knows a signing key. Its body is what was signed."""
+    """A call whose sender knows a signing key. Its body is what was signed."""
 
     at: int
     """When this attempt was signed, in Unix seconds, within the tolerance of now."""
@@ -85,7 +85,7 @@ def verify(
 
     Raises:
         InvalidCall: whatever the caller sent that is not right.
-        TypeError, ValueError: the arguments are wrong, whoever calls.
+        TypeError, ValueError: the arguments are wrong, independent of the call.
     """
     return verify_with_macs(body, headers, signing_keys, now, tolerance)[0]
 
@@ -150,7 +150,7 @@ def _usual(
 ) -> int | None:
     """When this was signed: one key, one signature, and all is well. Anything else takes its time.
 
-    It does at once what the long way does in steps, and never believes what that would refuse.
+    It does in one step what the long way does in several, and never accepts what that would refuse.
     """
     started = _started(signing_key, header[:_START_CHARS])
     if started is None:

@@ -31,7 +31,7 @@ _TIME = re.compile(
 )
 _MAX_POSITION = 2**64 - 1
 _DIGITS = re.compile(r"[0-9]{1,20}")
-_MAX_NUMBER_CHARS = 400  # of a number's digits; a longer one is nobody's sequence
+_MAX_NUMBER_CHARS = 400  # of a number's digits; no sequence is longer
 
 
 def parse_object(body: bytes, lenient: str) -> dict[str, Any]:

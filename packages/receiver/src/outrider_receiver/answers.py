@@ -1,4 +1,4 @@
-"""What a handler may answer, and the body that this becomes.
+"""Answers of a handler, and the bodies that they become.
 
 | kind | answers |
 |---|---|
@@ -35,7 +35,7 @@ class Refusal(Exception):
 def refuse(status: int, message: str) -> Refusal:
     """Stop the call. Return what this gives, or raise it.
 
-    It reaches whoever called the application, if the target interrupts on errors; the message too.
+    It reaches the caller of the application, if the target interrupts on errors; the message too.
     400, 401, 403, 404, 409 and 429 keep their meaning; other 4xx become an unknown error, 5xx a
     failed precondition.
 
@@ -64,7 +64,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function adds. Each part that is given replaces that part of earlier targets' answers."""
+    """Additions by a function. Each part that is given replaces that part of earlier targets' answers."""
 
     claims: Mapping[str, Any] = field(default_factory=dict)
     """For preuserinfo and preaccesstoken: any JSON by name. A claim that exists is not changed."""

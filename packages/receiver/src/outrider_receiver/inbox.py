@@ -1,4 +1,4 @@
-"""Accept an event at once and do the work later: nothing that was answered 2xx is lost.
+"""Accept an event immediately and do the work later: nothing that was answered 2xx is lost.
 
     inbox = Inbox("inbox.db")
     receiver.accept_and_queue(inbox)
@@ -74,7 +74,7 @@ _NEW_COLUMNS = ("event_id TEXT", "replay_of TEXT", "hops INTEGER NOT NULL DEFAUL
 
 
 class HandlerRunner(Protocol):
-    """What an inbox needs of a `Receiver`."""
+    """The part of a `Receiver` that an inbox needs."""
 
     def run_handler(self, opened: OpenedCall) -> HttpAnswer:
         """Call the handler of a call that was verified when it was put into the inbox."""
@@ -148,7 +148,7 @@ class Inbox:
         return is_new
 
     def _place(self, delivery_id: str, names: tuple[str, ...]) -> int | None:
-        """Where the event is that has this id, or one of these names."""
+        """Return the row of the event that has this id, or one of these names."""
         row = self._connection.execute(
             "SELECT place FROM outrider_inbox WHERE delivery_id = ?", (delivery_id,)
         ).fetchone()

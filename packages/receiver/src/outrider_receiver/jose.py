@@ -99,7 +99,7 @@ class Tokens:
 
     @property
     def decrypts(self) -> bool:
-        """Whether there are private keys."""
+        """Return whether there are private keys."""
         return bool(self._private_keys)
 
     def open(self, token: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
     keys = Jwks.of_issuer("https://auth.example.com")        # or Jwks("https://…/oauth/v2/keys")
 
-- One fetch at a time: whoever needs keys meanwhile waits for the same answer, in any thread or loop.
+- One fetch at a time: other callers that need keys wait for the same answer, in any thread or loop.
 - A key that is not known is looked for again, once per `cool_down`: a web key may be new. Until
   then the answer is no, without asking.
 - Keys older than `max_age` are renewed in the background and serve on meanwhile, and while the issuer
@@ -32,7 +32,7 @@ Jwk = Mapping[str, Any]
 """One key as published: RFC 7517."""
 
 Fetch = Callable[[str], bytes]
-"""Get a URL: the body of its answer, or an exception. It runs in a thread of its own."""
+"""Get a URL: the body of its answer, or an exception. It runs in a separate thread."""
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_KEYS = 100
@@ -45,7 +45,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class KeySource(Protocol):
-    """Where the keys for verifying tokens come from."""
+    """A source of the keys that verify tokens."""
 
     def find(self, kid: str) -> Jwk | None:
         """Return the key of this id, None when there is none. May wait for the network.
@@ -68,11 +68,11 @@ class StaticKeys:
         self._keys = _by_kid(document)
 
     def find(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None."""
         return self._keys.get(kid)
 
     async def find_async(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None."""
         return self._keys.get(kid)
 
 
@@ -133,14 +133,14 @@ class Jwks:
         return f"<Jwks {self._url or self._issuer}: {len(self._kept.newest or ())} keys>"
 
     def find(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None. Raise `KeysUnavailable` when a fetch has failed."""
         flight = self._flight_for(kid)
         if flight is not None:
             _landed(flight)
         return self._settled(kid)
 
     async def find_async(self, kid: str) -> Jwk | None:
-        """See `KeySource`."""
+        """Return the key of this id, or None. Raise `KeysUnavailable` when a fetch has failed."""
         flight = self._flight_for(kid)
         if flight is not None:
             import asyncio  # noqa: PLC0415 - who calls this has it; importing it costs the others
@@ -154,12 +154,12 @@ class Jwks:
         return self._settled(kid)
 
     def _flight_for(self, kid: str) -> Future[None] | None:
-        """What to wait for before answering; None when the answer is known."""
+        """Return the fetch to wait for before answering; None when the answer is known."""
         with self._lock:
             now = self._clock()
             if kid in (self._kept.usable(now) or ()):
                 if self._kept.is_old(now):
-                    self._launched(now)  # nobody waits for it: the old key serves meanwhile
+                    self._launched(now)  # no caller waits for it: the old key is used meanwhile
                 return None
             self._launched(now)
             return self._flight if self._in_flight() else None
@@ -168,7 +168,7 @@ class Jwks:
         return self._flight is not None and not self._flight.done()
 
     def _launched(self, now: float) -> None:
-        """Ask, unless somebody does or did lately."""
+        """Fetch, unless a fetch is running or ended recently."""
         if self._in_flight() or not self._kept.may_fetch(now):
             return
         flight: Future[None] = Future()
@@ -209,7 +209,12 @@ class Jwks:
 
 
 def fetch_url(url: str, *, seconds: float = FETCH_SECONDS) -> bytes:
-    """Get a document over HTTP: status 200, no redirect, up to 256 KiB, all of it in `seconds`."""
+    """Get a document over HTTP: status 200, no redirect, up to 256 KiB, all of it in `seconds`.
+
+    Raises:
+        OSError: the server is unreachable, or its status is not 200. TimeoutError is one of them.
+        ValueError: the document is too long.
+    """
     from urllib.request import Request, build_opener  # noqa: PLC0415 - 20 ms that few need
 
     from outrider_receiver._no_redirect import NoRedirect  # noqa: PLC0415

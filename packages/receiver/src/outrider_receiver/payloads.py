@@ -33,7 +33,7 @@ from outrider_receiver.users import (
 )
 
 MAX_ACTORS = 32
-"""How many actors may act for one another; nobody delegates that far."""
+"""The most actors that may act for one another."""
 
 
 _CALL: Mapping[str, str] = {
@@ -137,7 +137,7 @@ class Response:
 
 @dataclass(frozen=True)
 class _Token:
-    """What the two functions of tokens have in common."""
+    """The common part of the two functions of tokens."""
 
     function: str = ""
     """`function/preuserinfo` or `function/preaccesstoken`."""

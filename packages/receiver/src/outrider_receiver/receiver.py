@@ -10,11 +10,11 @@
         return Answer(claims={"groups": ["staff"]})
 
 `outrider_receiver.frameworks` puts it behind an endpoint of yours, `python -m outrider_receiver`
-behind one of its own. Handlers may be coroutines or plain functions, in either.
+behind its own server. Handlers may be coroutines or plain functions, in either.
 
 | what happened | status |
 |---|---|
-| handled, nobody was interested, or it was done before | 200, or 204 without an answer |
+| handled, no handler is registered, or it was done before | 200, or 204 without an answer |
 | the call is not to be believed | 400 and why |
 | it is being handled already, or the issuer's keys cannot be had | 503: it comes again |
 | the body is too large | 413 |
@@ -148,7 +148,7 @@ class Receiver:
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
-        """What is registered, in that order."""
+        """The registered handlers, in the order of their registration."""
         return tuple(self._handlers)
 
     @property
@@ -188,8 +188,11 @@ class Receiver:
     def function(self, *names: str) -> Callable[[F], F]:
         """Call this for these functions: `preuserinfo`, `preaccesstoken`, `presamlresponse`.
 
-        It returns an `Answer`, `refuse(...)`, or None to add nothing. For a function of your own
+        It returns an `Answer`, `refuse(...)`, or None to add nothing. For a function of your
         application it may return any mapping.
+
+        Raises:
+            ValueError: no function is named.
         """
         if not names:
             raise ValueError("a handler of functions says which ones")
@@ -344,7 +347,7 @@ def _call_of(handler: Handler, opened: OpenedCall) -> Step:
         (opened.payload, opened.verified) if handler.takes_call else (opened.payload,)
     )
     call = functools.partial(handler.function, *arguments)
-    # A coroutine function blocks nobody: it need not go through a thread.
+    # A coroutine function does not block the loop: it needs no thread.
     return Step(call, call if inspect.iscoroutinefunction(handler.function) else None)
 
 

@@ -88,11 +88,11 @@ class ReceiverServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL on which it listens."""
         return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Bound how many are served at once; the others wait to be accepted."""
+        """Bound how many are served at the same time; the others wait to be accepted."""
         self._permits.acquire()
         with self._lock:
             self._open.add(request)
@@ -106,7 +106,7 @@ class ReceiverServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as there
-        """Who leaves before the answer is no fault of ours: a line. Anything else: with its trace."""
+        """Log one line for a client that disconnects early, and a traceback for other errors."""
         failure = sys.exc_info()[1]
         if isinstance(failure, OSError):
             _log.info("a caller left: %s", failure)
@@ -151,7 +151,7 @@ def serve(receiver: Receiver, host: str, port: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with contextlib.suppress(OSError):  # nobody reads it
+    with contextlib.suppress(OSError):  # no peer reads it
         print(f"{server.url}  {len(receiver.handlers)} handlers", flush=True)  # noqa: T201 - its output
     server.serve_forever(poll_interval=0.1)
     server.server_close()

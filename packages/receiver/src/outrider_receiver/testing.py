@@ -74,7 +74,7 @@ def standard_headers(
 
 
 class SignedCall(NamedTuple):
-    """What is sent: give both to `Receiver.handle`, or to a test client of your framework."""
+    """A signed call: give both to `Receiver.handle`, or to a test client of your framework."""
 
     body: bytes
     headers: dict[str, str]
@@ -156,7 +156,7 @@ class Sender:
         replay_of: str | None = None,
         hops: int = 1,
     ) -> SignedCall:
-        """Any payload, signed: typed, as a mapping of JSON, or as the very bytes.
+        """Sign any payload: typed, as a mapping of JSON, or as bytes.
 
         The same `delivery_id` again is another attempt of the same delivery; the same `event_id`
         with another one is the event for another target or, with `replay_of`, a replay.

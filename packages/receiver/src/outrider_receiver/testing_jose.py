@@ -1,4 +1,4 @@
-"""An issuer of your own, to test a receiver of JWT and JWE: needs the extra `[jose]`.
+"""A test issuer, to test a receiver of JWT and JWE: needs the extra `[jose]`.
 
 issuer = Issuer()
 receiver = Receiver(signing_keys=SIGNING_KEY, tokens=issuer.tokens())
@@ -60,7 +60,7 @@ class Issuer:
         return {"keys": [{**public, **named}]}
 
     def tokens(self, *, decrypting: bool = True) -> Tokens:
-        """What opens this issuer's tokens; without `decrypting`, JWTs only."""
+        """Return what opens this issuer's tokens; without `decrypting`, JWTs only."""
         keys = StaticKeys(self.jwks)
         return Tokens(keys, private_keys=self.private_keys if decrypting else None)
 

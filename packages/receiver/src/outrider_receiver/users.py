@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Human:
-    """What a user is who is a person."""
+    """A user that is a person."""
 
     first_name: str = ""
     last_name: str = ""
@@ -36,7 +36,7 @@ class Human:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a user is who is a program."""
+    """A user that is a program."""
 
     name: str = ""
     description: str = ""
@@ -149,7 +149,7 @@ class TokenRequest:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts for the user, after a token exchange; and for whom that one acts."""
+    """The actor that acts for the user after a token exchange; `actor` is the one it acts for."""
 
     actor: Actor | None = None
     user_id: str = ""

@@ -17,11 +17,11 @@ from outrider.usecases.ports.external_tokens import MAX_DOCUMENT_BYTES, Fetcher,
 from outrider_receiver._kept_keys import KeptKeys
 
 FRESH_FOR = timedelta(minutes=10)
-"""After this long keys are fetched again, and go on being used meanwhile."""
+"""After this time keys are fetched again; until the answer the old ones are used."""
 STALE_FOR = timedelta(hours=24)
 """So long are keys used when no newer ones can be fetched."""
 COOL_DOWN = timedelta(seconds=30)
-"""Between two fetches, whatever the first one brought: anyone may send a token."""
+"""The least time between two fetches, successful or not: any client may send a token."""
 FETCH_TIMEOUT_S = 5.0
 """For one document."""
 
@@ -76,7 +76,7 @@ class JwksFetcher:
 
 
 class JwksCache:
-    """Implements the port `IssuerKeys`. Of many callers at once, one fetches, the others wait for it.
+    """Implements the port `IssuerKeys`. Of several concurrent callers, one fetches and the others wait.
 
     `on_failure` is called with the reason of a fetch that brought nothing. A caller that stops
     waiting stops no other.
@@ -109,7 +109,7 @@ class JwksCache:
         return self._kept.newest if self._kept.newest is not than else None
 
     async def aclose(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a fetch that is running."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
@@ -129,7 +129,7 @@ class JwksCache:
             self._kept.keep(key_set, self._now().timestamp())
         except JwksFetchError as problem:
             self._on_failure(str(problem))
-        except Exception as problem:  # noqa: BLE001 - what is kept goes on being used
+        except Exception as problem:  # noqa: BLE001 - the kept keys stay in use
             self._on_failure(f"{type(problem).__name__} while fetching")
         finally:
             self._fetching = None

@@ -41,7 +41,7 @@ class PrivateKeys:
         self._keys = [_loaded(pem) for pem in pems]
 
     def decrypted(self, compact: bytes) -> bytes:
-        """See the port. ZITADEL's `kid` is its own id of the key, so each one is tried."""
+        """Try each key: the `kid` is ZITADEL's own id, which outrider does not know."""
         for algorithm, private_key in self._keys:
             registry = _Registry(algorithms=[algorithm, _CONTENT])
             try:
@@ -50,7 +50,7 @@ class PrivateKeys:
                 continue
             if opened is not None:
                 return opened
-        raise ValueError("the body is encrypted for somebody else, or damaged")
+        raise ValueError("the body is encrypted with another key, or damaged")
 
 
 def _loaded(pem: bytes) -> tuple[str, RSAKey | ECKey]:

@@ -65,7 +65,7 @@ class EgressClient:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are busy and how many idle."""
+        """Return how many connections are busy and how many are idle."""
         return self._pool.counts
 
     async def send(self, request: OutboundRequest) -> Response:
@@ -82,7 +82,7 @@ class EgressClient:
         return await self._send(self._get_writer, OutboundRequest(url, (), b"", timeout))
 
     async def aclose(self) -> None:
-        """Close every connection. A call that is still under way fails."""
+        """Close every connection. A call that is still in flight fails."""
         await self._address_guard.aclose()
         await self._pool.aclose()
 

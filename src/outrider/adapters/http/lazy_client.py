@@ -28,7 +28,7 @@ class LazyClient:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are busy and how many idle."""
+        """Return how many connections are busy and how many are idle."""
         return (0, 0) if self._client is None else self._client.connections
 
     async def send(self, request: OutboundRequest) -> Response:

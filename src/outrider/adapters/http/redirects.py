@@ -1,4 +1,4 @@
-"""Which redirects are followed, and what a request keeps on its way (RFC 9110, 15.4)."""
+"""Follow redirects, and keep or drop parts of the request (RFC 9110, 15.4)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def strip_credentials(request: OutboundRequest) -> OutboundRequest:
     """Give what is left of a request for another server than the one it was meant for.
 
     Credentials stay behind, and so do the headers of the target's owner and our certificate.
-    Signatures go along: they are bound to the body and say nothing about the host. Whom we trust
+    Signatures are kept: they are bound to the body and not to the host. The trusted CAs
     stays as it is.
     """
     stripped = _CREDENTIALS | request.sensitive_headers
@@ -52,7 +52,7 @@ def strip_credentials(request: OutboundRequest) -> OutboundRequest:
 
 
 def is_same_server(before: Endpoint, after: Endpoint) -> bool:
-    """Whether both are the server that a request was meant for."""
+    """Return whether both endpoints are the same server."""
     if before.host != after.host:
         return False
     # From http to https, each on its default port, is the same server, and a safer request.

@@ -12,9 +12,9 @@ from outrider.domain.net.endpoint import parse_endpoint
 
 Headers = Sequence[tuple[str, str]]
 
-MAX_KEPT = 4096  # URLs of a transport, and sets of header names, remembered at once
+MAX_KEPT = 4096  # URLs of a transport, and sets of header names, in the cache
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-# The client writes these. A second one would change where the request ends, or whom it is for.
+# The client writes these. A second one would change where the request ends, or its destination.
 _RESERVED_HEADERS = frozenset(
     {
         "connection",

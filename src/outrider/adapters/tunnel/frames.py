@@ -34,7 +34,7 @@ def request_frame(request: OutboundRequest) -> bytes:
 
 
 def response_frame(response: Response | RequestError) -> bytes:
-    """What came of it."""
+    """Return the frame of a response, or of the error instead of one."""
     if isinstance(response, RequestError):
         head = {
             "outcome": response.outcome.name,

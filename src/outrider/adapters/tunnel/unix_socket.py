@@ -126,7 +126,7 @@ class UnixTunnelClient:
             with _socket_address(self._directory / _file_name(tunnel)) as address:
                 reader, writer = await asyncio.open_unix_connection(address, limit=_READ_BYTES)
         except OSError:
-            reason = f"nobody listens to the tunnel {tunnel.name}"
+            reason = f"no listener is connected to the tunnel {tunnel.name}"
             raise _unreachable(Stage.CONNECT, reason) from None
         try:
             writer.write(request_frame(request))

@@ -49,7 +49,7 @@ def cors(app: App) -> App:
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Whether a browser asks what it may do, before it does it."""
+    """Return whether this is a preflight request of a browser."""
     asks = header(scope, b"access-control-request-method") is not None
     return asks and scope["method"] == "OPTIONS"
 
@@ -64,7 +64,7 @@ def origin_headers(origin: bytes) -> list[Header]:
 
 
 def preflight_headers() -> list[Header]:
-    """What the real request may be."""
+    """Return the headers that tell a browser which requests are allowed."""
     return [
         (b"access-control-allow-methods", METHODS),
         (b"access-control-allow-headers", REQUEST_HEADERS),

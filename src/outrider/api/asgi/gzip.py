@@ -18,7 +18,7 @@ from connectrpc.errors import ConnectError
 MAX_MEMBERS = 10
 _GZIP = 31
 
-# From so many bytes on an answer is compressed less well: about two milliseconds are spent on it.
+# From this size on an answer is compressed less, to spend about two milliseconds on it.
 _QUICK_FROM = 64 * 1024
 _STORED_FROM = 512 * 1024
 _BEST, _QUICK, _STORED = 6, 1, 0
@@ -43,7 +43,7 @@ class Gzip(Compression):
     def decompress(
         self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None
     ) -> bytes:
-        """What was compressed.
+        """Return the decompressed bytes.
 
         Raises:
             ConnectError: resource_exhausted, it is longer than `read_max_bytes`; invalid_argument,

@@ -1,4 +1,4 @@
-"""How much of a request is read before it is refused."""
+"""Limits of a request's size, beyond which it is refused."""
 
 from __future__ import annotations
 

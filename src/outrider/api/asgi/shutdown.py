@@ -43,7 +43,7 @@ def stopping_error() -> Unavailable:
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> None:
-    """Return after this time, or at once when the server stops."""
+    """Return after this time, or immediately when the server stops."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()

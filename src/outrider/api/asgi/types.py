@@ -21,12 +21,12 @@ Header = tuple[bytes, bytes]
 OK = 200
 TRAILERS = "http.response.trailers"
 
-# How long a call may go on after its caller has left.
+# The longest time that a call may run after its caller has left.
 DISCONNECT_POLL_S = 0.1
 
 
 class BodyTooLargeError(Exception):
-    """The request's body goes on after the limit."""
+    """The request's body is longer than the limit."""
 
 
 class DisconnectedError(Exception):
@@ -83,11 +83,11 @@ async def send_or_disconnect(send: Send, message: Message) -> None:
 def poll_disconnect(receive: Receive) -> Receive:
     """A `receive` that waits, once the body is complete, until the client has left.
 
-    The protocol library watches for that beside every handler, in a loop. The server (pyvoy 1.3)
-    does not wait there: it answers at once with another empty end of the body, which would turn
+    The protocol library watches for that concurrently with every handler, in a loop. The server (pyvoy 1.3)
+    does not wait there: it answers immediately with another empty end of the body, which would turn
     the watch into a loop that never yields. So it is asked now and then, and not at all during
-    calls that are quick. A wait that is cancelled goes on in the background: the server resolves
-    it all the same, and complains on standard error when the waiting task is gone.
+    calls that are quick. A wait that is cancelled continues in the background: the server resolves
+    it all the same, and complains on standard error when the waiting task has ended.
     """
     complete = False
 

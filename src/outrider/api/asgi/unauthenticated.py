@@ -36,7 +36,7 @@ class UnauthenticatedBodies:
 
     @property
     def size(self) -> int:
-        """How many bytes they hold now."""
+        """Return how many bytes they hold now."""
         return self._counts.total()
 
     @asynccontextmanager
@@ -79,5 +79,6 @@ class UnauthenticatedBodies:
                 return await reading
         except TimeoutError:
             raise InvalidRequest(
-                f"the body took longer than {self._seconds:g} s", hint="send the whole body at once"
+                f"the body took longer than {self._seconds:g} s",
+                hint="send the whole body without pauses",
             ) from None

@@ -221,7 +221,7 @@ class DirectCalls:
 
 @dataclass(frozen=True, slots=True)
 class DirectResponse:
-    """What a call is answered with: a body, or an error."""
+    """The answer to a call: a body, or an error."""
 
     body: bytes
     headers: Mapping[str, str]

@@ -31,7 +31,7 @@ class DirectCall(Protocol[C]):
 
     @property
     def is_watched(self) -> bool:
-        """Whether it ends when its caller leaves: it may take long."""
+        """Return whether the call is cancelled when its caller disconnects: it may take long."""
         ...
 
     async def read(self, body: bytes, /) -> C:

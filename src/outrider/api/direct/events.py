@@ -37,7 +37,7 @@ _MAX_SEQUENCE = 2**64
 _MAX_SEQUENCE_DIGITS = 20
 # Those of the member that holds the events.
 _QUOTES_AROUND = 2
-# After so many events, or 4 KiB of their payloads, others have the event loop: it takes a millisecond.
+# After this number of events, or 4 KiB of payloads, which takes a millisecond, yield to the loop.
 _READ_AT_ONCE = 100
 _PAYLOAD_BYTES = 4096
 

@@ -49,14 +49,14 @@ _FAMILY = "application/cloudevents"
 # One of these makes a request a CloudEvent in binary mode; without all of them it is a bad one.
 _REQUIRED_HEADERS = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
 
-# After so many, other calls have the event loop: it takes five milliseconds.
+# After this number of events, which takes five milliseconds, yield to the event loop.
 READ_AT_ONCE = 100
 
 Reader = Callable[[Scope, bytes], Iterable[CloudEvent]]
 
 
 def is_cloud_event(scope: Scope) -> bool:
-    """Whether a request publishes CloudEvents, good or bad."""
+    """Return whether a request publishes CloudEvents, valid or not."""
     if scope["path"] != PATH or scope["method"] != "POST":
         return False
     return media_type(scope).startswith(_FAMILY) or any(

@@ -82,7 +82,7 @@ def read_binary(scope: Scope, body: bytes) -> Sequence[CloudEvent]:
                 refuse(_ONE, shortened(name), "the header is there twice")
             attributes[name] = _header_value(value.decode(), name)
     kind = (header(scope, b"content-type") or b"").decode()
-    # It has no header of its own (section 3.1.1).
+    # It has no separate header (section 3.1.1).
     attributes.pop("datacontenttype", None)
     if kind:
         attributes["datacontenttype"] = kind

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Health endpoints: liveness and readiness of the process."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def store_ready(store: Store, shutdown: Shutdown) -> Ready:
 
 
 class _WriteCheck:
-    """Whether the store takes writes, asked once for all callers of about a second.
+    """A check that the store takes writes, shared by all callers within about a second.
 
-    Everybody may ask whether the server is ready, and a write costs a sync of the disk.
+    Any client may ask whether the server is ready, and a write costs a sync of the disk.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,7 +51,7 @@ class _WriteCheck:
         self._check: asyncio.Task[str | None] | None = None
 
     async def reason(self) -> str | None:
-        """Why it takes none; None: it takes them."""
+        """Return why the store takes no writes, or None when it does."""
         now = asyncio.get_running_loop().time()
         if self._check is None or (self._check.done() and now - self._asked_at >= CHECKED_SECONDS):
             self._check, self._asked_at = asyncio.create_task(self._ask()), now
@@ -101,7 +101,7 @@ class Readiness:
             await send_fields(send, UNAVAILABLE, {"status": "not ready", "reason": reason})
 
     async def reason(self) -> str | None:
-        """Why the process cannot serve, which every caller may read; None: it can."""
+        """Return why the process cannot serve, in words for any caller, or None when it can."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._ready()

@@ -82,7 +82,7 @@ def discovery(issuers: Issuers, algorithms: SigningAlgorithms) -> App:
 
 
 def discovery_document(issuer: str, algorithms: Sequence[str]) -> dict[str, object]:
-    """What the token endpoint can do, and nothing that it cannot.
+    """Return the discovery document: only what the token endpoint supports.
 
     `algorithms` are those of the keys at `jwks_uri`. Verifiers take from
     `id_token_signing_alg_values_supported` what they accept, and refuse all but RS256 without it.

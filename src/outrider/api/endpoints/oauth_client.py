@@ -1,4 +1,4 @@
-"""How a client gives its id and secret (RFC 6749, section 2.3.1)."""
+"""Read a client's id and secret from a request (RFC 6749, section 2.3.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCHEME = "basic"
 def client_of(authorization: bytes | None, form: Mapping[str, str]) -> tuple[str, str]:
     """Client id and secret, from HTTP Basic or from the form.
 
-    Raise `GrantError` for both at once, and for none.
+    Raise `GrantError` for both in one request, and for neither.
     """
     if authorization is None:
         if not form.get("client_id") or not form.get("client_secret"):

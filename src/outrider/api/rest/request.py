@@ -96,7 +96,7 @@ def set_field(message: dict[str, Any], desc: DescMessage, path: list[str], text:
     What does not exist is left alone in messages of ZITADEL.
 
     Raises:
-        BadRequestError: one of our own messages does not have the field.
+        BadRequestError: a message of outrider's API does not have the field.
     """
     field = field_named(desc, path[0])
     if field is None:
@@ -113,7 +113,7 @@ def set_field(message: dict[str, Any], desc: DescMessage, path: list[str], text:
 
 
 def check_field(desc: DescMessage, name: str) -> None:
-    """Raises `BadRequestError` about an unknown field of one of our own messages."""
+    """Raise `BadRequestError` about an unknown field of a message of outrider's API."""
     if desc.type_name.startswith(STRICT):
         try:
             check_known(iter([name]), names_of(desc).names)
@@ -122,7 +122,7 @@ def check_field(desc: DescMessage, name: str) -> None:
 
 
 def is_plain(field: DescField) -> bool:
-    """Whether one text can be the whole value."""
+    """Return whether one text can be the whole value."""
     match field.value:
         case DescFieldValueScalar() | DescFieldValueEnum():
             return True
@@ -153,5 +153,5 @@ def boolean_value(text: str) -> str | bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is an enum's number; longer ones are none."""
+    """Return whether a text is an enum's number; longer texts are not."""
     return text.isascii() and text.isdigit() and len(text) <= len(str(2**31))

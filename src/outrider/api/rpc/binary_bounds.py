@@ -1,7 +1,7 @@
-"""How much a binary message makes its reader build, counted before it is read.
+"""Count the objects that parsing a binary message would build, before it is parsed.
 
 Two bytes can be a value of a list or of a `Struct`, and each costs about half a microsecond: 4 MiB
-of them took seconds, during which no other call went on. JSON has its own bounds (`json_bounds`).
+of them took seconds, during which no other call made progress. JSON has its own bounds (`json_bounds`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_ELEMENTS = 6_000
 """Items of lists, entries of maps and values of Structs in one message: 1000 events with 5000 values."""
 
 MAX_FIELDS = 30_000
-"""Fields of one message and of those in it: what so many elements need."""
+"""The fields of one message and of the messages in it, which bound its elements."""
 
 MAX_DEPTH = 100
 """Messages inside each other; protobuf reads no more."""
@@ -35,7 +35,7 @@ _TEXTS = frozenset({ScalarType.STRING, ScalarType.BYTES})
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """Where a type of message has elements: by field number, whether each counts, and what it is."""
+    """The elements of a message type: by field number, whether each counts, and its type."""
 
     fields: dict[int, tuple[bool, Elements]] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ def check_elements(data: bytes | bytearray, desc: DescMessage) -> None:
 
 @cache
 def elements_of(desc: DescMessage) -> Elements:
-    """Where messages of this type have elements."""
+    """Return the elements of messages of this type."""
     return _elements(desc, {})
 
 
@@ -118,7 +118,7 @@ class _Counter:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is more than may be."""
+        """Return whether the limit is exceeded."""
         return self._elements > MAX_ELEMENTS or self._fields > MAX_FIELDS
 
     def count(self, at: int, end: int, elements: Elements, depth: int = 0) -> None:

@@ -231,7 +231,7 @@ def parts_of(
 
 
 def is_set(field: DescField, value: dict[str, Any]) -> bool:
-    """Whether an object sets the field; null does not."""
+    """Return whether an object sets the field; null does not."""
     return any(value.get(name) is not None for name in spellings(field))
 
 

@@ -1,4 +1,4 @@
-"""What callers see of an error, the same on every wire.
+"""Map an exception to the error that callers see, the same on every wire.
 
 - An `OutriderError` with an id: its code, `<text> (<ID>)`, and one `zitadel.v1.ErrorDetail`;
   of a target that interrupted, also `outrider.v1.InterruptDetail`.

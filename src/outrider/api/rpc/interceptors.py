@@ -75,7 +75,7 @@ _actors: WeakKeyDictionary[Context, Actor] = WeakKeyDictionary()
 
 
 def actor_of(ctx: Context) -> Actor:
-    """Who makes this call. Handlers run for authenticated callers only, but for public calls."""
+    """Return the actor that makes this call. Except for public calls, handlers run for actors only."""
     return _actors[ctx]
 
 
@@ -90,7 +90,7 @@ class OngoingCall:
 
 @dataclass(frozen=True, slots=True)
 class CallReporter:
-    """What is written about every call: one line in the log, metrics and a span."""
+    """Report every call: one line in the log, metrics and a span."""
 
     log: Log
     errors: ErrorMapper
@@ -140,7 +140,7 @@ class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
         self._reporter = CallReporter(log, errors, telemetry)
 
     async def on_start(self, ctx: Context) -> OngoingCall:
-        """What is done in the call's name belongs to its span."""
+        """Begin the call's span: spans of its work become children of it."""
         method = ctx.method
         return self._reporter.begin(
             method.service_name, method.name, ctx.request_headers, time.perf_counter()
@@ -155,7 +155,7 @@ class TelemetryInterceptor(MetadataInterceptor[OngoingCall]):
 
 
 async def authenticate_caller(authenticate: Authenticate, ctx: Context) -> Actor:
-    """Who makes a call, as of now: a token may have ended while its call goes on.
+    """Return the actor of a call as of now: a token may expire while its call runs.
 
     Raises:
         Unauthenticated: the caller is not known.

@@ -66,7 +66,7 @@ class TextField:
 
 @dataclass(frozen=True, slots=True)
 class MessageNames:
-    """How a type of message is read: names as JSON has them, every spelling of them, its messages.
+    """The JSON names of a message type: names in JSON, every spelling of them, its messages.
 
     `numbers` are the names of its fields that are numbers.
     """
@@ -83,7 +83,7 @@ class MessageNames:
 
 @dataclass(slots=True)
 class Envelope:
-    """The JSON that is left for protobuf, and the texts that go into the message beside it."""
+    """The JSON that is left for protobuf, and the texts that are put into the message separately."""
 
     json: bytes
     texts: list[tuple[tuple[str | int, ...], TextField, str]] = field(default_factory=list)
@@ -145,7 +145,7 @@ def check_known(names: Iterator[str], known: frozenset[str]) -> None:
 
 @cache
 def names_of(desc: DescMessage) -> MessageNames:
-    """How messages of this type are read."""
+    """Return the JSON names of this message type."""
     spellings: dict[str, str] = {}
     for item in desc.fields:
         aliases = json_option(item).aliases
@@ -191,7 +191,7 @@ def text_fields(desc: DescMessage) -> Iterator[TextField]:
 
 
 def json_option(item: DescField) -> JsonField:
-    """How a field is read and written in JSON."""
+    """Return the JSON option of a field."""
     options = item.proto.options
     if options is None or options_pb.ext_json not in options:
         return JsonField()
@@ -212,7 +212,7 @@ def message_of(item: DescField) -> DescMessage | None:
 
 
 class _Reader:
-    """Reads one message; many objects of one type at once, because a call has up to 1000 events."""
+    """Read one message; many objects of one type together, because a call has up to 1000 events."""
 
     def __init__(self, envelope: Envelope, *, is_strict: bool) -> None:
         self._envelope = envelope

@@ -19,9 +19,9 @@ from outrider.api.rpc.json_envelope import names_of
 
 
 class JsonForm(Enum):
-    """How a call has the JSON that is only carried."""
+    """The form in which a call carries JSON that outrider does not read."""
 
-    STRUCT = "the binary protocol: a Struct, or text in a field of its own"
+    STRUCT = "the binary protocol: a Struct, or text in a separate field"
     OBJECT = "an object in JSON"
     STRING = "a string in JSON, with the text"
 
@@ -41,7 +41,7 @@ def answer_strings() -> None:
 
 
 def is_json_call() -> bool:
-    """Whether the call of this context came as JSON: what it carries is text, then."""
+    """Return whether the call of this context came as JSON, which carries text."""
     return _form.get() is not JsonForm.STRUCT
 
 
@@ -77,7 +77,7 @@ def _encoded(message: Any, desc: DescMessage, encode: Callable[[Message], bytes]
 
 @cache
 def carries_text(desc: DescMessage) -> bool:
-    """Whether a message, or one in its lists, has fields that carry text. No oneof may have them."""
+    """Return whether a message, or one in its lists, has fields that carry text: no oneof may."""
     names = names_of(desc)
     return bool(names.text_fields) or any(
         isinstance(item.value, DescFieldValueList) and inner is not desc and carries_text(inner)

@@ -1,6 +1,6 @@
 """Answers to requests that never reach a service, in the words of the caller's protocol.
 
-gRPC and gRPC-Web callers read a status from the headers of an HTTP 200; everybody else reads JSON
+gRPC and gRPC-Web callers read a status from the headers of an HTTP 200; other callers read JSON
 and an HTTP status.
 """
 
@@ -22,7 +22,7 @@ JSON = (b"content-type", b"application/json")
 
 
 class Wire(Enum):
-    """What the caller speaks."""
+    """The protocol of the caller."""
 
     HTTP = "application/json"
     GRPC = "application/grpc"

@@ -97,7 +97,7 @@ class RpcRouter:
             await procedure.app(with_media_type(scope, kind), receive, send)
 
     def _advice(self, path: str) -> str:
-        """Which procedure is meant; only those of the service are compared when it exists."""
+        """Suggest similar procedures; only those of the service when it exists."""
         service, _, name = path.rpartition("/")
         meant = f"{alike(service, {known.rpartition('/')[0] for known in self._procedures})}/"
         known = {known for known in self._procedures if known.startswith(meant)}
@@ -106,7 +106,7 @@ class RpcRouter:
 
 
 def lacks_trailers(scope: Scope) -> bool:
-    """Whether the connection cannot carry what ends every answer of gRPC; gRPC-Web needs none.
+    """Return whether the connection cannot carry trailers, which gRPC needs; gRPC-Web does not.
 
     Some servers announce trailers for HTTP/1.1 too and then lose them.
     """
@@ -125,7 +125,7 @@ def with_media_type(scope: Scope, kind: str) -> Scope:
 
 
 def request_problem(scope: Scope) -> str | None:
-    """What no service could read about the request; None: nothing."""
+    """Return the problem of a request that no service can read, or None."""
     if len(scope.get("raw_path") or scope["path"]) > PATH_CHARS + len(
         scope.get("query_string", b"")
     ):
@@ -143,7 +143,7 @@ def unreadable_header(scope: Scope) -> str | None:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether the bytes can be read as text; nearly all headers are ASCII, which is quick."""
+    """Return whether the bytes are UTF-8; nearly all headers are ASCII, which is quick."""
     if data.isascii():
         return True
     try:
@@ -154,7 +154,7 @@ def is_utf8(data: bytes) -> bool:
 
 
 def length_problem(scope: Scope) -> str | None:
-    """What is wrong with the announced length, if it is announced."""
+    """Return the problem of the announced length, or None."""
     length = header(scope, b"content-length")
     if length is None:
         return None

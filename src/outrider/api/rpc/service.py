@@ -31,7 +31,7 @@ class Service:
 
 
 def needs_token(descriptor: DescService) -> bool:
-    """Whether any call of the service needs one; the bodies of the others are read from anybody."""
+    """Return whether any call of the service needs a token; other services read bodies of any client."""
     return any(permission_of(method) != PUBLIC for method in descriptor.methods)
 
 

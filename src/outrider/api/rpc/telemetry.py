@@ -27,7 +27,7 @@ class _NoTracing:
     def span(
         self, name: str, kind: str, parent: TraceContext | None, attributes: Mapping[str, str | int]
     ) -> PropagatedSpan:
-        """The caller's trace goes on as it came."""
+        """Pass the caller's trace on unchanged."""
         del name, kind, attributes
         return NO_SPAN if parent is None else PropagatedSpan(parent)
 

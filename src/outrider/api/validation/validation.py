@@ -99,7 +99,7 @@ def rules_of(field: DescField) -> FieldRules:
 
 
 def prefix_of(member: DescField | DescOneof) -> str:
-    """How every violation of this member begins."""
+    """Return the prefix of every violation of this member."""
     return f"invalid {go_message_name(member.parent)}.{go_name(member.name)}"
 
 
@@ -259,6 +259,6 @@ def kind_of_member(field: DescField) -> ScalarType | DescEnum | DescMessage:
 
 
 def is_required(oneof: DescOneof) -> bool:
-    """Whether one member must be set."""
+    """Return whether one member must be set."""
     options = oneof.proto.options
     return options is not None and bool(options[options_pb.ext_required])

@@ -121,7 +121,7 @@ class Types:
 
 
 def read_descriptor_set(data: bytes) -> Types:
-    """What is in a binary `FileDescriptorSet`. Raise `InvalidDescriptors`."""
+    """Return the types of a binary `FileDescriptorSet`. Raise `InvalidDescriptors`."""
     from protobuf.wkt import FileDescriptorSet
 
     try:

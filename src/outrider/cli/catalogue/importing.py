@@ -109,7 +109,7 @@ def _example_text(example: Any) -> str:
 
 
 def _openapi_content(data: bytes) -> Any:
-    """What an OpenAPI document says, in JSON or YAML; None: the bytes are something else."""
+    """Parse an OpenAPI document in JSON or YAML; None: the bytes are something else."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -23,7 +23,7 @@ _SERVICE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 class InvalidOpenApi(Exception):
-    """What is wrong with the document, and what to do."""
+    """The document is invalid. The text has the problem and the next action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def operations_of(document: Document, service: str) -> list[Operation]:
         if other is not operation:
             raise InvalidOpenApi(
                 f"{other.route} and {operation.route} are both {operation.full_method}: give each"
-                " an operationId of its own"
+                " a separate operationId"
             )
     return [found[name] for name in sorted(found)]
 
@@ -162,7 +162,7 @@ def _as_text_too(schema: Any) -> Any:
 
 
 def _json_media(document: Document, holder: Any) -> Mapping[str, Any]:
-    """What a request's or response's body is in JSON; empty when it is something else."""
+    """Return the JSON media type of a request's or response's body; empty when there is none."""
     content = holder.get("content") if isinstance(holder, dict) else None
     for kind, media in (content if isinstance(content, dict) else {}).items():
         bare = str(kind).partition(";")[0].strip().lower()
@@ -173,7 +173,7 @@ def _json_media(document: Document, holder: Any) -> Mapping[str, Any]:
 
 
 def _value(document: Document, holder: Mapping[str, Any]) -> Any:
-    """The example beside a schema, or one that is made from it."""
+    """The example next to a schema, or one that is made from it."""
     if "example" in holder:
         return holder["example"]
     examples = holder.get("examples")

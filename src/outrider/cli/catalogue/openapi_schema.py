@@ -1,4 +1,4 @@
-"""Schemas of an OpenAPI document as JSON Schemas of their own, and examples that fit them.
+"""Schemas of an OpenAPI document as separate JSON Schemas, and examples that fit them.
 
 What is referred to comes along in `$defs`. A schema inside itself takes anything there, since the
 catalogue refuses references in a circle, and so does one in another document. What describes to people is left out, as are
@@ -58,7 +58,7 @@ class Document:
     is_old: bool
 
     def resolved(self, part: Any) -> Any:
-        """What a part refers to, or the part itself; `{}` when that is in no place of it."""
+        """Return the part that a reference leads to, or the part itself; `{}` for a broken reference."""
         for _ in range(_MAX_DEPTH):
             if not isinstance(part, dict) or "$ref" not in part:
                 return part
@@ -146,7 +146,7 @@ class _Conversion:
         return name if name not in taken else f"{name}_{len(taken)}"
 
     def _drop_other_direction(self, schema: Any, converted: dict[str, Any]) -> None:
-        """What only the other message has is not required in this one."""
+        """Drop from `required` the members that only the other message has."""
         required, properties = converted.get("required"), schema.get("properties")
         if not isinstance(required, list) or not isinstance(properties, dict):
             return

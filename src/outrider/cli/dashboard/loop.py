@@ -22,7 +22,7 @@ from outrider.runtime import utc_now
 if TYPE_CHECKING:
     from rich.console import Console
 
-# For so many targets the last error is read, each with two calls.
+# The number of targets whose last error is read, each with two calls.
 _MAX_ERRORS = 5
 _QUIT = {"q", "Q", "\x03", "\x04"}
 
@@ -110,7 +110,7 @@ def run_live(server: RemoteServer, targets: int, seconds: float, console: Consol
 
 
 class Keyboard:
-    """What is typed, key by key; nothing where standard input is no terminal."""
+    """The keys that a user types; none where standard input is no terminal."""
 
     def __init__(self, *, is_terminal: bool) -> None:
         self._is_terminal = is_terminal

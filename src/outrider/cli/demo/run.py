@@ -52,7 +52,7 @@ ALREADY_EXISTS = 409
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the steps after its creation need."""
+    """A target with what the steps after its creation need."""
 
     id: str
     signing_key: str
@@ -158,7 +158,7 @@ class Demo:
         print_attempts(delivery, indent=3)
 
     def show_more(self, delivery_id: str) -> None:
-        """How to go on by hand."""
+        """Print how to continue by hand."""
         self._print_line(typer.style("\nGo on by hand, in another terminal", bold=True))
         self._print_line("   publish another event:")
         event = {"eventType": EVENT_TYPE, "eventPayload": {"userName": "ada"}}

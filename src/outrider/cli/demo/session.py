@@ -54,7 +54,7 @@ async def _run(port: int, receiver_port: int, data_dir: Path | None, *, once: bo
 async def _run_steps(
     demo: Demo, port: int, receiver_port: int, calls: asyncio.Queue[ReceivedCall]
 ) -> tuple[bool, str]:
-    """Whether the delivery came with a signature that holds, and its id."""
+    """Return whether the delivery came with a valid signature, and its id."""
     await demo.start_server(port)
     await demo.start_receiver(receiver_port)
     target = await demo.create_target()

@@ -143,7 +143,7 @@ def condition_of(handler: Handler) -> str:
 
 
 def _entry_of(handler: Handler) -> CatalogueEntry | None:
-    """What to register; None for groups, services and all, which have no name of their own."""
+    """Return the entry to register; None for groups, services and all, which have no name."""
     from outrider_api.outrider.v1.catalogue_service_pb import CatalogueEntry, CatalogueKind
 
     name = handler.name

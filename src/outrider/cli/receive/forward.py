@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What `outrider listen --forward` does, from the target to the last line that is printed."""
+"""Run `outrider listen --forward`, from the target to the last line that is printed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MAX_NAME_CHARS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardOptions:
-    """Where calls are forwarded to, and through which tunnel.
+    """The URL to which calls are forwarded, and the tunnel.
 
-    `name` empty: of the machine. `target_id` empty: a target of our own, made if there is none.
+    `name` empty: of the machine. `target_id` empty: the tunnel's own target, made if there is none.
     """
 
     url: str
@@ -80,7 +80,7 @@ class ForwardTarget:
         self._is_known = False
 
     def tunnel_name(self) -> str:
-        """Which tunnel to listen to.
+        """Return the tunnel to listen to.
 
         Raises:
             CommandError: the target that was named leads elsewhere.

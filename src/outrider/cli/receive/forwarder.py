@@ -2,7 +2,7 @@
 """The client end of a tunnel: takes calls from a remote server to a local one.
 
 The connection goes out from here, so nothing has to be opened to the internet. When it breaks, the
-forwarder connects again, after delays that grow; an error that a retry cannot mend, such as a token
+forwarder connects again, after delays that grow; an error that a retry cannot repair, such as a token
 that is not accepted, ends the command.
 """
 
@@ -68,7 +68,7 @@ class Forwarder:
     _failure: BaseException | None = None
 
     async def run(self) -> None:
-        """Go on until cancelled.
+        """Run until cancelled.
 
         Raises:
             CommandError: the server refuses, or was not there at the start.
@@ -115,7 +115,7 @@ class Forwarder:
                 self._start_call(frame.call)
 
     def _reason(self, failure: Exception, *, was_open: bool) -> str:
-        """Why the connection broke. Raise the error when a retry cannot mend it."""
+        """Return why the connection broke. Raise the error when a retry cannot repair it."""
         from connectrpc.code import Code
         from connectrpc.errors import ConnectError
 
@@ -201,7 +201,7 @@ def _short(failure: ConnectError) -> str:
 
 
 def _stop_if_cancelled() -> None:
-    # The protocol library turns a cancellation into an error of its own.
+    # The protocol library turns a cancellation into its own error.
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""What `outrider listen` does: receive until stopped, and print every call."""
+"""Run `outrider listen`: receive until stopped, and print every call."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def event_type_of(body: bytes) -> str:
 
 
 def subject_of(body: bytes) -> str:
-    """What a call is about: the event type, the function, or the method; else nothing.
+    """Return the subject of a call: the event type, the function, or the method; else "".
 
     A call with a member `response` is one about a response.
     """

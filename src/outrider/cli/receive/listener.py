@@ -45,7 +45,7 @@ class ReceivedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseScript:
-    """How to answer a call that was verified, or any call when no signing key is known."""
+    """The answer to a verified call, or to any call when no signing key is known."""
 
     status: int = HTTPStatus.OK
     fail_first: int = 0

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What `outrider resend` does: send recorded calls with new signatures to a receiver."""
+"""Run `outrider resend`: send recorded calls with new signatures to a receiver."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What a failed call of a server means to the user of a command."""
+"""Translate a failed call of a server for the user of a command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DetailT = TypeVar("DetailT", bound="Message")
 
 
 def command_error(error: ConnectError, url: str, advice: str = "") -> CommandError:
-    """What a failed call means to the user of the command.
+    """Return the error of a failed call for the user of the command.
 
     `advice` is what the command says to do; what the server says is added.
     """
@@ -38,7 +38,7 @@ def command_error(error: ConnectError, url: str, advice: str = "") -> CommandErr
 
 
 def _next_step(advice: str, hint: str) -> str:
-    """What a command says to do, and what the server says, which knows more than where to look."""
+    """Return the next action: the command's advice, and the server's hint."""
     if not hint or not advice or advice.startswith("see "):
         return hint or advice
     return f"{advice}; {hint}"

@@ -1,4 +1,4 @@
-"""What a change took the place of, as response headers say it."""
+"""Report what a change replaced, from response headers."""
 
 from __future__ import annotations
 

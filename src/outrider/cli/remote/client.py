@@ -190,7 +190,7 @@ def token_for(url: str, data_dir: Path | None) -> str:
 
 
 def _usual_data_dir() -> Path:
-    """Where a server or `outrider dev` keeps its data by default."""
+    """Return the default data directory of a server or of `outrider dev`."""
     is_dev = (DEV_DATA_DIR / ADMIN_TOKEN_FILE).exists()
     return DEV_DATA_DIR if is_dev and not DEFAULT_DATA_DIR.exists() else DEFAULT_DATA_DIR
 
@@ -216,7 +216,7 @@ def read_token(path: Path) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether the URL leads to this machine, whatever the name service says."""
+    """Return whether the URL leads to this machine, without asking the name service."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

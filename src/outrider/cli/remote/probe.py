@@ -68,7 +68,7 @@ def send(
 
 
 def is_outrider(url: str) -> bool:
-    """Whether an outrider server answers at that URL."""
+    """Return whether an outrider server answers at that URL."""
     try:
         document = json.loads(get(f"{url}/healthz", timeout=1.0).text)
     except (ProbeError, ValueError):

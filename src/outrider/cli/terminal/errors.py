@@ -1,4 +1,4 @@
-"""How a command ends."""
+"""Exit codes and errors of commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 
 
 class ExitCode(IntEnum):
-    """What a script may branch on. The numbers are stable."""
+    """The exit code of a command, for scripts. The numbers are stable."""
 
     OK = 0
     """Done."""
@@ -40,7 +40,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command cannot go on. `message` is what is wrong and where, `advice` is what to do.
+    """A command cannot continue. `message` has the problem and its place, `advice` the next action.
 
     `reason` is what a server adds to a message that is fixed, `status` the code of its error.
     """
@@ -77,7 +77,7 @@ def exit_at_sigterm() -> None:
 def exit_process(system_exit: SystemExit) -> NoReturn:
     """End the process with the code of `system_exit`, all output written and nothing torn down.
 
-    The HTTP client has threads of its own. One that comes to life while CPython (before 3.14)
+    The HTTP client has its own threads. One that comes to life while CPython (before 3.14)
     tears the interpreter down aborts the process: one `outrider listen` in thirty had done its
     work and died of SIGABRT.
     """

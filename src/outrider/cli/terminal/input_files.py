@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What commands read from files, options and standard input: texts, payloads, events, messages.
+"""Read files, options and standard input of commands: texts, payloads, events, messages.
 
 Events are also divided into batches that the server takes in one call.
 """

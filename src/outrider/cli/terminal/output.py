@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What commands print: tables and fields for people, one JSON document for programs.
+"""Print results of commands: tables and fields for people, one JSON document for programs.
 
 Results go to standard output, remarks about them to standard error. Texts from a server or a
 stranger never reach the terminal as they are: control characters can repaint it.
@@ -27,7 +27,7 @@ _COMMAND = "outrider"
 
 
 def own_command() -> str:
-    """How to call this command again, from the terminal that it was called from."""
+    """Return the command line that calls this command again, from the same terminal."""
     if shutil.which(_COMMAND) is not None:
         return _COMMAND
     # A clone has it in .venv/bin alone.
@@ -46,7 +46,7 @@ def joined_json(members: Mapping[str, str]) -> str:
 
 
 def print_json_line(document: object) -> None:
-    """One document on one line, flushed at once: a reader may be waiting for it."""
+    """One document on one line, flushed immediately: a reader may be waiting for it."""
     print(json.dumps(document, ensure_ascii=False), flush=True)
 
 
@@ -91,7 +91,7 @@ def note(text: str) -> None:
 
 
 def print_error(error: CommandError, *, as_json: bool = False) -> None:
-    """What was wrong, why, and what to do, on standard error."""
+    """Print the problem, its reason and the next action on standard error."""
     if as_json:
         members = {
             "message": error.message,

@@ -22,7 +22,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_stop_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at Ctrl-C and at SIGTERM, in the running loop, instead of ending at once."""
+    """Call `stop` at Ctrl-C and at SIGTERM, in the running loop, instead of ending immediately."""
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop)

@@ -55,7 +55,7 @@ class ExternalIssuer:
 
     @property
     def discovery_url(self) -> str:
-        """Where it describes itself (OpenID Connect Discovery 1.0, section 4)."""
+        """The URL of its discovery document (OpenID Connect Discovery 1.0, section 4)."""
         return self.issuer.rstrip("/") + DISCOVERY
 
 

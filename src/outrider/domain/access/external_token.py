@@ -1,4 +1,4 @@
-"""What the token of an external issuer must claim, and which roles it has.
+"""Check the claims of an external issuer's token, and derive its roles.
 
 RFC 7519 (claims), RFC 9068 (access tokens), RFC 8725 (what goes wrong with JWTs).
 """

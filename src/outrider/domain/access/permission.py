@@ -13,7 +13,7 @@ AUTHENTICATED = "authenticated"
 
 
 class Role(StrEnum):
-    """What a service account may be."""
+    """A role of a service account."""
 
     IAM_OWNER = "IAM_OWNER"
     IAM_OWNER_VIEWER = "IAM_OWNER_VIEWER"
@@ -62,7 +62,7 @@ class Actor:
     roles: frozenset[Role]
 
     def may(self, permission: str) -> bool:
-        """Whether one of the roles grants it."""
+        """Return whether one of the roles grants it."""
         return permission == AUTHENTICATED or any(permission in GRANTS[role] for role in self.roles)
 
 

@@ -31,10 +31,10 @@ class AccountKey:
     expires_at: datetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Return whether it has not expired."""
         return self.expires_at is None or now < self.expires_at
 
 
 def hash_secret(secret: str) -> bytes:
-    """What is stored of a token or a secret: SHA-256, enough for 256 random bits."""
+    """Return the digest that is stored of a token or a secret: SHA-256 suffices for 256 random bits."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

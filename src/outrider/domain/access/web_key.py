@@ -14,7 +14,7 @@ RSA_BITS = (2048, 3072, 4096)
 
 
 class WebKeyState(IntEnum):
-    """Where a key is in its life. The numbers are those of `zitadel.webkey.v2.State`."""
+    """The state of a key. The numbers are those of `zitadel.webkey.v2.State`."""
 
     INITIAL = 1
     """Published, and signs nothing yet: receivers learn it before they need it."""
@@ -23,11 +23,11 @@ class WebKeyState(IntEnum):
     INACTIVE = 3
     """Published for what it has signed."""
     REMOVED = 4
-    """Neither signs nor is published; its private part is gone."""
+    """Neither signs nor is published; its private part has been deleted."""
 
 
 class Algorithm(StrEnum):
-    """How a key signs, by its JOSE name (RFC 7518, section 3.1, and RFC 8037)."""
+    """A signature algorithm, by its JOSE name (RFC 7518, section 3.1, and RFC 8037)."""
 
     RS256 = "RS256"
     RS384 = "RS384"
@@ -44,7 +44,7 @@ _BY_CURVE = {"P-256": Algorithm.ES256, "P-384": Algorithm.ES384, "P-521": Algori
 
 @dataclass(frozen=True, slots=True)
 class WebKeyConfig:
-    """What kind of key: its algorithm, and the bits of its modulus; 0 for other keys than RSA."""
+    """The algorithm of a key, and the bits of its modulus: 0 for other keys than RSA."""
 
     algorithm: Algorithm
     rsa_bits: int = 0
@@ -58,7 +58,7 @@ FIRST_CONFIGS = (DEFAULT_CONFIG, DEFAULT_CONFIG)
 
 
 def rsa_config(bits: int, hash_bits: int) -> WebKeyConfig:
-    """RSA with SHA-2 of so many bits. Raise `InvalidRequest` for what ZITADEL has not."""
+    """Return RSA with SHA-2 of this length. Raise `InvalidRequest` for a length that ZITADEL lacks."""
     if bits not in RSA_BITS:
         raise InvalidRequest(
             "Invalid web key config",
@@ -115,7 +115,7 @@ class WebKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningWebKey:
-    """What signing takes: `private_key` is PKCS #8 in DER."""
+    """A web key with its private part: `private_key` is PKCS #8 in DER."""
 
     id: WebKeyId
     algorithm: Algorithm

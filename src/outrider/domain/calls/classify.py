@@ -33,7 +33,7 @@ class ForwardedError:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a response means. `error` is a sentence for the attempt log, empty when accepted."""
+    """The class of a response. `error` is a sentence for the attempt log, empty when accepted."""
 
     outcome: Outcome
     error: str = ""

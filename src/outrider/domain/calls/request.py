@@ -19,7 +19,7 @@ MAX_APPLIED_BYTES = 4 * 1024 * 1024
 
 
 class Stage(StrEnum):
-    """How far a request got."""
+    """The stage at which a request failed."""
 
     BUILD = "build"
     RESOLVE = "resolve"
@@ -32,13 +32,13 @@ class Stage(StrEnum):
 
     @property
     def concerns_target(self) -> bool:
-        """Whether what failed here may be the target's fault. A proxy's faults are not."""
+        """Return whether a failure at this stage may be the target's fault: a proxy's failure is not."""
         return self is not Stage.PROXY
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a request gets to its target: the trusted CAs, our certificate, the proxy.
+    """The route of a request to its target: the trusted CAs, our certificate, the proxy.
 
     `proxy_url` empty: through the server's proxy, if it has one. Equal routes share connections,
     different ones never do: a connection carries the identity of its TLS handshake.
@@ -78,7 +78,7 @@ class OutboundRequest:
 
 @fast_dataclass()
 class Response:
-    """What came back: header names in lower case, the body at most `MAX_RESPONSE_BYTES` long.
+    """A response: header names in lower case, a body of at most `MAX_RESPONSE_BYTES`.
 
     The body ends early where the request had no use for all of it (`OutboundRequest.body_limit`).
     `is_whole` is False where the rest may be missing for another reason: only the end of the
@@ -92,7 +92,7 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
+        """Return whether the status is 2xx."""
         return 200 <= self.status < 300  # noqa: PLR2004 - the class of statuses
 
 

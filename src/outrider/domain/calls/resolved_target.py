@@ -27,10 +27,10 @@ class ResolvedTarget:
 
 
 def takes_web_key(target: Target) -> bool:
-    """Whether its payloads are signed with the instance's web key."""
+    """Return whether its payloads are signed with the instance's web key."""
     return target.payload_type in _SIGNED
 
 
 def takes_public_keys(target: Target) -> bool:
-    """Whether its payloads are encrypted to one of its public keys."""
+    """Return whether its payloads are encrypted to one of its public keys."""
     return target.payload_type == PayloadType.JWE

@@ -55,7 +55,7 @@ def standard_webhooks_headers(
     Receivers' libraries want the key as `whsec_` + Base64 of the UTF-8 bytes of the signing key.
 
     Args:
-        body: the very bytes that are sent.
+        body: exactly the bytes that are sent.
         message_id: the delivery's id, or the call's for an interception; without a full stop.
         signing_keys: the target's valid keys, at least one, none empty.
         at: Unix seconds of this attempt.
@@ -95,7 +95,7 @@ def _mac(signing_key: str, message: bytes) -> bytes:
 
 
 class _Sha256(Protocol):
-    """What `hashlib` returns; it has no public name for it."""
+    """The type that `hashlib` returns, which has no public name."""
 
     def copy(self) -> Self: ...
     def update(self, data: bytes, /) -> None: ...

@@ -50,7 +50,7 @@ class TraceContext:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the caller may have recorded the span."""
+        """Return whether the caller may have recorded the span."""
         return bool(self.flags & SAMPLED)
 
     def child(self, span_number: int) -> TraceContext:
@@ -59,7 +59,7 @@ class TraceContext:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What to send so that the receiver's spans are below this one."""
+        """Return the headers that make the receiver's spans children of this one."""
         own = ((TRACEPARENT, self.traceparent),)
         return (*own, (TRACESTATE, self.state)) if self.state else own
 
@@ -72,7 +72,7 @@ class TraceContext:
 def parse_trace(traceparent: str | None, tracestate: str | None = None) -> TraceContext | None:
     """The context in the headers; None when there is no traceparent, or not a valid one.
 
-    A tracestate that is invalid is dropped, without it the trace goes on.
+    A tracestate that is invalid is dropped, and the trace continues without it.
     """
     found = _TRACEPARENT.fullmatch(traceparent.strip(" \t")) if traceparent else None
     if found is None:

@@ -25,7 +25,7 @@ ANSWERS = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 
 
 def is_to_blame(attempt: Attempt) -> bool:
-    """Whether an attempt failed by its receiver: the failure of a proxy on the way is not its."""
+    """Return whether the receiver caused an attempt's failure: a failure of the proxy does not count."""
     return attempt.outcome in FAILURES and attempt.stage.concerns_target
 
 
@@ -44,11 +44,11 @@ class BreakerState:
     open_until: datetime | None = None
 
     def is_open(self, now: datetime) -> bool:
-        """Whether no call may be made."""
+        """Return whether no call may be made."""
         return self.open_until is not None and now < self.open_until
 
     def is_half_open(self, now: datetime) -> bool:
-        """Whether one at a time may try."""
+        """Return whether one call at a time may be made."""
         return self.open_until is not None and now >= self.open_until
 
 
@@ -63,7 +63,7 @@ def after_attempt(
     """Return the state after an attempt that says something, and what changed by it.
 
     Attempts count in the order in which they are handed in. While the breaker is not closed only
-    those count that began after `open_until`: what was under way when it opened says nothing new.
+    those count that began after `open_until`: calls that were in flight when it opened add no information.
     """
     if not breaker.failures:
         return BreakerState(), None

@@ -46,7 +46,7 @@ three times as long."""
 
 
 class DeliveryState(IntEnum):
-    """Where a delivery stands. The numbers are those of `outrider.v1.DeliveryState`."""
+    """The state of a delivery. The numbers are those of `outrider.v1.DeliveryState`."""
 
     PENDING = 1
     DELIVERING = 2
@@ -57,7 +57,7 @@ class DeliveryState(IntEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing happens to it any more by itself."""
+        """Return whether the worker will not change the delivery any more."""
         return self >= DeliveryState.DELIVERED
 
 
@@ -127,7 +127,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What the delivery log shows. Lists leave `payload` and `attempts` empty."""
+    """A delivery as the log shows it. Lists leave `payload` and `attempts` empty."""
 
     id: DeliveryId
     event_id: EventId
@@ -148,8 +148,8 @@ class Delivery:
 class PlannedDelivery:
     """A delivery to be written with its event.
 
-    `depends_on` is the delivery whose first attempt has to end before this one is due; None: due at
-    once. `has_dependents`: another delivery depends on this one.
+    `depends_on` is the delivery whose first attempt has to end before this one is due; None: due
+    immediately. `has_dependents`: another delivery depends on this one.
     """
 
     id: DeliveryId
@@ -195,7 +195,7 @@ def check_delivery_count(fan_outs: Sequence[Collection[Hashable]]) -> None:
 
 
 def _fitting(fan_outs: Sequence[Collection[Hashable]]) -> int:
-    """How many of the first events one call may have."""
+    """Return how many of the first events fit into one call."""
     deliveries, last, seen = 0, None, set[Hashable]()
     for position, targets in enumerate(fan_outs):
         deliveries += len(targets)
@@ -246,7 +246,7 @@ class ClaimedDelivery:
 
 
 class Dependents(Enum):
-    """What becomes of the deliveries that depend on one that was just settled."""
+    """The fate of the deliveries that depend on one that was just settled."""
 
     WAIT = "wait"
     RELEASE = "release"
@@ -255,10 +255,10 @@ class Dependents(Enum):
 
 @fast_dataclass()
 class Settlement:
-    """What is written when an attempt has ended.
+    """The change that is written when an attempt has ended.
 
     `due_at` is set when `state` is RETRYING. `attempt` is None when nothing was tried.
-    `pauses_target`: the receiver said that it is gone for good.
+    `pauses_target`: the receiver responded that it is permanently unavailable (410).
     """
 
     delivery_id: DeliveryId
@@ -307,7 +307,7 @@ def settle(
 
 
 def cancel(claimed: ClaimedDelivery) -> Settlement:
-    """Settle a delivery whose target is deleted: no attempt, and its dependents go on."""
+    """Settle a delivery whose target is deleted: no attempt is recorded, and its dependents continue."""
     return _settled(claimed, None, DeliveryState.CANCELLED, None, Dependents.RELEASE)
 
 

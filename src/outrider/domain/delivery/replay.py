@@ -18,7 +18,7 @@ FINAL = (DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.CANCELLED)
 
 
 class SkipReason(IntEnum):
-    """Why nothing was done with a delivery. The numbers are those of `outrider.v1.SkipReason`."""
+    """The reason why a delivery was skipped. The numbers are those of `outrider.v1.SkipReason`."""
 
     OPEN = 1
     FINISHED = 2
@@ -47,12 +47,12 @@ class LogEntry:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether it is finished, and its target exists."""
+        """Return whether the delivery is finished, and its target exists."""
         return self.state.is_final and self.has_target
 
 
 def replay_skip(entry: LogEntry, *, include_replayed: bool) -> SkipReason | None:
-    """Why a delivery is not made again; None: it is."""
+    """Return why a delivery is not replayed, or None when it is."""
     if not entry.state.is_final:
         return SkipReason.OPEN
     if not entry.has_target:
@@ -61,7 +61,7 @@ def replay_skip(entry: LogEntry, *, include_replayed: bool) -> SkipReason | None
 
 
 def retry_skip(entry: LogEntry, now: datetime) -> SkipReason | None:
-    """Why a delivery does not become due now; None: it does."""
+    """Return why a delivery does not become due now, or None when it does."""
     if entry.state.is_final:
         return SkipReason.FINISHED
     if entry.state is DeliveryState.DELIVERING:
@@ -75,7 +75,7 @@ def retry_skip(entry: LogEntry, now: datetime) -> SkipReason | None:
 
 
 def cancel_skip(entry: LogEntry) -> SkipReason | None:
-    """Why a delivery is not cancelled; None: it is, now or when its attempt has failed."""
+    """Return why a delivery is not cancelled; None: it is, now or when its attempt has failed."""
     return SkipReason.FINISHED if entry.state.is_final else None
 
 
@@ -89,7 +89,7 @@ class LogRange:
 
 @dataclass(frozen=True, slots=True)
 class LogWindow:
-    """What a bounded scan of the log has found, in the order of the scan.
+    """The result of a bounded scan of the log, in the order of the scan.
 
     `reached` is the last delivery that was scanned, None: there is none left in the range.
     """
@@ -109,9 +109,9 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class BulkCounts:
-    """What was done with some deliveries: how many are as the caller wants, and why others are not.
+    """The result for some deliveries: how many were changed as asked, and why others were not.
 
-    `deferred` counts those of `count` that go on later: an attempt to end, a target to resume.
+    `deferred` counts those of `count` that wait: for the end of an attempt, or a target's resumption.
     """
 
     count: int = 0
@@ -120,13 +120,13 @@ class BulkCounts:
 
     @property
     def skipped(self) -> int:
-        """How many were left alone."""
+        """Return how many deliveries were skipped."""
         return sum(self.skips.values())
 
 
 @dataclass(frozen=True, slots=True)
 class PagedResult:
-    """What was done; `rest` is what is still to be scanned."""
+    """The result of one call; `rest` is the part of the log that is still to be scanned."""
 
     counts: BulkCounts = field(default_factory=BulkCounts)
     rest: LogRange | None = None
@@ -134,12 +134,12 @@ class PagedResult:
 
     @property
     def made(self) -> int:
-        """How many are as the caller wants."""
+        """Return how many deliveries were changed as asked."""
         return self.counts.count
 
     @property
     def skipped(self) -> int:
-        """How many were left alone."""
+        """Return how many deliveries were skipped."""
         return self.counts.skipped
 
     def plus(self, counts: BulkCounts) -> Self:

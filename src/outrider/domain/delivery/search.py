@@ -1,4 +1,4 @@
-"""What deliveries can be searched by."""
+"""The conditions by which deliveries are searched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outrider.domain.ids import DeliveryId, EventId, TargetId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySearch:
-    """Which deliveries; conditions are ANDed, None and empty match everything.
+    """A search for deliveries: conditions are ANDed, None and empty match everything.
 
     `created_since` is included, `created_until` is not. `before` is the key of the last row of the
     page before this one: newest come first.

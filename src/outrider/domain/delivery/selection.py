@@ -1,4 +1,4 @@
-"""Which states of deliveries a call about many of them is for."""
+"""The states of deliveries that a bulk operation applies to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RETRIED = StateRules(
             " (`outrider delivery replay`) to make them again",
         ),
         DeliveryState.DELIVERING: (
-            "an attempt of {0} deliveries is under way: only PENDING and RETRYING ones can be due"
+            "an attempt of {0} deliveries is in flight: only PENDING and RETRYING ones can be due"
             " sooner"
         ),
     },

@@ -1,4 +1,4 @@
-"""How many deliveries are in which state, how fast they are settled, and what is stuck."""
+"""Delivery counts by state, throughput, and suspended targets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WINDOWS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
 """What rates are measured over; outcomes over the last of them."""
 
 MAX_SCANNED = 20_000
-"""A question about types or times scans the newest so many deliveries."""
+"""The number of newest deliveries that a query about types or times scans."""
 
 DEFAULT_TARGETS = 10
 DEFAULT_SUSPENDED = 10
@@ -42,7 +42,7 @@ _OPEN_OR_DEAD = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatsSearch:
-    """Which deliveries are counted; conditions are ANDed, None matches everything.
+    """A selection of deliveries to count: conditions are ANDed, None matches everything.
 
     `created_since` is included, `created_until` is not. `targets` is how many targets are listed,
     `suspended` how many of those that are suspended.
@@ -57,7 +57,7 @@ class StatsSearch:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it asks for what is not counted beforehand."""
+        """Return whether it selects by a property for which no counts are kept."""
         return (self.event_type, self.created_since, self.created_until) != (None, None, None)
 
 
@@ -84,13 +84,13 @@ class StateCounts:
 
     @property
     def trouble(self) -> int:
-        """How many are dead or not settled."""
+        """Return how many deliveries are dead or not settled."""
         return sum(self.counts.get(state, 0) for state in _OPEN_OR_DEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """Why a target is not called now, or by one call at a time. Both None: it is not suspended.
+    """The reason why a target is not called now, or by one call at a time. Both None: none.
 
     `breaker_open_until` in the past: one call at a time tries whether it has recovered.
     """
@@ -114,7 +114,7 @@ class SuspendedTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetStats:
-    """How the deliveries to one target stand. `name` is empty when it is deleted."""
+    """The delivery counts of one target. `name` is empty when it is deleted."""
 
     target_id: TargetId
     name: str
@@ -155,7 +155,7 @@ class DeliveryStats:
 
 @dataclass(frozen=True, slots=True)
 class SuspendedTargets:
-    """Targets of all instances whose deliveries wait, and how many have a queue of their own."""
+    """Targets of all instances whose deliveries wait, and how many targets have a target queue."""
 
     paused: int = 0
     breaker_open: int = 0
@@ -192,7 +192,7 @@ def rates(settled: SettledBuckets, now: datetime) -> list[Rate]:
 
 
 def outcomes(settled: SettledBuckets) -> dict[Outcome, int]:
-    """How last attempts ended, in the order of the outcomes' numbers."""
+    """Return the outcomes of last attempts, in the order of their numbers."""
     counts: dict[Outcome, int] = {}
     for _, _, outcome, count in settled:
         if outcome is not None:

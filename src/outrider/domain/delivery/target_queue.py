@@ -30,7 +30,7 @@ _CLOSED = BreakerState()
 # A bucket holds a fifth of a second: what a receiver gets in any second is at most 1.2 times its
 # rate. A worker may come 50 ms late: a bucket that held less would not reach the rate.
 _BURST_S = 0.2
-# Deliveries are claimed from a fast target queue this often at most, and then several at once.
+# Deliveries are claimed from a fast target queue this often at most, and then several together.
 _CLAIM_EVERY_S = 0.02
 # No sum of times overflows, however low the rate is.
 _LONGEST_S = 366 * 86_400.0
@@ -40,9 +40,9 @@ _RECOVERED_AT = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetQueue:
-    """What holds a target back, and where that stands. Immutable: a change is a new value.
+    """The limits of a target, and their present state. Immutable: a change is a new value.
 
-    Limits of 0: none. `slow_start_window` is how many calls a recovering target may get at once,
+    Limits of 0: none. `slow_start_window` is how many calls a recovering target may get at the same time,
     0: it has recovered. `tokens` are those of `tokens_at`. `last_claimed_at` is when deliveries
     were last claimed from it: claims go round the target queues by it.
     """
@@ -61,7 +61,7 @@ class TargetQueue:
 
     @property
     def is_limited(self) -> bool:
-        """Whether it has a reason to exist besides its backlog."""
+        """Return whether it is needed for another reason than its backlog."""
         return bool(
             self.is_paused
             or self.max_concurrency
@@ -72,13 +72,13 @@ class TargetQueue:
         )
 
     def is_suspended(self, now: datetime) -> bool:
-        """Whether even what was claimed from it should not be attempted now."""
+        """Return whether deliveries should not be attempted now, not even claimed ones."""
         return self.is_paused or self.state.is_open(now)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimLimits:
-    """How many deliveries of one target a worker claims at most; `default` for those not named."""
+    """The most deliveries that a worker claims of each target; `default` for targets not named."""
 
     default: int = _UNLIMITED
     by_target: Mapping[TargetKey, int] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def with_policy(target_queue: TargetQueue, policy: TargetPolicy, now: datetime) 
 
 
 def capacity(target_queue: TargetQueue, in_flight: int, now: datetime) -> int:
-    """How many deliveries may be claimed from it now, when so many are being attempted."""
+    """Return how many more deliveries may be claimed while `in_flight` are being attempted."""
     if target_queue.is_paused or target_queue.state.is_open(now):
         return 0
     limits = [
@@ -197,7 +197,7 @@ def not_after(target_queue: TargetQueue, now: datetime) -> TargetQueue:
 
 
 def resumed(target_queue: TargetQueue) -> TargetQueue:
-    """The target queue of a target that goes on: first with one call at a time."""
+    """Return the target queue after the target is resumed: it starts with one call at a time."""
     return (
         replace(target_queue, is_paused=False, slow_start_window=1)
         if target_queue.is_paused
@@ -208,7 +208,7 @@ def resumed(target_queue: TargetQueue) -> TargetQueue:
 def share_evenly(participants: Sequence[Callable[[int], int]], limit: int) -> None:
     """Let each participant take an equal share of `limit`, then the first of them what is left.
 
-    A participant is asked to take at most so many, and returns how many it took: fewer means that
+    A participant is called with its share, and returns how many it took: fewer means that
     it has no more.
     """
     if not participants:

@@ -34,7 +34,7 @@ _LIMITS = {"type": MAX_TYPE} | dict.fromkeys(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudEvent:
-    """What is kept of a CloudEvent; other extensions, `dataschema` and the like are not.
+    """The attributes of a CloudEvent that are kept: not `dataschema`, nor other extensions.
 
     `time_ns` counts nanoseconds since 1970, None when the event has no time. `data` is one JSON
     object as it was written, None for an event without.
@@ -95,7 +95,7 @@ def cloud_event(attributes: Mapping[str, str], data: str | None, where: str) -> 
 
 
 def is_json(media_type: str) -> bool:
-    """Whether data of this type is JSON (section 3.1 of the JSON format)."""
+    """Return whether data of this type is JSON (section 3.1 of the JSON format)."""
     subtype = media_type.partition(";")[0].strip().lower().rpartition("/")[2]
     return subtype == "json" or subtype.endswith("+json")
 

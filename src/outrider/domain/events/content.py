@@ -1,4 +1,4 @@
-"""What makes an event the same when its id comes again: its type, its aggregate and its payload.
+"""The content of an event, which tells whether an id that is published again is the same event.
 
 The time, the owner, the version, the sequence and the user do not count: a publisher that sends an
 event again may fill them again. The store keeps a digest of the content, which outlives the payload.
@@ -62,6 +62,6 @@ def id_is_taken(event: Event, position: int) -> AlreadyExists:
     """Return the error of a publisher that uses an id for two events."""
     return AlreadyExists(
         f"Events[{position}]: the id {go_json.quote(event.id)} belongs to an event with another"
-        " type, aggregate or payload: give each event an id of its own, or send this one again as it"
+        " type, aggregate or payload: give each event its own id, or send this one again as it"
         " was; nothing of this call was stored"
     )

@@ -63,7 +63,7 @@ def aggregate_of(event: Event) -> str:
 
 
 def is_event_type(text: str) -> bool:
-    """Whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
+    """Return whether this is dot-separated segments of `[A-Za-z0-9_-]+`."""
     return _EVENT_TYPE.fullmatch(text) is not None
 
 
@@ -88,7 +88,7 @@ def check_payloads(events: Sequence[Event]) -> None:
         if left < 0:
             raise InvalidRequest(
                 f"invalid PublishEventsRequest.Events: the payloads have more than"
-                f" {MAX_BATCH_VALUES} values, publish fewer events at once"
+                f" {MAX_BATCH_VALUES} values, publish fewer events in one call"
             )
 
 

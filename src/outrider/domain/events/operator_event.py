@@ -32,7 +32,7 @@ class OperatorEvent(StrEnum):
 
 
 def is_own(event_type: str) -> bool:
-    """Whether only outrider itself publishes events of this type."""
+    """Return whether only outrider itself publishes events of this type."""
     return f"{event_type}.".startswith(OWN_PREFIX)
 
 

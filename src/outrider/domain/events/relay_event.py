@@ -1,6 +1,6 @@
 """Events that an execution of another server sends: what they say, and their key.
 
-The body goes on to targets as it came. It is only read here.
+The body is passed to targets as it was received. It is only read here.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class RelaySource:
 
     @property
     def publisher(self) -> ExternalIssuer | None:
-        """Who publishes the keys of its JWTs; None when its calls are no JWTs."""
+        """The issuer that publishes the keys of its JWTs; None when its calls are no JWTs."""
         if not self.issuer and not self.jwks_url:
             return None
         return ExternalIssuer(

@@ -99,7 +99,7 @@ def with_whole_pairs(text: str) -> str:
 
 
 def is_longer(text: str, limit: int) -> bool:
-    """Whether JSON has more than `limit` bytes, without the white space in it."""
+    """Return whether JSON has more than `limit` bytes, without its white space."""
     return len(text.encode()) > limit and len(_without_space(text).encode()) > limit
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 MAX_JSON_VALUES = 20_000
 """Objects, arrays, texts, numbers, booleans and nulls of one JSON text, the outermost included.
 
-To read, check and print so many takes about 5 ms, during which no other call goes on.
+To read, check and print this number takes about 5 ms, during which no other call makes progress.
 """
 
 MAX_BATCH_VALUES = 50_000
@@ -38,7 +38,7 @@ def check_values(body: bytes | bytearray, limit: int = MAX_JSON_VALUES) -> None:
 
 
 def may_have_more(length: int, values: int) -> bool:
-    """Whether a JSON text of this length, in signs or bytes, can have more than `values` values.
+    """Return whether a JSON text of this length, in characters or bytes, can have more values.
 
     Each needs two: a digit and a comma.
     """
@@ -72,7 +72,7 @@ def count_values(body: bytes | bytearray, enough: int) -> int:
 
 
 def is_deeper(body: bytes | bytearray, depth: int) -> bool:
-    """Whether a JSON text has more than `depth` objects and arrays inside each other."""
+    """Return whether a JSON text has more than `depth` objects and arrays inside each other."""
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
     unquoted = b"".join(_without_escapes(body).split(b'"')[::2])

@@ -41,7 +41,7 @@ def outline_of(text: str) -> Mapping[str, Value]:
 
 
 def _containers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where the objects and lists directly in an object begin and end."""
+    """Yield the begin and end of each object and list that is directly in an object."""
     steps = array("b", _without_texts(data).translate(_STEPS))
     begin = depth = 0
     for at, level in enumerate(accumulate(steps)):

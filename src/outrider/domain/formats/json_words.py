@@ -1,4 +1,4 @@
-"""What libraries say about JSON, in the words of JSON: its callers do not write Python."""
+"""Translate messages of JSON libraries from the terms of Python to the terms of JSON."""
 
 from __future__ import annotations
 

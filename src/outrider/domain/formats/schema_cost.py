@@ -1,4 +1,4 @@
-"""How much work a JSON Schema makes for each value that is checked against it.
+"""Estimate the work of checking one value against a JSON Schema.
 
 Choices inside choices multiply: a schema of a kilobyte can keep a checker busy for years.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# To compare texts takes a time that grows with both lengths, and anybody may ask.
+# The time to compare texts grows with both lengths, and any caller may send long ones.
 _MAX_CHARS = 100
 _CUTOFF = 0.75
 

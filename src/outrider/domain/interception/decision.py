@@ -44,7 +44,7 @@ _FORWARDED: dict[int, type[OutriderError]] = {
 
 
 def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
-    """Whether a target whose call had this outcome, and did not accept, stops the interception.
+    """Return whether a target that did not accept, with this outcome, stops the interception.
 
     `on_unreachable` of its policy decides when no response came; without a choice, and when the
     target responded, its `interrupt_on_error` does. An asynchronous target stops nothing.
@@ -57,7 +57,7 @@ def interrupts(target: Target, policy: TargetPolicy, outcome: Outcome) -> bool:
 
 
 def may_interrupt(target: Target, policy: TargetPolicy) -> bool:
-    """Whether some outcome of a call of this target stops the interception."""
+    """Return whether some outcome of a call of this target stops the interception."""
     return any(interrupts(target, policy, outcome) for outcome in _REFUSALS)
 
 

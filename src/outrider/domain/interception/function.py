@@ -125,7 +125,7 @@ def _members_of_text(text: str) -> Sequence[str]:
 
 
 def knows(function: str, list_name: str) -> bool:
-    """Whether responses to this function are checked for this list; others hold any JSON."""
+    """Return whether responses to this function are checked for this list; others hold any JSON."""
     return list_name in _CHECKS.get(function, ())
 
 

@@ -1,4 +1,4 @@
-"""What ZITADEL passes to its functions, as an example, with every field that it has."""
+"""An example of the payload that ZITADEL passes to its functions, with all fields."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MAX_PRINTED_VALUES = 5_000
 
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONG = 309
-"""The longest number that a float can hold has so many digits."""
+"""The number of digits of the longest number that a float can hold."""
 
 
 class _LongNumbers:
@@ -37,7 +37,7 @@ class _LongNumbers:
     _PLAIN = bytes(ord("0") if sign in b"0123456789" else ord(" ") for sign in range(256))
 
     def search(self, body: bytes) -> bool:
-        """Whether there may be such a number; nearly every body has none."""
+        """Return whether there may be such a number; nearly every body has none."""
         return len(body) >= _LONG and b"0" * _LONG in body.translate(self._PLAIN)
 
 

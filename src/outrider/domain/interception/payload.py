@@ -51,7 +51,7 @@ class InterceptedCall:
 
 
 def is_exempt(full_method: str) -> bool:
-    """Whether calls of this method never trigger: operators must not lock themselves out."""
+    """Return whether calls of this method never trigger: operators must not lock themselves out."""
     service = full_method.removeprefix("/").rpartition("/")[0]
     return service in _EXEMPT_SERVICES or service.startswith(_EXEMPT_PACKAGES)
 

@@ -1,4 +1,4 @@
-"""What describes a message type to people and tools: a JSON Schema, and an example.
+"""Describe a message type to people and tools by a JSON Schema and an example.
 
 Both are JSON text of at most `MAX_BYTES`, so that the catalogue takes them. The schema takes what
 protobuf's JSON takes, but for what a JSON Schema cannot say in few words (64 bits, one of a oneof).
@@ -123,7 +123,7 @@ class _Document:
 
 
 def _levels(schemas: ProtoSchemas, root: int) -> dict[int, int]:
-    """How deep in the message each message is met first."""
+    """Return the depth at which each message type occurs first."""
     levels = {root: 0}
     queue = [root]
     for index in queue:

@@ -117,7 +117,7 @@ class ProtoSchema:
     fields: MessageFields = field(repr=False)
 
     def has_member(self, name: str) -> bool:
-        """Whether the message has this field, in either spelling."""
+        """Return whether the message has this field, in either spelling."""
         return name in self.fields
 
     def check(self, answer: Answer) -> None:

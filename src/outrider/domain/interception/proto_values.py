@@ -1,4 +1,4 @@
-"""What protobuf's JSON takes for a field: one check for each type, as in Go's `protojson`.
+"""Check values as protobuf's JSON does: one check for each type, as in Go's `protojson`.
 
 Numbers are `Number`, so that none is rounded before it is checked. A check returns None, or what
 the value must be.

@@ -65,15 +65,15 @@ class Answer:
         return self._previous if self.previous_text else None
 
     def had(self, pointer: Pointer) -> list[Any]:
-        """What the message had at this place; nothing: it had no such member."""
+        """Return the value that the message had at this pointer in a list, empty when there was none."""
         return values_at(self.previous, steps_of(pointer))
 
 
 class MessageSchema(Protocol):
-    """What the catalogue knows about the messages of a method, in one direction."""
+    """The catalogue's schema for the messages of a method, in one direction."""
 
     def has_member(self, name: str) -> bool:
-        """Whether the message may have this member, outermost."""
+        """Return whether the message may have this member, outermost."""
         ...
 
     def check(self, answer: Answer) -> None:
@@ -86,7 +86,7 @@ class KnowsMembers(Protocol):
     """A `MessageType` that knows what its messages may have, also those that are not there now."""
 
     def has_member(self, name: str, /) -> bool:
-        """Whether a message may have this member, outermost, in any spelling that `parse` takes."""
+        """Return whether a message may have this outermost member, in any spelling of `parse`."""
         ...
 
 
@@ -130,7 +130,7 @@ def check_response(
 
 
 def _suspicions(body: bytes) -> tuple[bool, bool]:
-    """Whether a body may have a forwarded error, and whether it may refuse in other words.
+    """Return whether a body may have a forwarded error, and whether it may reject in another form.
 
     Nearly no answer does: most are never read here. An escape may spell any letter, and two signs
     beyond ASCII are letters of it in another case.
@@ -213,7 +213,7 @@ def _integral(digits: str) -> int | None:
     if len(digits) > _MAX_DIGITS or not _INTEGRAL.fullmatch(digits):
         return None
     number = float(digits)
-    # An exponent may make it as long as it likes: a float says so before it is written out.
+    # An exponent may make it very long: as a float that shows before it is written out.
     if abs(number) > _INT64.stop or not number.is_integer():
         return None
     value = int(digits) if digits.lstrip("-").isdigit() else int(number)

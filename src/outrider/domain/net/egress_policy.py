@@ -45,7 +45,7 @@ AllowEntry = IPv4Network | IPv6Network | str
 
 
 class EgressProfile(StrEnum):
-    """How far calls may reach; each profile allows what the one before it allows."""
+    """A set of allowed address ranges; each profile includes the profiles before it."""
 
     STRICT = "strict"
     """Globally routable addresses only."""
@@ -73,7 +73,7 @@ class EgressDecision:
 
     @property
     def allowed(self) -> bool:
-        """Whether a connection may go there."""
+        """Return whether a connection to the address is allowed."""
         return self.reason is None
 
 
@@ -168,7 +168,7 @@ def check_address(policy: EgressPolicy, address: Address) -> EgressDecision:
 
 
 def check_host(policy: EgressPolicy, host: str) -> bool:
-    """Whether this host name is explicitly allowed, wherever it leads. Never raises."""
+    """Return whether this host name is explicitly allowed, for any address. Never raises."""
     try:
         return canonical_host(host) in policy.allow
     except ValueError:

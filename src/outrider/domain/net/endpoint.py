@@ -95,7 +95,11 @@ _AMBIGUOUS_SIGNS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def canonical_host(host: str) -> str:
-    """Give a host name in lower case, IDNA-encoded, without the root's dot; `InvalidUrl` if none."""
+    """Return a host name in lower case, IDNA-encoded, without the root's dot.
+
+    Raises:
+        InvalidUrl: the text is no host name.
+    """
     if len(host) > MAX_HOST_CHARS + 1 or _AMBIGUOUS_SIGNS.intersection(host):
         raise _invalid_host()
     try:
@@ -122,7 +126,11 @@ _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
 
 
 def parse_endpoint(url: str) -> Endpoint:
-    """Parse a URL that can be called; raise `InvalidUrl` for another."""
+    """Parse a URL that can be called.
+
+    Raises:
+        InvalidUrl: it cannot be called; the error tells why, and how to correct it.
+    """
     if len(url) > MAX_URL_CHARS:
         raise InvalidUrl(
             f"the URL is longer than {MAX_URL_CHARS} characters",
@@ -157,6 +165,9 @@ def parse_written_endpoint(url: str) -> Endpoint:
     """As `parse_endpoint`, for a URL that a person writes: white space in it is a slip.
 
     A Location header may hold a space, which is encoded before it is followed.
+
+    Raises:
+        InvalidUrl: as `parse_endpoint`, and for white space.
     """
     for position, sign in enumerate(url):
         if sign.isspace():

@@ -14,7 +14,7 @@ _USER = re.compile(r"(?P<scheme>[a-zA-Z]+://)(?P<user>[^/?#@:]*)(?::(?P<password
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Where the proxy is, and who we are to it. `user` None: no authentication."""
+    """The address of a proxy, and our credentials for it. `user` None: no authentication."""
 
     endpoint: Endpoint
     user: str | None = None
@@ -22,9 +22,12 @@ class Proxy:
 
 
 def parse_proxy(url: str) -> Proxy:
-    """Parse a proxy's URL; raise ValueError with a sentence that repeats no part of it.
+    """Parse a proxy's URL.
 
     User and password are percent-decoded, as RFC 3986, section 2.1, has them encoded.
+
+    Raises:
+        ValueError: it is no proxy's URL. The text repeats no part of it.
     """
     found = _USER.match(url)
     endpoint = parse_written_endpoint(_without_user(url))
@@ -48,7 +51,7 @@ def redacted_proxy_url(url: str) -> str:
 
 
 def is_redacted(url: str) -> bool:
-    """Whether `redacted_proxy_url` has replaced the password."""
+    """Return whether `redacted_proxy_url` has replaced the password."""
     found = _USER.match(url)
     return found is not None and found["password"] == REDACTED
 

@@ -1,4 +1,4 @@
-"""What an execution may be set for: the methods, services, functions and event types that exist.
+"""The methods, services, functions and event types for which an execution may be set.
 
 Conditions are checked against it by exact text, and event groups by plain prefix, as in ZITADEL. It
 begins with what ZITADEL registers and grows by what others publish.
@@ -39,23 +39,23 @@ class Catalogue:
         object.__setattr__(self, "event_types", _ascending(self.event_types))
 
     def has_method(self, text: str) -> bool:
-        """Whether this is a method, with its leading slash."""
+        """Return whether this is a method, with its leading slash."""
         return _contains(self.methods, text)
 
     def has_service(self, text: str) -> bool:
-        """Whether this is the full name of a service, without slashes."""
+        """Return whether this is the full name of a service, without slashes."""
         return _contains(self.services, text)
 
     def has_function(self, text: str) -> bool:
-        """Whether this is a function: exact, without `function/`."""
+        """Return whether this is a function: exact, without `function/`."""
         return text in self.functions
 
     def has_event_type(self, text: str) -> bool:
-        """Whether this is an event type."""
+        """Return whether this is an event type."""
         return _contains(self.event_types, text)
 
     def has_event_group(self, prefix: str) -> bool:
-        """Whether any event type starts with this text.
+        """Return whether any event type starts with this text.
 
         A plain prefix without regard to dots: `user.hum` is a group, `user.*` is none.
         """
@@ -100,9 +100,9 @@ class Catalogue:
 
     @classmethod
     def _of_ascending(cls, *parts: Sequence[str]) -> Catalogue:
-        """What is in order already, which takes longer to find out than to share it.
+        """Make a catalogue of sequences that are sorted: a check would take longer than sharing them.
 
-        Every instance with entries of its own has a catalogue, made again whenever routing changes.
+        Every instance that has added entries has a catalogue, made again at each change of routing.
         """
         catalogue = object.__new__(cls)
         for part, one in zip(fields(cls), parts, strict=True):

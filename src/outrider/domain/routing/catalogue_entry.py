@@ -34,7 +34,7 @@ class EntryKind(IntEnum):
 
 
 class EntryName(NamedTuple):
-    """What an entry is found by. Sorts as entries are listed: by name, then by kind."""
+    """The identity of an entry. Sorts as entries are listed: by name, then by kind."""
 
     name: str
     kind: EntryKind
@@ -60,12 +60,12 @@ class Entry:
 
     @property
     def entry_name(self) -> EntryName:
-        """What it is found by."""
+        """The identity of the entry."""
         return EntryName(self.name, self.kind)
 
     @property
     def description_size(self) -> int:
-        """How many bytes schemas and examples have together."""
+        """The total bytes of its schemas and examples."""
         return sum(len(text.encode()) for _, text in self.descriptions if text)
 
     @property
@@ -80,12 +80,12 @@ class Entry:
 
     @property
     def is_described(self) -> bool:
-        """Whether it has a schema or an example."""
+        """Return whether it has a schema or an example."""
         return any(text is not None for _, text in self.descriptions)
 
 
 def changes_routing(entry: Entry, stored: Entry | None) -> bool:
-    """Whether what is in memory is outdated once this entry is written over the stored one."""
+    """Return whether routes in memory are outdated when this entry replaces the stored one."""
     if stored is None:
         return True
     # Answers of targets are checked against the schemas of methods.

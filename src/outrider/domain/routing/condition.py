@@ -14,7 +14,7 @@ _GROUP_SUFFIX = ".*"
 
 
 class ConditionKind(StrEnum):
-    """What a condition is about: also the first part of the execution's id."""
+    """The kind of a condition, which is the first part of the execution's id."""
 
     REQUEST = "request"
     RESPONSE = "response"
@@ -23,7 +23,7 @@ class ConditionKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """How much of its kind a condition covers."""
+    """The part of its kind that a condition covers."""
 
     METHOD = "method"
     SERVICE = "service"
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What an execution is set for. `value` is empty for `Scope.ALL`.
+    """The condition of an execution. `value` is empty for `Scope.ALL`.
 
     A method is spelled `/package.Service/Method`, a group without its trailing `.*`.
     """
@@ -95,7 +95,7 @@ def read_condition_id(text: str) -> Condition:
 
 
 def event_lookup_id(event_type: str) -> ExecutionId:
-    """What the router looks up when an event of this type is published."""
+    """Return the id that the router looks up for an event of this type."""
     return ExecutionId(f"{ConditionKind.EVENT.value}/{event_type}")
 
 
@@ -126,7 +126,7 @@ _TO_ADD = {
 
 
 def exists(condition: Condition, catalogue: Catalogue) -> bool:
-    """Whether the catalogue has what the condition is about."""
+    """Return whether the catalogue has the method, service, function or event type of the condition."""
     known = {
         Scope.METHOD: catalogue.has_method,
         Scope.SERVICE: catalogue.has_service,

@@ -38,7 +38,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionChange:
-    """What came of setting an execution.
+    """The result of setting an execution.
 
     `set_at` is the stored date when the list was the same, None when an empty list was never
     anything else. `replaced` is the former list when it was another one.

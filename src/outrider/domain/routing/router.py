@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shadowing:
-    """What one execution takes from others, and they from it: of what both match, one fires.
+    """The executions that one execution shadows, and those that shadow it: of several that match, one fires.
 
     `shadows` are those that do not fire where it does, the most specific first; `shadowed_by` those
     that fire in its place, by id. Two can do both to each other.
@@ -106,7 +106,7 @@ class Router:
         ]
 
     def shadowing(self, execution_id: ExecutionId) -> Shadowing:
-        """What the execution shadows, and what shadows it, whether or not it has targets yet.
+        """Return what the execution shadows, and what shadows it, whether or not it has targets yet.
 
         Takes as long as the answer: `shadowed_by` has everything that is set below it.
         """
@@ -167,7 +167,7 @@ def _stem(execution_id: str) -> str:
 
 
 def _fires_before(one: str, other: str) -> bool:
-    """Whether `one` is chosen for anything that both match.
+    """Return whether `one` is chosen for anything that both match.
 
     It is where its id is exactly what is looked up, and everywhere else when its id is the greater.
     """

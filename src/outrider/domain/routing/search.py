@@ -1,4 +1,4 @@
-"""What lists of executions can be filtered and sorted by."""
+"""The filters and sort columns for lists of executions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ExecutionFilter = ExecutionIdsFilter | KindFilter | HasTargetFilter
 
 
 class ExecutionSort(Enum):
-    """What executions can be sorted by."""
+    """A sort column for lists of executions."""
 
     ID = "id"
     CREATED = "created"

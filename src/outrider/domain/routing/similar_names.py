@@ -20,7 +20,7 @@ _NAMED = frozenset({Scope.METHOD, Scope.NAME, Scope.EVENT})
 
 
 def has_name(catalogue: Catalogue, kind: ConditionKind, name: str) -> bool:
-    """Whether the catalogue has the method, function or event type."""
+    """Return whether the catalogue has the method, function or event type."""
     if kind is ConditionKind.EVENT:
         return catalogue.has_event_type(name)
     if kind is ConditionKind.FUNCTION:

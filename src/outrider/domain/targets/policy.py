@@ -1,7 +1,7 @@
-"""What a target has besides what ZITADEL's API knows: retries, limits, order, headers, TLS, proxy.
+"""Settings of a target that ZITADEL's API lacks: retries, limits, order, headers, TLS, proxy.
 
 A target without a policy has `DEFAULT_POLICY`. Fields that are empty, None or zero have the default
-that is written beside them.
+that is written next to them.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class Ordering(IntEnum):
 
 
 class OnDead(IntEnum):
-    """What a dead delivery means for later events of its aggregate, where they wait in order."""
+    """The effect of a dead delivery on later events of its aggregate, for an ordered target."""
 
     UNSPECIFIED = 0
     """As SKIP."""
     SKIP = 1
-    """They go on without it."""
+    """Later events are delivered without it."""
     HALT = 2
     """They wait until the dead delivery is replayed or the policy changes."""
 
 
 class OnUnreachable(IntEnum):
-    """What an interception does when its target cannot be reached."""
+    """The effect of an unreachable target on an interception."""
 
     UNSPECIFIED = 0
     """What the target's `interrupt_on_error` says."""
@@ -72,7 +72,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPolicy:
-    """Whom to trust instead of the system's authorities, and who we are. PEM; empty: nothing."""
+    """The CAs to trust instead of the system's, and our client certificate. PEM; empty: none."""
 
     ca_pem: str = ""
     client_cert_pem: str = ""
@@ -81,7 +81,7 @@ class TlsPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPolicy:
-    """How a target is called. Immutable: a change is a new value.
+    """The policy of a target. Immutable: a change is a new value.
 
     `max_concurrency` 0 and `rate_per_second` 0: unlimited. `headers` are names and values in the
     order of their names; no name is there twice, in any case of its letters. `proxy_url` may hold
@@ -102,16 +102,16 @@ class TargetPolicy:
 
     @property
     def is_ordered(self) -> bool:
-        """Whether events of one aggregate wait for each other."""
+        """Return whether events of one aggregate wait for each other."""
         return self.ordering is Ordering.BY_AGGREGATE
 
     @property
     def halts_on_dead(self) -> bool:
-        """Whether later events of an aggregate wait behind a dead one."""
+        """Return whether later events of an aggregate wait behind a dead one."""
         return self.is_ordered and self.on_dead is OnDead.HALT
 
     def may_interrupt(self, interrupt_on_error: bool) -> bool:  # noqa: FBT001 - the target's flag
-        """Whether an unreachable target interrupts the request that it intercepts."""
+        """Return whether an unreachable target interrupts the request that it intercepts."""
         if self.on_unreachable is OnUnreachable.UNSPECIFIED:
             return interrupt_on_error
         return self.on_unreachable is OnUnreachable.INTERRUPT
@@ -122,7 +122,7 @@ DEFAULT_POLICY = TargetPolicy()
 
 @dataclass(frozen=True, slots=True)
 class StoredPolicy:
-    """What is written about a target: its policy, if one was set, and whether it is paused.
+    """The stored policy of a target, if one was set, and whether the target is paused.
 
     `changed_at` None: none was set, `policy` is the default. `paused_at` None: it is not paused.
     `breaker_open_until` None: its breaker is closed, or it has none; in the past: one call at a

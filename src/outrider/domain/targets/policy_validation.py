@@ -1,4 +1,4 @@
-"""What a policy may say, how it is redacted, and which of its secrets stay when it is set again.
+"""Validate and redact a policy, and keep its secrets when it is set again.
 
 Ranges and lengths are rules of the proto file; these are the checks that no rule can write.
 """
@@ -82,7 +82,7 @@ def redacted_policy(policy: TargetPolicy) -> TargetPolicy:
 def with_kept_secrets(policy: TargetPolicy, stored: TargetPolicy) -> TargetPolicy:
     """Fill what `policy` leaves open from `stored`, so that a redacted policy can be set again.
 
-    An empty header value stands for that of the same name; an empty client key for the one beside
+    An empty header value stands for that of the same name; an empty client key for the one next to
     the same certificate; `***` for the password of the same proxy and user. Raise `InvalidRequest`
     where there is none.
     """

@@ -29,7 +29,7 @@ class PublicKey:
     changed_at: datetime
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether no payload may be encrypted to it any more."""
+        """Return whether the key has expired: no payload may be encrypted to it."""
         return self.expires_at is not None and self.expires_at <= now
 
 
@@ -82,7 +82,7 @@ def _with_state(public_key: PublicKey, *, is_active: bool, now: datetime) -> Pub
 
 
 class PublicKeySort(Enum):
-    """What public keys can be sorted by."""
+    """A sort column for lists of public keys."""
 
     CREATED = "created"
     CHANGED = "changed"
@@ -90,7 +90,7 @@ class PublicKeySort(Enum):
 
 
 class TimeMethod(Enum):
-    """How a time is compared. The numbers are those of `zitadel.filter.v2.TimestampFilterMethod`."""
+    """A comparison of times. The numbers are those of `zitadel.filter.v2.TimestampFilterMethod`."""
 
     EQUALS = 0
     AFTER = 1

@@ -39,7 +39,7 @@ _MAX_RETRY_AFTER_DIGITS = 9
 class RetrySchedule:
     """The waits between attempts, and what is never tried again.
 
-    A wait is lengthened by up to `jitter` of itself. `final_statuses` end a delivery at once.
+    A wait is lengthened by up to `jitter` of itself. `final_statuses` end a delivery without a retry.
     Nothing is tried again when the delivery would be older than `max_age` by then; None: no bound.
     """
 
@@ -101,5 +101,5 @@ def parse_retry_after(text: str, now: datetime) -> timedelta | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)  # the oldest of the three date formats does not say so
+        at = at.replace(tzinfo=UTC)  # the oldest of the three date formats has no time zone
     return max(at - now, timedelta(0))

@@ -1,4 +1,4 @@
-"""What lists of targets can be filtered and sorted by."""
+"""The filters and sort columns for lists of targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from outrider.domain.ids import TargetId
 
 
 class TextMethod(IntEnum):
-    """How a text is compared. The numbers are those of `zitadel.filter.v2.TextFilterMethod`."""
+    """A comparison of texts. The numbers are those of `zitadel.filter.v2.TextFilterMethod`."""
 
     EQUALS = 0
     EQUALS_IGNORE_CASE = 1
@@ -22,7 +22,7 @@ class TextMethod(IntEnum):
 
     @property
     def ignores_case(self) -> bool:
-        """Whether both sides are lowered first."""
+        """Return whether both sides are converted to lower case first."""
         return bool(self.value % 2)
 
 
@@ -45,7 +45,7 @@ TargetFilter = NameFilter | TargetIdsFilter
 
 
 class TargetSort(Enum):
-    """What targets can be sorted by."""
+    """A sort column for lists of targets."""
 
     ID = "id"
     CREATED = "created"

@@ -21,7 +21,7 @@ MAX_SIGNING_KEYS = 8
 
 
 class TargetType(IntEnum):
-    """What becomes of the answer. The numbers are the order of ZITADEL's sorting by type."""
+    """The use of a target's response. The numbers are the order of ZITADEL's sorting by type."""
 
     REST_WEBHOOK = 0
     """The status of the answer counts, its body does not."""
@@ -32,7 +32,7 @@ class TargetType(IntEnum):
 
 
 class PayloadType(IntEnum):
-    """How the body is wrapped. UNSPECIFIED behaves as JSON."""
+    """The encoding of a payload. UNSPECIFIED behaves as JSON."""
 
     UNSPECIFIED = 0
     JSON = 1
@@ -48,13 +48,13 @@ class SigningKey:
     expires_at: datetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether it signs at `now`."""
+        """Return whether it signs at `now`."""
         return self.expires_at is None or now < self.expires_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where to call, and how. Immutable: a change is a new value.
+    """The endpoint to call, and how to call it. Immutable: a change is a new value.
 
     `signing_keys` holds the current key first, then replaced ones in their grace period.
     `payload_type` is stored as sent: a number that no `PayloadType` has cannot be delivered.
@@ -79,7 +79,7 @@ class Target:
     def signing_secrets(self, now: datetime) -> tuple[str, ...]:
         """Every key that signs at `now`, the oldest one first and the current one last.
 
-        A receiver that reads one signature only, the first, goes on with the key that it has.
+        A receiver that reads one signature only, the first, continues to verify with the key that it has.
         """
         return tuple(
             [
@@ -91,13 +91,13 @@ class Target:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether targets behind it in an execution wait for its first attempt."""
+        """Return whether the targets after it in an execution wait for its first attempt."""
         return self.type is not TargetType.REST_ASYNC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTarget:
-    """What a caller asks for. `timeout` None is the default; 0 is refused."""
+    """The fields of a target to create. `timeout` None is the default; 0 is refused."""
 
     name: str
     type: TargetType
@@ -112,7 +112,7 @@ class TargetChange:
     """A partial update: None leaves the field as it is, as does payload type UNSPECIFIED.
 
     `type` and `interrupt_on_error` come together. `key_grace` asks for a new signing key and
-    says how long the old one goes on signing.
+    says for how long requests are still signed with the old one.
     """
 
     name: str | None = None
@@ -168,7 +168,7 @@ def check_target_change(change: TargetChange, instance: InstanceId, egress: Egre
         raise InvalidRequest(
             "invalid UpdateTargetRequest.ExpirationSigningKey:"
             " value must be inside range [0s, 168h0m0s]",
-            hint="give how long the old key signs too, at most 7 days; 0s ends it at once",
+            hint="give how long the old key signs too, at most 7 days; 0s ends it immediately",
         )
     if change.endpoint is not None:
         _check_endpoint(change.endpoint, instance, egress, "COMMAND-jsbaera7b6", "COMMAND-jKbbu2")

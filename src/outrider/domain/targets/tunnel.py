@@ -27,12 +27,12 @@ class ReverseTunnel:
 
     @property
     def endpoint(self) -> str:
-        """What a target has as its endpoint to be answered through it."""
+        """The endpoint of targets that a listener of this tunnel answers."""
         return f"http://{self.name}.{self.instance}.{TUNNEL_DOMAIN}/"
 
 
 def is_tunnel_url(url: str) -> bool:
-    """Whether the URL leads into a tunnel or pretends to. Raise ValueError for what is no URL."""
+    """Return whether the URL has the scheme of a tunnel. Raise ValueError for an invalid URL."""
     if _leads_elsewhere(url):
         return False
     return f".{parse_endpoint(url).host}".endswith(f".{TUNNEL_DOMAIN}")

@@ -55,7 +55,7 @@ async def drain_body(receive: Receive, request: RequestBody) -> None:
 
 
 def has_json(headers: Sequence[Header], *, or_no_type: bool = False) -> bool:
-    """Whether the headers say that the body is JSON, and that it is not compressed.
+    """Return whether the headers say that the body is JSON, and that it is not compressed.
 
     Of two headers of one name the application may take either: then it is not JSON.
     """

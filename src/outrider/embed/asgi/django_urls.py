@@ -1,4 +1,4 @@
-"""Which method a request of a Django project is. Imported only where Django is.
+"""Find the method of a request of a Django project. Imported only where Django is.
 
 A view answers every HTTP method, so these are named as operations without an id are named: by the
 HTTP method and the words of the route, `get_orders_id` for GET `orders/<int:id>/`.
@@ -18,7 +18,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def is_django() -> bool:
-    """Whether this program is a Django project with URLs."""
+    """Return whether this program is a Django project with URLs."""
     conf = sys.modules.get("django.conf")
     return (
         conf is not None

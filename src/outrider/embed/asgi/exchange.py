@@ -46,7 +46,7 @@ _TOO_LONG, _NOT_JSON, _FAILED = 413, 415, 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who calls, as targets are told."""
+    """The caller's identity, as targets receive it."""
 
     org_id: str = ""
     project_id: str = ""
@@ -54,7 +54,7 @@ class Identity:
 
 
 def refuses(on_unreadable: str) -> bool:
-    """Whether it says to refuse. Raise `ValueError` for what it cannot say."""
+    """Return whether it says to refuse. Raise `ValueError` for what it cannot say."""
     if on_unreadable not in {"refuse", "pass"}:
         raise ValueError(f'on_unreadable is "refuse" or "pass", not {on_unreadable!r}')
     return on_unreadable == "refuse"
@@ -62,7 +62,7 @@ def refuses(on_unreadable: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddlewareOptions:
-    """What a middleware does with every call."""
+    """The options of a middleware."""
 
     engine: Engine
     identify: Callable[[Scope], Identity]
@@ -74,7 +74,7 @@ class MiddlewareOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    """What a request's body is as JSON; `text` is None when there is none."""
+    """The body of a request as JSON; `text` is None when there is none."""
 
     text: str | None
 
@@ -186,7 +186,7 @@ class InterceptedExchange:
         return is_strict and await self._options.engine.is_guarded(kind, self._method.full_method)
 
     def _readable(self, request: RequestBody) -> _Readable | None:
-        """What targets can be shown of the request's body; None when that is nothing."""
+        """Return what targets can be shown of the request's body; None when that is nothing."""
         if request.body is None:
             return None
         if not request.body:

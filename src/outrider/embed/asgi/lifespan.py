@@ -78,7 +78,7 @@ class Lifespan:
         except Exception:
             if not pending:
                 raise
-            # An application that knows no lifespan raises at once, as the specification says.
+            # An application that knows no lifespan raises immediately, as the specification says.
             await send({"type": _STARTED})
             await receive()
             await send({"type": _ENDED})

@@ -66,7 +66,7 @@ class OutriderMiddleware:
       application is `/<service>/<name of the endpoint>`, and of a Django project
       `/<service>/<HTTP method and words of the route>`.
     - `opens_engine`: the middleware opens and closes the engine, for applications without a
-      lifespan of their own, such as Django.
+      lifespan, such as Django.
     - `identify`: from the scope to who calls.
     - `deadline`: seconds for the targets of one request or response, or a function of the scope.
     - `max_body_bytes`: longer bodies cannot be shown to targets.

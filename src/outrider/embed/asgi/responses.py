@@ -16,7 +16,7 @@ _FIRST_SUCCESS, _FIRST_OTHER = 200, 300
 
 
 class ResponseRefused(Exception):
-    """A response must not pass the targets by; `what` goes on the sentence "it …"."""
+    """A response must not pass the targets by; `what` completes the sentence "it …"."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -24,11 +24,11 @@ class ResponseRefused(Exception):
 
 
 class StreamStopped(OSError):
-    """What `send` raises of a stream that was refused: frameworks end it, as when a client leaves."""
+    """The error of `send` for a stream that was refused: frameworks end it, as when a client leaves."""
 
 
 class ResponseExchange(Protocol):
-    """What a response belongs to."""
+    """The exchange that a response belongs to."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -68,7 +68,7 @@ class BufferedSend:
     async def __call__(self, message: Message) -> None:
         """Take one message of the application."""
         if self._is_replaced:
-            # The application goes on with a response that has been replaced.
+            # The application continues to send a response that has been replaced.
             if message.get("more_body"):
                 self.has_stopped = True
                 raise StreamStopped("the response was replaced")
@@ -141,7 +141,7 @@ class BufferedSend:
 
 
 def _unreadable(start: Message, limit: int) -> str | None:
-    """Why targets cannot be shown this response; None when they may be."""
+    """Return why targets cannot be shown this response; None when they may be."""
     headers = list(start.get("headers", ()))
     length = header(headers, b"content-length")
     if length == b"0":

@@ -1,4 +1,4 @@
-"""Which method a request of an ASGI application is: from a table, or from the application's routes.
+"""Find the method of a request to an ASGI application: in a table, or in the application's routes.
 
 Nothing of Starlette or FastAPI is imported: a route is what has a path, methods and a name.
 """
@@ -39,7 +39,7 @@ class _Route:
 
 
 class Routes(Protocol):
-    """Which method a request is."""
+    """Find the method of a request."""
 
     @property
     def full_methods(self) -> list[str]:

@@ -119,7 +119,8 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             error = failure
         else:
             error = FailedPrecondition(
-                f"{full_method} is a stream, which the targets that guard it cannot see"
+                f"{full_method} is a stream, which the targets that guard it cannot see:"
+                " use a call with one request and one response"
             )
 
         async def refuse(_request: Any, context: Any) -> None:
@@ -138,7 +139,7 @@ class OutriderInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return any([await self._engine.is_guarded(kind, full_method) for kind in kinds])
 
     async def _passes(self, full_method: str) -> bool:
-        """Whether no target has to see this call; the call itself reports what goes wrong."""
+        """Return whether no target has to see this call; the call itself reports failures."""
         try:
             await self.register()
             kinds = (ConditionKind.REQUEST, ConditionKind.RESPONSE)

@@ -38,7 +38,7 @@ class ProtobufMessages:
             raise _invalid_response(self._class.DESCRIPTOR.full_name) from None
 
     def has_member(self, name: str, /) -> bool:
-        """Whether the class has this field, in either spelling."""
+        """Return whether the class has this field, in either spelling."""
         return any(name in (field.name, field.json_name) for field in self._class.DESCRIPTOR.fields)
 
     def empty(self) -> Any:
@@ -65,7 +65,7 @@ class ProtobufPyMessages:
             raise _invalid_response(self._class.desc().type_name) from None
 
     def has_member(self, name: str, /) -> bool:
-        """Whether the class has this field, in either spelling."""
+        """Return whether the class has this field, in either spelling."""
         return any(name in (field.name, field.json_name) for field in self._class.desc().fields)
 
     def empty(self) -> Any:

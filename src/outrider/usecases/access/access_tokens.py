@@ -19,7 +19,7 @@ _MAX_CHARS = 8192
 
 
 def looks_like_jwt(secret: str) -> bool:
-    """Whether a bearer token has the form of a JWT; tokens of ours that are opaque never have."""
+    """Return whether a bearer token has the form of a JWT; outrider's opaque tokens never have."""
     return secret.count(".") == 2 and secret.isascii() and len(secret) <= _MAX_CHARS  # noqa: PLR2004 - RFC 7515, section 3.1
 
 

@@ -20,7 +20,7 @@ from outrider.usecases.routing.routing_table import Routing
 
 _SCHEME = "Bearer "
 _TO_SEND = "send `Authorization: Bearer TOKEN`"
-# A token is looked up again after this long: so long may a revoked one go on working on a node
+# A token is looked up again after this time. Until then a revoked token may still work on a node
 # that did not revoke it.
 _CACHED_FOR = timedelta(seconds=1)
 _MAX_CACHED = 10_000

@@ -35,7 +35,7 @@ class ExternalTokens:
     keys_of: Callable[[ExternalIssuer], IssuerKeys] = field(repr=False)
 
     def recognizes(self, compact: str) -> bool:
-        """Whether a JWT claims to be from one of the issuers; nothing is verified."""
+        """Return whether a JWT claims to be from one of the issuers; nothing is verified."""
         named = self.jwts.unverified_issuer(compact)
         return any(issuer.issuer == named for issuer in self.issuers)
 

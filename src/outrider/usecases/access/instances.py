@@ -74,7 +74,7 @@ class ManageInstances:
     async def delete(self, instance: InstanceId) -> datetime:
         """Delete an instance with all that is in it, in many transactions; return when.
 
-        It is gone with the first. Should this process end, a worker goes on.
+        The first part removes the instance. If this process ends before the last, a worker continues.
 
         Raise `FailedPrecondition` for the default one, `NotFound` for one that is not there.
         """

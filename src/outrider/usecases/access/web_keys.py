@@ -37,7 +37,7 @@ class ManageWebKeys:
     key_pairs: KeyPairs
 
     async def create(self, actor: Actor, config: WebKeyConfig) -> WebKey:
-        """Add a key; it is active at once when the instance has no active one."""
+        """Add a key; it is active immediately when the instance has no active key."""
         # A pair takes up to seconds: no transaction waits for it.
         pair = await self.key_pairs.make(config)
         return await self.store.write(lambda unit: self._add(unit, actor.instance_id, config, pair))
@@ -124,7 +124,7 @@ class ManageWebKeys:
 
 @dataclass(frozen=True, slots=True)
 class UseWebKeys:
-    """What signing and verifying need of an instance's web keys."""
+    """The web keys of an instance, for signing and for verifying."""
 
     store: Store
 
@@ -134,7 +134,7 @@ class UseWebKeys:
         return [jwk_of(web_key) for web_key in web_keys]
 
     async def algorithms(self, instance: InstanceId) -> Sequence[str]:
-        """What the published keys sign with, by name and each once: any of them may become active."""
+        """Return the algorithms of the published keys, each once: any of them may become active."""
         web_keys = await self.store.read(lambda unit: unit.web_keys.list(instance))
         return sorted({web_key.config.algorithm.value for web_key in web_keys})
 

@@ -46,7 +46,7 @@ class TargetClient:
         Args:
             resolved_target: the target, with its keys and policy.
             body: the JSON, before its payload type wraps it.
-            message_id: the delivery's id; for all other calls an id of their own.
+            message_id: the delivery's id; for all other calls a new id.
             now: the time of the signatures.
             attempt_number: of the delivery; None when the call is no delivery.
             event_id: of the event that is delivered; empty when it is none.

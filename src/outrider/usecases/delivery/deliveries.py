@@ -16,7 +16,7 @@ from outrider.runtime import Runtime
 from outrider.usecases.ports.store import Store, Unit
 
 MANY = 50_000
-"""So many open deliveries are counted every time: it takes a hundredth of a second."""
+"""Up to this many open deliveries are counted at each call, which takes 10 ms."""
 _KEPT_TIMES = 10
 
 
@@ -81,7 +81,7 @@ class CancelDelivery:
 
 @dataclass(frozen=True, slots=True)
 class _KeptCounts:
-    """What was not settled at one time. `until` is on the clock of durations."""
+    """The count of open deliveries at one time. `until` is on the clock of durations."""
 
     state_counts: OpenCounts
     until: float
@@ -89,7 +89,7 @@ class _KeptCounts:
 
 @dataclass(slots=True)
 class CountDeliveries:
-    """How many deliveries are in which state, how fast they are settled, and what is stuck.
+    """Count deliveries by state, and report throughput and suspended targets.
 
     A view that asks every second must not keep a core busy: where more than `many` deliveries are
     not settled, these are counted again only after ten times as long as counting them took. All

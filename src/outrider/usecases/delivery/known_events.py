@@ -17,7 +17,7 @@ Digest = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What became of one event: how many deliveries it has, and whether its id was known."""
+    """The result for one event: the number of its deliveries, and whether its id was known."""
 
     id: EventId
     deliveries: int

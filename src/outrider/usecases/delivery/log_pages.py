@@ -27,7 +27,7 @@ class LogPages:
     """Finds the deliveries of one instance that match, and hands them on in parts.
 
     Each part is committed on its own: a call that is cut off has done some. `rest` of a result is
-    where the next call goes on; None: all has been scanned. What is made after the first call is
+    where the next call continues; None: all has been scanned. What is made after the first call is
     not found.
     """
 
@@ -64,7 +64,7 @@ class LogPages:
         within = result.rest
         if within is None:
             return result
-        # Searched beside the writer, and checked again when they are changed.
+        # Searched concurrently with the writer, and checked again when they are changed.
         window = await self.store.read(
             lambda unit: unit.log_scans.scan(
                 instance, query, within, limit, newest_first=self.newest_first
@@ -98,5 +98,5 @@ def ids_of(entries: Sequence[LogEntry]) -> list[DeliveryId]:
 
 
 def skips_of(reasons: Sequence[SkipReason | None]) -> Counter[SkipReason]:
-    """How many of each reason there are, without None."""
+    """Count each reason, without None."""
     return Counter(reason for reason in reasons if reason is not None)

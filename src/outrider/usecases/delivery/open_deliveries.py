@@ -1,4 +1,4 @@
-"""Open deliveries, many at once: due now, or cancelled. A bounded part in each transaction."""
+"""Make many open deliveries due, or cancel them: a bounded part in each transaction."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class RetryDeliveries:
 
 @dataclass(frozen=True, slots=True)
 class CancelDeliveries:
-    """`CancelDelivery` for many. `deferred` of the result counts those whose attempt is under way."""
+    """Cancel many deliveries. `deferred` of the result counts those whose attempt is in flight."""
 
     store: Store
     runtime: Runtime
@@ -134,7 +134,7 @@ class CancelDeliveries:
     def _cancel_some(
         self, unit: Unit, instance: InstanceId, entries: Sequence[LogEntry]
     ) -> tuple[int, BulkCounts]:
-        """How many of the first were looked at, and what became of them."""
+        """Return how many of the first deliveries were examined, and the result for each."""
         ids = ids_of(entries)
         before = {entry.id: entry for entry in unit.log_scans.named(instance, ids)}
         count = unit.cancellations.cancel_some(instance, ids, self.runtime.now())

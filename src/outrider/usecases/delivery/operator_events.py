@@ -31,7 +31,7 @@ _BREAKER_EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many settlements were written; `rest` is for another transaction, as this one is full."""
+    """The number of settlements that were written; `rest` needs another transaction: this one is full."""
 
     count: int
     rest: Sequence[Settlement]
@@ -40,7 +40,7 @@ class Recorded:
 def record_and_notify(
     unit: Unit, runtime: Runtime, owner: str, settlements: Sequence[Settlement], now: datetime
 ) -> Recorded:
-    """Settle, pause targets that are gone, publish operator events, as many as one unit can hold."""
+    """Settle, pause targets that responded 410, publish operator events: as many as one unit can hold."""
     routes = _Routes(unit)
     settled = unit.deliveries.settle(owner, settlements, now, routes.weight)
     for notable in settled.notable:
@@ -99,7 +99,7 @@ class _Routes:
         settlement: Settlement,
         has_breaker: bool,  # noqa: FBT001 - a `Weigh`
     ) -> int:
-        """How many deliveries of operator events this settlement may lead to."""
+        """Return how many deliveries of operator events this settlement may cause."""
         if settlement.state is DeliveryState.DEAD:
             event_types = [OperatorEvent.DELIVERY_DEAD]
             if settlement.pauses_target:
@@ -140,7 +140,7 @@ def _react(routes: _Routes, runtime: Runtime, notable: NotableSettlement, now: d
 
 
 def _pause(unit: Unit, instance: InstanceId, target: TargetId, now: datetime) -> bool:
-    """Whether it goes from not paused to paused by this."""
+    """Pause a target. Return whether it was not paused before."""
     if unit.targets.get(instance, target) is None:
         return False
     stored = unit.policies.get(instance, target)

@@ -29,13 +29,13 @@ from outrider.usecases.ports.telemetry import NO_METRICS, PublishMetrics
 from outrider.usecases.ports.tracing import current_trace
 from outrider.usecases.routing.routing_table import Routing
 
-# After so many deliveries are planned, others have the event loop: it takes a millisecond.
+# After planning this number of deliveries, which takes a millisecond, yield to the event loop.
 _PLANNED_AT_ONCE = 500
 # So much of a body takes as long to write as a row.
 _BYTES_OF_ROW = 4096
-# After so many rows' worth of bodies others have the event loop: it takes a millisecond.
+# After rendering bodies worth this number of rows, which takes a millisecond, yield to the loop.
 _RENDERED_AT_ONCE = 100
-# A call of so many events took milliseconds to read: others have the event loop before it goes on.
+# Reading a call of this number of events took milliseconds: yield to the event loop before routing.
 _MANY_EVENTS = 100
 
 

@@ -30,7 +30,7 @@ from outrider.usecases.ports.external_tokens import (
 _ALGORITHMS = frozenset(ALGORITHMS)
 # Read in a thread when longer: other callers do not wait for it.
 _QUICK_BYTES = 64 * 1024
-# So many characters are hashed in a millisecond.
+# This number of characters is hashed in a millisecond.
 _LONG_CHARS = 128 * 1024
 _PARTS_OF_JWE, _PARTS_OF_JWS = 5, 3
 
@@ -166,12 +166,12 @@ async def _inner(sender: SourceKeys, body: bytes) -> bytes:
         except ValueError as problem:
             raise InvalidSignature(str(problem)) from None
     if compact.count(b".") != _PARTS_OF_JWS - 1 or not compact.isascii():
-        raise InvalidSignature("the body is no JWT, or is encrypted for somebody else")
+        raise InvalidSignature("the body is no JWT, or is encrypted with another key")
     return await _payload(sender.keys, compact.decode())
 
 
 async def _verify(keys: KeySet, compact: str) -> None:
-    """Raise `ValueError` for a JWT that no key has signed; a long one is hashed beside the loop."""
+    """Raise `ValueError` for a JWT that no key has signed; a long one is hashed in a thread."""
     if len(compact) > _LONG_CHARS:
         await asyncio.to_thread(keys.verified, compact, _ALGORITHMS)
     else:

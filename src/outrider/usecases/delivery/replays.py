@@ -26,7 +26,7 @@ from outrider.usecases.ports.store import Load, Store, Unit
 class ReplayDeliveries:
     """New deliveries of the same events to the same targets.
 
-    A replay is due at once, goes to the target as it is then, and depends on none; but it takes
+    A replay is due immediately, goes to the target as it is then, and depends on none; but it takes
     the place of a dead delivery that halts its ordering key. What is not finished, or whose target
     is deleted, is skipped.
     """

@@ -48,7 +48,7 @@ class Bulkheads:
         return f"<Bulkheads {len(self)} targets [in use {in_use} | waiting {waiting}]>"
 
     def __len__(self) -> int:
-        """How many targets are called right now."""
+        """Return how many targets are being called."""
         return len(self._bulkheads)
 
     def acquire(

@@ -22,7 +22,7 @@ _HOPS: ContextVar[int] = ContextVar("outrider_hops", default=0)
 
 
 def continue_hops(hops: int) -> None:
-    """From now on deliveries that this task makes have come through so many outriders before.
+    """Set the number of outriders that deliveries made by this task have passed before.
 
     Raise `FailedPrecondition` when that is too many (`check_hops`).
     """
@@ -49,7 +49,7 @@ class DeliveryEnqueuer:
         *,
         trace: str = "",
     ) -> None:
-        """Create a delivery of `body` to one target; return at once.
+        """Create a delivery of `body` to one target; return without waiting.
 
         In the delivery log its event type is the lookup id, such as
         `request/package.Service/Method`. When the store fails, the delivery is lost and the log has

@@ -130,7 +130,7 @@ class Interceptions:
         return InterceptionResult(payload.message, matched.execution, calls, run_id)
 
     async def is_guarded(self, instance: InstanceId, kind: ConditionKind, full_method: str) -> bool:
-        """Whether a target that may interrupt is to see the request or response of a method."""
+        """Return whether a target that may interrupt is to see the request or response of a method."""
         matched = self._match_method(instance, kind, InterceptedCall(full_method=full_method))
         if matched is None:
             return False
@@ -228,7 +228,7 @@ class Interceptions:
 def invalid_response_error(
     kind: ConditionKind,
 ) -> Callable[[InvalidResponse], OutriderError]:
-    """What makes the caller's error of a response that cannot be applied."""
+    """Return the caller's error for a response that cannot be applied."""
     return _invalid_function_response if kind is ConditionKind.FUNCTION else _invalid_response
 
 

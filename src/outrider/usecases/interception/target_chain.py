@@ -54,7 +54,7 @@ TargetPayload = InterceptionPayload[Any] | FunctionPayload
 
 @dataclass(frozen=True, slots=True)
 class TargetCall:
-    """How the call of one target ended.
+    """The result of the call of one target.
 
     `outcome` is None for an asynchronous target: its call is a delivery, made later. `error` is a
     sentence for operators, empty when the target accepted.
@@ -68,7 +68,7 @@ class TargetCall:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a target did not accept. `error` is for the caller, should the target interrupt."""
+    """The reason why a target did not accept. `error` is for the caller, should the target interrupt."""
 
     outcome: Outcome
     reason: str

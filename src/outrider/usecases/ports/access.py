@@ -113,7 +113,7 @@ class AccountKeyPairs(Protocol):
     """Makes keys for accounts: the slow half."""
 
     async def make(self) -> NewAccountKey:
-        """Return a new RSA key of 2048 bits each time; others go on meanwhile."""
+        """Return a new RSA key of 2048 bits each time; other tasks run meanwhile."""
         ...
 
 
@@ -211,5 +211,5 @@ class KeyPairs(Protocol):
     """Makes keys: the slow half of a new web key."""
 
     async def make(self, config: WebKeyConfig) -> KeyPair:
-        """Return a new pair each time; others go on meanwhile."""
+        """Return a new pair each time; other tasks run meanwhile."""
         ...

@@ -23,7 +23,7 @@ from outrider.domain.ids import DeliveryId, EventId, ExecutionId, InstanceId, Ta
 
 @dataclass(frozen=True, slots=True)
 class NotableSettlement:
-    """A settlement that raises an operator event: a death, a target that is gone, a breaker's change."""
+    """A settlement that raises an operator event: a death, a target that responded 410, a breaker's change."""
 
     settlement: Settlement
     instance_id: InstanceId
@@ -36,7 +36,7 @@ class NotableSettlement:
 
 @dataclass(frozen=True, slots=True)
 class SettleResult:
-    """How many settlements were written, and the notable ones of them, in order.
+    """The number of settlements that were written, and the notable ones of them, in order.
 
     `rest` is for another transaction: this one was full. Its deliveries are still claimed.
     """
@@ -146,7 +146,7 @@ class Deliveries(Protocol):
 class OrphanedDelivery:
     """A delivery whose worker lost its lease, and when it was claimed.
 
-    The rescuer settles it in the name of `owner`, so that of two rescuers one does.
+    The rescuer settles it as `owner`, so that only one of two rescuers succeeds.
     """
 
     claimed: ClaimedDelivery
@@ -190,7 +190,7 @@ class StoredEvent:
     """An event with the body that its targets get and the deliveries that it creates.
 
     `trace` is that of the publish (`TraceContext.text`), empty when it had none. `digest` is that
-    of the content (`domain.events.content`), empty for an event of our own: no other is the same.
+    of the content (`domain.events.content`), empty for an operator event: no other is the same.
     `id_with_source` is what a CloudEvent is stored under when another source's event has its id.
     """
 

@@ -1,4 +1,4 @@
-"""What replays, cancellations, counts and retention need of the store; `Unit` has them."""
+"""Ports of the store for replays, cancellations, counts and retention; `Unit` has them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Replays(Protocol):
         *,
         include_replayed: bool = True,
     ) -> Sequence[Replay]:
-        """Write new deliveries that are due at once and depend on none; return those.
+        """Write new deliveries that are due immediately and depend on none; return those.
 
         None is written of a delivery that is not finished or whose target is deleted; without
         `include_replayed` also of none that `is_replayed` (`LogEntry`), by these as well.
@@ -117,7 +117,7 @@ class Retention(Protocol):
     """Deletes deliveries and events that are kept no longer. It never touches open deliveries."""
 
     def acquire_leadership(self, owner: str, now: datetime, until: datetime) -> bool:
-        """Whether `owner` leads until then: it alone rolls up counts and deletes."""
+        """Return whether `owner` leads until then: it alone rolls up counts and deletes."""
         ...
 
     def delete_expired_deliveries(
@@ -134,6 +134,6 @@ class Retention(Protocol):
     ) -> tuple[int, int | None]:
         """Look at `limit` events after a position and delete those without deliveries.
 
-        Return how many, and the position to go on from; None: there are no more. 0 is the beginning.
+        Return how many, and the position to continue from; None: there are no more. 0 is the beginning.
         """
         ...

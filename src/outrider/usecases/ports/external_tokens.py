@@ -37,7 +37,7 @@ class KeySet(Protocol):
     """The public keys of one issuer."""
 
     def verified(self, compact: str, algorithms: frozenset[str]) -> ExternalJwt:
-        """What one of the keys signed, with one of these algorithms.
+        """Return the JWT when one of the keys signed it, with one of these algorithms.
 
         Raise `UnknownKey` when a newer set might do, `ValueError` for everything else.
         """

@@ -9,19 +9,19 @@ class Log(Protocol):
     """A structured logger: an event named `noun.past_participle`, and fields without secrets."""
 
     def debug(self, event: str, /, **fields: Any) -> Any:
-        """What an operator looks for only when something is wrong."""
+        """Log a detail that helps an operator to find the cause of a failure."""
         ...
 
     def info(self, event: str, /, **fields: Any) -> Any:
-        """What an operator may want to count."""
+        """Log an event that an operator may want to count."""
         ...
 
     def warning(self, event: str, /, **fields: Any) -> Any:
-        """What an operator may want to examine."""
+        """Log a condition that an operator may want to examine."""
         ...
 
     def error(self, event: str, /, **fields: Any) -> Any:
-        """What an operator or a maintainer has to repair."""
+        """Log a condition that an operator or a maintainer must fix."""
         ...
 
     def exception(self, event: str, /, **fields: Any) -> Any:

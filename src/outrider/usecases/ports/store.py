@@ -46,7 +46,7 @@ class WriteRefused(Unavailable):
 
     @property
     def reason(self) -> str:
-        """Why the store takes no writes, without what that means for a call."""
+        """Return why the store takes no writes, without what that means for a call."""
         return self._cause
 
 
@@ -99,7 +99,7 @@ class Unit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a unit of work asks of the writer: for which tenant, and about how many rows.
+    """The load that a unit of work puts on the writer: its tenant, and about how many rows.
 
     The writer takes tenants in turn, the units of one tenant in their order. Units that name none
     count as one tenant's: theirs are small.

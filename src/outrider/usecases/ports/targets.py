@@ -23,7 +23,7 @@ CANCELLED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class RoutedTarget:
-    """What routing needs to know of a target."""
+    """The properties of a target that routing needs."""
 
     id: TargetId
     is_awaited: bool
@@ -160,7 +160,7 @@ class TargetPolicies(Protocol):
         ...
 
     def resume(self, instance: InstanceId, target: TargetId) -> None:
-        """End the pause: each delivery is due when it would have been, so most of them at once."""
+        """End the pause: each delivery is due when it would have been, so most of them immediately."""
         ...
 
 
@@ -197,7 +197,7 @@ class Executions(Protocol):
 
 
 class CatalogueEntries(Protocol):
-    """What instances added to the catalogue, or described in it."""
+    """The entries that instances added to the catalogue, or described in it."""
 
     def put(self, instance: InstanceId, entries: Sequence[Entry]) -> set[EntryName]:
         """Write them, over what is there. Return the names that were not there.

@@ -72,7 +72,7 @@ NO_SPAN = PropagatedSpan(None)
 
 
 class TracePropagator:
-    """Traces without a tracing system: none begins here, those of callers go on."""
+    """Traces without a tracing system: none begins here, those of callers continue."""
 
     def __init__(self, new_id: Callable[[], int]) -> None:
         """`new_id` makes positive numbers of at most 64 bits that never come twice."""

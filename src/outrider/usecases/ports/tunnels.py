@@ -1,4 +1,4 @@
-"""What the use cases need so that calls reach a listener in another process."""
+"""Ports through which calls reach a listener in another process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class TunnelClient(Protocol):
 
 
 class TunnelSocket(Protocol):
-    """Where the requests of one tunnel come in."""
+    """The socket on which the requests of one tunnel arrive."""
 
     def is_current(self) -> bool:
-        """Whether no other listener has opened the same tunnel since."""
+        """Return whether this listener is the last one that opened the tunnel."""
         ...
 
 

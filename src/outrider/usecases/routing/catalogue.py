@@ -39,7 +39,7 @@ _MAX_NAMED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntrySearch:
-    """Which entries to find. No kind means all of them; `limit` 0 is the default.
+    """A search for entries. No kind means all of them; `limit` 0 is the default.
 
     `after` is the last entry of the page before.
     """
@@ -126,7 +126,7 @@ class ManageCatalogue:
     def _bound_without(
         self, instance: InstanceId, names: Iterable[EntryName]
     ) -> Sequence[ExecutionId]:
-        """The executions whose condition would name nothing once these are gone."""
+        """Return the executions whose conditions would name nothing without these entries."""
         of_kind: dict[EntryKind, set[str]] = {entry_kind: set() for entry_kind in EntryKind}
         for name, entry_kind in names:
             of_kind[entry_kind].add(name)
@@ -165,7 +165,7 @@ class ManageCatalogue:
         return entries, None if is_last else entries[-1].entry_name
 
     def _described(self, entry: Entry) -> Entry:
-        """What is built in, with ZITADEL's messages or what it passes to its function."""
+        """Return a built-in entry, described by ZITADEL's messages or the payload of its function."""
         if entry.kind is EntryKind.FUNCTION:
             example = FUNCTION_EXAMPLES.get(entry.name)
             return replace(entry, example_json=go_json.dumps(example)) if example else entry

@@ -123,5 +123,5 @@ class ManageExecutions:
         )
 
     def known(self, actor: Actor) -> Catalogue:
-        """What executions can be set for."""
+        """Return the catalogue of names for which executions can be set."""
         return self.routing.catalogue(actor.instance_id)

@@ -1,4 +1,4 @@
-"""Which execution would match, and why: by the router that routes the calls."""
+"""Explain which execution would match, and why, by the same router that routes calls."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def _never_triggers(query: ExplainQuery) -> bool:
 
 
 def _exempt(candidate: Candidate) -> Candidate:
-    reason = "not chosen: calls of this service never trigger, so that nobody locks himself out"
+    reason = (
+        "not chosen: calls of this service never trigger, so that no operator locks himself out"
+    )
     return Candidate(candidate.execution_id, reason)
 
 
@@ -159,7 +161,7 @@ def _build_obstacle(resolved_target: ResolvedTarget, now: datetime) -> str | Non
 
 def _delivery_reason(resolved_target: ResolvedTarget) -> str:
     if resolved_target.target.type is TargetType.REST_ASYNC:
-        return "delivered, and tried again until it answers; nobody waits for it"
+        return "delivered, and tried again until it answers; no caller waits for it"
     interrupts = resolved_target.target.interrupt_on_error
     dependents = "; those behind it wait for that" if interrupts else ""
     return f"delivered, and tried again until it accepts{dependents}"

@@ -77,11 +77,11 @@ class Routing:
         return time.monotonic() - self._compared_at
 
     def catalogue(self, instance: InstanceId) -> Catalogue:
-        """What is registered, with what this instance added."""
+        """Return the registered catalogue with the entries that this instance added."""
         return self._current.catalogues.get(instance, self.registered)
 
     def has_own_entries(self, instance: InstanceId) -> bool:
-        """Whether this instance added to the catalogue, or described what is in it."""
+        """Return whether this instance added or described entries of the catalogue."""
         return instance in self._current.catalogues
 
     def instance_at(self, authority: str) -> InstanceId | None:
@@ -95,7 +95,7 @@ class Routing:
     async def refresh(self) -> bool:
         """Bring it up to date with the store; return whether anything had changed.
 
-        Of several at once, one does the work and the others wait for it.
+        Of several concurrent calls, one does the work and the others wait for it.
         """
         async with self._refreshing:
             known = -1 if self._snapshot is None else self._snapshot.revision

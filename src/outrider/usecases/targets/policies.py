@@ -85,7 +85,7 @@ class ManageTargetPolicies:
         return await self.store.write(apply)
 
     async def resume(self, actor: Actor, target_id: TargetId) -> datetime | None:
-        """Let the target's deliveries go on. Return when; None when it was not paused."""
+        """Resume a target's deliveries. Return the time; None when it was not paused."""
 
         def apply(unit: Unit) -> datetime | None:
             if _stored(unit, actor.instance_id, target_id).paused_at is None:

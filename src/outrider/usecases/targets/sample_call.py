@@ -38,7 +38,7 @@ _ENTRY_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class SampleCallResult:
-    """How the call ended, and the body as it was before it was signed or encrypted.
+    """The result of a sample call, and the body before it was signed or encrypted.
 
     `attempt` says what a real call would: a response that cannot be applied is a failure.
     `execution` is the one that the call was a sample of, None when none has the target.
@@ -171,7 +171,7 @@ class TestTarget:
 
 
 def _is_called(condition: Condition, resolved_target: ResolvedTarget) -> bool:
-    """Whether a caller waits for the target's response."""
+    """Return whether a caller waits for the target's response."""
     return condition.kind is not ConditionKind.EVENT and resolved_target.target.is_awaited
 
 

@@ -30,7 +30,7 @@ def sample_body(
 
     `example_json` is a JSON object: the catalogue's example of the request, the event's payload or
     the function's. `response_json` is that of the response, None: as of the request. None: the body
-    has one of our own.
+    has an example of outrider's.
     """
     if condition is None or condition.kind is ConditionKind.EVENT:
         return _event(condition, example_json, instance, now_ns)

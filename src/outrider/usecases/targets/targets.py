@@ -80,7 +80,7 @@ class ManageTargets:
     async def delete(self, actor: Actor, target_id: TargetId) -> datetime | None:
         """Delete a target and cancel its pending deliveries, many of them in several transactions.
 
-        Nothing is sent to it after the first. Should this process end, a worker goes on. Return
+        Nothing is sent to it after the first. If this process ends before the last, a worker continues. Return
         when it was deleted, now or before; None when it never existed.
         """
         if not target_id:

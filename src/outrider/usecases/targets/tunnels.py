@@ -156,7 +156,7 @@ class TunnelRegistry:
 
 
 def listener_error(reason: str) -> RequestError:
-    """What a listener reports that could not reach its own server."""
+    """Return the error that a listener reports when it cannot reach its server."""
     return _unreachable(Stage.CONNECT, f"the listener says: {reason}")
 
 

@@ -48,7 +48,7 @@ class AccountService(Protocol):
 
     async def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
-        Makes a token invalid at once.
+        Revokes a token: it is invalid immediately.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -66,7 +66,7 @@ class AccountService(Protocol):
 
     async def delete_account(self, request: DeleteAccountRequest, ctx: RequestContext[DeleteAccountRequest, DeleteAccountResponse], /) -> DeleteAccountResponse:
         """
-        Deletes a service account; its tokens, keys and secret are invalid at once.
+        Deletes a service account; its tokens, keys and secret are invalid immediately.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -84,7 +84,7 @@ class AccountService(Protocol):
 
     async def delete_account_key(self, request: DeleteAccountKeyRequest, ctx: RequestContext[DeleteAccountKeyRequest, DeleteAccountKeyResponse], /) -> DeleteAccountKeyResponse:
         """
-        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        Deletes one key of an account: it gets no access tokens any more. Access tokens
         that were given out before stay valid until they expire.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -295,7 +295,7 @@ class AccountServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
         """
-        Makes a token invalid at once.
+        Revokes a token: it is invalid immediately.
         """
         return await self.execute_unary(
             request=request,
@@ -364,7 +364,7 @@ class AccountServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> DeleteAccountResponse:
         """
-        Deletes a service account; its tokens, keys and secret are invalid at once.
+        Deletes a service account; its tokens, keys and secret are invalid immediately.
         """
         return await self.execute_unary(
             request=request,
@@ -433,7 +433,7 @@ class AccountServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> DeleteAccountKeyResponse:
         """
-        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        Deletes one key of an account: it gets no access tokens any more. Access tokens
         that were given out before stay valid until they expire.
         """
         return await self.execute_unary(
@@ -492,7 +492,7 @@ class AccountServiceSync(Protocol):
 
     def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
         """
-        Makes a token invalid at once.
+        Revokes a token: it is invalid immediately.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -510,7 +510,7 @@ class AccountServiceSync(Protocol):
 
     def delete_account(self, request: DeleteAccountRequest, ctx: RequestContext[DeleteAccountRequest, DeleteAccountResponse], /) -> DeleteAccountResponse:
         """
-        Deletes a service account; its tokens, keys and secret are invalid at once.
+        Deletes a service account; its tokens, keys and secret are invalid immediately.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -528,7 +528,7 @@ class AccountServiceSync(Protocol):
 
     def delete_account_key(self, request: DeleteAccountKeyRequest, ctx: RequestContext[DeleteAccountKeyRequest, DeleteAccountKeyResponse], /) -> DeleteAccountKeyResponse:
         """
-        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        Deletes one key of an account: it gets no access tokens any more. Access tokens
         that were given out before stay valid until they expire.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -737,7 +737,7 @@ class AccountServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> RevokeTokenResponse:
         """
-        Makes a token invalid at once.
+        Revokes a token: it is invalid immediately.
         """
         return self.execute_unary(
             request=request,
@@ -806,7 +806,7 @@ class AccountServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> DeleteAccountResponse:
         """
-        Deletes a service account; its tokens, keys and secret are invalid at once.
+        Deletes a service account; its tokens, keys and secret are invalid immediately.
         """
         return self.execute_unary(
             request=request,
@@ -875,7 +875,7 @@ class AccountServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> DeleteAccountKeyResponse:
         """
-        Deletes one key of an account: nobody gets an access token with it any more. Access tokens
+        Deletes one key of an account: it gets no access tokens any more. Access tokens
         that were given out before stay valid until they expire.
         """
         return self.execute_unary(

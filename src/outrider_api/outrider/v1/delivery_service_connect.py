@@ -53,7 +53,7 @@ class DeliveryService(Protocol):
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
         that are not finished, or whose target is deleted, are skipped. By filters, what already has a
         replay that is open or was delivered is skipped, too: the same call again makes no second copy.
-        Those that are found are replayed oldest first, a page for each call: go on with the token
+        Those that are found are replayed oldest first, a page for each call: continue with the token
         until there is none. What is made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -62,7 +62,7 @@ class DeliveryService(Protocol):
         """
         Stops a delivery that is not finished.
 
-        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        An attempt in flight continues; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -265,7 +265,7 @@ class DeliveryServiceClient(ConnectClient):
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
         that are not finished, or whose target is deleted, are skipped. By filters, what already has a
         replay that is open or was delivered is skipped, too: the same call again makes no second copy.
-        Those that are found are replayed oldest first, a page for each call: go on with the token
+        Those that are found are replayed oldest first, a page for each call: continue with the token
         until there is none. What is made after the first call is not found by the next.
         """
         return await self.execute_unary(
@@ -291,7 +291,7 @@ class DeliveryServiceClient(ConnectClient):
         """
         Stops a delivery that is not finished.
 
-        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        An attempt in flight continues; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         return await self.execute_unary(
@@ -409,7 +409,7 @@ class DeliveryServiceSync(Protocol):
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
         that are not finished, or whose target is deleted, are skipped. By filters, what already has a
         replay that is open or was delivered is skipped, too: the same call again makes no second copy.
-        Those that are found are replayed oldest first, a page for each call: go on with the token
+        Those that are found are replayed oldest first, a page for each call: continue with the token
         until there is none. What is made after the first call is not found by the next.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -418,7 +418,7 @@ class DeliveryServiceSync(Protocol):
         """
         Stops a delivery that is not finished.
 
-        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        An attempt in flight continues; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -619,7 +619,7 @@ class DeliveryServiceClientSync(ConnectClientSync):
         It has the same payload, goes to the target as it is now, and waits for no other. Deliveries
         that are not finished, or whose target is deleted, are skipped. By filters, what already has a
         replay that is open or was delivered is skipped, too: the same call again makes no second copy.
-        Those that are found are replayed oldest first, a page for each call: go on with the token
+        Those that are found are replayed oldest first, a page for each call: continue with the token
         until there is none. What is made after the first call is not found by the next.
         """
         return self.execute_unary(
@@ -645,7 +645,7 @@ class DeliveryServiceClientSync(ConnectClientSync):
         """
         Stops a delivery that is not finished.
 
-        An attempt that is under way goes on; if it fails it is the last. What waited for this delivery
+        An attempt in flight continues; if it fails it is the last. What waited for this delivery
         waits no longer. Cancelling twice is as once; what was delivered or is dead cannot be cancelled.
         """
         return self.execute_unary(

@@ -902,7 +902,7 @@ class CancelDeliveriesResponse(Message[_CancelDeliveriesResponseFields]):
 
     Attributes:
         deliveries:
-            How many are cancelled, now or when the attempt that is under way has failed.
+            How many are cancelled, now or when the attempt in flight has failed.
 
             ```proto
             uint32 deliveries = 1;
@@ -932,7 +932,7 @@ class CancelDeliveriesResponse(Message[_CancelDeliveriesResponseFields]):
             repeated outrider.v1.SkipCount skips = 5;
             ```
         attempt_running:
-            How many of those have an attempt under way. One that succeeds has delivered all the same.
+            How many of those have an attempt in flight. One that succeeds has delivered all the same.
 
             ```proto
             uint32 attempt_running = 6;
@@ -1032,7 +1032,7 @@ _GetDeliveryStatsResponseFields: TypeAlias = Literal["counts", "oldest_open_at",
 
 class GetDeliveryStatsResponse(Message[_GetDeliveryStatsResponseFields]):
     """
-    Where more than 50000 deliveries are not settled, these are counted anew after ten times as long as
+    Where more than 50000 deliveries are not settled, these are counted again after ten times as long as
     counting them took, which is some seconds for a million. All else is of the moment.
 
     ```proto
@@ -1385,7 +1385,7 @@ class DeliveryState(Enum):
             DELIVERY_STATE_DEAD = 5
             ```
         CANCELLED:
-            Stopped by somebody, or its target is gone.
+            Cancelled by an operator, or its target was deleted.
 
             ```proto
             DELIVERY_STATE_CANCELLED = 6
@@ -1436,7 +1436,7 @@ class SkipReason(Enum):
             SKIP_REASON_REPLAYED = 4
             ```
         ATTEMPT_RUNNING:
-            An attempt is under way.
+            An attempt is in flight.
 
             ```proto
             SKIP_REASON_ATTEMPT_RUNNING = 5

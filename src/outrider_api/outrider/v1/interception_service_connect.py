@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class InterceptionService(Protocol):
     """
     Executions for those whose caller waits: ask before you handle a request, before you send its response,
-    and where a function runs; go on with what comes back.
+    and where a function runs; continue with the message that is returned.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
@@ -151,7 +151,7 @@ class InterceptionServiceASGIApplication(ConnectASGIApplication[InterceptionServ
 class InterceptionServiceClient(ConnectClient):
     """
     Executions for those whose caller waits: ask before you handle a request, before you send its response,
-    and where a function runs; go on with what comes back.
+    and where a function runs; continue with the message that is returned.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
@@ -263,7 +263,7 @@ class InterceptionServiceClient(ConnectClient):
 class InterceptionServiceSync(Protocol):
     """
     Executions for those whose caller waits: ask before you handle a request, before you send its response,
-    and where a function runs; go on with what comes back.
+    and where a function runs; continue with the message that is returned.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail
@@ -379,7 +379,7 @@ class InterceptionServiceWSGIApplication(ConnectWSGIApplication):
 class InterceptionServiceClientSync(ConnectClientSync):
     """
     Executions for those whose caller waits: ask before you handle a request, before you send its response,
-    and where a function runs; go on with what comes back.
+    and where a function runs; continue with the message that is returned.
 
     A target that interrupts makes the call fail, with the target's error; a detail of the error,
     outrider.v1.InterruptDetail, names the target. Why it did is in the log, under the id that the detail

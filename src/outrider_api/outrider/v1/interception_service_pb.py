@@ -37,7 +37,7 @@ class InterceptRequestRequest(Message[_InterceptRequestRequestFields]):
 
     Attributes:
         full_method:
-            "/package.Service/Method". Anything else is refused: it could match nothing, and nobody would know.
+            "/package.Service/Method". Anything else is refused, because it could match no execution.
 
             ```proto
             string full_method = 1;
@@ -163,7 +163,7 @@ class InterceptResponseRequest(Message[_InterceptResponseRequestFields]):
 
     Attributes:
         full_method:
-            "/package.Service/Method". Anything else is refused: it could match nothing, and nobody would know.
+            "/package.Service/Method". Anything else is refused, because it could match no execution.
 
             ```proto
             string full_method = 1;
@@ -546,7 +546,7 @@ class TargetCall(Message[_TargetCallFields]):
             string target_id = 1;
             ```
         outcome:
-            Unspecified for a rest_async target: nobody waits for its call, which is a delivery.
+            Unspecified for a rest_async target: its call is a delivery, and the caller does not wait for it.
 
             ```proto
             outrider.v1.Outcome outcome = 2;

@@ -63,7 +63,7 @@ class TargetPolicyService(Protocol):
 
     async def resume_target(self, request: ResumeTargetRequest, ctx: RequestContext[ResumeTargetRequest, ResumeTargetResponse], /) -> ResumeTargetResponse:
         """
-        Lets the deliveries of a target go on.
+        Resumes the deliveries of a target.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -260,7 +260,7 @@ class TargetPolicyServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> ResumeTargetResponse:
         """
-        Lets the deliveries of a target go on.
+        Resumes the deliveries of a target.
         """
         return await self.execute_unary(
             request=request,
@@ -309,7 +309,7 @@ class TargetPolicyServiceSync(Protocol):
 
     def resume_target(self, request: ResumeTargetRequest, ctx: RequestContext[ResumeTargetRequest, ResumeTargetResponse], /) -> ResumeTargetResponse:
         """
-        Lets the deliveries of a target go on.
+        Resumes the deliveries of a target.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -504,7 +504,7 @@ class TargetPolicyServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> ResumeTargetResponse:
         """
-        Lets the deliveries of a target go on.
+        Resumes the deliveries of a target.
         """
         return self.execute_unary(
             request=request,

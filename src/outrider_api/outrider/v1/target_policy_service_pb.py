@@ -210,7 +210,7 @@ class BreakerPolicy(Message[_BreakerPolicyFields]):
             uint32 failures = 1;
             ```
         open_for:
-            How long nobody calls; absent or 0: 60 s.
+            How long the target is not called; absent or 0: 60 s.
 
             ```proto
             optional google.protobuf.Duration open_for = 2;
@@ -252,7 +252,7 @@ class TlsPolicy(Message[_TlsPolicyFields]):
             string client_cert_pem = 2;
             ```
         client_key_pem:
-            Write-only. Empty beside an unchanged certificate: the key that is there.
+            Write-only. Empty with an unchanged certificate: the stored key stays.
 
             ```proto
             string client_key_pem = 3;
@@ -715,7 +715,7 @@ class OnDead(Enum):
             ON_DEAD_UNSPECIFIED = 0
             ```
         SKIP:
-            Later events of the aggregate go on.
+            Later events of the aggregate are delivered.
 
             ```proto
             ON_DEAD_SKIP = 1

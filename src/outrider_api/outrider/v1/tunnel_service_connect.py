@@ -38,7 +38,7 @@ class TunnelService(Protocol):
     """
     def listen(self, request: ListenRequest, ctx: RequestContext[ListenRequest, ListenResponse], /) -> AsyncIterator[ListenResponse]:
         """
-        Opens a tunnel and gives its calls, until the caller leaves or somebody else opens the same one.
+        Opens a tunnel and gives its calls, until the caller disconnects or another caller opens the same one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -115,7 +115,7 @@ class TunnelServiceClient(ConnectClient):
         timeout_ms: int | None = None,
     ) -> AsyncIterator[ListenResponse]:
         """
-        Opens a tunnel and gives its calls, until the caller leaves or somebody else opens the same one.
+        Opens a tunnel and gives its calls, until the caller disconnects or another caller opens the same one.
         """
         return self.execute_server_stream(
             request=request,
@@ -162,7 +162,7 @@ class TunnelServiceSync(Protocol):
     """
     def listen(self, request: ListenRequest, ctx: RequestContext[ListenRequest, ListenResponse], /) -> Iterator[ListenResponse]:
         """
-        Opens a tunnel and gives its calls, until the caller leaves or somebody else opens the same one.
+        Opens a tunnel and gives its calls, until the caller disconnects or another caller opens the same one.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -237,7 +237,7 @@ class TunnelServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> Iterator[ListenResponse]:
         """
-        Opens a tunnel and gives its calls, until the caller leaves or somebody else opens the same one.
+        Opens a tunnel and gives its calls, until the caller disconnects or another caller opens the same one.
         """
         return self.execute_server_stream(
             request=request,

@@ -190,7 +190,7 @@ async def test_a_rooted_name_is_resolved_as_it_is_written(open_http_client):
     assert server.requests[0].header("Host") == f"hooks.example:{server.port}"
 
 
-async def test_closing_ends_the_lookups_under_way(open_http_client):
+async def test_closing_ends_the_lookups_in_progress(open_http_client):
     """
     A name server that hangs must not keep the process from stopping.
     """

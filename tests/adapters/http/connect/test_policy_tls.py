@@ -1,4 +1,4 @@
-"""TLS with a policy: another authority, and a certificate of our own."""
+"""TLS with a policy: another authority, and a client certificate."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_given_authority_is_trusted_and_we_show_our_certificate():
     assert ((("commonName", "outrider"),),) == shown["subject"]
 
 
-def test_nobody_else_is_trusted():
+def test_no_other_authority_is_trusted():
     """
     The given authorities take the place of the system's, and host names count.
     """
@@ -89,7 +89,7 @@ def test_nobody_else_is_trusted():
 
 def test_a_certificate_of_ours_leaves_the_systems_trust_as_it_is():
     """
-    Who we are says nothing about whom we trust.
+    Our certificate does not tell which authorities we trust.
     """
     tls = TlsPolicy(client_cert_pem=PAIR.certificate + CA, client_key_pem=PAIR.key)
     context = policy_context(tls)

@@ -36,7 +36,7 @@ WHOLE = {
 
 
 def read(data: bytes, *, pieces: int | None = None, limits: ClientLimits = DEFAULTS):
-    """Feed `data`, all at once or in pieces; give the response, or the sentence of the error."""
+    """Feed `data`, whole or in pieces; give the response, or the sentence of the error."""
     parser = ResponseParser(limits)
     size = pieces or len(data) or 1
     try:

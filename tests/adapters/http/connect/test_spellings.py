@@ -98,7 +98,7 @@ def test_a_spelling_is_refused_when_it_is_saved(kind, policy):
 @pytest.mark.parametrize("kind", SPELLINGS)
 async def test_a_spelling_is_checked_as_the_address_it_leads_to(kind, policy):
     """
-    The guard sees the very address, and asks no resolver: a literal is never looked up.
+    The guard sees the address itself, and asks no resolver: a literal is never looked up.
     """
     names = Names()
     guard = AddressGuard(policy, names, EVERY_TIME)
@@ -143,7 +143,7 @@ async def test_a_name_that_changes_its_address_is_checked_by_the_one_it_has(poli
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_a_name_with_both_addresses_leads_to_the_allowed_one_only(policy):
     """
-    The other half of rebinding: both at once, in either order.
+    The other half of rebinding: both addresses together, in either order.
     """
     for case in REBINDING:
         for answer in (f"{case['first']} {case['then']}", f"{case['then']} {case['first']}"):

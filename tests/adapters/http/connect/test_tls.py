@@ -1,4 +1,4 @@
-"""TLS: whom we trust, and how each way of not being trusted reads."""
+"""TLS: the trusted authorities, and the error for each certificate that is not trusted."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ async def test_a_certificate_we_cannot_trust_ends_the_call(
     assert reason == failed.reason
 
 
-async def test_the_default_context_trusts_the_system_and_nobody_else(open_http_client, authority):
+async def test_the_default_context_trusts_only_the_system(open_http_client, authority):
     """
-    Without a context of its own a client must verify, too.
+    Without its own context a client must verify, too.
     """
     client = open_http_client()
     async with SecureServer(authority.server_context("127.0.0.1"), answer()) as server:
@@ -118,7 +118,7 @@ def test_the_default_context_is_strict():
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_where_the_system_trusts_nobody_certifi_helps_out():
+def test_where_the_system_has_no_authorities_certifi_is_used():
     """
     Slim images come without certificates, and then every https target would fail.
     """
@@ -178,7 +178,7 @@ async def test_a_handshake_counts_against_the_call(client):
     assert failed.reason == "time-out after 0.3 s during the TLS handshake"
 
 
-async def test_a_handshake_has_a_limit_of_its_own(open_http_client):
+async def test_a_handshake_has_its_own_limit(open_http_client):
     """
     A target may wait 270 s for its answer, but not for a handshake.
     """

@@ -86,7 +86,7 @@ async def test_every_table_says_whose_its_rows_are(sqlite_store, path):
 
 async def test_a_deleted_instance_is_in_no_table(sqlite_store, path):
     """
-    Somebody who asked to be forgotten is: in every column of every table.
+    The data of a deleted tenant is deleted in every column of every table.
     """
     await add(sqlite_store, an_instance(SHOP, "shop", "shop.example"))
     await sqlite_store.write(lambda unit: fill(unit, SHOP, 100))
@@ -122,7 +122,7 @@ async def test_the_default_instance_stays_the_default(sqlite_store):
 
 async def test_an_older_store_keeps_its_instance(path):
     """
-    The one it had is the default, and has no host name of its own.
+    The one it had is the default, and has no host name.
     """
     with closing(connect(path)) as connection:
         connection.execute(

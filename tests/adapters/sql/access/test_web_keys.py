@@ -79,7 +79,7 @@ async def test_a_private_part_cannot_be_moved_to_another_key(sqlite_store, tmp_p
 
 async def test_the_private_part_of_a_removed_key_is_gone(sqlite_store, tmp_path):
     """
-    A key is removed because somebody may have it: nobody needs it any more.
+    A key is removed because it may have leaked: it is not needed any more.
     """
     await add(sqlite_store, a_web_key())
     await change(sqlite_store, a_web_key(state=WebKeyState.REMOVED))

@@ -148,7 +148,7 @@ def test_statements_of_an_earlier_release_run_on_this_schema(path, shared_postgr
     During a rolling deploy its nodes work on the new schema; all their statements still fit.
 
     Only releases after the last incompatible migration have a recording: older ones cannot run
-    beside this one. 0013 renamed tables and columns, so 0013.json replaced 0011.json.
+    next to this one. 0013 renamed tables and columns, so 0013.json replaced 0011.json.
     """
     shared_postgres.emptied()
     recorded = json.loads(path.read_text())
@@ -170,7 +170,7 @@ def _value(recorded):
     return bytes.fromhex(recorded["bytes"]) if isinstance(recorded, dict) else recorded
 
 
-async def test_a_role_without_rights_is_told_at_once(postgres_url):
+async def test_a_role_without_rights_is_told_immediately(postgres_url):
     """
     No waiting helps, and a readiness probe would only say that the node is not ready.
     """

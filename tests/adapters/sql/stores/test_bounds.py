@@ -46,7 +46,7 @@ def test_small_units_of_all_tenants_share_a_commit():
     assert [["a1", "b1", "c1", "a2"]] == units.groups()
 
 
-def test_a_commit_has_so_many_units():
+def test_a_commit_has_at_most_this_number_of_units():
     """
     More would only make the first of them wait longer.
     """

@@ -1,4 +1,4 @@
-"""Both stores go on when the clock goes back."""
+"""Both stores continue when the clock goes back."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ async def test_what_a_former_release_made_is_not_counted(store):
     assert NEW == store.last_sonyflake()
 
 
-async def test_deliveries_accounts_and_instances_have_a_floor_of_their_own(store):
+async def test_deliveries_accounts_and_instances_have_their_own_floor(store):
     """
     The larger ones: of the two kinds, the ids of targets are the smaller numbers at any time.
     """

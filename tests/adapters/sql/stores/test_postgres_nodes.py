@@ -90,7 +90,7 @@ async def drain(node, owner, limit):
         delivered += [delivery.id for delivery in claimed]
 
 
-async def test_nodes_that_claim_at_once_share_and_none_gets_what_another_has(nodes):
+async def test_nodes_that_claim_concurrently_share_and_none_gets_what_another_has(nodes):
     """
     Batches by SKIP LOCKED: none waits for another, and every delivery is made once.
     """
@@ -160,7 +160,7 @@ async def test_of_two_nodes_that_find_the_same_orphans_one_secures_them(nodes, h
     assert (2, ["1", "2", "3"], ["3"]) == (await first, found, mine)
 
 
-async def test_the_same_events_published_on_all_nodes_at_once_count_once(nodes):
+async def test_the_same_events_published_on_all_nodes_concurrently_count_once(nodes):
     """
     A publisher tries again elsewhere. Groups in a deadlock are run again.
     """

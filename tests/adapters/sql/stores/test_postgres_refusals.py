@@ -189,7 +189,7 @@ async def test_a_transaction_that_the_database_gave_up_is_refused_and_the_next_o
     database: Database,
 ):
     """
-    25P02: a statement failed, and the unit goes on.
+    25P02: a statement failed, and the unit continues.
     """
 
     def go_on(unit):
@@ -224,7 +224,7 @@ async def test_a_transaction_that_stood_still_is_made_again(database: Database):
 
 async def test_a_lock_that_another_session_holds_is_named(database: Database):
     """
-    55P03, after a while; when it is released everything goes on.
+    55P03, after a while; when it is released everything continues.
     """
 
     def impatient(unit):
@@ -240,7 +240,7 @@ async def test_a_lock_that_another_session_holds_is_named(database: Database):
             assert [1] == await store.write(impatient, shared=True)
 
 
-async def test_a_refused_unit_leaves_those_beside_it_alone(database: Database):
+async def test_a_refused_unit_does_not_affect_others_of_its_group(database: Database):
     """
     Rights are missing on one table: what has nothing to do with it is stored by the same commit.
     """
@@ -310,7 +310,7 @@ async def test_of_several_hosts_the_one_that_takes_writes_is_used(
     server: PostgresServer, database: Database
 ):
     """
-    A demoted primary goes on answering: whoever stays connected to it never writes again.
+    A demoted primary continues to answer: a node that stays connected to it never writes again.
     """
     with postgres_server() as other:
         second = Database(other, database.name)

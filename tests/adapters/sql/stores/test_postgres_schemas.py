@@ -115,7 +115,7 @@ async def test_stores_in_two_schemas_do_not_wait_for_or_wake_each_other(postgres
 
 async def test_a_store_stays_where_it_is(postgres_url, tmp_path):
     """
-    What was made in public before there was a choice must not be started anew beside it.
+    What was made in public before there was a choice must not be started again elsewhere.
     """
     async with open_postgres(postgres_url, SEALING, now=NOW):
         pass
@@ -133,7 +133,7 @@ async def test_a_store_stays_where_it_is(postgres_url, tmp_path):
 
 async def test_a_server_finds_the_store_of_an_engine_and_so_does_the_doctor(postgres_url, tmp_path):
     """
-    An operator who starts a worker beside an application names the database, and nothing else.
+    An operator who starts a worker next to an application names the database, and nothing else.
     """
     async with engine_on(postgres_url, tmp_path) as engine:
         await engine.publish(SOURCE)
@@ -163,7 +163,7 @@ async def test_a_new_store_keeps_away_from_tables_of_others(
     postgres_url, statements, beside_tables, schema
 ):
     """
-    A database of its own is used as before; one of an application is not touched.
+    A separate database is used as before; one of an application is not touched.
     """
     execute(postgres_url, "SELECT 1", *statements)
 

@@ -136,7 +136,7 @@ async def test_without_pipes_only_notifications_are_missing(tmp_path):
 
 async def test_replays_retries_and_cancellations_notify(tmp_path):
     """
-    Each makes something due at once: a worker must not find it only by its next poll.
+    Each makes something due immediately: a worker must not find it only by its next poll.
     """
     notified = threading.Semaphore(0)
     one = [DeliveryId("1")]

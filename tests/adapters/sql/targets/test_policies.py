@@ -100,7 +100,7 @@ async def test_a_large_backlog_is_suspended_in_parts(sqlite_store):
         claimed.append(await claimed_ids(sqlite_store))
         due.append(await next_due(sqlite_store))
 
-    # A delivery behind the backlog does not wait for the move; the worker that moves polls at once.
+    # A delivery behind the backlog does not wait for the move; the worker that moves polls immediately.
     assert [["999999"], []] == claimed
     assert [NOW, None] == due
 

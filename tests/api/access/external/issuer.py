@@ -53,7 +53,7 @@ def signed(claims: object, name: str, header: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in header.items() if value is not None}
     parts = json.dumps(kept).encode(), payload
     signing_input = b".".join(urlsafe_b64encode(part).rstrip(b"=") for part in parts)
-    # Not with the library's own function: it writes nothing that nobody should accept.
+    # Not with the library's own function: it refuses to write unsafe tokens.
     signature = JWSRegistry.algorithms[kept["alg"]].sign(signing_input, private_key(name))
     return (signing_input + b"." + urlsafe_b64encode(signature).rstrip(b"=")).decode()
 
@@ -85,7 +85,7 @@ class OidcIssuer:
         return [call.path for call in self._receiver.calls]
 
     async def wait_for(self, calls: int) -> None:
-        """Wait until so many requests have arrived."""
+        """Wait until a number of requests have arrived."""
         await self._receiver.wait_for(calls)
 
     def entry(self, **changes: Any) -> dict[str, Any]:

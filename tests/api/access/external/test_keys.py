@@ -52,7 +52,7 @@ class Harness:
         self.issuer.answers |= {DISCOVERY: DOWN, KEYS: DOWN}
 
     async def settled(self) -> None:
-        """Wait for a fetch that is under way in the background."""
+        """Wait for a fetch that is in progress in the background."""
         for cache in self.caches._caches.values():
             if cache._fetching is not None:
                 await asyncio.wait([cache._fetching])
@@ -95,9 +95,9 @@ def harness(open_harness) -> Harness:
     return open_harness()
 
 
-async def test_a_hundred_at_once_make_one_fetch(harness: Harness):
+async def test_a_hundred_concurrent_calls_make_one_fetch(harness: Harness):
     """
-    After a restart all clients come at once, and the issuer must not notice.
+    After a restart all clients come at the same time, and the issuer must not notice.
     """
     found = await asyncio.gather(*(harness.accepts(harness.token(sub=f"{n}")) for n in range(100)))
 
@@ -119,7 +119,7 @@ async def test_keys_are_kept_for_ten_minutes(harness: Harness):
 
 async def test_old_keys_serve_while_new_ones_are_fetched(harness: Harness):
     """
-    Nobody waits for a slow issuer whose keys are known.
+    No caller waits for a slow issuer whose keys are known.
     """
     await harness.accepts(harness.token())
     goes_on = asyncio.Event()
@@ -199,7 +199,7 @@ async def test_a_slow_fetch_is_not_made_twice(harness: Harness):
 
 async def test_unknown_keys_cost_one_fetch_in_half_a_minute(harness: Harness):
     """
-    Anybody can write a token with the name of a key that nobody has.
+    Any client can send a token with the name of a key that does not exist.
     """
     await harness.accepts(harness.token())
     harness.clock.advance(COOL_DOWN)
@@ -211,7 +211,7 @@ async def test_unknown_keys_cost_one_fetch_in_half_a_minute(harness: Harness):
 
 async def test_known_keys_are_used_while_the_issuer_is_down(harness: Harness):
     """
-    Deliveries and operators go on for a day; then nobody knows any more which keys are valid.
+    Deliveries and operators continue for a day; after that the kept keys may be outdated.
     """
     await harness.accepts(harness.token())
     harness.goes_down()
@@ -230,7 +230,7 @@ async def test_known_keys_are_used_while_the_issuer_is_down(harness: Harness):
 
 async def test_an_issuer_that_is_down_is_asked_once_in_half_a_minute(harness: Harness):
     """
-    A call that fails at once is better than one that waits, for both servers.
+    A call that fails immediately is better than one that waits, for both servers.
     """
     harness.goes_down()
     asked = (harness.accepts(harness.token()) for _ in range(100))
@@ -305,7 +305,7 @@ async def test_an_issuer_of_another_instance_is_none_here(open_harness):
 
 async def test_an_algorithm_that_the_operator_left_out_is_refused(open_harness):
     """
-    Whoever knows that an issuer signs with RSA alone may say so.
+    An operator who knows that an issuer signs with RSA only may configure that.
     """
     harness = open_harness(algorithms=["RS256"])
 

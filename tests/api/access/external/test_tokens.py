@@ -137,7 +137,7 @@ BOTH = pytest.mark.parametrize("wire", [Wire.CONNECT_JSON, Wire.GRPC])
 @pytest.mark.parametrize("name", BAD)
 async def test_a_bad_token_is_refused(trust: Trust, name: str, wire: Wire):
     """
-    With the words for every token that nobody knows.
+    With the error of every unknown token.
     """
     assert REFUSED == await trust.answer(BAD[name](trust), wire)
 
@@ -247,7 +247,7 @@ async def test_our_own_tokens_are_still_ours(trust: Trust):
 
 async def test_no_token_reaches_the_log(trust: Trust, capfd: pytest.CaptureFixture[str]):
     """
-    Whoever reads the log sees who called, and cannot call in that name.
+    A reader of the log sees which account called, and cannot call as that account.
     """
     token = trust.token(sub="somebody in particular")
     await trust.answer(token)

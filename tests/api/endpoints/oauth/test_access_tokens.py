@@ -61,7 +61,7 @@ async def hs256(issuer: Issuer) -> str:
 
 
 async def another_s(issuer: Issuer) -> str:
-    """Signed with a key that nobody knows, under the name of one that is known."""
+    """Signed with an unknown key, under the name of one that is known."""
     token = await issuer.token()
     private_key = rsa.generate_private_key(65537, 2048).private_bytes(
         Encoding.DER, PrivateFormat.PKCS8, NoEncryption()
@@ -132,7 +132,7 @@ GARBAGE = ["a.b.c", "..", "e30.e30.e30", f"{encoded([])}.e30.", f"{'W1tb' * 1500
 @pytest.mark.parametrize("name", FORGERIES)
 async def test_a_forgery_is_refused(issuer: Issuer, name: str):
     """
-    With the words for every token that nobody knows.
+    With the error of every unknown token.
     """
     assert REFUSED == await issuer.accepts(await FORGERIES[name](issuer))
 
@@ -182,7 +182,7 @@ async def test_roles_are_those_that_the_account_has_now(issuer: Issuer):
 @pytest.mark.parametrize("config", [ecdsa_config("P-256"), ed25519_config()], ids=str)
 async def test_tokens_outlive_the_change_of_a_web_key_and_end_with_it(issuer: Issuer, config):
     """
-    Keys are changed without logging anybody out; whoever removes one wants that.
+    A change of keys logs no account out; an operator who removes a key wants that.
     """
     former = next(
         web_key.id for web_key in await issuer.web_keys.list(owner(issuer)) if web_key.state == 2

@@ -205,7 +205,7 @@ REFUSALS: dict[str, tuple[Ask, str, str]] = {
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_refusal(issuer: Issuer, name: str):
     """
-    In the form of RFC 6749, section 5.2: clients show it to whoever set them up.
+    In the form of RFC 6749, section 5.2: clients show it to the operator who set them up.
     """
     ask, error, description = REFUSALS[name]
     fields, headers = ask(issuer)
@@ -304,7 +304,7 @@ async def test_whatever_is_sent_is_answered_in_the_form_of_oauth(issuer: Issuer,
 
 async def test_an_expired_key_gets_no_token(issuer: Issuer):
     """
-    To the very moment.
+    To the exact moment.
     """
     made = await issuer.service.ask("CreateAccount", {"name": "brief", "roles": ["IAM_OWNER"]})
     until = issuer.service.clock.now + timedelta(minutes=1)
@@ -323,7 +323,7 @@ async def test_an_expired_key_gets_no_token(issuer: Issuer):
 
 async def test_a_deleted_key_gets_no_token(issuer: Issuer):
     """
-    That is how a key that leaked is mended; the account's other keys go on.
+    So an operator replaces a leaked key; the account's other keys continue to work.
     """
     account = await new_account(issuer.service, "two keys")
     created = await issuer.service.ask("CreateAccountKey", {"accountId": account.id})
@@ -342,7 +342,7 @@ async def test_a_deleted_key_gets_no_token(issuer: Issuer):
 
 async def test_a_new_secret_replaces_the_former(issuer: Issuer):
     """
-    That is how a leaked one is mended.
+    So an operator replaces a leaked secret.
     """
     account = await new_account(issuer.service, "leaky")
     again = await issuer.service.ask("CreateAccountSecret", {"accountId": account.id})
@@ -408,7 +408,7 @@ HOSTS = ["localhost:8080", "[::1]:8080", "a.example", "a/b", "", "user@host", "h
 @pytest.mark.parametrize("host", HOSTS)
 async def test_the_issuer_is_the_name_that_was_used(host):
     """
-    A server has several names before somebody says which one counts; not every text is a name.
+    A server has several names before an operator sets the one that counts; not every text is a name.
     """
 
     async def app(scope, receive, send):

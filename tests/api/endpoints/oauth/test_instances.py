@@ -1,4 +1,4 @@
-"""Every instance is an issuer of its own, under its own host name."""
+"""Every instance is a separate issuer, under its own host name."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_secret_is_known_at_home_alone(robots):
 
 async def test_an_assertion_is_taken_at_home_alone(robots):
     """
-    Whomever it is for: the key is another instance's.
+    For any audience: the key is another instance's.
     """
     ours, theirs = robots
     status, _ = await ours.assert_itself(ours.home, "http://a.test")

@@ -208,14 +208,14 @@ ROWS = [
 @each_row(ROWS)
 async def test_accounts(service: Service, row: Row, wire: Wire):
     """
-    Service accounts are made by scripts, and deleted when somebody leaves.
+    Service accounts are made by scripts, and deleted when a user leaves.
     """
     await check(service, row, wire)
 
 
 async def test_a_token_ends_with_its_account(service: Service):
     """
-    At once, on the node that deleted it.
+    Immediately, on the node that deleted it.
     """
     token = await service.ask("CreateToken", {"account": "leaver", "roles": ["IAM_OWNER"]})
     callers = {**service.headers, Caller.ADMIN: bearer(token["token"])}

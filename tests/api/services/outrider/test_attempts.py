@@ -1,6 +1,6 @@
 """Attempts in the log of deliveries.
 
-The attempts are written as a worker writes them; nobody is called.
+The attempts are written as a worker writes them; no target is called.
 """
 
 from __future__ import annotations

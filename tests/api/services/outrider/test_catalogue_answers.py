@@ -100,7 +100,7 @@ async def test_every_method_of_zitadel_can_be_bound(service: Service):
     conditions = [
         {direction: {"method": method}} for method in sorted(known) for direction in DIRECTIONS
     ]
-    # At once, as a client with many of them does: the server commits them in groups.
+    # Concurrently, as a client with many of them does: the server commits them in groups.
     for start in range(0, len(conditions), AT_ONCE):
         await asyncio.gather(
             *(

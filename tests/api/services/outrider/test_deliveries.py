@@ -42,7 +42,7 @@ def searched(**filters: Any) -> Call:
 
 
 def shown(target: str = "$target", **fields: Any) -> dict[str, Any]:
-    """A delivery of the event that is due at once, as it is listed."""
+    """A delivery of the event that is due immediately, as it is listed."""
     return {
         "id": AN_ID,
         "eventId": "$unique",
@@ -346,6 +346,6 @@ ROWS = [*VALIDATION, *FILTERS, *EXECUTIONS, *PAGES, *GETS]
 @each_row(ROWS)
 async def test_deliveries(service: Service, row: Row, wire: Wire):
     """
-    Whoever asks where an event went to gets its answer here.
+    An operator who asks where an event was delivered gets the answer here.
     """
     await check(service, row, wire)

@@ -451,6 +451,6 @@ ROWS = [*CANCELS, *REPLAYS, *STATS]
 @each_row(ROWS)
 async def test_delivery_control(service: Service, row: Row, wire: Wire):
     """
-    Whoever repairs a receiver gets what it missed, and sees that it comes.
+    An operator who repairs a receiver gets the missed deliveries, and sees that they arrive.
     """
     await check(service, row, wire)

@@ -157,7 +157,7 @@ def headers_about(headers: Mapping[str, str]) -> dict[str, Sequence[str]]:
 @pytest.mark.parametrize("wire", Wire, ids=str)
 async def test_setting_an_execution_says_what_it_replaces_and_shadows(service: Service, wire: Wire):
     """
-    ZITADEL's response has a date and nothing else, and nobody notices what is called no longer.
+    ZITADEL's response has a date and nothing else, and does not tell which target is called no longer.
     """
     word = f"hushed{wire.name.replace('_', '').lower()}"
     paid = f"{word}.paid"
@@ -209,7 +209,7 @@ async def test_headers_stay_small_however_much_is_replaced(service: Service):
 @pytest.mark.parametrize("wire", Wire, ids=str)
 async def test_activating_a_public_key_names_the_one_that_was_active(service: Service, wire: Wire):
     """
-    Whoever encrypts for two receivers sees that one of them reads nothing any more.
+    An operator who encrypts for two receivers sees that one of them is not called any more.
     """
     from api.services.zitadel.test_public_keys import KEY
 

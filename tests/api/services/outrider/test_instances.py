@@ -126,6 +126,6 @@ ROWS = [
 @each_row(ROWS)
 async def test_instances(service: Service, row: Row, wire: Wire):
     """
-    Tenants are made and ended by whoever runs the server.
+    The operator of the server creates and deletes tenants.
     """
     await check(service, row, wire)

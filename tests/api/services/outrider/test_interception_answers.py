@@ -146,7 +146,7 @@ SCHEMAS = [
 
 
 def typed(title: str, body: object, expected: Any) -> Row:
-    """A request of a method of ZITADEL, which nobody has to describe."""
+    """A request of a method of ZITADEL, which needs no description."""
     targets = bound(on_request(ADD_USER), responder(interrupts=True, endpoint=answering(body)))
     call = Call("InterceptRequest", {"fullMethod": ADD_USER, "request": {"username": "maxi"}})
     return Row(title, call, expected, targets)

@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 
 class Interceptor:
-    """A target that answers as it is told to, bound to methods of their own."""
+    """A target that answers as it is told to, bound to a separate method for each test."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -105,7 +105,7 @@ async def test_the_id_of_a_failure_finds_its_reason(service, target, kind, wire)
 @every_wire
 @every_kind
 @pytest.mark.parametrize("answer", [Answer(), Answer(status=500)], ids=["accepts", "is ignored"])
-async def test_a_run_that_goes_on_has_an_id_too(service, target, kind, wire, answer):
+async def test_a_run_that_continues_has_an_id_too(service, target, kind, wire, answer):
     """
     What was ignored has a reason as well.
     """
@@ -118,9 +118,9 @@ async def test_a_run_that_goes_on_has_an_id_too(service, target, kind, wire, ans
 
 
 @every_wire
-async def test_each_run_has_an_id_of_its_own(service, target, wire):
+async def test_each_run_has_its_own_id(service, target, wire):
     """
-    Else it would find the reason of somebody else's call.
+    Else it would find the reason of another caller's call.
     """
     target.answer = Answer(status=500)
     call = await target.bind("request")

@@ -337,7 +337,7 @@ HANDED_OVER = [
                 }
             ]
         },
-        # Nobody waits for it to be stored, but what is written later is stored later.
+        # No caller waits for it to be stored, but what is written later is stored later.
         [*at_request(ASYNC), REQUEST, KNOWN_METHOD],
     ),
 ]

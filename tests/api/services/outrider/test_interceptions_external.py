@@ -313,9 +313,9 @@ class LeavingConnection(Connection):
 
 
 @every_wire
-async def test_nobody_is_called_for_a_caller_that_has_left(tmp_path: Path, wire: Wire):
+async def test_no_target_is_called_for_a_caller_that_has_left(tmp_path: Path, wire: Wire):
     """
-    Whoever cancels must not leave a pile of calls behind that nobody waits for.
+    A caller that cancels must not leave calls behind that no caller waits for.
     """
     leave, silence = asyncio.Event(), asyncio.Event()
     async with (
@@ -349,7 +349,7 @@ async def test_nobody_is_called_for_a_caller_that_has_left(tmp_path: Path, wire:
 
 async def test_a_typo_that_stops_everything_can_be_undone(service: Service):
     """
-    In ZITADEL whoever binds a broken target to every request has locked himself out.
+    In ZITADEL an operator who binds a broken target to every request has locked himself out.
     """
     target = (await make(service, NOBODY, interrupts=True))["id"]
     bound = {"condition": EVERYTHING, "targets": [target]}

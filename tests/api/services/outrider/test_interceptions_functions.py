@@ -196,6 +196,6 @@ FUNCTIONS = [
 @each_row(FUNCTIONS)
 async def test_functions(service: Service, row: Row, wire: Wire):
     """
-    What stands in somebody's token is decided by these answers.
+    These answers decide the content of tokens.
     """
     await check(service, row, wire)

@@ -75,7 +75,7 @@ def taken(position: int) -> ExpectedError:
     return ExpectedError(
         "already_exists",
         f'Events[{position}]: the id "$unique" belongs to an event with another type, aggregate or'
-        " payload: give each event an id of its own, or send this one again as it was; nothing of"
+        " payload: give each event its own id, or send this one again as it was; nothing of"
         " this call was stored",
     )
 
@@ -135,12 +135,12 @@ def payload(reason: str, position: int = 0) -> ExpectedError:
 
 
 def text_of(length: int) -> str:
-    """A JSON object so many bytes long."""
+    """A JSON object of this length in bytes."""
     return '{"a":"' + "x" * (length - 8) + '"}'
 
 
 def object_of(length: int) -> dict[str, str]:
-    """An object whose JSON is so many bytes long."""
+    """An object whose JSON has this length in bytes."""
     return {"a": "x" * (length - 8)}
 
 

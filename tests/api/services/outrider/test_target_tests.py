@@ -437,7 +437,7 @@ ROWS = [*SAMPLES, *OUTCOMES, *APPLIED, *REFUSALS]
 @each_row(ROWS)
 async def test_target_tests(service: Service, row: Row, wire: Wire):
     """
-    Before anything depends on a target, somebody wants to see it answer.
+    Before anything depends on a target, an operator wants to see it answer.
     """
     await check(service, row, wire)
 

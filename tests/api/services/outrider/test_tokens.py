@@ -172,7 +172,7 @@ async def code_of(service: Service, token: dict[str, Any], rpc: str, wire: Wire)
 @every_wire
 async def test_a_token_works_until_it_is_revoked(service: Service, wire: Wire):
     """
-    At once, both ways: a leaked secret must not go on working while somebody watches.
+    Immediately, both ways: a leaked secret must not continue to work.
     """
     token = await new_token(service, f"leaked over {wire}", "IAM_OWNER_VIEWER")
 
@@ -184,7 +184,7 @@ async def test_a_token_works_until_it_is_revoked(service: Service, wire: Wire):
 @every_wire
 async def test_a_token_works_until_it_expires(service: Service, wire: Wire):
     """
-    To the very moment.
+    To the exact moment.
     """
     expires = service.clock.now + timedelta(hours=1)
     account = f"expiring over {wire}"

@@ -213,6 +213,6 @@ ROWS = [*VALIDATION, *CHECKS, *ENDPOINTS, *CREATES, *NAMES, *NOT_ALLOWED]
 @each_row(ROWS)
 async def test_create_target(service: Service, row: Row, wire: Wire):
     """
-    Whoever moves here from ZITADEL has code that tells these answers apart.
+    Programs written for ZITADEL tell these answers apart.
     """
     await check(service, row, wire)

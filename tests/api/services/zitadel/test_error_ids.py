@@ -111,7 +111,7 @@ async def test_a_key_that_has_expired_is_not_activated(service: Service):
 
 async def test_web_keys_refuse_with_their_ids(service: Service):
     """
-    The key that signs stays, and one that nobody has signs nothing.
+    The key that signs stays, and one that does not exist signs nothing.
     """
     await ManageWebKeys(service.store, Runtime(now=service.clock), KeyPairs()).ensure_first(
         service.instance

@@ -377,6 +377,6 @@ ROWS = [
 @each_row(ROWS)
 async def test_list_executions(service: Service, row: Row, wire: Wire):
     """
-    There is no call to read one execution: whoever wants to know has to search.
+    There is no call to read one execution: a caller has to search.
     """
     await check(service, row, wire)

@@ -387,6 +387,6 @@ ROWS = [*GETS, *FILTERS, *BY_NAME, *FOLDED, *SORTS, *PAGES]
 @each_row(ROWS)
 async def test_read_targets(service: Service, row: Row, wire: Wire):
     """
-    Whoever compares what is there with what should be reads every field and every page.
+    A client that compares the state with the plan reads every field and every page.
     """
     await check(service, row, wire)

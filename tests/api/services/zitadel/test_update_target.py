@@ -52,7 +52,7 @@ def change(title: str, expected: dict[str, Any] | ExpectedError, **fields: Any) 
 
 
 def unknown(title: str, expected: ExpectedError, **fields: Any) -> Row:
-    """A change of a target that nobody created."""
+    """A change of a target that does not exist."""
     return Row(title, Call("UpdateTarget", {"id": "1", **fields}), expected)
 
 

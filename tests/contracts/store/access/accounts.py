@@ -82,7 +82,7 @@ class AccountsContract(StoreContract):
         )
 
     async def test_a_name_is_taken_once_in_an_instance(self, store: Store) -> None:
-        """Two of one name could not be told apart by whoever revokes."""
+        """Two of one name could not be told apart by the operator who revokes one."""
         await add(store, an_account())
         await add(store, an_account(), ANOTHER_INSTANCE)
 
@@ -154,7 +154,7 @@ class AccountsContract(StoreContract):
         ]
 
     async def test_a_key_is_deleted_by_its_account_and_its_id(self, store: Store) -> None:
-        """Nobody deletes another's by mistake; the other keys stay."""
+        """An account's owner does not delete another's by mistake; the other keys stay."""
         for number in ("11", "12"):
             await add(store, an_account(number, f"name {number}"))
         for number in ("701", "702"):

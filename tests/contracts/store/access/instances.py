@@ -40,7 +40,7 @@ def an_instance(
     *hosts: str,
     created_at: datetime = NOW,
 ) -> Instance:
-    """A tenant; named after its id, and reached by no name of its own when none is given."""
+    """A tenant; named after its id, and reached by no host name when none is given."""
     return Instance(
         id=InstanceId(id), name=name or f"instance {id}", hosts=hosts, created_at=created_at
     )
@@ -179,7 +179,7 @@ class InstancesContract(StoreContract):
         ]
 
     async def test_its_name_and_hosts_are_free(self, store: Store) -> None:
-        """For whoever comes next."""
+        """For the next reader."""
         await add(store, an_instance("9001", "shop", "a.example"))
         await write(store, lambda instances: instances.delete(SHOP))
         await add(store, an_instance("9002", "shop", "a.example"))
@@ -195,7 +195,7 @@ class InstancesContract(StoreContract):
         assert 1 == len(await read(store, lambda instances: instances.list()))
 
     async def test_what_is_attempted_has_nothing_left_to_settle(self, store: Store) -> None:
-        """The worker that claimed it goes on with the rest of its batch."""
+        """The worker that claimed it continues with the rest of its batch."""
         for instance, first in ((SHOP, 100), (BANK, 200)):
             await add(store, an_instance(instance))
             await store.write(lambda unit, i=instance, n=first: fill(unit, i, n))

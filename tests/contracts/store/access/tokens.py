@@ -66,7 +66,7 @@ class TokensContract(StoreContract):
         assert token == await get(store, "501")
         assert None is await by_hash(store, ANOTHER_HASH)
 
-    async def test_a_token_without_roles_is_somebody(self, store: Store) -> None:
+    async def test_a_token_without_roles_is_authenticated(self, store: Store) -> None:
         """Who may do nothing is answered other than who is unknown."""
         await add(store, a_token(roles=[]))
 
@@ -119,7 +119,7 @@ class TokensContract(StoreContract):
         assert a_token(instance=ANOTHER_INSTANCE) == await get(store, "501", ANOTHER_INSTANCE)
 
     async def test_a_list_is_oldest_first_with_what_has_expired(self, store: Store) -> None:
-        """Expired tokens are listed: somebody may wonder why theirs does not work."""
+        """Expired tokens are listed: an operator may wonder why one does not work."""
         tokens = [
             a_token(str(number), expires_at=NOW - timedelta(days=1), created_at=NOW)
             for number in (9, 10, 501)

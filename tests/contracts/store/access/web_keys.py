@@ -159,7 +159,7 @@ class WebKeysContract(StoreContract):
         assert sorted(set(revisions)) == revisions
 
     async def test_a_removed_key_is_found_by_its_id_alone(self, store: Store) -> None:
-        """Removing it again answers the first date; nobody else sees it."""
+        """Removing it again answers the first date; no reader sees the key."""
         await add(store, a_web_key())
         await add(store, a_web_key("602"))
         gone = a_web_key(state=WebKeyState.REMOVED, changed_at=LATER)
@@ -181,7 +181,7 @@ class WebKeysContract(StoreContract):
         ) == await signing(store)
 
     async def test_another_key_takes_over_in_one_unit(self, store: Store) -> None:
-        """Nobody ever sees two active keys, or none."""
+        """No reader ever sees two active keys, or none."""
         former, next_one = a_web_key("601", WebKeyState.ACTIVE), a_web_key("602")
         await add(store, former, b"former")
         await add(store, next_one, b"next")

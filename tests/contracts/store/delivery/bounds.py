@@ -96,7 +96,7 @@ async def add_in_front_of(store: Store, dependents: int, firsts: Collection[int]
 
 
 async def finish(store: Store) -> int:
-    """Go on with the deletion of the target; return how many parts that took."""
+    """Continue the deletion of the target; return how many parts that took."""
     parts = 1
     while not await store.write(lambda unit: unit.targets.finish_deletion(INSTANCE, TARGET, LATER)):
         parts += 1
@@ -244,7 +244,7 @@ class BoundsContract(StoreContract):
     async def test_a_target_with_a_backlog_is_deleted_in_parts(
         self, store: Store, *, is_ordered: bool
     ) -> None:
-        """It is gone at once; what is noted is finished by the next one who looks."""
+        """It is removed immediately; the next worker that looks finishes what is recorded."""
         await add_targets(store)
         await add_targets(store, instance=ANOTHER_INSTANCE)
         if is_ordered:
@@ -303,7 +303,7 @@ class BoundsContract(StoreContract):
         assert LATER == (await log_of(store, "3001")).next_attempt_at
 
     async def test_an_instance_is_deleted_in_parts(self, store: Store) -> None:
-        """It is gone at once, and its rows after a while; another one keeps all of its own."""
+        """It is removed immediately, and its rows after a while; another one keeps all its rows."""
         another = Instance(
             id=ANOTHER_INSTANCE, name="another", hosts=("another.example",), created_at=NOW
         )

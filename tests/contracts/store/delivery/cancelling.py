@@ -50,7 +50,7 @@ class CancellingContract(StoreContract):
         """The targets of the deliveries."""
         await add_targets(store)
 
-    async def test_what_is_due_is_cancelled_at_once(self, store: Store) -> None:
+    async def test_what_is_due_is_cancelled_immediately(self, store: Store) -> None:
         """It is not attempted any more."""
         await add_pending(store, planned("1"))
         await cancel(store, "1", now=NOW + HOUR)
@@ -91,7 +91,7 @@ class CancellingContract(StoreContract):
         assert [["1"], []] == claimed
         assert ["3"] == await claimed_ids(store)
 
-    async def test_what_an_interrupting_target_kept_waiting_goes_on(self, store: Store) -> None:
+    async def test_what_an_interrupting_target_kept_waiting_continues(self, store: Store) -> None:
         """Its failure kept them waiting; none waits for a delivery that will not come."""
         await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await claim(store)
@@ -101,7 +101,7 @@ class CancellingContract(StoreContract):
 
         assert ["2"] == await claimed_ids(store)
 
-    async def test_an_attempt_that_is_under_way_goes_on_and_is_the_last(self, store: Store) -> None:
+    async def test_an_attempt_in_flight_continues_and_is_the_last(self, store: Store) -> None:
         """It cannot be called back; but it is not tried again."""
         await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await claim(store)
@@ -166,7 +166,7 @@ class CancellingContract(StoreContract):
         assert {"1": "PENDING"} == await states(store)
 
     async def test_what_a_pause_suspends_is_cancelled(self, store: Store) -> None:
-        """It does not come back when the target goes on."""
+        """It does not come back when the target is resumed."""
         await add_pending(store, planned("1"), planned("2"))
         await pause(store)
         await claim(store, now=NOW + HOUR)

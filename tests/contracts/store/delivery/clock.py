@@ -72,7 +72,7 @@ class ClockContract(StoreContract):
         assert {"1", "2"} == set(await claimed_ids(store))
 
     async def test_a_retry_keeps_its_time_of_day(self, store: Store) -> None:
-        """Else the schedule of a receiver that is down would be used up at once."""
+        """Else the schedule of a receiver that is down would be used up immediately."""
         await add_pending(store, planned("1"))
         await claim(store)
         retry = a_settlement(
@@ -83,7 +83,7 @@ class ClockContract(StoreContract):
 
         assert LATER == await next_due(store)
 
-    async def test_limited_targets_are_claimed_from_at_once(self, store: Store) -> None:
+    async def test_limited_targets_are_claimed_from_immediately(self, store: Store) -> None:
         """Their last claims and their tokens are counted from now on."""
         await set_policy(store, TargetPolicy(rate_per_second=1.0), now=NOW)
         await add_pending(store, planned("1"), planned("2"), event="a", now=LATER)

@@ -48,7 +48,7 @@ class ChainContract(StoreContract):
 
 
 class DependentsContract(ChainContract):
-    """Which deliveries wait, which go on, which are cancelled."""
+    """Which deliveries wait, which become due, which are cancelled."""
 
     async def test_only_the_first_of_a_chain_is_due(self, chain: Store) -> None:
         """First attempts happen in the order of the list."""
@@ -59,7 +59,7 @@ class DependentsContract(ChainContract):
     @pytest.mark.parametrize(
         "state", [DeliveryState.DELIVERED, DeliveryState.RETRYING, DeliveryState.DEAD]
     )
-    async def test_the_next_goes_on_when_the_attempt_in_front_has_ended(
+    async def test_the_next_is_due_when_the_attempt_in_front_has_ended(
         self, chain: Store, state: DeliveryState
     ) -> None:
         """Whatever became of it; and the one behind the next waits on."""
@@ -69,7 +69,7 @@ class DependentsContract(ChainContract):
         assert NOW == (await log_of(chain, "2")).next_attempt_at
         assert ["2"] == await claimed_ids(chain)
 
-    async def test_what_goes_on_is_due_at_once(self, chain: Store) -> None:
+    async def test_what_continues_is_due_immediately(self, chain: Store) -> None:
         """At the time of settling, not of the attempt, nor of the event."""
         await claim(chain)
         await settle(chain, a_settlement("1", dependents=Dependents.RELEASE), now=LATER)
@@ -111,7 +111,7 @@ class DependentsContract(ChainContract):
         }
         assert None is await next_due(chain)
 
-    async def test_cancelling_leaves_what_went_on(self, chain: Store) -> None:
+    async def test_cancelling_leaves_what_was_due_already(self, chain: Store) -> None:
         """What has begun is not undone, nor what waits behind it."""
         await claim(chain)
         await settle(
@@ -128,7 +128,7 @@ class DependentsContract(ChainContract):
         )
 
     async def test_cancelling_leaves_other_events_alone(self, chain: Store) -> None:
-        """Each event has a chain of its own."""
+        """Each event has its own chain."""
         await add_pending(chain, *planned_chain(("11", "101"), ("12", "102")), event="event-2")
         await claim(chain)
         await settle(chain, a_settlement("1", DeliveryState.DEAD, dependents=Dependents.CANCEL))
@@ -256,7 +256,7 @@ class DeletedTargetContract(ChainContract):
             chain
         )
 
-    async def test_what_depended_on_a_deleted_target_goes_on(self, chain: Store) -> None:
+    async def test_what_depended_on_a_deleted_target_continues(self, chain: Store) -> None:
         """It would wait for ever."""
         await claim(chain)
         await settle(chain, a_settlement("1", DeliveryState.RETRYING, due_at=LATER))

@@ -228,7 +228,7 @@ class EventsContract(StoreContract):
             known.digest for known in (await store.write(work)).values()
         ]
 
-    async def test_a_whole_call_is_written_at_once(self, store: Store) -> None:
+    async def test_a_whole_call_is_written_in_one_step(self, store: Store) -> None:
         """A thousand events, the most that one call may carry."""
         await add_targets(store)
         events = [

@@ -101,7 +101,7 @@ class LeasesContract(StoreContract):
         assert ["2"] == [orphan.claimed.id for orphan in secured]
 
     async def test_renewing_extends(self, leased: Store) -> None:
-        """A worker that goes on saying so goes on living."""
+        """A worker that renews its lease keeps it."""
         await renew(leased, until=OVER + timedelta(seconds=30))
 
         assert [] == await orphaned_ids(leased)
@@ -171,7 +171,7 @@ class LeasesContract(StoreContract):
         assert (DeliveryState.DELIVERING, (lost,)) == (log.state, log.attempts)
 
     async def test_a_late_attempt_does_not_pass_for_the_next_one(self, leased: Store) -> None:
-        """A worker wakes up and claims again what it still has under way: two attempts, one name."""
+        """A worker wakes up and claims again what it still has in flight: two attempts, one name."""
         lost = an_attempt(1, Outcome.LOST)
         rescue = a_settlement("1", DeliveryState.RETRYING, attempt=lost, due_at=OVER)
         await settle(leased, rescue, now=OVER)
@@ -185,7 +185,7 @@ class LeasesContract(StoreContract):
         assert (DeliveryState.DELIVERED, (lost, second)) == (log.state, log.attempts)
 
     async def test_a_worker_that_comes_before_the_rescuer_is_believed(self, leased: Store) -> None:
-        """Its lease is over, but nobody took the delivery: what it did is what happened."""
+        """Its lease is over, but no worker took the delivery: its result is the result."""
         assert 1 == await settle(leased, a_settlement("1"), now=OVER)
         assert "DELIVERED" == (await states(leased))["1"]
         assert ["2"] == await orphaned_ids(leased)

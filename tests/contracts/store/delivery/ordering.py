@@ -143,7 +143,7 @@ class OrderingContract(StoreContract):
         assert ["1"] == await claimed_ids(store, now=NOW + HOUR)
 
     async def test_order_that_is_switched_off_keeps_none_waiting(self, store: Store) -> None:
-        """Whatever was waiting goes at once."""
+        """All that was waiting becomes due immediately."""
         await set_policy(store, HALTS)
         for number in ("1", "2", "3"):
             await happens(store, number, "a")

@@ -118,7 +118,7 @@ class QueueContract(StoreContract):
         assert [] == await claimed_ids(store, limit=2)
 
     async def test_no_worker_gets_what_another_has_claimed(self, store: Store) -> None:
-        """Every delivery has one owner, however many ask at once."""
+        """Every delivery has one owner, however many claim at the same time."""
         await add_targets(store)
         await add_pending(store, *(planned(str(number)) for number in range(1, 51)))
         taken = await asyncio.gather(
@@ -172,7 +172,7 @@ class QueueContract(StoreContract):
         ]
 
     async def test_a_retry_that_is_released_is_still_a_retry(self, store: Store) -> None:
-        """The log goes on telling that it was tried."""
+        """The log still tells that it was tried."""
         await add_targets(store)
         await add_pending(store, planned("1"))
         await claim(store)

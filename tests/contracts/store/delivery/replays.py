@@ -122,7 +122,7 @@ class ReplaysContract(StoreContract):
         await settle(store, a_settlement("1"), a_settlement("2", DeliveryState.DEAD))
 
     async def test_what_is_named_says_whether_it_can_be_replayed(self, store: Store) -> None:
-        """Open ones are under way already; what is not there is not told."""
+        """Open ones are skipped; unknown ones are not reported."""
         ids = [DeliveryId(delivery_id) for delivery_id in ("3", "9", "2", "4", "x", "1")]
         named = await store.read(lambda unit: unit.log_scans.named(INSTANCE, ids))
         strangers = await store.read(lambda unit: unit.log_scans.named(ANOTHER_INSTANCE, ids))
@@ -243,7 +243,7 @@ class ReplaysContract(StoreContract):
         assert 1 == known[stored.id].deliveries
 
     async def test_a_replay_to_a_paused_target_waits_with_the_others(self, store: Store) -> None:
-        """And is due when the target goes on."""
+        """And is due when the target is resumed."""
         await pause(store, "102")
         await replay(store, ("12", "2"), now=NOW + HOUR)
 
@@ -279,7 +279,7 @@ class ReplaysContract(StoreContract):
         assert ["2", "12", "32"] == await replayed(store, "1", "2", "12", "32")
 
     async def test_a_cancelled_replay_does_not_count(self, store: Store) -> None:
-        """Somebody stopped it: the event has not come."""
+        """An operator stopped it: the event has not arrived."""
         await replay_once(store, ("12", "2"))
         await store.write(lambda unit: unit.cancellations.cancel(INSTANCE, DeliveryId("12"), NOW))
 
@@ -328,7 +328,7 @@ class ReplaysContract(StoreContract):
         await end(store, "42", DeliveryState.DEAD)
         assert [] == await replay_once(store, ("52", "42"))
 
-    async def test_at_once_one_replay_is_made(self, store: Store) -> None:
+    async def test_of_concurrent_calls_one_makes_the_replay(self, store: Store) -> None:
         """Of many callers at the same time one makes it."""
         calls = [replay_once(store, (str(number), "2")) for number in range(50, 58)]
         made = await asyncio.gather(*calls)

@@ -140,7 +140,7 @@ class RetentionContract(StoreContract):
         ]
 
     async def test_a_replay_keeps_the_event(self, store: Store) -> None:
-        """It has no payload of its own."""
+        """It has no separate payload."""
         await add_pending(store, planned("1"))
         await claim(store)
         await settle(store, a_settlement("1"))
@@ -174,7 +174,7 @@ class RetentionContract(StoreContract):
         assert {"1": "DEAD", "2": "PENDING"} == await states(store)
 
     async def test_one_at_a_time_leads(self, store: Store) -> None:
-        """Until its lease is over; one that goes on working keeps it."""
+        """Until its lease is over; one that continues to work keeps it."""
 
         async def acquire(owner: str, at: int, until: int) -> bool:
             now, then = NOW + at * SECOND, NOW + until * SECOND

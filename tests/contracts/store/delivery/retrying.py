@@ -103,7 +103,7 @@ class RetryingContract(StoreContract):
         assert [] == await claimed_ids(store, now=NOW + MINUTE)
 
     async def test_a_dependent_stays_behind_the_one_in_front(self, store: Store) -> None:
-        """An interrupting target failed: its execution goes on in order."""
+        """An interrupting target failed: its execution continues in order."""
         await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await fail(store, "1")
 
@@ -126,7 +126,7 @@ class RetryingContract(StoreContract):
         assert [] == await claimed_ids(store, now=NOW + HOUR)
 
     async def test_a_paused_target_is_called_no_sooner(self, store: Store) -> None:
-        """What was made due is attempted when it goes on."""
+        """What was made due is attempted when the target is resumed."""
         await add_pending(store, planned("1"), planned("2"))
         await fail(store, "1", "2")
         await pause(store)

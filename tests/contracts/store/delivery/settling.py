@@ -179,7 +179,7 @@ class SettlingContract(StoreContract):
 
         assert state is (await log_of(claimed, "1")).state
 
-    async def test_cancelling_a_deleted_targets_retry_lets_dependents_go_on(
+    async def test_cancelling_a_deleted_targets_retry_makes_dependents_due(
         self, store: Store
     ) -> None:
         """Even when they were to wait: it will never be delivered."""

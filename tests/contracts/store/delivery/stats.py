@@ -108,7 +108,7 @@ class CountingContract(StoreContract):
         assert [60, 300, 3600] == [rate.window.total_seconds() for rate in empty.rates]
 
     async def test_states_are_counted(self, store: Store) -> None:
-        """At once, by the hour, and after everything was rolled up: always the same."""
+        """Immediately, after an hour, and after everything was rolled up: always the same."""
         await self.every_state(store)
         expected = {
             "PENDING": 2,
@@ -228,7 +228,7 @@ class CountingContract(StoreContract):
             [target.target_id for target in answer.suspended] for answer in (first, *rest, narrow)
         ]
 
-    async def test_a_target_that_goes_on_is_not_suspended(self, store: Store) -> None:
+    async def test_a_resumed_target_is_not_suspended(self, store: Store) -> None:
         """While it recovers it is called; a deleted one is gone; limits do not suspend it."""
         limit = TargetPolicy(max_concurrency=1)
         await store.write(lambda unit: unit.policies.put(INSTANCE, TargetId("101"), limit, NOW))
@@ -240,7 +240,7 @@ class CountingContract(StoreContract):
         assert [] == [*(await stats(store)).suspended]
         assert [] == [*(await stats(store, instance=ANOTHER_INSTANCE)).suspended]
 
-    async def test_one_target_has_numbers_of_its_own(self, store: Store) -> None:
+    async def test_one_target_has_its_own_numbers(self, store: Store) -> None:
         """As if there were no other."""
         await self.every_state(store)
         await roll_up(store, NOW + 10 * MINUTE)

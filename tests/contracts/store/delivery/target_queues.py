@@ -137,8 +137,8 @@ class TargetQueuesContract(StoreContract):
             lambda unit: unit.deliveries.suspended(target_keys, NOW)
         )
 
-    async def test_a_target_that_goes_on_gets_more_with_each_success(self, store: Store) -> None:
-        """A receiver that comes back from an outage is not met by all that it missed at once."""
+    async def test_a_resumed_target_gets_more_with_each_success(self, store: Store) -> None:
+        """A receiver that comes back from an outage does not get all that it missed at the same time."""
         await pause(store)
         await add_many_pending(store, 40, "101", first=100)
         await resume(store)

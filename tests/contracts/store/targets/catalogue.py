@@ -159,7 +159,7 @@ class CatalogueContract(StoreContract):
 
         assert revisions[0] < revisions[1] == revisions[2]
 
-    async def test_a_thousand_entries_are_written_at_once(self, store: Store) -> None:
+    async def test_a_thousand_entries_are_written_in_one_call(self, store: Store) -> None:
         """As many as one call may bring."""
         entries = [Entry(kind=EntryKind.FUNCTION, name=f"f{number}") for number in range(1000)]
 

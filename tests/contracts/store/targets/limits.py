@@ -71,7 +71,7 @@ class LimitsContract(StoreContract):
         await add_targets(store)
         await add_many_pending(store, 40, first=100)
 
-    async def test_no_more_than_allowed_are_attempted_at_once(self, store: Store) -> None:
+    async def test_no_more_than_allowed_are_attempted_at_the_same_time(self, store: Store) -> None:
         """By all workers together, whether the limit came before the backlog or after it."""
         await set_policy(store, TargetPolicy(max_concurrency=3))
         first = await claimed_ids(store)
@@ -92,7 +92,7 @@ class LimitsContract(StoreContract):
         assert [claimed] == await claimed_ids(store, "worker-2")
 
     async def test_a_limit_that_is_lifted_is_gone(self, store: Store) -> None:
-        """At once, for all that waited."""
+        """Immediately, for all that waited."""
         await set_policy(store, TargetPolicy(max_concurrency=1))
         await claimed_ids(store)
         await set_policy(store, TargetPolicy())
@@ -100,7 +100,7 @@ class LimitsContract(StoreContract):
         assert 39 == len(await claimed_ids(store))
 
     async def test_a_rate_is_kept_by_all_workers_together(self, store: Store) -> None:
-        """10 a second: two at first, then one each 100 ms, and never a second's worth at once."""
+        """10 a second: two at first, then one each 100 ms, and never a second's worth together."""
         await set_policy(store, TargetPolicy(rate_per_second=10))
         taken = []
         for step in range(21):
@@ -188,7 +188,9 @@ class LimitsContract(StoreContract):
         assert BreakerChange.CLOSED is closed
         assert 2 == len(await claimed_ids(store, now=again_at))
 
-    async def test_what_was_under_way_when_it_opened_does_not_close_it(self, store: Store) -> None:
+    async def test_what_was_in_progress_when_it_opened_does_not_close_it(
+        self, store: Store
+    ) -> None:
         """It began before the failures did."""
         await set_policy(store, BREAKER)
         [early] = await claim(store, limit=1)

@@ -66,7 +66,7 @@ class PausingContract(StoreContract):
         )
         assert before == await log_of(store, "1")
 
-    async def test_all_is_due_at_once_when_the_target_goes_on(self, store: Store) -> None:
+    async def test_all_is_due_immediately_when_the_target_is_resumed(self, store: Store) -> None:
         """In the order in which it would have been; more at a time with each that is accepted."""
         await add_pending(store, planned("1"), planned("2"), event="a")
         await pause(store)
@@ -99,7 +99,7 @@ class PausingContract(StoreContract):
         assert ["1"] == await claimed_ids(store, now=NOW + HOUR)
 
     async def test_what_is_attempted_ends_with_that_attempt(self, store: Store) -> None:
-        """A failure is tried again when the target goes on."""
+        """A failure is tried again when the target is resumed."""
         await add_pending(store, planned("1"), planned("2"), planned("3"))
         await claim(store)
         await pause(store)
@@ -155,7 +155,7 @@ class PausingContract(StoreContract):
 
         assert ["2"] == await claimed_ids(store)
 
-    async def test_another_instance_goes_on(self, store: Store) -> None:
+    async def test_another_instance_is_not_paused(self, store: Store) -> None:
         """Its target may have the same id."""
         await add_targets(store, instance=ANOTHER_INSTANCE)
         await add_pending(store, planned("1"))
@@ -171,7 +171,7 @@ class PausingContract(StoreContract):
     async def test_a_paused_target_that_is_deleted_has_no_open_deliveries(
         self, store: Store
     ) -> None:
-        """Its deliveries are cancelled for good, and what depends on them goes on."""
+        """Its deliveries are cancelled for good, and what depends on them becomes due."""
         await add_pending(store, *planned_chain(("1", "101"), ("2", "102")))
         await pause(store)
         await claim(store)

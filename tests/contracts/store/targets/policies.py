@@ -66,7 +66,7 @@ async def pause(store: Store, target: str = "101", *, instance: InstanceId = INS
 
 
 async def resume(store: Store, target: str = "101", *, instance: InstanceId = INSTANCE) -> None:
-    """Let a target go on."""
+    """Resume a target."""
     await store.write(lambda unit: unit.policies.resume(instance, TargetId(target)))
 
 
@@ -146,7 +146,7 @@ class TargetPoliciesContract(StoreContract):
 
         assert None is await get(store)
 
-    async def test_many_are_found_at_once(self, store: Store) -> None:
+    async def test_many_are_found_in_one_call(self, store: Store) -> None:
         """Those without a policy are absent."""
         await put(store)
         await pause(store, "102", instance=ANOTHER_INSTANCE)

@@ -86,7 +86,7 @@ MEANINGS: dict[TextMethod, Callable[[str, str], bool]] = {
     TextMethod.ENDS_WITH_IGNORE_CASE: lambda name, text: name.lower().endswith(text.lower()),
 }
 
-# Each field has ties, and an order of its own.
+# Each field has ties, and a different order.
 VARIED = tuple(
     a_target(
         str(100 + number),

@@ -145,7 +145,7 @@ class TargetsContract(StoreContract):
         with pytest.raises(AlreadyExists):
             await add_targets(store, a_target("103", name="ARCHIVE"))
 
-    async def test_a_target_may_change_the_case_of_its_own_name(self, store: Store) -> None:
+    async def test_a_target_may_change_the_case_of_its_name(self, store: Store) -> None:
         """It does not stand in its own way."""
         await add_targets(store, a_target("101", name="audit"))
         renamed = a_target("101", name="Audit")

@@ -1,4 +1,4 @@
-"""Cancelling in memory, at once or when the attempt that is under way has ended."""
+"""Cancel deliveries in memory: immediately, or when the attempt in flight has ended."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class MemoryLeases:
         return orphaned[:limit]
 
     def secure(self, orphans: Sequence[OrphanedDelivery]) -> Sequence[OrphanedDelivery]:
-        """See the port. Units run one after the other: no other one comes between."""
+        """Units run one after the other: no other one comes between."""
         return orphans
 
     def tidy(self, now: datetime, latest: datetime) -> None:

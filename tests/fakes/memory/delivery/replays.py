@@ -35,7 +35,7 @@ class MemoryLogScans:
         *,
         newest_first: bool = False,
     ) -> LogWindow:
-        """See the port. It looks at those that fit only: nothing makes it slow."""
+        """It looks at those that fit only: nothing makes it slow."""
         rest = [
             row
             for row in _of_instance(self._tables, instance)

@@ -48,7 +48,7 @@ class MemoryRetention:
     def delete_expired_events(
         self, published_before: datetime, after: int, limit: int
     ) -> tuple[int, int | None]:
-        """See the port. It looks at all there are: nothing makes it slow."""
+        """It looks at all there are: nothing makes it slow."""
         del after
         with_deliveries = {
             (row.instance, row.delivery.event_id) for row in self._tables.deliveries.values()

@@ -43,7 +43,7 @@ def claimed(tables: Tables, row: QueuedDelivery) -> ClaimedDelivery:
 
 
 def is_of_this_claim(row: QueuedDelivery, settlement: Settlement) -> bool:
-    """Whether it settles the attempt that is under way, not one that was recorded as LOST."""
+    """Whether it settles the attempt that is in progress, not one that was recorded as LOST."""
     attempt = settlement.attempt
     return attempt is None or attempt.number == row.delivery.attempt_count + 1
 

@@ -1,15 +1,15 @@
 """Do the work of one delivery once, though it may come several times.
 
 A sender that promises at least once will send again what you have done already, when your answer got
-lost. A store claims an id with a lease before the work, and marks it done after success. Whoever
-comes meanwhile is told to come later; whoever comes after is answered at once. A worker that died
+lost. A store claims an id with a lease before the work, and marks it done after success. A call
+that comes meanwhile is told to come later; a call that comes after is answered immediately. A worker that died
 loses its lease, and the work is done by the next attempt.
 
     receiver = Receiver(signing_keys=..., deduplicate=SqliteStore("seen.db"))
 
 An event is known by the signed id of its delivery. Without that id, which ZITADEL does not send and
-somebody who recorded a call can leave out, the signed bytes themselves are known for as long as their
-signature is believed: what was handled does not run again for having lost its id. With
+an attacker who recorded a call can leave out, the signed bytes themselves are known for as long as their
+signature is valid: a handled call does not run again because its id was removed. With
 `Receiver(deduplicate_by="event")` replays, and deliveries to other targets of this receiver, count as
 the same event: its id in `Outrider-Event` together with its body. That id is not signed. Who can
 change calls on their way can have a replay handled that way, but no call twice, and stop no other
@@ -33,13 +33,13 @@ KEEP_SECONDS = 7 * 86_400.0
 
 
 class State(str, Enum):
-    """What a store knows of an id."""
+    """The state of an id in a store."""
 
     MINE = "mine"
     """Claimed: do the work, then say `done`, or `release` if it failed."""
 
     BUSY = "busy"
-    """Somebody else has the lease."""
+    """Another call has the lease."""
 
     DONE = "done"
     """The work is done."""
@@ -59,14 +59,14 @@ class Claimed:
 
 
 class DeduplicationStore(Protocol):
-    """Where claims are kept. Called from any thread; each call is one atomic step."""
+    """A store of claims. Called from any thread; each call is one atomic step."""
 
     def claim(self, delivery_id: str, lease_seconds: float) -> Claimed:
-        """Take the id for so long, unless it is done or somebody has it."""
+        """Take the id for `lease_seconds`, unless it is done or another call has it."""
         ...
 
     def done(self, delivery_id: str, token: str, keep_seconds: float) -> bool:
-        """Remember that the work is done; False when the lease was lost to somebody else."""
+        """Remember that the work is done; False when another call has taken over the lease."""
         ...
 
     def release(self, delivery_id: str, token: str) -> None:
@@ -75,7 +75,7 @@ class DeduplicationStore(Protocol):
 
 
 def new_token() -> str:
-    """A name for one lease that nobody else has."""
-    from secrets import token_hex  # noqa: PLC0415 - imported by whoever claims, not by everybody
+    """Return a unique name for one lease."""
+    from secrets import token_hex  # noqa: PLC0415 - needed for claims only
 
     return token_hex(16)

@@ -20,7 +20,7 @@ return 1
 
 
 class RedisClient(Protocol):
-    """What is used of a client: `redis.Redis` and `valkey.Valkey` have it."""
+    """The methods of a client that are used: `redis.Redis` and `valkey.Valkey` have it."""
 
     def execute_command(self, *args: Any) -> Any:
         """Send one command and return its answer."""

@@ -19,7 +19,7 @@ from outrider.domain.net.egress_policy import (
 )
 from outrider.domain.net.endpoint import Address, Endpoint
 
-MAX_NAMES = 1024  # resolved names remembered at once
+MAX_NAMES = 1024  # resolved names in the cache
 MAX_RESOLVED = 64  # addresses checked, however many DNS gives
 
 
@@ -97,7 +97,7 @@ class AddressGuard:
                 raise blocked(decision.reason or "")
 
     async def aclose(self) -> None:
-        """Cancel the lookups that are under way; the calls that wait for them fail."""
+        """Cancel the running lookups; the calls that wait for them fail."""
         lookups = tuple(self._lookups.values())
         for lookup in lookups:
             lookup.cancel()

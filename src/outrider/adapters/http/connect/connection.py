@@ -91,16 +91,16 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the last exchange left it open, clean and willing."""
+        """Return whether the last exchange left it open, without unread bytes, and reusable."""
         return self._parser.reusable and self._socket_transport is not None and not self._is_sending
 
     @property
     def idle_seconds(self) -> float:
-        """How long the receiver lets it be idle, by its last response."""
+        """Return how long the receiver keeps it open while idle, by its last response."""
         return self._parser.idle_seconds
 
     def is_silent(self) -> bool:
-        """Whether it may be used now: idle not too long, and nothing came from the peer meanwhile.
+        """Return whether it may be used now: not idle for too long, and no bytes came from the peer.
 
         Asks the system, not the event loop, which may not have heard yet: an end, a reset or bytes
         that are there before we write are seen, and nothing was sent then. Behind TLS too, where
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         self._watch(self._loop.time() + seconds)
 
     def abort(self) -> None:
-        """Close at once. May be called at any time, and twice."""
+        """Close immediately. May be called at any time, and twice."""
         socket_transport, self._socket_transport = self._socket_transport, None
         self._poll = self._waiter = None
         self._stop_timer()
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
             socket_transport.abort()
 
     def fail(self, reason: str) -> None:
-        """Close at once, and fail the exchange that is under way."""
+        """Close immediately, and fail the exchange that is in flight."""
         self._fail_answer(reason)
 
     # What follows is called by the event loop.

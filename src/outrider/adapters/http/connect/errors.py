@@ -47,7 +47,7 @@ def proxy_error(reason: str) -> RequestError:
 
 
 def as_proxy_error(error: RequestError) -> RequestError:
-    """What failed on the way to a proxy: the same outcome, in PROXY."""
+    """Return the same error with the stage PROXY, for a failure on the way to a proxy."""
     return RequestError(error.outcome, Stage.PROXY, f"proxy: {error.reason}")
 
 
@@ -57,7 +57,7 @@ def timed_out(stage: Stage, seconds: float, progress: str = "") -> RequestError:
 
 
 def not_http(data: bytes) -> str:
-    """What answers in another protocol than HTTP/1, by the first bytes that it sent."""
+    """Describe a peer that speaks another protocol than HTTP/1, by the first bytes that it sent."""
     if is_http2(data):
         return ONLY_HTTP2
     beginning = f"answer is not HTTP: it begins with {shown(data)}"
@@ -68,13 +68,13 @@ def not_http(data: bytes) -> str:
 
 
 def unasked(data: bytes) -> str:
-    """What answers before it is asked, by the first bytes that it sent."""
+    """Describe a peer that sends before the request, by the first bytes that it sent."""
     if data[:5].upper() == b"HTTP/":
         return f"the receiver answered before the request was sent: {shown(data)}"
     return not_http(data)
 
 
 def is_http2(data: bytes) -> bool:
-    """Whether these are frames that a server of HTTP/2 begins with (RFC 9113, 3.4 and 4.1)."""
+    """Return whether these are frames that an HTTP/2 server begins with (RFC 9113, 3.4 and 4.1)."""
     begins_connection = data[3:4] in {_SETTINGS, _GOAWAY} and data[5:9] == bytes(4)
     return begins_connection and int.from_bytes(data[:3]) <= _MAX_FRAME_BYTES

@@ -4,9 +4,9 @@ The parser is strict (`response.py`). What it refuses comes here, and goes back 
 spelling that it takes, so that every bound stays where it is:
 
 - a line ends with CR LF, or with LF alone (RFC 9112, 2.2);
-- a field may go on in the next line (5.2), and have blanks before its colon (5.1);
+- a field may continue in the next line (5.2), and have blanks before its colon (5.1);
 - NUL and CR in a value are blanks (RFC 9110, 5.5), and a line that is no field is no field;
-- Content-Length may be there more than once with one value (RFC 9112, 6.3), or beside chunks,
+- Content-Length may be there more than once with one value (RFC 9112, 6.3), or together with chunks,
   which then count (6.1).
 
 What could end in two places is refused: two lengths, a length that is no number, chunks whose
@@ -35,7 +35,7 @@ Field = tuple[bytes, bytes]
 
 
 class AmbiguousResponse(Exception):
-    """It has no one meaning. `status` is the response's, 0 when that is not clear either."""
+    """The response is ambiguous. `status` is the response's, 0 when that is ambiguous as well."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -63,7 +63,7 @@ class LenientReader:
     """Takes the bytes of one exchange as they come; gives them well-formed.
 
     Keeps a line, or a head, until it is whole: the caller bounds how much it sends. `ambiguity` is why
-    it does not go on; nothing is given after that.
+    it does not continue; no bytes are passed on after that.
     """
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class LenientReader:
 
 
 def shown(data: bytes) -> str:
-    """What a receiver sent, for a sentence: short, and visible ASCII."""
+    """Return the bytes of a receiver for a message: short, and visible ASCII."""
     cut = "..." if len(data) > _SHOWN_BYTES else ""
     return ascii(data[:_SHOWN_BYTES].decode("latin-1")) + cut
 

@@ -9,7 +9,7 @@ from outrider.domain.calls.request import MAX_RESPONSE_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientLimits:
-    """What a client allows itself and its receivers. Durations are seconds."""
+    """The limits of a client and its receivers. Durations are in seconds."""
 
     dial: float = 5.0
     """TCP connect, all addresses together; a host that is up answers in far less."""
@@ -58,4 +58,4 @@ class ClientLimits:
     max_body_bytes: int = MAX_RESPONSE_BYTES
 
     max_small_chunks: int = 10_000
-    """Chunks beside one for every 64 bytes of a body: each costs more time than its bytes."""
+    """Chunks in addition to one for every 64 bytes of a body: each costs more time than its bytes."""

@@ -51,7 +51,7 @@ class Pool:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many connections are busy and how many idle."""
+        """Return how many connections are busy and how many are idle."""
         idle = len(self._idle)
         return len(self._open) - idle, idle
 
@@ -96,7 +96,7 @@ class Pool:
             self._emptied.set()
 
     async def aclose(self) -> None:
-        """Close every connection, busy ones too, and wait until they are gone."""
+        """Close every connection, busy ones too, and wait until they have ended."""
         self._is_closed = True
         for connection in tuple(self._open):
             self._forget(connection)

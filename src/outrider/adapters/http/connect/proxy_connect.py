@@ -85,7 +85,7 @@ class ProxyConnect(asyncio.Protocol):
             self.socket_transport.write(request)
 
     def abort(self) -> None:
-        """Close at once, whatever the state."""
+        """Close immediately, in any state."""
         if not self.opened.done():
             self.opened.cancel()
         if self.socket_transport is not None:

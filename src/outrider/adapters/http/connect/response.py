@@ -114,7 +114,7 @@ class ResponseParser:
 
     @property
     def partial(self) -> Response | None:
-        """What there is of a response that is not whole; None while its status is not known."""
+        """Return the received part of an incomplete response; None while its status is not known."""
         if not self._status:
             return None
         return Response(
@@ -123,7 +123,7 @@ class ResponseParser:
 
     @property
     def progress(self) -> str:
-        """How far a response is that is not whole: "" while its status is not known."""
+        """Describe how much of an incomplete response was received: "" while its status is not known."""
         if not self._status:
             return ""
         lengths = [value for name, value in self._headers if name == "content-length"]
@@ -250,7 +250,7 @@ class ResponseParser:
 
 
 def allowed_idle(headers: tuple[tuple[str, str], ...], limits: ClientLimits) -> float:
-    """How long a connection may be idle after this response, so that we close it first.
+    """Return how long a connection may be idle after this response, so that the client closes first.
 
     The field is `Keep-Alive: timeout=5`; without one, receivers close after the usual times.
     """
@@ -265,7 +265,7 @@ def allowed_idle(headers: tuple[tuple[str, str], ...], limits: ClientLimits) -> 
 
 
 def _is_framing(header: tuple[str, str]) -> bool:
-    """Whether a header says where the body ends, so that the connection's end does not."""
+    """Return whether a header tells where the body ends, so that the connection's end does not."""
     name, value = header
     if name == "transfer-encoding":
         return value.rpartition(",")[2].strip().lower() == "chunked"

@@ -137,7 +137,7 @@ def target_handshake_failure(failure: Exception) -> str:
 
 
 def may_lack_http1(transport: asyncio.BaseTransport | None) -> bool:
-    """Whether the peer did not choose HTTP/1.1 in a handshake that offered it (ALPN).
+    """Return whether the peer did not choose HTTP/1.1 in a handshake that offered it (ALPN).
 
     Servers that speak HTTP/1.1 and know nothing of ALPN do not either.
     """
@@ -146,14 +146,14 @@ def may_lack_http1(transport: asyncio.BaseTransport | None) -> bool:
 
 
 def is_refusal(failure: ssl.SSLError) -> bool:
-    """Whether the peer refused the handshake, and so has read nothing of what was sent in it."""
+    """Return whether the peer rejected the handshake, and so has read no part of the request."""
     return _reason(failure) in _CERTIFICATE_ALERTS
 
 
 def was_closed_by_peer(transport: asyncio.BaseTransport | None) -> bool:
-    """Whether the end that was just read is the peer's own, and nobody between can have made it.
+    """Return whether the peer itself closed the connection, and no third party on the way can have.
 
-    Over TLS the peer says so (close_notify). Without TLS nothing proves it, and it is believed.
+    Over TLS the peer sends close_notify. Without TLS nothing proves it, and it is assumed.
     """
     session = None if transport is None else transport.get_extra_info("ssl_object")
     if not isinstance(session, ssl.SSLObject):

@@ -21,7 +21,7 @@ MAX_TRANSPORTS = 256  # kept, the default one not counted; a TLS context weighs 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a URL leads over one transport, and the part of the request that never changes."""
+    """A URL over one transport: its endpoint, and the part of the request that never changes."""
 
     url: str
     endpoint: Endpoint
@@ -32,7 +32,7 @@ class Destination:
 
 
 class Transport:
-    """Whom connections trust, who we are on them, and the proxy they go through.
+    """The trusted CAs, the client certificate and the proxy of connections.
 
     Like Go's `http.Transport`, and unlike asyncio's transports, which are single connections. It
     has its own origins and therefore its own connections: a request that belongs to another

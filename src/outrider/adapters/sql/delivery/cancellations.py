@@ -103,7 +103,7 @@ def take_effect(connection: Connection, at: int) -> None:
 
 
 def _still_waits(connection: Connection, number: int) -> bool:
-    """Whether no worker claims it at this moment; then none does before this transaction ends."""
+    """Return whether no worker has claimed it; then no worker can before this transaction ends."""
     free_only = connection.dialect.free_only.format("deliveries")
     row = connection.execute(
         "SELECT 1 FROM deliveries WHERE id = ? AND owner IS NULL AND finished_at IS NULL"  # noqa: S608 - ours
@@ -135,7 +135,7 @@ def _cancel_waiting(connection: Connection, number: int, at: int) -> int:
 def _refresh(
     connection: Connection, target_keys: Collection[TargetKey], moved: Moved, at: int
 ) -> None:
-    """What the target queues have to know of deliveries that were cancelled, and of what moved."""
+    """Update the target queues after deliveries were cancelled and others moved up."""
     target_queues = SqlTargetQueues(connection)
     target_queues.refresh_targets(target_keys)
     target_queues.refresh_due(moved.target_keys, at)

@@ -163,7 +163,7 @@ class Claim:
             self._taken.extend(rows)
 
     def _due_in_shared_queue(self) -> list[Row]:
-        """What the shared queue has for this worker, longest due first."""
+        """Return due deliveries of the shared queue, longest due first."""
         for _ in range(_MOVES_AT_ONCE):
             rows = self._free(_DUE_ROWS, self._at, self.limit)
             if not any(row[-1] for row in rows):

@@ -88,7 +88,7 @@ class _ClaimedRow(NamedTuple):
         return self._replace(settlement=cancelled)
 
     def gives_up_key(self, target_queue: TargetQueue | None) -> bool:
-        """Whether those behind it move up."""
+        """Return whether the deliveries behind this one move up."""
         state = self.settlement.state
         is_halted = (
             state is DeliveryState.DEAD and target_queue is not None and target_queue.halts_on_dead
@@ -253,7 +253,7 @@ class SqlDeliveries:
         """Those that the owner may write, one for each delivery.
 
         A worker that was thought dead may claim a delivery again while its first attempt is still
-        under way: that one was recorded as LOST, and its number gives it away.
+        in flight: that one was recorded as LOST, which its number shows.
         """
         dialect = self._connection.dialect
         clause, value = dialect.one_of(

@@ -22,7 +22,7 @@ _INSERT_CLOUD_EVENT = _INSERT.format(
     "SELECT ?, ?, ?, ?, ?, CAST(? AS BIGINT), ?, ?, CAST(? AS INTEGER), ?, CAST(? AS INTEGER)"
     " WHERE NOT EXISTS (SELECT 1 FROM events WHERE instance_id = ? AND id = ?)"
 )
-# Events of older releases have no count of their own.
+# Events of older releases have no count.
 _KNOWN = (
     "SELECT coalesce(delivery_count, (SELECT count(*) FROM deliveries"
     " WHERE deliveries.event_number = events.number AND replay_of IS NULL)), digest"

@@ -29,7 +29,7 @@ class SqlLeases:
 
     def orphans(self, now: datetime, limit: int) -> Sequence[OrphanedDelivery]:
         # With a plus, the order is no reason to go through all deliveries that there are: few are
-        # claimed, and they have an index of their own.
+        # claimed, and they have a separate index.
         rows = self._connection.execute(
             "SELECT deliveries.id, deliveries.instance_id, deliveries.target_id,"
             " deliveries.attempt_count, deliveries.created_at, deliveries.has_dependents, events.body,"

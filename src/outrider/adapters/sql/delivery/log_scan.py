@@ -30,7 +30,7 @@ from outrider.domain.ids import DeliveryId, InstanceId, TargetId
 _MARGIN = from_duration(timedelta(minutes=10))
 _MAX_ID = 2**63 - 1
 _DEAD = DeliveryState.DEAD
-# So many open deliveries are found by their index; among more of them, they are close together.
+# Up to this number of open deliveries the index is quicker; more of them are close together anyway.
 _MANY_OPEN = 20_000
 _KEPT = ", ".join(str(state.value) for state in (*OPEN, DeliveryState.DELIVERED))
 IS_REPLAYED = (
@@ -115,7 +115,7 @@ class SqlLogScans:
         )
 
     def _few_open(self, instance: InstanceId, query: DeliverySearch) -> Query | None:
-        """What is not finished, when only that is looked for and it is not much; None: it is.
+        """Return the query for open deliveries, when it asks only for them and they are few; else None.
 
         In a long log the few that are open are far from each other.
         """
@@ -139,7 +139,7 @@ class SqlLogScans:
 
 
 def _scanned(instance: InstanceId, query: DeliverySearch, first: int, last: int) -> Where:
-    """What an index leads to, in the order of ids: rows that do not fit are not read for nothing."""
+    """Return a condition that uses an index and keeps the order of ids, to read few other rows."""
     if query.event_id is not None:
         where = Where(
             "event_number = (SELECT number FROM events WHERE instance_id = ? AND id = ?)",

@@ -38,7 +38,7 @@ _BACKFILLING = "SELECT instance_id, target_id FROM target_queues WHERE backfill_
 
 @dataclass(slots=True)
 class OrderedPlaces:
-    """Where new deliveries of ordered targets get their place, several in one transaction.
+    """Assign new deliveries of ordered targets their position, several in one transaction.
 
     `append` returns the ordering key of a delivery and the one that it waits on. Both are None
     where there is no order, and while older deliveries are still to be put in order: then the

@@ -232,7 +232,7 @@ class SqlDeliveryCounts:
     def _suspensions(
         self, instance: InstanceId, query: StatsSearch, listed: Sequence[TargetId]
     ) -> Suspensions:
-        """Why the first `query.suspended` targets are suspended, and those that are listed."""
+        """Return the suspensions of the first `query.suspended` targets, and of the listed ones."""
         where = _of(instance, query.target_id)
         rows = self._connection.execute(
             f"{_SUSPENSIONS} AND {where.text} ORDER BY target_id LIMIT ?",

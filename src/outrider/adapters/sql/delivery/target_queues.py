@@ -88,7 +88,7 @@ class SqlTargetQueues:
     def ordering_of(
         self, instance: InstanceId, targets: Iterable[TargetId]
     ) -> dict[TargetId, bool]:
-        """Which targets have a target queue, and whether it is ordered."""
+        """Return the targets that have a target queue, and whether each is ordered."""
         if not self._lock_any():
             return {}
         clause, value = self._connection.dialect.one_of("target_id", list(set(targets)))
@@ -143,7 +143,7 @@ class SqlTargetQueues:
         return next((int(row[0]) for row in rows if (row[1], row[2]) not in excluded), None)
 
     def in_flight(self) -> dict[TargetKey, int]:
-        """How many deliveries are being attempted, of every target with any."""
+        """Return how many deliveries of each target are being attempted."""
         # Counted here: asked to group, SQLite reads the index that has the names in order, whole.
         rows = self._connection.execute(
             "SELECT instance_id, target_id FROM deliveries WHERE owner IS NOT NULL"
@@ -207,7 +207,7 @@ class SqlTargetQueues:
         self.refresh_targets(later)
 
     def _ready(self, target_queues: Mapping[TargetKey, TargetQueue]) -> dict[TargetKey, int | None]:
-        """When each is ready; those that are empty and only had a backlog are gone."""
+        """Return when each is ready, without those that are empty and existed for their backlog only."""
         if not target_queues:
             return {}
         counts: Mapping[TargetKey, int] = {}
@@ -237,7 +237,7 @@ class SqlTargetQueues:
         }
 
     def _lock_any(self) -> bool:
-        """Whether there are any; if so they are this transaction's until it ends.
+        """Return whether there are any; if so this transaction has locked them until it ends.
 
         So the limits of a target hold over all nodes: what is read is still so when it is written.
         """
@@ -260,9 +260,10 @@ class SqlTargetQueues:
         return found
 
     def _remove(self, target_keys: Sequence[TargetKey]) -> set[TargetKey]:
-        """Which are gone: keys that are being promoted keep one, and other transactions do.
+        """Remove empty queues; return the keys of those that were removed.
 
-        These may be about to put a delivery into it.
+        A queue stays while its deliveries are being promoted, and while another transaction may
+        be about to put a delivery into it.
         """
         is_alone = self._connection.dialect.is_alone
         if not target_keys or (is_alone and not self._connection.execute(is_alone).fetchone()[0]):

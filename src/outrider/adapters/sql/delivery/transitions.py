@@ -68,7 +68,7 @@ def settle_claimed(
 
 @dataclass(slots=True)
 class Moved:
-    """What changed with deliveries in front: how many rows, and the targets to look at again."""
+    """The change of deliveries that depended on others: the number of rows, and the targets to update."""
 
     rows: int = 0
     target_keys: set[TargetKey] = field(default_factory=set)
@@ -92,7 +92,7 @@ def release_dependents(connection: Connection, number: int, at: int, moved: Move
 def move_dependents_up(
     connection: Connection, number: int, depends_on: int | None, at: int, moved: Moved
 ) -> None:
-    """What depended on this delivery depends on what that depended on itself, or is due now."""
+    """Make dependents of this delivery depend on the delivery that it depended on, or due now."""
     if depends_on is None:
         release_dependents(connection, number, at, moved)
         return
@@ -110,7 +110,7 @@ def cancel_dependents(connection: Connection, number: int, at: int, moved: Moved
         waiting.setdefault(row[0], []).append(row)
     cancelled: list[Row] = waiting.pop(number, [])
     for row in cancelled:
-        # This goes on over what it adds.
+        # The loop also visits what it appends.
         cancelled += waiting.pop(row[1], ())
     if not cancelled:
         return

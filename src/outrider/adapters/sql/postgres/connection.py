@@ -36,7 +36,7 @@ _TIMEOUTS = {
     "tcp_user_timeout": 10_000,
 }
 # A process that hangs inside a transaction blocks all others: it loses the transaction. A stricter
-# isolation would refuse what units do at once; they keep themselves apart by locks.
+# isolation would abort concurrent units, which are separated by locks.
 _SETTINGS = (
     "SELECT set_config('idle_in_transaction_session_timeout', '15s', false),"
     " set_config('lock_timeout', '20s', false),"
@@ -48,7 +48,7 @@ _DURABLE = (
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
 _NUL = "\0"
-# So many rows are copied, which takes half the time of as many statements.
+# From this number of rows on, COPY is used: it takes half the time of as many statements.
 _COPIED_FROM = 32
 
 UNREADABLE = (
@@ -130,7 +130,7 @@ class PostgresConnection:
                 raise CommitUnknown(_UNKNOWN) from failure
             raise
         if cursor.statusmessage != "COMMIT":
-            # A unit went on after a failed statement: PostgreSQL has rolled everything back.
+            # A unit continued after a failed statement: PostgreSQL has rolled everything back.
             raise errors.InFailedSqlTransaction("the transaction had failed before its end")
 
     def rollback(self) -> None:
@@ -146,7 +146,7 @@ class PostgresConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another connection is needed."""
+        """Return whether another connection is needed."""
         return self._connection.closed or self._connection.broken
 
     @property
@@ -170,7 +170,7 @@ class CommitUnknown(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where a store is. `schema` None: the first one of the role's `search_path`."""
+    """The location of a store. `schema` None: the first one of the role's `search_path`."""
 
     url: str = field(repr=False)
     schema: str | None = None
@@ -198,7 +198,7 @@ def connect(url: str) -> PostgresConnection:
     }
     connection = psycopg.connect(url, autocommit=True, application_name="outrider", **options)  # type: ignore[arg-type] # numbers and texts
     try:
-        # Every whole number is sent as one type: else each size of number is a statement of its own.
+        # Every whole number is sent as one type: else each size of number prepares a separate statement.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
         connection.adapters.register_dumper(bool, Int8BinaryDumper)
         connection.execute(_SETTINGS)

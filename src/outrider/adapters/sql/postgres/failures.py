@@ -1,4 +1,4 @@
-"""What a failure of PostgreSQL means, by its SQLSTATE: one table for callers, operators and starts.
+"""Classify failures of PostgreSQL by SQLSTATE: one table for callers, operators and starts.
 
 Callers get our words and the state alone: PostgreSQL's own quote statements, rows and names.
 """
@@ -131,7 +131,7 @@ REFUSALS: Mapping[str, Refusal] = {
         "read the log of the server, and check its disk",
     ),
     "XX": Refusal(
-        "the database reports damaged data, or a fault of its own",
+        "the database reports damaged data, or an internal error",
         "read the log of the server; restore a backup if data is damaged",
     ),
 }
@@ -169,7 +169,7 @@ def state_of(failure: BaseException) -> str:
 
 
 def refusal_of(failure: BaseException) -> Refusal | None:
-    """What a failure means; None for a bug of ours, and for a database that cannot be reached."""
+    """Return the meaning of a failure; None for a bug, and for a database that is unreachable."""
     state = state_of(failure)
     return REFUSALS.get(state) or REFUSALS.get(state[:2])
 

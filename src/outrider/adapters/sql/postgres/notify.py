@@ -27,7 +27,7 @@ _END, _RENEW = b".", b"+"
 
 
 class PostgresNotifier:
-    """Listens in a thread of its own, on a connection of its own.
+    """Listen in a separate thread, on a separate connection.
 
     The connection also holds the number by which this process makes identifiers unlike those of
     all others. `own_process` returns the server's process whose notifications are this one's own.
@@ -108,7 +108,7 @@ class PostgresNotifier:
         connection = self._database.connect()
         try:
             # Mostly the number is free again. If not, the server has not yet noticed that the old
-            # connection is gone: another process gets this number only after a thousand more starts.
+            # connection has ended: another process gets this number only after a thousand more starts.
             connection.execute("SELECT pg_try_advisory_lock(?::int, ?::int)", (_NODES, self.node))
             self._listen(connection)
         except BaseException:

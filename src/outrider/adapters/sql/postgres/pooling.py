@@ -14,10 +14,10 @@ _TRIES = 20
 
 
 def pools_transactions(connection: PostgresConnection, url: str) -> bool:
-    """Whether two statements of one connection may run in different sessions of the server.
+    """Return whether two statements of one connection may run in different sessions of the server.
 
     A server names its process when a client connects, and a pooler makes that number up. Only where
-    they differ is a second connection made: with sessions of their own, neither ever has a process
+    they differ is a second connection made: with separate sessions, neither ever has a process
     that the other one had.
     """
     first = _server_process(connection)

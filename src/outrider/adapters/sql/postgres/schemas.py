@@ -1,4 +1,4 @@
-"""Which schema of a database is the store: one of its own beside the tables of an application."""
+"""Find the schema of the store: a separate one, next to the tables of an application."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from psycopg import errors
 from outrider.adapters.sql.postgres.connection import PostgresConnection
 
 OWN_SCHEMA = "outrider"
-"""The schema of a store that is made beside other tables, unless a setting names another one."""
+"""The schema of a store that is made next to other tables, unless a setting names another one."""
 
 # `schema_migrations` is a usual name: ours has these columns.
 _IS_STORE = (
@@ -41,7 +41,7 @@ def find_schema(
     """Return the schema of the store, there or not; None: the first one of the `search_path`.
 
     `chosen` is what a setting names. Without one, that is where a store is already, else `outrider`
-    for a store that is made beside tables of others: those that are there, or, with
+    for a store that is made next to tables of others: those that are there, or, with
     `beside_tables`, those that will be.
     """
     if chosen is not None:

@@ -21,7 +21,7 @@ class Cursor(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed, by all of `executemany`."""
+        """The number of rows that were changed, by all of `executemany`."""
         ...
 
     def fetchone(self) -> Any:
@@ -139,7 +139,7 @@ def remember_sonyflake(connection: Connection, identifier: str) -> None:
 
 
 class Secrets(Protocol):
-    """Seals secrets at rest. A port of its own: adapters do not import one another."""
+    """Seal secrets at rest. A separate port, because adapters do not import one another."""
 
     def seal(self, secret: bytes, *, belongs_to: str) -> bytes:
         """Return the sealed secret, which may be stored."""

@@ -1,4 +1,4 @@
-"""What differs between the SQL of SQLite and of PostgreSQL. Everything else is the same text.
+"""The differences between the SQL of SQLite and of PostgreSQL. Everything else is the same text.
 
 A statement is written once, with `?` for its parameters. Where the databases have no words in
 common, it takes a piece from the dialect of its connection.

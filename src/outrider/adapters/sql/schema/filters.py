@@ -32,7 +32,7 @@ class Where:
 
     @property
     def text(self) -> str:
-        """What follows WHERE."""
+        """The text after WHERE."""
         return " AND ".join(f"({clause})" for clause in self._clauses)
 
     @property
@@ -41,12 +41,12 @@ class Where:
         return tuple(self._values)
 
     def count(self, connection: Connection, table: str) -> int:
-        """How many rows of `table` meet the conditions."""
+        """Return how many rows of `table` meet the conditions."""
         query = f"SELECT count(*) FROM {table} WHERE {self.text}"  # noqa: S608 - our names
         return int(connection.execute(query, self.values).fetchone()[0])
 
     def total(self, connection: Connection, table: str, page: Page, count: int) -> int:
-        """How many rows meet the conditions when `page` has `count` of them; 0 when it has none.
+        """Return how many rows meet the conditions when `page` has `count` of them; 0 when it has none.
 
         Only after a full page are the rows counted: one that is not full ends the list.
         """

@@ -1,6 +1,6 @@
 """Schema migrations: numbered SQL files, applied in order when a store is opened.
 
-Each database has files of its own under the same numbers. A file may say in a line of its own
+Each database has separate files under the same numbers. A file may say in a separate line
 `-- compatible with: N`: releases that know version N still work on the schema that it makes, so
 that nodes can be replaced one after the other. Without that line only newer ones do.
 """

@@ -68,7 +68,7 @@ class GroupWriter:
 
     @property
     def is_proven(self) -> bool:
-        """Whether commits succeed: one did a moment ago, and none has failed since `prove`."""
+        """Return whether commits succeed: one did recently, and none has failed since `prove`."""
         return time.monotonic() - self._proven_at < PROVEN_S
 
     async def prove(self, work: Callable[[Unit], object]) -> None:
@@ -163,7 +163,7 @@ def run_under_savepoint(
 
 
 def _is_failed(outcomes: Sequence[UnitOutcome]) -> bool:
-    """Whether the group has failed as a whole, and not only one of its units."""
+    """Return whether the group has failed as a whole, and not only one of its units."""
     failure = outcomes[0][1]
     if failure is None or any(other is not failure for _, other in outcomes):
         return False

@@ -3,7 +3,7 @@
 One thread writes (`group_commit`), other threads read snapshots. One advisory lock keeps what units
 rely on: a unit that is not shared has it alone, so that it happens before or after all others;
 shared units hold it together, and the rows that they lock keep them apart. Groups that collide are
-run again when the database says so.
+run again when the database reports a conflict.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 _BEGIN_ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({UNITS_LOCK})"
 _BEGIN_SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({UNITS_LOCK})"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# What a new connection may heal at once: this one leads to a server that is no primary any more, or
+# Failures that a new connection may end: this one leads to a server that is no primary any more, or
 # its transaction was ended for it.
 _HEALED_BY_CONNECTING = frozenset({READ_ONLY, "25P03", "25P04"})
 
@@ -207,7 +207,7 @@ class _ReaderUnit:
 class _GroupCommitter:
     """Commits groups in the writer's thread, on a new connection when the old one is lost or refuses.
 
-    After one that was of no use, the next is made at once; after that ever more slowly. Meanwhile
+    After a failed one the next is made immediately, later ones ever more slowly. Meanwhile
     groups get the last refusal without a word to the database.
     """
 
@@ -239,8 +239,8 @@ class _GroupCommitter:
         self._was_full = False
 
     def commit(self, group: Group) -> Sequence[UnitOutcome]:
-        """How each unit ended; all as refused, or as `Unavailable`, when the database fails."""
-        # Two groups that deadlocked would do so again: the one that lost goes on alone.
+        """Return the outcome of each unit; all as refused, or as `Unavailable`, when the database fails."""
+        # Two groups that deadlocked would do so again: the one that lost is run alone.
         is_shared = all(job.is_shared for job in group)
         for _ in range(_TRIES):
             if self._connection.is_lost and not self._may_connect():
@@ -295,7 +295,7 @@ class _GroupCommitter:
         if self._connection.must_notify:
             self.on_notification()
             with suppress(psycopg.Error):
-                # After the commit and in a transaction of its own: those with a notification in
+                # After the commit and in a separate transaction: those with a notification in
                 # them are committed one after the other, in the whole cluster.
                 self._connection.script(NOTIFY)
 
@@ -340,7 +340,7 @@ class _GroupCommitter:
         self.on_another_primary()
 
     def _refusal(self) -> Exception:
-        # Each time another one: it collects a traceback wherever it is raised.
+        # A new exception each time: it collects a traceback at each place that raises it.
         return as_refused(self._failure or psycopg.OperationalError(UNREACHABLE))
 
 
@@ -357,7 +357,7 @@ def _all(group: Group, failure: Exception) -> Sequence[UnitOutcome]:
 
 
 def _explained(outcome: UnitOutcome) -> UnitOutcome:
-    """What a unit alone met, such as a table that its role may not write to."""
+    """Return the outcome with the cause of a unit's failure, such as a table it may not write to."""
     result, failure = outcome
     return (result, as_refused(failure)) if isinstance(failure, psycopg.Error) else outcome
 

@@ -129,7 +129,7 @@ def inspect(url: str, schema: str | None = None) -> DatabaseInspection:
 
 
 def explain(failure: psycopg.Error, url: str) -> tuple[str, str, bool]:
-    """What is wrong, what to do about it, and whether it may be over in a moment."""
+    """Return the problem, the advice for it, and whether a retry may succeed."""
     reason, refusal, state = reason_of(failure, url), refusal_of(failure), state_of(failure)
     if refusal is None:
         is_final = any(text in reason for text in _FINAL)
@@ -144,7 +144,7 @@ def driver() -> str:
 
 
 def shortage_of_connections(connection: PostgresConnection, needed: int) -> str | None:
-    """What is said of a limit that leaves fewer than `needed`, this one counted; None: enough."""
+    """Return the problem of a limit that leaves fewer than `needed` connections, or None."""
     setting, most, free = _limit(connection, needed)
     if free >= needed:
         return None
@@ -191,7 +191,7 @@ def _inspect(connection: PostgresConnection, url: str, name: str) -> DatabaseIns
 
 
 def _refusal(connection: PostgresConnection, *, has_schema: bool) -> WriteRefused | None:
-    """Why a write fails that is tried and taken back; None: it does not fail."""
+    """Try a write and roll it back. Return why it fails, or None when it succeeds."""
     try:
         connection.script(_BEGIN)
         if has_schema:
@@ -211,7 +211,7 @@ def _refusal(connection: PostgresConnection, *, has_schema: bool) -> WriteRefuse
 
 
 def is_sealed(connection: PostgresConnection) -> bool:
-    """Whether this database has sealed secrets already."""
+    """Return whether this database has sealed secrets already."""
     if not _exists(connection, "metadata"):
         return False
     return connection.execute("SELECT 1 FROM metadata").fetchone() is not None

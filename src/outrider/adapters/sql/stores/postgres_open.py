@@ -63,7 +63,7 @@ async def open_postgres(
 
     It tries for `timeout_s` seconds to reach the database; `announce` gets the reasons. Raise
     `CannotOpen` when that fails, when the database takes no writes or has too few connections for
-    so many `processes`, `SchemaTooNew` for data of a newer release.
+    the number of `processes`, `SchemaTooNew` for data of a newer release.
     """
     needed = processes * CONNECTIONS_OF_A_PROCESS
     schema_of = partial(find_schema, chosen=schema, beside_tables=beside_tables)
@@ -83,7 +83,7 @@ def is_sealed(
     schema: str | None = None,
     beside_tables: bool = False,
 ) -> bool:
-    """Whether this database has sealed secrets already: a new key would not fit.
+    """Return whether this database has sealed secrets already: a new key would not fit.
 
     Waits and raises as `open_postgres` does.
     """

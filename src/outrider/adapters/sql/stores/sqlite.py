@@ -51,7 +51,8 @@ _CACHED_STATEMENTS = 256
 _CACHE_KIB = 8 * 1024
 # It writes the first page again, with what stands there.
 _TOUCH = "PRAGMA application_id = 0"
-# So many rows are one statement: each of many would ask the event loop's thread for the interpreter.
+# From this number of rows on, one statement writes them all as JSON: each of many statements would
+# compete with the event loop's thread for the interpreter.
 _JSON_FROM = 256
 
 
@@ -148,7 +149,7 @@ class SqliteStore:
 
     @property
     def node(self) -> int | None:
-        """None: processes that share the file number themselves by lock files beside it."""
+        """None: processes that share the file number themselves by lock files next to it."""
         return None
 
     def watch_commits(self, watch: Watch) -> None:

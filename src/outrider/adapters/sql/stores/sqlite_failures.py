@@ -1,4 +1,4 @@
-"""Why SQLite cannot write: its own texts hide a full disk behind "disk I/O error".
+"""Explain why SQLite cannot write: its texts hide a full disk behind "disk I/O error".
 
 SQLite tells a full disk from other failures at some calls only, and a used up quota at none. The
 directory of the file tells the rest: writing there fails with the system's own number.
@@ -46,12 +46,12 @@ def check_space(directory: Path) -> None:
 
 
 def reason_of(number: int | None) -> str:
-    """What a failure with this number of the system means, for callers: no path, no name."""
+    """Return the meaning of a system error number, for callers: without paths and names."""
     return _REASONS.get(number or 0, _FAILING)
 
 
 def advice_of(number: int | None, otherwise: str = "") -> str:
-    """What an operator does about it; `otherwise` for what has nothing to do with disks."""
+    """Return the advice for an operator; `otherwise` for errors that do not concern disks."""
     return _ADVICE.get(number or 0, otherwise)
 
 
@@ -61,7 +61,7 @@ def refused(number: int | None) -> WriteRefused:
 
 
 def as_refused(failure: sqlite3.Error, directory: Path) -> WriteRefused | None:
-    """What it means for every write; None: it says nothing of the disk."""
+    """Return the refusal of all writes that the failure means; None: it does not concern the disk."""
     code = getattr(failure, "sqlite_errorcode", 0) & _PRIMARY
     if code == sqlite3.SQLITE_FULL:
         return refused(errno.ENOSPC)

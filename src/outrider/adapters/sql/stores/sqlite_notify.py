@@ -31,7 +31,7 @@ class SqliteNotifier:
         self._listeners: list[_Listener] = []
 
     def listen(self, on_notification: Callable[[], None]) -> None:
-        """Call it, in a thread of its own, after a process has notified, this one included.
+        """Call it in a separate thread after a process has notified, this one included.
 
         Where the file system has no named pipes there are no notifications.
         """

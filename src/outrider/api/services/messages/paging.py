@@ -12,9 +12,9 @@ from outrider_api.zitadel.filter.v2.filter_pb import PaginationRequest, Paginati
 # SQLite's and PostgreSQL's largest: no list is that long.
 _MAX_OFFSET = 2**63 - 1
 HOW_TO_PAGE = "give nextPageToken of the page before, or none for the first page"
-"""What a token of a page must be."""
+"""The rule for a page token, as an advice in errors."""
 
-# Each filter is a condition of SQL, and SQLite takes less than a thousand. No caller needs so many:
+# Each filter is a condition of SQL, and SQLite takes less than a thousand. No caller needs that number:
 # filters are ANDed, and one filter takes any number of ids.
 _MAX_FILTERS = 100
 

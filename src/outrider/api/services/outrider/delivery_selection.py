@@ -1,4 +1,4 @@
-"""Which deliveries a call is about, by ids or by filters, and what is told of those left alone."""
+"""Read the deliveries that a call selects, by ids or by filters, and report skipped ones."""
 
 from __future__ import annotations
 
@@ -73,18 +73,18 @@ def span(
 
 
 def is_id(text: str) -> bool:
-    """Whether a text may be the id of a delivery."""
+    """Return whether a text may be the id of a delivery."""
     return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
 
 
 def next_token(result: PagedResult) -> str:
-    """What the next call goes on with; opaque to callers."""
+    """Return the token with which the next call continues; opaque to callers."""
     rest = result.rest
     return "" if rest is None else f"{rest.after}-{rest.until}"
 
 
 def skip_counts(result: PagedResult) -> list[pb.SkipCount]:
-    """How many were left alone for each reason."""
+    """Return how many deliveries were skipped for each reason."""
     return [
         pb.SkipCount(reason=pb.SkipReason(reason.value), count=count)
         for reason, count in sorted(result.counts.skips.items())

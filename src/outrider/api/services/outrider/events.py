@@ -24,7 +24,7 @@ _IDS_BY_SOURCE: ContextVar[bool] = ContextVar("outrider_ids_by_source", default=
 
 @contextmanager
 def ids_by_source() -> Iterator[None]:
-    """What this task publishes in the block has ids that are unique for their source alone."""
+    """Make the ids of events that this task publishes in the block unique for their source only."""
     token = _IDS_BY_SOURCE.set(True)
     try:
         yield

@@ -97,7 +97,7 @@ class InterceptionHandlers(InterceptionService):
         return function_answer(function, payload, await _with_id(ctx, run))
 
     async def explain(self, request: pb.ExplainRequest, ctx: Context, /) -> pb.ExplainResponse:
-        """Which execution would match, and why. Nothing is called."""
+        """Explain which execution would match, and why. No target is called."""
         return _explanation_to_proto(await self._explain(actor_of(ctx), _query(request)))
 
 
@@ -194,7 +194,7 @@ def _headers(headers: Mapping[str, pb.HeaderValues]) -> dict[str, list[str]]:
 
 
 def _seconds(ctx: Context) -> float | None:
-    """How long the targets may take so that the caller still gets an answer; None: no deadline."""
+    """Return how long targets may take so that the caller still gets an answer; None: no deadline."""
     if ctx.timeout_ms is None:
         return None
     left = ctx.timeout_ms / 1000

@@ -98,7 +98,7 @@ def delete_account(
     """Delete a service account. Its tokens, keys and secret become invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountRequest
 
-    consequences = ["its tokens, keys and secret are invalid at once, and nothing brings them back"]
+    consequences = ["its tokens, keys and secret are invalid immediately and cannot be restored"]
     confirm(f"Delete account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account, DeleteAccountRequest(id=account), advice=ADVICE

@@ -148,7 +148,7 @@ def delete_key(
     """
     from outrider_api.outrider.v1.account_service_pb import DeleteAccountKeyRequest
 
-    consequences = ["programs that log in with the key are refused at once"]
+    consequences = ["programs that log in with the key are refused immediately"]
     confirm(f"Delete key {account_key} of account {account}?", consequences, yes=yes)
     response = server.call(
         server.accounts.delete_account_key,

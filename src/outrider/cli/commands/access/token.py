@@ -116,7 +116,7 @@ def revoke_token(
     """Revoke a token. It becomes invalid immediately."""
     from outrider_api.outrider.v1.account_service_pb import RevokeTokenRequest
 
-    consequences = ["programs that call with the token are refused at once"]
+    consequences = ["programs that call with the token are refused immediately"]
     confirm(f"Revoke token {token_id}?", consequences, yes=yes)
     response = server.call(
         server.accounts.revoke_token,

@@ -133,7 +133,7 @@ app.command("stats", epilog=delivery_stats.STATS_EXAMPLES)(delivery_stats.stats)
 
 
 def _describe_suspension(server: RemoteServer, delivery: Mapping[str, Any]) -> str:
-    """Why a due attempt is not made: its target is suspended, and since or until when."""
+    """Return why a due attempt is not made: its target is suspended, and since or until when."""
     from outrider_api.outrider.v1.target_policy_service_pb import GetTargetPolicyRequest
 
     if short_enum(text_of(delivery, "state"), STATE_PREFIX) not in {State.PENDING, State.RETRYING}:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PagedRequest(Protocol):
-    """What the requests about many deliveries have."""
+    """The common fields of requests about many deliveries."""
 
     page_size: int
     page_token: str
@@ -27,7 +27,7 @@ class PagedRequest(Protocol):
 RequestT = TypeVar("RequestT", bound=PagedRequest)
 
 PAGE = 2000
-# Without a terminal, one line for so many pages.
+# Without a terminal, one line for this number of pages.
 _QUIET_PAGES = 10
 _ALWAYS = ("deliveries", "skipped")
 _COUNTS = (*_ALWAYS, "suspended", "attemptRunning")
@@ -51,7 +51,7 @@ class BulkCall(Generic[RequestT]):
 
 
 def total(responses: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the parts of one task did together."""
+    """Return the sum of the results of one task's parts."""
     counts: Counter[str] = Counter(dict.fromkeys(_ALWAYS, 0))
     reasons: Counter[str] = Counter()
     for response in responses:
@@ -85,7 +85,7 @@ class PageRun(Generic[RequestT]):
         """`total` of its pages; `nextPageToken` and `signal` when that stopped it before its end.
 
         Raises:
-            CommandError: the server refused, or did not answer; the advice tells how to go on.
+            CommandError: the server refused, or did not answer; the advice tells how to continue.
         """
         self._request.page_size = PAGE
         with self._stop_at_interrupt():
@@ -105,7 +105,7 @@ class PageRun(Generic[RequestT]):
         except CommandError as error:
             if self._request.page_token:
                 error.advice = (
-                    f"{self._total['deliveries']} were {self._call.done} before. To go on: the same command with"
+                    f"{self._total['deliveries']} were {self._call.done} before. To continue, run the same command with"
                     f" --resume {self._request.page_token}"
                 )
             raise

@@ -45,7 +45,7 @@ def print_first_attempts(deliveries: Sequence[dict[str, Any]]) -> None:
 
 
 def all_delivered(deliveries: Sequence[dict[str, Any]]) -> bool:
-    """Whether the first attempt of each was accepted."""
+    """Return whether the first attempt of each was accepted."""
     return all(delivery.get("state") == f"{STATE_PREFIX}DELIVERED" for delivery in deliveries)
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""Which deliveries a command is about: ids or filters, asked for first, and what became of them."""
+"""Select the deliveries of a command by ids or filters, ask first, and print the result."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _REASONS = {
 
 
 def past_timestamp(text: str, option: str) -> Timestamp | None:
-    """What `--since` and `--until` mean; None when they were not given."""
+    """Return the time of `--since` or `--until`; None when it was not given."""
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
     from outrider.runtime import utc_now
@@ -122,7 +122,7 @@ def run_found(
 
 
 def print_result(response: dict[str, Any], call: BulkCall[Any], *, as_json: bool) -> None:
-    """How many were changed, how many were not, and why.
+    """Print how many were changed, how many were not, and why.
 
     Exit as a shell reports the signal that stopped it before its end.
     """
@@ -146,7 +146,7 @@ def print_result(response: dict[str, Any], call: BulkCall[Any], *, as_json: bool
 def _estimate_count(
     server: RemoteServer, request: Any, counted_states: Sequence[State]
 ) -> int | None:
-    """How many deliveries in these states the filters find; None when the server cannot tell."""
+    """Return how many deliveries in these states the filters find; None when the server cannot tell."""
     from outrider_api.outrider.v1.delivery_service_pb import GetDeliveryStatsRequest
 
     if request.event_id or request.page_token:

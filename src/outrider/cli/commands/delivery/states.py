@@ -1,4 +1,4 @@
-"""What deliveries are called on the command line."""
+"""Names of states and results of deliveries on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SKIP_PREFIX = "SKIP_REASON_"
 
 
 class State(StrEnum):
-    """Where a delivery is."""
+    """A state of a delivery."""
 
     PENDING = "pending"
     DELIVERING = "delivering"

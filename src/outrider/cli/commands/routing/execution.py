@@ -132,7 +132,7 @@ def set_execution(
 def _show_only(
     server: RemoteServer, execution_id: str, target_ids: Sequence[str], *, as_json: bool
 ) -> None:
-    """What setting the execution would replace and shadow."""
+    """Print what setting the execution would replace and shadow."""
     from outrider_api.outrider.v1.execution_service_pb import GetExecutionRequest
 
     _check_targets(server, target_ids)

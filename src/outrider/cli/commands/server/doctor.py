@@ -90,7 +90,7 @@ def _findings(flags: Mapping[str, object], url: str | None) -> Iterator[Finding]
 
 
 def _check_settings(flags: Mapping[str, object]) -> tuple[Settings, Finding]:
-    """The settings; or the defaults and what is wrong, so that the other checks can go on."""
+    """The settings; or the defaults and what is wrong, so that the other checks can run."""
     from outrider.cli.doctor.checks import Finding, Status
     from outrider.config.loading import SettingsError, load_settings
     from outrider.config.service_links import service_links

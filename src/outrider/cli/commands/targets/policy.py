@@ -56,14 +56,14 @@ class Ordering(StrEnum):
 
 
 class OnDead(StrEnum):
-    """What later events of an aggregate do when a delivery is dead."""
+    """The effect of a dead delivery on later events of its aggregate."""
 
     SKIP = "skip"
     HALT = "halt"
 
 
 class OnUnreachable(StrEnum):
-    """What an interception does without its target."""
+    """The effect of an unreachable target on an interception."""
 
     CONTINUE = "continue"
     INTERRUPT = "interrupt"

@@ -1,4 +1,4 @@
-"""What setting a policy replaces: the settings that had another value."""
+"""Report the settings that a new policy replaces: those that had another value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 _MAX_SHOWN = 60
 _SECRET = frozenset({"headers", "tls.clientCertPem", "tls.clientKeyPem", "tls.caPem", "proxyUrl"})
-# Members of which are settings of their own.
+# Members that contain separate settings.
 _GROUPS = frozenset({"retry", "breaker", "tls"})
 
 

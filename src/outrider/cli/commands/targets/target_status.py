@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 - the command line starts fast because it imports late
-"""What a target of a response is: its kind, its payload, and whether it is suspended.
+"""Describe a target of a response: its kind, its payload, and whether it is suspended.
 
 A suspended target is not called: it is paused, or its breaker is not closed.
 """
@@ -24,7 +24,7 @@ Suspension = Mapping[str, Any]
 
 
 class Kind(StrEnum):
-    """How a target is called and what its answer means."""
+    """The type of a target: how it is called and how its answer is used."""
 
     WEBHOOK = "webhook"
     CALL = "call"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Payload(StrEnum):
-    """How the payload travels."""
+    """The payload type of a target."""
 
     JSON = "json"
     JWT = "jwt"
@@ -49,14 +49,14 @@ def kind_of(target: Mapping[str, Any]) -> Kind | None:
 
 
 def interrupts(target: Mapping[str, Any]) -> bool:
-    """Whether a failure of it stops the execution."""
+    """Return whether a failure of it stops the execution."""
     return any(
         target.get(field, {}).get("interruptOnError", False) for field in _KIND_FIELDS.values()
     )
 
 
 def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:
-    """What goes into `target_type` of a request."""
+    """Return the `target_type` of a request."""
     from protobuf import Oneof
 
     from outrider_api.zitadel.action.v2.target_pb import RESTAsync, RESTCall, RESTWebhook
@@ -73,7 +73,7 @@ def type_message(kind: Kind, *, interrupt_on_error: bool) -> Any:
 
 
 def fetch_suspensions(server: RemoteServer) -> dict[str, Suspension]:
-    """Why each suspended target is not called, by ids; the first `MAX_SUSPENDED` if there are more.
+    """Return why each suspended target is not called, by ids; the first `MAX_SUSPENDED` if there are more.
 
     Raises:
         CommandError: the server refused or did not answer.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 class Health(Protocol):
     """
-    Whether this server can serve, for whoever asks: no token is needed.
+    Returns whether this server can serve. No token is needed.
     """
     async def check(self, request: HealthCheckRequest, ctx: RequestContext[HealthCheckRequest, HealthCheckResponse], /) -> HealthCheckResponse:
         """
@@ -118,7 +118,7 @@ class HealthASGIApplication(ConnectASGIApplication[Health]):
 
 class HealthClient(ConnectClient):
     """
-    Whether this server can serve, for whoever asks: no token is needed.
+    Returns whether this server can serve. No token is needed.
     """
     async def check(
         self,
@@ -192,7 +192,7 @@ class HealthClient(ConnectClient):
 
 class HealthSync(Protocol):
     """
-    Whether this server can serve, for whoever asks: no token is needed.
+    Returns whether this server can serve. No token is needed.
     """
     def check(self, request: HealthCheckRequest, ctx: RequestContext[HealthCheckRequest, HealthCheckResponse], /) -> HealthCheckResponse:
         """
@@ -276,7 +276,7 @@ class HealthWSGIApplication(ConnectWSGIApplication):
 
 class HealthClientSync(ConnectClientSync):
     """
-    Whether this server can serve, for whoever asks: no token is needed.
+    Returns whether this server can serve. No token is needed.
     """
     def check(
         self,

@@ -153,7 +153,7 @@ class UpdateTargetRequest(Message[_UpdateTargetRequestFields]):
             optional string endpoint = 7;
             ```
         expiration_signing_key:
-            Present: a new signing key is made, and the old one goes on signing for this long.
+            Present: a new signing key is made, and requests are also signed with the old one for this long.
 
             ```proto
             optional google.protobuf.Duration expiration_signing_key = 8;

@@ -171,7 +171,7 @@ _RESTAsyncFields: TypeAlias = NoReturn
 
 class RESTAsync(Message[_RESTAsyncFields]):
     """
-    Nobody waits for the answer.
+    No caller waits for the answer.
 
     ```proto
     message zitadel.action.v2beta.RESTAsync

@@ -1,4 +1,4 @@
-"""One service for every module: its tests make names of their own."""
+"""One service for every module: its tests make different names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMBERS = count(1)
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """The API on a store of its own."""
+    """The API on its own store."""
     async with running(tmp_path_factory.mktemp("service")) as opened:
         yield opened
 

@@ -265,9 +265,9 @@ async def test_a_name_is_taken_whatever_made_it(service: Service, unique: str, w
 @pytest.mark.parametrize("rpc", METHODS)
 async def test_who_may_call_what(service: Service, wire: Wire, rpc: str):
     """
-    A viewer reads, a publisher only asks what there is, nobody else comes in.
+    A viewer reads, a publisher only asks what there is, other roles are refused.
     """
-    # Ids that nobody has: REST has them in its paths.
+    # Ids that do not exist: REST has them in its paths.
     has_id = any(field.name == "id" for field in METHODS[rpc].input.fields)
     request = {"id": "1"} if has_id else {}
     refused = {

@@ -43,7 +43,7 @@ async def test_a_target_of_v2beta_is_seen_by_v2(
     service: Service, unique: str, wire: Wire, type_: str
 ):
     """
-    Somebody who moves to v2 finds everything. There is no payload type: it behaves as JSON.
+    A client that moves to v2 finds everything. There is no payload type: it behaves as JSON.
     """
     request = {**webhook(unique), type_: {}}
     if type_ != "restWebhook":
@@ -111,7 +111,7 @@ async def test_an_update_by_v2beta_leaves_the_payload_type(
     service: Service, unique: str, wire: Wire, payload_type: str
 ):
     """
-    A receiver that expects a JWT must not get JSON because somebody renamed the target.
+    A receiver that expects a JWT must not get JSON because an operator renamed the target.
     """
     target = webhook(unique, payloadType=f"PAYLOAD_TYPE_{payload_type}")
     created = await service.ask(f"{V2}/CreateTarget", target)
